@@ -1,0 +1,37 @@
+# `just` lists the recipes. Each is one plain command, so none of them needs `just`.
+
+_default:
+    @just --list
+
+# The whole way once: simulator, manager, nine thousand instruments. Needs no account.
+demo *args:
+    cargo run --release --example quickstart -- {{args}}
+
+# All tests, doc tests included.
+test *args:
+    cargo test --workspace {{args}}
+
+# Everything that must be green before a change goes in.
+ci:
+    .ci/run
+
+# Benches of the hot paths.
+bench *args:
+    cargo bench -p benches {{args}}
+
+# One fuzz target (frame, packet, command, text) for some seconds; needs nightly and cargo-fuzz.
+fuzz target="frame" seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# Formats all code, the fuzz targets too.
+fmt:
+    cargo fmt --all
+    cargo fmt --manifest-path fuzz/Cargo.toml -- --config-path rustfmt.toml
+
+# Clippy with warnings denied.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Documentation of the workspace's own crates, with warnings denied.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
