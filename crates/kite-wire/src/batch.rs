@@ -1,0 +1,159 @@
+//! A received frame that consumers share: the socket's bytes, decoded on iteration.
+
+use bytes::Bytes;
+
+use crate::error::FrameFault;
+use crate::frame::{Frame, Packets};
+use crate::tick::Tick;
+
+/// The ticks of one binary frame, still in the bytes they came in.
+///
+/// Cloning costs one reference count; ticks are decoded while iterating. A batch that is kept pins
+/// the memory of the socket's read buffer: [`TickBatch::detach`] copies it to its own size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TickBatch {
+    bytes: Bytes,
+    packets: u16,
+    skipped: u16,
+}
+
+/// A frame with a damaged tail: its good part, and what is wrong with the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedFrame {
+    /// The packets before the damage.
+    pub batch: TickBatch,
+    /// What is wrong behind them.
+    pub fault: FrameFault,
+    /// How many bytes were cut off.
+    pub bytes_left: usize,
+}
+
+impl TickBatch {
+    /// Checks a binary frame.
+    ///
+    /// # Errors
+    /// The frame's tail is damaged. The error holds the batch of the good packets before it.
+    pub fn new(frame: Bytes) -> Result<Self, DamagedFrame> {
+        let walked = Frame::walk(&frame);
+        let good = walked.as_bytes().len();
+        let packets = u16::try_from(walked.packets().len()).unwrap_or(u16::MAX);
+        let (skipped, fault, bytes_left) = (walked.skipped(), walked.fault(), walked.bytes_left());
+        match fault {
+            None => Ok(Self { bytes: frame, packets, skipped }),
+            Some(fault) => Err(DamagedFrame {
+                batch: Self { bytes: frame.slice(..good), packets, skipped },
+                fault,
+                bytes_left,
+            }),
+        }
+    }
+
+    /// Gives the number of ticks.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.packets)
+    }
+
+    /// Says whether there is no tick, as in a heartbeat.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packets == 0
+    }
+
+    /// Gives the number of packets of unknown length, which are not among the ticks.
+    #[inline]
+    #[must_use]
+    pub fn skipped(&self) -> u16 {
+        self.skipped
+    }
+
+    /// Gives the checked frame.
+    #[inline]
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        Frame::walked(&self.bytes, self.packets, self.skipped)
+    }
+
+    /// Iterates over zero-copy views.
+    #[inline]
+    #[must_use]
+    pub fn packets(&self) -> Packets<'_> {
+        self.frame().packets()
+    }
+
+    /// Iterates over owned ticks, each decoded when it is asked for.
+    #[inline]
+    pub fn iter(&self) -> BatchIter<'_> {
+        BatchIter { packets: self.packets() }
+    }
+
+    /// Gives the frame's bytes (the good part of them).
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Copies the frame out of the socket's buffer, so that keeping it pins nothing else.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..*self }
+    }
+}
+
+impl<'a> IntoIterator for &'a TickBatch {
+    type Item = Tick;
+    type IntoIter = BatchIter<'a>;
+
+    fn into_iter(self) -> BatchIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator over the owned ticks of a [`TickBatch`].
+#[derive(Debug, Clone)]
+pub struct BatchIter<'a> {
+    packets: Packets<'a>,
+}
+
+impl Iterator for BatchIter<'_> {
+    type Item = Tick;
+
+    #[inline]
+    fn next(&mut self) -> Option<Tick> {
+        self.packets.next().map(Tick::from)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.packets.size_hint()
+    }
+}
+
+impl ExactSizeIterator for BatchIter<'_> {}
+impl core::iter::FusedIterator for BatchIter<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_frame_gives_its_good_packets_in_a_slice_of_the_same_memory() {
+        let frame = Bytes::from_static(&[0, 2, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5, 0, 8, 1]);
+        let damaged = TickBatch::new(frame.clone()).unwrap_err();
+        assert_eq!((damaged.batch.len(), damaged.bytes_left), (1, 3));
+        assert_eq!(damaged.batch.as_bytes().as_ptr(), frame.as_ptr());
+        assert_eq!(damaged.batch.as_bytes().len(), 12);
+        assert_eq!(damaged.batch.iter().map(|tick| tick.last_price).sum::<i32>(), 5);
+    }
+
+    #[test]
+    fn a_clone_shares_and_a_detached_batch_does_not() {
+        let batch = TickBatch::new(Bytes::from(std::vec![0, 0])).unwrap();
+        assert_eq!(batch.clone().as_bytes().as_ptr(), batch.as_bytes().as_ptr());
+        assert_ne!(batch.detach().as_bytes().as_ptr(), batch.as_bytes().as_ptr());
+        assert_eq!(batch.detach(), batch);
+    }
+}

@@ -1,0 +1,127 @@
+//! What can be wrong with bytes: small values that say where and how much.
+
+/// Why the tail of a frame could not be read. The packets before it are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameFault {
+    /// The frame holds no byte at all; the shortest lawful one, a heartbeat, has one.
+    #[error("frame of 0 bytes")]
+    Empty,
+    /// The frame ends where the two length bytes of a packet should stand.
+    #[error(
+        "frame ends at byte {offset} within the length of packet {index}, {declared} packets declared"
+    )]
+    TruncatedLength {
+        /// Which packet, counted from 0.
+        index: u16,
+        /// How many packets the frame's head declares.
+        declared: u16,
+        /// Where the packet's length should stand, in bytes from the start of the frame.
+        offset: usize,
+    },
+    /// A packet's length reaches beyond the end of the frame.
+    #[error(
+        "packet {index} of {declared} at byte {offset} declares {length} bytes, {left} are left"
+    )]
+    TruncatedPacket {
+        /// Which packet, counted from 0.
+        index: u16,
+        /// How many packets the frame's head declares.
+        declared: u16,
+        /// Where the packet's body should start, in bytes from the start of the frame.
+        offset: usize,
+        /// The length that the packet declares, in bytes.
+        length: u16,
+        /// How many bytes are left for it.
+        left: usize,
+    },
+    /// Bytes follow the last packet that the frame's head declares.
+    #[error("{left} bytes follow the last of {declared} packets at byte {offset}")]
+    TrailingBytes {
+        /// How many packets the frame's head declares.
+        declared: u16,
+        /// Where the surplus starts, in bytes from the start of the frame.
+        offset: usize,
+        /// How many bytes follow.
+        left: usize,
+    },
+}
+
+/// A packet's length is none of the known ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("packet of {length} bytes, lengths known are 8, 28, 32, 44 and 184")]
+pub struct PacketError {
+    /// The length found, in bytes.
+    pub length: usize,
+}
+
+/// Why a packet could not be added to a frame under construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer is too small.
+    #[error("{needed} bytes needed, {free} free in the buffer")]
+    BufferFull {
+        /// How many bytes the packet and its length take.
+        needed: usize,
+        /// How many bytes the buffer has left.
+        free: usize,
+    },
+    /// A frame counts its packets in 16 bits.
+    #[error("a frame holds at most 65535 packets")]
+    TooManyPackets,
+    /// A packet declares its length in 16 bits.
+    #[error("packet of {length} bytes, at most 65535 can be declared")]
+    PacketTooLong {
+        /// The length asked for, in bytes.
+        length: usize,
+    },
+}
+
+/// Why a text is not a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum PriceError {
+    /// The text is no plain decimal number.
+    #[error("not a decimal number")]
+    NotANumber,
+    /// No segment has prices with this many decimals.
+    #[error("{found} decimals, segments have 2, 4 or 7")]
+    Decimals {
+        /// How many decimals the text has.
+        found: usize,
+    },
+    /// The value does not fit the wire's signed 32 bits.
+    #[error("value does not fit 32 bits in the segment's smallest unit")]
+    OutOfRange,
+}
+
+/// Why a client's text frame is not a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The text is not the JSON object that a command is.
+    #[error("not a command: malformed JSON at byte {offset}")]
+    Malformed {
+        /// Where reading stopped, in bytes.
+        offset: usize,
+    },
+    /// The object has no `a` (action) or no `v` (value).
+    #[error("command without its {field:?} field")]
+    Missing {
+        /// The absent field's name.
+        field: &'static str,
+    },
+    /// The action is not one of `subscribe`, `unsubscribe` and `mode`.
+    #[error("unknown action, known are subscribe, unsubscribe and mode")]
+    UnknownAction,
+    /// The mode is not one of `ltp`, `quote` and `full`.
+    #[error("unknown mode, known are ltp, quote and full")]
+    UnknownMode,
+    /// The value is not shaped as the action demands.
+    #[error("the action's value has the wrong shape at byte {offset}")]
+    WrongValue {
+        /// Where reading stopped, in bytes.
+        offset: usize,
+    },
+}

@@ -1,0 +1,71 @@
+//! Zero-copy codec for the packets of Zerodha Kite Connect's market-data WebSocket.
+//!
+//! A binary frame goes in, packets come out as views into the same bytes:
+//!
+//! ```
+//! use kite_wire::Frame;
+//!
+//! // One LTP packet: token 408065 (NSE), last price 157,370 paise.
+//! let bytes = [0, 1, 0, 8, 0x00, 0x06, 0x3a, 0x01, 0x00, 0x02, 0x66, 0xba];
+//! let frame = Frame::walk(&bytes);
+//! assert_eq!(frame.fault(), None);
+//! for packet in frame.packets() {
+//!     assert_eq!(packet.instrument_token(), 408_065);
+//!     assert_eq!(packet.last_price().to_string(), "1573.70");
+//! }
+//! ```
+//!
+//! Nothing here allocates, panics on bad input or knows of sockets and clocks; the crate is
+//! `no_std`. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
+//! skipped and counted: see [`Frame`].
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `std` | yes | the standard library's side of the dependencies |
+//! | `alloc` | with `std` | nothing of its own; the `text` feature needs it |
+//! | `bytes` | no | [`TickBatch`], a received frame that is shared, not copied |
+//! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
+//! | `text` | no | text frames and order updates ([`text`], [`order`]) |
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+#[cfg(feature = "bytes")]
+mod batch;
+mod command;
+mod encode;
+mod error;
+mod frame;
+mod layout;
+mod mode;
+#[cfg(feature = "text")]
+pub mod order;
+mod packet;
+mod price;
+mod segment;
+#[cfg(feature = "text")]
+pub mod text;
+mod tick;
+mod time;
+
+#[cfg(feature = "bytes")]
+pub use batch::{BatchIter, DamagedFrame, TickBatch};
+pub use command::{Command, CommandKind, ParsedCommand, TokenList};
+pub use encode::FrameEncoder;
+pub use error::{CommandError, EncodeError, FrameFault, PacketError, PriceError};
+pub use frame::{Bodies, Frame, MAX_FRAME_BYTES, Packets};
+pub use layout::{
+    Depth, DepthEntry, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket,
+};
+pub use mode::Mode;
+pub use packet::{Ohlc, Packet, PacketKind, PacketView};
+pub use price::Price;
+pub use segment::Segment;
+pub use tick::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
+pub use time::UnixSeconds;

@@ -1,0 +1,417 @@
+//! Date and time as Kite's order updates print it.
+//!
+//! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30,
+//! no daylight saving). No other layout is read here, so what is read prints back to the same
+//! text.
+
+use alloc::string::String;
+use core::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// 1970-01-01, counted in days from 0000-01-01 of the proleptic Gregorian calendar.
+const UNIX_EPOCH_DAY: i64 = 719_528;
+
+/// A date and time of day in Indian Standard Time, to the second.
+///
+/// It is always a date that exists (proleptic Gregorian calendar, years 0 to 9999, no leap
+/// seconds). Values compare in the order of time, `Display` gives `YYYY-MM-DD HH:MM:SS`, and serde
+/// uses that same text.
+///
+/// # Examples
+/// ```
+/// use kite_wire::order::IstDateTime;
+///
+/// let at: IstDateTime = "2022-03-03 09:24:25".parse()?;
+/// assert_eq!(at.unix_seconds(), 1_646_279_665);
+/// assert_eq!(at.to_string(), "2022-03-03 09:24:25");
+/// # Ok::<(), kite_wire::order::TimestampError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IstDateTime {
+    year: u16,
+    month: u8,
+    day: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+}
+
+impl IstDateTime {
+    /// Indian Standard Time minus UTC, in seconds.
+    pub const UTC_OFFSET_SECONDS: i64 = 19_800;
+
+    /// Makes a date and time out of its civil parts, in Indian Standard Time.
+    ///
+    /// # Errors
+    /// [`TimestampError::OutOfRange`] names the first part that does not exist, for instance day
+    /// 29 in February 2023.
+    pub fn new(
+        year: u16,
+        month: u8,
+        day: u8,
+        hour: u8,
+        minute: u8,
+        second: u8,
+    ) -> Result<Self, TimestampError> {
+        within(TimestampPart::Year, year, 0, 9999)?;
+        within(TimestampPart::Month, month.into(), 1, 12)?;
+        within(TimestampPart::Day, day.into(), 1, days_in_month(year, month).into())?;
+        within(TimestampPart::Hour, hour.into(), 0, 23)?;
+        within(TimestampPart::Minute, minute.into(), 0, 59)?;
+        within(TimestampPart::Second, second.into(), 0, 59)?;
+        Ok(Self { year, month, day, hour, minute, second })
+    }
+
+    /// Gives the Indian civil time of an instant in seconds since the Unix epoch (UTC).
+    ///
+    /// `None` where the year would not be within 0 to 9999.
+    #[must_use]
+    pub fn from_unix_seconds(unix_seconds: i64) -> Option<Self> {
+        let local = unix_seconds.checked_add(Self::UTC_OFFSET_SECONDS)?;
+        let day_number = local.div_euclid(SECONDS_PER_DAY) + UNIX_EPOCH_DAY;
+        if !(0..days_before_year(10_000)).contains(&day_number) {
+            return None;
+        }
+
+        // 400 years are 146,097 days. The quotient is off by one year at most, near a year's end.
+        let mut year = u16::try_from(day_number * 400 / 146_097).ok()?;
+        if days_before_year(year) > day_number {
+            year -= 1;
+        } else if days_before_year(year + 1) <= day_number {
+            year += 1;
+        }
+        let mut day_of_year = u16::try_from(day_number - days_before_year(year)).ok()?;
+        let mut month = 1;
+        while day_of_year >= u16::from(days_in_month(year, month)) {
+            day_of_year -= u16::from(days_in_month(year, month));
+            month += 1;
+        }
+
+        let second_of_day = local.rem_euclid(SECONDS_PER_DAY);
+        let part = |seconds: i64| u8::try_from(seconds).ok();
+        Self::new(
+            year,
+            month,
+            u8::try_from(day_of_year + 1).ok()?,
+            part(second_of_day / 3600)?,
+            part(second_of_day / 60 % 60)?,
+            part(second_of_day % 60)?,
+        )
+        .ok()
+    }
+
+    /// The instant, in seconds since the Unix epoch (UTC).
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        let days = days_before_year(self.year)
+            + (1..self.month).map(|month| i64::from(days_in_month(self.year, month))).sum::<i64>()
+            + i64::from(self.day)
+            - 1
+            - UNIX_EPOCH_DAY;
+        days * SECONDS_PER_DAY
+            + i64::from(self.hour) * 3600
+            + i64::from(self.minute) * 60
+            + i64::from(self.second)
+            - Self::UTC_OFFSET_SECONDS
+    }
+
+    /// The year, 0 to 9999.
+    #[must_use]
+    pub fn year(&self) -> u16 {
+        self.year
+    }
+
+    /// The month, 1 to 12.
+    #[must_use]
+    pub fn month(&self) -> u8 {
+        self.month
+    }
+
+    /// The day of the month, from 1.
+    #[must_use]
+    pub fn day(&self) -> u8 {
+        self.day
+    }
+
+    /// The hour in India, 0 to 23.
+    #[must_use]
+    pub fn hour(&self) -> u8 {
+        self.hour
+    }
+
+    /// The minute, 0 to 59.
+    #[must_use]
+    pub fn minute(&self) -> u8 {
+        self.minute
+    }
+
+    /// The second, 0 to 59.
+    #[must_use]
+    pub fn second(&self) -> u8 {
+        self.second
+    }
+}
+
+impl fmt::Display for IstDateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+impl FromStr for IstDateTime {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let layout = || TimestampError::Layout { len_bytes: text.len() };
+        let bytes: &[u8; 19] = text.as_bytes().try_into().map_err(|_| layout())?;
+        if [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]] != *b"-- ::" {
+            return Err(layout());
+        }
+        let two = |at: usize| match bytes[at..at + 2] {
+            [tens @ b'0'..=b'9', units @ b'0'..=b'9'] => Ok((tens - b'0') * 10 + (units - b'0')),
+            _ => Err(layout()),
+        };
+        let year = u16::from(two(0)?) * 100 + u16::from(two(2)?);
+        Self::new(year, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?)
+    }
+}
+
+impl Serialize for IstDateTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for IstDateTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Why a text or a set of civil parts is no [`IstDateTime`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimestampError {
+    /// The text is not laid out as `YYYY-MM-DD HH:MM:SS`.
+    #[error("timestamp of {len_bytes} bytes is not laid out as YYYY-MM-DD HH:MM:SS")]
+    Layout {
+        /// Length of the text, in bytes; a right one has 19.
+        len_bytes: usize,
+    },
+    /// A part of the date or time does not exist.
+    #[error("timestamp's {part} is {value}, must be {min} to {max}")]
+    OutOfRange {
+        /// Which part.
+        part: TimestampPart,
+        /// Its value.
+        value: u16,
+        /// The least it may be.
+        min: u16,
+        /// The most it may be; for a day this follows from month and year.
+        max: u16,
+    },
+}
+
+/// A part of a date and time, as [`TimestampError::OutOfRange`] names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimestampPart {
+    /// The year.
+    Year,
+    /// The month.
+    Month,
+    /// The day of the month.
+    Day,
+    /// The hour.
+    Hour,
+    /// The minute.
+    Minute,
+    /// The second.
+    Second,
+}
+
+impl fmt::Display for TimestampPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Year => "year",
+            Self::Month => "month",
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Minute => "minute",
+            Self::Second => "second",
+        })
+    }
+}
+
+fn within(part: TimestampPart, value: u16, min: u16, max: u16) -> Result<(), TimestampError> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(TimestampError::OutOfRange { part, value, min, max })
+    }
+}
+
+fn is_leap(year: u16) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+/// Days of a month, 1 to 12.
+fn days_in_month(year: u16, month: u8) -> u8 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 0000-01-01 to the first of January of `year`.
+fn days_before_year(year: u16) -> i64 {
+    // Year 0 is a leap year, so the years before `year` hold ceil(year / 4) multiples of 4, and
+    // the same for 100 and 400.
+    let year = i64::from(year);
+    year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<IstDateTime, TimestampError> {
+        text.parse()
+    }
+
+    #[test]
+    fn known_instants_are_exact() {
+        for (text, unix_seconds) in [
+            ("1970-01-01 05:30:00", 0),
+            ("1970-01-01 00:00:00", -19_800),
+            ("2000-02-29 00:00:00", 951_762_600),
+            ("2022-03-03 09:24:25", 1_646_279_665),
+            ("2024-02-29 23:59:59", 1_709_231_399),
+            ("2024-03-01 00:00:00", 1_709_231_400),
+            ("2038-01-19 08:44:08", 1 << 31),
+            ("0000-01-01 00:00:00", -62_167_239_000),
+            ("9999-12-31 23:59:59", 253_402_280_999),
+        ] {
+            let at = parse(text).unwrap();
+            assert_eq!(at.unix_seconds(), unix_seconds, "{text}");
+            assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), Some(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_follows_its_predecessor_through_all_years() {
+        let mut unix_seconds = parse("0000-01-01 00:00:00").unwrap().unix_seconds();
+        for year in 0..=9999 {
+            for month in 1..=12 {
+                let days = days_in_month(year, month);
+                for day in 1..=days {
+                    // Each day of one whole cycle of leap years; elsewhere the months' ends.
+                    if (1800..2200).contains(&year) || day == 1 || day == days {
+                        let at = IstDateTime::new(year, month, day, 0, 0, 0).unwrap();
+                        assert_eq!(at.unix_seconds(), unix_seconds);
+                        assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), Some(at));
+                    }
+                    unix_seconds += SECONDS_PER_DAY;
+                }
+            }
+        }
+        assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), None);
+    }
+
+    #[test]
+    fn dates_that_do_not_exist_are_refused_by_name() {
+        use TimestampPart::{Day, Hour, Minute, Month, Second};
+        for (text, part, value, min, max) in [
+            ("2022-00-10 00:00:00", Month, 0, 1, 12),
+            ("2022-13-10 00:00:00", Month, 13, 1, 12),
+            ("2022-01-00 00:00:00", Day, 0, 1, 31),
+            ("2022-04-31 00:00:00", Day, 31, 1, 30),
+            ("2023-02-29 00:00:00", Day, 29, 1, 28),
+            ("1900-02-29 00:00:00", Day, 29, 1, 28),
+            ("2024-02-30 00:00:00", Day, 30, 1, 29),
+            ("2022-01-01 24:00:00", Hour, 24, 0, 23),
+            ("2022-01-01 00:60:00", Minute, 60, 0, 59),
+            ("2022-01-01 00:00:60", Second, 60, 0, 59),
+        ] {
+            assert_eq!(
+                parse(text),
+                Err(TimestampError::OutOfRange { part, value, min, max }),
+                "{text}"
+            );
+        }
+        let error = parse("2023-02-29 00:00:00").unwrap_err();
+        assert_eq!(error.to_string(), "timestamp's day is 29, must be 1 to 28");
+        assert!(IstDateTime::new(10_000, 1, 1, 0, 0, 0).is_err());
+    }
+
+    #[test]
+    fn other_layouts_are_refused() {
+        for text in [
+            "",
+            "2022-03-03",
+            "2022-03-03T09:24:25",
+            "2022-03-03 09:24:25 ",
+            "2022-03-03 09:24:25+05:30",
+            "2022-3-03 009:24:25",
+            "2022-03-03 09:24:2x",
+            "+022-03-03 09:24:25",
+            "२२-03-03 09:24:25",
+        ] {
+            let len_bytes = text.len();
+            assert_eq!(parse(text), Err(TimestampError::Layout { len_bytes }), "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_beyond_the_calendar_give_none() {
+        for unix_seconds in [i64::MIN, i64::MAX, 253_402_281_000, -62_167_239_001] {
+            assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), None);
+        }
+    }
+
+    #[test]
+    fn serde_uses_the_same_text() {
+        let at = parse("2021-05-31 15:20:28").unwrap();
+        let json = serde_json::to_string(&at).unwrap();
+        assert_eq!(json, r#""2021-05-31 15:20:28""#);
+        assert_eq!(serde_json::from_str::<IstDateTime>(&json).unwrap(), at);
+        assert!(serde_json::from_str::<IstDateTime>(r#""2021-02-31 15:20:28""#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn instants_survive_the_round_trip_and_keep_their_order(
+            a in -62_167_239_000_i64..253_402_281_000,
+            b in -62_167_239_000_i64..253_402_281_000,
+        ) {
+            let first = IstDateTime::from_unix_seconds(a).unwrap();
+            let second = IstDateTime::from_unix_seconds(b).unwrap();
+            prop_assert_eq!(first.unix_seconds(), a);
+            prop_assert_eq!(parse(&first.to_string()), Ok(first));
+            prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+        }
+
+        #[test]
+        fn what_parses_prints_the_same_text(
+            text in "[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
+        ) {
+            if let Ok(at) = parse(&text) {
+                prop_assert_eq!(at.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,24}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! One packet of a frame: its layout told by its length, shared fields read without asking which.
+
+use zerocopy::FromBytes;
+
+use crate::error::PacketError;
+use crate::layout::{Depth, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket};
+use crate::mode::Mode;
+use crate::price::Price;
+use crate::segment::Segment;
+use crate::time::UnixSeconds;
+
+/// Which of the five layouts a packet has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum PacketKind {
+    /// Last price, any segment: 8 bytes.
+    Ltp,
+    /// Index in quote mode: 28 bytes.
+    IndexQuote,
+    /// Index in full mode: 32 bytes.
+    IndexFull,
+    /// Tradable instrument in quote mode: 44 bytes.
+    Quote,
+    /// Tradable instrument in full mode: 184 bytes.
+    Full,
+}
+
+impl PacketKind {
+    /// Gives the layout of packets of this length in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn of_len(length: usize) -> Option<Self> {
+        match length {
+            LtpPacket::LEN => Some(Self::Ltp),
+            IndexQuotePacket::LEN => Some(Self::IndexQuote),
+            IndexFullPacket::LEN => Some(Self::IndexFull),
+            QuotePacket::LEN => Some(Self::Quote),
+            FullPacket::LEN => Some(Self::Full),
+            _ => None,
+        }
+    }
+
+    /// Gives the length of a packet of this layout, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn packet_len(self) -> usize {
+        match self {
+            Self::Ltp => LtpPacket::LEN,
+            Self::IndexQuote => IndexQuotePacket::LEN,
+            Self::IndexFull => IndexFullPacket::LEN,
+            Self::Quote => QuotePacket::LEN,
+            Self::Full => FullPacket::LEN,
+        }
+    }
+
+    /// Gives the streaming mode in which such packets are sent.
+    #[inline]
+    #[must_use]
+    pub const fn mode(self) -> Mode {
+        match self {
+            Self::Ltp => Mode::Ltp,
+            Self::IndexQuote | Self::Quote => Mode::Quote,
+            Self::IndexFull | Self::Full => Mode::Full,
+        }
+    }
+}
+
+/// Open, high, low and close, in rupees.
+///
+/// While the market trades, Kite's `close` is the close of the day before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ohlc {
+    /// First price of the day.
+    pub open: Price,
+    /// Highest price of the day.
+    pub high: Price,
+    /// Lowest price of the day.
+    pub low: Price,
+    /// Closing price (of the day before while trading).
+    pub close: Price,
+}
+
+/// A packet as one of its five layouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketView<'a> {
+    /// Last price only.
+    Ltp(&'a LtpPacket),
+    /// Index in quote mode.
+    IndexQuote(&'a IndexQuotePacket),
+    /// Index in full mode.
+    IndexFull(&'a IndexFullPacket),
+    /// Tradable instrument in quote mode.
+    Quote(&'a QuotePacket),
+    /// Tradable instrument in full mode.
+    Full(&'a FullPacket),
+}
+
+/// One packet, a view into the frame it came in.
+///
+/// Fields that every packet has (token, segment, last price) are read without a branch; those that
+/// depend on the layout are `None` where it lacks them. [`Packet::view`] gives the layout itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    head: &'a LtpPacket,
+    bytes: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// Views the bytes of one packet, without its length prefix.
+    ///
+    /// # Errors
+    /// [`PacketError`] if no layout has this length.
+    #[inline]
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, PacketError> {
+        let unknown = PacketError { length: bytes.len() };
+        PacketKind::of_len(bytes.len()).ok_or(unknown)?;
+        let (head, _) = LtpPacket::ref_from_prefix(bytes).map_err(|_| unknown)?;
+        Ok(Self { head, bytes })
+    }
+
+    /// Gives the packet's bytes, without its length prefix.
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Gives the instrument token.
+    #[inline]
+    #[must_use]
+    pub fn instrument_token(self) -> u32 {
+        self.head.instrument_token()
+    }
+
+    /// Gives the segment, which is in the token.
+    #[inline]
+    #[must_use]
+    pub fn segment(self) -> Segment {
+        self.head.segment()
+    }
+
+    /// Gives the last traded price.
+    #[inline]
+    #[must_use]
+    pub fn last_price(self) -> Price {
+        self.head.last_price()
+    }
+
+    /// Gives the layout.
+    #[inline]
+    #[must_use]
+    pub fn kind(self) -> PacketKind {
+        // The constructor lets known lengths pass only; the shortest layout stands for "any".
+        PacketKind::of_len(self.bytes.len()).unwrap_or(PacketKind::Ltp)
+    }
+
+    /// Gives the streaming mode in which such packets are sent.
+    #[inline]
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        self.kind().mode()
+    }
+
+    /// Gives the packet as its layout.
+    #[inline]
+    #[must_use]
+    pub fn view(self) -> PacketView<'a> {
+        if let Some(full) = FullPacket::from_bytes(self.bytes) {
+            PacketView::Full(full)
+        } else if let Some(quote) = QuotePacket::from_bytes(self.bytes) {
+            PacketView::Quote(quote)
+        } else if let Some(index) = IndexFullPacket::from_bytes(self.bytes) {
+            PacketView::IndexFull(index)
+        } else if let Some(index) = IndexQuotePacket::from_bytes(self.bytes) {
+            PacketView::IndexQuote(index)
+        } else {
+            PacketView::Ltp(self.head)
+        }
+    }
+
+    /// Gives the full layout, if this packet has it.
+    #[inline]
+    #[must_use]
+    pub fn full(self) -> Option<&'a FullPacket> {
+        FullPacket::from_bytes(self.bytes)
+    }
+
+    /// Gives the quote layout: of a quote packet, or the quote part of a full one.
+    #[inline]
+    #[must_use]
+    pub fn quote(self) -> Option<&'a QuotePacket> {
+        match self.bytes.len() {
+            QuotePacket::LEN | FullPacket::LEN => {
+                Some(QuotePacket::ref_from_prefix(self.bytes).ok()?.0)
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives the index layout: of an index quote, or the quote part of an index full packet.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> Option<&'a IndexQuotePacket> {
+        match self.bytes.len() {
+            IndexQuotePacket::LEN | IndexFullPacket::LEN => {
+                Some(IndexQuotePacket::ref_from_prefix(self.bytes).ok()?.0)
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives open, high, low and close (all packets but LTP).
+    #[inline]
+    #[must_use]
+    pub fn ohlc(self) -> Option<Ohlc> {
+        match self.quote() {
+            Some(quote) => Some(quote.ohlc()),
+            None => self.index().map(IndexQuotePacket::ohlc),
+        }
+    }
+
+    /// Gives the day's traded volume (quote and full packets).
+    #[inline]
+    #[must_use]
+    pub fn volume(self) -> Option<u32> {
+        self.quote().map(QuotePacket::volume)
+    }
+
+    /// Gives the open interest (full packets).
+    #[inline]
+    #[must_use]
+    pub fn open_interest(self) -> Option<u32> {
+        self.full().map(FullPacket::open_interest)
+    }
+
+    /// Gives the market depth (full packets).
+    #[inline]
+    #[must_use]
+    pub fn depth(self) -> Option<&'a Depth> {
+        self.full().map(FullPacket::depth)
+    }
+
+    /// Gives the best bid's price (full packets with a bid).
+    #[inline]
+    #[must_use]
+    pub fn best_bid(self) -> Option<Price> {
+        self.full()?.best_bid()
+    }
+
+    /// Gives the best ask's price (full packets with an ask).
+    #[inline]
+    #[must_use]
+    pub fn best_ask(self) -> Option<Price> {
+        self.full()?.best_ask()
+    }
+
+    /// Gives the exchange's time of this state (full and index full packets).
+    #[inline]
+    #[must_use]
+    pub fn exchange_timestamp(self) -> Option<UnixSeconds> {
+        match self.view() {
+            PacketView::Full(full) => full.exchange_timestamp(),
+            PacketView::IndexFull(index) => index.exchange_timestamp(),
+            _ => None,
+        }
+    }
+
+    /// Gives the change since the close of the day before, in rupees: the exchange's own for an
+    /// index, else last price minus close. `None` without a close (LTP packets, close 0).
+    #[inline]
+    #[must_use]
+    pub fn change(self) -> Option<f64> {
+        if let Some(index) = self.index() {
+            return Some(index.change().to_f64());
+        }
+        let close = self.quote()?.close.get();
+        (close != 0).then(|| {
+            let last = self.last_price();
+            let difference = i64::from(last.raw()) - i64::from(close);
+            difference as f64 / f64::from(last.divisor())
+        })
+    }
+
+    /// Gives the change since the close of the day before in percent of that close.
+    /// `None` without a close (LTP packets, close 0).
+    #[inline]
+    #[must_use]
+    pub fn change_percent(self) -> Option<f64> {
+        let close = match self.quote() {
+            Some(quote) => quote.close.get(),
+            None => self.index()?.close.get(),
+        };
+        (close != 0).then(|| {
+            let difference = i64::from(self.last_price().raw()) - i64::from(close);
+            difference as f64 * 100.0 / f64::from(close)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_decides_the_layout_whatever_the_segment() {
+        // Token 256265 is an index (segment 9), 408065 is not: both decode by length.
+        for token in [256_265_u32, 408_065] {
+            for (len, kind) in [
+                (8, PacketKind::Ltp),
+                (28, PacketKind::IndexQuote),
+                (32, PacketKind::IndexFull),
+                (44, PacketKind::Quote),
+                (184, PacketKind::Full),
+            ] {
+                let mut bytes = [0_u8; 184];
+                bytes[..4].copy_from_slice(&token.to_be_bytes());
+                let packet = Packet::from_bytes(&bytes[..len]).unwrap();
+                assert_eq!((packet.kind(), packet.instrument_token()), (kind, token));
+                assert_eq!(packet.kind().packet_len(), len);
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_lengths_are_refused_by_name() {
+        for len in (0..=255).filter(|len| ![8, 28, 32, 44, 184].contains(len)) {
+            assert_eq!(Packet::from_bytes(&[0; 255][..len]), Err(PacketError { length: len }));
+        }
+    }
+
+    #[test]
+    fn an_index_change_comes_from_the_wire_and_a_close_of_zero_gives_none() {
+        let mut index = [0_u8; 28];
+        index[3] = 9;
+        index[24..28].copy_from_slice(&(-1_234_i32).to_be_bytes());
+        let packet = Packet::from_bytes(&index).unwrap();
+        assert_eq!((packet.change(), packet.change_percent()), (Some(-12.34), None));
+        let quote = [0_u8; 44];
+        assert_eq!(Packet::from_bytes(&quote).unwrap().change(), None);
+    }
+}

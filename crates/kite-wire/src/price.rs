@@ -1,0 +1,259 @@
+//! Exact prices: an integer in the segment's smallest unit and its number of decimals.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::str::FromStr;
+
+use crate::error::PriceError;
+use crate::segment::Segment;
+
+/// The most decimals a segment's price has (CDS).
+const MAX_DECIMALS: u8 = 7;
+
+/// A price in rupees, exact: the wire's integer and the segment's number of decimals.
+///
+/// Prices compare by value, also across segments. [`fmt::Display`] prints all decimals of the
+/// segment and reads back by [`FromStr`]; no float is on the way unless [`Price::to_f64`] is called.
+///
+/// The wire's 32 bits are read as signed, as Kite's documentation says (half of the official
+/// clients read them unsigned).
+///
+/// ```
+/// use kite_wire::{Price, Segment};
+///
+/// let price = Price::new(157_370, Segment::Nse);
+/// assert_eq!(price.to_string(), "1573.70");
+/// assert_eq!(price.to_f64(), 1573.7);
+/// assert_eq!(price.paise(), Some(157_370));
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Price {
+    raw: i32,
+    decimals: u8,
+}
+
+impl Price {
+    /// Makes a price of the wire's integer in the segment's smallest unit.
+    #[inline]
+    #[must_use]
+    pub const fn new(raw: i32, segment: Segment) -> Self {
+        Self { raw, decimals: segment.decimals() }
+    }
+
+    /// Gives the integer of the wire, in the smallest unit of the segment.
+    #[inline]
+    #[must_use]
+    pub const fn raw(self) -> i32 {
+        self.raw
+    }
+
+    /// Gives the number of decimals: 7 for CDS, 4 for BCD and NCO, else 2.
+    #[inline]
+    #[must_use]
+    pub const fn decimals(self) -> u8 {
+        self.decimals
+    }
+
+    /// Gives the divisor that turns [`Price::raw`] into rupees.
+    #[inline]
+    #[must_use]
+    pub const fn divisor(self) -> i32 {
+        match self.decimals {
+            7 => 10_000_000,
+            4 => 10_000,
+            _ => 100,
+        }
+    }
+
+    /// Gives the price in rupees as the nearest `f64`.
+    #[inline]
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        // Both operands are exact in f64, so the one division rounds correctly.
+        f64::from(self.raw) / f64::from(self.divisor())
+    }
+
+    /// Gives the price in whole paise, if it is a whole number of them.
+    #[inline]
+    #[must_use]
+    pub const fn paise(self) -> Option<i64> {
+        let per_paisa = self.divisor() / 100;
+        if self.raw % per_paisa == 0 { Some((self.raw / per_paisa) as i64) } else { None }
+    }
+
+    /// Gives the value in units of 10⁻⁷ rupees, the common measure of all segments.
+    #[inline]
+    const fn common(self) -> i64 {
+        (self.raw as i64) * (10_000_000 / self.divisor()) as i64
+    }
+}
+
+impl PartialEq for Price {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.common() == other.common()
+    }
+}
+
+impl Eq for Price {}
+
+impl PartialOrd for Price {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Price {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.common().cmp(&other.common())
+    }
+}
+
+impl Hash for Price {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.common().hash(state);
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let divisor = self.divisor().unsigned_abs();
+        let value = self.raw.unsigned_abs();
+        // "214748.3648" and its like: 1 sign, 10 digits and the point.
+        let mut text = Text::<12>::default();
+        fmt::write(
+            &mut text,
+            format_args!(
+                "{}.{:0width$}",
+                value / divisor,
+                value % divisor,
+                width = usize::from(self.decimals)
+            ),
+        )?;
+        f.pad_integral(self.raw >= 0, "", text.as_str())
+    }
+}
+
+/// A short text on the stack, so that `Display` can honour width and fill without an allocation.
+struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+}
+
+impl<const N: usize> Text<N> {
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> fmt::Write for Text<N> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let end = self.len + s.len();
+        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl FromStr for Price {
+    type Err = PriceError;
+
+    /// Reads a decimal number as [`fmt::Display`] prints it: the number of decimals (2, 4 or 7)
+    /// tells the unit. Fewer decimals than two are read as two.
+    ///
+    /// # Errors
+    /// The text is no decimal number, has a number of decimals that no segment has, or does not
+    /// fit the wire's 32 bits.
+    fn from_str(text: &str) -> Result<Self, PriceError> {
+        let (negative, digits) = match text.as_bytes() {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            all => (false, all),
+        };
+        let point = digits.iter().position(|&byte| byte == b'.');
+        let (whole, fraction) = match point {
+            Some(at) => (&digits[..at], &digits[at + 1..]),
+            None => (digits, &digits[digits.len()..]),
+        };
+        let all_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
+        if whole.is_empty() || !all_digits || (point.is_some() && fraction.is_empty()) {
+            return Err(PriceError::NotANumber);
+        }
+        let decimals = match fraction.len() {
+            0..=2 => 2,
+            4 => 4,
+            7 => MAX_DECIMALS,
+            found => return Err(PriceError::Decimals { found }),
+        };
+        let padding = usize::from(decimals) - fraction.len();
+        let mut raw: i64 = 0;
+        for digit in whole.iter().chain(fraction).chain(core::iter::repeat_n(&b'0', padding)) {
+            raw = raw * 10 + i64::from(digit - b'0');
+            if raw > i64::from(u32::MAX) {
+                return Err(PriceError::OutOfRange);
+            }
+        }
+        let signed = if negative { -raw } else { raw };
+        let raw = i32::try_from(signed).map_err(|_| PriceError::OutOfRange)?;
+        Ok(Self { raw, decimals })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn extreme_values_print_exactly_and_read_back() {
+        for segment in [Segment::Nse, Segment::Bcd, Segment::Cds] {
+            for raw in [i32::MIN, -1, 0, 1, 99, 100, i32::MAX] {
+                let price = Price::new(raw, segment);
+                let read: Price = price.to_string().parse().unwrap();
+                assert_eq!((read.raw(), read.decimals()), (raw, price.decimals()));
+            }
+        }
+        assert_eq!(Price::new(-5, Segment::Nse).to_string(), "-0.05");
+        assert_eq!(Price::new(865_025_000, Segment::Cds).to_string(), "86.5025000");
+        assert_eq!(std::format!("{:>10}", Price::new(100, Segment::Nse)), "      1.00");
+    }
+
+    #[test]
+    fn prices_of_the_rare_segments_have_their_divisors() {
+        assert_eq!(Price::new(3_782_000, Segment::of_token(31_132_428)).to_f64(), 378.20);
+        assert_eq!(Price::new(84_940_000, Segment::of_token(33_539_084)).to_f64(), 8494.00);
+    }
+
+    #[test]
+    fn paise_are_given_only_where_exact() {
+        assert_eq!(Price::new(865_000_000, Segment::Cds).paise(), Some(8_650));
+        assert_eq!(Price::new(865_025_001, Segment::Cds).paise(), None);
+    }
+
+    #[test]
+    fn equal_values_of_different_segments_are_equal() {
+        assert_eq!(Price::new(100, Segment::Nse), Price::new(10_000, Segment::Bcd));
+        assert!(Price::new(101, Segment::Nse) > Price::new(10_000_000, Segment::Cds));
+    }
+
+    #[test]
+    fn bad_texts_are_refused() {
+        for bad in ["", "-", ".5", "5.", "1e3", "1,000", " 1", "1.234", "99999999999"] {
+            assert!(bad.parse::<Price>().is_err(), "{bad}");
+        }
+        assert_eq!("7".parse::<Price>().unwrap().raw(), 700);
+        assert_eq!("7.5".parse::<Price>().unwrap().raw(), 750);
+    }
+}

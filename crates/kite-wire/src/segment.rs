@@ -1,0 +1,120 @@
+//! The exchange segment, which is the low byte of an instrument token.
+
+/// Exchange segment of an instrument: the low byte of its token.
+///
+/// The segment decides the divisor of prices and whether the instrument is tradable. It does not
+/// decide the layout of a packet: its length does (Kite's Python, Go, Node and Java clients agree).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Segment {
+    /// National Stock Exchange, equity (1).
+    Nse,
+    /// NSE futures and options (2).
+    Nfo,
+    /// NSE currency derivatives (3). Prices have seven decimals.
+    Cds,
+    /// Bombay Stock Exchange, equity (4).
+    Bse,
+    /// BSE futures and options (5).
+    Bfo,
+    /// BSE currency derivatives (6). Prices have four decimals.
+    Bcd,
+    /// Multi Commodity Exchange (7).
+    Mcx,
+    /// MCX stock exchange (8).
+    McxSx,
+    /// Indices of all exchanges (9): not tradable.
+    Indices,
+    /// NSE commodities (12). Prices have four decimals.
+    Nco,
+    /// A segment this crate has no name for; prices are taken to have two decimals.
+    Other(u8),
+}
+
+impl Segment {
+    /// Gives the segment of an instrument token (`token & 0xff`).
+    #[inline]
+    #[must_use]
+    pub const fn of_token(instrument_token: u32) -> Self {
+        Self::from_code(instrument_token.to_be_bytes()[3])
+    }
+
+    /// Gives the segment with this number.
+    #[inline]
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Nse,
+            2 => Self::Nfo,
+            3 => Self::Cds,
+            4 => Self::Bse,
+            5 => Self::Bfo,
+            6 => Self::Bcd,
+            7 => Self::Mcx,
+            8 => Self::McxSx,
+            9 => Self::Indices,
+            12 => Self::Nco,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Gives the segment's number on the wire.
+    #[inline]
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Nse => 1,
+            Self::Nfo => 2,
+            Self::Cds => 3,
+            Self::Bse => 4,
+            Self::Bfo => 5,
+            Self::Bcd => 6,
+            Self::Mcx => 7,
+            Self::McxSx => 8,
+            Self::Indices => 9,
+            Self::Nco => 12,
+            Self::Other(code) => code,
+        }
+    }
+
+    /// Gives the number of decimals in this segment's prices: 7 for CDS, 4 for BCD and NCO, else 2.
+    #[inline]
+    #[must_use]
+    pub const fn decimals(self) -> u8 {
+        match self {
+            Self::Cds => 7,
+            Self::Bcd | Self::Nco => 4,
+            _ => 2,
+        }
+    }
+
+    /// Says whether instruments of this segment can be traded: all but indices.
+    #[inline]
+    #[must_use]
+    pub const fn is_tradable(self) -> bool {
+        !matches!(self, Self::Indices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_round_trips() {
+        for code in 0..=u8::MAX {
+            assert_eq!(Segment::from_code(code).code(), code);
+        }
+    }
+
+    #[test]
+    fn decimals_follow_the_official_clients() {
+        let decimals = |token| Segment::of_token(token).decimals();
+        assert_eq!(decimals(408_065), 2);
+        assert_eq!(decimals(0x0000_0103), 7);
+        assert_eq!(decimals(0x0000_0106), 4);
+        assert_eq!(decimals(31_132_428), 4, "ALUMINI, an NCO contract");
+        assert_eq!(decimals(0x0000_010a), 2, "unnamed segments");
+    }
+}

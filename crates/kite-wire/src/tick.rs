@@ -1,0 +1,404 @@
+//! An owned tick: plain integers that outlive the frame, and their way back to bytes.
+
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::big_endian::{I32, U16, U32};
+
+use crate::error::EncodeError;
+use crate::layout::{
+    Depth, DepthEntry, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket,
+};
+use crate::packet::{Packet, PacketKind, PacketView};
+use crate::price::Price;
+use crate::segment::Segment;
+
+/// One instrument's state, owned: plain, `Copy`, without an allocation.
+///
+/// Integers are the wire's own: prices in the segment's smallest unit (see [`Tick::price`]),
+/// timestamps in Unix seconds with 0 for none. So a tick encodes back to the bytes it came from,
+/// but for the meaningless padding of depth entries, which is written as zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Tick {
+    /// Instrument token.
+    pub instrument_token: u32,
+    /// Last traded price, in the segment's smallest unit.
+    pub last_price: i32,
+    /// What else the packet carries.
+    pub fields: Fields,
+}
+
+/// The fields of a tick beyond token and last price, by packet layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Fields {
+    /// LTP packet: nothing more.
+    Ltp,
+    /// Index in quote mode.
+    IndexQuote(IndexFields),
+    /// Index in full mode.
+    IndexFull {
+        /// What the quote packet carries.
+        quote: IndexFields,
+        /// Exchange's time in Unix seconds, 0 for none.
+        exchange_timestamp: u32,
+    },
+    /// Tradable instrument in quote mode.
+    Quote(QuoteFields),
+    /// Tradable instrument in full mode.
+    Full {
+        /// What the quote packet carries.
+        quote: QuoteFields,
+        /// What only the full packet carries.
+        full: FullFields,
+    },
+}
+
+/// Fields of an index packet, prices in the segment's smallest unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct IndexFields {
+    /// Highest price of the day.
+    pub high: i32,
+    /// Lowest price of the day.
+    pub low: i32,
+    /// First price of the day.
+    pub open: i32,
+    /// Close of the day before.
+    pub close: i32,
+    /// Absolute change, as the exchange sends it.
+    pub change: i32,
+}
+
+/// Fields of a quote packet, prices in the segment's smallest unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct QuoteFields {
+    /// Quantity of the last trade.
+    pub last_quantity: u32,
+    /// Volume-weighted average price of the day.
+    pub average_price: i32,
+    /// Day's traded volume.
+    pub volume: u32,
+    /// Quantity of all waiting buy orders.
+    pub total_buy_quantity: u32,
+    /// Quantity of all waiting sell orders.
+    pub total_sell_quantity: u32,
+    /// First price of the day.
+    pub open: i32,
+    /// Highest price of the day.
+    pub high: i32,
+    /// Lowest price of the day.
+    pub low: i32,
+    /// Close of the day before.
+    pub close: i32,
+}
+
+/// Fields that only a full packet carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FullFields {
+    /// Time of the last trade in Unix seconds, 0 for none.
+    pub last_trade_timestamp: u32,
+    /// Open interest.
+    pub open_interest: u32,
+    /// Day's highest open interest.
+    pub open_interest_high: u32,
+    /// Day's lowest open interest.
+    pub open_interest_low: u32,
+    /// Exchange's time in Unix seconds, 0 for none.
+    pub exchange_timestamp: u32,
+    /// Five bids, the best first.
+    pub bids: [DepthLevel; 5],
+    /// Five asks, the best first.
+    pub asks: [DepthLevel; 5],
+}
+
+/// One level of market depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DepthLevel {
+    /// Quantity waiting at this price.
+    pub quantity: u32,
+    /// Price in the segment's smallest unit.
+    pub price: i32,
+    /// Number of orders at this price.
+    pub orders: u16,
+}
+
+impl Tick {
+    /// Gives the segment, which is in the token.
+    #[inline]
+    #[must_use]
+    pub const fn segment(&self) -> Segment {
+        Segment::of_token(self.instrument_token)
+    }
+
+    /// Gives the last traded price in rupees.
+    #[inline]
+    #[must_use]
+    pub const fn last_price(&self) -> Price {
+        self.price(self.last_price)
+    }
+
+    /// Gives one of this tick's integer prices in rupees.
+    #[inline]
+    #[must_use]
+    pub const fn price(&self, raw: i32) -> Price {
+        Price::new(raw, self.segment())
+    }
+
+    /// Gives the layout of the packet this tick came from or encodes to.
+    #[inline]
+    #[must_use]
+    pub const fn kind(&self) -> PacketKind {
+        match self.fields {
+            Fields::Ltp => PacketKind::Ltp,
+            Fields::IndexQuote(_) => PacketKind::IndexQuote,
+            Fields::IndexFull { .. } => PacketKind::IndexFull,
+            Fields::Quote(_) => PacketKind::Quote,
+            Fields::Full { .. } => PacketKind::Full,
+        }
+    }
+
+    /// Gives the quote fields (quote and full ticks).
+    #[inline]
+    #[must_use]
+    pub const fn quote(&self) -> Option<&QuoteFields> {
+        match &self.fields {
+            Fields::Quote(quote) | Fields::Full { quote, .. } => Some(quote),
+            _ => None,
+        }
+    }
+
+    /// Gives the fields of a full packet.
+    #[inline]
+    #[must_use]
+    pub const fn full(&self) -> Option<&FullFields> {
+        match &self.fields {
+            Fields::Full { full, .. } => Some(full),
+            _ => None,
+        }
+    }
+
+    /// Gives the index fields (index ticks in quote or full mode).
+    #[inline]
+    #[must_use]
+    pub const fn index(&self) -> Option<&IndexFields> {
+        match &self.fields {
+            Fields::IndexQuote(quote) | Fields::IndexFull { quote, .. } => Some(quote),
+            _ => None,
+        }
+    }
+
+    /// Writes the packet, without its length prefix, to the front of `out`; gives its length.
+    ///
+    /// # Errors
+    /// [`EncodeError::BufferFull`] if `out` is shorter than the packet; nothing is written then.
+    #[inline]
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let head = LtpPacket {
+            instrument_token: U32::new(self.instrument_token),
+            last_price: I32::new(self.last_price),
+        };
+        match &self.fields {
+            Fields::Ltp => write(&head, out),
+            Fields::IndexQuote(quote) => write(&quote.packet(head), out),
+            Fields::IndexFull { quote, exchange_timestamp } => {
+                let packet = IndexFullPacket {
+                    quote: quote.packet(head),
+                    exchange_timestamp: U32::new(*exchange_timestamp),
+                };
+                write(&packet, out)
+            }
+            Fields::Quote(quote) => write(&quote.packet(head), out),
+            Fields::Full { quote, full } => write(&full.packet(quote.packet(head)), out),
+        }
+    }
+}
+
+fn write(
+    packet: &(impl IntoBytes + zerocopy::Immutable),
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let bytes = packet.as_bytes();
+    let free = out.len();
+    let room =
+        out.get_mut(..bytes.len()).ok_or(EncodeError::BufferFull { needed: bytes.len(), free })?;
+    room.copy_from_slice(bytes);
+    Ok(bytes.len())
+}
+
+impl From<Packet<'_>> for Tick {
+    #[inline]
+    fn from(packet: Packet<'_>) -> Self {
+        let fields = match packet.view() {
+            PacketView::Full(full) => {
+                Fields::Full { quote: QuoteFields::from(&full.quote), full: FullFields::from(full) }
+            }
+            PacketView::Quote(quote) => Fields::Quote(QuoteFields::from(quote)),
+            PacketView::IndexFull(index) => Fields::IndexFull {
+                quote: IndexFields::from(&index.quote),
+                exchange_timestamp: index.exchange_timestamp.get(),
+            },
+            PacketView::IndexQuote(index) => Fields::IndexQuote(IndexFields::from(index)),
+            PacketView::Ltp(_) => Fields::Ltp,
+        };
+        Self {
+            instrument_token: packet.instrument_token(),
+            last_price: packet.last_price().raw(),
+            fields,
+        }
+    }
+}
+
+impl From<&IndexQuotePacket> for IndexFields {
+    #[inline]
+    fn from(packet: &IndexQuotePacket) -> Self {
+        Self {
+            high: packet.high.get(),
+            low: packet.low.get(),
+            open: packet.open.get(),
+            close: packet.close.get(),
+            change: packet.change.get(),
+        }
+    }
+}
+
+impl IndexFields {
+    fn packet(&self, head: LtpPacket) -> IndexQuotePacket {
+        IndexQuotePacket {
+            head,
+            high: I32::new(self.high),
+            low: I32::new(self.low),
+            open: I32::new(self.open),
+            close: I32::new(self.close),
+            change: I32::new(self.change),
+        }
+    }
+}
+
+impl From<&QuotePacket> for QuoteFields {
+    #[inline]
+    fn from(packet: &QuotePacket) -> Self {
+        Self {
+            last_quantity: packet.last_quantity.get(),
+            average_price: packet.average_price.get(),
+            volume: packet.volume.get(),
+            total_buy_quantity: packet.total_buy_quantity.get(),
+            total_sell_quantity: packet.total_sell_quantity.get(),
+            open: packet.open.get(),
+            high: packet.high.get(),
+            low: packet.low.get(),
+            close: packet.close.get(),
+        }
+    }
+}
+
+impl QuoteFields {
+    #[inline]
+    fn packet(&self, head: LtpPacket) -> QuotePacket {
+        QuotePacket {
+            head,
+            last_quantity: U32::new(self.last_quantity),
+            average_price: I32::new(self.average_price),
+            volume: U32::new(self.volume),
+            total_buy_quantity: U32::new(self.total_buy_quantity),
+            total_sell_quantity: U32::new(self.total_sell_quantity),
+            open: I32::new(self.open),
+            high: I32::new(self.high),
+            low: I32::new(self.low),
+            close: I32::new(self.close),
+        }
+    }
+}
+
+impl From<&FullPacket> for FullFields {
+    #[inline]
+    fn from(packet: &FullPacket) -> Self {
+        Self {
+            last_trade_timestamp: packet.last_trade_timestamp.get(),
+            open_interest: packet.open_interest.get(),
+            open_interest_high: packet.open_interest_high.get(),
+            open_interest_low: packet.open_interest_low.get(),
+            exchange_timestamp: packet.exchange_timestamp.get(),
+            bids: packet.depth.bids.each_ref().map(DepthLevel::from),
+            asks: packet.depth.asks.each_ref().map(DepthLevel::from),
+        }
+    }
+}
+
+impl FullFields {
+    #[inline]
+    fn packet(&self, quote: QuotePacket) -> FullPacket {
+        FullPacket {
+            quote,
+            last_trade_timestamp: U32::new(self.last_trade_timestamp),
+            open_interest: U32::new(self.open_interest),
+            open_interest_high: U32::new(self.open_interest_high),
+            open_interest_low: U32::new(self.open_interest_low),
+            exchange_timestamp: U32::new(self.exchange_timestamp),
+            depth: Depth {
+                bids: self.bids.each_ref().map(DepthLevel::entry),
+                asks: self.asks.each_ref().map(DepthLevel::entry),
+            },
+        }
+    }
+}
+
+impl From<&DepthEntry> for DepthLevel {
+    #[inline]
+    fn from(entry: &DepthEntry) -> Self {
+        Self {
+            quantity: entry.quantity.get(),
+            price: entry.price.get(),
+            orders: entry.orders.get(),
+        }
+    }
+}
+
+impl DepthLevel {
+    #[inline]
+    fn entry(&self) -> DepthEntry {
+        DepthEntry {
+            quantity: U32::new(self.quantity),
+            price: I32::new(self.price),
+            orders: U16::new(self.orders),
+            padding: [0; 2],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_packet_decodes_and_encodes_to_the_same_bytes(
+            bytes in prop::sample::select(&[8_usize, 28, 32, 44, 184][..])
+                .prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len)),
+        ) {
+            let tick = Tick::from(Packet::from_bytes(&bytes).unwrap());
+            let mut encoded = [0_u8; 184];
+            let len = tick.encode(&mut encoded).unwrap();
+            prop_assert_eq!(len, bytes.len());
+            let mut expected = bytes;
+            if len == FullPacket::LEN {
+                for entry in expected[64..].chunks_exact_mut(12) {
+                    entry[10..].fill(0);
+                }
+            }
+            prop_assert_eq!(&encoded[..len], &expected[..]);
+            prop_assert_eq!(Tick::from(Packet::from_bytes(&encoded[..len]).unwrap()), tick);
+        }
+    }
+
+    #[test]
+    fn a_short_buffer_is_refused_with_both_sizes() {
+        let tick = Tick { instrument_token: 1, last_price: 2, fields: Fields::Ltp };
+        assert_eq!(tick.encode(&mut [0; 7]), Err(EncodeError::BufferFull { needed: 8, free: 7 }));
+    }
+}
