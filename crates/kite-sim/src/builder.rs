@@ -1,0 +1,223 @@
+//! How a simulator is set up and started.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::accounts::Accounts;
+use crate::exchange::Exchange;
+use crate::server::{Config, Shared};
+use crate::sim::Sim;
+
+/// API key of the default account.
+pub const API_KEY: &str = "sim_api_key";
+/// Access token of the default account.
+pub const ACCESS_TOKEN: &str = "sim_access_token";
+
+/// Start of the simulated exchange's clock: 4 August 2025, 09:15 in India.
+const MARKET_OPENS_UNIX_S: u32 = 1_754_279_100;
+/// Updates per second and instrument that one task can send in order.
+const MAX_UPDATES_PER_SECOND: f64 = 1_000.0;
+
+/// Sets up a [`Sim`].
+#[derive(Clone)]
+#[must_use]
+pub struct SimBuilder {
+    port: u16,
+    seed: u64,
+    credentials: (String, String),
+    accounts: Vec<(String, String)>,
+    updates_per_second: f64,
+    heartbeat_every: Option<Duration>,
+    is_greeting: bool,
+    start_unix_s: u32,
+    unknown: BTreeSet<u32>,
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimError {
+    /// The port could not be opened.
+    #[error("cannot listen on {address}: choose another port, or 0 for any free one")]
+    Bind {
+        /// Where the simulator should have listened.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The rate of updates is not possible.
+    #[error("{asked} updates per second and instrument asked, 0 to {most} are possible")]
+    UpdatesPerSecond {
+        /// The rate asked for.
+        asked: f64,
+        /// The highest rate possible.
+        most: f64,
+    },
+    /// Heartbeats need time between them.
+    #[error("heartbeats every 0 s asked: set a longer time, or no heartbeats")]
+    HeartbeatEvery,
+}
+
+impl Default for SimBuilder {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            seed: 1,
+            credentials: (API_KEY.into(), ACCESS_TOKEN.into()),
+            accounts: Vec::new(),
+            updates_per_second: 2.0,
+            heartbeat_every: Some(Duration::from_secs(1)),
+            is_greeting: true,
+            start_unix_s: MARKET_OPENS_UNIX_S,
+            unknown: BTreeSet::new(),
+        }
+    }
+}
+
+impl SimBuilder {
+    /// Sets the port on 127.0.0.1. Default 0: any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets the market's seed. Default 1. The same seed gives the same bytes per instrument.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Replaces the default account, [`API_KEY`] with [`ACCESS_TOKEN`].
+    pub fn credentials(
+        mut self,
+        api_key: impl Into<String>,
+        access_token: impl Into<String>,
+    ) -> Self {
+        self.credentials = (api_key.into(), access_token.into());
+        self
+    }
+
+    /// Adds an account.
+    pub fn account(mut self, api_key: impl Into<String>, access_token: impl Into<String>) -> Self {
+        self.accounts.push((api_key.into(), access_token.into()));
+        self
+    }
+
+    /// Sets how often each subscribed instrument is updated, per second. Default 2, as Kite does
+    /// at most; 0: only snapshots; at most 1,000.
+    pub fn updates_per_second(mut self, rate: f64) -> Self {
+        self.updates_per_second = rate;
+        self
+    }
+
+    /// Sets the time between heartbeats on each socket. Default one second.
+    pub fn heartbeat_every(mut self, period: Duration) -> Self {
+        self.heartbeat_every = Some(period);
+        self
+    }
+
+    /// Sends no heartbeats: a fault, as far as is known.
+    pub fn no_heartbeats(mut self) -> Self {
+        self.heartbeat_every = None;
+        self
+    }
+
+    /// Says whether `instruments_meta` and `app_code` are sent at connect. Default true.
+    pub fn greet(mut self, greet: bool) -> Self {
+        self.is_greeting = greet;
+        self
+    }
+
+    /// Sets where the simulated exchange's clock starts, in Unix seconds. Default 4 August 2025,
+    /// 09:15 in India: fixed, so that bytes repeat.
+    pub fn market_time(mut self, start_unix_s: u32) -> Self {
+        self.start_unix_s = start_unix_s;
+        self
+    }
+
+    /// Marks a token as one that no instrument has: commands that name it pass it over.
+    pub fn unknown_token(mut self, token: u32) -> Self {
+        self.unknown.insert(token);
+        self
+    }
+
+    /// Starts the simulator on 127.0.0.1, within the Tokio runtime of the caller.
+    ///
+    /// # Errors
+    /// The port is taken, or a setting is out of its range.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is started unless it returns.
+    pub async fn start(self) -> Result<Sim, SimError> {
+        let (asked, most) = (self.updates_per_second, MAX_UPDATES_PER_SECOND);
+        if !(0.0..=most).contains(&asked) {
+            return Err(SimError::UpdatesPerSecond { asked, most });
+        }
+        if self.heartbeat_every == Some(Duration::ZERO) {
+            return Err(SimError::HeartbeatEvery);
+        }
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let bind = |source| SimError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+
+        let mut accounts = Accounts::default();
+        for (api_key, access_token) in [self.credentials].into_iter().chain(self.accounts) {
+            accounts.set(api_key, access_token);
+        }
+        let config = Config {
+            updates_per_second: self.updates_per_second,
+            heartbeat_every: self.heartbeat_every,
+            is_greeting: self.is_greeting,
+            start_unix_s: self.start_unix_s,
+        };
+        let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
+        Ok(Sim::run(listener, address, Shared::new(config, exchange, accounts)))
+    }
+}
+
+impl fmt::Debug for SimBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimBuilder")
+            .field("port", &self.port)
+            .field("seed", &self.seed)
+            .field("accounts", &(1 + self.accounts.len()))
+            .field("updates_per_second", &self.updates_per_second)
+            .field("heartbeat_every", &self.heartbeat_every)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn impossible_settings_are_refused_by_name() {
+        for rate in [-1.0, f64::NAN, 1_000.5] {
+            let error = SimBuilder::default().updates_per_second(rate).start().await.unwrap_err();
+            assert!(matches!(error, SimError::UpdatesPerSecond { .. }), "{error}");
+        }
+        let error = SimBuilder::default().heartbeat_every(Duration::ZERO).start().await;
+        assert!(matches!(error, Err(SimError::HeartbeatEvery)));
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let sim = SimBuilder::default().start().await.unwrap();
+        let port = sim.addr().port();
+        let error = SimBuilder::default().port(port).start().await.unwrap_err();
+        assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_access_token() {
+        let builder = SimBuilder::default().credentials("key", "secret-a").account("k", "secret-b");
+        assert!(!format!("{builder:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Kite Connect's ticker server on loopback: for tests and demonstrations, without credentials.
+//!
+//! ```
+//! # async fn example() -> Result<(), kite_sim::SimError> {
+//! use kite_sim::{ACCESS_TOKEN, API_KEY, Sim};
+//!
+//! let sim = Sim::builder().seed(7).updates_per_second(2.0).start().await?;
+//! println!("{}/?api_key={API_KEY}&access_token={ACCESS_TOKEN}", sim.endpoint());
+//! // ... connect, subscribe ...
+//! sim.pause().await;
+//! println!("{} ticks of {} instruments", sim.stats().ticks_sent, sim.sent().len());
+//! sim.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is Kite's and what is chosen
+//!
+//! From the documentation and from users' reports: the checks of the handshake and their answers,
+//! three sockets per API key and 3,000 instruments per socket, a bare subscribe that means quote
+//! mode, a `mode` command that subscribes what was not, the snapshot in the first frame after a
+//! subscribe, heartbeats of one byte, text frames, tokens written as strings and unknown tokens
+//! that are passed over without a word, packet layouts and units of prices.
+//!
+//! Chosen where nothing is documented:
+//! - Subscribing again what is subscribed sets it back to quote mode and sends a snapshot of it.
+//!   A client that restores exact modes is right against either behaviour.
+//! - A `mode` command sends a snapshot of the instruments whose mode it changed, of no others.
+//! - A command that would exceed 3,000 instruments is refused whole. Unknown tokens do not count.
+//! - Every token from 256 on is an instrument, of the segment that its low byte says.
+//! - A fourth socket is refused after 100 ms, in which one just closing may free its slot.
+//! - All updates are trades: price, volume and time move with every step of an instrument, and an
+//!   instrument moves only while someone is subscribed. See [`Instrument`].
+//! - Two sockets that hold the same instrument both see each of its steps.
+//! - The heartbeat's byte is 0.
+//!
+//! The same seed gives the same bytes per instrument: its first snapshot, first update, second
+//! update and so on. How instruments are put together into frames depends on timing.
+
+mod accounts;
+mod book;
+mod builder;
+mod exchange;
+mod handshake;
+mod market;
+mod server;
+mod sim;
+mod socket;
+mod stats;
+mod stream;
+mod texts;
+mod universe;
+
+pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
+pub use handshake::Refusal;
+pub use market::Instrument;
+pub use server::MAX_SOCKETS;
+pub use sim::Sim;
+pub use socket::MAX_INSTRUMENTS;
+pub use stats::{Sent, SimStats};
+pub use universe::universe;

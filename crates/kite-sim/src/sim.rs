@@ -1,0 +1,211 @@
+//! The running simulator, as its user holds it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use kite_wire::Mode;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::builder::SimBuilder;
+use crate::exchange::lock;
+use crate::handshake::Refusal;
+use crate::server::{self, Control, Shared};
+use crate::stats::{Sent, SimStats};
+use crate::texts;
+
+/// A running simulator of Kite's ticker server; dropping it ends it.
+///
+/// What is told to "every socket" reaches the sockets open at that moment, each in the order of
+/// the calls, between two frames. A socket whose client does not read has to be waited for.
+pub struct Sim {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: Mutex<Option<Server>>,
+}
+
+/// The accepting task and how to end it.
+struct Server {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Sim {
+    /// Sets up a simulator.
+    pub fn builder() -> SimBuilder {
+        SimBuilder::default()
+    }
+
+    pub(crate) fn run(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server::run(listener, Arc::clone(&shared), stopped));
+        Self { address, shared, server: Mutex::new(Some(Server { task, stop })) }
+    }
+
+    /// Gives the URL to connect to, without path and query: `ws://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Gives the address the simulator listens on.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Gives the counters.
+    #[must_use]
+    pub fn stats(&self) -> SimStats {
+        self.shared.stats()
+    }
+
+    /// Gives what was sent of each instrument over all sockets since the start.
+    ///
+    /// A packet counts once its frame was handed to the operating system whole. So after sockets
+    /// were dropped, the last frames of each may be counted and yet never arrive: compare over a
+    /// time in which no socket is lost, after [`Sim::pause`].
+    #[must_use]
+    pub fn sent(&self) -> BTreeMap<u32, Sent> {
+        self.shared.exchange.sent()
+    }
+
+    /// Gives what each open socket is subscribed to, in order of connecting.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<BTreeMap<u32, Mode>> {
+        self.shared.books().iter().map(|book| lock(book).modes()).collect()
+    }
+
+    /// Stops updates, and returns once no frame of the market is being written any more.
+    ///
+    /// Snapshots after a subscribe, [`Sim::tick_now`] and heartbeats go on. A client that does not
+    /// read keeps its frame in the writing, and this call waiting, until it reads or is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: updates are stopped from the first poll on.
+    pub async fn pause(&self) {
+        self.shared.set_paused(true);
+        self.shared.until(|| self.shared.is_quiet()).await;
+    }
+
+    /// Lets updates flow again; what would have come while paused is never sent.
+    pub fn resume(&self) {
+        self.shared.set_paused(false);
+    }
+
+    /// Drops every socket without a close frame. Their slots are free at once.
+    pub fn drop_all(&self) {
+        self.shared.kick_all();
+    }
+
+    /// Sends every socket a close frame; TCP ends when the client has answered, after five seconds
+    /// at the latest. Their slots are free at once.
+    pub fn close_all(&self, code: u16) {
+        self.shared.close_all(code);
+    }
+
+    /// Makes every open socket half-open, or whole again: nothing is sent any more, no heartbeat,
+    /// tick, text, pong or close, while TCP stays and what the client says is read and obeyed.
+    ///
+    /// Sockets opened later are whole. What is missed in the meantime is never sent.
+    pub fn go_silent(&self, is_silent: bool) {
+        self.shared.tell_all(|| Control::Mute(is_silent));
+    }
+
+    /// Refuses all new handshakes, or lets them in again (`None`). Open sockets stay.
+    pub fn refuse_with(&self, refusal: Option<Refusal>) {
+        self.shared.refuse_with(refusal);
+    }
+
+    /// Renews an account's access token, or adds an account: the old token is refused from now on,
+    /// sockets opened with it stay.
+    pub fn set_access_token(&self, api_key: impl Into<String>, access_token: impl Into<String>) {
+        self.shared.set_token(api_key.into(), access_token.into());
+    }
+
+    /// Voids an account's access token: new handshakes get a 403, open sockets stay.
+    pub fn revoke_token(&self, api_key: &str) {
+        self.shared.revoke_token(api_key);
+    }
+
+    /// Sends a text frame to every socket, as it is.
+    pub fn send_text(&self, text: &str) {
+        let text: Arc<str> = text.into();
+        self.shared.tell_all(|| Control::Text(Arc::clone(&text)));
+    }
+
+    /// Sends an order update with this payload to every socket, of whichever account.
+    pub fn send_order(&self, data: serde_json::Value) {
+        self.send_text(&texts::order(&data));
+    }
+
+    /// Sends a binary frame to every socket, as it is. It does not count in [`Sim::sent`].
+    pub fn send_binary(&self, frame: impl Into<Bytes>) {
+        let frame = frame.into();
+        self.shared.tell_all(|| Control::Binary(frame.clone()));
+    }
+
+    /// Sends one update of each of these instruments to the sockets that have them, also while
+    /// paused; a [`Sim::pause`] afterwards waits for it.
+    pub fn tick_now(&self, tokens: &[u32]) {
+        let tokens: Arc<[u32]> = tokens.into();
+        self.shared.tell_all(|| Control::Tick(Arc::clone(&tokens), self.shared.begin()));
+    }
+
+    /// Waits until a condition holds, which is looked at whenever something has happened on a
+    /// socket. For ever, if it never holds: put a timeout around it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn wait_until(&self, mut holds: impl FnMut(&Self) -> bool) {
+        self.shared.until(|| holds(self)).await;
+    }
+
+    /// Stops listening, drops all sockets and returns once every task has ended. Counters remain.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: cancelled, the rest happens without being waited for.
+    pub async fn stop(&self) {
+        let server = lock(&self.server).take();
+        if let Some(Server { task, stop }) = server {
+            // A task that has ended already needs no telling, and no waiting.
+            let _ = stop.send(());
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if let Some(server) = lock(&self.server).take() {
+            // Its set of clients goes with it.
+            server.task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_simulator_can_be_shared_between_tasks() {
+        let sim = Arc::new(Sim::builder().start().await.unwrap());
+        let waiter = Arc::clone(&sim);
+        let waiting = tokio::spawn(async move {
+            waiter.wait_until(|sim| sim.endpoint().starts_with("ws://127.0.0.1:")).await;
+        });
+        waiting.await.unwrap();
+        assert_eq!(sim.stats(), SimStats::default());
+    }
+}

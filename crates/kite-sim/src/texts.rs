@@ -1,0 +1,84 @@
+//! The text frames the server sends of its own accord.
+
+use serde_json::Value;
+
+/// Difference of Indian Standard Time to UTC, in seconds.
+const IST_S: u64 = 5 * 3_600 + 1_800;
+const DAY_S: u64 = 86_400;
+
+/// What Kite sends right after connecting, undocumented.
+pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
+    [
+        r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#.into(),
+        format!(r#"{{"type":"app_code","timestamp":"{}"}}"#, ist(now_unix_s)),
+    ]
+}
+
+/// What Kite answers when a socket would hold too many instruments.
+pub(crate) fn too_many_instruments(limit: usize) -> String {
+    format!(r#"{{"type":"error","data":"Can't subscribe to more than {limit} instruments."}}"#)
+}
+
+/// An order update around its payload.
+pub(crate) fn order(data: &Value) -> String {
+    format!(r#"{{"type":"order","data":{data}}}"#)
+}
+
+/// Writes a time as `2025-08-04T13:50:28+05:30`.
+fn ist(unix_s: u32) -> String {
+    let local_s = u64::from(unix_s) + IST_S;
+    let (mut days, second) = (local_s / DAY_S, local_s % DAY_S);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    loop {
+        let length = 365 + u64::from(is_leap(year));
+        if days < length {
+            break;
+        }
+        days -= length;
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!(
+        "{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}+05:30",
+        days + 1,
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_ist() {
+        assert_eq!(ist(0), "1970-01-01T05:30:00+05:30");
+        assert_eq!(ist(1_754_295_628), "2025-08-04T13:50:28+05:30");
+        assert_eq!(ist(951_762_600), "2000-02-29T00:00:00+05:30");
+        assert_eq!(ist(1_735_669_799), "2024-12-31T23:59:59+05:30");
+        assert_eq!(ist(u32::MAX), "2106-02-07T11:58:15+05:30");
+    }
+
+    #[test]
+    fn every_text_is_json_with_a_type() {
+        let texts = greetings(0).into_iter().chain([
+            too_many_instruments(3_000),
+            order(&serde_json::json!({"order_id": "1", "tag": null})),
+        ]);
+        for text in texts {
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert!(value["type"].is_string(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who is let in, and what the others are told.
+
+use kite_sim::{API_KEY, Refusal, Sim};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error;
+
+use crate::client::{Client, DEADLINE, quiet_sim, until};
+
+const UPGRADE: &str = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// Sends a request by hand; gives status, head and body of the answer.
+async fn ask(sim: &Sim, target: &str, headers: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(sim.addr()).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
+}
+
+async fn status_of(sim: &Sim, api_key: &str, access_token: &str) -> u16 {
+    match Client::try_connect(sim, api_key, access_token).await {
+        Ok(_) => 101,
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_get_403_and_kites_json() {
+    let sim = quiet_sim().await;
+    for query in ["api_key=sim_api_key&access_token=old", "api_key=who&access_token=what"] {
+        let (status, head, body) = ask(&sim, &format!("/?{query}"), UPGRADE).await;
+        assert_eq!(status, 403);
+        assert!(head.contains("application/json"), "{head}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["status"], "error");
+        assert_eq!(body["message"], "Authentication failed.");
+        assert_eq!(body["error_type"], "TokenException");
+    }
+    assert_eq!(sim.stats().refused, [(403, 2)].into());
+    assert_eq!(sim.stats().connections_total, 0);
+}
+
+#[tokio::test]
+async fn missing_credentials_get_400_and_json() {
+    let sim = quiet_sim().await;
+    let (status, _, body) = ask(&sim, "/?api_key=sim_api_key", UPGRADE).await;
+    assert_eq!(status, 400);
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["message"], "Invalid `access_token` or `api_key`.");
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_request_gets_400_and_html() {
+    let sim = quiet_sim().await;
+    let target = "/?api_key=sim_api_key&access_token=sim_access_token";
+    let no_slash = target.trim_start_matches('/');
+    for (target, headers) in [(target, "Host: localhost\r\n"), (no_slash, UPGRADE)] {
+        let (status, head, body) = ask(&sim, target, headers).await;
+        assert_eq!(status, 400);
+        assert!(head.contains("text/html"), "{head}");
+        assert!(body.starts_with("<html>"), "{body}");
+    }
+    assert_eq!(sim.stats().refused, [(400, 2)].into());
+}
+
+#[tokio::test]
+async fn credentials_are_percent_decoded() {
+    let sim = Sim::builder().credentials("a&b", "c=/d").start().await.unwrap();
+    assert_eq!(status_of(&sim, "a%26b", "c%3D%2Fd").await, 101);
+    assert_eq!(status_of(&sim, API_KEY, "sim_access_token").await, 403);
+}
+
+#[tokio::test]
+async fn a_fourth_socket_gets_429_and_the_three_stay() {
+    let sim = Sim::builder().credentials("one", "1").account("two", "2").greet(false);
+    let sim = sim.no_heartbeats().start().await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::try_connect(&sim, "one", "1").await.unwrap());
+    }
+    assert_eq!(status_of(&sim, "one", "1").await, 429);
+    assert_eq!(status_of(&sim, "two", "2").await, 101);
+    sim.send_text("still here");
+    for client in &mut clients {
+        assert_eq!(client.text().await, "still here");
+    }
+    assert_eq!(sim.stats().refused, [(429, 1)].into());
+    assert_eq!(sim.stats().connections_total, 4);
+
+    // A slot is free again as soon as its socket has gone, politely or not.
+    clients.pop().unwrap().socket.close(None).await.unwrap();
+    assert_eq!(status_of(&sim, "one", "1").await, 101);
+    drop(clients);
+    until(&sim, |sim| sim.stats().connections_open == 0).await;
+}
+
+#[tokio::test]
+async fn a_renewed_token_voids_the_old_one_for_new_sockets_only() {
+    let sim = quiet_sim().await;
+    let mut old = Client::connect(&sim).await;
+    sim.set_access_token(API_KEY, "tuesday");
+    assert_eq!(status_of(&sim, API_KEY, "sim_access_token").await, 403);
+    assert_eq!(status_of(&sim, API_KEY, "tuesday").await, 101);
+    sim.revoke_token(API_KEY);
+    assert_eq!(status_of(&sim, API_KEY, "tuesday").await, 403);
+    sim.send_text("alive");
+    assert_eq!(old.text().await, "alive");
+}
+
+#[tokio::test]
+async fn a_refusal_of_choice_is_given_until_it_is_withdrawn() {
+    let sim = quiet_sim().await;
+    let target = "/?api_key=sim_api_key&access_token=sim_access_token";
+    sim.refuse_with(Some(Refusal::new(502, "<html>Bad Gateway</html>")));
+    let (status, head, body) = ask(&sim, target, UPGRADE).await;
+    assert_eq!((status, body.as_str()), (502, "<html>Bad Gateway</html>"));
+    assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+    sim.refuse_with(Some(Refusal::auth()));
+    let (status, _, body) = ask(&sim, target, UPGRADE).await;
+    assert_eq!((status, body.as_str()), (403, Refusal::auth().body()));
+    sim.refuse_with(None);
+    assert_eq!(status_of(&sim, API_KEY, "sim_access_token").await, 101);
+}
