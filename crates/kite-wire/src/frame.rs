@@ -37,38 +37,41 @@ impl<'a> Frame<'a> {
         let declared = u16::from_be_bytes(*head);
         let mut walked = Self { good: bytes, bytes_left: 0, packets: 0, skipped: 0, fault: None };
         let mut offset = 2;
+        let mut stride = Stride::default();
         for index in 0..declared {
             let rest = &bytes[offset..];
-            let Some((length, rest)) = rest.split_first_chunk::<2>() else {
-                return walked.cut(offset, FrameFault::TruncatedLength { index, declared, offset });
+            let Some((prefix, rest)) = rest.split_first_chunk::<2>() else {
+                let fault = FrameFault::TruncatedLength { index, declared, offset };
+                return walked.cut(index, offset, fault);
             };
-            let length = u16::from_be_bytes(*length);
-            if usize::from(length) > rest.len() {
+            stride.follow(*prefix);
+            if stride.len > rest.len() {
                 let fault = FrameFault::TruncatedPacket {
                     index,
                     declared,
                     offset: offset + 2,
-                    length,
+                    length: u16::from_be_bytes(*prefix),
                     left: rest.len(),
                 };
-                return walked.cut(offset, fault);
+                return walked.cut(index, offset, fault);
             }
-            match PacketKind::of_len(usize::from(length)) {
-                Some(_) => walked.packets += 1,
-                None => walked.skipped += 1,
-            }
-            offset += 2 + usize::from(length);
+            walked.packets += u16::from(stride.known);
+            offset += 2 + stride.len;
         }
         if offset < bytes.len() {
             let left = bytes.len() - offset;
-            return walked.cut(offset, FrameFault::TrailingBytes { declared, offset, left });
+            let fault = FrameFault::TrailingBytes { declared, offset, left };
+            return walked.cut(declared, offset, fault);
         }
+        walked.skipped = declared - walked.packets;
         walked
     }
 
-    fn cut(self, offset: usize, fault: FrameFault) -> Self {
+    /// Cuts the tail off before packet `index`.
+    fn cut(self, index: u16, offset: usize, fault: FrameFault) -> Self {
         let (good, bad) = self.good.split_at(offset);
-        Self { good, bytes_left: bad.len(), fault: Some(fault), ..self }
+        let skipped = index - self.packets;
+        Self { good, bytes_left: bad.len(), skipped, fault: Some(fault), ..self }
     }
 
     /// Trusts an earlier walk of the same bytes.
@@ -116,14 +119,20 @@ impl<'a> Frame<'a> {
     #[inline]
     #[must_use]
     pub fn packets(&self) -> Packets<'a> {
-        Packets { bodies: self.bodies(), left: self.packets }
+        Packets { rest: self.body(), left: self.packets, stride: Stride::default() }
     }
 
     /// Iterates over the bodies of all packets of the good part, also those of unknown length.
     #[inline]
     #[must_use]
     pub fn bodies(&self) -> Bodies<'a> {
-        Bodies { rest: self.good.get(2..).unwrap_or_default(), left: self.packets + self.skipped }
+        Bodies { rest: self.body(), left: self.packets + self.skipped }
+    }
+
+    /// Gives the good part behind the packet count.
+    #[inline]
+    fn body(&self) -> &'a [u8] {
+        self.good.get(2..).unwrap_or_default()
     }
 
     /// Gives the first packet of an instrument.
@@ -142,11 +151,34 @@ impl<'a> IntoIterator for Frame<'a> {
     }
 }
 
+/// The length of the packet before, which is most often the length of the next one too.
+///
+/// Packets hang on each other's lengths like a chain: each address waits for a load. Where the
+/// bytes of a length repeat, the known one is used instead, and the processor need not wait.
+#[derive(Debug, Clone, Default)]
+struct Stride {
+    prefix: [u8; 2],
+    len: usize,
+    /// Whether a layout has this length.
+    known: bool,
+}
+
+impl Stride {
+    #[inline(always)]
+    fn follow(&mut self, prefix: [u8; 2]) {
+        if prefix != self.prefix {
+            let len = usize::from(u16::from_be_bytes(prefix));
+            *self = Self { prefix, len, known: PacketKind::of_len(len).is_some() };
+        }
+    }
+}
+
 /// Iterator over the packets of a [`Frame`].
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {
-    bodies: Bodies<'a>,
+    rest: &'a [u8],
     left: u16,
+    stride: Stride,
 }
 
 impl<'a> Iterator for Packets<'a> {
@@ -154,10 +186,17 @@ impl<'a> Iterator for Packets<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Packet<'a>> {
+        if self.left == 0 {
+            return None;
+        }
         loop {
-            if let Ok(packet) = Packet::from_bytes(self.bodies.next()?) {
+            let (prefix, tail) = self.rest.split_first_chunk::<2>()?;
+            self.stride.follow(*prefix);
+            let (body, tail) = tail.split_at_checked(self.stride.len)?;
+            self.rest = tail;
+            if self.stride.known {
                 self.left -= 1;
-                return Some(packet);
+                return Packet::checked(body);
             }
         }
     }
@@ -186,9 +225,9 @@ impl<'a> Iterator for Bodies<'a> {
         if self.left == 0 {
             return None;
         }
-        let (length, rest) = self.rest.split_first_chunk::<2>()?;
-        let (body, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        self.rest = rest;
+        let (length, tail) = self.rest.split_first_chunk::<2>()?;
+        let (body, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        self.rest = tail;
         self.left -= 1;
         Some(body)
     }

@@ -113,9 +113,14 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let unknown = PacketError { length: bytes.len() };
-        PacketKind::of_len(bytes.len()).ok_or(unknown)?;
-        let (head, _) = LtpPacket::ref_from_prefix(bytes).map_err(|_| unknown)?;
-        Ok(Self { head, bytes })
+        PacketKind::of_len(bytes.len()).and_then(|_| Self::checked(bytes)).ok_or(unknown)
+    }
+
+    /// Views bytes whose length is known to be one of a layout.
+    #[inline(always)]
+    pub(crate) fn checked(bytes: &'a [u8]) -> Option<Self> {
+        let (head, _) = LtpPacket::ref_from_prefix(bytes).ok()?;
+        Some(Self { head, bytes })
     }
 
     /// Gives the packet's bytes, without its length prefix.

@@ -4,6 +4,8 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
 
 use crate::error::EncodeError;
+#[cfg(feature = "alloc")]
+use crate::frame::Frame;
 use crate::layout::{
     Depth, DepthEntry, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket,
 };
@@ -230,30 +232,70 @@ fn write(
 }
 
 impl From<Packet<'_>> for Tick {
-    #[inline]
+    // Always inlined, so that a loop which reads three fields decodes three.
+    #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
-        let fields = match packet.view() {
-            PacketView::Full(full) => {
-                Fields::Full { quote: QuoteFields::from(&full.quote), full: FullFields::from(full) }
-            }
-            PacketView::Quote(quote) => Fields::Quote(QuoteFields::from(quote)),
-            PacketView::IndexFull(index) => Fields::IndexFull {
-                quote: IndexFields::from(&index.quote),
-                exchange_timestamp: index.exchange_timestamp.get(),
-            },
-            PacketView::IndexQuote(index) => Fields::IndexQuote(IndexFields::from(index)),
-            PacketView::Ltp(_) => Fields::Ltp,
-        };
-        Self {
-            instrument_token: packet.instrument_token(),
-            last_price: packet.last_price().raw(),
-            fields,
+        match packet.view() {
+            PacketView::Full(full) => full.into(),
+            PacketView::Quote(quote) => quote.into(),
+            PacketView::IndexFull(index) => index.into(),
+            PacketView::IndexQuote(index) => index.into(),
+            PacketView::Ltp(ltp) => ltp.into(),
         }
     }
 }
 
+#[cfg(feature = "alloc")]
+impl Frame<'_> {
+    /// Decodes all packets of known length and appends them to `ticks`.
+    ///
+    /// The fastest way to owned ticks: each is built where it stays.
+    pub fn append_ticks(&self, ticks: &mut alloc::vec::Vec<Tick>) {
+        let packets = self.packets();
+        ticks.reserve(packets.len());
+        for packet in packets {
+            // One push an arm: behind a common one the tick would be built beside and copied over.
+            match packet.view() {
+                PacketView::Full(full) => ticks.push(full.into()),
+                PacketView::Quote(quote) => ticks.push(quote.into()),
+                PacketView::IndexFull(index) => ticks.push(index.into()),
+                PacketView::IndexQuote(index) => ticks.push(index.into()),
+                PacketView::Ltp(ltp) => ticks.push(ltp.into()),
+            }
+        }
+    }
+}
+
+/// Decodes a packet of one layout.
+macro_rules! tick_from {
+    ($layout:ident, $packet:ident => $fields:expr) => {
+        impl From<&$layout> for Tick {
+            #[inline(always)]
+            fn from($packet: &$layout) -> Self {
+                Self {
+                    instrument_token: $packet.instrument_token(),
+                    last_price: $packet.last_price().raw(),
+                    fields: $fields,
+                }
+            }
+        }
+    };
+}
+
+tick_from!(LtpPacket, packet => Fields::Ltp);
+tick_from!(IndexQuotePacket, packet => Fields::IndexQuote(packet.into()));
+tick_from!(IndexFullPacket, packet => Fields::IndexFull {
+    quote: IndexFields::from(&packet.quote),
+    exchange_timestamp: packet.exchange_timestamp.get(),
+});
+tick_from!(QuotePacket, packet => Fields::Quote(packet.into()));
+tick_from!(FullPacket, packet => Fields::Full {
+    quote: QuoteFields::from(&packet.quote),
+    full: FullFields::from(packet),
+});
+
 impl From<&IndexQuotePacket> for IndexFields {
-    #[inline]
+    #[inline(always)]
     fn from(packet: &IndexQuotePacket) -> Self {
         Self {
             high: packet.high.get(),
@@ -279,7 +321,7 @@ impl IndexFields {
 }
 
 impl From<&QuotePacket> for QuoteFields {
-    #[inline]
+    #[inline(always)]
     fn from(packet: &QuotePacket) -> Self {
         Self {
             last_quantity: packet.last_quantity.get(),
@@ -314,7 +356,7 @@ impl QuoteFields {
 }
 
 impl From<&FullPacket> for FullFields {
-    #[inline]
+    #[inline(always)]
     fn from(packet: &FullPacket) -> Self {
         Self {
             last_trade_timestamp: packet.last_trade_timestamp.get(),
@@ -322,10 +364,16 @@ impl From<&FullPacket> for FullFields {
             open_interest_high: packet.open_interest_high.get(),
             open_interest_low: packet.open_interest_low.get(),
             exchange_timestamp: packet.exchange_timestamp.get(),
-            bids: packet.depth.bids.each_ref().map(DepthLevel::from),
-            asks: packet.depth.asks.each_ref().map(DepthLevel::from),
+            bids: levels(&packet.depth.bids),
+            asks: levels(&packet.depth.asks),
         }
     }
+}
+
+/// Written out: `map` over the array would build it beside the tick and copy it over.
+#[inline(always)]
+fn levels([a, b, c, d, e]: &[DepthEntry; 5]) -> [DepthLevel; 5] {
+    [a.into(), b.into(), c.into(), d.into(), e.into()]
 }
 
 impl FullFields {
@@ -347,7 +395,7 @@ impl FullFields {
 }
 
 impl From<&DepthEntry> for DepthLevel {
-    #[inline]
+    #[inline(always)]
     fn from(entry: &DepthEntry) -> Self {
         Self {
             quantity: entry.quantity.get(),
