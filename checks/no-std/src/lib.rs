@@ -1,0 +1,31 @@
+//! Proves that kite-wire needs neither `std` nor `alloc`.
+//!
+//! A static library with its own panic handler and without an allocator: should `std` sneak in,
+//! there are two panic handlers; should `alloc`, there is no allocator. Either fails the build.
+#![no_std]
+
+use core::panic::PanicInfo;
+
+use kite_wire::{EncodeError, Frame, FrameEncoder, ParsedCommand, Tick};
+
+#[panic_handler]
+fn halt(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Decodes a frame and encodes it again.
+///
+/// # Errors
+/// The buffer is too small.
+pub fn echo<'b>(frame: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+    let mut echo = FrameEncoder::new(buffer)?;
+    for packet in Frame::walk(frame).packets() {
+        echo.push(&Tick::from(packet))?;
+    }
+    Ok(echo.finish())
+}
+
+/// Sums the instrument tokens of a command.
+pub fn sum(command: &str) -> Option<u64> {
+    Some(ParsedCommand::parse(command).ok()?.tokens.map(u64::from).sum())
+}
