@@ -1,0 +1,84 @@
+//! The monotonic time at which something came, in eight bytes.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A moment of this process's monotonic clock, in nanoseconds since its first use.
+///
+/// Half the size of an [`Instant`], so that it fits into what travels with every frame. Stamps of
+/// different processes cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(u64);
+
+fn anchor() -> Instant {
+    static ANCHOR: OnceLock<Instant> = OnceLock::new();
+    *ANCHOR.get_or_init(Instant::now)
+}
+
+impl Stamp {
+    /// Reads the clock.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::at(Instant::now())
+    }
+
+    /// Converts an instant; one before the first use of the clock becomes that first use.
+    #[must_use]
+    pub fn at(instant: Instant) -> Self {
+        let since = instant.saturating_duration_since(anchor());
+        // 2^64 ns are 584 years. Never 0, which the counters take for "never": a stamp of the
+        // moment that started the clock is one nanosecond off instead.
+        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// Gives the instant.
+    #[must_use]
+    pub fn to_instant(self) -> Instant {
+        anchor() + Duration::from_nanos(self.0)
+    }
+
+    /// Gives the time that has passed since, zero for a stamp of the future.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    /// Gives the time from `earlier` to this stamp, zero if it is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Gives the nanoseconds since the first use of the clock.
+    #[must_use]
+    pub fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Makes a stamp of [`Stamp::as_nanos`].
+    pub(crate) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_keeps_the_instant_and_never_goes_negative() {
+        let earlier = Stamp::now();
+        let later = Stamp::at(earlier.to_instant() + Duration::from_micros(5));
+        assert_eq!(later.since(earlier), Duration::from_micros(5));
+        assert_eq!(earlier.since(later), Duration::ZERO);
+        assert_eq!(Stamp::from_nanos(later.as_nanos()), later);
+    }
+
+    #[test]
+    fn a_stamp_taken_as_the_clock_starts_is_not_taken_for_none() {
+        let before = Instant::now();
+        assert!(Stamp::at(before).as_nanos() > 0);
+        let Some(long_before) = before.checked_sub(Duration::from_secs(1)) else { return };
+        assert!(Stamp::at(long_before).as_nanos() > 0);
+    }
+}

@@ -1,0 +1,184 @@
+//! The handle of a connection: cheap to clone, usable from any task.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kite_wire::Mode;
+use tokio::sync::watch;
+
+use crate::config::ConnectionConfig;
+use crate::counters::{Counters, Stats};
+use crate::credentials::Credentials;
+use crate::deliver::Sink;
+use crate::driver::Driver;
+use crate::error::{CapacityError, SpawnError};
+use crate::event::ParkReason;
+use crate::events::EventLane;
+use crate::mailbox::Mailbox;
+use crate::transport::OpenError;
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Number of its present or last socket, from 1; 0 before the first.
+    pub epoch: u32,
+    /// Why the last try to open a socket failed; `None` once one succeeds.
+    pub last_failure: Option<OpenError>,
+    /// Why it is parked, if it is.
+    pub parked: Option<ParkReason>,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Opening a socket.
+    #[default]
+    Opening,
+    /// A socket is open and its handshake done.
+    Live,
+    /// Waiting for the next try.
+    Waiting,
+    /// Not trying by itself any more; subscriptions are kept.
+    Parked,
+    /// Ended.
+    Closed,
+}
+
+/// One WebSocket connection that stays alive.
+///
+/// Made by [`Connection::spawn`], which starts its task. All requests are merged into a desired
+/// state that the task brings to the server, on this socket and on every later one; they never
+/// wait for the network. Dropping the last handle closes the connection politely in the
+/// background.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mailbox: Arc<Mailbox>,
+    counters: Arc<Counters>,
+    status: watch::Receiver<Status>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+impl Connection {
+    /// Starts a connection: its socket is opened at once and again after every loss.
+    ///
+    /// What comes is delivered to `sink`; what happens is told on `events` under the number given.
+    ///
+    /// # Errors
+    /// [`SpawnError::NoRuntime`] outside of a Tokio runtime.
+    pub fn spawn(
+        config: ConnectionConfig,
+        credentials: Credentials,
+        sink: impl Sink,
+        events: &EventLane,
+        number: usize,
+    ) -> Result<Self, SpawnError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
+        let counters = Arc::new(Counters::default());
+        let (status_sender, status) = watch::channel(Status::default());
+        let driver = Driver::new(
+            config,
+            credentials,
+            sink,
+            events.sender(number),
+            Arc::clone(&mailbox),
+            Arc::clone(&counters),
+            status_sender,
+        );
+        runtime.spawn(driver.run());
+        Ok(Self { shared: Arc::new(Shared { mailbox, counters, status }) })
+    }
+
+    /// Wants instruments in this mode; those already wanted get the mode.
+    ///
+    /// `Ok` means accepted: Kite sends no acknowledgement. While the connection is down the wish
+    /// waits and goes out after the next handshake.
+    ///
+    /// # Errors
+    /// [`CapacityError`] if they exceed the connection's limit; nothing is changed then.
+    pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
+        self.apply(tokens.iter().map(|&token| (token, Some(mode))))
+    }
+
+    /// No longer wants instruments; unknown ones are ignored.
+    pub fn unsubscribe(&self, tokens: &[u32]) {
+        // Cannot exceed a limit: it only takes away.
+        let _ = self.apply(tokens.iter().map(|&token| (token, None)));
+    }
+
+    /// Wants each instrument in its mode, or not at all (`None`), in one step.
+    ///
+    /// # Errors
+    /// [`CapacityError`] if the result exceeds the connection's limit; nothing is changed then.
+    pub fn apply(
+        &self,
+        changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
+    ) -> Result<(), CapacityError> {
+        self.shared.mailbox.want(changes.into_iter())
+    }
+
+    /// Gives the instruments wanted and their modes.
+    #[must_use]
+    pub fn desired(&self) -> BTreeMap<u32, Mode> {
+        self.shared.mailbox.desired()
+    }
+
+    /// Uses other credentials from the next handshake on. A parked or waiting connection tries at
+    /// once; an open socket stays, since Kite checks the token at the handshake only.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.shared.mailbox.set_credentials(credentials);
+    }
+
+    /// Sends a ping at the next opportunity, if the connection is live; says whether it is.
+    pub fn ping(&self) -> bool {
+        let live = self.shared.status.borrow().phase == Phase::Live;
+        if live {
+            self.shared.mailbox.ping();
+        }
+        live
+    }
+
+    /// Gives where the connection stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Watches where the connection stands.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.shared.status.clone()
+    }
+
+    /// Reads the counts.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.read()
+    }
+
+    /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
+    /// the connection's task has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: once polled, the connection closes even if the future is dropped.
+    pub async fn close(&self) {
+        self.shared.mailbox.close();
+        // The sender lives in the task: it is gone when the task is.
+        let mut status = self.shared.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+}

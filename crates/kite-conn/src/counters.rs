@@ -1,0 +1,146 @@
+//! Counts of a connection: one writer each, read by anyone at any time.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use crate::clock::Stamp;
+
+/// A count with a single writer: a plain load and store, no locked instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.set(self.0.load(Relaxed).wrapping_add(n));
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        // Release and acquire: who sees a count sees those that were written before it.
+        self.0.store(value, Release);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Acquire)
+    }
+}
+
+/// Written by the task that owns the socket. Aligned, so that its lines are not the parser's.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct SocketCounts {
+    pub(crate) frames: Count,
+    pub(crate) bytes: Count,
+    pub(crate) texts: Count,
+    pub(crate) unreadable_texts: Count,
+    pub(crate) errors: Count,
+    pub(crate) connects: Count,
+    pub(crate) losses: Count,
+    /// Stamp of the last message in nanoseconds, 0 before the first.
+    pub(crate) last_message: Count,
+    /// Stamp of the last handshake in nanoseconds, 0 while not connected.
+    pub(crate) up_since: Count,
+}
+
+/// Written by the task that checks frames: the socket's or the dedicated parser.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct ParserCounts {
+    pub(crate) frames: Count,
+    pub(crate) ticks: Count,
+    pub(crate) heartbeats: Count,
+    pub(crate) skipped_packets: Count,
+    pub(crate) damaged_frames: Count,
+    pub(crate) latency_ns: Count,
+    /// Stamp of the last frame checked in nanoseconds, 0 before the first.
+    pub(crate) last_frame: Count,
+}
+
+/// All counts of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) socket: SocketCounts,
+    pub(crate) parser: ParserCounts,
+}
+
+/// A reading of a connection's counts, since it was made, over all its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Binary frames read, heartbeats among them.
+    pub frames: u64,
+    /// Bytes of binary frames read.
+    pub bytes: u64,
+    /// Text frames read.
+    pub texts: u64,
+    /// Those of them that are no JSON object.
+    pub unreadable_texts: u64,
+    /// Sockets lost, tries failed, texts unreadable.
+    pub errors: u64,
+    /// Handshakes done.
+    pub connects: u64,
+    /// Live sockets lost.
+    pub losses: u64,
+    /// When the last message of any kind came.
+    pub last_message: Option<Stamp>,
+    /// Since when the present socket is up.
+    pub up_since: Option<Stamp>,
+    /// Frames checked and delivered, heartbeats among them. `frames - frames_delivered` wait.
+    pub frames_delivered: u64,
+    /// Ticks delivered.
+    pub ticks: u64,
+    /// Heartbeats received.
+    pub heartbeats: u64,
+    /// Packets of unknown length, skipped.
+    pub skipped_packets: u64,
+    /// Frames with an unreadable tail, delivered without it.
+    pub damaged_frames: u64,
+    /// Time from the socket's read to the end of delivery, summed over the frames delivered.
+    pub latency: Duration,
+    /// When the last frame was delivered.
+    pub last_delivery: Option<Stamp>,
+}
+
+impl Stats {
+    /// Gives the mean time from the socket's read to the end of a frame's delivery.
+    #[must_use]
+    pub fn mean_latency(&self) -> Duration {
+        let nanos = self.latency.as_nanos() / u128::from(self.frames_delivered.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Gives the number of frames read and not yet delivered.
+    #[must_use]
+    pub fn frames_queued(&self) -> u64 {
+        self.frames.saturating_sub(self.frames_delivered)
+    }
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Stats {
+        // Delivered first: read later than `frames`, it could exceed it.
+        let frames_delivered = self.parser.frames.get();
+        let stamp = |nanos| (nanos != 0).then(|| Stamp::from_nanos(nanos));
+        let (socket, parser) = (&self.socket, &self.parser);
+        Stats {
+            frames: socket.frames.get(),
+            bytes: socket.bytes.get(),
+            texts: socket.texts.get(),
+            unreadable_texts: socket.unreadable_texts.get(),
+            errors: socket.errors.get(),
+            connects: socket.connects.get(),
+            losses: socket.losses.get(),
+            last_message: stamp(socket.last_message.get()),
+            up_since: stamp(socket.up_since.get()),
+            frames_delivered,
+            ticks: parser.ticks.get(),
+            heartbeats: parser.heartbeats.get(),
+            skipped_packets: parser.skipped_packets.get(),
+            damaged_frames: parser.damaged_frames.get(),
+            latency: Duration::from_nanos(parser.latency_ns.get()),
+            last_delivery: stamp(parser.last_frame.get()),
+        }
+    }
+}

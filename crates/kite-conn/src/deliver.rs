@@ -1,0 +1,289 @@
+//! The way of a frame from the socket's task to the application: checked, counted, handed over.
+//!
+//! What becomes of a batch is the sink's business: rings and lanes live in the layers above.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kite_wire::{DamagedFrame, PacketKind, TickBatch};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::clock::Stamp;
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::events::EventSender;
+
+/// A frame that has been checked, with where and when it came.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The ticks, in the socket's own memory. A heartbeat is a batch without ticks.
+    pub ticks: TickBatch,
+    /// When the frame was read from the socket.
+    pub received: Stamp,
+    /// Number of the socket among the connection's, from 1.
+    pub epoch: u32,
+    /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
+    pub sequence: u64,
+}
+
+impl Batch {
+    /// Makes a batch, for instance to test a sink without a connection.
+    #[must_use]
+    pub fn new(ticks: TickBatch, received: Stamp, epoch: u32, sequence: u64) -> Self {
+        Self { ticks, received, epoch, sequence }
+    }
+}
+
+/// Takes what a connection delivers. Called on the hot path: it must not block.
+pub trait Sink: Send + 'static {
+    /// Says whether another batch can be taken. While it cannot, the socket is not read and TCP
+    /// holds the server back; the watchdog knows that the silence is ours. The default always can.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Takes a frame, heartbeats included.
+    fn on_batch(&mut self, batch: Batch);
+
+    /// Takes an event, in order with the batches: after [`Event::Down`] nothing of that socket
+    /// follows.
+    fn on_event(&mut self, event: &Event);
+}
+
+/// At most one event a second tells of damaged frames: a server gone mad must not flood.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Lets one occurrence through a second and counts the others.
+#[derive(Debug, Default)]
+struct RateLimit {
+    last: Option<Stamp>,
+    untold: u64,
+}
+
+impl RateLimit {
+    /// Gives the number of occurrences held back since the last one let through, if this one may.
+    fn admit(&mut self, now: Stamp) -> Option<u64> {
+        if self.last.is_some_and(|last| now.since(last) < TELL_EVERY) {
+            self.untold += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+/// Checks frames, counts, and hands them to the sink.
+pub(crate) struct Intake<S> {
+    sink: S,
+    counters: Arc<Counters>,
+    events: EventSender,
+    sequence: u64,
+    damaged: RateLimit,
+    skipped: RateLimit,
+}
+
+impl<S: Sink> Intake<S> {
+    pub(crate) fn new(sink: S, counters: Arc<Counters>, events: EventSender) -> Self {
+        Self {
+            sink,
+            counters,
+            events,
+            sequence: 0,
+            damaged: RateLimit::default(),
+            skipped: RateLimit::default(),
+        }
+    }
+
+    fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
+        let counts = &self.counters.parser;
+        let heartbeat = bytes.len() == 1;
+        let ticks = match TickBatch::new(bytes) {
+            Ok(ticks) => ticks,
+            Err(DamagedFrame { batch, fault, bytes_left }) => {
+                counts.damaged_frames.add(1);
+                if let Some(untold) = self.damaged.admit(received) {
+                    let event = Event::FrameDamaged { fault, bytes_left, untold };
+                    self.events.send(event.clone());
+                    self.sink.on_event(&event);
+                }
+                batch
+            }
+        };
+        if ticks.skipped() > 0 {
+            counts.skipped_packets.add(u64::from(ticks.skipped()));
+            if let Some(untold) = self.skipped.admit(received) {
+                let unknown = |body: &&[u8]| PacketKind::of_len(body.len()).is_none();
+                let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
+                let event = Event::PacketsSkipped { length, packets: ticks.skipped(), untold };
+                self.events.send(event.clone());
+                self.sink.on_event(&event);
+            }
+        }
+        self.sequence += 1;
+        counts.heartbeats.add(u64::from(heartbeat));
+        counts.ticks.add(ticks.len() as u64);
+        self.sink.on_batch(Batch { ticks, received, epoch, sequence: self.sequence });
+        let done = Stamp::at(Instant::now());
+        counts.latency_ns.add(u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX));
+        counts.last_frame.set(done.as_nanos());
+        // Last: who sees this frame counted sees its ticks counted too.
+        counts.frames.add(1);
+    }
+}
+
+/// What travels from the socket's task to the sink.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Frame { bytes: Bytes, received: Stamp, epoch: u32 },
+    Event(Event),
+}
+
+/// The parser task has ended by itself: the sink panicked. Deliveries have nowhere to go.
+#[derive(Debug)]
+pub(crate) struct SinkGone;
+
+/// The socket task's side: delivers in place, or through a queue to a parser task.
+pub(crate) enum Outlet<S> {
+    /// In place.
+    Inline(Intake<S>),
+    /// Through a bounded queue.
+    Queue(ParserQueue),
+}
+
+impl<S: Sink> Outlet<S> {
+    /// Makes the outlet; with a queue it starts the parser task, which ends with the outlet.
+    pub(crate) fn new(intake: Intake<S>, parser_queue: Option<usize>) -> Self {
+        let Some(depth) = parser_queue else { return Self::Inline(intake) };
+        let (sender, receiver) = mpsc::channel(depth.clamp(1, Semaphore::MAX_PERMITS));
+        let task = tokio::spawn(parse(intake, receiver));
+        Self::Queue(ParserQueue { slot: Slot::Idle(sender), events: VecDeque::new(), task })
+    }
+
+    /// Ready: one frame can be delivered.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkGone>> {
+        match self {
+            Self::Inline(intake) => intake.sink.poll_ready(cx).map(Ok),
+            Self::Queue(queue) => queue.poll_ready(cx),
+        }
+    }
+
+    /// Delivers a frame; to be called once after each [`Outlet::poll_ready`].
+    pub(crate) fn frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
+        match self {
+            Self::Inline(intake) => intake.on_frame(bytes, received, epoch),
+            Self::Queue(queue) => queue.send(Delivery::Frame { bytes, received, epoch }),
+        }
+    }
+
+    /// Delivers an event, in order with the frames; can be called at any time. Behind a queue it
+    /// goes with the next poll.
+    pub(crate) fn event(&mut self, event: Event) {
+        match self {
+            Self::Inline(intake) => intake.sink.on_event(&event),
+            Self::Queue(queue) => queue.events.push_back(event),
+        }
+    }
+
+    /// Moves events into the queue as it has room, where no frame is about to.
+    pub(crate) fn poll_events(&mut self, cx: &mut Context<'_>) {
+        if let Self::Queue(queue) = self
+            && !queue.events.is_empty()
+        {
+            // That the sink is gone shows again when the next socket is read.
+            let _ = queue.poll_ready(cx);
+        }
+    }
+
+    /// Completes once all that was delivered has reached the sink and the sink is dropped; what a
+    /// blocked sink has not taken by the deadline is dropped with it.
+    pub(crate) async fn finish(self, deadline: Duration) {
+        let Self::Queue(mut queue) = self else { return };
+        let drained = async {
+            let _ = std::future::poll_fn(|cx| queue.poll_ready(cx)).await;
+            queue.slot = Slot::Gone;
+            let _ = (&mut queue.task).await;
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            queue.task.abort();
+            // At once, unless the sink blocks its thread: nothing can end that.
+            let _ = tokio::time::timeout(deadline, queue.task).await;
+        }
+    }
+}
+
+async fn parse<S: Sink>(mut intake: Intake<S>, mut receiver: mpsc::Receiver<Delivery>) {
+    while let Some(delivery) = receiver.recv().await {
+        std::future::poll_fn(|cx| intake.sink.poll_ready(cx)).await;
+        match delivery {
+            Delivery::Frame { bytes, received, epoch } => intake.on_frame(bytes, received, epoch),
+            Delivery::Event(event) => intake.sink.on_event(&event),
+        }
+    }
+}
+
+/// The sending side of the queue to a parser task.
+pub(crate) struct ParserQueue {
+    slot: Slot,
+    /// Events that have not found their place yet; they go before the next frame.
+    events: VecDeque<Event>,
+    task: JoinHandle<()>,
+}
+
+type Reservation = Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<Delivery>>> + Send>>;
+
+enum Slot {
+    Idle(mpsc::Sender<Delivery>),
+    Waiting(Reservation),
+    Reserved(mpsc::OwnedPermit<Delivery>),
+    Gone,
+}
+
+impl ParserQueue {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkGone>> {
+        loop {
+            self.slot = match std::mem::replace(&mut self.slot, Slot::Gone) {
+                Slot::Idle(sender) => match sender.try_reserve_owned() {
+                    Ok(permit) => Slot::Reserved(permit),
+                    Err(mpsc::error::TrySendError::Full(sender)) => {
+                        Slot::Waiting(Box::pin(async { sender.reserve_owned().await.ok() }))
+                    }
+                    Err(mpsc::error::TrySendError::Closed(_)) => Slot::Gone,
+                },
+                Slot::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
+                    Poll::Ready(Some(permit)) => Slot::Reserved(permit),
+                    Poll::Ready(None) => Slot::Gone,
+                    Poll::Pending => {
+                        self.slot = Slot::Waiting(waiting);
+                        return Poll::Pending;
+                    }
+                },
+                Slot::Reserved(permit) => match self.events.pop_front() {
+                    Some(event) => Slot::Idle(permit.send(Delivery::Event(event))),
+                    None => {
+                        self.slot = Slot::Reserved(permit);
+                        return Poll::Ready(Ok(()));
+                    }
+                },
+                Slot::Gone => return Poll::Ready(Err(SinkGone)),
+            };
+        }
+    }
+
+    fn send(&mut self, delivery: Delivery) {
+        self.slot = match std::mem::replace(&mut self.slot, Slot::Gone) {
+            Slot::Reserved(permit) => Slot::Idle(permit.send(delivery)),
+            other => other,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,498 @@
+//! Where the ticker server is: a URL checked once, then known to be safe to dial.
+//!
+//! The access token travels in the request line, so an unencrypted endpoint is lawful on
+//! loopback only, and query values are never shown. No resolution of names happens here.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use thiserror::Error;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::credentials::Credentials;
+
+/// Kite's ticker (Kite Connect v3 documentation, WebSocket page).
+const KITE: &str = "wss://ws.kite.trade";
+
+/// Everything but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The address of a ticker server, checked.
+///
+/// `wss://` is accepted for any host, `ws://` for loopback only (127.0.0.0/8, `[::1]`,
+/// `localhost`). The path defaults to `/`; query parameters are kept and sent after the
+/// credentials (the sandbox wants `user_id`). `Debug` and `Display` hide query values.
+///
+/// # Examples
+/// ```
+/// # fn main() -> Result<(), kite_conn::EndpointError> {
+/// use kite_conn::Endpoint;
+///
+/// assert_eq!(Endpoint::default().to_string(), "wss://ws.kite.trade/");
+/// let sandbox = Endpoint::parse("wss://ws-sandbox.kite.trade?user_id=AB1234")?;
+/// assert_eq!(sandbox.to_string(), "wss://ws-sandbox.kite.trade/?user_id=…");
+/// assert!(Endpoint::parse("ws://ws.kite.trade").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    secure: bool,
+    /// Lower case; an IPv6 address stands without its brackets.
+    host: String,
+    server_name: ServerName<'static>,
+    port: u16,
+    path: String,
+    query: String,
+}
+
+/// Why a text is no endpoint.
+///
+/// None of these repeats a query value or user information.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A byte that no URL may contain as it stands.
+    #[error("byte {position} of the endpoint is not printable ascii: percent-encode it")]
+    Character {
+        /// Offset in bytes from the start of the text.
+        position: usize,
+    },
+    /// Nothing like `wss://` at the start.
+    #[error("the endpoint has no scheme: write wss://host")]
+    NoScheme,
+    /// A scheme other than `wss` and `ws`.
+    #[error("the endpoint's scheme {scheme} is not supported: use wss://")]
+    Scheme {
+        /// The scheme, without `://`.
+        scheme: String,
+    },
+    /// `user:password@` before the host.
+    #[error("the endpoint has user information before its host: pass credentials separately")]
+    UserInfo,
+    /// A `#` and what follows it, which is never sent.
+    #[error("the endpoint has a fragment: remove the # or write it as %23")]
+    Fragment,
+    /// No host between `://` and the path.
+    #[error("the endpoint has no host: write wss://host")]
+    NoHost,
+    /// A host that is neither a DNS name nor an IP address.
+    #[error("the endpoint's host {host} is neither a dns name nor an ip address (ipv6: [::1])")]
+    Host {
+        /// The host up to and with its first unlawful character.
+        host: String,
+    },
+    /// A port that is no number between 1 and 65535.
+    #[error("the endpoint's port {port:?} is not between 1 and 65535")]
+    Port {
+        /// The port as written, at most its first six characters.
+        port: String,
+    },
+    /// `ws://` with a host that is not loopback.
+    #[error(
+        "ws://{host} would send the access token in the open: use wss://, ws:// is for loopback \
+         (127.0.0.0/8, [::1], localhost)"
+    )]
+    Plaintext {
+        /// The host as parsed.
+        host: String,
+    },
+    /// The API key or access token as a query parameter.
+    #[error("the endpoint's query has {name}: pass it as credentials")]
+    Credentials {
+        /// The parameter's name.
+        name: &'static str,
+    },
+}
+
+impl Endpoint {
+    /// Parses and checks a URL.
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what is wrong: among others a scheme other than `wss` and `ws`, and
+    /// `ws` with a host that is not loopback, since the access token would travel in the open.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        // First, so that nothing below can cut a character in two and no line break reaches the
+        // request line.
+        if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
+            return Err(EndpointError::Character { position });
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(EndpointError::NoScheme)?;
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "wss" => true,
+            "ws" => false,
+            other if is_scheme(other) => {
+                return Err(EndpointError::Scheme { scheme: other.to_owned() });
+            }
+            _ => return Err(EndpointError::NoScheme),
+        };
+
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(EndpointError::UserInfo);
+        }
+        if tail.contains('#') {
+            return Err(EndpointError::Fragment);
+        }
+        let (host, port) = split_authority(authority)?;
+        let (host, server_name) = check_host(host)?;
+        let port = match port {
+            None => default_port(secure),
+            Some(digits) => parse_port(digits)?,
+        };
+        if !secure && !is_loopback_host(&host) {
+            return Err(EndpointError::Plaintext { host: in_url(&host) });
+        }
+
+        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        check_query(query)?;
+        // Without its `/` before `?` the load balancer answers 400 with an HTML page.
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(Self { secure, host, server_name, port, path: path.to_owned(), query: query.to_owned() })
+    }
+
+    /// Returns the host: a lower-case DNS name or an IP address (IPv6 without brackets).
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the port, 443 for `wss` and 80 for `ws` unless the URL says otherwise.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns whether the connection is encrypted (`wss`).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether a resolved address may be dialled: without TLS it has to be loopback, whatever
+    /// the machine's resolver makes of `localhost`.
+    pub(crate) fn permits(&self, address: &SocketAddr) -> bool {
+        self.secure || address.ip().is_loopback()
+    }
+
+    /// The name that the server's certificate has to carry.
+    pub(crate) fn server_name(&self) -> ServerName<'static> {
+        self.server_name.clone()
+    }
+
+    /// The value of the `Host` header.
+    pub(crate) fn host_header(&self) -> String {
+        let host = in_url(&self.host);
+        if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The path and query of the handshake request. It contains the access token: it is written
+    /// to the socket and nowhere else.
+    pub(crate) fn request_target(&self, credentials: &Credentials) -> String {
+        let mut target = format!(
+            "{}?api_key={}&access_token={}",
+            self.path,
+            percent_encode(credentials.api_key()),
+            percent_encode(credentials.access_token().expose()),
+        );
+        if !self.query.is_empty() {
+            target.push('&');
+            target.push_str(&self.query);
+        }
+        target
+    }
+}
+
+/// Percent-encodes a value for a query string.
+pub(crate) fn percent_encode(value: &str) -> String {
+    utf8_percent_encode(value, ENCODED).to_string()
+}
+
+impl Default for Endpoint {
+    /// Kite's live ticker, `wss://ws.kite.trade`.
+    #[expect(clippy::expect_used, reason = "a constant, parsed by a test")]
+    fn default() -> Self {
+        Self::parse(KITE).expect("the default endpoint is a valid one")
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.host_header(), self.path)?;
+        let parameters = self.query.split('&').filter(|parameter| !parameter.is_empty());
+        for (index, parameter) in parameters.enumerate() {
+            f.write_str(if index == 0 { "?" } else { "&" })?;
+            match parameter.split_once('=') {
+                Some((name, _)) => write!(f, "{name}=…")?,
+                None => f.write_str("…")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+/// Short and made of a scheme's characters: then it may be shown in an error.
+fn is_scheme(text: &str) -> bool {
+    (1..=16).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// Splits `host`, `host:port`, `[v6]` and `[v6]:port`.
+fn split_authority(authority: &str) -> Result<(&str, Option<&str>), EndpointError> {
+    if authority.starts_with('[') {
+        let end = authority.find(']').ok_or_else(|| bad_host(authority))?;
+        let (host, after) = authority.split_at(end + 1);
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err(bad_host(authority)),
+        };
+    }
+    match authority.split_once(':') {
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn check_host(host: &str) -> Result<(String, ServerName<'static>), EndpointError> {
+    if host.is_empty() {
+        return Err(EndpointError::NoHost);
+    }
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let text = match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().map_err(|_| bad_host(host))?.to_string(),
+        None if host.bytes().all(is_name_byte) => host.to_ascii_lowercase(),
+        None => return Err(bad_host(host)),
+    };
+    let server_name = ServerName::try_from(text.clone()).map_err(|_| bad_host(host))?;
+    Ok((text, server_name))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}
+
+/// Cuts the host after its first unlawful character: who forgets the host writes credentials in
+/// its place.
+fn bad_host(host: &str) -> EndpointError {
+    let lawful = |b: u8| is_name_byte(b) || matches!(b, b'[' | b']' | b':');
+    let end = host.bytes().position(|b| !lawful(b)).map_or(host.len(), |at| at + 1);
+    EndpointError::Host { host: host[..end].to_owned() }
+}
+
+fn parse_port(digits: &str) -> Result<u16, EndpointError> {
+    let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u16>().ok());
+    match number.flatten() {
+        None | Some(0) => Err(EndpointError::Port { port: digits.chars().take(6).collect() }),
+        Some(port) => Ok(port),
+    }
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses credentials in the query: they would be sent twice and outlive their renewal.
+fn check_query(query: &str) -> Result<(), EndpointError> {
+    for parameter in query.split('&') {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        for reserved in ["api_key", "access_token"] {
+            if name == reserved {
+                return Err(EndpointError::Credentials { name: reserved });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts an IPv6 address back into its brackets.
+fn in_url(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => format!("[{host}]"),
+        _ => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(url: &str) -> String {
+        Endpoint::parse(url).unwrap().request_target(&Credentials::new("key", "tok"))
+    }
+
+    fn error(url: &str) -> EndpointError {
+        Endpoint::parse(url).unwrap_err()
+    }
+
+    #[test]
+    fn the_default_is_kites_ticker_over_tls() {
+        let endpoint = Endpoint::default();
+        assert_eq!((endpoint.host(), endpoint.port()), ("ws.kite.trade", 443));
+        assert!(endpoint.is_secure());
+        assert_eq!(endpoint.host_header(), "ws.kite.trade");
+        assert_eq!("wss://ws.kite.trade/".parse(), Ok(endpoint));
+    }
+
+    #[test]
+    fn the_target_has_its_slash_before_the_query() {
+        assert_eq!(target("wss://h.example"), "/?api_key=key&access_token=tok");
+        assert_eq!(target("wss://h.example/"), "/?api_key=key&access_token=tok");
+        assert_eq!(target("wss://h.example/a/b"), "/a/b?api_key=key&access_token=tok");
+        assert_eq!(
+            target("wss://h.example?user_id=AB12&x"),
+            "/?api_key=key&access_token=tok&user_id=AB12&x"
+        );
+    }
+
+    #[test]
+    fn credentials_are_percent_encoded() {
+        let credentials = Credentials::new("k y&", "a=b+c/d%é~");
+        assert_eq!(
+            Endpoint::default().request_target(&credentials),
+            "/?api_key=k%20y%26&access_token=a%3Db%2Bc%2Fd%25%C3%A9~"
+        );
+    }
+
+    #[test]
+    fn plaintext_is_for_loopback_only() {
+        for url in ["ws://127.0.0.1:1", "ws://127.9.8.7", "ws://[::1]:9", "WS://LocalHost:80/x"] {
+            assert!(Endpoint::parse(url).is_ok(), "{url}");
+        }
+        for url in [
+            "ws://ws.kite.trade",
+            "ws://10.0.0.1:80",
+            "ws://127.1",
+            "ws://0.0.0.0",
+            "ws://[::]",
+            "ws://localhost.example",
+            "ws://127.0.0.1.example",
+        ] {
+            let error = error(url);
+            assert!(
+                matches!(error, EndpointError::Plaintext { .. } | EndpointError::Host { .. }),
+                "{url}: {error}"
+            );
+        }
+        assert!(error("ws://ws.kite.trade").to_string().contains("in the open"));
+    }
+
+    #[test]
+    fn plaintext_dials_loopback_addresses_only() {
+        let outside: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let inside: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let local = Endpoint::parse("ws://localhost").unwrap();
+        assert!(local.permits(&inside) && !local.permits(&outside));
+        assert!(Endpoint::default().permits(&outside));
+    }
+
+    #[test]
+    fn each_fault_has_its_error() {
+        use EndpointError as E;
+        assert_eq!(error(""), E::NoScheme);
+        assert_eq!(error("ws.kite.trade"), E::NoScheme);
+        assert_eq!(error("https://h.example"), E::Scheme { scheme: "https".into() });
+        assert_eq!(error("wss://"), E::NoHost);
+        assert_eq!(error("wss:///x"), E::NoHost);
+        assert_eq!(error("wss://:443"), E::NoHost);
+        assert_eq!(error("wss://u:p@h.example"), E::UserInfo);
+        assert_eq!(error("wss://h.example/#x"), E::Fragment);
+        assert_eq!(error("wss://h.example#x"), E::Fragment);
+        assert_eq!(error("wss://h.example/ x"), E::Character { position: 16 });
+        assert_eq!(error("wss://h.example\r\n"), E::Character { position: 15 });
+        for port in ["", "0", "65536", "+80", "80x"] {
+            let url = format!("wss://h.example:{port}");
+            assert_eq!(error(&url), E::Port { port: port.into() }, "{url}");
+        }
+        for host in ["[::1", "[::1]x", "[1.2.3.4]", "[]", "h%2e", "a..b", "[fe80::1%25eth0]"] {
+            assert!(matches!(error(&format!("wss://{host}")), E::Host { .. }), "{host}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_query_are_refused() {
+        for url in ["wss://h.example?api_key=a", "wss://h.example/?x=1&%61pi_key=a"] {
+            assert_eq!(error(url), EndpointError::Credentials { name: "api_key" });
+        }
+        assert_eq!(
+            error("wss://h.example?access_token"),
+            EndpointError::Credentials { name: "access_token" }
+        );
+    }
+
+    #[test]
+    fn display_and_debug_hide_query_values() {
+        let endpoint =
+            Endpoint::parse("wss://h.example:8443/p?user_id=AB12&hush&e=s3c=r3t").unwrap();
+        assert_eq!(endpoint.to_string(), "wss://h.example:8443/p?user_id=…&…&e=…");
+        assert_eq!(format!("{endpoint:?}"), format!("Endpoint({endpoint})"));
+    }
+
+    #[test]
+    fn errors_hide_what_may_be_secret() {
+        for url in [
+            "api_key=k&access_token=s3cr3t",
+            "wss://api_key=k&access_token=s3cr3t",
+            "wss://u:s3cr3t@h.example",
+            "wss://h.example/?access_token=s3cr3t",
+            "wss://h.example/?x=s3cr3t#s3cr3t",
+            "ftp://h.example/?x=s3cr3t",
+            "s3cr3ts3cr3ts3cr3t://h.example",
+        ] {
+            let error = error(url);
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn ipv6_hosts_keep_their_brackets_on_the_wire() {
+        let endpoint = Endpoint::parse("ws://[0:0::1]:8080").unwrap();
+        assert_eq!(endpoint.host(), "::1");
+        assert_eq!(endpoint.host_header(), "[::1]:8080");
+        assert_eq!(endpoint.to_string(), "ws://[::1]:8080/");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_or_is_refused_and_the_target_stays_one_line(
+            text in prop_oneof![
+                any::<String>(),
+                "wss?://[\\[\\]a-z0-9.:@%é]{0,12}[/?#&= \r\na-z]{0,12}",
+            ],
+            key in any::<String>(),
+            token in any::<String>(),
+        ) {
+            if let Ok(endpoint) = Endpoint::parse(&text) {
+                let target = endpoint.request_target(&Credentials::new(key, token));
+                prop_assert!(target.starts_with('/'));
+                prop_assert!(target.bytes().all(|b| b.is_ascii_graphic()));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a connection tells about itself: never queued behind ticks, never pushed out by them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_wire::FrameFault;
+use kite_wire::text::TextMessage;
+
+use crate::transport::OpenError;
+
+/// Something that happened to a connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A socket is being opened.
+    Opening {
+        /// Which try since the last stable connection, from 1.
+        attempt: u32,
+    },
+    /// The handshake is done; subscriptions go out now.
+    Up {
+        /// Number of this socket among the connection's, from 1.
+        epoch: u32,
+        /// How many instruments are being subscribed.
+        instruments: usize,
+    },
+    /// A live socket is gone. What the server sent from here to the next [`Event::Up`] is lost.
+    Down {
+        /// The socket's number.
+        epoch: u32,
+        /// Why.
+        cause: LossCause,
+    },
+    /// A socket could not be opened.
+    OpenFailed {
+        /// Which try since the last stable connection, from 1.
+        attempt: u32,
+        /// Why.
+        error: OpenError,
+    },
+    /// The next try is set.
+    Retry {
+        /// Which try it will be, from 1.
+        attempt: u32,
+        /// How long from now.
+        delay: Duration,
+    },
+    /// No further try by itself. Subscriptions are kept; new credentials resume.
+    Parked(ParkReason),
+    /// The application's sink panicked and takes nothing any more; the connection closes.
+    DeliveryFailed,
+    /// The connection has ended because it was asked to.
+    Closed,
+    /// A frame's tail was unreadable. The packets before it were delivered.
+    FrameDamaged {
+        /// What was wrong.
+        fault: FrameFault,
+        /// How many bytes were cut off.
+        bytes_left: usize,
+        /// How many further damaged frames went untold since the last such event.
+        untold: u64,
+    },
+    /// Packets of unknown length were skipped. Their neighbours were delivered.
+    PacketsSkipped {
+        /// Length of the first of them in bytes.
+        length: usize,
+        /// How many in this frame.
+        packets: u16,
+        /// How many further frames with such packets went untold since the last such event.
+        untold: u64,
+    },
+    /// A text frame was unreadable.
+    TextUnreadable {
+        /// Why.
+        error: kite_wire::text::TextError,
+    },
+    /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
+    Text(Arc<TextMessage>),
+}
+
+/// Why a live socket was lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossCause {
+    /// The server ended the stream without a close frame.
+    #[error("the server ended the stream without a close frame")]
+    Eof,
+    /// Reading or writing failed.
+    #[error("the socket failed: {0}")]
+    Io(std::io::ErrorKind),
+    /// The server sent a close frame.
+    #[error("the server closed with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    CloseFrame {
+        /// The close code, 1005 if there was none.
+        code: u16,
+        /// The reason, often empty.
+        reason: String,
+    },
+    /// The server broke the WebSocket protocol.
+    #[error("the server broke the WebSocket protocol: {0}")]
+    Protocol(String),
+    /// A frame exceeded the configured size.
+    #[error("a frame of {bytes} bytes came, at most {limit} are taken")]
+    FrameTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit (`max_frame_bytes`).
+        limit: usize,
+    },
+    /// Nothing came for twice the threshold, not even a pong.
+    #[error("nothing came for {silence:.1?}, not even a pong")]
+    Silence {
+        /// How long.
+        silence: Duration,
+    },
+    /// The socket took none of our bytes for twice the threshold.
+    #[error("the socket took none of our bytes for {blocked:.1?}")]
+    WriteBlocked {
+        /// How long.
+        blocked: Duration,
+    },
+}
+
+/// Why a connection no longer tries.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParkReason {
+    /// Kite refused the credentials.
+    #[error("authentication failed, renew the access token")]
+    Authentication(#[source] OpenError),
+    /// Only another configuration can help.
+    #[error("cannot connect with this configuration")]
+    Configuration(#[source] OpenError),
+    /// The tries are used up.
+    #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
+    AttemptsUsedUp {
+        /// Failures in a row since the last stable connection.
+        failures: u32,
+        /// The configured number of reconnects.
+        limit: usize,
+    },
+}

@@ -1,0 +1,35 @@
+//! One Kite Connect ticker WebSocket that stays alive.
+//!
+//! A [`Connection`] opens its socket, keeps it open (backoff, watchdog), brings the server to the
+//! wanted subscriptions after every loss, and delivers what comes to a [`Sink`] without copying it.
+//! What happens to it is told on an [`EventLane`], apart from the ticks.
+//!
+//! All decisions are made by a state machine without socket, clock or runtime; one task carries
+//! them out. Balancing over several connections is not here: see `kite-manager`.
+
+mod clock;
+mod config;
+mod connection;
+mod counters;
+mod credentials;
+mod deliver;
+mod driver;
+mod endpoint;
+mod error;
+mod event;
+mod events;
+mod mailbox;
+mod session;
+mod transport;
+
+pub use clock::Stamp;
+pub use config::{ConnectionConfig, MAX_INSTRUMENTS};
+pub use connection::{Connection, Phase, Status};
+pub use counters::Stats;
+pub use credentials::{Credentials, Secret};
+pub use deliver::{Batch, Sink};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{CapacityError, ErrorChain, SpawnError};
+pub use event::{Event, LossCause, ParkReason};
+pub use events::{EventLane, Tagged};
+pub use transport::{HandshakeError, OpenError, OpenStage, Refusal};

@@ -1,0 +1,196 @@
+//! What the handles of a connection ask of its task, merged while it waits.
+//!
+//! A map, not a queue: any number of requests for a token are one by the time the task looks, so
+//! the memory is bounded by the instruments, no request waits for room, and none can be lost. The
+//! lock is held for map operations only, never on the per-frame path.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use kite_wire::Mode;
+
+use crate::credentials::Credentials;
+use crate::error::CapacityError;
+
+/// The shared side of a connection's requests.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    limit: usize,
+    filled: AtomicBool,
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    desired: BTreeMap<u32, Mode>,
+    mail: Mail,
+}
+
+/// What has been asked since the task last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    /// Instruments to have in this mode, or not at all.
+    pub(crate) wanted: BTreeMap<u32, Option<Mode>>,
+    /// Credentials to use from now on.
+    pub(crate) credentials: Option<Credentials>,
+    /// Whether a ping shall be sent.
+    pub(crate) ping: bool,
+    /// Whether the connection shall end.
+    pub(crate) close: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            limit,
+            filled: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The map operations below do not panic half-way: a poisoned state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn post(&self, fill: impl FnOnce(&mut Mail)) {
+        fill(&mut self.lock().mail);
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.filled.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Wants each instrument in its mode, or not at all. All or nothing.
+    pub(crate) fn want(
+        &self,
+        changes: impl Iterator<Item = (u32, Option<Mode>)>,
+    ) -> Result<(), CapacityError> {
+        // The iterator is the caller's code: it may be slow, or call us.
+        let changes: Vec<_> = changes.collect();
+        let mut state = self.lock();
+        let mut desired = state.desired.clone();
+        let mut changed = Vec::new();
+        for (token, mode) in changes {
+            let before = match mode {
+                Some(mode) => desired.insert(token, mode),
+                None => desired.remove(&token),
+            };
+            if before != mode {
+                changed.push((token, mode));
+            }
+        }
+        let (had, asked) = (state.desired.len(), desired.len());
+        if asked > self.limit && asked > had {
+            return Err(CapacityError {
+                asked: asked - had,
+                free: self.limit.saturating_sub(had),
+                limit: self.limit,
+            });
+        }
+        state.desired = desired;
+        state.mail.wanted.extend(changed);
+        drop(state);
+        self.announce();
+        Ok(())
+    }
+
+    pub(crate) fn desired(&self) -> BTreeMap<u32, Mode> {
+        self.lock().desired.clone()
+    }
+
+    pub(crate) fn set_credentials(&self, credentials: Credentials) {
+        self.post(|mail| mail.credentials = Some(credentials));
+    }
+
+    pub(crate) fn ping(&self) {
+        self.post(|mail| mail.ping = true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.post(|mail| mail.close = true);
+    }
+
+    /// Ready: there is mail. The waker is registered otherwise.
+    pub(crate) fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.filled.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.waker.register(cx.waker());
+        // Mail that came between the look and the registration woke nobody.
+        if self.filled.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes the mail.
+    pub(crate) fn collect(&self) -> Option<Mail> {
+        self.filled.swap(false, Ordering::Acquire).then(|| std::mem::take(&mut self.lock().mail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_for_a_token_merge_into_the_last() {
+        let mailbox = Mailbox::new(10);
+        for mode in [Some(Mode::Ltp), None, Some(Mode::Full)] {
+            mailbox.want([(7, mode)].into_iter()).unwrap();
+        }
+        let mail = mailbox.collect().unwrap();
+        assert_eq!(mail.wanted, BTreeMap::from([(7, Some(Mode::Full))]));
+        assert!(mailbox.collect().is_none());
+        assert_eq!(mailbox.desired(), BTreeMap::from([(7, Mode::Full)]));
+    }
+
+    #[test]
+    fn a_request_above_the_limit_changes_nothing_and_names_the_room() {
+        let mailbox = Mailbox::new(3);
+        mailbox.want([1, 2].map(|token| (token, Some(Mode::Quote))).into_iter()).unwrap();
+        mailbox.collect();
+        let refused = mailbox.want([2, 3, 4].map(|token| (token, Some(Mode::Full))).into_iter());
+        assert_eq!(refused, Err(CapacityError { asked: 2, free: 1, limit: 3 }));
+        assert!(mailbox.collect().is_none());
+        assert_eq!(mailbox.desired().values().copied().max(), Some(Mode::Quote));
+    }
+
+    #[test]
+    fn a_request_may_be_computed_from_the_desired_state() {
+        let mailbox = Mailbox::new(3);
+        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        let upgraded = [1, 2].into_iter().map(|token| {
+            let known = mailbox.desired().contains_key(&token);
+            (token, known.then_some(Mode::Full))
+        });
+        mailbox.want(upgraded).unwrap();
+        assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Full)]));
+    }
+
+    #[test]
+    fn a_full_mailbox_still_takes_exchanges_and_modes() {
+        let mailbox = Mailbox::new(2);
+        mailbox.want([1, 2].map(|token| (token, Some(Mode::Ltp))).into_iter()).unwrap();
+        mailbox.want([(3, Some(Mode::Ltp)), (1, None)].into_iter()).unwrap();
+        mailbox.want([(3, Some(Mode::Full))].into_iter()).unwrap();
+        assert_eq!(mailbox.desired(), BTreeMap::from([(2, Mode::Ltp), (3, Mode::Full)]));
+        let mail = mailbox.collect().unwrap();
+        let wanted = [(1, None), (2, Some(Mode::Ltp)), (3, Some(Mode::Full))];
+        assert_eq!(mail.wanted, BTreeMap::from(wanted));
+    }
+
+    #[test]
+    fn a_request_that_changes_nothing_is_not_passed_on() {
+        let mailbox = Mailbox::new(2);
+        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        mailbox.collect();
+        mailbox.want([(1, Some(Mode::Ltp)), (9, None)].into_iter()).unwrap();
+        assert!(mailbox.collect().is_none_or(|mail| mail.wanted.is_empty()));
+    }
+}

@@ -1,0 +1,92 @@
+//! Decides how long to wait before the next try.
+
+use std::time::Duration;
+
+/// Exponential backoff with full jitter.
+///
+/// The failures count from the last stable connection: one that breaks at once counts as one more.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    base: Duration,
+    cap: Duration,
+    failures: u32,
+    random: fastrand::Rng,
+}
+
+impl Backoff {
+    pub(crate) fn new(base: Duration, cap: Duration, seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        Self { base, cap: cap.max(base), failures: 0, random }
+    }
+
+    /// Gives the number of failures since the last stable connection.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Counts a failure.
+    pub(crate) fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Forgets the failures: the connection was stable, or a person intervened.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Gives the delay before the next try: anything up to the exponential step, so that many
+    /// clients that lost the server together do not come back together.
+    pub(crate) fn delay(&mut self) -> Duration {
+        let step = self.base.saturating_mul(1 << (self.failures.max(1) - 1).min(20));
+        step.min(self.cap).mul_f64(self.random.f64())
+    }
+
+    /// Gives the delay after a refusal that haste would not help: between half the cap and the cap.
+    pub(crate) fn slow_delay(&mut self) -> Duration {
+        self.cap.mul_f64(0.5 + self.random.f64() / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_the_cap_and_start_over_after_a_reset() {
+        let (base, cap) = (Duration::from_secs(2), Duration::from_secs(30));
+        let mut longest = [Duration::ZERO; 8];
+        for seed in 0..500 {
+            let mut backoff = Backoff::new(base, cap, seed);
+            for longest in &mut longest {
+                backoff.fail();
+                *longest = backoff.delay().max(*longest);
+            }
+            backoff.reset();
+            backoff.fail();
+            assert!(backoff.delay() <= base);
+        }
+        let limits = [2, 4, 8, 16, 30, 30, 30, 30].map(Duration::from_secs);
+        for (longest, limit) in longest.into_iter().zip(limits) {
+            assert!(longest <= limit && longest > limit.mul_f64(0.9), "{longest:?} of {limit:?}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_failures_stays_below_the_cap() {
+        let cap = Duration::from_secs(30);
+        let mut backoff = Backoff::new(Duration::from_secs(2), cap, 1);
+        for _ in 0..200 {
+            backoff.fail();
+            assert!(backoff.delay() <= cap);
+            assert!(backoff.slow_delay() >= cap / 2 && backoff.slow_delay() <= cap);
+        }
+        assert_eq!(backoff.failures(), 200);
+    }
+
+    #[test]
+    fn a_base_above_the_cap_is_kept() {
+        let mut backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(30), 1);
+        let longest = (0..1_000).map(|_| backoff.delay()).max();
+        assert!(longest > Some(Duration::from_secs(50)));
+    }
+}

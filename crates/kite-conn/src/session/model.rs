@@ -1,0 +1,237 @@
+//! The other sides of a session, for its tests: a server that obeys and a driver that checks.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use kite_wire::{CommandKind, Mode, ParsedCommand};
+
+use super::{Input, Output, Policy, Session};
+use crate::event::{Event, ParkReason};
+
+/// What the server keeps for one socket.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) subscriptions: BTreeMap<u32, Mode>,
+}
+
+impl Server {
+    pub(super) fn obey(&mut self, command: &str) {
+        let command = ParsedCommand::parse(command).unwrap();
+        for token in command.tokens {
+            match command.kind {
+                CommandKind::Subscribe => {
+                    self.subscriptions.insert(token, Mode::Quote);
+                }
+                CommandKind::Unsubscribe => {
+                    self.subscriptions.remove(&token);
+                }
+                // Strict on purpose: a mode for a token that is not subscribed is lost.
+                CommandKind::Mode(mode) => {
+                    if let Some(known) = self.subscriptions.get_mut(&token) {
+                        *known = mode;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A socket as the driver knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Socket {
+    None,
+    Opening,
+    Open,
+    Closing,
+}
+
+/// A session with a driver that obeys it and a server that does. It checks at each step what has
+/// to hold at all times.
+pub(super) struct Rig {
+    pub(super) session: Session,
+    pub(super) now: Instant,
+    pub(super) socket: Socket,
+    /// Whether the application has been told that the connection is up.
+    up: bool,
+    epoch: u32,
+    server: Server,
+    desired: BTreeMap<u32, Mode>,
+    write_blocked: bool,
+    /// A loss was told, what becomes of it not yet.
+    unanswered_loss: bool,
+    /// The delay of the last retry told.
+    pub(super) delay: Duration,
+    /// How long the session wants to wait, if not for ever.
+    pub(super) wait: Option<Duration>,
+    pub(super) done: bool,
+}
+
+impl Rig {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            session: Session::new(policy),
+            now: Instant::now(),
+            socket: Socket::None,
+            up: false,
+            epoch: 0,
+            server: Server::default(),
+            desired: BTreeMap::new(),
+            write_blocked: false,
+            unanswered_loss: false,
+            delay: Duration::ZERO,
+            wait: None,
+            done: false,
+        }
+    }
+
+    /// Starts a session that is live, with nothing wanted.
+    pub(super) fn live(policy: Policy) -> Self {
+        let mut rig = Self::new(policy);
+        assert_eq!(rig.settle(), ["opening 1", "open"]);
+        assert_eq!(rig.on(Input::Opened), ["up 1 with 0"]);
+        rig
+    }
+
+    pub(super) fn want(&mut self, token: u32, mode: Option<Mode>) {
+        match mode {
+            Some(mode) => self.desired.insert(token, mode),
+            None => self.desired.remove(&token),
+        };
+        self.session.handle(self.now, Input::Want(token, mode));
+    }
+
+    /// Gives an input and carries out what follows.
+    pub(super) fn on(&mut self, input: Input) -> Vec<String> {
+        match &input {
+            Input::Opened if self.socket == Socket::Opening => {
+                self.socket = Socket::Open;
+                self.write_blocked = false;
+            }
+            Input::OpenFailed(_) if self.socket == Socket::Opening => self.socket = Socket::None,
+            Input::Lost(_) if matches!(self.socket, Socket::Open | Socket::Closing) => {
+                self.socket = Socket::None;
+                self.up = false;
+            }
+            Input::WriteBlocked(blocked) => self.write_blocked = *blocked,
+            _ => {}
+        }
+        // A loss takes its socket along: what the session says of it comes with no socket.
+        let was_up = self.session.is_live();
+        self.session.handle(self.now, input);
+        if was_up && !self.session.is_live() {
+            self.up = false;
+        }
+        self.settle()
+    }
+
+    /// Lets time pass and carries out what follows.
+    pub(super) fn after(&mut self, time: Duration) -> Vec<String> {
+        self.now += time;
+        self.settle()
+    }
+
+    /// Carries out what the session wants until it waits or is done; gives it as a transcript.
+    pub(super) fn settle(&mut self) -> Vec<String> {
+        let mut transcript = Vec::new();
+        self.wait = None;
+        loop {
+            let output = self.session.poll(self.now);
+            assert!(!self.done || matches!(output, Output::Done), "after the end: {output:?}");
+            let line = match output {
+                Output::Wait(until) => {
+                    assert!(until.is_none_or(|until| until > self.now), "a busy wake-up");
+                    match self.session.poll(self.now) {
+                        Output::Wait(again) => assert_eq!(again, until),
+                        other => panic!("{other:?} after a wait at the same time"),
+                    }
+                    self.wait = until.map(|until| until - self.now);
+                    break;
+                }
+                Output::Done => {
+                    self.done = true;
+                    assert!(matches!(self.session.poll(self.now), Output::Done));
+                    break;
+                }
+                output => self.carry_out(output),
+            };
+            transcript.push(line);
+            assert!(transcript.len() < 1_000, "no end: {transcript:?}");
+        }
+        assert_eq!(self.session.is_live(), self.socket == Socket::Open);
+        if self.session.is_live() && !self.write_blocked {
+            assert_eq!(self.server.subscriptions, self.desired);
+        }
+        assert!(!self.unanswered_loss, "{transcript:?}");
+        transcript
+    }
+
+    fn carry_out(&mut self, output: Output) -> String {
+        match output {
+            Output::Open => {
+                assert_eq!(self.socket, Socket::None, "a second socket");
+                self.socket = Socket::Opening;
+                "open".to_owned()
+            }
+            Output::Send(text) => {
+                assert!(self.up && self.socket == Socket::Open, "sent while not live: {text}");
+                assert!(!self.write_blocked, "sent behind a blocked write: {text}");
+                self.server.obey(&text);
+                text
+            }
+            Output::Ping => {
+                assert!(self.up && self.socket == Socket::Open, "a ping while not live");
+                "ping".to_owned()
+            }
+            Output::SendClose => {
+                assert_eq!(self.socket, Socket::Open);
+                self.socket = Socket::Closing;
+                "close".to_owned()
+            }
+            Output::Abort => {
+                assert_ne!(self.socket, Socket::None, "nothing to abort");
+                self.socket = Socket::None;
+                self.up = false;
+                "abort".to_owned()
+            }
+            Output::Tell(event) => self.told(event),
+            Output::Wait(_) | Output::Done => unreachable!("handled by the caller"),
+        }
+    }
+
+    fn told(&mut self, event: Event) -> String {
+        if std::mem::take(&mut self.unanswered_loss) {
+            assert!(matches!(event, Event::Retry { .. } | Event::Parked(_)), "{event:?}");
+        }
+        match event {
+            Event::Opening { attempt } => format!("opening {attempt}"),
+            Event::Up { epoch, instruments } => {
+                assert_eq!(epoch, self.epoch + 1);
+                self.epoch = epoch;
+                self.up = true;
+                self.server = Server::default();
+                format!("up {epoch} with {instruments}")
+            }
+            Event::Down { epoch, cause } => {
+                assert_eq!(epoch, self.epoch);
+                self.up = false;
+                self.unanswered_loss = true;
+                format!("down {epoch}: {cause}")
+            }
+            Event::OpenFailed { attempt, .. } => format!("failed {attempt}"),
+            Event::Retry { attempt, delay } => {
+                self.delay = delay;
+                format!("retry {attempt}")
+            }
+            Event::Parked(ParkReason::Authentication(_)) => "parked: authentication".to_owned(),
+            Event::Parked(ParkReason::Configuration(_)) => "parked: configuration".to_owned(),
+            Event::Parked(ParkReason::AttemptsUsedUp { failures, limit }) => {
+                format!("parked: {failures} failures, {limit} allowed")
+            }
+            Event::Closed => {
+                assert_eq!(self.socket, Socket::None, "closed with a socket left");
+                "closed".to_owned()
+            }
+            other => panic!("not a session's event: {other:?}"),
+        }
+    }
+}

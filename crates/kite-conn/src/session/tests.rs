@@ -1,0 +1,550 @@
+use std::io;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::model::{Rig, Socket};
+use super::*;
+use crate::transport::{HandshakeError, Refusal};
+
+const SECOND: Duration = Duration::from_secs(1);
+const THRESHOLD: Duration = Duration::from_secs(10);
+const CAP: Duration = Duration::from_secs(30);
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+fn policy() -> Policy {
+    Policy {
+        reconnect_delay: 2 * SECOND,
+        reconnect_delay_cap: CAP,
+        max_reconnect_attempts: usize::MAX,
+        silence_threshold: THRESHOLD,
+        close_deadline: CLOSE_DEADLINE,
+        seed: 7,
+    }
+}
+
+fn refused(status: u16, message: Option<&str>, retry_after: Option<Duration>) -> OpenError {
+    OpenError::Refused(Refusal {
+        status,
+        message: message.map(str::to_owned),
+        body: message.unwrap_or("<html>").to_owned(),
+        body_complete: true,
+        retry_after,
+    })
+}
+
+fn expired() -> OpenError {
+    refused(403, Some("Authentication failed."), None)
+}
+
+fn unreachable() -> OpenError {
+    OpenError::Dns {
+        host: "h.example".to_owned(),
+        source: Arc::new(io::Error::from(io::ErrorKind::NotFound)),
+    }
+}
+
+fn misconfigured() -> OpenError {
+    OpenError::Handshake(HandshakeError::ReservedHeader { name: "host".to_owned() })
+}
+
+fn eof() -> Input {
+    Input::Lost(LossCause::Eof)
+}
+
+#[test]
+fn a_session_opens_at_once_and_waits_for_the_answer() {
+    let mut rig = Rig::new(policy());
+    assert_eq!(rig.settle(), ["opening 1", "open"]);
+    assert_eq!(rig.wait, None);
+    assert!(!rig.session.is_live());
+    assert_eq!(rig.session.epoch(), 0);
+}
+
+#[test]
+fn subscriptions_wanted_before_go_out_once_the_socket_is_open() {
+    let mut rig = Rig::new(policy());
+    rig.want(2, Some(Mode::Full));
+    assert_eq!(rig.settle(), ["opening 1", "open"]);
+    rig.want(1, Some(Mode::Quote));
+    assert!(rig.settle().is_empty());
+    let expected = [
+        "up 1 with 2",
+        r#"{"a":"subscribe","v":[1,2]}"#,
+        r#"{"a":"mode","v":["quote",[1]]}"#,
+        r#"{"a":"mode","v":["full",[2]]}"#,
+    ];
+    assert_eq!(rig.on(Input::Opened), expected);
+    assert_eq!(rig.wait, Some(THRESHOLD));
+}
+
+#[test]
+fn wishes_of_a_live_session_go_out_at_once_and_only_the_difference() {
+    let mut rig = Rig::live(policy());
+    rig.want(1, Some(Mode::Quote));
+    assert_eq!(rig.settle().len(), 2);
+    rig.want(1, Some(Mode::Ltp));
+    assert_eq!(rig.settle(), [r#"{"a":"mode","v":["ltp",[1]]}"#]);
+    rig.want(1, None);
+    assert_eq!(rig.settle(), [r#"{"a":"unsubscribe","v":[1]}"#]);
+}
+
+#[test]
+fn reconnect_replays_the_desired_set_in_its_exact_modes() {
+    let mut rig = Rig::live(policy());
+    rig.want(5, Some(Mode::Ltp));
+    rig.want(6, Some(Mode::Full));
+    rig.want(7, Some(Mode::Full));
+    rig.settle();
+    let lost = rig.on(eof());
+    let cause = LossCause::Eof.to_string();
+    assert_eq!(lost, [format!("down 1: {cause}"), "retry 2".to_owned()]);
+    rig.want(7, None);
+    rig.want(8, Some(Mode::Quote));
+    assert!(rig.settle().is_empty(), "nothing is sent while waiting");
+    assert_eq!(rig.after(rig.delay), ["opening 2", "open"]);
+    let expected = [
+        "up 2 with 3",
+        r#"{"a":"subscribe","v":[5,6,8]}"#,
+        r#"{"a":"mode","v":["ltp",[5]]}"#,
+        r#"{"a":"mode","v":["quote",[8]]}"#,
+        r#"{"a":"mode","v":["full",[6]]}"#,
+    ];
+    assert_eq!(rig.on(Input::Opened), expected);
+}
+
+#[test]
+fn a_refusal_of_the_credentials_parks_until_others_come() {
+    for status in [400, 401, 403] {
+        let mut rig = Rig::new(policy());
+        rig.want(1, Some(Mode::Full));
+        rig.settle();
+        let error = refused(status, Some("Invalid `access_token` or `api_key`."), None);
+        assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "parked: authentication"]);
+        assert_eq!(rig.wait, None);
+        assert!(rig.after(Duration::from_secs(86_400)).is_empty());
+        assert_eq!(rig.on(Input::CredentialsChanged), ["opening 1", "open"]);
+        assert_eq!(rig.on(Input::Opened).len(), 3, "the subscription is kept");
+    }
+}
+
+#[test]
+fn credentials_that_come_during_a_try_replace_it() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 1", "open"]);
+    assert_eq!(rig.on(Input::Opened), ["up 1 with 0"]);
+}
+
+#[test]
+fn credentials_that_come_while_waiting_are_tried_at_once() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    rig.on(Input::OpenFailed(unreachable()));
+    assert_eq!(rig.on(Input::CredentialsChanged), ["opening 1", "open"]);
+}
+
+#[test]
+fn an_open_socket_outlives_new_credentials() {
+    let mut rig = Rig::live(policy());
+    assert!(rig.on(Input::CredentialsChanged).is_empty());
+    assert!(rig.session.is_live());
+}
+
+#[test]
+fn a_refusal_without_kites_json_is_retried_slowly() {
+    for status in [301, 400, 401, 403, 418] {
+        for seed in 0..20 {
+            let mut rig = Rig::new(Policy { seed, ..policy() });
+            rig.settle();
+            let error = refused(status, None, None);
+            assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "retry 2"]);
+            assert!(rig.delay >= CAP / 2 && rig.delay <= CAP, "{:?}", rig.delay);
+            assert_eq!(rig.wait, Some(rig.delay));
+        }
+    }
+}
+
+#[test]
+fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+    let asked = 45 * SECOND;
+    for status in [429, 503] {
+        let mut rig = Rig::new(policy());
+        rig.settle();
+        rig.on(Input::OpenFailed(refused(status, Some("Too many requests"), Some(asked))));
+        assert_eq!(rig.delay, asked);
+        assert!(rig.after(asked - SECOND).is_empty());
+        assert_eq!(rig.after(SECOND), ["opening 2", "open"]);
+    }
+}
+
+#[test]
+fn a_busy_server_that_asks_for_less_gets_the_exponential_step() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    let mut longest = Duration::ZERO;
+    for _ in 0..40 {
+        rig.on(Input::OpenFailed(refused(429, None, Some(Duration::from_millis(1)))));
+        assert!(rig.delay >= Duration::from_millis(1) && rig.delay <= CAP);
+        longest = longest.max(rig.delay);
+        rig.after(rig.delay);
+    }
+    assert!(longest > CAP / 2, "{longest:?}");
+}
+
+#[test]
+fn a_kite_error_with_another_status_is_no_authentication_failure() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    let error = refused(500, Some("Something went wrong."), None);
+    assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "retry 2"]);
+}
+
+#[test]
+fn what_only_another_configuration_mends_parks() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    let transcript = rig.on(Input::OpenFailed(misconfigured()));
+    assert_eq!(transcript, ["failed 1", "parked: configuration"]);
+}
+
+#[test]
+fn attempts_used_up_park_and_say_so() {
+    let mut rig = Rig::new(Policy { max_reconnect_attempts: 2, ..policy() });
+    rig.settle();
+    for attempt in 1..=2 {
+        let next = attempt + 1;
+        let transcript = rig.on(Input::OpenFailed(unreachable()));
+        assert_eq!(transcript, [format!("failed {attempt}"), format!("retry {next}")]);
+        assert_eq!(rig.after(rig.delay), [format!("opening {next}"), "open".to_owned()]);
+    }
+    let transcript = rig.on(Input::OpenFailed(unreachable()));
+    assert_eq!(transcript, ["failed 3", "parked: 3 failures, 2 allowed"]);
+    assert_eq!(rig.wait, None);
+    assert_eq!(rig.on(Input::CredentialsChanged), ["opening 1", "open"]);
+}
+
+#[test]
+fn a_connection_without_attempts_parks_at_its_first_loss() {
+    let mut rig = Rig::live(Policy { max_reconnect_attempts: 0, ..policy() });
+    assert_eq!(rig.on(eof())[1..], ["parked: 1 failures, 0 allowed"]);
+}
+
+#[test]
+fn silence_sends_a_ping_and_then_ends_the_socket() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.wait, Some(THRESHOLD));
+    assert!(rig.after(THRESHOLD - SECOND).is_empty());
+    assert_eq!(rig.after(SECOND), ["ping"]);
+    assert_eq!(rig.wait, Some(THRESHOLD));
+    assert!(rig.after(THRESHOLD - SECOND).is_empty(), "one ping for one silence");
+    let down = format!("down 1: {}", LossCause::Silence { silence: 2 * THRESHOLD });
+    assert_eq!(rig.after(SECOND), ["abort".to_owned(), down, "retry 2".to_owned()]);
+}
+
+#[test]
+fn a_session_that_runs_late_asks_before_it_judges() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.after(100 * THRESHOLD), ["ping"]);
+    assert_eq!(rig.wait, Some(THRESHOLD));
+    rig.session.on_heard(rig.now);
+    assert!(rig.after(THRESHOLD - SECOND).is_empty());
+}
+
+#[test]
+fn whatever_is_heard_keeps_the_socket() {
+    let mut rig = Rig::live(policy());
+    for _ in 0..50 {
+        assert_eq!(rig.after(THRESHOLD), ["ping"]);
+        rig.now += THRESHOLD - SECOND;
+        rig.session.on_heard(rig.now);
+        assert!(rig.settle().is_empty());
+        assert_eq!(rig.wait, Some(THRESHOLD));
+    }
+}
+
+#[test]
+fn what_waited_for_the_socket_is_not_sent_to_a_dead_one() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.after(THRESHOLD), ["ping"]);
+    rig.now += THRESHOLD;
+    rig.want(1, Some(Mode::Full));
+    let transcript = rig.settle();
+    assert_eq!(transcript.len(), 3, "{transcript:?}");
+    rig.after(rig.delay);
+    assert_eq!(rig.on(Input::Opened).len(), 3, "it goes to the next socket");
+}
+
+#[test]
+fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::WriteBlocked(true));
+    for _ in 0..19 {
+        rig.now += SECOND;
+        rig.session.on_heard(rig.now);
+        assert!(rig.settle().is_empty());
+    }
+    let down = format!("down 1: {}", LossCause::WriteBlocked { blocked: 2 * THRESHOLD });
+    assert_eq!(rig.after(SECOND), ["abort".to_owned(), down, "retry 2".to_owned()]);
+}
+
+#[test]
+fn wishes_behind_a_blocked_write_merge() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::WriteBlocked(true));
+    for mode in [Mode::Ltp, Mode::Quote, Mode::Full].into_iter().cycle().take(3_000) {
+        rig.want(1, Some(mode));
+        assert!(rig.settle().is_empty());
+    }
+    let expected = [r#"{"a":"subscribe","v":[1]}"#, r#"{"a":"mode","v":["full",[1]]}"#];
+    assert_eq!(rig.on(Input::WriteBlocked(false)), expected);
+}
+
+#[test]
+fn our_own_slowness_is_not_the_peers_death() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::ReadingPaused(true));
+    assert!(rig.after(100 * THRESHOLD).is_empty());
+    assert!(rig.on(Input::ReadingPaused(false)).is_empty());
+    assert_eq!(rig.wait, Some(THRESHOLD), "the silence starts over");
+    assert_eq!(rig.after(THRESHOLD), ["ping"]);
+}
+
+#[test]
+fn the_next_socket_starts_with_a_clean_slate() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::ReadingPaused(true));
+    rig.on(Input::WriteBlocked(true));
+    rig.after(5 * SECOND);
+    rig.on(eof());
+    rig.after(rig.delay);
+    rig.on(Input::Opened);
+    assert_eq!(rig.after(THRESHOLD), ["ping"]);
+    rig.now += THRESHOLD - SECOND;
+    rig.session.on_heard(rig.now);
+    assert!(rig.settle().is_empty());
+}
+
+#[test]
+fn only_a_stable_connection_resets_the_failures() {
+    let mut rig = Rig::live(policy());
+    for failures in 1..=5 {
+        rig.now += STABLE_AFTER - SECOND;
+        assert_eq!(rig.on(eof())[1..], [format!("retry {}", failures + 1)]);
+        assert_eq!(rig.after(rig.delay), [format!("opening {}", failures + 1), "open".into()]);
+        rig.on(Input::Opened);
+    }
+    rig.now += STABLE_AFTER;
+    assert_eq!(rig.on(eof())[1..], ["retry 2"]);
+    assert!(rig.delay <= policy().reconnect_delay);
+}
+
+#[test]
+fn closing_a_live_session_is_polite() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.on(Input::Close), ["close"]);
+    assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
+    rig.want(1, Some(Mode::Full));
+    assert!(rig.settle().is_empty(), "nothing is sent behind a close frame");
+    assert!(rig.on(Input::Close).is_empty());
+    assert_eq!(rig.on(eof()), ["closed"]);
+    assert!(rig.done);
+}
+
+#[test]
+fn a_peer_that_does_not_finish_the_close_is_cut_off() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::Close);
+    assert!(rig.after(CLOSE_DEADLINE / 2).is_empty());
+    assert_eq!(rig.wait, Some(CLOSE_DEADLINE / 2));
+    assert_eq!(rig.after(CLOSE_DEADLINE / 2), ["abort", "closed"]);
+    assert!(rig.done);
+}
+
+#[test]
+fn closing_ends_every_other_phase_at_once() {
+    let opening = || Rig::new(policy());
+    let mut rig = opening();
+    rig.settle();
+    assert_eq!(rig.on(Input::Close), ["abort", "closed"]);
+
+    let mut rig = opening();
+    rig.settle();
+    rig.on(Input::OpenFailed(unreachable()));
+    assert_eq!(rig.on(Input::Close), ["closed"]);
+
+    let mut rig = opening();
+    rig.settle();
+    rig.on(Input::OpenFailed(expired()));
+    assert_eq!(rig.on(Input::Close), ["closed"]);
+    for input in [Input::Close, Input::CredentialsChanged, Input::Opened, eof()] {
+        assert!(rig.on(input).is_empty());
+        assert!(rig.done);
+    }
+}
+
+#[test]
+fn late_inputs_of_a_socket_that_is_gone_change_nothing() {
+    let late = || {
+        [
+            Input::Opened,
+            Input::OpenFailed(expired()),
+            Input::WriteBlocked(true),
+            Input::ReadingPaused(true),
+            eof(),
+        ]
+    };
+    let mut waiting = Rig::new(policy());
+    waiting.settle();
+    waiting.on(Input::OpenFailed(unreachable()));
+    let mut parked = Rig::new(policy());
+    parked.settle();
+    parked.on(Input::OpenFailed(expired()));
+    for rig in [&mut waiting, &mut parked] {
+        let wait = rig.wait;
+        for input in late() {
+            assert!(rig.on(input).is_empty());
+            assert_eq!(rig.wait, wait);
+        }
+        rig.session.on_heard(rig.now);
+        assert!(rig.settle().is_empty());
+    }
+}
+
+#[test]
+fn settings_that_mean_never_do_not_overflow_the_clock() {
+    let never = Policy {
+        reconnect_delay: Duration::MAX,
+        reconnect_delay_cap: Duration::MAX,
+        silence_threshold: Duration::MAX,
+        close_deadline: Duration::MAX,
+        ..policy()
+    };
+    let mut rig = Rig::live(never.clone());
+    assert!(rig.after(Duration::from_secs(86_400 * 365)).is_empty());
+    rig.on(Input::WriteBlocked(true));
+    rig.on(eof());
+    rig.on(Input::CredentialsChanged);
+    rig.on(Input::OpenFailed(refused(403, None, None)));
+    let mut rig = Rig::live(never);
+    assert_eq!(rig.on(Input::Close), ["close"]);
+}
+
+/// An input, or a stretch of time without one.
+#[derive(Debug, Clone)]
+enum Op {
+    Pass(Duration),
+    Want(u32, Option<Mode>),
+    Opened,
+    OpenFailed(u16, bool),
+    Unreachable,
+    Misconfigured,
+    Lost,
+    CredentialsChanged,
+    WriteBlocked(bool),
+    ReadingPaused(bool),
+    Heard,
+    Close,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let mode = prop_oneof![
+        Just(None),
+        Just(Some(Mode::Ltp)),
+        Just(Some(Mode::Quote)),
+        Just(Some(Mode::Full))
+    ];
+    let status = prop_oneof![Just(400_u16), Just(403), Just(429), Just(502)];
+    prop_oneof![
+        6 => (0_u64..25_000).prop_map(|ms| Op::Pass(Duration::from_millis(ms))),
+        6 => (0_u32..8, mode).prop_map(|(token, mode)| Op::Want(token, mode)),
+        8 => Just(Op::Opened),
+        2 => (status, any::<bool>()).prop_map(|(status, json)| Op::OpenFailed(status, json)),
+        1 => Just(Op::Unreachable),
+        1 => Just(Op::Misconfigured),
+        3 => Just(Op::Lost),
+        3 => Just(Op::CredentialsChanged),
+        2 => any::<bool>().prop_map(Op::WriteBlocked),
+        2 => any::<bool>().prop_map(Op::ReadingPaused),
+        4 => Just(Op::Heard),
+        1 => Just(Op::Close),
+    ]
+}
+
+fn apply(rig: &mut Rig, op: Op) {
+    let live = rig.session.is_live();
+    match op {
+        Op::Pass(time) => {
+            rig.after(time);
+        }
+        // Requests come as one mail: the session settles when something else happens.
+        Op::Want(token, mode) => rig.want(token, mode),
+        Op::Opened => {
+            rig.on(Input::Opened);
+        }
+        Op::OpenFailed(status, json) => {
+            let error = refused(status, json.then_some("m"), Some(5 * SECOND));
+            rig.on(Input::OpenFailed(error));
+        }
+        Op::Unreachable => {
+            rig.on(Input::OpenFailed(unreachable()));
+        }
+        Op::Misconfigured => {
+            rig.on(Input::OpenFailed(misconfigured()));
+        }
+        Op::Lost => {
+            let transcript = rig.on(eof());
+            assert_eq!(live, transcript.iter().any(|line| line.starts_with("down")));
+        }
+        Op::CredentialsChanged => {
+            rig.on(Input::CredentialsChanged);
+        }
+        Op::WriteBlocked(blocked) if live => {
+            rig.on(Input::WriteBlocked(blocked));
+        }
+        Op::ReadingPaused(paused) => {
+            rig.on(Input::ReadingPaused(paused));
+        }
+        Op::WriteBlocked(_) | Op::Heard => rig.session.on_heard(rig.now),
+        Op::Close => {
+            rig.on(Input::Close);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// The rules are the rig's: it checks them at every step.
+    #[test]
+    fn any_inputs_in_any_order_keep_the_rules(
+        ops in prop::collection::vec(op(), 0..120),
+        seed in any::<u64>(),
+        max_reconnect_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
+    ) {
+        let mut rig = Rig::new(Policy { seed, max_reconnect_attempts, ..policy() });
+        rig.settle();
+        for op in ops {
+            apply(&mut rig, op);
+        }
+        // Whatever happened, it can be brought to an end.
+        rig.on(Input::Close);
+        rig.after(CLOSE_DEADLINE);
+        prop_assert!(rig.done);
+        prop_assert_eq!(rig.socket, Socket::None);
+    }
+
+    /// A timer that never fires early and a server that never answers: the session wakes only
+    /// where it said it would, and each time does something.
+    #[test]
+    fn each_wake_up_has_a_reason(seed in any::<u64>(), wakes in 1_usize..40) {
+        let mut rig = Rig::live(Policy { seed, ..policy() });
+        for _ in 0..wakes {
+            let transcript = match rig.wait {
+                Some(wait) => rig.after(wait),
+                None => rig.on(Input::Opened),
+            };
+            prop_assert!(!transcript.is_empty());
+        }
+    }
+}

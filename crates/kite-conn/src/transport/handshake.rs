@@ -1,0 +1,131 @@
+//! The WebSocket handshake of a client (RFC 6455, section 4.1).
+//!
+//! Generic over the stream, so that it runs over memory as well. It offers no extension and no
+//! subprotocol, follows no redirect, and logs nothing: the request contains the token.
+
+use http::header::{HeaderName, HeaderValue};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::OpenOptions;
+use super::body::{Body, read_body};
+use super::dial::Deadline;
+use super::error::{HandshakeError, OpenError, OpenStage};
+use super::head::read_head;
+use super::refusal::Refusal;
+use crate::credentials::Credentials;
+use crate::endpoint::Endpoint;
+
+const USER_AGENT: &str = concat!("kite-conn/", env!("CARGO_PKG_VERSION"));
+
+/// What the handshake or HTTP itself sets.
+const RESERVED: [HeaderName; 11] = [
+    http::header::HOST,
+    http::header::UPGRADE,
+    http::header::CONNECTION,
+    http::header::SEC_WEBSOCKET_KEY,
+    http::header::SEC_WEBSOCKET_VERSION,
+    http::header::SEC_WEBSOCKET_ACCEPT,
+    http::header::SEC_WEBSOCKET_EXTENSIONS,
+    http::header::SEC_WEBSOCKET_PROTOCOL,
+    http::header::CONTENT_LENGTH,
+    http::header::TRANSFER_ENCODING,
+    http::header::EXPECT,
+];
+
+/// Turns a connected stream into a WebSocket.
+///
+/// Frames that come in one segment with the server's answer are delivered.
+///
+/// # Errors
+/// [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for a wrong answer,
+/// [`OpenError::Timeout`] where the head of the answer is not there by the deadline. A status
+/// whose body is not is still a refusal.
+///
+/// # Cancel safety
+/// Cancel safe: dropping the future drops the stream.
+pub(crate) async fn handshake<S>(
+    mut stream: S,
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &OpenOptions,
+    deadline: Deadline,
+) -> Result<WebSocketStream<S>, OpenError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let key = generate_key();
+    let request =
+        request(endpoint, credentials, &options.headers, &key).map_err(OpenError::Handshake)?;
+    let exchange = async {
+        let written = match stream.write_all(&request).await {
+            Ok(()) => stream.flush().await,
+            Err(error) => Err(error),
+        };
+        written.map_err(|error| HandshakeError::Io { received: 0, source: error.into() })?;
+        read_head(&mut stream).await
+    };
+    let (head, mut rest) =
+        deadline.bound(OpenStage::Handshake, exchange).await?.map_err(OpenError::Handshake)?;
+
+    if head.status != 101 {
+        let reading = read_body(&mut stream, head.body_end, &mut rest);
+        let closed = deadline.bound(OpenStage::Handshake, reading).await.unwrap_or(false);
+        let body = Body::decode(head.body_end, &rest, closed);
+        let refusal = Refusal::new(head.status, &body, head.retry_after, credentials);
+        return Err(OpenError::Refused(refusal));
+    }
+
+    head.check_switch(&key).map_err(OpenError::Handshake)?;
+    // Commands are few and wanted at once: nothing is gathered before it is written.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(options.read_buffer_bytes)
+        .write_buffer_size(0)
+        .max_message_size(Some(options.max_frame_bytes))
+        .max_frame_size(Some(options.max_frame_bytes));
+    Ok(WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await)
+}
+
+/// Writes the request. Header values cannot contain line breaks: the types see to it.
+fn request(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    headers: &[(HeaderName, HeaderValue)],
+    key: &str,
+) -> Result<Vec<u8>, HandshakeError> {
+    if let Some((name, _)) = headers.iter().find(|(name, _)| RESERVED.contains(name)) {
+        return Err(HandshakeError::ReservedHeader { name: name.to_string() });
+    }
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\n\
+         Host: {}\r\n\
+         Upgrade: websocket\r\n\
+         Connection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: {key}\r\n",
+        endpoint.request_target(credentials),
+        endpoint.host_header(),
+    )
+    .into_bytes();
+    let is_set =
+        |ours: &str| headers.iter().any(|(name, _)| name.as_str().eq_ignore_ascii_case(ours));
+    for (name, value) in [("X-Kite-Version", "3"), ("User-Agent", USER_AGENT)] {
+        if !is_set(name) {
+            push_header(&mut request, name, value.as_bytes());
+        }
+    }
+    for (name, value) in headers {
+        push_header(&mut request, name.as_str(), value.as_bytes());
+    }
+    request.extend_from_slice(b"\r\n");
+    Ok(request)
+}
+
+fn push_header(request: &mut Vec<u8>, name: &str, value: &[u8]) {
+    request.extend_from_slice(name.as_bytes());
+    request.extend_from_slice(b": ");
+    request.extend_from_slice(value);
+    request.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,250 @@
+//! An answer other than 101, and whether it means that the credentials are bad.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::body::Body;
+use crate::credentials::Credentials;
+use crate::endpoint::percent_encode;
+
+/// Nobody closes a market for longer; beyond it the header is a mistake.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// How much of the server's message an error line shows.
+const SHOWN_MESSAGE_CHARS: usize = 200;
+
+const REDACTED: &str = "[redacted]";
+
+/// The server's answer to a handshake it did not accept.
+///
+/// Where the answer echoes the access token, `[redacted]` stands in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The message of Kite's JSON error, `{"status":"error","message":"…"}`; `None` where the
+    /// body is anything else, such as the HTML page of a load balancer.
+    pub message: Option<String>,
+    /// The body as text, at most 16 KiB of it; bytes that are not UTF-8 are replaced.
+    pub body: String,
+    /// Whether `body` is all that the server sent. False where it was cut at the limit, at the
+    /// connect timeout or by a broken connection.
+    pub body_complete: bool,
+    /// The `Retry-After` header where it is given in seconds, at most a day.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(super) fn new(
+        status: u16,
+        body: &Body,
+        retry_after: Option<Duration>,
+        credentials: &Credentials,
+    ) -> Self {
+        let secrets = Spellings::of(credentials.access_token().expose());
+        let mut bytes = body.bytes.as_slice();
+        if !body.complete {
+            bytes = &bytes[..bytes.len() - secrets.cut_off_bytes(bytes)];
+        }
+        Self {
+            status,
+            message: kite_message(&body.bytes).map(|message| secrets.redact(message)),
+            body: secrets.redact(String::from_utf8_lossy(bytes).into_owned()),
+            body_complete: body.complete,
+            retry_after,
+        }
+    }
+
+    /// Whether new credentials are needed: 400, 401 or 403 with Kite's JSON error.
+    ///
+    /// The same statuses without it come from a proxy, a firewall or the load balancer and say
+    /// nothing about the credentials.
+    #[must_use]
+    pub fn is_auth(&self) -> bool {
+        matches!(self.status, 400 | 401 | 403) && self.message.is_some()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server refused the handshake with status {}", self.status)?;
+        let Some(message) = &self.message else { return Ok(()) };
+        let shown = message.chars().take(SHOWN_MESSAGE_CHARS);
+        f.write_str(": ")?;
+        for c in shown {
+            // One line, whatever the server sends.
+            fmt::Write::write_char(f, if c.is_control() { ' ' } else { c })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads `Retry-After` in seconds. Its date form needs the server's clock to agree with ours and
+/// counts as absent.
+pub(super) fn parse_retry_after(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // Only too many digits can fail now.
+    Some(text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER))
+}
+
+/// The message of Kite's JSON error.
+fn kite_message(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    if value.get("status")?.as_str()? != "error" {
+        return None;
+    }
+    Some(value.get("message")?.as_str()?.to_owned())
+}
+
+/// The ways in which a server may write the token back.
+struct Spellings(Vec<String>);
+
+impl Spellings {
+    fn of(token: &str) -> Self {
+        let encoded = percent_encode(token);
+        let mut spellings = vec![
+            token.to_owned(),
+            // JSON of some servers escapes slashes.
+            token.replace('/', "\\/"),
+            lower_case_escapes(&encoded),
+            encoded,
+        ];
+        spellings.retain(|spelling| !spelling.is_empty());
+        // The longest first: a shorter one must not leave a piece of it behind.
+        spellings.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        spellings.dedup();
+        Self(spellings)
+    }
+
+    fn redact(&self, text: String) -> String {
+        self.0.iter().fold(text, |text, spelling| text.replace(spelling, REDACTED))
+    }
+
+    /// How many bytes at the end are the start of a token that was cut off.
+    fn cut_off_bytes(&self, bytes: &[u8]) -> usize {
+        let starts = self.0.iter().filter_map(|spelling| {
+            (1..spelling.len()).rev().find(|&n| bytes.ends_with(&spelling.as_bytes()[..n]))
+        });
+        starts.max().unwrap_or(0)
+    }
+}
+
+/// Writes `%2F` as `%2f` and leaves everything between the escapes as it is.
+fn lower_case_escapes(encoded: &str) -> String {
+    let mut digits = 0;
+    let lower = encoded.chars().map(|c| match c {
+        '%' => {
+            digits = 2;
+            c
+        }
+        _ if digits > 0 => {
+            digits -= 1;
+            c.to_ascii_lowercase()
+        }
+        _ => c,
+    });
+    lower.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        refusal_with("tok3n/+x", status, body, true)
+    }
+
+    fn refusal_with(token: &str, status: u16, body: &str, complete: bool) -> Refusal {
+        let body = Body { bytes: body.into(), complete };
+        Refusal::new(status, &body, None, &Credentials::new("key", token))
+    }
+
+    #[test]
+    fn kites_json_error_with_400_401_403_is_an_authentication_failure() {
+        let body = r#"{"status":"error","message":"Authentication failed.","error_type":"x"}"#;
+        for status in [400, 401, 403] {
+            let refusal = refusal(status, body);
+            assert!(refusal.is_auth());
+            assert_eq!(refusal.message.as_deref(), Some("Authentication failed."));
+        }
+        for status in [200, 302, 404, 429, 500, 503] {
+            assert!(!refusal(status, body).is_auth(), "{status}");
+        }
+    }
+
+    #[test]
+    fn any_other_body_is_no_authentication_failure() {
+        for body in [
+            "",
+            "<html><body>400 Bad Request</body></html>",
+            "{",
+            "null",
+            "[]",
+            r#"{"message":"x"}"#,
+            r#"{"status":"error"}"#,
+            r#"{"status":"error","message":null}"#,
+            r#"{"status":"ok","message":"x"}"#,
+            r#"{"status":403,"message":"x"}"#,
+        ] {
+            let refusal = refusal(403, body);
+            assert!(!refusal.is_auth(), "{body}");
+            assert_eq!((refusal.message, refusal.body.as_str()), (None, body));
+        }
+    }
+
+    #[test]
+    fn the_token_is_redacted_however_it_is_spelt() {
+        let body = r#"{"status":"error","message":"a tok3n\/+x b tok3n%2F%2Bx c tok3n%2f%2bx d \u0074ok3n/+x e tok3n/+x"}"#;
+        let refusal = refusal(403, body);
+        let expected = "a [redacted] b [redacted] c [redacted] d [redacted] e [redacted]";
+        assert_eq!(refusal.message.as_deref(), Some(expected));
+        for spelling in ["tok3n/+x", "tok3n\\/+x", "tok3n%2F", "tok3n%2f"] {
+            assert!(!refusal.body.replace("\\u0074ok3n/+x", "").contains(spelling), "{refusal:?}");
+        }
+        assert!(refusal.is_auth());
+    }
+
+    #[test]
+    fn a_token_cut_off_at_the_end_is_removed() {
+        let cut = refusal_with("abcdefgh", 500, "no: abcdef", false);
+        assert_eq!((cut.body.as_str(), cut.body_complete), ("no: ", false));
+        let whole = refusal_with("abcdefgh", 500, "no: abcdef", true);
+        assert_eq!((whole.body.as_str(), whole.body_complete), ("no: abcdef", true));
+    }
+
+    #[test]
+    fn an_empty_token_redacts_nothing() {
+        assert_eq!(refusal_with("", 500, "text", false).body, "text");
+    }
+
+    #[test]
+    fn display_is_one_short_line() {
+        let body = format!(r#"{{"status":"error","message":"a\nb{}"}}"#, "x".repeat(500));
+        let shown = refusal(403, &body).to_string();
+        assert!(shown.starts_with("the server refused the handshake with status 403: a bx"));
+        assert!(shown.len() < 260 && !shown.contains('\n'), "{shown}");
+        assert_eq!(
+            refusal(502, "<html>").to_string(),
+            "the server refused the handshake with status 502"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_capped() {
+        assert_eq!(parse_retry_after(b"0"), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after(b"7"), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after(b"99999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(parse_retry_after(b"99999999999999999999999"), Some(MAX_RETRY_AFTER));
+        for value in
+            [b"".as_slice(), b"-1", b"+1", b"1.5", b"\xff", b"Fri, 31 Dec 1999 23:59:59 GMT"]
+        {
+            assert_eq!(parse_retry_after(value), None, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use kite_conn::{
+    Connection, ConnectionConfig, Credentials, Event, EventLane, LossCause, Phase, SpawnError,
+};
+use kite_sim::{Refusal, Sim};
+use kite_wire::Mode;
+
+use crate::both_ways;
+use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
+
+both_ways![
+    closing_says_goodbye_and_ends_task_and_sink,
+    closing_against_a_silent_peer_ends_at_the_deadline,
+    closing_with_a_sink_that_takes_nothing_ends_at_the_deadline,
+    dropping_the_last_handle_closes_politely,
+    closing_a_parked_connection_ends_it,
+    a_sink_that_panics_is_told_and_ends_the_connection,
+    hundreds_of_connections_leave_nothing_behind,
+];
+
+fn is_closed(event: &Event) -> bool {
+    matches!(event, Event::Closed)
+}
+
+async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    let other = connection.clone();
+    let begun = Instant::now();
+    in_time("the close", async { tokio::join!(connection.close(), other.close()) }).await;
+    assert!(begun.elapsed() < config(&sim).close_deadline, "the handshake was finished");
+    probe.look(|seen| {
+        assert!(seen.ended, "the sink is gone");
+        assert_eq!(seen.count(is_closed), 1);
+        assert!(is_closed(seen.events.last().unwrap()));
+        assert_eq!(seen.losses(), 0);
+    });
+    assert_eq!(connection.status().phase, Phase::Closed);
+    assert!(connection.stats().up_since.is_none());
+    assert_eq!(connection.stats().frames_queued(), 0);
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+    // What comes afterwards finds nobody, and harms nobody.
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    connection.set_credentials(credentials());
+    in_time("a second close", connection.close()).await;
+    assert_eq!(sim.stats().connections_total, 1);
+}
+
+async fn closing_against_a_silent_peer_ends_at_the_deadline(parser_queue: Option<usize>) {
+    let sim = Sim::builder().start().await.unwrap();
+    let close_deadline = Duration::from_millis(200);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, close_deadline, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    sim.go_silent(true);
+    let begun = Instant::now();
+    in_time("the close", connection.close()).await;
+    assert!(begun.elapsed() >= close_deadline, "it was given its time");
+    assert!(probe.look(|seen| seen.ended && seen.count(is_closed) == 1));
+}
+
+async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
+    let close_deadline = Duration::from_millis(200);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, close_deadline, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    probe.take_frames(false);
+    let frames = connection.stats().frames;
+    let ticks = sim.stats().ticks_sent;
+    sim_until(&sim, "a jam", |sim| sim.stats().ticks_sent > ticks + 50).await;
+    in_time("the close", connection.close()).await;
+    assert!(connection.stats().frames <= frames + 10);
+    assert!(probe.look(|seen| seen.ended));
+    assert_eq!(connection.status().phase, Phase::Closed);
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+async fn dropping_the_last_handle_closes_politely(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    let mut status = connection.watch();
+    let clone = connection.clone();
+    drop(connection);
+    probe.until("ticks", |seen| seen.ticks.values().any(|sent| sent.ticks > 5)).await;
+    drop(clone);
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+    probe.until("the end", |seen| seen.ended).await;
+    assert_eq!(probe.look(|seen| (seen.count(is_closed), seen.losses())), (1, 0));
+    in_time("the end", async { while status.changed().await.is_ok() {} }).await;
+    assert_eq!(status.borrow().phase, Phase::Closed);
+}
+
+async fn closing_a_parked_connection_ends_it(parser_queue: Option<usize>) {
+    let sim = Sim::builder().start().await.unwrap();
+    sim.refuse_with(Some(Refusal::auth()));
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let parked = |event: &Event| matches!(event, Event::Parked(_));
+    probe.until("the park", |seen| seen.count(parked) == 1).await;
+    in_time("the close", connection.close()).await;
+    assert!(probe.look(|seen| seen.ended && seen.count(is_closed) == 1));
+}
+
+#[tokio::test]
+async fn a_close_that_is_cancelled_closes_all_the_same() {
+    let sim = Sim::builder().start().await.unwrap();
+    let (connection, probe) = connect(config(&sim));
+    sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+    assert!(connection.close().now_or_never().is_none());
+    probe.until("the end", |seen| seen.ended).await;
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+#[tokio::test]
+async fn closing_a_connection_that_is_just_opening_leaves_no_socket() {
+    let sim = Sim::builder().start().await.unwrap();
+    for _ in 0..50 {
+        let (connection, probe) = connect(config(&sim));
+        in_time("the close", connection.close()).await;
+        assert!(probe.look(|seen| seen.ended));
+    }
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+async fn a_sink_that_panics_is_told_and_ends_the_connection(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (probe, lane) = (Probe::new(), EventLane::default());
+    let mut told = lane.subscribe();
+    let config = ConnectionConfig {
+        parser_queue,
+        close_deadline: Duration::from_millis(200),
+        ..config(&sim)
+    };
+    let connection = Connection::spawn(config, credentials(), probe.sink(), &lane, 7).unwrap();
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    probe.panic_at_the_next_frame();
+    let mut failed = 0;
+    in_time("the end", async {
+        loop {
+            let tagged = told.recv().await.unwrap();
+            assert_eq!(tagged.connection, 7);
+            match tagged.event {
+                Event::DeliveryFailed => failed += 1,
+                Event::Closed => break,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(failed, 1);
+    in_time("the close", connection.close()).await;
+    assert_eq!(connection.status().phase, Phase::Closed);
+    assert!(connection.stats().up_since.is_none());
+    assert!(probe.look(|seen| seen.ended));
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+async fn hundreds_of_connections_leave_nothing_behind(parser_queue: Option<usize>) {
+    let sim = Sim::builder().start().await.unwrap();
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    for round in 0..300 {
+        let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+        connection.subscribe(&[256, 512], Mode::Full).unwrap();
+        probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+        if round % 2 == 0 {
+            in_time("the close", connection.close()).await;
+        } else {
+            drop(connection);
+        }
+        probe.until("the end", |seen| seen.ended).await;
+        sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+    }
+    assert_eq!(sim.stats().refused.len(), 0);
+    in_time("the end of all tasks", async {
+        while metrics.num_alive_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_runtime_that_shuts_down_closes_the_connection() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (connection, probe, _sim) = runtime.block_on(async {
+        let sim = Sim::builder().start().await.unwrap();
+        let (connection, probe) = connect(config(&sim));
+        sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+        (connection, probe, sim)
+    });
+    drop(runtime);
+    assert_eq!(connection.status().phase, Phase::Closed);
+    assert!(probe.look(|seen| seen.ended));
+}
+
+#[test]
+fn without_a_runtime_a_connection_is_an_error() {
+    let (config, credentials) = (ConnectionConfig::default(), Credentials::new("k", "t"));
+    let (sink, lane) = (Probe::new().sink(), EventLane::default());
+    let refused = Connection::spawn(config, credentials, sink, &lane, 0);
+    assert!(matches!(refused, Err(SpawnError::NoRuntime)));
+}
+
+#[test]
+fn causes_of_loss_read_as_one_line() {
+    let closed = |reason: &str| LossCause::CloseFrame { code: 1_001, reason: reason.to_owned() };
+    assert_eq!(closed("").to_string(), "the server closed with code 1001");
+    assert_eq!(closed("restart").to_string(), "the server closed with code 1001: restart");
+    let silence = LossCause::Silence { silence: Duration::from_millis(20_049) };
+    assert_eq!(silence.to_string(), "nothing came for 20.0s, not even a pong");
+}

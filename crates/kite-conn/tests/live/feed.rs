@@ -1,0 +1,306 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kite_conn::{CapacityError, ConnectionConfig, Event, LossCause, Phase};
+use kite_sim::{Sim, universe};
+use kite_wire::Mode;
+
+use crate::both_ways;
+use crate::probe::{config, connect, credentials, in_time, sim_until};
+
+both_ways![
+    every_tick_arrives_exactly_once,
+    a_drop_of_the_socket_brings_back_every_instrument_in_its_mode,
+    a_close_by_the_server_is_told_with_its_code_and_reconnected,
+    a_half_open_socket_is_found_and_replaced,
+    a_slow_sink_is_not_a_dead_peer_and_loses_nothing,
+    a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing,
+    a_peer_that_died_during_a_pause_is_found_after_it,
+    an_idle_socket_lives_by_its_pongs,
+];
+
+/// Wants `count` instruments, in the three modes by turns.
+fn mixed(count: usize) -> BTreeMap<u32, Mode> {
+    universe(count).into_iter().zip(Mode::ALL.into_iter().cycle()).collect()
+}
+
+fn wishes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode>)> {
+    modes.iter().map(|(&token, &mode)| (token, Some(mode)))
+}
+
+async fn every_tick_arrives_exactly_once(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let wanted = mixed(300);
+    connection.apply(wishes(&wanted)).unwrap();
+    assert_eq!(connection.desired(), wanted);
+    sim_until(&sim, "some ticks", |sim| sim.stats().ticks_sent > 3_000).await;
+    assert_eq!(sim.subscriptions(), [wanted]);
+    in_time("a pause", sim.pause()).await;
+    let sent = sim.sent();
+    probe.until("every tick", |seen| seen.ticks == sent).await;
+
+    let (status, stats) = (connection.status(), connection.stats());
+    assert_eq!((status.phase, status.epoch), (Phase::Live, 1));
+    assert!(status.last_failure.is_none() && status.parked.is_none());
+    assert_eq!((stats.connects, stats.losses, stats.errors), (1, 0, 0));
+    assert!(stats.up_since.is_some() && stats.last_message >= stats.up_since);
+    assert_eq!(stats.ticks, sent.values().map(|sent| sent.ticks).sum::<u64>());
+    assert!(stats.mean_latency() > Duration::ZERO);
+    assert_eq!(probe.look(|seen| seen.count(|event| matches!(event, Event::Text(_)))), 2);
+    connection.close().await;
+}
+
+async fn a_drop_of_the_socket_brings_back_every_instrument_in_its_mode(
+    parser_queue: Option<usize>,
+) {
+    let sim = Sim::builder().greet(false).start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let wanted = mixed(500);
+    connection.apply(wishes(&wanted)).unwrap();
+    for epoch in 1..=5 {
+        sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        probe.until("ticks of this socket", |seen| seen.epoch == epoch).await;
+        assert_eq!(connection.status().epoch, epoch);
+        sim.drop_all();
+        probe.until("the loss", |seen| seen.losses() == epoch as usize).await;
+    }
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    assert_eq!(connection.stats().losses, 5);
+    // What the application is told of a loss and its mending, in order.
+    let story: Vec<String> = probe.look(|seen| {
+        let events = seen.events.iter().skip_while(|event| !matches!(event, Event::Down { .. }));
+        events.take(4).map(|event| format!("{event:?}")).collect()
+    });
+    let starts = ["Down { epoch: 1", "Retry { attempt: 2", "Opening { attempt: 2", "Up { epoch: 2"];
+    assert_eq!(story.len(), starts.len());
+    for (event, start) in story.iter().zip(starts) {
+        assert!(event.starts_with(start), "{story:?}");
+    }
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wanted_while_the_server_is_away_goes_out_when_it_is_back() {
+    let sim = Sim::builder().start().await.unwrap();
+    let (connection, probe) = connect(config(&sim));
+    connection.subscribe(&[256, 257, 258], Mode::Full).unwrap();
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions().iter().any(|s| s.len() == 3)).await;
+    sim.refuse_with(Some(kite_sim::Refusal::new(502, "<html>")));
+    sim.drop_all();
+    probe
+        .until("a refusal", |seen| seen.count(|e| matches!(e, Event::OpenFailed { .. })) > 0)
+        .await;
+    connection.unsubscribe(&[256]);
+    connection.subscribe(&[257], Mode::Ltp).unwrap();
+    connection.subscribe(&[512], Mode::Quote).unwrap();
+    let wanted = BTreeMap::from([(257, Mode::Ltp), (258, Mode::Full), (512, Mode::Quote)]);
+    assert_eq!(connection.desired(), wanted);
+    sim.refuse_with(None);
+    sim_until(&sim, "the new set", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handles_in_many_tasks_end_in_the_union_of_their_wishes() {
+    let sim = Sim::builder().updates_per_second(0.0).start().await.unwrap();
+    let (connection, _probe) = connect(config(&sim));
+    let tasks: Vec<_> = universe(400)
+        .chunks(50)
+        .map(|tokens| (connection.clone(), tokens.to_vec()))
+        .map(|(connection, tokens)| {
+            tokio::spawn(async move {
+                for token in tokens {
+                    connection.subscribe(&[token], Mode::Quote).unwrap();
+                    tokio::task::yield_now().await;
+                    connection.subscribe(&[token], Mode::Full).unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let wanted: BTreeMap<u32, Mode> =
+        universe(400).into_iter().map(|token| (token, Mode::Full)).collect();
+    assert_eq!(connection.desired(), wanted);
+    sim_until(&sim, "the union", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn more_than_the_limit_is_refused_whole_before_it_is_sent() {
+    let sim = Sim::builder().updates_per_second(0.0).start().await.unwrap();
+    let (connection, _probe) = connect(config(&sim));
+    let tokens = universe(3_001);
+    connection.subscribe(&tokens[..2_990], Mode::Quote).unwrap();
+    let refused = connection.subscribe(&tokens[2_980..], Mode::Full).unwrap_err();
+    let CapacityError { asked, free, limit, .. } = refused;
+    assert_eq!((asked, free, limit), (11, 10, 3_000));
+    assert_eq!(connection.desired().len(), 2_990);
+    assert!(connection.desired().values().all(|&mode| mode == Mode::Quote));
+    connection.subscribe(&tokens[2_980..3_000], Mode::Quote).unwrap();
+    sim_until(&sim, "all", |sim| sim.subscriptions().iter().any(|s| s.len() == 3_000)).await;
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_credentials_leave_an_open_socket_alone() {
+    let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
+    let (connection, probe) = connect(config(&sim));
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    connection.set_credentials(credentials().with_access_token("of tomorrow"));
+    let frames = probe.look(|seen| seen.frames);
+    probe.until("more ticks", |seen| seen.frames > frames + 20).await;
+    assert_eq!((connection.stats().connects, connection.stats().losses), (1, 0));
+    connection.close().await;
+}
+
+async fn a_close_by_the_server_is_told_with_its_code_and_reconnected(parser_queue: Option<usize>) {
+    let sim = Sim::builder().start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    sim.close_all(1_001);
+    let told = |event: &Event| matches!(event, Event::Down { cause: LossCause::CloseFrame { code: 1_001, reason }, .. } if reason.is_empty());
+    probe.until("the close frame", |seen| seen.count(told) == 1).await;
+    probe.until("ticks again", |seen| seen.epoch == 2).await;
+    connection.close().await;
+}
+
+async fn a_half_open_socket_is_found_and_replaced(parser_queue: Option<usize>) {
+    let beat = Duration::from_millis(20);
+    let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
+    let silence_threshold = Duration::from_millis(100);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    let wanted = mixed(30);
+    connection.apply(wishes(&wanted)).unwrap();
+    probe.until("ticks", |seen| seen.ticks.len() == 30).await;
+    let before = (connection.status().epoch, probe.look(|seen| seen.losses()));
+    let pings = sim.stats().pings_received;
+    sim.go_silent(true);
+    probe.until("the loss", |seen| seen.losses() > before.1).await;
+    let cause = probe.look(|seen| {
+        seen.events.iter().rev().find_map(|event| match event {
+            Event::Down { cause, .. } => Some(cause.clone()),
+            _ => None,
+        })
+    });
+    match cause {
+        Some(LossCause::Silence { silence }) => {
+            assert!(silence >= 2 * silence_threshold, "{silence:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(sim.stats().pings_received > pings, "it was asked for a sign of life");
+    probe.until("ticks of another socket", |seen| seen.epoch > before.0).await;
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions().contains(&wanted)).await;
+    connection.close().await;
+}
+
+async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing(parser_queue: Option<usize>) {
+    let beat = Duration::from_millis(20);
+    let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
+    let silence_threshold = Duration::from_millis(300);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    connection.apply(wishes(&mixed(30))).unwrap();
+    probe.until("ticks", |seen| seen.ticks.len() == 30).await;
+    probe.take_frames(false);
+    // The sim's heart beats through three times what would be death.
+    let beats = sim.stats().heartbeats_sent;
+    sim_until(&sim, "90 beats", |sim| sim.stats().heartbeats_sent >= beats + 90).await;
+    let stats = connection.stats();
+    assert_eq!(stats.losses, 0);
+    assert!(stats.frames_queued() <= 4 + 1, "{stats:?}");
+    probe.take_frames(true);
+    in_time("a pause", sim.pause()).await;
+    let sent = sim.sent();
+    probe.until("every tick", |seen| seen.ticks == sent).await;
+    assert_eq!(connection.stats().losses, 0);
+    connection.close().await;
+}
+
+async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing(parser_queue: Option<usize>) {
+    let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    connection.subscribe(&universe(3_000), Mode::Full).unwrap();
+    probe.until("ticks", |seen| seen.ticks.len() == 3_000).await;
+    probe.take_frames(false);
+    // 300,000 ticks a second are due: TCP holds the server back when none goes out any more.
+    in_time("back-pressure", async {
+        loop {
+            let sent = sim.stats().ticks_sent;
+            let another = sim.wait_until(|sim| sim.stats().ticks_sent > sent);
+            if tokio::time::timeout(Duration::from_millis(300), another).await.is_err() {
+                break;
+            }
+        }
+    })
+    .await;
+    let queued = connection.stats().frames_queued();
+    assert!(queued <= 4 + 1, "{queued} frames wait in memory");
+    probe.take_frames(true);
+    in_time("a pause", sim.pause()).await;
+    let sent = sim.sent();
+    probe.until("every tick", |seen| seen.ticks == sent).await;
+    assert_eq!(connection.stats().losses, 0);
+    connection.close().await;
+}
+
+async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<usize>) {
+    let beat = Duration::from_millis(20);
+    let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
+    let silence_threshold = Duration::from_millis(300);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    probe.until("heartbeats", |seen| seen.heartbeats > 3).await;
+    probe.take_frames(false);
+    let beats = sim.stats().heartbeats_sent;
+    sim_until(&sim, "20 beats", |sim| sim.stats().heartbeats_sent >= beats + 20).await;
+    sim.go_silent(true);
+    let pings = sim.stats().pings_received;
+    probe.take_frames(true);
+    let silent =
+        |event: &Event| matches!(event, Event::Down { cause: LossCause::Silence { .. }, .. });
+    probe.until("the loss", |seen| seen.count(silent) > 0).await;
+    assert!(sim.stats().pings_received > pings, "it was asked for a sign of life");
+    connection.close().await;
+}
+
+async fn an_idle_socket_lives_by_its_pongs(parser_queue: Option<usize>) {
+    let sim = Sim::builder().no_heartbeats().start().await.unwrap();
+    let silence_threshold = Duration::from_millis(300);
+    let (connection, _probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    // Without the pongs, the second ping of a socket would never come.
+    sim_until(&sim, "five pings", |sim| sim.stats().pings_received >= 5).await;
+    assert_eq!((connection.stats().connects, connection.stats().losses), (1, 0));
+    connection.close().await;
+}
+
+/// A thread that does not return to the runtime is our own slowness too.
+#[test]
+fn a_runtime_that_was_held_up_hears_what_came_before_it_judges() {
+    let threads =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let beat = Duration::from_millis(20);
+    let sim = threads.block_on(Sim::builder().heartbeat_every(beat).start()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let silence_threshold = Duration::from_millis(300);
+        let (connection, probe) = connect(ConnectionConfig { silence_threshold, ..config(&sim) });
+        probe.until("heartbeats", |seen| seen.heartbeats > 3).await;
+        for token in 256..260 {
+            std::thread::sleep(3 * silence_threshold);
+            // A request wakes the connection together with what has come meanwhile.
+            connection.subscribe(&[token], Mode::Full).unwrap();
+            let heard = probe.look(|seen| seen.heartbeats);
+            probe.until("more heartbeats", |seen| seen.heartbeats > heard).await;
+        }
+        assert_eq!(probe.look(|seen| seen.losses()), 0);
+        connection.close().await;
+    });
+}

@@ -1,0 +1,172 @@
+//! A sink that remembers, and a connection to a simulator around it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use kite_conn::{
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, Sink,
+};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Sent, Sim};
+use tokio::sync::watch;
+
+/// Longer than anything here takes on a slow machine: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a sink was given.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) events: Vec<Event>,
+    /// Ticks of each instrument, comparable with what the simulator says it sent.
+    pub(crate) ticks: BTreeMap<u32, Sent>,
+    pub(crate) heartbeats: u64,
+    pub(crate) frames: u64,
+    /// Socket of the last frame.
+    pub(crate) epoch: u32,
+    /// Whether the sink has been dropped.
+    pub(crate) ended: bool,
+}
+
+impl Seen {
+    /// Says how many times something was told.
+    pub(crate) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| is_it(event)).count()
+    }
+
+    pub(crate) fn losses(&self) -> usize {
+        self.count(|event| matches!(event, Event::Down { .. }))
+    }
+}
+
+/// The test's side of a [`Recorder`].
+#[derive(Debug)]
+pub(crate) struct Probe {
+    seen: watch::Sender<Seen>,
+    open: AtomicBool,
+    waker: Mutex<Arc<AtomicWaker>>,
+    panics: AtomicBool,
+}
+
+impl Probe {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            seen: watch::Sender::default(),
+            open: AtomicBool::new(true),
+            waker: Mutex::default(),
+            panics: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives a sink that this probe watches.
+    pub(crate) fn sink(self: &Arc<Self>) -> Recorder {
+        Recorder(Arc::clone(self))
+    }
+
+    /// Lets the sink take frames, or not.
+    pub(crate) fn take_frames(&self, open: bool) {
+        self.open.store(open, Ordering::SeqCst);
+        self.waker.lock().unwrap().wake();
+    }
+
+    /// Makes the sink panic at the next frame.
+    pub(crate) fn panic_at_the_next_frame(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+
+    /// Looks at what was seen.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&self.seen.borrow())
+    }
+
+    /// Waits until what was seen satisfies a condition.
+    #[track_caller]
+    pub(crate) fn until(
+        &self,
+        what: &str,
+        mut holds: impl FnMut(&Seen) -> bool,
+    ) -> impl Future<Output = ()> {
+        let mut seen = self.seen.subscribe();
+        async move {
+            let waiting = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| holds(seen))).await;
+            let reached = waiting.is_ok_and(|seen| seen.is_ok());
+            assert!(reached, "never: {what}; seen {:?}", self.seen.borrow().events);
+        }
+    }
+}
+
+/// A sink that tells its probe everything.
+#[derive(Debug)]
+pub(crate) struct Recorder(Arc<Probe>);
+
+impl Sink for Recorder {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.waker.lock().unwrap().register(cx.waker());
+        if self.0.open.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        assert!(!self.0.panics.load(Ordering::SeqCst), "the sink of this test gives up here");
+        self.0.seen.send_modify(|seen| {
+            seen.frames += 1;
+            assert_eq!(batch.sequence, seen.frames, "a gap, or a frame twice");
+            assert!(batch.epoch >= seen.epoch, "an old socket's frame after a new one's");
+            seen.epoch = batch.epoch;
+            seen.heartbeats += u64::from(batch.ticks.as_bytes().len() == 1);
+            for (tick, body) in batch.ticks.iter().zip(batch.ticks.frame().bodies()) {
+                seen.ticks.entry(tick.instrument_token).or_default().add(body);
+            }
+        });
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.0.seen.send_modify(|seen| seen.events.push(event.clone()));
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.0.seen.send_modify(|seen| seen.ended = true);
+    }
+}
+
+/// Settings that fail and recover in milliseconds, and never take a slow machine for a dead peer.
+pub(crate) fn config(sim: &Sim) -> ConnectionConfig {
+    ConnectionConfig {
+        endpoint: Endpoint::parse(&sim.endpoint()).unwrap(),
+        reconnect_delay: Duration::from_millis(10),
+        reconnect_delay_cap: Duration::from_millis(50),
+        silence_threshold: Duration::from_secs(60),
+        close_deadline: Duration::from_secs(10),
+        jitter_seed: 1,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn credentials() -> Credentials {
+    Credentials::new(API_KEY, ACCESS_TOKEN)
+}
+
+/// A connection, and what it delivers.
+pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
+    let probe = Probe::new();
+    let lane = EventLane::default();
+    let connection = Connection::spawn(config, credentials(), probe.sink(), &lane, 0).unwrap();
+    (connection, probe)
+}
+
+/// Waits for the simulator, not for ever.
+pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
+    let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
+    assert!(reached.is_ok(), "never: {what}; {:?}, {:?}", sim.stats(), sim.subscriptions());
+}
+
+/// Waits for the end of anything else, not for ever.
+pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("never: {what}"),
+    }
+}
