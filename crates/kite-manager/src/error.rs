@@ -1,0 +1,80 @@
+//! Why a request to a manager was refused.
+
+use std::fmt;
+use std::time::Duration;
+
+use kite_conn::{OpenError, ParkReason, SpawnError};
+
+/// More instruments than the connections take. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{asked} more instruments asked, {free} free on {connections} connections of {limit}; \
+     unsubscribe some first"
+)]
+#[non_exhaustive]
+pub struct CapacityError {
+    /// How many new instruments were asked for.
+    pub asked: usize,
+    /// How many can still be taken.
+    pub free: usize,
+    /// How many connections there are.
+    pub connections: usize,
+    /// How many instruments one connection takes.
+    pub limit: usize,
+}
+
+/// A setting outside of its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}, it must be {range}")]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The setting's name.
+    pub field: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+impl ConfigError {
+    /// Names a setting, its value and what it may be.
+    pub fn new(field: &'static str, value: impl fmt::Debug, range: &'static str) -> Self {
+        Self { field, value: format!("{value:?}"), range }
+    }
+}
+
+/// Why a manager could not be started. No socket is left open, subscriptions are kept, and a
+/// later start may succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is outside of its range.
+    #[error("invalid configuration")]
+    Config(#[from] ConfigError),
+    /// There is no runtime to run on.
+    #[error("cannot run")]
+    Spawn(#[from] SpawnError),
+    /// Every connection was refused for good.
+    #[error("no connection could be opened, {connections} tried")]
+    Refused {
+        /// How many connections were tried.
+        connections: usize,
+        /// Why the first of them was refused.
+        #[source]
+        reason: ParkReason,
+    },
+    /// No connection was up in time.
+    #[error("no connection was up within {timeout:?}, {connections} tried")]
+    Timeout {
+        /// How many connections were tried.
+        connections: usize,
+        /// The time they had (`connect_timeout`).
+        timeout: Duration,
+        /// Why the last try of the first of them that failed did.
+        #[source]
+        last_failure: Option<OpenError>,
+    },
+    /// The manager was stopped while it started.
+    #[error("stopped while starting")]
+    Stopped,
+}
