@@ -1,0 +1,163 @@
+//! The published settings and their checks.
+
+use std::time::Duration;
+
+use kite_conn::{ConnectionConfig, MAX_INSTRUMENTS};
+use kite_manager::{ConfigError, MAX_CONNECTIONS, MAX_QUEUE, ManagerConfig, check, check_duration};
+
+use crate::models::Mode;
+
+/// Settings of a [`KiteTickerManager`](crate::KiteTickerManager), checked when it starts.
+///
+/// ```
+/// use kiteticker_async_manager::{KiteManagerConfig, Mode};
+///
+/// let config = KiteManagerConfig { default_mode: Mode::LTP, ..Default::default() };
+/// assert_eq!(config.max_connections * config.max_symbols_per_connection, 9_000);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct KiteManagerConfig {
+    /// Instruments on one connection, 1 to 3,000 (Kite's limit). Default 3,000.
+    pub max_symbols_per_connection: usize,
+    /// Connections, 1 to 3 (Kite's limit for an api_key). Default 3.
+    pub max_connections: usize,
+    /// Frames that wait for a dedicated parser before reading from the socket stops. Default
+    /// 5,000. Without dedicated parsers nothing waits.
+    pub connection_buffer_size: usize,
+    /// Messages that a channel holds for its slowest receiver; older ones are lost to it and told
+    /// as `Lagged`. Default 10,000; rounded up to a power of two, its slots are allocated at once.
+    pub parser_buffer_size: usize,
+    /// For the opening of a socket, and how long [`start`](crate::KiteTickerManager::start) waits
+    /// for all connections. Default 30 s.
+    pub connection_timeout: Duration,
+    /// Kept for programs that set it. Health is judged when it is asked for. Default 10 s.
+    pub health_check_interval: Duration,
+    /// Reconnects in a row, without a stable connection between them, after which a connection is
+    /// parked. Default `usize::MAX`: an outage of minutes must not end a connection.
+    pub max_reconnect_attempts: usize,
+    /// Base of the exponential backoff (full jitter, at most 30 s or this base). Default 2 s.
+    pub reconnect_delay: Duration,
+    /// Whether frames are checked on a task of their own instead of the socket's. Default true.
+    pub enable_dedicated_parsers: bool,
+    /// Mode of subscriptions that name none. Default [`Mode::Quote`].
+    pub default_mode: Mode,
+    /// Silence of a socket after which a ping is sent; no sign of life within twice this means a
+    /// reconnect. Default 10 s.
+    pub heartbeat_liveness_threshold: Duration,
+}
+
+impl Default for KiteManagerConfig {
+    fn default() -> Self {
+        Self {
+            max_symbols_per_connection: MAX_INSTRUMENTS,
+            max_connections: MAX_CONNECTIONS,
+            connection_buffer_size: 5_000,
+            parser_buffer_size: 10_000,
+            connection_timeout: Duration::from_secs(30),
+            health_check_interval: Duration::from_secs(10),
+            max_reconnect_attempts: usize::MAX,
+            reconnect_delay: Duration::from_secs(2),
+            enable_dedicated_parsers: true,
+            default_mode: Mode::Quote,
+            heartbeat_liveness_threshold: Duration::from_secs(10),
+        }
+    }
+}
+
+impl KiteManagerConfig {
+    /// Checks every setting and names the first outside of its range as the user wrote it.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let connections = self.max_connections;
+        check("max_connections", connections, 1..=MAX_CONNECTIONS, "from 1 to 3")?;
+        let symbols = self.max_symbols_per_connection;
+        check("max_symbols_per_connection", symbols, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
+        for (field, value) in [
+            ("connection_buffer_size", self.connection_buffer_size),
+            ("parser_buffer_size", self.parser_buffer_size),
+        ] {
+            check(field, value, 1..=MAX_QUEUE, "from 1 to 1048576")?;
+        }
+        for (field, value) in [
+            ("connection_timeout", self.connection_timeout),
+            ("health_check_interval", self.health_check_interval),
+            ("reconnect_delay", self.reconnect_delay),
+            ("heartbeat_liveness_threshold", self.heartbeat_liveness_threshold),
+        ] {
+            check_duration(field, value)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the same settings in the terms of the layer beneath.
+    pub(crate) fn to_manager_config(&self) -> ManagerConfig {
+        ManagerConfig {
+            connections: self.max_connections,
+            connection: ConnectionConfig {
+                connect_timeout: self.connection_timeout,
+                reconnect_delay: self.reconnect_delay,
+                max_reconnect_attempts: self.max_reconnect_attempts,
+                silence_threshold: self.heartbeat_liveness_threshold,
+                instrument_limit: self.max_symbols_per_connection,
+                parser_queue: self.enable_dedicated_parsers.then_some(self.connection_buffer_size),
+                ..ConnectionConfig::default()
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_outside_of_its_range_is_named() {
+        let with = |change: fn(&mut KiteManagerConfig)| {
+            let mut config = KiteManagerConfig::default();
+            change(&mut config);
+            config.validate().map_err(|error| error.to_string())
+        };
+        assert_eq!(with(|_| {}), Ok(()));
+        for (change, expected) in [
+            (
+                (|config| config.max_connections = 4) as fn(&mut KiteManagerConfig),
+                "max_connections is 4, it must be from 1 to 3",
+            ),
+            (
+                |config| config.max_symbols_per_connection = 0,
+                "max_symbols_per_connection is 0, it must be from 1 to 3000",
+            ),
+            (
+                |config| config.connection_buffer_size = 0,
+                "connection_buffer_size is 0, it must be from 1 to 1048576",
+            ),
+            (
+                |config| config.parser_buffer_size = usize::MAX,
+                "parser_buffer_size is 18446744073709551615, it must be from 1 to 1048576",
+            ),
+            (
+                |config| config.connection_timeout = Duration::ZERO,
+                "connection_timeout is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |config| config.health_check_interval = Duration::ZERO,
+                "health_check_interval is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |config| config.reconnect_delay = Duration::ZERO,
+                "reconnect_delay is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |config| config.heartbeat_liveness_threshold = Duration::MAX,
+                "heartbeat_liveness_threshold is 18446744073709551615.999999999s, \
+                 it must be above 0 and at most a day",
+            ),
+        ] {
+            assert_eq!(with(change), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_layer_beneath_takes_what_is_valid_here() {
+        assert_eq!(KiteManagerConfig::default().to_manager_config().validate(), Ok(()));
+    }
+}

@@ -1,0 +1,71 @@
+//! The published health summary.
+
+use std::time::Duration;
+
+use kite_conn::Stamp;
+use kite_manager::Snapshot;
+
+use crate::manager::ManagerStats;
+
+/// Whether the connections are up and heard from.
+///
+/// A connection is healthy while its socket is up and something came within twice
+/// `heartbeat_liveness_threshold`. Errors of the past do not count.
+#[derive(Debug, Clone, Default)]
+pub struct HealthSummary {
+    /// How many connections are healthy.
+    pub healthy_connections: usize,
+    /// Indices of those that are not, from 0.
+    pub unhealthy_connections: Vec<usize>,
+    /// Instruments subscribed.
+    pub total_symbols: usize,
+    /// Messages received since the start.
+    pub total_messages: u64,
+    /// Errors since the start.
+    pub total_errors: u64,
+    /// Healthy connections that have received at least one message.
+    pub active_message_flows: usize,
+    /// Time since the start; zero while stopped.
+    pub uptime: Duration,
+}
+
+impl HealthSummary {
+    pub(crate) fn of(snapshot: &Snapshot, stats: &ManagerStats, silence: Duration) -> Self {
+        let health = snapshot.health(Stamp::now(), silence);
+        let flows = |number: &&usize| snapshot.connections[**number].stats.last_message.is_some();
+        Self {
+            healthy_connections: health.healthy.len(),
+            active_message_flows: health.healthy.iter().filter(flows).count(),
+            unhealthy_connections: health.unhealthy,
+            total_symbols: stats.total_symbols,
+            total_messages: stats.total_messages_received,
+            total_errors: stats.total_errors,
+            uptime: stats.uptime,
+        }
+    }
+
+    /// Says whether all connections are healthy, and there is one.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.healthy_connections > 0 && self.unhealthy_connections.is_empty()
+    }
+
+    /// Says whether some connections are healthy and some are not.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.healthy_connections > 0 && !self.unhealthy_connections.is_empty()
+    }
+
+    /// Says whether no connection is healthy.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        self.healthy_connections == 0
+    }
+
+    /// Gives the share of healthy connections in percent; 0 without any connection.
+    #[must_use]
+    pub fn health_percentage(&self) -> f64 {
+        let all = self.healthy_connections + self.unhealthy_connections.len();
+        self.healthy_connections as f64 * 100.0 / all.max(1) as f64
+    }
+}

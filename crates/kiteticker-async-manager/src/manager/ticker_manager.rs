@@ -1,0 +1,592 @@
+//! The published manager: signatures and defaults of the specification over the typed layer.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use kite_conn::{Credentials, Endpoint, EndpointError};
+use kite_manager::Manager;
+use tokio::sync::broadcast;
+
+use crate::error::describe;
+use crate::manager::channels::Channels;
+use crate::manager::{ChannelId, HealthSummary, KiteManagerConfig, ManagerStats, ProcessorStats};
+use crate::models::{Mode, TickerMessage};
+use crate::ticker::KiteTickerRawSubscriber184;
+
+/// Streams up to 9,000 instruments of one Kite account over up to three connections.
+///
+/// Subscriptions are desired state: they can be made before [`start`](Self::start), survive
+/// reconnects with their exact modes, and survive [`stop`](Self::stop). Dropping the manager, and
+/// every clone of [`typed`](Self::typed), closes its connections politely in the background.
+/// [`KiteTickerManagerBuilder`](crate::KiteTickerManagerBuilder) sets one up step by step.
+///
+/// # Basic Multi-Connection Setup
+///
+/// ```no_run
+/// use kiteticker_async_manager::{KiteTickerManager, KiteManagerConfig, Mode};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), String> {
+/// #   let (api_key, access_token) = (String::new(), String::new());
+///     // Configure for high-performance
+///     let config = KiteManagerConfig {
+///         max_connections: 3,
+///         max_symbols_per_connection: 3000,
+///         connection_buffer_size: 10000,
+///         parser_buffer_size: 20000,
+///         enable_dedicated_parsers: true,
+///         default_mode: Mode::LTP,
+///         ..Default::default()
+///     };
+///
+///     // Start manager
+///     let mut manager = KiteTickerManager::new(api_key, access_token, config);
+///     manager.start().await?;
+///
+///     // Subscribe to symbols
+///     let symbols = vec![256265, 738561, 408065]; // NIFTY, Reliance, HDFC
+///     manager.subscribe_symbols(&symbols, Some(Mode::Full)).await?;
+///
+///     // Process data from all connections
+///     let channels = manager.get_all_channels();
+///     // ... handle data streams
+///
+///     Ok(())
+/// }
+/// ```
+///
+/// How to handle the data streams stands at [`get_all_channels`](Self::get_all_channels). The two
+/// buffers hold frames, not ticks, and a ring allocates its slots at once: the defaults are larger
+/// than most programs need.
+///
+/// # Dynamic Subscription Management
+///
+/// ```
+/// # use kiteticker_async_manager::*;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), String> {
+/// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+/// # manager.subscribe_symbols(&[256265, 738561, 408065], None).await?;
+/// // Add symbols at runtime
+/// manager.subscribe_symbols(&[884737, 5633], Some(Mode::Quote)).await?;
+///
+/// // Change modes dynamically
+/// manager.change_mode(&[256265], Mode::Full).await?;
+///
+/// // Remove symbols
+/// manager.unsubscribe_symbols(&[738561]).await?;
+///
+/// // Check distribution
+/// let distribution = manager.get_symbol_distribution();
+/// println!("Current distribution: {:?}", distribution);
+/// # let mut symbols: Vec<u32> = distribution.into_values().flatten().collect();
+/// # symbols.sort_unstable();
+/// # assert_eq!(symbols, [5633, 256265, 408065, 884737]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Error Handling
+///
+/// ```
+/// # use kiteticker_async_manager::*;
+/// # #[tokio::main]
+/// # async fn main() {
+/// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+/// # let symbols = [408065];
+/// match manager.subscribe_symbols(&symbols, Some(Mode::LTP)).await {
+///     Ok(()) => println!("Subscription successful"),
+///     Err(e) => eprintln!("Subscription failed: {}", e),
+/// }
+/// # assert_eq!(manager.get_symbol_distribution()[&ChannelId::Connection1], symbols);
+/// # }
+/// ```
+///
+/// A text reads "operation: error: cause". To decide by the kind of error, ask the typed layer:
+///
+/// ```
+/// # use kiteticker_async_manager::*;
+/// # let builder = KiteTickerManagerBuilder::new("api_key", "access_token").max_connections(1);
+/// # let manager = builder.max_symbols_per_connection(2).build();
+/// if let Err(full) = manager.typed().subscribe(&[256265, 738561, 408065], Mode::Full.into()) {
+///     println!("{} asked, {} free", full.asked, full.free);
+/// }
+/// # assert!(manager.typed().distribution()[0].is_empty());
+/// ```
+///
+/// What commonly goes wrong, and where it is told:
+///
+/// - **Authentication failure**: by `start` where no connection is up. Later (tokens die every
+///   morning) as [`TickerMessage::Error`]: the connection is parked, its channel stays open, and
+///   [`set_access_token`](Self::set_access_token) resumes it.
+/// - **Connection timeout**: by `start` where no connection was up in time. Later the connection
+///   reconnects by itself and says so in its channel.
+/// - **Capacity exceeded**: by `subscribe_symbols`, which then has subscribed nothing.
+/// - **Invalid symbols**: by nobody. Kite ignores tokens it does not know without a word.
+///
+/// # Thread Safety
+///
+/// Methods that change something take `&mut self`: use the manager from one task. It is `Send` and
+/// its futures are too, so that task can be any. Channels can be given to any task, and each call
+/// of a channel method gives a further receiver. [`typed`](Self::typed) can be cloned into many
+/// tasks.
+#[derive(Debug)]
+pub struct KiteTickerManager {
+    config: KiteManagerConfig,
+    endpoint: Result<Endpoint, EndpointError>,
+    raw_only: bool,
+    manager: Manager,
+    channels: Channels,
+    /// Whether the channels have belonged to a run: a stop ends these, not those taken after it.
+    channels_used: bool,
+}
+
+impl KiteTickerManager {
+    /// Creates a manager. Nothing is connected, and the configuration not checked, before
+    /// [`start`](Self::start).
+    ///
+    /// ```
+    /// # use kiteticker_async_manager::*;
+    /// let config = KiteManagerConfig {
+    ///     max_connections: 3,
+    ///     max_symbols_per_connection: 3000,
+    ///     default_mode: Mode::LTP,
+    ///     ..Default::default()
+    /// };
+    ///
+    /// let manager = KiteTickerManager::new(
+    ///     "your_api_key".to_string(),
+    ///     "your_access_token".to_string(),
+    ///     config,
+    /// );
+    /// ```
+    #[must_use]
+    pub fn new(api_key: String, access_token: String, config: KiteManagerConfig) -> Self {
+        let credentials = Credentials::new(api_key, access_token);
+        let manager = Manager::new(credentials, config.to_manager_config());
+        let channels = Self::new_channels(&config);
+        Self {
+            endpoint: Ok(Endpoint::default()),
+            raw_only: false,
+            manager,
+            channels,
+            channels_used: false,
+            config,
+        }
+    }
+
+    fn new_channels(config: &KiteManagerConfig) -> Channels {
+        // The configuration is checked at the start; until then it must do no harm.
+        let connections = config.max_connections.min(kite_manager::MAX_CONNECTIONS);
+        Channels::new(connections, config.parser_buffer_size)
+    }
+
+    /// Emits raw frames only, from the next start on: the message channels carry no `Ticks`, texts
+    /// still arrive there. The raw channels work in either mode.
+    #[must_use]
+    pub fn with_raw_only(mut self, raw_only: bool) -> Self {
+        self.raw_only = raw_only;
+        self
+    }
+
+    /// Connects elsewhere from the next start on: `wss://host[:port][/path][?query]`, or `ws://`
+    /// for loopback addresses only, since the access token would travel in the open. The default
+    /// is `wss://ws.kite.trade`. Query parameters are kept (Kite's sandbox takes `user_id`).
+    ///
+    /// What is wrong with the endpoint is told by [`start`](Self::start).
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Endpoint::parse(&endpoint.into());
+        self
+    }
+
+    /// Uses another access token from the next handshake on. Connections that are parked (the old
+    /// token has expired) or waiting try at once; open sockets stay up.
+    pub fn set_access_token(&self, access_token: impl Into<String>) {
+        self.manager.set_access_token(access_token);
+    }
+
+    /// Gives the typed layer beneath: typed errors and events, cheap to clone, usable from many
+    /// tasks. The connections stay up as long as a clone of it lives. Start and stop them here, not
+    /// there: this manager's channels belong to its own runs.
+    #[must_use]
+    pub fn typed(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// Opens all connections and completes once they are up.
+    ///
+    /// Where at `connection_timeout`, or once the others have been refused, at least one is up,
+    /// that is `Ok` too: the rest keep trying and health says degraded. While running it is `Ok`.
+    ///
+    /// ```no_run
+    /// # use kiteticker_async_manager::*;
+    /// # async fn example(mut manager: KiteTickerManager) -> Result<(), String> {
+    /// manager.start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A setting outside of its range (named with value and range), a bad endpoint, or no
+    /// connection up: at once where all were refused for authentication. No socket is left open
+    /// then, subscriptions and channels are kept, and it can be tried again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the connections opening in the background; `stop` ends them.
+    pub async fn start(&mut self) -> Result<(), String> {
+        let failed = |error: &dyn std::error::Error| describe("start", error);
+        self.config.validate().map_err(|error| failed(&error))?;
+        let endpoint = self.endpoint.clone().map_err(|error| failed(&error))?;
+        self.manager.set_endpoint(endpoint);
+        self.channels_used = true;
+        if !self.manager.is_running() {
+            self.channels.reset_lag();
+        }
+        let (channels, raw_only) = (&self.channels, self.raw_only);
+        let started = self.manager.start(|connection| channels.sink(connection, raw_only)).await;
+        started.map_err(|error| failed(&error))
+    }
+
+    /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.
+    ///
+    /// Subscriptions are kept; a later `start` works with them, and channels taken from now on
+    /// belong to it. Before a start it does nothing.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Once polled, the connections close even if the future is dropped; the channels then end
+    /// with the next `stop` or with the manager.
+    pub async fn stop(&mut self) -> Result<(), String> {
+        self.manager.stop().await;
+        if self.channels_used {
+            self.channels.say_closed();
+            self.channels = self.channels.renewed(self.config.parser_buffer_size);
+            self.channels_used = false;
+        }
+        Ok(())
+    }
+
+    /// Subscribes instruments, balanced over the connections.
+    ///
+    /// Duplicates and instruments already subscribed are skipped (see
+    /// [`change_mode`](Self::change_mode)). Without a mode it is the configuration's
+    /// `default_mode`. `Ok` means accepted and placed: Kite sends no acknowledgement, and an
+    /// instrument it does not know shows only by never being seen.
+    ///
+    /// ```
+    /// # use kiteticker_async_manager::*;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), String> {
+    /// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+    /// // Subscribe to NIFTY 50, Reliance, HDFC Bank
+    /// let symbols = vec![256265, 738561, 408065];
+    /// manager.subscribe_symbols(&symbols, Some(Mode::Full)).await?;
+    /// # assert_eq!(manager.get_stats().await?.total_symbols, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// More instruments than there is room for: the text names how many were asked for and how
+    /// many are free, and nothing has been subscribed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn subscribe_symbols(
+        &mut self,
+        symbols: &[u32],
+        mode: Option<Mode>,
+    ) -> Result<(), String> {
+        let mode = mode.unwrap_or(self.config.default_mode);
+        self.manager.subscribe(symbols, mode.into()).map_err(|error| describe("subscribe", &error))
+    }
+
+    /// Ends subscriptions. Instruments that are not subscribed are ignored.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn unsubscribe_symbols(&mut self, symbols: &[u32]) -> Result<(), String> {
+        self.manager.unsubscribe(symbols);
+        Ok(())
+    }
+
+    /// Changes the mode of subscribed instruments. Others are ignored.
+    ///
+    /// ```
+    /// # use kiteticker_async_manager::*;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), String> {
+    /// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+    /// # manager.subscribe_symbols(&[256265], None).await?;
+    /// // Change to Full mode for detailed market depth
+    /// manager.change_mode(&[256265, 738561], Mode::Full).await?;
+    /// # assert_eq!(manager.typed().distribution()[0][&256265], Mode::Full.into());
+    /// # assert_eq!(manager.get_stats().await?.total_symbols, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn change_mode(&mut self, symbols: &[u32], mode: Mode) -> Result<(), String> {
+        self.manager.set_mode(symbols, mode.into());
+        Ok(())
+    }
+
+    /// Gives the message channel of one connection; `None` beyond `max_connections`.
+    ///
+    /// The first channel taken of a connection begins with what came before, so that taking it
+    /// after a subscribe misses nothing. What is not taken within ten seconds of the first ticks is
+    /// let go of; heartbeats are frames too: take the channels soon after `start`, or before it.
+    #[must_use]
+    pub fn get_channel(&self, channel_id: ChannelId) -> Option<broadcast::Receiver<TickerMessage>> {
+        self.channels.messages(channel_id.to_index())
+    }
+
+    /// Gives the message channel of every connection.
+    ///
+    /// ```
+    /// # use kiteticker_async_manager::*;
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+    /// let channels = manager.get_all_channels();
+    ///
+    /// for (channel_id, mut receiver) in channels {
+    ///     tokio::spawn(async move {
+    ///         while let Ok(message) = receiver.recv().await {
+    ///             match message {
+    ///                 TickerMessage::Ticks(ticks) => {
+    ///                     println!("Channel {:?}: {} ticks", channel_id, ticks.len());
+    ///                 }
+    ///                 _ => {}
+    ///             }
+    ///         }
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// That loop ends for ever when the receiver first is more than `parser_buffer_size` messages
+    /// behind, because [`RecvError::Lagged`](broadcast::error::RecvError::Lagged) is an `Err` too.
+    /// This one counts what was lost, goes on, and ends only with the channel:
+    ///
+    /// ```
+    /// # use kiteticker_async_manager::*;
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
+    /// use tokio::sync::broadcast::error::RecvError;
+    ///
+    /// for (channel_id, mut receiver) in manager.get_all_channels() {
+    ///     tokio::spawn(async move {
+    ///         let mut lost = 0;
+    ///         loop {
+    ///             match receiver.recv().await {
+    ///                 Ok(TickerMessage::Ticks(ticks)) => {
+    ///                     println!("Channel {channel_id:?}: {} ticks", ticks.len());
+    ///                 }
+    ///                 Ok(TickerMessage::Error(text)) => eprintln!("{channel_id:?}: {text}"),
+    ///                 Ok(_) => {}
+    ///                 Err(RecvError::Lagged(missed)) => lost += missed,
+    ///                 Err(RecvError::Closed) => break,
+    ///             }
+    ///         }
+    ///         println!("Channel {channel_id:?} ended, {lost} messages lost to lag");
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get_all_channels(&mut self) -> Vec<(ChannelId, broadcast::Receiver<TickerMessage>)> {
+        self.each_channel(Channels::messages)
+    }
+
+    /// Gives the raw frame channel of one connection; `None` beyond `max_connections`.
+    ///
+    /// It carries every binary frame as received, heartbeats of one byte too. A frame with a
+    /// damaged tail comes cut back to its good packets.
+    #[must_use]
+    pub fn get_raw_frame_channel(
+        &self,
+        channel_id: ChannelId,
+    ) -> Option<broadcast::Receiver<Bytes>> {
+        self.channels.raw(channel_id.to_index())
+    }
+
+    /// Gives the raw frame channel of every connection, see
+    /// [`get_raw_frame_channel`](Self::get_raw_frame_channel).
+    ///
+    /// ```no_run
+    /// # async fn example(manager: kiteticker_async_manager::KiteTickerManager) {
+    /// use kiteticker_async_manager::{as_tick_raw, Mode, ChannelId};
+    ///
+    /// // Enable raw-only in the builder to skip parsed ticks and only emit raw frames
+    /// // let mut manager = KiteTickerManagerBuilder::new(api_key, access_token)
+    /// //     .raw_only(true)
+    /// //     .build();
+    ///
+    /// // Per-connection raw frames
+    /// for (id, mut rx) in manager.get_all_raw_frame_channels() {
+    ///     tokio::spawn(async move {
+    ///         while let Ok(frame) = rx.recv().await {
+    ///             if frame.len() < 2 { continue; }
+    ///             let mut off = 2usize;
+    ///             let num = u16::from_be_bytes([frame[0], frame[1]]) as usize;
+    ///             for _ in 0..num {
+    ///                 if off + 2 > frame.len() { break; }
+    ///                 let len = u16::from_be_bytes([frame[off], frame[off+1]]) as usize;
+    ///                 let body = frame.slice(off+2..off+2+len);
+    ///                 if len == 184 {
+    ///                     if let Some(view) = as_tick_raw(&body) {
+    ///                         let token = view.header.instrument_token.get();
+    ///                         let _ = (id, token);
+    ///                     }
+    ///                 }
+    ///                 off += 2 + len;
+    ///             }
+    ///         }
+    ///     });
+    /// }
+    ///
+    /// // Or only Full payloads via helper
+    /// if let Some(mut sub) = manager.get_full_raw_subscriber(ChannelId::Connection1) {
+    ///     while let Ok(Some(view)) = sub.recv_raw_tickraw().await {
+    ///         let token = view.header.instrument_token.get();
+    ///         let _ = token;
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// The first of these loops ends for ever at the first lag, which is an `Err` too. This one
+    /// goes on and counts what was lost, and leaves the walk over the lengths to
+    /// [`Frame`](kite_wire::Frame):
+    ///
+    /// ```no_run
+    /// # async fn example(manager: kiteticker_async_manager::KiteTickerManager) {
+    /// use kiteticker_async_manager::{as_tick_raw, kite_wire::Frame};
+    /// use tokio::sync::broadcast::error::RecvError;
+    ///
+    /// for (id, mut rx) in manager.get_all_raw_frame_channels() {
+    ///     tokio::spawn(async move {
+    ///         let mut lost = 0;
+    ///         loop {
+    ///             let frame = match rx.recv().await {
+    ///                 Ok(frame) => frame,
+    ///                 Err(RecvError::Lagged(missed)) => {
+    ///                     lost += missed;
+    ///                     continue;
+    ///                 }
+    ///                 Err(RecvError::Closed) => break,
+    ///             };
+    ///             for view in Frame::walk(&frame).bodies().filter_map(as_tick_raw) {
+    ///                 let token = view.header.instrument_token.get();
+    ///                 let _ = (id, token);
+    ///             }
+    ///         }
+    ///         println!("{id:?} ended, {lost} frames lost to lag");
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// The helper's loop outlives a lag as it stands, since for the helper a lag is no `Err`. Only
+    /// what was lost should be looked at:
+    ///
+    /// ```no_run
+    /// # use kiteticker_async_manager::*;
+    /// # async fn example(manager: KiteTickerManager) -> Result<(), String> {
+    /// if let Some(mut sub) = manager.get_full_raw_subscriber(ChannelId::Connection1) {
+    ///     while let Some(view) = sub.recv_raw_tickraw().await? {
+    ///         let token = view.header.instrument_token.get();
+    ///         let _ = token;
+    ///     }
+    ///     println!("ended, {} frames lost to lag", sub.lagged());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get_all_raw_frame_channels(&self) -> Vec<(ChannelId, broadcast::Receiver<Bytes>)> {
+        self.each_channel(Channels::raw)
+    }
+
+    fn each_channel<T>(&self, take: impl Fn(&Channels, usize) -> Option<T>) -> Vec<(ChannelId, T)> {
+        (0..self.channels.len())
+            .filter_map(|index| Some((ChannelId::from_index(index)?, take(&self.channels, index)?)))
+            .collect()
+    }
+
+    /// Gives a reader of the full packets (184 bytes) of one connection; `None` beyond
+    /// `max_connections`. Its use is shown at
+    /// [`get_all_raw_frame_channels`](Self::get_all_raw_frame_channels).
+    #[must_use]
+    pub fn get_full_raw_subscriber(
+        &self,
+        channel_id: ChannelId,
+    ) -> Option<KiteTickerRawSubscriber184> {
+        let index = channel_id.to_index();
+        Some(KiteTickerRawSubscriber184::new(self.channels.raw(index)?, self.channels.lag(index)?))
+    }
+
+    /// Gives the instruments of each connection, in ascending order.
+    #[must_use]
+    pub fn get_symbol_distribution(&self) -> HashMap<ChannelId, Vec<u32>> {
+        let distribution = self.manager.distribution().into_iter().enumerate();
+        distribution
+            .filter_map(|(index, instruments)| {
+                Some((ChannelId::from_index(index)?, instruments.into_keys().collect()))
+            })
+            .collect()
+    }
+
+    /// Gives counts of all connections since the start; after a stop those of the last run.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: waits for nothing.
+    pub async fn get_stats(&self) -> Result<ManagerStats, String> {
+        Ok(ManagerStats::of(&self.manager.snapshot(), &self.channels.lagged()))
+    }
+
+    /// Judges the connections now.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: waits for nothing.
+    pub async fn get_health(&self) -> Result<HealthSummary, String> {
+        let snapshot = self.manager.snapshot();
+        let stats = ManagerStats::of(&snapshot, &self.channels.lagged());
+        let silence = self.config.heartbeat_liveness_threshold.saturating_mul(2);
+        Ok(HealthSummary::of(&snapshot, &stats, silence))
+    }
+
+    /// Gives how each connection's frames are checked and handed on.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: waits for nothing.
+    pub async fn get_processor_stats(&self) -> Vec<(ChannelId, ProcessorStats)> {
+        let connections = self.manager.snapshot().connections;
+        connections
+            .iter()
+            .filter_map(|connection| {
+                let channel = ChannelId::from_index(connection.connection)?;
+                Some((channel, ProcessorStats::of(connection)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,445 @@
+//! A tick in rupees: floats for the prices, options for what its mode does not carry.
+//!
+//! `kite_wire::Tick` is the exact one, with the wire's integers.
+
+use std::time::Duration;
+
+use kite_wire::{
+    DepthLevel, Fields, FullFields, IndexFields, Packet, PacketError, Price, QuoteFields, Segment,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::models::{Exchange, Mode};
+
+/// One instrument's state, prices in rupees.
+///
+/// Which fields are `Some` follows from the packet:
+///
+/// | packet | fields |
+/// |---|---|
+/// | [`Mode::LTP`] | `last_price` |
+/// | [`Mode::Quote`] of an index | also `ohlc`, `net_change` |
+/// | [`Mode::Full`] of an index | also `exchange_timestamp` |
+/// | [`Mode::Quote`] | all but timestamps, open interest and depth |
+/// | [`Mode::Full`] | all |
+///
+/// Times that the server sends as 0 are `None`, and so is `net_change` where the close is 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tick {
+    /// Mode in which such packets are sent.
+    pub mode: Mode,
+    /// Instrument token.
+    pub instrument_token: u32,
+    /// Exchange segment, from the token.
+    pub exchange: Exchange,
+    /// Whether the instrument can be traded: all but indices.
+    pub is_tradable: bool,
+    /// Whether the instrument is an index.
+    pub is_index: bool,
+    /// Quantity of the last trade.
+    pub last_traded_qty: Option<u32>,
+    /// Volume-weighted average price of the day.
+    pub avg_traded_price: Option<f64>,
+    /// Last traded price; every packet carries it.
+    pub last_price: Option<f64>,
+    /// Day's traded volume. 32 bits: whether larger volumes wrap is unknown.
+    pub volume_traded: Option<u32>,
+    /// Quantity of all waiting buy orders.
+    pub total_buy_qty: Option<u32>,
+    /// Quantity of all waiting sell orders.
+    pub total_sell_qty: Option<u32>,
+    /// Open, high, low and close of the day.
+    pub ohlc: Option<OHLC>,
+    /// Time of the last trade, since the Unix epoch.
+    pub last_traded_timestamp: Option<Duration>,
+    /// Open interest.
+    pub oi: Option<u32>,
+    /// Day's highest open interest.
+    pub oi_day_high: Option<u32>,
+    /// Day's lowest open interest.
+    pub oi_day_low: Option<u32>,
+    /// Exchange's time of this state, since the Unix epoch.
+    pub exchange_timestamp: Option<Duration>,
+    /// Absolute change since the close of the day before, in rupees: the exchange's own for an
+    /// index, else last price minus close.
+    pub net_change: Option<f64>,
+    /// Market depth.
+    pub depth: Option<Depth>,
+}
+
+/// A tick with its instrument token, the item of [`TickBatch`](crate::TickBatch).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TickMessage {
+    /// Instrument token, the same as in `content`.
+    pub instrument_token: u32,
+    /// The tick.
+    pub content: Tick,
+}
+
+/// Open, high, low and close, in rupees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct OHLC {
+    /// First price of the day.
+    pub open: f64,
+    /// Highest price of the day.
+    pub high: f64,
+    /// Lowest price of the day.
+    pub low: f64,
+    /// Closing price (of the day before while trading).
+    pub close: f64,
+}
+
+/// Five levels of market depth on each side, the best first. Empty levels have `qty` 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Depth {
+    /// Bids, the highest first.
+    pub buy: [DepthItem; 5],
+    /// Asks, the lowest first.
+    pub sell: [DepthItem; 5],
+}
+
+/// One level of market depth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct DepthItem {
+    /// Quantity waiting at this price.
+    pub qty: u32,
+    /// Price in rupees.
+    pub price: f64,
+    /// Number of orders at this price.
+    pub orders: u16,
+}
+
+/// Why bytes are not a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseTickError {
+    /// No packet has this length.
+    #[error(
+        "packet of {length} bytes, lengths known are 8, 28, 32, 44 and 184: \
+         pass one packet without its length prefix"
+    )]
+    UnknownLength {
+        /// The length found, in bytes.
+        length: usize,
+    },
+}
+
+impl From<PacketError> for ParseTickError {
+    fn from(error: PacketError) -> Self {
+        Self::UnknownLength { length: error.length }
+    }
+}
+
+impl TryFrom<&[u8]> for Tick {
+    type Error = ParseTickError;
+
+    /// Reads one packet, without its length prefix.
+    ///
+    /// # Errors
+    /// [`ParseTickError::UnknownLength`] if no packet has this length.
+    fn try_from(packet: &[u8]) -> Result<Self, ParseTickError> {
+        Ok(Packet::from_bytes(packet)?.into())
+    }
+}
+
+impl From<Packet<'_>> for Tick {
+    #[inline]
+    fn from(packet: Packet<'_>) -> Self {
+        kite_wire::Tick::from(packet).into()
+    }
+}
+
+impl From<kite_wire::Tick> for Tick {
+    #[inline]
+    fn from(wire: kite_wire::Tick) -> Self {
+        let segment = wire.segment();
+        let mut tick = Self {
+            mode: wire.kind().mode().into(),
+            instrument_token: wire.instrument_token,
+            exchange: segment.into(),
+            is_tradable: segment.is_tradable(),
+            is_index: segment == Segment::Indices,
+            last_price: Some(wire.last_price().to_f64()),
+            ..Self::default()
+        };
+        match &wire.fields {
+            Fields::Ltp => {}
+            Fields::IndexQuote(index) => tick.fill_index(index),
+            Fields::IndexFull { quote, exchange_timestamp } => {
+                tick.fill_index(quote);
+                tick.exchange_timestamp = time(*exchange_timestamp);
+            }
+            Fields::Quote(quote) => tick.fill_quote(quote, wire.last_price),
+            Fields::Full { quote, full } => {
+                tick.fill_quote(quote, wire.last_price);
+                tick.fill_full(full);
+            }
+        }
+        tick
+    }
+}
+
+impl Tick {
+    #[inline]
+    fn price(&self, raw: i32) -> f64 {
+        Price::new(raw, Segment::of_token(self.instrument_token)).to_f64()
+    }
+
+    #[inline]
+    fn fill_index(&mut self, index: &IndexFields) {
+        self.ohlc = Some(OHLC {
+            open: self.price(index.open),
+            high: self.price(index.high),
+            low: self.price(index.low),
+            close: self.price(index.close),
+        });
+        self.net_change = Some(self.price(index.change));
+    }
+
+    #[inline]
+    fn fill_quote(&mut self, quote: &QuoteFields, last_price: i32) {
+        self.last_traded_qty = Some(quote.last_quantity);
+        self.avg_traded_price = Some(self.price(quote.average_price));
+        self.volume_traded = Some(quote.volume);
+        self.total_buy_qty = Some(quote.total_buy_quantity);
+        self.total_sell_qty = Some(quote.total_sell_quantity);
+        self.ohlc = Some(OHLC {
+            open: self.price(quote.open),
+            high: self.price(quote.high),
+            low: self.price(quote.low),
+            close: self.price(quote.close),
+        });
+        self.net_change = (quote.close != 0).then(|| {
+            // Subtracted before the division: integers differ exactly, rupees as floats do not.
+            let divisor = Price::new(0, Segment::of_token(self.instrument_token)).divisor();
+            (i64::from(last_price) - i64::from(quote.close)) as f64 / f64::from(divisor)
+        });
+    }
+
+    #[inline]
+    fn fill_full(&mut self, full: &FullFields) {
+        self.last_traded_timestamp = time(full.last_trade_timestamp);
+        self.oi = Some(full.open_interest);
+        self.oi_day_high = Some(full.open_interest_high);
+        self.oi_day_low = Some(full.open_interest_low);
+        self.exchange_timestamp = time(full.exchange_timestamp);
+        let item = |level: DepthLevel| DepthItem {
+            qty: level.quantity,
+            price: self.price(level.price),
+            orders: level.orders,
+        };
+        self.depth = Some(Depth { buy: full.bids.map(item), sell: full.asks.map(item) });
+    }
+}
+
+/// Reads a time of the wire, where 0 means none.
+#[inline]
+fn time(unix_seconds: u32) -> Option<Duration> {
+    (unix_seconds != 0).then(|| Duration::from_secs(unix_seconds.into()))
+}
+
+impl From<Tick> for TickMessage {
+    #[inline]
+    fn from(content: Tick) -> Self {
+        Self { instrument_token: content.instrument_token, content }
+    }
+}
+
+impl From<kite_wire::Tick> for TickMessage {
+    #[inline]
+    fn from(tick: kite_wire::Tick) -> Self {
+        Tick::from(tick).into()
+    }
+}
+
+impl From<Packet<'_>> for TickMessage {
+    #[inline]
+    fn from(packet: Packet<'_>) -> Self {
+        Tick::from(packet).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Big-endian words, written by hand from the layout tables of the protocol.
+    fn bytes(words: &[i64]) -> Vec<u8> {
+        words.iter().flat_map(|&word| (word as u32).to_be_bytes()).collect()
+    }
+
+    fn tick(words: &[i64]) -> Tick {
+        Tick::try_from(&bytes(words)[..]).unwrap()
+    }
+
+    /// INFY at NSE: token 408065, segment 1.
+    const QUOTE: [i64; 11] = [
+        408_065,
+        157_370,
+        7,
+        157_037,
+        3_000_000_000,
+        256_443,
+        363_009,
+        156_915,
+        157_500,
+        156_105,
+        156_780,
+    ];
+
+    #[test]
+    fn an_ltp_packet_gives_the_last_price_only() {
+        let expected = Tick {
+            mode: Mode::LTP,
+            instrument_token: 408_065,
+            exchange: Exchange::NSE,
+            is_tradable: true,
+            last_price: Some(1573.70),
+            ..Tick::default()
+        };
+        assert_eq!(tick(&QUOTE[..2]), expected);
+    }
+
+    #[test]
+    fn a_quote_packet_gives_trade_volumes_ohlc_and_the_absolute_change() {
+        let expected = Tick {
+            mode: Mode::Quote,
+            instrument_token: 408_065,
+            exchange: Exchange::NSE,
+            is_tradable: true,
+            last_traded_qty: Some(7),
+            avg_traded_price: Some(1570.37),
+            last_price: Some(1573.70),
+            volume_traded: Some(3_000_000_000),
+            total_buy_qty: Some(256_443),
+            total_sell_qty: Some(363_009),
+            ohlc: Some(OHLC { open: 1569.15, high: 1575.0, low: 1561.05, close: 1567.8 }),
+            net_change: Some(5.9),
+            ..Tick::default()
+        };
+        assert_eq!(tick(&QUOTE), expected);
+    }
+
+    #[test]
+    fn a_full_packet_adds_times_open_interest_and_both_sides_of_the_depth() {
+        let mut packet = bytes(&QUOTE);
+        packet.extend(bytes(&[1_625_461_887, 11, 12, 10, 1_625_461_888]));
+        for level in 0..10_u16 {
+            packet.extend(bytes(&[100 + i64::from(level), 157_000 + i64::from(level)]));
+            packet.extend((level + 1).to_be_bytes());
+            packet.extend([0xff, 0xff]);
+        }
+        let tick = Tick::try_from(&packet[..]).unwrap();
+        assert_eq!(tick.mode, Mode::Full);
+        assert_eq!(tick.last_traded_timestamp, Some(Duration::from_secs(1_625_461_887)));
+        assert_eq!((tick.oi, tick.oi_day_high, tick.oi_day_low), (Some(11), Some(12), Some(10)));
+        assert_eq!(tick.exchange_timestamp, Some(Duration::from_secs(1_625_461_888)));
+        let depth = tick.depth.unwrap();
+        for (at, item) in depth.buy.iter().chain(&depth.sell).enumerate() {
+            let level = u16::try_from(at).unwrap();
+            let expected = DepthItem {
+                qty: 100 + u32::from(level),
+                price: f64::from(157_000 + u32::from(level)) / 100.0,
+                orders: level + 1,
+            };
+            assert_eq!(*item, expected);
+        }
+        let quote = Tick { mode: Mode::Full, ..self::tick(&QUOTE) };
+        let rest = Tick {
+            last_traded_timestamp: None,
+            oi: None,
+            oi_day_high: None,
+            oi_day_low: None,
+            exchange_timestamp: None,
+            depth: None,
+            ..tick
+        };
+        assert_eq!(rest, quote);
+    }
+
+    #[test]
+    fn index_packets_carry_high_low_open_close_and_their_own_change() {
+        let words = [256_265, 1_752_230, 1_758_500, 1_740_000, 1_750_010, 1_760_000, -7_771];
+        let quote = tick(&words);
+        let expected = Tick {
+            mode: Mode::Quote,
+            instrument_token: 256_265,
+            exchange: Exchange::INDICES,
+            is_index: true,
+            last_price: Some(17522.30),
+            ohlc: Some(OHLC { open: 17500.1, high: 17585.0, low: 17400.0, close: 17600.0 }),
+            net_change: Some(-77.71),
+            ..Tick::default()
+        };
+        assert_eq!(quote, expected);
+
+        let mut with_time = words.to_vec();
+        with_time.push(1_625_461_887);
+        let exchange_timestamp = Some(Duration::from_secs(1_625_461_887));
+        assert_eq!(tick(&with_time), Tick { mode: Mode::Full, exchange_timestamp, ..expected });
+    }
+
+    #[test]
+    fn prices_of_every_kind_of_segment_have_their_divisor() {
+        for (token, exchange, raw, price) in [
+            (0x0000_0103, Exchange::CDS, 865_025_000, 86.5025),
+            (0x0000_0106, Exchange::BCD, 865_025, 86.5025),
+            (31_132_428, Exchange::NCO, 3_782_000, 378.20),
+            (33_539_084, Exchange::NCO, 84_940_000, 8494.00),
+            (256_265, Exchange::INDICES, 1_752_230, 17522.30),
+            (0x0000_010a, Exchange::Unknown, 12_345, 123.45),
+            (0x0000_0107, Exchange::MCX, -3_763, -37.63),
+        ] {
+            let ltp = tick(&[token, raw]);
+            assert_eq!((ltp.exchange, ltp.last_price), (exchange, Some(price)));
+            assert_eq!(ltp.is_index, exchange == Exchange::INDICES);
+            assert_eq!(ltp.is_tradable, !ltp.is_index);
+
+            let quote = tick(&[token, raw, 0, raw, 0, 0, 0, raw, raw, raw, 2 * raw]);
+            assert_eq!(quote.avg_traded_price, Some(price));
+            assert_eq!(quote.ohlc.map(|ohlc| ohlc.close), Some(2.0 * price));
+            assert_eq!(quote.net_change, Some(-price));
+        }
+    }
+
+    #[test]
+    fn zero_stands_for_no_time_and_no_close() {
+        let full = Tick::try_from(&[0; 184][..]).unwrap();
+        assert_eq!((full.last_traded_timestamp, full.exchange_timestamp), (None, None));
+        assert_eq!((full.net_change, full.oi, full.last_price), (None, Some(0), Some(0.0)));
+        assert!(full.depth.is_some());
+        assert_eq!(Tick::try_from(&[0; 32][..]).unwrap().exchange_timestamp, None);
+        // The exchange's own change of an index is not derived from the close.
+        assert_eq!(tick(&[9, 0, 0, 0, 0, 0, -1]).net_change, Some(-0.01));
+    }
+
+    #[test]
+    fn extreme_prices_do_not_overflow_the_change() {
+        let mut words = QUOTE;
+        (words[1], words[10]) = (i64::from(i32::MAX), i64::from(i32::MIN));
+        assert_eq!(tick(&words).net_change, Some(42_949_672.95));
+    }
+
+    #[test]
+    fn the_length_decides_the_layout_whatever_the_segment() {
+        let odd = tick(&[408_065, 1, 2, 3, 4, 5, 6]);
+        assert_eq!((odd.exchange, odd.is_index), (Exchange::NSE, false));
+        assert_eq!((odd.net_change, odd.volume_traded), (Some(0.06), None));
+    }
+
+    #[test]
+    fn other_lengths_are_refused_by_name() {
+        for length in (0..=200).filter(|length| ![8, 28, 32, 44, 184].contains(length)) {
+            let error = Tick::try_from(&[0; 200][..length]).unwrap_err();
+            assert_eq!(error, ParseTickError::UnknownLength { length });
+            assert!(error.to_string().starts_with(&format!("packet of {length} bytes, ")));
+        }
+    }
+
+    #[test]
+    fn a_message_names_the_instrument_of_its_tick() {
+        let packet = bytes(&QUOTE);
+        let message = TickMessage::from(Packet::from_bytes(&packet).unwrap());
+        assert_eq!((message.instrument_token, &message.content), (408_065, &tick(&QUOTE)));
+    }
+}

@@ -1,0 +1,170 @@
+//! One connection without balancing.
+
+use bytes::Bytes;
+use kite_conn::{Credentials, Endpoint};
+use kite_manager::Manager;
+use tokio::sync::broadcast;
+
+use crate::error::describe;
+use crate::manager::KiteManagerConfig;
+use crate::manager::channels::{Channels, ended};
+use crate::models::Mode;
+use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
+
+/// A single connection to Kite's ticker, up to 3,000 instruments.
+///
+/// It stays alive by itself as the connections of a
+/// [`KiteTickerManager`](crate::KiteTickerManager) do: what is lost is told in the messages, and
+/// the subscriptions come back with their modes.
+#[derive(Debug)]
+pub struct KiteTickerAsync {
+    manager: Manager,
+    channels: Channels,
+    capacity: usize,
+}
+
+impl KiteTickerAsync {
+    /// Connects to Kite.
+    ///
+    /// # Errors
+    /// The connection was refused, or was not up within 30 seconds.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future closes whatever was open.
+    pub async fn connect(api_key: &str, access_token: &str) -> Result<Self, String> {
+        Self::connect_with_options(api_key, access_token, false).await
+    }
+
+    /// Connects to Kite; with `raw_only` the messages carry no ticks, only the raw frames do.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future closes whatever was open.
+    pub async fn connect_with_options(
+        api_key: &str,
+        access_token: &str,
+        raw_only: bool,
+    ) -> Result<Self, String> {
+        let endpoint = Endpoint::default();
+        Self::open(endpoint, api_key, access_token, raw_only).await
+    }
+
+    /// Connects elsewhere: `wss://`, or `ws://` for loopback addresses only.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect); also where the endpoint is no such URL.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future closes whatever was open.
+    pub async fn connect_to(
+        endpoint: &str,
+        api_key: &str,
+        access_token: &str,
+        raw_only: bool,
+    ) -> Result<Self, String> {
+        let endpoint = Endpoint::parse(endpoint).map_err(|error| describe("connect", &error))?;
+        Self::open(endpoint, api_key, access_token, raw_only).await
+    }
+
+    async fn open(
+        endpoint: Endpoint,
+        api_key: &str,
+        access_token: &str,
+        raw_only: bool,
+    ) -> Result<Self, String> {
+        let config = KiteManagerConfig { max_connections: 1, ..KiteManagerConfig::default() };
+        let credentials = Credentials::new(api_key, access_token);
+        let manager = Manager::new(credentials, config.to_manager_config());
+        manager.set_endpoint(endpoint);
+        let channels = Channels::new(config.max_connections, config.parser_buffer_size);
+        let started = manager.start(|connection| channels.sink(connection, raw_only)).await;
+        started.map_err(|error| describe("connect", &error))?;
+        Ok(Self { manager, channels, capacity: config.parser_buffer_size })
+    }
+
+    /// Subscribes instruments (those already subscribed get the mode) and gives a reader of the
+    /// connection's messages. Without a mode it is [`Mode::Quote`].
+    ///
+    /// # Errors
+    /// More instruments than there is room for, or the connection has been closed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn subscribe(
+        &mut self,
+        instrument_tokens: &[u32],
+        mode: Option<Mode>,
+    ) -> Result<KiteTickerSubscriber, String> {
+        let (Some(receiver), Some(lag)) = (self.channels.messages(0), self.channels.lag(0)) else {
+            return Err("subscribe: the connection has been closed".to_owned());
+        };
+        let mut subscriber = KiteTickerSubscriber::new(self.manager.clone(), receiver, lag);
+        subscriber.subscribe(instrument_tokens, mode).await?;
+        Ok(subscriber)
+    }
+
+    /// Closes the connection and ends its channels.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Once polled, the connection closes even if the future is dropped.
+    pub async fn close(&mut self) -> Result<(), String> {
+        self.manager.stop().await;
+        self.channels.say_closed();
+        self.channels = Channels::new(0, 1);
+        Ok(())
+    }
+
+    /// Says whether the socket is up at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.manager.is_live()
+    }
+
+    /// Sends a ping.
+    ///
+    /// # Errors
+    /// The socket is not up.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn ping(&mut self) -> Result<(), String> {
+        if self.manager.ping() { Ok(()) } else { Err("ping: the socket is not up".to_owned()) }
+    }
+
+    /// Gives the number of readers of the message channel.
+    #[must_use]
+    pub fn receiver_count(&self) -> usize {
+        self.channels.receiver_count()
+    }
+
+    /// Gives the number of messages the channel holds for its slowest reader.
+    #[must_use]
+    pub fn channel_capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Gives the raw frames: see [`subscribe_raw_frames`](Self::subscribe_raw_frames).
+    #[deprecated(note = "use `subscribe_raw_frames`")]
+    #[must_use]
+    pub fn subscribe_raw(&self) -> broadcast::Receiver<Bytes> {
+        self.subscribe_raw_frames()
+    }
+
+    /// Gives every binary frame as received. After [`close`](Self::close) the channel has ended.
+    #[must_use]
+    pub fn subscribe_raw_frames(&self) -> broadcast::Receiver<Bytes> {
+        self.channels.raw(0).unwrap_or_else(ended)
+    }
+
+    /// Gives a reader of the full packets. After [`close`](Self::close) it has ended.
+    #[must_use]
+    pub fn subscribe_full_raw(&self) -> KiteTickerRawSubscriber184 {
+        let lag = self.channels.lag(0).unwrap_or_default();
+        KiteTickerRawSubscriber184::new(self.subscribe_raw_frames(), lag)
+    }
+}

@@ -1,0 +1,9 @@
+//! A single connection, and readers of its channels.
+
+mod client;
+mod raw_subscriber;
+mod subscriber;
+
+pub use client::KiteTickerAsync;
+pub use raw_subscriber::KiteTickerRawSubscriber184;
+pub use subscriber::KiteTickerSubscriber;

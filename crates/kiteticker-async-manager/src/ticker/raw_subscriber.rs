@@ -1,0 +1,137 @@
+//! A reader of the full packets in raw frames.
+
+use bytes::Bytes;
+use kite_wire::Frame;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use crate::manager::channels::LagCount;
+use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
+
+/// Yields the full packets (184 bytes) of a connection's raw frames: every one, in order, without
+/// a copy.
+///
+/// A lag never ends the loop and is no error: the frames lost are counted in
+/// [`lagged`](Self::lagged) and in the manager's error counts.
+#[derive(Debug)]
+pub struct KiteTickerRawSubscriber184 {
+    receiver: broadcast::Receiver<Bytes>,
+    /// The good part of the present frame that has not been looked at yet.
+    rest: Bytes,
+    /// The packet given last, which references point into.
+    current: Bytes,
+    lagged: u64,
+    lag: LagCount,
+}
+
+impl KiteTickerRawSubscriber184 {
+    pub(crate) fn new(receiver: broadcast::Receiver<Bytes>, lag: LagCount) -> Self {
+        Self { receiver, rest: Bytes::new(), current: Bytes::new(), lagged: 0, lag }
+    }
+
+    /// Gives the number of frames lost to lag so far.
+    #[must_use]
+    pub fn lagged(&self) -> u64 {
+        self.lagged
+    }
+
+    fn note_lag(&mut self, lost: u64) {
+        self.lagged += lost;
+        self.lag.add(lost);
+    }
+
+    /// Takes the next full packet of the present frame.
+    fn next_in_frame(&mut self) -> Option<Bytes> {
+        while let Some((length, _)) = self.rest.split_first_chunk::<2>() {
+            let end = 2 + usize::from(u16::from_be_bytes(*length));
+            if end > self.rest.len() {
+                break;
+            }
+            let packet = self.rest.split_to(end).slice(2..);
+            if packet.len() == TICK_FULL_SIZE {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    fn enter(&mut self, frame: &Bytes) {
+        // The walk cuts off what follows the declared packets; the packet count is stepped over.
+        let good = Frame::walk(frame).as_bytes().len();
+        self.rest = frame.slice(good.min(2)..good);
+    }
+
+    /// Receives the bytes of the next full packet; `Ok(None)` once the channel has ended.
+    ///
+    /// # Errors
+    /// None at present: a lag is counted, not an error.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn recv_raw(&mut self) -> Result<Option<Bytes>, String> {
+        loop {
+            if let Some(packet) = self.next_in_frame() {
+                return Ok(Some(packet));
+            }
+            match self.receiver.recv().await {
+                Ok(frame) => self.enter(&frame),
+                Err(RecvError::Lagged(lost)) => self.note_lag(lost),
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    /// Receives the next full packet as an array.
+    ///
+    /// # Errors
+    /// None at present: a lag is counted, not an error.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn recv_raw_ref(&mut self) -> Result<Option<&[u8; TICK_FULL_SIZE]>, String> {
+        let Some(packet) = self.recv_raw().await? else { return Ok(None) };
+        self.current = packet;
+        Ok(self.current.first_chunk())
+    }
+
+    /// Receives the next full packet as a typed view.
+    ///
+    /// # Errors
+    /// None at present: a lag is counted, not an error.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn recv_raw_tickraw(&mut self) -> Result<Option<&TickRaw>, String> {
+        let Some(packet) = self.recv_raw().await? else { return Ok(None) };
+        self.current = packet;
+        Ok(as_tick_raw(&self.current))
+    }
+
+    /// Receives at least one full packet, and up to `max` without waiting for more. An empty list
+    /// means that the channel has ended, or that `max` is 0.
+    ///
+    /// # Errors
+    /// None at present: a lag is counted, not an error.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn recv_batch_raw(&mut self, max: usize) -> Result<Vec<Bytes>, String> {
+        let mut packets = Vec::new();
+        if max == 0 {
+            return Ok(packets);
+        }
+        packets.extend(self.recv_raw().await?);
+        while !packets.is_empty() && packets.len() < max {
+            if let Some(packet) = self.next_in_frame() {
+                packets.push(packet);
+                continue;
+            }
+            match self.receiver.try_recv() {
+                Ok(frame) => self.enter(&frame),
+                Err(TryRecvError::Lagged(lost)) => self.note_lag(lost),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        Ok(packets)
+    }
+}

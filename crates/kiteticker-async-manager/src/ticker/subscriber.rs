@@ -1,0 +1,126 @@
+//! A reader of a single connection's messages that manages its subscriptions too.
+
+use kite_manager::Manager;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::error::describe;
+use crate::manager::channels::{LagCount, ended};
+use crate::models::{Mode, TickerMessage};
+
+/// Reads the messages of a [`KiteTickerAsync`](crate::KiteTickerAsync) and manages its
+/// subscriptions, which all subscribers of the connection share.
+///
+/// A lag never ends the loop and is no error: the messages lost are counted in
+/// [`lagged`](Self::lagged). The connection closes when its client and the last of its subscribers
+/// are gone.
+#[derive(Debug)]
+pub struct KiteTickerSubscriber {
+    manager: Manager,
+    receiver: broadcast::Receiver<TickerMessage>,
+    lagged: u64,
+    lag: LagCount,
+}
+
+impl KiteTickerSubscriber {
+    pub(crate) fn new(
+        manager: Manager,
+        receiver: broadcast::Receiver<TickerMessage>,
+        lag: LagCount,
+    ) -> Self {
+        Self { manager, receiver, lagged: 0, lag }
+    }
+
+    /// Gives the instruments subscribed on the connection, in ascending order.
+    #[must_use]
+    pub fn get_subscribed(&self) -> Vec<u32> {
+        self.manager
+            .distribution()
+            .into_iter()
+            .flat_map(|instruments| instruments.into_keys())
+            .collect()
+    }
+
+    /// Gives the number of messages lost to lag so far.
+    #[must_use]
+    pub fn lagged(&self) -> u64 {
+        self.lagged
+    }
+
+    /// Subscribes instruments; those already subscribed get the mode. Without a mode it is
+    /// [`Mode::Quote`].
+    ///
+    /// # Errors
+    /// More instruments than there is room for; nothing has been subscribed then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn subscribe(&mut self, tokens: &[u32], mode: Option<Mode>) -> Result<(), String> {
+        let mode = mode.unwrap_or_default().into();
+        self.manager.subscribe(tokens, mode).map_err(|error| describe("subscribe", &error))?;
+        self.manager.set_mode(tokens, mode);
+        Ok(())
+    }
+
+    /// Changes the mode of subscribed instruments; an empty list means all of them.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn set_mode(&mut self, instrument_tokens: &[u32], mode: Mode) -> Result<(), String> {
+        self.manager.set_mode(&self.these_or_all(instrument_tokens), mode.into());
+        Ok(())
+    }
+
+    /// Ends subscriptions; an empty list means all of them.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn unsubscribe(&mut self, instrument_tokens: &[u32]) -> Result<(), String> {
+        self.manager.unsubscribe(&self.these_or_all(instrument_tokens));
+        Ok(())
+    }
+
+    fn these_or_all(&self, tokens: &[u32]) -> Vec<u32> {
+        if tokens.is_empty() { self.get_subscribed() } else { tokens.to_vec() }
+    }
+
+    /// Receives the next message; `Ok(None)` once the connection has been closed.
+    ///
+    /// # Errors
+    /// None at present: a lag is counted, not an error, and what goes wrong with the connection
+    /// comes as [`TickerMessage::Error`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn next_message(&mut self) -> Result<Option<TickerMessage>, String> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(message) => return Ok(Some(message)),
+                Err(RecvError::Lagged(lost)) => {
+                    self.lagged += lost;
+                    self.lag.add(lost);
+                }
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    /// Stops reading: `next_message` gives `Ok(None)` from now on. The subscriptions are the
+    /// connection's and stay.
+    ///
+    /// # Errors
+    /// None at present.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: done whole when first polled.
+    pub async fn close(&mut self) -> Result<(), String> {
+        self.receiver = ended();
+        Ok(())
+    }
+}

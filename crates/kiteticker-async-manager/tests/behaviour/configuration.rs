@@ -1,0 +1,143 @@
+//! What is wrong with the settings is told by the start, and nothing is dialled.
+
+use std::time::Duration;
+
+use kite_sim::{ACCESS_TOKEN, API_KEY};
+use kiteticker_async_manager::{KiteManagerConfig, KiteTickerManager};
+
+use crate::rig::{manager, quiet_sim, start, within};
+
+#[tokio::test]
+async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
+    type Change = fn(&mut KiteManagerConfig);
+    let sim = quiet_sim().await;
+    let cases: [(Change, &str, &str, &str); 16] = [
+        (|it| it.max_connections = 0, "max_connections", "is 0,", "from 1 to 3"),
+        (|it| it.max_connections = 4, "max_connections", "is 4,", "from 1 to 3"),
+        (|it| it.max_connections = usize::MAX, "max_connections", "is 1844", "from 1 to 3"),
+        (
+            |it| it.max_symbols_per_connection = 0,
+            "max_symbols_per_connection",
+            "is 0,",
+            "from 1 to 3000",
+        ),
+        (
+            |it| it.max_symbols_per_connection = 3_001,
+            "max_symbols_per_connection",
+            "is 3001,",
+            "from 1 to 3000",
+        ),
+        (|it| it.connection_buffer_size = 0, "connection_buffer_size", "is 0,", "from 1 to"),
+        (
+            |it| it.connection_buffer_size = usize::MAX,
+            "connection_buffer_size",
+            "is 18446744073709551615,",
+            "from 1 to 1048576",
+        ),
+        (|it| it.parser_buffer_size = 0, "parser_buffer_size", "is 0,", "from 1 to"),
+        (
+            |it| it.parser_buffer_size = usize::MAX,
+            "parser_buffer_size",
+            "is 18446744073709551615,",
+            "from 1 to 1048576",
+        ),
+        (|it| it.connection_timeout = Duration::ZERO, "connection_timeout", "is 0ns,", "above 0"),
+        (
+            |it| it.connection_timeout = Duration::MAX,
+            "connection_timeout",
+            "is 18446744073709551615.999999999s,",
+            "at most a day",
+        ),
+        (
+            |it| it.health_check_interval = Duration::ZERO,
+            "health_check_interval",
+            "is 0ns,",
+            "above 0",
+        ),
+        (|it| it.reconnect_delay = Duration::ZERO, "reconnect_delay", "is 0ns,", "above 0"),
+        (
+            |it| it.reconnect_delay = Duration::from_secs(86_401),
+            "reconnect_delay",
+            "is 86401s,",
+            "at most a day",
+        ),
+        (
+            |it| it.heartbeat_liveness_threshold = Duration::ZERO,
+            "heartbeat_liveness_threshold",
+            "is 0ns,",
+            "above 0",
+        ),
+        (
+            |it| it.heartbeat_liveness_threshold = Duration::MAX,
+            "heartbeat_liveness_threshold",
+            "is 18446744073709551615.999999999s,",
+            "at most a day",
+        ),
+    ];
+    for (change, field, value, range) in cases {
+        let mut config = KiteManagerConfig::default();
+        change(&mut config);
+        let mut manager = KiteTickerManager::new(API_KEY.into(), ACCESS_TOKEN.into(), config)
+            .with_endpoint(sim.endpoint());
+        let error = within("the start", manager.start()).await.unwrap_err();
+        let told = [field, value, range].iter().all(|part| error.contains(part));
+        assert!(told && error.starts_with("start: "), "{error}");
+        // What was not started can still be stopped and asked.
+        manager.stop().await.unwrap();
+        assert!(manager.get_health().await.unwrap().is_critical());
+    }
+    assert_eq!(sim.stats().connections_total, 0);
+}
+
+#[tokio::test]
+async fn the_smallest_lawful_settings_work() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim)
+        .max_connections(1)
+        .max_symbols_per_connection(1)
+        .connection_buffer_size(1)
+        .parser_buffer_size(1)
+        .reconnect_attempts(0)
+        .build();
+    start(&mut manager).await;
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    let mut channel = crate::rig::only_channel(&mut manager);
+    assert_eq!(crate::rig::next_ticks(&mut channel).await[0].instrument_token, 408_065);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_would_show_the_token_or_is_none_is_refused() {
+    for (endpoint, named) in [
+        ("ws://ws.kite.trade", "ws://ws.kite.trade would send the access token in the open"),
+        ("ws://192.0.2.1:80", "use wss://"),
+        ("ws.kite.trade", "has no scheme"),
+        ("https://ws.kite.trade", "scheme https is not supported"),
+        ("wss://", "has no host"),
+        ("wss://host:99999", "is not between 1 and 65535"),
+        ("wss://ho st", "byte 8"),
+        ("wss://host/?access_token=x", "query has access_token"),
+        ("", "has no scheme"),
+        ("\u{0}\u{1F4C8}", "byte 0"),
+    ] {
+        let mut manager = KiteTickerManager::new(
+            API_KEY.into(),
+            ACCESS_TOKEN.into(),
+            KiteManagerConfig::default(),
+        )
+        .with_endpoint(endpoint);
+        let error = within("the start", manager.start()).await.unwrap_err();
+        assert!(error.starts_with("start: ") && error.contains(named), "{endpoint}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_endpoint_can_be_mended_and_costs_no_subscription() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).endpoint("nonsense").max_connections(1).build();
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    assert!(within("the start", manager.start()).await.is_err());
+    let mut manager = manager.with_endpoint(sim.endpoint());
+    let mut channel = crate::rig::only_channel(&mut manager);
+    start(&mut manager).await;
+    assert_eq!(crate::rig::next_ticks(&mut channel).await[0].instrument_token, 408_065);
+}

@@ -1,0 +1,244 @@
+//! What comes back by itself, and what waits for a new token.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kite_sim::{API_KEY, Sim, universe};
+use kiteticker_async_manager::kite_conn::Phase;
+use kiteticker_async_manager::kite_wire;
+use kiteticker_async_manager::{KiteTickerManager, Mode, TickerMessage};
+use tokio::sync::broadcast::Receiver;
+
+use crate::rig::{
+    Modes, add_ticks, errors_of, held, manager, mark, next, quiet_sim, settle, start, ticks_of,
+    until, until_manager, up_to_mark, within,
+};
+
+/// Subscribes ninety instruments in all modes; gives what the server has to end with.
+async fn subscribe_in_all_modes(manager: &mut KiteTickerManager) -> Modes {
+    let mut modes = BTreeMap::new();
+    for (share, mode) in universe(90).chunks(30).zip([Mode::Full, Mode::Quote, Mode::LTP]) {
+        manager.subscribe_symbols(share, Some(mode)).await.unwrap();
+        modes.extend(share.iter().map(|&token| (token, kite_wire::Mode::from(mode))));
+    }
+    modes
+}
+
+fn says_up(message: &TickerMessage) -> bool {
+    let TickerMessage::Message(message) = message else { return false };
+    message["type"] == "connection" && message["state"] == "up"
+}
+
+/// Receives until the channel says that its connection is up again; gives what came before.
+async fn until_up(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
+    let mut messages = Vec::new();
+    loop {
+        let message = next(channel).await.expect("the channel stays open");
+        if says_up(&message) {
+            return messages;
+        }
+        messages.push(message);
+    }
+}
+
+#[tokio::test]
+async fn after_a_drop_of_all_sockets_everything_streams_again_in_its_exact_mode() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    let mut modes = subscribe_in_all_modes(&mut manager).await;
+    // One that got its mode later, one that is gone: neither may come back otherwise.
+    let (upgraded, removed) = (universe(90)[89], universe(90)[0]);
+    manager.change_mode(&[upgraded], Mode::Full).await.unwrap();
+    manager.unsubscribe_symbols(&[removed]).await.unwrap();
+    modes.insert(upgraded, kite_wire::Mode::Full);
+    modes.remove(&removed);
+    settle(&sim, &modes).await;
+    let places = manager.get_symbol_distribution();
+
+    for round in 1..=3 {
+        mark(&sim);
+        for (_, channel) in &mut channels {
+            up_to_mark(channel).await;
+        }
+        sim.drop_all();
+        let connections_before = 3 * round;
+        for (id, channel) in &mut channels {
+            let messages = until_up(channel).await;
+            let errors = errors_of(&messages);
+            let lost = format!("connection {}: lost, reconnecting: ", id.to_index() + 1);
+            assert!(errors[0].starts_with(&lost), "{errors:?}");
+        }
+        assert!(sim.stats().connections_total >= connections_before + 3);
+        settle(&sim, &modes).await;
+        let tokens: Vec<u32> = modes.keys().copied().collect();
+        mark(&sim);
+        for (_, channel) in &mut channels {
+            assert!(!ticks_of(&up_to_mark(channel).await).is_empty(), "no snapshot");
+        }
+        sim.tick_now(&tokens);
+        within("the pause", sim.pause()).await;
+        mark(&sim);
+        let mut updated = Modes::new();
+        for (_, channel) in &mut channels {
+            for tick in ticks_of(&up_to_mark(channel).await) {
+                let twice = updated.insert(tick.instrument_token, tick.content.mode.into());
+                assert_eq!(twice, None);
+            }
+        }
+        assert_eq!(updated, modes);
+        assert_eq!(manager.get_symbol_distribution(), places);
+    }
+    assert!(manager.get_health().await.unwrap().is_healthy());
+    let stats = manager.get_stats().await.unwrap();
+    assert!(stats.total_errors >= 9, "{stats:?}");
+}
+
+#[tokio::test]
+async fn what_is_asked_during_an_outage_goes_out_after_it() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    start(&mut manager).await;
+    let mut modes = subscribe_in_all_modes(&mut manager).await;
+    settle(&sim, &modes).await;
+
+    sim.refuse_with(Some(kite_sim::Refusal::new(503, "")));
+    sim.drop_all();
+    until_manager(&manager, "the loss of all sockets", |manager| !manager.typed().is_live()).await;
+    assert!(manager.get_health().await.unwrap().is_critical());
+    let tokens = universe(93);
+    manager.subscribe_symbols(&tokens[90..], Some(Mode::Full)).await.unwrap();
+    manager.change_mode(&tokens[..3], Mode::LTP).await.unwrap();
+    manager.unsubscribe_symbols(&tokens[3..6]).await.unwrap();
+    modes.extend(tokens[90..].iter().map(|&token| (token, kite_wire::Mode::Full)));
+    modes.extend(tokens[..3].iter().map(|&token| (token, kite_wire::Mode::Ltp)));
+    modes.retain(|token, _| !tokens[3..6].contains(token));
+    sim.refuse_with(None);
+    settle(&sim, &modes).await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_for_a_new_socket() {
+    let builder = Sim::builder().updates_per_second(10.0).greet(false);
+    let builder = builder.heartbeat_every(Duration::from_millis(30));
+    let sim = builder.start().await.unwrap();
+    let mut manager =
+        manager(&sim).heartbeat_liveness_threshold(Duration::from_millis(150)).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    let modes = subscribe_in_all_modes(&mut manager).await;
+    until(&sim, "90 subscriptions", |sim| held(sim) == modes).await;
+
+    sim.go_silent(true);
+    for (_, channel) in &mut channels {
+        let messages = until_up(channel).await;
+        let errors = errors_of(&messages);
+        assert!(errors.iter().any(|text| text.contains("nothing came for")), "{errors:?}");
+        // It streams again, all that belongs there.
+        let mut received = crate::rig::Tally::new();
+        while received.len() < 30 {
+            add_ticks(&mut received, &[next(channel).await.unwrap()]);
+        }
+    }
+    until(&sim, "exact modes", |sim| held(sim) == modes).await;
+    assert!(sim.stats().pings_received >= 3, "they were asked before they were given up");
+}
+
+#[tokio::test]
+async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    let modes = subscribe_in_all_modes(&mut manager).await;
+    settle(&sim, &modes).await;
+
+    // A token that dies leaves open sockets alone.
+    sim.revoke_token(API_KEY);
+    mark(&sim);
+    for (_, channel) in &mut channels {
+        up_to_mark(channel).await;
+    }
+    sim.drop_all();
+    for (_, channel) in &mut channels {
+        loop {
+            match next(channel).await.expect("the channel stays open") {
+                TickerMessage::Error(text) if text.contains("parked") => {
+                    assert!(text.contains("authentication failed"), "{text}");
+                    assert!(text.contains("Authentication failed."), "{text}");
+                    break;
+                }
+                TickerMessage::Error(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(manager.get_health().await.unwrap().is_critical());
+    let parked = |manager: &KiteTickerManager| {
+        let connections = manager.typed().snapshot().connections;
+        connections.iter().all(|connection| connection.status.phase == Phase::Parked)
+    };
+    assert!(parked(&manager));
+    // Asked once each: a parked connection does not knock.
+    assert_eq!(sim.stats().refused, BTreeMap::from([(403, 3)]));
+    // A wrong token parks again, and subscriptions made meanwhile wait, too.
+    manager.set_access_token("wrong");
+    until(&sim, "three further refusals", |sim| sim.stats().refused[&403] == 6).await;
+    until_manager(&manager, "the parking", parked).await;
+
+    sim.set_access_token(API_KEY, "todays");
+    manager.set_access_token("todays");
+    for (_, channel) in &mut channels {
+        until_up(channel).await;
+    }
+    settle(&sim, &modes).await;
+    mark(&sim);
+    for (_, channel) in &mut channels {
+        assert!(!ticks_of(&up_to_mark(channel).await).is_empty());
+    }
+    assert!(manager.get_health().await.unwrap().is_healthy());
+}
+
+#[tokio::test]
+async fn a_new_token_leaves_open_sockets_alone_and_serves_the_next_handshake() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    sim.set_access_token(API_KEY, "todays");
+    manager.set_access_token("todays");
+    mark(&sim);
+    for (_, channel) in &mut channels {
+        assert!(up_to_mark(channel).await.is_empty());
+    }
+    assert_eq!(sim.stats().connections_total, 3);
+    sim.drop_all();
+    for (_, channel) in &mut channels {
+        until_up(channel).await;
+    }
+    assert!(sim.stats().refused.is_empty());
+}
+
+#[tokio::test]
+async fn used_up_attempts_park_and_are_told() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim)
+        .max_connections(1)
+        .reconnect_attempts(2)
+        .reconnect_delay(Duration::from_millis(1))
+        .build();
+    let mut channel = crate::rig::only_channel(&mut manager);
+    start(&mut manager).await;
+    sim.refuse_with(Some(kite_sim::Refusal::new(503, "")));
+    sim.drop_all();
+    let parked = loop {
+        match next(&mut channel).await.expect("the channel stays open") {
+            TickerMessage::Error(text) if text.contains("parked") => break text,
+            TickerMessage::Error(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(parked.contains("max_reconnect_attempts 2"), "{parked}");
+    assert_eq!(sim.stats().refused[&503], 2);
+}

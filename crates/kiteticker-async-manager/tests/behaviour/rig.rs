@@ -1,0 +1,178 @@
+//! A simulator, a manager on it, and waits that end.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use kite_sim::{ACCESS_TOKEN, API_KEY, Sent, Sim};
+use kiteticker_async_manager::kite_wire;
+use kiteticker_async_manager::{
+    KiteTickerManager, KiteTickerManagerBuilder, TickMessage, TickerMessage,
+};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+/// Long enough for a loaded machine; no test waits for it when all is well.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Each instrument that a server has, with its mode.
+pub(crate) type Modes = BTreeMap<u32, kite_wire::Mode>;
+
+/// What was received, to be compared with [`Sim::sent`].
+pub(crate) type Tally = BTreeMap<u32, Sent>;
+
+/// Ends a wait that takes too long, naming it.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: impl Display, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match timeout(DEADLINE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("waited {DEADLINE:?} in vain for {what}, at {caller}"),
+        }
+    }
+}
+
+/// Waits until the simulator is in some state.
+#[track_caller]
+pub(crate) fn until(
+    sim: &Sim,
+    what: impl Display,
+    holds: impl FnMut(&Sim) -> bool,
+) -> impl Future<Output = ()> {
+    within(what, sim.wait_until(holds))
+}
+
+/// Waits until the manager is in some state, which is looked at after each of its events.
+#[track_caller]
+pub(crate) fn until_manager(
+    manager: &KiteTickerManager,
+    what: impl Display,
+    mut holds: impl FnMut(&KiteTickerManager) -> bool,
+) -> impl Future<Output = ()> {
+    let mut events = manager.typed().events();
+    within(what, async move {
+        while !holds(manager) {
+            // A lag tells that something has happened, too.
+            let _ = events.recv().await;
+        }
+    })
+}
+
+/// A simulator that sends nothing but snapshots and what it is asked for.
+pub(crate) async fn quiet_sim() -> Sim {
+    let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
+    builder.start().await.unwrap()
+}
+
+/// A builder of a manager for the simulator's own account, quick to reconnect.
+pub(crate) fn manager(sim: &Sim) -> KiteTickerManagerBuilder {
+    KiteTickerManagerBuilder::new(API_KEY, ACCESS_TOKEN)
+        .endpoint(sim.endpoint())
+        .reconnect_delay(Duration::from_millis(20))
+}
+
+/// Starts a manager.
+pub(crate) async fn start(manager: &mut KiteTickerManager) {
+    within("the start", manager.start()).await.unwrap();
+}
+
+/// Gives the only message channel of a manager with one connection.
+pub(crate) fn only_channel(manager: &mut KiteTickerManager) -> Receiver<TickerMessage> {
+    let mut channels = manager.get_all_channels();
+    assert_eq!(channels.len(), 1);
+    channels.remove(0).1
+}
+
+/// Gives all that the simulator's sockets are subscribed to, each instrument on one of them.
+pub(crate) fn held(sim: &Sim) -> Modes {
+    let sockets = sim.subscriptions();
+    let sum = sockets.iter().map(BTreeMap::len).sum::<usize>();
+    let all: Modes = sockets.into_iter().flatten().collect();
+    assert_eq!(all.len(), sum, "an instrument is subscribed on two sockets");
+    all
+}
+
+/// Waits until the simulator has exactly these subscriptions, and has sent their snapshots.
+/// Updates are paused from then on.
+#[track_caller]
+pub(crate) fn settle(sim: &Sim, modes: &Modes) -> impl Future<Output = ()> {
+    let what = format!("the subscription of {} instruments", modes.len());
+    let settled = async move {
+        sim.wait_until(|sim| held(sim) == *modes).await;
+        sim.pause().await;
+    };
+    within(what, settled)
+}
+
+/// Gives these instruments one mode.
+pub(crate) fn all_in(mode: kite_wire::Mode, tokens: &[u32]) -> Modes {
+    tokens.iter().map(|&token| (token, mode)).collect()
+}
+
+const MARK: &str = "the mark";
+
+/// Sends every socket a text that [`up_to_mark`] looks for.
+pub(crate) fn mark(sim: &Sim) {
+    sim.send_text(&format!(r#"{{"type":"message","data":"{MARK}"}}"#));
+}
+
+/// Receives a message.
+#[track_caller]
+pub(crate) fn next(
+    channel: &mut Receiver<TickerMessage>,
+) -> impl Future<Output = Result<TickerMessage, RecvError>> {
+    within("a message", channel.recv())
+}
+
+/// Receives everything that came before the mark.
+pub(crate) async fn up_to_mark(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
+    let mut messages = Vec::new();
+    loop {
+        let message = within("the mark", channel.recv()).await.expect("neither lag nor end");
+        if matches!(&message, TickerMessage::Message(text) if text == MARK) {
+            return messages;
+        }
+        messages.push(message);
+    }
+}
+
+/// Receives messages until one is a batch of ticks.
+pub(crate) async fn next_ticks(channel: &mut Receiver<TickerMessage>) -> Vec<TickMessage> {
+    loop {
+        let message = within("ticks", channel.recv()).await.expect("neither lag nor end");
+        if let TickerMessage::Ticks(ticks) = message {
+            return ticks.to_vec();
+        }
+    }
+}
+
+/// Adds the ticks among some messages to a tally.
+pub(crate) fn add_ticks(tally: &mut Tally, messages: &[TickerMessage]) {
+    for message in messages {
+        if let TickerMessage::Ticks(ticks) = message {
+            for packet in ticks.packets() {
+                tally.entry(packet.instrument_token()).or_default().add(packet.as_bytes());
+            }
+        }
+    }
+}
+
+/// Gives the ticks among some messages.
+pub(crate) fn ticks_of(messages: &[TickerMessage]) -> Vec<TickMessage> {
+    let batches = messages.iter().filter_map(|message| match message {
+        TickerMessage::Ticks(ticks) => Some(ticks.to_vec()),
+        _ => None,
+    });
+    batches.flatten().collect()
+}
+
+/// Gives the texts of the errors among some messages.
+pub(crate) fn errors_of(messages: &[TickerMessage]) -> Vec<&str> {
+    let errors = messages.iter().filter_map(|message| match message {
+        TickerMessage::Error(text) => Some(text.as_str()),
+        _ => None,
+    });
+    errors.collect()
+}

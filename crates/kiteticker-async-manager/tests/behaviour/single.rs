@@ -1,0 +1,239 @@
+//! One connection without balancing, and its subscribers.
+
+use kite_sim::{ACCESS_TOKEN, API_KEY, MAX_SOCKETS, Sim, universe};
+use kiteticker_async_manager::kite_wire;
+use kiteticker_async_manager::{KiteTickerAsync, KiteTickerSubscriber, Mode, TickerMessage};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::rig::{Modes, Tally, all_in, mark, quiet_sim, settle, until, within};
+
+async fn connect(sim: &Sim) -> KiteTickerAsync {
+    let endpoint = sim.endpoint();
+    let connecting = KiteTickerAsync::connect_to(&endpoint, API_KEY, ACCESS_TOKEN, false);
+    within("the connection", connecting).await.unwrap()
+}
+
+/// Gives the ticks up to the mark and how many other messages there were.
+async fn up_to_mark(subscriber: &mut KiteTickerSubscriber) -> (Vec<(u32, Mode)>, Tally, usize) {
+    let (mut ticks, mut tally, mut others) = (Vec::new(), Tally::new(), 0);
+    loop {
+        match within("the mark", subscriber.next_message()).await.unwrap().unwrap() {
+            TickerMessage::Message(text) if text == "the mark" => return (ticks, tally, others),
+            TickerMessage::Ticks(batch) => {
+                ticks.extend(batch.iter().map(|tick| (tick.instrument_token, tick.content.mode)));
+                for packet in batch.packets() {
+                    tally.entry(packet.instrument_token()).or_default().add(packet.as_bytes());
+                }
+            }
+            _ => others += 1,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_the_ticks_of_its_connection() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    assert!(client.is_connected());
+    assert_eq!((client.receiver_count(), client.channel_capacity()), (0, 10_000));
+    let tokens = universe(20);
+    let mut subscriber =
+        within("subscribe", client.subscribe(&tokens, Some(Mode::Full))).await.unwrap();
+    assert_eq!(client.receiver_count(), 1);
+    settle(&sim, &all_in(kite_wire::Mode::Full, &tokens)).await;
+    sim.tick_now(&tokens);
+    within("the pause", sim.pause()).await;
+    mark(&sim);
+    let (_, received, others) = up_to_mark(&mut subscriber).await;
+    assert_eq!((received, others), (sim.sent(), 0));
+    let mut expected = tokens.clone();
+    expected.sort_unstable();
+    assert_eq!(subscriber.get_subscribed(), expected);
+    assert_eq!(subscriber.lagged(), 0);
+}
+
+#[tokio::test]
+async fn an_empty_list_means_all_that_is_subscribed() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    // Without a mode it is quote.
+    let mut subscriber = client.subscribe(&[408_065, 884_737], None).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065, 884_737])).await;
+    subscriber.subscribe(&[738_561], Some(Mode::LTP)).await.unwrap();
+    subscriber.set_mode(&[408_065, 5_633], Mode::LTP).await.unwrap();
+    let modes = Modes::from([
+        (408_065, kite_wire::Mode::Ltp),
+        (738_561, kite_wire::Mode::Ltp),
+        (884_737, kite_wire::Mode::Quote),
+    ]);
+    settle(&sim, &modes).await;
+    subscriber.set_mode(&[], Mode::Full).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065, 738_561, 884_737])).await;
+    mark(&sim);
+    up_to_mark(&mut subscriber).await;
+    sim.tick_now(&[408_065, 738_561, 884_737]);
+    within("the pause", sim.pause()).await;
+    mark(&sim);
+    let (mut ticks, ..) = up_to_mark(&mut subscriber).await;
+    ticks.sort_unstable();
+    assert_eq!(ticks, [408_065, 738_561, 884_737].map(|token| (token, Mode::Full)));
+
+    subscriber.unsubscribe(&[738_561, 5_633]).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065, 884_737])).await;
+    subscriber.unsubscribe(&[]).await.unwrap();
+    settle(&sim, &Modes::new()).await;
+    assert!(subscriber.get_subscribed().is_empty());
+    // And nothing more where there is nothing.
+    subscriber.unsubscribe(&[]).await.unwrap();
+    subscriber.set_mode(&[], Mode::LTP).await.unwrap();
+}
+
+#[tokio::test]
+async fn subscribing_again_gives_the_mode_and_too_many_are_refused() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut first = client.subscribe(&[408_065], Some(Mode::LTP)).await.unwrap();
+    let _second = client.subscribe(&[408_065, 884_737], Some(Mode::Full)).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065, 884_737])).await;
+    assert_eq!((first.get_subscribed(), client.receiver_count()), (vec![408_065, 884_737], 2));
+    let error = first.subscribe(&universe(3_001), None).await.unwrap_err();
+    assert!(error.contains("2999") && error.contains("2998"), "{error}");
+    assert_eq!(first.get_subscribed(), [408_065, 884_737]);
+}
+
+#[tokio::test]
+async fn after_a_close_every_reader_ends() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut subscriber = client.subscribe(&[408_065], None).await.unwrap();
+    let mut frames = client.subscribe_raw_frames();
+    let mut full = client.subscribe_full_raw();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065])).await;
+    within("the close", client.close()).await.unwrap();
+    assert!(!client.is_connected());
+    assert_eq!(sim.stats().connections_open, 0);
+
+    let mut last = None;
+    while let Some(message) = within("the end", subscriber.next_message()).await.unwrap() {
+        last = Some(message);
+    }
+    assert!(matches!(last, Some(TickerMessage::ClosingMessage(_))), "{last:?}");
+    assert!(within("the end", subscriber.next_message()).await.unwrap().is_none());
+    assert_eq!(within("a frame", frames.recv()).await.unwrap().len(), 2 + 2 + 44);
+    assert_eq!(within("the end", frames.recv()).await, Err(RecvError::Closed));
+    assert_eq!(within("the end", full.recv_raw()).await, Ok(None));
+
+    // What is asked of a closed connection is answered.
+    assert!(client.ping().await.unwrap_err().contains("not up"));
+    assert!(client.subscribe(&[408_065], None).await.is_err());
+    assert_eq!(
+        within("the end", client.subscribe_raw_frames().recv()).await,
+        Err(RecvError::Closed)
+    );
+    assert_eq!(within("the end", client.subscribe_full_raw().recv_raw()).await, Ok(None));
+    within("another close", client.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_closed_leaves_the_others_alone() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut first = client.subscribe(&[408_065], None).await.unwrap();
+    let mut second = client.subscribe(&[], None).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065])).await;
+    first.close().await.unwrap();
+    assert!(within("the end", first.next_message()).await.unwrap().is_none());
+    assert_eq!(client.receiver_count(), 1);
+    sim.tick_now(&[408_065]);
+    mark(&sim);
+    let (ticks, ..) = up_to_mark(&mut second).await;
+    assert_eq!(ticks.last(), Some(&(408_065, Mode::Quote)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_lags_counts_what_it_lost_and_goes_on() {
+    // The channel's capacity is rounded up to a power of two.
+    const KEPT: u64 = 16_384;
+    const SENT: u64 = KEPT + 1_000;
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut slow = client.subscribe(&[], None).await.unwrap();
+    let mut quick = client.subscribe(&[], None).await.unwrap();
+    for _ in 0..SENT {
+        sim.send_text(r#"{"type":"error","data":"one of many"}"#);
+    }
+    mark(&sim);
+    up_to_mark(&mut quick).await;
+    let (_, _, others) = up_to_mark(&mut slow).await;
+    // The mark itself is one of those kept.
+    assert_eq!((slow.lagged(), others as u64), (SENT + 1 - KEPT, KEPT - 1));
+    mark(&sim);
+    assert_eq!(up_to_mark(&mut slow).await.2, 0);
+}
+
+#[tokio::test]
+async fn a_ping_reaches_the_server() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    client.ping().await.unwrap();
+    until(&sim, "the ping", |sim| sim.stats().pings_received == 1).await;
+}
+
+#[tokio::test]
+async fn raw_only_sends_no_ticks() {
+    let sim = quiet_sim().await;
+    let endpoint = sim.endpoint();
+    let connecting = KiteTickerAsync::connect_to(&endpoint, API_KEY, ACCESS_TOKEN, true);
+    let mut client = within("the connection", connecting).await.unwrap();
+    let mut full = client.subscribe_full_raw();
+    let mut subscriber = client.subscribe(&[408_065], Some(Mode::Full)).await.unwrap();
+    let view = within("a packet", full.recv_raw_tickraw()).await.unwrap().unwrap();
+    assert_eq!(view.header.instrument_token.get(), 408_065);
+    mark(&sim);
+    let (ticks, ..) = up_to_mark(&mut subscriber).await;
+    assert!(ticks.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_an_error_and_leaves_no_socket() {
+    let sim = quiet_sim().await;
+    let endpoint = sim.endpoint();
+    let connecting = KiteTickerAsync::connect_to(&endpoint, API_KEY, "wrong", false);
+    let error = within("the refusal", connecting).await.unwrap_err();
+    assert!(error.starts_with("connect: ") && error.contains("Authentication failed."), "{error}");
+    let connecting = KiteTickerAsync::connect_to("ws://192.0.2.1", API_KEY, "wrong", false);
+    let error = within("the refusal", connecting).await.unwrap_err();
+    assert!(error.starts_with("connect: ") && error.contains("in the open"), "{error}");
+    assert_eq!(sim.stats().connections_open, 0);
+}
+
+#[tokio::test]
+async fn the_connection_lives_as_long_as_its_client_or_a_subscriber() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut subscriber = client.subscribe(&[408_065], None).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065])).await;
+    drop(client);
+    sim.tick_now(&[408_065]);
+    mark(&sim);
+    assert_eq!(up_to_mark(&mut subscriber).await.0.len(), 2);
+    drop(subscriber);
+    until(&sim, "the end of the socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+#[tokio::test]
+async fn a_lost_socket_comes_back_with_its_subscriptions() {
+    let sim = quiet_sim().await;
+    let mut clients = Vec::new();
+    for token in [408_065, 884_737, 738_561] {
+        let mut client = connect(&sim).await;
+        let subscriber = client.subscribe(&[token], Some(Mode::Full)).await.unwrap();
+        clients.push((client, subscriber));
+    }
+    assert_eq!(clients.len(), MAX_SOCKETS);
+    let modes = all_in(kite_wire::Mode::Full, &[408_065, 884_737, 738_561]);
+    settle(&sim, &modes).await;
+    sim.drop_all();
+    settle(&sim, &modes).await;
+    assert!(sim.stats().refused.is_empty());
+}

@@ -1,0 +1,158 @@
+//! What the manager counts is what the simulator counts.
+
+use std::time::{Duration, Instant};
+
+use kite_sim::{Sim, universe};
+use kiteticker_async_manager::kite_wire;
+use kiteticker_async_manager::{ChannelId, Mode};
+
+use crate::rig::{
+    all_in, held, manager, mark, quiet_sim, start, until, until_manager, up_to_mark, within,
+};
+
+async fn counters_equal_the_simulators(has_parsers: bool) {
+    let builder = Sim::builder().updates_per_second(20.0).no_heartbeats();
+    let sim = builder.start().await.unwrap();
+    let mut manager = manager(&sim).enable_dedicated_parsers(has_parsers).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    let started = Instant::now();
+    let tokens = universe(301);
+    manager.subscribe_symbols(&tokens, Some(Mode::Full)).await.unwrap();
+    let modes = all_in(kite_wire::Mode::Full, &tokens);
+    until(&sim, "301 subscriptions", |sim| held(sim) == modes).await;
+    // Rates are computed over 200 ms at least.
+    until(&sim, "some time with updates", |sim| {
+        sim.stats().ticks_sent > 3_000 && started.elapsed() > Duration::from_millis(300)
+    })
+    .await;
+    within("the pause", sim.pause()).await;
+    mark(&sim);
+    for (_, channel) in &mut channels {
+        up_to_mark(channel).await;
+    }
+    // A text counts as sent a moment after it can be received.
+    until(&sim, "two greetings and a mark each", |sim| sim.stats().texts_sent == 9).await;
+
+    let sent = sim.stats();
+    let stats = manager.get_stats().await.unwrap();
+    assert_eq!(stats.total_messages_received, sent.frames_sent + sent.texts_sent);
+    assert_eq!(stats.total_messages_parsed, stats.total_messages_received);
+    assert_eq!((stats.total_errors, stats.total_symbols, stats.active_connections), (0, 301, 3));
+    assert!(stats.uptime >= started.elapsed().min(Duration::from_millis(300)));
+    let mut symbols = Vec::new();
+    for (index, connection) in stats.connection_stats.iter().enumerate() {
+        assert_eq!((connection.connection_id, connection.is_connected), (index, true));
+        assert!(connection.messages_received > 3);
+        assert_eq!(connection.messages_parsed, connection.messages_received);
+        assert!(connection.last_message_time.is_some_and(|time| time >= started - stats.uptime));
+        assert!(connection.average_latency > Duration::ZERO);
+        assert!(connection.connection_uptime > Duration::ZERO);
+        assert!(connection.connection_uptime <= stats.uptime);
+        symbols.push(connection.symbol_count);
+    }
+    symbols.sort_unstable();
+    assert_eq!(symbols, [100, 100, 101]);
+    let sum = |field: fn(&kiteticker_async_manager::manager::ConnectionStats) -> u64| {
+        stats.connection_stats.iter().map(field).sum::<u64>()
+    };
+    assert_eq!(sum(|one| one.messages_received), stats.total_messages_received);
+
+    let processors = manager.get_processor_stats().await;
+    let ids: Vec<_> = processors.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, ChannelId::all());
+    let processed: u64 = processors.iter().map(|(_, one)| one.messages_processed).sum();
+    assert_eq!(processed, sent.frames_sent);
+    for (_, processor) in &processors {
+        assert!(processor.messages_processed > 0 && processor.messages_per_second > 0.0);
+        assert!(processor.processing_latency_avg > Duration::ZERO);
+        assert!(processor.last_processed_time.is_some());
+        assert_eq!((processor.queue_size, processor.errors_count), (0, 0));
+    }
+
+    let health = manager.get_health().await.unwrap();
+    assert!(health.is_healthy() && !health.is_degraded() && !health.is_critical());
+    assert_eq!((health.healthy_connections, health.active_message_flows), (3, 3));
+    assert_eq!((health.total_symbols, health.total_errors), (301, 0));
+    assert_eq!(health.total_messages, stats.total_messages_received);
+    assert!((health.health_percentage() - 100.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_equal_the_simulators_when_quiet() {
+    counters_equal_the_simulators(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_equal_the_simulators_when_quiet_without_dedicated_parsers() {
+    counters_equal_the_simulators(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_stop_the_counters_are_those_of_the_run_heartbeats_included() {
+    let builder = Sim::builder().heartbeat_every(Duration::from_millis(5));
+    let sim = builder.updates_per_second(50.0).start().await.unwrap();
+    let mut manager = manager(&sim).build();
+    start(&mut manager).await;
+    manager.subscribe_symbols(&universe(90), Some(Mode::Quote)).await.unwrap();
+    until(&sim, "heartbeats and ticks", |sim| {
+        sim.stats().heartbeats_sent > 50 && sim.stats().ticks_sent > 1_000
+    })
+    .await;
+    // What was sent before the close is answered is read: nothing in flight is lost.
+    within("the stop", manager.stop()).await.unwrap();
+    let sent = sim.stats();
+    let stats = manager.get_stats().await.unwrap();
+    let all = sent.frames_sent + sent.heartbeats_sent + sent.texts_sent;
+    assert_eq!(stats.total_messages_received, all);
+    assert_eq!(stats.total_messages_parsed, all);
+    assert_eq!((stats.active_connections, stats.uptime), (0, Duration::ZERO));
+    let processors = manager.get_processor_stats().await;
+    let processed: u64 = processors.iter().map(|(_, one)| one.messages_processed).sum();
+    assert_eq!(processed, sent.frames_sent + sent.heartbeats_sent);
+
+    // A new run counts from nothing.
+    let _channels = manager.get_all_channels();
+    start(&mut manager).await;
+    within("the pause", sim.pause()).await;
+    let stats = manager.get_stats().await.unwrap();
+    assert_eq!(stats.active_connections, 3);
+    assert!(stats.total_messages_received < all);
+}
+
+#[tokio::test]
+async fn before_the_start_there_is_nothing_and_health_is_critical() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    let stats = manager.get_stats().await.unwrap();
+    assert_eq!((stats.total_symbols, stats.active_connections), (1, 0));
+    assert_eq!((stats.total_messages_received, stats.uptime), (0, Duration::ZERO));
+    let health = manager.get_health().await.unwrap();
+    assert!(health.is_critical() && !health.is_healthy() && !health.is_degraded());
+    assert!(manager.get_processor_stats().await.is_empty());
+}
+
+#[tokio::test]
+async fn health_is_critical_while_no_connection_is_up_and_healthy_again_after() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).build();
+    start(&mut manager).await;
+    assert!(manager.get_health().await.unwrap().is_healthy());
+    sim.refuse_with(Some(kite_sim::Refusal::new(503, "")));
+    sim.drop_all();
+    until_manager(&manager, "the loss", |manager| !manager.typed().is_live()).await;
+    let health = manager.get_health().await.unwrap();
+    assert!(health.is_critical() && health.total_errors >= 3);
+    assert_eq!(health.unhealthy_connections, [0, 1, 2]);
+    assert!(health.health_percentage().abs() < f64::EPSILON);
+
+    sim.refuse_with(None);
+    until(&sim, "three sockets", |sim| sim.stats().connections_open == 3).await;
+    let is_up = |manager: &kiteticker_async_manager::KiteTickerManager| {
+        let connections = manager.typed().snapshot().connections;
+        connections.iter().all(|one| one.stats.up_since.is_some())
+    };
+    until_manager(&manager, "three connections", is_up).await;
+    assert!(manager.get_health().await.unwrap().is_healthy());
+}

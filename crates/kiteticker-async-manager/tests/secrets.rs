@@ -1,0 +1,260 @@
+//! The access token shows nowhere: no `Debug`, no error, no message, no log line at any level.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kite_sim::{API_KEY, Refusal, Sim};
+use kiteticker_async_manager::{
+    KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder, Mode, TickerMessage,
+};
+use tokio::sync::broadcast::Receiver;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Has to be escaped in a URL, so that it has more spellings than one.
+const TOKEN: &str = "s3cr3tA/s3cr3tB+s3cr3tC=";
+const TODAYS: &str = "s3cr3tD/s3cr3tE";
+/// Part of every piece of either, however it is spelt.
+const TRACE: &str = "s3cr3t";
+
+/// Collects log lines.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Collects the lines of the whole process from now on, of every level.
+    fn install() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        subscriber.init();
+        log
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// What has been shown so far.
+#[derive(Default)]
+struct Shown(Vec<String>);
+
+impl Shown {
+    fn add(&mut self, value: &impl Debug) {
+        self.0.push(format!("{value:?}"));
+        self.0.push(format!("{value:#?}"));
+    }
+
+    /// Adds all that a channel holds now.
+    fn add_channel(&mut self, channel: &mut Receiver<TickerMessage>) {
+        while let Ok(message) = channel.try_recv() {
+            self.0.push(serde_json::to_string(&message).unwrap());
+            self.add(&message);
+        }
+    }
+
+    fn assert_clean(&self, what: &str) {
+        for text in &self.0 {
+            assert!(!text.contains(TRACE), "{what}: {text}");
+        }
+    }
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let Ok(output) = tokio::time::timeout(Duration::from_secs(20), future).await else {
+        panic!("waited in vain for {what}")
+    };
+    output
+}
+
+fn builder(sim: &Sim) -> KiteTickerManagerBuilder {
+    KiteTickerManagerBuilder::new(API_KEY, TOKEN)
+        .endpoint(sim.endpoint())
+        .reconnect_delay(Duration::from_millis(10))
+}
+
+/// A refusal that echoes a token.
+fn echo(status: u16, token: &str) -> Refusal {
+    let body = format!(r#"{{"status":"error","message":"bad token {token}","data":"{token}"}}"#);
+    Refusal::new(status, body)
+}
+
+/// Shows all that a manager gives of itself.
+async fn show(shown: &mut Shown, manager: &KiteTickerManager) {
+    shown.add(manager);
+    shown.add(manager.typed());
+    shown.add(manager.typed().config());
+    shown.add(&manager.typed().snapshot());
+    shown.add(&manager.get_stats().await);
+    shown.add(&manager.get_health().await);
+    shown.add(&manager.get_processor_stats().await);
+}
+
+async fn refused_starts(shown: &mut Shown, sim: &Sim) {
+    for status in [403, 400, 429, 503] {
+        sim.refuse_with(Some(echo(status, TOKEN)));
+        let mut manager = builder(sim).connection_timeout(Duration::from_millis(200)).build();
+        let mut events = manager.typed().events();
+        let mut channels = manager.get_all_channels();
+        let error = within("the refusal", manager.start()).await.unwrap_err();
+        assert!(error.contains(&status.to_string()), "{error}");
+        // The message of a refusal is shown, without the token in it.
+        assert!(error.contains("bad token [redacted]"), "{error}");
+        shown.0.push(error);
+        show(shown, &manager).await;
+        while let Ok(event) = events.try_recv() {
+            shown.add(&event);
+        }
+        for (_, channel) in &mut channels {
+            shown.add_channel(channel);
+        }
+    }
+    // An HTML page, a body with the percent-encoded spellings.
+    let encoded = "s3cr3tA%2Fs3cr3tB%2Bs3cr3tC%3D";
+    let page = format!("<html>/?api_key=x&amp;access_token={encoded} and {TOKEN}</html>");
+    sim.refuse_with(Some(Refusal::new(400, page)));
+    let mut manager = builder(sim).connection_timeout(Duration::from_millis(200)).build();
+    shown.0.push(within("the refusal", manager.start()).await.unwrap_err());
+    show(shown, &manager).await;
+    sim.refuse_with(None);
+}
+
+async fn bad_endpoints(shown: &mut Shown) {
+    for endpoint in [
+        format!("wss://ws.kite.trade/?access_token={TOKEN}"),
+        format!("wss://user:{TRACE}@ws.kite.trade"),
+        format!("access_token={TRACE}"),
+        format!("ws://192.0.2.1/?x={TRACE}"),
+        format!("wss://api_key=a&access_token={TRACE}"),
+    ] {
+        let builder = KiteTickerManagerBuilder::new(API_KEY, TOKEN).endpoint(endpoint);
+        let mut manager = builder.build();
+        shown.add(&manager);
+        shown.0.push(within("the refusal", manager.start()).await.unwrap_err());
+    }
+}
+
+async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
+    let mut manager = builder(sim).build();
+    let mut events = manager.typed().events();
+    let mut channels = manager.get_all_channels();
+    within("the start", manager.start()).await.unwrap();
+    manager.subscribe_symbols(&[408_065, 884_737], Some(Mode::Full)).await.unwrap();
+    let subscribed = |sim: &Sim| sim.subscriptions().iter().map(|it| it.len()).sum::<usize>() == 2;
+    within("the subscriptions", sim.wait_until(subscribed)).await;
+    show(shown, &manager).await;
+    let error = manager.subscribe_symbols(&kite_sim::universe(9_001), None).await.unwrap_err();
+    shown.0.push(error);
+    sim.send_text("no json");
+    sim.send_binary(vec![0, 9, 0]);
+
+    sim.drop_all();
+    let again = |sim: &Sim| sim.stats().connections_open == 3 && subscribed(sim);
+    within("the reconnect", sim.wait_until(again)).await;
+    show(shown, &manager).await;
+
+    // The token dies, the server echoes it, a new one is refused with both, then it is accepted.
+    for token in [TOKEN, TODAYS] {
+        sim.refuse_with(Some(echo(403, token)));
+        if token == TOKEN {
+            sim.drop_all()
+        } else {
+            manager.set_access_token(TODAYS)
+        }
+        let before = sim.stats().refused.get(&403).copied().unwrap_or_default();
+        let refused = |sim: &Sim| sim.stats().refused.get(&403).copied().unwrap_or_default();
+        within("refusals", sim.wait_until(|sim| refused(sim) >= before.max(3))).await;
+        let parked = async {
+            while !manager
+                .typed()
+                .snapshot()
+                .connections
+                .iter()
+                .all(|it| it.status.parked.is_some())
+            {
+                let event = events.recv().await.unwrap();
+                shown.add(&event);
+            }
+        };
+        within("the parking", parked).await;
+        show(shown, &manager).await;
+    }
+    sim.refuse_with(None);
+    sim.set_access_token(API_KEY, TODAYS);
+    manager.set_access_token(TODAYS);
+    within("the reconnect", sim.wait_until(again)).await;
+    show(shown, &manager).await;
+    within("the stop", manager.stop()).await.unwrap();
+    show(shown, &manager).await;
+    for (_, channel) in &mut channels {
+        shown.add_channel(channel);
+    }
+    while let Ok(event) = events.try_recv() {
+        shown.add(&event);
+    }
+}
+
+async fn a_single_connection(shown: &mut Shown, sim: &Sim) {
+    sim.set_access_token(API_KEY, TOKEN);
+    let endpoint = sim.endpoint();
+    let connecting = KiteTickerAsync::connect_to(&endpoint, API_KEY, TOKEN, false);
+    let mut client = within("the connection", connecting).await.unwrap();
+    let subscriber = client.subscribe(&[408_065], None).await.unwrap();
+    shown.add(&client);
+    shown.add(&subscriber);
+    shown.add(&client.subscribe_full_raw());
+    within("the close", client.close()).await.unwrap();
+    shown.add(&client);
+    sim.refuse_with(Some(echo(401, TOKEN)));
+    let connecting = KiteTickerAsync::connect_to(&endpoint, API_KEY, TOKEN, false);
+    shown.0.push(within("the refusal", connecting).await.unwrap_err());
+    sim.refuse_with(None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_access_token_shows_nowhere() {
+    let log = Log::install();
+    let builder_of_sim = Sim::builder().credentials(API_KEY, TOKEN).updates_per_second(20.0);
+    let sim = builder_of_sim.start().await.unwrap();
+    let mut shown = Shown::default();
+    let unbuilt = builder(&sim);
+    shown.add(&unbuilt);
+    shown.add(&unbuilt.build());
+    shown.assert_clean("before the start");
+
+    refused_starts(&mut shown, &sim).await;
+    shown.assert_clean("refused starts");
+    bad_endpoints(&mut shown).await;
+    shown.assert_clean("bad endpoints");
+    a_run_with_losses(&mut shown, &sim).await;
+    shown.assert_clean("a run with losses");
+    a_single_connection(&mut shown, &sim).await;
+    shown.assert_clean("a single connection");
+    assert!(shown.0.iter().any(|text| text.contains("[redacted]")), "no echo was seen at all");
+
+    let log = log.text();
+    for line in ["connection up", "connection lost", "connection parked", "opening failed"] {
+        assert!(log.contains(line), "the log was not collected: {line} is missing");
+    }
+    assert!(log.lines().any(|line| line.contains("DEBUG") && line.contains("kite_conn")));
+    for line in log.lines() {
+        assert!(!line.contains(TRACE), "{line}");
+    }
+}
