@@ -3,7 +3,9 @@
 use core::iter::FusedIterator;
 
 use crate::error::FrameFault;
+use crate::mode::Mode;
 use crate::packet::{Packet, PacketKind};
+use crate::segment::Segment;
 
 /// The largest lawful frame: 3,000 full packets (computed from the documented limits), in bytes.
 pub const MAX_FRAME_BYTES: usize = 2 + 3_000 * (2 + 184);
@@ -142,6 +144,21 @@ impl<'a> Frame<'a> {
     }
 }
 
+impl<'a> Packets<'a> {
+    /// Keeps the packets of one segment.
+    pub fn of_segment(
+        self,
+        segment: Segment,
+    ) -> impl FusedIterator<Item = Packet<'a>> + Clone + use<'a> {
+        self.filter(move |packet| packet.segment() == segment)
+    }
+
+    /// Keeps the packets of one streaming mode.
+    pub fn of_mode(self, mode: Mode) -> impl FusedIterator<Item = Packet<'a>> + Clone + use<'a> {
+        self.filter(move |packet| packet.mode() == mode)
+    }
+}
+
 impl<'a> IntoIterator for Frame<'a> {
     type Item = Packet<'a>;
     type IntoIter = Packets<'a>;
@@ -272,6 +289,16 @@ mod tests {
         assert_eq!(tokens, [0, 2, 4]);
         assert_eq!(frame.bodies().map(<[u8]>::len).collect::<Vec<_>>(), [8, 64, 184, 0, 44]);
         assert_eq!(frame.find(2).map(|packet| packet.kind()), Some(PacketKind::Full));
+    }
+
+    #[test]
+    fn packets_can_be_kept_by_segment_and_mode() {
+        let mut bytes = frame_of(&[8, 184, 44, 184]);
+        bytes[7] = 9;
+        let frame = Frame::walk(&bytes);
+        let indices = frame.packets().of_segment(Segment::Indices);
+        assert_eq!(indices.map(|packet| packet.kind()).collect::<Vec<_>>(), [PacketKind::Ltp]);
+        assert_eq!(frame.packets().of_mode(Mode::Full).count(), 2);
     }
 
     #[test]

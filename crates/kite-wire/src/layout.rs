@@ -309,6 +309,14 @@ impl FullPacket {
         self.best(&self.depth.asks)
     }
 
+    /// Gives the distance from the best bid to the best ask, if both are there.
+    #[inline]
+    #[must_use]
+    pub fn spread(&self) -> Option<Price> {
+        let spread = self.best_ask()?.raw().checked_sub(self.best_bid()?.raw())?;
+        Some(Price::new(spread, self.segment()))
+    }
+
     #[inline]
     fn best(&self, side: &[DepthEntry; 5]) -> Option<Price> {
         // An empty level is all zeros; a price alone may be 0 or less in some contracts.
@@ -330,6 +338,18 @@ impl Depth {
     #[must_use]
     pub fn asks(&self) -> &[DepthEntry; 5] {
         &self.asks
+    }
+
+    /// Iterates over the bids that are there, the best (highest) first.
+    #[inline]
+    pub fn bid_levels(&self) -> impl DoubleEndedIterator<Item = &DepthEntry> + Clone {
+        self.bids.iter().filter(|level| level.quantity() != 0)
+    }
+
+    /// Iterates over the asks that are there, the best (lowest) first.
+    #[inline]
+    pub fn ask_levels(&self) -> impl DoubleEndedIterator<Item = &DepthEntry> + Clone {
+        self.asks.iter().filter(|level| level.quantity() != 0)
     }
 }
 

@@ -17,16 +17,17 @@
 //!
 //! Nothing here allocates, panics on bad input or knows of sockets and clocks; the crate is
 //! `no_std`. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
-//! skipped and counted: see [`Frame`].
+//! skipped and counted: see [`Frame`]. Recordings of such frames are read and written in [`tape`].
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `std` | yes | the standard library's side of the dependencies |
-//! | `alloc` | with `std` | nothing of its own; the `text` feature needs it |
+//! | `alloc` | with `std` | [`Frame::append_ticks`] |
 //! | `bytes` | no | [`TickBatch`], a received frame that is shared, not copied |
-//! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
+//! | `serde` | no | `Serialize` and `Deserialize` on the owned types, under their field names |
+//! | `chrono`, `time` | no | [`UnixSeconds`] into these crates' instants |
 //! | `text` | no | text frames and order updates ([`text`], [`order`]) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -49,6 +50,7 @@ pub mod order;
 mod packet;
 mod price;
 mod segment;
+pub mod tape;
 #[cfg(feature = "text")]
 pub mod text;
 mod tick;

@@ -69,6 +69,7 @@ impl PacketKind {
 ///
 /// While the market trades, Kite's `close` is the close of the day before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ohlc {
     /// First price of the day.
     pub open: Price,
@@ -257,6 +258,62 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn best_ask(self) -> Option<Price> {
         self.full()?.best_ask()
+    }
+
+    /// Gives the distance from the best bid to the best ask (full packets with both).
+    #[inline]
+    #[must_use]
+    pub fn spread(self) -> Option<Price> {
+        self.full()?.spread()
+    }
+
+    /// Gives the quantity of the last trade (quote and full packets).
+    #[inline]
+    #[must_use]
+    pub fn last_quantity(self) -> Option<u32> {
+        self.quote().map(QuotePacket::last_quantity)
+    }
+
+    /// Gives the volume-weighted average price of the day (quote and full packets).
+    #[inline]
+    #[must_use]
+    pub fn average_price(self) -> Option<Price> {
+        self.quote().map(QuotePacket::average_price)
+    }
+
+    /// Gives the quantity of all waiting buy orders (quote and full packets).
+    #[inline]
+    #[must_use]
+    pub fn total_buy_quantity(self) -> Option<u32> {
+        self.quote().map(QuotePacket::total_buy_quantity)
+    }
+
+    /// Gives the quantity of all waiting sell orders (quote and full packets).
+    #[inline]
+    #[must_use]
+    pub fn total_sell_quantity(self) -> Option<u32> {
+        self.quote().map(QuotePacket::total_sell_quantity)
+    }
+
+    /// Gives the day's highest open interest (full packets).
+    #[inline]
+    #[must_use]
+    pub fn open_interest_high(self) -> Option<u32> {
+        self.full().map(FullPacket::open_interest_high)
+    }
+
+    /// Gives the day's lowest open interest (full packets).
+    #[inline]
+    #[must_use]
+    pub fn open_interest_low(self) -> Option<u32> {
+        self.full().map(FullPacket::open_interest_low)
+    }
+
+    /// Gives the time of the last trade (full packets).
+    #[inline]
+    #[must_use]
+    pub fn last_trade_timestamp(self) -> Option<UnixSeconds> {
+        self.full()?.last_trade_timestamp()
     }
 
     /// Gives the exchange's time of this state (full and index full packets).

@@ -27,11 +27,35 @@ const MAX_DECIMALS: u8 = 7;
 /// assert_eq!(price.to_f64(), 1573.7);
 /// assert_eq!(price.paise(), Some(157_370));
 /// ```
+///
+/// With the feature `serde` it is `{"raw":157370,"decimals":2}`; decimals that no segment has are
+/// refused.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
 pub struct Price {
     raw: i32,
     decimals: u8,
+}
+
+/// A price as it comes from outside.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    raw: i32,
+    decimals: u8,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for Price {
+    type Error = PriceError;
+
+    fn try_from(Unchecked { raw, decimals }: Unchecked) -> Result<Self, PriceError> {
+        match decimals {
+            2 | 4 | MAX_DECIMALS => Ok(Self { raw, decimals }),
+            found => Err(PriceError::Decimals { found: usize::from(found) }),
+        }
+    }
 }
 
 impl Price {
@@ -234,6 +258,16 @@ mod tests {
     fn prices_of_the_rare_segments_have_their_divisors() {
         assert_eq!(Price::new(3_782_000, Segment::of_token(31_132_428)).to_f64(), 378.20);
         assert_eq!(Price::new(84_940_000, Segment::of_token(33_539_084)).to_f64(), 8494.00);
+    }
+
+    #[cfg(all(feature = "serde", feature = "text"))]
+    #[test]
+    fn serde_keeps_the_exact_integer_and_refuses_impossible_decimals() {
+        let price = Price::new(-865_025_000, Segment::Cds);
+        let json = serde_json::to_string(&price).unwrap();
+        assert_eq!(json, r#"{"raw":-865025000,"decimals":7}"#);
+        assert_eq!(serde_json::from_str::<Price>(&json).unwrap(), price);
+        assert!(serde_json::from_str::<Price>(r#"{"raw":1,"decimals":3}"#).is_err());
     }
 
     #[test]
