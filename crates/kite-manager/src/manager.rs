@@ -344,3 +344,72 @@ impl Rate {
         self.per_second
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kite_conn::{OpenError, ParkReason};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn status(phase: Phase) -> Status {
+        let mut status = Status::default();
+        status.phase = phase;
+        if phase == Phase::Parked {
+            status.parked = Some(ParkReason::AttemptsUsedUp { failures: 6, limit: 5 });
+        }
+        status
+    }
+
+    fn judged(phases: &[Phase], overdue: bool) -> Option<Result<(), String>> {
+        let statuses: Vec<Status> = phases.iter().copied().map(status).collect();
+        judge(&statuses, overdue, TIMEOUT).map(|outcome| outcome.map_err(|error| error.to_string()))
+    }
+
+    #[test]
+    fn a_start_waits_for_all_and_at_its_deadline_takes_one() {
+        use Phase::{Live, Opening, Waiting};
+        assert_eq!(judged(&[Live, Live, Live], false), Some(Ok(())));
+        assert_eq!(judged(&[Live, Opening, Live], false), None);
+        assert_eq!(judged(&[Live, Waiting, Opening], true), Some(Ok(())));
+        let late = "no connection was up within 30s, 2 tried".to_owned();
+        assert_eq!(judged(&[Waiting, Opening], true), Some(Err(late)));
+    }
+
+    #[test]
+    fn what_will_not_come_back_by_itself_is_not_waited_for() {
+        use Phase::{Live, Parked, Waiting};
+        assert_eq!(judged(&[Live, Parked], false), Some(Ok(())));
+        assert_eq!(judged(&[Parked, Waiting], false), None);
+        let refused = "no connection could be opened, 2 tried".to_owned();
+        assert_eq!(judged(&[Parked, Parked], false), Some(Err(refused)));
+    }
+
+    #[test]
+    fn a_stop_ends_a_start() {
+        use Phase::{Closed, Opening};
+        let stopped = "stopped while starting".to_owned();
+        assert_eq!(judged(&[Opening, Closed], false), Some(Err(stopped)));
+    }
+
+    #[test]
+    fn a_late_start_names_the_last_failure() {
+        let mut waiting = status(Phase::Waiting);
+        waiting.last_failure = Some(OpenError::NoAddress { host: "nowhere".to_owned() });
+        let Some(Err(error)) = judge(&[waiting], true, TIMEOUT) else { panic!("it is late") };
+        let shown = kite_conn::ErrorChain(&error).to_string();
+        assert_eq!(shown, "no connection was up within 30s, 1 tried: nowhere has no address");
+    }
+
+    #[test]
+    fn a_rate_is_taken_over_an_interval_long_enough() {
+        let start = Stamp::now();
+        let later = |millis| Stamp::at(start.to_instant() + Duration::from_millis(millis));
+        let mut rate = Rate::from(start);
+        assert_eq!(rate.update(later(100), 50), 0.0);
+        assert_eq!(rate.update(later(500), 100), 200.0);
+        assert_eq!(rate.update(later(550), 900), 200.0);
+        assert_eq!(rate.update(later(1_500), 100), 0.0);
+    }
+}
