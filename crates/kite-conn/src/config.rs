@@ -45,7 +45,8 @@ pub struct ConnectionConfig {
     pub read_buffer_bytes: usize,
     /// Largest frame taken, in bytes. Default 1 MiB; the largest lawful frame has 558,002 bytes.
     pub max_frame_bytes: usize,
-    /// Further headers of the handshake.
+    /// Further headers of the handshake. `Debug` shows their values unless they are marked by
+    /// [`HeaderValue::set_sensitive`].
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Seed of the backoff's jitter. Default random.
     pub jitter_seed: u64,

@@ -171,7 +171,8 @@ impl Connection {
     }
 
     /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
-    /// the connection's task has ended.
+    /// the connection's task has ended: after one `close_deadline` where the server does not answer,
+    /// after up to three where the sink takes nothing either.
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.

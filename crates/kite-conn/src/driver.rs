@@ -287,8 +287,8 @@ impl<S: Sink> Driver<S> {
                 Poll::Ready(Err(SinkGone)) if self.session.is_live() => {
                     return Poll::Ready(Wake::SinkGone);
                 }
-                // Closing already; what still comes has nowhere to go.
-                Poll::Ready(Err(SinkGone)) => return Poll::Pending,
+                // Closing already, and what still comes has nowhere to go: nothing to wait for.
+                Poll::Ready(Err(SinkGone)) => return Poll::Ready(Wake::Lost(LossCause::Eof)),
                 Poll::Pending => {
                     self.pause_reading(true);
                     return self.write_on(cx);

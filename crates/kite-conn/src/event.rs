@@ -1,4 +1,7 @@
-//! What a connection tells about itself: never queued behind ticks, never pushed out by them.
+//! What a connection tells about itself.
+//!
+//! On the [`EventLane`](crate::EventLane) events are never queued behind ticks and never pushed out
+//! by them. A sink gets them in order with its batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +54,7 @@ pub enum Event {
     DeliveryFailed,
     /// The connection has ended because it was asked to.
     Closed,
-    /// A frame's tail was unreadable. The packets before it were delivered.
+    /// A frame's tail was unreadable. The packets before it are delivered.
     FrameDamaged {
         /// What was wrong.
         fault: FrameFault,
@@ -60,7 +63,7 @@ pub enum Event {
         /// How many further damaged frames went untold since the last such event.
         untold: u64,
     },
-    /// Packets of unknown length were skipped. Their neighbours were delivered.
+    /// Packets of unknown length were skipped. Their neighbours are delivered.
     PacketsSkipped {
         /// Length of the first of them in bytes.
         length: usize,
@@ -113,8 +116,8 @@ pub enum LossCause {
         /// How long.
         silence: Duration,
     },
-    /// The socket took none of our bytes for twice the threshold.
-    #[error("the socket took none of our bytes for {blocked:.1?}")]
+    /// Bytes of ours waited for the socket to take them for twice the threshold.
+    #[error("the socket did not take our bytes for {blocked:.1?}")]
     WriteBlocked {
         /// How long.
         blocked: Duration,
@@ -128,10 +131,10 @@ pub enum ParkReason {
     /// Kite refused the credentials.
     #[error("authentication failed, renew the access token")]
     Authentication(#[source] OpenError),
-    /// Only another configuration can help.
+    /// Only another configuration can help, and so a new connection.
     #[error("cannot connect with this configuration")]
     Configuration(#[source] OpenError),
-    /// The tries are used up.
+    /// The tries are used up. Setting credentials, also the same ones, resumes.
     #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
     AttemptsUsedUp {
         /// Failures in a row since the last stable connection.
