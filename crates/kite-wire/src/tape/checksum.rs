@@ -1,0 +1,109 @@
+//! CRC-32C (Castagnoli), by table, eight bytes a step.
+//!
+//! The tables are 8 KiB of constants. Hardware instructions would need `unsafe`.
+
+/// The polynomial 0x1EDC6F41, bits reversed.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// `TABLES[k][b]` is the remainder of byte `b` followed by `k` zero bytes.
+static TABLES: [[u32; 256]; 8] = tables();
+
+const fn tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let crc = tables[zeros - 1][byte];
+            tables[zeros][byte] = (crc >> 8) ^ tables[0][(crc & 0xff) as usize];
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
+}
+
+/// Gives the checksum of the bytes: initial value and final exclusive-or are all ones.
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+    #[cfg(test)]
+    work::add(bytes.len());
+
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut crc = u32::MAX;
+    for &[a, b, c, d, e, f, g, h] in chunks {
+        let [a, b, c, d] = (crc ^ u32::from_le_bytes([a, b, c, d])).to_le_bytes();
+        crc = TABLES[7][usize::from(a)]
+            ^ TABLES[6][usize::from(b)]
+            ^ TABLES[5][usize::from(c)]
+            ^ TABLES[4][usize::from(d)]
+            ^ TABLES[3][usize::from(e)]
+            ^ TABLES[2][usize::from(f)]
+            ^ TABLES[1][usize::from(g)]
+            ^ TABLES[0][usize::from(h)];
+    }
+    for byte in rest {
+        crc = (crc >> 8) ^ TABLES[0][usize::from(crc.to_le_bytes()[0] ^ byte)];
+    }
+    !crc
+}
+
+/// Counts the bytes that reading looks at, so that tests can show that it takes linear time.
+#[cfg(test)]
+pub(super) mod work {
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(in crate::tape) fn add(bytes: usize) {
+        BYTES.with(|sum| sum.set(sum.get() + bytes));
+    }
+
+    /// Gives the count and starts again from zero.
+    pub(in crate::tape) fn take() -> usize {
+        BYTES.with(Cell::take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3720, appendix B.4, read as little-endian numbers; the second is the usual check value.
+    #[test]
+    fn known_checksums_come_out() {
+        assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        let rising: std::vec::Vec<u8> = (0..32).collect();
+        assert_eq!(crc32c(&rising), 0x46dd_794e);
+    }
+
+    #[test]
+    fn all_lengths_agree_with_the_bitwise_definition() {
+        let bytes: std::vec::Vec<u8> = (0..100_u8).map(|n| n.wrapping_mul(37) ^ 0x5a).collect();
+        for length in 0..bytes.len() {
+            let mut crc = u32::MAX;
+            for byte in &bytes[..length] {
+                crc ^= u32::from(*byte);
+                for _ in 0..8 {
+                    crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
+                }
+            }
+            assert_eq!(crc32c(&bytes[..length]), !crc, "{length} bytes");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What can be wrong with a tape, and how it ends. Offsets are bytes from the start of the tape.
+
+use super::{MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR};
+
+/// Why bytes cannot be opened as a tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TapeError {
+    /// There is no byte at all.
+    #[error("tape of 0 bytes")]
+    Empty,
+    /// The first bytes are not those of a tape.
+    #[error("not a tape: first bytes are {found:02x?}, a tape's are 89 4b 54 41 50 45 0d 0a")]
+    ForeignMagic {
+        /// The first eight bytes; zero where there are fewer.
+        found: [u8; 8],
+    },
+    /// The tape is written in a version with another layout.
+    #[error(
+        "tape of version {major}.{minor}, supported is major version {VERSION_MAJOR}; read it with \
+         the release that wrote it or a later one"
+    )]
+    UnsupportedVersion {
+        /// The major version found.
+        major: u16,
+        /// The minor version found.
+        minor: u16,
+    },
+    /// The tape ends within its header.
+    #[error("tape ends at byte {found} within its header of {needed} bytes")]
+    HeaderCut {
+        /// How many bytes the header takes with its metadata, as far as it says.
+        needed: usize,
+        /// How many bytes there are.
+        found: usize,
+    },
+    /// The header is damaged.
+    #[error("tape header damaged: checksum {stored:08x} at byte 36, computed {computed:08x}")]
+    HeaderChecksum {
+        /// The checksum that the header carries.
+        stored: u32,
+        /// The checksum of its bytes.
+        computed: u32,
+    },
+    /// The metadata is damaged; the records can be read.
+    #[error("tape metadata damaged: checksum {stored:08x} at byte 32, computed {computed:08x}")]
+    MetadataChecksum {
+        /// The checksum that the header carries.
+        stored: u32,
+        /// The checksum of the metadata.
+        computed: u32,
+    },
+}
+
+/// A part of a tape that was passed over. Reading goes on after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{why}; bytes {from}..{to} skipped")]
+pub struct Skipped {
+    /// Where the part begins.
+    pub from: usize,
+    /// Where reading goes on.
+    pub to: usize,
+    /// How many records are lost with it, if that is known.
+    pub records: Option<u32>,
+    /// Why it was passed over.
+    pub why: SkipReason,
+}
+
+/// Why a part of a tape was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// Where a block should start stands no intact header of this tape's: a block is lost.
+    #[error("no intact block header")]
+    BlockHeader,
+    /// What a block's header says of its length and times is damaged. Its records are read one by
+    /// one all the same.
+    #[error("seal of the block damaged")]
+    BlockSeal,
+    /// Blocks are missing, repeated or out of order. Those that are there are read.
+    #[error("block {found} found, {expected} expected")]
+    BlockSequence {
+        /// The number of the next block.
+        expected: u32,
+        /// The number of the block found.
+        found: u32,
+    },
+    /// Another block starts before this one holds all the records that its header tells of. Those
+    /// in it were read.
+    #[error("block cut short by the next one")]
+    BlockCut,
+    /// The block is compressed. [`Block::decoded`](super::Block::decoded) takes its records once
+    /// they are not.
+    #[error("block with codec {codec}, only stored blocks (0) are read here")]
+    Codec {
+        /// The block's codec.
+        codec: u8,
+    },
+    /// A compressed block is not complete or does not say how long it is: it is lost.
+    #[error("compressed block is not complete")]
+    CompressedBlock,
+    /// The header of a record is damaged: the rest of its block is lost.
+    #[error("record header damaged")]
+    RecordHeader,
+    /// A record is longer than its block: the rest of the block is lost.
+    #[error("record of {length} bytes in the {left} bytes left of its block")]
+    RecordLength {
+        /// The length that the record declares for its payload, in bytes.
+        length: u32,
+        /// How many bytes the block has left for it.
+        left: usize,
+    },
+    /// The payload of one record is damaged.
+    #[error("payload damaged: checksum {stored:08x}, computed {computed:08x}")]
+    Payload {
+        /// The checksum that the record carries.
+        stored: u32,
+        /// The checksum of the payload.
+        computed: u32,
+    },
+    /// A block holds another number of records than its header says. Those in it were read.
+    #[error("block of {declared} records holds {found}")]
+    RecordCount {
+        /// The number in the block's header.
+        declared: u32,
+        /// The number found.
+        found: u32,
+    },
+}
+
+/// How a tape ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ending {
+    /// With a complete block, or with the header.
+    Clean {
+        /// The tape's length.
+        at: usize,
+    },
+    /// In the middle of being written: usual after a crash, and while a recording goes on. Only
+    /// what was not complete is missing.
+    Torn {
+        /// Where the last complete record or block ends.
+        at: usize,
+        /// How many bytes follow: the start of what was not completed, or zeros of a file that was
+        /// made longer in advance.
+        bytes: usize,
+        /// How many records the block should have held beyond those read, if it says so.
+        records_lost: Option<u32>,
+        /// What was not completed.
+        tear: Tear,
+    },
+    /// With bytes that are neither: they were damaged.
+    Damaged {
+        /// Where the last readable record or block ends.
+        at: usize,
+        /// How many bytes follow.
+        bytes: usize,
+    },
+}
+
+impl Ending {
+    /// Where the last complete record or block ends.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Clean { at } | Self::Torn { at, .. } | Self::Damaged { at, .. } => at,
+        }
+    }
+}
+
+/// What a torn tape was cut in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tear {
+    /// After a record, with the block not yet finished.
+    OpenBlock,
+    /// In a block's header, or before it.
+    BlockHeader,
+    /// In a record's header.
+    RecordHeader,
+    /// In a record's payload.
+    Payload,
+    /// In a compressed block, which cannot be read in part.
+    CompressedBlock,
+}
+
+/// Why something cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TapeWriteError {
+    /// The buffer is too small; nothing was written to it.
+    #[error("{needed} bytes needed, {free} free in the buffer")]
+    BufferFull {
+        /// How many bytes are needed.
+        needed: usize,
+        /// How many bytes the buffer has left.
+        free: usize,
+    },
+    /// The metadata is too long.
+    #[error("metadata of {length} bytes, at most {MAX_METADATA_LEN} are allowed")]
+    MetadataTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The payload is too long for one record.
+    #[error("payload of {length} bytes, at most {MAX_PAYLOAD_LEN} are allowed")]
+    PayloadTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The block cannot take the record; it belongs in the next block.
+    #[error(
+        "record of {needed} bytes does not fit a block of {used} bytes, at most {MAX_BODY_LEN} are \
+         allowed; finish the block and begin another"
+    )]
+    BlockFull {
+        /// How many bytes the record takes.
+        needed: usize,
+        /// How many bytes the block's records take already.
+        used: usize,
+    },
+    /// A block's compressed bytes are longer than any block's may be.
+    #[error("{length} compressed bytes, at most {MAX_BODY_LEN} are allowed; store the block as is")]
+    CompressedTooLong {
+        /// Their length in bytes.
+        length: usize,
+    },
+}

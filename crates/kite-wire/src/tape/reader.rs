@@ -1,0 +1,267 @@
+//! Opens a tape and reads its records from one block to the next.
+
+use core::iter::FusedIterator;
+
+use zerocopy::FromBytes;
+
+use super::VERSION_MAJOR;
+use super::block::{BlockRecords, Blocks};
+use super::checksum::crc32c;
+use super::error::{Ending, Skipped, TapeError};
+use super::layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FILE_MAGIC, FileHead, to_usize};
+use super::record::Record;
+
+/// A tape in memory, such as a mapped file, whose header has been checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Tape<'a> {
+    bytes: &'a [u8],
+    head: &'a FileHead,
+    metadata: &'a [u8],
+}
+
+impl<'a> Tape<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// There is no header of a supported version, or it is cut or damaged. Damaged metadata is no
+    /// reason: see [`Tape::metadata`].
+    pub fn open(bytes: &'a [u8]) -> Result<Self, TapeError> {
+        if bytes.is_empty() {
+            return Err(TapeError::Empty);
+        }
+        let known = bytes.len().min(FILE_MAGIC.len());
+        if bytes[..known] != FILE_MAGIC[..known] {
+            let mut found = [0; 8];
+            found[..known].copy_from_slice(&bytes[..known]);
+            return Err(TapeError::ForeignMagic { found });
+        }
+        // The magic and the version stand where they are in all versions, the rest need not.
+        if let Some(&[a, b, c, d]) = bytes.get(8..12).and_then(<[u8]>::first_chunk) {
+            let (major, minor) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+            if major != VERSION_MAJOR {
+                return Err(TapeError::UnsupportedVersion { major, minor });
+            }
+        }
+        let found = bytes.len();
+        let (head, rest) = FileHead::ref_from_prefix(bytes)
+            .map_err(|_| TapeError::HeaderCut { needed: FILE_HEADER_LEN, found })?;
+        let (stored, computed) = (head.crc.get(), head.computed_crc());
+        if stored != computed {
+            return Err(TapeError::HeaderChecksum { stored, computed });
+        }
+        let metadata_len = to_usize(head.metadata_len.get());
+        let needed = FILE_HEADER_LEN.saturating_add(metadata_len);
+        let metadata = rest.get(..metadata_len).ok_or(TapeError::HeaderCut { needed, found })?;
+        Ok(Self { bytes, head, metadata })
+    }
+
+    /// The version in which the tape is written, major and minor.
+    #[must_use]
+    pub fn version(&self) -> (u16, u16) {
+        (self.head.major.get(), self.head.minor.get())
+    }
+
+    /// When the tape was begun, in nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn created_unix_ns(&self) -> u64 {
+        self.head.created_unix_ns.get()
+    }
+
+    /// The number that all blocks of this tape carry.
+    #[must_use]
+    pub fn tape_id(&self) -> u64 {
+        self.head.tape_id.get()
+    }
+
+    /// The free-form metadata.
+    ///
+    /// # Errors
+    /// [`TapeError::MetadataChecksum`]; the records can be read all the same.
+    pub fn metadata(&self) -> Result<&'a [u8], TapeError> {
+        let (stored, computed) = (self.head.metadata_crc.get(), crc32c(self.metadata));
+        if stored != computed {
+            return Err(TapeError::MetadataChecksum { stored, computed });
+        }
+        Ok(self.metadata)
+    }
+
+    /// The bytes that the tape was opened over.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The blocks. Of those that are complete only the headers are read.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks<'a> {
+        let first = FILE_HEADER_LEN + self.metadata.len();
+        Blocks::new(self.bytes, self.tape_id(), first)
+    }
+
+    /// All records, in the order of the tape.
+    #[must_use]
+    pub fn records(&self) -> Records<'a> {
+        self.seek(0)
+    }
+
+    /// The first record received at or after the time, in nanoseconds since the Unix epoch, and
+    /// all that follow it on the tape.
+    ///
+    /// Where the recorder's clock stepped back, earlier records can be among those that follow.
+    /// Blocks that end before the time are stepped over by their headers: linear in their number,
+    /// without reading their records. What is damaged in the part stepped over is not told, except
+    /// where blocks or record headers could not be found.
+    #[must_use]
+    pub fn seek(&self, unix_ns: u64) -> Records<'a> {
+        Records {
+            blocks: self.blocks(),
+            current: None,
+            not_before: unix_ns,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Finds out where a writer goes on with the tape, for instance after a crash.
+    ///
+    /// The writer first puts all [`seals`](Self::seals) in their places, then cuts the file to
+    /// [`Resume::append_at`] bytes and begins the next block there. The cut matters: bytes left
+    /// behind the end could be taken for records of the new block after another crash.
+    ///
+    /// Reads the headers of blocks, and of records where a block was not completed.
+    #[must_use]
+    pub fn resume(&self) -> Resume {
+        let mut blocks = self.blocks();
+        let last = blocks.by_ref().filter_map(Result::ok).last();
+        let ending = blocks.ending().unwrap_or(Ending::Clean { at: self.bytes.len() });
+        let append_at = match ending {
+            Ending::Clean { at } | Ending::Torn { at, .. } => at,
+            Ending::Damaged { .. } => self.bytes.len(),
+        };
+        let next_sequence = last.map_or(0, |block| block.sequence().wrapping_add(1));
+        Resume { ending, append_at, next_sequence }
+    }
+
+    /// Gives the headers that complete the blocks which were left open or cut, such as the last
+    /// one after a crash: their readable records become all that they hold.
+    pub fn seals(&self) -> impl Iterator<Item = Seal> + use<'a> {
+        let tape_id = self.tape_id();
+        self.blocks().filter_map(Result::ok).filter_map(move |block| {
+            let header = block.seal(tape_id)?;
+            Some(Seal { offset: block.offset(), header })
+        })
+    }
+
+    /// Where the last complete record or block ends: what [`Resume::ending`] gives as its offset.
+    #[must_use]
+    pub fn valid_prefix_len(&self) -> usize {
+        self.resume().ending.at()
+    }
+}
+
+/// Where a writer goes on with a tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resume {
+    /// How the tape ends.
+    pub ending: Ending,
+    /// Where the next block begins: behind the last complete record or block, or where bytes were
+    /// damaged behind those, so that none of them is destroyed.
+    pub append_at: usize,
+    /// The number of the next block.
+    pub next_sequence: u32,
+}
+
+/// The header that completes a block, and where in the tape it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// Where the block starts.
+    pub offset: usize,
+    /// What to write there.
+    pub header: [u8; BLOCK_HEADER_LEN],
+}
+
+/// The records of a tape, in order, with what had to be passed over between them.
+///
+/// An `Err` does not end the iteration: `for record in tape.records().flatten()` reads all that
+/// can be read. Once it has ended, [`Records::ending`] tells how the tape ends and
+/// [`Records::tally`] what was lost on the way.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    blocks: Blocks<'a>,
+    current: Option<BlockRecords<'a>>,
+    /// The time sought, 0 once a record from then on has been found.
+    not_before: u64,
+    tally: Tally,
+}
+
+/// What reading a tape came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Records given.
+    pub records: u64,
+    /// Records passed over because this version does not know their kind.
+    pub unknown_kinds: u64,
+    /// How often something else was passed over.
+    pub skips: u64,
+    /// How many bytes were passed over with it.
+    pub bytes_skipped: u64,
+    /// How many records were lost with it, where that is known: at least so many.
+    pub records_lost: u64,
+}
+
+impl Records<'_> {
+    /// Tells how the tape ends, once the iteration has.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.blocks.ending()
+    }
+
+    /// Tells what was read and what was not, so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let unknown_kinds = self.current.as_ref().map_or(0, BlockRecords::unknown_kinds);
+        Tally { unknown_kinds: self.tally.unknown_kinds + unknown_kinds, ..self.tally }
+    }
+
+    fn skip(&mut self, skipped: Skipped) -> Skipped {
+        self.tally.skips += 1;
+        self.tally.bytes_skipped += (skipped.to - skipped.from) as u64;
+        self.tally.records_lost += u64::from(skipped.records.unwrap_or(0));
+        skipped
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, Skipped>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(current) = &mut self.current {
+                match current.next() {
+                    Some(Ok(record)) => {
+                        self.tally.records += 1;
+                        return Some(Ok(record));
+                    }
+                    Some(Err(skipped)) => return Some(Err(self.skip(skipped))),
+                    None => {
+                        self.tally.unknown_kinds += current.unknown_kinds();
+                        self.not_before = current.not_before;
+                        self.current = None;
+                    }
+                }
+            }
+            match self.blocks.next()? {
+                Err(skipped) => return Some(Err(self.skip(skipped))),
+                Ok(block) if block.is_sealed() && block.latest_unix_ns() < self.not_before => {}
+                Ok(block) => {
+                    let mut records = block.records();
+                    records.not_before = self.not_before;
+                    self.current = Some(records);
+                }
+            }
+        }
+    }
+}
+
+impl FusedIterator for Records<'_> {}

@@ -1,0 +1,157 @@
+//! One record of a tape: a view into the tape's bytes.
+
+use core::fmt;
+use core::str::Utf8Error;
+
+use super::gap::Gap;
+use super::layout::RecordHead;
+use crate::frame::Frame;
+
+/// What a record's payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum RecordKind {
+    /// A binary WebSocket frame, exactly as received: packets, or a heartbeat of one byte.
+    Binary = 1,
+    /// A text WebSocket frame, exactly as received: order updates and messages, in JSON.
+    Text = 2,
+    /// A stretch of time for which frames are missing: a [`Gap`].
+    Gap = 3,
+    /// A note of the recorder's, such as a connection that came up: UTF-8, JSON advised.
+    Event = 4,
+}
+
+impl RecordKind {
+    /// Gives the kind of a record's kind byte, if this version knows it.
+    #[must_use]
+    pub const fn from_u8(kind: u8) -> Option<Self> {
+        match kind {
+            1 => Some(Self::Binary),
+            2 => Some(Self::Text),
+            3 => Some(Self::Gap),
+            4 => Some(Self::Event),
+            _ => None,
+        }
+    }
+}
+
+/// Where a record comes from. What the numbers stand for is up to the recorder, best told in the
+/// tape's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// The account, counted from 0.
+    pub account: u8,
+    /// The connection within the account, counted from 0; it keeps its number when it reconnects.
+    pub connection: u8,
+}
+
+impl Source {
+    /// The recorder itself: a gap of all connections, an event of none.
+    pub const RECORDER: Self = Self { account: 255, connection: 255 };
+}
+
+/// When and from where a record came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// When it was received, in nanoseconds since the Unix epoch (UTC).
+    pub recv_unix_ns: u64,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// A record whose checksums are right, borrowed from the tape.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    pub(super) head: &'a RecordHead,
+    pub(super) kind: RecordKind,
+    pub(super) payload: &'a [u8],
+    pub(super) offset: usize,
+}
+
+impl<'a> Record<'a> {
+    /// When the record was received, in nanoseconds since the Unix epoch (UTC), by the recorder's
+    /// clock: it may step back.
+    #[inline]
+    #[must_use]
+    pub fn recv_unix_ns(&self) -> u64 {
+        self.head.recv_unix_ns.get()
+    }
+
+    /// Where the record comes from.
+    #[inline]
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source { account: self.head.account, connection: self.head.connection }
+    }
+
+    /// What the payload is.
+    #[inline]
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// The payload, byte for byte as it was given to the writer.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Where the record's header starts, in bytes from the start of the tape. In a compressed
+    /// block, where it would start if the block were not compressed.
+    #[inline]
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Walks the payload of a binary record; other kinds give `None`.
+    #[inline]
+    #[must_use]
+    pub fn frame(&self) -> Option<Frame<'a>> {
+        (self.kind == RecordKind::Binary).then(|| Frame::walk(self.payload))
+    }
+
+    /// Reads the payload of a text or event record; other kinds give `None`.
+    ///
+    /// # Errors
+    /// Within the `Some`: the payload is not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<Result<&'a str, Utf8Error>> {
+        matches!(self.kind, RecordKind::Text | RecordKind::Event)
+            .then(|| core::str::from_utf8(self.payload))
+    }
+
+    /// Reads the payload of a gap record; other kinds, and a payload too short for a gap, give
+    /// `None`.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(self.payload)).flatten()
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("offset", &self.offset)
+            .field("recv_unix_ns", &self.recv_unix_ns())
+            .field("source", &self.source())
+            .field("kind", &self.kind)
+            .field("payload_len", &self.payload.len())
+            .finish()
+    }
+}
+
+/// Two records are equal if they say the same, wherever they stand.
+impl PartialEq for Record<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.recv_unix_ns() == other.recv_unix_ns()
+            && self.source() == other.source()
+            && self.kind == other.kind
+            && self.payload == other.payload
+    }
+}
+
+impl Eq for Record<'_> {}

@@ -1,0 +1,285 @@
+//! Writes tapes: headers as small arrays, records into any buffer of the caller's.
+//!
+//! [`BlockEncoder`] never sees the destination, so a payload can go from where it was received to
+//! the file without a copy in between; [`BlockBuffer`] puts a whole block into one slice.
+
+use super::checksum::crc32c;
+use super::error::TapeWriteError;
+use super::gap::Gap;
+use super::layout::{
+    BLOCK_HEADER_LEN, BlockHead, FILE_HEADER_LEN, FILE_MAGIC, FileHead, RECORD_HEADER_LEN,
+    RecordHead, Span,
+};
+use super::record::{RecordKind, Stamp};
+use super::{
+    CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR, VERSION_MINOR,
+};
+
+/// Gives the bytes that a record takes, header and payload.
+///
+/// A tape takes [`TapeHeader::encoded_len`], then [`BLOCK_HEADER_LEN`] for every block and this
+/// for every record; there is no padding and nothing at the end.
+#[must_use]
+pub const fn record_len(payload_len: usize) -> usize {
+    RECORD_HEADER_LEN.saturating_add(payload_len)
+}
+
+/// The header of a tape, with its metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapeHeader<'m> {
+    /// When the tape was begun, in nanoseconds since the Unix epoch.
+    pub created_unix_ns: u64,
+    /// Tells this tape's blocks from those of other tapes, left on a disk or recorded as payload:
+    /// random, or where there is no chance to be had the time of creation.
+    pub tape_id: u64,
+    /// Free-form, at most [`MAX_METADATA_LEN`] bytes: a JSON object in UTF-8 is advised.
+    pub metadata: &'m [u8],
+}
+
+impl TapeHeader<'_> {
+    /// Gives the bytes that the header takes with its metadata. The first block follows them.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        FILE_HEADER_LEN.saturating_add(self.metadata.len())
+    }
+
+    /// Gives the header's bytes without the metadata, which follow it.
+    ///
+    /// # Errors
+    /// The metadata is too long.
+    pub fn head(&self) -> Result<[u8; FILE_HEADER_LEN], TapeWriteError> {
+        let length = self.metadata.len();
+        let metadata_len = checked_len(length, MAX_METADATA_LEN)
+            .ok_or(TapeWriteError::MetadataTooLong { length })?;
+        let mut head = FileHead {
+            magic: FILE_MAGIC,
+            major: VERSION_MAJOR.into(),
+            minor: VERSION_MINOR.into(),
+            metadata_len: metadata_len.into(),
+            created_unix_ns: self.created_unix_ns.into(),
+            tape_id: self.tape_id.into(),
+            metadata_crc: crc32c(self.metadata).into(),
+            crc: 0.into(),
+        };
+        head.crc.set(head.computed_crc());
+        Ok(zerocopy::transmute!(head))
+    }
+
+    /// Writes the header and its metadata to the start of the buffer and gives their length.
+    ///
+    /// # Errors
+    /// The metadata is too long or the buffer too small; the buffer stays as it was.
+    pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, TapeWriteError> {
+        let head = self.head()?;
+        let needed = self.encoded_len();
+        let free = buffer.len();
+        let room = buffer.get_mut(..needed).ok_or(TapeWriteError::BufferFull { needed, free })?;
+        let (head_room, metadata_room) = room.split_at_mut(FILE_HEADER_LEN);
+        head_room.copy_from_slice(&head);
+        metadata_room.copy_from_slice(self.metadata);
+        Ok(needed)
+    }
+}
+
+/// Makes the headers of one block and its records; where the bytes go is up to the caller.
+///
+/// In a file: the [`opening`](Self::opening), then for each record its
+/// [`header`](Self::record) and its payload. Once the block is complete, the
+/// [`seal`](Self::seal) is written over the opening; where that cannot be done the block stays
+/// open, which costs a reader a walk over its record headers. Or the records are collected first,
+/// perhaps compressed, and seal and records written at once.
+///
+/// ```
+/// use kite_wire::tape::{BlockEncoder, RecordKind, Source, Stamp, TapeWriteError};
+///
+/// fn append(
+///     file: &mut Vec<u8>,
+///     block: &mut BlockEncoder,
+///     recv_unix_ns: u64,
+///     frame: &[u8],
+/// ) -> Result<(), TapeWriteError> {
+///     let source = Source { account: 0, connection: 2 };
+///     let header = block.record(Stamp { recv_unix_ns, source }, RecordKind::Binary, frame)?;
+///     file.extend_from_slice(&header);
+///     file.extend_from_slice(frame);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BlockEncoder {
+    tape_id: u64,
+    sequence: u32,
+    span: Span,
+}
+
+impl BlockEncoder {
+    /// Begins a block: the tape's identity, and the block's number in the tape, counted from 0.
+    #[must_use]
+    pub fn new(tape_id: u64, sequence: u32) -> Self {
+        Self { tape_id, sequence, span: Span::default() }
+    }
+
+    /// Gives the header of the block while it is being written.
+    #[must_use]
+    pub fn opening(&self) -> [u8; BLOCK_HEADER_LEN] {
+        BlockHead::open(self.tape_id, self.sequence, CODEC_STORED).to_bytes()
+    }
+
+    /// Counts a record in and gives its header; the payload must follow it.
+    ///
+    /// # Errors
+    /// The payload is too long, or the block is full; the block stays as it was.
+    pub fn record(
+        &mut self,
+        stamp: Stamp,
+        kind: RecordKind,
+        payload: &[u8],
+    ) -> Result<[u8; RECORD_HEADER_LEN], TapeWriteError> {
+        let needed = self.check(payload.len())?;
+        let payload_len = needed - RECORD_HEADER_LEN as u32;
+        let head = RecordHead::new(stamp, kind, payload_len, crc32c(payload));
+        self.span.add(stamp.recv_unix_ns, needed);
+        Ok(head.to_bytes())
+    }
+
+    /// Gives the header of the complete block, its records stored as they are.
+    #[must_use]
+    pub fn seal(&self) -> [u8; BLOCK_HEADER_LEN] {
+        BlockHead::open(self.tape_id, self.sequence, CODEC_STORED)
+            .seal(&self.span, self.span.body_len, 0)
+            .to_bytes()
+    }
+
+    /// Gives the header of the complete block, whose records were compressed to `stored`, which
+    /// must follow it.
+    ///
+    /// # Errors
+    /// The compressed bytes are longer than [`MAX_BODY_LEN`].
+    pub fn seal_compressed(
+        &self,
+        codec: u8,
+        stored: &[u8],
+    ) -> Result<[u8; BLOCK_HEADER_LEN], TapeWriteError> {
+        let length = stored.len();
+        let stored_len = checked_len(length, MAX_BODY_LEN)
+            .ok_or(TapeWriteError::CompressedTooLong { length })?;
+        Ok(BlockHead::open(self.tape_id, self.sequence, codec)
+            .seal(&self.span, stored_len, crc32c(stored))
+            .to_bytes())
+    }
+
+    /// The number of records so far.
+    #[must_use]
+    pub fn records(&self) -> u32 {
+        self.span.records
+    }
+
+    /// The bytes that the records take so far, without the block's header.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.span.body_len as usize
+    }
+
+    /// Gives the bytes that a record takes, if the block may have it.
+    fn check(&self, payload_len: usize) -> Result<u32, TapeWriteError> {
+        if payload_len > MAX_PAYLOAD_LEN {
+            return Err(TapeWriteError::PayloadTooLong { length: payload_len });
+        }
+        let needed = record_len(payload_len);
+        let used = self.body_len();
+        checked_len(needed, MAX_BODY_LEN - used).ok_or(TapeWriteError::BlockFull { needed, used })
+    }
+}
+
+/// One block in a buffer of the caller's.
+#[derive(Debug)]
+pub struct BlockBuffer<'b> {
+    buffer: &'b mut [u8],
+    encoder: BlockEncoder,
+}
+
+impl<'b> BlockBuffer<'b> {
+    /// Begins a block at the start of the buffer: the tape's identity, and the block's number in
+    /// the tape, counted from 0.
+    ///
+    /// # Errors
+    /// The buffer has no room for the block's header.
+    pub fn new(buffer: &'b mut [u8], tape_id: u64, sequence: u32) -> Result<Self, TapeWriteError> {
+        let free = buffer.len();
+        let encoder = BlockEncoder::new(tape_id, sequence);
+        buffer
+            .get_mut(..BLOCK_HEADER_LEN)
+            .ok_or(TapeWriteError::BufferFull { needed: BLOCK_HEADER_LEN, free })?
+            .copy_from_slice(&encoder.opening());
+        Ok(Self { buffer, encoder })
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// The payload is too long, or the block or the buffer full; the block stays as it was.
+    pub fn push(
+        &mut self,
+        stamp: Stamp,
+        kind: RecordKind,
+        payload: &[u8],
+    ) -> Result<(), TapeWriteError> {
+        self.encoder.check(payload.len())?;
+        let used = self.len_bytes();
+        let needed = record_len(payload.len());
+        let free = self.buffer.len() - used;
+        let room = self.buffer[used..]
+            .get_mut(..needed)
+            .ok_or(TapeWriteError::BufferFull { needed, free })?;
+        let (head_room, payload_room) = room.split_at_mut(RECORD_HEADER_LEN);
+        head_room.copy_from_slice(&self.encoder.record(stamp, kind, payload)?);
+        payload_room.copy_from_slice(payload);
+        Ok(())
+    }
+
+    /// Adds a record that says what is missing.
+    ///
+    /// # Errors
+    /// As for [`BlockBuffer::push`].
+    pub fn push_gap(&mut self, stamp: Stamp, gap: &Gap) -> Result<(), TapeWriteError> {
+        self.push(stamp, RecordKind::Gap, &gap.to_bytes())
+    }
+
+    /// The block so far, readable as an open one: header and records.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer[..self.len_bytes()]
+    }
+
+    /// The records so far, without the block's header: what there is to compress.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.buffer[BLOCK_HEADER_LEN..self.len_bytes()]
+    }
+
+    /// The length of the block so far, in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        BLOCK_HEADER_LEN + self.encoder.body_len()
+    }
+
+    /// The counts, and the headers for records that are put elsewhere, such as compressed ones.
+    #[must_use]
+    pub fn encoder(&self) -> &BlockEncoder {
+        &self.encoder
+    }
+
+    /// Completes the block and gives its bytes.
+    #[must_use]
+    pub fn finish(self) -> &'b [u8] {
+        let length = self.len_bytes();
+        let block = &mut self.buffer[..length];
+        block[..BLOCK_HEADER_LEN].copy_from_slice(&self.encoder.seal());
+        block
+    }
+}
+
+/// Gives the length as the tape carries it, if it is within the limit.
+fn checked_len(length: usize, limit: usize) -> Option<u32> {
+    if length > limit { None } else { u32::try_from(length).ok() }
+}
