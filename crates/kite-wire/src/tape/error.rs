@@ -1,5 +1,7 @@
 //! What can be wrong with a tape, and how it ends. Offsets are bytes from the start of the tape.
 
+use core::fmt;
+
 use super::{MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR};
 
 /// Why bytes cannot be opened as a tape.
@@ -169,6 +171,24 @@ impl Ending {
     }
 }
 
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean { at } => write!(f, "complete, ends at byte {at}"),
+            Self::Torn { at, bytes, records_lost, tear } => {
+                write!(f, "torn at byte {at}, {tear}: {bytes} bytes of what was not completed")?;
+                match records_lost {
+                    Some(records) => write!(f, ", {records} records lost"),
+                    None => Ok(()),
+                }
+            }
+            Self::Damaged { at, bytes } => {
+                write!(f, "damaged behind byte {at}: {bytes} bytes are unreadable")
+            }
+        }
+    }
+}
+
 /// What a torn tape was cut in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -183,6 +203,18 @@ pub enum Tear {
     Payload,
     /// In a compressed block, which cannot be read in part.
     CompressedBlock,
+}
+
+impl fmt::Display for Tear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenBlock => "in an open block",
+            Self::BlockHeader => "in a block's header",
+            Self::RecordHeader => "in a record's header",
+            Self::Payload => "in a record's payload",
+            Self::CompressedBlock => "in a compressed block",
+        })
+    }
 }
 
 /// Why something cannot be written.
