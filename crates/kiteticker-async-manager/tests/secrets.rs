@@ -151,6 +151,11 @@ async fn bad_endpoints(shown: &mut Shown) {
     }
 }
 
+fn is_parked(manager: &KiteTickerManager) -> bool {
+    let connections = manager.typed().snapshot().connections;
+    connections.iter().all(|connection| connection.status.parked.is_some())
+}
+
 async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     let mut manager = builder(sim).build();
     let mut events = manager.typed().events();
@@ -170,25 +175,19 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     within("the reconnect", sim.wait_until(again)).await;
     show(shown, &manager).await;
 
-    // The token dies, the server echoes it, a new one is refused with both, then it is accepted.
+    // The token dies, the server echoes it, a new one is refused and echoed, too, then it is accepted.
     for token in [TOKEN, TODAYS] {
+        let refused = |sim: &Sim| sim.stats().refused.get(&403).copied().unwrap_or_default();
+        let before = refused(sim);
         sim.refuse_with(Some(echo(403, token)));
         if token == TOKEN {
             sim.drop_all()
         } else {
             manager.set_access_token(TODAYS)
         }
-        let before = sim.stats().refused.get(&403).copied().unwrap_or_default();
-        let refused = |sim: &Sim| sim.stats().refused.get(&403).copied().unwrap_or_default();
-        within("refusals", sim.wait_until(|sim| refused(sim) >= before.max(3))).await;
+        within("refusals", sim.wait_until(|sim| refused(sim) >= before + 3)).await;
         let parked = async {
-            while !manager
-                .typed()
-                .snapshot()
-                .connections
-                .iter()
-                .all(|it| it.status.parked.is_some())
-            {
+            while !is_parked(&manager) {
                 let event = events.recv().await.unwrap();
                 shown.add(&event);
             }

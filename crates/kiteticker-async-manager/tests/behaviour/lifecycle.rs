@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use kite_sim::{API_KEY, Refusal, Sim, universe};
 use kiteticker_async_manager::kite_wire;
 use kiteticker_async_manager::{ChannelId, KiteTickerManagerBuilder, Mode, TickerMessage};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
@@ -76,8 +77,10 @@ async fn after_a_stop_a_start_works_with_the_same_subscriptions_on_channels_take
     for _ in 0..3 {
         let (sent_before, mut received) = (sim.sent(), Tally::new());
         let channels = manager.get_all_channels();
+        let mut full = manager.get_full_raw_subscriber(ChannelId::Connection3).unwrap();
         start(&mut manager).await;
         settle(&sim, &all_in(kite_wire::Mode::Full, &tokens)).await;
+        assert_eq!(within("packets", full.recv_batch_raw(10)).await.unwrap().len(), 10);
         mark(&sim);
         for (_, mut channel) in channels {
             add_ticks(&mut received, &up_to_mark(&mut channel).await);
@@ -222,6 +225,9 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
         assert_eq!(manager.get_symbol_distribution().values().flatten().count(), 1);
         within("the stop", manager.stop()).await.unwrap();
     }
+    // No socket is left open: the request is followed by the end of the stream.
+    let (mut stream, _) = within("a connection", listener.accept()).await.unwrap();
+    within("its end", stream.read_to_end(&mut Vec::new())).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use kiteticker_async_manager::{KiteTickerManager, Mode, TickerMessage};
 use tokio::sync::broadcast::Receiver;
 
 use crate::rig::{
-    Modes, add_ticks, errors_of, held, manager, mark, next, quiet_sim, settle, start, ticks_of,
-    until, until_manager, up_to_mark, within,
+    Modes, Tally, add_ticks, errors_of, held, manager, mark, quiet_sim, receive_until, settle,
+    start, ticks_of, until, until_manager, up_to_mark, within,
 };
 
 /// Subscribes ninety instruments in all modes; gives what the server has to end with.
@@ -31,14 +31,16 @@ fn says_up(message: &TickerMessage) -> bool {
 
 /// Receives until the channel says that its connection is up again; gives what came before.
 async fn until_up(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
-    let mut messages = Vec::new();
-    loop {
-        let message = next(channel).await.expect("the channel stays open");
-        if says_up(&message) {
-            return messages;
-        }
-        messages.push(message);
-    }
+    receive_until(channel, "the connection to be up again", says_up).await.0
+}
+
+/// Receives until the channel says that its connection is parked; gives what it says.
+async fn until_parked(channel: &mut Receiver<TickerMessage>) -> String {
+    let says_parked =
+        |it: &TickerMessage| matches!(it, TickerMessage::Error(text) if text.contains("parked"));
+    let (before, parked) = receive_until(channel, "the parking", says_parked).await;
+    assert_eq!(errors_of(&before).len(), before.len(), "{before:?}");
+    errors_of(&[parked])[0].to_owned()
 }
 
 #[tokio::test]
@@ -136,10 +138,13 @@ async fn a_server_that_falls_silent_is_left_for_a_new_socket() {
         let errors = errors_of(&messages);
         assert!(errors.iter().any(|text| text.contains("nothing came for")), "{errors:?}");
         // It streams again, all that belongs there.
-        let mut received = crate::rig::Tally::new();
-        while received.len() < 30 {
-            add_ticks(&mut received, &[next(channel).await.unwrap()]);
-        }
+        within("thirty instruments", async {
+            let mut received = Tally::new();
+            while received.len() < 30 {
+                add_ticks(&mut received, &[channel.recv().await.unwrap()]);
+            }
+        })
+        .await;
     }
     until(&sim, "exact modes", |sim| held(sim) == modes).await;
     assert!(sim.stats().pings_received >= 3, "they were asked before they were given up");
@@ -162,17 +167,9 @@ async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
     }
     sim.drop_all();
     for (_, channel) in &mut channels {
-        loop {
-            match next(channel).await.expect("the channel stays open") {
-                TickerMessage::Error(text) if text.contains("parked") => {
-                    assert!(text.contains("authentication failed"), "{text}");
-                    assert!(text.contains("Authentication failed."), "{text}");
-                    break;
-                }
-                TickerMessage::Error(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
+        let parked = until_parked(channel).await;
+        assert!(parked.contains("authentication failed"), "{parked}");
+        assert!(parked.contains("Authentication failed."), "{parked}");
     }
     assert!(manager.get_health().await.unwrap().is_critical());
     let parked = |manager: &KiteTickerManager| {
@@ -232,13 +229,7 @@ async fn used_up_attempts_park_and_are_told() {
     start(&mut manager).await;
     sim.refuse_with(Some(kite_sim::Refusal::new(503, "")));
     sim.drop_all();
-    let parked = loop {
-        match next(&mut channel).await.expect("the channel stays open") {
-            TickerMessage::Error(text) if text.contains("parked") => break text,
-            TickerMessage::Error(_) => {}
-            other => panic!("{other:?}"),
-        }
-    };
+    let parked = until_parked(&mut channel).await;
     assert!(parked.contains("max_reconnect_attempts 2"), "{parked}");
     assert_eq!(sim.stats().refused[&503], 2);
 }

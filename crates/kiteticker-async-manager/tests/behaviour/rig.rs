@@ -126,26 +126,36 @@ pub(crate) fn next(
     within("a message", channel.recv())
 }
 
+/// Receives until a message is what is waited for; gives it and those before it.
+#[track_caller]
+pub(crate) fn receive_until(
+    channel: &mut Receiver<TickerMessage>,
+    what: impl Display,
+    is_it: impl Fn(&TickerMessage) -> bool,
+) -> impl Future<Output = (Vec<TickerMessage>, TickerMessage)> {
+    // One deadline for all of it: messages that keep coming must not put it off.
+    within(what, async move {
+        let mut before = Vec::new();
+        loop {
+            let message = channel.recv().await.expect("neither lag nor end");
+            if is_it(&message) {
+                return (before, message);
+            }
+            before.push(message);
+        }
+    })
+}
+
 /// Receives everything that came before the mark.
 pub(crate) async fn up_to_mark(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
-    let mut messages = Vec::new();
-    loop {
-        let message = within("the mark", channel.recv()).await.expect("neither lag nor end");
-        if matches!(&message, TickerMessage::Message(text) if text == MARK) {
-            return messages;
-        }
-        messages.push(message);
-    }
+    let is_mark = |it: &TickerMessage| matches!(it, TickerMessage::Message(text) if text == MARK);
+    receive_until(channel, "the mark", is_mark).await.0
 }
 
 /// Receives messages until one is a batch of ticks.
 pub(crate) async fn next_ticks(channel: &mut Receiver<TickerMessage>) -> Vec<TickMessage> {
-    loop {
-        let message = within("ticks", channel.recv()).await.expect("neither lag nor end");
-        if let TickerMessage::Ticks(ticks) = message {
-            return ticks.to_vec();
-        }
-    }
+    let is_ticks = |it: &TickerMessage| matches!(it, TickerMessage::Ticks(_));
+    ticks_of(&[receive_until(channel, "ticks", is_ticks).await.1])
 }
 
 /// Adds the ticks among some messages to a tally.

@@ -15,9 +15,13 @@ async fn connect(sim: &Sim) -> KiteTickerAsync {
 
 /// Gives the ticks up to the mark and how many other messages there were.
 async fn up_to_mark(subscriber: &mut KiteTickerSubscriber) -> (Vec<(u32, Mode)>, Tally, usize) {
+    within("the mark", read_to_mark(subscriber)).await
+}
+
+async fn read_to_mark(subscriber: &mut KiteTickerSubscriber) -> (Vec<(u32, Mode)>, Tally, usize) {
     let (mut ticks, mut tally, mut others) = (Vec::new(), Tally::new(), 0);
     loop {
-        match within("the mark", subscriber.next_message()).await.unwrap().unwrap() {
+        match subscriber.next_message().await.unwrap().unwrap() {
             TickerMessage::Message(text) if text == "the mark" => return (ticks, tally, others),
             TickerMessage::Ticks(batch) => {
                 ticks.extend(batch.iter().map(|tick| (tick.instrument_token, tick.content.mode)));

@@ -92,6 +92,20 @@ async fn beyond_nine_thousand_is_refused_before_the_start_too() {
 }
 
 #[tokio::test]
+async fn a_full_connection_exchanges_instruments_without_a_refusal_of_the_server() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).max_connections(1).build();
+    start(&mut manager).await;
+    let tokens = universe(3_500);
+    manager.subscribe_symbols(&tokens[..3_000], Some(Mode::LTP)).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Ltp, &tokens[..3_000])).await;
+    manager.unsubscribe_symbols(&tokens[..500]).await.unwrap();
+    manager.subscribe_symbols(&tokens[3_000..], Some(Mode::LTP)).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Ltp, &tokens[500..])).await;
+    assert_eq!(sim.stats().texts_sent, 0, "the server refused something");
+}
+
+#[tokio::test]
 async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_fine() {
     let unknown = 1_000_001;
     let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
