@@ -1,76 +1,115 @@
-//! Decoding a frame of 200 full packets, side by side with a loop over offsets by hand.
+//! Decoding and encoding, each side by side with code written by hand against the offsets.
+//!
+//! `cargo bench -p benches`; the table it led to is in docs/performance.md.
 
 use std::hint::black_box;
 
-use benches::full_frame;
+use benches::{Contents, by_hand, frame, tick};
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kite_wire::{Frame, Tick, TickBatch};
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use kite_wire::{Frame, FrameEncoder, PacketView, Tick, TickBatch};
 
+/// Packets in a frame.
 const PACKETS: u32 = 200;
+/// Frames that together are larger than the caches: 64 MB of full packets.
+const MANY: u32 = 1_800;
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-/// Token, last price, volume, best bid and ask by offsets: what a careful hand would write.
-fn by_hand(frame: &[u8]) -> u64 {
-    let count = u16::from_be_bytes([frame[0], frame[1]]);
-    let mut at = 2;
-    let mut sum = 0_u64;
-    for _ in 0..count {
-        let length = usize::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
-        let body = &frame[at + 2..at + 2 + length];
-        if length == 184 {
-            for offset in [0, 4, 16, 68, 128] {
-                sum = sum.wrapping_add(u64::from(u32_at(body, offset)));
-            }
-        }
-        at += 2 + length;
-    }
-    sum
-}
-
-/// The same through the public views.
+/// Token, last price, volume, best bid and ask through the public views.
 fn by_views(frame: &[u8]) -> u64 {
     let mut sum = 0_u64;
+    let mut add = |value: u32| sum = sum.wrapping_add(u64::from(value));
     for packet in Frame::walk(frame).packets() {
-        let Some(full) = packet.full() else { continue };
-        let segment = full.segment();
-        let depth = full.depth();
-        let prices = [
-            full.last_price().raw(),
-            depth.bids()[0].price(segment).raw(),
-            depth.asks()[0].price(segment).raw(),
-        ];
-        for value in [full.instrument_token(), full.volume()] {
-            sum = sum.wrapping_add(u64::from(value));
-        }
-        for price in prices {
-            sum = sum.wrapping_add(u64::from(price.cast_unsigned()));
+        add(packet.instrument_token());
+        add(packet.last_price().raw().cast_unsigned());
+        match packet.view() {
+            PacketView::Full(full) => {
+                let (segment, depth) = (full.segment(), full.depth());
+                add(full.volume());
+                add(depth.bids()[0].price(segment).raw().cast_unsigned());
+                add(depth.asks()[0].price(segment).raw().cast_unsigned());
+            }
+            PacketView::Quote(quote) => add(quote.volume()),
+            _ => {}
         }
     }
     sum
 }
 
-fn decode(c: &mut Criterion) {
-    let frame = full_frame(PACKETS);
-    assert_eq!(by_hand(&frame), by_views(&frame), "both sides do the same work");
-    let mut group = c.benchmark_group("200 full packets");
-    group.throughput(Throughput::Elements(u64::from(PACKETS)));
-    group.bench_function("walk", |b| b.iter(|| Frame::walk(black_box(&frame)).packets().len()));
-    group.bench_function("five fields by hand", |b| b.iter(|| by_hand(black_box(&frame))));
-    group.bench_function("five fields by views", |b| b.iter(|| by_views(black_box(&frame))));
+fn group<'c>(
+    c: &'c mut Criterion,
+    name: &str,
+    packets: u32,
+) -> BenchmarkGroup<'c, criterion::measurement::WallTime> {
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(u64::from(packets)));
+    group
+}
+
+fn views(c: &mut Criterion) {
+    for contents in Contents::ALL {
+        let frame = frame(contents, 0, PACKETS);
+        assert_eq!(by_hand::five_fields(&frame), by_views(&frame), "equal work on both sides");
+        let mut group = group(c, &format!("five fields, {contents:?}"), PACKETS);
+        group.bench_function("by hand", |b| b.iter(|| by_hand::five_fields(black_box(&frame))));
+        group.bench_function("views", |b| b.iter(|| by_views(black_box(&frame))));
+        group.finish();
+    }
+    let frames: Vec<_> = (0..MANY).map(|n| frame(Contents::Full, n * PACKETS, PACKETS)).collect();
+    let mut group = group(c, "five fields, Full, beyond the caches", MANY * PACKETS);
+    group.sample_size(20);
+    group.bench_function("by hand", |b| {
+        b.iter(|| frames.iter().map(|frame| by_hand::five_fields(frame)).fold(0, u64::wrapping_add))
+    });
+    group.bench_function("views", |b| {
+        b.iter(|| frames.iter().map(|frame| by_views(frame)).fold(0, u64::wrapping_add))
+    });
+    group.finish();
+}
+
+fn walk(c: &mut Criterion) {
+    for contents in [Contents::Full, Contents::Mixed] {
+        let frame = frame(contents, 0, PACKETS);
+        let mut group = group(c, &format!("walk, {contents:?}"), PACKETS);
+        group.bench_function("by hand", |b| {
+            b.iter(|| {
+                let mut packets = 0;
+                by_hand::bodies(black_box(&frame), |body| packets += body.len());
+                packets
+            });
+        });
+        group.bench_function("walk", |b| b.iter(|| Frame::walk(black_box(&frame)).packets().len()));
+        group.finish();
+    }
+}
+
+fn ticks(c: &mut Criterion) {
+    let frame = frame(Contents::Full, 0, PACKETS);
+    let mut group = group(c, "owned ticks into a Vec", PACKETS);
+    let mut flat = Vec::with_capacity(PACKETS as usize);
+    group.bench_function("by hand", |b| {
+        b.iter(|| {
+            flat.clear();
+            by_hand::full_ticks(black_box(&frame), &mut flat);
+            black_box(&mut flat).len()
+        });
+    });
     let mut ticks: Vec<Tick> = Vec::with_capacity(PACKETS as usize);
-    group.bench_function("owned ticks into a Vec", |b| {
+    group.bench_function("append_ticks", |b| {
+        b.iter(|| {
+            ticks.clear();
+            Frame::walk(black_box(&frame)).append_ticks(&mut ticks);
+            black_box(&mut ticks).len()
+        });
+    });
+    group.bench_function("extend over the iterator", |b| {
         b.iter(|| {
             ticks.clear();
             ticks.extend(Frame::walk(black_box(&frame)).packets().map(Tick::from));
-            ticks.len()
+            black_box(&mut ticks).len()
         });
     });
     let shared = Bytes::from(frame.clone());
-    group.bench_function("batch of the facade, every tick", |b| {
+    group.bench_function("last prices over the facade's batch", |b| {
         b.iter(|| {
             let Ok(batch) = TickBatch::new(black_box(&shared).clone()) else { return 0.0 };
             let batch = kiteticker_async_manager::TickBatch::from(batch);
@@ -80,5 +119,29 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode);
+fn encode(c: &mut Criterion) {
+    let frame = frame(Contents::Full, 0, PACKETS);
+    let ticks: Vec<Tick> = (0..PACKETS).map(|n| tick(Contents::Full, n)).collect();
+    let mut flat = Vec::new();
+    by_hand::full_ticks(&frame, &mut flat);
+    let mut buffer = vec![0; frame.len()];
+    assert_eq!(by_hand::encode(&flat, &mut buffer), frame.len());
+    assert_eq!(buffer, frame, "equal work on both sides");
+    let mut group = group(c, "encode full packets", PACKETS);
+    group.bench_function("by hand", |b| {
+        b.iter(|| by_hand::encode(black_box(&flat), &mut buffer));
+    });
+    group.bench_function("FrameEncoder", |b| {
+        b.iter(|| {
+            let Ok(mut frame) = FrameEncoder::new(&mut buffer) else { return 0 };
+            for tick in black_box(&ticks) {
+                let _ = frame.push(tick);
+            }
+            frame.finish().len()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, views, walk, ticks, encode);
 criterion_main!(benches);

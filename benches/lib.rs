@@ -1,52 +1,74 @@
-//! Frames for the benches: made once, lawful, of one kind or mixed.
+//! Frames for the benches, made once, and what they are measured against.
+
+pub mod by_hand;
 
 use kite_wire::{DepthLevel, Fields, FrameEncoder, FullFields, QuoteFields, Tick};
 
-/// Makes one full tick; `n` varies token and prices.
-#[must_use]
-pub fn full_tick(n: u32) -> Tick {
-    let price = 100_000 + i32::try_from(n % 5_000).unwrap_or_default();
-    let level = |offset: i32| DepthLevel { quantity: 75, price: price + offset, orders: 3 };
-    Tick {
-        instrument_token: (n << 8) | 1,
-        last_price: price,
-        fields: Fields::Full {
-            quote: QuoteFields {
-                last_quantity: 5,
-                average_price: price - 7,
-                volume: 1_000_000 + n,
-                total_buy_quantity: 250_000,
-                total_sell_quantity: 300_000,
-                open: price - 50,
-                high: price + 90,
-                low: price - 120,
-                close: price - 40,
-            },
-            full: FullFields {
-                last_trade_timestamp: 1_700_000_000,
-                open_interest: 0,
-                open_interest_high: 0,
-                open_interest_low: 0,
-                exchange_timestamp: 1_700_000_000,
-                bids: [-5, -10, -15, -20, -25].map(level),
-                asks: [5, 10, 15, 20, 25].map(level),
-            },
-        },
-    }
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// Full packets only, as a connection in full mode receives.
+    Full,
+    /// Quote packets only.
+    Quote,
+    /// LTP packets only.
+    Ltp,
+    /// A third each in a fixed disorder: no length tells the next.
+    Mixed,
 }
 
-/// Makes a frame of full packets.
+impl Contents {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Quote, Self::Ltp, Self::Mixed];
+}
+
+/// Makes one tick; `n` varies token and prices.
+#[must_use]
+pub fn tick(contents: Contents, n: u32) -> Tick {
+    let price = 100_000 + i32::try_from(n % 5_000).unwrap_or_default();
+    let level = |offset: i32| DepthLevel { quantity: 75, price: price + offset, orders: 3 };
+    let quote = QuoteFields {
+        last_quantity: 5,
+        average_price: price - 7,
+        volume: 1_000_000 + n,
+        total_buy_quantity: 250_000,
+        total_sell_quantity: 300_000,
+        open: price - 50,
+        high: price + 90,
+        low: price - 120,
+        close: price - 40,
+    };
+    let full = FullFields {
+        last_trade_timestamp: 1_700_000_000,
+        open_interest: 0,
+        open_interest_high: 0,
+        open_interest_low: 0,
+        exchange_timestamp: 1_700_000_000,
+        bids: [-5, -10, -15, -20, -25].map(level),
+        asks: [5, 10, 15, 20, 25].map(level),
+    };
+    // The finaliser of a hash: neighbours fall into different thirds.
+    let disorder = (n.wrapping_mul(0x9e37_79b9) ^ (n >> 3)).wrapping_mul(0x85eb_ca6b) >> 16;
+    let fields = match (contents, disorder % 3) {
+        (Contents::Full, _) | (Contents::Mixed, 0) => Fields::Full { quote, full },
+        (Contents::Quote, _) | (Contents::Mixed, 1) => Fields::Quote(quote),
+        (Contents::Ltp, _) | (Contents::Mixed, _) => Fields::Ltp,
+    };
+    Tick { instrument_token: (n << 8) | 1, last_price: price, fields }
+}
+
+/// Makes a frame of packets numbered from `first`.
 ///
 /// # Panics
 /// If more than 65,535 packets are asked for.
 #[must_use]
-pub fn full_frame(packets: u32) -> Vec<u8> {
+pub fn frame(contents: Contents, first: u32, packets: u32) -> Vec<u8> {
     let mut buffer = vec![0; 2 + packets as usize * 186];
     #[expect(clippy::expect_used, reason = "the buffer is made for this very frame")]
     let len = {
         let mut frame = FrameEncoder::new(&mut buffer).expect("room for the count");
-        for n in 0..packets {
-            frame.push(&full_tick(n)).expect("room for every packet");
+        for n in first..first + packets {
+            frame.push(&tick(contents, n)).expect("room for every packet");
         }
         frame.finish().len()
     };

@@ -1,0 +1,1 @@
+//! Nothing of its own: the benches of this package measure ours against published clients.
