@@ -7,7 +7,7 @@ use std::hint::black_box;
 use benches::{Contents, by_hand, frame, tick};
 use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use kite_wire::{Frame, FrameEncoder, PacketView, Tick, TickBatch};
+use kite_wire::{Frame, FrameEncoder, Packet, PacketView, Scan, Tick, TickBatch};
 
 /// Packets in a frame.
 const PACKETS: u32 = 200;
@@ -15,10 +15,11 @@ const PACKETS: u32 = 200;
 const MANY: u32 = 1_800;
 
 /// Token, last price, volume, best bid and ask through the public views.
-fn by_views(frame: &[u8]) -> u64 {
+#[inline(always)]
+fn by_views<'a>(packets: impl Iterator<Item = Packet<'a>>) -> u64 {
     let mut sum = 0_u64;
     let mut add = |value: u32| sum = sum.wrapping_add(u64::from(value));
-    for packet in Frame::walk(frame).packets() {
+    for packet in packets {
         add(packet.instrument_token());
         add(packet.last_price().raw().cast_unsigned());
         match packet.view() {
@@ -35,6 +36,14 @@ fn by_views(frame: &[u8]) -> u64 {
     sum
 }
 
+fn walked(frame: &[u8]) -> u64 {
+    by_views(Frame::walk(frame).packets())
+}
+
+fn scanned(frame: &[u8]) -> u64 {
+    by_views(Scan::new(frame))
+}
+
 fn group<'c>(
     c: &'c mut Criterion,
     name: &str,
@@ -48,10 +57,11 @@ fn group<'c>(
 fn views(c: &mut Criterion) {
     for contents in Contents::ALL {
         let frame = frame(contents, 0, PACKETS);
-        assert_eq!(by_hand::five_fields(&frame), by_views(&frame), "equal work on both sides");
+        assert_eq!(by_hand::five_fields(&frame), walked(&frame), "equal work on both sides");
         let mut group = group(c, &format!("five fields, {contents:?}"), PACKETS);
         group.bench_function("by hand", |b| b.iter(|| by_hand::five_fields(black_box(&frame))));
-        group.bench_function("views", |b| b.iter(|| by_views(black_box(&frame))));
+        group.bench_function("frame", |b| b.iter(|| walked(black_box(&frame))));
+        group.bench_function("scan", |b| b.iter(|| scanned(black_box(&frame))));
         group.finish();
     }
     let frames: Vec<_> = (0..MANY).map(|n| frame(Contents::Full, n * PACKETS, PACKETS)).collect();
@@ -60,8 +70,11 @@ fn views(c: &mut Criterion) {
     group.bench_function("by hand", |b| {
         b.iter(|| frames.iter().map(|frame| by_hand::five_fields(frame)).fold(0, u64::wrapping_add))
     });
-    group.bench_function("views", |b| {
-        b.iter(|| frames.iter().map(|frame| by_views(frame)).fold(0, u64::wrapping_add))
+    group.bench_function("frame", |b| {
+        b.iter(|| frames.iter().map(|frame| walked(frame)).fold(0, u64::wrapping_add))
+    });
+    group.bench_function("scan", |b| {
+        b.iter(|| frames.iter().map(|frame| scanned(frame)).fold(0, u64::wrapping_add))
     });
     group.finish();
 }

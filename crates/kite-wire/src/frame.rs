@@ -4,7 +4,8 @@ use core::iter::FusedIterator;
 
 use crate::error::FrameFault;
 use crate::mode::Mode;
-use crate::packet::{Packet, PacketKind};
+use crate::packet::Packet;
+use crate::scan::{Scan, Stride};
 use crate::segment::Segment;
 
 /// The largest lawful frame: 3,000 full packets (computed from the documented limits), in bytes.
@@ -30,50 +31,24 @@ pub struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Walks the packet lengths of a binary frame.
+    ///
+    /// [`Scan`] yields the packets while it walks, where the counts may come afterwards.
     #[must_use]
     pub fn walk(bytes: &'a [u8]) -> Self {
-        let Some((head, _)) = bytes.split_first_chunk::<2>() else {
-            let fault = bytes.is_empty().then_some(FrameFault::Empty);
-            return Self { good: bytes, bytes_left: 0, packets: 0, skipped: 0, fault };
-        };
-        let declared = u16::from_be_bytes(*head);
-        let mut walked = Self { good: bytes, bytes_left: 0, packets: 0, skipped: 0, fault: None };
-        let mut offset = 2;
-        let mut stride = Stride::default();
-        for index in 0..declared {
-            let rest = &bytes[offset..];
-            let Some((prefix, rest)) = rest.split_first_chunk::<2>() else {
-                let fault = FrameFault::TruncatedLength { index, declared, offset };
-                return walked.cut(index, offset, fault);
-            };
-            stride.follow(*prefix);
-            if stride.len > rest.len() {
-                let fault = FrameFault::TruncatedPacket {
-                    index,
-                    declared,
-                    offset: offset + 2,
-                    length: u16::from_be_bytes(*prefix),
-                    left: rest.len(),
-                };
-                return walked.cut(index, offset, fault);
-            }
-            walked.packets += u16::from(stride.known);
-            offset += 2 + stride.len;
-        }
-        if offset < bytes.len() {
-            let left = bytes.len() - offset;
-            let fault = FrameFault::TrailingBytes { declared, offset, left };
-            return walked.cut(declared, offset, fault);
-        }
-        walked.skipped = declared - walked.packets;
-        walked
+        Scan::new(bytes).finish()
     }
 
-    /// Cuts the tail off before packet `index`.
-    fn cut(self, index: u16, offset: usize, fault: FrameFault) -> Self {
-        let (good, bad) = self.good.split_at(offset);
-        let skipped = index - self.packets;
-        Self { good, bytes_left: bad.len(), skipped, fault: Some(fault), ..self }
+    /// Takes the account of a walk.
+    #[inline]
+    pub(crate) fn accounted(
+        bytes: &'a [u8],
+        bytes_left: usize,
+        packets: u16,
+        skipped: u16,
+        fault: Option<FrameFault>,
+    ) -> Self {
+        let good = &bytes[..bytes.len() - bytes_left];
+        Self { good, bytes_left, packets, skipped, fault }
     }
 
     /// Trusts an earlier walk of the same bytes.
@@ -168,28 +143,6 @@ impl<'a> IntoIterator for Frame<'a> {
     }
 }
 
-/// The length of the packet before, which is most often the length of the next one too.
-///
-/// Packets hang on each other's lengths like a chain: each address waits for a load. Where the
-/// bytes of a length repeat, the known one is used instead, and the processor need not wait.
-#[derive(Debug, Clone, Default)]
-struct Stride {
-    prefix: [u8; 2],
-    len: usize,
-    /// Whether a layout has this length.
-    known: bool,
-}
-
-impl Stride {
-    #[inline(always)]
-    fn follow(&mut self, prefix: [u8; 2]) {
-        if prefix != self.prefix {
-            let len = usize::from(u16::from_be_bytes(prefix));
-            *self = Self { prefix, len, known: PacketKind::of_len(len).is_some() };
-        }
-    }
-}
-
 /// Iterator over the packets of a [`Frame`].
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {
@@ -207,11 +160,8 @@ impl<'a> Iterator for Packets<'a> {
             return None;
         }
         loop {
-            let (prefix, tail) = self.rest.split_first_chunk::<2>()?;
-            self.stride.follow(*prefix);
-            let (body, tail) = tail.split_at_checked(self.stride.len)?;
-            self.rest = tail;
-            if self.stride.known {
+            let body = self.stride.split_body(&mut self.rest)?;
+            if self.stride.is_known() {
                 self.left -= 1;
                 return Packet::checked(body);
             }
@@ -266,6 +216,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::packet::PacketKind;
 
     fn frame_of(lengths: &[u16]) -> Vec<u8> {
         let mut bytes = Vec::from(u16::try_from(lengths.len()).unwrap().to_be_bytes());

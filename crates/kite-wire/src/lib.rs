@@ -49,6 +49,7 @@ mod mode;
 pub mod order;
 mod packet;
 mod price;
+mod scan;
 mod segment;
 pub mod tape;
 #[cfg(feature = "text")]
@@ -68,6 +69,7 @@ pub use layout::{
 pub use mode::Mode;
 pub use packet::{Ohlc, Packet, PacketKind, PacketView};
 pub use price::Price;
+pub use scan::Scan;
 pub use segment::Segment;
 pub use tick::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
 pub use time::UnixSeconds;
