@@ -141,5 +141,8 @@ pub enum ParkReason {
         failures: u32,
         /// The configured number of reconnects.
         limit: usize,
+        /// Why the last try failed; `None` where it was a live socket that was lost.
+        #[source]
+        last: Option<OpenError>,
     },
 }

@@ -33,20 +33,21 @@ pub struct Manager {
 
 #[derive(Debug)]
 struct Shared {
-    config: ManagerConfig,
     events: EventLane,
     control: Mutex<Control>,
 }
 
 #[derive(Debug)]
 struct Control {
+    config: ManagerConfig,
     balancer: Balancer,
     credentials: Credentials,
-    endpoint: Endpoint,
     /// The connections of the present run, or of the last one while stopped.
     connections: Vec<Connection>,
     /// When the present run was started; `None` while stopped.
     started: Option<Stamp>,
+    /// Whether nobody has waited for the present run's start to its end.
+    undecided: bool,
     rates: Vec<Rate>,
 }
 
@@ -62,13 +63,14 @@ impl Manager {
         let control = Control {
             balancer,
             credentials,
-            endpoint: config.connection.endpoint.clone(),
+            config,
             connections: Vec::new(),
             started: None,
+            undecided: false,
             rates: Vec::new(),
         };
         let (events, control) = (EventLane::default(), Mutex::new(control));
-        Self { shared: Arc::new(Shared { config, events, control }) }
+        Self { shared: Arc::new(Shared { events, control }) }
     }
 
     /// Opens the connections; what they receive goes to the sinks that `make_sink` makes for each
@@ -89,36 +91,37 @@ impl Manager {
         &self,
         make_sink: impl FnMut(usize) -> S,
     ) -> Result<(), StartError> {
-        self.shared.config.validate()?;
+        self.config().validate()?;
         // Listening begins before the first connection does: no change of state is missed.
         let events = self.shared.events.subscribe();
         let Some(connections) = self.connect(make_sink)? else { return Ok(()) };
         let started = self.wait_until_up(&connections, events).await;
-        if matches!(started, Err(StartError::Refused { .. } | StartError::Timeout { .. })) {
-            self.stop().await;
+        match started {
+            Ok(()) => self.lock().undecided = false,
+            Err(StartError::Refused { .. } | StartError::Timeout { .. }) => self.stop().await,
+            Err(_) => {}
         }
         started
     }
 
-    /// Makes the connections of a run and tells them their instruments; `None` while one runs.
+    /// Makes the connections of a run and tells them their instruments. Gives those of a run whose
+    /// start was not waited for to its end, and `None` of one that is decided.
     fn connect<S: Sink>(
         &self,
         mut make_sink: impl FnMut(usize) -> S,
     ) -> Result<Option<Vec<Connection>>, SpawnError> {
         let mut control = self.lock();
         if control.started.is_some() {
-            return Ok(None);
+            return Ok(control.undecided.then(|| control.connections.clone()));
         }
         // Before the first of them: none is up for longer than the run.
         let now = Stamp::now();
         let mut connections = Vec::new();
         for (number, instruments) in control.balancer.distribution().into_iter().enumerate() {
-            let config = ConnectionConfig {
-                endpoint: control.endpoint.clone(),
-                // Connections of one seed would come back at the same moment.
-                jitter_seed: self.shared.config.connection.jitter_seed.wrapping_add(number as u64),
-                ..self.shared.config.connection.clone()
-            };
+            let common = &control.config.connection;
+            // Connections of one seed would come back at the same moment.
+            let jitter_seed = common.jitter_seed.wrapping_add(number as u64);
+            let config = ConnectionConfig { jitter_seed, ..common.clone() };
             let (credentials, events) = (control.credentials.clone(), &self.shared.events);
             let connection =
                 Connection::spawn(config, credentials, make_sink(number), events, number)?;
@@ -128,6 +131,7 @@ impl Manager {
         control.rates = vec![Rate::from(now); connections.len()];
         control.connections.clone_from(&connections);
         control.started = Some(now);
+        control.undecided = true;
         Ok(Some(connections))
     }
 
@@ -136,8 +140,8 @@ impl Manager {
         connections: &[Connection],
         mut events: broadcast::Receiver<Tagged>,
     ) -> Result<(), StartError> {
-        let timeout = self.shared.config.connection.connect_timeout;
-        let deadline = Instant::now() + timeout;
+        let timeout = self.config().connection.connect_timeout;
+        let deadline = Instant::now() + timeout + LAST_WORD;
         let mut overdue = false;
         loop {
             let statuses: Vec<Status> = connections.iter().map(Connection::status).collect();
@@ -210,7 +214,7 @@ impl Manager {
 
     /// Connects elsewhere from the next start on.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
-        self.lock().endpoint = endpoint;
+        self.lock().config.connection.endpoint = endpoint;
     }
 
     /// Asks every open socket for a sign of life; says whether there was one to ask.
@@ -266,8 +270,8 @@ impl Manager {
 
     /// Gives the settings.
     #[must_use]
-    pub fn config(&self) -> &ManagerConfig {
-        &self.shared.config
+    pub fn config(&self) -> ManagerConfig {
+        self.lock().config.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Control> {
@@ -293,6 +297,10 @@ fn post(connection: &Connection, changes: impl Iterator<Item = (u32, Option<Mode
     debug_assert_eq!(posted, Ok(()), "the balancer and the connection have one limit");
 }
 
+/// What a start waits beyond `connect_timeout`: its connections have the same timeout, and shall
+/// say why they failed before it speaks for them.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// Judges a start: `None` while it is open.
 fn judge(statuses: &[Status], overdue: bool, timeout: Duration) -> Option<Result<(), StartError>> {
     let connections = statuses.len();
@@ -300,13 +308,13 @@ fn judge(statuses: &[Status], overdue: bool, timeout: Duration) -> Option<Result
     let refused = |status: &&Status| {
         status.phase != Phase::Live
             && (matches!(status.last_failure, Some(kite_conn::OpenError::Refused(_)))
-                || matches!(status.phase, Phase::Parked | Phase::Closed))
+                || status.phase == Phase::Parked)
     };
-    if live > 0 && (overdue || live + statuses.iter().filter(refused).count() == connections) {
-        return Some(Ok(()));
-    }
     if statuses.iter().any(|status| status.phase == Phase::Closed) {
         return Some(Err(StartError::Stopped));
+    }
+    if live > 0 && (overdue || live + statuses.iter().filter(refused).count() == connections) {
+        return Some(Ok(()));
     }
     let parked: Vec<_> = statuses.iter().filter_map(|status| status.parked.as_ref()).collect();
     if let (Some(&reason), true) = (parked.first(), parked.len() == connections) {
@@ -357,7 +365,7 @@ mod tests {
         let mut status = Status::default();
         status.phase = phase;
         if phase == Phase::Parked {
-            status.parked = Some(ParkReason::AttemptsUsedUp { failures: 6, limit: 5 });
+            status.parked = Some(ParkReason::AttemptsUsedUp { failures: 6, limit: 5, last: None });
         }
         status
     }
@@ -388,9 +396,11 @@ mod tests {
 
     #[test]
     fn a_stop_ends_a_start() {
-        use Phase::{Closed, Opening};
+        use Phase::{Closed, Live, Opening};
         let stopped = "stopped while starting".to_owned();
-        assert_eq!(judged(&[Opening, Closed], false), Some(Err(stopped)));
+        assert_eq!(judged(&[Opening, Closed], false), Some(Err(stopped.clone())));
+        // The live one says goodbye to its server, which takes longer.
+        assert_eq!(judged(&[Live, Closed], false), Some(Err(stopped)));
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Session {
         }
         self.backoff.fail();
         let delay = self.backoff.delay();
-        self.retry(now, delay);
+        self.retry(now, delay, None);
     }
 
     fn on_open_failed(&mut self, now: Instant, error: OpenError) {
@@ -283,13 +283,13 @@ impl Session {
             OpenError::Refused(_) => self.backoff.slow_delay(),
             _ => self.backoff.delay(),
         };
-        self.retry(now, delay);
+        self.retry(now, delay, Some(error));
     }
 
-    fn retry(&mut self, now: Instant, delay: Duration) {
+    fn retry(&mut self, now: Instant, delay: Duration, last: Option<OpenError>) {
         let (failures, limit) = (self.backoff.failures(), self.policy.max_reconnect_attempts);
         if usize::try_from(failures).unwrap_or(usize::MAX) > limit {
-            self.park(ParkReason::AttemptsUsedUp { failures, limit });
+            self.park(ParkReason::AttemptsUsedUp { failures, limit, last });
             return;
         }
         let attempt = failures.saturating_add(1);

@@ -224,7 +224,7 @@ impl Rig {
             }
             Event::Parked(ParkReason::Authentication(_)) => "parked: authentication".to_owned(),
             Event::Parked(ParkReason::Configuration(_)) => "parked: configuration".to_owned(),
-            Event::Parked(ParkReason::AttemptsUsedUp { failures, limit }) => {
+            Event::Parked(ParkReason::AttemptsUsedUp { failures, limit, .. }) => {
                 format!("parked: {failures} failures, {limit} allowed")
             }
             Event::Closed => {
