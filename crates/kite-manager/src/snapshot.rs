@@ -61,3 +61,45 @@ impl Snapshot {
         Health { healthy: numbers(healthy), unhealthy: numbers(unhealthy) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(20);
+
+    fn connection(phase: Phase, up_since: Option<Stamp>, heard: Option<Stamp>) -> Snapshot {
+        let mut status = Status::default();
+        status.phase = phase;
+        let mut stats = Stats::default();
+        (stats.up_since, stats.last_message) = (up_since, heard);
+        let connection = ConnectionSnapshot {
+            connection: 7,
+            status,
+            stats,
+            instruments: 0,
+            frames_per_second: 0.0,
+            uptime: Duration::ZERO,
+        };
+        Snapshot { connections: vec![connection], ..Snapshot::default() }
+    }
+
+    #[test]
+    fn healthy_is_what_is_up_and_was_heard_in_time() {
+        let start = Stamp::now();
+        let after = |seconds| Stamp::at(start.to_instant() + Duration::from_secs(seconds));
+        let is_healthy = |snapshot: Snapshot, now| {
+            let health = snapshot.health(now, SILENCE);
+            assert_eq!(health.healthy.len() + health.unhealthy.len(), 1);
+            health.healthy == [7]
+        };
+        let heard = || connection(Phase::Live, Some(start), Some(after(100)));
+        assert!(is_healthy(heard(), after(120)));
+        assert!(!is_healthy(heard(), after(121)), "silent for longer than allowed");
+        let just_up = || connection(Phase::Live, Some(after(100)), Some(start));
+        assert!(is_healthy(just_up(), after(110)), "nothing can have come yet");
+        assert!(!is_healthy(just_up(), after(121)), "nothing came");
+        let down = connection(Phase::Waiting, None, Some(after(100)));
+        assert!(!is_healthy(down, after(101)), "heard just now, but down");
+    }
+}

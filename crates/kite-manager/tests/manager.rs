@@ -1,0 +1,154 @@
+//! The typed manager over real WebSockets, with a sink of the test's own.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kite_conn::{Batch, Credentials, Endpoint, Event, Sink};
+use kite_manager::{Manager, ManagerConfig, StartError};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sent, Sim};
+use kite_wire::Mode;
+
+/// Far beyond what anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let Ok(value) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("waited {DEADLINE:?} for {what}");
+    };
+    value
+}
+
+/// Adds up what comes, as the simulator does.
+#[derive(Debug, Clone, Default)]
+struct Tally(Arc<Mutex<BTreeMap<u32, Sent>>>);
+
+impl Sink for Tally {
+    fn on_batch(&mut self, batch: Batch) {
+        let mut tally = self.0.lock().unwrap();
+        for packet in batch.ticks.packets() {
+            tally.entry(packet.instrument_token()).or_default().add(packet.as_bytes());
+        }
+    }
+
+    fn on_event(&mut self, _: &Event) {}
+}
+
+fn manager(sim: &Sim, connect_timeout: Duration) -> Manager {
+    let mut config = ManagerConfig::default();
+    config.connection.endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
+    config.connection.connect_timeout = connect_timeout;
+    config.connection.reconnect_delay = Duration::from_millis(5);
+    Manager::new(Credentials::new(API_KEY, ACCESS_TOKEN), config)
+}
+
+fn held(sim: &Sim) -> BTreeMap<u32, Mode> {
+    sim.subscriptions().into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_of_ones_own_gets_every_tick_of_all_connections() {
+    let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
+    let manager = manager(&sim, DEADLINE);
+    let tally = Tally::default();
+    let instruments = kite_sim::universe(600);
+    manager.subscribe(&instruments, Mode::Full).unwrap();
+    within("start", manager.start(|_| tally.clone())).await.unwrap();
+    within("ticks", sim.wait_until(|sim| sim.stats().ticks_sent > 3_000)).await;
+    sim.pause().await;
+    let sent = sim.sent();
+    within("the last tick", async {
+        while *tally.0.lock().unwrap() != sent {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let counted: u64 = manager.snapshot().connections.iter().map(|one| one.stats.ticks).sum();
+    assert_eq!(counted, sim.stats().ticks_sent);
+    within("stop", manager.stop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
+    let sim = Sim::builder().start().await.unwrap();
+    sim.refuse_with(Some(Refusal::new(503, "busy")));
+    let manager = manager(&sim, DEADLINE);
+    let opened = async {
+        let start = manager.start(|_| Tally::default());
+        tokio::select! {
+            started = start => panic!("nothing is up: {started:?}"),
+            () = sim.wait_until(|sim| !sim.stats().refused.is_empty()) => {}
+        }
+    };
+    within("the first refusal", opened).await;
+    sim.refuse_with(None);
+    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    assert!(manager.is_live());
+    assert_eq!(manager.snapshot().connections.len(), 3);
+    assert!(sim.stats().connections_open <= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_while_running_is_fine_even_in_an_outage() {
+    let sim = Sim::builder().start().await.unwrap();
+    let manager = manager(&sim, Duration::from_millis(300));
+    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    sim.refuse_with(Some(Refusal::new(503, "busy")));
+    sim.drop_all();
+    within("the outage", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
+    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    assert!(manager.is_running());
+    sim.refuse_with(None);
+    within("the end of it", sim.wait_until(|sim| sim.stats().connections_open == 3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_from_another_clone_ends_a_start() {
+    let sim = Sim::builder().start().await.unwrap();
+    sim.refuse_with(Some(Refusal::new(503, "busy")));
+    let manager = manager(&sim, DEADLINE);
+    let starting = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.start(|_| Tally::default()).await }
+    });
+    within("a refusal", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
+    within("stop", manager.stop()).await;
+    let started = within("the start", starting).await.unwrap();
+    assert!(matches!(started, Err(StartError::Stopped)), "{started:?}");
+    assert!(!manager.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere() {
+    let sim = Sim::builder().start().await.unwrap();
+    let manager = manager(&sim, DEADLINE);
+    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    let tokens = kite_sim::universe(60);
+    let tasks = (0..4_usize).map(|task| {
+        let (manager, tokens) = (manager.clone(), tokens.clone());
+        tokio::spawn(async move {
+            for round in 0..200 {
+                let from = (task * 17 + round * 7) % 50;
+                let some = &tokens[from..from + 10];
+                match (task + round) % 4 {
+                    0 => manager.unsubscribe(some),
+                    1 => manager.set_mode(some, Mode::Full),
+                    _ => manager.subscribe(some, Mode::Ltp).unwrap(),
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        within("a task", task).await.unwrap();
+    }
+    let wanted: Vec<BTreeMap<u32, Mode>> = manager.distribution();
+    let all: BTreeMap<u32, Mode> = wanted.iter().flatten().map(|(&t, &m)| (t, m)).collect();
+    assert_eq!(
+        wanted.iter().map(BTreeMap::len).sum::<usize>(),
+        all.len(),
+        "each on one connection"
+    );
+    within("the server's agreement", sim.wait_until(|sim| held(sim) == all)).await;
+}
