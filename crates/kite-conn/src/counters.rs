@@ -66,7 +66,7 @@ pub(crate) struct Counters {
 }
 
 /// A reading of a connection's counts, since it was made, over all its sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Binary frames read, heartbeats among them.
@@ -120,15 +120,16 @@ impl Stats {
 
 impl Counters {
     pub(crate) fn read(&self) -> Stats {
-        // Delivered first: read later than `frames`, it could exceed it.
+        // Parts before their wholes: read later, they could exceed them.
         let frames_delivered = self.parser.frames.get();
+        let unreadable_texts = self.socket.unreadable_texts.get();
         let stamp = |nanos| (nanos != 0).then(|| Stamp::from_nanos(nanos));
         let (socket, parser) = (&self.socket, &self.parser);
         Stats {
             frames: socket.frames.get(),
             bytes: socket.bytes.get(),
             texts: socket.texts.get(),
-            unreadable_texts: socket.unreadable_texts.get(),
+            unreadable_texts,
             errors: socket.errors.get(),
             connects: socket.connects.get(),
             losses: socket.losses.get(),

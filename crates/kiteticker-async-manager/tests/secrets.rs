@@ -100,7 +100,7 @@ fn echo(status: u16, token: &str) -> Refusal {
 async fn show(shown: &mut Shown, manager: &KiteTickerManager) {
     shown.add(manager);
     shown.add(manager.typed());
-    shown.add(manager.typed().config());
+    shown.add(&manager.typed().config());
     shown.add(&manager.typed().snapshot());
     shown.add(&manager.get_stats().await);
     shown.add(&manager.get_health().await);

@@ -1,13 +1,14 @@
 //! The published channels: two rings a connection, and the sink that fills them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kite_conn::{Batch, ErrorChain, Event, Sink, Stamp};
 use serde_json::json;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::models::{TickBatch, TickerMessage, from_text};
 
@@ -31,7 +32,7 @@ struct Rings {
 impl Channels {
     /// Makes rings of this capacity; one that no start accepts costs a single slot.
     pub(crate) fn new(connections: usize, capacity: usize) -> Self {
-        // Slots are allocated here: the largest lawful ring has gigabytes of them.
+        // Slots are allocated here, some hundred bytes each.
         let capacity = if (1..=kite_manager::MAX_QUEUE).contains(&capacity) { capacity } else { 1 };
         let rings = || Rings {
             messages: Ring::new(capacity),
@@ -57,11 +58,11 @@ impl Channels {
     }
 
     pub(crate) fn messages(&self, connection: usize) -> Option<broadcast::Receiver<TickerMessage>> {
-        self.rings.get(connection).map(|rings| rings.messages.take())
+        self.rings.get(connection).map(|rings| rings.messages.take(&rings.lag))
     }
 
     pub(crate) fn raw(&self, connection: usize) -> Option<broadcast::Receiver<Bytes>> {
-        self.rings.get(connection).map(|rings| rings.raw.take())
+        self.rings.get(connection).map(|rings| rings.raw.take(&rings.lag))
     }
 
     /// Gives the count of what a connection's subscribers lose to lag.
@@ -121,27 +122,50 @@ impl LagCount {
 #[derive(Debug)]
 struct Ring<T> {
     sender: broadcast::Sender<T>,
+    /// What the channel makes of the capacity asked for: the next power of two.
+    slots: usize,
     kept: Arc<Mutex<Option<broadcast::Receiver<T>>>>,
 }
 
 impl<T> Clone for Ring<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), kept: Arc::clone(&self.kept) }
+        let (sender, kept) = (self.sender.clone(), Arc::clone(&self.kept));
+        Self { sender, slots: self.slots, kept }
     }
 }
 
 impl<T: Clone> Ring<T> {
     fn new(capacity: usize) -> Self {
         let (sender, kept) = broadcast::channel(capacity);
-        Self { sender, kept: Arc::new(Mutex::new(Some(kept))) }
+        let kept = Arc::new(Mutex::new(Some(kept)));
+        Self { sender, slots: capacity.next_power_of_two(), kept }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<broadcast::Receiver<T>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unkeep(&self) -> Option<broadcast::Receiver<T>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.kept().take()
     }
 
-    fn take(&self) -> broadcast::Receiver<T> {
-        self.unkeep().unwrap_or_else(|| self.sender.subscribe())
+    /// Lets go of the receiver for the first taker.
+    fn let_go(&self) {
+        // Dropped under the lock, so that `takers` counts it once or not at all.
+        *self.kept() = None;
+    }
+
+    /// Gives a receiver: the kept one to the first taker, with what the ring still holds.
+    fn take(&self, lag: &LagCount) -> broadcast::Receiver<T> {
+        let Some(mut kept) = self.unkeep() else { return self.sender.subscribe() };
+        // More than the ring has slots for: its first message would be the news of a lag, which
+        // ends the loop of many a program. Nobody was promised what came before, so only count it.
+        if kept.len() > self.slots
+            && let Err(TryRecvError::Lagged(lost)) = kept.try_recv()
+        {
+            lag.add(lost);
+        }
+        kept
     }
 
     /// Sends to all receivers; without any it is a no-op.
@@ -150,8 +174,8 @@ impl<T: Clone> Ring<T> {
     }
 
     fn takers(&self) -> usize {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        self.sender.receiver_count() - usize::from(kept)
+        let kept = self.kept();
+        self.sender.receiver_count().saturating_sub(usize::from(kept.is_some()))
     }
 }
 
@@ -175,7 +199,8 @@ impl RingSink {
     fn stop_keeping_in_time(&mut self, now: Stamp) {
         let first = *self.first_ticks.get_or_insert(now);
         if now.since(first) >= KEPT_FOR {
-            drop((self.rings.messages.unkeep(), self.rings.raw.unkeep()));
+            self.rings.messages.let_go();
+            self.rings.raw.let_go();
             self.keeping = false;
         }
     }
@@ -265,6 +290,21 @@ mod tests {
         assert!(matches!(first.try_recv(), Ok(TickerMessage::Ticks(ticks)) if ticks.len() == 1));
         assert_eq!(channels.messages(0).unwrap().len(), 0, "only the first taker gets the past");
         assert_eq!(channels.raw(0).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_first_taker_who_comes_late_gets_what_the_ring_holds_without_news_of_a_lag() {
+        let channels = Channels::new(1, 3);
+        let mut sink = channels.sink(0, false);
+        for _ in 0..9 {
+            deliver(&mut sink, frame(), Stamp::now());
+        }
+        let mut first = channels.messages(0).unwrap();
+        for _ in 0..4 {
+            assert!(matches!(first.try_recv(), Ok(TickerMessage::Ticks(_))));
+        }
+        assert!(first.try_recv().is_err());
+        assert_eq!(channels.lagged(), [5]);
     }
 
     #[test]

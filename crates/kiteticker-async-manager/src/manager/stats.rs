@@ -18,10 +18,9 @@ pub struct ConnectionStats {
     pub messages_received: u64,
     /// Those of them that have been checked and handed to the channels.
     pub messages_parsed: u64,
-    /// Sockets lost, tries failed, texts unreadable, frames damaged, unknown packets skipped, and
-    /// messages that a [`KiteTickerRawSubscriber184`](crate::KiteTickerRawSubscriber184) or
-    /// [`KiteTickerSubscriber`](crate::KiteTickerSubscriber) lost to lag. What a plain receiver
-    /// loses is told only to it.
+    /// Sockets lost, tries failed, texts unreadable, frames damaged or holding unknown packets,
+    /// and frames that a [`KiteTickerRawSubscriber184`](crate::KiteTickerRawSubscriber184) lost to
+    /// lag. What a plain channel receiver loses only it knows, by its `Lagged`.
     pub errors_count: u64,
     /// When the last message came.
     pub last_message_time: Option<Instant>,

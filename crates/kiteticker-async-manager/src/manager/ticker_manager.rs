@@ -345,8 +345,8 @@ impl KiteTickerManager {
     /// Gives the message channel of one connection; `None` beyond `max_connections`.
     ///
     /// The first channel taken of a connection begins with what came before, so that taking it
-    /// after a subscribe misses nothing. What is not taken within ten seconds of the first ticks is
-    /// let go of; heartbeats are frames too: take the channels soon after `start`, or before it.
+    /// after a subscribe misses nothing, as far as the ring holds it. What is not taken within ten
+    /// seconds of the first ticks is let go of.
     #[must_use]
     pub fn get_channel(&self, channel_id: ChannelId) -> Option<broadcast::Receiver<TickerMessage>> {
         self.channels.messages(channel_id.to_index())

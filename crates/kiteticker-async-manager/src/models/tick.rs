@@ -174,6 +174,8 @@ impl From<kite_wire::Tick> for Tick {
                 tick.fill_quote(quote, wire.last_price);
                 tick.fill_full(full);
             }
+            // A layout of a later kite-wire: token, last price and mode are all these fields know.
+            _ => {}
         }
         tick
     }

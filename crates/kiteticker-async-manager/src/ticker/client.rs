@@ -15,7 +15,8 @@ use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 ///
 /// It stays alive by itself as the connections of a
 /// [`KiteTickerManager`](crate::KiteTickerManager) do: what is lost is told in the messages, and
-/// the subscriptions come back with their modes.
+/// the subscriptions come back with their modes. Only a token that has expired needs you:
+/// [`set_access_token`](Self::set_access_token).
 #[derive(Debug)]
 pub struct KiteTickerAsync {
     manager: Manager,
@@ -97,12 +98,23 @@ impl KiteTickerAsync {
         instrument_tokens: &[u32],
         mode: Option<Mode>,
     ) -> Result<KiteTickerSubscriber, String> {
-        let (Some(receiver), Some(lag)) = (self.channels.messages(0), self.channels.lag(0)) else {
-            return Err("subscribe: the connection has been closed".to_owned());
-        };
-        let mut subscriber = KiteTickerSubscriber::new(self.manager.clone(), receiver, lag);
+        let receiver = self.channels.messages(0).unwrap_or_else(ended);
+        let mut subscriber = KiteTickerSubscriber::new(self.manager.clone(), receiver);
         subscriber.subscribe(instrument_tokens, mode).await?;
         Ok(subscriber)
+    }
+
+    /// Uses another access token from the next handshake on. A connection that is parked (the old
+    /// token has expired) or waiting tries at once; an open socket stays up.
+    pub fn set_access_token(&self, access_token: impl Into<String>) {
+        self.manager.set_access_token(access_token);
+    }
+
+    /// Gives the typed layer beneath: state, counts and events. Close the connection here, not
+    /// there.
+    #[must_use]
+    pub fn typed(&self) -> &Manager {
+        &self.manager
     }
 
     /// Closes the connection and ends its channels.

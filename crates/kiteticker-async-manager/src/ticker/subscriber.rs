@@ -5,7 +5,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::describe;
-use crate::manager::channels::{LagCount, ended};
+use crate::manager::channels::ended;
 use crate::models::{Mode, TickerMessage};
 
 /// Reads the messages of a [`KiteTickerAsync`](crate::KiteTickerAsync) and manages its
@@ -19,16 +19,11 @@ pub struct KiteTickerSubscriber {
     manager: Manager,
     receiver: broadcast::Receiver<TickerMessage>,
     lagged: u64,
-    lag: LagCount,
 }
 
 impl KiteTickerSubscriber {
-    pub(crate) fn new(
-        manager: Manager,
-        receiver: broadcast::Receiver<TickerMessage>,
-        lag: LagCount,
-    ) -> Self {
-        Self { manager, receiver, lagged: 0, lag }
+    pub(crate) fn new(manager: Manager, receiver: broadcast::Receiver<TickerMessage>) -> Self {
+        Self { manager, receiver, lagged: 0 }
     }
 
     /// Gives the instruments subscribed on the connection, in ascending order.
@@ -51,11 +46,15 @@ impl KiteTickerSubscriber {
     /// [`Mode::Quote`].
     ///
     /// # Errors
-    /// More instruments than there is room for; nothing has been subscribed then.
+    /// More instruments than there is room for, or the connection has been closed; nothing has
+    /// been subscribed then.
     ///
     /// # Cancel safety
     /// Cancel safe: done whole when first polled.
     pub async fn subscribe(&mut self, tokens: &[u32], mode: Option<Mode>) -> Result<(), String> {
+        if !self.manager.is_running() {
+            return Err("subscribe: the connection has been closed".to_owned());
+        }
         let mode = mode.unwrap_or_default().into();
         self.manager.subscribe(tokens, mode).map_err(|error| describe("subscribe", &error))?;
         self.manager.set_mode(tokens, mode);
@@ -102,10 +101,7 @@ impl KiteTickerSubscriber {
         loop {
             match self.receiver.recv().await {
                 Ok(message) => return Ok(Some(message)),
-                Err(RecvError::Lagged(lost)) => {
-                    self.lagged += lost;
-                    self.lag.add(lost);
-                }
+                Err(RecvError::Lagged(lost)) => self.lagged += lost,
                 Err(RecvError::Closed) => return Ok(None),
             }
         }

@@ -210,7 +210,9 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mute = format!("ws://{}", listener.local_addr().unwrap());
 
-    for endpoint in [nobody, mute] {
+    for (endpoint, reason) in
+        [(nobody, "Connection refused"), (mute, "the websocket handshake did not finish")]
+    {
         let timeout = Duration::from_millis(250);
         let mut manager = KiteTickerManagerBuilder::new("key", "token")
             .endpoint(&endpoint)
@@ -222,6 +224,7 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
         let error = within("the timeout", manager.start()).await.unwrap_err();
         assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());
         assert!(error.starts_with("start: ") && error.contains("within 250ms"), "{error}");
+        assert!(error.contains(reason), "{error}");
         assert_eq!(manager.get_symbol_distribution().values().flatten().count(), 1);
         within("the stop", manager.stop()).await.unwrap();
     }

@@ -241,3 +241,38 @@ async fn a_lost_socket_comes_back_with_its_subscriptions() {
     settle(&sim, &modes).await;
     assert!(sim.stats().refused.is_empty());
 }
+
+#[tokio::test]
+async fn a_connection_whose_token_died_resumes_with_the_new_one() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut subscriber = client.subscribe(&[408_065], Some(Mode::Full)).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065])).await;
+    sim.set_access_token(API_KEY, "of today");
+    sim.drop_all();
+    let parked = async {
+        loop {
+            let message = subscriber.next_message().await.unwrap().unwrap();
+            if matches!(&message, TickerMessage::Error(text) if text.contains("parked")) {
+                break;
+            }
+        }
+    };
+    within("the parking", parked).await;
+    assert!(!client.is_connected());
+    client.set_access_token("of today");
+    settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065])).await;
+    assert_eq!(client.typed().snapshot().instruments, 1);
+}
+
+#[tokio::test]
+async fn a_subscriber_of_a_closed_connection_is_refused() {
+    let sim = quiet_sim().await;
+    let mut client = connect(&sim).await;
+    let mut subscriber = client.subscribe(&[408_065], None).await.unwrap();
+    within("the close", client.close()).await.unwrap();
+    let error = subscriber.subscribe(&[884_737], None).await.unwrap_err();
+    assert_eq!(error, "subscribe: the connection has been closed");
+    assert_eq!(subscriber.get_subscribed(), [408_065]);
+    assert!(client.subscribe(&[884_737], None).await.is_err());
+}
