@@ -4,8 +4,8 @@
 #![no_main]
 
 use kite_wire::tape::{
-    BlockBuffer, BlockEncoder, Ending, FILE_HEADER_LEN, Record, RecordKind, Seal, SkipReason,
-    Skipped, Source, Stamp, Tape, TapeHeader, record_len,
+    BlockBuffer, BlockEncoder, Ending, FILE_HEADER_LEN, Received, Record, RecordKind, Seal,
+    SkipReason, Skipped, Source, Tape, TapeHeader, record_len,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -48,8 +48,8 @@ fn assemble(bytes: &[u8]) -> Vec<u8> {
         let (payload, rest) = rest.split_at(rest.len().min(usize::from(size)));
         bytes = rest;
         let mut block = BlockEncoder::new(ID, u32::from(n));
-        let stamp = Stamp { recv_unix_ns: u64::from(n), source: Source::RECORDER };
-        let record = block.record(stamp, RecordKind::Binary, payload).expect("a short payload");
+        let received = Received { recv_unix_ns: u64::from(n), source: Source::RECORDER };
+        let record = block.record(received, RecordKind::Binary, payload).expect("a short payload");
         match part % 8 {
             0 => parts.extend_from_slice(&block.opening()),
             1 => parts.extend_from_slice(&block.seal()),
@@ -119,8 +119,8 @@ fn resume(file: &[u8]) -> Vec<u8> {
     let mut buffer = [0; 128];
     let mut block = BlockBuffer::new(&mut buffer, tape.tape_id(), resume.next_sequence)
         .expect("room for a header");
-    let stamp = Stamp { recv_unix_ns: 1, source: Source::RECORDER };
-    block.push(stamp, RecordKind::Event, LAST).expect("room for a record");
+    let received = Received { recv_unix_ns: 1, source: Source::RECORDER };
+    block.push(received, RecordKind::Event, LAST).expect("room for a record");
     file.extend_from_slice(block.finish());
     file
 }
@@ -130,9 +130,9 @@ fn round_trip(bytes: &[u8]) {
     let mut buffer = vec![0; 64 + 2 * record_len(bytes.len())];
     let mut block = BlockBuffer::new(&mut buffer, ID, 0).expect("room for a header");
     let (head, tail) = bytes.split_at(bytes.len() / 3);
-    let stamp = Stamp { recv_unix_ns: 7, source: Source { account: 1, connection: 2 } };
+    let received = Received { recv_unix_ns: 7, source: Source { account: 1, connection: 2 } };
     for (kind, payload) in [(RecordKind::Binary, head), (RecordKind::Text, tail)] {
-        block.push(stamp, kind, payload).expect("room for two records");
+        block.push(received, kind, payload).expect("room for two records");
     }
     let header = TapeHeader { created_unix_ns: 3, tape_id: ID, metadata: head };
     let mut file = header.head().expect("short metadata").to_vec();

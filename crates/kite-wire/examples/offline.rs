@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 
-use kite_wire::tape::{BlockBuffer, RecordKind, Source, Stamp, Tape, TapeHeader};
+use kite_wire::tape::{BlockBuffer, Received, RecordKind, Source, Tape, TapeHeader};
 use kite_wire::{Fields, FrameEncoder, Packet, Price, QuoteFields, Tick};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -89,11 +89,11 @@ fn sample() -> Result<PathBuf, Box<dyn Error>> {
             let last_price = start + (step as i32 % 37 - 18) * 5;
             encoder.push(&Tick { instrument_token, last_price, fields: Fields::Quote(quote) })?;
         }
-        let stamp = Stamp {
+        let received = Received {
             recv_unix_ns: CREATED_UNIX_NS + u64::from(step) * 500_000_000,
             source: Source { account: 0, connection: 0 },
         };
-        block.push(stamp, RecordKind::Binary, encoder.finish())?;
+        block.push(received, RecordKind::Binary, encoder.finish())?;
     }
     let len = header_len + block.finish().len();
     let path = std::env::temp_dir().join("kite-wire-offline.tape");

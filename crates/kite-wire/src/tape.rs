@@ -9,15 +9,15 @@
 //! and clocks are the caller's.
 //!
 //! ```
-//! use kite_wire::tape::{BlockBuffer, Ending, RecordKind, Source, Stamp, Tape, TapeHeader};
+//! use kite_wire::tape::{BlockBuffer, Ending, RecordKind, Source, Received, Tape, TapeHeader};
 //!
 //! let frame = [0, 1, 0, 8, 0x00, 0x06, 0x3a, 0x01, 0x00, 0x02, 0x66, 0xba];
 //! let header = TapeHeader { created_unix_ns: 1, tape_id: 7, metadata: b"{}" };
 //! let mut file = [0; 256];
 //! let mut len = header.encode(&mut file)?;
 //! let mut block = BlockBuffer::new(&mut file[len..], header.tape_id, 0)?;
-//! let stamp = Stamp { recv_unix_ns: 2, source: Source { account: 0, connection: 1 } };
-//! block.push(stamp, RecordKind::Binary, &frame)?;
+//! let received = Received { recv_unix_ns: 2, source: Source { account: 0, connection: 1 } };
+//! block.push(received, RecordKind::Binary, &frame)?;
 //! len += block.finish().len();
 //!
 //! let tape = Tape::open(&file[..len])?;
@@ -45,7 +45,7 @@ pub use error::{Ending, SkipReason, Skipped, TapeError, TapeWriteError, Tear};
 pub use gap::{Gap, GapReason};
 pub use layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, RECORD_HEADER_LEN};
 pub use reader::{Records, Resume, Seal, Tally, Tape};
-pub use record::{Record, RecordKind, Source, Stamp};
+pub use record::{Received, Record, RecordKind, Source};
 pub use writer::{BlockBuffer, BlockEncoder, TapeHeader, record_len};
 
 /// The major version that this code writes, and the only one it reads.

@@ -1,7 +1,7 @@
 //! The worked example of docs/tape-format.md: read, written, and the same in both places.
 
 use kite_wire::tape::{
-    BlockBuffer, Ending, Gap, GapReason, RecordKind, Source, Stamp, Tape, TapeHeader,
+    BlockBuffer, Ending, Gap, GapReason, Received, RecordKind, Source, Tape, TapeHeader,
 };
 
 /// The bytes of the example as the page shows them.
@@ -36,9 +36,9 @@ const GAP: Gap = Gap {
     frames: None,
 };
 
-fn stamp(after_start_ns: u64) -> Stamp {
+fn received(after_start_ns: u64) -> Received {
     let source = Source { account: 0, connection: 1 };
-    Stamp { recv_unix_ns: CREATED + after_start_ns, source }
+    Received { recv_unix_ns: CREATED + after_start_ns, source }
 }
 
 fn example() -> Vec<u8> {
@@ -72,7 +72,7 @@ fn the_example_reads_as_the_page_says() {
     assert_eq!((packet.instrument_token(), packet.last_price().raw()), (408_065, 157_370));
     assert_eq!((text.kind(), text.payload()), (RecordKind::Text, TEXT));
     assert_eq!((gap.recv_unix_ns(), gap.gap()), (CREATED + 3_000, Some(GAP)));
-    assert!([binary, text, gap].iter().all(|record| record.source() == stamp(0).source));
+    assert!([binary, text, gap].iter().all(|record| record.source() == received(0).source));
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn the_example_is_what_is_written() {
     let mut bytes = [0; 512];
     let mut length = header.encode(&mut bytes).unwrap();
     let mut block = BlockBuffer::new(&mut bytes[length..], TAPE_ID, 0).unwrap();
-    block.push(stamp(0), RecordKind::Binary, &FRAME).unwrap();
-    block.push(stamp(1_000), RecordKind::Text, TEXT).unwrap();
-    block.push_gap(stamp(3_000), &GAP).unwrap();
+    block.push(received(0), RecordKind::Binary, &FRAME).unwrap();
+    block.push(received(1_000), RecordKind::Text, TEXT).unwrap();
+    block.push_gap(received(3_000), &GAP).unwrap();
     length += block.finish().len();
     let hex: Vec<String> = bytes[..length]
         .chunks(16)

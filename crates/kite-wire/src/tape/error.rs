@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR};
+use super::{CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR};
 
 /// Why bytes cannot be opened as a tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -252,6 +252,16 @@ pub enum TapeWriteError {
         /// How many bytes the block's records take already.
         used: usize,
     },
+    /// The codec given for compressed bytes is [`CODEC_STORED`], which means that they are not:
+    /// readers would take them for records. [`BlockEncoder::seal`] makes the header of stored ones.
+    ///
+    /// [`CODEC_STORED`]: super::CODEC_STORED
+    /// [`BlockEncoder::seal`]: super::BlockEncoder::seal
+    #[error(
+        "codec {CODEC_STORED} means records stored as they are, compressed bytes need another; \
+         seal the block as stored, or name their codec"
+    )]
+    NotACompression,
     /// A block's compressed bytes are longer than any block's may be.
     #[error("{length} compressed bytes, at most {MAX_BODY_LEN} are allowed; store the block as is")]
     CompressedTooLong {

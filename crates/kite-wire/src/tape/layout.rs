@@ -6,7 +6,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::checksum::crc32c;
-use super::record::{RecordKind, Stamp};
+use super::record::{Received, RecordKind};
 
 /// Length of the header of a tape without its metadata, in bytes.
 pub const FILE_HEADER_LEN: usize = 40;
@@ -176,13 +176,18 @@ pub(super) struct RecordHead {
 const _: () = assert!(size_of::<RecordHead>() == RECORD_HEADER_LEN);
 
 impl RecordHead {
-    pub(super) fn new(stamp: Stamp, kind: RecordKind, payload_len: u32, payload_crc: u32) -> Self {
+    pub(super) fn new(
+        received: Received,
+        kind: RecordKind,
+        payload_len: u32,
+        payload_crc: u32,
+    ) -> Self {
         let mut head = Self::new_zeroed();
-        head.recv_unix_ns.set(stamp.recv_unix_ns);
+        head.recv_unix_ns.set(received.recv_unix_ns);
         head.payload_len.set(payload_len);
         head.kind = kind as u8;
-        head.account = stamp.source.account;
-        head.connection = stamp.source.connection;
+        head.account = received.source.account;
+        head.connection = received.source.connection;
         head.payload_crc.set(payload_crc);
         head.crc.set(head.computed_crc());
         head

@@ -53,7 +53,7 @@ impl Source {
 
 /// When and from where a record came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stamp {
+pub struct Received {
     /// When it was received, in nanoseconds since the Unix epoch (UTC).
     pub recv_unix_ns: u64,
     /// Where it comes from.

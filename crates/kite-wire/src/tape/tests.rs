@@ -13,15 +13,15 @@ const ID: u64 = 0x0123_4567_89ab_cdef;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {
-    stamp: Stamp,
+    received: Received,
     kind: RecordKind,
     payload: Vec<u8>,
 }
 
 impl From<Record<'_>> for Owned {
     fn from(record: Record<'_>) -> Self {
-        let stamp = Stamp { recv_unix_ns: record.recv_unix_ns(), source: record.source() };
-        Self { stamp, kind: record.kind(), payload: record.payload().to_vec() }
+        let received = Received { recv_unix_ns: record.recv_unix_ns(), source: record.source() };
+        Self { received, kind: record.kind(), payload: record.payload().to_vec() }
     }
 }
 
@@ -54,8 +54,8 @@ impl Model {
             let start = bytes.len();
             let mut encoder = BlockEncoder::new(ID, sequence as u32);
             bytes.extend_from_slice(&encoder.opening());
-            for Owned { stamp, kind, payload } in &block.records {
-                bytes.extend_from_slice(&encoder.record(*stamp, *kind, payload).unwrap());
+            for Owned { received, kind, payload } in &block.records {
+                bytes.extend_from_slice(&encoder.record(*received, *kind, payload).unwrap());
                 bytes.extend_from_slice(payload);
                 ends.push(bytes.len());
             }
@@ -75,7 +75,7 @@ impl Model {
 
 fn owned(recv_unix_ns: u64, kind: RecordKind, payload: &[u8]) -> Owned {
     let source = Source { account: 1, connection: 2 };
-    Owned { stamp: Stamp { recv_unix_ns, source }, kind, payload: payload.to_vec() }
+    Owned { received: Received { recv_unix_ns, source }, kind, payload: payload.to_vec() }
 }
 
 /// Four blocks, of which the second and the last are open, one is empty and one starts earlier
@@ -139,7 +139,7 @@ fn resume(bytes: &[u8], more: &Owned) -> Vec<u8> {
     bytes.resize(resume.append_at + BLOCK_HEADER_LEN + record_len(more.payload.len()), 0);
     let room = &mut bytes[resume.append_at..];
     let mut block = BlockBuffer::new(room, ID, resume.next_sequence).unwrap();
-    block.push(more.stamp, more.kind, &more.payload).unwrap();
+    block.push(more.received, more.kind, &more.payload).unwrap();
     assert_eq!(block.finish().len(), bytes.len() - resume.append_at);
     bytes
 }
@@ -234,7 +234,7 @@ fn seeking_gives_the_first_record_from_a_time_on_and_all_after_it() {
     let model = small();
     let tape = Tape::open(&model.bytes).unwrap();
     for time in 0..40 {
-        let expected = model.records().skip_while(|record| record.stamp.recv_unix_ns < time);
+        let expected = model.records().skip_while(|record| record.received.recv_unix_ns < time);
         let found = tape.seek(time).map(|record| Owned::from(record.unwrap()));
         assert!(found.eq(expected.cloned()), "from {time} on");
     }
@@ -282,7 +282,7 @@ fn records_of_unknown_kinds_are_passed_over_and_counted() {
 fn a_compressed_block_is_handed_on_and_its_records_read_from_its_decoded_bytes() {
     let mut encoder = BlockEncoder::new(ID, 0);
     let record = owned(3, RecordKind::Binary, &[1, 2, 3]);
-    let mut raw = encoder.record(record.stamp, record.kind, &record.payload).unwrap().to_vec();
+    let mut raw = encoder.record(record.received, record.kind, &record.payload).unwrap().to_vec();
     raw.extend_from_slice(&record.payload);
     let stored: Vec<u8> = raw.iter().map(|byte| !byte).collect();
     let mut bytes = Model::write(b"", std::vec![]).bytes;
@@ -345,26 +345,36 @@ fn limits_are_told_and_leave_all_as_it_was() {
     let full = TapeWriteError::BufferFull { needed: 42, free: 41 };
     assert_eq!(header.encode(&mut [0; 41]), Err(full));
 
-    let Owned { stamp, kind, .. } = owned(1, RecordKind::Binary, b"");
+    let Owned { received, kind, .. } = owned(1, RecordKind::Binary, b"");
     let mut encoder = BlockEncoder::new(ID, 0);
     let payload = std::vec![0; MAX_PAYLOAD_LEN + 1];
     let refused = TapeWriteError::PayloadTooLong { length: payload.len() };
-    assert_eq!(encoder.record(stamp, kind, &payload), Err(refused));
+    assert_eq!(encoder.record(received, kind, &payload), Err(refused));
     for _ in 0..3 {
-        encoder.record(stamp, kind, &payload[1..]).unwrap();
+        encoder.record(received, kind, &payload[1..]).unwrap();
     }
     let (needed, used) = (record_len(MAX_PAYLOAD_LEN), 3 * record_len(MAX_PAYLOAD_LEN));
     let refused = TapeWriteError::BlockFull { needed, used };
-    assert_eq!(encoder.record(stamp, kind, &payload[1..]), Err(refused));
+    assert_eq!(encoder.record(received, kind, &payload[1..]), Err(refused));
     assert_eq!((encoder.records(), encoder.body_len()), (3, used));
 
     let mut buffer = [0; BLOCK_HEADER_LEN + 30];
     assert!(BlockBuffer::new(&mut buffer[1..BLOCK_HEADER_LEN], ID, 0).is_err());
     let mut block = BlockBuffer::new(&mut buffer, ID, 0).unwrap();
-    block.push(stamp, kind, &[1; 6]).unwrap();
+    block.push(received, kind, &[1; 6]).unwrap();
     let full = TapeWriteError::BufferFull { needed: 24, free: 0 };
-    assert_eq!(block.push(stamp, kind, b""), Err(full));
+    assert_eq!(block.push(received, kind, b""), Err(full));
     assert_eq!((block.encoder().records(), block.body().len()), (1, 30));
+}
+
+#[test]
+fn compressed_bytes_are_not_sealed_as_stored_ones() {
+    let mut encoder = BlockEncoder::new(ID, 0);
+    let Owned { received, kind, payload } = owned(1, RecordKind::Binary, b"abc");
+    encoder.record(received, kind, &payload).unwrap();
+    let refused = Err(TapeWriteError::NotACompression);
+    assert_eq!(encoder.seal_compressed(CODEC_STORED, b"xyz"), refused);
+    assert!(encoder.seal_compressed(CODEC_ZSTD, b"xyz").is_ok());
 }
 
 #[test]
@@ -373,13 +383,13 @@ fn hostile_tapes_take_linear_time() {
     let opening = BlockEncoder::new(ID, 0).opening();
     let mut blank_tail = opening.to_vec();
     let zero_ended = owned(1, RecordKind::Binary, &[1, 0]);
-    let record = BlockEncoder::new(ID, 0).record(zero_ended.stamp, zero_ended.kind, &[2, 0]);
+    let record = BlockEncoder::new(ID, 0).record(zero_ended.received, zero_ended.kind, &[2, 0]);
     blank_tail.extend_from_slice(&record.unwrap());
     blank_tail.extend_from_slice(&zero_ended.payload);
     let mut damaged_seal = opening.to_vec();
     damaged_seal[SEAL_AT] = 1;
     let mut long = BlockEncoder::new(ID, 0);
-    long.record(zero_ended.stamp, zero_ended.kind, &[0; MAX_PAYLOAD_LEN]).unwrap();
+    long.record(zero_ended.received, zero_ended.kind, &[0; MAX_PAYLOAD_LEN]).unwrap();
     let beyond_the_end = long.seal();
     for piece in
         [&opening[..], &opening[..28], &BLOCK_MAGIC, &blank_tail, &damaged_seal, &beyond_the_end]

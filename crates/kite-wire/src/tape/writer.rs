@@ -10,7 +10,7 @@ use super::layout::{
     BLOCK_HEADER_LEN, BlockHead, FILE_HEADER_LEN, FILE_MAGIC, FileHead, RECORD_HEADER_LEN,
     RecordHead, Span,
 };
-use super::record::{RecordKind, Stamp};
+use super::record::{Received, RecordKind};
 use super::{
     CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR, VERSION_MINOR,
 };
@@ -90,7 +90,7 @@ impl TapeHeader<'_> {
 /// perhaps compressed, and seal and records written at once.
 ///
 /// ```
-/// use kite_wire::tape::{BlockEncoder, RecordKind, Source, Stamp, TapeWriteError};
+/// use kite_wire::tape::{BlockEncoder, RecordKind, Source, Received, TapeWriteError};
 ///
 /// fn append(
 ///     file: &mut Vec<u8>,
@@ -99,7 +99,7 @@ impl TapeHeader<'_> {
 ///     frame: &[u8],
 /// ) -> Result<(), TapeWriteError> {
 ///     let source = Source { account: 0, connection: 2 };
-///     let header = block.record(Stamp { recv_unix_ns, source }, RecordKind::Binary, frame)?;
+///     let header = block.record(Received { recv_unix_ns, source }, RecordKind::Binary, frame)?;
 ///     file.extend_from_slice(&header);
 ///     file.extend_from_slice(frame);
 ///     Ok(())
@@ -131,14 +131,14 @@ impl BlockEncoder {
     /// The payload is too long, or the block is full; the block stays as it was.
     pub fn record(
         &mut self,
-        stamp: Stamp,
+        received: Received,
         kind: RecordKind,
         payload: &[u8],
     ) -> Result<[u8; RECORD_HEADER_LEN], TapeWriteError> {
         let needed = self.check(payload.len())?;
         let payload_len = needed - RECORD_HEADER_LEN as u32;
-        let head = RecordHead::new(stamp, kind, payload_len, crc32c(payload));
-        self.span.add(stamp.recv_unix_ns, needed);
+        let head = RecordHead::new(received, kind, payload_len, crc32c(payload));
+        self.span.add(received.recv_unix_ns, needed);
         Ok(head.to_bytes())
     }
 
@@ -154,12 +154,16 @@ impl BlockEncoder {
     /// must follow it.
     ///
     /// # Errors
-    /// The compressed bytes are longer than [`MAX_BODY_LEN`].
+    /// The codec is [`CODEC_STORED`], which is no compression, or the compressed bytes are longer
+    /// than [`MAX_BODY_LEN`].
     pub fn seal_compressed(
         &self,
         codec: u8,
         stored: &[u8],
     ) -> Result<[u8; BLOCK_HEADER_LEN], TapeWriteError> {
+        if codec == CODEC_STORED {
+            return Err(TapeWriteError::NotACompression);
+        }
         let length = stored.len();
         let stored_len = checked_len(length, MAX_BODY_LEN)
             .ok_or(TapeWriteError::CompressedTooLong { length })?;
@@ -220,7 +224,7 @@ impl<'b> BlockBuffer<'b> {
     /// The payload is too long, or the block or the buffer full; the block stays as it was.
     pub fn push(
         &mut self,
-        stamp: Stamp,
+        received: Received,
         kind: RecordKind,
         payload: &[u8],
     ) -> Result<(), TapeWriteError> {
@@ -232,7 +236,7 @@ impl<'b> BlockBuffer<'b> {
             .get_mut(..needed)
             .ok_or(TapeWriteError::BufferFull { needed, free })?;
         let (head_room, payload_room) = room.split_at_mut(RECORD_HEADER_LEN);
-        head_room.copy_from_slice(&self.encoder.record(stamp, kind, payload)?);
+        head_room.copy_from_slice(&self.encoder.record(received, kind, payload)?);
         payload_room.copy_from_slice(payload);
         Ok(())
     }
@@ -241,8 +245,8 @@ impl<'b> BlockBuffer<'b> {
     ///
     /// # Errors
     /// As for [`BlockBuffer::push`].
-    pub fn push_gap(&mut self, stamp: Stamp, gap: &Gap) -> Result<(), TapeWriteError> {
-        self.push(stamp, RecordKind::Gap, &gap.to_bytes())
+    pub fn push_gap(&mut self, received: Received, gap: &Gap) -> Result<(), TapeWriteError> {
+        self.push(received, RecordKind::Gap, &gap.to_bytes())
     }
 
     /// The block so far, readable as an open one: header and records.

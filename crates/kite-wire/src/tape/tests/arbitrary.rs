@@ -13,7 +13,7 @@ fn any_record() -> impl Strategy<Value = Owned> {
     (any::<(u64, u8, u8)>(), kind, payload).prop_map(
         |((recv_unix_ns, account, connection), kind, payload)| {
             let source = Source { account, connection };
-            Owned { stamp: Stamp { recv_unix_ns, source }, kind, payload }
+            Owned { received: Received { recv_unix_ns, source }, kind, payload }
         },
     )
 }
@@ -32,8 +32,8 @@ fn any_piece() -> impl Strategy<Value = Vec<u8>> {
     let seal = |(sequence, codec, records, stored): (u32, u8, u8, Vec<u8>)| {
         let mut block = BlockEncoder::new(ID, sequence);
         for _ in 0..records {
-            let Owned { stamp, kind, payload } = owned(1, RecordKind::Text, &stored);
-            block.record(stamp, kind, &payload).unwrap();
+            let Owned { received, kind, payload } = owned(1, RecordKind::Text, &stored);
+            block.record(received, kind, &payload).unwrap();
         }
         if codec == 0 {
             return block.seal().to_vec();
@@ -43,7 +43,7 @@ fn any_piece() -> impl Strategy<Value = Vec<u8>> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..50);
     let length = |payload: Vec<u8>| {
         let record = owned(7, RecordKind::Binary, &payload);
-        BlockEncoder::new(ID, 0).record(record.stamp, record.kind, &payload).unwrap().to_vec()
+        BlockEncoder::new(ID, 0).record(record.received, record.kind, &payload).unwrap().to_vec()
     };
     prop_oneof![
         any_tape().prop_map(|model| model.bytes[model.header_len..].to_vec()),

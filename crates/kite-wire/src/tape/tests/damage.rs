@@ -88,7 +88,7 @@ fn a_block_of_another_tape_is_not_taken_for_one_of_this() {
     bytes[end] ^= 1;
     let mut room = [0; 200];
     let mut block = BlockBuffer::new(&mut room, ID + 1, 3).unwrap();
-    block.push(owned(0, RecordKind::Text, b"").stamp, RecordKind::Text, b"foreign").unwrap();
+    block.push(owned(0, RecordKind::Text, b"").received, RecordKind::Text, b"foreign").unwrap();
     let foreign = block.finish();
     bytes.splice(end..end, foreign.iter().copied());
     let (records, skips, _, _) = read(&bytes);
@@ -108,7 +108,7 @@ fn a_block_header_that_reads_as_a_record_is_still_a_block_header() {
     for sequence in 0..2 {
         let mut encoder = BlockEncoder::new(tape_id, sequence);
         bytes.extend_from_slice(&encoder.opening());
-        let head = encoder.record(record.stamp, record.kind, &record.payload).unwrap();
+        let head = encoder.record(record.received, record.kind, &record.payload).unwrap();
         bytes.extend_from_slice(&head);
         bytes.extend_from_slice(&record.payload);
     }
@@ -156,10 +156,12 @@ fn a_block_that_the_next_one_cuts_short_is_told() {
     bytes.drain(cut..cut + model.extents[1].1 - model.extents[1].0);
     let first = model.extents[0].0;
     let mut longer = BlockEncoder::new(ID, 0);
-    for Owned { stamp, kind, payload } in &model.blocks[0].records[..2] {
-        longer.record(*stamp, *kind, payload).unwrap();
+    for Owned { received, kind, payload } in &model.blocks[0].records[..2] {
+        longer.record(*received, *kind, payload).unwrap();
     }
-    longer.record(owned(12, RecordKind::Binary, b"").stamp, RecordKind::Text, &[0; 500]).unwrap();
+    longer
+        .record(owned(12, RecordKind::Binary, b"").received, RecordKind::Text, &[0; 500])
+        .unwrap();
     bytes[first..first + BLOCK_HEADER_LEN].copy_from_slice(&longer.seal());
     let (records, skips, ending, _) = read(&bytes);
     assert!(records.iter().eq(model.records().take(2)));
