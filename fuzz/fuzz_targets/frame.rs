@@ -49,7 +49,9 @@ fn read_everything(packet: Packet<'_>) {
     assert_eq!(packet.quote().is_some(), packet.volume().is_some());
     assert_eq!(packet.full().is_some(), packet.depth().is_some());
     assert_eq!(packet.ohlc().is_some(), packet.kind() != PacketKind::Ltp);
-    assert!(packet.change().is_none_or(f64::is_finite));
+    let tick = Tick::from(packet);
+    assert_eq!(tick.change(), packet.change(), "views and ticks change alike");
+    assert_eq!(tick.change_percent(), packet.change_percent());
     assert!(packet.change_percent().is_none_or(f64::is_finite));
     black_box((packet.view(), packet.index(), packet.segment(), packet.exchange_timestamp()));
     black_box((packet.best_bid(), packet.best_ask(), packet.open_interest()));

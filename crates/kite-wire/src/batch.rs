@@ -18,11 +18,13 @@ pub struct TickBatch {
 }
 
 /// A frame with a damaged tail: its good part, and what is wrong with the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("frame damaged behind {} whole packets, {bytes_left} bytes are cut off", batch.len() + usize::from(batch.skipped()))]
 pub struct DamagedFrame {
     /// The packets before the damage.
     pub batch: TickBatch,
     /// What is wrong behind them.
+    #[source]
     pub fault: FrameFault,
     /// How many bytes were cut off.
     pub bytes_left: usize,
@@ -147,6 +149,22 @@ mod tests {
         assert_eq!(damaged.batch.as_bytes().as_ptr(), frame.as_ptr());
         assert_eq!(damaged.batch.as_bytes().len(), 12);
         assert_eq!(damaged.batch.iter().map(|tick| tick.last_price).sum::<i32>(), 5);
+    }
+
+    #[test]
+    fn a_damaged_frame_is_an_error_whose_source_is_the_fault() {
+        use core::error::Error;
+        use std::string::ToString;
+
+        // A packet of unknown length, one LTP packet, and a third that is cut.
+        let frame = [0, 3, 0, 1, 9, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5, 0, 8, 1];
+        let damaged = TickBatch::new(Bytes::copy_from_slice(&frame)).unwrap_err();
+        assert_eq!(
+            damaged.to_string(),
+            "frame damaged behind 2 whole packets, 3 bytes are cut off"
+        );
+        let source = damaged.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&damaged.fault));
     }
 
     #[test]

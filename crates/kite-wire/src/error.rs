@@ -62,7 +62,9 @@ pub enum EncodeError {
     /// The buffer is too small.
     #[error("{needed} bytes needed, {free} free in the buffer")]
     BufferFull {
-        /// How many bytes the packet and its length take.
+        /// How many bytes were to be written: the packet with the two bytes of its length where
+        /// a frame is built, the packet alone by `Tick::encode`, the two bytes of the packet
+        /// count where a frame is begun.
         needed: usize,
         /// How many bytes the buffer has left.
         free: usize,

@@ -8,6 +8,7 @@ use core::ops::Deref;
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::change;
 use crate::packet::Ohlc;
 use crate::price::Price;
 use crate::segment::Segment;
@@ -186,11 +187,19 @@ impl IndexQuotePacket {
         }
     }
 
-    /// Gives the absolute change that the exchange sends, signed.
+    /// Gives the change since the close of the day before as the exchange sends it, whatever the
+    /// close.
     #[inline]
     #[must_use]
     pub fn change(&self) -> Price {
         self.price(self.change)
+    }
+
+    /// Gives last price minus close in percent of the close. `None` if the close is 0.
+    #[inline]
+    #[must_use]
+    pub fn change_percent(&self) -> Option<f64> {
+        change::percent(self.last_price.get(), self.close.get())
     }
 }
 
@@ -249,6 +258,22 @@ impl QuotePacket {
             low: self.price(self.low),
             close: self.price(self.close),
         }
+    }
+
+    /// Gives last price minus close, exactly. `None` if the close is 0 or 32 bits cannot hold the
+    /// difference.
+    #[inline]
+    #[must_use]
+    pub fn change(&self) -> Option<Price> {
+        let change = change::absolute(self.last_price.get(), self.close.get())?;
+        Some(Price::new(change, self.segment()))
+    }
+
+    /// Gives last price minus close in percent of the close. `None` if the close is 0.
+    #[inline]
+    #[must_use]
+    pub fn change_percent(&self) -> Option<f64> {
+        change::percent(self.last_price.get(), self.close.get())
     }
 }
 

@@ -15,20 +15,28 @@
 //! }
 //! ```
 //!
-//! Nothing here allocates, panics on bad input or knows of sockets and clocks; the crate is
-//! `no_std`. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
+//! Nothing here panics on bad input or knows of sockets and clocks; the crate is `no_std`.
+//! Decoding, encoding, commands and tapes allocate nothing. What allocates needs a feature:
+//! [`Frame::append_ticks`] where the caller's `Vec` has no room, [`TickBatch::detach`], and the
+//! JSON of text frames and orders. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
 //! skipped and counted: see [`Frame`]. Recordings of such frames are read and written in [`tape`].
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `std` | yes | the standard library's side of the dependencies |
+//! | `std` | yes | `alloc`; [`UnixSeconds`] into `SystemTime`; the dependencies' `std` |
 //! | `alloc` | with `std` | [`Frame::append_ticks`] |
 //! | `bytes` | no | [`TickBatch`], a received frame that is shared, not copied |
-//! | `serde` | no | `Serialize` and `Deserialize` on the owned types, under their field names |
+//! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
 //! | `chrono`, `time` | no | [`UnixSeconds`] into these crates' instants |
 //! | `text` | no | text frames and order updates ([`text`], [`order`]) |
+//!
+//! # Names in serde
+//!
+//! These are stable. A struct has its fields' names; a variant of [`PacketKind`], [`Mode`] or
+//! [`Fields`] is its name in snake_case (`"index_quote"`). A [`Segment`] is its number, a
+//! [`Price`] `{"raw":157370,"decimals":2}`, a [`UnixSeconds`] a number.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -39,6 +47,7 @@ extern crate std;
 
 #[cfg(feature = "bytes")]
 mod batch;
+mod change;
 mod command;
 mod encode;
 mod error;
@@ -70,6 +79,6 @@ pub use mode::Mode;
 pub use packet::{Ohlc, Packet, PacketKind, PacketView};
 pub use price::Price;
 pub use scan::Scan;
-pub use segment::Segment;
+pub use segment::{Segment, UnnamedSegment};
 pub use tick::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
 pub use time::UnixSeconds;

@@ -9,9 +9,11 @@ use crate::price::Price;
 use crate::segment::Segment;
 use crate::time::UnixSeconds;
 
-/// Which of the five layouts a packet has.
+/// Which layout a packet has. Five are known; Kite may send others one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum PacketKind {
     /// Last price, any segment: 8 bytes.
     Ltp,
@@ -81,8 +83,9 @@ pub struct Ohlc {
     pub close: Price,
 }
 
-/// A packet as one of its five layouts.
+/// A packet as its layout, of which there are five so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PacketView<'a> {
     /// Last price only.
     Ltp(&'a LtpPacket),
@@ -327,41 +330,37 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives the change since the close of the day before, in rupees: the exchange's own for an
-    /// index, else last price minus close. `None` without a close (LTP packets, close 0).
+    /// Gives the change since the close of the day before: the exchange's own for an index,
+    /// whatever the close, else last price minus close.
+    ///
+    /// `None` for LTP packets; but for an index also if the close is 0 or 32 bits cannot hold the
+    /// difference.
     #[inline]
     #[must_use]
-    pub fn change(self) -> Option<f64> {
-        if let Some(index) = self.index() {
-            return Some(index.change().to_f64());
+    pub fn change(self) -> Option<Price> {
+        match self.index() {
+            Some(index) => Some(index.change()),
+            None => self.quote()?.change(),
         }
-        let close = self.quote()?.close.get();
-        (close != 0).then(|| {
-            let last = self.last_price();
-            let difference = i64::from(last.raw()) - i64::from(close);
-            difference as f64 / f64::from(last.divisor())
-        })
     }
 
-    /// Gives the change since the close of the day before in percent of that close.
-    /// `None` without a close (LTP packets, close 0).
+    /// Gives last price minus close in percent of the close, for an index too.
+    ///
+    /// `None` for LTP packets and if the close is 0.
     #[inline]
     #[must_use]
     pub fn change_percent(self) -> Option<f64> {
-        let close = match self.quote() {
-            Some(quote) => quote.close.get(),
-            None => self.index()?.close.get(),
-        };
-        (close != 0).then(|| {
-            let difference = i64::from(self.last_price().raw()) - i64::from(close);
-            difference as f64 * 100.0 / f64::from(close)
-        })
+        match self.index() {
+            Some(index) => index.change_percent(),
+            None => self.quote()?.change_percent(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tick::Tick;
 
     #[test]
     fn the_length_decides_the_layout_whatever_the_segment() {
@@ -391,13 +390,33 @@ mod tests {
     }
 
     #[test]
-    fn an_index_change_comes_from_the_wire_and_a_close_of_zero_gives_none() {
+    fn an_index_change_comes_from_the_wire_whatever_the_close() {
         let mut index = [0_u8; 28];
         index[3] = 9;
         index[24..28].copy_from_slice(&(-1_234_i32).to_be_bytes());
         let packet = Packet::from_bytes(&index).unwrap();
-        assert_eq!((packet.change(), packet.change_percent()), (Some(-12.34), None));
-        let quote = [0_u8; 44];
-        assert_eq!(Packet::from_bytes(&quote).unwrap().change(), None);
+        let sent = Some(Price::new(-1_234, Segment::Indices));
+        assert_eq!((packet.change(), packet.change_percent()), (sent, None));
+        assert_eq!(Tick::from(packet).change(), sent);
+    }
+
+    #[test]
+    fn a_change_is_exact_in_the_segments_unit_and_absent_without_a_close() {
+        // A CDS token, last price 83.1234567 and close 83.0234568 rupees.
+        let mut quote = [0_u8; 44];
+        quote[..4].copy_from_slice(&0x0103_u32.to_be_bytes());
+        quote[4..8].copy_from_slice(&831_234_567_i32.to_be_bytes());
+        quote[40..].copy_from_slice(&830_234_568_i32.to_be_bytes());
+        let packet = Packet::from_bytes(&quote).unwrap();
+        let change = packet.change().unwrap();
+        assert_eq!((change.raw(), change.decimals()), (999_999, 7));
+        assert_eq!(packet.change_percent(), Some(99_999_900.0 / 830_234_568.0));
+        assert_eq!(packet.quote().unwrap().change(), Some(change));
+
+        quote[40..].fill(0);
+        let packet = Packet::from_bytes(&quote).unwrap();
+        assert_eq!((packet.change(), packet.change_percent()), (None, None));
+        let ltp = Packet::from_bytes(&quote[..8]).unwrap();
+        assert_eq!((ltp.change(), ltp.change_percent()), (None, None));
     }
 }

@@ -4,8 +4,12 @@
 ///
 /// The segment decides the divisor of prices and whether the instrument is tradable. It does not
 /// decide the layout of a packet: its length does (Kite's Python, Go, Node and Java clients agree).
+///
+/// With the feature `serde` it is its number ([`Segment::code`]), so that one without a name today
+/// reads back when it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "u8", into = "u8"))]
 #[non_exhaustive]
 pub enum Segment {
     /// National Stock Exchange, equity (1).
@@ -29,7 +33,22 @@ pub enum Segment {
     /// NSE commodities (12). Prices have four decimals.
     Nco,
     /// A segment this crate has no name for; prices are taken to have two decimals.
-    Other(u8),
+    Other(UnnamedSegment),
+}
+
+/// The number of a segment that this crate has no name for.
+///
+/// [`Segment::from_code`] alone makes one, so a segment with a name is never [`Segment::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnnamedSegment(u8);
+
+impl UnnamedSegment {
+    /// Gives the segment's number on the wire.
+    #[inline]
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self.0
+    }
 }
 
 impl Segment {
@@ -55,7 +74,7 @@ impl Segment {
             8 => Self::McxSx,
             9 => Self::Indices,
             12 => Self::Nco,
-            other => Self::Other(other),
+            other => Self::Other(UnnamedSegment(other)),
         }
     }
 
@@ -74,7 +93,7 @@ impl Segment {
             Self::McxSx => 8,
             Self::Indices => 9,
             Self::Nco => 12,
-            Self::Other(code) => code,
+            Self::Other(unnamed) => unnamed.code(),
         }
     }
 
@@ -97,6 +116,20 @@ impl Segment {
     }
 }
 
+impl From<u8> for Segment {
+    #[inline]
+    fn from(code: u8) -> Self {
+        Self::from_code(code)
+    }
+}
+
+impl From<Segment> for u8 {
+    #[inline]
+    fn from(segment: Segment) -> Self {
+        segment.code()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +139,19 @@ mod tests {
         for code in 0..=u8::MAX {
             assert_eq!(Segment::from_code(code).code(), code);
         }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn every_segment_is_its_number_to_serde_and_reads_back_named() {
+        for code in 0..=u8::MAX {
+            let segment = Segment::from_code(code);
+            let json = serde_json::to_string(&segment).unwrap();
+            assert_eq!(json, std::format!("{code}"));
+            assert_eq!(serde_json::from_str::<Segment>(&json).unwrap(), segment);
+        }
+        assert!(serde_json::from_str::<Segment>("256").is_err());
+        assert!(serde_json::from_str::<Segment>(r#"{"Other":3}"#).is_err());
     }
 
     #[test]

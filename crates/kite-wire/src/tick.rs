@@ -3,6 +3,7 @@
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
 
+use crate::change;
 use crate::error::EncodeError;
 #[cfg(feature = "alloc")]
 use crate::frame::Frame;
@@ -33,6 +34,7 @@ pub struct Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Fields {
     /// LTP packet: nothing more.
     Ltp,
@@ -191,6 +193,43 @@ impl Tick {
             Fields::IndexQuote(quote) | Fields::IndexFull { quote, .. } => Some(quote),
             _ => None,
         }
+    }
+
+    /// Gives the change since the close of the day before: the exchange's own for an index,
+    /// whatever the close, else last price minus close.
+    ///
+    /// `None` for LTP ticks; but for an index also if the close is 0 or 32 bits cannot hold the
+    /// difference.
+    #[inline]
+    #[must_use]
+    pub const fn change(&self) -> Option<Price> {
+        let raw = match &self.fields {
+            Fields::IndexQuote(index) | Fields::IndexFull { quote: index, .. } => {
+                Some(index.change)
+            }
+            Fields::Quote(quote) | Fields::Full { quote, .. } => {
+                change::absolute(self.last_price, quote.close)
+            }
+            Fields::Ltp => None,
+        };
+        match raw {
+            Some(raw) => Some(self.price(raw)),
+            None => None,
+        }
+    }
+
+    /// Gives last price minus close in percent of the close, for an index too.
+    ///
+    /// `None` for LTP ticks and if the close is 0.
+    #[inline]
+    #[must_use]
+    pub fn change_percent(&self) -> Option<f64> {
+        let close = match &self.fields {
+            Fields::IndexQuote(index) | Fields::IndexFull { quote: index, .. } => index.close,
+            Fields::Quote(quote) | Fields::Full { quote, .. } => quote.close,
+            Fields::Ltp => return None,
+        };
+        change::percent(self.last_price, close)
     }
 
     /// Writes the packet, without its length prefix, to the front of `out`; gives its length.
@@ -429,7 +468,10 @@ mod tests {
             bytes in prop::sample::select(&[8_usize, 28, 32, 44, 184][..])
                 .prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len)),
         ) {
-            let tick = Tick::from(Packet::from_bytes(&bytes).unwrap());
+            let packet = Packet::from_bytes(&bytes).unwrap();
+            let tick = Tick::from(packet);
+            prop_assert_eq!(tick.change(), packet.change());
+            prop_assert_eq!(tick.change_percent(), packet.change_percent());
             let mut encoded = [0_u8; 184];
             let len = tick.encode(&mut encoded).unwrap();
             prop_assert_eq!(len, bytes.len());
