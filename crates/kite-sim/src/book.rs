@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kite_wire::{EncodeError, Frame, FrameEncoder, Mode, PacketKind};
+use kite_wire::{EncodeError, Frame, FrameEncoder, MAX_INSTRUMENTS, Mode, PacketKind};
 
 use crate::exchange::{Exchange, Traded, lock};
+use crate::market::Instrument;
 
-/// Most packets in a frame: as many as a socket may have instruments.
-pub(crate) const MAX_FRAME_PACKETS: usize = 3_000;
 /// Most time that is made up for after a delay; what would have come before is never sent.
 const MAX_BACKLOG: Duration = Duration::from_millis(250);
 
@@ -22,8 +21,9 @@ struct Subscription {
     token: u32,
     mode: Mode,
     traded: Arc<Mutex<Traded>>,
-    /// The step this socket was last sent.
-    seen_step: u64,
+    /// As this socket was last sent it: its state is a function of the step, so that each socket
+    /// can walk by itself and misses none.
+    instrument: Instrument,
 }
 
 /// The instruments of one socket with their modes.
@@ -95,7 +95,8 @@ impl Book {
                 None => {
                     self.position_by_token.insert(token, self.subscriptions.len());
                     let traded = exchange.traded(token);
-                    self.subscriptions.push(Subscription { token, mode, traded, seen_step: 0 });
+                    let instrument = lock(&traded).instrument.clone();
+                    self.subscriptions.push(Subscription { token, mode, traded, instrument });
                     true
                 }
             };
@@ -137,7 +138,7 @@ impl Book {
 
     /// Makes a frame of updates that are due, each instrument at most once; `None` if none is.
     pub(crate) fn next_due(&mut self) -> Option<Bytes> {
-        let count = (self.due as usize).min(self.subscriptions.len()).min(MAX_FRAME_PACKETS);
+        let count = (self.due as usize).min(self.subscriptions.len()).min(MAX_INSTRUMENTS);
         if count == 0 {
             return None;
         }
@@ -185,14 +186,14 @@ impl Book {
         let mut encoder = FrameEncoder::new(&mut self.buffer)?;
         for &position in &self.framed {
             let held = &mut self.subscriptions[position];
-            let mut traded = lock(&held.traded);
-            // Another socket may have moved the instrument on: then its state is news here, and
-            // both see every step.
-            if state == State::Next && held.seen_step == traded.instrument.step() {
-                traded.instrument.advance();
+            if state == State::Next {
+                held.instrument.advance();
+                let mut traded = lock(&held.traded);
+                if traded.instrument.step() < held.instrument.step() {
+                    traded.instrument.clone_from(&held.instrument);
+                }
             }
-            held.seen_step = traded.instrument.step();
-            encoder.push(&traded.instrument.tick(held.mode))?;
+            encoder.push(&held.instrument.tick(held.mode))?;
         }
         Ok(encoder.finish().len())
     }
@@ -298,6 +299,19 @@ mod tests {
             assert_eq!(two.next_of(&[token(0)]), Some(first));
         }
         assert_eq!(lock(&exchange.traded(token(0))).instrument.step(), 3);
+    }
+
+    #[test]
+    fn no_socket_misses_a_step_that_another_caused() {
+        let exchange = exchange();
+        let (mut one, mut two) = (book(&exchange, 1), book(&exchange, 1));
+        let next_of = |book: &mut Book| book.next_of(&[token(0)]).unwrap();
+        let ahead: Vec<Bytes> = (0..5).map(|_| next_of(&mut one)).collect();
+        let behind: Vec<Bytes> = (0..5).map(|_| next_of(&mut two)).collect();
+        assert_eq!(ahead, behind);
+        let mut late = book(&exchange, 1);
+        assert_eq!(late.snapshot(&[token(0)]), ahead.last().cloned(), "it begins at the newest");
+        assert_eq!(next_of(&mut late), next_of(&mut one));
     }
 
     #[test]

@@ -31,7 +31,8 @@
 //! - A fourth socket is refused after 100 ms, in which one just closing may free its slot.
 //! - All updates are trades: price, volume and time move with every step of an instrument, and an
 //!   instrument moves only while someone is subscribed. See [`Instrument`].
-//! - Two sockets that hold the same instrument both see each of its steps.
+//! - Sockets that hold the same instrument each see all its steps from their subscription on, at
+//!   their own pace. A new subscription begins at the newest state that any of them has seen.
 //! - The heartbeat's byte is 0.
 //!
 //! The same seed gives the same bytes per instrument: its first snapshot, first update, second
@@ -53,9 +54,9 @@ mod universe;
 
 pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
 pub use handshake::Refusal;
+pub use kite_wire::MAX_INSTRUMENTS;
 pub use market::Instrument;
 pub use server::MAX_SOCKETS;
 pub use sim::Sim;
-pub use socket::MAX_INSTRUMENTS;
 pub use stats::{Sent, SimStats};
 pub use universe::universe;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use kite_wire::{CommandKind, Mode, ParsedCommand};
+use kite_wire::{CommandKind, MAX_INSTRUMENTS, Mode, ParsedCommand};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
@@ -16,15 +16,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
-use crate::book::{Book, LimitExceeded, MAX_FRAME_PACKETS};
+use crate::book::{Book, LimitExceeded};
 use crate::exchange::lock;
 use crate::handshake;
 use crate::server::{Control, Membership, Shared, Slot, Writing};
 use crate::stream::Mutable;
 use crate::texts;
-
-/// Instruments a socket may hold, as documented by Kite.
-pub const MAX_INSTRUMENTS: usize = 3_000;
 
 /// How long a client may leave a frame unread.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
@@ -178,7 +175,7 @@ impl Client {
                 Ok(())
             }
             Control::Tick(tokens, writing) => {
-                for tokens in tokens.chunks(MAX_FRAME_PACKETS) {
+                for tokens in tokens.chunks(MAX_INSTRUMENTS) {
                     let frame = lock(&self.book).next_of(tokens);
                     self.send_frame(frame, &writing).await?;
                 }

@@ -1,10 +1,7 @@
 //! The text frames the server sends of its own accord.
 
+use kite_wire::order::IstDateTime;
 use serde_json::Value;
-
-/// Difference of Indian Standard Time to UTC, in seconds.
-const IST_S: u64 = 5 * 3_600 + 1_800;
-const DAY_S: u64 = 86_400;
 
 /// What Kite sends right after connecting, undocumented.
 pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
@@ -24,37 +21,11 @@ pub(crate) fn order(data: &Value) -> String {
     format!(r#"{{"type":"order","data":{data}}}"#)
 }
 
-/// Writes a time as `2025-08-04T13:50:28+05:30`.
+/// Writes a time as `2025-08-04T13:50:28+05:30`. The civil time of 32 bits of seconds ends in the
+/// year 2106: there always is one.
 fn ist(unix_s: u32) -> String {
-    let local_s = u64::from(unix_s) + IST_S;
-    let (mut days, second) = (local_s / DAY_S, local_s % DAY_S);
-    let is_leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    let mut year = 1970;
-    loop {
-        let length = 365 + u64::from(is_leap(year));
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    format!(
-        "{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}+05:30",
-        days + 1,
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
+    let civil = IstDateTime::from_unix_seconds(unix_s.into());
+    civil.map(|at| at.to_string().replace(' ', "T") + "+05:30").unwrap_or_default()
 }
 
 #[cfg(test)]

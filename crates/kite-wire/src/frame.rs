@@ -8,8 +8,11 @@ use crate::packet::Packet;
 use crate::scan::{Scan, Stride};
 use crate::segment::Segment;
 
+/// Instruments that Kite allows on one socket (documented; older pages say 1,000).
+pub const MAX_INSTRUMENTS: usize = 3_000;
+
 /// The largest lawful frame: 3,000 full packets (computed from the documented limits), in bytes.
-pub const MAX_FRAME_BYTES: usize = 2 + 3_000 * (2 + 184);
+pub const MAX_FRAME_BYTES: usize = 2 + MAX_INSTRUMENTS * (2 + 184);
 
 /// A binary frame whose packet lengths have been checked.
 ///

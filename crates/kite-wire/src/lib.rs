@@ -71,7 +71,7 @@ pub use batch::{BatchIter, DamagedFrame, TickBatch};
 pub use command::{Command, CommandKind, ParsedCommand, TokenList};
 pub use encode::FrameEncoder;
 pub use error::{CommandError, EncodeError, FrameFault, PacketError, PriceError};
-pub use frame::{Bodies, Frame, MAX_FRAME_BYTES, Packets};
+pub use frame::{Bodies, Frame, MAX_FRAME_BYTES, MAX_INSTRUMENTS, Packets};
 pub use layout::{
     Depth, DepthEntry, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket,
 };
