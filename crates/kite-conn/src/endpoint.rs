@@ -19,6 +19,9 @@ const KITE: &str = "wss://ws.kite.trade";
 /// Everything but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Values of the query shorter than this are not looked for in what a server answers.
+const SHORTEST_SECRET_BYTES: usize = 4;
+
 /// The address of a ticker server, checked.
 ///
 /// `wss://` is accepted for any host, `ws://` for loopback only (127.0.0.0/8, `[::1]`,
@@ -186,6 +189,21 @@ impl Endpoint {
     pub(crate) fn host_header(&self) -> String {
         let host = in_url(&self.host);
         if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The query's values, percent-decoded: like the token, no error may show them. What is as
+    /// short as `1` or `yes` is no secret, and its like stands in any text.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
+        let parameters = self.query.split('&');
+        let values = parameters.map(|it| it.split_once('=').map_or(it, |(_, value)| value));
+        values
+            .flat_map(|value| {
+                let decode =
+                    |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+                // Some read a form, where `+` is a space.
+                [value.to_owned(), decode(value), decode(&value.replace('+', " "))]
+            })
+            .filter(|value| value.len() >= SHORTEST_SECRET_BYTES)
     }
 
     /// The path and query of the handshake request. It contains the access token: it is written
@@ -452,6 +470,21 @@ mod tests {
             Endpoint::parse("wss://h.example:8443/p?user_id=AB12&hush&e=s3c=r3t").unwrap();
         assert_eq!(endpoint.to_string(), "wss://h.example:8443/p?user_id=…&…&e=…");
         assert_eq!(format!("{endpoint:?}"), format!("Endpoint({endpoint})"));
+    }
+
+    #[test]
+    fn query_values_are_secret_as_they_stand_and_decoded() {
+        let secrets = |query: &str| -> Vec<String> {
+            let mut secrets: Vec<String> =
+                Endpoint::parse(&format!("wss://h/?{query}")).unwrap().secrets().collect();
+            secrets.sort();
+            secrets.dedup();
+            secrets
+        };
+        assert_eq!(secrets("user_id=AB1234&v=3&&a="), ["AB1234"]);
+        assert_eq!(secrets("t=a%2Fb+c=d"), ["a%2Fb+c=d", "a/b c=d", "a/b+c=d"]);
+        assert_eq!(secrets("bare-word"), ["bare-word"]);
+        assert!(secrets("").is_empty());
     }
 
     #[test]

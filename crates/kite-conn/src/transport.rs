@@ -10,6 +10,7 @@ mod error;
 mod handshake;
 mod head;
 mod refusal;
+mod spelling;
 mod stream;
 
 use std::net::SocketAddr;

@@ -20,6 +20,8 @@ use self::probe::{Probe, config, in_time, sim_until};
 const TOKEN: &str = "a+/=s3cr3t=/+z";
 const ENCODED: &str = "a%2B%2F%3Ds3cr3t%3D%2F%2Bz";
 const MARK: &str = "s3cr3t";
+/// A value of the endpoint's query as it stands in the URL; its middle is the mark too.
+const QUERY: &str = "q%2Fs3cr3t+9";
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -101,6 +103,24 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
     printed.note_connection(&connection);
     probe.until("a park", |seen| seen.count(|e| matches!(e, Event::Parked(_))) > 0).await;
     printed.note_connection(&connection);
+
+    // A proxy that repeats the endpoint's query, as it is and decoded.
+    {
+        let endpoint = format!("{}/?user_id=AB1234&enctoken={QUERY}", sim.endpoint());
+        let config =
+            ConnectionConfig { endpoint: Endpoint::parse(&endpoint).unwrap(), ..config.clone() };
+        let page = format!("<html>/?user_id=AB1234&enctoken={QUERY}, q/s3cr3t+9</html>");
+        sim.refuse_with(Some(Refusal::new(502, page)));
+        let probe = Probe::new();
+        printed.note(&config);
+        let connection =
+            Connection::spawn(config, credentials.clone(), probe.sink(), &lane, 2).unwrap();
+        let failed = |event: &Event| matches!(event, Event::OpenFailed { .. });
+        probe.until("a refusal", |seen| seen.count(failed) > 0).await;
+        printed.note_connection(&connection);
+        in_time("the close", connection.close()).await;
+        printed.note_events(&probe);
+    }
 
     // A page of a proxy that repeats the request, and a redirect that does.
     for status in [400, 302, 502] {

@@ -15,6 +15,7 @@ use super::dial::Deadline;
 use super::error::{HandshakeError, OpenError, OpenStage};
 use super::head::read_head;
 use super::refusal::Refusal;
+use super::spelling::Spellings;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 
@@ -74,7 +75,9 @@ where
         let reading = read_body(&mut stream, head.body_end, &mut rest);
         let closed = deadline.bound(OpenStage::Handshake, reading).await.unwrap_or(false);
         let body = Body::decode(head.body_end, &rest, closed);
-        let refusal = Refusal::new(head.status, &body, head.retry_after, credentials);
+        let token = credentials.access_token().expose().to_owned();
+        let secrets = Spellings::of(std::iter::once(token).chain(endpoint.secrets()));
+        let refusal = Refusal::new(head.status, &body, head.retry_after, &secrets);
         return Err(OpenError::Refused(refusal));
     }
 
