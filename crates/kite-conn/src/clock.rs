@@ -1,7 +1,10 @@
 //! The monotonic time at which something came, in eight bytes.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Stands in for durations too long to add to a clock, which some use for "never".
+pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// A moment of this process's monotonic clock, in nanoseconds since its first use.
 ///
@@ -10,9 +13,16 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
-fn anchor() -> Instant {
-    static ANCHOR: OnceLock<Instant> = OnceLock::new();
-    *ANCHOR.get_or_init(Instant::now)
+/// The same moment by both clocks: the first use.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    instant: Instant,
+    system_time: SystemTime,
+}
+
+fn anchor() -> Anchor {
+    static ANCHOR: OnceLock<Anchor> = OnceLock::new();
+    *ANCHOR.get_or_init(|| Anchor { instant: Instant::now(), system_time: SystemTime::now() })
 }
 
 impl Stamp {
@@ -25,7 +35,7 @@ impl Stamp {
     /// Converts an instant; one before the first use of the clock becomes that first use.
     #[must_use]
     pub fn at(instant: Instant) -> Self {
-        let since = instant.saturating_duration_since(anchor());
+        let since = instant.saturating_duration_since(anchor().instant);
         // 2^64 ns are 584 years. Never 0, which the counters take for "never": a stamp of the
         // moment that started the clock is one nanosecond off instead.
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1))
@@ -34,7 +44,16 @@ impl Stamp {
     /// Gives the instant.
     #[must_use]
     pub fn to_instant(self) -> Instant {
-        anchor() + Duration::from_nanos(self.0)
+        anchor().instant + Duration::from_nanos(self.0)
+    }
+
+    /// Gives the time of the wall clock, as it stood when this process's clock was first used.
+    ///
+    /// Steps and corrections of the wall clock since then are not in it: differences between two
+    /// such times are as true as those between their stamps.
+    #[must_use]
+    pub fn to_system_time(self) -> SystemTime {
+        anchor().system_time + Duration::from_nanos(self.0)
     }
 
     /// Gives the time that has passed since, zero for a stamp of the future.
@@ -72,6 +91,18 @@ mod tests {
         assert_eq!(later.since(earlier), Duration::from_micros(5));
         assert_eq!(earlier.since(later), Duration::ZERO);
         assert_eq!(Stamp::from_nanos(later.as_nanos()), later);
+    }
+
+    #[test]
+    fn a_stamp_has_its_time_of_the_wall_clock() {
+        let stamp = Stamp::now();
+        let later = Stamp::at(stamp.to_instant() + Duration::from_secs(5));
+        let between = later.to_system_time().duration_since(stamp.to_system_time()).unwrap();
+        assert_eq!(between, Duration::from_secs(5));
+        let now = SystemTime::now();
+        let off =
+            now.duration_since(stamp.to_system_time()).unwrap_or_else(|early| early.duration());
+        assert!(off < Duration::from_secs(60 * 60), "{off:?}");
     }
 
     #[test]

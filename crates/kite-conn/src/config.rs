@@ -1,13 +1,16 @@
 //! What can be set on a connection.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
+use kite_wire::MAX_INSTRUMENTS;
 
 use crate::endpoint::Endpoint;
+use crate::error::ConfigError;
 
-/// Instruments that Kite allows on one socket (documented; older pages say 1,000).
-pub const MAX_INSTRUMENTS: usize = 3_000;
+/// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
+pub const MAX_QUEUE: usize = 1 << 20;
 
 /// Settings of one connection. All have defaults: change the fields that matter.
 ///
@@ -36,7 +39,7 @@ pub struct ConnectionConfig {
     pub silence_threshold: Duration,
     /// How long the closing handshake may take; Kite often does not finish it. Default 2 s.
     pub close_deadline: Duration,
-    /// How many instruments this connection takes. Default 3,000, Kite's limit.
+    /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
     pub instrument_limit: usize,
     /// Checks frames on a task of its own behind a queue of this many frames; a full queue stops
     /// reading, so that TCP holds the server back. `None`: on the socket's task. Default `None`.
@@ -68,6 +71,95 @@ impl Default for ConnectionConfig {
             max_frame_bytes: 1024 * 1024,
             headers: Vec::new(),
             jitter_seed: fastrand::u64(..),
+        }
+    }
+}
+
+impl ConnectionConfig {
+    /// Checks every setting; [`Connection::spawn`](crate::Connection::spawn) does so too.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting outside of its range. Zero durations are among
+    /// them: they would reconnect or probe without a pause.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check("instrument_limit", self.instrument_limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
+        check("parser_queue", self.parser_queue.unwrap_or(1), 1..=MAX_QUEUE, "from 1 to 1048576")?;
+        check("read_buffer_bytes", self.read_buffer_bytes, 1..=usize::MAX, "above 0")?;
+        check("max_frame_bytes", self.max_frame_bytes, 1..=usize::MAX, "above 0")?;
+        for (field, value) in [
+            ("connect_timeout", self.connect_timeout),
+            ("reconnect_delay", self.reconnect_delay),
+            ("silence_threshold", self.silence_threshold),
+            ("close_deadline", self.close_deadline),
+        ] {
+            check_duration(field, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks a number against its range.
+///
+/// # Errors
+/// [`ConfigError`] names the setting, its value and the range.
+pub fn check(
+    field: &'static str,
+    value: usize,
+    range: RangeInclusive<usize>,
+    named: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value, named)) }
+}
+
+/// A day: far beyond any sensible timeout, and far from the end of the clock.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Checks that a duration is above zero and at most a day.
+///
+/// # Errors
+/// [`ConfigError`] names the setting, its value and the range.
+pub fn check_duration(field: &'static str, value: Duration) -> Result<(), ConfigError> {
+    if value > Duration::ZERO && value <= MAX_DURATION {
+        Ok(())
+    } else {
+        Err(ConfigError::new(field, value, "above 0 and at most a day"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_every_bound_is_named() {
+        assert_eq!(ConnectionConfig::default().validate(), Ok(()));
+        type Change = fn(&mut ConnectionConfig);
+        let cases: [(Change, &str); 8] = [
+            (|c| c.instrument_limit = 3_001, "instrument_limit is 3001, it must be from 1 to 3000"),
+            (|c| c.parser_queue = Some(0), "parser_queue is 0, it must be from 1 to 1048576"),
+            (|c| c.read_buffer_bytes = 0, "read_buffer_bytes is 0, it must be above 0"),
+            (|c| c.max_frame_bytes = 0, "max_frame_bytes is 0, it must be above 0"),
+            (
+                |c| c.connect_timeout = Duration::ZERO,
+                "connect_timeout is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.reconnect_delay = Duration::ZERO,
+                "reconnect_delay is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.silence_threshold = Duration::ZERO,
+                "silence_threshold is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.close_deadline = Duration::from_secs(86_401),
+                "close_deadline is 86401s, it must be above 0 and at most a day",
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut config = ConnectionConfig::default();
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
         }
     }
 }

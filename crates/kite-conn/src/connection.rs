@@ -11,7 +11,7 @@ use crate::counters::{Counters, Stats};
 use crate::credentials::Credentials;
 use crate::deliver::Sink;
 use crate::driver::Driver;
-use crate::error::{CapacityError, SpawnError};
+use crate::error::{SpawnError, SubscribeError};
 use crate::event::ParkReason;
 use crate::events::EventLane;
 use crate::mailbox::Mailbox;
@@ -78,7 +78,12 @@ impl Connection {
     /// What comes is delivered to `sink`; what happens is told on `events` under the number given.
     ///
     /// # Errors
-    /// [`SpawnError::NoRuntime`] outside of a Tokio runtime.
+    /// [`SpawnError::Config`] for a setting outside of its range, [`SpawnError::NoRuntime`] outside
+    /// of a Tokio runtime.
+    ///
+    /// # Panics
+    /// Not here, but the connection's task panics at its start on a runtime whose timers or I/O
+    /// are not enabled, which cannot be asked beforehand: the connection is [`Phase::Closed`] then.
     pub fn spawn(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -86,6 +91,7 @@ impl Connection {
         events: &EventLane,
         number: usize,
     ) -> Result<Self, SpawnError> {
+        config.validate()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
         let counters = Arc::new(Counters::default());
@@ -109,25 +115,27 @@ impl Connection {
     /// waits and goes out after the next handshake.
     ///
     /// # Errors
-    /// [`CapacityError`] if they exceed the connection's limit; nothing is changed then.
-    pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
+    /// [`SubscribeError`] if they exceed the connection's limit, or if it has ended; nothing is
+    /// changed then.
+    pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), SubscribeError> {
         self.apply(tokens.iter().map(|&token| (token, Some(mode))))
     }
 
     /// No longer wants instruments; unknown ones are ignored.
     pub fn unsubscribe(&self, tokens: &[u32]) {
-        // Cannot exceed a limit: it only takes away.
+        // Cannot exceed a limit: it only takes away. A connection that has ended wants nothing.
         let _ = self.apply(tokens.iter().map(|&token| (token, None)));
     }
 
     /// Wants each instrument in its mode, or not at all (`None`), in one step.
     ///
     /// # Errors
-    /// [`CapacityError`] if the result exceeds the connection's limit; nothing is changed then.
+    /// [`SubscribeError`] if the result exceeds the connection's limit, or if it has ended;
+    /// nothing is changed then.
     pub fn apply(
         &self,
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
-    ) -> Result<(), CapacityError> {
+    ) -> Result<(), SubscribeError> {
         self.shared.mailbox.want(changes.into_iter())
     }
 

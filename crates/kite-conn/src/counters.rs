@@ -1,7 +1,7 @@
 //! Counts of a connection: one writer each, read by anyone at any time.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crate::clock::Stamp;
@@ -63,6 +63,8 @@ pub(crate) struct ParserCounts {
 pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
     pub(crate) parser: ParserCounts,
+    /// Whether the sink panicked and nobody has been told.
+    pub(crate) sink_panicked: AtomicBool,
 }
 
 /// A reading of a connection's counts, since it was made, over all its sockets.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,13 +32,22 @@ pub struct Batch {
     pub epoch: u32,
     /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
     pub sequence: u64,
+    /// The frame as received, where its tail was damaged and is not in `ticks`.
+    damaged: Option<Bytes>,
 }
 
 impl Batch {
     /// Makes a batch, for instance to test a sink without a connection.
     #[must_use]
     pub fn new(ticks: TickBatch, received: Stamp, epoch: u32, sequence: u64) -> Self {
-        Self { ticks, received, epoch, sequence }
+        Self { ticks, received, epoch, sequence, damaged: None }
+    }
+
+    /// Gives the frame as received, byte for byte, a damaged tail ([`Event::FrameDamaged`])
+    /// included.
+    #[must_use]
+    pub fn frame(&self) -> &Bytes {
+        self.damaged.as_ref().unwrap_or_else(|| self.ticks.as_bytes())
     }
 }
 
@@ -64,19 +74,19 @@ pub trait Sink: Send + 'static {
     fn on_event(&mut self, event: &Event);
 }
 
-/// At most one event a second tells of damaged frames: a server gone mad must not flood.
+/// At most one event a second tells of damage of a kind: a server gone mad must not flood.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Lets one occurrence through a second and counts the others.
 #[derive(Debug, Default)]
-struct RateLimit {
+pub(crate) struct RateLimit {
     last: Option<Stamp>,
     untold: u64,
 }
 
 impl RateLimit {
     /// Gives the number of occurrences held back since the last one let through, if this one may.
-    fn admit(&mut self, now: Stamp) -> Option<u64> {
+    pub(crate) fn admit(&mut self, now: Stamp) -> Option<u64> {
         if self.last.is_some_and(|last| now.since(last) < TELL_EVERY) {
             self.untold += 1;
             return None;
@@ -111,16 +121,18 @@ impl<S: Sink> Intake<S> {
     fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
-        let ticks = match TickBatch::new(bytes) {
-            Ok(ticks) => ticks,
+        // A reference count, not a copy: it is dropped again where nothing is cut off.
+        let whole = bytes.clone();
+        let (ticks, damaged) = match TickBatch::new(bytes) {
+            Ok(ticks) => (ticks, None),
             Err(DamagedFrame { batch, fault, bytes_left }) => {
                 counts.damaged_frames.add(1);
                 if let Some(untold) = self.damaged.admit(received) {
                     let event = Event::FrameDamaged { fault, bytes_left, untold };
                     self.events.send(event.clone());
-                    self.sink.on_event(&event);
+                    call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
                 }
-                batch
+                (batch, Some(whole))
             }
         };
         if ticks.skipped() > 0 {
@@ -130,19 +142,47 @@ impl<S: Sink> Intake<S> {
                 let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
                 let event = Event::PacketsSkipped { length, packets: ticks.skipped(), untold };
                 self.events.send(event.clone());
-                self.sink.on_event(&event);
+                call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
             }
         }
         self.sequence += 1;
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
-        self.sink.on_batch(Batch { ticks, received, epoch, sequence: self.sequence });
+        let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
+        call(&mut self.sink, &self.counters, |sink| sink.on_batch(batch));
         let done = Stamp::at(Instant::now());
         counts.latency_ns.add(u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX));
         counts.last_frame.set(done.as_nanos());
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
     }
+}
+
+impl<S: Sink> Intake<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        call(&mut self.sink, &self.counters, |sink| sink.poll_ready(cx))
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        call(&mut self.sink, &self.counters, |sink| sink.on_event(event));
+    }
+}
+
+/// Calls the sink, and notes where it does not return. That a thread panics says too little: the
+/// connection may be dropped by a panic that is not its sink's.
+fn call<S, R>(sink: &mut S, counters: &Counters, call: impl FnOnce(&mut S) -> R) -> R {
+    struct Unreturned<'a>(&'a Counters);
+
+    impl Drop for Unreturned<'_> {
+        fn drop(&mut self) {
+            self.0.sink_panicked.store(true, Ordering::Release);
+        }
+    }
+
+    let unreturned = Unreturned(counters);
+    let result = call(sink);
+    std::mem::forget(unreturned);
+    result
 }
 
 /// What travels from the socket's task to the sink.
@@ -170,13 +210,14 @@ impl<S: Sink> Outlet<S> {
         let Some(depth) = parser_queue else { return Self::Inline(intake) };
         let (sender, receiver) = mpsc::channel(depth.clamp(1, Semaphore::MAX_PERMITS));
         let task = tokio::spawn(parse(intake, receiver));
-        Self::Queue(ParserQueue { slot: Slot::Idle(sender), events: VecDeque::new(), task })
+        let (slot, events) = (Slot::Idle(sender), VecDeque::new());
+        Self::Queue(ParserQueue { slot, events, task: Some(task) })
     }
 
     /// Ready: one frame can be delivered.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkGone>> {
         match self {
-            Self::Inline(intake) => intake.sink.poll_ready(cx).map(Ok),
+            Self::Inline(intake) => intake.poll_ready(cx).map(Ok),
             Self::Queue(queue) => queue.poll_ready(cx),
         }
     }
@@ -193,7 +234,7 @@ impl<S: Sink> Outlet<S> {
     /// goes with the next poll.
     pub(crate) fn event(&mut self, event: Event) {
         match self {
-            Self::Inline(intake) => intake.sink.on_event(&event),
+            Self::Inline(intake) => intake.on_event(&event),
             Self::Queue(queue) => queue.events.push_back(event),
         }
     }
@@ -203,8 +244,17 @@ impl<S: Sink> Outlet<S> {
         if let Self::Queue(queue) = self
             && !queue.events.is_empty()
         {
-            // That the sink is gone shows again when the next socket is read.
+            // That the sink is gone is told by `poll_gone`.
             let _ = queue.poll_ready(cx);
+        }
+    }
+
+    /// Ready, once: the parser task has ended by itself, its sink panicked. In place that ends the
+    /// caller's task instead.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<SinkGone> {
+        match self {
+            Self::Inline(_) => Poll::Pending,
+            Self::Queue(queue) => queue.poll_gone(cx),
         }
     }
 
@@ -215,22 +265,26 @@ impl<S: Sink> Outlet<S> {
         let drained = async {
             let _ = std::future::poll_fn(|cx| queue.poll_ready(cx)).await;
             queue.slot = Slot::Gone;
-            let _ = (&mut queue.task).await;
+            if let Some(task) = &mut queue.task {
+                let _ = task.await;
+            }
         };
-        if tokio::time::timeout(deadline, drained).await.is_err() {
-            queue.task.abort();
+        if tokio::time::timeout(deadline, drained).await.is_err()
+            && let Some(task) = queue.task
+        {
+            task.abort();
             // At once, unless the sink blocks its thread: nothing can end that.
-            let _ = tokio::time::timeout(deadline, queue.task).await;
+            let _ = tokio::time::timeout(deadline, task).await;
         }
     }
 }
 
 async fn parse<S: Sink>(mut intake: Intake<S>, mut receiver: mpsc::Receiver<Delivery>) {
     while let Some(delivery) = receiver.recv().await {
-        std::future::poll_fn(|cx| intake.sink.poll_ready(cx)).await;
+        std::future::poll_fn(|cx| intake.poll_ready(cx)).await;
         match delivery {
             Delivery::Frame { bytes, received, epoch } => intake.on_frame(bytes, received, epoch),
-            Delivery::Event(event) => intake.sink.on_event(&event),
+            Delivery::Event(event) => intake.on_event(&event),
         }
     }
 }
@@ -240,7 +294,8 @@ pub(crate) struct ParserQueue {
     slot: Slot,
     /// Events that have not found their place yet; they go before the next frame.
     events: VecDeque<Event>,
-    task: JoinHandle<()>,
+    /// `None` once it is known to have ended.
+    task: Option<JoinHandle<()>>,
 }
 
 type Reservation = Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<Delivery>>> + Send>>;
@@ -281,6 +336,16 @@ impl ParserQueue {
                 Slot::Gone => return Poll::Ready(Err(SinkGone)),
             };
         }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<SinkGone> {
+        let Some(task) = &mut self.task else { return Poll::Pending };
+        // How it ended is known: it ends by itself with its sender, which is here.
+        let _ = std::task::ready!(Pin::new(task).poll(cx));
+        self.task = None;
+        self.slot = Slot::Gone;
+        self.events.clear();
+        Poll::Ready(SinkGone)
     }
 
     fn send(&mut self, delivery: Delivery) {

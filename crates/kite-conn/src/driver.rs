@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ use crate::config::ConnectionConfig;
 use crate::connection::{Phase, Status};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
-use crate::deliver::{Intake, Outlet, Sink, SinkGone};
+use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
 use crate::error::ErrorChain;
 use crate::event::{Event, LossCause};
 use crate::events::EventSender;
@@ -62,7 +63,6 @@ pub(crate) struct Driver<S> {
     config: ConnectionConfig,
     credentials: Credentials,
     session: Session,
-    mailbox: Arc<Mailbox>,
     outlet: Outlet<S>,
     board: Board,
     link: Link,
@@ -71,8 +71,12 @@ pub(crate) struct Driver<S> {
     /// Whether the socket has taken messages that it has not written out.
     unflushed: bool,
     write_blocked: bool,
+    /// What the socket had taken of our bytes when last looked at.
+    bytes_written: u64,
+    unreadable: RateLimit,
     reading_paused: bool,
-    timer: Pin<Box<Sleep>>,
+    /// Made by the task itself: a runtime without timers panics where one is made.
+    timer: Option<Pin<Box<Sleep>>>,
     timer_armed: bool,
     /// Whether the session has heard something that may move its deadline.
     consult: bool,
@@ -86,6 +90,7 @@ struct Board {
     events: EventSender,
     counters: Arc<Counters>,
     status: watch::Sender<Status>,
+    mailbox: Arc<Mailbox>,
 }
 
 impl Board {
@@ -94,6 +99,8 @@ impl Board {
     }
 
     fn close(&self) {
+        // First: who sees the connection closed is refused.
+        self.mailbox.end();
         self.counters.socket.up_since.set(0);
         self.set_status(|status| status.phase = Phase::Closed);
     }
@@ -104,7 +111,7 @@ impl Drop for Board {
         if self.status.borrow().phase == Phase::Closed {
             return;
         }
-        if std::thread::panicking() {
+        if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
             self.events.send(Event::DeliveryFailed);
         }
         self.close();
@@ -136,15 +143,16 @@ impl<S: Sink> Driver<S> {
             session: Session::new(policy),
             config,
             credentials,
-            mailbox,
             outlet,
-            board: Board { events, counters, status },
+            board: Board { events, counters, status, mailbox },
             link: Link::None,
             outbox: VecDeque::new(),
             unflushed: false,
             write_blocked: false,
+            bytes_written: 0,
+            unreadable: RateLimit::default(),
             reading_paused: false,
-            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer: None,
             timer_armed: false,
             consult: false,
         }
@@ -165,7 +173,7 @@ impl<S: Sink> Driver<S> {
     }
 
     fn collect_mail(&mut self, now: Instant) {
-        let Some(mail) = self.mailbox.collect() else { return };
+        let Some(mail) = self.board.mailbox.collect() else { return };
         for (token, mode) in mail.wanted {
             self.session.handle(now, Input::Want(token, mode));
         }
@@ -198,7 +206,9 @@ impl<S: Sink> Driver<S> {
                 Output::Wait(deadline) => {
                     self.timer_armed = deadline.is_some();
                     if let Some(deadline) = deadline {
-                        self.timer.as_mut().reset(deadline.into());
+                        let sleep = || Box::pin(tokio::time::sleep_until(deadline.into()));
+                        let timer = self.timer.get_or_insert_with(sleep);
+                        timer.as_mut().reset(deadline.into());
                     }
                     return false;
                 }
@@ -224,6 +234,7 @@ impl<S: Sink> Driver<S> {
         self.link = Link::None;
         self.outbox.clear();
         (self.unflushed, self.write_blocked, self.reading_paused) = (false, false, false);
+        self.bytes_written = 0;
     }
 
     fn on_wake(&mut self, wake: Wake) {
@@ -250,6 +261,9 @@ impl<S: Sink> Driver<S> {
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if let Poll::Ready(SinkGone) = self.outlet.poll_gone(cx) {
+            return Poll::Ready(Wake::SinkGone);
+        }
         match &mut self.link {
             Link::None | Link::Opening(_) => self.outlet.poll_events(cx),
             // Before the requests and the timer: what has come must be heard before the session
@@ -260,7 +274,7 @@ impl<S: Sink> Driver<S> {
                 }
             }
         }
-        if self.mailbox.poll_filled(cx).is_ready() {
+        if self.board.mailbox.poll_filled(cx).is_ready() {
             return Poll::Ready(Wake::Mail);
         }
         if let Link::Opening(opening) = &mut self.link
@@ -271,7 +285,10 @@ impl<S: Sink> Driver<S> {
         if std::mem::take(&mut self.consult) {
             return Poll::Ready(Wake::Turn);
         }
-        if self.timer_armed && self.timer.as_mut().poll(cx).is_ready() {
+        if self.timer_armed
+            && let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
             return Poll::Ready(Wake::Timer);
         }
         Poll::Pending
@@ -284,9 +301,8 @@ impl<S: Sink> Driver<S> {
         for _ in 0..FRAMES_PER_TURN {
             match self.outlet.poll_ready(cx) {
                 Poll::Ready(Ok(())) => self.pause_reading(false),
-                Poll::Ready(Err(SinkGone)) if self.session.is_live() => {
-                    return Poll::Ready(Wake::SinkGone);
-                }
+                // The parser task is about to end, which wakes us.
+                Poll::Ready(Err(SinkGone)) if self.session.is_live() => return self.write_on(cx),
                 // Closing already, and what still comes has nowhere to go: nothing to wait for.
                 Poll::Ready(Err(SinkGone)) => return Poll::Ready(Wake::Lost(LossCause::Eof)),
                 Poll::Pending => {
@@ -343,6 +359,11 @@ impl<S: Sink> Driver<S> {
             self.consult = true;
             self.session.handle(now(), Input::WriteBlocked(blocked));
         }
+        let bytes_written = socket.get_ref().bytes_written();
+        if bytes_written != self.bytes_written {
+            self.bytes_written = bytes_written;
+            self.session.handle(now(), Input::WriteProgressed);
+        }
         Ok(())
     }
 
@@ -370,9 +391,25 @@ impl<S: Sink> Driver<S> {
             Message::Text(text) => {
                 counts.texts.add(1);
                 counts.last_message.set(received.as_nanos());
-                match TextMessage::parse(&text) {
-                    Ok(message) => self.tell(Event::Text(Arc::new(message))),
-                    Err(error) => self.tell(Event::TextUnreadable { error }),
+                let parsed = TextMessage::parse(&text);
+                let text = Bytes::from(text);
+                match parsed {
+                    Ok(message) => {
+                        let message = Arc::new(message);
+                        self.tell(Event::Text { text, message, received });
+                    }
+                    Err(error) => {
+                        counts.unreadable_texts.add(1);
+                        counts.errors.add(1);
+                        // The sink loses nothing; the lane keeps its room for what matters.
+                        let told = self.unreadable.admit(received);
+                        let untold = told.unwrap_or_default();
+                        let event = Event::TextUnreadable { text, error, received, untold };
+                        match told {
+                            Some(_) => self.tell(event),
+                            None => self.outlet.event(event),
+                        }
+                    }
                 }
             }
             Message::Ping(_) => self.unflushed = true,
@@ -434,13 +471,14 @@ impl<S: Sink> Driver<S> {
                 info!(conn, epoch, "connection closed");
                 self.board.close();
             }
-            Event::DeliveryFailed => warn!(conn, "the sink is gone, closing"),
-            Event::TextUnreadable { error } => {
-                warn!(conn, %error, "text frame unreadable");
-                counts.unreadable_texts.add(1);
-                counts.errors.add(1);
+            Event::DeliveryFailed => {
+                warn!(conn, "the sink is gone, closing");
+                self.board.counters.sink_panicked.store(false, Ordering::Release);
             }
-            Event::Text(_) | Event::FrameDamaged { .. } | Event::PacketsSkipped { .. } => {}
+            Event::TextUnreadable { error, untold, .. } => {
+                warn!(conn, %error, untold, "text frame unreadable");
+            }
+            Event::Text { .. } | Event::FrameDamaged { .. } | Event::PacketsSkipped { .. } => {}
         }
         self.board.events.send(event.clone());
         self.outlet.event(event);

@@ -32,10 +32,45 @@ pub struct CapacityError {
     pub limit: usize,
 }
 
-/// Why a connection could not be started.
+/// Why instruments could not be subscribed. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+pub enum SubscribeError {
+    /// They exceed the connection's limit.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
+    /// The connection has ended, nobody would carry the wish out.
+    #[error("the connection has ended, subscribe on another")]
+    Closed,
+}
+
+/// A setting outside of its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}, it must be {range}")]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The setting's name.
+    pub field: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+impl ConfigError {
+    /// Names a setting, its value and what it may be.
+    pub fn new(field: &'static str, value: impl fmt::Debug, range: &'static str) -> Self {
+        Self { field, value: format!("{value:?}"), range }
+    }
+}
+
+/// Why a connection could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpawnError {
+    /// A setting is outside of its range.
+    #[error("invalid configuration")]
+    Config(#[from] ConfigError),
     /// There is no Tokio runtime to run its task on.
     #[error("no Tokio runtime: call this from within one")]
     NoRuntime,

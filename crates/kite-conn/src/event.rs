@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kite_wire::FrameFault;
-use kite_wire::text::TextMessage;
+use kite_wire::text::{TextError, TextMessage};
 
+use crate::clock::Stamp;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.
@@ -52,7 +54,8 @@ pub enum Event {
     Parked(ParkReason),
     /// The application's sink panicked and takes nothing any more; the connection closes.
     DeliveryFailed,
-    /// The connection has ended because it was asked to.
+    /// The connection has ended: it was asked to, its sink panicked, or its runtime went away.
+    /// Nothing follows.
     Closed,
     /// A frame's tail was unreadable. The packets before it are delivered.
     FrameDamaged {
@@ -72,13 +75,26 @@ pub enum Event {
         /// How many further frames with such packets went untold since the last such event.
         untold: u64,
     },
-    /// A text frame was unreadable.
+    /// A text frame was unreadable. A sink gets every one of them, the lane one a second.
     TextUnreadable {
+        /// The text as received.
+        text: Bytes,
         /// Why.
-        error: kite_wire::text::TextError,
+        error: TextError,
+        /// When it was read from the socket.
+        received: Stamp,
+        /// How many such texts the lane was not told since the last one it was.
+        untold: u64,
     },
     /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
-    Text(Arc<TextMessage>),
+    Text {
+        /// The text as received, in the socket's own memory; it is UTF-8.
+        text: Bytes,
+        /// What it says.
+        message: Arc<TextMessage>,
+        /// When it was read from the socket.
+        received: Stamp,
+    },
 }
 
 /// Why a live socket was lost.
@@ -116,8 +132,8 @@ pub enum LossCause {
         /// How long.
         silence: Duration,
     },
-    /// Bytes of ours waited for the socket to take them for twice the threshold.
-    #[error("the socket did not take our bytes for {blocked:.1?}")]
+    /// Bytes of ours waited for twice the threshold, in which the socket took none of them.
+    #[error("the socket took none of our bytes for {blocked:.1?}")]
     WriteBlocked {
         /// How long.
         blocked: Duration,

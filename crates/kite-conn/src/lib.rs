@@ -23,13 +23,14 @@ mod session;
 mod transport;
 
 pub use clock::Stamp;
-pub use config::{ConnectionConfig, MAX_INSTRUMENTS};
+pub use config::{ConnectionConfig, MAX_QUEUE, check, check_duration};
 pub use connection::{Connection, Phase, Status};
 pub use counters::Stats;
 pub use credentials::{Credentials, Secret};
 pub use deliver::{Batch, Sink};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{CapacityError, ErrorChain, SpawnError};
+pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeError};
 pub use event::{Event, LossCause, ParkReason};
 pub use events::{EventLane, Tagged};
+pub use kite_wire::MAX_INSTRUMENTS;
 pub use transport::{HandshakeError, OpenError, OpenStage, Refusal};

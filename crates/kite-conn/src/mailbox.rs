@@ -13,7 +13,7 @@ use futures_util::task::AtomicWaker;
 use kite_wire::Mode;
 
 use crate::credentials::Credentials;
-use crate::error::CapacityError;
+use crate::error::{CapacityError, SubscribeError};
 
 /// The shared side of a connection's requests.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Mailbox {
 struct State {
     desired: BTreeMap<u32, Mode>,
     mail: Mail,
+    /// Whether the task is gone: nobody will look again.
+    ended: bool,
 }
 
 /// What has been asked since the task last looked.
@@ -59,8 +61,12 @@ impl Mailbox {
     }
 
     fn post(&self, fill: impl FnOnce(&mut Mail)) {
-        fill(&mut self.lock().mail);
-        self.announce();
+        let mut state = self.lock();
+        if !state.ended {
+            fill(&mut state.mail);
+            drop(state);
+            self.announce();
+        }
     }
 
     fn announce(&self) {
@@ -72,32 +78,41 @@ impl Mailbox {
     pub(crate) fn want(
         &self,
         changes: impl Iterator<Item = (u32, Option<Mode>)>,
-    ) -> Result<(), CapacityError> {
-        // The iterator is the caller's code: it may be slow, or call us.
-        let changes: Vec<_> = changes.collect();
-        let mut state = self.lock();
-        let mut desired = state.desired.clone();
-        let mut changed = Vec::new();
+    ) -> Result<(), SubscribeError> {
+        // The iterator is the caller's code: it may be slow, or call us. Of several wishes for a
+        // token the last one counts.
+        let changes: BTreeMap<u32, Option<Mode>> = changes.collect();
+        let mut guard = self.lock();
+        let State { desired, mail, ended } = &mut *guard;
+        if *ended {
+            return Err(SubscribeError::Closed);
+        }
+        let (mut added, mut removed) = (0, 0);
+        for (token, mode) in &changes {
+            match (desired.contains_key(token), mode) {
+                (false, Some(_)) => added += 1,
+                (true, None) => removed += 1,
+                _ => {}
+            }
+        }
+        let had = desired.len();
+        if added > removed && had + added - removed > self.limit {
+            return Err(SubscribeError::Capacity(CapacityError {
+                asked: added - removed,
+                free: self.limit.saturating_sub(had),
+                limit: self.limit,
+            }));
+        }
         for (token, mode) in changes {
             let before = match mode {
                 Some(mode) => desired.insert(token, mode),
                 None => desired.remove(&token),
             };
             if before != mode {
-                changed.push((token, mode));
+                mail.wanted.insert(token, mode);
             }
         }
-        let (had, asked) = (state.desired.len(), desired.len());
-        if asked > self.limit && asked > had {
-            return Err(CapacityError {
-                asked: asked - had,
-                free: self.limit.saturating_sub(had),
-                limit: self.limit,
-            });
-        }
-        state.desired = desired;
-        state.mail.wanted.extend(changed);
-        drop(state);
+        drop(guard);
         self.announce();
         Ok(())
     }
@@ -116,6 +131,14 @@ impl Mailbox {
 
     pub(crate) fn close(&self) {
         self.post(|mail| mail.close = true);
+    }
+
+    /// Takes nothing any more and forgets what nobody will collect: the task is gone. What was
+    /// desired stays to be read.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.mail = Mail::default();
     }
 
     /// Ready: there is mail. The waker is registered otherwise.
@@ -156,7 +179,8 @@ mod tests {
         mailbox.want([1, 2].map(|token| (token, Some(Mode::Quote))).into_iter()).unwrap();
         mailbox.collect();
         let refused = mailbox.want([2, 3, 4].map(|token| (token, Some(Mode::Full))).into_iter());
-        assert_eq!(refused, Err(CapacityError { asked: 2, free: 1, limit: 3 }));
+        let room = CapacityError { asked: 2, free: 1, limit: 3 };
+        assert_eq!(refused, Err(SubscribeError::Capacity(room)));
         assert!(mailbox.collect().is_none());
         assert_eq!(mailbox.desired().values().copied().max(), Some(Mode::Quote));
     }
@@ -192,5 +216,32 @@ mod tests {
         mailbox.collect();
         mailbox.want([(1, Some(Mode::Ltp)), (9, None)].into_iter()).unwrap();
         assert!(mailbox.collect().is_none_or(|mail| mail.wanted.is_empty()));
+        mailbox.want([(1, Some(Mode::Full)), (1, Some(Mode::Ltp))].into_iter()).unwrap();
+        assert!(mailbox.collect().is_none_or(|mail| mail.wanted.is_empty()));
+    }
+
+    #[test]
+    fn an_instrument_asked_for_twice_takes_one_place() {
+        let mailbox = Mailbox::new(2);
+        let twice = [(1, Some(Mode::Ltp)), (2, Some(Mode::Ltp)), (1, Some(Mode::Full))];
+        mailbox.want(twice.into_iter()).unwrap();
+        let given_back = [(3, Some(Mode::Ltp)), (3, None), (2, None), (2, Some(Mode::Quote))];
+        mailbox.want(given_back.into_iter()).unwrap();
+        assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Full), (2, Mode::Quote)]));
+    }
+
+    #[test]
+    fn an_ended_mailbox_keeps_nothing_for_nobody() {
+        let mailbox = Mailbox::new(3);
+        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        mailbox.end();
+        let refused = mailbox.want([(2, Some(Mode::Ltp))].into_iter());
+        assert_eq!(refused, Err(SubscribeError::Closed));
+        mailbox.set_credentials(Credentials::new("key", "token"));
+        mailbox.ping();
+        mailbox.close();
+        assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Ltp)]));
+        let mail = mailbox.collect().unwrap_or_default();
+        assert!(mail.wanted.is_empty() && mail.credentials.is_none() && !mail.ping && !mail.close);
     }
 }

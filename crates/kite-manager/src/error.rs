@@ -1,9 +1,8 @@
 //! Why a request to a manager was refused.
 
-use std::fmt;
 use std::time::Duration;
 
-use kite_conn::{OpenError, ParkReason, SpawnError};
+use kite_conn::{ConfigError, OpenError, ParkReason, SpawnError};
 
 /// More instruments than the connections take. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,26 +20,6 @@ pub struct CapacityError {
     pub connections: usize,
     /// How many instruments one connection takes.
     pub limit: usize,
-}
-
-/// A setting outside of its range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}, it must be {range}")]
-#[non_exhaustive]
-pub struct ConfigError {
-    /// The setting's name.
-    pub field: &'static str,
-    /// What it was set to.
-    pub value: String,
-    /// What it may be.
-    pub range: &'static str,
-}
-
-impl ConfigError {
-    /// Names a setting, its value and what it may be.
-    pub fn new(field: &'static str, value: impl fmt::Debug, range: &'static str) -> Self {
-        Self { field, value: format!("{value:?}"), range }
-    }
 }
 
 /// Why a manager could not be started. No socket is left open, subscriptions are kept, and a

@@ -10,7 +10,8 @@ mod error;
 mod manager;
 mod snapshot;
 
-pub use config::{MAX_CONNECTIONS, MAX_QUEUE, ManagerConfig, check, check_duration};
-pub use error::{CapacityError, ConfigError, StartError};
+pub use config::{MAX_CONNECTIONS, ManagerConfig};
+pub use error::{CapacityError, StartError};
+pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
 pub use manager::Manager;
 pub use snapshot::{ConnectionSnapshot, Health, Snapshot};

@@ -157,6 +157,33 @@ fn damaged_frames_are_told_once_a_second_with_the_number_untold() {
 }
 
 #[test]
+fn a_sink_can_have_every_frame_as_it_was_received() {
+    #[derive(Default)]
+    struct Keeps(Arc<Mutex<Vec<(Bytes, usize)>>>);
+
+    impl Sink for Keeps {
+        fn on_batch(&mut self, batch: Batch) {
+            self.0.lock().unwrap().push((batch.frame().clone(), batch.ticks.len()));
+        }
+
+        fn on_event(&mut self, _: &Event) {}
+    }
+
+    let sink = Keeps::default();
+    let kept = Arc::clone(&sink.0);
+    let mut intake = Intake::new(sink, Arc::default(), EventLane::default().sender(1));
+    let frames: Vec<Bytes> =
+        vec![frame(&[7, 8]).into(), cut(frame(&[7, 8])).into(), Bytes::from_static(&[0])];
+    for frame in &frames {
+        intake.on_frame(frame.clone(), at(0), 1);
+    }
+    let kept = kept.lock().unwrap();
+    assert_eq!(*kept, frames.iter().cloned().zip([2, 1, 0]).collect::<Vec<_>>());
+    let memory = |frame: &Bytes| frame.as_ptr();
+    assert!(kept.iter().map(|(frame, _)| memory(frame)).eq(frames.iter().map(memory)));
+}
+
+#[test]
 fn packets_of_unknown_length_are_skipped_and_told_apart_from_damage() {
     let Bench { gate, counters, mut intake, .. } = bench();
     let mut odd = frame(&[7]);

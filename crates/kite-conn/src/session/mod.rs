@@ -15,15 +15,13 @@ use kite_wire::Mode;
 use self::backoff::Backoff;
 use self::book::Book;
 use self::watchdog::{Verdict, Watchdog};
+use crate::clock::FAR;
 use crate::event::{Event, LossCause, ParkReason};
 use crate::transport::OpenError;
 
 /// A connection must have lived this long before its failures are forgotten: one that is accepted
 /// and dropped at once must not be retried at full speed.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
-
-/// Stands in for settings too long to add to the clock, which some use for "never".
-const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// The numbers a session decides by.
 #[derive(Debug, Clone)]
@@ -57,6 +55,8 @@ pub(crate) enum Input {
     CredentialsChanged,
     /// Bytes of ours wait for the socket, or no longer do.
     WriteBlocked(bool),
+    /// The socket took some of the bytes that wait, not all.
+    WriteProgressed,
     /// Reading stops because the consumer is slow, or goes on.
     ReadingPaused(bool),
     /// The user wants a ping sent.
@@ -176,7 +176,13 @@ impl Session {
             (Input::ReadingPaused(paused), Phase::Live { watchdog, .. }) => {
                 watchdog.pause_reading(now, paused);
             }
-            (Input::Ping, Phase::Live { .. }) => self.pending.push_back(Output::Ping),
+            (Input::WriteProgressed, Phase::Live { watchdog, .. }) => {
+                watchdog.write_progressed(now)
+            }
+            // Behind bytes that the socket does not take, pings would only pile up.
+            (Input::Ping, Phase::Live { watchdog, .. }) if !watchdog.is_write_blocked() => {
+                self.pending.push_back(Output::Ping);
+            }
             (Input::Close, Phase::Live { .. }) => {
                 self.pending.push_back(Output::SendClose);
                 self.phase = Phase::Closing { until: now + self.policy.close_deadline };

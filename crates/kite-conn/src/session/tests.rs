@@ -289,6 +289,32 @@ fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
 }
 
 #[test]
+fn a_peer_that_takes_our_bytes_slowly_lives() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::WriteBlocked(true));
+    for _ in 0..10 {
+        rig.now += 2 * THRESHOLD - SECOND;
+        rig.session.on_heard(rig.now);
+        assert!(rig.on(Input::WriteProgressed).is_empty());
+    }
+    rig.now += 2 * THRESHOLD - SECOND;
+    rig.session.on_heard(rig.now);
+    let down = format!("down 1: {}", LossCause::WriteBlocked { blocked: 2 * THRESHOLD });
+    assert_eq!(rig.after(SECOND), ["abort".to_owned(), down, "retry 2".to_owned()]);
+}
+
+#[test]
+fn pings_behind_a_blocked_write_do_not_pile_up() {
+    let mut rig = Rig::live(policy());
+    rig.on(Input::WriteBlocked(true));
+    for _ in 0..100 {
+        assert!(rig.on(Input::Ping).is_empty());
+    }
+    assert!(rig.on(Input::WriteBlocked(false)).is_empty());
+    assert_eq!(rig.on(Input::Ping), ["ping"]);
+}
+
+#[test]
 fn wishes_behind_a_blocked_write_merge() {
     let mut rig = Rig::live(policy());
     rig.on(Input::WriteBlocked(true));

@@ -12,7 +12,7 @@ pub(crate) struct Watchdog {
     last_heard: Instant,
     /// When a ping went out for the present silence.
     probed: Option<Instant>,
-    /// Since when bytes of ours wait for the socket to take them.
+    /// Since when the socket has taken none of the bytes of ours that wait for it.
     write_blocked_since: Option<Instant>,
     /// Whether we have stopped reading: then silence is our own doing.
     reading_paused: bool,
@@ -63,6 +63,13 @@ impl Watchdog {
     /// Bytes of ours wait for the socket, or no longer do.
     pub(crate) fn write_blocked(&mut self, now: Instant, blocked: bool) {
         self.write_blocked_since = blocked.then(|| self.write_blocked_since.unwrap_or(now));
+    }
+
+    /// The socket took some of our bytes, and others wait still.
+    pub(crate) fn write_progressed(&mut self, now: Instant) {
+        if let Some(since) = &mut self.write_blocked_since {
+            *since = now;
+        }
     }
 
     /// Says whether bytes of ours wait for the socket.

@@ -12,11 +12,9 @@ use tokio_rustls::rustls::ClientConfig;
 use tracing::debug;
 
 use super::error::{OpenError, OpenStage};
-use super::stream::Stream;
+use super::stream::{Stream, Tcp};
+use crate::clock::FAR;
 use crate::endpoint::Endpoint;
-
-/// Stands in for a connect timeout too long to add to the clock.
-const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// When an attempt has to be over, and the timeout that this comes from.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +100,7 @@ async fn dial_one(
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
     let tcp = deadline.bound(OpenStage::Connect, connect_tcp(address)).await?;
+    let tcp = tcp.map(Tcp::new);
     let tcp =
         tcp.map_err(|source| OpenError::Connect { address, tried, source: Arc::new(source) })?;
     if !endpoint.is_secure() {

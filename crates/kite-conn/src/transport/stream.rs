@@ -12,9 +12,82 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// `ws://`, loopback only.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// `wss://`. Boxed: the TLS state is some hundred times the size of a socket.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Tcp>>),
+}
+
+impl Stream {
+    /// Gives the number of bytes that the operating system has taken, those of TLS included.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        match self {
+            Self::Plain(tcp) => tcp.bytes_written,
+            Self::Tls(tls) => tls.get_ref().0.bytes_written,
+        }
+    }
+}
+
+/// A TCP socket that counts what it takes: beneath TLS, since that takes bytes into its own
+/// buffers first.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    pub(super) stream: TcpStream,
+    bytes_written: u64,
+}
+
+impl Tcp {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, bytes_written: 0 }
+    }
+
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.bytes_written += bytes as u64;
+        }
+        written
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 impl AsyncRead for Stream {

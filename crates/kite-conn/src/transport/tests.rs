@@ -121,11 +121,12 @@ async fn a_connection_opens_over_tcp_and_carries_messages() {
         let (endpoint, options) = (endpoint("ws", address), options(LONG));
         let mut socket = open(&endpoint, &credentials(), &options).await.unwrap();
         let Stream::Plain(tcp) = socket.get_ref() else { panic!("ws:// is plain") };
-        assert!(tcp.nodelay().unwrap());
+        assert!(tcp.stream.nodelay().unwrap());
         socket.send(Message::text("{}")).await.unwrap();
         socket
     };
-    let (_socket, (request, frame)) = tokio::join!(client, server);
+    let (socket, (request, frame)) = tokio::join!(client, server);
+    assert_eq!(socket.get_ref().bytes_written(), (request.len() + frame.len()) as u64);
     let line = request.lines().next().unwrap();
     let target = "/?api_key=a%20key&access_token=s3cr3t%2Ftok%3Dn&user_id=AB12";
     assert_eq!(line, format!("GET {target} HTTP/1.1"));

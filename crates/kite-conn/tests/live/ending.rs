@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, Event, EventLane, LossCause, Phase, SpawnError,
+    Batch, Connection, ConnectionConfig, Credentials, Event, EventLane, LossCause, Phase, Sink,
+    SpawnError, SubscribeError,
 };
 use kite_sim::{Refusal, Sim};
 use kite_wire::Mode;
@@ -17,6 +19,7 @@ both_ways![
     dropping_the_last_handle_closes_politely,
     closing_a_parked_connection_ends_it,
     a_sink_that_panics_is_told_and_ends_the_connection,
+    a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too,
     hundreds_of_connections_leave_nothing_behind,
 ];
 
@@ -44,7 +47,9 @@ async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>
     assert_eq!(connection.stats().frames_queued(), 0);
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
     // What comes afterwards finds nobody, and harms nobody.
-    connection.subscribe(&[257], Mode::Full).unwrap();
+    assert_eq!(connection.subscribe(&[257], Mode::Full), Err(SubscribeError::Closed));
+    connection.unsubscribe(&[256]);
+    assert_eq!(connection.desired(), BTreeMap::from([(256, Mode::Full)]), "it stays to be read");
     connection.set_credentials(credentials());
     in_time("a second close", connection.close()).await;
     assert_eq!(sim.stats().connections_total, 1);
@@ -163,6 +168,49 @@ async fn a_sink_that_panics_is_told_and_ends_the_connection(parser_queue: Option
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
+/// Panics at the first event that tells of a set try.
+struct Impatient;
+
+impl Sink for Impatient {
+    fn on_batch(&mut self, _: Batch) {}
+
+    fn on_event(&mut self, event: &Event) {
+        assert!(!matches!(event, Event::Retry { .. }), "the sink of this test gives up here");
+    }
+}
+
+async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too(
+    parser_queue: Option<usize>,
+) {
+    let sim = Sim::builder().start().await.unwrap();
+    sim.refuse_with(Some(Refusal::new(502, "")));
+    let reconnect_delay = Duration::from_secs(60 * 60);
+    let config = ConnectionConfig {
+        parser_queue,
+        reconnect_delay,
+        reconnect_delay_cap: reconnect_delay,
+        jitter_seed: 3,
+        ..config(&sim)
+    };
+    let lane = EventLane::default();
+    let mut told = lane.subscribe();
+    let connection = Connection::spawn(config, credentials(), Impatient, &lane, 0).unwrap();
+    let mut failed = 0;
+    in_time("the end", async {
+        loop {
+            match told.recv().await.unwrap().event {
+                Event::DeliveryFailed => failed += 1,
+                Event::Closed => break,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(failed, 1);
+    assert_eq!(connection.status().phase, Phase::Closed);
+    assert_eq!(connection.subscribe(&[256], Mode::Full), Err(SubscribeError::Closed));
+}
+
 async fn hundreds_of_connections_leave_nothing_behind(parser_queue: Option<usize>) {
     let sim = Sim::builder().start().await.unwrap();
     let metrics = tokio::runtime::Handle::current().metrics();
@@ -200,6 +248,51 @@ fn a_runtime_that_shuts_down_closes_the_connection() {
     drop(runtime);
     assert_eq!(connection.status().phase, Phase::Closed);
     assert!(probe.look(|seen| seen.ended));
+}
+
+#[test]
+fn a_panic_elsewhere_that_takes_the_runtime_along_is_no_failed_delivery() {
+    let lane = EventLane::default();
+    let mut told = lane.subscribe();
+    let panicked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _connection = runtime.block_on(async {
+            let (config, sink) = (ConnectionConfig::default(), Probe::new().sink());
+            Connection::spawn(config, credentials(), sink, &lane, 0).unwrap()
+        });
+        panic!("not the sink's fault");
+    });
+    assert!(panicked.join().is_err());
+    let events: Vec<Event> =
+        std::iter::from_fn(|| told.try_recv().ok()).map(|tagged| tagged.event).collect();
+    assert!(events.iter().all(|event| !matches!(event, Event::DeliveryFailed)), "{events:?}");
+    assert!(matches!(events.last(), Some(Event::Closed)), "{events:?}");
+}
+
+#[test]
+fn on_a_runtime_without_timers_a_connection_ends_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let lane = EventLane::default();
+    let mut told = lane.subscribe();
+    let connection = runtime.block_on(async {
+        let (config, sink) = (ConnectionConfig::default(), Probe::new().sink());
+        let connection = Connection::spawn(config, credentials(), sink, &lane, 0).unwrap();
+        connection.close().await;
+        connection
+    });
+    assert_eq!(connection.status().phase, Phase::Closed);
+    let events = std::iter::from_fn(|| told.try_recv().ok());
+    let failed = events.filter(|tagged| matches!(tagged.event, Event::DeliveryFailed));
+    assert_eq!(failed.count(), 0, "the sink did nothing wrong");
+}
+
+#[test]
+fn a_setting_outside_of_its_range_is_an_error() {
+    let config = ConnectionConfig { reconnect_delay: Duration::ZERO, ..Default::default() };
+    let (sink, lane) = (Probe::new().sink(), EventLane::default());
+    let refused = Connection::spawn(config, credentials(), sink, &lane, 0);
+    let Err(SpawnError::Config(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.to_string(), "reconnect_delay is 0ns, it must be above 0 and at most a day");
 }
 
 #[test]

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use kite_conn::{ConnectionConfig, Endpoint, Event, LossCause, OpenError, ParkReason, Phase};
+use kite_conn::{
+    Connection, ConnectionConfig, Endpoint, Event, EventLane, LossCause, OpenError, ParkReason,
+    Phase,
+};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sim, universe};
 use kite_wire::text::TextMessage;
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 use tokio::net::TcpSocket;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::both_ways;
-use crate::probe::{Seen, config, connect, credentials, in_time, sim_until};
+use crate::probe::{Probe, Seen, config, connect, credentials, in_time, sim_until};
 
 both_ways![
     an_expired_token_parks_and_new_credentials_resume_with_all_subscriptions,
@@ -164,7 +168,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes
     }));
     let kind = |event: &Event| match event {
         Event::TextUnreadable { .. } => Some("unreadable"),
-        Event::Text(message) => Some(match &**message {
+        Event::Text { message, .. } => Some(match &**message {
             TextMessage::Error(_) => "error",
             TextMessage::Order(_) => "order",
             other if other.kind() == Some("of tomorrow") => "unknown",
@@ -182,6 +186,52 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes
     let stats = connection.stats();
     assert_eq!((stats.losses, stats.skipped_packets, stats.damaged_frames), (0, 1, 2));
     assert_eq!((stats.texts, stats.errors), (4, 1));
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole() {
+    let sim = Sim::builder().greet(false).start().await.unwrap();
+    let (probe, lane) = (Probe::new(), EventLane::default());
+    let mut told = lane.subscribe();
+    let connection =
+        Connection::spawn(config(&sim), credentials(), probe.sink(), &lane, 0).unwrap();
+    sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+    let begun = std::time::Instant::now();
+    let order = r#"{"type": "order",  "data": {"order_id": "1"}}"#;
+    sim.send_text(order);
+    for number in 0..1_100 {
+        sim.send_text(&format!("{{ {number}"));
+    }
+    let texts = |seen: &Seen| -> Vec<bytes::Bytes> {
+        let text = |event: &Event| match event {
+            Event::Text { text, .. } | Event::TextUnreadable { text, .. } => Some(text.clone()),
+            _ => None,
+        };
+        seen.events.iter().filter_map(text).collect()
+    };
+    probe.until("the texts", |seen| texts(seen).len() == 1_101).await;
+    let seconds = begun.elapsed().as_secs() as usize;
+    let received = probe.look(texts);
+    assert_eq!(received[0], order);
+    assert!(received[1..].iter().enumerate().all(|(number, text)| *text == format!("{{ {number}")));
+    let stats = connection.stats();
+    assert_eq!((stats.texts, stats.unreadable_texts, stats.errors), (1_101, 1_100, 1_100));
+
+    let (mut orders, mut bad) = (0, 0);
+    loop {
+        match told.try_recv() {
+            Ok(tagged) => match tagged.event {
+                Event::Text { .. } => orders += 1,
+                Event::TextUnreadable { .. } => bad += 1,
+                _ => {}
+            },
+            Err(TryRecvError::Empty) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(orders, 1);
+    assert!((1..=seconds + 1).contains(&bad), "{bad} told in {seconds} s");
     connection.close().await;
 }
 

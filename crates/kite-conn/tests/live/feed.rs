@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kite_conn::{CapacityError, ConnectionConfig, Event, LossCause, Phase};
+use kite_conn::{ConnectionConfig, Event, LossCause, Phase, SubscribeError};
 use kite_sim::{Sim, universe};
 use kite_wire::Mode;
 
@@ -47,7 +47,7 @@ async fn every_tick_arrives_exactly_once(parser_queue: Option<usize>) {
     assert!(stats.up_since.is_some() && stats.last_message >= stats.up_since);
     assert_eq!(stats.ticks, sent.values().map(|sent| sent.ticks).sum::<u64>());
     assert!(stats.mean_latency() > Duration::ZERO);
-    assert_eq!(probe.look(|seen| seen.count(|event| matches!(event, Event::Text(_)))), 2);
+    assert_eq!(probe.look(|seen| seen.count(|event| matches!(event, Event::Text { .. }))), 2);
     connection.close().await;
 }
 
@@ -135,8 +135,8 @@ async fn more_than_the_limit_is_refused_whole_before_it_is_sent() {
     let tokens = universe(3_001);
     connection.subscribe(&tokens[..2_990], Mode::Quote).unwrap();
     let refused = connection.subscribe(&tokens[2_980..], Mode::Full).unwrap_err();
-    let CapacityError { asked, free, limit, .. } = refused;
-    assert_eq!((asked, free, limit), (11, 10, 3_000));
+    let SubscribeError::Capacity(room) = refused else { panic!("{refused:?}") };
+    assert_eq!((room.asked, room.free, room.limit), (11, 10, 3_000));
     assert_eq!(connection.desired().len(), 2_990);
     assert!(connection.desired().values().all(|&mode| mode == Mode::Quote));
     connection.subscribe(&tokens[2_980..3_000], Mode::Quote).unwrap();

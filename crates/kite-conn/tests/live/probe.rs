@@ -115,8 +115,9 @@ impl Sink for Recorder {
             assert!(batch.epoch >= seen.epoch, "an old socket's frame after a new one's");
             seen.epoch = batch.epoch;
             seen.heartbeats += u64::from(batch.ticks.as_bytes().len() == 1);
-            for (tick, body) in batch.ticks.iter().zip(batch.ticks.frame().bodies()) {
-                seen.ticks.entry(tick.instrument_token).or_default().add(body);
+            for packet in batch.ticks.packets() {
+                let sent = seen.ticks.entry(packet.instrument_token()).or_default();
+                sent.add(packet.as_bytes());
             }
         });
     }

@@ -231,7 +231,7 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
     let number = connection + 1;
     let error = |text: String| Some(TickerMessage::Error(format!("connection {number}: {text}")));
     match event {
-        Event::Text(text) => Some(from_text(text)),
+        Event::Text { message, .. } => Some(from_text(message)),
         Event::Up { epoch, .. } if *epoch > 1 => {
             Some(TickerMessage::Message(connection_message(connection, "up", Some(*epoch))))
         }
@@ -247,7 +247,9 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
             "{packets} packets of unknown length skipped, the first of {length} bytes; \
              {untold} such frames before it not told"
         )),
-        Event::TextUnreadable { error: cause } => error(format!("text frame unreadable: {cause}")),
+        Event::TextUnreadable { error: cause, .. } => {
+            error(format!("text frame unreadable: {cause}"))
+        }
         _ => None,
     }
 }
