@@ -2,6 +2,9 @@
 //!
 //! A static library with its own panic handler and without an allocator: should `std` sneak in,
 //! there are two panic handlers; should `alloc`, there is no allocator. Either fails the build.
+//!
+//! With the feature `alloc` there is an allocator, and every other feature of kite-wire but `std`
+//! is on: these need no `std` either.
 #![no_std]
 
 use core::panic::PanicInfo;
@@ -11,6 +14,20 @@ use kite_wire::{EncodeError, Frame, FrameEncoder, ParsedCommand, Tick};
 #[panic_handler]
 fn halt(_: &PanicInfo<'_>) -> ! {
     loop {}
+}
+
+// Never given any memory: the library is linked, not run.
+#[cfg(feature = "alloc")]
+#[global_allocator]
+static HEAP: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHeap::empty();
+
+/// Reads a text frame.
+///
+/// # Errors
+/// The text is no JSON object.
+#[cfg(feature = "alloc")]
+pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::TextError> {
+    kite_wire::text::TextFrame::parse(text)
 }
 
 /// Decodes a frame and encodes it again.

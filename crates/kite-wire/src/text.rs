@@ -2,9 +2,11 @@
 //!
 //! Besides its documented `order`, `error` and `message` frames Kite sends undocumented ones right
 //! after the handshake (`instruments_meta`; `app_code`, which has no `data`), and a strict parser
-//! breaks on them. Here every JSON object is a frame: what is not understood comes out whole, as
-//! [`TextMessage::Other`]. Only what is no JSON object is an error, and then the caller still
-//! holds the text.
+//! breaks on them. Here every JSON object that can be held is a frame: what is not understood comes
+//! out whole, as [`TextMessage::Other`]. All else is an error, and then the caller still holds the
+//! text. Errors are also a few objects that JSON's grammar allows: with a number that no `f64` is
+//! near (`1e999`), with half of a surrogate pair in a string (`"\ud800"`), or nested more than 127
+//! levels deep. Integers beyond 64 bits are held as the nearest `f64`.
 //!
 //! ```
 //! use kite_wire::text::TextMessage;
@@ -62,7 +64,8 @@ impl TextMessage {
     /// the message: [`TextFrame`] keeps them too.
     ///
     /// # Errors
-    /// [`TextError`] where the text is no JSON object, or is nested more than 127 levels deep.
+    /// [`TextError`] where the text is no JSON object, or one that cannot be held: with a number
+    /// beyond `f64`, with half of a surrogate pair, or nested more than 127 levels deep.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         TextFrame::parse(text).map(|frame| frame.message)
     }
@@ -98,7 +101,8 @@ impl TextFrame {
     /// Should an object name a key twice, the last one counts.
     ///
     /// # Errors
-    /// [`TextError`] where the text is no JSON object, or is nested more than 127 levels deep.
+    /// [`TextError`] where the text is no JSON object, or one that cannot be held: with a number
+    /// beyond `f64`, with half of a surrogate pair, or nested more than 127 levels deep.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let len_bytes = text.len();
         let value = serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -212,7 +216,8 @@ pub enum TextError {
         /// Length of the text, in bytes.
         len_bytes: usize,
     },
-    /// The text is not JSON, or nested more than 127 levels deep.
+    /// The text is not JSON, or JSON that cannot be held: a number beyond `f64`, half of a surrogate
+    /// pair, or more than 127 levels of nesting. The place is told, not which of them it is.
     #[error("text frame of {len_bytes} bytes is not valid JSON at line {line}, column {column}")]
     InvalidJson {
         /// Line of the fault, from 1.
@@ -401,6 +406,23 @@ mod tests {
         ] {
             assert_eq!(TextMessage::parse(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn objects_that_cannot_be_held_are_refused_and_integers_beyond_64_bits_rounded() {
+        for text in [
+            r#"{"type":"order","data":{"price":1e999}}"#,
+            r#"{"type":"order","data":{"price":-1e999}}"#,
+            r#"{"type":"message","data":"\ud800"}"#,
+            r#"{"type":"message","data":"\udc00 \ud800"}"#,
+        ] {
+            let error = TextMessage::parse(text).unwrap_err();
+            assert!(matches!(error, TextError::InvalidJson { line: 1, .. }), "{text}: {error}");
+        }
+        let pair = TextMessage::parse(r#"{"type":"error","data":"\ud83d\ude00"}"#);
+        assert_eq!(pair, Ok(TextMessage::Error("\u{1f600}".into())));
+        let integer = TextMessage::parse(r#"{"type":"message","data":123456789012345678901234}"#);
+        assert_eq!(integer, Ok(TextMessage::Message(json!(123_456_789_012_345_678_901_234.0_f64))));
     }
 
     #[test]
