@@ -19,14 +19,20 @@ ci:
 bench *args:
     cargo bench -p benches {{args}}
 
-# One fuzz target (frame, packet, command, text) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, command, tape, text) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# Formats all code, the fuzz targets too.
+# Decoding against the published Rust clients, which are built for it (minutes).
+bench-peers *args:
+    cargo bench --manifest-path benches/peers/Cargo.toml {{args}}
+
+# Formats all code, that of the workspaces apart too.
 fmt:
     cargo fmt --all
-    cargo fmt --manifest-path fuzz/Cargo.toml -- --config-path rustfmt.toml
+    cargo fmt --manifest-path fuzz/Cargo.toml
+    cargo fmt --manifest-path benches/peers/Cargo.toml
+    cargo fmt --manifest-path checks/no-std/Cargo.toml
 
 # Clippy with warnings denied.
 lint:

@@ -7,7 +7,8 @@ use kite_manager::{ConfigError, MAX_CONNECTIONS, MAX_QUEUE, ManagerConfig, check
 
 use crate::models::Mode;
 
-/// Settings of a [`KiteTickerManager`](crate::KiteTickerManager), checked when it starts.
+/// Settings of a [`KiteTickerManager`](crate::KiteTickerManager), checked when it starts: buffers
+/// from 1 to 1,048,576, durations above zero and at most a day.
 ///
 /// ```
 /// use kiteticker_async_manager::{KiteManagerConfig, Mode};

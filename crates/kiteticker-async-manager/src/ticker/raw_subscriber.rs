@@ -1,7 +1,6 @@
 //! A reader of the full packets in raw frames.
 
 use bytes::Bytes;
-use kite_wire::Frame;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
@@ -16,7 +15,7 @@ use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
 #[derive(Debug)]
 pub struct KiteTickerRawSubscriber184 {
     receiver: broadcast::Receiver<Bytes>,
-    /// The good part of the present frame that has not been looked at yet.
+    /// What has not been looked at yet of the present frame.
     rest: Bytes,
     /// The packet given last, which references point into.
     current: Bytes,
@@ -56,9 +55,8 @@ impl KiteTickerRawSubscriber184 {
     }
 
     fn enter(&mut self, frame: &Bytes) {
-        // The walk cuts off what follows the declared packets; the packet count is stepped over.
-        let good = Frame::walk(frame).as_bytes().len();
-        self.rest = frame.slice(good.min(2)..good);
+        // The ring carries good parts only: behind the packet count there are whole packets.
+        self.rest = frame.slice(frame.len().min(2)..);
     }
 
     /// Receives the bytes of the next full packet; `Ok(None)` once the channel has ended.
