@@ -1,4 +1,5 @@
 //! The typed manager over real WebSockets, with a sink of the test's own.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -151,4 +152,20 @@ async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere
         "each on one connection"
     );
     within("the server's agreement", sim.wait_until(|sim| held(sim) == all)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
+    let sim = Sim::builder().start().await.unwrap();
+    let manager = manager(&sim, DEADLINE);
+    manager.subscribe(&[256, 512], Mode::Full).unwrap();
+    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("stop", manager.stop()).await;
+    manager.subscribe(&[768], Mode::Ltp).unwrap();
+    manager.unsubscribe(&[256]);
+    manager.set_mode(&[512], Mode::Quote);
+    within("another start", manager.start(|_| Tally::default())).await.unwrap();
+    let wanted = BTreeMap::from([(512, Mode::Quote), (768, Mode::Ltp)]);
+    within("the new set", sim.wait_until(|sim| held(sim) == wanted)).await;
+    within("stop", manager.stop()).await;
 }
