@@ -107,10 +107,17 @@ fn ticks(c: &mut Criterion) {
         });
     });
     let mut ticks: Vec<Tick> = Vec::with_capacity(PACKETS as usize);
-    group.bench_function("append_ticks", |b| {
+    group.bench_function("frame", |b| {
         b.iter(|| {
             ticks.clear();
             Frame::walk(black_box(&frame)).append_ticks(&mut ticks);
+            black_box(&mut ticks).len()
+        });
+    });
+    group.bench_function("scan", |b| {
+        b.iter(|| {
+            ticks.clear();
+            Scan::new(black_box(&frame)).append_ticks(&mut ticks);
             black_box(&mut ticks).len()
         });
     });
@@ -121,8 +128,24 @@ fn ticks(c: &mut Criterion) {
             black_box(&mut ticks).len()
         });
     });
-    let shared = Bytes::from(frame.clone());
-    group.bench_function("last prices over the facade's batch", |b| {
+    group.finish();
+}
+
+/// What a user of the facade's message channel does with a frame that has come.
+fn facade(c: &mut Criterion) {
+    let shared = Bytes::from(frame(Contents::Full, 0, PACKETS));
+    let mut group = group(c, "last price of every tick", PACKETS);
+    group.bench_function("by hand", |b| {
+        b.iter(|| {
+            let mut sum = 0.0;
+            by_hand::bodies(black_box(&shared), |body| {
+                let raw = i32::from_be_bytes([body[4], body[5], body[6], body[7]]);
+                sum += f64::from(raw) / 100.0;
+            });
+            sum
+        });
+    });
+    group.bench_function("for tick in &ticks", |b| {
         b.iter(|| {
             let Ok(batch) = TickBatch::new(black_box(&shared).clone()) else { return 0.0 };
             let batch = kiteticker_async_manager::TickBatch::from(batch);
@@ -156,5 +179,5 @@ fn encode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, views, walk, ticks, encode);
+criterion_group!(benches, views, walk, ticks, facade, encode);
 criterion_main!(benches);

@@ -26,7 +26,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `std` | yes | `alloc`; [`UnixSeconds`] into `SystemTime`; the dependencies' `std` |
-//! | `alloc` | with `std` | [`Frame::append_ticks`] |
+//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`] |
 //! | `bytes` | no | [`TickBatch`], a received frame that is shared, not copied |
 //! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
 //! | `chrono`, `time` | no | [`UnixSeconds`] into these crates' instants |

@@ -12,6 +12,8 @@ use crate::layout::{
 };
 use crate::packet::{Packet, PacketKind, PacketView};
 use crate::price::Price;
+#[cfg(feature = "alloc")]
+use crate::scan::Scan;
 use crate::segment::Segment;
 
 /// One instrument's state, owned: plain, `Copy`, without an allocation.
@@ -288,20 +290,38 @@ impl From<Packet<'_>> for Tick {
 impl Frame<'_> {
     /// Decodes all packets of known length and appends them to `ticks`.
     ///
-    /// The fastest way to owned ticks: each is built where it stays.
+    /// Each is built where it stays. [`Scan::append_ticks`] does the same in the one pass that
+    /// walks the frame.
     pub fn append_ticks(&self, ticks: &mut alloc::vec::Vec<Tick>) {
         let packets = self.packets();
         ticks.reserve(packets.len());
-        for packet in packets {
-            // One push an arm: behind a common one the tick would be built beside and copied over.
-            match packet.view() {
-                PacketView::Full(full) => ticks.push(full.into()),
-                PacketView::Quote(quote) => ticks.push(quote.into()),
-                PacketView::IndexFull(index) => ticks.push(index.into()),
-                PacketView::IndexQuote(index) => ticks.push(index.into()),
-                PacketView::Ltp(ltp) => ticks.push(ltp.into()),
-            }
+        packets.for_each(|packet| append(packet, ticks));
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<'a> Scan<'a> {
+    /// Decodes what is left of the packets of known length, appends them to `ticks`, and gives the
+    /// account of the whole frame: the fastest way to owned ticks.
+    pub fn append_ticks(mut self, ticks: &mut alloc::vec::Vec<Tick>) -> Frame<'a> {
+        for packet in self.by_ref() {
+            append(packet, ticks);
         }
+        self.finish()
+    }
+}
+
+/// Decodes a packet into its place.
+#[cfg(feature = "alloc")]
+#[inline(always)]
+fn append(packet: Packet<'_>, ticks: &mut alloc::vec::Vec<Tick>) {
+    // One push an arm: behind a common one the tick would be built beside and copied over.
+    match packet.view() {
+        PacketView::Full(full) => ticks.push(full.into()),
+        PacketView::Quote(quote) => ticks.push(quote.into()),
+        PacketView::IndexFull(index) => ticks.push(index.into()),
+        PacketView::IndexQuote(index) => ticks.push(index.into()),
+        PacketView::Ltp(ltp) => ticks.push(ltp.into()),
     }
 }
 

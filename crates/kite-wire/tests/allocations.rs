@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use kite_wire::{
     Command, DepthLevel, Fields, Frame, FrameEncoder, FullFields, Mode, ParsedCommand, QuoteFields,
-    Tick,
+    Scan, Tick,
 };
 
 fn ticks() -> Vec<Tick> {
@@ -43,7 +43,7 @@ impl Write for Text {
 fn the_codec_allocates_nothing() {
     let ticks = ticks();
     let mut buffer = vec![0; 40_000];
-    let mut decoded = Vec::with_capacity(ticks.len());
+    let (mut decoded, mut scanned) = (Vec::with_capacity(200), Vec::with_capacity(200));
     let mut text = Text { bytes: [0; 64], len: 0 };
     let mut digest = 0_i64;
     let counted = allocation_counter::measure(|| {
@@ -51,8 +51,10 @@ fn the_codec_allocates_nothing() {
         for tick in &ticks {
             encoder.push(tick).unwrap();
         }
-        let frame = Frame::walk(encoder.finish());
+        let bytes = encoder.finish();
+        let frame = Frame::walk(bytes);
         frame.append_ticks(&mut decoded);
+        assert_eq!(Scan::new(bytes).append_ticks(&mut scanned), frame);
         for packet in frame.packets() {
             digest += i64::from(packet.last_price().raw());
             digest += packet.spread().map_or(0, |spread| i64::from(spread.raw()));
@@ -64,7 +66,7 @@ fn the_codec_allocates_nothing() {
         let command = std::str::from_utf8(&text.bytes[..text.len]).unwrap();
         digest += ParsedCommand::parse(command).unwrap().tokens.map(i64::from).sum::<i64>();
     });
-    assert_eq!(decoded, ticks);
+    assert_eq!((&decoded, &scanned), (&ticks, &ticks));
     assert_ne!(digest, 0);
     assert_eq!(counted.count_total, 0);
 }
