@@ -2,30 +2,7 @@
 
 #![no_main]
 
-use kite_wire::{Command, CommandKind, ParsedCommand};
+use fuzz_checks::command::check;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    let Ok(parsed) = ParsedCommand::parse(text) else { return };
-    let kind = parsed.kind;
-    let tokens: Vec<u32> = parsed.tokens.collect();
-    let command = match kind {
-        CommandKind::Subscribe => Command::Subscribe(&tokens),
-        CommandKind::Unsubscribe => Command::Unsubscribe(&tokens),
-        CommandKind::Mode(mode) => Command::Mode(mode, &tokens),
-    };
-
-    let printed = command.to_string();
-    let again = ParsedCommand::parse(&printed).expect("a printed command is a command");
-    assert_eq!(again.kind, kind);
-    assert!(again.tokens.eq(tokens.iter().copied()), "no token is lost or gained: {printed}");
-
-    let mut in_chunks = Vec::with_capacity(tokens.len());
-    for chunk in command.chunks(7) {
-        let printed = chunk.to_string();
-        let chunk = ParsedCommand::parse(&printed).expect("a printed chunk is a command");
-        assert_eq!(chunk.kind, kind);
-        in_chunks.extend(chunk.tokens);
-    }
-    assert_eq!(in_chunks, tokens, "chunks hold the tokens in order");
-});
+fuzz_target!(|bytes: &[u8]| check(bytes));

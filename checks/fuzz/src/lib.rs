@@ -1,0 +1,10 @@
+//! What must hold for any bytes from outside, target by target.
+//!
+//! Apart from the targets themselves, so that ordinary tests replay the corpus through the very
+//! same checks: see `tests/replay.rs`.
+
+pub mod command;
+pub mod frame;
+pub mod packet;
+pub mod tape;
+pub mod text;
