@@ -4,44 +4,22 @@
 
 use std::hint::black_box;
 
-use benches::{Contents, by_hand, frame, tick};
+use benches::{Contents, by_hand, five_fields, frame, tick};
 use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use kite_wire::{Frame, FrameEncoder, Packet, PacketView, Scan, Tick, TickBatch};
+use kite_wire::{Frame, FrameEncoder, Scan, Tick, TickBatch};
 
 /// Packets in a frame.
 const PACKETS: u32 = 200;
 /// Frames that together are larger than the caches: 64 MB of full packets.
 const MANY: u32 = 1_800;
 
-/// Token, last price, volume, best bid and ask through the public views.
-#[inline(always)]
-fn by_views<'a>(packets: impl Iterator<Item = Packet<'a>>) -> u64 {
-    let mut sum = 0_u64;
-    let mut add = |value: u32| sum = sum.wrapping_add(u64::from(value));
-    for packet in packets {
-        add(packet.instrument_token());
-        add(packet.last_price().raw().cast_unsigned());
-        match packet.view() {
-            PacketView::Full(full) => {
-                let (segment, depth) = (full.segment(), full.depth());
-                add(full.volume());
-                add(depth.bids()[0].price(segment).raw().cast_unsigned());
-                add(depth.asks()[0].price(segment).raw().cast_unsigned());
-            }
-            PacketView::Quote(quote) => add(quote.volume()),
-            _ => {}
-        }
-    }
-    sum
-}
-
 fn walked(frame: &[u8]) -> u64 {
-    by_views(Frame::walk(frame).packets())
+    five_fields(Frame::walk(frame).packets())
 }
 
 fn scanned(frame: &[u8]) -> u64 {
-    by_views(Scan::new(frame))
+    five_fields(Scan::new(frame))
 }
 
 fn group<'c>(

@@ -1,0 +1,66 @@
+//! Runs one workload a fixed number of times, for counting its instructions.
+//!
+//! `benches/instructions.sh` runs them all under callgrind and prints instructions a packet:
+//! unlike times they are the same on a busy machine.
+
+use std::hint::black_box;
+
+use benches::{Contents, by_hand, frame, tick};
+use kite_wire::{Frame, FrameEncoder, Scan, Tick};
+
+const PACKETS: u32 = 200;
+const ROUNDS: u32 = 1_000;
+
+fn main() {
+    let workload = std::env::args().nth(1).unwrap_or_default();
+    let contents = if workload.ends_with("mixed") { Contents::Mixed } else { Contents::Full };
+    let bytes = frame(contents, 0, PACKETS);
+    let ticks: Vec<Tick> = (0..PACKETS).map(|n| tick(contents, n)).collect();
+    let (mut flat, mut owned) = (Vec::new(), Vec::new());
+    by_hand::full_ticks(&bytes, &mut flat);
+    owned.reserve(ticks.len());
+    let mut buffer = vec![0; 2 + PACKETS as usize * 186];
+    for _ in 0..ROUNDS {
+        let bytes = black_box(bytes.as_slice());
+        match workload.as_str() {
+            // The frame, the ticks and the start of the process: to be taken off the others.
+            "nothing" => {}
+            "fields-by-hand" | "fields-by-hand-mixed" => {
+                black_box(by_hand::five_fields(bytes));
+            }
+            "fields-frame" | "fields-frame-mixed" => {
+                black_box(benches::five_fields(Frame::walk(bytes).packets()));
+            }
+            "fields-scan" | "fields-scan-mixed" => {
+                black_box(benches::five_fields(Scan::new(bytes)));
+            }
+            "ticks-by-hand" => {
+                flat.clear();
+                by_hand::full_ticks(bytes, black_box(&mut flat));
+            }
+            "ticks-frame" => {
+                owned.clear();
+                Frame::walk(bytes).append_ticks(black_box(&mut owned));
+            }
+            "ticks-scan" => {
+                owned.clear();
+                Scan::new(bytes).append_ticks(black_box(&mut owned));
+            }
+            "encode-by-hand" => {
+                black_box(by_hand::encode(black_box(&flat), &mut buffer));
+            }
+            "encode" => {
+                if let Ok(mut frame) = FrameEncoder::new(&mut buffer) {
+                    for tick in black_box(&ticks) {
+                        let _ = frame.push(tick);
+                    }
+                    black_box(frame.finish());
+                }
+            }
+            other => {
+                eprintln!("no workload {other:?}");
+                std::process::exit(2);
+            }
+        }
+    }
+}
