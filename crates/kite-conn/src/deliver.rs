@@ -121,18 +121,16 @@ impl<S: Sink> Intake<S> {
     fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
-        // A reference count, not a copy: it is dropped again where nothing is cut off.
-        let whole = bytes.clone();
         let (ticks, damaged) = match TickBatch::new(bytes) {
             Ok(ticks) => (ticks, None),
-            Err(DamagedFrame { batch, fault, bytes_left }) => {
+            Err(DamagedFrame { batch, fault, bytes_left, frame }) => {
                 counts.damaged_frames.add(1);
                 if let Some(untold) = self.damaged.admit(received) {
                     let event = Event::FrameDamaged { fault, bytes_left, untold };
                     self.events.send(event.clone());
                     call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
                 }
-                (batch, Some(whole))
+                (batch, Some(frame))
             }
         };
         if ticks.skipped() > 0 {
@@ -156,9 +154,7 @@ impl<S: Sink> Intake<S> {
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
     }
-}
 
-impl<S: Sink> Intake<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         call(&mut self.sink, &self.counters, |sink| sink.poll_ready(cx))
     }

@@ -28,6 +28,8 @@ pub struct DamagedFrame {
     pub fault: FrameFault,
     /// How many bytes were cut off.
     pub bytes_left: usize,
+    /// The frame as it came.
+    pub frame: Bytes,
 }
 
 impl TickBatch {
@@ -46,6 +48,7 @@ impl TickBatch {
                 batch: Self { bytes: frame.slice(..good), packets, skipped },
                 fault,
                 bytes_left,
+                frame,
             }),
         }
     }
