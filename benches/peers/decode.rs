@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use benches::{Contents, by_hand, frame};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kite_wire::{Scan, Tick};
+use kite_wire::{Frame, Tick};
 
 const PACKETS: u32 = 200;
 
@@ -31,7 +31,7 @@ fn ticks(c: &mut Criterion) {
     group.bench_function("kite-wire", |b| {
         b.iter(|| {
             ours.clear();
-            Scan::new(black_box(&frame)).append_ticks(&mut ours);
+            Frame::walk(black_box(&frame)).append_ticks(&mut ours);
             black_box(&mut ours).len()
         });
     });

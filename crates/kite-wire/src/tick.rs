@@ -290,8 +290,8 @@ impl From<Packet<'_>> for Tick {
 impl Frame<'_> {
     /// Decodes all packets of known length and appends them to `ticks`.
     ///
-    /// Each is built where it stays. [`Scan::append_ticks`] does the same in the one pass that
-    /// walks the frame.
+    /// The fastest way to owned ticks of a frame that has just come: each is built where it stays.
+    /// [`Scan::append_ticks`] does the same in the one pass that walks the frame.
     pub fn append_ticks(&self, ticks: &mut alloc::vec::Vec<Tick>) {
         let packets = self.packets();
         ticks.reserve(packets.len());
@@ -302,7 +302,7 @@ impl Frame<'_> {
 #[cfg(feature = "alloc")]
 impl<'a> Scan<'a> {
     /// Decodes what is left of the packets of known length, appends them to `ticks`, and gives the
-    /// account of the whole frame: the fastest way to owned ticks.
+    /// account of the whole frame: the way for frames that are not in the caches.
     pub fn append_ticks(mut self, ticks: &mut alloc::vec::Vec<Tick>) -> Frame<'a> {
         for packet in self.by_ref() {
             append(packet, ticks);
