@@ -1,9 +1,13 @@
 //! A received frame that consumers share: the socket's bytes, decoded on iteration.
 
+use core::ops::Range;
+
 use bytes::Bytes;
 
 use crate::error::FrameFault;
 use crate::frame::{Frame, Packets};
+use crate::packet::{Packet, PacketKind};
+use crate::scan::Stride;
 use crate::tick::Tick;
 
 /// The ticks of one binary frame, still in the bytes they came in.
@@ -15,6 +19,59 @@ pub struct TickBatch {
     bytes: Bytes,
     packets: u16,
     skipped: u16,
+}
+
+/// Steps through the packets of a frame that it owns, where an iterator would have to borrow.
+///
+/// It trusts the frame to be a good part ([`TickBatch::as_bytes`]): where the bytes of a packet are
+/// not whole, it ends.
+#[derive(Debug, Clone)]
+pub struct PacketCursor {
+    frame: Bytes,
+    offset: usize,
+    stride: Stride,
+}
+
+impl PacketCursor {
+    /// Starts before the first packet.
+    #[inline]
+    #[must_use]
+    pub fn new(good: Bytes) -> Self {
+        // The packets start behind the two bytes of their count.
+        Self { frame: good, offset: 2, stride: Stride::default() }
+    }
+
+    /// Steps to the next packet of known length; `None` at the frame's end.
+    #[inline]
+    pub fn next_packet(&mut self) -> Option<Packet<'_>> {
+        let body = self.step()?;
+        Packet::checked(&self.frame[body])
+    }
+
+    /// Steps to the next packet of this layout and gives its bytes, shared with the frame; `None`
+    /// at the frame's end.
+    #[inline]
+    pub fn next_bytes_of(&mut self, kind: PacketKind) -> Option<Bytes> {
+        loop {
+            let body = self.step()?;
+            if body.len() == kind.packet_len() {
+                return Some(self.frame.slice(body));
+            }
+        }
+    }
+
+    /// Steps over the next packet of known length and says where it stands.
+    #[inline]
+    fn step(&mut self) -> Option<Range<usize>> {
+        let mut rest = self.frame.get(self.offset..)?;
+        loop {
+            let length = self.stride.split_body(&mut rest)?.len();
+            self.offset = self.frame.len() - rest.len();
+            if self.stride.is_known() {
+                return Some(self.offset - length..self.offset);
+            }
+        }
+    }
 }
 
 /// A frame with a damaged tail: its good part, and what is wrong with the rest.
@@ -176,5 +233,30 @@ mod tests {
         assert_eq!(batch.clone().as_bytes().as_ptr(), batch.as_bytes().as_ptr());
         assert_ne!(batch.detach().as_bytes().as_ptr(), batch.as_bytes().as_ptr());
         assert_eq!(batch.detach(), batch);
+    }
+
+    #[test]
+    fn a_cursor_gives_the_packets_of_its_frame_and_ends_with_it() {
+        // An LTP packet, one of an unknown length, another LTP packet.
+        let mut frame = std::vec![0, 3, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5];
+        frame.extend([0, 3, 9, 9, 9, 0, 8, 0, 0, 0, 2, 0, 0, 0, 6]);
+        for end in 0..=frame.len() {
+            let bytes = Bytes::copy_from_slice(&frame[..end]);
+            let whole = Frame::walk(&bytes).packets();
+            let mut cursor = PacketCursor::new(bytes.clone());
+            for packet in whole {
+                assert_eq!(cursor.next_packet(), Some(packet), "{end}");
+            }
+            assert_eq!(cursor.next_packet(), None, "{end}");
+            assert_eq!(cursor.next_packet(), None, "{end}, asked again");
+            let mut cursor = PacketCursor::new(bytes.clone());
+            for packet in Frame::walk(&bytes).packets() {
+                let shared = cursor.next_bytes_of(PacketKind::Ltp).unwrap();
+                assert_eq!(shared.as_ptr(), packet.as_bytes().as_ptr());
+                assert_eq!(shared, packet.as_bytes());
+            }
+            assert_eq!(cursor.next_bytes_of(PacketKind::Ltp), None);
+            assert_eq!(PacketCursor::new(bytes).next_bytes_of(PacketKind::Full), None);
+        }
     }
 }

@@ -106,7 +106,7 @@ impl<'a> Frame<'a> {
     #[inline]
     #[must_use]
     pub fn bodies(&self) -> Bodies<'a> {
-        Bodies { rest: self.body(), left: self.packets + self.skipped }
+        Bodies { rest: self.body(), left: self.packets + self.skipped, stride: Stride::default() }
     }
 
     /// Gives the good part behind the packet count.
@@ -185,6 +185,7 @@ impl FusedIterator for Packets<'_> {}
 pub struct Bodies<'a> {
     rest: &'a [u8],
     left: u16,
+    stride: Stride,
 }
 
 impl<'a> Iterator for Bodies<'a> {
@@ -195,9 +196,7 @@ impl<'a> Iterator for Bodies<'a> {
         if self.left == 0 {
             return None;
         }
-        let (length, tail) = self.rest.split_first_chunk::<2>()?;
-        let (body, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        self.rest = tail;
+        let body = self.stride.split_body(&mut self.rest)?;
         self.left -= 1;
         Some(body)
     }

@@ -67,7 +67,7 @@ mod tick;
 mod time;
 
 #[cfg(feature = "bytes")]
-pub use batch::{BatchIter, DamagedFrame, TickBatch};
+pub use batch::{BatchIter, DamagedFrame, PacketCursor, TickBatch};
 pub use command::{Command, CommandKind, ParsedCommand, TokenList};
 pub use encode::FrameEncoder;
 pub use error::{CommandError, EncodeError, FrameFault, PacketError, PriceError};

@@ -6,9 +6,8 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kite_conn::Stamp;
-use kite_wire::{Packet, Packets};
+use kite_wire::{PacketCursor, Packets};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::models::encode::encode_frame;
@@ -183,12 +182,8 @@ impl IntoIterator for TickBatch {
     type IntoIter = TickBatchIntoIter;
 
     fn into_iter(self) -> TickBatchIntoIter {
-        TickBatchIntoIter {
-            // The packets start behind the two bytes of their count.
-            offset: 2,
-            left: self.len(),
-            frame: self.ticks.as_bytes().clone(),
-        }
+        let cursor = PacketCursor::new(self.ticks.as_bytes().clone());
+        TickBatchIntoIter { left: self.len(), cursor }
     }
 }
 
@@ -228,27 +223,8 @@ impl FusedIterator for TickBatchIter<'_> {}
 /// Iterator over the ticks of a [`TickBatch`] that it owns; it keeps the frame's memory alive.
 #[derive(Debug, Clone)]
 pub struct TickBatchIntoIter {
-    frame: Bytes,
-    offset: usize,
+    cursor: PacketCursor,
     left: usize,
-}
-
-impl TickBatchIntoIter {
-    /// Steps to the next packet of known length.
-    #[inline]
-    fn next_packet(&mut self) -> Option<Packet<'_>> {
-        while self.left > 0 {
-            let (length, rest) = self.frame.get(self.offset..)?.split_first_chunk::<2>()?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            let body = rest.get(..length)?;
-            self.offset += 2 + length;
-            if let Ok(packet) = Packet::from_bytes(body) {
-                self.left -= 1;
-                return Some(packet);
-            }
-        }
-        None
-    }
 }
 
 impl Iterator for TickBatchIntoIter {
@@ -256,7 +232,9 @@ impl Iterator for TickBatchIntoIter {
 
     #[inline]
     fn next(&mut self) -> Option<TickMessage> {
-        self.next_packet().map(TickMessage::from)
+        let packet = self.cursor.next_packet()?;
+        self.left -= 1;
+        Some(packet.into())
     }
 
     #[inline]
@@ -270,6 +248,7 @@ impl FusedIterator for TickBatchIntoIter {}
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

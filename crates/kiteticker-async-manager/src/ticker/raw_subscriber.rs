@@ -1,6 +1,7 @@
 //! A reader of the full packets in raw frames.
 
 use bytes::Bytes;
+use kite_wire::{PacketCursor, PacketKind};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
@@ -15,8 +16,8 @@ use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
 #[derive(Debug)]
 pub struct KiteTickerRawSubscriber184 {
     receiver: broadcast::Receiver<Bytes>,
-    /// What has not been looked at yet of the present frame.
-    rest: Bytes,
+    /// Where in the present frame the last packet stood.
+    present: PacketCursor,
     /// The packet given last, which references point into.
     current: Bytes,
     lagged: u64,
@@ -25,7 +26,8 @@ pub struct KiteTickerRawSubscriber184 {
 
 impl KiteTickerRawSubscriber184 {
     pub(crate) fn new(receiver: broadcast::Receiver<Bytes>, lag: LagCount) -> Self {
-        Self { receiver, rest: Bytes::new(), current: Bytes::new(), lagged: 0, lag }
+        let present = PacketCursor::new(Bytes::new());
+        Self { receiver, present, current: Bytes::new(), lagged: 0, lag }
     }
 
     /// Gives the number of frames lost to lag so far.
@@ -41,22 +43,12 @@ impl KiteTickerRawSubscriber184 {
 
     /// Takes the next full packet of the present frame.
     fn next_in_frame(&mut self) -> Option<Bytes> {
-        while let Some((length, _)) = self.rest.split_first_chunk::<2>() {
-            let end = 2 + usize::from(u16::from_be_bytes(*length));
-            if end > self.rest.len() {
-                break;
-            }
-            let packet = self.rest.split_to(end).slice(2..);
-            if packet.len() == TICK_FULL_SIZE {
-                return Some(packet);
-            }
-        }
-        None
+        self.present.next_bytes_of(PacketKind::Full)
     }
 
-    fn enter(&mut self, frame: &Bytes) {
-        // The ring carries good parts only: behind the packet count there are whole packets.
-        self.rest = frame.slice(frame.len().min(2)..);
+    fn enter(&mut self, frame: Bytes) {
+        // The ring carries good parts only.
+        self.present = PacketCursor::new(frame);
     }
 
     /// Receives the bytes of the next full packet; `Ok(None)` once the channel has ended.
@@ -72,7 +64,7 @@ impl KiteTickerRawSubscriber184 {
                 return Ok(Some(packet));
             }
             match self.receiver.recv().await {
-                Ok(frame) => self.enter(&frame),
+                Ok(frame) => self.enter(frame),
                 Err(RecvError::Lagged(lost)) => self.note_lag(lost),
                 Err(RecvError::Closed) => return Ok(None),
             }
@@ -125,7 +117,7 @@ impl KiteTickerRawSubscriber184 {
                 continue;
             }
             match self.receiver.try_recv() {
-                Ok(frame) => self.enter(&frame),
+                Ok(frame) => self.enter(frame),
                 Err(TryRecvError::Lagged(lost)) => self.note_lag(lost),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
