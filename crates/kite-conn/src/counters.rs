@@ -22,7 +22,7 @@ impl Count {
         self.0.store(value, Release);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Acquire)
     }
 }

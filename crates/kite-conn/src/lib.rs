@@ -18,6 +18,8 @@ mod endpoint;
 mod error;
 mod event;
 mod events;
+mod fanout;
+mod lane;
 mod mailbox;
 mod session;
 mod transport;
@@ -33,4 +35,5 @@ pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeErr
 pub use event::{Event, LossCause, ParkReason};
 pub use events::{EventLane, Tagged};
 pub use kite_wire::MAX_INSTRUMENTS;
+pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};
 pub use transport::{HandshakeError, OpenError, OpenStage, Refusal};

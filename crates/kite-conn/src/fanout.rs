@@ -1,0 +1,87 @@
+//! Several sinks on one connection.
+
+use std::task::{Context, Poll};
+
+use crate::deliver::{Batch, Sink};
+use crate::event::Event;
+
+/// Delivers all to both: a batch costs one reference count more. Pairs of pairs make more of them.
+///
+/// A pair is ready when both are; one that blocks holds the other back too. Either may be asked
+/// again after it was ready, before a batch comes.
+impl<A: Sink, B: Sink> Sink for (A, B) {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Both are asked, so that each wakes.
+        let (first, second) = (self.0.poll_ready(cx), self.1.poll_ready(cx));
+        if first.is_ready() { second } else { first }
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        self.0.on_batch(batch.clone());
+        self.1.on_batch(batch);
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.0.on_event(event);
+        self.1.on_event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kite_wire::TickBatch;
+
+    use super::*;
+    use crate::clock::Stamp;
+    use crate::lane::{LaneConfig, LaneItem, Overflow, lane};
+
+    struct Counts(u32);
+
+    impl Sink for Counts {
+        fn on_batch(&mut self, _: Batch) {
+            self.0 += 1;
+        }
+
+        fn on_event(&mut self, _: &Event) {
+            self.0 += 100;
+        }
+    }
+
+    fn batch() -> Batch {
+        let frame = Bytes::from_static(&[0, 1, 0, 8, 0, 0, 0, 7, 0, 0, 0, 9]);
+        Batch::new(TickBatch::new(frame).unwrap(), Stamp::now(), 1, 1)
+    }
+
+    #[test]
+    fn both_get_everything_in_the_same_memory() {
+        let (first, mut one) = lane(LaneConfig::default()).unwrap();
+        let (second, mut other) = lane(LaneConfig::default()).unwrap();
+        let mut all = ((first, second), Counts(0));
+        let given = batch();
+        all.on_batch(given.clone());
+        all.on_event(&Event::Closed);
+        for lane in [&mut one, &mut other] {
+            let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("no batch") };
+            assert_eq!(taken.frame().as_ptr(), given.frame().as_ptr());
+        }
+        assert_eq!(all.1.0, 101);
+    }
+
+    #[test]
+    fn one_that_blocks_holds_the_pair_back_from_either_place() {
+        let config = LaneConfig { frames: 1, ..LaneConfig::default() };
+        let waker = std::task::Waker::noop();
+        for blocking_first in [true, false] {
+            let (blocking, mut taker) = lane(config.clone()).unwrap();
+            let (free, _free) =
+                lane(LaneConfig { overflow: Overflow::DropOldest, ..config.clone() }).unwrap();
+            let mut pair = if blocking_first { (blocking, free) } else { (free, blocking) };
+            assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_ready());
+            pair.on_batch(batch());
+            assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_pending());
+            taker.try_recv().unwrap();
+            assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_ready());
+        }
+    }
+}

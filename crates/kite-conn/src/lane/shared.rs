@@ -1,0 +1,126 @@
+//! What the two ends of a lane share: a queue, a place for a table, two wakers, counts.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use futures_util::task::AtomicWaker;
+
+use super::table::Table;
+use super::{LaneConfig, LaneStats, Overflow};
+use crate::counters::Count;
+use crate::deliver::Batch;
+
+/// What both ends of a lane see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: ArrayQueue<Entry>,
+    /// The table of a conflating lane, unless an end has it in hand. While there is one, nothing
+    /// is added to the queue: what is there is older.
+    pub(super) table: ArrayQueue<Box<Pending>>,
+    pub(super) overflow: Overflow,
+    pub(super) bytes_limit: usize,
+    pub(super) queued_bytes: AtomicUsize,
+    pub(super) producer: AtomicWaker,
+    pub(super) consumer: AtomicWaker,
+    pub(super) sink_gone: AtomicBool,
+    pub(super) lane_gone: AtomicBool,
+    pub(super) given: GivenCounts,
+    pub(super) taken: TakenCounts,
+}
+
+/// A frame in the queue, with how many frames and ticks were queued before it: the consumer sees
+/// from them what was dropped, and where.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) batch: Batch,
+    pub(super) frames_before: u64,
+    pub(super) ticks_before: u64,
+}
+
+/// A table, with how many frames were queued before it was begun.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) table: Table,
+    pub(super) frames_before: u64,
+}
+
+/// Written by the sink. Aligned, so that its lines are not the consumer's.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct GivenCounts {
+    pub(super) queued_frames: Count,
+    pub(super) dropped_frames: Count,
+    pub(super) dropped_ticks: Count,
+    pub(super) replaced: Count,
+}
+
+/// Written by the consumer.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct TakenCounts {
+    /// Frames taken off the queue and not held.
+    pub(super) frames: Count,
+    pub(super) delivered_frames: Count,
+    pub(super) delivered_ticks: Count,
+    pub(super) dropped_ticks: Count,
+    pub(super) replaced: Count,
+}
+
+impl Shared {
+    pub(super) fn new(config: &LaneConfig) -> Self {
+        Self {
+            queue: ArrayQueue::new(config.frames),
+            table: ArrayQueue::new(1),
+            overflow: config.overflow,
+            bytes_limit: config.bytes,
+            queued_bytes: AtomicUsize::new(0),
+            producer: AtomicWaker::new(),
+            consumer: AtomicWaker::new(),
+            sink_gone: AtomicBool::new(false),
+            lane_gone: AtomicBool::new(false),
+            given: GivenCounts::default(),
+            taken: TakenCounts::default(),
+        }
+    }
+
+    /// Says whether a frame of so many bytes may join the queue. While it is the sink that asks,
+    /// room does not become less.
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        let queued = self.queued_bytes.load(Ordering::Acquire);
+        let fits = match self.overflow {
+            Overflow::Block => queued < self.bytes_limit,
+            _ => queued.saturating_add(bytes) <= self.bytes_limit,
+        };
+        (fits && !self.queue.is_full()) || self.queue.is_empty()
+    }
+
+    /// Discards what waits.
+    pub(super) fn clear(&self) {
+        while let Some(entry) = self.queue.pop() {
+            self.queued_bytes.fetch_sub(entry.batch.frame().len(), Ordering::AcqRel);
+        }
+        if let Some(pending) = self.table.pop() {
+            self.queued_bytes.fetch_sub(pending.table.sums().bytes, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn stats(&self) -> LaneStats {
+        let (given, taken) = (&self.given, &self.taken);
+        // Parts before their wholes: read later, they could exceed them.
+        let gone = taken.frames.get() + given.dropped_frames.get();
+        let table = self.table.len() as u64;
+        let frames = given.queued_frames.get().saturating_sub(gone) + table;
+        let bytes = self.queued_bytes.load(Ordering::Acquire) as u64;
+        // Without a consumer nothing waits: it is discarded.
+        let waits = u64::from(!self.lane_gone.load(Ordering::Acquire));
+        LaneStats {
+            queued_frames: frames * waits,
+            queued_bytes: bytes * waits,
+            delivered_frames: taken.delivered_frames.get(),
+            delivered_ticks: taken.delivered_ticks.get(),
+            dropped_frames: given.dropped_frames.get(),
+            dropped_ticks: given.dropped_ticks.get() + taken.dropped_ticks.get(),
+            conflated_ticks: given.replaced.get() + taken.replaced.get(),
+        }
+    }
+}

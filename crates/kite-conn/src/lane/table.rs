@@ -1,0 +1,132 @@
+//! The newest packet of each instrument, copied out of the frames it came in.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+use kite_wire::TickBatch;
+
+use crate::clock::Stamp;
+use crate::deliver::Batch;
+
+/// As many packets as a frame's count can say, twenty times what Kite sends on a connection: a
+/// server gone mad must not fill the memory.
+pub(super) const MAX_ROWS: usize = u16::MAX as usize;
+
+/// Frames folded into one: of each instrument the newest packet, in the order in which the
+/// instruments first came.
+#[derive(Debug)]
+pub(super) struct Table {
+    received: Stamp,
+    epoch: u32,
+    sequence: u64,
+    rows: Vec<Row>,
+    places: HashMap<u32, usize>,
+    packets: Vec<u8>,
+    sums: Sums,
+}
+
+/// What has become of the packets folded in. None of it ever becomes less.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sums {
+    /// Packets that newer ones have replaced.
+    pub(super) replaced: u64,
+    /// Packets for whose instruments there was no row left.
+    pub(super) lost: u64,
+    /// Bytes held for the others.
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug)]
+struct Row {
+    token: u32,
+    at: usize,
+    len: usize,
+    /// What the place can hold: the longest packet of this instrument so far.
+    room: usize,
+}
+
+impl Table {
+    /// Begins with a frame.
+    pub(super) fn new(batch: &Batch) -> Self {
+        let mut table = Self {
+            received: batch.received,
+            epoch: batch.epoch,
+            sequence: batch.sequence,
+            rows: Vec::new(),
+            places: HashMap::new(),
+            packets: Vec::new(),
+            sums: Sums::default(),
+        };
+        table.fold(batch);
+        table
+    }
+
+    /// Folds a newer frame in.
+    pub(super) fn fold(&mut self, newer: &Batch) {
+        for packet in newer.ticks.packets() {
+            self.put(packet.instrument_token(), packet.as_bytes());
+        }
+        (self.received, self.epoch, self.sequence) = (newer.received, newer.epoch, newer.sequence);
+    }
+
+    /// Folds newer frames in that have been folded already.
+    pub(super) fn fold_table(&mut self, newer: &Self) {
+        for row in &newer.rows {
+            self.put(row.token, newer.packet(row));
+        }
+        self.sums.replaced += newer.sums.replaced;
+        self.sums.lost += newer.sums.lost;
+        (self.received, self.epoch, self.sequence) = (newer.received, newer.epoch, newer.sequence);
+    }
+
+    fn put(&mut self, token: u32, packet: &[u8]) {
+        let len = packet.len();
+        match self.places.entry(token) {
+            Entry::Occupied(place) => {
+                self.sums.replaced += 1;
+                let row = &mut self.rows[*place.get()];
+                row.len = len;
+                if len <= row.room {
+                    self.packets[row.at..row.at + len].copy_from_slice(packet);
+                    return;
+                }
+                // The old place stays unused. It can happen as often as there are layouts.
+                (row.at, row.room) = (self.packets.len(), len);
+            }
+            Entry::Vacant(place) if self.rows.len() < MAX_ROWS => {
+                place.insert(self.rows.len());
+                self.rows.push(Row { token, at: self.packets.len(), len, room: len });
+            }
+            Entry::Vacant(_) => {
+                self.sums.lost += 1;
+                return;
+            }
+        }
+        self.packets.extend_from_slice(packet);
+        self.sums.bytes += len;
+    }
+
+    fn packet(&self, row: &Row) -> &[u8] {
+        &self.packets[row.at..row.at + row.len]
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// Gives the rows as one frame, with the stamp, epoch and sequence of the newest.
+    pub(super) fn to_batch(&self) -> Batch {
+        let packets: usize = self.rows.iter().map(|row| 2 + row.len).sum();
+        let mut frame = Vec::with_capacity(2 + packets);
+        // Neither number can exceed its two bytes: the rows are limited to what does not, and the
+        // packets came in frames that say their length in two bytes.
+        frame.extend_from_slice(&(self.rows.len() as u16).to_be_bytes());
+        for row in &self.rows {
+            frame.extend_from_slice(&(row.len as u16).to_be_bytes());
+            frame.extend_from_slice(self.packet(row));
+        }
+        let ticks = TickBatch::new(Bytes::from(frame)).unwrap_or_else(|damaged| damaged.batch);
+        Batch::new(ticks, self.received, self.epoch, self.sequence)
+    }
+}
