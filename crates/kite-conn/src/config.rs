@@ -8,6 +8,7 @@ use kite_wire::MAX_INSTRUMENTS;
 
 use crate::endpoint::Endpoint;
 use crate::error::ConfigError;
+use crate::transport::{Proxy, Tls};
 
 /// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
 pub const MAX_QUEUE: usize = 1 << 20;
@@ -51,6 +52,12 @@ pub struct ConnectionConfig {
     /// Further headers of the handshake. `Debug` shows their values unless they are marked by
     /// [`HeaderValue::set_sensitive`].
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whose certificates are believed over `wss://`. Default [`Tls::web_pki`]: the roots of
+    /// Mozilla's list, as compiled in.
+    pub tls: Tls,
+    /// An HTTP proxy to connect through. Default none; the environment is not consulted. A `ws://`
+    /// endpoint takes one on loopback only, since it would see the access token.
+    pub proxy: Option<Proxy>,
     /// Seed of the backoff's jitter. Default random.
     pub jitter_seed: u64,
 }
@@ -70,6 +77,8 @@ impl Default for ConnectionConfig {
             read_buffer_bytes: 32 * 1024,
             max_frame_bytes: 1024 * 1024,
             headers: Vec::new(),
+            tls: Tls::default(),
+            proxy: None,
             jitter_seed: fastrand::u64(..),
         }
     }

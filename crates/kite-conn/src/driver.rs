@@ -34,7 +34,7 @@ use crate::event::{Event, LossCause};
 use crate::events::EventSender;
 use crate::mailbox::Mailbox;
 use crate::session::{Input, Output, Policy, Session};
-use crate::transport::{self, OpenError, OpenOptions, Stream};
+use crate::transport::{Dialer, OpenError, Stream};
 
 /// Frames taken in one turn before requests and writes get theirs.
 const FRAMES_PER_TURN: usize = 64;
@@ -218,16 +218,8 @@ impl<S: Sink> Driver<S> {
     }
 
     fn open(&mut self) {
-        let (endpoint, credentials) = (self.config.endpoint.clone(), self.credentials.clone());
-        let options = OpenOptions {
-            connect_timeout: self.config.connect_timeout,
-            read_buffer_bytes: self.config.read_buffer_bytes,
-            max_frame_bytes: self.config.max_frame_bytes,
-            headers: self.config.headers.clone(),
-        };
-        self.link = Link::Opening(Box::pin(async move {
-            transport::open(&endpoint, &credentials, &options).await
-        }));
+        let opening = Dialer::from(&self.config).open(&self.credentials);
+        self.link = Link::Opening(Box::pin(opening));
     }
 
     fn hang_up(&mut self) {

@@ -3,8 +3,10 @@
 //! The access token travels in the request line, so an unencrypted endpoint is lawful on
 //! loopback only, and query values are never shown. No resolution of names happens here.
 
+mod authority;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -12,6 +14,9 @@ use thiserror::Error;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::credentials::Credentials;
+
+use self::authority::is_loopback_host;
+pub(crate) use self::authority::{Authority, AuthorityError, in_url};
 
 /// Kite's ticker (Kite Connect v3 documentation, WebSocket page).
 const KITE: &str = "wss://ws.kite.trade";
@@ -108,6 +113,19 @@ pub enum EndpointError {
         /// The parameter's name.
         name: &'static str,
     },
+    /// A query parameter to add has no name.
+    #[error("the query parameter to add has no name")]
+    NoQueryName,
+}
+
+impl From<AuthorityError> for EndpointError {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::NoHost => Self::NoHost,
+            AuthorityError::Host(host) => Self::Host { host },
+            AuthorityError::Port(port) => Self::Port { port },
+        }
+    }
 }
 
 impl Endpoint {
@@ -139,12 +157,8 @@ impl Endpoint {
         if tail.contains('#') {
             return Err(EndpointError::Fragment);
         }
-        let (host, port) = split_authority(authority)?;
-        let (host, server_name) = check_host(host)?;
-        let port = match port {
-            None => default_port(secure),
-            Some(digits) => parse_port(digits)?,
-        };
+        let Authority { host, server_name, port } = Authority::parse(authority)?;
+        let port = port.unwrap_or_else(|| default_port(secure));
         if !secure && !is_loopback_host(&host) {
             return Err(EndpointError::Plaintext { host: in_url(&host) });
         }
@@ -154,6 +168,40 @@ impl Endpoint {
         // Without its `/` before `?` the load balancer answers 400 with an HTML page.
         let path = if path.is_empty() { "/" } else { path };
         Ok(Self { secure, host, server_name, port, path: path.to_owned(), query: query.to_owned() })
+    }
+
+    /// Adds a query parameter, percent-encoded, after those that are there.
+    ///
+    /// A parameter of the same name stays: the server gets both.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), kite_conn::EndpointError> {
+    /// use kite_conn::Endpoint;
+    ///
+    /// let sandbox = Endpoint::parse("wss://ws-sandbox.kite.trade")?.with_query("user_id", "AB1234")?;
+    /// assert_eq!(sandbox, Endpoint::parse("wss://ws-sandbox.kite.trade?user_id=AB1234")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`EndpointError::Credentials`] for `api_key` and `access_token`, which are sent already;
+    /// [`EndpointError::NoQueryName`] for an empty name.
+    pub fn with_query(
+        mut self,
+        name: impl AsRef<str>,
+        value: impl AsRef<str>,
+    ) -> Result<Self, EndpointError> {
+        let (name, value) = (percent_encode(name.as_ref()), percent_encode(value.as_ref()));
+        if name.is_empty() {
+            return Err(EndpointError::NoQueryName);
+        }
+        check_query(&name)?;
+        if !self.query.is_empty() {
+            self.query.push('&');
+        }
+        self.query.extend([name.as_str(), "=", value.as_str()]);
+        Ok(self)
     }
 
     /// Returns the host: a lower-case DNS name or an IP address (IPv6 without brackets).
@@ -183,6 +231,11 @@ impl Endpoint {
     /// The name that the server's certificate has to carry.
     pub(crate) fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
+    }
+
+    /// Host and port as a proxy wants them: the port is never left out.
+    pub(crate) fn authority(&self) -> String {
+        format!("{}:{}", in_url(&self.host), self.port)
     }
 
     /// The value of the `Host` header.
@@ -276,63 +329,6 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// Splits `host`, `host:port`, `[v6]` and `[v6]:port`.
-fn split_authority(authority: &str) -> Result<(&str, Option<&str>), EndpointError> {
-    if authority.starts_with('[') {
-        let end = authority.find(']').ok_or_else(|| bad_host(authority))?;
-        let (host, after) = authority.split_at(end + 1);
-        return match after.strip_prefix(':') {
-            Some(port) => Ok((host, Some(port))),
-            None if after.is_empty() => Ok((host, None)),
-            None => Err(bad_host(authority)),
-        };
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => Ok((host, Some(port))),
-        None => Ok((authority, None)),
-    }
-}
-
-fn check_host(host: &str) -> Result<(String, ServerName<'static>), EndpointError> {
-    if host.is_empty() {
-        return Err(EndpointError::NoHost);
-    }
-    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let text = match inner {
-        Some(inner) => inner.parse::<Ipv6Addr>().map_err(|_| bad_host(host))?.to_string(),
-        None if host.bytes().all(is_name_byte) => host.to_ascii_lowercase(),
-        None => return Err(bad_host(host)),
-    };
-    let server_name = ServerName::try_from(text.clone()).map_err(|_| bad_host(host))?;
-    Ok((text, server_name))
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
-}
-
-/// Cuts the host after its first unlawful character: who forgets the host writes credentials in
-/// its place.
-fn bad_host(host: &str) -> EndpointError {
-    let lawful = |b: u8| is_name_byte(b) || matches!(b, b'[' | b']' | b':');
-    let end = host.bytes().position(|b| !lawful(b)).map_or(host.len(), |at| at + 1);
-    EndpointError::Host { host: host[..end].to_owned() }
-}
-
-fn parse_port(digits: &str) -> Result<u16, EndpointError> {
-    let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u16>().ok());
-    match number.flatten() {
-        None | Some(0) => Err(EndpointError::Port { port: digits.chars().take(6).collect() }),
-        Some(port) => Ok(port),
-    }
-}
-
-fn is_loopback_host(host: &str) -> bool {
-    host == "localhost"
-        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// Refuses credentials in the query: they would be sent twice and outlive their renewal.
 fn check_query(query: &str) -> Result<(), EndpointError> {
     for parameter in query.split('&') {
@@ -345,14 +341,6 @@ fn check_query(query: &str) -> Result<(), EndpointError> {
         }
     }
     Ok(())
-}
-
-/// Puts an IPv6 address back into its brackets.
-fn in_url(host: &str) -> String {
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => format!("[{host}]"),
-        _ => host.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -462,6 +450,30 @@ mod tests {
             error("wss://h.example?access_token"),
             EndpointError::Credentials { name: "access_token" }
         );
+    }
+
+    #[test]
+    fn an_added_parameter_is_encoded_and_never_credentials() {
+        let endpoint = Endpoint::default().with_query("user id", "a=b&c/\u{e9}\r\n").unwrap();
+        assert_eq!(endpoint.to_string(), "wss://ws.kite.trade/?user%20id=…");
+        let endpoint = endpoint.with_query("v", "").unwrap();
+        assert_eq!(
+            endpoint.request_target(&Credentials::new("key", "tok")),
+            "/?api_key=key&access_token=tok&user%20id=a%3Db%26c%2F%C3%A9%0D%0A&v="
+        );
+        assert!(endpoint.secrets().any(|secret| secret == "a=b&c/\u{e9}\r\n"));
+        for name in ["api_key", "access_token"] {
+            let error = Endpoint::default().with_query(name, "s3cr3t").unwrap_err();
+            assert_eq!(error, EndpointError::Credentials { name });
+        }
+        let error = Endpoint::default().with_query("", "s3cr3t").unwrap_err();
+        assert_eq!(error, EndpointError::NoQueryName);
+    }
+
+    #[test]
+    fn the_authority_always_has_its_port() {
+        assert_eq!(Endpoint::default().authority(), "ws.kite.trade:443");
+        assert_eq!(Endpoint::parse("ws://[::1]").unwrap().authority(), "[::1]:80");
     }
 
     #[test]

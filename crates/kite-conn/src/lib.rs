@@ -36,4 +36,7 @@ pub use event::{Event, LossCause, ParkReason};
 pub use events::{EventLane, Tagged};
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};
-pub use transport::{HandshakeError, OpenError, OpenStage, Refusal};
+pub use tokio_rustls::rustls;
+pub use transport::{
+    HandshakeError, OpenError, OpenStage, Proxy, ProxyError, Refusal, Tls, TlsError, TlsFault,
+};

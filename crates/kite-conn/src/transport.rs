@@ -1,32 +1,45 @@
-//! From an endpoint to an open WebSocket: DNS, TCP, TLS, handshake.
+//! From an endpoint to an open WebSocket: DNS, TCP, proxy, TLS, handshake.
 //!
 //! The handshake is our own. tungstenite logs the request line, token included, and hands over
 //! only those bytes of a refusal that came with its head. Nothing here retries: one call is one
-//! attempt, and sends the token at most once.
+//! attempt, and sends the token at most once. What one attempt has to know of those before it, a
+//! [`Dialer`] keeps.
 
 mod body;
 mod dial;
 mod error;
 mod handshake;
 mod head;
+mod proxy;
 mod refusal;
+mod retry_after;
+mod route;
+mod socket;
 mod spelling;
 mod stream;
+mod tls;
+mod tokens;
+mod tunnel;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::WebSocketStream;
 
-use crate::credentials::Credentials;
+use self::dial::Way;
+use self::route::Route;
+use self::tokens::Tokens;
+use crate::config::ConnectionConfig;
+use crate::credentials::{Credentials, Secret};
 use crate::endpoint::Endpoint;
 
-pub use self::error::{HandshakeError, OpenError, OpenStage};
+pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
+pub use self::proxy::{Proxy, ProxyError};
 pub use self::refusal::Refusal;
+pub use self::tls::{Tls, TlsError};
 
 pub(crate) use self::dial::Deadline;
 pub(crate) use self::handshake::handshake;
@@ -44,51 +57,103 @@ pub(crate) struct OpenOptions {
     /// Sent with the handshake. `User-Agent` and `X-Kite-Version` replace ours; those of the
     /// handshake itself are refused ([`HandshakeError::ReservedHeader`]).
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whose certificates are believed.
+    pub(crate) tls: Tls,
+    /// The way there, where it is not direct.
+    pub(crate) proxy: Option<Proxy>,
 }
 
-/// Built once: the root certificates are many, and resumed sessions make reconnects quick.
-static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| Arc::new(webpki_tls()));
-
-/// Opens a connection: one attempt, all addresses of the host, one handshake.
+/// Opens the sockets of one connection, one attempt a call.
 ///
-/// # Errors
-/// [`OpenError`] says at which stage it failed. None contains the endpoint's query.
-///
-/// # Cancel safety
-/// Cancel safe: dropping the future closes whatever was open.
-pub(crate) async fn open(
-    endpoint: &Endpoint,
-    credentials: &Credentials,
-    options: &OpenOptions,
-) -> Result<WebSocketStream<Stream>, OpenError> {
-    let deadline = Deadline::within(options.connect_timeout);
-    let addresses = dial::resolve(endpoint, deadline).await?;
-    open_at(endpoint, credentials, options, &addresses, &TLS, deadline).await
+/// Between attempts it keeps the TLS sessions, the address that failed last and the tokens used.
+#[derive(Debug)]
+pub(crate) struct Dialer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: Endpoint,
+    options: OpenOptions,
+    route: Route,
+    tokens: Tokens,
 }
 
-async fn open_at(
-    endpoint: &Endpoint,
-    credentials: &Credentials,
-    options: &OpenOptions,
-    addresses: &[SocketAddr],
-    tls: &Arc<ClientConfig>,
-    deadline: Deadline,
-) -> Result<WebSocketStream<Stream>, OpenError> {
-    let stream = dial::dial(endpoint, addresses, tls, deadline).await?;
-    // No second address from here on: the server may have counted this socket already, and a
-    // second one while its slot is taken earns a 429.
-    handshake(stream, endpoint, credentials, options, deadline).await
+impl From<&ConnectionConfig> for Dialer {
+    fn from(config: &ConnectionConfig) -> Self {
+        let options = OpenOptions {
+            connect_timeout: config.connect_timeout,
+            read_buffer_bytes: config.read_buffer_bytes,
+            max_frame_bytes: config.max_frame_bytes,
+            headers: config.headers.clone(),
+            tls: config.tls.clone(),
+            proxy: config.proxy.clone(),
+        };
+        Self::with_options(config.endpoint.clone(), options)
+    }
 }
 
-#[expect(clippy::expect_used, reason = "the provider and the protocol versions are constants")]
-fn webpki_tls() -> ClientConfig {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    // The provider is named: a process default may be missing or be set by the application.
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring supports TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
+impl Dialer {
+    fn with_options(endpoint: Endpoint, options: OpenOptions) -> Self {
+        let (route, tokens) = (Route::default(), Tokens::default());
+        Self(Arc::new(Inner { endpoint, options, route, tokens }))
+    }
+
+    /// Opens a connection: one attempt, all addresses of the host, one handshake.
+    ///
+    /// # Errors
+    /// [`OpenError`] says at which stage it failed. None contains the endpoint's query.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future closes whatever was open.
+    pub(crate) fn open(
+        &self,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<WebSocketStream<Stream>, OpenError>> + Send + use<> {
+        let tokens = self.0.tokens.remember(credentials.access_token());
+        let (inner, credentials) = (Arc::clone(&self.0), credentials.clone());
+        async move { inner.open(&credentials, &tokens).await }
+    }
+}
+
+impl Inner {
+    async fn open(
+        &self,
+        credentials: &Credentials,
+        tokens: &[Secret],
+    ) -> Result<WebSocketStream<Stream>, OpenError> {
+        let deadline = Deadline::within(self.options.connect_timeout);
+        let tls = match self.endpoint.is_secure() {
+            true => Some(self.build_tls(deadline).await?),
+            false => None,
+        };
+        let addresses = dial::resolve(self.way(tls.as_ref()), deadline).await?;
+        self.open_at(&addresses, tls.as_ref(), credentials, tokens, deadline).await
+    }
+
+    async fn build_tls(&self, deadline: Deadline) -> Result<Arc<ClientConfig>, OpenError> {
+        let built = deadline.bound(OpenStage::Tls, self.options.tls.build()).await?;
+        built.map_err(OpenError::TlsSetup)
+    }
+
+    fn way<'a>(&'a self, tls: Option<&'a Arc<ClientConfig>>) -> Way<'a> {
+        Way { endpoint: &self.endpoint, proxy: self.options.proxy.as_ref(), tls }
+    }
+
+    async fn open_at(
+        &self,
+        addresses: &[SocketAddr],
+        tls: Option<&Arc<ClientConfig>>,
+        credentials: &Credentials,
+        tokens: &[Secret],
+        deadline: Deadline,
+    ) -> Result<WebSocketStream<Stream>, OpenError> {
+        let stream = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
+        // No second address from here on: the server may have counted this socket already, and a
+        // second one while its slot is taken earns a 429. The next attempt begins with another.
+        let socket =
+            handshake(stream, &self.endpoint, credentials, &self.options, tokens, deadline).await?;
+        self.route.on_success();
+        Ok(socket)
+    }
 }
 
 #[cfg(test)]

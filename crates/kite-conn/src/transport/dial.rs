@@ -1,18 +1,21 @@
-//! From a host to a connected stream: look-up, TCP, TLS, each address in its turn.
+//! From a host to a connected stream: look-up, TCP, proxy, TLS, each address in its turn.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tracing::debug;
 
-use super::error::{OpenError, OpenStage};
+use super::error::{OpenError, OpenStage, TlsFault};
+use super::proxy::Proxy;
+use super::route::Route;
+use super::socket;
 use super::stream::{Stream, Tcp};
+use super::tunnel::open_tunnel;
 use crate::clock::FAR;
 use crate::endpoint::Endpoint;
 
@@ -48,41 +51,68 @@ impl Deadline {
     }
 }
 
-/// Looks up the endpoint's host. An IP address costs no look-up.
+/// The way to an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) proxy: Option<&'a Proxy>,
+    /// For `wss://`.
+    pub(super) tls: Option<&'a Arc<ClientConfig>>,
+}
+
+impl Way<'_> {
+    /// The host whose addresses are dialled.
+    fn host(&self) -> &str {
+        self.proxy.map_or(self.endpoint.host(), Proxy::host)
+    }
+
+    fn port(&self) -> u16 {
+        self.proxy.map_or(self.endpoint.port(), Proxy::port)
+    }
+}
+
+/// Looks up the host to dial. An IP address costs no look-up.
 pub(super) async fn resolve(
-    endpoint: &Endpoint,
+    way: Way<'_>,
     deadline: Deadline,
 ) -> Result<Vec<SocketAddr>, OpenError> {
-    let lookup = lookup_host((endpoint.host(), endpoint.port()));
+    let lookup = lookup_host((way.host(), way.port()));
     match deadline.bound(OpenStage::Dns, lookup).await? {
         Ok(addresses) => Ok(addresses.collect()),
         Err(source) => {
-            Err(OpenError::Dns { host: endpoint.host().to_owned(), source: Arc::new(source) })
+            Err(OpenError::Dns { host: way.host().to_owned(), source: Arc::new(source) })
         }
     }
 }
 
-/// Connects to the first address that takes us, TLS included.
+/// Connects to the first address that takes us, proxy and TLS included, and remembers which was
+/// tried last.
 ///
 /// Each address gets an equal share of the time left, so one that swallows packets leaves the
-/// others their turn; what a quick failure saves goes to those after it.
+/// others their turn; what a quick failure saves goes to those after it. A proxy's refusal ends it:
+/// that is an answer, and its other addresses are as a rule the same proxy.
 pub(super) async fn dial(
-    endpoint: &Endpoint,
+    way: Way<'_>,
     addresses: &[SocketAddr],
-    tls: &Arc<ClientConfig>,
+    route: &Route,
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
-    let permitted: Vec<_> = addresses.iter().filter(|a| endpoint.permits(a)).copied().collect();
-    let mut failure = match addresses.iter().find(|a| !endpoint.permits(a)) {
-        Some(outside) => {
-            OpenError::NotLoopback { host: endpoint.host().to_owned(), address: outside.ip() }
-        }
-        None => OpenError::NoAddress { host: endpoint.host().to_owned() },
+    // Without TLS a proxy has to be on loopback as well: it would see the token, and so would the
+    // network on the way to it.
+    let (mut permitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().copied().partition(|address| way.endpoint.permits(address));
+    let host = way.host().to_owned();
+    let mut failure = match outside.first() {
+        Some(outside) => OpenError::NotLoopback { host, address: outside.ip() },
+        None => OpenError::NoAddress { host },
     };
+    route.order(&mut permitted);
     for (index, &address) in permitted.iter().enumerate() {
         let parts = u32::try_from(permitted.len() - index).unwrap_or(u32::MAX);
-        match dial_one(endpoint, address, index + 1, tls, deadline.share(parts)).await {
+        route.on_try(address);
+        match dial_one(way, address, index + 1, deadline.share(parts)).await {
             Ok(stream) => return Ok(stream),
+            Err(error @ OpenError::ProxyRefused { .. }) => return Err(error),
             Err(error) => {
                 debug!(%address, %error, "address failed");
                 failure = error;
@@ -93,52 +123,34 @@ pub(super) async fn dial(
 }
 
 async fn dial_one(
-    endpoint: &Endpoint,
+    way: Way<'_>,
     address: SocketAddr,
     tried: usize,
-    tls: &Arc<ClientConfig>,
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
-    let tcp = deadline.bound(OpenStage::Connect, connect_tcp(address)).await?;
+    let tcp = deadline.bound(OpenStage::Connect, socket::connect(address)).await?;
     let tcp = tcp.map(Tcp::new);
-    let tcp =
+    let mut tcp =
         tcp.map_err(|source| OpenError::Connect { address, tried, source: Arc::new(source) })?;
-    if !endpoint.is_secure() {
-        return Ok(Stream::Plain(tcp));
+    if let Some(proxy) = way.proxy {
+        open_tunnel(&mut tcp, proxy, address, &way.endpoint.authority(), deadline).await?;
     }
-    let hello = TlsConnector::from(Arc::clone(tls)).connect(endpoint.server_name(), tcp);
+    let Some(tls) = way.tls else { return Ok(Stream::Plain(tcp)) };
+    let hello = TlsConnector::from(Arc::clone(tls)).connect(way.endpoint.server_name(), tcp);
     match deadline.bound(OpenStage::Tls, hello).await? {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         Err(source) => Err(OpenError::Tls {
-            host: endpoint.host().to_owned(),
+            host: way.endpoint.host().to_owned(),
             address,
+            fault: TlsFault::of(&source),
             source: Arc::new(source),
         }),
     }
 }
 
-async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
-    prepared_socket(address)?.connect(address).await
-}
-
-fn prepared_socket(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_nodelay(true)?;
-    // With the system's idle time, two hours as a rule. It only sweeps up a socket that nobody
-    // reads: a silent peer is the watchdog's business, within seconds.
-    socket.set_keepalive(true)?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn sockets_send_at_once_and_keep_alive() {
-        let socket = prepared_socket("127.0.0.1:9".parse().unwrap()).unwrap();
-        assert!(socket.nodelay().unwrap() && socket.keepalive().unwrap());
-    }
 
     #[tokio::test(start_paused = true)]
     async fn shares_are_equal_and_the_last_one_gets_the_rest() {

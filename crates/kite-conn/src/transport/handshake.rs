@@ -16,10 +16,11 @@ use super::error::{HandshakeError, OpenError, OpenStage};
 use super::head::read_head;
 use super::refusal::Refusal;
 use super::spelling::Spellings;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Secret};
 use crate::endpoint::Endpoint;
 
-const USER_AGENT: &str = concat!("kite-conn/", env!("CARGO_PKG_VERSION"));
+/// Sent to the server unless another is configured, and to a proxy.
+pub(super) const USER_AGENT: &str = concat!("kite-conn/", env!("CARGO_PKG_VERSION"));
 
 /// What the handshake or HTTP itself sets.
 const RESERVED: [HeaderName; 11] = [
@@ -38,7 +39,8 @@ const RESERVED: [HeaderName; 11] = [
 
 /// Turns a connected stream into a WebSocket.
 ///
-/// Frames that come in one segment with the server's answer are delivered.
+/// Frames that come in one segment with the server's answer are delivered. A refusal shows neither
+/// the token nor any of `past_tokens`.
 ///
 /// # Errors
 /// [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for a wrong answer,
@@ -52,6 +54,7 @@ pub(crate) async fn handshake<S>(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &OpenOptions,
+    past_tokens: &[Secret],
     deadline: Deadline,
 ) -> Result<WebSocketStream<S>, OpenError>
 where
@@ -75,9 +78,10 @@ where
         let reading = read_body(&mut stream, head.body_end, &mut rest);
         let closed = deadline.bound(OpenStage::Handshake, reading).await.unwrap_or(false);
         let body = Body::decode(head.body_end, &rest, closed);
-        let token = credentials.access_token().expose().to_owned();
-        let secrets = Spellings::of(std::iter::once(token).chain(endpoint.secrets()));
-        let refusal = Refusal::new(head.status, &body, head.retry_after, &secrets);
+        let tokens = std::iter::once(credentials.access_token()).chain(past_tokens);
+        let tokens = tokens.map(|token| token.expose().to_owned());
+        let secrets = Spellings::of(tokens.chain(endpoint.secrets()));
+        let refusal = Refusal::new(head.status, &body, head.retry_after(), &secrets);
         return Err(OpenError::Refused(refusal));
     }
 

@@ -3,14 +3,14 @@
 //! Values are judged and dropped, not kept: they may echo the request and its token.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::body::BodyEnd;
 use super::error::HandshakeError;
-use super::refusal;
+use super::retry_after::{RetryAfter, parse_date};
 
 /// How many bytes of head are read, interim answers included.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -22,7 +22,9 @@ const READ_BYTES: usize = 4 * 1024;
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) body_end: BodyEnd,
-    pub(super) retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
+    /// The server's clock.
+    date: Option<SystemTime>,
     len_bytes: usize,
     minor_version: u8,
     upgrade: bool,
@@ -54,6 +56,7 @@ impl Head {
             status,
             body_end: BodyEnd::of_status(status),
             retry_after: None,
+            date: None,
             len_bytes,
             minor_version,
             upgrade: false,
@@ -81,9 +84,15 @@ impl Head {
             "sec-websocket-protocol" => self.protocol |= !value.is_empty(),
             "transfer-encoding" if names(value, "chunked") => self.body_end.on_chunked(),
             "content-length" => self.body_end.on_content_length(value),
-            "retry-after" => self.retry_after = refusal::parse_retry_after(value),
+            "retry-after" => self.retry_after = RetryAfter::parse(value),
+            "date" => self.date = parse_date(value),
             _ => {}
         }
+    }
+
+    /// When to come again, by the server's clock where it tells it, else by ours.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        Some(self.retry_after?.delay(self.date.unwrap_or_else(SystemTime::now)))
     }
 
     /// Checks that a 101 is the answer to the key that was sent.
@@ -223,6 +232,26 @@ mod tests {
     fn a_switch_in_http_1_0_is_refused() {
         let head = Head::parse(b"HTTP/1.0 101 x\r\n\r\n").unwrap().unwrap();
         assert!(matches!(head.check_switch(KEY), Err(HandshakeError::HttpVersion)));
+    }
+
+    #[test]
+    fn a_date_to_retry_at_counts_from_the_servers_clock() {
+        let retry_after = |headers: &str| {
+            let answer = format!("HTTP/1.1 503 x\r\n{headers}\r\n");
+            Head::parse(answer.as_bytes()).unwrap().unwrap().retry_after()
+        };
+        let at = "Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n";
+        let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let later = "Date: Sun, 06 Nov 1994 08:51:37 GMT\r\n";
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(retry_after(&format!("{at}{date}")), minute);
+        assert_eq!(retry_after(&format!("{date}{at}")), minute);
+        assert_eq!(retry_after(&format!("{later}{at}")), Some(Duration::ZERO));
+        // By our clock it is long past.
+        assert_eq!(retry_after(at), Some(Duration::ZERO));
+        assert_eq!(retry_after(&format!("Date: today\r\n{at}")), Some(Duration::ZERO));
+        assert_eq!(retry_after(&format!("{later}Retry-After: 5\r\n")), minute.map(|it| it / 12));
+        assert_eq!(retry_after(date), None);
     }
 
     #[test]

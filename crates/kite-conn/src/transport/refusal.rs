@@ -8,31 +8,30 @@ use serde_json::Value;
 use super::body::Body;
 use super::spelling::Spellings;
 
-/// Nobody closes a market for longer; beyond it the header is a mistake.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
-
 /// How much of the server's message an error line shows.
 const SHOWN_MESSAGE_CHARS: usize = 200;
 
-/// The server's answer to a handshake it did not accept.
+/// The server's answer to a handshake it did not accept, or a proxy's to `CONNECT`.
 ///
-/// Where the answer echoes the access token or a value of the endpoint's query, however it is
-/// escaped, `[redacted]` stands in its place, if need be in place of the whole body. Query values
-/// of less than four bytes are not looked for.
+/// Where the answer echoes an access token of this connection (the last eight), a value of the
+/// endpoint's query or the proxy's credentials, however it is escaped, `[redacted]` stands in its
+/// place, if need be in place of the whole body. Query values and the proxy's user are not looked
+/// for if they have less than four bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// The message of Kite's JSON error, `{"status":"error","message":"…"}`; `None` where the
-    /// body is anything else, such as the HTML page of a load balancer.
+    /// body is anything else, such as the HTML page of a load balancer, or comes from a proxy.
     pub message: Option<String>,
     /// The body as text, at most 16 KiB of it; bytes that are not UTF-8 are replaced.
     pub body: String,
     /// Whether `body` is all that the server sent. False where it was cut at the limit, at the
     /// connect timeout or by a broken connection.
     pub body_complete: bool,
-    /// The `Retry-After` header where it is given in seconds, at most a day.
+    /// The `Retry-After` header, at most a day. A date is taken by the answer's own `Date`, by our
+    /// clock where there is none; one in the past is zero.
     pub retry_after: Option<Duration>,
 }
 
@@ -50,6 +49,16 @@ impl Refusal {
             body_complete: body.complete,
             retry_after,
         }
+    }
+
+    /// What a proxy answered. It says nothing about Kite's credentials, whatever it looks like.
+    pub(super) fn by_proxy(
+        status: u16,
+        body: &Body,
+        retry_after: Option<Duration>,
+        secrets: &Spellings,
+    ) -> Self {
+        Self { message: None, ..Self::new(status, body, retry_after, secrets) }
     }
 
     /// Whether new credentials are needed: 400, 401 or 403 with Kite's JSON error.
@@ -74,17 +83,6 @@ impl fmt::Display for Refusal {
         }
         Ok(())
     }
-}
-
-/// Reads `Retry-After` in seconds. Its date form needs the server's clock to agree with ours and
-/// counts as absent.
-pub(super) fn parse_retry_after(value: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(value).ok()?;
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // Only too many digits can fail now.
-    Some(text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER))
 }
 
 /// The message of Kite's JSON error.
@@ -175,18 +173,5 @@ mod tests {
             refusal(502, "<html>").to_string(),
             "the server refused the handshake with status 502"
         );
-    }
-
-    #[test]
-    fn retry_after_is_read_in_seconds_and_capped() {
-        assert_eq!(parse_retry_after(b"0"), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after(b"7"), Some(Duration::from_secs(7)));
-        assert_eq!(parse_retry_after(b"99999999"), Some(MAX_RETRY_AFTER));
-        assert_eq!(parse_retry_after(b"99999999999999999999999"), Some(MAX_RETRY_AFTER));
-        for value in
-            [b"".as_slice(), b"-1", b"+1", b"1.5", b"\xff", b"Fri, 31 Dec 1999 23:59:59 GMT"]
-        {
-            assert_eq!(parse_retry_after(value), None, "{value:?}");
-        }
     }
 }

@@ -10,9 +10,12 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::*;
 
+mod proxy;
+mod tls;
+
 const TOKEN: &str = "s3cr3t/tok=n";
 const KITE_ERROR: &str = r#"{"status":"error","message":"Authentication failed.","data":null}"#;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(100);
 
 fn credentials() -> Credentials {
@@ -25,6 +28,8 @@ fn options(connect_timeout: Duration) -> OpenOptions {
         read_buffer_bytes: 4096,
         max_frame_bytes: 64,
         headers: Vec::new(),
+        tls: Tls::default(),
+        proxy: None,
     }
 }
 
@@ -76,7 +81,7 @@ async fn shake<F: Future>(
     let (client, server) = duplex(pipe_bytes);
     let (endpoint, credentials) = (Endpoint::default(), credentials());
     let deadline = Deadline::within(options.connect_timeout);
-    let client = handshake(client, &endpoint, &credentials, options, deadline);
+    let client = handshake(client, &endpoint, &credentials, options, &[], deadline);
     tokio::join!(client, script(server))
 }
 
@@ -89,14 +94,40 @@ async fn refused_with(reply: &str) -> OpenError {
     shake(64 * 1024, &options(LONG), script).await.0.unwrap_err()
 }
 
+async fn open(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &OpenOptions,
+) -> Result<WebSocketStream<Stream>, OpenError> {
+    Dialer::with_options(endpoint.clone(), options.clone()).open(credentials).await
+}
+
 /// Opens with addresses of our choice in place of a look-up.
 async fn open_to(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
     timeout: Duration,
 ) -> Result<WebSocketStream<Stream>, OpenError> {
-    let deadline = Deadline::within(timeout);
-    open_at(endpoint, &credentials(), &options(timeout), addresses, &TLS, deadline).await
+    let dialer = Dialer::with_options(endpoint.clone(), options(timeout));
+    open_through(&dialer, addresses).await
+}
+
+/// Opens by a dialer, with addresses of our choice in place of a look-up.
+async fn open_through(
+    dialer: &Dialer,
+    addresses: &[SocketAddr],
+) -> Result<WebSocketStream<Stream>, OpenError> {
+    let inner = &dialer.0;
+    let deadline = Deadline::within(inner.options.connect_timeout);
+    let tls = inner.options.tls.build().await.unwrap();
+    let tls = inner.endpoint.is_secure().then_some(&tls);
+    inner.open_at(addresses, tls, &credentials(), &[], deadline).await
+}
+
+/// Runs client and server; a server that nobody comes to is a failure, not a test that hangs.
+async fn in_time<C: Future, S: Future>(client: C, server: S) -> (C::Output, S::Output) {
+    let both = async { tokio::join!(client, server) };
+    tokio::time::timeout(LONG, both).await.expect("somebody waits for the other")
 }
 
 fn refusal(error: OpenError) -> Refusal {
@@ -193,7 +224,7 @@ async fn an_answer_in_single_bytes_is_understood() {
     let (endpoint, credentials, options) = (Endpoint::default(), credentials(), options(LONG));
     let client = async {
         let deadline = Deadline::within(LONG);
-        let socket = handshake(client, &endpoint, &credentials, &options, deadline).await;
+        let socket = handshake(client, &endpoint, &credentials, &options, &[], deadline).await;
         socket.unwrap().next().await.unwrap().unwrap()
     };
     let (message, ()) = tokio::join!(client, script(server));
@@ -352,7 +383,8 @@ async fn a_server_without_tls_is_a_tls_error() {
     let (endpoint, credentials, options) = (endpoint("wss", address), credentials(), options(LONG));
     let (opened, _stream) = tokio::join!(open(&endpoint, &credentials, &options), server);
     let error = opened.unwrap_err();
-    assert!(matches!(error, OpenError::Tls { .. }) && error.is_retryable(), "{error:?}");
+    let not_tls = matches!(error, OpenError::Tls { fault: TlsFault::NotTls, .. });
+    assert!(not_tls && error.is_retryable(), "{error:?}");
 }
 
 #[tokio::test]
@@ -382,6 +414,58 @@ async fn an_address_that_hangs_leaves_the_next_its_turn() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_attempt_begins_behind_the_address_that_took_us_and_refused() {
+    let (bad, bad_address) = listen().await;
+    let (good, good_address) = listen().await;
+    let dialer = Dialer::with_options(endpoint("ws", bad_address), options(LONG));
+    let addresses = [bad_address, good_address];
+    let refusing = async {
+        let (mut stream, _) = bad.accept().await.unwrap();
+        read_request(&mut stream).await;
+        let reply = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(reply).await.unwrap();
+    };
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), refusing).await;
+    assert_eq!(refusal(opened.unwrap_err()).status, 503);
+    let serving = async {
+        let (mut stream, _) = good.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(switch(&request).as_bytes()).await.unwrap();
+    };
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), serving).await;
+    opened.unwrap();
+    // After a success the resolver's order holds again.
+    let addresses = [good_address, bad_address];
+    let closing = async { drop(good.accept().await.unwrap()) };
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), closing).await;
+    assert!(matches!(opened.unwrap_err(), OpenError::Handshake(_)));
+}
+
+#[tokio::test]
+async fn an_old_token_that_the_server_echoes_is_redacted() {
+    let (listener, address) = listen().await;
+    let dialer = Dialer::with_options(endpoint("ws", address), options(LONG));
+    let tokens: Vec<_> = (0..8).map(|n| format!("s3cr3t-{n}")).collect();
+    let page = format!("<p>{} not-a-token</p>", tokens.join(" "));
+    let mut bodies = Vec::new();
+    for token in &tokens {
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let reply = format!("HTTP/1.1 403 No\r\n\r\n{page}");
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        };
+        let credentials = Credentials::new("key", token.as_str());
+        let (opened, ()) = tokio::join!(dialer.open(&credentials), server);
+        bodies.push(refusal(opened.unwrap_err()).body);
+    }
+    assert_eq!(bodies[0].matches("s3cr3t").count(), 7);
+    let redacted = ["[redacted]"; 8].join(" ");
+    assert_eq!(bodies[7], format!("<p>{redacted} not-a-token</p>"));
+    assert!(!format!("{dialer:?}").contains("s3cr3t"));
 }
 
 #[tokio::test]
@@ -484,7 +568,7 @@ async fn dropping_the_future_closes_the_stream() {
     let (endpoint, credentials, options) = (Endpoint::default(), credentials(), options(LONG));
     let deadline = Deadline::within(LONG);
     {
-        let client = handshake(client, &endpoint, &credentials, &options, deadline);
+        let client = handshake(client, &endpoint, &credentials, &options, &[], deadline);
         tokio::select! {
             opened = client => panic!("nobody answered: {opened:?}"),
             _ = read_request(&mut server) => {}
