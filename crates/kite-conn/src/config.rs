@@ -8,6 +8,7 @@ use kite_wire::MAX_INSTRUMENTS;
 
 use crate::endpoint::Endpoint;
 use crate::error::ConfigError;
+use crate::token_source::TokenSource;
 use crate::transport::{Proxy, Tls};
 
 /// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
@@ -38,6 +39,14 @@ pub struct ConnectionConfig {
     /// Silence of the socket after which a ping is sent; twice this without any sign of life means
     /// a dead socket and a reconnect. Default 10 s.
     pub silence_threshold: Duration,
+    /// How long a connection must live before its failures are forgotten: one that is accepted
+    /// and dropped at once is not retried at full speed. Default 10 s.
+    pub stable_after: Duration,
+    /// How long no ticks may come on a socket with heartbeats before [`Event::TicksStale`] says
+    /// so. Default 60 s.
+    ///
+    /// [`Event::TicksStale`]: crate::Event::TicksStale
+    pub stale_after: Duration,
     /// How long the closing handshake may take; Kite often does not finish it. Default 2 s.
     pub close_deadline: Duration,
     /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
@@ -58,6 +67,16 @@ pub struct ConnectionConfig {
     /// An HTTP proxy to connect through. Default none; the environment is not consulted. A `ws://`
     /// endpoint takes one on loopback only, since it would see the access token.
     pub proxy: Option<Proxy>,
+    /// Asked for credentials before reconnects and after a refusal. Default none: a refusal of
+    /// the credentials parks the connection until [`Connection::set_credentials`].
+    ///
+    /// [`Connection::set_credentials`]: crate::Connection::set_credentials
+    pub token_source: Option<TokenSource>,
+    /// Remembers the volume of every instrument, so that [`Event::Gap`] can say how much of it was
+    /// missed: some nanoseconds a packet, 40 bytes an instrument. Default true.
+    ///
+    /// [`Event::Gap`]: crate::Event::Gap
+    pub gap_volumes: bool,
     /// Seed of the backoff's jitter. Default random.
     pub jitter_seed: u64,
 }
@@ -71,6 +90,8 @@ impl Default for ConnectionConfig {
             reconnect_delay_cap: Duration::from_secs(30),
             max_reconnect_attempts: usize::MAX,
             silence_threshold: Duration::from_secs(10),
+            stable_after: Duration::from_secs(10),
+            stale_after: Duration::from_secs(60),
             close_deadline: Duration::from_secs(2),
             instrument_limit: MAX_INSTRUMENTS,
             parser_queue: None,
@@ -79,6 +100,8 @@ impl Default for ConnectionConfig {
             headers: Vec::new(),
             tls: Tls::default(),
             proxy: None,
+            token_source: None,
+            gap_volumes: true,
             jitter_seed: fastrand::u64(..),
         }
     }
@@ -99,6 +122,8 @@ impl ConnectionConfig {
             ("connect_timeout", self.connect_timeout),
             ("reconnect_delay", self.reconnect_delay),
             ("silence_threshold", self.silence_threshold),
+            ("stable_after", self.stable_after),
+            ("stale_after", self.stale_after),
             ("close_deadline", self.close_deadline),
         ] {
             check_duration(field, value)?;

@@ -10,12 +10,13 @@ use crate::config::ConnectionConfig;
 use crate::counters::{Counters, Stats};
 use crate::credentials::Credentials;
 use crate::deliver::Sink;
-use crate::driver::Driver;
+use crate::driver::{Board, Driver};
 use crate::error::{SpawnError, SubscribeError};
 use crate::event::ParkReason;
 use crate::events::EventLane;
 use crate::mailbox::Mailbox;
-use crate::transport::OpenError;
+use crate::outside::Outside;
+use crate::transport::{Dialer, OpenError};
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,8 @@ pub enum Phase {
     /// Opening a socket.
     #[default]
     Opening,
+    /// Asking the token source for credentials.
+    Renewing,
     /// A socket is open and its handshake done.
     Live,
     /// Waiting for the next try.
@@ -91,21 +94,31 @@ impl Connection {
         events: &EventLane,
         number: usize,
     ) -> Result<Self, SpawnError> {
+        let dialer = Dialer::from(&config);
+        Self::spawn_on(dialer, config, credentials, sink, events, number)
+    }
+
+    /// Starts a connection whose sockets come from elsewhere than the network.
+    pub(crate) fn spawn_on(
+        outside: impl Outside,
+        config: ConnectionConfig,
+        credentials: Credentials,
+        sink: impl Sink,
+        events: &EventLane,
+        number: usize,
+    ) -> Result<Self, SpawnError> {
         config.validate()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
         let counters = Arc::new(Counters::default());
         let (status_sender, status) = watch::channel(Status::default());
-        let driver = Driver::new(
-            config,
-            credentials,
-            sink,
-            events.sender(number),
-            Arc::clone(&mailbox),
-            Arc::clone(&counters),
-            status_sender,
-        );
-        runtime.spawn(driver.run());
+        let board = Board {
+            events: events.sender(number),
+            counters: Arc::clone(&counters),
+            status: status_sender,
+            mailbox: Arc::clone(&mailbox),
+        };
+        runtime.spawn(Driver::new(config, outside, credentials, sink, board).run());
         Ok(Self { shared: Arc::new(Shared { mailbox, counters, status }) })
     }
 

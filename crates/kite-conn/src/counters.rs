@@ -42,6 +42,8 @@ pub(crate) struct SocketCounts {
     pub(crate) last_message: Count,
     /// Stamp of the last handshake in nanoseconds, 0 while not connected.
     pub(crate) up_since: Count,
+    /// The last ping's way there and back in nanoseconds, 0 before the first.
+    pub(crate) round_trip_ns: Count,
 }
 
 /// Written by the task that checks frames: the socket's or the dedicated parser.
@@ -89,6 +91,9 @@ pub struct Stats {
     pub last_message: Option<Stamp>,
     /// Since when the present socket is up.
     pub up_since: Option<Stamp>,
+    /// How long the last ping took there and back, on this socket or an earlier one. Pings go out
+    /// in silences and on demand.
+    pub round_trip: Option<Duration>,
     /// Frames checked and delivered, heartbeats among them. `frames - frames_delivered` wait.
     pub frames_delivered: u64,
     /// Ticks delivered.
@@ -137,6 +142,10 @@ impl Counters {
             losses: socket.losses.get(),
             last_message: stamp(socket.last_message.get()),
             up_since: stamp(socket.up_since.get()),
+            round_trip: match socket.round_trip_ns.get() {
+                0 => None,
+                nanos => Some(Duration::from_nanos(nanos)),
+            },
             frames_delivered,
             ticks: parser.ticks.get(),
             heartbeats: parser.heartbeats.get(),

@@ -2,7 +2,7 @@
 //!
 //! What becomes of a batch is the sink's business: rings and lanes live in the layers above.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kite_wire::{DamagedFrame, PacketKind, TickBatch};
+use kite_wire::{DamagedFrame, Mode, PacketKind, TickBatch};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -19,6 +19,7 @@ use crate::clock::Stamp;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::events::EventSender;
+use crate::gap::{Gap, GapTracker};
 
 /// A frame that has been checked, with where and when it came.
 #[derive(Debug, Clone)]
@@ -101,17 +102,24 @@ pub(crate) struct Intake<S> {
     sink: S,
     counters: Arc<Counters>,
     events: EventSender,
+    gaps: GapTracker,
     sequence: u64,
     damaged: RateLimit,
     skipped: RateLimit,
 }
 
 impl<S: Sink> Intake<S> {
-    pub(crate) fn new(sink: S, counters: Arc<Counters>, events: EventSender) -> Self {
+    pub(crate) fn new(
+        sink: S,
+        counters: Arc<Counters>,
+        events: EventSender,
+        gaps: GapTracker,
+    ) -> Self {
         Self {
             sink,
             counters,
             events,
+            gaps,
             sequence: 0,
             damaged: RateLimit::default(),
             skipped: RateLimit::default(),
@@ -143,6 +151,7 @@ impl<S: Sink> Intake<S> {
                 call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
             }
         }
+        let gap = self.gaps.on_frame(&ticks, received);
         self.sequence += 1;
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
@@ -153,6 +162,33 @@ impl<S: Sink> Intake<S> {
         counts.last_frame.set(done.as_nanos());
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
+        self.tell_gap(gap);
+    }
+
+    /// Tells of a gap that has settled, behind the frame that settled it.
+    fn tell_gap(&mut self, gap: Option<Gap>) {
+        let Some(gap) = gap else { return };
+        let event = Event::Gap(Arc::new(gap));
+        self.events.send(event.clone());
+        self.on_event(&event);
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        // A gap that is told because of what happened now is told before it.
+        let gap = match &notice.event {
+            Event::Up { epoch, .. } => {
+                let gap = self.gaps.on_up(*epoch, notice.at);
+                self.on_event(&notice.event);
+                return self.tell_gap(gap);
+            }
+            Event::Down { epoch, last_heard, .. } => {
+                self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.told)
+            }
+            Event::Closed => self.gaps.settle(),
+            _ => None,
+        };
+        self.tell_gap(gap);
+        self.on_event(&notice.event);
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -185,7 +221,16 @@ fn call<S, R>(sink: &mut S, counters: &Counters, call: impl FnOnce(&mut S) -> R)
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Frame { bytes: Bytes, received: Stamp, epoch: u32 },
-    Event(Event),
+    Event(Notice),
+}
+
+/// An event on its way to the sink.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    pub(crate) event: Event,
+    pub(crate) at: Stamp,
+    /// With [`Event::Down`]: what the lost socket was subscribed to.
+    pub(crate) told: BTreeMap<u32, Mode>,
 }
 
 /// The parser task has ended by itself: the sink panicked. Deliveries have nowhere to go.
@@ -228,10 +273,10 @@ impl<S: Sink> Outlet<S> {
 
     /// Delivers an event, in order with the frames; can be called at any time. Behind a queue it
     /// goes with the next poll.
-    pub(crate) fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, notice: Notice) {
         match self {
-            Self::Inline(intake) => intake.on_event(&event),
-            Self::Queue(queue) => queue.events.push_back(event),
+            Self::Inline(intake) => intake.on_notice(notice),
+            Self::Queue(queue) => queue.events.push_back(notice),
         }
     }
 
@@ -280,7 +325,7 @@ async fn parse<S: Sink>(mut intake: Intake<S>, mut receiver: mpsc::Receiver<Deli
         std::future::poll_fn(|cx| intake.poll_ready(cx)).await;
         match delivery {
             Delivery::Frame { bytes, received, epoch } => intake.on_frame(bytes, received, epoch),
-            Delivery::Event(event) => intake.on_event(&event),
+            Delivery::Event(notice) => intake.on_notice(notice),
         }
     }
 }
@@ -289,7 +334,7 @@ async fn parse<S: Sink>(mut intake: Intake<S>, mut receiver: mpsc::Receiver<Deli
 pub(crate) struct ParserQueue {
     slot: Slot,
     /// Events that have not found their place yet; they go before the next frame.
-    events: VecDeque<Event>,
+    events: VecDeque<Notice>,
     /// `None` once it is known to have ended.
     task: Option<JoinHandle<()>>,
 }
@@ -323,7 +368,7 @@ impl ParserQueue {
                     }
                 },
                 Slot::Reserved(permit) => match self.events.pop_front() {
-                    Some(event) => Slot::Idle(permit.send(Delivery::Event(event))),
+                    Some(notice) => Slot::Idle(permit.send(Delivery::Event(notice))),
                     None => {
                         self.slot = Slot::Reserved(permit);
                         return Poll::Ready(Ok(()));

@@ -3,16 +3,17 @@
 //! The socket is never split and nothing here awaits a write: reads, writes, requests and the
 //! timer are polled together, so that a peer that stops reading cannot stop us from reading.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use kite_wire::text::TextMessage;
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -21,51 +22,63 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::clock::Stamp;
 use crate::config::ConnectionConfig;
 use crate::connection::{Phase, Status};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
-use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
+use crate::deliver::{Intake, Notice, Outlet, RateLimit, Sink, SinkGone};
 use crate::error::ErrorChain;
 use crate::event::{Event, LossCause};
 use crate::events::EventSender;
+use crate::gap::GapTracker;
 use crate::mailbox::Mailbox;
+use crate::outside::{Outside, Wire};
 use crate::session::{Input, Output, Policy, Session};
-use crate::transport::{Dialer, OpenError, Stream};
+use crate::suspension::SuspensionWatch;
+use crate::token_source::{TokenRequest, TokenSourceError};
+use crate::transport::{OpenError, Refusal};
 
 /// Frames taken in one turn before requests and writes get theirs.
 const FRAMES_PER_TURN: usize = 64;
 
-type Socket = WebSocketStream<Stream>;
-type Opening = Pin<Box<dyn Future<Output = Result<Socket, OpenError>> + Send>>;
+/// How often the clocks are compared while it matters whether the machine slept.
+const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 
-enum Link {
+type Opening<W> = Pin<Box<dyn Future<Output = Result<WebSocketStream<W>, OpenError>> + Send>>;
+type Renewing = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
+
+enum Link<W> {
     None,
-    Opening(Opening),
-    Open(Box<Socket>),
+    Renewing(Renewing),
+    Opening(Opening<W>),
+    Open(Box<WebSocketStream<W>>),
 }
 
 /// Why the task woke.
-enum Wake {
+enum Wake<W> {
     Mail,
     Timer,
-    Opened(Result<Box<Socket>, OpenError>),
+    Renewed(Result<Credentials, TokenSourceError>),
+    Opened(Result<Box<WebSocketStream<W>>, OpenError>),
     Lost(LossCause),
     SinkGone,
     /// A turn's worth of frames has been taken, or the deadline may have moved.
     Turn,
 }
 
-pub(crate) struct Driver<S> {
+pub(crate) struct Driver<S, O: Outside> {
     config: ConnectionConfig,
+    outside: O,
     credentials: Credentials,
+    /// The server's last refusal of the credentials at hand.
+    refusal: Option<Refusal>,
     session: Session,
     outlet: Outlet<S>,
     board: Board,
-    link: Link,
+    link: Link<O::Wire>,
     /// Messages the socket has not taken yet.
     outbox: VecDeque<Message>,
     /// Whether the socket has taken messages that it has not written out.
@@ -78,6 +91,7 @@ pub(crate) struct Driver<S> {
     /// Made by the task itself: a runtime without timers panics where one is made.
     timer: Option<Pin<Box<Sleep>>>,
     timer_armed: bool,
+    suspension: SuspensionWatch,
     /// Whether the session has heard something that may move its deadline.
     consult: bool,
 }
@@ -86,11 +100,11 @@ pub(crate) struct Driver<S> {
 ///
 /// It says closed when the task is gone, however it went: a sink that panics on this task takes
 /// the connection with it, and so does a runtime that shuts down.
-struct Board {
-    events: EventSender,
-    counters: Arc<Counters>,
-    status: watch::Sender<Status>,
-    mailbox: Arc<Mailbox>,
+pub(crate) struct Board {
+    pub(crate) events: EventSender,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Board {
@@ -119,32 +133,38 @@ impl Drop for Board {
     }
 }
 
-impl<S: Sink> Driver<S> {
+impl<S: Sink, O: Outside> Driver<S, O> {
     pub(crate) fn new(
         config: ConnectionConfig,
+        outside: O,
         credentials: Credentials,
         sink: S,
-        events: EventSender,
-        mailbox: Arc<Mailbox>,
-        counters: Arc<Counters>,
-        status: watch::Sender<Status>,
+        board: Board,
     ) -> Self {
         let policy = Policy {
             reconnect_delay: config.reconnect_delay,
             reconnect_delay_cap: config.reconnect_delay_cap,
             max_reconnect_attempts: config.max_reconnect_attempts,
+            stable_after: config.stable_after,
             silence_threshold: config.silence_threshold,
+            stale_after: config.stale_after,
             close_deadline: config.close_deadline,
+            renews: config.token_source.is_some(),
             seed: config.jitter_seed,
         };
-        let intake = Intake::new(sink, Arc::clone(&counters), events.clone());
+        let gaps = GapTracker::new(config.gap_volumes, config.silence_threshold, O::wall_clock);
+        let (counters, events) = (Arc::clone(&board.counters), board.events.clone());
+        let intake = Intake::new(sink, counters, events, gaps);
         let outlet = Outlet::new(intake, config.parser_queue);
         Self {
             session: Session::new(policy),
+            suspension: SuspensionWatch::new(config.silence_threshold),
             config,
+            outside,
             credentials,
+            refusal: None,
             outlet,
-            board: Board { events, counters, status, mailbox },
+            board,
             link: Link::None,
             outbox: VecDeque::new(),
             unflushed: false,
@@ -178,7 +198,7 @@ impl<S: Sink> Driver<S> {
             self.session.handle(now, Input::Want(token, mode));
         }
         if let Some(credentials) = mail.credentials {
-            self.credentials = credentials;
+            self.take_credentials(credentials);
             self.session.handle(now, Input::CredentialsChanged);
         }
         if mail.ping {
@@ -193,9 +213,14 @@ impl<S: Sink> Driver<S> {
     fn obey(&mut self, now: Instant) -> bool {
         loop {
             match self.session.poll(now) {
-                Output::Open => self.open(),
+                Output::Open => {
+                    self.link = Link::Opening(Box::pin(self.outside.open(&self.credentials)));
+                }
+                Output::Renew { refused } => self.renew(refused),
                 Output::Send(text) => self.outbox.push_back(Message::text(text)),
-                Output::Ping => self.outbox.push_back(Message::Ping(Bytes::new())),
+                Output::Ping(payload) => {
+                    self.outbox.push_back(Message::Ping(Bytes::copy_from_slice(&payload)));
+                }
                 Output::SendClose => {
                     self.outbox.clear();
                     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -203,13 +228,9 @@ impl<S: Sink> Driver<S> {
                 }
                 Output::Abort => self.hang_up(),
                 Output::Tell(event) => self.tell(event),
-                Output::Wait(deadline) => {
-                    self.timer_armed = deadline.is_some();
-                    if let Some(deadline) = deadline {
-                        let sleep = || Box::pin(tokio::time::sleep_until(deadline.into()));
-                        let timer = self.timer.get_or_insert_with(sleep);
-                        timer.as_mut().reset(deadline.into());
-                    }
+                Output::Wait(wait) => {
+                    trace!(conn = self.board.events.connection(), ?wait, "waiting");
+                    self.arm_timer(now, wait.map(|(deadline, _)| deadline));
                     return false;
                 }
                 Output::Done => return true,
@@ -217,9 +238,51 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    fn open(&mut self) {
-        let opening = Dialer::from(&self.config).open(&self.credentials);
-        self.link = Link::Opening(Box::pin(opening));
+    /// Sets the timer to the session's deadline, or to the next look at the clocks before it.
+    fn arm_timer(&mut self, now: Instant, deadline: Option<Instant>) {
+        let look = self
+            .session
+            .minds_suspension()
+            .then(|| self.suspension.last_look().map_or(now, |last| last + LOOK_AT_CLOCKS_EVERY));
+        let first = deadline.into_iter().chain(look).min();
+        self.timer_armed = first.is_some();
+        if let Some(first) = first {
+            let sleep = || Box::pin(tokio::time::sleep_until(first.into()));
+            let timer = self.timer.get_or_insert_with(sleep);
+            timer.as_mut().reset(first.into());
+        }
+    }
+
+    /// Compares the clocks where it is time to.
+    fn look_at_clocks(&mut self, now: Instant) {
+        let last = self.suspension.last_look();
+        if last.is_none_or(|last| now.saturating_duration_since(last) >= LOOK_AT_CLOCKS_EVERY)
+            && let Some(slept) = self.suspension.look(now, O::wall_clock())
+        {
+            self.session.handle(now, Input::Suspended(slept));
+        }
+    }
+
+    fn take_credentials(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
+        self.refusal = None;
+    }
+
+    /// Asks the token source.
+    fn renew(&mut self, refused: bool) {
+        let Some(source) = self.config.token_source.clone() else { return };
+        let refusal = self.refusal.clone().filter(|_| refused);
+        let request = TokenRequest { current: self.credentials.clone(), refusal };
+        let after = self.config.connect_timeout;
+        self.link = Link::Renewing(Box::pin(async move {
+            // The application's code: a panic of it must not take the connection along.
+            let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
+            match tokio::time::timeout(after, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(TokenSourceError::Panicked),
+                Err(_) => Err(TokenSourceError::Timeout { after }),
+            }
+        }));
     }
 
     fn hang_up(&mut self) {
@@ -229,16 +292,31 @@ impl<S: Sink> Driver<S> {
         self.bytes_written = 0;
     }
 
-    fn on_wake(&mut self, wake: Wake) {
+    fn on_wake(&mut self, wake: Wake<O::Wire>) {
         let now = now();
         match wake {
-            Wake::Mail | Wake::Timer | Wake::Turn => {}
+            Wake::Mail | Wake::Turn => {}
+            Wake::Timer => self.look_at_clocks(now),
+            Wake::Renewed(Ok(credentials)) => {
+                self.hang_up();
+                self.take_credentials(credentials);
+                self.session.handle(now, Input::Renewed);
+            }
+            Wake::Renewed(Err(error)) => {
+                self.hang_up();
+                self.session.handle(now, Input::RenewalFailed(error));
+            }
             Wake::Opened(Ok(socket)) => {
                 self.link = Link::Open(socket);
                 self.session.handle(now, Input::Opened);
             }
             Wake::Opened(Err(error)) => {
                 self.hang_up();
+                if let OpenError::Refused(refusal) = &error
+                    && error.is_auth()
+                {
+                    self.refusal = Some(refusal.clone());
+                }
                 self.session.handle(now, Input::OpenFailed(error));
             }
             Wake::Lost(cause) => {
@@ -252,12 +330,12 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
         if let Poll::Ready(SinkGone) = self.outlet.poll_gone(cx) {
             return Poll::Ready(Wake::SinkGone);
         }
         match &mut self.link {
-            Link::None | Link::Opening(_) => self.outlet.poll_events(cx),
+            Link::None | Link::Renewing(_) | Link::Opening(_) => self.outlet.poll_events(cx),
             // Before the requests and the timer: what has come must be heard before the session
             // judges the silence, however late this task runs.
             Link::Open(_) => {
@@ -269,10 +347,18 @@ impl<S: Sink> Driver<S> {
         if self.board.mailbox.poll_filled(cx).is_ready() {
             return Poll::Ready(Wake::Mail);
         }
-        if let Link::Opening(opening) = &mut self.link
-            && let Poll::Ready(result) = opening.as_mut().poll(cx)
-        {
-            return Poll::Ready(Wake::Opened(result.map(Box::new)));
+        match &mut self.link {
+            Link::Opening(opening) => {
+                if let Poll::Ready(result) = opening.as_mut().poll(cx) {
+                    return Poll::Ready(Wake::Opened(result.map(Box::new)));
+                }
+            }
+            Link::Renewing(renewing) => {
+                if let Poll::Ready(result) = renewing.as_mut().poll(cx) {
+                    return Poll::Ready(Wake::Renewed(result));
+                }
+            }
+            Link::None | Link::Open(_) => {}
         }
         if std::mem::take(&mut self.consult) {
             return Poll::Ready(Wake::Turn);
@@ -286,7 +372,7 @@ impl<S: Sink> Driver<S> {
         Poll::Pending
     }
 
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
         if let Err(error) = self.write(cx) {
             return Poll::Ready(Wake::Lost(loss_cause(error)));
         }
@@ -319,7 +405,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Writes what the last reads queued: answers to pings.
-    fn write_on(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+    fn write_on(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
         match self.write(cx) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Wake::Lost(loss_cause(error))),
@@ -371,22 +457,28 @@ impl<S: Sink> Driver<S> {
     fn on_message(&mut self, message: Message) -> Option<LossCause> {
         let now = now();
         let received = Stamp::at(now);
-        self.session.on_heard(now);
         let counts = &self.board.counters.socket;
         match message {
             Message::Binary(bytes) => {
                 counts.frames.add(1);
                 counts.bytes.add(bytes.len() as u64);
                 counts.last_message.set(received.as_nanos());
+                // A heartbeat is one byte, and a frame without packets two.
+                self.consult |= self.session.on_frame(now, bytes.len() > 2);
                 self.outlet.frame(bytes, received, self.session.epoch());
             }
             Message::Text(text) => {
+                self.session.on_heard(now);
                 counts.texts.add(1);
                 counts.last_message.set(received.as_nanos());
                 let parsed = TextMessage::parse(&text);
                 let text = Bytes::from(text);
                 match parsed {
                     Ok(message) => {
+                        if let TextMessage::Error(message) = &message {
+                            self.consult = true;
+                            self.session.handle(now, Input::ServerError(message.clone()));
+                        }
                         let message = Arc::new(message);
                         self.tell(Event::Text { text, message, received });
                     }
@@ -399,13 +491,23 @@ impl<S: Sink> Driver<S> {
                         let event = Event::TextUnreadable { text, error, received, untold };
                         match told {
                             Some(_) => self.tell(event),
-                            None => self.outlet.event(event),
+                            None => self.deliver(event, received),
                         }
                     }
                 }
             }
-            Message::Ping(_) => self.unflushed = true,
-            Message::Pong(_) | Message::Frame(_) => {}
+            Message::Ping(_) => {
+                self.session.on_heard(now);
+                self.unflushed = true;
+            }
+            Message::Pong(payload) => {
+                if let Some(round_trip) = self.session.on_pong(now, &payload) {
+                    let nanos = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
+                    // Zero means that there is none: a clock that did not move says at least 1 ns.
+                    counts.round_trip_ns.set(nanos.max(1));
+                }
+            }
+            Message::Frame(_) => {}
             Message::Close(frame) => {
                 self.unflushed = true;
                 let (code, reason) = frame.map_or((1005, String::new()), |frame| {
@@ -436,6 +538,29 @@ impl<S: Sink> Driver<S> {
                 self.board.set_status(|status| {
                     *status = Status { phase: Phase::Live, epoch, ..Status::default() };
                 });
+            }
+            Event::Renewing { attempt, refused } => {
+                debug!(conn, attempt, refused, "asking for credentials");
+                self.board.set_status(|status| {
+                    status.phase = Phase::Renewing;
+                    status.parked = None;
+                });
+            }
+            Event::RenewalFailed { attempt, error } => {
+                // Not its cause: that is the application's own text, which may hold a token.
+                warn!(conn, attempt, %error, "no credentials");
+                counts.errors.add(1);
+            }
+            Event::FeedSilent { silence, grace } => {
+                warn!(conn, epoch, ?silence, ?grace, "pongs come, the feed does not");
+            }
+            Event::TicksStale { silence, instruments } => {
+                warn!(conn, epoch, ?silence, instruments, "no ticks");
+            }
+            Event::TicksResumed { silence } => info!(conn, epoch, ?silence, "ticks again"),
+            Event::Suspended { slept } => warn!(conn, epoch, ?slept, "the machine slept"),
+            Event::LimitRefused { message, instruments } => {
+                warn!(conn, epoch, message, instruments, "instruments refused");
             }
             Event::Down { cause, .. } => {
                 warn!(conn, epoch, %cause, "connection lost");
@@ -470,10 +595,22 @@ impl<S: Sink> Driver<S> {
             Event::TextUnreadable { error, untold, .. } => {
                 warn!(conn, %error, untold, "text frame unreadable");
             }
-            Event::Text { .. } | Event::FrameDamaged { .. } | Event::PacketsSkipped { .. } => {}
+            Event::Text { .. }
+            | Event::Gap(_)
+            | Event::FrameDamaged { .. }
+            | Event::PacketsSkipped { .. } => {}
         }
         self.board.events.send(event.clone());
-        self.outlet.event(event);
+        self.deliver(event, Stamp::at(now()));
+    }
+
+    /// Hands an event to the sink, in order with the frames.
+    fn deliver(&mut self, event: Event, at: Stamp) {
+        let told = match &event {
+            Event::Down { .. } => self.session.told().clone(),
+            _ => BTreeMap::new(),
+        };
+        self.outlet.event(Notice { event, at, told });
     }
 }
 

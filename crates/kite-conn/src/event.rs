@@ -11,6 +11,8 @@ use kite_wire::FrameFault;
 use kite_wire::text::{TextError, TextMessage};
 
 use crate::clock::Stamp;
+use crate::gap::Gap;
+use crate::token_source::TokenSourceError;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.
@@ -29,13 +31,20 @@ pub enum Event {
         /// How many instruments are being subscribed.
         instruments: usize,
     },
-    /// A live socket is gone. What the server sent from here to the next [`Event::Up`] is lost.
+    /// A live socket is gone. What the server sent from here to the next [`Event::Up`] is lost;
+    /// [`Event::Gap`] says what that was.
     Down {
         /// The socket's number.
         epoch: u32,
         /// Why.
         cause: LossCause,
+        /// When anything came from the server last, a pong included.
+        last_heard: Stamp,
     },
+    /// What was missed between a loss and the ticks after it. Comes once for each reconnect: when
+    /// every instrument that had ticked before has ticked again, or a `silence_threshold` after
+    /// the handshake, or with the next loss.
+    Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {
         /// Which try since the last stable connection, from 1.
@@ -50,8 +59,60 @@ pub enum Event {
         /// How long from now.
         delay: Duration,
     },
+    /// The token source is asked for credentials.
+    Renewing {
+        /// Which try this is for, from 1.
+        attempt: u32,
+        /// Whether the present credentials were refused.
+        refused: bool,
+    },
+    /// The token source failed. Credentials that were not refused are used all the same; else it
+    /// is asked again, later each time.
+    RenewalFailed {
+        /// Which try this was for, from 1.
+        attempt: u32,
+        /// Why.
+        error: TokenSourceError,
+    },
     /// No further try by itself. Subscriptions are kept; new credentials resume.
     Parked(ParkReason),
+    /// The socket answers pings, and for twice the `silence_threshold` neither ticks nor a
+    /// heartbeat came: the path lives, the feed does not.
+    FeedSilent {
+        /// How long.
+        silence: Duration,
+        /// How long from now the socket is given before it is replaced. Zero at first, longer
+        /// each time that a new socket was as silent.
+        grace: Duration,
+    },
+    /// Heartbeats come, but no ticks for `stale_after`. The market may be closed or the
+    /// instruments at rest, so nothing is done about it. Told once for each silence.
+    TicksStale {
+        /// How long none came.
+        silence: Duration,
+        /// How many instruments are wanted.
+        instruments: usize,
+    },
+    /// Ticks come again after [`Event::TicksStale`].
+    TicksResumed {
+        /// How long none had come.
+        silence: Duration,
+    },
+    /// The machine slept, or its wall clock was set forward. A live socket is asked for a sign of
+    /// life at once, a waiting try comes sooner by this time.
+    Suspended {
+        /// How far the wall clock ran ahead of the monotonic one.
+        slept: Duration,
+    },
+    /// The server refused instruments for want of room. They stay wanted: they are told again once
+    /// others have been unsubscribed, and with the next socket.
+    LimitRefused {
+        /// What the server said.
+        message: String,
+        /// How many instruments are in doubt: its text does not name them, so these are those of
+        /// the last subscribe, and of earlier ones that were refused.
+        instruments: usize,
+    },
     /// The application's sink panicked and takes nothing any more; the connection closes.
     DeliveryFailed,
     /// The connection has ended: it was asked to, its sink panicked, or its runtime went away.
@@ -129,6 +190,12 @@ pub enum LossCause {
     /// Nothing came for twice the threshold, not even a pong.
     #[error("nothing came for {silence:.1?}, not even a pong")]
     Silence {
+        /// How long.
+        silence: Duration,
+    },
+    /// Pongs came, but neither ticks nor a heartbeat.
+    #[error("the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}")]
+    FeedSilence {
         /// How long.
         silence: Duration,
     },

@@ -19,9 +19,15 @@ mod error;
 mod event;
 mod events;
 mod fanout;
+mod gap;
 mod lane;
 mod mailbox;
+mod outside;
 mod session;
+#[cfg(test)]
+mod simulated;
+mod suspension;
+mod token_source;
 mod transport;
 
 pub use clock::Stamp;
@@ -34,9 +40,18 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeError};
 pub use event::{Event, LossCause, ParkReason};
 pub use events::{EventLane, Tagged};
+pub use gap::{Gap, Missed, VolumeMissed};
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};
+pub use token_source::{TokenRequest, TokenSource, TokenSourceError};
 pub use tokio_rustls::rustls;
 pub use transport::{
     HandshakeError, OpenError, OpenStage, Proxy, ProxyError, Refusal, Tls, TlsError, TlsFault,
 };
+
+/// Runs a session through the operations that these bytes say; panics where it breaks a rule. For
+/// the fuzzer, whose builds alone have it.
+#[cfg(fuzzing)]
+pub fn fuzz_session(bytes: &[u8]) {
+    session::ops::run(bytes);
+}

@@ -18,6 +18,15 @@ enum Seen {
     Skipped { length: usize, packets: u16, untold: u64 },
 }
 
+fn gaps() -> GapTracker {
+    GapTracker::new(true, Duration::from_secs(10), std::time::SystemTime::now)
+}
+
+fn opening(attempt: u32) -> Notice {
+    let told = BTreeMap::new();
+    Notice { event: Event::Opening { attempt }, at: Stamp::now(), told }
+}
+
 /// The test's side of a [`Gated`] sink.
 #[derive(Debug, Default)]
 struct Gate {
@@ -78,7 +87,8 @@ fn bench() -> Bench {
     let (gate, counters, lane) =
         (Arc::<Gate>::default(), Arc::<Counters>::default(), EventLane::default());
     let told = lane.subscribe();
-    let intake = Intake::new(Gated(Arc::clone(&gate)), Arc::clone(&counters), lane.sender(1));
+    let intake =
+        Intake::new(Gated(Arc::clone(&gate)), Arc::clone(&counters), lane.sender(1), gaps());
     Bench { gate, counters, told, intake }
 }
 
@@ -171,7 +181,7 @@ fn a_sink_can_have_every_frame_as_it_was_received() {
 
     let sink = Keeps::default();
     let kept = Arc::clone(&sink.0);
-    let mut intake = Intake::new(sink, Arc::default(), EventLane::default().sender(1));
+    let mut intake = Intake::new(sink, Arc::default(), EventLane::default().sender(1), gaps());
     let frames: Vec<Bytes> =
         vec![frame(&[7, 8]).into(), cut(frame(&[7, 8])).into(), Bytes::from_static(&[0])];
     for frame in &frames {
@@ -224,7 +234,7 @@ async fn a_full_queue_holds_back_and_loses_nothing() {
     let (mut expected, mut next) = (Vec::new(), 1);
     let mut give = |outlet: &mut Outlet<Gated>, expected: &mut Vec<Seen>| {
         outlet.frame(frame(&[next]).into(), at(0), 1);
-        outlet.event(Event::Opening { attempt: next });
+        outlet.event(opening(next));
         expected.extend([Seen::Tokens(vec![next]), Seen::Attempt(next)]);
         next += 1;
     };
@@ -237,7 +247,7 @@ async fn a_full_queue_holds_back_and_loses_nothing() {
     assert!(gate.seen().is_empty());
     // Events come when they come, whatever the queue.
     for attempt in 100..110 {
-        outlet.event(Event::Opening { attempt });
+        outlet.event(opening(attempt));
         expected.push(Seen::Attempt(attempt));
     }
     gate.open();
@@ -255,7 +265,7 @@ async fn events_behind_a_full_queue_arrive_though_no_frame_comes() {
     let Bench { gate, intake, .. } = bench();
     let mut outlet = Outlet::new(intake, Some(1));
     for attempt in 1..=10 {
-        outlet.event(Event::Opening { attempt });
+        outlet.event(opening(attempt));
         run_parser().await;
     }
     gate.open();
@@ -283,7 +293,7 @@ async fn a_sink_that_panics_is_reported_and_harms_nobody_else() {
     run_parser().await;
     assert!(matches!(poll_now(&mut outlet), Poll::Ready(Err(SinkGone))));
     outlet.frame(frame(&[1]).into(), at(0), 1);
-    outlet.event(Event::Opening { attempt: 1 });
+    outlet.event(opening(1));
     assert!(matches!(poll_now(&mut outlet), Poll::Ready(Err(SinkGone))));
     outlet.finish(Duration::from_secs(60)).await;
     assert!(gate.seen().is_empty());
@@ -324,7 +334,7 @@ fn in_place_the_sinks_readiness_is_the_outlets() {
     let Bench { gate, intake, .. } = bench();
     let mut outlet = Outlet::new(intake, None);
     assert!(poll_now(&mut outlet).is_pending());
-    outlet.event(Event::Opening { attempt: 1 });
+    outlet.event(opening(1));
     assert_eq!(gate.seen(), [Seen::Attempt(1)], "events do not wait");
     gate.open();
     assert!(poll_now(&mut outlet).is_ready());

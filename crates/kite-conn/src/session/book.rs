@@ -15,6 +15,10 @@ pub(crate) struct Book {
     told: BTreeMap<u32, Mode>,
     /// Tokens whose desired and told states may differ.
     changed: BTreeSet<u32>,
+    /// What the last subscribe named.
+    last_new: Vec<u32>,
+    /// Tokens that the server was told and may not have taken, for want of room.
+    doubted: BTreeSet<u32>,
 }
 
 impl Book {
@@ -32,10 +36,27 @@ impl Book {
         self.desired.len()
     }
 
+    /// Gives what the server was told: what it sends ticks of.
+    pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
+        &self.told
+    }
+
     /// Forgets what the server was told: a new socket knows nothing.
     pub(crate) fn forget_told(&mut self) {
         self.told.clear();
+        self.doubted.clear();
+        self.last_new.clear();
         self.changed = self.desired.keys().copied().collect();
+    }
+
+    /// Notes that the server refused instruments for want of room; gives how many are in doubt.
+    ///
+    /// Its text does not say which, so it is taken to mean the last subscribe. They count as told
+    /// still, lest one that was taken after all could never be unsubscribed; they are told again
+    /// once others have been unsubscribed, and with the next socket.
+    pub(crate) fn doubt_last(&mut self) -> usize {
+        self.doubted.extend(self.last_new.iter().filter(|it| self.told.contains_key(it)));
+        self.doubted.len()
     }
 
     /// Hands over the commands that make told equal desired, and takes them as told.
@@ -43,6 +64,7 @@ impl Book {
     /// Unsubscriptions come first: they make room below the server's limit. A mode always follows
     /// its subscribe, since a bare one means quote only by users' reports.
     pub(crate) fn drain(&mut self, mut send: impl FnMut(Command<'_>)) {
+        self.retry_doubted();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let mut modes: [Vec<u32>; Mode::ALL.len()] = Default::default();
         for token in std::mem::take(&mut self.changed) {
@@ -66,10 +88,27 @@ impl Book {
         }
         if !new.is_empty() {
             send(Command::Subscribe(&new));
+            self.last_new = new;
         }
         for (mode, tokens) in Mode::ALL.into_iter().zip(&modes) {
             if !tokens.is_empty() {
                 send(Command::Mode(mode, tokens));
+            }
+        }
+    }
+
+    /// Takes what is in doubt as not told, where unsubscriptions are about to make room.
+    fn retry_doubted(&mut self) {
+        let is_leaving =
+            |token: &u32| self.told.contains_key(token) && !self.desired.contains_key(token);
+        // One that leaves and is in doubt itself may make no room, and trying costs little.
+        if self.doubted.is_empty() || !self.changed.iter().any(is_leaving) {
+            return;
+        }
+        for token in std::mem::take(&mut self.doubted) {
+            if self.desired.contains_key(&token) {
+                self.told.remove(&token);
+                self.changed.insert(token);
             }
         }
     }
@@ -122,8 +161,47 @@ mod tests {
         assert_eq!(drained(&mut book), [r#"{"a":"unsubscribe","v":[2]}"#]);
     }
 
+    #[test]
+    fn what_the_server_had_no_room_for_is_told_again_once_there_is_room() {
+        let mut book = Book::default();
+        book.want(1, Some(Mode::Ltp));
+        drained(&mut book);
+        book.want(2, Some(Mode::Full));
+        book.want(3, Some(Mode::Full));
+        drained(&mut book);
+        assert_eq!(book.doubt_last(), 2);
+        assert!(drained(&mut book).is_empty(), "no room has been made");
+        book.want(1, None);
+        let expected = [
+            r#"{"a":"unsubscribe","v":[1]}"#,
+            r#"{"a":"subscribe","v":[2,3]}"#,
+            r#"{"a":"mode","v":["full",[2,3]]}"#,
+        ];
+        assert_eq!(drained(&mut book), expected);
+    }
+
+    #[test]
+    fn what_is_in_doubt_can_be_unsubscribed() {
+        let mut book = Book::default();
+        book.want(2, Some(Mode::Full));
+        book.want(3, Some(Mode::Full));
+        drained(&mut book);
+        book.doubt_last();
+        book.want(2, None);
+        let expected = [
+            r#"{"a":"unsubscribe","v":[2]}"#,
+            r#"{"a":"subscribe","v":[3]}"#,
+            r#"{"a":"mode","v":["full",[3]]}"#,
+        ];
+        assert_eq!(drained(&mut book), expected);
+        book.doubt_last();
+        book.forget_told();
+        assert_eq!(drained(&mut book).len(), 2, "a new socket is told once");
+    }
+
     #[derive(Debug, Clone)]
     enum Op {
+        Refused,
         Want(u32, Option<Mode>),
         Drain,
         Reconnect,
@@ -140,6 +218,7 @@ mod tests {
             6 => (0_u32..20, mode).prop_map(|(token, mode)| Op::Want(token, mode)),
             2 => Just(Op::Drain),
             1 => Just(Op::Reconnect),
+            1 => Just(Op::Refused),
         ]
     }
 
@@ -151,6 +230,10 @@ mod tests {
             let (mut book, mut server) = (Book::default(), Server::default());
             for op in ops {
                 match op {
+                    Op::Refused => {
+                        book.doubt_last();
+                        continue;
+                    }
                     Op::Want(token, mode) => {
                         book.want(token, mode);
                         continue;

@@ -5,23 +5,28 @@
 
 mod backoff;
 mod book;
+mod freshness;
+mod round_trip;
 mod watchdog;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use kite_wire::Mode;
 
 use self::backoff::Backoff;
 use self::book::Book;
+use self::freshness::Freshness;
+use self::round_trip::RoundTrip;
 use self::watchdog::{Verdict, Watchdog};
-use crate::clock::FAR;
+use crate::clock::{FAR, Stamp};
 use crate::event::{Event, LossCause, ParkReason};
+use crate::token_source::TokenSourceError;
 use crate::transport::OpenError;
 
-/// A connection must have lived this long before its failures are forgotten: one that is accepted
-/// and dropped at once must not be retried at full speed.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// How much longer each time a silent feed is borne that answers pings: up to 32 times twice the
+/// threshold, ten minutes with the default. An idle socket without heartbeats may be lawful.
+const LONGEST_FEED_PATIENCE: u32 = 32;
 
 /// The numbers a session decides by.
 #[derive(Debug, Clone)]
@@ -32,10 +37,16 @@ pub(crate) struct Policy {
     pub(crate) reconnect_delay_cap: Duration,
     /// How many reconnects in a row without a stable connection between them.
     pub(crate) max_reconnect_attempts: usize,
+    /// How long a connection must have lived before its failures are forgotten.
+    pub(crate) stable_after: Duration,
     /// Silence that sends a ping; twice this is death.
     pub(crate) silence_threshold: Duration,
+    /// How long no ticks may come, on a socket that lives, before it is told.
+    pub(crate) stale_after: Duration,
     /// How long the closing handshake may take.
     pub(crate) close_deadline: Duration,
+    /// Whether somebody can be asked for credentials before a reconnect.
+    pub(crate) renews: bool,
     /// Seed of the jitter.
     pub(crate) seed: u64,
 }
@@ -51,8 +62,16 @@ pub(crate) enum Input {
     Lost(LossCause),
     /// An instrument is wanted in this mode, or not at all.
     Want(u32, Option<Mode>),
-    /// Other credentials are at hand.
+    /// The user has set other credentials.
     CredentialsChanged,
+    /// The token source has given credentials.
+    Renewed,
+    /// The token source has failed.
+    RenewalFailed(TokenSourceError),
+    /// The server said by a text that it refuses something.
+    ServerError(String),
+    /// The machine slept: its wall clock ran ahead of the monotonic one by so much.
+    Suspended(Duration),
     /// Bytes of ours wait for the socket, or no longer do.
     WriteBlocked(bool),
     /// The socket took some of the bytes that wait, not all.
@@ -72,28 +91,62 @@ pub(crate) enum Output {
     Open,
     /// Send a text frame.
     Send(String),
-    /// Send a ping.
-    Ping,
+    /// Ask for credentials, answer by [`Input::Renewed`] or [`Input::RenewalFailed`].
+    Renew {
+        /// Whether the present ones were refused.
+        refused: bool,
+    },
+    /// Send a ping with this payload.
+    Ping([u8; 8]),
     /// Send a close frame and read on until the stream ends ([`Input::Lost`]).
     SendClose,
-    /// Drop the socket, or the attempt to open it, as it is. No answer is expected.
+    /// Drop the socket, the attempt to open it, or the question for credentials, as it is. No
+    /// answer is expected.
     Abort,
     /// Tell the application.
     Tell(Event),
     /// Nothing to do before this moment (or at all) unless an input comes.
-    Wait(Option<Instant>),
+    Wait(Option<(Instant, Why)>),
     /// Over: nothing will ever come again.
     Done,
 }
 
+/// What a session wakes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// The next try is due.
+    Retry,
+    /// The socket may have been silent for the threshold.
+    Silence,
+    /// A ping may be without its answer.
+    Pong,
+    /// The feed may have been silent for too long.
+    Feed,
+    /// The socket may have taken none of our bytes for too long.
+    Write,
+    /// Ticks may have become stale.
+    Ticks,
+    /// The closing handshake has taken long enough.
+    Close,
+}
+
 #[derive(Debug)]
 enum Phase {
+    Renewing { refused: bool },
     Opening,
-    Live { since: Instant, watchdog: Watchdog },
+    Live(Live),
     Waiting { until: Instant },
     Parked,
     Closing { until: Instant },
     Done,
+}
+
+#[derive(Debug)]
+struct Live {
+    since: Instant,
+    watchdog: Watchdog,
+    freshness: Freshness,
+    round_trip: RoundTrip,
 }
 
 /// The state of one connection.
@@ -104,6 +157,12 @@ pub(crate) struct Session {
     book: Book,
     backoff: Backoff,
     epoch: u32,
+    /// How many times twice the threshold a feed may be silent that answers pings.
+    feed_patience: u32,
+    /// Whether the credentials were used before, so that newer ones may be had.
+    credentials_used: bool,
+    /// Whether the server has refused the present credentials.
+    credentials_refused: bool,
     pending: VecDeque<Output>,
 }
 
@@ -113,7 +172,9 @@ impl Session {
         for duration in [
             &mut policy.reconnect_delay,
             &mut policy.reconnect_delay_cap,
+            &mut policy.stable_after,
             &mut policy.silence_threshold,
+            &mut policy.stale_after,
             &mut policy.close_deadline,
         ] {
             *duration = (*duration).min(FAR);
@@ -125,6 +186,9 @@ impl Session {
             book: Book::default(),
             backoff,
             epoch: 0,
+            feed_patience: 1,
+            credentials_used: false,
+            credentials_refused: false,
             pending: VecDeque::new(),
         };
         session.open();
@@ -138,56 +202,102 @@ impl Session {
 
     /// Says whether a socket is open and subscriptions flow.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.phase, Phase::Live { .. })
+        matches!(self.phase, Phase::Live(_))
     }
 
-    /// Something came from the server: the hot path, one store.
+    /// Says whether time that a suspended machine slept through would matter.
+    pub(crate) fn minds_suspension(&self) -> bool {
+        matches!(self.phase, Phase::Live(_) | Phase::Waiting { .. })
+    }
+
+    /// Gives what the server of the present or last socket was told: what it sends ticks of.
+    pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
+        self.book.told()
+    }
+
+    /// Something came from the server that is not of the feed: a text, a ping.
     pub(crate) fn on_heard(&mut self, now: Instant) {
-        if let Phase::Live { watchdog, .. } = &mut self.phase {
-            watchdog.heard(now);
+        if let Phase::Live(live) = &mut self.phase {
+            live.watchdog.heard(now);
         }
+    }
+
+    /// A binary frame came, with ticks or a heartbeat: the hot path, some stores. Says whether
+    /// there is something to tell.
+    pub(crate) fn on_frame(&mut self, now: Instant, has_ticks: bool) -> bool {
+        let Phase::Live(live) = &mut self.phase else { return false };
+        live.watchdog.fed(now);
+        if has_ticks && let Some(silence) = live.freshness.on_ticks(now) {
+            self.pending.push_back(Output::Tell(Event::TicksResumed { silence }));
+            return true;
+        }
+        false
+    }
+
+    /// A pong came. Gives the round trip if it answers our last ping.
+    pub(crate) fn on_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Duration> {
+        let Phase::Live(live) = &mut self.phase else { return None };
+        live.watchdog.heard(now);
+        live.round_trip.on_pong(now, payload)
     }
 
     /// Takes an input.
     pub(crate) fn handle(&mut self, now: Instant, input: Input) {
         match (input, &mut self.phase) {
             (_, Phase::Done) => {}
-            (Input::Want(token, mode), _) => self.book.want(token, mode),
+            (Input::Want(token, mode), _) => self.want(now, token, mode),
             (Input::Opened, Phase::Opening) => self.on_opened(now),
             (Input::OpenFailed(error), Phase::Opening) => self.on_open_failed(now, error),
-            (Input::Lost(cause), Phase::Live { since, .. }) => {
-                let since = *since;
-                self.on_lost(now, since, cause);
-            }
+            (Input::Lost(cause), Phase::Live(_)) => self.on_lost(now, cause),
             (Input::Lost(_), Phase::Closing { .. }) => self.finish(),
             (Input::CredentialsChanged, Phase::Parked | Phase::Waiting { .. }) => {
-                self.backoff.reset();
-                self.open();
+                self.open_with_new_credentials();
             }
-            (Input::CredentialsChanged, Phase::Opening) => {
+            (Input::CredentialsChanged, Phase::Opening | Phase::Renewing { .. }) => {
                 // The running try carries the old token; its refusal would park us for nothing.
                 self.pending.push_back(Output::Abort);
-                self.backoff.reset();
-                self.open();
+                self.open_with_new_credentials();
             }
-            (Input::WriteBlocked(blocked), Phase::Live { watchdog, .. }) => {
-                watchdog.write_blocked(now, blocked);
+            (Input::CredentialsChanged, Phase::Live(_)) => self.take_credentials(),
+            (Input::Renewed, Phase::Renewing { .. }) => {
+                self.take_credentials();
+                self.open_socket();
             }
-            (Input::ReadingPaused(paused), Phase::Live { watchdog, .. }) => {
-                watchdog.pause_reading(now, paused);
+            (Input::RenewalFailed(error), &mut Phase::Renewing { refused }) => {
+                self.on_renewal_failed(now, error, refused);
             }
-            (Input::WriteProgressed, Phase::Live { watchdog, .. }) => {
-                watchdog.write_progressed(now)
+            (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
+                let instruments = self.book.doubt_last();
+                self.tell(Event::LimitRefused { message, instruments });
             }
+            (Input::Suspended(slept), Phase::Live(live)) => {
+                live.watchdog.suspect();
+                self.tell(Event::Suspended { slept });
+            }
+            (Input::Suspended(slept), Phase::Waiting { until }) => {
+                // The delay is over sooner by the time that was slept.
+                *until = until.checked_sub(slept).unwrap_or(now);
+                self.tell(Event::Suspended { slept });
+            }
+            (Input::WriteBlocked(blocked), Phase::Live(live)) => {
+                live.watchdog.write_blocked(now, blocked);
+            }
+            (Input::ReadingPaused(paused), Phase::Live(live)) => {
+                live.watchdog.pause_reading(now, paused);
+                if !paused {
+                    live.freshness.restart(now);
+                }
+            }
+            (Input::WriteProgressed, Phase::Live(live)) => live.watchdog.write_progressed(now),
             // Behind bytes that the socket does not take, pings would only pile up.
-            (Input::Ping, Phase::Live { watchdog, .. }) if !watchdog.is_write_blocked() => {
-                self.pending.push_back(Output::Ping);
+            (Input::Ping, Phase::Live(live)) if !live.watchdog.is_write_blocked() => {
+                self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
             }
-            (Input::Close, Phase::Live { .. }) => {
+            (Input::Close, Phase::Live(_)) => {
                 self.pending.push_back(Output::SendClose);
                 self.phase = Phase::Closing { until: now + self.policy.close_deadline };
             }
-            (Input::Close, Phase::Opening) => {
+            (Input::Close, Phase::Opening | Phase::Renewing { .. }) => {
                 self.pending.push_back(Output::Abort);
                 self.finish();
             }
@@ -204,65 +314,144 @@ impl Session {
                 return output;
             }
             match &mut self.phase {
-                Phase::Opening | Phase::Parked => return Output::Wait(None),
+                Phase::Opening | Phase::Renewing { .. } | Phase::Parked => {
+                    return Output::Wait(None);
+                }
                 Phase::Done => return Output::Done,
                 Phase::Waiting { until } if now >= *until => self.open(),
-                Phase::Waiting { until } => return Output::Wait(Some(*until)),
+                Phase::Waiting { until } => return Output::Wait(Some((*until, Why::Retry))),
                 Phase::Closing { until } if now >= *until => {
                     self.pending.push_back(Output::Abort);
                     self.finish();
                 }
-                Phase::Closing { until } => return Output::Wait(Some(*until)),
-                Phase::Live { since, watchdog } => {
-                    let since = *since;
-                    let verdict = watchdog.check(now);
-                    // Behind bytes that the socket does not take, commands would only pile up: the
-                    // book merges them meanwhile.
-                    if !watchdog.is_write_blocked() {
-                        let pending = &mut self.pending;
-                        self.book.drain(|it| pending.push_back(Output::Send(it.to_string())));
+                Phase::Closing { until } => return Output::Wait(Some((*until, Why::Close))),
+                Phase::Live(_) => {
+                    if let Some(wait) = self.poll_live(now) {
+                        return wait;
                     }
-                    let cause = match verdict {
-                        Verdict::Fine { until } if self.pending.is_empty() => {
-                            return Output::Wait(Some(until));
-                        }
-                        Verdict::Fine { .. } => continue,
-                        Verdict::Probe { .. } => {
-                            self.pending.push_back(Output::Ping);
-                            continue;
-                        }
-                        Verdict::Silent { silence } => LossCause::Silence { silence },
-                        Verdict::WriteBlocked { blocked } => LossCause::WriteBlocked { blocked },
-                    };
-                    self.pending.clear();
-                    self.pending.push_back(Output::Abort);
-                    self.on_lost(now, since, cause);
                 }
             }
         }
     }
 
+    /// Looks after a live socket; gives the wait where there is nothing to do.
+    fn poll_live(&mut self, now: Instant) -> Option<Output> {
+        let Phase::Live(live) = &mut self.phase else { return None };
+        let verdict = live.watchdog.check(now);
+        if live.watchdog.has_flowed() {
+            self.feed_patience = 1;
+        }
+        // Behind bytes that the socket does not take, commands would only pile up: the book merges
+        // them meanwhile.
+        if !live.watchdog.is_write_blocked() {
+            let pending = &mut self.pending;
+            self.book.drain(|it| pending.push_back(Output::Send(it.to_string())));
+        }
+        let cause = match verdict {
+            Verdict::Fine { until, why } => {
+                let watched = self.book.len() > 0 && !live.watchdog.is_reading_paused();
+                if watched && let Some(silence) = live.freshness.check(now) {
+                    let instruments = self.book.len();
+                    self.tell(Event::TicksStale { silence, instruments });
+                    return None;
+                }
+                if !self.pending.is_empty() {
+                    return None;
+                }
+                let ticks = live.freshness.due().filter(|_| watched).map(|due| (due, Why::Ticks));
+                let first = ticks.map_or((until, why), |ticks| ticks.min((until, why)));
+                return Some(Output::Wait(Some(first)));
+            }
+            Verdict::Probe => {
+                self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
+                return None;
+            }
+            Verdict::FeedSilent { silence, grace } => {
+                self.tell(Event::FeedSilent { silence, grace });
+                return None;
+            }
+            Verdict::Silent { silence } => LossCause::Silence { silence },
+            Verdict::FeedDead { silence } => {
+                self.feed_patience = (self.feed_patience * 2).min(LONGEST_FEED_PATIENCE);
+                LossCause::FeedSilence { silence }
+            }
+            Verdict::WriteBlocked { blocked } => LossCause::WriteBlocked { blocked },
+        };
+        self.pending.clear();
+        self.pending.push_back(Output::Abort);
+        self.on_lost(now, cause);
+        None
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.pending.push_back(Output::Tell(event));
+    }
+
+    fn want(&mut self, now: Instant, token: u32, mode: Option<Mode>) {
+        if let (Phase::Live(live), 0) = (&mut self.phase, self.book.len()) {
+            // Nobody could expect ticks before.
+            live.freshness.restart(now);
+        }
+        self.book.want(token, mode);
+    }
+
+    fn take_credentials(&mut self) {
+        (self.credentials_used, self.credentials_refused) = (false, false);
+    }
+
+    fn open_with_new_credentials(&mut self) {
+        self.backoff.reset();
+        self.take_credentials();
+        self.open_socket();
+    }
+
+    /// Begins a try: with the credentials at hand where they have not been used yet, else by
+    /// asking for newer ones.
     fn open(&mut self) {
-        let attempt = self.backoff.failures().saturating_add(1);
+        if self.policy.renews && self.credentials_used {
+            let refused = self.credentials_refused;
+            self.phase = Phase::Renewing { refused };
+            self.tell(Event::Renewing { attempt: self.attempt(), refused });
+            self.pending.push_back(Output::Renew { refused });
+        } else {
+            self.open_socket();
+        }
+    }
+
+    fn open_socket(&mut self) {
+        self.credentials_used = true;
         self.phase = Phase::Opening;
-        self.pending.push_back(Output::Tell(Event::Opening { attempt }));
+        self.tell(Event::Opening { attempt: self.attempt() });
         self.pending.push_back(Output::Open);
+    }
+
+    /// Gives the number of the present try since the last stable connection, from 1.
+    fn attempt(&self) -> u32 {
+        self.backoff.failures().saturating_add(1)
     }
 
     fn on_opened(&mut self, now: Instant) {
         self.epoch = self.epoch.saturating_add(1);
         self.book.forget_told();
-        self.pending
-            .push_back(Output::Tell(Event::Up { epoch: self.epoch, instruments: self.book.len() }));
-        let watchdog = Watchdog::new(now, self.policy.silence_threshold);
-        self.phase = Phase::Live { since: now, watchdog };
+        self.tell(Event::Up { epoch: self.epoch, instruments: self.book.len() });
+        let threshold = self.policy.silence_threshold;
+        let feed_patience = threshold * 2 * self.feed_patience;
+        self.phase = Phase::Live(Live {
+            since: now,
+            watchdog: Watchdog::new(now, threshold, feed_patience),
+            freshness: Freshness::new(now, self.policy.stale_after),
+            round_trip: RoundTrip::default(),
+        });
     }
 
-    fn on_lost(&mut self, now: Instant, since: Instant, cause: LossCause) {
-        self.pending.push_back(Output::Tell(Event::Down { epoch: self.epoch, cause }));
-        if now.saturating_duration_since(since) >= STABLE_AFTER {
+    /// The live socket is gone.
+    fn on_lost(&mut self, now: Instant, cause: LossCause) {
+        let Phase::Live(live) = &self.phase else { return };
+        let last_heard = Stamp::at(live.watchdog.last_heard());
+        if now.saturating_duration_since(live.since) >= self.policy.stable_after {
             self.backoff.reset();
         }
+        self.tell(Event::Down { epoch: self.epoch, cause, last_heard });
         self.backoff.fail();
         let delay = self.backoff.delay();
         self.retry(now, delay, None);
@@ -271,25 +460,43 @@ impl Session {
     fn on_open_failed(&mut self, now: Instant, error: OpenError) {
         self.backoff.fail();
         let told = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
-        self.pending.push_back(Output::Tell(told));
-        if error.is_auth() {
+        self.tell(told);
+        self.credentials_refused |= error.is_auth();
+        if error.is_auth() && !self.policy.renews {
             self.park(ParkReason::Authentication(error));
             return;
         }
-        if !error.is_retryable() {
+        if !error.is_auth() && !error.is_retryable() {
             self.park(ParkReason::Configuration(error));
             return;
         }
         let delay = match &error {
-            // A server that is there but busy says when, or the exponential step does; any other
-            // refusal comes from something in between that haste will not move.
-            OpenError::Refused(refusal) if is_transient(refusal.status) => {
-                self.backoff.delay().max(refusal.retry_after.unwrap_or_default())
+            // A server that is there but busy says when, or the exponential step does; so does a
+            // refusal that new credentials may mend. Any other comes from something in between
+            // that haste will not move.
+            OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
+                if is_transient(refusal.status) || error.is_auth() {
+                    self.backoff.delay().max(error.retry_after().unwrap_or_default())
+                } else {
+                    self.backoff.slow_delay()
+                }
             }
-            OpenError::Refused(_) => self.backoff.slow_delay(),
             _ => self.backoff.delay(),
         };
         self.retry(now, delay, Some(error));
+    }
+
+    fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError, refused: bool) {
+        if !refused {
+            // What we have was never refused: a source in trouble must not keep the feed down.
+            self.tell(Event::RenewalFailed { attempt: self.attempt(), error });
+            self.open_socket();
+            return;
+        }
+        self.backoff.fail();
+        self.tell(Event::RenewalFailed { attempt: self.backoff.failures(), error });
+        let delay = self.backoff.delay();
+        self.retry(now, delay, None);
     }
 
     fn retry(&mut self, now: Instant, delay: Duration, last: Option<OpenError>) {
@@ -298,20 +505,26 @@ impl Session {
             self.park(ParkReason::AttemptsUsedUp { failures, limit, last });
             return;
         }
-        let attempt = failures.saturating_add(1);
-        self.pending.push_back(Output::Tell(Event::Retry { attempt, delay }));
+        self.tell(Event::Retry { attempt: self.attempt(), delay });
         self.phase = Phase::Waiting { until: now + delay };
     }
 
     fn park(&mut self, reason: ParkReason) {
-        self.pending.push_back(Output::Tell(Event::Parked(reason)));
+        self.tell(Event::Parked(reason));
         self.phase = Phase::Parked;
     }
 
     fn finish(&mut self) {
-        self.pending.push_back(Output::Tell(Event::Closed));
+        self.tell(Event::Closed);
         self.phase = Phase::Done;
     }
+}
+
+/// Says whether the server's error text is about the number of instruments. Kite's own is "Can't
+/// subscribe to more than 3000 instruments."; nothing else of it is documented.
+fn is_limit_refusal(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("instrument") && (message.contains("more than") || message.contains("limit"))
 }
 
 /// Statuses that pass by themselves: too many sockets, a slot not yet free, a server in trouble.
@@ -319,7 +532,9 @@ fn is_transient(status: u16) -> bool {
     matches!(status, 404 | 408 | 409 | 421 | 425 | 426 | 429 | 500..=599)
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod model;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod ops;
 #[cfg(test)]
 mod tests;

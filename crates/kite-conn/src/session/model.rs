@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
-use super::{Input, Output, Policy, Session};
+use super::{Input, Output, Policy, Session, Why};
 use crate::event::{Event, ParkReason};
 
 /// What the server keeps for one socket.
@@ -16,7 +16,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn obey(&mut self, command: &str) {
-        let command = ParsedCommand::parse(command).unwrap();
+        let Ok(command) = ParsedCommand::parse(command) else { panic!("no command: {command}") };
         for token in command.tokens {
             match command.kind {
                 CommandKind::Subscribe => {
@@ -40,6 +40,8 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Socket {
     None,
+    /// Not a socket yet: the question for credentials.
+    Renewing,
     Opening,
     Open,
     Closing,
@@ -63,6 +65,10 @@ pub(super) struct Rig {
     pub(super) delay: Duration,
     /// How long the session wants to wait, if not for ever.
     pub(super) wait: Option<Duration>,
+    /// What for.
+    pub(super) why: Option<Why>,
+    /// The payload of the last ping.
+    pub(super) ping: [u8; 8],
     pub(super) done: bool,
 }
 
@@ -80,6 +86,8 @@ impl Rig {
             unanswered_loss: false,
             delay: Duration::ZERO,
             wait: None,
+            why: None,
+            ping: [0; 8],
             done: false,
         }
     }
@@ -108,6 +116,9 @@ impl Rig {
                 self.write_blocked = false;
             }
             Input::OpenFailed(_) if self.socket == Socket::Opening => self.socket = Socket::None,
+            Input::Renewed | Input::RenewalFailed(_) if self.socket == Socket::Renewing => {
+                self.socket = Socket::None;
+            }
             Input::Lost(_) if matches!(self.socket, Socket::Open | Socket::Closing) => {
                 self.socket = Socket::None;
                 self.up = false;
@@ -139,12 +150,13 @@ impl Rig {
             assert!(!self.done || matches!(output, Output::Done), "after the end: {output:?}");
             let line = match output {
                 Output::Wait(until) => {
-                    assert!(until.is_none_or(|until| until > self.now), "a busy wake-up");
+                    assert!(until.is_none_or(|(until, _)| until > self.now), "a busy wake-up");
                     match self.session.poll(self.now) {
                         Output::Wait(again) => assert_eq!(again, until),
                         other => panic!("{other:?} after a wait at the same time"),
                     }
-                    self.wait = until.map(|until| until - self.now);
+                    self.wait = until.map(|(until, _)| until - self.now);
+                    self.why = until.map(|(_, why)| why);
                     break;
                 }
                 Output::Done => {
@@ -178,8 +190,14 @@ impl Rig {
                 self.server.obey(&text);
                 text
             }
-            Output::Ping => {
+            Output::Renew { refused } => {
+                assert_eq!(self.socket, Socket::None, "a question beside a socket");
+                self.socket = Socket::Renewing;
+                if refused { "renew, refused" } else { "renew" }.to_owned()
+            }
+            Output::Ping(payload) => {
                 assert!(self.up && self.socket == Socket::Open, "a ping while not live");
+                self.ping = payload;
                 "ping".to_owned()
             }
             Output::SendClose => {
@@ -211,13 +229,25 @@ impl Rig {
                 self.server = Server::default();
                 format!("up {epoch} with {instruments}")
             }
-            Event::Down { epoch, cause } => {
+            Event::Down { epoch, cause, .. } => {
                 assert_eq!(epoch, self.epoch);
                 self.up = false;
                 self.unanswered_loss = true;
                 format!("down {epoch}: {cause}")
             }
             Event::OpenFailed { attempt, .. } => format!("failed {attempt}"),
+            Event::Renewing { attempt, .. } => format!("renewing {attempt}"),
+            Event::RenewalFailed { attempt, .. } => format!("not renewed {attempt}"),
+            Event::FeedSilent { silence, grace } => {
+                format!("feed silent for {silence:?}, {grace:?} left")
+            }
+            Event::TicksStale { silence, instruments } => {
+                assert!(self.up && instruments > 0, "stale while nothing is expected");
+                format!("stale for {silence:?}")
+            }
+            Event::TicksResumed { silence } => format!("ticks after {silence:?}"),
+            Event::Suspended { slept } => format!("slept {slept:?}"),
+            Event::LimitRefused { instruments, .. } => format!("{instruments} refused"),
             Event::Retry { attempt, delay } => {
                 self.delay = delay;
                 format!("retry {attempt}")

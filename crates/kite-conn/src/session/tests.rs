@@ -1,15 +1,16 @@
-use std::io;
-use std::sync::Arc;
+use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::model::{Rig, Socket};
+use super::model::Rig;
+use super::ops::{self, Op, misconfigured, no_token, refused, unreachable};
 use super::*;
-use crate::transport::{HandshakeError, Refusal};
 
 const SECOND: Duration = Duration::from_secs(1);
 const THRESHOLD: Duration = Duration::from_secs(10);
 const CAP: Duration = Duration::from_secs(30);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+const STALE_AFTER: Duration = Duration::from_secs(60);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 fn policy() -> Policy {
@@ -17,35 +18,17 @@ fn policy() -> Policy {
         reconnect_delay: 2 * SECOND,
         reconnect_delay_cap: CAP,
         max_reconnect_attempts: usize::MAX,
+        stable_after: STABLE_AFTER,
         silence_threshold: THRESHOLD,
+        stale_after: STALE_AFTER,
         close_deadline: CLOSE_DEADLINE,
+        renews: false,
         seed: 7,
     }
 }
 
-fn refused(status: u16, message: Option<&str>, retry_after: Option<Duration>) -> OpenError {
-    OpenError::Refused(Refusal {
-        status,
-        message: message.map(str::to_owned),
-        body: message.unwrap_or("<html>").to_owned(),
-        body_complete: true,
-        retry_after,
-    })
-}
-
 fn expired() -> OpenError {
     refused(403, Some("Authentication failed."), None)
-}
-
-fn unreachable() -> OpenError {
-    OpenError::Dns {
-        host: "h.example".to_owned(),
-        source: Arc::new(io::Error::from(io::ErrorKind::NotFound)),
-    }
-}
-
-fn misconfigured() -> OpenError {
-    OpenError::Handshake(HandshakeError::ReservedHeader { name: "host".to_owned() })
 }
 
 fn eof() -> Input {
@@ -247,7 +230,7 @@ fn a_session_that_runs_late_asks_before_it_judges() {
     let mut rig = Rig::live(policy());
     assert_eq!(rig.after(100 * THRESHOLD), ["ping"]);
     assert_eq!(rig.wait, Some(THRESHOLD));
-    rig.session.on_heard(rig.now);
+    rig.session.on_frame(rig.now, false);
     assert!(rig.after(THRESHOLD - SECOND).is_empty());
 }
 
@@ -257,10 +240,245 @@ fn whatever_is_heard_keeps_the_socket() {
     for _ in 0..50 {
         assert_eq!(rig.after(THRESHOLD), ["ping"]);
         rig.now += THRESHOLD - SECOND;
-        rig.session.on_heard(rig.now);
+        rig.session.on_frame(rig.now, false);
         assert!(rig.settle().is_empty());
-        assert_eq!(rig.wait, Some(THRESHOLD));
+        assert_eq!((rig.wait, rig.why), (Some(THRESHOLD), Some(Why::Silence)));
     }
+}
+
+#[test]
+fn a_wait_says_what_for() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.why, Some(Why::Silence));
+    rig.after(THRESHOLD);
+    assert_eq!(rig.why, Some(Why::Pong));
+    rig.on(eof());
+    assert_eq!(rig.why, Some(Why::Retry));
+    let mut rig = Rig::live(policy());
+    rig.on(Input::ReadingPaused(true));
+    rig.on(Input::WriteBlocked(true));
+    assert_eq!(rig.why, Some(Why::Write));
+    rig.on(Input::Close);
+    assert_eq!(rig.why, Some(Why::Close));
+    let mut rig = Rig::live(Policy { stale_after: SECOND, ..policy() });
+    rig.want(1, Some(Mode::Full));
+    rig.settle();
+    assert_eq!(rig.why, Some(Why::Ticks));
+}
+
+/// Lets time pass; every ping is answered at once.
+fn with_pongs(rig: &mut Rig, time: Duration) -> Vec<String> {
+    let until = rig.now + time;
+    let mut told = Vec::new();
+    while rig.now < until && rig.session.is_live() {
+        let step = rig.wait.unwrap_or(SECOND).min(until - rig.now);
+        let mut lines = rig.after(step);
+        if lines.iter().any(|line| line == "ping") {
+            let payload = rig.ping;
+            assert_eq!(rig.session.on_pong(rig.now, &payload), Some(Duration::ZERO));
+            lines.extend(rig.settle());
+        }
+        told.extend(lines.into_iter().filter(|line| line != "ping"));
+    }
+    told
+}
+
+#[test]
+fn pongs_without_a_feed_reconnect_and_each_time_later() {
+    let mut rig = Rig::live(policy());
+    let mut patience = 2 * THRESHOLD;
+    for epoch in 1..=8 {
+        let silence = 2 * THRESHOLD;
+        let told = with_pongs(&mut rig, patience);
+        let cause = LossCause::FeedSilence { silence: patience };
+        let expected = [
+            format!("feed silent for {silence:?}, {:?} left", patience - silence),
+            "abort".to_owned(),
+            format!("down {epoch}: {cause}"),
+        ];
+        assert_eq!(told[..3], expected, "{told:?}");
+        // A snapshot is no feed.
+        rig.after(rig.delay);
+        rig.on(Input::Opened);
+        rig.session.on_frame(rig.now, true);
+        patience = (patience * 2).min(2 * THRESHOLD * 32);
+    }
+    assert_eq!(patience, 2 * THRESHOLD * 32, "ten minutes at most");
+    // A feed that flows for a while restores the short patience.
+    for _ in 0..25 {
+        rig.now += SECOND;
+        rig.session.on_frame(rig.now, false);
+        rig.settle();
+    }
+    rig.on(eof());
+    rig.after(rig.delay);
+    rig.on(Input::Opened);
+    let told = with_pongs(&mut rig, 2 * THRESHOLD);
+    assert!(told.iter().any(|line| line.starts_with("down")), "{told:?}");
+}
+
+#[test]
+fn a_socket_that_slept_through_a_suspension_is_asked_at_once() {
+    let mut rig = Rig::live(policy());
+    rig.now += SECOND;
+    let slept = Duration::from_secs(3_600);
+    assert_eq!(rig.on(Input::Suspended(slept)), ["slept 3600s".to_owned(), "ping".to_owned()]);
+    assert_eq!(rig.why, Some(Why::Pong));
+    assert_eq!(rig.after(THRESHOLD).len(), 3, "no answer is death, whatever was heard before");
+}
+
+#[test]
+fn a_delay_passes_while_the_machine_sleeps() {
+    let mut rig = Rig::new(policy());
+    rig.settle();
+    let asked = 100 * SECOND;
+    rig.on(Input::OpenFailed(refused(429, None, Some(asked))));
+    assert_eq!(rig.on(Input::Suspended(40 * SECOND)), ["slept 40s"]);
+    assert_eq!(rig.wait, Some(60 * SECOND));
+    let resumed = rig.on(Input::Suspended(3_600 * SECOND));
+    assert_eq!(resumed, ["slept 3600s", "opening 2", "open"]);
+}
+
+#[test]
+fn the_round_trip_of_the_last_ping_is_measured() {
+    let mut rig = Rig::live(policy());
+    assert_eq!(rig.on(Input::Ping), ["ping"]);
+    let first = rig.ping;
+    rig.now += SECOND;
+    assert_eq!(rig.on(Input::Ping), ["ping"]);
+    rig.now += SECOND;
+    assert_eq!(rig.session.on_pong(rig.now, &first), None);
+    let last = rig.ping;
+    assert_eq!(rig.session.on_pong(rig.now, &last), Some(SECOND));
+    rig.on(eof());
+    assert_eq!(rig.session.on_pong(rig.now, &last), None, "of a socket that is gone");
+}
+
+#[test]
+fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
+    let mut rig = Rig::live(policy());
+    let heartbeats = |rig: &mut Rig, seconds: u32| -> Vec<String> {
+        let beat = |rig: &mut Rig| {
+            rig.now += SECOND;
+            assert!(!rig.session.on_frame(rig.now, false));
+            rig.settle()
+        };
+        (0..seconds).flat_map(|_| beat(rig)).collect()
+    };
+    assert!(heartbeats(&mut rig, 600).is_empty(), "nothing is wanted, so nothing is missing");
+    rig.want(1, Some(Mode::Full));
+    assert_eq!(rig.settle().len(), 2);
+    assert!(heartbeats(&mut rig, 59).is_empty());
+    assert_eq!(heartbeats(&mut rig, 541), ["stale for 60s"]);
+    assert!(rig.session.on_frame(rig.now, true), "this is news");
+    assert_eq!(rig.settle(), ["ticks after 600s"]);
+    assert!(!rig.session.on_frame(rig.now, true));
+    assert!(rig.settle().is_empty() && rig.session.is_live());
+}
+
+#[test]
+fn ticks_that_we_do_not_read_are_not_stale() {
+    let mut rig = Rig::live(policy());
+    rig.want(1, Some(Mode::Full));
+    rig.settle();
+    rig.on(Input::ReadingPaused(true));
+    assert!(rig.after(100 * STALE_AFTER).is_empty());
+    assert!(rig.on(Input::ReadingPaused(false)).is_empty());
+}
+
+#[test]
+fn instruments_refused_for_want_of_room_stay_wanted() {
+    let mut rig = Rig::live(policy());
+    rig.want(1, Some(Mode::Ltp));
+    rig.settle();
+    rig.want(2, Some(Mode::Full));
+    rig.settle();
+    let refusal = |text: &str| Input::ServerError(text.to_owned());
+    let text = "Can't subscribe to more than 3000 instruments.";
+    assert_eq!(rig.on(refusal(text)), ["1 refused"]);
+    assert!(rig.after(SECOND).is_empty(), "not told again while there is no room");
+    rig.want(1, None);
+    let expected = [
+        r#"{"a":"unsubscribe","v":[1]}"#,
+        r#"{"a":"subscribe","v":[2]}"#,
+        r#"{"a":"mode","v":["full",[2]]}"#,
+    ];
+    assert_eq!(rig.settle(), expected);
+    assert!(rig.on(refusal("Too many requests.")).is_empty(), "another error is another matter");
+}
+
+fn renewing() -> Policy {
+    Policy { renews: true, ..policy() }
+}
+
+#[test]
+fn a_token_source_is_asked_before_every_reconnect_but_not_before_the_first_try() {
+    let mut rig = Rig::new(renewing());
+    assert_eq!(rig.settle(), ["opening 1", "open"]);
+    rig.on(Input::Opened);
+    rig.on(eof());
+    assert_eq!(rig.after(rig.delay), ["renewing 2", "renew"]);
+    assert_eq!(rig.wait, None);
+    assert_eq!(rig.on(Input::Renewed), ["opening 2", "open"]);
+    rig.on(Input::OpenFailed(unreachable()));
+    assert_eq!(rig.after(rig.delay), ["renewing 3", "renew"]);
+    assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 1", "open"]);
+}
+
+#[test]
+fn a_refusal_asks_the_token_source_and_does_not_park() {
+    let mut rig = Rig::new(renewing());
+    rig.settle();
+    assert_eq!(rig.on(Input::OpenFailed(expired())), ["failed 1", "retry 2"]);
+    assert_eq!(rig.after(rig.delay), ["renewing 2", "renew, refused"]);
+    assert_eq!(rig.on(Input::Renewed), ["opening 2", "open"]);
+    assert_eq!(rig.on(Input::OpenFailed(unreachable())), ["failed 2", "retry 3"]);
+    assert_eq!(rig.after(rig.delay), ["renewing 3", "renew"], "the new ones were not refused");
+}
+
+#[test]
+fn a_token_source_in_trouble_does_not_keep_the_feed_down() {
+    let mut rig = Rig::live(renewing());
+    rig.on(eof());
+    rig.after(rig.delay);
+    assert_eq!(rig.on(no_token()), ["not renewed 2", "opening 2", "open"]);
+    rig.on(Input::OpenFailed(expired()));
+    let mut longest = Duration::ZERO;
+    for attempt in 3..40 {
+        assert_eq!(
+            rig.after(rig.delay),
+            [format!("renewing {attempt}"), "renew, refused".to_owned()]
+        );
+        let transcript = rig.on(no_token());
+        assert_eq!(
+            transcript,
+            [format!("not renewed {attempt}"), format!("retry {}", attempt + 1)]
+        );
+        longest = longest.max(rig.delay);
+    }
+    assert!(longest > CAP / 2 && longest <= CAP, "{longest:?}");
+}
+
+#[test]
+fn a_token_that_is_refused_again_is_tried_later_each_time_and_up_to_the_limit() {
+    let mut rig = Rig::new(Policy { max_reconnect_attempts: 3, ..renewing() });
+    rig.settle();
+    for _ in 0..3 {
+        rig.on(Input::OpenFailed(expired()));
+        rig.after(rig.delay);
+        rig.on(Input::Renewed);
+    }
+    let end = rig.on(Input::OpenFailed(expired()));
+    assert_eq!(end, ["failed 4", "parked: 4 failures, 3 allowed"]);
+    assert_eq!(rig.on(Input::CredentialsChanged), ["opening 1", "open"]);
+}
+
+#[test]
+fn closing_ends_a_question_for_credentials() {
+    let mut rig = Rig::live(renewing());
+    rig.on(eof());
+    rig.after(rig.delay);
+    assert_eq!(rig.on(Input::Close), ["abort", "closed"]);
 }
 
 #[test]
@@ -294,11 +512,11 @@ fn a_peer_that_takes_our_bytes_slowly_lives() {
     rig.on(Input::WriteBlocked(true));
     for _ in 0..10 {
         rig.now += 2 * THRESHOLD - SECOND;
-        rig.session.on_heard(rig.now);
+        rig.session.on_frame(rig.now, false);
         assert!(rig.on(Input::WriteProgressed).is_empty());
     }
     rig.now += 2 * THRESHOLD - SECOND;
-    rig.session.on_heard(rig.now);
+    rig.session.on_frame(rig.now, false);
     let down = format!("down 1: {}", LossCause::WriteBlocked { blocked: 2 * THRESHOLD });
     assert_eq!(rig.after(SECOND), ["abort".to_owned(), down, "retry 2".to_owned()]);
 }
@@ -442,7 +660,9 @@ fn settings_that_mean_never_do_not_overflow_the_clock() {
     let never = Policy {
         reconnect_delay: Duration::MAX,
         reconnect_delay_cap: Duration::MAX,
+        stable_after: Duration::MAX,
         silence_threshold: Duration::MAX,
+        stale_after: Duration::MAX,
         close_deadline: Duration::MAX,
         ..policy()
     };
@@ -454,23 +674,6 @@ fn settings_that_mean_never_do_not_overflow_the_clock() {
     rig.on(Input::OpenFailed(refused(403, None, None)));
     let mut rig = Rig::live(never);
     assert_eq!(rig.on(Input::Close), ["close"]);
-}
-
-/// An input, or a stretch of time without one.
-#[derive(Debug, Clone)]
-enum Op {
-    Pass(Duration),
-    Want(u32, Option<Mode>),
-    Opened,
-    OpenFailed(u16, bool),
-    Unreachable,
-    Misconfigured,
-    Lost,
-    CredentialsChanged,
-    WriteBlocked(bool),
-    ReadingPaused(bool),
-    Heard,
-    Close,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -492,50 +695,17 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::CredentialsChanged),
         2 => any::<bool>().prop_map(Op::WriteBlocked),
         2 => any::<bool>().prop_map(Op::ReadingPaused),
-        4 => Just(Op::Heard),
+        1 => Just(Op::WriteProgressed),
+        2 => Just(Op::Heard),
+        4 => any::<bool>().prop_map(Op::Frame),
+        4 => Just(Op::Pong),
+        1 => Just(Op::Ping),
+        3 => Just(Op::Renewed),
+        1 => Just(Op::RenewalFailed),
+        1 => Just(Op::LimitRefused),
+        1 => (10_u64..100_000).prop_map(|s| Op::Suspended(Duration::from_secs(s))),
         1 => Just(Op::Close),
     ]
-}
-
-fn apply(rig: &mut Rig, op: Op) {
-    let live = rig.session.is_live();
-    match op {
-        Op::Pass(time) => {
-            rig.after(time);
-        }
-        // Requests come as one mail: the session settles when something else happens.
-        Op::Want(token, mode) => rig.want(token, mode),
-        Op::Opened => {
-            rig.on(Input::Opened);
-        }
-        Op::OpenFailed(status, json) => {
-            let error = refused(status, json.then_some("m"), Some(5 * SECOND));
-            rig.on(Input::OpenFailed(error));
-        }
-        Op::Unreachable => {
-            rig.on(Input::OpenFailed(unreachable()));
-        }
-        Op::Misconfigured => {
-            rig.on(Input::OpenFailed(misconfigured()));
-        }
-        Op::Lost => {
-            let transcript = rig.on(eof());
-            assert_eq!(live, transcript.iter().any(|line| line.starts_with("down")));
-        }
-        Op::CredentialsChanged => {
-            rig.on(Input::CredentialsChanged);
-        }
-        Op::WriteBlocked(blocked) if live => {
-            rig.on(Input::WriteBlocked(blocked));
-        }
-        Op::ReadingPaused(paused) => {
-            rig.on(Input::ReadingPaused(paused));
-        }
-        Op::WriteBlocked(_) | Op::Heard => rig.session.on_heard(rig.now),
-        Op::Close => {
-            rig.on(Input::Close);
-        }
-    }
 }
 
 proptest! {
@@ -547,17 +717,21 @@ proptest! {
         ops in prop::collection::vec(op(), 0..120),
         seed in any::<u64>(),
         max_reconnect_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
+        renews in any::<bool>(),
     ) {
-        let mut rig = Rig::new(Policy { seed, max_reconnect_attempts, ..policy() });
+        let mut rig = Rig::new(Policy { seed, max_reconnect_attempts, renews, ..policy() });
         rig.settle();
         for op in ops {
-            apply(&mut rig, op);
+            op.apply(&mut rig);
         }
-        // Whatever happened, it can be brought to an end.
-        rig.on(Input::Close);
-        rig.after(CLOSE_DEADLINE);
-        prop_assert!(rig.done);
-        prop_assert_eq!(rig.socket, Socket::None);
+        ops::end(&mut rig);
+    }
+
+    #[test]
+    fn any_bytes_are_operations_that_keep_the_rules(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        ops::run(&bytes);
     }
 
     /// A timer that never fires early and a server that never answers: the session wakes only
@@ -573,4 +747,20 @@ proptest! {
             prop_assert!(!transcript.is_empty());
         }
     }
+}
+
+/// What once led the fuzzer to new code goes on holding.
+#[test]
+fn the_corpus_keeps_the_rules() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/session");
+    // Not part of the published package.
+    let Ok(entries) = std::fs::read_dir(corpus) else { return };
+    let mut inputs = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        ops::run(&std::fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs >= 20, "{inputs} inputs are no corpus");
 }

@@ -16,7 +16,7 @@ both_ways![
     a_slow_sink_is_not_a_dead_peer_and_loses_nothing,
     a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing,
     a_peer_that_died_during_a_pause_is_found_after_it,
-    an_idle_socket_lives_by_its_pongs,
+    pongs_without_a_feed_are_told_and_borne_longer_each_time,
 ];
 
 /// Wants `count` instruments, in the three modes by turns.
@@ -270,14 +270,31 @@ async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<
     connection.close().await;
 }
 
-async fn an_idle_socket_lives_by_its_pongs(parser_queue: Option<usize>) {
+async fn pongs_without_a_feed_are_told_and_borne_longer_each_time(parser_queue: Option<usize>) {
     let sim = Sim::builder().no_heartbeats().start().await.unwrap();
-    let silence_threshold = Duration::from_millis(300);
-    let (connection, _probe) =
+    let silence_threshold = Duration::from_millis(100);
+    let (connection, probe) =
         connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
-    // Without the pongs, the second ping of a socket would never come.
-    sim_until(&sim, "five pings", |sim| sim.stats().pings_received >= 5).await;
-    assert_eq!((connection.stats().connects, connection.stats().losses), (1, 0));
+    let dead =
+        |event: &Event| matches!(event, Event::Down { cause: LossCause::FeedSilence { .. }, .. });
+    probe.until("two silent feeds", |seen| seen.count(dead) == 2).await;
+    let told = |event: &Event| match event {
+        Event::FeedSilent { grace, .. } => Some((*grace, None)),
+        Event::Down { cause: LossCause::FeedSilence { silence }, .. } => {
+            Some((Duration::ZERO, Some(*silence)))
+        }
+        _ => None,
+    };
+    let told: Vec<_> = probe.look(|seen| seen.events.iter().filter_map(told).collect());
+    let [(first_grace, None), (_, Some(first)), (second_grace, None), (_, Some(second))] =
+        told[..4]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(first >= 2 * silence_threshold && second >= 4 * silence_threshold, "{told:?}");
+    assert!(first_grace < second_grace, "{told:?}");
+    assert!(sim.stats().pings_received >= 3, "the path was proved meanwhile");
+    assert!(connection.stats().round_trip.is_some());
     connection.close().await;
 }
 

@@ -250,6 +250,24 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::TextUnreadable { error: cause, .. } => {
             error(format!("text frame unreadable: {cause}"))
         }
+        Event::Gap(gap) => Some(TickerMessage::Message(json!({
+            "type": "gap",
+            "connection": number,
+            "epoch": gap.epoch,
+            "seconds": gap.without_ticks().map(|gap| gap.as_secs_f64()),
+            "instruments": gap.instruments.len(),
+            "known_volume": gap.known_volume(),
+        }))),
+        Event::FeedSilent { silence, .. } => {
+            error(format!("pongs come, but neither ticks nor heartbeats for {silence:.1?}"))
+        }
+        Event::RenewalFailed { error: cause, .. } => error(format!("no credentials: {cause}")),
+        Event::TicksStale { .. } => {
+            Some(TickerMessage::Message(connection_message(connection, "stale", None)))
+        }
+        Event::TicksResumed { .. } => {
+            Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
+        }
         _ => None,
     }
 }

@@ -1,0 +1,333 @@
+//! What was missed between a loss and the ticks after it.
+//!
+//! The feed has no sequence numbers, so what was missed shows only in what grows over the day: the
+//! volume. It is remembered per instrument and compared with the snapshot after the reconnect. No
+//! socket and no timer here; the wall clock is handed in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kite_wire::{Mode, TickBatch};
+
+use crate::clock::Stamp;
+
+/// A gap in the feed of one connection: from the last sign of life of a lost socket to the ticks
+/// of the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Number of the socket that was lost.
+    pub lost_epoch: u32,
+    /// Number of the socket that came after it.
+    pub epoch: u32,
+    /// When anything came from the lost socket last. What the server sent after this is missed.
+    pub last_heard: Stamp,
+    /// When the loss was noticed.
+    pub lost: Stamp,
+    /// When the handshake of the next socket was done.
+    pub up: Stamp,
+    /// When ticks came again; `None` where none had come when this gap was told.
+    pub resumed: Option<Stamp>,
+    /// The instruments that the lost socket was subscribed to, by rising token.
+    pub instruments: Vec<Missed>,
+}
+
+/// What was missed of one instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missed {
+    /// The instrument token.
+    pub token: u32,
+    /// The mode it was subscribed in.
+    pub mode: Mode,
+    /// The volume traded between its last tick before the gap and its first after it.
+    pub volume: VolumeMissed,
+}
+
+/// The volume of an instrument that was traded unseen, where it can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VolumeMissed {
+    /// So much, in the unit of the packet's volume. Zero: nothing was traded.
+    Known(u32),
+    /// Its packets carry no volume: LTP mode, or an index.
+    NotCarried,
+    /// It had not ticked before the loss.
+    NeverSeen,
+    /// It had not ticked again when the gap was told.
+    NotBack,
+    /// Its ticks before and after are of different days (IST), and volume starts at zero each day.
+    OtherDay,
+    /// Its volume fell within the day: a correction of the exchange, or the counter's 32 bits ran
+    /// over.
+    Fell,
+    /// Volumes are not remembered ([`ConnectionConfig::gap_volumes`]).
+    ///
+    /// [`ConnectionConfig::gap_volumes`]: crate::ConnectionConfig::gap_volumes
+    NotTracked,
+}
+
+impl Gap {
+    /// Gives the time without ticks, from the last sign of life to the first tick; `None` where
+    /// none had come when the gap was told.
+    #[must_use]
+    pub fn without_ticks(&self) -> Option<Duration> {
+        self.resumed.map(|resumed| resumed.since(self.last_heard))
+    }
+
+    /// Adds up the volumes missed, as far as they are known.
+    #[must_use]
+    pub fn known_volume(&self) -> u64 {
+        let known = self.instruments.iter().map(|missed| match missed.volume {
+            VolumeMissed::Known(volume) => u64::from(volume),
+            _ => 0,
+        });
+        known.sum()
+    }
+}
+
+/// Watches the ticks of one connection for what a gap will need, and makes gaps of losses.
+#[derive(Debug)]
+pub(crate) struct GapTracker {
+    /// What was last known of each instrument; `None` where volumes are not remembered.
+    last: Option<HashMap<u32, LastTick, BuildHasherDefault<TokenHasher>>>,
+    /// How long after the handshake instruments are waited for.
+    settle_after: Duration,
+    wall_clock: fn() -> SystemTime,
+    today: Today,
+    open: Option<OpenGap>,
+}
+
+/// What is remembered of an instrument's last tick.
+#[derive(Debug, Clone, Copy)]
+struct LastTick {
+    volume: Option<u32>,
+    /// The exchange's time, 0 where the packet has none.
+    exchange_unix_s: u32,
+    /// The day on which it came, by our wall clock.
+    day: u32,
+}
+
+/// The day by our wall clock, looked at once a minute.
+#[derive(Debug)]
+struct Today {
+    day: u32,
+    looked: Option<Stamp>,
+}
+
+/// A gap that is not told yet.
+#[derive(Debug)]
+struct OpenGap {
+    lost_epoch: u32,
+    last_heard: Stamp,
+    lost: Stamp,
+    up: Option<(u32, Stamp)>,
+    resumed: Option<Stamp>,
+    instruments: BTreeMap<u32, Instrument>,
+    /// How many of those that ticked before have not ticked again.
+    awaited: usize,
+}
+
+#[derive(Debug)]
+struct Instrument {
+    mode: Mode,
+    before: Option<LastTick>,
+    volume: Option<VolumeMissed>,
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// India's clocks stand five and a half hours before UTC, the year round.
+const IST_OFFSET_S: u64 = 19_800;
+const DAY_S: u64 = 86_400;
+
+impl GapTracker {
+    pub(crate) fn new(
+        with_volumes: bool,
+        settle_after: Duration,
+        wall_clock: fn() -> SystemTime,
+    ) -> Self {
+        Self {
+            last: with_volumes.then(HashMap::default),
+            settle_after,
+            wall_clock,
+            today: Today { day: 0, looked: None },
+            open: None,
+        }
+    }
+
+    /// The socket was lost that had been told of these instruments. Gives the gap before this one
+    /// as far as it is known, if it had not been told.
+    pub(crate) fn on_lost(
+        &mut self,
+        lost_epoch: u32,
+        last_heard: Stamp,
+        lost: Stamp,
+        told: BTreeMap<u32, Mode>,
+    ) -> Option<Gap> {
+        let before = self.settle();
+        let last = &mut self.last;
+        if let Some(last) = last {
+            last.retain(|token, _| told.contains_key(token));
+        }
+        let instrument = |(token, mode)| {
+            let before = last.as_ref().and_then(|last| last.get(&token).copied());
+            (token, Instrument { mode, before, volume: None })
+        };
+        let instruments: BTreeMap<_, _> = told.into_iter().map(instrument).collect();
+        let awaited = match last {
+            Some(_) => instruments.values().filter(|it| it.before.is_some()).count(),
+            None => instruments.len(),
+        };
+        let (up, resumed) = (None, None);
+        self.open =
+            Some(OpenGap { lost_epoch, last_heard, lost, up, resumed, instruments, awaited });
+        before
+    }
+
+    /// The next socket is up. Gives the gap where there is nothing to wait for.
+    pub(crate) fn on_up(&mut self, epoch: u32, up: Stamp) -> Option<Gap> {
+        // A machine that slept may wake on another day.
+        self.today.looked = None;
+        let open = self.open.as_mut()?;
+        open.up = Some((epoch, up));
+        if open.instruments.is_empty() { self.settle() } else { None }
+    }
+
+    /// Frames came, also such without ticks. Gives the gap that has settled by it.
+    pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
+        if let Some(last) = &mut self.last
+            && !ticks.is_empty()
+        {
+            let day = self.today.at(received, self.wall_clock);
+            for packet in ticks.packets() {
+                let exchange_unix_s = packet.exchange_timestamp().map_or(0, |it| it.get());
+                let tick = LastTick { volume: packet.volume(), exchange_unix_s, day };
+                let token = packet.instrument_token();
+                last.insert(token, tick);
+                if let Some(open) = &mut self.open {
+                    open.on_tick(token, Some(tick));
+                }
+            }
+        } else if let Some(open) = &mut self.open {
+            for packet in ticks.packets() {
+                open.on_tick(packet.instrument_token(), None);
+            }
+        }
+        let open = self.open.as_mut()?;
+        let (_, up) = open.up?;
+        if !ticks.is_empty() {
+            open.resumed.get_or_insert(received);
+        }
+        let has_settled = match open.resumed {
+            Some(_) => open.awaited == 0 || received.since(up) >= self.settle_after,
+            None => received.since(up) >= self.settle_after,
+        };
+        if has_settled { self.settle() } else { None }
+    }
+
+    /// Closes the gap as far as it is known; `None` where there is none, or no socket came after.
+    pub(crate) fn settle(&mut self) -> Option<Gap> {
+        let open = self.open.take()?;
+        let (epoch, up) = open.up?;
+        let with_volumes = self.last.is_some();
+        let instruments = open.instruments.into_iter().map(|(token, it)| {
+            let volume = match (it.volume, it.before) {
+                _ if !with_volumes => VolumeMissed::NotTracked,
+                (Some(volume), _) => volume,
+                (None, Some(_)) => VolumeMissed::NotBack,
+                (None, None) => VolumeMissed::NeverSeen,
+            };
+            Missed { token, mode: it.mode, volume }
+        });
+        Some(Gap {
+            lost_epoch: open.lost_epoch,
+            epoch,
+            last_heard: open.last_heard,
+            lost: open.lost,
+            up,
+            resumed: open.resumed,
+            instruments: instruments.collect(),
+        })
+    }
+}
+
+impl OpenGap {
+    fn on_tick(&mut self, token: u32, after: Option<LastTick>) {
+        let Some(instrument) = self.instruments.get_mut(&token) else { return };
+        if instrument.volume.is_some() {
+            return;
+        }
+        let Some(after) = after else {
+            instrument.volume = Some(VolumeMissed::NotTracked);
+            self.awaited -= 1;
+            return;
+        };
+        instrument.volume = Some(match instrument.before {
+            Some(before) => missed(before, after),
+            None => VolumeMissed::NeverSeen,
+        });
+        self.awaited -= usize::from(instrument.before.is_some());
+    }
+}
+
+/// Compares an instrument's last tick before a gap with the first after it.
+fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
+    let (Some(volume_before), Some(volume_after)) = (before.volume, after.volume) else {
+        return VolumeMissed::NotCarried;
+    };
+    // The exchange's own time where both have one: out of hours the server sends the last tick of
+    // the day before, whenever it is asked.
+    let same_day = match (before.exchange_unix_s, after.exchange_unix_s) {
+        (0, _) | (_, 0) => before.day == after.day,
+        (before, after) => ist_day(u64::from(before)) == ist_day(u64::from(after)),
+    };
+    match volume_after.checked_sub(volume_before) {
+        _ if !same_day => VolumeMissed::OtherDay,
+        Some(volume) => VolumeMissed::Known(volume),
+        None => VolumeMissed::Fell,
+    }
+}
+
+impl Today {
+    fn at(&mut self, received: Stamp, wall_clock: fn() -> SystemTime) -> u32 {
+        if self.looked.is_none_or(|looked| received.since(looked) >= LOOK_EVERY) {
+            self.looked = Some(received);
+            let unix = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.day = ist_day(unix.as_secs());
+        }
+        self.day
+    }
+}
+
+/// Gives the number of a day in India.
+fn ist_day(unix_s: u64) -> u32 {
+    // 2^32 days are 11 million years.
+    u32::try_from((unix_s + IST_OFFSET_S) / DAY_S).unwrap_or(u32::MAX)
+}
+
+/// Spreads instrument tokens, which nobody chooses to collide: their low byte is the segment and
+/// the rest counts up. The default hasher costs several times the look-up.
+#[derive(Debug, Default)]
+struct TokenHasher(u64);
+
+impl Hasher for TokenHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, token: u32) {
+        // Fibonacci hashing; the table takes its index from the low bits and a tag from the high.
+        let mixed = (self.0 ^ u64::from(token)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a connection's task reaches beyond itself: a way to open sockets, and the wall clock.
+//!
+//! A seam: the same task runs over the network and, in tests, over memory and a simulated clock.
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+
+use crate::credentials::Credentials;
+use crate::transport::{Dialer, OpenError, Stream};
+
+/// A byte stream that says how many bytes of ours it has taken.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Gives the number of bytes taken so far, those of TLS included.
+    fn bytes_written(&self) -> u64;
+}
+
+impl Wire for Stream {
+    fn bytes_written(&self) -> u64 {
+        Stream::bytes_written(self)
+    }
+}
+
+/// Where sockets come from.
+pub(crate) trait Outside: Send + 'static {
+    /// What a WebSocket runs over.
+    type Wire: Wire;
+
+    /// Opens a WebSocket: one attempt.
+    fn open(
+        &self,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<WebSocketStream<Self::Wire>, OpenError>> + Send + 'static;
+
+    /// Reads the wall clock.
+    fn wall_clock() -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+impl Outside for Dialer {
+    type Wire = Stream;
+
+    fn open(
+        &self,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<WebSocketStream<Stream>, OpenError>> + Send + 'static {
+        Dialer::open(self, credentials)
+    }
+}

@@ -1,0 +1,226 @@
+//! Lists of operations on a session, out of bytes: for the fuzzer and the replay of its corpus.
+//!
+//! The rules are the [`Rig`]'s: it checks them at every step.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_wire::Mode;
+
+use super::model::{Rig, Socket};
+use super::{Input, Policy};
+use crate::event::LossCause;
+use crate::token_source::TokenSourceError;
+use crate::transport::{HandshakeError, OpenError, Refusal};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An input, or a stretch of time without one.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Pass(Duration),
+    Want(u32, Option<Mode>),
+    Opened,
+    OpenFailed(u16, bool),
+    Unreachable,
+    Misconfigured,
+    Lost,
+    CredentialsChanged,
+    WriteBlocked(bool),
+    WriteProgressed,
+    ReadingPaused(bool),
+    Heard,
+    Frame(bool),
+    Pong,
+    Ping,
+    Renewed,
+    RenewalFailed,
+    LimitRefused,
+    Suspended(Duration),
+    Close,
+}
+
+impl Op {
+    /// Reads an operation: a byte that says which, and its values.
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut next = || {
+            let (&first, rest) = bytes.split_first()?;
+            *bytes = rest;
+            Some(first)
+        };
+        Some(match next()? % 20 {
+            0 => Self::Pass(Duration::from_millis(100) * u32::from(next()?)),
+            1 => {
+                let value = next()?;
+                let mode = match value >> 6 {
+                    0 => None,
+                    1 => Some(Mode::Ltp),
+                    2 => Some(Mode::Quote),
+                    _ => Some(Mode::Full),
+                };
+                Self::Want(u32::from(value & 0x3f), mode)
+            }
+            2 | 3 => Self::Opened,
+            4 => {
+                let value = next()?;
+                let status = [400, 401, 403, 404, 429, 500, 502, 301][usize::from(value % 8)];
+                Self::OpenFailed(status, value & 0x80 != 0)
+            }
+            5 => Self::Unreachable,
+            6 => Self::Misconfigured,
+            7 => Self::Lost,
+            8 => Self::CredentialsChanged,
+            9 => Self::WriteBlocked(next()? % 2 == 0),
+            10 => Self::WriteProgressed,
+            11 => Self::ReadingPaused(next()? % 2 == 0),
+            12 => Self::Heard,
+            13 => Self::Frame(next()? % 2 == 0),
+            14 => Self::Pong,
+            15 => Self::Ping,
+            16 => Self::Renewed,
+            17 => Self::RenewalFailed,
+            18 => Self::LimitRefused,
+            _ => match next()? {
+                0 => Self::Close,
+                seconds => Self::Suspended(SECOND * 16 * u32::from(seconds)),
+            },
+        })
+    }
+
+    pub(super) fn apply(self, rig: &mut Rig) {
+        let was_live = rig.session.is_live();
+        match self {
+            Self::Pass(time) => {
+                rig.after(time);
+            }
+            // Requests come as one mail: the session settles when something else happens.
+            Self::Want(token, mode) => rig.want(token, mode),
+            Self::Opened => {
+                rig.on(Input::Opened);
+            }
+            Self::OpenFailed(status, json) => {
+                let error = refused(status, json.then_some("m"), Some(5 * SECOND));
+                rig.on(Input::OpenFailed(error));
+            }
+            Self::Unreachable => {
+                rig.on(Input::OpenFailed(unreachable()));
+            }
+            Self::Misconfigured => {
+                rig.on(Input::OpenFailed(misconfigured()));
+            }
+            Self::Lost => {
+                let transcript = rig.on(Input::Lost(LossCause::Eof));
+                assert_eq!(was_live, transcript.iter().any(|line| line.starts_with("down")));
+            }
+            Self::CredentialsChanged => {
+                rig.on(Input::CredentialsChanged);
+            }
+            Self::WriteBlocked(blocked) if was_live => {
+                rig.on(Input::WriteBlocked(blocked));
+            }
+            Self::WriteProgressed => {
+                rig.on(Input::WriteProgressed);
+            }
+            Self::ReadingPaused(paused) => {
+                rig.on(Input::ReadingPaused(paused));
+            }
+            Self::WriteBlocked(_) | Self::Heard => rig.session.on_heard(rig.now),
+            Self::Frame(has_ticks) => {
+                rig.session.on_frame(rig.now, has_ticks);
+                rig.settle();
+            }
+            Self::Pong => {
+                let payload = rig.ping;
+                rig.session.on_pong(rig.now, &payload);
+            }
+            Self::Ping => {
+                rig.on(Input::Ping);
+            }
+            Self::Renewed => {
+                rig.on(Input::Renewed);
+            }
+            Self::RenewalFailed => {
+                rig.on(no_token());
+            }
+            Self::LimitRefused => {
+                rig.on(Input::ServerError("more than 3000 instruments".to_owned()));
+            }
+            Self::Suspended(slept) => {
+                rig.on(Input::Suspended(slept));
+            }
+            Self::Close => {
+                rig.on(Input::Close);
+            }
+        }
+    }
+}
+
+/// Runs a session through the operations that the bytes say, and to its end.
+pub(crate) fn run(mut bytes: &[u8]) {
+    let mut next = || {
+        let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
+        bytes = rest;
+        *first
+    };
+    let (seed, settings) = (next(), next());
+    let max_reconnect_attempts = match settings & 3 {
+        0 => usize::MAX,
+        attempts => usize::from(attempts),
+    };
+    let policy = Policy {
+        reconnect_delay: 2 * SECOND,
+        reconnect_delay_cap: 30 * SECOND,
+        max_reconnect_attempts,
+        stable_after: 10 * SECOND,
+        silence_threshold: 10 * SECOND,
+        stale_after: 60 * SECOND,
+        close_deadline: 2 * SECOND,
+        renews: settings & 4 != 0,
+        seed: seed.into(),
+    };
+    let mut rig = Rig::new(policy);
+    rig.settle();
+    while let Some(op) = Op::read(&mut bytes) {
+        op.apply(&mut rig);
+    }
+    end(&mut rig);
+}
+
+/// Whatever happened, a session can be brought to an end.
+pub(super) fn end(rig: &mut Rig) {
+    rig.on(Input::Close);
+    rig.after(2 * SECOND);
+    assert!(rig.done);
+    assert_eq!(rig.socket, Socket::None);
+}
+
+pub(super) fn refused(
+    status: u16,
+    message: Option<&str>,
+    retry_after: Option<Duration>,
+) -> OpenError {
+    OpenError::Refused(Refusal {
+        status,
+        message: message.map(str::to_owned),
+        body: message.unwrap_or("<html>").to_owned(),
+        body_complete: true,
+        retry_after,
+    })
+}
+
+pub(super) fn unreachable() -> OpenError {
+    OpenError::Dns {
+        host: "h.example".to_owned(),
+        source: Arc::new(io::Error::from(io::ErrorKind::NotFound)),
+    }
+}
+
+pub(super) fn misconfigured() -> OpenError {
+    OpenError::Handshake(HandshakeError::ReservedHeader { name: "host".to_owned() })
+}
+
+pub(super) fn no_token() -> Input {
+    let error = io::Error::from(io::ErrorKind::NotFound);
+    Input::RenewalFailed(TokenSourceError::Failed(Arc::new(error)))
+}

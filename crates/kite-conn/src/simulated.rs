@@ -1,0 +1,452 @@
+//! Trading days under simulated time: the whole connection, over in-memory sockets.
+//!
+//! Tokio's clock is paused and jumps to the next timer whenever nothing is left to do, so that a
+//! day of six hours and a quarter takes some tens of milliseconds. A seed makes the day: outages,
+//! faults, the expiry of the token, what the user does. `KITE_DAYS` sets how many are run.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use kite_sim::{ACCESS_TOKEN, API_KEY, Chain, Fault, FaultFamily, FaultKind, Sim, SocketRecord};
+use kite_wire::Mode;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+
+use crate::connection::{Connection, Phase};
+use crate::credentials::Credentials;
+use crate::deliver::{Batch, Sink};
+use crate::endpoint::Endpoint;
+use crate::event::{Event, LossCause, ParkReason};
+use crate::events::EventLane;
+use crate::outside::{Outside, Wire};
+use crate::token_source::TokenSource;
+use crate::transport::{Deadline, OpenError, OpenOptions, handshake};
+use crate::{ConnectionConfig, VolumeMissed};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// From 09:15 to 15:30.
+const TRADING_DAY: Duration = Duration::from_secs(22_500);
+/// The default settings' own numbers.
+const THRESHOLD: Duration = Duration::from_secs(10);
+const CAP: Duration = Duration::from_secs(30);
+/// From a server that is well again to ticks: what is left of a delay, a renewal that may fail, the
+/// handshake and the next update of an instrument.
+const RECOVERY: Duration = Duration::from_secs(150);
+
+const TOKENS: [u32; 6] = [256, 257, 513, 265, 263, 1_025];
+
+/// An in-memory stream that counts what it takes.
+#[derive(Debug)]
+struct Pipe {
+    stream: DuplexStream,
+    bytes_written: u64,
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.bytes_written += bytes as u64;
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Wire for Pipe {
+    fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+}
+
+/// A network of one cable, which can be cut.
+struct Cable {
+    sim: Arc<Sim>,
+    cut: Arc<AtomicBool>,
+}
+
+impl Outside for Cable {
+    type Wire = Pipe;
+
+    fn open(
+        &self,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<WebSocketStream<Pipe>, OpenError>> + Send + 'static {
+        let (sim, credentials) = (Arc::clone(&self.sim), credentials.clone());
+        let cut = Arc::clone(&self.cut);
+        let config = ConnectionConfig::default();
+        async move {
+            if cut.load(Ordering::SeqCst) {
+                // As a name server that cannot be reached.
+                sleep(5 * SECOND).await;
+                let source = Arc::new(io::Error::from(io::ErrorKind::TimedOut));
+                return Err(OpenError::Dns { host: "ws.kite.trade".to_owned(), source });
+            }
+            let pipe = Pipe { stream: sim.connect(), bytes_written: 0 };
+            let endpoint = Endpoint::default();
+            let options = OpenOptions {
+                connect_timeout: config.connect_timeout,
+                read_buffer_bytes: config.read_buffer_bytes,
+                max_frame_bytes: config.max_frame_bytes,
+                headers: Vec::new(),
+                tls: config.tls,
+                proxy: None,
+            };
+            let deadline = Deadline::within(options.connect_timeout);
+            handshake(pipe, &endpoint, &credentials, &options, &[], deadline).await
+        }
+    }
+}
+
+/// What the application saw of the day.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Frames of at least two bytes of each socket, and their chain.
+    frames: BTreeMap<u32, (usize, Chain)>,
+    ticks: u64,
+    last_ticks: Option<Instant>,
+    events: Vec<(Instant, Event)>,
+    /// Volume of each instrument at its last tick on the present or last socket.
+    volumes: BTreeMap<u32, Option<u32>>,
+    /// The same at the last loss, and what the first tick after it said.
+    at_loss: BTreeMap<u32, Option<u32>>,
+    first_after: BTreeMap<u32, Option<u32>>,
+    gaps: usize,
+}
+
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Seen>>);
+
+impl Record {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap()
+    }
+
+    /// Waits until what was seen satisfies a condition, in simulated time.
+    async fn until(&self, what: &str, limit: Duration, holds: impl Fn(&Seen) -> bool) {
+        let reached = timeout(limit, async {
+            while !holds(&self.seen()) {
+                sleep(SECOND / 10).await;
+            }
+        });
+        if reached.await.is_err() {
+            let seen = self.seen();
+            let last: Vec<_> = seen.events.iter().rev().take(12).collect();
+            panic!("not within {limit:?}: {what}; the last events, newest first: {last:#?}");
+        }
+    }
+}
+
+impl Sink for Record {
+    fn on_batch(&mut self, batch: Batch) {
+        let mut seen = self.seen();
+        if batch.frame().len() >= 2 {
+            let (frames, chain) = seen.frames.entry(batch.epoch).or_default();
+            *frames += 1;
+            chain.add(batch.frame());
+        }
+        if !batch.ticks.is_empty() {
+            seen.last_ticks = Some(Instant::now());
+        }
+        for packet in batch.ticks.packets() {
+            let (token, volume) = (packet.instrument_token(), packet.volume());
+            seen.ticks += 1;
+            seen.first_after.entry(token).or_insert(volume);
+            seen.volumes.insert(token, volume);
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let mut seen = self.seen();
+        match event {
+            Event::Down { .. } => {
+                seen.at_loss = std::mem::take(&mut seen.volumes);
+                seen.first_after.clear();
+            }
+            Event::Gap(gap) => {
+                seen.gaps += 1;
+                for missed in &gap.instruments {
+                    let before = seen.at_loss.get(&missed.token).copied().flatten();
+                    let after = seen.first_after.get(&missed.token).copied().flatten();
+                    if let (Some(before), Some(after)) = (before, after) {
+                        let expected = VolumeMissed::Known(after - before);
+                        assert_eq!(missed.volume, expected, "token {}", missed.token);
+                    }
+                }
+            }
+            _ => {}
+        }
+        seen.events.push((Instant::now(), event.clone()));
+    }
+}
+
+fn losses(seen: &Seen) -> usize {
+    seen.events.iter().filter(|(_, event)| matches!(event, Event::Down { .. })).count()
+}
+
+/// One day; panics where a promise is broken. Gives the number of sockets it took and of ticks.
+async fn day(seed: u64) -> (u32, u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let sim = Sim::builder().seed(seed).updates_per_second(0.2).heartbeat_every(2 * SECOND);
+    let sim = Arc::new(sim.start().await.unwrap());
+    let record = Record::default();
+    let cut = Arc::new(AtomicBool::new(false));
+    let token = Arc::new(Mutex::new(ACCESS_TOKEN.to_owned()));
+    // Every other day's application has a token source, whose first answers may be errors.
+    let has_source = seed.is_multiple_of(2);
+    let failures = Arc::new(AtomicU32::new(random.u32(0..3)));
+    let source = {
+        let (token, failures) = (Arc::clone(&token), Arc::clone(&failures));
+        TokenSource::new(move |request| {
+            let take = |left: u32| left.checked_sub(1);
+            let fails = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+            let token = token.lock().unwrap().clone();
+            async move {
+                sleep(SECOND).await;
+                if fails {
+                    return Err("the vault is closed");
+                }
+                Ok(request.current.with_access_token(token))
+            }
+        })
+    };
+    let config = ConnectionConfig {
+        token_source: has_source.then_some(source),
+        parser_queue: seed.is_multiple_of(3).then_some(16),
+        jitter_seed: seed,
+        ..ConnectionConfig::default()
+    };
+    assert_eq!((config.silence_threshold, config.reconnect_delay_cap), (THRESHOLD, CAP));
+    let cable = Cable { sim: Arc::clone(&sim), cut: Arc::clone(&cut) };
+    let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+    let lane = EventLane::default();
+    let connection =
+        Connection::spawn_on(cable, config, credentials.clone(), record.clone(), &lane, 0).unwrap();
+    for (token, mode) in TOKENS.into_iter().zip(Mode::ALL.into_iter().cycle()) {
+        connection.subscribe(&[token], mode).unwrap();
+    }
+
+    let opened = Instant::now();
+    let expiry = TRADING_DAY.mul_f64(random.f64());
+    let mut has_expired = false;
+    loop {
+        sleep(SECOND * random.u32(20..1_500)).await;
+        if opened.elapsed() >= TRADING_DAY {
+            break;
+        }
+        live_with_ticks(&record, &connection).await;
+        change_subscriptions(&mut random, &connection);
+        if !has_expired && opened.elapsed() >= expiry {
+            has_expired = true;
+            let fresh = format!("token of tomorrow, day {seed}");
+            sim.set_access_token(API_KEY, fresh.clone());
+            *token.lock().unwrap() = fresh.clone();
+            sim.drop_all();
+            if !has_source {
+                parked_until_renewed(&mut random, &record, &connection, &credentials, fresh).await;
+            }
+        } else {
+            outage(&mut random, &sim, &record, &cut).await;
+        }
+    }
+    cut.store(false, Ordering::SeqCst);
+    sim.heal(API_KEY);
+    live_with_ticks(&record, &connection).await;
+    close_the_books(&sim, &record, &connection).await;
+    let sockets = connection.status().epoch;
+    connection.close().await;
+    sim.stop().await;
+    let ticks = record.seen().ticks;
+    (sockets, ticks)
+}
+
+/// Waits until the connection is live and ticks have come on its socket.
+async fn live_with_ticks(record: &Record, connection: &Connection) {
+    let since = Instant::now();
+    record
+        .until("ticks again", RECOVERY, |seen| {
+            connection.status().phase == Phase::Live
+                && seen.last_ticks.is_some_and(|last| last > since)
+        })
+        .await;
+}
+
+fn change_subscriptions(random: &mut fastrand::Rng, connection: &Connection) {
+    for token in TOKENS {
+        match random.u32(0..8) {
+            0 => connection.unsubscribe(&[token]),
+            1..=3 => {
+                let mode = Mode::ALL[random.usize(0..3)];
+                connection.subscribe(&[token], mode).unwrap();
+            }
+            _ => {}
+        }
+    }
+    // Something must tick, or nothing shows that it does.
+    connection.subscribe(&TOKENS[..1], Mode::Full).unwrap();
+}
+
+/// Something goes wrong, lasts for a while, and is mended.
+async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &AtomicBool) {
+    let lasts = SECOND * random.u32(1..200);
+    let before = losses(&record.seen());
+    let began = Instant::now();
+    if random.u32(0..4) == 0 {
+        cut.store(true, Ordering::SeqCst);
+        sim.inject(API_KEY, Fault::HalfOpen);
+        sleep(lasts).await;
+        cut.store(false, Ordering::SeqCst);
+        sim.heal(API_KEY);
+        return;
+    }
+    let kinds: Vec<FaultKind> = Fault::KINDS
+        .iter()
+        .copied()
+        .filter(|kind| matches!(kind.family(), FaultFamily::Handshake | FaultFamily::Socket))
+        // Without a source a refusal parks, which is another scene.
+        .filter(|kind| *kind != FaultKind::AuthRefusal)
+        .collect();
+    let kind = kinds[random.usize(0..kinds.len())];
+    let fault = kind.draw(random.u64(..), lasts);
+    match kind.family() {
+        FaultFamily::Handshake => {
+            sim.at_next_handshake(API_KEY, fault);
+            sim.drop_all();
+        }
+        _ => assert_eq!(sim.inject(API_KEY, fault), 1),
+    }
+    // A socket that says nothing at all is found out in time, however long it would go on.
+    if matches!(kind, FaultKind::HalfOpen | FaultKind::Stalls) && lasts > 3 * THRESHOLD {
+        sleep(2 * THRESHOLD + 3 * SECOND).await;
+        let seen = record.seen();
+        let mut down = seen.events.iter().filter_map(|(at, event)| match event {
+            Event::Down { cause, .. } => Some((*at, cause.clone())),
+            _ => None,
+        });
+        let (at, cause) = down.nth(before).expect("told of the silence");
+        assert!(matches!(cause, LossCause::Silence { .. }), "{cause:?}");
+        assert!(at - began <= 2 * THRESHOLD + 3 * SECOND, "{kind}: {:?}", at - began);
+    }
+    sleep((began + lasts).saturating_duration_since(Instant::now())).await;
+    sim.heal(API_KEY);
+}
+
+/// The token has expired: the connection parks and keeps what is wanted, until it is renewed.
+async fn parked_until_renewed(
+    random: &mut fastrand::Rng,
+    record: &Record,
+    connection: &Connection,
+    credentials: &Credentials,
+    fresh: String,
+) {
+    let is_parked = |seen: &Seen| {
+        let last = seen.events.last();
+        matches!(last, Some((_, Event::Parked(ParkReason::Authentication(_)))))
+    };
+    record.until("parked", RECOVERY, is_parked).await;
+    sleep(SECOND * random.u32(1..1_200)).await;
+    assert!(is_parked(&record.seen()), "a parked connection does not try");
+    connection.set_credentials(credentials.clone().with_access_token(fresh));
+}
+
+/// What the day leaves behind: nothing lost in silence, nothing twice, and the exact subscriptions.
+async fn close_the_books(sim: &Sim, record: &Record, connection: &Connection) {
+    sim.pause().await;
+    let sockets: Vec<SocketRecord> = sim.sockets(API_KEY);
+    // Not the last one: the server may have accepted a handshake that we had given up.
+    let is_whole = |seen: &Seen| {
+        let last = seen.frames.values().next_back();
+        last.is_some_and(|&(frames, chain)| {
+            let mut open = sockets.iter().filter(|socket| socket.end.is_none());
+            open.any(|socket| socket.frames() == frames && socket.has_prefix(frames, chain))
+        })
+    };
+    record.until("all that was sent", RECOVERY, is_whole).await;
+    let seen = record.seen();
+    assert_eq!(sim.subscriptions(), [connection.desired()]);
+
+    // Each socket's frames are the beginning of what one socket of the server sent, in order.
+    let mut sent = sockets.iter();
+    for (epoch, (frames, chain)) in &seen.frames {
+        let is_of = |socket: &SocketRecord| socket.has_prefix(*frames, *chain);
+        assert!(sent.any(is_of), "epoch {epoch}: {frames} frames that no later socket sent");
+    }
+    let ups: Vec<u32> = seen
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::Up { epoch, .. } => Some(*epoch),
+            _ => None,
+        })
+        .collect();
+    assert!(ups.iter().copied().eq(1..=u32::try_from(ups.len()).unwrap()), "{ups:?}");
+    assert_eq!(losses(&seen) + 1, ups.len());
+    let stats = connection.stats();
+    assert_eq!((stats.ticks, stats.frames), (seen.ticks, stats.frames_delivered));
+    // The last gap may not have settled yet: nothing comes while the server is paused.
+    assert!(seen.gaps + 1 >= losses(&seen), "{} gaps, {} losses", seen.gaps, losses(&seen));
+}
+
+fn run_days(seeds: std::ops::Range<u64>) -> (u64, u64) {
+    let (mut sockets, mut ticks) = (0, 0);
+    for seed in seeds {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        println!("day {seed}");
+        let day = runtime.block_on(day(seed));
+        sockets += u64::from(day.0);
+        ticks += day.1;
+    }
+    (sockets, ticks)
+}
+
+/// Days that once broke a promise.
+const REGRESSIONS: [u64; 0] = [];
+
+#[test]
+fn trading_days_keep_every_promise() {
+    for seed in REGRESSIONS {
+        run_days(seed..seed + 1);
+    }
+    run_days(0..10);
+}
+
+/// `KITE_DAYS=5000 cargo test --release -p kite-conn --lib -- --ignored --nocapture thousands`
+#[test]
+#[ignore = "minutes: thousands of days"]
+fn thousands_of_trading_days_keep_every_promise() {
+    let days = std::env::var("KITE_DAYS").map_or(2_000, |days| days.parse().unwrap());
+    let started = std::time::Instant::now();
+    let (sockets, ticks) = run_days(0..days);
+    println!("{days} days, {sockets} sockets, {ticks} ticks in {:.1?}", started.elapsed());
+}
