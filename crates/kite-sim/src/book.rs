@@ -12,8 +12,22 @@ use kite_wire::{EncodeError, Frame, FrameEncoder, MAX_INSTRUMENTS, Mode, PacketK
 use crate::exchange::{Exchange, Traded, lock};
 use crate::market::Instrument;
 
-/// Most time that is made up for after a delay; what would have come before is never sent.
+/// Most time that is made up for after a delay, unless updates are rarer; what would have come
+/// before is never sent.
 const MAX_BACKLOG: Duration = Duration::from_millis(250);
+/// Updates are gathered for this long, unless the rate asks for shorter.
+const SLICE: Duration = Duration::from_millis(50);
+const DAY_S: f64 = 86_400.0;
+/// Most ticks in a frame that a fault makes.
+const FAULT_TICKS: usize = 100;
+
+/// Gives the time between two looks at what is due, at this many updates per second and instrument.
+///
+/// Up to one a second, all instruments share a frame: hours of simulated time cost little then.
+pub(crate) fn period(rate: f64) -> Duration {
+    let period = Duration::from_secs_f64((1.0 / rate).min(DAY_S));
+    if rate <= 1.0 { period } else { period.min(SLICE) }
+}
 
 /// One instrument of a socket.
 #[derive(Debug)]
@@ -24,6 +38,8 @@ struct Subscription {
     /// As this socket was last sent it: its state is a function of the step, so that each socket
     /// can walk by itself and misses none.
     instrument: Instrument,
+    /// The jumps of the market that this state has seen.
+    jumps: u64,
 }
 
 /// The instruments of one socket with their modes.
@@ -35,7 +51,7 @@ pub(crate) struct Book {
     cursor: usize,
     /// Updates due, with the fraction of the next.
     due: f64,
-    /// Positions of the frame last made, for [`Book::confirm`].
+    /// Positions of the frame in the making.
     framed: Vec<usize>,
     buffer: BytesMut,
 }
@@ -95,8 +111,12 @@ impl Book {
                 None => {
                     self.position_by_token.insert(token, self.subscriptions.len());
                     let traded = exchange.traded(token);
-                    let instrument = lock(&traded).instrument.clone();
-                    self.subscriptions.push(Subscription { token, mode, traded, instrument });
+                    let (instrument, jumps) = {
+                        let newest = lock(&traded);
+                        (newest.instrument.clone(), newest.jumps)
+                    };
+                    let fresh = Subscription { token, mode, traded, instrument, jumps };
+                    self.subscriptions.push(fresh);
                     true
                 }
             };
@@ -131,7 +151,7 @@ impl Book {
 
     /// Notes that time has passed: each instrument is due `rate` times a second.
     pub(crate) fn elapse(&mut self, elapsed: Duration, rate: f64) {
-        let elapsed = elapsed.min(MAX_BACKLOG);
+        let elapsed = elapsed.min(MAX_BACKLOG.max(period(rate)));
         self.due =
             self.due.fract() + self.subscriptions.len() as f64 * rate * elapsed.as_secs_f64();
     }
@@ -143,19 +163,35 @@ impl Book {
             return None;
         }
         self.due -= count as f64;
+        self.in_turn(count)
+    }
+
+    /// Makes a frame of the next state of some instruments, whether or not they are due; `None` if
+    /// none is subscribed.
+    pub(crate) fn next_some(&mut self) -> Option<Bytes> {
+        self.in_turn(FAULT_TICKS.min(self.subscriptions.len()))
+    }
+
+    /// Counts the packets of a frame of this book as sent, as far as a client can decode them;
+    /// gives their number.
+    pub(crate) fn confirm(&self, frame: &[u8]) -> u64 {
+        let mut count = 0;
+        for packet in Frame::walk(frame).packets() {
+            if let Some(&position) = self.position_by_token.get(&packet.instrument_token()) {
+                lock(&self.subscriptions[position].traded).sent.add(packet.as_bytes());
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Makes a frame of the next state of this many instruments, at most all, from the cursor on.
+    fn in_turn(&mut self, count: usize) -> Option<Bytes> {
         let (start, total) = (self.cursor, self.subscriptions.len());
         self.framed.clear();
         self.framed.extend((start..start + count).map(|position| position % total));
-        self.cursor = (start + count) % total;
+        self.cursor = (start + count).checked_rem(total)?;
         self.frame(State::Next)
-    }
-
-    /// Counts the packets of the frame last made as sent; gives their number.
-    pub(crate) fn confirm(&mut self, frame: &[u8]) -> u64 {
-        for (&position, packet) in self.framed.iter().zip(Frame::walk(frame).bodies()) {
-            lock(&self.subscriptions[position].traded).sent.add(packet);
-        }
-        self.framed.len() as u64
     }
 
     fn frame_of(&mut self, tokens: &[u32], state: State) -> Option<Bytes> {
@@ -186,13 +222,20 @@ impl Book {
         let mut encoder = FrameEncoder::new(&mut self.buffer)?;
         for &position in &self.framed {
             let held = &mut self.subscriptions[position];
+            let mut traded = lock(&held.traded);
+            if held.jumps != traded.jumps
+                && let Some(landed) = &traded.landed
+            {
+                held.jumps = traded.jumps;
+                held.instrument.clone_from(landed);
+            }
             if state == State::Next {
                 held.instrument.advance();
-                let mut traded = lock(&held.traded);
                 if traded.instrument.step() < held.instrument.step() {
                     traded.instrument.clone_from(&held.instrument);
                 }
             }
+            drop(traded);
             encoder.push(&held.instrument.tick(held.mode))?;
         }
         Ok(encoder.finish().len())
@@ -288,6 +331,48 @@ mod tests {
         book.elapse(SECOND * 100, 4.0);
         let frames: Vec<_> = std::iter::from_fn(|| book.next_due()).collect();
         assert_eq!(frames.iter().map(|frame| tokens_of(frame).len()).sum::<usize>(), 4);
+    }
+
+    #[test]
+    fn rare_updates_are_looked_at_rarely_and_none_is_lost() {
+        assert_eq!(
+            [0.5, 1.0, 2.0, 100.0].map(|rate| period(rate).as_millis()),
+            [2_000, 1_000, 50, 10]
+        );
+        assert_eq!(period(f64::MIN_POSITIVE), Duration::from_secs(86_400));
+        let exchange = exchange();
+        let mut book = book(&exchange, 4);
+        for _ in 0..5 {
+            book.elapse(period(0.5), 0.5);
+            assert_eq!(tokens_of(&book.next_due().unwrap()).len(), 4);
+            assert_eq!(book.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn a_jump_of_the_market_is_seen_by_all_and_its_steps_by_none() {
+        let exchange = exchange();
+        let (mut one, mut two) = (book(&exchange, 1), book(&exchange, 1));
+        one.next_of(&[token(0)]).unwrap();
+        exchange.advance(&[token(0), 9_999 << 8 | 1], 10);
+        let next = two.next_of(&[token(0)]).unwrap();
+        assert_eq!(one.next_of(&[token(0)]), Some(next));
+        assert_eq!(lock(&exchange.traded(token(0))).instrument.step(), 12);
+        exchange.next_day();
+        let snapshot = one.snapshot(&[token(0)]).unwrap();
+        let packet = Frame::walk(&snapshot).packets().next().and_then(|packet| packet.volume());
+        assert_eq!(packet, Some(1));
+        assert_eq!(two.snapshot(&[token(0)]), Some(snapshot));
+    }
+
+    #[test]
+    fn faults_take_instruments_in_turn() {
+        let exchange = exchange();
+        assert_eq!(Book::default().next_some(), None);
+        let mut book = book(&exchange, 150);
+        let first = tokens_of(&book.next_some().unwrap());
+        let second = tokens_of(&book.next_some().unwrap());
+        assert_eq!((first.len(), second[0], second[50]), (FAULT_TICKS, token(100), token(0)));
     }
 
     #[test]

@@ -4,14 +4,19 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use crate::accounts::Accounts;
+use crate::chance::FaultChance;
 use crate::exchange::Exchange;
+use crate::script::FaultScript;
 use crate::server::{Config, Shared};
 use crate::sim::Sim;
+#[cfg(feature = "tls")]
+use crate::tls::Identity;
 
 /// API key of the default account.
 pub const API_KEY: &str = "sim_api_key";
@@ -36,6 +41,10 @@ pub struct SimBuilder {
     is_greeting: bool,
     start_unix_s: u32,
     unknown: BTreeSet<u32>,
+    chance: Option<FaultChance>,
+    scripts: Vec<FaultScript>,
+    #[cfg(feature = "tls")]
+    is_secure: bool,
 }
 
 /// Why a simulator did not start.
@@ -61,6 +70,13 @@ pub enum SimError {
     /// Heartbeats need time between them.
     #[error("heartbeats every 0 s asked: set a longer time, or no heartbeats")]
     HeartbeatEvery,
+    /// No certificate could be made.
+    #[cfg(feature = "tls")]
+    #[error("cannot make a certificate for TLS")]
+    Tls {
+        /// What the makers of certificates say.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Default for SimBuilder {
@@ -75,6 +91,10 @@ impl Default for SimBuilder {
             is_greeting: true,
             start_unix_s: MARKET_OPENS_UNIX_S,
             unknown: BTreeSet::new(),
+            chance: None,
+            scripts: Vec::new(),
+            #[cfg(feature = "tls")]
+            is_secure: false,
         }
     }
 }
@@ -146,6 +166,26 @@ impl SimBuilder {
         self
     }
 
+    /// Has faults come by chance on every socket.
+    pub fn chance(mut self, chance: FaultChance) -> Self {
+        self.chance = Some(chance);
+        self
+    }
+
+    /// Runs a script of faults from the start; several run side by side.
+    pub fn script(mut self, script: FaultScript) -> Self {
+        self.scripts.push(script);
+        self
+    }
+
+    /// Serves over TLS only, with a certificate made at the start for `localhost` and 127.0.0.1:
+    /// [`Sim::certificate_der`]. It signs itself, so a client has to trust it by name.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self) -> Self {
+        self.is_secure = true;
+        self
+    }
+
     /// Starts the simulator on 127.0.0.1, within the Tokio runtime of the caller.
     ///
     /// # Errors
@@ -175,9 +215,20 @@ impl SimBuilder {
             heartbeat_every: self.heartbeat_every,
             is_greeting: self.is_greeting,
             start_unix_s: self.start_unix_s,
+            chance: self.chance.map(Arc::new),
+            #[cfg(feature = "tls")]
+            identity: match self.is_secure {
+                true => {
+                    Some(Identity::new().map_err(|error| SimError::Tls { source: error.into() })?)
+                }
+                false => None,
+            },
         };
         let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
-        Ok(Sim::run(listener, address, Shared::new(config, exchange, accounts)))
+        let (shared, doors) = Shared::new(config, exchange, accounts);
+        let sim = Sim::run(listener, address, shared, doors);
+        self.scripts.into_iter().for_each(|script| sim.play(script));
+        Ok(sim)
     }
 }
 

@@ -14,6 +14,18 @@ const FIRST_TOKEN: u32 = 256;
 pub(crate) struct Traded {
     pub(crate) instrument: Instrument,
     pub(crate) sent: Sent,
+    /// How often the market has moved unseen.
+    pub(crate) jumps: u64,
+    /// Where it was after the last such move: sockets that hold an older state go on from there.
+    pub(crate) landed: Option<Box<Instrument>>,
+}
+
+impl Traded {
+    fn jump(&mut self, by: impl FnOnce(&mut Instrument)) {
+        by(&mut self.instrument);
+        self.jumps += 1;
+        self.landed = Some(Box::new(self.instrument.clone()));
+    }
 }
 
 /// The market as the sockets see it: an instrument exists from its first subscription on, and
@@ -23,12 +35,19 @@ pub(crate) struct Exchange {
     seed: u64,
     start_unix_s: u32,
     unknown: BTreeSet<u32>,
-    traded: Mutex<BTreeMap<u32, Arc<Mutex<Traded>>>>,
+    floor: Mutex<Floor>,
+}
+
+#[derive(Debug, Default)]
+struct Floor {
+    /// Trading days since the first.
+    day: u32,
+    traded: BTreeMap<u32, Arc<Mutex<Traded>>>,
 }
 
 impl Exchange {
     pub(crate) fn new(seed: u64, start_unix_s: u32, unknown: BTreeSet<u32>) -> Self {
-        Self { seed, start_unix_s, unknown, traded: Mutex::default() }
+        Self { seed, start_unix_s, unknown, floor: Mutex::default() }
     }
 
     /// Says whether this token names an instrument.
@@ -38,17 +57,38 @@ impl Exchange {
 
     /// Gives an instrument, listed now if it was not.
     pub(crate) fn traded(&self, token: u32) -> Arc<Mutex<Traded>> {
+        let mut floor = lock(&self.floor);
+        let day = floor.day;
         let list = || {
-            let instrument = Instrument::new(self.seed, token, self.start_unix_s);
-            Arc::new(Mutex::new(Traded { instrument, sent: Sent::default() }))
+            let mut instrument = Instrument::new(self.seed, token, self.start_unix_s);
+            (0..day).for_each(|_| instrument.next_day());
+            let sent = Sent::default();
+            Arc::new(Mutex::new(Traded { instrument, sent, jumps: 0, landed: None }))
         };
-        Arc::clone(lock(&self.traded).entry(token).or_insert_with(list))
+        Arc::clone(floor.traded.entry(token).or_insert_with(list))
+    }
+
+    /// Moves instruments by steps that no socket is sent.
+    pub(crate) fn advance(&self, tokens: &[u32], steps: u64) {
+        for &token in tokens.iter().filter(|&&token| self.trades(token)) {
+            let traded = self.traded(token);
+            lock(&traded).jump(|instrument| (0..steps).for_each(|_| instrument.advance()));
+        }
+    }
+
+    /// Begins the next trading day for all instruments.
+    pub(crate) fn next_day(&self) {
+        let mut floor = lock(&self.floor);
+        floor.day += 1;
+        for traded in floor.traded.values() {
+            lock(traded).jump(Instrument::next_day);
+        }
     }
 
     /// Gives what was sent, per instrument of which anything was.
     pub(crate) fn sent(&self) -> BTreeMap<u32, Sent> {
-        let traded = lock(&self.traded);
-        let sent = traded.iter().map(|(&token, traded)| (token, lock(traded).sent));
+        let floor = lock(&self.floor);
+        let sent = floor.traded.iter().map(|(&token, traded)| (token, lock(traded).sent));
         sent.filter(|(_, sent)| sent.ticks > 0).collect()
     }
 }
@@ -60,6 +100,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use kite_wire::Mode;
+
     use super::*;
 
     #[test]
@@ -67,6 +109,19 @@ mod tests {
         let exchange = Exchange::new(1, 0, BTreeSet::new());
         lock(&exchange.traded(408_065)).instrument.advance();
         assert_eq!(lock(&exchange.traded(408_065)).instrument.step(), 1);
+    }
+
+    #[test]
+    fn an_instrument_listed_late_lives_on_the_same_day() {
+        let exchange = Exchange::new(1, 1_754_279_100, BTreeSet::new());
+        let early = exchange.traded(408_065);
+        exchange.next_day();
+        exchange.next_day();
+        let late = exchange.traded(884_737);
+        let time = |traded: &Mutex<Traded>| {
+            lock(traded).instrument.tick(Mode::Full).full().unwrap().exchange_timestamp
+        };
+        assert_eq!([time(&early), time(&late)], [1_754_279_100 + 2 * 86_400; 2]);
     }
 
     #[test]

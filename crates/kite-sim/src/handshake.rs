@@ -2,95 +2,18 @@
 //!
 //! Nothing here knows accounts or limits; what a request may do is decided by the server.
 
-use std::borrow::Cow;
 use std::io;
 
-use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::refusal::Refusal;
 
 /// A request's head must end within this many bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1_024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 2_048;
-
-/// How the server answers a handshake it refuses: an HTTP status and a body.
-///
-/// The content type is JSON where the body starts with a brace, else HTML.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    status: u16,
-    body: Cow<'static, str>,
-}
-
-impl Refusal {
-    /// Refuses with any status and body, also such as HTTP does not define.
-    #[must_use]
-    pub fn new(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, body: body.into() }
-    }
-
-    /// Refuses as Kite does where the token has expired: 403 and a JSON error.
-    #[must_use]
-    pub fn auth() -> Self {
-        Self::new(
-            403,
-            r#"{"status":"error","message":"Authentication failed.","data":null,"error_type":"TokenException"}"#,
-        )
-    }
-
-    /// Refuses as Kite does where the query lacks an API key or an access token.
-    pub(crate) fn no_credentials() -> Self {
-        Self::new(
-            400,
-            r#"{"status":"error","message":"Invalid `access_token` or `api_key`.","data":null,"error_type":"InputException"}"#,
-        )
-    }
-
-    /// Refuses as Kite does where an API key has all its sockets open.
-    pub(crate) fn too_many_sockets() -> Self {
-        Self::new(
-            429,
-            r#"{"status":"error","message":"Too many requests","data":null,"error_type":"NetworkException"}"#,
-        )
-    }
-
-    /// Refuses as a load balancer does where a request is malformed.
-    pub(crate) fn malformed() -> Self {
-        Self::new(
-            400,
-            "<html><head><title>400 Bad Request</title></head>\
-             <body><h1>400 Bad Request</h1></body></html>",
-        )
-    }
-
-    /// Gives the HTTP status.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// Gives the body.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// Writes the response.
-    fn response(&self) -> String {
-        let reason = StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
-        let kind = if self.body.starts_with('{') { "application/json" } else { "text/html" };
-        format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{}",
-            self.status,
-            reason.unwrap_or("Refused"),
-            self.body.len(),
-            self.body
-        )
-    }
-}
 
 /// A well-formed request for a WebSocket. No `Debug`: the access token is a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,6 +22,14 @@ pub(crate) struct Upgrade {
     pub(crate) access_token: String,
     /// The value of `Sec-WebSocket-Accept`.
     accept_key: String,
+}
+
+impl Upgrade {
+    /// Makes the answer one that belongs to another request.
+    pub(crate) fn with_wrong_key(mut self) -> Self {
+        self.accept_key = derive_accept_key(self.accept_key.as_bytes());
+        self
+    }
 }
 
 /// What a client sent before the first frame.
@@ -141,24 +72,14 @@ pub(crate) async fn accept(
          Sec-WebSocket-Accept: {}\r\n\r\n",
         upgrade.accept_key
     );
-    socket.write_all(response.as_bytes()).await
-}
-
-/// Answers a refused request and waits until the client has closed its side.
-///
-/// # Errors
-/// The socket failed.
-pub(crate) async fn refuse(
-    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    refusal: &Refusal,
-) -> io::Result<()> {
-    socket.write_all(refusal.response().as_bytes()).await?;
-    socket.shutdown().await?;
-    // A socket closed with unread bytes is reset, which could destroy the body on its way.
-    discard(socket).await
+    socket.write_all(response.as_bytes()).await?;
+    socket.flush().await
 }
 
 /// Reads to the end of the stream.
+///
+/// # Errors
+/// The socket failed.
 pub(crate) async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut bytes = [0; READ_BYTES];
     while socket.read(&mut bytes).await? > 0 {}
@@ -262,17 +183,6 @@ mod tests {
         ] {
             assert_eq!(parsed(&bad).err(), Some(Refusal::malformed()), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_response_declares_its_length_and_type() {
-        let response = Refusal::auth().response();
-        let expected = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n";
-        assert!(response.starts_with(expected), "{response}");
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
-        assert!(serde_json::from_str::<serde_json::Value>(body).unwrap()["message"].is_string());
-        assert!(Refusal::new(599, "").response().starts_with("HTTP/1.1 599 Refused\r\n"));
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -34,29 +34,66 @@
 //! - Sockets that hold the same instrument each see all its steps from their subscription on, at
 //!   their own pace. A new subscription begins at the newest state that any of them has seen.
 //! - The heartbeat's byte is 0.
+//! - [`Sim::advance_market`] and [`Sim::next_day`] move the market unseen: sockets go on from there.
 //!
 //! The same seed gives the same bytes per instrument: its first snapshot, first update, second
 //! update and so on. How instruments are put together into frames depends on timing.
+//!
+//! # Faults
+//!
+//! A [`Fault`] is plain data. It is given at once ([`Sim::inject`]), at a handshake to come
+//! ([`Sim::at_next_handshake`]), by script ([`FaultScript`]) or by seeded chance ([`FaultChance`]);
+//! what lasts is taken back by [`Sim::heal`]. [`Sim::sockets`] tells what every socket was sent and
+//! how it ended, with a [`Chain`] by which a receiver proves that it got exactly the beginning.
+//!
+//! All faults work over TCP, over TLS (feature `tls`, `SimBuilder::tls`) and in memory
+//! ([`Sim::connect`]), where a reset is an end of the stream. The simulator keeps time by Tokio's
+//! clock alone, so that everything but TCP itself can run with the clock paused.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `tls` | no | a certificate made at the start, and `wss://` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accounts;
 mod book;
 mod builder;
+mod chance;
+mod damage;
 mod exchange;
+mod fault;
+mod gate;
+mod giving;
 mod handshake;
+mod ledger;
 mod market;
+mod misbehave;
+mod random;
+mod reception;
+mod refusal;
+mod script;
 mod server;
 mod sim;
 mod socket;
 mod stats;
 mod stream;
 mod texts;
+#[cfg(feature = "tls")]
+mod tls;
 mod universe;
+mod wire;
 
 pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
-pub use handshake::Refusal;
+pub use chance::FaultChance;
+pub use fault::{BodyDelivery, Fault, FaultFamily, FaultKind, InvalidFrame};
+pub use gate::MAX_SOCKETS;
 pub use kite_wire::MAX_INSTRUMENTS;
+pub use ledger::{Chain, SocketEnd, SocketRecord};
 pub use market::Instrument;
-pub use server::MAX_SOCKETS;
+pub use refusal::Refusal;
+pub use script::FaultScript;
 pub use sim::Sim;
 pub use stats::{Sent, SimStats};
 pub use universe::universe;

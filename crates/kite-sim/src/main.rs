@@ -3,23 +3,26 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use kite_sim::{ACCESS_TOKEN, API_KEY, Sim, SimBuilder};
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Sim, SimBuilder};
 
 const HELP: &str = "\
 Kite Connect's ticker server on loopback
 
-Usage: kite-sim [--port PORT] [--seed SEED] [--rate RATE]
+Usage: kite-sim [--port PORT] [--seed SEED] [--rate RATE] [--chaos SECONDS]
 
-  --port PORT  port on 127.0.0.1 (default 0: any free one)
-  --seed SEED  seed of the market (default 1): the same seed gives the same bytes per instrument
-  --rate RATE  updates per second and instrument, 0 to 1000 (default 2)
-  --help       this text
+  --port PORT      port on 127.0.0.1 (default 0: any free one)
+  --seed SEED      seed of the market and of chaos (default 1): the same seed gives the same bytes
+                   per instrument
+  --rate RATE      updates per second and instrument, 0 to 1000 (default 2)
+  --chaos SECONDS  faults by chance, on each socket one in this time on average (default: none)
+  --help           this text
 ";
 
 /// What the command line asks for.
 enum Asked {
-    Run(SimBuilder),
+    Run(Box<SimBuilder>),
     Help,
 }
 
@@ -36,7 +39,7 @@ enum ArgumentError {
 
 fn main() -> ExitCode {
     let ended = match parse(std::env::args().skip(1)) {
-        Ok(Asked::Run(builder)) => run(builder),
+        Ok(Asked::Run(builder)) => run(*builder),
         Ok(Asked::Help) => print(HELP),
         Err(error) => Err(error.into()),
     };
@@ -51,23 +54,41 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, ArgumentError> {
-    let mut builder = Sim::builder();
+    let (mut builder, mut seed, mut chaos) = (Sim::builder(), 1, None);
     while let Some(option) = arguments.next() {
         if option == "--help" || option == "-h" {
             return Ok(Asked::Help);
         }
-        if !["--port", "--seed", "--rate"].contains(&option.as_str()) {
+        if !["--port", "--seed", "--rate", "--chaos"].contains(&option.as_str()) {
             return Err(ArgumentError::Unknown { argument: option });
         }
         let Some(value) = arguments.next() else { return Err(ArgumentError::NoValue { option }) };
         let set = match option.as_str() {
             "--port" => value.parse().ok().map(|port| builder.clone().port(port)),
-            "--seed" => value.parse().ok().map(|seed| builder.clone().seed(seed)),
+            "--seed" => value.parse().ok().map(|given| {
+                seed = given;
+                builder.clone().seed(given)
+            }),
+            "--chaos" => interval(&value).map(|mean_interval| {
+                chaos = Some(mean_interval);
+                builder.clone()
+            }),
             _ => value.parse().ok().map(|rate| builder.clone().updates_per_second(rate)),
         };
         builder = set.ok_or(ArgumentError::NotANumber { option, value })?;
     }
-    Ok(Asked::Run(builder))
+    // The seed may come behind.
+    let chance = chaos.map(|mean_interval| FaultChance::new(seed, mean_interval));
+    Ok(Asked::Run(Box::new(match chance {
+        Some(chance) => builder.chance(chance),
+        None => builder,
+    })))
+}
+
+/// Reads a time in seconds, more than none.
+fn interval(seconds: &str) -> Option<Duration> {
+    let interval = Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?;
+    Some(interval).filter(|interval| !interval.is_zero())
 }
 
 fn run(builder: SimBuilder) -> Result<(), Box<dyn Error>> {
@@ -106,7 +127,9 @@ mod tests {
 
     #[test]
     fn lawful_command_lines_are_understood() {
-        for line in ["", "--port 8080 --seed 9 --rate 0.5", "--seed 1 --help"] {
+        for line in
+            ["", "--port 8080 --seed 9 --rate 0.5", "--chaos 2.5 --seed 1", "--seed 1 --help"]
+        {
             assert_eq!(error_of(line), None, "{line}");
         }
     }
@@ -118,6 +141,13 @@ mod tests {
             error_of("--port 70000"),
             Some(ArgumentError::NotANumber { option: option.clone(), value })
         );
+        for value in ["0", "-1", "NaN", "soon"] {
+            let (option, value) = ("--chaos".to_owned(), value.to_owned());
+            assert_eq!(
+                error_of(&format!("--chaos {value}")),
+                Some(ArgumentError::NotANumber { option, value })
+            );
+        }
         assert_eq!(error_of("--port"), Some(ArgumentError::NoValue { option }));
         assert_eq!(
             error_of("--ports 1"),

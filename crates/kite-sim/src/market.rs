@@ -8,6 +8,7 @@ use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, Mode, QuoteFields, 
 
 /// Steps of an instrument within a second of its simulated time: Kite's usual update rate.
 const STEPS_PER_SECOND: u64 = 2;
+const DAY_S: u32 = 24 * 60 * 60;
 /// Levels on each side of the market depth.
 const LEVELS: u32 = 5;
 
@@ -141,6 +142,28 @@ impl Instrument {
         self.step
     }
 
+    /// Gives the volume traded on the day so far, as the server sends it: at most `u32::MAX`;
+    /// `None` for an index.
+    #[must_use]
+    pub fn volume(&self) -> Option<u32> {
+        (!self.listing.is_index).then(|| u32::try_from(self.volume).unwrap_or(u32::MAX))
+    }
+
+    /// Begins the next trading day with a first trade at the last price: volume starts anew, the
+    /// last price is the day's close before, and the clock stands a day later.
+    pub fn next_day(&mut self) {
+        self.start_unix_s = self.start_unix_s.saturating_add(DAY_S);
+        self.close = self.last;
+        self.open = self.last;
+        self.high = self.last;
+        self.low = self.last;
+        self.last_quantity = self.listing.lot;
+        self.volume = u64::from(self.last_quantity);
+        self.turnover = self.volume * self.last as u64;
+        self.open_interest_high = self.open_interest;
+        self.open_interest_low = self.open_interest;
+    }
+
     /// Makes one step: a trade at a price up to two ticks away from the last.
     pub fn advance(&mut self) {
         self.step += 1;
@@ -214,7 +237,7 @@ impl Instrument {
             last_quantity: self.last_quantity,
             // An average of prices that fit, so it fits.
             average_price: average as i32,
-            volume: u32::try_from(self.volume).unwrap_or(u32::MAX),
+            volume: self.volume().unwrap_or_default(),
             total_buy_quantity: beyond(waiting),
             total_sell_quantity: beyond(waiting >> 32),
             open: self.price(self.open),
@@ -256,7 +279,7 @@ fn noise(key: u64, step: u64, lane: u64) -> u64 {
 }
 
 /// Finaliser of splitmix64: every input bit touches every output bit.
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -365,6 +388,27 @@ mod tests {
             prop_assert_eq!(quote.last_price, full.last_price);
             prop_assert_eq!(quote.quote(), full.quote());
             prop_assert_eq!(quote.index(), full.index());
+        }
+
+        #[test]
+        fn a_new_day_starts_volume_anew_and_stays_consistent(seed: u64, token in any_token()) {
+            let mut instrument = stepped(seed, token, 40);
+            let before = instrument.clone();
+            instrument.next_day();
+            prop_assert_eq!(instrument.step(), before.step());
+            prop_assert_eq!(instrument.tick(Mode::Ltp), before.tick(Mode::Ltp));
+            if token & 0xff == 9 {
+                prop_assert_eq!(instrument.volume(), None);
+                return Ok(());
+            }
+            prop_assert!(instrument.volume() < before.volume());
+            instrument.advance();
+            let tick = instrument.tick(Mode::Full);
+            let (quote, full) = (tick.quote().unwrap(), tick.full().unwrap());
+            prop_assert_eq!(Some(quote.volume), instrument.volume());
+            prop_assert!(quote.low <= quote.average_price && quote.average_price <= quote.high);
+            prop_assert_eq!(quote.close, before.tick(Mode::Ltp).last_price);
+            prop_assert_eq!(full.exchange_timestamp, START + DAY_S + 41 / 2);
         }
 
         #[test]

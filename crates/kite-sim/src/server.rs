@@ -1,41 +1,49 @@
-//! The listening side: who is let in, and what all connections share.
+//! What all connections share, and the task that accepts them.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::DuplexStream;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::accounts::Accounts;
 use crate::book::Book;
+use crate::chance::FaultChance;
 use crate::exchange::{Exchange, lock};
-use crate::handshake::{self, Refusal, Upgrade};
-use crate::socket;
+use crate::fault::{Fault, FaultKind};
+use crate::gate::Gate;
+use crate::ledger::Ledger;
+use crate::reception;
+use crate::refusal::Refusal;
+use crate::script::FaultScript;
 use crate::stats::{Counters, SimStats};
+#[cfg(feature = "tls")]
+use crate::tls::Identity;
+use crate::wire::Transport;
 
-/// Sockets an API key may have open, as documented by Kite.
-pub const MAX_SOCKETS: usize = 3;
-
-/// How long a handshake may take, and a refused client may take to close.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a handshake waits for a slot before it is refused: a client that drops a socket and
-/// opens the next at once is not refused for the order in which two tasks run.
-const SLOT_GRACE: Duration = Duration::from_millis(100);
-/// Pause after the operating system refused to accept a connection (too many open files).
+/// Pause after the operating system refused to accept a connection (too many open files), or the
+/// port again after a restart.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 /// What does not change after the start.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Config {
     pub(crate) updates_per_second: f64,
     pub(crate) heartbeat_every: Option<Duration>,
     pub(crate) is_greeting: bool,
     pub(crate) start_unix_s: u32,
+    pub(crate) chance: Option<Arc<FaultChance>>,
+    #[cfg(feature = "tls")]
+    pub(crate) identity: Option<Identity>,
 }
 
 /// What the user tells one socket.
@@ -44,8 +52,21 @@ pub(crate) enum Control {
     Binary(Bytes),
     /// One update of each of these; the guard makes `pause` wait for it.
     Tick(Arc<[u32]>, Writing),
+    /// What goes wrong; the guard is for the ticks it carries.
+    Fault(Fault, Writing),
     Close(u16),
-    Mute(bool),
+    Mute,
+    Heal,
+}
+
+/// What the user tells the accepting task.
+pub(crate) enum Door {
+    /// A client's connection in memory.
+    Memory(DuplexStream),
+    /// A script that begins at an instant.
+    Play(FaultScript, Instant),
+    /// Away for this long.
+    Restart(Duration),
 }
 
 /// What tasks and the user's handle share.
@@ -55,25 +76,13 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Told at every change that a user may wait for.
     pub(crate) changed: Notify,
-    gate: Mutex<Gate>,
+    pub(crate) ledger: Ledger,
+    pub(crate) gate: Mutex<Gate>,
+    doors: mpsc::UnboundedSender<Door>,
+    faults: Mutex<BTreeMap<FaultKind, u64>>,
+    /// Whether chance strikes no more.
+    is_calm: AtomicBool,
     flow: Mutex<Flow>,
-}
-
-/// Who may come in, and who is in.
-struct Gate {
-    accounts: Accounts,
-    refusal: Option<Refusal>,
-    refused: BTreeMap<u16, u64>,
-    /// Sockets that hold a slot, in order of connecting.
-    members: BTreeMap<u64, Member>,
-    next_id: u64,
-}
-
-struct Member {
-    api_key: String,
-    book: Arc<Mutex<Book>>,
-    controls: mpsc::UnboundedSender<Control>,
-    kick: Arc<Notify>,
 }
 
 /// Whether updates flow, and how many frames of the market are on their way.
@@ -84,21 +93,25 @@ struct Flow {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, exchange: Exchange, accounts: Accounts) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(
+        config: Config,
+        exchange: Exchange,
+        accounts: Accounts,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Door>) {
+        let (doors, opened) = mpsc::unbounded_channel();
+        let shared = Self {
             config,
             exchange,
             counters: Counters::default(),
             changed: Notify::new(),
-            gate: Mutex::new(Gate {
-                accounts,
-                refusal: None,
-                refused: BTreeMap::new(),
-                members: BTreeMap::new(),
-                next_id: 0,
-            }),
+            ledger: Ledger::default(),
+            gate: Mutex::new(Gate::new(accounts)),
+            doors,
+            faults: Mutex::default(),
+            is_calm: AtomicBool::new(false),
             flow: Mutex::default(),
-        })
+        };
+        (Arc::new(shared), opened)
     }
 
     /// Waits until a condition holds, which is looked at after every change.
@@ -127,6 +140,7 @@ impl Shared {
             pings_received: counters.pings.value(),
             commands_received: counters.commands.value(),
             bad_commands: counters.bad_commands.value(),
+            faults: lock(&self.faults).clone(),
         }
     }
 
@@ -147,11 +161,82 @@ impl Shared {
     }
 
     /// Tells every socket something.
-    pub(crate) fn tell_all(&self, mut control: impl FnMut() -> Control) {
-        for member in lock(&self.gate).members.values() {
-            // A task that has just ended has no use for it.
-            let _ = member.controls.send(control());
+    pub(crate) fn tell_all(&self, control: impl FnMut() -> Control) {
+        self.tell(|_, _| true, control);
+    }
+
+    /// Tells some sockets something; gives their number.
+    pub(crate) fn tell(
+        &self,
+        is_meant: impl Fn(u64, &str) -> bool,
+        mut control: impl FnMut() -> Control,
+    ) -> usize {
+        let gate = lock(&self.gate);
+        let meant = gate.members.iter().filter(|(id, member)| is_meant(**id, &member.api_key));
+        // A task that has just ended has no use for it.
+        meant.map(|(_, member)| member.controls.send(control())).count()
+    }
+
+    /// Gives a fault to an account: to its open sockets, its next handshake or the server.
+    pub(crate) fn inject(self: &Arc<Self>, api_key: &str, fault: Fault) -> usize {
+        match fault {
+            Fault::Restart { down } => {
+                self.restart(down);
+                let gate = lock(&self.gate);
+                gate.members.values().filter(|member| member.api_key == api_key).count()
+            }
+            fault if fault.awaits_handshake() => {
+                self.at_next_handshake(api_key, fault);
+                0
+            }
+            fault => {
+                self.tell(|_, key| key == api_key, || Control::Fault(fault.clone(), self.begin()))
+            }
         }
+    }
+
+    /// Gives a fault to one socket, or to what the account of that socket does next; says whether
+    /// the socket is open.
+    pub(crate) fn inject_socket(self: &Arc<Self>, id: u64, fault: Fault) -> bool {
+        let account = lock(&self.gate).members.get(&id).map(|member| member.api_key.clone());
+        let Some(api_key) = account else { return false };
+        match fault {
+            Fault::Restart { down } => self.restart(down),
+            fault if fault.awaits_handshake() => self.at_next_handshake(&api_key, fault),
+            fault => {
+                let control = || Control::Fault(fault.clone(), self.begin());
+                return self.tell(|candidate, _| candidate == id, control) > 0;
+            }
+        }
+        true
+    }
+
+    /// Goes away and comes back.
+    pub(crate) fn restart(&self, down: Duration) {
+        self.note_fault(FaultKind::Restart);
+        self.open(Door::Restart(down));
+    }
+
+    /// Tells the accepting task something; when it has ended, nothing happens.
+    pub(crate) fn open(&self, door: Door) {
+        let _ = self.doors.send(door);
+    }
+
+    /// Counts a fault that takes effect.
+    pub(crate) fn note_fault(&self, kind: FaultKind) {
+        *lock(&self.faults).entry(kind).or_insert(0) += 1;
+        self.changed.notify_waiters();
+    }
+
+    /// Ends faults by chance and what awaits handshakes, and heals all sockets.
+    pub(crate) fn calm(&self) {
+        self.is_calm.store(true, Ordering::Relaxed);
+        self.clear_desks();
+        self.tell_all(|| Control::Heal);
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed)
     }
 
     /// Aborts every socket; their slots are free at once.
@@ -190,100 +275,13 @@ impl Shared {
         lock(&self.flow).is_paused = is_paused;
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        lock(&self.flow).is_paused
+    }
+
     /// Says whether no frame of the market is on its way.
     pub(crate) fn is_quiet(&self) -> bool {
         lock(&self.flow).writing == 0
-    }
-
-    fn has_slot(&self, api_key: &str) -> bool {
-        lock(&self.gate).has_slot(api_key)
-    }
-
-    /// Lets a request in or says how to refuse it.
-    async fn admit(
-        self: &Arc<Self>,
-        upgrade: &Result<Upgrade, Refusal>,
-    ) -> Result<Membership, Refusal> {
-        let answer = match upgrade {
-            Ok(upgrade) => {
-                let slot = self.until(|| self.has_slot(&upgrade.api_key));
-                // Without a slot in time, the answer is that there is none.
-                let _ = timeout(SLOT_GRACE, slot).await;
-                self.try_admit(upgrade)
-            }
-            Err(refusal) => Err(lock(&self.gate).refusal.clone().unwrap_or(refusal.clone())),
-        };
-        match &answer {
-            Ok(_) => self.counters.connections.add(1),
-            Err(refusal) => {
-                *lock(&self.gate).refused.entry(refusal.status()).or_insert(0) += 1;
-            }
-        }
-        self.changed.notify_waiters();
-        answer
-    }
-
-    fn try_admit(self: &Arc<Self>, upgrade: &Upgrade) -> Result<Membership, Refusal> {
-        let mut gate = lock(&self.gate);
-        if let Some(refusal) = &gate.refusal {
-            return Err(refusal.clone());
-        }
-        if !gate.accounts.admits(&upgrade.api_key, &upgrade.access_token) {
-            return Err(Refusal::auth());
-        }
-        if !gate.has_slot(&upgrade.api_key) {
-            return Err(Refusal::too_many_sockets());
-        }
-        let id = gate.next_id;
-        gate.next_id += 1;
-        let (sender, controls) = mpsc::unbounded_channel();
-        let book = Arc::<Mutex<Book>>::default();
-        let kick = Arc::new(Notify::new());
-        let member = Member {
-            api_key: upgrade.api_key.clone(),
-            book: Arc::clone(&book),
-            controls: sender,
-            kick: Arc::clone(&kick),
-        };
-        gate.members.insert(id, member);
-        let slot = Slot { id, shared: Arc::clone(self) };
-        Ok(Membership { slot, book, controls, kick })
-    }
-}
-
-impl Gate {
-    fn has_slot(&self, api_key: &str) -> bool {
-        let taken = self.members.values().filter(|member| member.api_key == api_key);
-        taken.count() < MAX_SOCKETS
-    }
-}
-
-/// What a client's task gets when its client is let in.
-pub(crate) struct Membership {
-    pub(crate) slot: Slot,
-    pub(crate) book: Arc<Mutex<Book>>,
-    pub(crate) controls: mpsc::UnboundedReceiver<Control>,
-    kick: Arc<Notify>,
-}
-
-/// One of the sockets an API key may have; free again when dropped.
-pub(crate) struct Slot {
-    id: u64,
-    shared: Arc<Shared>,
-}
-
-impl Slot {
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let member = lock(&self.shared.gate).members.remove(&self.id);
-        // Outside the lock: what the member was still told may end here, guards included.
-        drop(member);
-        self.shared.changed.notify_waiters();
     }
 }
 
@@ -302,55 +300,109 @@ impl Drop for Writing {
 /// Accepts connections until told to stop, then ends all of them.
 pub(crate) async fn run(
     listener: TcpListener,
+    address: SocketAddr,
     shared: Arc<Shared>,
-    mut stopped: oneshot::Receiver<()>,
+    doors: mpsc::UnboundedReceiver<Door>,
+    stopped: oneshot::Receiver<()>,
 ) {
-    let mut clients = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = &mut stopped => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    clients.spawn(serve(stream, Arc::clone(&shared)));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "connection not accepted");
-                    sleep(ACCEPT_BACKOFF).await;
-                }
-            },
-            Some(_) = clients.join_next() => {}
-        }
+    let mut server =
+        Server { address, shared, clients: JoinSet::new(), plays: JoinSet::new(), doors };
+    tokio::select! {
+        _ = stopped => {}
+        () = server.accept(listener) => {}
     }
-    drop(listener);
-    clients.shutdown().await;
+    server.clients.shutdown().await;
+    server.plays.shutdown().await;
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    if let Err(error) = greet(stream, shared).await {
-        tracing::debug!(%error, "handshake failed");
-    }
+struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    clients: JoinSet<()>,
+    plays: JoinSet<()>,
+    doors: mpsc::UnboundedReceiver<Door>,
 }
 
-/// Answers the handshake and, if the client is let in, serves it to its end.
-async fn greet(mut stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let request = timeout(HANDSHAKE_DEADLINE, handshake::read(&mut stream)).await??;
-    match (shared.admit(&request.upgrade).await, request.upgrade) {
-        (Ok(membership), Ok(upgrade)) => {
-            let kick = Arc::clone(&membership.kick);
-            let client = async {
-                timeout(HANDSHAKE_DEADLINE, handshake::accept(&mut stream, &upgrade)).await??;
-                socket::run(stream, request.rest, membership, Arc::clone(&shared)).await;
-                Ok(())
-            };
+impl Server {
+    /// Accepts connections for ever.
+    async fn accept(&mut self, mut listener: TcpListener) {
+        loop {
             tokio::select! {
-                () = kick.notified() => Ok(()),
-                ended = client => ended,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        // What it costs is latency only.
+                        let _ = stream.set_nodelay(true);
+                        self.serve(Transport::Tcp(stream));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "connection not accepted");
+                        sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+                Some(door) = self.doors.recv() => match door {
+                    Door::Memory(stream) => self.serve(Transport::Memory(stream)),
+                    Door::Play(script, begun) => self.play(script, begun),
+                    Door::Restart(down) => {
+                        drop(listener);
+                        listener = self.restart(down).await;
+                    }
+                },
+                Some(_) = self.clients.join_next() => {}
+                Some(_) = self.plays.join_next() => {}
             }
         }
-        (Err(refusal), _) | (_, Err(refusal)) => {
-            tracing::debug!(status = refusal.status(), "handshake refused");
-            timeout(HANDSHAKE_DEADLINE, handshake::refuse(&mut stream, &refusal)).await?
+    }
+
+    fn serve(&mut self, transport: Transport) {
+        self.clients.spawn(reception::serve(transport, Arc::clone(&self.shared)));
+    }
+
+    fn play(&mut self, script: FaultScript, begun: Instant) {
+        self.plays.spawn(script.play(begun, Arc::clone(&self.shared)));
+    }
+
+    /// Drops every socket, refuses connections for a while and then listens again.
+    async fn restart(&mut self, down: Duration) -> TcpListener {
+        // Bound without listening, the port refuses connections and nobody else can take it.
+        let reserved = again(|| reserve(self.address)).await;
+        self.shared.kick_all();
+        self.clients.shutdown().await;
+        let mut is_down = std::pin::pin!(sleep(down));
+        loop {
+            tokio::select! {
+                () = &mut is_down => break,
+                Some(door) = self.doors.recv() => match door {
+                    // Refused, and as far away as it gets.
+                    Door::Memory(_) | Door::Restart(_) => {}
+                    Door::Play(script, begun) => self.play(script, begun),
+                },
+            }
         }
+        match reserved.listen(BACKLOG) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "port not served again at once");
+                again(|| reserve(self.address)?.listen(BACKLOG)).await
+            }
+        }
+    }
+}
+
+fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Sockets just dropped keep the port for a while; on Windows this option means another thing.
+    socket.set_reuseaddr(cfg!(not(windows)))?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Tries until the operating system agrees.
+async fn again<T>(attempt: impl Fn() -> io::Result<T>) -> T {
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(error) => tracing::warn!(%error, "port not available"),
+        }
+        sleep(ACCEPT_BACKOFF).await;
     }
 }

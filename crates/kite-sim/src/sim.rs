@@ -7,16 +7,22 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kite_wire::Mode;
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::builder::SimBuilder;
 use crate::exchange::lock;
-use crate::handshake::Refusal;
-use crate::server::{self, Control, Shared};
+use crate::ledger::SocketRecord;
+use crate::market::Instrument;
+use crate::refusal::Refusal;
+use crate::server::{self, Control, Door, Shared};
 use crate::stats::{Sent, SimStats};
 use crate::texts;
+
+/// Bytes in flight on a connection in memory, in each direction.
+const MEMORY_BYTES: usize = 64 * 1_024;
 
 /// A running simulator of Kite's ticker server; dropping it ends it.
 ///
@@ -24,7 +30,7 @@ use crate::texts;
 /// the calls, between two frames. A socket whose client does not read has to be waited for.
 pub struct Sim {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     server: Mutex<Option<Server>>,
 }
 
@@ -40,16 +46,46 @@ impl Sim {
         SimBuilder::default()
     }
 
-    pub(crate) fn run(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) -> Self {
+    pub(crate) fn run(
+        listener: TcpListener,
+        address: SocketAddr,
+        shared: Arc<Shared>,
+        doors: mpsc::UnboundedReceiver<Door>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server::run(listener, Arc::clone(&shared), stopped));
+        let server = server::run(listener, address, Arc::clone(&shared), doors, stopped);
+        let task = tokio::spawn(server);
         Self { address, shared, server: Mutex::new(Some(Server { task, stop })) }
     }
 
-    /// Gives the URL to connect to, without path and query: `ws://127.0.0.1:PORT`.
+    /// Gives the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
+    /// `wss://localhost:PORT`.
     #[must_use]
     pub fn endpoint(&self) -> String {
+        #[cfg(feature = "tls")]
+        if self.shared.config.identity.is_some() {
+            return format!("wss://localhost:{}", self.address.port());
+        }
         format!("ws://{}", self.address)
+    }
+
+    /// Gives the certificate that a client has to trust, in DER; `None` without TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn certificate_der(&self) -> Option<&[u8]> {
+        self.shared.config.identity.as_ref().map(|identity| identity.certificate.as_ref())
+    }
+
+    /// Opens a connection in memory: gives the client's end, which is served like an accepted TCP
+    /// connection. It ends at once while the simulator restarts or once it has stopped.
+    ///
+    /// With Tokio's clock paused, hours of a simulated market take seconds this way; use a rate of
+    /// at most one update per second then, so that little happens between.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(MEMORY_BYTES);
+        self.shared.open(Door::Memory(server));
+        client
     }
 
     /// Gives the address the simulator listens on.
@@ -113,7 +149,7 @@ impl Sim {
     ///
     /// Sockets opened later are whole. What is missed in the meantime is never sent.
     pub fn go_silent(&self, is_silent: bool) {
-        self.shared.tell_all(|| Control::Mute(is_silent));
+        self.shared.tell_all(|| if is_silent { Control::Mute } else { Control::Heal });
     }
 
     /// Refuses all new handshakes, or lets them in again (`None`). Open sockets stay.
@@ -154,6 +190,39 @@ impl Sim {
     pub fn tick_now(&self, tokens: &[u32]) {
         let tokens: Arc<[u32]> = tokens.into();
         self.shared.tell_all(|| Control::Tick(Arc::clone(&tokens), self.shared.begin()));
+    }
+
+    /// Moves instruments by this many steps each, unseen: nothing is sent of them. Sockets that hold
+    /// one go on from where it stands then, and miss what they had not yet been sent.
+    pub fn advance_market(&self, tokens: &[u32], steps: u64) {
+        self.shared.exchange.advance(tokens, steps);
+    }
+
+    /// Begins the next trading day for all instruments: volume starts anew, and the exchange's clock
+    /// stands a day later. Unseen, as in [`Sim::advance_market`].
+    pub fn next_day(&self) {
+        self.shared.exchange.next_day();
+    }
+
+    /// Gives the newest state of an instrument that any socket has been sent or the market has moved
+    /// to unseen.
+    #[must_use]
+    pub fn instrument(&self, token: u32) -> Instrument {
+        lock(&self.shared.exchange.traded(token)).instrument.clone()
+    }
+
+    /// Gives the records of an account's sockets, open and ended, in order of acceptance.
+    ///
+    /// A frame shows here just after it was handed to the operating system: a client may have it a
+    /// moment earlier. Compare after [`Sim::pause`], or once the socket has ended.
+    #[must_use]
+    pub fn sockets(&self, api_key: &str) -> Vec<SocketRecord> {
+        self.shared.ledger.records(api_key)
+    }
+
+    /// Forgets an account's sockets that have ended: a record takes eight bytes for each frame.
+    pub fn forget_ended(&self, api_key: &str) {
+        self.shared.ledger.forget_ended(api_key);
     }
 
     /// Waits until a condition holds, which is looked at whenever something has happened on a

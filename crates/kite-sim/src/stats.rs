@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::fault::FaultKind;
+
 /// What was sent of one instrument.
 ///
 /// The checksum does not depend on the order of packets, so that a receiver can add up what it got
@@ -35,7 +37,7 @@ impl Sent {
     }
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
@@ -70,6 +72,8 @@ pub struct SimStats {
     pub commands_received: u64,
     /// Text frames received that are no command.
     pub bad_commands: u64,
+    /// Faults that took effect, by kind.
+    pub faults: BTreeMap<FaultKind, u64>,
 }
 
 /// A counter that tasks share.

@@ -1,4 +1,4 @@
-//! A client's TCP stream that can be muted: what is written then vanishes, what comes is read.
+//! A client's stream that can be muted: what is written then vanishes, what comes is read.
 //!
 //! So a half-open connection can be simulated without touching the WebSocket's own state.
 
@@ -23,6 +23,10 @@ impl<S> Mutable<S> {
     /// Cuts off the writing side, or restores it. Only between frames, else the peer sees garbage.
     pub(crate) fn mute(&mut self, is_muted: bool) {
         self.is_muted = is_muted;
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 }
 

@@ -13,7 +13,22 @@ pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
 
 /// What Kite answers when a socket would hold too many instruments.
 pub(crate) fn too_many_instruments(limit: usize) -> String {
-    format!(r#"{{"type":"error","data":"Can't subscribe to more than {limit} instruments."}}"#)
+    error(&format!("Can't subscribe to more than {limit} instruments."))
+}
+
+/// An error text.
+pub(crate) fn error(message: &str) -> String {
+    format!(r#"{{"type":"error","data":{}}}"#, Value::from(message))
+}
+
+/// A text of a type that nobody has documented.
+pub(crate) fn unknown() -> String {
+    r#"{"type":"sim_unknown","data":{"answer":42}}"#.into()
+}
+
+/// What is no JSON: a text that lacks its end.
+pub(crate) fn unparsable() -> String {
+    r#"{"type":"order","data":{"order_id":"#.into()
 }
 
 /// An order update around its payload.
@@ -45,11 +60,14 @@ mod tests {
     fn every_text_is_json_with_a_type() {
         let texts = greetings(0).into_iter().chain([
             too_many_instruments(3_000),
+            error("a \"quoted\" word"),
+            unknown(),
             order(&serde_json::json!({"order_id": "1", "tag": null})),
         ]);
         for text in texts {
             let value: Value = serde_json::from_str(&text).unwrap();
             assert!(value["type"].is_string(), "{text}");
         }
+        assert!(serde_json::from_str::<Value>(&unparsable()).is_err());
     }
 }

@@ -1,8 +1,16 @@
 //! The simulator as a plain WebSocket client sees it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
+mod bare;
 mod client;
+mod damage;
+mod endings;
 mod faults;
 mod feed;
+mod giving;
 mod handshake;
+mod handshake_faults;
+mod manners;
+#[cfg(feature = "tls")]
+mod tls;
 mod totals;

@@ -1,0 +1,40 @@
+//! The simulator's certificate, made anew at every start.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto};
+
+/// Names the certificate is good for.
+const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// A certificate that signs itself, and its key. No `Debug`: the key is a secret.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// Why a certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IdentityError {
+    #[error("no certificate")]
+    Certificate(#[from] rcgen::Error),
+    #[error("no TLS configuration")]
+    Configuration(#[from] tokio_rustls::rustls::Error),
+}
+
+impl Identity {
+    pub(crate) fn new() -> Result<Self, IdentityError> {
+        let made = rcgen::generate_simple_self_signed(NAMES.map(str::to_owned))?;
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)?;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
+    }
+}
