@@ -72,11 +72,13 @@ pub struct ConnectionConfig {
     ///
     /// [`Connection::set_credentials`]: crate::Connection::set_credentials
     pub token_source: Option<TokenSource>,
-    /// Remembers the volume of every instrument, so that [`Event::Gap`] can say how much of it was
-    /// missed: some nanoseconds a packet, 40 bytes an instrument. Default true.
+    /// Remembers of every instrument when it ticked last, how often, and its volume: for
+    /// [`Connection::instruments`], and so that [`Event::Gap`] can say how much volume was missed.
+    /// Some nanoseconds a packet, 64 bytes an instrument. Default true.
     ///
+    /// [`Connection::instruments`]: crate::Connection::instruments
     /// [`Event::Gap`]: crate::Event::Gap
-    pub gap_volumes: bool,
+    pub track_instruments: bool,
     /// Seed of the backoff's jitter. Default random.
     pub jitter_seed: u64,
 }
@@ -101,7 +103,7 @@ impl Default for ConnectionConfig {
             tls: Tls::default(),
             proxy: None,
             token_source: None,
-            gap_volumes: true,
+            track_instruments: true,
             jitter_seed: fastrand::u64(..),
         }
     }

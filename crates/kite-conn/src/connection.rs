@@ -14,6 +14,7 @@ use crate::driver::{Board, Driver};
 use crate::error::{SpawnError, SubscribeError};
 use crate::event::ParkReason;
 use crate::events::EventLane;
+use crate::instruments::InstrumentStats;
 use crate::mailbox::Mailbox;
 use crate::outside::Outside;
 use crate::transport::{Dialer, OpenError};
@@ -189,6 +190,14 @@ impl Connection {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
+    }
+
+    /// Gives what is known of each instrument that ticked, by rising token; empty without
+    /// [`ConnectionConfig::track_instruments`]. One that is wanted and not here has not ticked
+    /// since it was subscribed, as one that does not exist never will.
+    #[must_use]
+    pub fn instruments(&self) -> Vec<InstrumentStats> {
+        self.shared.counters.instruments.read()
     }
 
     /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when

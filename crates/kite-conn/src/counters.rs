@@ -1,10 +1,12 @@
 //! Counts of a connection: one writer each, read by anyone at any time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crate::clock::Stamp;
+use crate::instruments::Instruments;
 
 /// A count with a single writer: a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
@@ -65,6 +67,7 @@ pub(crate) struct ParserCounts {
 pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
     pub(crate) parser: ParserCounts,
+    pub(crate) instruments: Arc<Instruments>,
     /// Whether the sink panicked and nobody has been told.
     pub(crate) sink_panicked: AtomicBool,
 }

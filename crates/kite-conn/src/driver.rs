@@ -34,6 +34,7 @@ use crate::error::ErrorChain;
 use crate::event::{Event, LossCause};
 use crate::events::EventSender;
 use crate::gap::GapTracker;
+use crate::instruments::InstrumentWriter;
 use crate::mailbox::Mailbox;
 use crate::outside::{Outside, Wire};
 use crate::session::{Input, Output, Policy, Session};
@@ -152,7 +153,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             renews: config.token_source.is_some(),
             seed: config.jitter_seed,
         };
-        let gaps = GapTracker::new(config.gap_volumes, config.silence_threshold, O::wall_clock);
+        let tracked = config.track_instruments;
+        let instruments =
+            tracked.then(|| InstrumentWriter::new(Arc::clone(&board.counters.instruments)));
+        let gaps = GapTracker::new(instruments, config.silence_threshold, O::wall_clock);
         let (counters, events) = (Arc::clone(&board.counters), board.events.clone());
         let intake = Intake::new(sink, counters, events, gaps);
         let outlet = Outlet::new(intake, config.parser_queue);

@@ -4,13 +4,13 @@
 //! volume. It is remembered per instrument and compared with the snapshot after the reconnect. No
 //! socket and no timer here; the wall clock is handed in.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kite_wire::{Mode, TickBatch};
 
 use crate::clock::Stamp;
+use crate::instruments::{InstrumentWriter, LastTick};
 
 /// A gap in the feed of one connection: from the last sign of life of a lost socket to the ticks
 /// of the next.
@@ -62,9 +62,9 @@ pub enum VolumeMissed {
     /// Its volume fell within the day: a correction of the exchange, or the counter's 32 bits ran
     /// over.
     Fell,
-    /// Volumes are not remembered ([`ConnectionConfig::gap_volumes`]).
+    /// Instruments are not tracked ([`ConnectionConfig::track_instruments`]).
     ///
-    /// [`ConnectionConfig::gap_volumes`]: crate::ConnectionConfig::gap_volumes
+    /// [`ConnectionConfig::track_instruments`]: crate::ConnectionConfig::track_instruments
     NotTracked,
 }
 
@@ -90,23 +90,13 @@ impl Gap {
 /// Watches the ticks of one connection for what a gap will need, and makes gaps of losses.
 #[derive(Debug)]
 pub(crate) struct GapTracker {
-    /// What was last known of each instrument; `None` where volumes are not remembered.
-    last: Option<HashMap<u32, LastTick, BuildHasherDefault<TokenHasher>>>,
+    /// What is known of each instrument; `None` where they are not tracked.
+    instruments: Option<InstrumentWriter>,
     /// How long after the handshake instruments are waited for.
     settle_after: Duration,
     wall_clock: fn() -> SystemTime,
     today: Today,
     open: Option<OpenGap>,
-}
-
-/// What is remembered of an instrument's last tick.
-#[derive(Debug, Clone, Copy)]
-struct LastTick {
-    volume: Option<u32>,
-    /// The exchange's time, 0 where the packet has none.
-    exchange_unix_s: u32,
-    /// The day on which it came, by our wall clock.
-    day: u32,
 }
 
 /// The day by our wall clock, looked at once a minute.
@@ -143,12 +133,12 @@ const DAY_S: u64 = 86_400;
 
 impl GapTracker {
     pub(crate) fn new(
-        with_volumes: bool,
+        instruments: Option<InstrumentWriter>,
         settle_after: Duration,
         wall_clock: fn() -> SystemTime,
     ) -> Self {
         Self {
-            last: with_volumes.then(HashMap::default),
+            instruments,
             settle_after,
             wall_clock,
             today: Today { day: 0, looked: None },
@@ -166,16 +156,16 @@ impl GapTracker {
         told: BTreeMap<u32, Mode>,
     ) -> Option<Gap> {
         let before = self.settle();
-        let last = &mut self.last;
-        if let Some(last) = last {
-            last.retain(|token, _| told.contains_key(token));
+        if let Some(instruments) = &mut self.instruments {
+            instruments.retain(&told);
         }
+        let tracked = self.instruments.as_ref();
         let instrument = |(token, mode)| {
-            let before = last.as_ref().and_then(|last| last.get(&token).copied());
+            let before = tracked.and_then(|tracked| tracked.last_tick(token));
             (token, Instrument { mode, before, volume: None })
         };
         let instruments: BTreeMap<_, _> = told.into_iter().map(instrument).collect();
-        let awaited = match last {
+        let awaited = match tracked {
             Some(_) => instruments.values().filter(|it| it.before.is_some()).count(),
             None => instruments.len(),
         };
@@ -196,17 +186,14 @@ impl GapTracker {
 
     /// Frames came, also such without ticks. Gives the gap that has settled by it.
     pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
-        if let Some(last) = &mut self.last
+        if let Some(instruments) = &mut self.instruments
             && !ticks.is_empty()
         {
             let day = self.today.at(received, self.wall_clock);
             for packet in ticks.packets() {
-                let exchange_unix_s = packet.exchange_timestamp().map_or(0, |it| it.get());
-                let tick = LastTick { volume: packet.volume(), exchange_unix_s, day };
-                let token = packet.instrument_token();
-                last.insert(token, tick);
+                let tick = instruments.on_packet(packet, received, day);
                 if let Some(open) = &mut self.open {
-                    open.on_tick(token, Some(tick));
+                    open.on_tick(packet.instrument_token(), Some(tick));
                 }
             }
         } else if let Some(open) = &mut self.open {
@@ -230,10 +217,10 @@ impl GapTracker {
     pub(crate) fn settle(&mut self) -> Option<Gap> {
         let open = self.open.take()?;
         let (epoch, up) = open.up?;
-        let with_volumes = self.last.is_some();
+        let is_tracked = self.instruments.is_some();
         let instruments = open.instruments.into_iter().map(|(token, it)| {
             let volume = match (it.volume, it.before) {
-                _ if !with_volumes => VolumeMissed::NotTracked,
+                _ if !is_tracked => VolumeMissed::NotTracked,
                 (Some(volume), _) => volume,
                 (None, Some(_)) => VolumeMissed::NotBack,
                 (None, None) => VolumeMissed::NeverSeen,
@@ -304,29 +291,6 @@ impl Today {
 fn ist_day(unix_s: u64) -> u32 {
     // 2^32 days are 11 million years.
     u32::try_from((unix_s + IST_OFFSET_S) / DAY_S).unwrap_or(u32::MAX)
-}
-
-/// Spreads instrument tokens, which nobody chooses to collide: their low byte is the segment and
-/// the rest counts up. The default hasher costs several times the look-up.
-#[derive(Debug, Default)]
-struct TokenHasher(u64);
-
-impl Hasher for TokenHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn write_u32(&mut self, token: u32) {
-        // Fibonacci hashing; the table takes its index from the low bits and a tag from the high.
-        let mixed = (self.0 ^ u64::from(token)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]

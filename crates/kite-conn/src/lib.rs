@@ -20,6 +20,7 @@ mod event;
 mod events;
 mod fanout;
 mod gap;
+mod instruments;
 mod lane;
 mod mailbox;
 mod outside;
@@ -41,6 +42,7 @@ pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeErr
 pub use event::{Event, LossCause, ParkReason};
 pub use events::{EventLane, Tagged};
 pub use gap::{Gap, Missed, VolumeMissed};
+pub use instruments::InstrumentStats;
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};
 pub use token_source::{TokenRequest, TokenSource, TokenSourceError};

@@ -19,7 +19,7 @@ enum Seen {
 }
 
 fn gaps() -> GapTracker {
-    GapTracker::new(true, Duration::from_secs(10), std::time::SystemTime::now)
+    GapTracker::new(None, Duration::from_secs(10), std::time::SystemTime::now)
 }
 
 fn opening(attempt: u32) -> Notice {

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kite_wire::{Fields, FrameEncoder, FullFields, IndexFields, QuoteFields, Tick};
@@ -50,9 +51,10 @@ impl Line {
         Self::with(true)
     }
 
-    fn with(volumes: bool) -> Self {
+    fn with(tracked: bool) -> Self {
         NOW_UNIX_S.set(MORNING_UNIX_S.into());
-        Self { tracker: GapTracker::new(volumes, SETTLE, wall_clock), start: Stamp::now() }
+        let instruments = tracked.then(|| InstrumentWriter::new(Arc::default()));
+        Self { tracker: GapTracker::new(instruments, SETTLE, wall_clock), start: Stamp::now() }
     }
 
     fn at(&self, seconds: u64) -> Stamp {
@@ -184,7 +186,7 @@ fn every_reconnect_has_its_gap_also_where_nothing_ticks() {
 }
 
 #[test]
-fn without_volumes_the_gap_settles_once_all_are_back() {
+fn without_tracking_the_gap_settles_once_all_are_back() {
     let mut line = Line::with(false);
     line.frame(0, &[quote(256, 1), ltp(257)]);
     line.lose(5, &[(256, Mode::Quote), (257, Mode::Ltp)]);
