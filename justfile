@@ -19,9 +19,17 @@ ci:
 bench *args:
     cargo bench -p benches {{args}}
 
-# One fuzz target (frame, packet, command, tape, text) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, command, session, tape, text) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# Ten thousand faults on real sockets, against every promise of docs/reliability.md (ten minutes).
+chaos *args:
+    cargo run --release -p kite-chaos -- {{args}}
+
+# Trading days in simulated time (minutes).
+days count="2000":
+    KITE_DAYS={{count}} cargo test --release -p kite-conn --lib -- --ignored --nocapture thousands
 
 # Decoding against the published Rust clients, which are built for it (minutes).
 bench-peers *args:

@@ -1,6 +1,7 @@
 //! What can be set on a connection.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
@@ -8,6 +9,7 @@ use kite_wire::MAX_INSTRUMENTS;
 
 use crate::endpoint::Endpoint;
 use crate::error::ConfigError;
+use crate::pacer::Pacer;
 use crate::token_source::TokenSource;
 use crate::transport::{Proxy, Tls};
 
@@ -72,6 +74,8 @@ pub struct ConnectionConfig {
     ///
     /// [`Connection::set_credentials`]: crate::Connection::set_credentials
     pub token_source: Option<TokenSource>,
+    /// Asked for leave before every attempt to open a socket. Default none.
+    pub pacer: Option<Arc<dyn Pacer>>,
     /// Remembers of every instrument when it ticked last, how often, and its volume: for
     /// [`Connection::instruments`], and so that [`Event::Gap`] can say how much volume was missed.
     /// Some nanoseconds a packet, 64 bytes an instrument. Default true.
@@ -103,6 +107,7 @@ impl Default for ConnectionConfig {
             tls: Tls::default(),
             proxy: None,
             token_source: None,
+            pacer: None,
             track_instruments: true,
             jitter_seed: fastrand::u64(..),
         }

@@ -7,12 +7,12 @@ use kite_wire::Mode;
 use tokio::sync::watch;
 
 use crate::config::ConnectionConfig;
-use crate::counters::{Counters, Stats};
+use crate::counters::{Counters, Distributions, Stats};
 use crate::credentials::Credentials;
 use crate::deliver::Sink;
 use crate::driver::{Board, Driver};
 use crate::error::{SpawnError, SubscribeError};
-use crate::event::ParkReason;
+use crate::event::{LossKind, ParkReason};
 use crate::events::EventLane;
 use crate::instruments::InstrumentStats;
 use crate::mailbox::Mailbox;
@@ -190,6 +190,18 @@ impl Connection {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
+    }
+
+    /// Reads how latencies, sizes and outages are distributed: some microseconds' work.
+    #[must_use]
+    pub fn distributions(&self) -> Distributions {
+        self.shared.counters.distributions()
+    }
+
+    /// Gives how often each kind of loss occurred, those that did.
+    #[must_use]
+    pub fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
+        self.shared.counters.losses_by_kind()
     }
 
     /// Gives what is known of each instrument that ticked, by rising token; empty without

@@ -1,11 +1,14 @@
 //! Counts of a connection: one writer each, read by anyone at any time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crate::clock::Stamp;
+use crate::distribution::{Distribution, Recorder};
+use crate::event::LossKind;
 use crate::instruments::Instruments;
 
 /// A count with a single writer: a plain load and store, no locked instruction.
@@ -46,6 +49,10 @@ pub(crate) struct SocketCounts {
     pub(crate) up_since: Count,
     /// The last ping's way there and back in nanoseconds, 0 before the first.
     pub(crate) round_trip_ns: Count,
+    pub(crate) losses_by_kind: [Count; LossKind::ALL.len()],
+    pub(crate) frame_bytes: Recorder,
+    pub(crate) round_trips_ns: Recorder,
+    pub(crate) outages_ns: Recorder,
 }
 
 /// Written by the task that checks frames: the socket's or the dedicated parser.
@@ -60,6 +67,8 @@ pub(crate) struct ParserCounts {
     pub(crate) latency_ns: Count,
     /// Stamp of the last frame checked in nanoseconds, 0 before the first.
     pub(crate) last_frame: Count,
+    pub(crate) latencies_ns: Recorder,
+    pub(crate) exchange_lags_s: Recorder,
 }
 
 /// All counts of one connection.
@@ -128,7 +137,56 @@ impl Stats {
     }
 }
 
+/// How what a connection measures is distributed, since it was made, over all its sockets.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Distributions {
+    /// Nanoseconds from the socket's read to the end of a frame's delivery.
+    pub latency_ns: Distribution,
+    /// Seconds from the exchange's newest timestamp in a frame to its receipt by our wall clock;
+    /// only frames with full packets have one. Whole seconds, by two clocks that nobody
+    /// compares: a hint of delays of several seconds, no measure of milliseconds. Over a minute
+    /// it is no lag but an old tick, sent again after a subscription, and left out.
+    pub exchange_lag_s: Distribution,
+    /// Bytes of binary frames, heartbeats left out.
+    pub frame_bytes: Distribution,
+    /// Nanoseconds that pings took there and back.
+    pub round_trip_ns: Distribution,
+    /// Nanoseconds from the loss of a socket to the next handshake done.
+    pub outage_ns: Distribution,
+}
+
+impl Distributions {
+    /// Adds the values of another connection's.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        Self {
+            latency_ns: self.latency_ns.merged(&other.latency_ns),
+            exchange_lag_s: self.exchange_lag_s.merged(&other.exchange_lag_s),
+            frame_bytes: self.frame_bytes.merged(&other.frame_bytes),
+            round_trip_ns: self.round_trip_ns.merged(&other.round_trip_ns),
+            outage_ns: self.outage_ns.merged(&other.outage_ns),
+        }
+    }
+}
+
 impl Counters {
+    pub(crate) fn distributions(&self) -> Distributions {
+        Distributions {
+            latency_ns: self.parser.latencies_ns.read(),
+            exchange_lag_s: self.parser.exchange_lags_s.read(),
+            frame_bytes: self.socket.frame_bytes.read(),
+            round_trip_ns: self.socket.round_trips_ns.read(),
+            outage_ns: self.socket.outages_ns.read(),
+        }
+    }
+
+    /// Gives how often each kind of loss occurred, those that did.
+    pub(crate) fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
+        let counts = LossKind::ALL.into_iter().zip(&self.socket.losses_by_kind);
+        counts.map(|(kind, count)| (kind, count.get())).filter(|(_, count)| *count > 0).collect()
+    }
+
     pub(crate) fn read(&self) -> Stats {
         // Parts before their wholes: read later, they could exceed them.
         let frames_delivered = self.parser.frames.get();

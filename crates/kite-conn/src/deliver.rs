@@ -152,13 +152,20 @@ impl<S: Sink> Intake<S> {
             }
         }
         let gap = self.gaps.on_frame(&ticks, received);
+        if let Some(lag_s) = self.gaps.exchange_lag_s() {
+            counts.exchange_lags_s.record(lag_s);
+        }
         self.sequence += 1;
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
         let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
         call(&mut self.sink, &self.counters, |sink| sink.on_batch(batch));
         let done = Stamp::at(Instant::now());
-        counts.latency_ns.add(u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX));
+        let latency_ns = u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX);
+        counts.latency_ns.add(latency_ns);
+        if !heartbeat {
+            counts.latencies_ns.record(latency_ns);
+        }
         counts.last_frame.set(done.as_nanos());
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);

@@ -37,6 +37,7 @@ use crate::gap::GapTracker;
 use crate::instruments::InstrumentWriter;
 use crate::mailbox::Mailbox;
 use crate::outside::{Outside, Wire};
+use crate::pacer::Admission;
 use crate::session::{Input, Output, Policy, Session};
 use crate::suspension::SuspensionWatch;
 use crate::token_source::{TokenRequest, TokenSourceError};
@@ -48,7 +49,8 @@ const FRAMES_PER_TURN: usize = 64;
 /// How often the clocks are compared while it matters whether the machine slept.
 const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 
-type Opening<W> = Pin<Box<dyn Future<Output = Result<WebSocketStream<W>, OpenError>> + Send>>;
+type Opened<W> = (Result<WebSocketStream<W>, OpenError>, Option<Box<dyn Admission>>);
+type Opening<W> = Pin<Box<dyn Future<Output = Opened<W>> + Send>>;
 type Renewing = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
 
 enum Link<W> {
@@ -80,6 +82,8 @@ pub(crate) struct Driver<S, O: Outside> {
     outlet: Outlet<S>,
     board: Board,
     link: Link<O::Wire>,
+    /// The leave that the open socket has.
+    admission: Option<Box<dyn Admission>>,
     /// Messages the socket has not taken yet.
     outbox: VecDeque<Message>,
     /// Whether the socket has taken messages that it has not written out.
@@ -93,6 +97,8 @@ pub(crate) struct Driver<S, O: Outside> {
     timer: Option<Pin<Box<Sleep>>>,
     timer_armed: bool,
     suspension: SuspensionWatch,
+    /// When the last socket was lost, while there is no other.
+    lost: Option<Stamp>,
     /// Whether the session has heard something that may move its deadline.
     consult: bool,
 }
@@ -170,6 +176,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             outlet,
             board,
             link: Link::None,
+            admission: None,
             outbox: VecDeque::new(),
             unflushed: false,
             write_blocked: false,
@@ -178,6 +185,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             reading_paused: false,
             timer: None,
             timer_armed: false,
+            lost: None,
             consult: false,
         }
     }
@@ -217,9 +225,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
     fn obey(&mut self, now: Instant) -> bool {
         loop {
             match self.session.poll(now) {
-                Output::Open => {
-                    self.link = Link::Opening(Box::pin(self.outside.open(&self.credentials)));
-                }
+                Output::Open => self.open(),
                 Output::Renew { refused } => self.renew(refused),
                 Output::Send(text) => self.outbox.push_back(Message::text(text)),
                 Output::Ping(payload) => {
@@ -272,6 +278,26 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         self.refusal = None;
     }
 
+    /// Opens a socket, once admitted.
+    fn open(&mut self) {
+        let opening = self.outside.open(&self.credentials);
+        let Some(pacer) = &self.config.pacer else {
+            let opening = async { (opening.await, None) };
+            self.link = Link::Opening(Box::pin(opening));
+            return;
+        };
+        let admission = pacer.admit();
+        self.link = Link::Opening(Box::pin(async {
+            let mut admission = admission.await;
+            let opened = opening.await;
+            match &opened {
+                Ok(_) => admission.on_opened(),
+                Err(error) => admission.on_failed(error),
+            }
+            (opened, Some(admission))
+        }));
+    }
+
     /// Asks the token source.
     fn renew(&mut self, refused: bool) {
         let Some(source) = self.config.token_source.clone() else { return };
@@ -291,6 +317,8 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     fn hang_up(&mut self) {
         self.link = Link::None;
+        // Behind the socket: whoever is admitted in its place finds the slot free.
+        self.admission = None;
         self.outbox.clear();
         (self.unflushed, self.write_blocked, self.reading_paused) = (false, false, false);
         self.bytes_written = 0;
@@ -353,7 +381,8 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         }
         match &mut self.link {
             Link::Opening(opening) => {
-                if let Poll::Ready(result) = opening.as_mut().poll(cx) {
+                if let Poll::Ready((result, admission)) = opening.as_mut().poll(cx) {
+                    self.admission = admission.filter(|_| result.is_ok());
                     return Poll::Ready(Wake::Opened(result.map(Box::new)));
                 }
             }
@@ -468,7 +497,11 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 counts.bytes.add(bytes.len() as u64);
                 counts.last_message.set(received.as_nanos());
                 // A heartbeat is one byte, and a frame without packets two.
-                self.consult |= self.session.on_frame(now, bytes.len() > 2);
+                let has_ticks = bytes.len() > 2;
+                if has_ticks {
+                    counts.frame_bytes.record(bytes.len() as u64);
+                }
+                self.consult |= self.session.on_frame(now, has_ticks);
                 self.outlet.frame(bytes, received, self.session.epoch());
             }
             Message::Text(text) => {
@@ -506,9 +539,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             }
             Message::Pong(payload) => {
                 if let Some(round_trip) = self.session.on_pong(now, &payload) {
-                    let nanos = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
                     // Zero means that there is none: a clock that did not move says at least 1 ns.
-                    counts.round_trip_ns.set(nanos.max(1));
+                    let round_trip_ns = nanos(round_trip).max(1);
+                    counts.round_trip_ns.set(round_trip_ns);
+                    counts.round_trips_ns.record(round_trip_ns);
                 }
             }
             Message::Frame(_) => {}
@@ -538,7 +572,11 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             Event::Up { instruments, .. } => {
                 info!(conn, epoch, instruments, "connection up");
                 counts.connects.add(1);
-                counts.up_since.set(Stamp::at(now()).as_nanos());
+                let up = Stamp::at(now());
+                counts.up_since.set(up.as_nanos());
+                if let Some(lost) = self.lost.take() {
+                    counts.outages_ns.record(nanos(up.since(lost)));
+                }
                 self.board.set_status(|status| {
                     *status = Status { phase: Phase::Live, epoch, ..Status::default() };
                 });
@@ -569,8 +607,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             Event::Down { cause, .. } => {
                 warn!(conn, epoch, %cause, "connection lost");
                 counts.losses.add(1);
+                counts.losses_by_kind[cause.kind() as usize].add(1);
                 counts.errors.add(1);
                 counts.up_since.set(0);
+                self.lost = Some(Stamp::at(now()));
             }
             Event::OpenFailed { attempt, error } => {
                 warn!(conn, attempt, error = %ErrorChain(error), "opening failed");
@@ -616,6 +656,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         };
         self.outlet.event(Notice { event, at, told });
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn now() -> Instant {

@@ -207,6 +207,74 @@ pub enum LossCause {
     },
 }
 
+/// The kind of a [`LossCause`], without its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LossKind {
+    /// [`LossCause::Eof`].
+    Eof,
+    /// [`LossCause::Io`].
+    Io,
+    /// [`LossCause::CloseFrame`].
+    CloseFrame,
+    /// [`LossCause::Protocol`].
+    Protocol,
+    /// [`LossCause::FrameTooLarge`].
+    FrameTooLarge,
+    /// [`LossCause::Silence`].
+    Silence,
+    /// [`LossCause::FeedSilence`].
+    FeedSilence,
+    /// [`LossCause::WriteBlocked`].
+    WriteBlocked,
+}
+
+impl LossKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Eof,
+        Self::Io,
+        Self::CloseFrame,
+        Self::Protocol,
+        Self::FrameTooLarge,
+        Self::Silence,
+        Self::FeedSilence,
+        Self::WriteBlocked,
+    ];
+
+    /// Gives the name for reports, in snake case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Io => "io",
+            Self::CloseFrame => "close_frame",
+            Self::Protocol => "protocol",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::Silence => "silence",
+            Self::FeedSilence => "feed_silence",
+            Self::WriteBlocked => "write_blocked",
+        }
+    }
+}
+
+impl LossCause {
+    /// Gives the kind.
+    #[must_use]
+    pub fn kind(&self) -> LossKind {
+        match self {
+            Self::Eof => LossKind::Eof,
+            Self::Io(_) => LossKind::Io,
+            Self::CloseFrame { .. } => LossKind::CloseFrame,
+            Self::Protocol(_) => LossKind::Protocol,
+            Self::FrameTooLarge { .. } => LossKind::FrameTooLarge,
+            Self::Silence { .. } => LossKind::Silence,
+            Self::FeedSilence { .. } => LossKind::FeedSilence,
+            Self::WriteBlocked { .. } => LossKind::WriteBlocked,
+        }
+    }
+}
+
 /// Why a connection no longer tries.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -96,14 +96,16 @@ pub(crate) struct GapTracker {
     settle_after: Duration,
     wall_clock: fn() -> SystemTime,
     today: Today,
+    /// Of the last frame.
+    exchange_lag_s: Option<u64>,
     open: Option<OpenGap>,
 }
 
-/// The day by our wall clock, looked at once a minute.
-#[derive(Debug)]
+/// Our wall clock, looked at once a minute and kept by the monotonic one between.
+#[derive(Debug, Default)]
 struct Today {
-    day: u32,
-    looked: Option<Stamp>,
+    /// When the clock was looked at, and what it said, in nanoseconds since the Unix epoch.
+    looked: Option<(Stamp, u64)>,
 }
 
 /// A gap that is not told yet.
@@ -127,6 +129,8 @@ struct Instrument {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Ticks older than this are not late but old: sent again after a subscription.
+const LONGEST_LAG_S: u64 = 60;
 /// India's clocks stand five and a half hours before UTC, the year round.
 const IST_OFFSET_S: u64 = 19_800;
 const DAY_S: u64 = 86_400;
@@ -141,7 +145,8 @@ impl GapTracker {
             instruments,
             settle_after,
             wall_clock,
-            today: Today { day: 0, looked: None },
+            today: Today::default(),
+            exchange_lag_s: None,
             open: None,
         }
     }
@@ -186,21 +191,36 @@ impl GapTracker {
 
     /// Frames came, also such without ticks. Gives the gap that has settled by it.
     pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
+        self.exchange_lag_s = None;
         if let Some(instruments) = &mut self.instruments
             && !ticks.is_empty()
         {
-            let day = self.today.at(received, self.wall_clock);
+            let unix_s = self.today.unix_s(received, self.wall_clock);
+            let day = ist_day(unix_s);
+            let mut newest_unix_s = 0;
             for packet in ticks.packets() {
                 let tick = instruments.on_packet(packet, received, day);
+                newest_unix_s = newest_unix_s.max(tick.exchange_unix_s);
                 if let Some(open) = &mut self.open {
                     open.on_tick(packet.instrument_token(), Some(tick));
                 }
             }
+            let lag_s = unix_s.saturating_sub(u64::from(newest_unix_s));
+            self.exchange_lag_s = Some(lag_s).filter(|lag_s| *lag_s <= LONGEST_LAG_S);
         } else if let Some(open) = &mut self.open {
             for packet in ticks.packets() {
                 open.on_tick(packet.instrument_token(), None);
             }
         }
+        self.settle_in_time(ticks, received)
+    }
+
+    /// Gives by how many seconds the last frame lags behind the exchange's newest timestamp in it.
+    pub(crate) fn exchange_lag_s(&self) -> Option<u64> {
+        self.exchange_lag_s
+    }
+
+    fn settle_in_time(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
         let open = self.open.as_mut()?;
         let (_, up) = open.up?;
         if !ticks.is_empty() {
@@ -277,13 +297,16 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
 }
 
 impl Today {
-    fn at(&mut self, received: Stamp, wall_clock: fn() -> SystemTime) -> u32 {
-        if self.looked.is_none_or(|looked| received.since(looked) >= LOOK_EVERY) {
-            self.looked = Some(received);
+    /// Gives the Unix seconds at which something was received.
+    fn unix_s(&mut self, received: Stamp, wall_clock: fn() -> SystemTime) -> u64 {
+        let looked = self.looked.filter(|(looked, _)| received.since(*looked) < LOOK_EVERY);
+        let (looked, unix_ns) = looked.unwrap_or_else(|| {
             let unix = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.day = ist_day(unix.as_secs());
-        }
-        self.day
+            (received, u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX))
+        });
+        self.looked = Some((looked, unix_ns));
+        let since = u64::try_from(received.since(looked).as_nanos()).unwrap_or(u64::MAX);
+        unix_ns.saturating_add(since) / 1_000_000_000
     }
 }
 
