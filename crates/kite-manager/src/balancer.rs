@@ -1,19 +1,62 @@
 //! Decides which connection carries which instrument.
 //!
 //! No socket and no clock: a plan is computed whole, then taken, so that a request is done whole
-//! or not at all. The same requests in the same order give the same places.
+//! or not at all. The same requests in the same order give the same places. Nothing moves by
+//! itself: an instrument stays where it was put until it is handed over or given back.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod load;
+#[cfg(test)]
+mod model;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use kite_wire::Mode;
 
 use crate::error::CapacityError;
+use load::{Loads, Rate};
+pub(crate) use plan::{Move, Plan};
 
 /// Where an instrument lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
-    connection: usize,
+    token: u32,
     mode: Mode,
+    /// Numbers of connections are small, and with them so is what moves when one is put between.
+    connection: u8,
+    /// The connection it was subscribed on, to which it returns after it was handed over.
+    home: u8,
+    /// How often it was observed to tick, if it was.
+    rate: Option<Rate>,
+}
+
+const _: () = assert!(size_of::<Place>() == 16);
+
+impl Place {
+    fn new(token: u32, mode: Mode, connection: usize) -> Self {
+        let connection = connection as u8;
+        Self { token, mode, connection, home: connection, rate: None }
+    }
+
+    fn is_on(&self, connection: usize) -> bool {
+        usize::from(self.connection) == connection
+    }
+}
+
+/// What can be expected of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Standing {
+    /// It is up.
+    Up,
+    /// It is down, and not for long: new instruments wait with it, none is handed over to it.
+    #[default]
+    Down,
+    /// It is down beyond patience, or was and is not trusted yet: new instruments go to it only
+    /// where the others have no room.
+    Lost,
 }
 
 /// The instruments of one account and their connections.
@@ -23,50 +66,43 @@ pub(crate) struct Balancer {
     limit: usize,
     /// Instruments on each connection.
     counts: Vec<usize>,
-    places: BTreeMap<u32, Place>,
-}
-
-/// What each connection has to change: instruments to have in this mode, or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a plan changes nothing until it is taken and sent"]
-pub(crate) struct Plan {
-    per_connection: Vec<Vec<(u32, Option<Mode>)>>,
-}
-
-impl Plan {
-    /// Gives the connections with something to change, and what.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (usize, &[(u32, Option<Mode>)])> {
-        self.per_connection
-            .iter()
-            .enumerate()
-            .filter(|(_, changes)| !changes.is_empty())
-            .map(|(connection, changes)| (connection, changes.as_slice()))
-    }
+    standings: Vec<Standing>,
+    loads: Loads,
+    /// By token. A sorted vector: nine thousand are placed in one merge.
+    places: Vec<Place>,
 }
 
 impl Balancer {
     pub(crate) fn new(connections: usize, limit: usize) -> Self {
-        Self { limit, counts: vec![0; connections], places: BTreeMap::new() }
+        Self {
+            limit,
+            counts: vec![0; connections],
+            standings: vec![Standing::default(); connections],
+            loads: Loads::new(connections),
+            places: Vec::new(),
+        }
     }
 
     /// Plans new subscriptions: instruments already subscribed and repetitions are skipped, each
-    /// other one goes to the connection with the fewest, the first among equals.
+    /// other one goes to the connection with room and the least load, among equals to the one with
+    /// the fewest instruments, then to the first. Lost connections come after all others.
     pub(crate) fn plan_subscribe(&self, tokens: &[u32], mode: Mode) -> Result<Plan, CapacityError> {
-        let new: BTreeSet<u32> =
-            tokens.iter().copied().filter(|token| !self.places.contains_key(token)).collect();
-        let free = self.free();
+        let mut new = sorted(tokens);
+        let mut at = 0;
+        new.retain(|&token| self.seek(&mut at, token).is_none());
+        let (free, connections) = (self.free(), self.counts.len());
         if new.len() > free {
-            let connections = self.counts.len();
             return Err(CapacityError { asked: new.len(), free, connections, limit: self.limit });
         }
-        let mut plan = self.empty_plan();
-        let mut counts = self.counts.clone();
+        let mut plan = Plan::new(connections);
+        // Nearly all that an even share needs.
+        plan.reserve(new.len().div_ceil(connections.max(1)));
+        let mut draft = self.draft();
+        let load = self.loads.of_new(mode);
         for token in new {
-            let fewest = counts.iter().enumerate().min_by_key(|(_, count)| **count);
             // There is one with room: all of them together have it.
-            let Some((connection, _)) = fewest else { break };
-            counts[connection] += 1;
-            plan.per_connection[connection].push((token, Some(mode)));
+            let Some(connection) = draft.place(load(token), |_| true) else { break };
+            plan.change(connection, token, Some(mode));
         }
         Ok(plan)
     }
@@ -82,35 +118,146 @@ impl Balancer {
     }
 
     fn plan_known(&self, tokens: &[u32], wanted: Option<Mode>) -> Plan {
-        let mut plan = self.empty_plan();
-        for token in tokens.iter().copied().collect::<BTreeSet<u32>>() {
-            if let Some(place) = self.places.get(&token)
-                && Some(place.mode) != wanted
+        let mut plan = Plan::new(self.counts.len());
+        let mut at = 0;
+        for token in sorted(tokens) {
+            if let Some(index) = self.seek(&mut at, token)
+                && Some(self.places[index].mode) != wanted
             {
-                plan.per_connection[place.connection].push((token, wanted));
+                plan.change(self.places[index].connection.into(), token, wanted);
             }
         }
         plan
     }
 
-    fn empty_plan(&self) -> Plan {
-        Plan { per_connection: vec![Vec::new(); self.counts.len()] }
+    /// Plans that the other connections that are up take over what a connection carries, as far as
+    /// they have room: the busiest instruments first. Gives also those that find no room and stay,
+    /// dark, the busiest first.
+    pub(crate) fn plan_hand_over(&self, connection: usize) -> (Plan, Vec<u32>) {
+        let load = |place: &Place| self.loads.of_instrument(place);
+        let is_here = |place: &&Place| place.is_on(connection);
+        let mut leaving: Vec<_> =
+            self.places.iter().filter(is_here).map(|place| (Reverse(load(place)), place)).collect();
+        leaving.sort_unstable_by_key(|&(load, place)| (load, place.token));
+        let takes = |other| other != connection && self.standings[other] == Standing::Up;
+        let (mut plan, mut dark) = (Plan::new(self.counts.len()), Vec::new());
+        let mut draft = self.draft();
+        for (Reverse(load), place) in leaving {
+            match draft.place(load, takes) {
+                Some(to) => {
+                    let moved = Move { token: place.token, from: connection, to };
+                    plan.move_instrument(moved, place.mode);
+                }
+                None => dark.push(place.token),
+            }
+        }
+        (plan, dark)
+    }
+
+    /// Plans that what was handed over by a connection and is still subscribed returns to it, as
+    /// far as it has room: the busiest instruments first.
+    pub(crate) fn plan_give_back(&self, connection: usize) -> Plan {
+        let load = |place: &Place| self.loads.of_instrument(place);
+        let is_away =
+            |place: &&Place| usize::from(place.home) == connection && !place.is_on(connection);
+        let mut returning: Vec<&Place> = self.places.iter().filter(is_away).collect();
+        returning.sort_by_cached_key(|place| (Reverse(load(place)), place.token));
+        let room = self.counts.get(connection).map_or(0, |&count| self.limit.saturating_sub(count));
+        let mut plan = Plan::new(self.counts.len());
+        for place in returning.into_iter().take(room) {
+            let moved = Move { token: place.token, from: place.connection.into(), to: connection };
+            plan.move_instrument(moved, place.mode);
+        }
+        plan
     }
 
     /// Takes a plan of this very state.
     pub(crate) fn take(&mut self, plan: &Plan) {
+        if !plan.moves().is_empty() {
+            self.take_moves(plan.moves());
+            return;
+        }
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
         for (connection, changes) in plan.changes() {
+            let mut at = 0;
             for &(token, wanted) in changes {
-                let had = match wanted {
-                    Some(mode) => self.places.insert(token, Place { connection, mode }),
-                    None => self.places.remove(&token),
-                };
-                match (had, wanted) {
-                    (None, Some(_)) => self.counts[connection] += 1,
-                    (Some(_), None) => self.counts[connection] -= 1,
-                    _ => {}
+                match (self.seek(&mut at, token), wanted) {
+                    (Some(index), Some(mode)) => {
+                        let place = &mut self.places[index];
+                        self.loads.remove(place);
+                        place.mode = mode;
+                        self.loads.add(place);
+                    }
+                    (Some(index), None) => {
+                        self.loads.remove(&self.places[index]);
+                        self.counts[connection] -= 1;
+                        gone.push(token);
+                    }
+                    (None, Some(mode)) => {
+                        let place = Place::new(token, mode, connection);
+                        self.loads.add(&place);
+                        self.counts[connection] += 1;
+                        new.push(place);
+                    }
+                    (None, None) => {}
                 }
             }
+        }
+        self.insert(new);
+        if !gone.is_empty() {
+            gone.sort_unstable();
+            let mut gone = gone.into_iter().peekable();
+            self.places.retain(|place| gone.next_if_eq(&place.token).is_none());
+        }
+    }
+
+    /// Puts new places where they belong: from the last one on, each old one is moved once.
+    fn insert(&mut self, mut new: Vec<Place>) {
+        // One sorted run of each connection, which the stable sort merges.
+        new.sort_by_key(|place| place.token);
+        if self.places.is_empty() {
+            self.places = new;
+            return;
+        }
+        let (mut unmoved, mut end) = (self.places.len(), self.places.len() + new.len());
+        self.places.extend_from_slice(&new);
+        for place in new.into_iter().rev() {
+            let start = self.places[..unmoved].partition_point(|old| old.token < place.token);
+            end -= unmoved - start;
+            self.places.copy_within(start..unmoved, end);
+            end -= 1;
+            self.places[end] = place;
+            unmoved = start;
+        }
+    }
+
+    fn take_moves(&mut self, moves: &[Move]) {
+        for moved in moves {
+            let Some(index) = self.seek(&mut 0, moved.token) else { continue };
+            let place = &mut self.places[index];
+            self.loads.remove(place);
+            place.connection = moved.to as u8;
+            self.loads.add(place);
+            self.counts[moved.from] -= 1;
+            self.counts[moved.to] += 1;
+        }
+    }
+
+    /// Notes how often an instrument ticked; unknown ones are ignored.
+    ///
+    /// It weighs from the next plan on and is forgotten when the instrument is unsubscribed.
+    pub(crate) fn observe(&mut self, token: u32, ticks_per_second: f64) {
+        let Some(index) = self.seek(&mut 0, token) else { return };
+        let place = &mut self.places[index];
+        self.loads.remove(place);
+        place.rate = Some(Rate::per_second(ticks_per_second));
+        self.loads.add(place);
+    }
+
+    /// Notes what can be expected of a connection from now on.
+    pub(crate) fn set_standing(&mut self, connection: usize, standing: Standing) {
+        if let Some(known) = self.standings.get_mut(connection) {
+            *known = standing;
         }
     }
 
@@ -121,129 +268,77 @@ impl Balancer {
 
     /// Gives the instruments of each connection and their modes.
     pub(crate) fn distribution(&self) -> Vec<BTreeMap<u32, Mode>> {
-        let mut distribution = vec![BTreeMap::new(); self.counts.len()];
-        for (&token, place) in &self.places {
-            distribution[place.connection].insert(token, place.mode);
-        }
-        distribution
+        let on = |connection| {
+            let here = self.places.iter().filter(move |place| place.is_on(connection));
+            here.map(|place| (place.token, place.mode)).collect()
+        };
+        (0..self.counts.len()).map(on).collect()
     }
 
     /// Gives the number of instruments on each connection.
     pub(crate) fn counts(&self) -> &[usize] {
         &self.counts
     }
+
+    fn draft(&self) -> Draft {
+        let connections = self.loads.of_connections().zip(&self.counts).zip(&self.standings);
+        let connections = connections.map(|((load, &count), &standing)| {
+            let room = self.limit.saturating_sub(count);
+            Filling { is_lost: standing == Standing::Lost, load, count, room }
+        });
+        Draft { connections: connections.collect() }
+    }
+
+    fn seek(&self, at: &mut usize, token: u32) -> Option<usize> {
+        seek(&self.places, at, token)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// The connections as a plan fills them.
+struct Draft {
+    connections: Vec<Filling>,
+}
 
-    use super::*;
+/// One connection as a plan fills it.
+struct Filling {
+    is_lost: bool,
+    load: u64,
+    count: usize,
+    room: usize,
+}
 
-    fn subscribe(
-        balancer: &mut Balancer,
-        tokens: &[u32],
-        mode: Mode,
-    ) -> Result<Plan, CapacityError> {
-        let plan = balancer.plan_subscribe(tokens, mode)?;
-        balancer.take(&plan);
-        Ok(plan)
+impl Draft {
+    /// Puts an instrument on the best connection of those with room that `takes` accepts.
+    #[inline]
+    fn place(&mut self, load: u64, takes: impl Fn(usize) -> bool) -> Option<usize> {
+        let candidates = self.connections.iter_mut().enumerate();
+        let (connection, best) = candidates
+            .filter(|(connection, filling)| filling.room > 0 && takes(*connection))
+            .min_by_key(|(_, filling)| (filling.is_lost, filling.load, filling.count))?;
+        best.load += load;
+        best.count += 1;
+        best.room -= 1;
+        Some(connection)
     }
+}
 
-    #[test]
-    fn nine_thousand_instruments_fill_three_connections_evenly() {
-        let mut balancer = Balancer::new(3, 3_000);
-        let tokens: Vec<u32> = (0..9_000).collect();
-        let _ = subscribe(&mut balancer, &tokens[..1_000], Mode::Ltp).unwrap();
-        assert_eq!(balancer.counts(), [334, 333, 333]);
-        let _ = subscribe(&mut balancer, &tokens, Mode::Full).unwrap();
-        assert_eq!(balancer.counts(), [3_000, 3_000, 3_000]);
-        let refused = subscribe(&mut balancer, &[9_000], Mode::Full).unwrap_err();
-        assert_eq!((refused.asked, refused.free, refused.connections), (1, 0, 3));
-        let first_thousand = balancer.distribution();
-        let ltp = first_thousand.iter().flatten().filter(|(_, mode)| **mode == Mode::Ltp).count();
-        assert_eq!(ltp, 1_000, "already subscribed instruments keep their mode");
-    }
+/// Sorts tokens and drops repetitions.
+fn sorted(tokens: &[u32]) -> Vec<u32> {
+    let mut tokens = tokens.to_vec();
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}
 
-    #[test]
-    fn a_freed_place_is_taken_first() {
-        let mut balancer = Balancer::new(3, 2);
-        let _ = subscribe(&mut balancer, &[1, 2, 3, 4, 5, 6], Mode::Quote).unwrap();
-        let plan = balancer.plan_unsubscribe(&[2, 77]);
-        balancer.take(&plan);
-        let plan = subscribe(&mut balancer, &[9, 9], Mode::Quote).unwrap();
-        assert_eq!(plan.changes().collect::<Vec<_>>(), [(1, &[(9, Some(Mode::Quote))][..])]);
+/// Looks for a token from the index `at` on and moves `at` to where it is or belongs. In doubling
+/// steps: cheap for the next of many tokens as well as for a single one.
+fn seek(places: &[Place], at: &mut usize, token: u32) -> Option<usize> {
+    let rest = &places[*at..];
+    let mut reach = 1;
+    while rest.get(reach - 1).is_some_and(|place| place.token < token) {
+        reach *= 2;
     }
-
-    #[derive(Debug, Clone)]
-    enum Op {
-        Subscribe(Vec<u32>, Mode),
-        Unsubscribe(Vec<u32>),
-        SetMode(Vec<u32>, Mode),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        let tokens = || proptest::collection::vec(0_u32..40, 0..25);
-        let mode = || prop::sample::select(&Mode::ALL[..]);
-        prop_oneof![
-            3 => (tokens(), mode()).prop_map(|(tokens, mode)| Op::Subscribe(tokens, mode)),
-            2 => tokens().prop_map(Op::Unsubscribe),
-            1 => (tokens(), mode()).prop_map(|(tokens, mode)| Op::SetMode(tokens, mode)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn the_balancer_agrees_with_a_plain_map(
-            connections in 1_usize..=3,
-            limit in 1_usize..12,
-            ops in proptest::collection::vec(op(), 0..60),
-        ) {
-            let mut balancer = Balancer::new(connections, limit);
-            let mut model: BTreeMap<u32, Mode> = BTreeMap::new();
-            let mut told: Vec<BTreeMap<u32, Mode>> = vec![BTreeMap::new(); connections];
-            for op in ops {
-                let plan = match op {
-                    Op::Subscribe(tokens, mode) => {
-                        let new: BTreeSet<u32> =
-                            tokens.iter().copied().filter(|token| !model.contains_key(token)).collect();
-                        let planned = balancer.plan_subscribe(&tokens, mode);
-                        prop_assert_eq!(
-                            planned.is_ok(),
-                            model.len() + new.len() <= connections * limit
-                        );
-                        let Ok(plan) = planned else { continue };
-                        model.extend(new.into_iter().map(|token| (token, mode)));
-                        plan
-                    }
-                    Op::Unsubscribe(tokens) => {
-                        model.retain(|token, _| !tokens.contains(token));
-                        balancer.plan_unsubscribe(&tokens)
-                    }
-                    Op::SetMode(tokens, mode) => {
-                        for (_, known) in model.iter_mut().filter(|(token, _)| tokens.contains(token)) {
-                            *known = mode;
-                        }
-                        balancer.plan_mode(&tokens, mode)
-                    }
-                };
-                balancer.take(&plan);
-                for (connection, changes) in plan.changes() {
-                    for &(token, wanted) in changes {
-                        match wanted {
-                            Some(mode) => told[connection].insert(token, mode),
-                            None => told[connection].remove(&token),
-                        };
-                    }
-                }
-                prop_assert_eq!(&balancer.distribution(), &told);
-                let all: BTreeMap<u32, Mode> = told.iter().flatten().map(|(&t, &m)| (t, m)).collect();
-                prop_assert_eq!(&all, &model);
-                prop_assert_eq!(told.iter().map(BTreeMap::len).sum::<usize>(), model.len());
-                prop_assert!(told.iter().all(|told| told.len() <= limit));
-                let counts: Vec<usize> = told.iter().map(BTreeMap::len).collect();
-                prop_assert_eq!(balancer.counts(), &counts[..]);
-            }
-        }
-    }
+    let (passed, end) = (reach / 2, reach.min(rest.len()));
+    *at += passed + rest[passed..end].partition_point(|place| place.token < token);
+    places.get(*at).filter(|place| place.token == token).map(|_| *at)
 }
