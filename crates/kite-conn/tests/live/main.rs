@@ -4,7 +4,9 @@
 mod ending;
 mod faults;
 mod feed;
+mod matrix;
 mod probe;
+mod story;
 
 /// Runs each test with frames checked in place and through a parser's queue.
 macro_rules! both_ways {

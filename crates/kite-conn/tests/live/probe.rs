@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use kite_conn::{
     Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, Sink,
 };
-use kite_sim::{ACCESS_TOKEN, API_KEY, Sent, Sim};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Chain, Sent, Sim};
 use tokio::sync::watch;
 
 /// Longer than anything here takes on a slow machine: a test that waits so long has failed.
@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) events: Vec<Event>,
     /// Ticks of each instrument, comparable with what the simulator says it sent.
     pub(crate) ticks: BTreeMap<u32, Sent>,
+    /// What came over each socket, comparable with the simulator's record of it.
+    pub(crate) sockets: BTreeMap<u32, Received>,
     pub(crate) heartbeats: u64,
     pub(crate) frames: u64,
     /// Socket of the last frame.
@@ -39,6 +41,13 @@ impl Seen {
     pub(crate) fn losses(&self) -> usize {
         self.count(|event| matches!(event, Event::Down { .. }))
     }
+}
+
+/// The frames of one socket, as the simulator chains them: heartbeats left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Received {
+    pub(crate) frames: usize,
+    pub(crate) chain: Chain,
 }
 
 /// The test's side of a [`Recorder`].
@@ -115,6 +124,11 @@ impl Sink for Recorder {
             assert!(batch.epoch >= seen.epoch, "an old socket's frame after a new one's");
             seen.epoch = batch.epoch;
             seen.heartbeats += u64::from(batch.ticks.as_bytes().len() == 1);
+            if batch.frame().len() > 1 {
+                let socket = seen.sockets.entry(batch.epoch).or_default();
+                socket.frames += 1;
+                socket.chain.add(batch.frame());
+            }
             for packet in batch.ticks.packets() {
                 let sent = seen.ticks.entry(packet.instrument_token()).or_default();
                 sent.add(packet.as_bytes());

@@ -1,0 +1,402 @@
+//! Refusals of credentials, what only looks like them, and where newer ones come from.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use kite_conn::{
+    Connection, ConnectionConfig, ErrorChain, Event, EventLane, OpenError, ParkReason, Phase,
+    Refusal as Refused, TokenRequest, TokenSource,
+};
+use kite_sim::{ACCESS_TOKEN, API_KEY, BodyDelivery, Fault, Refusal, Sim};
+use kite_wire::Mode;
+
+use crate::both_ways;
+use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
+use crate::story::{tells, word};
+
+both_ways![
+    kites_refusals_park_however_their_body_comes,
+    a_source_resumes_by_itself_and_is_asked_with_the_refusal,
+];
+
+const TOMORROW: &str = "token_of_tomorrow";
+
+async fn kites_refusals_park_however_their_body_comes(parser_queue: Option<usize>) {
+    let later = BodyDelivery::Later(Duration::from_millis(40));
+    let deliveries = [BodyDelivery::AtOnce, later, BodyDelivery::Chunked];
+    let cases = [400, 401, 403].into_iter().flat_map(|status| deliveries.map(|it| (status, it)));
+    let each = async |(status, body)| {
+        let sim = Sim::builder().greet(false).start().await.unwrap();
+        let refusal = Refusal::kite(status, "Invalid auth token.");
+        sim.at_next_handshake(API_KEY, Fault::Refuse { refusal: refusal.clone(), body });
+        let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+        connection.subscribe(&[257, 513], Mode::Full).unwrap();
+        let failed = format!("failed 1: {status} auth");
+        tells(&probe, 0, &["opening 1", &failed, "parked: authentication"]).await;
+        let told = connection.status();
+        assert_eq!(told.phase, Phase::Parked);
+        let Some(ParkReason::Authentication(OpenError::Refused(refused))) = told.parked else {
+            panic!("{told:?}");
+        };
+        assert_eq!((refused.status, refused.body_complete), (status, true));
+        assert_eq!(refused.message.as_deref(), Some("Invalid auth token."));
+        assert_eq!(refused.body, refusal.body());
+
+        connection.unsubscribe(&[513]);
+        connection.subscribe(&[769], Mode::Ltp).unwrap();
+        connection.set_credentials(credentials());
+        tells(&probe, 3, &["opening 1", "up 1"]).await;
+        let wanted = connection.desired();
+        sim_until(&sim, "the wishes", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        assert_eq!(sim.stats().refused[&status], 1, "a refused token is tried once");
+        connection.close().await;
+    };
+    futures_util::stream::iter(cases).for_each_concurrent(None, each).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_statuses_without_kites_whole_json_are_tried_again_slowly() {
+    let html = |status| Refusal::new(status, "<html>no</html>");
+    let kite = |status| Refusal::kite(status, "Invalid auth token.");
+    let cases = [400, 401, 403].into_iter().flat_map(|status| {
+        [
+            (html(status), BodyDelivery::AtOnce),
+            (html(status), BodyDelivery::Chunked),
+            (Refusal::new(status, ""), BodyDelivery::AtOnce),
+            (Refusal::new(status, r#"{"status":"success"}"#), BodyDelivery::AtOnce),
+            (kite(status), BodyDelivery::Never),
+        ]
+    });
+    let each = async |(refusal, body): (Refusal, BodyDelivery)| {
+        let sim = Sim::builder().greet(false).start().await.unwrap();
+        let status = refusal.status();
+        sim.at_next_handshake(API_KEY, Fault::Refuse { refusal, body });
+        let cap = Duration::from_millis(100);
+        let (connection, probe) = connect(ConnectionConfig {
+            connect_timeout: Duration::from_millis(800),
+            reconnect_delay: Duration::from_millis(1),
+            reconnect_delay_cap: cap,
+            ..config(&sim)
+        });
+        let failed = format!("failed 1: {status}");
+        tells(&probe, 0, &["opening 1", &failed, "retry 2", "opening 2", "up 1"]).await;
+        probe.look(|seen| {
+            let Event::OpenFailed { error: OpenError::Refused(refused), .. } = &seen.events[1]
+            else {
+                panic!("{seen:?}")
+            };
+            assert_eq!(refused.body_complete, body != BodyDelivery::Never);
+            assert_eq!(refused.message, None);
+            let Event::Retry { delay, .. } = seen.events[2] else { panic!("{seen:?}") };
+            assert!(delay >= cap / 2 && delay <= cap, "{delay:?}");
+        });
+        connection.close().await;
+    };
+    futures_util::stream::iter(cases).for_each_concurrent(5, each).await;
+}
+
+#[tokio::test]
+async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
+    for status in [429, 503] {
+        let sim = Sim::builder().greet(false).start().await.unwrap();
+        sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after("7")));
+        let (connection, probe) = connect(config(&sim));
+        let failed = format!("failed 1: {status}");
+        tells(&probe, 0, &["opening 1", &failed, "retry 2"]).await;
+        probe.look(|seen| {
+            let Event::Retry { delay, .. } = seen.events[2] else { panic!("{seen:?}") };
+            assert_eq!(delay, Duration::from_secs(7));
+        });
+        in_time("the close", connection.close()).await;
+        assert_eq!(sim.stats().refused[&status], 1);
+    }
+}
+
+/// A source that notes what it is asked, and counts the questions that come while a socket is open.
+struct Source {
+    asked: Mutex<Vec<(String, Option<Refused>, Instant)>>,
+    asked_while_open: AtomicUsize,
+    sim: Arc<Sim>,
+}
+
+impl Source {
+    fn new(sim: &Arc<Sim>) -> Arc<Self> {
+        let (asked, asked_while_open) = Default::default();
+        Arc::new(Self { asked, asked_while_open, sim: Arc::clone(sim) })
+    }
+
+    fn note(&self, request: &TokenRequest) -> usize {
+        if self.sim.stats().connections_open > 0 {
+            self.asked_while_open.fetch_add(1, Ordering::SeqCst);
+        }
+        let mut asked = self.asked.lock().unwrap();
+        let current = request.current.access_token().expose().to_owned();
+        asked.push((current, request.refusal.clone(), Instant::now()));
+        asked.len()
+    }
+
+    fn questions(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal(parser_queue: Option<usize>) {
+    let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
+    let source = Source::new(&sim);
+    let asked = Arc::clone(&source);
+    let renew = TokenSource::new(move |request: TokenRequest| {
+        asked.note(&request);
+        let token = if request.refusal.is_some() { TOMORROW } else { ACCESS_TOKEN };
+        async move { Ok::<_, std::io::Error>(request.current.with_access_token(token)) }
+    });
+    let token_source = Some(renew);
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, token_source, ..config(&sim) });
+    connection.subscribe(&[257, 513], Mode::Full).unwrap();
+    probe.until("ticks", |seen| seen.ticks.len() == 2).await;
+    assert_eq!(source.questions(), 0, "what was given is good until it is refused");
+
+    sim.set_access_token(API_KEY, TOMORROW);
+    sim.close_all(1_001);
+    let story = [
+        "down 1: close 1001",
+        "retry 2",
+        "renewing 2",
+        "opening 2",
+        "failed 2: 403 auth",
+        "retry 3",
+        "renewing 3, refused",
+        "opening 3",
+        "up 2",
+        "gap 1→2",
+    ];
+    tells(&probe, 2, &story).await;
+    let wanted = connection.desired();
+    sim_until(&sim, "the wishes", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    {
+        let asked = source.asked.lock().unwrap();
+        let [(first, None, _), (second, Some(refusal), _)] = &asked[..] else {
+            panic!("{asked:?}")
+        };
+        assert_eq!((first.as_str(), second.as_str()), (ACCESS_TOKEN, ACCESS_TOKEN));
+        assert_eq!(refusal.status, 403);
+        assert_eq!(refusal.message.as_deref(), Some("Authentication failed."));
+    }
+
+    // The refusal was of other credentials: from now on all is well again.
+    sim.close_all(1_001);
+    let again = ["down 2: close 1001", "retry 4", "renewing 4", "opening 4"];
+    tells(&probe, 2 + story.len(), &again).await;
+    connection.close().await;
+    let asked = source.asked.lock().unwrap();
+    assert_eq!((asked[2].0.as_str(), asked[2].1.is_none()), (TOMORROW, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_time() {
+    let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
+    sim.set_access_token(API_KEY, TOMORROW);
+    let source = Source::new(&sim);
+    let asked = Arc::clone(&source);
+    let token_source = Some(TokenSource::new(move |request: TokenRequest| {
+        let number = asked.note(&request);
+        assert!(number != 2, "the source panics before there is a future");
+        async move {
+            match number {
+                1 => Err(std::io::Error::other("no network")),
+                3 => panic!("the source panics within its future"),
+                4 => std::future::pending().await,
+                // Refused as well.
+                5 => Ok(request.current.with_access_token("of yesterday")),
+                _ => Ok(request.current.with_access_token(TOMORROW)),
+            }
+        }
+    }));
+    let (base, cap) = (Duration::from_millis(20), Duration::from_millis(80));
+    let (connection, probe) = connect(ConnectionConfig {
+        connect_timeout: Duration::from_millis(600),
+        reconnect_delay: base,
+        reconnect_delay_cap: cap,
+        token_source,
+        ..config(&sim)
+    });
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    let story = [
+        "opening 1",
+        "failed 1: 403 auth",
+        "retry 2",
+        "renewing 2, refused",
+        "renewal 2 failed: error",
+        "retry 3",
+        "renewing 3, refused",
+        "renewal 3 failed: panic",
+        "retry 4",
+        "renewing 4, refused",
+        "renewal 4 failed: panic",
+        "retry 5",
+        "renewing 5, refused",
+        "renewal 5 failed: timeout",
+        "retry 6",
+        "renewing 6, refused",
+        "opening 6",
+        "failed 6: 403 auth",
+        "retry 7",
+        "renewing 7, refused",
+        "opening 7",
+        "up 1",
+    ];
+    tells(&probe, 0, &story).await;
+    assert_eq!(connection.stats().errors, 6);
+    probe.look(|seen| {
+        let delay = |event: &Event| match event {
+            Event::Retry { delay, .. } => Some(*delay),
+            _ => None,
+        };
+        let delays: Vec<_> = seen.events.iter().filter_map(delay).collect();
+        let asked = source.asked.lock().unwrap();
+        // Each question but the first waited for the delay that was told after the one before.
+        for (pair, delay) in asked.windows(2).zip(&delays[1..]) {
+            assert!(pair[1].2 - pair[0].2 >= *delay, "{delays:?}");
+        }
+        for (delay, factor) in delays.iter().zip([1, 2, 4, 4, 4, 4]) {
+            assert!(*delay <= base * factor, "{delays:?}");
+        }
+        assert!(asked.iter().all(|(_, refusal, _)| refusal.is_some()));
+        assert_eq!(asked[5].0, "of yesterday");
+    });
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_down() {
+    let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
+    let source = Source::new(&sim);
+    let asked = Arc::clone(&source);
+    let token_source = Some(TokenSource::new(move |request: TokenRequest| {
+        let number = asked.note(&request);
+        async move {
+            match number {
+                1 => Err::<kite_conn::Credentials, _>(std::io::Error::other("no network")),
+                2 => panic!("the source of this test panics"),
+                _ => std::future::pending().await,
+            }
+        }
+    }));
+    let connect_timeout = Duration::from_millis(600);
+    let (connection, probe) =
+        connect(ConnectionConfig { connect_timeout, token_source, ..config(&sim) });
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    tells(&probe, 0, &["opening 1", "up 1"]).await;
+    let mut from = 2;
+    for (epoch, trouble) in [(1, "error"), (2, "panic"), (3, "timeout")] {
+        probe.until("ticks", |seen| seen.epoch == epoch).await;
+        sim.close_all(1_001);
+        let [attempt, next] = [epoch + 1, epoch + 1];
+        let story = [
+            format!("down {epoch}: close 1001"),
+            format!("retry {attempt}"),
+            format!("renewing {attempt}"),
+            format!("renewal {attempt} failed: {trouble}"),
+            format!("opening {attempt}"),
+            format!("up {next}"),
+            format!("gap {epoch}→{next}"),
+        ];
+        tells(&probe, from, &story.each_ref().map(String::as_str)).await;
+        from += story.len();
+    }
+    assert!(connection.status().parked.is_none());
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_is_never_asked_while_a_socket_is_open_nor_for_credentials_not_yet_used() {
+    let sim = Arc::new(Sim::builder().greet(false).updates_per_second(50.0).start().await.unwrap());
+    let source = Source::new(&sim);
+    let asked = Arc::clone(&source);
+    let token_source = Some(TokenSource::new(move |request: TokenRequest| {
+        asked.note(&request);
+        async move { Ok::<_, std::io::Error>(request.current) }
+    }));
+    let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    for epoch in 1..=8 {
+        probe.until("ticks", |seen| seen.epoch == epoch).await;
+        let frames = probe.look(|seen| seen.frames);
+        probe.until("more ticks", |seen| seen.frames > frames + 5).await;
+        assert_eq!(source.questions(), epoch as usize - 1);
+        sim.close_all(1_001);
+    }
+    probe.until("ticks", |seen| seen.epoch == 9).await;
+    connection.set_credentials(credentials());
+    let frames = probe.look(|seen| seen.frames);
+    probe.until("more ticks", |seen| seen.frames > frames + 5).await;
+    sim.close_all(1_001);
+    probe.until("ticks", |seen| seen.epoch == 10).await;
+    assert_eq!(source.questions(), 8, "credentials just set are used, not asked for");
+    assert_eq!(source.asked_while_open.load(Ordering::SeqCst), 0);
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_set_while_the_source_is_asked_are_used_at_once() {
+    let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
+    sim.set_access_token(API_KEY, TOMORROW);
+    let token_source = Some(TokenSource::new(|_| {
+        std::future::pending::<Result<kite_conn::Credentials, std::io::Error>>()
+    }));
+    let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
+    let story = ["opening 1", "failed 1: 403 auth", "retry 2", "renewing 2, refused"];
+    tells(&probe, 0, &story).await;
+    assert_eq!(connection.status().phase, Phase::Renewing);
+    connection.set_credentials(credentials().with_access_token(TOMORROW));
+    tells(&probe, 4, &["opening 1", "up 1"]).await;
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn no_event_shows_a_token_old_or_new_though_the_server_echoes_it() {
+    const OLD: &str = "0ld-t0ken+of/yesterday";
+    const NEW: &str = "n3w-t0ken+of/today";
+    let echo = |message: &str| Fault::refuse(Refusal::kite(403, message));
+    let html = |body: String| Fault::refuse(Refusal::new(502, body));
+    let sim = Sim::builder().greet(false).credentials(API_KEY, NEW).start().await.unwrap();
+    sim.at_next_handshake(API_KEY, echo(&format!("{OLD} has expired")));
+    sim.at_next_handshake(API_KEY, html(format!("<p>{NEW} instead of {OLD}</p>")));
+    sim.at_next_handshake(
+        API_KEY,
+        html("n3w-t0ken%2Bof%2Ftoday, 0ld-t0ken%2Bof%2Fyesterday".into()),
+    );
+    sim.at_next_handshake(API_KEY, echo(&format!("{NEW} is not {OLD}")));
+    let token_source = Some(TokenSource::new(|request: TokenRequest| async move {
+        let asked = format!("{request:?}");
+        assert!(!asked.contains("t0ken"), "{asked}");
+        Ok::<_, std::io::Error>(request.current.with_access_token(NEW))
+    }));
+    let (probe, lane) = (Probe::new(), EventLane::default());
+    let mut told = lane.subscribe();
+    let config = ConnectionConfig { token_source, ..config(&sim) };
+    let old = credentials().with_access_token(OLD);
+    let connection = Connection::spawn(config, old, probe.sink(), &lane, 0).unwrap();
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    assert_eq!(sim.stats().refused, [(403, 2), (502, 2)].into());
+    connection.close().await;
+
+    let mut shown = format!("{connection:?} {:?} {:?}", connection.status(), connection.stats());
+    let mut failures = 0;
+    while let Ok(tagged) = told.try_recv() {
+        shown += &format!("{tagged:?} {:#?} {}", tagged.event, word(&tagged.event));
+        if let Event::OpenFailed { error, .. } = &tagged.event {
+            failures += 1;
+            let OpenError::Refused(refused) = error else { panic!("{error:?}") };
+            shown += &format!("{error} {} {refused} {}", ErrorChain(error), refused.body);
+            shown += refused.message.as_deref().unwrap_or_default();
+        }
+    }
+    shown += &probe.look(|seen| format!("{:?}", seen.events));
+    assert_eq!(failures, 4);
+    assert!(shown.contains("[redacted]"), "{shown}");
+    assert!(!shown.contains("t0ken"), "{shown}");
+}

@@ -1,0 +1,234 @@
+//! How long silence is borne, and what is no silence of the peer.
+
+use std::time::Duration;
+
+use kite_conn::{
+    Connection, ConnectionConfig, Event, EventLane, LaneConfig, LaneItem, LossCause, lane,
+};
+use kite_sim::{API_KEY, Fault, Sim, SimBuilder, universe};
+use kite_wire::Mode;
+
+use crate::both_ways;
+use crate::probe::{Probe, Seen, config, connect, credentials, in_time, sim_until};
+use crate::story::{gaps, mixed, story, tells, wishes};
+
+const THRESHOLD: Duration = Duration::from_millis(200);
+/// What a busy machine may be late.
+const SLACK: Duration = Duration::from_millis(250);
+
+both_ways![
+    a_half_open_socket_is_found_within_twice_the_threshold_and_not_before,
+    a_feed_of_pongs_is_given_longer_each_time_until_one_flows,
+    heartbeats_alone_are_stale_and_no_reason_to_reconnect,
+    a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads,
+];
+
+fn sim() -> SimBuilder {
+    Sim::builder().greet(false).heartbeat_every(Duration::from_millis(20)).updates_per_second(20.0)
+}
+
+async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before(
+    parser_queue: Option<usize>,
+) {
+    let sim = sim().start().await.unwrap();
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    connection.apply(wishes(&mixed(30))).unwrap();
+    for epoch in 1..=4 {
+        probe.until("ticks", |seen| seen.epoch == epoch && seen.ticks.len() == 30).await;
+        let pings = sim.stats().pings_received;
+        sim.inject(API_KEY, if epoch % 2 == 1 { Fault::HalfOpen } else { Fault::Stalls });
+        probe.until("the gap", |seen| gaps(seen).len() == epoch as usize).await;
+        let gap = probe.look(|seen| gaps(seen).pop().unwrap());
+        let detection = gap.lost.since(gap.last_heard);
+        assert!(detection >= 2 * THRESHOLD, "{detection:?}");
+        assert!(detection < 2 * THRESHOLD + SLACK, "{detection:?}");
+        if epoch % 2 == 1 {
+            assert_eq!(sim.stats().pings_received, pings + 1, "asked once for a sign of life");
+        }
+    }
+    let silences = probe.look(|seen| {
+        seen.count(|event| {
+            matches!(event, Event::Down { cause: LossCause::Silence { silence }, .. }
+                if *silence >= 2 * THRESHOLD)
+        })
+    });
+    assert_eq!(silences, 4);
+    connection.close().await;
+}
+
+async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows(parser_queue: Option<usize>) {
+    let sim = sim().start().await.unwrap();
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    sim.at_next_handshake(API_KEY, Fault::PongsOnly);
+    sim.inject(API_KEY, Fault::PongsOnly);
+    let silent = ["feed silent", "down 1: feed silence", "retry 2", "opening 2", "up 2"];
+    let longer = ["feed silent", "gap 1→2", "down 2: feed silence", "retry 3", "opening 3", "up 3"];
+    tells(&probe, 2, &silent).await;
+    tells(&probe, 7, &longer).await;
+    tells(&probe, 13, &["gap 2→3"]).await;
+    let graces = |probe: &Probe| -> Vec<Duration> {
+        let grace = |event: &Event| match event {
+            Event::FeedSilent { grace, silence } => {
+                assert!(*silence >= 2 * THRESHOLD && *silence < 2 * THRESHOLD + SLACK);
+                Some(*grace)
+            }
+            _ => None,
+        };
+        probe.look(|seen| seen.events.iter().filter_map(grace).collect())
+    };
+    let told = graces(&probe);
+    assert_eq!(told[0], Duration::ZERO, "{told:?}");
+    assert!(told[1] > THRESHOLD && told[1] <= 2 * THRESHOLD, "{told:?}");
+    // After a feed that flowed for twice the threshold, patience begins anew.
+    let beats = sim.stats().heartbeats_sent;
+    sim_until(&sim, "a flow", |sim| sim.stats().heartbeats_sent > beats + 60).await;
+    sim.at_next_handshake(API_KEY, Fault::PongsOnly);
+    sim.close_all(1_001);
+    let silent = |seen: &Seen| story(seen).contains(&"down 4: feed silence".into());
+    probe.until("another silence", silent).await;
+    assert_eq!(graces(&probe)[2], Duration::ZERO);
+    connection.close().await;
+}
+
+async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect(parser_queue: Option<usize>) {
+    let sim = sim().start().await.unwrap();
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        silence_threshold: THRESHOLD,
+        stale_after: THRESHOLD,
+        ..config(&sim)
+    });
+    // Nothing is wanted: nothing is stale.
+    let beats = |count: u64| {
+        let beats = sim.stats().heartbeats_sent + count;
+        sim_until(&sim, "heartbeats", move |sim| sim.stats().heartbeats_sent >= beats)
+    };
+    beats(30).await;
+    assert_eq!(probe.look(story), ["opening 1", "up 1"]);
+    connection.subscribe(&[257, 513], Mode::Full).unwrap();
+    probe.until("ticks", |seen| seen.ticks.len() == 2).await;
+    sim.inject(API_KEY, Fault::HeartbeatsOnly);
+    // Six times what would be death.
+    beats(120).await;
+    tells(&probe, 2, &["stale"]).await;
+    sim.heal(API_KEY);
+    tells(&probe, 2, &["stale", "resumed"]).await;
+    probe.look(|seen| {
+        let [Event::TicksStale { silence, instruments: 2 }, Event::TicksResumed { silence: whole }] =
+            &seen.events[2..]
+        else {
+            panic!("{seen:?}")
+        };
+        assert!(*silence >= THRESHOLD && *silence < THRESHOLD + SLACK, "{silence:?}");
+        assert!(*whole >= 10 * THRESHOLD, "{whole:?}");
+    });
+    assert_eq!(connection.stats().losses, 0);
+    connection.close().await;
+}
+
+async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads(
+    parser_queue: Option<usize>,
+) {
+    let sim = sim().start().await.unwrap();
+    let (connection, probe) =
+        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    let before = mixed(30);
+    connection.apply(wishes(&before)).unwrap();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [before.clone()]).await;
+    sim.inject(API_KEY, Fault::StopsReading);
+    sim_until(&sim, "deafness", |sim| !sim.stats().faults.is_empty()).await;
+    let tokens: Vec<u32> = before.keys().copied().collect();
+    connection.unsubscribe(&tokens[..10]);
+    connection.subscribe(&tokens[5..20], Mode::Quote).unwrap();
+    let beats = sim.stats().heartbeats_sent;
+    sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent > beats + 30).await;
+    assert_eq!(sim.subscriptions(), [before]);
+    sim.heal(API_KEY);
+    let wanted = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    assert_eq!(probe.look(story), ["opening 1", "up 1"], "a feed that flows is no dead peer");
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_bytes_is_replaced_though_its_feed_flows() {
+    let sim = sim().start().await.unwrap();
+    let (connection, probe) =
+        connect(ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) });
+    sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+    sim.inject(API_KEY, Fault::StopsReading);
+    let tokens = universe(3_000);
+    in_time("the loss", async {
+        // Until the buffers of both ends are full.
+        for mode in Mode::ALL.into_iter().cycle() {
+            connection.subscribe(&tokens, mode).unwrap();
+            let beats = probe.look(|seen| seen.heartbeats);
+            probe.until("a heartbeat", |seen| seen.heartbeats > beats).await;
+            if probe.look(|seen| seen.losses()) > 0 {
+                break;
+            }
+        }
+    })
+    .await;
+    probe.look(|seen| {
+        let blocked = |event: &Event| {
+            matches!(event, Event::Down { cause: LossCause::WriteBlocked { blocked }, .. }
+                if *blocked >= 2 * THRESHOLD && *blocked < 2 * THRESHOLD + SLACK)
+        };
+        assert_eq!(seen.count(blocked), 1, "{:?}", story(seen));
+    });
+    let wanted = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_blocks_for_many_times_the_threshold_is_no_dead_peer() {
+    let sim = sim().start().await.unwrap();
+    let (sink, mut lane) = lane(LaneConfig { frames: 2, ..LaneConfig::default() }).unwrap();
+    let events = EventLane::default();
+    let mut told = events.subscribe();
+    let config = ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) };
+    let connection = Connection::spawn(config, credentials(), sink, &events, 0).unwrap();
+    connection.apply(wishes(&mixed(30))).unwrap();
+    in_time("a tick", lane.recv()).await.unwrap();
+    // Ten times what would be death.
+    let beats = sim.stats().heartbeats_sent;
+    sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats + 200).await;
+    assert_eq!(lane.stats().queued_frames, 2);
+    let mut sequence = 0;
+    for _ in 0..40 {
+        let item = in_time("a tick", lane.recv()).await.unwrap();
+        let LaneItem::Batch(batch) = item else { panic!("{item:?}") };
+        assert!(batch.sequence > sequence && batch.epoch == 1);
+        sequence = batch.sequence;
+    }
+    assert_eq!(connection.stats().losses, 0);
+    let words: Vec<String> = std::iter::from_fn(|| told.try_recv().ok())
+        .map(|tagged| crate::story::word(&tagged.event))
+        .collect();
+    assert_eq!(words, ["opening 1", "up 1"]);
+
+    // After the pause it is watched again.
+    sim.inject(API_KEY, Fault::HalfOpen);
+    let loss = async {
+        loop {
+            tokio::select! {
+                item = lane.recv() => assert!(item.is_some()),
+                event = told.recv() => {
+                    if let Event::Down { cause, .. } = event.unwrap().event {
+                        break cause;
+                    }
+                }
+            }
+        }
+    };
+    let cause = in_time("the loss", loss).await;
+    assert!(matches!(cause, LossCause::Silence { .. }), "{cause}");
+    drop(lane);
+    connection.close().await;
+}

@@ -1,0 +1,224 @@
+//! Subscriptions through everything: many tasks, faults by chance, limits.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use kite_conn::{ConnectionConfig, Endpoint, Event, SubscribeError};
+use kite_sim::{API_KEY, Fault, FaultChance, FaultKind, Sim, universe};
+use kite_wire::{CommandKind, Mode, ParsedCommand};
+use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::both_ways;
+use crate::probe::{config, connect, in_time, sim_until};
+use crate::story::{assert_nothing_twice, gaps, mixed, story, tells, wishes};
+
+both_ways![
+    many_tasks_and_faults_by_chance_end_in_what_is_desired,
+    a_server_that_has_no_room_is_told_again_once_there_is,
+];
+
+async fn many_tasks_and_faults_by_chance_end_in_what_is_desired(parser_queue: Option<usize>) {
+    const TASKS: u64 = 8;
+    const ENOUGH: u64 = 60;
+    // Not those that wait for a timeout, which have their rows, nor what parks.
+    let kinds = [
+        FaultKind::Refusal,
+        FaultKind::SlowHandshake,
+        FaultKind::WrongAcceptKey,
+        FaultKind::HandshakeReset,
+        FaultKind::HandshakeEnd,
+        FaultKind::Reset,
+        FaultKind::EndOfStream,
+        FaultKind::HalfOpen,
+        FaultKind::HeartbeatsOnly,
+        FaultKind::StopsReading,
+        FaultKind::Stalls,
+        FaultKind::TruncatedFrame,
+        FaultKind::OversizedFrame,
+        FaultKind::LyingCount,
+        FaultKind::UnknownPacket,
+        FaultKind::ErrorText,
+        FaultKind::Close,
+        FaultKind::Burst,
+        FaultKind::InvalidFrame,
+        FaultKind::LateSlot,
+        FaultKind::Restart,
+    ];
+    let chance = FaultChance::new(11, Duration::from_millis(25))
+        .kinds(kinds)
+        .longest_delay(Duration::from_millis(30));
+    let sim = Sim::builder()
+        .greet(false)
+        .updates_per_second(50.0)
+        .heartbeat_every(Duration::from_millis(20))
+        .chance(chance)
+        .start()
+        .await
+        .unwrap();
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        connect_timeout: Duration::from_millis(700),
+        silence_threshold: Duration::from_millis(250),
+        ..config(&sim)
+    });
+    let tokens = universe(200);
+    let struck = |sim: &Sim| sim.stats().faults.values().sum::<u64>();
+    let wishing = (0..TASKS).map(|task| {
+        let (connection, tokens, sim) = (connection.clone(), &tokens, &sim);
+        async move {
+            let mut random = fastrand::Rng::with_seed(task);
+            while struck(sim) < ENOUGH {
+                let some: Vec<u32> =
+                    (0..random.usize(1..20)).map(|_| tokens[random.usize(..200)]).collect();
+                match random.usize(..4) {
+                    0 => connection.unsubscribe(&some),
+                    mode => connection.subscribe(&some, Mode::ALL[mode - 1]).unwrap(),
+                }
+                // So that wishes go out one by one as well as merged.
+                let frames = sim.stats().frames_sent + random.u64(..3);
+                let another = sim.wait_until(|sim| sim.stats().frames_sent >= frames);
+                let _ = tokio::time::timeout(Duration::from_millis(20), another).await;
+            }
+        }
+    });
+    in_time("the wishes", futures_util::future::join_all(wishing)).await;
+    sim.calm();
+    // Whatever came of it, and however it was doubted.
+    connection.subscribe(&tokens[..1], Mode::Full).unwrap();
+    let wanted = connection.desired();
+    assert!(wanted.len() > 50, "{}", wanted.len());
+    sim_until(&sim, "what is desired", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let epoch = connection.status().epoch;
+    probe.until("ticks of the last socket", |seen| seen.epoch == epoch).await;
+    in_time("a pause", sim.pause()).await;
+    let sent = sim.sockets(API_KEY).last().unwrap().frames();
+    let all_came = |seen: &crate::probe::Seen| {
+        seen.sockets.values().next_back().is_some_and(|socket| socket.frames == sent)
+    };
+    probe.until("the last frame", all_came).await;
+    connection.close().await;
+    probe.look(|seen| {
+        assert_nothing_twice("chance", &sim, seen, true);
+        let gaps = gaps(seen);
+        assert_eq!(gaps.len() as u64, connection.stats().connects - 1, "a gap for each reconnect");
+        for (index, gap) in gaps.iter().enumerate() {
+            let before = index as u32 + 1;
+            assert_eq!((gap.lost_epoch, gap.epoch), (before, before + 1));
+            assert!(gap.last_heard <= gap.lost && gap.lost <= gap.up, "{gap:?}");
+        }
+        assert!(!story(seen).iter().any(|word| word.starts_with("parked")));
+    });
+}
+
+#[tokio::test]
+async fn the_first_instrument_beyond_the_limit_is_refused_before_anything_is_sent() {
+    let sim = Sim::builder().greet(false).updates_per_second(0.0).start().await.unwrap();
+    let (connection, _probe) = connect(config(&sim));
+    let tokens = universe(3_001);
+    connection.subscribe(&tokens[..3_000], Mode::Full).unwrap();
+    let wanted = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let commands = sim.stats().commands_received;
+    let refused = connection.subscribe(&tokens[3_000..], Mode::Full).unwrap_err();
+    let SubscribeError::Capacity(room) = refused else { panic!("{refused}") };
+    assert_eq!((room.asked, room.free, room.limit), (1, 0, 3_000));
+    assert_eq!(connection.desired(), wanted);
+    // In the place of another it is taken, in one step.
+    connection.apply([(tokens[3_000], Some(Mode::Ltp)), (tokens[0], None)]).unwrap();
+    let wanted = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    // Unsubscribe, subscribe, mode: nothing of the refused wish.
+    assert_eq!(sim.stats().commands_received, commands + 3);
+    assert_eq!(connection.stats().texts, 0, "the server had nothing to refuse");
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_about_limits_leaves_the_book_true() {
+    let sim = Sim::builder().greet(false).start().await.unwrap();
+    let (connection, probe) = connect(config(&sim));
+    let first = mixed(20);
+    connection.apply(wishes(&first)).unwrap();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [first.clone()]).await;
+    connection.subscribe(&[257, 513], Mode::Full).unwrap();
+    sim_until(&sim, "more", |sim| sim.subscriptions().iter().any(|it| it.len() == 22)).await;
+    sim.inject(API_KEY, Fault::limit_error());
+    tells(&probe, 2, &["error text", "limit refused 2"]).await;
+    probe.look(|seen| {
+        let Event::LimitRefused { message, instruments: 2 } = &seen.events[3] else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(message, "Can't subscribe to more than 3000 instruments.");
+    });
+    // What is in doubt can be unsubscribed, and what is not stays as it is.
+    connection.unsubscribe(&[513]);
+    connection.subscribe(&[769], Mode::Ltp).unwrap();
+    let wanted = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    // A new socket is told all of it, in doubt or not.
+    sim.inject(API_KEY, Fault::limit_error());
+    sim.drop_all();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    connection.close().await;
+}
+
+/// A server with room for so many instruments, that refuses a command whole and in Kite's words.
+async fn small_server(room: usize) -> (SocketAddr, watch::Receiver<BTreeMap<u32, Mode>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (held, seen) = watch::channel(BTreeMap::new());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else { continue };
+            let command = ParsedCommand::parse(&text).unwrap();
+            let mut after: BTreeMap<u32, Mode> = held.borrow().clone();
+            match command.kind {
+                CommandKind::Unsubscribe => command.tokens.for_each(|token| {
+                    after.remove(&token);
+                }),
+                CommandKind::Subscribe => after.extend(command.tokens.map(|it| (it, Mode::Quote))),
+                CommandKind::Mode(mode) => after.extend(command.tokens.map(|it| (it, mode))),
+            }
+            if after.len() <= room {
+                held.send_replace(after);
+            } else {
+                let error =
+                    r#"{"type":"error","data":"Can't subscribe to more than 10 instruments."}"#;
+                socket.send(Message::text(error)).await.unwrap();
+            }
+        }
+    });
+    (address, seen)
+}
+
+async fn a_server_that_has_no_room_is_told_again_once_there_is(parser_queue: Option<usize>) {
+    let (address, mut held) = small_server(10).await;
+    let sim = Sim::builder().start().await.unwrap();
+    let endpoint = Endpoint::parse(&format!("ws://{address}")).unwrap();
+    let (connection, probe) = connect(ConnectionConfig { endpoint, parser_queue, ..config(&sim) });
+    let tokens = universe(13);
+    connection.subscribe(&tokens[..9], Mode::Full).unwrap();
+    in_time("nine", held.wait_for(|held| held.len() == 9)).await.unwrap();
+    connection.subscribe(&tokens[9..12], Mode::Ltp).unwrap();
+    // The subscribe is refused, and the mode that follows it too.
+    let refused = ["error text", "limit refused 3", "error text", "limit refused 3"];
+    tells(&probe, 2, &refused).await;
+    assert_eq!(held.borrow().len(), 9);
+    assert_eq!(connection.desired().len(), 12, "they stay wanted");
+
+    // Room for one is no room for three: refused again, told again.
+    connection.unsubscribe(&tokens[..1]);
+    tells(&probe, 6, &refused).await;
+    // Enough of it.
+    connection.unsubscribe(&tokens[1..3]);
+    let wanted = connection.desired();
+    assert_eq!(wanted.len(), 9);
+    in_time("all", held.wait_for(|held| *held == wanted)).await.unwrap();
+    assert_eq!(connection.stats().losses, 0);
+    drop(connection);
+}
