@@ -1,0 +1,201 @@
+//! One connection under test, its account at the simulator, and what both have shown so far.
+
+mod settlement;
+mod suffering;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use fastrand::Rng;
+use kite_conn::{
+    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Tagged, Tls, TokenSource,
+};
+use tokio::sync::broadcast;
+
+use crate::deck::{Deal, Deck};
+use crate::failure::{ChaosError, Failure};
+use crate::ground::Ground;
+use crate::holdings::Holdings;
+use crate::options::Options;
+use crate::pace::{
+    CLOSE_DEADLINE, CONNECT_TIMEOUT, RECONNECT_DELAY, RECONNECT_DELAY_CAP, SILENCE_THRESHOLD,
+    STABLE_AFTER, STALE_AFTER,
+};
+use crate::proof::Proof;
+use crate::recorder::{Recorder, lock, name};
+use crate::tally::Tally;
+
+/// One in so many questions to a token source is answered by an error.
+const SOURCE_FAILS_EVERY: u64 = 7;
+/// Frames between the socket and the sink of a connection that has a parser of its own.
+const PARSER_QUEUE: usize = 64;
+/// A connection, its account at the simulator, and what both have shown so far.
+pub(crate) struct Account {
+    number: usize,
+    api_key: String,
+    ground: Arc<Ground>,
+    pub(crate) connection: Connection,
+    pub(crate) recorder: Arc<Recorder>,
+    lane: broadcast::Receiver<Tagged>,
+    holdings: Holdings,
+    deck: Deck,
+    random: Rng,
+    /// The token of the day: what a login would give.
+    token: Arc<Mutex<String>>,
+    renews: bool,
+    is_tls: bool,
+    /// Whether frames and events go through a queue to the sink.
+    is_queued: bool,
+    pub(crate) proof: Proof,
+    tally: Arc<Mutex<Tally>>,
+    /// Events heard on the lane, by name.
+    heard: BTreeMap<&'static str, u64>,
+    pub(crate) failures: Vec<Failure>,
+    restarts: u64,
+    /// Faults whose effect depends on the sum of their kind.
+    dealt: DealtSums,
+}
+
+/// How many faults of kinds that are counted elsewhere were dealt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DealtSums {
+    pub(crate) damaging: u64,
+    pub(crate) unknown_packets: u64,
+}
+
+/// Gives the credentials that an account begins with.
+pub(crate) fn credentials(connection: usize) -> (String, String) {
+    (format!("chaos-{connection}"), format!("token-{connection}-0"))
+}
+
+impl Account {
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Opens a connection and subscribes it.
+    pub(crate) fn open(
+        options: &Options,
+        number: usize,
+        ground: Arc<Ground>,
+        tally: Arc<Mutex<Tally>>,
+    ) -> Result<Self, ChaosError> {
+        let (api_key, token) = credentials(number);
+        let is_tls = options.is_tls(number);
+        // Both forms of renewal, over both transports.
+        let (renews, is_queued) = (number % 4 < 2, number % 3 == 1);
+        let token = Arc::new(Mutex::new(token));
+        let tls = match ground.sim.certificate_der() {
+            Some(certificate) => Tls::only([certificate]).map_err(ChaosError::Tls)?,
+            None => Tls::default(),
+        };
+        let config = ConnectionConfig {
+            endpoint: Endpoint::parse(&ground.sim.endpoint()).map_err(ChaosError::Endpoint)?,
+            connect_timeout: CONNECT_TIMEOUT,
+            reconnect_delay: RECONNECT_DELAY,
+            reconnect_delay_cap: RECONNECT_DELAY_CAP,
+            silence_threshold: SILENCE_THRESHOLD,
+            stable_after: STABLE_AFTER,
+            stale_after: STALE_AFTER,
+            close_deadline: CLOSE_DEADLINE,
+            tls,
+            // In place and behind a queue.
+            parser_queue: is_queued.then_some(PARSER_QUEUE),
+            token_source: renews.then(|| source(Arc::clone(&token))),
+            jitter_seed: options.seed ^ number as u64,
+            ..ConnectionConfig::default()
+        };
+        let recorder = Arc::<Recorder>::default();
+        let holdings = Holdings::new(number);
+        ground.join(Arc::clone(&recorder));
+        recorder.state().gaps.expect(holdings.steady().clone());
+        let events = EventLane::default();
+        let lane = events.subscribe();
+        let credentials = Credentials::new(&*api_key, &*lock(&token));
+        let connection = Connection::spawn(config, credentials, recorder.sink(), &events, number)
+            .map_err(ChaosError::Spawn)?;
+        let wanted = holdings.desired().iter().map(|(&token, &mode)| (token, Some(mode)));
+        connection.apply(wanted).map_err(ChaosError::Subscribe)?;
+        Ok(Self {
+            number,
+            api_key,
+            restarts: ground.restarts(),
+            ground,
+            connection,
+            recorder,
+            lane,
+            holdings,
+            deck: Deck::new(options.seed, number, is_tls, &options.skip),
+            random: Rng::with_seed(!options.seed ^ number as u64),
+            token,
+            renews,
+            is_tls,
+            is_queued,
+            proof: Proof::default(),
+            tally,
+            heard: BTreeMap::new(),
+            failures: Vec::new(),
+            dealt: DealtSums::default(),
+        })
+    }
+
+    pub(crate) fn fail(&mut self, deal: Option<&Deal>, what: String) {
+        let mut state = self.recorder.state();
+        let also = state.take_wrong().map(|wrong| format!(" ({wrong})")).unwrap_or_default();
+        let failure = Failure {
+            connection: self.number,
+            over: if self.is_tls { "TLS" } else { "TCP" },
+            ordinal: deal.map(|deal| deal.ordinal),
+            fault: deal.map(|deal| format!("{deal:?}")),
+            what: what + &also,
+            history: state.history(),
+        };
+        drop(state);
+        self.failures.push(failure);
+    }
+
+    /// Says how what the server holds differs from what is desired.
+    fn strayed(&self) -> Option<String> {
+        let records = self.ground.sim.sockets(&self.api_key);
+        let open = records.iter().rfind(|record| record.end.is_none());
+        let held = open.map(|record| &record.subscriptions);
+        let desired = self.holdings.desired();
+        if self.connection.desired() != *desired {
+            return Some("the connection desires something else than it was told".into());
+        }
+        (held != Some(desired))
+            .then(|| format!("the server holds {held:?}, {desired:?} is desired"))
+    }
+
+    /// Counts what came on the lane.
+    fn hear_lane(&mut self) -> Result<(), String> {
+        loop {
+            match self.lane.try_recv() {
+                Ok(tagged) if tagged.connection == self.number => {
+                    *self.heard.entry(name(&tagged.event)).or_insert(0) += 1;
+                }
+                Ok(tagged) => return Err(format!("an event of another: {tagged:?}")),
+                Err(broadcast::error::TryRecvError::Lagged(lost)) => {
+                    return Err(format!("the lane lost {lost} events"));
+                }
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Makes a token source that knows the token of the day, and fails at times.
+fn source(token: Arc<Mutex<String>>) -> TokenSource {
+    let asked = Arc::new(AtomicU64::new(0));
+    TokenSource::new(move |request| {
+        let count = 1 + asked.fetch_add(1, Ordering::Relaxed);
+        let token = lock(&token).clone();
+        async move {
+            if count.is_multiple_of(SOURCE_FAILS_EVERY) {
+                return Err("the login page is down");
+            }
+            Ok(request.current.with_access_token(token))
+        }
+    })
+}

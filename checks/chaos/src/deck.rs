@@ -1,0 +1,155 @@
+//! Which faults a connection suffers, in which order and with which values.
+//!
+//! A deck depends on the seed and the connection's number alone, so that a failure can be replayed
+//! without the other connections.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use kite_sim::{Fault, FaultFamily, FaultKind};
+use serde_json::json;
+
+use crate::pace::{CONNECT_TIMEOUT, LONGEST_DELAY};
+
+/// Cards of each kind in a round.
+const OF_A_KIND: usize = 2;
+/// Cards of each kind that only TLS connections can suffer: twice as many, so that these kinds are
+/// not half as frequent as the others.
+const OF_A_TLS_KIND: usize = 2 * OF_A_KIND;
+
+/// What goes wrong next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Deal {
+    /// The connection's faults are counted from 1.
+    pub(crate) ordinal: u64,
+    pub(crate) fault: Fault,
+    /// What makes the connection come back to the door, where the fault waits there.
+    pub(crate) provocation: Option<Fault>,
+}
+
+impl Deal {
+    pub(crate) fn kind(&self) -> FaultKind {
+        self.fault.kind()
+    }
+
+    /// Says whether the fault may strike other connections to the same simulator too.
+    pub(crate) fn strikes_all(&self) -> bool {
+        matches!(self.kind().family(), FaultFamily::Tls | FaultFamily::Server)
+    }
+}
+
+/// A shuffled deck of all kinds, dealt round after round.
+#[derive(Debug)]
+pub(crate) struct Deck {
+    connection: usize,
+    kinds: Vec<FaultKind>,
+    round: Vec<FaultKind>,
+    dealt: u64,
+    random: Rng,
+}
+
+impl Deck {
+    pub(crate) fn new(seed: u64, connection: usize, is_tls: bool, skip: &[FaultKind]) -> Self {
+        let mut kinds = Vec::new();
+        for &kind in Fault::KINDS.iter().filter(|kind| !skip.contains(kind)) {
+            let cards = match kind.family() {
+                FaultFamily::Tls if is_tls => OF_A_TLS_KIND,
+                FaultFamily::Tls => 0,
+                _ => OF_A_KIND,
+            };
+            kinds.extend(std::iter::repeat_n(kind, cards));
+        }
+        let random =
+            Rng::with_seed(seed ^ (connection as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Self { connection, kinds, round: Vec::new(), dealt: 0, random }
+    }
+
+    /// Deals the next fault; `None` where every kind was left out.
+    pub(crate) fn deal(&mut self) -> Option<Deal> {
+        if self.round.is_empty() {
+            self.round.clone_from(&self.kinds);
+            self.random.shuffle(&mut self.round);
+        }
+        let kind = self.round.pop()?;
+        self.dealt += 1;
+        let fault = self.fault(kind);
+        let provocation = matches!(kind.family(), FaultFamily::Tls | FaultFamily::Handshake)
+            .then(|| self.provocation());
+        Some(Deal { ordinal: self.dealt, fault, provocation })
+    }
+
+    /// Draws the values of a fault: the simulator's, but where a promise hangs on them.
+    fn fault(&mut self, kind: FaultKind) -> Fault {
+        let random = &mut self.random;
+        let mut millis = |least: u64, most: u64| Duration::from_millis(random.u64(least..=most));
+        match kind {
+            // Long enough for a refusal, after the simulator's grace of 100 ms.
+            FaultKind::LateSlot => Fault::LateSlot { held: millis(250, 400) },
+            // Long enough for a try that is refused, whatever the backoff draws.
+            FaultKind::Restart => Fault::Restart { down: millis(120, 300) },
+            FaultKind::SlowHandshake => {
+                let late = CONNECT_TIMEOUT + millis(100, 200);
+                let soon = millis(1, 200);
+                Fault::SlowHandshake { delay: if millis(0, 3).is_zero() { late } else { soon } }
+            }
+            FaultKind::DuplicateOrder => {
+                let order_id = format!("chaos-{}-{}", self.connection, self.dealt);
+                Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
+            }
+            kind => kind.draw(self.random.u64(..), LONGEST_DELAY),
+        }
+    }
+
+    fn provocation(&mut self) -> Fault {
+        let at = self.random.usize(0..200);
+        match self.random.u8(0..3) {
+            0 => Fault::Reset { at },
+            1 => Fault::EndOfStream { at },
+            _ => Fault::Close { code: 1_001, waits: true },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn deals(connection: usize, is_tls: bool, count: usize) -> Vec<Deal> {
+        let mut deck = Deck::new(7, connection, is_tls, &[]);
+        std::iter::from_fn(|| deck.deal()).take(count).collect()
+    }
+
+    #[test]
+    fn a_deck_depends_on_seed_and_connection_alone() {
+        assert_eq!(deals(3, true, 300), deals(3, true, 300));
+        assert_ne!(deals(3, true, 300), deals(4, true, 300));
+    }
+
+    #[test]
+    fn every_kind_has_its_two_percent() {
+        let mut by_kind = BTreeMap::new();
+        for connection in 0..24 {
+            for deal in deals(connection, connection % 2 == 0, 417) {
+                *by_kind.entry(deal.kind()).or_insert(0.0) += 100.0 / (24.0 * 417.0);
+            }
+        }
+        assert_eq!(by_kind.len(), Fault::KINDS.len());
+        assert!(by_kind.values().all(|&percent| percent > 2.0), "{by_kind:?}");
+    }
+
+    #[test]
+    fn only_what_waits_at_the_door_is_provoked() {
+        for deal in deals(0, true, 300) {
+            let waits = matches!(deal.kind().family(), FaultFamily::Tls | FaultFamily::Handshake);
+            assert_eq!(deal.provocation.is_some(), waits, "{deal:?}");
+        }
+        assert!(deals(0, false, 300).iter().all(|deal| deal.kind().family() != FaultFamily::Tls));
+    }
+
+    #[test]
+    fn without_kinds_nothing_is_dealt() {
+        assert_eq!(Deck::new(7, 0, true, Fault::KINDS).deal(), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What every gap has to say, worked out a second time from what was received.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kite_conn::{Gap, Stamp, VolumeMissed};
+use kite_wire::{Mode, TickBatch};
+
+/// The volume of the last tick of each instrument, where it carries one.
+type Volumes = HashMap<u32, Option<u32>>;
+
+/// Follows the ticks of one connection and its losses.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    last: Volumes,
+    /// Instruments that are always subscribed, with their modes.
+    steady: BTreeMap<u32, Mode>,
+    open: Option<Open>,
+    /// How many gaps were told, and the sum of the volumes known.
+    pub(crate) told: u64,
+    pub(crate) volume: u64,
+    /// How many instruments' volumes were told as known.
+    pub(crate) known: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    lost_epoch: u32,
+    last_heard: Stamp,
+    before: Volumes,
+    after: Volumes,
+    up: Option<u32>,
+    resumed: Option<Stamp>,
+}
+
+impl Gaps {
+    pub(crate) fn expect(&mut self, steady: BTreeMap<u32, Mode>) {
+        self.steady = steady;
+    }
+
+    /// Gives the volume of the last tick of an instrument.
+    pub(crate) fn last_volume(&self, token: u32) -> Option<u32> {
+        self.last.get(&token).copied().flatten()
+    }
+
+    /// A socket was lost. Says what is wrong.
+    pub(crate) fn on_down(&mut self, lost_epoch: u32, last_heard: Stamp) -> Option<String> {
+        let untold = self.open.take().map(|open| {
+            format!(
+                "no gap was told between epoch {} and the loss of {lost_epoch}",
+                open.lost_epoch
+            )
+        });
+        let (before, after) = (self.last.clone(), Volumes::default());
+        self.open = Some(Open { lost_epoch, last_heard, before, after, up: None, resumed: None });
+        untold
+    }
+
+    pub(crate) fn on_up(&mut self, epoch: u32) {
+        if let Some(open) = &mut self.open {
+            open.up = Some(epoch);
+        }
+    }
+
+    pub(crate) fn on_ticks(&mut self, ticks: &TickBatch, received: Stamp) {
+        for packet in ticks.packets() {
+            let (token, volume) = (packet.instrument_token(), packet.volume());
+            self.last.insert(token, volume);
+            if let Some(open) = &mut self.open {
+                open.after.entry(token).or_insert(volume);
+                open.resumed.get_or_insert(received);
+            }
+        }
+    }
+
+    /// Whether a gap is still to be told.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// A gap was told. Says what is wrong with it.
+    pub(crate) fn on_gap(&mut self, gap: &Gap) -> Option<String> {
+        self.told += 1;
+        let Some(open) = self.open.take() else {
+            return Some(format!("a gap to epoch {} that nothing was lost for", gap.epoch));
+        };
+        let wrong = |what: &str| Some(format!("the gap to epoch {}: {what}", gap.epoch));
+        if (Some(gap.epoch), gap.lost_epoch) != (open.up, open.lost_epoch) {
+            return wrong("its epochs are not those of the reconnect");
+        }
+        if gap.last_heard != open.last_heard || gap.resumed != open.resumed {
+            return wrong("its times are not those of the loss and of the first tick");
+        }
+        let times = [Some(gap.last_heard), Some(gap.lost), Some(gap.up), gap.resumed];
+        if !times.into_iter().flatten().is_sorted() {
+            return wrong("its times are out of order");
+        }
+        let told: BTreeMap<u32, Mode> =
+            gap.instruments.iter().map(|missed| (missed.token, missed.mode)).collect();
+        if self.steady.iter().any(|(token, mode)| told.get(token) != Some(mode)) {
+            return wrong("it lacks instruments that were subscribed");
+        }
+        for missed in &gap.instruments {
+            let before = open.before.get(&missed.token).copied();
+            let after = open.after.get(&missed.token).copied();
+            let expected = expected(before, after);
+            let is_midnight = missed.volume == VolumeMissed::OtherDay && is_around_midnight();
+            if missed.volume != expected && !is_midnight {
+                return wrong(&format!(
+                    "{missed:?} where {before:?} came before and {after:?} after"
+                ));
+            }
+            if let VolumeMissed::Known(volume) = missed.volume {
+                self.known += 1;
+                self.volume += u64::from(volume);
+            }
+        }
+        // What the lost socket was not subscribed to is forgotten, as nothing was missed of it.
+        let kept: BTreeSet<u32> = told.keys().copied().collect();
+        self.last.retain(|token, _| kept.contains(token) || open.after.contains_key(token));
+        None
+    }
+}
+
+/// Gives what a gap has to say of an instrument, by its last tick before and its first after.
+fn expected(before: Option<Option<u32>>, after: Option<Option<u32>>) -> VolumeMissed {
+    match (before, after) {
+        (None, _) => VolumeMissed::NeverSeen,
+        (Some(_), None) => VolumeMissed::NotBack,
+        (Some(Some(before)), Some(Some(after))) => match after.checked_sub(before) {
+            Some(volume) => VolumeMissed::Known(volume),
+            None => VolumeMissed::Fell,
+        },
+        (Some(_), Some(_)) => VolumeMissed::NotCarried,
+    }
+}
+
+/// Whether midnight in India is less than some minutes away: quotes carry no time of their own.
+fn is_around_midnight() -> bool {
+    const IST_OFFSET_S: u64 = 19_800;
+    const DAY_S: u64 = 86_400;
+    const MINUTES_S: u64 = 180;
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    (unix_s + IST_OFFSET_S + MINUTES_S) % DAY_S < 2 * MINUTES_S
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_known_from_both_sides_only() {
+        assert_eq!(expected(None, Some(Some(5))), VolumeMissed::NeverSeen);
+        assert_eq!(expected(Some(Some(5)), None), VolumeMissed::NotBack);
+        assert_eq!(expected(Some(Some(5)), Some(Some(9))), VolumeMissed::Known(4));
+        assert_eq!(expected(Some(Some(9)), Some(Some(5))), VolumeMissed::Fell);
+        assert_eq!(expected(Some(None), Some(Some(5))), VolumeMissed::NotCarried);
+    }
+
+    #[test]
+    fn a_loss_without_a_gap_is_noticed() {
+        let mut gaps = Gaps::default();
+        assert_eq!(gaps.on_down(1, Stamp::now()), None);
+        gaps.on_up(2);
+        assert!(gaps.is_open());
+        assert!(gaps.on_down(2, Stamp::now()).is_some());
+    }
+}

@@ -1,0 +1,407 @@
+//! What a user must see of each fault, and must not: the table that a connection is held to.
+
+use kite_conn::{Event, HandshakeError, LossCause, OpenError, OpenStage};
+use kite_sim::{Fault, FaultKind, Refusal};
+use kite_wire::text::TextMessage;
+
+use crate::pace::CONNECT_TIMEOUT;
+use crate::recorder::Seen;
+
+/// How a live socket is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    None,
+    /// By an end or a reset.
+    Broken,
+    /// By a close frame; code 1006 must not be sent and counts as a broken protocol.
+    Closed {
+        code: u16,
+    },
+    Protocol,
+    TooLarge,
+    Silence,
+    FeedSilence,
+    WriteBlocked,
+}
+
+/// How a try to open a socket fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    Auth {
+        status: u16,
+        message: String,
+    },
+    Refused {
+        status: u16,
+    },
+    Timeout(OpenStage),
+    WrongAccept,
+    /// The handshake broke off.
+    Broken,
+    Tls,
+    /// Nobody listens, or goes away in the middle.
+    Away,
+}
+
+/// What else is seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Effect {
+    None,
+    Damaged,
+    Skipped,
+    Unreadable,
+    /// A text of this type.
+    Other {
+        kind: String,
+    },
+    Error {
+        message: String,
+        is_limit: bool,
+    },
+    /// The same order, twice.
+    Order {
+        id: String,
+    },
+    /// So many frames, and nothing else.
+    Frames(u64),
+    FeedSilent,
+    /// Stale ticks, and once healed, ticks again.
+    Stale,
+}
+
+/// What a connection promises to show of one fault.
+#[derive(Debug, Clone)]
+pub(crate) struct Promise {
+    loss: Loss,
+    failure: Option<Failure>,
+    /// How many failures at least and at most.
+    failures: (usize, usize),
+    effect: Effect,
+    /// Whether somebody gives the connection credentials when it asks.
+    renews: bool,
+}
+
+/// How a promise stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Not everything has been seen yet.
+    Waiting,
+    /// The connection is parked, as it should be, and waits for credentials.
+    Parked,
+    /// Stale ticks were told, as they should: time to heal.
+    Stale,
+    /// Everything has been seen that must be.
+    Kept,
+    /// Something was seen that must not be.
+    Broken(String),
+}
+
+/// Failures without a limit: how many there are depends on the backoff.
+const ANY: usize = usize::MAX;
+
+impl Promise {
+    /// Gives what a connection promises; `renews`: it has a token source.
+    pub(crate) fn of(fault: &Fault, renews: bool) -> Self {
+        let quiet = Self {
+            loss: Loss::None,
+            failure: None,
+            failures: (0, 0),
+            effect: Effect::None,
+            renews,
+        };
+        let shows = |effect| Self { effect, ..quiet.clone() };
+        let loses = |loss| Self { loss, ..quiet.clone() };
+        // A fault at the door: the loss before it was provoked.
+        let fails = |failure, failures| Self {
+            loss: Loss::Broken,
+            failure: Some(failure),
+            failures,
+            ..quiet.clone()
+        };
+        let once = |failure| fails(failure, (1, 1));
+        match fault {
+            Fault::Refuse { refusal, .. } if fault.kind() == FaultKind::AuthRefusal => {
+                once(Failure::Auth { status: refusal.status(), message: message_of(refusal) })
+            }
+            Fault::Refuse { refusal, .. } => once(Failure::Refused { status: refusal.status() }),
+            Fault::SlowHandshake { delay } if *delay > CONNECT_TIMEOUT => {
+                once(Failure::Timeout(OpenStage::Handshake))
+            }
+            Fault::SlowHandshake { .. } => loses(Loss::Broken),
+            Fault::HangingHandshake => once(Failure::Timeout(OpenStage::Handshake)),
+            Fault::WrongAcceptKey => once(Failure::WrongAccept),
+            Fault::HandshakeReset | Fault::HandshakeEnd => once(Failure::Broken),
+            Fault::HangingTls => once(Failure::Timeout(OpenStage::Tls)),
+            Fault::GarbageTls => once(Failure::Tls),
+            Fault::Reset { .. } | Fault::EndOfStream { .. } => loses(Loss::Broken),
+            Fault::HalfOpen | Fault::Stalls => loses(Loss::Silence),
+            Fault::HeartbeatsOnly => shows(Effect::Stale),
+            Fault::PongsOnly => Self { effect: Effect::FeedSilent, ..loses(Loss::FeedSilence) },
+            Fault::StopsReading => loses(Loss::WriteBlocked),
+            Fault::TruncatedFrame { .. } | Fault::LyingCount { .. } => shows(Effect::Damaged),
+            Fault::OversizedFrame { .. } => loses(Loss::TooLarge),
+            Fault::UnknownPacket { .. } => shows(Effect::Skipped),
+            Fault::UnknownText => shows(Effect::Other { kind: "sim_unknown".into() }),
+            Fault::UnparsableText => shows(Effect::Unreadable),
+            Fault::ErrorText { message } => shows(Effect::Error {
+                message: message.to_string(),
+                is_limit: *fault == Fault::limit_error(),
+            }),
+            Fault::DuplicateOrder { data } => {
+                let id = data["order_id"].as_str().unwrap_or_default();
+                shows(Effect::Order { id: id.into() })
+            }
+            Fault::Close { code, .. } => loses(Loss::Closed { code: *code }),
+            Fault::Burst { frames } => shows(Effect::Frames(*frames as u64)),
+            Fault::InvalidFrame(_) => loses(Loss::Protocol),
+            Fault::LateSlot { .. } => Self {
+                loss: Loss::Closed { code: 1_001 },
+                ..fails(Failure::Refused { status: 429 }, (1, ANY))
+            },
+            Fault::Restart { .. } => fails(Failure::Away, (1, ANY)),
+            // Kinds that this table does not know show nothing, and so break something.
+            _ => quiet,
+        }
+    }
+
+    /// Says whether a socket is lost.
+    pub(crate) fn loses(&self) -> bool {
+        self.loss != Loss::None
+    }
+
+    /// Holds what was seen since the fault against the promise.
+    pub(crate) fn judge(&self, seen: &Seen) -> Standing {
+        if let Some(stray) = self.stray(seen) {
+            return Standing::Broken(stray);
+        }
+        let (mut is_up, mut is_parked, mut is_stale) = (true, false, false);
+        let (mut losses, mut failures, mut refused) = (0, 0, 0);
+        for event in seen.events() {
+            match event {
+                Event::Down { .. } => (is_up, losses) = (false, losses + 1),
+                Event::Up { .. } => is_up = true,
+                Event::OpenFailed { .. } => failures += 1,
+                Event::Parked(_) => is_parked = true,
+                Event::Opening { .. } => is_parked = false,
+                Event::Renewing { refused: true, .. } => refused += 1,
+                Event::TicksStale { .. } => is_stale = true,
+                Event::TicksResumed { .. } => is_stale = false,
+                _ => {}
+            }
+        }
+        if is_parked {
+            return Standing::Parked;
+        }
+        if self.effect == Effect::Stale && is_stale {
+            return Standing::Stale;
+        }
+        let asks = matches!(self.failure, Some(Failure::Auth { .. })) && self.renews;
+        let is_kept = losses == usize::from(self.loses())
+            && failures >= self.failures.0
+            && is_up
+            && (!asks || refused > 0)
+            && self.shown(seen);
+        if is_kept { Standing::Kept } else { Standing::Waiting }
+    }
+
+    /// Says whether the effect beside losses and failures has been seen, as often as it must.
+    fn shown(&self, seen: &Seen) -> bool {
+        let count = |is_it: &dyn Fn(&Event) -> bool| seen.events().filter(|it| is_it(it)).count();
+        match &self.effect {
+            Effect::None => true,
+            Effect::Damaged => seen.damaged == 1,
+            Effect::Skipped => seen.skipped == 1,
+            Effect::Unreadable => count(&|it| matches!(it, Event::TextUnreadable { .. })) == 1,
+            Effect::Other { .. } => count(&|it| self.is_own_text(it)) == 1,
+            Effect::Error { is_limit, .. } => {
+                let limits = count(&|it| matches!(it, Event::LimitRefused { .. }));
+                count(&|it| self.is_own_text(it)) == 1 && limits == usize::from(*is_limit)
+            }
+            Effect::Order { .. } => count(&|it| self.is_own_text(it)) == 2,
+            Effect::Frames(frames) => seen.frames >= *frames,
+            Effect::FeedSilent => count(&|it| matches!(it, Event::FeedSilent { .. })) == 1,
+            Effect::Stale => count(&|it| matches!(it, Event::TicksResumed { .. })) >= 1,
+        }
+    }
+
+    /// Finds what must not be seen.
+    fn stray(&self, seen: &Seen) -> Option<String> {
+        let (mut losses, mut failures) = (0, 0);
+        for event in seen.events() {
+            let is_due = match event {
+                Event::Down { cause, .. } => {
+                    losses += 1;
+                    losses == 1 && self.is_own_loss(cause)
+                }
+                Event::OpenFailed { error, .. } => {
+                    failures += 1;
+                    failures <= self.failures.1 && self.is_own_failure(error)
+                }
+                Event::Parked(_) => {
+                    matches!(self.failure, Some(Failure::Auth { .. })) && !self.renews
+                }
+                Event::FeedSilent { .. } => self.effect == Effect::FeedSilent,
+                Event::LimitRefused { .. } => {
+                    matches!(self.effect, Effect::Error { is_limit: true, .. })
+                }
+                Event::FrameDamaged { .. } => self.effect == Effect::Damaged,
+                Event::PacketsSkipped { .. } => self.effect == Effect::Skipped,
+                Event::TextUnreadable { .. } => self.effect == Effect::Unreadable,
+                Event::Text { message, .. } => {
+                    let is_greeting =
+                        matches!(message.kind(), Some("instruments_meta" | "app_code"));
+                    is_greeting || self.is_own_text(event)
+                }
+                Event::Renewing { .. } | Event::RenewalFailed { .. } => self.renews,
+                Event::DeliveryFailed | Event::Closed => false,
+                Event::Opening { .. }
+                | Event::Up { .. }
+                | Event::Gap(_)
+                | Event::Retry { .. }
+                | Event::TicksStale { .. }
+                | Event::TicksResumed { .. } => true,
+                // Machines that sleep and events yet unknown are not of this fault.
+                _ => false,
+            };
+            if !is_due {
+                return Some(format!("{event:?} was told, which this fault does not promise"));
+            }
+        }
+        if seen.damaged > u64::from(self.effect == Effect::Damaged) {
+            return Some(format!("{} damaged frames were delivered", seen.damaged));
+        }
+        if seen.skipped > u64::from(self.effect == Effect::Skipped) {
+            return Some(format!("{} unknown packets were delivered", seen.skipped));
+        }
+        None
+    }
+
+    fn is_own_loss(&self, cause: &LossCause) -> bool {
+        match (self.loss, cause) {
+            // A fault at the door is provoked in several ways.
+            (Loss::Broken, LossCause::CloseFrame { code: 1_001, .. }) => true,
+            (Loss::Broken, LossCause::Eof | LossCause::Io(_))
+            | (Loss::Protocol, LossCause::Protocol(_))
+            | (Loss::TooLarge, LossCause::FrameTooLarge { .. })
+            | (Loss::Silence, LossCause::Silence { .. })
+            | (Loss::FeedSilence, LossCause::FeedSilence { .. })
+            | (Loss::WriteBlocked, LossCause::WriteBlocked { .. }) => true,
+            (Loss::Closed { code: 1_006 }, LossCause::CloseFrame { code: 1_002, .. }) => true,
+            (Loss::Closed { code }, LossCause::CloseFrame { code: told, .. }) => code == *told,
+            _ => false,
+        }
+    }
+
+    fn is_own_failure(&self, error: &OpenError) -> bool {
+        match (&self.failure, error) {
+            (Some(Failure::Auth { status, message }), OpenError::Refused(refusal)) => {
+                error.is_auth()
+                    && refusal.status == *status
+                    && refusal.message.as_ref() == Some(message)
+                    && refusal.body_complete
+            }
+            (Some(Failure::Refused { status }), OpenError::Refused(refusal)) => {
+                !error.is_auth() && refusal.status == *status
+            }
+            (Some(Failure::Timeout(stage)), OpenError::Timeout { stage: told, .. }) => {
+                stage == told
+            }
+            (Some(Failure::WrongAccept), OpenError::Handshake(HandshakeError::WrongAccept)) => true,
+            (
+                Some(Failure::Broken),
+                OpenError::Handshake(HandshakeError::Io { .. } | HandshakeError::Closed { .. }),
+            ) => true,
+            (Some(Failure::Tls), OpenError::Tls { .. }) => true,
+            (
+                Some(Failure::Away),
+                OpenError::Connect { .. }
+                | OpenError::Tls { .. }
+                | OpenError::Handshake(HandshakeError::Io { .. } | HandshakeError::Closed { .. }),
+            ) => true,
+            _ => false,
+        }
+    }
+
+    fn is_own_text(&self, event: &Event) -> bool {
+        let Event::Text { message, .. } = event else { return false };
+        match (&self.effect, &**message) {
+            (Effect::Other { kind }, TextMessage::Other { kind: told, .. }) => {
+                told.as_ref() == Some(kind)
+            }
+            (Effect::Error { message, .. }, TextMessage::Error(told)) => message == told,
+            (Effect::Order { id }, TextMessage::Order(order)) => {
+                order.order_id.as_deref() == Some(id)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Gives the message of Kite's JSON error.
+fn message_of(refusal: &Refusal) -> String {
+    let body: Result<serde_json::Value, _> = serde_json::from_str(refusal.body());
+    body.ok().and_then(|body| Some(body["message"].as_str()?.to_owned())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kite_conn::Stamp;
+
+    use super::*;
+
+    fn down(cause: LossCause) -> Event {
+        Event::Down { epoch: 1, cause, last_heard: Stamp::now() }
+    }
+
+    fn silence() -> Event {
+        down(LossCause::Silence { silence: Duration::from_millis(500) })
+    }
+
+    fn up() -> Event {
+        Event::Up { epoch: 2, instruments: 1 }
+    }
+
+    fn judge(fault: &Fault, events: impl IntoIterator<Item = Event>) -> Standing {
+        Promise::of(fault, false).judge(&Seen::of(events))
+    }
+
+    #[test]
+    fn a_promised_loss_is_kept_once_the_next_socket_is_up() {
+        assert_eq!(judge(&Fault::HalfOpen, []), Standing::Waiting);
+        assert_eq!(judge(&Fault::HalfOpen, [silence()]), Standing::Waiting);
+        assert_eq!(judge(&Fault::HalfOpen, [silence(), up()]), Standing::Kept);
+    }
+
+    #[test]
+    fn what_is_not_promised_breaks_the_promise() {
+        let is_broken =
+            |fault: &Fault, events: Vec<Event>| matches!(judge(fault, events), Standing::Broken(_));
+        assert!(is_broken(&Fault::HalfOpen, vec![down(LossCause::Eof)]), "another cause");
+        assert!(is_broken(&Fault::HalfOpen, vec![silence(), up(), silence()]), "a second loss");
+        assert!(is_broken(&Fault::UnknownText, vec![silence()]), "a loss");
+        assert!(is_broken(&Fault::HalfOpen, vec![Event::Closed]), "the end");
+        let limit = Event::LimitRefused { message: "limit".into(), instruments: 1 };
+        assert!(is_broken(&Fault::UnknownText, vec![limit]), "a limit");
+    }
+
+    #[test]
+    fn stale_ticks_are_healed_before_the_promise_is_kept() {
+        let silence = Duration::from_millis(400);
+        let stale = || Event::TicksStale { silence, instruments: 1 };
+        assert_eq!(judge(&Fault::HeartbeatsOnly, [stale()]), Standing::Stale);
+        let resumed = Event::TicksResumed { silence };
+        assert_eq!(judge(&Fault::HeartbeatsOnly, [stale(), resumed]), Standing::Kept);
+    }
+
+    #[test]
+    fn a_burst_has_to_come_whole() {
+        let promise = Promise::of(&Fault::Burst { frames: 3 }, false);
+        let mut seen = Seen::of([]);
+        seen.frames = 2;
+        assert_eq!(promise.judge(&seen), Standing::Waiting);
+        seen.frames = 3;
+        assert_eq!(promise.judge(&seen), Standing::Kept);
+    }
+}

@@ -1,0 +1,288 @@
+//! The sink of a connection under test: counts, remembers, and checks what it can on the spot.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kite_conn::{Batch, Event, Sink, Stamp};
+use kite_sim::Chain;
+use kite_wire::Frame;
+use tokio::sync::Notify;
+
+use crate::course::Course;
+use crate::gaps::Gaps;
+
+/// Events that a failure shows.
+const HISTORY: usize = 50;
+
+/// What was received on one socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tape {
+    pub(crate) epoch: u32,
+    /// Frames of at least two bytes, as the simulator counts them.
+    pub(crate) frames: usize,
+    pub(crate) chain: Chain,
+    pub(crate) ticks: u64,
+}
+
+/// What was seen since a fault.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    events: Vec<(Stamp, Event)>,
+    pub(crate) damaged: u64,
+    pub(crate) skipped: u64,
+    /// Frames with ticks, of all sockets.
+    pub(crate) frames: u64,
+}
+
+impl Seen {
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|(_, event)| event)
+    }
+
+    /// Gives when the first such event was told.
+    pub(crate) fn when(&self, is_it: impl Fn(&Event) -> bool) -> Option<Stamp> {
+        self.events.iter().find(|(_, event)| is_it(event)).map(|(at, _)| *at)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(events: impl IntoIterator<Item = Event>) -> Self {
+        let events = events.into_iter().map(|event| (Stamp::now(), event)).collect();
+        Self { events, ..Self::default() }
+    }
+}
+
+/// Sums over all sockets of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Totals {
+    pub(crate) batches: u64,
+    pub(crate) heartbeats: u64,
+    pub(crate) ticks: u64,
+    pub(crate) damaged: u64,
+    pub(crate) skipped: u64,
+    /// Damaged frames, and frames with unknown packets, that events spoke of.
+    pub(crate) damage_told: u64,
+    pub(crate) skips_told: u64,
+    /// Events by name.
+    pub(crate) events: BTreeMap<&'static str, u64>,
+}
+
+impl Totals {
+    pub(crate) fn events(&self, name: &str) -> u64 {
+        self.events.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// All that is known of a connection by what it delivered.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) course: Course,
+    pub(crate) gaps: Gaps,
+    pub(crate) totals: Totals,
+    pub(crate) seen: Seen,
+    pub(crate) tape: Tape,
+    /// Sockets lost whose tapes have not been compared yet.
+    pub(crate) lost: Vec<Tape>,
+    /// Since when the feed has been down.
+    down_since: Option<Stamp>,
+    /// When the last recovery was done, and how long it had taken.
+    pub(crate) recovered: Option<(Stamp, Duration)>,
+    sequence: u64,
+    history: VecDeque<String>,
+    /// What was wrong, as it was noticed.
+    wrong: Vec<String>,
+    pub(crate) is_dropped: bool,
+}
+
+impl State {
+    /// Says whether ticks have come on the present socket.
+    pub(crate) fn flows(&self) -> bool {
+        self.course.live_epoch() == Some(self.tape.epoch) && self.tape.ticks > 0
+    }
+
+    /// Begins to watch for what follows.
+    pub(crate) fn mark(&mut self) {
+        self.seen = Seen::default();
+    }
+
+    pub(crate) fn take_wrong(&mut self) -> Option<String> {
+        (!self.wrong.is_empty()).then(|| std::mem::take(&mut self.wrong).join("; "))
+    }
+
+    pub(crate) fn history(&self) -> Vec<String> {
+        self.history.iter().cloned().collect()
+    }
+
+    fn on_batch(&mut self, batch: &Batch) {
+        let (frame, ticks) = (batch.frame(), &batch.ticks);
+        if self.course.live_epoch() != Some(batch.epoch) {
+            self.wrong.push(format!(
+                "a frame of epoch {} while {:?} is live",
+                batch.epoch,
+                self.course.live_epoch()
+            ));
+        }
+        if batch.sequence != self.sequence + 1 {
+            self.wrong.push(format!("frame {} behind {}", batch.sequence, self.sequence));
+        }
+        self.sequence = batch.sequence;
+        self.totals.batches += 1;
+        self.totals.heartbeats += u64::from(frame.len() == 1);
+        // Not by its length: a frame that only lacks packets it declares has no bytes to cut off.
+        if Frame::walk(frame).fault().is_some() {
+            self.totals.damaged += 1;
+            self.seen.damaged += 1;
+        }
+        self.totals.skipped += u64::from(ticks.skipped());
+        self.seen.skipped += u64::from(ticks.skipped());
+        if frame.len() >= 2 {
+            self.tape.frames += 1;
+            self.tape.chain.add(frame);
+        }
+        if ticks.is_empty() {
+            return;
+        }
+        self.tape.ticks += ticks.len() as u64;
+        self.totals.ticks += ticks.len() as u64;
+        self.seen.frames += 1;
+        self.gaps.on_ticks(ticks, batch.received);
+        if let Some(since) = self.down_since.take() {
+            self.recovered = Some((batch.received, batch.received.since(since)));
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let now = Stamp::now();
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(line(now, event));
+        *self.totals.events.entry(name(event)).or_insert(0) += 1;
+        self.wrong.extend(self.course.follow(event));
+        match event {
+            Event::Up { epoch, .. } => {
+                self.tape = Tape { epoch: *epoch, ..Tape::default() };
+                self.gaps.on_up(*epoch);
+            }
+            Event::Down { epoch, last_heard, .. } => {
+                self.lost.push(std::mem::take(&mut self.tape));
+                self.down_since.get_or_insert(now);
+                self.wrong.extend(self.gaps.on_down(*epoch, *last_heard));
+            }
+            Event::Gap(gap) => self.wrong.extend(self.gaps.on_gap(gap)),
+            Event::FrameDamaged { untold, .. } => self.totals.damage_told += 1 + untold,
+            Event::PacketsSkipped { untold, .. } => self.totals.skips_told += 1 + untold,
+            _ => {}
+        }
+        self.seen.events.push((now, event.clone()));
+    }
+}
+
+/// What the sink and the one who breaks its connection share.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Recorder {
+    pub(crate) fn sink(self: &Arc<Self>) -> Ear {
+        Ear(Arc::clone(self))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Waits until the state gives something; `None` if it does not in time.
+    pub(crate) async fn until<T>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let waiting = async {
+            loop {
+                // Made before the look, so that no change in between is missed.
+                let changed = self.changed.notified();
+                if let Some(found) = look(&mut self.state()) {
+                    return found;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.ok()
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_waiters();
+    }
+}
+
+/// The sink itself.
+#[derive(Debug)]
+pub(crate) struct Ear(Arc<Recorder>);
+
+impl Sink for Ear {
+    fn on_batch(&mut self, batch: Batch) {
+        self.0.tell(|state| state.on_batch(&batch));
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.0.tell(|state| state.on_event(event));
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.0.tell(|state| state.is_dropped = true);
+    }
+}
+
+/// Locks a mutex of plain data, which is whole between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn line(at: Stamp, event: &Event) -> String {
+    let at = at.as_nanos() / 1_000_000;
+    match event {
+        // Dozens of instruments help nobody.
+        Event::Gap(gap) => format!(
+            "{at} ms Gap {{ {} -> {}, {} instruments, volume {}, resumed {} }}",
+            gap.lost_epoch,
+            gap.epoch,
+            gap.instruments.len(),
+            gap.known_volume(),
+            gap.resumed.is_some()
+        ),
+        Event::Text { text, .. } => format!("{at} ms Text {}", String::from_utf8_lossy(text)),
+        other => format!("{at} ms {other:?}"),
+    }
+}
+
+pub(crate) fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Opening { .. } => "Opening",
+        Event::Up { .. } => "Up",
+        Event::Down { .. } => "Down",
+        Event::Gap(_) => "Gap",
+        Event::OpenFailed { .. } => "OpenFailed",
+        Event::Retry { .. } => "Retry",
+        Event::Renewing { .. } => "Renewing",
+        Event::RenewalFailed { .. } => "RenewalFailed",
+        Event::Parked(_) => "Parked",
+        Event::FeedSilent { .. } => "FeedSilent",
+        Event::TicksStale { .. } => "TicksStale",
+        Event::TicksResumed { .. } => "TicksResumed",
+        Event::Suspended { .. } => "Suspended",
+        Event::LimitRefused { .. } => "LimitRefused",
+        Event::DeliveryFailed => "DeliveryFailed",
+        Event::Closed => "Closed",
+        Event::FrameDamaged { .. } => "FrameDamaged",
+        Event::PacketsSkipped { .. } => "PacketsSkipped",
+        Event::TextUnreadable { .. } => "TextUnreadable",
+        Event::Text { .. } => "Text",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,148 @@
+//! What the process holds: memory, tasks, open files. And whether anything panicked.
+
+use std::fs;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+/// What may be more at the end than at the beginning.
+const GROWTH_PERCENT: u64 = 10;
+/// And in any case: the grain of the allocator, and sockets that are just being replaced.
+const MEMORY_SLACK: u64 = 4 << 20;
+/// In a run of less than a minute's samples, the allocator is still filling up in the first third.
+const SHORT_RUN: usize = 60;
+const SHORT_MEMORY_SLACK: u64 = 16 << 20;
+const COUNT_SLACK: u64 = 24;
+
+/// What the process holds at one moment. Zero where the operating system does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// Resident memory in bytes.
+    pub memory: u64,
+    /// Tasks of the runtime.
+    pub tasks: u64,
+    /// Open files and sockets.
+    pub files: u64,
+}
+
+impl Sample {
+    /// Looks, within a runtime.
+    pub(crate) fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
+        Self {
+            memory: kib.unwrap_or_default() * 1_024,
+            tasks: Handle::current().metrics().num_alive_tasks() as u64,
+            files,
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            memory: self.memory.max(other.memory),
+            tasks: self.tasks.max(other.tasks),
+            files: self.files.max(other.files),
+        }
+    }
+}
+
+/// Samples of a whole run.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    taken: Vec<Sample>,
+}
+
+impl Samples {
+    pub(crate) fn add(&mut self, sample: Sample) {
+        self.taken.push(sample);
+    }
+
+    /// Gives the maxima of the first, second and last third.
+    #[must_use]
+    pub fn thirds(&self) -> [Sample; 3] {
+        let third = self.taken.len().div_ceil(3).max(1);
+        let mut maxima = self
+            .taken
+            .chunks(third)
+            .map(|chunk| chunk.iter().fold(Sample::default(), |most, sample| most.max(*sample)));
+        std::array::from_fn(|_| maxima.next().unwrap_or_default())
+    }
+
+    /// Says what grew from the first third to the last.
+    pub(crate) fn growth(&self) -> Vec<String> {
+        if self.taken.len() < 6 {
+            return Vec::new();
+        }
+        let [first, _, last] = self.thirds();
+        let is_short = self.taken.len() < SHORT_RUN;
+        let memory_slack = if is_short { SHORT_MEMORY_SLACK } else { MEMORY_SLACK };
+        let compared = [
+            ("memory", first.memory, last.memory, memory_slack),
+            ("tasks", first.tasks, last.tasks, COUNT_SLACK),
+            ("open files", first.files, last.files, COUNT_SLACK),
+        ];
+        let grown = compared.into_iter().filter(|(_, first, last, slack)| {
+            *last > first + (first * GROWTH_PERCENT / 100).max(*slack)
+        });
+        grown.map(|(what, first, last, _)| format!("{what} grew from {first} to {last}")).collect()
+    }
+}
+
+/// Waits until the process holds no more tasks and files than before; says what is left if it does
+/// not in time.
+pub(crate) async fn leftovers(before: Sample, patience: Duration) -> Option<String> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let now = Sample::now();
+        if now.tasks <= before.tasks && now.files <= before.files {
+            return None;
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Some(format!(
+                "{} tasks and {} open files are left, {} and {} were there before",
+                now.tasks, now.files, before.tasks, before.files
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts panics of any thread from now on; the message is printed as before.
+pub(crate) fn watch_panics() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            before(panic);
+        }));
+    });
+}
+
+/// Gives the number of panics counted.
+pub(crate) fn panics() -> u64 {
+    PANICS.load(Ordering::SeqCst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_judged_by_thirds() {
+        let sample = |memory, tasks| Sample { memory: memory << 20, tasks, files: 50 };
+        let samples = |taken: &[Sample]| Samples { taken: taken.to_vec() };
+        let flat: Vec<_> = (0..90).map(|_| sample(100, 40)).collect();
+        assert!(samples(&flat).growth().is_empty());
+        let growing: Vec<_> = (0..90).map(|index| sample(100 + index, 40 + index)).collect();
+        let growth = samples(&growing).growth();
+        assert_eq!(growth.len(), 2, "{growth:?}");
+        assert_eq!(samples(&growing).thirds()[2], sample(189, 129));
+    }
+}
