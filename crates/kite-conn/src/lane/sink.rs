@@ -35,6 +35,12 @@ impl LaneSink {
         self.shared.stats()
     }
 
+    /// Says whether the lane's other end is gone: what is given to it from now on is discarded.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.lane_gone.load(Ordering::Acquire)
+    }
+
     /// Queues a frame; gives it back if there is no room.
     fn try_queue(&mut self, batch: Batch) -> Result<(), Batch> {
         let bytes = batch.frame().len();
@@ -117,7 +123,7 @@ impl Sink for LaneSink {
         if batch.ticks.frame().is_heartbeat() {
             return;
         }
-        if self.shared.lane_gone.load(Ordering::Acquire) {
+        if self.is_closed() {
             // Also what was queued while it went.
             self.shared.clear();
             return;

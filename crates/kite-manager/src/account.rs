@@ -1,0 +1,49 @@
+//! How accounts are told apart.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of an account, as the application chose it. Cheap to clone.
+///
+/// It is printed in logs and errors: no place for an api_key or a token.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(Arc<str>);
+
+impl AccountId {
+    /// Gives the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for AccountId {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for AccountId {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_its_name() {
+        let id = AccountId::from("second");
+        assert_eq!(id, AccountId::from("second".to_owned()));
+        assert_eq!((id.as_str(), format!("{id:>8}").as_str()), ("second", "  second"));
+        assert!(AccountId::from("first") < id);
+    }
+}

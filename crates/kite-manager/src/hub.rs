@@ -1,0 +1,292 @@
+//! Hands the ticks of all connections to merged streams, which come and go while the feed runs.
+//!
+//! One slot for each connection. The connections' tasks share no lock: each looks at a number once
+//! a frame, and only where it has changed takes the lock under which streams come. Events go
+//! another way.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use kite_conn::{Batch, ConfigError, Event, LaneSink, Sink, lane};
+use kite_wire::Packet;
+
+use crate::account::AccountId;
+use crate::select::{TokenSet, select};
+use crate::stream::{StreamConfig, TaggedLane, TickStream};
+
+/// Where the connections of a manager and its streams meet. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    slots: Box<[Slot]>,
+    /// Never held while a lane ends, which wakes its consumer.
+    state: Mutex<State>,
+}
+
+/// One connection, whichever run it is in.
+#[derive(Debug)]
+struct Slot {
+    account: AccountId,
+    connection: usize,
+    /// Counts the changes to its [`SlotState`]; written under the lock. What has changed is read
+    /// under the lock too, so that no order is needed here.
+    version: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The present run, or the last one while stopped.
+    run: u64,
+    is_running: bool,
+    slots: Box<[SlotState]>,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    /// Subscribers that the slot's sink has not taken yet.
+    waiting: Vec<Waiting>,
+    /// Instruments whose packets are left out: they belong to another connection.
+    ignored: BTreeSet<u32>,
+}
+
+/// A subscriber and the run that it is for.
+#[derive(Debug)]
+struct Waiting {
+    run: u64,
+    subscriber: Subscriber,
+}
+
+/// One stream's end on one connection.
+#[derive(Debug)]
+struct Subscriber {
+    sink: LaneSink,
+    /// The instruments that it wants, unless all.
+    tokens: Option<Arc<TokenSet>>,
+}
+
+impl Subscriber {
+    /// Gives it what it wants of a batch.
+    fn give(&mut self, batch: &Batch) {
+        let wanted = match &self.tokens {
+            None => Some(batch.clone()),
+            Some(tokens) => select(batch, |packet| tokens.contains(packet.instrument_token())),
+        };
+        if let Some(batch) = wanted {
+            self.sink.on_batch(batch);
+        }
+    }
+
+    /// As [`Subscriber::give`], for the last one who gets the batch.
+    fn give_away(&mut self, batch: Batch) {
+        match self.tokens {
+            None => self.sink.on_batch(batch),
+            Some(_) => self.give(&batch),
+        }
+    }
+}
+
+impl Hub {
+    /// Makes a hub with a slot for each connection, in this order.
+    pub(crate) fn new(connections: impl IntoIterator<Item = (AccountId, usize)>) -> Self {
+        let slot =
+            |(account, connection)| Slot { account, connection, version: AtomicU64::default() };
+        let slots: Box<[Slot]> = connections.into_iter().map(slot).collect();
+        let state = slots.iter().map(|_| SlotState::default()).collect();
+        let state = Mutex::new(State { run: 0, is_running: false, slots: state });
+        Self { shared: Arc::new(Shared { slots, state }) }
+    }
+
+    /// Begins a run, and ends one that was not. Nothing is ignored any more: new sockets are told
+    /// what is theirs.
+    pub(crate) fn begin(&self) {
+        self.end();
+        let mut state = self.shared.lock();
+        state.run += 1;
+        state.is_running = true;
+        for (slot, of_slot) in self.shared.slots.iter().zip(&mut state.slots) {
+            of_slot.ignored.clear();
+            slot.bump();
+        }
+    }
+
+    /// Ends the run: its streams end once its sinks are gone and all was taken. Streams made from
+    /// now on are for the next run. Without a run it does nothing.
+    pub(crate) fn end(&self) {
+        let mut state = self.shared.lock();
+        if !state.is_running {
+            return;
+        }
+        state.is_running = false;
+        let run = state.run;
+        let late: Vec<Waiting> =
+            state.slots.iter_mut().flat_map(|slot| slot.take_waiting(run)).collect();
+        drop(state);
+        drop(late);
+    }
+
+    /// Makes the sink of a slot in the present run, of which there must be one at most.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    pub(crate) fn sink(&self, slot: usize) -> HubSink {
+        assert!(slot < self.shared.slots.len(), "slot {slot} of {}", self.shared.slots.len());
+        let (shared, run) = (Arc::clone(&self.shared), self.shared.lock().run);
+        let (subscribers, ignored) = (Vec::new(), TokenSet::default());
+        let mut sink = HubSink { shared, slot, run, version: 0, subscribers, ignored };
+        sink.catch_up();
+        sink
+    }
+
+    /// Makes a stream from now on, for the present run or, while there is none, the next one.
+    pub(crate) fn subscribe(&self, config: &StreamConfig) -> Result<TickStream, ConfigError> {
+        let tokens = config.tokens.as_ref().map(|it| Arc::new(it.iter().copied().collect()));
+        let (mut lanes, mut sinks) = (Vec::new(), Vec::new());
+        config.validate()?;
+        for Slot { account, connection, .. } in &self.shared.slots {
+            let (sink, lane) = lane(config.lane.clone())?;
+            lanes.push(TaggedLane { account: account.clone(), connection: *connection, lane });
+            sinks.push(sink);
+        }
+        let mut gone = Vec::new();
+        let mut state = self.shared.lock();
+        let run = state.run + u64::from(!state.is_running);
+        for ((slot, of_slot), sink) in self.shared.slots.iter().zip(&mut state.slots).zip(sinks) {
+            // Where no frame comes, streams could come and go for ever.
+            gone.extend(of_slot.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
+            let subscriber = Subscriber { sink, tokens: tokens.clone() };
+            of_slot.waiting.push(Waiting { run, subscriber });
+            slot.bump();
+        }
+        drop(state);
+        Ok(TickStream::new(lanes))
+    }
+
+    /// Leaves out these instruments' packets of what this slot gives, from the next frame on: they
+    /// belong to another connection, and this one may not have been told yet.
+    pub(crate) fn ignore(&self, slot: usize, tokens: &[u32]) {
+        self.change(slot, |ignored| ignored.extend(tokens));
+    }
+
+    /// Takes [`Hub::ignore`] back.
+    pub(crate) fn heed(&self, slot: usize, tokens: &[u32]) {
+        self.change(slot, |ignored| {
+            for token in tokens {
+                ignored.remove(token);
+            }
+        });
+    }
+
+    fn change(&self, slot: usize, change: impl FnOnce(&mut BTreeSet<u32>)) {
+        let mut state = self.shared.lock();
+        if let (Some(of_slot), Some(slot)) =
+            (state.slots.get_mut(slot), self.shared.slots.get(slot))
+        {
+            let before = of_slot.ignored.len();
+            change(&mut of_slot.ignored);
+            if of_slot.ignored.len() != before {
+                slot.bump();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No change to it can stop half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Tells the sink of a change; to be called under the lock.
+    fn bump(&self) {
+        self.version.store(self.version.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+}
+
+impl SlotState {
+    /// Takes those who wait for this run; later ones stay.
+    fn take_waiting(&mut self, run: u64) -> Vec<Waiting> {
+        self.waiting.extract_if(.., |it| it.run <= run).collect()
+    }
+}
+
+/// The sink of one connection in one run; made by [`Hub::sink`]. Its end is that of the streams'
+/// lanes on this connection.
+#[derive(Debug)]
+pub(crate) struct HubSink {
+    shared: Arc<Shared>,
+    slot: usize,
+    run: u64,
+    /// The version of the slot that has been seen.
+    version: u64,
+    subscribers: Vec<Subscriber>,
+    ignored: TokenSet,
+}
+
+impl HubSink {
+    /// Takes newcomers, and notes what is to be ignored.
+    #[cold]
+    fn catch_up(&mut self) {
+        let mut state = self.shared.lock();
+        self.version = self.shared.slots[self.slot].version.load(Relaxed);
+        let of_slot = &mut state.slots[self.slot];
+        let newcomers = of_slot.take_waiting(self.run);
+        self.subscribers.extend(newcomers.into_iter().map(|it| it.subscriber));
+        self.ignored = of_slot.ignored.iter().copied().collect();
+    }
+}
+
+impl Sink for HubSink {
+    /// Newcomers have room, and are not looked for here.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut ready = Poll::Ready(());
+        for subscriber in &mut self.subscribers {
+            // All are asked, so that each wakes.
+            if subscriber.sink.poll_ready(cx).is_pending() {
+                ready = Poll::Pending;
+            }
+        }
+        ready
+    }
+
+    fn on_batch(&mut self, mut batch: Batch) {
+        if self.shared.slots[self.slot].version.load(Relaxed) != self.version {
+            self.catch_up();
+        }
+        if self.subscribers.is_empty() || batch.ticks.is_empty() {
+            return;
+        }
+        self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
+        if !self.ignored.is_empty() {
+            let is_ours = |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token());
+            let Some(ours) = select(&batch, is_ours) else { return };
+            batch = ours;
+        }
+        if let Some((last, others)) = self.subscribers.split_last_mut() {
+            for subscriber in others {
+                subscriber.give(&batch);
+            }
+            last.give_away(batch);
+        }
+    }
+
+    fn on_event(&mut self, _: &Event) {}
+}
+
+impl Drop for HubSink {
+    fn drop(&mut self) {
+        let late = self.shared.lock().slots[self.slot].take_waiting(self.run);
+        drop(late);
+    }
+}
