@@ -75,7 +75,8 @@ impl Stamp {
     }
 
     /// Makes a stamp of [`Stamp::as_nanos`].
-    pub(crate) fn from_nanos(nanos: u64) -> Self {
+    #[must_use]
+    pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 }

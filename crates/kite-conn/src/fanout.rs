@@ -27,6 +27,32 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 }
 
+/// Delivers to nobody.
+impl Sink for () {
+    fn on_batch(&mut self, _: Batch) {}
+
+    fn on_event(&mut self, _: &Event) {}
+}
+
+/// Delivers if there is somebody.
+impl<S: Sink> Sink for Option<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_ready(cx))
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        if let Some(sink) = self {
+            sink.on_batch(batch);
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        if let Some(sink) = self {
+            sink.on_event(event);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

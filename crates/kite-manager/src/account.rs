@@ -17,6 +17,13 @@ impl AccountId {
     }
 }
 
+/// The name of a manager's only account, where it was given none.
+impl Default for AccountId {
+    fn default() -> Self {
+        Self::from("default")
+    }
+}
+
 impl From<&str> for AccountId {
     fn from(name: &str) -> Self {
         Self(name.into())

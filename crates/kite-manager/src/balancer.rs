@@ -261,6 +261,11 @@ impl Balancer {
         }
     }
 
+    /// Says whether an instrument is subscribed.
+    pub(crate) fn has(&self, token: u32) -> bool {
+        self.places.binary_search_by_key(&token, |place| place.token).is_ok()
+    }
+
     /// Gives how many instruments can still be taken.
     pub(crate) fn free(&self) -> usize {
         (self.limit * self.counts.len()).saturating_sub(self.places.len())

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kite_conn::{ConfigError, OpenError, ParkReason, SpawnError};
 
+use crate::account::AccountId;
+
 /// More instruments than the connections take. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -56,4 +58,63 @@ pub enum StartError {
     /// The manager was stopped while it started.
     #[error("stopped while starting")]
     Stopped,
+}
+
+/// No account of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no account is named {account}")]
+#[non_exhaustive]
+pub struct UnknownAccount {
+    /// The name.
+    pub account: AccountId,
+}
+
+/// Why instruments could not be subscribed with an account. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// There is not enough room.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
+    /// There is no such account.
+    #[error(transparent)]
+    UnknownAccount(#[from] UnknownAccount),
+}
+
+/// Why a manager could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Without an account there is nothing to connect.
+    #[error("a manager needs an account: add one")]
+    NoAccount,
+    /// Two accounts have one name.
+    #[error("two accounts are named {account}: give each its own name")]
+    SameName {
+        /// The name.
+        account: AccountId,
+    },
+    /// Two accounts have one api_key.
+    #[error("account {account} has the api_key of another: its three sockets are shared already")]
+    SameApiKey {
+        /// The later one's name.
+        account: AccountId,
+    },
+    /// A setting is outside of its range.
+    #[error("invalid configuration")]
+    Config(#[from] ConfigError),
+}
+
+/// Not all connections were live in time.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{live} of {connections} connections are live")]
+#[non_exhaustive]
+pub struct NotLive {
+    /// How many are.
+    pub live: usize,
+    /// How many there are; none before a start.
+    pub connections: usize,
+    /// Why the last try of the first of them that failed did.
+    #[source]
+    pub last_failure: Option<OpenError>,
 }

@@ -9,7 +9,6 @@ mod tests;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use kite_conn::{Batch, Event, Sink, Stamp};
 use kite_wire::{Packet, Tick};
@@ -31,8 +30,6 @@ struct Shared {
     /// By slot. Readers hold the lock while they read; it is locked against them only when a run
     /// replaces its tables, and never by who writes packets.
     tables: RwLock<Box<[Arc<Table>]>>,
-    /// The beginning of the stamps' clock.
-    clock: Instant,
 }
 
 /// The newest packet of an instrument, copied.
@@ -45,6 +42,9 @@ pub struct LatestTick {
 
 impl LatestTick {
     /// Gives the packet, a view into this copy.
+    ///
+    /// # Panics
+    /// Never: only packets are kept.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
         #[expect(clippy::expect_used, reason = "only packets are written, and read whole")]
@@ -89,10 +89,8 @@ impl fmt::Debug for LatestTick {
 impl Latest {
     /// Makes a reader over so many connections, and nothing to read.
     pub(crate) fn new(slots: usize) -> Self {
-        let now = Stamp::now();
-        let clock = now.to_instant() - Duration::from_nanos(now.as_nanos());
         let tables = (0..slots).map(|_| Arc::new(Table::new())).collect();
-        Self { shared: Arc::new(Shared { tables: RwLock::new(tables), clock }) }
+        Self { shared: Arc::new(Shared { tables: RwLock::new(tables) }) }
     }
 
     /// Copies the newest packet of an instrument; `None` if none came in this run. Where several
@@ -103,7 +101,7 @@ impl Latest {
         let found = tables.iter().enumerate();
         let found = found.filter_map(|(slot, table)| Some((slot, table.get(instrument_token)?)));
         let (slot, copied) = found.max_by_key(|(_, copied)| copied.received_ns)?;
-        let received = Stamp::at(self.shared.clock + Duration::from_nanos(copied.received_ns));
+        let received = Stamp::from_nanos(copied.received_ns);
         Some(LatestTick { copied, received, slot })
     }
 

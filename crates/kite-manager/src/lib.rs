@@ -1,39 +1,77 @@
-//! Up to three Kite Connect ticker connections of an account.
+//! Up to three Kite Connect ticker connections of each of several accounts.
 //!
 //! A [`Manager`] balances instruments over its [`kite_conn::Connection`]s, starts and stops them
-//! together, and gives their state as a [`Snapshot`]. What they receive goes to the application's
-//! own [`kite_conn::Sink`]s; no frame passes through this crate.
+//! together, hands the instruments of one that stays down to the others, and gives their state as
+//! a [`Snapshot`]. What comes is taken in one of four ways:
+//!
+//! | way | take it when |
+//! |---|---|
+//! | [`Manager::stream`] | one task wants the ticks of all connections, or of chosen instruments, and decides what happens when it is too slow |
+//! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
+//! | [`Manager::start_with`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop |
+//! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use kite_conn::Credentials;
+//! use kite_manager::{Manager, StreamConfig, StreamItem};
+//! use kite_wire::Mode;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = Manager::builder()
+//!     .account("mine", Credentials::new("api_key", "access_token"))
+//!     .build()?;
+//! let mut stream = manager.stream(StreamConfig::default())?;
+//! manager.subscribe(&[256_265, 738_561, 408_065], Mode::Full)?;
+//! manager.start().await?;
+//! manager.wait_until_live(Duration::from_secs(10)).await?;
+//! // The right loop: a lag is an item like any other, and the end is the end of the run.
+//! while let Some(item) = stream.recv().await {
+//!     match item {
+//!         StreamItem::Ticks(ticks) => {
+//!             for packet in ticks.batch.ticks.packets() {
+//!                 println!("{} {}", packet.instrument_token(), packet.last_price());
+//!             }
+//!         }
+//!         StreamItem::Dropped { ticks, .. } => println!("too slow: {ticks} ticks dropped"),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the typed manager uses it"))]
-#[expect(unreachable_pub, reason = "the typed manager exports it")]
 mod account;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "loads, hand over and give back come with the failover task")
-)]
 mod balancer;
+mod builder;
 mod config;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "the failover task is still to come"))]
+mod events;
 mod failover;
-#[cfg_attr(not(test), expect(dead_code, reason = "connections do not ask it yet"))]
 mod governor;
-#[cfg_attr(not(test), expect(dead_code, reason = "the typed manager uses it"))]
 mod hub;
-#[cfg_attr(not(test), expect(dead_code, reason = "the typed manager uses it"))]
-#[expect(unreachable_pub, reason = "the typed manager exports it")]
 mod latest;
 mod manager;
-#[cfg_attr(not(test), expect(dead_code, reason = "the typed manager uses it"))]
 mod orders;
+mod pacing;
+mod rate;
+mod report;
 mod select;
 mod snapshot;
-#[cfg_attr(not(test), expect(dead_code, reason = "the typed manager uses it"))]
-#[expect(unreachable_pub, reason = "the typed manager exports it")]
+mod start;
+mod state;
 mod stream;
+mod watchman;
 
-pub use config::{MAX_CONNECTIONS, ManagerConfig};
-pub use error::{CapacityError, StartError};
+pub use account::AccountId;
+pub use builder::ManagerBuilder;
+pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
+pub use error::{BuildError, CapacityError, NotLive, StartError, SubscribeError, UnknownAccount};
+pub use events::{Events, ManagerEvent, Move, OrderItem, OrderUpdate, Orders};
 pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
-pub use manager::Manager;
-pub use snapshot::{ConnectionSnapshot, Health, Snapshot};
+pub use latest::{Latest, LatestTick};
+pub use manager::{Manager, Seat};
+pub use report::{ConnectionReport, Quantiles, Report};
+pub use snapshot::{ConnectionSnapshot, Health, HealthLevel, Snapshot, Unseen};
+pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};

@@ -1,80 +1,138 @@
-//! The connections of one account and the instruments they share.
+//! The connections of one or several accounts and the instruments they share.
 //!
 //! Control plane only: no frame passes here. All state is behind one lock that is held for map
 //! operations and never across an await; requests are placed and posted to the connections under
 //! it, so that concurrent callers see one order everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, MAX_INSTRUMENTS, Phase, Sink,
-    SpawnError, Stamp, Status, SubscribeError, Tagged,
+    Connection, Credentials, Distributions, Endpoint, EventLane, Phase, Sink, SpawnError, Stamp,
+    Status,
 };
 use kite_wire::Mode;
 use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::balancer::{Balancer, Plan};
+use crate::account::AccountId;
+use crate::builder::ManagerBuilder;
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
-use crate::error::{CapacityError, StartError};
-use crate::snapshot::{ConnectionSnapshot, Snapshot};
+use crate::error::{CapacityError, NotLive, StartError, SubscribeError, UnknownAccount};
+use crate::events::{Events, Notice, Orders};
+use crate::hub::Hub;
+use crate::latest::{Latest, LatestTick};
+use crate::snapshot::{Snapshot, Unseen};
+use crate::start::{self, LAST_WORD};
+use crate::state::Account;
+use crate::stream::{StreamConfig, TickStream};
+use crate::watchman;
 
-/// Up to three connections of one account, and the instruments balanced over them.
+/// Up to three connections of each of its accounts, and the instruments balanced over them.
 ///
 /// Cheap to clone and usable from many tasks. Dropping the last clone closes the connections
-/// politely in the background.
+/// politely in the background; streams and tables made from it do not keep it alive.
 #[derive(Debug, Clone)]
 pub struct Manager {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    events: EventLane,
-    control: Mutex<Control>,
+pub(crate) struct Shared {
+    pub(crate) events: EventLane,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    /// The accounts' names, in the order in which they were given.
+    pub(crate) accounts: Arc<[AccountId]>,
+    /// How many connections each account has.
+    pub(crate) per_account: usize,
+    pub(crate) hub: Hub,
+    latest: Option<Latest>,
+    pub(crate) control: Mutex<Control>,
 }
 
 #[derive(Debug)]
-struct Control {
-    config: ManagerConfig,
-    balancer: Balancer,
-    credentials: Credentials,
-    /// The connections of the present run, or of the last one while stopped.
-    connections: Vec<Connection>,
+pub(crate) struct Control {
+    pub(crate) config: ManagerConfig,
+    pub(crate) accounts: Vec<Account>,
     /// When the present run was started; `None` while stopped.
     started: Option<Stamp>,
     /// Whether nobody has waited for the present run's start to its end.
     undecided: bool,
-    rates: Vec<Rate>,
+    /// The task that looks after failover.
+    watchman: Option<AbortHandle>,
+}
+
+/// Where a connection belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seat {
+    /// The account.
+    pub account: AccountId,
+    /// The connection's number within the account, from 0.
+    pub connection: usize,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let control = self.control.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watchman) = control.watchman.take() {
+            watchman.abort();
+        }
+    }
 }
 
 impl Manager {
-    /// Makes a manager; nothing is connected and nothing checked before [`Manager::start`].
+    /// Makes a manager of one account, named by [`AccountId::default`]; nothing is connected and
+    /// nothing checked before [`Manager::start`].
     #[must_use]
     pub fn new(credentials: Credentials, config: ManagerConfig) -> Self {
-        // Settings are judged at the start; until then none may cost more than a valid one.
-        let balancer = Balancer::new(
-            config.connections.min(MAX_CONNECTIONS),
-            config.connection.instrument_limit.min(MAX_INSTRUMENTS),
-        );
-        let control = Control {
-            balancer,
-            credentials,
-            config,
-            connections: Vec::new(),
-            started: None,
-            undecided: false,
-            rates: Vec::new(),
-        };
-        let (events, control) = (EventLane::default(), Mutex::new(control));
-        Self { shared: Arc::new(Shared { events, control }) }
+        Self::with_accounts(vec![(AccountId::default(), credentials)], config)
     }
 
-    /// Opens the connections; what they receive goes to the sinks that `make_sink` makes for each
-    /// connection's number.
+    /// Sets one up step by step, also with several accounts.
+    pub fn builder() -> ManagerBuilder {
+        ManagerBuilder::default()
+    }
+
+    pub(crate) fn with_accounts(
+        accounts: Vec<(AccountId, Credentials)>,
+        config: ManagerConfig,
+    ) -> Self {
+        let names: Arc<[AccountId]> = accounts.iter().map(|(name, _)| name.clone()).collect();
+        // Settings are judged at the start; until then none may cost more than a valid one.
+        let per_account = config.connections.min(MAX_CONNECTIONS);
+        let slots = names.len() * per_account;
+        let seats = names
+            .iter()
+            .flat_map(|name| (0..per_account).map(move |connection| (name.clone(), connection)));
+        let hub = Hub::new(seats);
+        let account = |(index, (name, credentials))| {
+            Account::new(name, credentials, &config, hub.clone(), index * per_account)
+        };
+        let accounts: Vec<Account> = accounts.into_iter().enumerate().map(account).collect();
+        let shared = Shared {
+            events: EventLane::default(),
+            notices: broadcast::Sender::new(NOTICES),
+            accounts: names,
+            per_account,
+            hub,
+            latest: config.latest.then(|| Latest::new(slots)),
+            control: Mutex::new(Control {
+                config,
+                accounts,
+                started: None,
+                undecided: false,
+                watchman: None,
+            }),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Opens the connections. What they receive goes to the streams of [`Manager::stream`] and to
+    /// [`Manager::latest`].
     ///
     /// Completes once all connections are up. Where at `connect_timeout`, or once the others have
     /// been refused, at least one is up, that is a success too: the rest keep trying. While running
@@ -87,9 +145,21 @@ impl Manager {
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
     /// ends them.
-    pub async fn start<S: Sink>(
+    pub async fn start(&self) -> Result<(), StartError> {
+        self.start_with(|_| ()).await
+    }
+
+    /// Opens the connections as [`Manager::start`] does, and gives what they receive to sinks of
+    /// the application's own as well: `make_sink` makes one for each connection.
+    ///
+    /// # Errors
+    /// As [`Manager::start`].
+    ///
+    /// # Cancel safety
+    /// As [`Manager::start`].
+    pub async fn start_with<S: Sink>(
         &self,
-        make_sink: impl FnMut(usize) -> S,
+        make_sink: impl FnMut(Seat) -> S,
     ) -> Result<(), StartError> {
         self.config().validate()?;
         // Listening begins before the first connection does: no change of state is missed.
@@ -108,44 +178,50 @@ impl Manager {
     /// start was not waited for to its end, and `None` of one that is decided.
     fn connect<S: Sink>(
         &self,
-        mut make_sink: impl FnMut(usize) -> S,
+        mut make_sink: impl FnMut(Seat) -> S,
     ) -> Result<Option<Vec<Connection>>, SpawnError> {
         let mut control = self.lock();
         if control.started.is_some() {
-            return Ok(control.undecided.then(|| control.connections.clone()));
+            return Ok(control.undecided.then(|| control.connections()));
         }
         // Before the first of them: none is up for longer than the run.
         let now = Stamp::now();
-        let mut connections = Vec::new();
-        for (number, instruments) in control.balancer.distribution().into_iter().enumerate() {
-            let common = &control.config.connection;
-            // Connections of one seed would come back at the same moment.
-            let jitter_seed = common.jitter_seed.wrapping_add(number as u64);
-            let config = ConnectionConfig { jitter_seed, ..common.clone() };
-            let (credentials, events) = (control.credentials.clone(), &self.shared.events);
-            let connection =
-                Connection::spawn(config, credentials, make_sink(number), events, number)?;
-            post(&connection, instruments.into_iter().map(|(token, mode)| (token, Some(mode))));
-            connections.push(connection);
+        self.shared.hub.begin();
+        let Control { config, accounts, .. } = &mut *control;
+        let shared = &self.shared;
+        for (index, account) in accounts.iter_mut().enumerate() {
+            let connected = account.connect(config, now, &shared.events, |connection| {
+                let slot = index * shared.per_account + connection;
+                let seat = shared.seats().seat(slot);
+                let latest = shared.latest.as_ref().map(|latest| latest.sink(slot));
+                (make_sink(seat), (shared.hub.sink(slot), latest))
+            });
+            if let Err(error) = connected {
+                shared.hub.end();
+                return Err(error);
+            }
         }
-        control.rates = vec![Rate::from(now); connections.len()];
-        control.connections.clone_from(&connections);
         control.started = Some(now);
         control.undecided = true;
+        let connections = control.connections();
+        let watching = tokio::spawn(watchman::watch(Arc::downgrade(shared)));
+        if let Some(former) = control.watchman.replace(watching.abort_handle()) {
+            former.abort();
+        }
         Ok(Some(connections))
     }
 
     async fn wait_until_up(
         &self,
         connections: &[Connection],
-        mut events: broadcast::Receiver<Tagged>,
+        mut events: broadcast::Receiver<kite_conn::Tagged>,
     ) -> Result<(), StartError> {
         let timeout = self.config().connection.connect_timeout;
         let deadline = Instant::now() + timeout + LAST_WORD;
         let mut overdue = false;
         loop {
             let statuses: Vec<Status> = connections.iter().map(Connection::status).collect();
-            if let Some(outcome) = judge(&statuses, overdue, timeout) {
+            if let Some(outcome) = start::judge(&statuses, overdue, timeout) {
                 return outcome;
             }
             // A lag is fine: the statuses tell all.
@@ -153,8 +229,39 @@ impl Manager {
         }
     }
 
-    /// Closes the connections: close frames, a deadline, the end of the sinks. Subscriptions are
-    /// kept for a later start. Without a start before it does nothing.
+    /// Waits until every connection of every account is live.
+    ///
+    /// # Errors
+    /// [`NotLive`] after `deadline`, at once where one is parked or closed, or where nothing was
+    /// started. Nothing is undone: the connections keep trying.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn wait_until_live(&self, deadline: Duration) -> Result<(), NotLive> {
+        let mut events = self.shared.events.subscribe();
+        let deadline = Instant::now() + deadline;
+        loop {
+            let statuses: Vec<Status> =
+                self.lock().connections().iter().map(Connection::status).collect();
+            let live = statuses.iter().filter(|status| status.phase == Phase::Live).count();
+            if live == statuses.len() && live > 0 {
+                return Ok(());
+            }
+            let hopeless = |status: &Status| matches!(status.phase, Phase::Parked | Phase::Closed);
+            let waited = if statuses.is_empty() || statuses.iter().any(hopeless) {
+                false
+            } else {
+                tokio::time::timeout_at(deadline, events.recv()).await.is_ok()
+            };
+            if !waited {
+                let last_failure = statuses.iter().find_map(|status| status.last_failure.clone());
+                return Err(NotLive { live, connections: statuses.len(), last_failure });
+            }
+        }
+    }
+
+    /// Closes the connections: close frames, a deadline, the end of the sinks and streams.
+    /// Subscriptions are kept for a later start. Without a start before it does nothing.
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connections close even if the future is dropped.
@@ -162,13 +269,17 @@ impl Manager {
         let connections = {
             let mut control = self.lock();
             control.started = None;
-            control.connections.clone()
+            if let Some(watchman) = control.watchman.take() {
+                watchman.abort();
+            }
+            self.shared.hub.end();
+            control.connections()
         };
         join_all(connections.iter().map(Connection::close)).await;
     }
 
-    /// Subscribes instruments, balanced over the connections; those already subscribed are
-    /// skipped and keep their mode.
+    /// Subscribes instruments, balanced over all connections of all accounts; those that any
+    /// account has already are skipped and keep their mode.
     ///
     /// `Ok` means accepted and placed: Kite sends no acknowledgement. Works before a start and
     /// while disconnected: it goes out once connected.
@@ -177,39 +288,118 @@ impl Manager {
     /// [`CapacityError`] if there is not enough room; nothing is changed then.
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
         let mut control = self.lock();
-        let plan = control.balancer.plan_subscribe(tokens, mode)?;
-        control.carry_out(&plan);
+        if let [account] = &mut control.accounts[..] {
+            return account.subscribe(tokens, mode);
+        }
+        let accounts = &mut control.accounts;
+        let is_new = |token: &u32| !accounts.iter().any(|account| account.has(*token));
+        let new: BTreeSet<u32> = tokens.iter().copied().filter(is_new).collect();
+        // Shares of whole accounts first: each then balances its own.
+        let mut free: Vec<usize> = accounts.iter().map(Account::free).collect();
+        let all_free: usize = free.iter().sum();
+        if new.len() > all_free {
+            let connections = accounts.iter().map(Account::connections).sum();
+            let limit = control.config.connection.instrument_limit;
+            return Err(CapacityError { asked: new.len(), free: all_free, connections, limit });
+        }
+        let mut shares = vec![Vec::new(); accounts.len()];
+        for token in new {
+            // The emptiest, the first among equals; one has room, since all together have.
+            let most = (0..free.len()).rev().max_by_key(|&account| free[account]);
+            let Some(account) = most else { break };
+            free[account] -= 1;
+            shares[account].push(token);
+        }
+        for (account, share) in accounts.iter_mut().zip(shares) {
+            account.subscribe(&share, mode)?;
+        }
         Ok(())
     }
 
-    /// Ends subscriptions; unknown instruments are ignored.
-    pub fn unsubscribe(&self, tokens: &[u32]) {
+    /// Subscribes instruments with one account, balanced over its connections; those that this
+    /// account has already are skipped and keep their mode. Another account may have them too.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] if there is not enough room or no such account; nothing is changed then.
+    pub fn subscribe_on(
+        &self,
+        account: &AccountId,
+        tokens: &[u32],
+        mode: Mode,
+    ) -> Result<(), SubscribeError> {
         let mut control = self.lock();
-        let plan = control.balancer.plan_unsubscribe(tokens);
-        control.carry_out(&plan);
+        Ok(control.account_mut(account)?.subscribe(tokens, mode)?)
+    }
+
+    /// Ends subscriptions with whichever account; unknown instruments are ignored.
+    pub fn unsubscribe(&self, tokens: &[u32]) {
+        for account in &mut self.lock().accounts {
+            account.unsubscribe(tokens);
+        }
+    }
+
+    /// Ends subscriptions with one account; unknown instruments are ignored.
+    ///
+    /// # Errors
+    /// [`UnknownAccount`] if there is no such account.
+    pub fn unsubscribe_on(
+        &self,
+        account: &AccountId,
+        tokens: &[u32],
+    ) -> Result<(), UnknownAccount> {
+        self.lock().account_mut(account)?.unsubscribe(tokens);
+        Ok(())
     }
 
     /// Changes the mode of subscribed instruments; unknown ones are ignored.
     pub fn set_mode(&self, tokens: &[u32], mode: Mode) {
-        let mut control = self.lock();
-        let plan = control.balancer.plan_mode(tokens, mode);
-        control.carry_out(&plan);
+        for account in &mut self.lock().accounts {
+            account.set_mode(tokens, mode);
+        }
     }
 
-    /// Gives the instruments of each connection and their modes, by connection number.
+    /// Gives the instruments of each connection and their modes: account by account in the order
+    /// they were given, within each by connection number.
     #[must_use]
     pub fn distribution(&self) -> Vec<BTreeMap<u32, Mode>> {
-        self.lock().balancer.distribution()
+        self.lock().accounts.iter().flat_map(Account::distribution).collect()
     }
 
-    /// Uses another access token from the next handshake on; parked and waiting connections try
-    /// at once, open sockets stay.
+    /// Gives the instruments that are subscribed and have not ticked on their connection since,
+    /// for those connections that have any. How a token that does not exist shows, and one that
+    /// has not traded yet: an illiquid option may stay here for hours, but the snapshot after a
+    /// subscription comes at once.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<Unseen> {
+        self.lock().accounts.iter().flat_map(Account::unseen).collect()
+    }
+
+    /// Gives the accounts, in the order in which they were given.
+    #[must_use]
+    pub fn accounts(&self) -> &[AccountId] {
+        &self.shared.accounts
+    }
+
+    /// Uses another access token for the first account, which is the only one of a manager that
+    /// was made by [`Manager::new`]: from the next handshake on; parked and waiting connections
+    /// try at once, open sockets stay.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
-        let mut control = self.lock();
-        control.credentials = Credentials::new(control.credentials.api_key(), access_token);
-        for connection in &control.connections {
-            connection.set_credentials(control.credentials.clone());
+        if let Some(account) = self.lock().accounts.first_mut() {
+            account.set_access_token(access_token.into());
         }
+    }
+
+    /// Uses another access token for an account.
+    ///
+    /// # Errors
+    /// [`UnknownAccount`] if there is no such account.
+    pub fn set_access_token_of(
+        &self,
+        account: &AccountId,
+        access_token: impl Into<String>,
+    ) -> Result<(), UnknownAccount> {
+        self.lock().account_mut(account)?.set_access_token(access_token.into());
+        Ok(())
     }
 
     /// Connects elsewhere from the next start on.
@@ -219,8 +409,7 @@ impl Manager {
 
     /// Asks every open socket for a sign of life; says whether there was one to ask.
     pub fn ping(&self) -> bool {
-        let control = self.lock();
-        control.connections.iter().filter(|connection| connection.ping()).count() > 0
+        self.lock().connections().iter().filter(|connection| connection.ping()).count() > 0
     }
 
     /// Says whether it has been started and not stopped since.
@@ -232,14 +421,42 @@ impl Manager {
     /// Says whether a socket is up at this moment.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        let control = self.lock();
-        control.connections.iter().any(|connection| connection.status().phase == Phase::Live)
+        let connections = self.lock().connections();
+        connections.iter().any(|connection| connection.status().phase == Phase::Live)
     }
 
-    /// Listens to what happens to the connections from now on, tagged by their numbers.
+    /// Streams what all connections receive, merged. It ends with the run: a stream made before a
+    /// start belongs to that start, one made while running begins where the feed is.
+    ///
+    /// # Errors
+    /// [`kite_conn::ConfigError`] for a bound outside of its range.
+    pub fn stream(&self, config: StreamConfig) -> Result<TickStream, kite_conn::ConfigError> {
+        self.shared.hub.subscribe(&config)
+    }
+
+    /// Gives the table of every instrument's last packet; `None` without
+    /// [`ManagerConfig::latest`].
     #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<Tagged> {
-        self.shared.events.subscribe()
+    pub fn latest(&self) -> Option<Latest> {
+        self.shared.latest.clone()
+    }
+
+    /// Gives the connection that a packet of [`Manager::latest`] came on.
+    #[must_use]
+    pub fn seat_of(&self, tick: &LatestTick) -> Seat {
+        self.shared.seats().seat(tick.slot())
+    }
+
+    /// Listens from now on to what happens to the connections and to the manager itself.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(&self.shared)
+    }
+
+    /// Listens from now on to order updates, each told once, on however many sockets it came.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders::new(&self.shared)
     }
 
     /// Reads the state of all connections. While stopped it is that of the last run.
@@ -247,25 +464,23 @@ impl Manager {
     pub fn snapshot(&self) -> Snapshot {
         let now = Stamp::now();
         let mut control = self.lock();
-        let Control { connections, rates, balancer, started, .. } = &mut *control;
-        let counts = balancer.counts();
-        let connections = connections.iter().zip(rates).zip(counts).enumerate();
-        let connections = connections.map(|(number, ((connection, rate), &instruments))| {
-            let stats = connection.stats();
-            ConnectionSnapshot {
-                connection: number,
-                status: connection.status(),
-                stats,
-                instruments,
-                frames_per_second: rate.update(now, stats.frames_delivered),
-                uptime: stats.up_since.map_or(Duration::ZERO, |since| now.since(since)),
-            }
-        });
+        let started = control.started;
+        let accounts = &mut control.accounts;
         Snapshot {
-            connections: connections.collect(),
-            instruments: counts.iter().sum(),
+            instruments: accounts.iter().map(Account::instruments).sum(),
+            connections: accounts.iter_mut().flat_map(|account| account.snapshot(now)).collect(),
             uptime: started.map_or(Duration::ZERO, |started| now.since(started)),
         }
+    }
+
+    /// Reads how latencies, frame sizes and outages are distributed, over all connections of all
+    /// accounts.
+    #[must_use]
+    pub fn distributions(&self) -> Distributions {
+        let connections = self.lock().connections();
+        connections.iter().fold(Distributions::default(), |all, connection| {
+            all.merged(&connection.distributions())
+        })
     }
 
     /// Gives the settings.
@@ -274,156 +489,52 @@ impl Manager {
         self.lock().config.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Control> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
+        self.shared.lock()
+    }
+}
+
+/// Notices kept for a listener that does not listen.
+const NOTICES: usize = 256;
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
         // A plan is computed before anything is changed: a poisoned state is still whole.
-        self.shared.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seats(&self) -> Seats {
+        Seats { accounts: Arc::clone(&self.accounts), per_account: self.per_account }
+    }
+}
+
+/// Where the connection of each slot belongs.
+#[derive(Debug, Clone)]
+pub(crate) struct Seats {
+    accounts: Arc<[AccountId]>,
+    per_account: usize,
+}
+
+impl Seats {
+    pub(crate) fn seat(&self, slot: usize) -> Seat {
+        let account = self.accounts.get(self.account(slot)).cloned().unwrap_or_default();
+        Seat { account, connection: slot % self.per_account.max(1) }
+    }
+
+    /// Gives the index of the account that a slot belongs to.
+    pub(crate) fn account(&self, slot: usize) -> usize {
+        slot / self.per_account.max(1)
     }
 }
 
 impl Control {
-    fn carry_out(&mut self, plan: &Plan) {
-        self.balancer.take(plan);
-        for (number, changes) in plan.changes() {
-            if let Some(connection) = self.connections.get(number) {
-                post(connection, changes.iter().copied());
-            }
-        }
-    }
-}
-
-/// Posts changes that the balancer has fitted into the connection's limit.
-fn post(connection: &Connection, changes: impl Iterator<Item = (u32, Option<Mode>)>) {
-    let posted = connection.apply(changes);
-    // One that has ended, of a run being stopped, wants nothing; the next run is told all anew.
-    debug_assert!(
-        matches!(posted, Ok(()) | Err(SubscribeError::Closed)),
-        "the balancer and the connection have one limit: {posted:?}"
-    );
-}
-
-/// What a start waits beyond `connect_timeout`: its connections have the same timeout, and shall
-/// say why they failed before it speaks for them.
-const LAST_WORD: Duration = Duration::from_millis(100);
-
-/// Judges a start: `None` while it is open.
-fn judge(statuses: &[Status], overdue: bool, timeout: Duration) -> Option<Result<(), StartError>> {
-    let connections = statuses.len();
-    let live = statuses.iter().filter(|status| status.phase == Phase::Live).count();
-    let refused = |status: &&Status| {
-        status.phase != Phase::Live
-            && (matches!(status.last_failure, Some(kite_conn::OpenError::Refused(_)))
-                || status.phase == Phase::Parked)
-    };
-    if statuses.iter().any(|status| status.phase == Phase::Closed) {
-        return Some(Err(StartError::Stopped));
-    }
-    if live > 0 && (overdue || live + statuses.iter().filter(refused).count() == connections) {
-        return Some(Ok(()));
-    }
-    let parked: Vec<_> = statuses.iter().filter_map(|status| status.parked.as_ref()).collect();
-    if let (Some(&reason), true) = (parked.first(), parked.len() == connections) {
-        return Some(Err(StartError::Refused { connections, reason: reason.clone() }));
-    }
-    overdue.then(|| {
-        let last_failure = statuses.iter().find_map(|status| status.last_failure.clone());
-        Err(StartError::Timeout { connections, timeout, last_failure })
-    })
-}
-
-/// The shortest time between two readings that a rate is computed over.
-const RATE_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Turns readings of a count into a rate.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    since: Stamp,
-    count: u64,
-    per_second: f64,
-}
-
-impl Rate {
-    fn from(since: Stamp) -> Self {
-        Self { since, count: 0, per_second: 0.0 }
+    /// The connections of the present run, or of the last one while stopped, by slot.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.accounts.iter().flat_map(|account| account.open.iter().cloned()).collect()
     }
 
-    /// Takes a reading; gives the rate since the last one that was long enough ago.
-    fn update(&mut self, now: Stamp, count: u64) -> f64 {
-        let interval = now.since(self.since);
-        if interval >= RATE_INTERVAL {
-            let per_second = count.saturating_sub(self.count) as f64 / interval.as_secs_f64();
-            *self = Self { since: now, count, per_second };
-        }
-        self.per_second
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kite_conn::{OpenError, ParkReason};
-
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_secs(30);
-
-    fn status(phase: Phase) -> Status {
-        let mut status = Status::default();
-        status.phase = phase;
-        if phase == Phase::Parked {
-            status.parked = Some(ParkReason::AttemptsUsedUp { failures: 6, limit: 5, last: None });
-        }
-        status
-    }
-
-    fn judged(phases: &[Phase], overdue: bool) -> Option<Result<(), String>> {
-        let statuses: Vec<Status> = phases.iter().copied().map(status).collect();
-        judge(&statuses, overdue, TIMEOUT).map(|outcome| outcome.map_err(|error| error.to_string()))
-    }
-
-    #[test]
-    fn a_start_waits_for_all_and_at_its_deadline_takes_one() {
-        use Phase::{Live, Opening, Waiting};
-        assert_eq!(judged(&[Live, Live, Live], false), Some(Ok(())));
-        assert_eq!(judged(&[Live, Opening, Live], false), None);
-        assert_eq!(judged(&[Live, Waiting, Opening], true), Some(Ok(())));
-        let late = "no connection was up within 30s, 2 tried".to_owned();
-        assert_eq!(judged(&[Waiting, Opening], true), Some(Err(late)));
-    }
-
-    #[test]
-    fn what_will_not_come_back_by_itself_is_not_waited_for() {
-        use Phase::{Live, Parked, Waiting};
-        assert_eq!(judged(&[Live, Parked], false), Some(Ok(())));
-        assert_eq!(judged(&[Parked, Waiting], false), None);
-        let refused = "no connection could be opened, 2 tried".to_owned();
-        assert_eq!(judged(&[Parked, Parked], false), Some(Err(refused)));
-    }
-
-    #[test]
-    fn a_stop_ends_a_start() {
-        use Phase::{Closed, Live, Opening};
-        let stopped = "stopped while starting".to_owned();
-        assert_eq!(judged(&[Opening, Closed], false), Some(Err(stopped.clone())));
-        // The live one says goodbye to its server, which takes longer.
-        assert_eq!(judged(&[Live, Closed], false), Some(Err(stopped)));
-    }
-
-    #[test]
-    fn a_late_start_names_the_last_failure() {
-        let mut waiting = status(Phase::Waiting);
-        waiting.last_failure = Some(OpenError::NoAddress { host: "nowhere".to_owned() });
-        let Some(Err(error)) = judge(&[waiting], true, TIMEOUT) else { panic!("it is late") };
-        let shown = kite_conn::ErrorChain(&error).to_string();
-        assert_eq!(shown, "no connection was up within 30s, 1 tried: nowhere has no address");
-    }
-
-    #[test]
-    fn a_rate_is_taken_over_an_interval_long_enough() {
-        let start = Stamp::now();
-        let later = |millis| Stamp::at(start.to_instant() + Duration::from_millis(millis));
-        let mut rate = Rate::from(start);
-        assert_eq!(rate.update(later(100), 50), 0.0);
-        assert_eq!(rate.update(later(500), 100), 200.0);
-        assert_eq!(rate.update(later(550), 900), 200.0);
-        assert_eq!(rate.update(later(1_500), 100), 0.0);
+    fn account_mut(&mut self, name: &AccountId) -> Result<&mut Account, UnknownAccount> {
+        let found = self.accounts.iter_mut().find(|account| account.name == *name);
+        found.ok_or_else(|| UnknownAccount { account: name.clone() })
     }
 }

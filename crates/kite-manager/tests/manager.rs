@@ -55,7 +55,7 @@ async fn a_sink_of_ones_own_gets_every_tick_of_all_connections() {
     let tally = Tally::default();
     let instruments = kite_sim::universe(600);
     manager.subscribe(&instruments, Mode::Full).unwrap();
-    within("start", manager.start(|_| tally.clone())).await.unwrap();
+    within("start", manager.start_with(|_| tally.clone())).await.unwrap();
     within("ticks", sim.wait_until(|sim| sim.stats().ticks_sent > 3_000)).await;
     sim.pause().await;
     let sent = sim.sent();
@@ -76,7 +76,7 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     let manager = manager(&sim, DEADLINE);
     let opened = async {
-        let start = manager.start(|_| Tally::default());
+        let start = manager.start_with(|_| Tally::default());
         tokio::select! {
             started = start => panic!("nothing is up: {started:?}"),
             () = sim.wait_until(|sim| !sim.stats().refused.is_empty()) => {}
@@ -84,7 +84,7 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
     };
     within("the first refusal", opened).await;
     sim.refuse_with(None);
-    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
     assert!(manager.is_live());
     assert_eq!(manager.snapshot().connections.len(), 3);
     assert!(sim.stats().connections_open <= 3);
@@ -94,11 +94,11 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
 async fn a_start_while_running_is_fine_even_in_an_outage() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, Duration::from_millis(300));
-    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     sim.drop_all();
     within("the outage", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
-    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
     assert!(manager.is_running());
     sim.refuse_with(None);
     within("the end of it", sim.wait_until(|sim| sim.stats().connections_open == 3)).await;
@@ -111,7 +111,7 @@ async fn a_stop_from_another_clone_ends_a_start() {
     let manager = manager(&sim, DEADLINE);
     let starting = tokio::spawn({
         let manager = manager.clone();
-        async move { manager.start(|_| Tally::default()).await }
+        async move { manager.start_with(|_| Tally::default()).await }
     });
     within("a refusal", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
     within("stop", manager.stop()).await;
@@ -124,7 +124,7 @@ async fn a_stop_from_another_clone_ends_a_start() {
 async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
-    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
     let tokens = kite_sim::universe(60);
     let tasks = (0..4_usize).map(|task| {
         let (manager, tokens) = (manager.clone(), tokens.clone());
@@ -159,12 +159,12 @@ async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
     manager.subscribe(&[256, 512], Mode::Full).unwrap();
-    within("start", manager.start(|_| Tally::default())).await.unwrap();
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
     within("stop", manager.stop()).await;
     manager.subscribe(&[768], Mode::Ltp).unwrap();
     manager.unsubscribe(&[256]);
     manager.set_mode(&[512], Mode::Quote);
-    within("another start", manager.start(|_| Tally::default())).await.unwrap();
+    within("another start", manager.start_with(|_| Tally::default())).await.unwrap();
     let wanted = BTreeMap::from([(512, Mode::Quote), (768, Mode::Ltp)]);
     within("the new set", sim.wait_until(|sim| held(sim) == wanted)).await;
     within("stop", manager.stop()).await;

@@ -102,6 +102,7 @@ impl KiteManagerConfig {
                 parser_queue: self.enable_dedicated_parsers.then_some(self.connection_buffer_size),
                 ..ConnectionConfig::default()
             },
+            ..ManagerConfig::default()
         }
     }
 }

@@ -244,7 +244,8 @@ impl KiteTickerManager {
             self.channels.reset_lag();
         }
         let (channels, raw_only) = (&self.channels, self.raw_only);
-        let started = self.manager.start(|connection| channels.sink(connection, raw_only)).await;
+        let started =
+            self.manager.start_with(|seat| channels.sink(seat.connection, raw_only)).await;
         started.map_err(|error| failed(&error))
     }
 

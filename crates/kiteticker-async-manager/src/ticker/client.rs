@@ -80,7 +80,7 @@ impl KiteTickerAsync {
         let manager = Manager::new(credentials, config.to_manager_config());
         manager.set_endpoint(endpoint);
         let channels = Channels::new(config.max_connections, config.parser_buffer_size);
-        let started = manager.start(|connection| channels.sink(connection, raw_only)).await;
+        let started = manager.start_with(|seat| channels.sink(seat.connection, raw_only)).await;
         started.map_err(|error| describe("connect", &error))?;
         Ok(Self { manager, channels, capacity: config.parser_buffer_size })
     }

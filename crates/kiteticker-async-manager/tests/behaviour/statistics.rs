@@ -51,8 +51,8 @@ async fn counters_equal_the_simulators(has_parsers: bool) {
         assert!(connection.connection_uptime <= stats.uptime);
         symbols.push(connection.symbol_count);
     }
-    symbols.sort_unstable();
-    assert_eq!(symbols, [100, 100, 101]);
+    assert_eq!(symbols.iter().sum::<usize>(), 301);
+    assert!(symbols.iter().all(|count| (90..=110).contains(count)), "{symbols:?}");
     let sum = |field: fn(&kiteticker_async_manager::manager::ConnectionStats) -> u64| {
         stats.connection_stats.iter().map(field).sum::<u64>()
     };

@@ -1,0 +1,264 @@
+//! One account: its credentials, its connections and what they carry.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kite_conn::{
+    Connection, ConnectionConfig, Credentials, EventLane, Pacer, Phase, Sink, SpawnError, Stamp,
+    SubscribeError,
+};
+use kite_wire::Mode;
+
+use crate::account::AccountId;
+use crate::balancer::{Balancer, Plan, Standing};
+use crate::config::{MAX_CONNECTIONS, ManagerConfig};
+use crate::error::CapacityError;
+use crate::failover::{Failover, Patience};
+use crate::governor::Pace;
+use crate::hub::Hub;
+use crate::pacing::AccountPacer;
+use crate::rate::Rate;
+use crate::snapshot::{ConnectionSnapshot, Unseen};
+
+/// How long a handshake may keep the account's others waiting.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
+
+/// The state of one account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) name: AccountId,
+    credentials: Credentials,
+    pub(crate) balancer: Balancer,
+    pub(crate) failover: Failover,
+    /// The connections of the present run, or of the last one while stopped.
+    pub(crate) open: Vec<Connection>,
+    pacer: Arc<dyn Pacer>,
+    connections: usize,
+    rates: Vec<Rate>,
+    /// Ticks of each instrument at the last observation.
+    observed: HashMap<u32, u64>,
+    hub: Hub,
+    /// The hub's slot of the first connection.
+    first_slot: usize,
+}
+
+impl Account {
+    /// Makes an account; its connections have `hub`'s slots from `first_slot` on.
+    pub(crate) fn new(
+        name: AccountId,
+        credentials: Credentials,
+        config: &ManagerConfig,
+        hub: Hub,
+        first_slot: usize,
+    ) -> Self {
+        // Settings are judged at the start; until then none may cost more than a valid one.
+        let connections = config.connections.min(MAX_CONNECTIONS);
+        let limit = config.connection.instrument_limit.min(kite_conn::MAX_INSTRUMENTS);
+        let turn = config.connection.connect_timeout.min(LONGEST_TURN);
+        let pace = Pace { stagger: config.stagger, ..Pace::new(turn) };
+        Self {
+            name,
+            credentials,
+            balancer: Balancer::new(connections, limit),
+            failover: Failover::new(connections, None, Instant::now()),
+            open: Vec::new(),
+            pacer: Arc::new(AccountPacer::new(pace)),
+            connections,
+            rates: Vec::new(),
+            observed: HashMap::new(),
+            hub,
+            first_slot,
+        }
+    }
+
+    /// Gives the number of its connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// Makes the connections of a run and tells them their instruments.
+    pub(crate) fn connect<S: Sink>(
+        &mut self,
+        config: &ManagerConfig,
+        now: Stamp,
+        events: &EventLane,
+        mut make_sink: impl FnMut(usize) -> S,
+    ) -> Result<(), SpawnError> {
+        // Every connection is new: what was handed over in the last run goes home first.
+        for number in 0..self.connections {
+            let plan = self.balancer.plan_give_back(number);
+            self.balancer.take(&plan);
+        }
+        let mut open = Vec::new();
+        for (number, instruments) in self.balancer.distribution().into_iter().enumerate() {
+            let slot = self.first_slot + number;
+            let common = &config.connection;
+            let connection = ConnectionConfig {
+                // Connections of one seed would come back at the same moment.
+                jitter_seed: common.jitter_seed.wrapping_add(slot as u64),
+                pacer: Some(Arc::clone(&self.pacer)),
+                ..common.clone()
+            };
+            let sink = make_sink(number);
+            let connection =
+                Connection::spawn(connection, self.credentials.clone(), sink, events, slot)?;
+            post(&connection, instruments.into_iter().map(|(token, mode)| (token, Some(mode))));
+            open.push(connection);
+        }
+        let patience = config.failover.map(|failover| Patience {
+            after: failover.after,
+            stable_after: failover.stable_after,
+        });
+        self.rates = vec![Rate::from(now); open.len()];
+        self.failover = Failover::new(open.len(), patience, now.to_instant());
+        for number in 0..open.len() {
+            self.balancer.set_standing(number, self.failover.standing(number));
+        }
+        self.observed.clear();
+        self.open = open;
+        Ok(())
+    }
+
+    pub(crate) fn subscribe(&mut self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
+        let plan = self.balancer.plan_subscribe(tokens, mode)?;
+        self.carry_out(&plan);
+        self.note_dark();
+        Ok(())
+    }
+
+    pub(crate) fn unsubscribe(&mut self, tokens: &[u32]) {
+        let plan = self.balancer.plan_unsubscribe(tokens);
+        self.carry_out(&plan);
+        self.failover.retry();
+    }
+
+    pub(crate) fn set_mode(&mut self, tokens: &[u32], mode: Mode) {
+        let plan = self.balancer.plan_mode(tokens, mode);
+        self.carry_out(&plan);
+    }
+
+    /// Takes a plan of this very state, and posts it.
+    pub(crate) fn carry_out(&mut self, plan: &Plan) {
+        self.balancer.take(plan);
+        // What still comes from a connection that lets go is passed over in merged streams.
+        for moved in plan.moves() {
+            self.hub.ignore(self.first_slot + moved.from, &[moved.token]);
+        }
+        for (number, changes) in plan.changes() {
+            let added: Vec<u32> = changes
+                .iter()
+                .filter(|(_, mode)| mode.is_some())
+                .map(|(token, _)| *token)
+                .collect();
+            self.hub.heed(self.first_slot + number, &added);
+            if let Some(connection) = self.open.get(number) {
+                post(connection, changes.iter().copied());
+            }
+        }
+    }
+
+    /// New instruments may have gone to a lost connection, for want of room elsewhere.
+    fn note_dark(&mut self) {
+        for number in 0..self.connections {
+            if !self.dark_on(number).is_empty() {
+                self.failover.on_dark(number);
+            }
+        }
+    }
+
+    /// Gives the instruments that wait on a connection which was given up for now.
+    fn dark_on(&self, number: usize) -> Vec<u32> {
+        let is_lost = self.failover.standing(number) == Standing::Lost;
+        let is_live = self.open.get(number).is_some_and(|it| it.status().phase == Phase::Live);
+        if !is_lost || is_live || self.balancer.counts().get(number) == Some(&0) {
+            return Vec::new();
+        }
+        let mut distribution = self.balancer.distribution();
+        distribution.swap_remove(number).into_keys().collect()
+    }
+
+    pub(crate) fn set_access_token(&mut self, access_token: String) {
+        self.credentials = Credentials::new(self.credentials.api_key(), access_token);
+        for connection in &self.open {
+            connection.set_credentials(self.credentials.clone());
+        }
+    }
+
+    pub(crate) fn has(&self, token: u32) -> bool {
+        self.balancer.has(token)
+    }
+
+    pub(crate) fn free(&self) -> usize {
+        self.balancer.free()
+    }
+
+    pub(crate) fn instruments(&self) -> usize {
+        self.balancer.counts().iter().sum()
+    }
+
+    pub(crate) fn distribution(&self) -> Vec<BTreeMap<u32, Mode>> {
+        self.balancer.distribution()
+    }
+
+    /// Gives the instruments that did not tick on their connection, by connection.
+    pub(crate) fn unseen(&self) -> Vec<Unseen> {
+        let all = self.open.iter().zip(self.balancer.distribution()).enumerate();
+        let unseen = all.map(|(number, (connection, wanted))| {
+            let seen: BTreeSet<u32> =
+                connection.instruments().into_iter().map(|it| it.token).collect();
+            let tokens = wanted.into_keys().filter(|token| !seen.contains(token)).collect();
+            Unseen { account: self.name.clone(), connection: number, tokens }
+        });
+        unseen.filter(|it| !it.tokens.is_empty()).collect()
+    }
+
+    /// Tells the balancer how often each instrument has ticked since the last time.
+    pub(crate) fn observe(&mut self, since: Duration) {
+        let seconds = since.as_secs_f64().max(f64::MIN_POSITIVE);
+        let mut observed = HashMap::new();
+        for instrument in self.open.iter().flat_map(Connection::instruments) {
+            let ticks = observed.entry(instrument.token).or_insert(0);
+            *ticks += instrument.ticks;
+        }
+        for (token, ticks) in &observed {
+            // Counts begin anew with a subscription.
+            let before = self.observed.get(token).copied().filter(|before| before <= ticks);
+            if let Some(before) = before {
+                self.balancer.observe(*token, (ticks - before) as f64 / seconds);
+            }
+        }
+        self.observed = observed;
+    }
+
+    pub(crate) fn snapshot(&mut self, now: Stamp) -> Vec<ConnectionSnapshot> {
+        let dark: Vec<Vec<u32>> = (0..self.open.len()).map(|number| self.dark_on(number)).collect();
+        let Self { name, open, rates, balancer, .. } = self;
+        let all = open.iter().zip(rates).zip(balancer.counts()).zip(dark).enumerate();
+        all.map(|(connection, (((open, rate), &instruments), dark))| {
+            let stats = open.stats();
+            ConnectionSnapshot {
+                account: name.clone(),
+                connection,
+                status: open.status(),
+                stats,
+                losses: open.losses_by_kind(),
+                instruments,
+                dark,
+                frames_per_second: rate.update(now, stats.frames_delivered),
+                uptime: stats.up_since.map_or(Duration::ZERO, |since| now.since(since)),
+            }
+        })
+        .collect()
+    }
+}
+
+/// Posts changes that the balancer has fitted into the connection's limit.
+fn post(connection: &Connection, changes: impl Iterator<Item = (u32, Option<Mode>)>) {
+    let posted = connection.apply(changes);
+    // One that has ended, of a run being stopped, wants nothing; the next run is told all anew.
+    debug_assert!(
+        matches!(posted, Ok(()) | Err(SubscribeError::Closed)),
+        "the balancer and the connection have one limit: {posted:?}"
+    );
+}

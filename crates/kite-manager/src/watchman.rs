@@ -1,0 +1,150 @@
+//! Looks after failover: one task for each run of a manager.
+//!
+//! It wakes when something happens to a connection and when a patience runs out. What to do then
+//! is decided by `failover` and `balancer`.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use kite_conn::{EventLane, Phase, Status, Tagged};
+use tokio::sync::broadcast;
+
+use crate::events::Notice;
+use crate::failover::{Action, Change};
+use crate::manager::Shared;
+use crate::state::Account;
+
+/// How often the rates of instruments are taken, for the balance of later subscriptions.
+const OBSERVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs until the manager is gone or its run is over, which aborts it.
+pub(crate) async fn watch(shared: Weak<Shared>) {
+    let Some(mut events) = listen(&shared) else { return };
+    let mut seen = Vec::new();
+    let mut observed = now();
+    loop {
+        let deadline = {
+            let Some(shared) = shared.upgrade() else { return };
+            let now = now();
+            if now - observed >= OBSERVE_EVERY {
+                observe(&shared, now - observed);
+                observed = now;
+            }
+            let patience = look(&shared, &mut seen, now);
+            let observation = observed + OBSERVE_EVERY;
+            patience.map_or(observation, |patience| patience.min(observation))
+        };
+        // What happened does not matter, nor how much of it was missed: the states tell all.
+        let _ = tokio::time::timeout_at(deadline.into(), events.recv()).await;
+    }
+}
+
+fn listen(shared: &Weak<Shared>) -> Option<broadcast::Receiver<Tagged>> {
+    let lane: &EventLane = &shared.upgrade()?.events;
+    Some(lane.subscribe())
+}
+
+fn observe(shared: &Shared, since: Duration) {
+    for account in &mut shared.lock().accounts {
+        account.observe(since);
+    }
+}
+
+/// Looks at every connection and does what is due; gives when to look again.
+fn look(shared: &Arc<Shared>, seen: &mut Vec<Status>, now: Instant) -> Option<Instant> {
+    let mut control = shared.lock();
+    let statuses: Vec<Status> = control.connections().iter().map(|it| it.status()).collect();
+    seen.resize_with(statuses.len(), Status::default);
+    let mut deadline: Option<Instant> = None;
+    for (index, account) in control.accounts.iter_mut().enumerate() {
+        let first_slot = index * shared.per_account;
+        for number in 0..account.open.len() {
+            let slot = first_slot + number;
+            for change in changes(&seen[slot], &statuses[slot]) {
+                account.failover.handle(now, number, change);
+            }
+        }
+        let until = act(shared, account, now);
+        deadline = until.into_iter().chain(deadline).min();
+    }
+    *seen = statuses;
+    deadline
+}
+
+/// Gives what has happened to a connection from one look to the next. A socket that was lost and
+/// replaced in between was down all the same.
+fn changes(before: &Status, after: &Status) -> impl Iterator<Item = Change> {
+    let was_live = before.phase == Phase::Live;
+    let (down, up) = match after.phase {
+        Phase::Live if was_live && before.epoch == after.epoch => (None, None),
+        Phase::Live => (was_live.then_some(Change::Down), Some(Change::Up)),
+        Phase::Parked => (Some(Change::Parked), None),
+        _ => (was_live.then_some(Change::Down), None),
+    };
+    down.into_iter().chain(up)
+}
+
+/// Does what the failover of an account says; gives when to ask it again.
+fn act(shared: &Shared, account: &mut Account, now: Instant) -> Option<Instant> {
+    let deadline = loop {
+        let (connection, plan, dark, back) = match account.failover.poll(now) {
+            Action::HandOver(connection) => {
+                update_standings(account);
+                let (plan, dark) = account.balancer.plan_hand_over(connection);
+                (connection, plan, dark, false)
+            }
+            Action::GiveBack(connection) => {
+                update_standings(account);
+                (connection, account.balancer.plan_give_back(connection), Vec::new(), true)
+            }
+            Action::Wait(deadline) => break deadline,
+        };
+        account.carry_out(&plan);
+        if !plan.moves().is_empty() {
+            let moves = plan.moves().iter().map(|moved| (*moved).into()).collect();
+            shared.tell(Notice::Moved { account: account.name.clone(), moves, back });
+        }
+        if !dark.is_empty() {
+            account.failover.on_dark(connection);
+            let (name, tokens) = (account.name.clone(), dark.into());
+            shared.tell(Notice::Dark { account: name, connection, tokens });
+        }
+    };
+    update_standings(account);
+    deadline
+}
+
+fn update_standings(account: &mut Account) {
+    for number in 0..account.open.len() {
+        account.balancer.set_standing(number, account.failover.standing(number));
+    }
+}
+
+fn now() -> Instant {
+    // Tokio's clock, so that tests may pause it.
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(phase: Phase, epoch: u32) -> Status {
+        let mut status = Status::default();
+        (status.phase, status.epoch) = (phase, epoch);
+        status
+    }
+
+    #[test]
+    fn a_socket_replaced_between_two_looks_was_down() {
+        let seen = |before: (Phase, u32), after: (Phase, u32)| -> Vec<Change> {
+            changes(&status(before.0, before.1), &status(after.0, after.1)).collect()
+        };
+        assert_eq!(seen((Phase::Opening, 0), (Phase::Live, 1)), [Change::Up]);
+        assert_eq!(seen((Phase::Live, 1), (Phase::Live, 1)), []);
+        assert_eq!(seen((Phase::Live, 1), (Phase::Live, 3)), [Change::Down, Change::Up]);
+        assert_eq!(seen((Phase::Live, 1), (Phase::Waiting, 1)), [Change::Down]);
+        assert_eq!(seen((Phase::Live, 1), (Phase::Parked, 1)), [Change::Parked]);
+        assert_eq!(seen((Phase::Waiting, 1), (Phase::Opening, 1)), []);
+    }
+}
