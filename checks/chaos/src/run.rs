@@ -49,8 +49,9 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, C
     rest(&grounds, &mut wrong).await;
     accounts.iter().for_each(Account::tick_once_more);
     rest(&grounds, &mut wrong).await;
+    let deadline = Instant::now() + PATIENCE;
     for account in &mut accounts {
-        account.settle().await;
+        account.settle(deadline).await;
     }
     let (mut volume, mut failures) = (Volume::default(), Vec::new());
     for mut account in accounts {

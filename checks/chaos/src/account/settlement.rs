@@ -17,8 +17,7 @@ impl Account {
     }
 
     /// Compares everything once the market rests: nothing may be on its way any more.
-    pub(crate) async fn settle(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn settle(&mut self, deadline: Instant) {
         while let Err(what) = self.settled() {
             if Instant::now() >= deadline {
                 self.fail(None, what);
