@@ -25,6 +25,7 @@ both_ways![
     a_gap_over_night_is_told_as_such,
     what_does_not_come_back_is_told_as_such,
     what_never_ticked_is_told_as_such,
+    a_gap_on_a_socket_that_never_ticks_is_told_all_the_same,
     without_memory_of_volumes_the_gap_itself_is_told,
 ];
 
@@ -244,5 +245,18 @@ async fn without_memory_of_volumes_the_gap_itself_is_told(parser_queue: Option<u
     assert!(gap.resumed.is_some());
     assert!(gap.instruments.iter().all(|it| it.volume == VolumeMissed::NotTracked), "{gap:?}");
     assert_eq!(gap.instruments.len(), market.wanted.len());
+    market.connection.close().await;
+}
+
+async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same(parser_queue: Option<usize>) {
+    let settle = Duration::from_millis(300);
+    let market = Market::open(parser_queue, |config| config.silence_threshold = settle).await;
+    market.sim.at_next_handshake(API_KEY, Fault::HeartbeatsOnly);
+    market.sim.drop_all();
+    let gap = market.gap(1).await;
+    assert_in_order(&gap);
+    assert_eq!((gap.lost_epoch, gap.epoch, gap.resumed), (1, 2, None));
+    assert!(gap.instruments.iter().all(|it| it.volume == VolumeMissed::NotBack), "{gap:?}");
+    assert_eq!(market.connection.stats().losses, 1, "it lives");
     market.connection.close().await;
 }

@@ -202,22 +202,31 @@ async fn a_server_that_has_no_room_is_told_again_once_there_is(parser_queue: Opt
     let endpoint = Endpoint::parse(&format!("ws://{address}")).unwrap();
     let (connection, probe) = connect(ConnectionConfig { endpoint, parser_queue, ..config(&sim) });
     let tokens = universe(13);
-    connection.subscribe(&tokens[..9], Mode::Full).unwrap();
-    in_time("nine", held.wait_for(|held| held.len() == 9)).await.unwrap();
-    connection.subscribe(&tokens[9..12], Mode::Ltp).unwrap();
-    // The subscribe is refused, and the mode that follows it too.
-    let refused = ["error text", "limit refused 3", "error text", "limit refused 3"];
-    tells(&probe, 2, &refused).await;
-    assert_eq!(held.borrow().len(), 9);
-    assert_eq!(connection.desired().len(), 12, "they stay wanted");
+    connection.subscribe(&tokens[..10], Mode::Full).unwrap();
+    in_time("ten", held.wait_for(|held| held.len() == 10)).await.unwrap();
+    connection.subscribe(&tokens[10..12], Mode::Ltp).unwrap();
+    // The subscribe is refused, and the mode that follows it too. Both texts may be read at once.
+    let refused = async |from: usize, doubted: usize| {
+        probe.until("refusals", |seen| seen.events.len() >= from + 4).await;
+        let mut told = probe.look(|seen| story(seen)[from..from + 4].to_vec());
+        told.sort();
+        let limit = format!("limit refused {doubted}");
+        assert_eq!(told, ["error text", "error text", &limit, &limit]);
+    };
+    refused(2, 2).await;
+    // Another that is refused does not make these forgotten.
+    connection.subscribe(&tokens[12..], Mode::Ltp).unwrap();
+    refused(6, 3).await;
+    assert_eq!(held.borrow().len(), 10);
+    assert_eq!(connection.desired().len(), 13, "they stay wanted");
 
     // Room for one is no room for three: refused again, told again.
     connection.unsubscribe(&tokens[..1]);
-    tells(&probe, 6, &refused).await;
+    refused(10, 3).await;
     // Enough of it.
     connection.unsubscribe(&tokens[1..3]);
     let wanted = connection.desired();
-    assert_eq!(wanted.len(), 9);
+    assert_eq!(wanted.len(), 10);
     in_time("all", held.wait_for(|held| *held == wanted)).await.unwrap();
     assert_eq!(connection.stats().losses, 0);
     drop(connection);
