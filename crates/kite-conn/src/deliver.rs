@@ -184,12 +184,12 @@ impl<S: Sink> Intake<S> {
         // A gap that is told because of what happened now is told before it.
         let gap = match &notice.event {
             Event::Up { epoch, .. } => {
-                let gap = self.gaps.on_up(*epoch, notice.at);
+                let gap = self.gaps.on_up(*epoch, notice.at, &notice.instruments);
                 self.on_event(&notice.event);
                 return self.tell_gap(gap);
             }
             Event::Down { epoch, last_heard, .. } => {
-                self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.told)
+                self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.instruments)
             }
             Event::Closed => self.gaps.settle(),
             _ => None,
@@ -236,8 +236,9 @@ pub(crate) enum Delivery {
 pub(crate) struct Notice {
     pub(crate) event: Event,
     pub(crate) at: Stamp,
-    /// With [`Event::Down`]: what the lost socket was subscribed to.
-    pub(crate) told: BTreeMap<u32, Mode>,
+    /// With [`Event::Down`] what the lost socket was subscribed to, with [`Event::Up`] what is
+    /// wanted of the new one.
+    pub(crate) instruments: BTreeMap<u32, Mode>,
 }
 
 /// The parser task has ended by itself: the sink panicked. Deliveries have nowhere to go.

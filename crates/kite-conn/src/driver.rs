@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -236,7 +237,12 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                     self.outbox.push_back(Message::Close(Some(frame)));
                 }
-                Output::Abort => self.hang_up(),
+                Output::Abort => {
+                    if let Link::Open(socket) = &mut self.link {
+                        socket.get_mut().reset_on_drop();
+                    }
+                    self.hang_up();
+                }
                 Output::Tell(event) => self.tell(event),
                 Output::Wait(wait) => {
                     trace!(conn = self.board.events.connection(), ?wait, "waiting");
@@ -650,11 +656,12 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     /// Hands an event to the sink, in order with the frames.
     fn deliver(&mut self, event: Event, at: Stamp) {
-        let told = match &event {
+        let instruments = match &event {
             Event::Down { .. } => self.session.told().clone(),
+            Event::Up { .. } => self.session.desired().clone(),
             _ => BTreeMap::new(),
         };
-        self.outlet.event(Notice { event, at, told });
+        self.outlet.event(Notice { event, at, instruments });
     }
 }
 
@@ -672,6 +679,8 @@ fn loss_cause(error: WsError) -> LossCause {
         WsError::ConnectionClosed
         | WsError::AlreadyClosed
         | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LossCause::Eof,
+        // TLS without its close_notify: as TCP's own end.
+        WsError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => LossCause::Eof,
         WsError::Io(error) => LossCause::Io(error.kind()),
         WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             LossCause::FrameTooLarge { bytes: size, limit: max_size }

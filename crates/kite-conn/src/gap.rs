@@ -57,6 +57,8 @@ pub enum VolumeMissed {
     NeverSeen,
     /// It had not ticked again when the gap was told.
     NotBack,
+    /// It was unsubscribed while no socket was up.
+    Unsubscribed,
     /// Its ticks before and after are of different days (IST), and volume starts at zero each day.
     OtherDay,
     /// Its volume fell within the day: a correction of the exchange, or the counter's 32 bits ran
@@ -125,6 +127,9 @@ struct OpenGap {
 struct Instrument {
     mode: Mode,
     before: Option<LastTick>,
+    /// Its first tick after the gap, where that lacks the exchange's time that is to come: a
+    /// subscription begins in quote mode.
+    first: Option<LastTick>,
     volume: Option<VolumeMissed>,
 }
 
@@ -167,7 +172,7 @@ impl GapTracker {
         let tracked = self.instruments.as_ref();
         let instrument = |(token, mode)| {
             let before = tracked.and_then(|tracked| tracked.last_tick(token));
-            (token, Instrument { mode, before, volume: None })
+            (token, Instrument { mode, before, first: None, volume: None })
         };
         let instruments: BTreeMap<_, _> = told.into_iter().map(instrument).collect();
         let awaited = match tracked {
@@ -180,13 +185,26 @@ impl GapTracker {
         before
     }
 
-    /// The next socket is up. Gives the gap where there is nothing to wait for.
-    pub(crate) fn on_up(&mut self, epoch: u32, up: Stamp) -> Option<Gap> {
+    /// The next socket is up, and these instruments are wanted of it. Gives the gap where there is
+    /// nothing to wait for.
+    pub(crate) fn on_up(
+        &mut self,
+        epoch: u32,
+        up: Stamp,
+        wanted: &BTreeMap<u32, Mode>,
+    ) -> Option<Gap> {
+        let is_tracked = self.instruments.is_some();
         // A machine that slept may wake on another day.
         self.today.looked = None;
         let open = self.open.as_mut()?;
         open.up = Some((epoch, up));
-        if open.instruments.is_empty() { self.settle() } else { None }
+        let gone = open.instruments.iter_mut().filter(|(token, _)| !wanted.contains_key(token));
+        for (_, instrument) in gone {
+            instrument.volume = Some(VolumeMissed::Unsubscribed);
+            open.awaited -= usize::from(!is_tracked || instrument.before.is_some());
+        }
+        let all_gone = open.instruments.values().all(|instrument| instrument.volume.is_some());
+        if all_gone { self.settle() } else { None }
     }
 
     /// Frames came, also such without ticks. Gives the gap that has settled by it.
@@ -239,11 +257,12 @@ impl GapTracker {
         let (epoch, up) = open.up?;
         let is_tracked = self.instruments.is_some();
         let instruments = open.instruments.into_iter().map(|(token, it)| {
-            let volume = match (it.volume, it.before) {
+            let volume = match (it.volume, it.before, it.first) {
+                (Some(volume), ..) => volume,
                 _ if !is_tracked => VolumeMissed::NotTracked,
-                (Some(volume), _) => volume,
-                (None, Some(_)) => VolumeMissed::NotBack,
-                (None, None) => VolumeMissed::NeverSeen,
+                (None, Some(before), Some(first)) => missed(before, first),
+                (None, Some(_), None) => VolumeMissed::NotBack,
+                (None, None, _) => VolumeMissed::NeverSeen,
             };
             Missed { token, mode: it.mode, volume }
         });
@@ -270,6 +289,15 @@ impl OpenGap {
             self.awaited -= 1;
             return;
         };
+        // The volume is that of the first tick, the time may be a later one's.
+        let first = *instrument.first.get_or_insert(after);
+        let time_is_to_come = instrument.mode == Mode::Full
+            && instrument.before.is_some_and(|before| before.exchange_unix_s != 0)
+            && after.exchange_unix_s == 0;
+        if time_is_to_come {
+            return;
+        }
+        let after = LastTick { volume: first.volume, ..after };
         instrument.volume = Some(match instrument.before {
             Some(before) => missed(before, after),
             None => VolumeMissed::NeverSeen,

@@ -15,9 +15,17 @@ use crate::transport::{Dialer, OpenError, Stream};
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Gives the number of bytes taken so far, those of TLS included.
     fn bytes_written(&self) -> u64;
+
+    /// Makes a reset of the stream's end: behind a peer that takes no bytes, an orderly end would
+    /// wait with them, and the peer would count the socket as open.
+    fn reset_on_drop(&self);
 }
 
 impl Wire for Stream {
+    fn reset_on_drop(&self) {
+        Stream::reset_on_drop(self);
+    }
+
     fn bytes_written(&self) -> u64 {
         Stream::bytes_written(self)
     }

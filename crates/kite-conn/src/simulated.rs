@@ -84,6 +84,8 @@ impl Wire for Pipe {
     fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
+
+    fn reset_on_drop(&self) {}
 }
 
 /// A network of one cable, which can be cut.

@@ -23,8 +23,8 @@ fn gaps() -> GapTracker {
 }
 
 fn opening(attempt: u32) -> Notice {
-    let told = BTreeMap::new();
-    Notice { event: Event::Opening { attempt }, at: Stamp::now(), told }
+    let instruments = BTreeMap::new();
+    Notice { event: Event::Opening { attempt }, at: Stamp::now(), instruments }
 }
 
 /// The test's side of a [`Gated`] sink.

@@ -71,7 +71,8 @@ impl Line {
     }
 
     fn up(&mut self, seconds: u64) -> Option<Gap> {
-        self.tracker.on_up(2, self.at(seconds))
+        let all = (0..1_000).map(|token| (token, Mode::Full)).collect();
+        self.tracker.on_up(2, self.at(seconds), &all)
     }
 }
 
@@ -143,6 +144,35 @@ fn another_day_is_another_volume() {
         (258, VolumeMissed::OtherDay),
     ];
     assert_eq!(volumes(&gap), expected);
+}
+
+#[test]
+fn a_full_instrument_is_judged_by_the_exchanges_time_though_it_begins_in_quote_mode() {
+    let evening = MORNING_UNIX_S + 6 * 3_600;
+    let mut line = Line::new();
+    line.frame(0, &[full(256, 5_000, MORNING_UNIX_S), full(257, 5_000, evening)]);
+    line.lose(5, &[256, 257].map(|token| (token, Mode::Full)));
+    line.up(6);
+    assert_eq!(line.frame(7, &[quote(256, 100), quote(257, 5_020)]), None, "the time is to come");
+    let next_day = full(256, 130, MORNING_UNIX_S + 86_400);
+    let gap = line.frame(8, &[next_day, full(257, 5_090, evening)]).unwrap();
+    let expected = [(256, VolumeMissed::OtherDay), (257, VolumeMissed::Known(20))];
+    assert_eq!(volumes(&gap), expected, "up to the first tick");
+    assert_eq!(gap.resumed, Some(line.at(7)));
+}
+
+#[test]
+fn what_was_unsubscribed_meanwhile_is_not_waited_for() {
+    let mut line = Line::new();
+    line.frame(0, &[quote(256, 1), quote(257, 1)]);
+    line.lose(5, &[256, 257].map(|token| (token, Mode::Quote)));
+    let wanted = BTreeMap::from([(257, Mode::Quote)]);
+    assert_eq!(line.tracker.on_up(2, line.at(6), &wanted), None);
+    let gap = line.frame(7, &[quote(257, 4)]).unwrap();
+    assert_eq!(volumes(&gap), [(256, VolumeMissed::Unsubscribed), (257, VolumeMissed::Known(3))]);
+    line.lose(8, &[(257, Mode::Quote)]);
+    let gap = line.tracker.on_up(3, line.at(9), &BTreeMap::new()).unwrap();
+    assert_eq!(volumes(&gap), [(257, VolumeMissed::Unsubscribed)], "nothing to wait for");
 }
 
 #[test]

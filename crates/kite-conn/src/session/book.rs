@@ -36,6 +36,11 @@ impl Book {
         self.desired.len()
     }
 
+    /// Gives what is wanted.
+    pub(crate) fn desired(&self) -> &BTreeMap<u32, Mode> {
+        &self.desired
+    }
+
     /// Gives what the server was told: what it sends ticks of.
     pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
         &self.told
@@ -49,14 +54,17 @@ impl Book {
         self.changed = self.desired.keys().copied().collect();
     }
 
-    /// Notes that the server refused instruments for want of room; gives how many are in doubt.
+    /// Notes that the server refused instruments for want of room; gives how many are in doubt,
+    /// unless that was known.
     ///
     /// Its text does not say which, so it is taken to mean the last subscribe. They count as told
     /// still, lest one that was taken after all could never be unsubscribed; they are told again
     /// once others have been unsubscribed, and with the next socket.
-    pub(crate) fn doubt_last(&mut self) -> usize {
+    pub(crate) fn doubt_last(&mut self) -> Option<usize> {
+        let before = self.doubted.len();
         self.doubted.extend(self.last_new.iter().filter(|it| self.told.contains_key(it)));
-        self.doubted.len()
+        let after = self.doubted.len();
+        (before == 0 || after > before).then_some(after)
     }
 
     /// Hands over the commands that make told equal desired, and takes them as told.
@@ -169,7 +177,8 @@ mod tests {
         book.want(2, Some(Mode::Full));
         book.want(3, Some(Mode::Full));
         drained(&mut book);
-        assert_eq!(book.doubt_last(), 2);
+        assert_eq!(book.doubt_last(), Some(2));
+        assert_eq!(book.doubt_last(), None, "that was known");
         assert!(drained(&mut book).is_empty(), "no room has been made");
         book.want(1, None);
         let expected = [

@@ -215,6 +215,11 @@ impl Session {
         self.book.told()
     }
 
+    /// Gives what is wanted.
+    pub(crate) fn desired(&self) -> &BTreeMap<u32, Mode> {
+        self.book.desired()
+    }
+
     /// Something came from the server that is not of the feed: a text, a ping.
     pub(crate) fn on_heard(&mut self, now: Instant) {
         if let Phase::Live(live) = &mut self.phase {
@@ -267,8 +272,10 @@ impl Session {
                 self.on_renewal_failed(now, error, refused);
             }
             (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
-                let instruments = self.book.doubt_last();
-                self.tell(Event::LimitRefused { message, instruments });
+                // The modes that follow a subscribe are refused as well: one wish, one event.
+                if let Some(instruments) = self.book.doubt_last() {
+                    self.tell(Event::LimitRefused { message, instruments });
+                }
             }
             (Input::Suspended(slept), Phase::Live(live)) => {
                 live.watchdog.suspect();
@@ -337,10 +344,11 @@ impl Session {
     /// Looks after a live socket; gives the wait where there is nothing to do.
     fn poll_live(&mut self, now: Instant) -> Option<Output> {
         let Phase::Live(live) = &mut self.phase else { return None };
-        let verdict = live.watchdog.check(now);
         if live.watchdog.has_flowed() {
             self.feed_patience = 1;
+            live.watchdog.lose_patience();
         }
+        let verdict = live.watchdog.check(now);
         // Behind bytes that the socket does not take, commands would only pile up: the book merges
         // them meanwhile.
         if !live.watchdog.is_write_blocked() {

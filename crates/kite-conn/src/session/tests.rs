@@ -310,11 +310,13 @@ fn pongs_without_a_feed_reconnect_and_each_time_later() {
         rig.session.on_frame(rig.now, false);
         rig.settle();
     }
-    rig.on(eof());
+    let socket = with_pongs(&mut rig, 2 * THRESHOLD);
+    assert!(socket.iter().any(|line| line.starts_with("down")), "this socket: {socket:?}");
     rig.after(rig.delay);
     rig.on(Input::Opened);
-    let told = with_pongs(&mut rig, 2 * THRESHOLD);
-    assert!(told.iter().any(|line| line.starts_with("down")), "{told:?}");
+    // A feed that was silent once is borne twice as long again.
+    assert_eq!(with_pongs(&mut rig, 3 * THRESHOLD).len(), 1);
+    assert!(with_pongs(&mut rig, THRESHOLD).iter().any(|line| line.starts_with("down")));
 }
 
 #[test]
@@ -396,6 +398,7 @@ fn instruments_refused_for_want_of_room_stay_wanted() {
     let refusal = |text: &str| Input::ServerError(text.to_owned());
     let text = "Can't subscribe to more than 3000 instruments.";
     assert_eq!(rig.on(refusal(text)), ["1 refused"]);
+    assert!(rig.on(refusal(text)).is_empty(), "its mode was refused too");
     assert!(rig.after(SECOND).is_empty(), "not told again while there is no room");
     rig.want(1, None);
     let expected = [

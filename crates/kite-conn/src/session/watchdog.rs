@@ -114,6 +114,11 @@ impl Watchdog {
         self.last_fed.saturating_duration_since(self.flowing_since) >= self.threshold * 2
     }
 
+    /// The feed has proved itself: from now on its silence is borne no longer than at first.
+    pub(crate) fn lose_patience(&mut self) {
+        self.feed_patience = self.threshold * 2;
+    }
+
     /// There is reason to doubt the socket, whenever it was heard last.
     pub(crate) fn suspect(&mut self) {
         self.suspicious = true;

@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -24,6 +26,18 @@ impl Stream {
             Self::Plain(tcp) => tcp.bytes_written,
             Self::Tls(tls) => tls.get_ref().0.bytes_written,
         }
+    }
+}
+
+impl Stream {
+    /// Makes a reset of the socket's end.
+    pub(crate) fn reset_on_drop(&self) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        // Where it fails, the end is an orderly one.
+        let _ = SockRef::from(&tcp.stream).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -204,24 +204,11 @@ fn rows() -> Vec<Row> {
                     "gap 1→2",
                 ],
             )
-            .over_tls(words(&[
-                "down 1: UnexpectedEof",
-                "retry",
-                "opening",
-                "failed: connect",
-                "retry",
-                "opening",
-                "up 2",
-                "gap 1→2",
-            ]))
         },
     ];
     for at in [0, 1, 2, 40, usize::MAX] {
         rows.push(Row::costs_a_socket(Fault::Reset { at }, "ConnectionReset"));
-        rows.push(
-            Row::costs_a_socket(Fault::EndOfStream { at }, "eof")
-                .over_tls(Row::costs_a_socket(Fault::HalfOpen, "UnexpectedEof").told),
-        );
+        rows.push(Row::costs_a_socket(Fault::EndOfStream { at }, "eof"));
     }
     // 1006 must not be sent, says RFC 6455: tungstenite gives the code of its own answer for it.
     for (code, cause) in
