@@ -84,9 +84,9 @@ impl Deck {
         let mut millis = |least: u64, most: u64| Duration::from_millis(random.u64(least..=most));
         match kind {
             // Long enough for a refusal, after the simulator's grace of 100 ms.
-            FaultKind::LateSlot => Fault::LateSlot { held: millis(250, 400) },
+            FaultKind::LateSlot => Fault::LateSlot { held: millis(450, 600) },
             // Long enough for a try that is refused, whatever the backoff draws.
-            FaultKind::Restart => Fault::Restart { down: millis(120, 300) },
+            FaultKind::Restart => Fault::Restart { down: millis(250, 450) },
             FaultKind::SlowHandshake => {
                 let late = CONNECT_TIMEOUT + millis(100, 200);
                 let soon = millis(1, 200);

@@ -15,6 +15,9 @@ pub(crate) struct Gaps {
     last: Volumes,
     /// Instruments that are always subscribed, with their modes.
     steady: BTreeMap<u32, Mode>,
+    /// What is wanted, and what was not at some moment since the last loss.
+    wanted: BTreeSet<u32>,
+    left: BTreeSet<u32>,
     open: Option<Open>,
     /// How many gaps were told, and the sum of the volumes known.
     pub(crate) told: u64,
@@ -35,7 +38,17 @@ struct Open {
 
 impl Gaps {
     pub(crate) fn expect(&mut self, steady: BTreeMap<u32, Mode>) {
+        self.wanted = steady.keys().copied().collect();
         self.steady = steady;
+    }
+
+    /// An instrument is about to be wanted, or no longer.
+    pub(crate) fn on_wish(&mut self, token: u32, is_wanted: bool) {
+        if is_wanted {
+            self.wanted.insert(token);
+        } else if self.wanted.remove(&token) {
+            self.left.insert(token);
+        }
     }
 
     /// Gives the volume of the last tick of an instrument.
@@ -51,6 +64,7 @@ impl Gaps {
                 open.lost_epoch
             )
         });
+        self.left.clear();
         let (before, after) = (self.last.clone(), Volumes::default());
         self.open = Some(Open { lost_epoch, last_heard, before, after, up: None, resumed: None });
         untold
@@ -104,8 +118,15 @@ impl Gaps {
             let before = open.before.get(&missed.token).copied();
             let after = open.after.get(&missed.token).copied();
             let expected = expected(before, after);
-            let is_midnight = missed.volume == VolumeMissed::OtherDay && is_around_midnight();
-            if missed.volume != expected && !is_midnight {
+            let may_be = match missed.volume {
+                VolumeMissed::OtherDay => is_around_midnight(),
+                // By what was wanted at the handshake, which is somewhere since the loss.
+                VolumeMissed::Unsubscribed => {
+                    self.left.contains(&missed.token) || !self.wanted.contains(&missed.token)
+                }
+                _ => false,
+            };
+            if missed.volume != expected && !may_be {
                 return wrong(&format!(
                     "{missed:?} where {before:?} came before and {after:?} after"
                 ));
@@ -155,6 +176,16 @@ mod tests {
         assert_eq!(expected(Some(Some(5)), Some(Some(9))), VolumeMissed::Known(4));
         assert_eq!(expected(Some(Some(9)), Some(Some(5))), VolumeMissed::Fell);
         assert_eq!(expected(Some(None), Some(Some(5))), VolumeMissed::NotCarried);
+    }
+
+    #[test]
+    fn what_is_wanted_again_was_not_wanted_meanwhile() {
+        let mut gaps = Gaps::default();
+        gaps.expect([(256, Mode::Ltp)].into());
+        gaps.on_wish(257, true);
+        gaps.on_wish(257, false);
+        gaps.on_wish(257, true);
+        assert_eq!((gaps.left, gaps.wanted), ([257].into(), [256, 257].into()));
     }
 
     #[test]

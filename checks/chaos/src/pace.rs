@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+/// Without optimisation everything takes longer, and is given more time.
+const SLOWNESS: u64 = if cfg!(debug_assertions) { 2 } else { 1 };
+
 /// Silence that sends a ping; the default is 10 s.
-pub(crate) const SILENCE_THRESHOLD: Duration = Duration::from_millis(250);
+pub(crate) const SILENCE_THRESHOLD: Duration = Duration::from_millis(250 * SLOWNESS);
 /// Ticks missing for so long, while heartbeats come, are told; the default is 60 s.
-pub(crate) const STALE_AFTER: Duration = Duration::from_millis(400);
+pub(crate) const STALE_AFTER: Duration = Duration::from_millis(400 * SLOWNESS);
 /// For everything from the look-up to the handshake; the default is 30 s.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(600);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(600 * SLOWNESS);
 /// Base of the backoff; the default is 2 s.
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_millis(5);
 /// Its cap; the default is 30 s.

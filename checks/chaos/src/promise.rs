@@ -215,7 +215,8 @@ impl Promise {
             Effect::Other { .. } => count(&|it| self.is_own_text(it)) == 1,
             Effect::Error { is_limit, .. } => {
                 let limits = count(&|it| matches!(it, Event::LimitRefused { .. }));
-                count(&|it| self.is_own_text(it)) == 1 && limits == usize::from(*is_limit)
+                let least = usize::from(*is_limit && !seen.was_limited);
+                count(&|it| self.is_own_text(it)) == 1 && (least..=1).contains(&limits)
             }
             Effect::Order { .. } => count(&|it| self.is_own_text(it)) == 2,
             Effect::Frames(frames) => seen.frames >= *frames,

@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) skipped: u64,
     /// Frames with ticks, of all sockets.
     pub(crate) frames: u64,
+    /// Whether this socket had been refused instruments before: once is told, again is not news.
+    pub(crate) was_limited: bool,
 }
 
 impl Seen {
@@ -91,6 +93,8 @@ pub(crate) struct State {
     history: VecDeque<String>,
     /// What was wrong, as it was noticed.
     wrong: Vec<String>,
+    /// Whether the present socket was refused instruments.
+    is_limited: bool,
     pub(crate) is_dropped: bool,
 }
 
@@ -102,7 +106,7 @@ impl State {
 
     /// Begins to watch for what follows.
     pub(crate) fn mark(&mut self) {
-        self.seen = Seen::default();
+        self.seen = Seen { was_limited: self.is_limited, ..Seen::default() };
     }
 
     pub(crate) fn take_wrong(&mut self) -> Option<String> {
@@ -163,6 +167,7 @@ impl State {
             Event::Up { epoch, .. } => {
                 self.tape = Tape { epoch: *epoch, ..Tape::default() };
                 self.gaps.on_up(*epoch);
+                self.is_limited = false;
             }
             Event::Down { epoch, last_heard, .. } => {
                 self.lost.push(std::mem::take(&mut self.tape));
@@ -170,6 +175,7 @@ impl State {
                 self.wrong.extend(self.gaps.on_down(*epoch, *last_heard));
             }
             Event::Gap(gap) => self.wrong.extend(self.gaps.on_gap(gap)),
+            Event::LimitRefused { .. } => self.is_limited = true,
             Event::FrameDamaged { untold, .. } => self.totals.damage_told += 1 + untold,
             Event::PacketsSkipped { untold, .. } => self.totals.skips_told += 1 + untold,
             _ => {}

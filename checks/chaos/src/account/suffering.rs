@@ -106,6 +106,9 @@ impl Account {
 
     fn change_holdings(&mut self) {
         let changes = self.holdings.change(&mut self.random);
+        for &(token, mode) in &changes {
+            self.recorder.state().gaps.on_wish(token, mode.is_some());
+        }
         // Few enough, and the connection has not ended: a refusal would show in the comparison.
         let _ = self.connection.apply(changes);
     }
@@ -216,8 +219,10 @@ impl Account {
         let is_down = |it: &Event| matches!(it, Event::Down { .. });
         while self.recorder.state().seen.when(is_down).is_none() {
             for mode in [Some(Mode::Ltp), None] {
+                let begun = Instant::now();
                 let _ = self.connection.apply(fillers().map(|token| (token, mode)));
-                tokio::time::sleep(FLOOD_EVERY).await;
+                // The connection has more to do with it than we have.
+                tokio::time::sleep(FLOOD_EVERY.max(4 * begun.elapsed())).await;
             }
         }
         std::future::pending().await
