@@ -9,8 +9,9 @@ const SLOWNESS: u64 = if cfg!(debug_assertions) { 2 } else { 1 };
 pub(crate) const SILENCE_THRESHOLD: Duration = Duration::from_millis(250 * SLOWNESS);
 /// Ticks missing for so long, while heartbeats come, are told; the default is 60 s.
 pub(crate) const STALE_AFTER: Duration = Duration::from_millis(400 * SLOWNESS);
-/// For everything from the look-up to the handshake; the default is 30 s.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(600 * SLOWNESS);
+/// For everything from the look-up to the handshake; the default is 30 s. Long enough that a
+/// machine busy with other things does not run into it.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_200);
 /// Base of the backoff; the default is 2 s.
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_millis(5);
 /// Its cap; the default is 30 s.
