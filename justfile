@@ -23,7 +23,7 @@ bench *args:
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# Ten thousand faults on real sockets, against every promise of docs/reliability.md (ten minutes).
+# Ten thousand faults on real sockets, against every promise of docs/reliability.md (five minutes).
 chaos *args:
     cargo run --release -p kite-chaos -- {{args}}
 
