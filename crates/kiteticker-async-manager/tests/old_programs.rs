@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use kiteticker_async_manager::manager::{ConnectionStats, ProcessorStats};
 use kiteticker_async_manager::{
-    ChannelId, KiteManagerConfig, KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder,
-    Mode, Order, Tick, TickMessage, TickerMessage, as_tick_raw,
+    ApiCredentials, ApiKeyId, ApiKeyStats, ChannelId, DistributionStrategy, KiteManagerConfig,
+    KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder, Mode, MultiApiConfig,
+    MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, MultiApiStats, Order, Tick,
+    TickMessage, TickerMessage, as_tick_raw,
 };
 
 /// The last prices of a dashboard, as such programs keep them.
@@ -188,10 +190,99 @@ async fn raw(api_key: &str, access_token: &str) -> Result<(), String> {
     manager.stop().await
 }
 
+/// Sets up a desk from a list of accounts.
+fn desk(accounts: HashMap<ApiKeyId, ApiCredentials>) -> MultiApiKiteTickerManager {
+    let settings = MultiApiConfig {
+        max_connections_per_api: 2,
+        distribution_strategy: DistributionStrategy::Manual,
+        ..Default::default()
+    };
+    let mut builder = MultiApiKiteTickerManagerBuilder::new()
+        .base_config(settings.base_config.clone())
+        .max_connections_per_api(settings.max_connections_per_api)
+        .distribution_strategy(settings.distribution_strategy)
+        .enable_health_monitoring(settings.enable_health_monitoring);
+    for (id, credentials) in accounts {
+        builder = builder.add_api_key(id, credentials.api_key, credentials.access_token);
+    }
+    builder.build()
+}
+
+/// A desk with several accounts, read from the one channel that has them all.
+async fn several_accounts(keys: Vec<(String, String)>) -> Result<(), String> {
+    let mut builder = MultiApiKiteTickerManager::builder()
+        .max_symbols_per_connection(3000)
+        .max_connections_per_api(3)
+        .connection_timeout(Duration::from_secs(30))
+        .health_check_interval(Duration::from_secs(5))
+        .enable_health_monitoring(true)
+        .distribution_strategy(DistributionStrategy::RoundRobin)
+        .default_mode(Mode::LTP);
+    for (number, (api_key, access_token)) in keys.into_iter().enumerate() {
+        builder = builder.add_api_key(format!("desk{number}"), api_key, access_token);
+    }
+    let mut manager = builder.build();
+    manager.start().await?;
+
+    let symbols: Vec<u32> = vec![256265, 408065, 738561];
+    manager.subscribe_symbols(&symbols, Some(Mode::Quote)).await?;
+    manager.subscribe_symbols_to_api("desk1", &[884737], None).await?;
+    manager.change_mode(&symbols, Mode::Full).await?;
+
+    let mut unified = manager.get_unified_channel();
+    let reader = tokio::spawn(async move {
+        let mut counts: HashMap<ApiKeyId, usize> = HashMap::new();
+        while let Ok((api_key_id, message)) = unified.recv().await {
+            if let TickerMessage::Ticks(ticks) = message {
+                println!("{}: {} ticks", api_key_id.0, ticks.len());
+                *counts.entry(api_key_id).or_insert(0) += ticks.len();
+            }
+        }
+        counts
+    });
+    if let Some(mut receiver) = manager.get_channel("desk0", ChannelId::Connection1) {
+        let prices = Prices::default();
+        if let Ok(message) = receiver.recv().await {
+            handle(ChannelId::Connection1, message, &prices);
+        }
+    }
+
+    let MultiApiStats { total_api_keys, total_connections, uptime, per_api_stats, .. } =
+        manager.get_stats().await;
+    println!("{total_api_keys} accounts, {total_connections} connections, up {uptime:?}");
+    for ApiKeyStats { api_key_id, active_connections, connection_stats, .. } in &per_api_stats {
+        println!("{api_key_id}: {active_connections} of {}", connection_stats.len());
+    }
+    for api_key_id in manager.get_api_keys() {
+        let stats = manager.get_api_stats(api_key_id.clone()).await?;
+        println!("{api_key_id:?}: {} symbols", stats.total_symbols);
+    }
+    for (api_key_id, connections) in manager.get_symbol_distribution() {
+        for (index, symbols) in connections {
+            println!("{}[{index}]: {}", api_key_id.0, symbols.len());
+        }
+    }
+    manager.unsubscribe_symbols(&symbols).await?;
+    manager.stop().await?;
+    println!("{:?}", reader.await.map_err(|error| error.to_string())?);
+    Ok(())
+}
+
 #[test]
 fn old_programs_compile() {
     let _ = |key: String, token: String| dashboard(key, token);
+    let _ = |keys: Vec<(String, String)>| several_accounts(keys);
     let _ = |key: &'static str, token: &'static str| (single(key, token), raw(key, token));
+}
+
+#[test]
+fn an_old_desk_is_set_up_from_a_map() {
+    let accounts = [("a", "key a"), ("b", "key b")]
+        .map(|(id, key)| (ApiKeyId::new(id), ApiCredentials::new(key, "token")));
+    let mut names: Vec<String> =
+        desk(HashMap::from(accounts)).get_api_keys().into_iter().map(|id| id.0).collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
 }
 
 #[test]

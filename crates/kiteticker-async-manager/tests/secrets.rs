@@ -6,9 +6,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kite_sim::{API_KEY, Refusal, Sim};
+use kite_sim::{API_KEY, Fault, Refusal, Sim};
 use kiteticker_async_manager::{
-    KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder, Mode, TickerMessage,
+    ApiCredentials, KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder, Mode,
+    MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, TickerMessage,
 };
 use tokio::sync::broadcast::Receiver;
 use tracing_subscriber::filter::LevelFilter;
@@ -227,6 +228,71 @@ async fn a_single_connection(shown: &mut Shown, sim: &Sim) {
     sim.refuse_with(None);
 }
 
+const OTHER_KEY: &str = "longerkeyofanother";
+
+fn accounts(sim: &Sim) -> MultiApiKiteTickerManagerBuilder {
+    MultiApiKiteTickerManager::builder()
+        .endpoint(sim.endpoint())
+        .connection(|connection| connection.reconnect_delay = Duration::from_millis(10))
+        .add_api_key("mine", API_KEY, TOKEN)
+        .add_api_key("hers", OTHER_KEY, TODAYS)
+}
+
+async fn show_accounts(shown: &mut Shown, manager: &MultiApiKiteTickerManager) {
+    shown.add(manager);
+    shown.add(manager.typed());
+    shown.add(&manager.typed().snapshot());
+    shown.add(&manager.get_stats().await);
+    shown.add(&manager.get_api_stats("mine").await);
+    shown.add(&manager.get_api_stats("nobody").await);
+    shown.add(&manager.get_symbol_distribution());
+}
+
+async fn several_accounts(shown: &mut Shown, sim: &Sim) {
+    let credentials = ApiCredentials::new(OTHER_KEY, TOKEN);
+    shown.add(&credentials);
+    shown.add(&Some(credentials));
+    assert!(shown.0.last().unwrap().contains("long…"), "at most four characters of a key");
+    shown.add(&accounts(sim));
+    // Two accounts of one api_key, and one that is refused, with an echo of its token.
+    let mut twice = accounts(sim).add_api_key("again", API_KEY, TOKEN).build();
+    shown.0.push(within("the refusal", twice.start()).await.unwrap_err());
+    show_accounts(shown, &twice).await;
+    sim.set_access_token(API_KEY, TOKEN);
+    sim.set_access_token(OTHER_KEY, TODAYS);
+    let refuse = |api_key: &str, token: &str| {
+        for _ in 0..3 {
+            sim.at_next_handshake(api_key, Fault::refuse(echo(403, token)));
+        }
+    };
+    refuse(API_KEY, TOKEN);
+    refuse(OTHER_KEY, TODAYS);
+    let mut manager = accounts(sim).build();
+    let mut unified = manager.get_unified_channel();
+    let error = within("the refusal", manager.start()).await.unwrap_err();
+    assert!(error.contains("bad token [redacted]"), "{error}");
+    shown.0.push(error);
+    show_accounts(shown, &manager).await;
+    refuse(OTHER_KEY, TODAYS);
+    within("the start", manager.start()).await.unwrap();
+    show_accounts(shown, &manager).await;
+    manager.set_access_token("hers", TODAYS).unwrap();
+    shown.0.push(manager.set_access_token("nobody", TODAYS).unwrap_err());
+    within("six sockets", sim.wait_until(|sim| sim.stats().connections_open == 6)).await;
+    within("the stop", manager.stop()).await.unwrap();
+    show_accounts(shown, &manager).await;
+    let told = shown.0.len();
+    while let Ok((api, message)) = unified.try_recv() {
+        shown.add(&api);
+        shown.0.push(serde_json::to_string(&message).unwrap());
+        shown.add(&message);
+    }
+    assert!(shown.0.len() > told, "the channel told of the refused account");
+    for text in &shown.0 {
+        assert!(!text.contains(OTHER_KEY), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_access_token_shows_nowhere() {
     let log = Log::install();
@@ -246,6 +312,8 @@ async fn the_access_token_shows_nowhere() {
     shown.assert_clean("a run with losses");
     a_single_connection(&mut shown, &sim).await;
     shown.assert_clean("a single connection");
+    several_accounts(&mut shown, &sim).await;
+    shown.assert_clean("several accounts");
     assert!(shown.0.iter().any(|text| text.contains("[redacted]")), "no echo was seen at all");
 
     let log = log.text();

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use kite_conn::{ConnectionConfig, Credentials, Endpoint, TokenSource};
+use kite_manager::FailoverConfig;
+
+use crate::manager::underlying::Underlying;
 use crate::manager::{KiteManagerConfig, KiteTickerManager};
 use crate::models::Mode;
 
@@ -18,10 +22,9 @@ use crate::models::Mode;
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct KiteTickerManagerBuilder {
-    api_key: String,
-    access_token: kite_conn::Secret,
+    credentials: Credentials,
     config: KiteManagerConfig,
-    endpoint: Option<String>,
+    underlying: Underlying,
     raw_only: bool,
 }
 
@@ -40,10 +43,9 @@ impl KiteTickerManagerBuilder {
     /// Starts with the default configuration.
     pub fn new(api_key: impl Into<String>, access_token: impl Into<String>) -> Self {
         Self {
-            api_key: api_key.into(),
-            access_token: kite_conn::Secret::new(access_token),
+            credentials: Credentials::new(api_key, access_token),
             config: KiteManagerConfig::default(),
-            endpoint: None,
+            underlying: Underlying::default(),
             raw_only: false,
         }
     }
@@ -107,19 +109,64 @@ impl KiteTickerManagerBuilder {
 
     /// Connects elsewhere: see [`KiteTickerManager::with_endpoint`].
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = Some(endpoint.into());
+        self.underlying.endpoint = Endpoint::parse(&endpoint.into());
+        self
+    }
+
+    /// Has the application's own code asked for credentials: before every reconnect, and after a
+    /// refusal. Without one, a refusal parks the connections until
+    /// [`set_access_token`](KiteTickerManager::set_access_token).
+    ///
+    /// ```
+    /// use kiteticker_async_manager::KiteTickerManagerBuilder;
+    /// use kiteticker_async_manager::kite_conn::TokenSource;
+    ///
+    /// let source = TokenSource::new(|request| async move {
+    ///     let token = std::fs::read_to_string("access_token")?;
+    ///     Ok::<_, std::io::Error>(request.current.with_access_token(token.trim()))
+    /// });
+    /// let manager = KiteTickerManagerBuilder::new("api_key", "").token_source(source).build();
+    /// ```
+    pub fn token_source(mut self, source: TokenSource) -> Self {
+        self.underlying.change(&mut self.config, |it| it.token_source = Some(source));
+        self
+    }
+
+    /// Changes what each connection is made with: roots of trust, a proxy, headers, and whatever
+    /// else [`KiteManagerConfig`] has no field for. Where it has one, the last call counts. A
+    /// `pacer` is the manager's own to set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kiteticker_async_manager::KiteTickerManagerBuilder;
+    ///
+    /// let manager = KiteTickerManagerBuilder::new("api_key", "access_token")
+    ///     .connection(|connection| connection.stale_after = Duration::from_secs(20))
+    ///     .build();
+    /// ```
+    pub fn connection(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
+        self.underlying.change(&mut self.config, change);
+        self
+    }
+
+    /// Sets when the instruments of a connection that stays down go to the others, and when they
+    /// come back; `None`: never. Default after 30 s, back after 30 s.
+    pub fn failover(mut self, failover: Option<FailoverConfig>) -> Self {
+        self.underlying.failover = failover;
+        self
+    }
+
+    /// Says whether the last packet of every instrument is kept for
+    /// [`Manager::latest`](kite_manager::Manager::latest), a copy of each packet. Default false.
+    pub fn latest(mut self, latest: bool) -> Self {
+        self.underlying.latest = latest;
         self
     }
 
     /// Makes the manager. The configuration is checked when it starts.
     #[must_use]
     pub fn build(self) -> KiteTickerManager {
-        let access_token = self.access_token.expose().to_owned();
-        let manager = KiteTickerManager::new(self.api_key, access_token, self.config)
-            .with_raw_only(self.raw_only);
-        match self.endpoint {
-            Some(endpoint) => manager.with_endpoint(endpoint),
-            None => manager,
-        }
+        KiteTickerManager::with_settings(self.credentials, self.config, self.underlying)
+            .with_raw_only(self.raw_only)
     }
 }

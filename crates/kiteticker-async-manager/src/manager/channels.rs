@@ -1,15 +1,15 @@
-//! The published channels: two rings a connection, and the sink that fills them.
+//! The published channels: rings for each connection, and the sink that fills them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kite_conn::{Batch, ErrorChain, Event, Sink, Stamp};
 use serde_json::json;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::TryRecvError;
 
+use crate::manager::multi::ApiKeyId;
+use crate::manager::ring::{LagCount, Ring};
+use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
 use crate::models::{TickBatch, TickerMessage, from_text};
 
 /// How long after the first ticks a ring waits for its first taker: programs subscribe first and
@@ -19,35 +19,88 @@ const KEPT_FOR: Duration = Duration::from_secs(10);
 /// The rings of all connections for one run of a manager.
 #[derive(Debug)]
 pub(crate) struct Channels {
+    capacity: usize,
     rings: Vec<Rings>,
+    unified: Option<Unified>,
 }
 
+/// The rings of one connection.
 #[derive(Debug, Clone)]
 struct Rings {
+    /// The connection's number within its account.
+    connection: usize,
     messages: Ring<TickerMessage>,
-    raw: Ring<Bytes>,
+    /// Where raw frames are asked for.
+    raw: Option<Ring<Bytes>>,
+    /// Where there are several accounts.
+    unified: Option<ToUnified>,
     lag: LagCount,
+}
+
+impl Rings {
+    /// Sends to the message channel, and to that of all accounts.
+    fn send(&self, message: TickerMessage) {
+        if let Some(unified) = &self.unified {
+            unified.send(&message);
+        }
+        self.messages.send(message);
+    }
+
+    fn let_go(&self) {
+        self.messages.let_go();
+        if let Some(raw) = &self.raw {
+            raw.let_go();
+        }
+        if let Some(unified) = &self.unified {
+            unified.let_go();
+        }
+    }
 }
 
 impl Channels {
     /// Makes rings of this capacity; one that no start accepts costs a single slot.
     pub(crate) fn new(connections: usize, capacity: usize) -> Self {
-        // Slots are allocated here, some hundred bytes each.
-        let capacity = if (1..=kite_manager::MAX_QUEUE).contains(&capacity) { capacity } else { 1 };
-        let rings = || Rings {
+        let capacity = lawful(capacity);
+        let rings = |connection| Rings {
+            connection,
             messages: Ring::new(capacity),
-            raw: Ring::new(capacity),
+            raw: Some(Ring::new(capacity)),
+            unified: None,
             lag: LagCount::default(),
         };
-        Self { rings: std::iter::repeat_with(rings).take(connections).collect() }
+        Self { capacity, rings: (0..connections).map(rings).collect(), unified: None }
     }
 
-    /// Gives the sink of one connection.
-    pub(crate) fn sink(&self, connection: usize, raw_only: bool) -> RingSink {
+    /// Makes rings for so many connections of each account, account by account, without raw ones,
+    /// and one for the messages of all.
+    pub(crate) fn of_accounts(apis: &[ApiKeyId], connections: usize, capacity: usize) -> Self {
+        let capacity = lawful(capacity);
+        let unified = Unified::new(capacity);
+        let rings = apis.iter().flat_map(|api| {
+            let unified = &unified;
+            (0..connections).map(move |connection| Rings {
+                connection,
+                messages: Ring::new(capacity),
+                raw: None,
+                unified: Some(unified.of(api)),
+                lag: LagCount::default(),
+            })
+        });
+        Self { capacity, rings: rings.collect(), unified: Some(unified) }
+    }
+
+    /// Gives the sink that fills the rings in this place. With several accounts it takes their
+    /// order updates, too.
+    pub(crate) fn sink(
+        &self,
+        place: usize,
+        raw_only: bool,
+        orders: Option<OrdersOnce>,
+    ) -> RingSink {
         RingSink {
-            connection,
             raw_only,
-            rings: self.rings[connection].clone(),
+            rings: self.rings[place].clone(),
+            orders,
             first_ticks: None,
             keeping: true,
         }
@@ -57,32 +110,49 @@ impl Channels {
         self.rings.len()
     }
 
-    pub(crate) fn messages(&self, connection: usize) -> Option<broadcast::Receiver<TickerMessage>> {
-        self.rings.get(connection).map(|rings| rings.messages.take(&rings.lag))
+    pub(crate) fn messages(&self, place: usize) -> Option<broadcast::Receiver<TickerMessage>> {
+        self.rings.get(place).map(|rings| rings.messages.take(&rings.lag))
     }
 
-    pub(crate) fn raw(&self, connection: usize) -> Option<broadcast::Receiver<Bytes>> {
-        self.rings.get(connection).map(|rings| rings.raw.take(&rings.lag))
+    pub(crate) fn raw(&self, place: usize) -> Option<broadcast::Receiver<Bytes>> {
+        let rings = self.rings.get(place)?;
+        rings.raw.as_ref().map(|raw| raw.take(&rings.lag))
+    }
+
+    /// Gives the channel of all accounts, where there are several.
+    pub(crate) fn unified(&self) -> Option<&Unified> {
+        self.unified.as_ref()
     }
 
     /// Gives the count of what a connection's subscribers lose to lag.
-    pub(crate) fn lag(&self, connection: usize) -> Option<LagCount> {
-        self.rings.get(connection).map(|rings| rings.lag.clone())
+    pub(crate) fn lag(&self, place: usize) -> Option<LagCount> {
+        self.rings.get(place).map(|rings| rings.lag.clone())
     }
 
     /// Makes new rings in the place of these, and forgets nothing that was counted.
-    pub(crate) fn renewed(&self, capacity: usize) -> Self {
-        let mut renewed = Self::new(self.rings.len(), capacity);
-        for (new, old) in renewed.rings.iter_mut().zip(&self.rings) {
-            new.lag = old.lag.clone();
-        }
-        renewed
+    pub(crate) fn renewed(&self) -> Self {
+        let capacity = self.capacity;
+        let unified = self.unified.as_ref().map(Unified::renewed);
+        let renew = |rings: &Rings| Rings {
+            connection: rings.connection,
+            messages: Ring::new(capacity),
+            raw: rings.raw.as_ref().map(|_| Ring::new(capacity)),
+            unified: unified
+                .as_ref()
+                .zip(rings.unified.as_ref())
+                .map(|(all, one)| all.of(one.api())),
+            lag: rings.lag.clone(),
+        };
+        Self { capacity, rings: self.rings.iter().map(renew).collect(), unified }
     }
 
     /// Counts lag from zero.
     pub(crate) fn reset_lag(&self) {
         for rings in &self.rings {
-            rings.lag.0.store(0, Ordering::Relaxed);
+            rings.lag.reset();
+        }
+        if let Some(unified) = &self.unified {
+            unified.lag().reset();
         }
     }
 
@@ -97,99 +167,24 @@ impl Channels {
 
     /// Tells every message channel that no further message will come.
     pub(crate) fn say_closed(&self) {
-        for (connection, rings) in self.rings.iter().enumerate() {
-            let closed = connection_message(connection, "closed", None);
-            rings.messages.send(TickerMessage::ClosingMessage(closed));
+        for rings in &self.rings {
+            let closed = connection_message(rings.connection, "closed", None);
+            rings.send(TickerMessage::ClosingMessage(closed));
         }
     }
 }
 
-/// Counts messages lost to lag, shared by the subscribers of a connection.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LagCount(Arc<AtomicU64>);
-
-impl LagCount {
-    pub(crate) fn add(&self, lost: u64) {
-        self.0.fetch_add(lost, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A broadcast ring that keeps its messages for the first taker.
-#[derive(Debug)]
-struct Ring<T> {
-    sender: broadcast::Sender<T>,
-    /// What the channel makes of the capacity asked for: the next power of two.
-    slots: usize,
-    kept: Arc<Mutex<Option<broadcast::Receiver<T>>>>,
-}
-
-impl<T> Clone for Ring<T> {
-    fn clone(&self) -> Self {
-        let (sender, kept) = (self.sender.clone(), Arc::clone(&self.kept));
-        Self { sender, slots: self.slots, kept }
-    }
-}
-
-impl<T: Clone> Ring<T> {
-    fn new(capacity: usize) -> Self {
-        let (sender, kept) = broadcast::channel(capacity);
-        let kept = Arc::new(Mutex::new(Some(kept)));
-        Self { sender, slots: capacity.next_power_of_two(), kept }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<broadcast::Receiver<T>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unkeep(&self) -> Option<broadcast::Receiver<T>> {
-        self.kept().take()
-    }
-
-    /// Lets go of the receiver for the first taker.
-    fn let_go(&self) {
-        // Dropped under the lock, so that `takers` counts it once or not at all.
-        *self.kept() = None;
-    }
-
-    /// Gives a receiver: the kept one to the first taker, with what the ring still holds.
-    fn take(&self, lag: &LagCount) -> broadcast::Receiver<T> {
-        let Some(mut kept) = self.unkeep() else { return self.sender.subscribe() };
-        // More than the ring has slots for: its first message would be the news of a lag, which
-        // ends the loop of many a program. Nobody was promised what came before, so only count it.
-        if kept.len() > self.slots
-            && let Err(TryRecvError::Lagged(lost)) = kept.try_recv()
-        {
-            lag.add(lost);
-        }
-        kept
-    }
-
-    /// Sends to all receivers; without any it is a no-op.
-    fn send(&self, message: T) {
-        let _ = self.sender.send(message);
-    }
-
-    fn takers(&self) -> usize {
-        let kept = self.kept();
-        self.sender.receiver_count().saturating_sub(usize::from(kept.is_some()))
-    }
-}
-
-/// Gives a receiver whose channel has ended.
-pub(crate) fn ended<T: Clone>() -> broadcast::Receiver<T> {
-    broadcast::Sender::new(1).subscribe()
+/// Slots are allocated at once, some hundred bytes each.
+fn lawful(capacity: usize) -> usize {
+    if (1..=kite_manager::MAX_QUEUE).contains(&capacity) { capacity } else { 1 }
 }
 
 /// Fills the rings of one connection.
 #[derive(Debug)]
 pub(crate) struct RingSink {
-    connection: usize,
     raw_only: bool,
     rings: Rings,
+    orders: Option<OrdersOnce>,
     first_ticks: Option<Stamp>,
     /// Whether the rings may still hold a receiver for their first taker.
     keeping: bool,
@@ -199,8 +194,7 @@ impl RingSink {
     fn stop_keeping_in_time(&mut self, now: Stamp) {
         let first = *self.first_ticks.get_or_insert(now);
         if now.since(first) >= KEPT_FOR {
-            self.rings.messages.let_go();
-            self.rings.raw.let_go();
+            self.rings.let_go();
             self.keeping = false;
         }
     }
@@ -211,16 +205,24 @@ impl Sink for RingSink {
         if self.keeping && !batch.ticks.is_empty() {
             self.stop_keeping_in_time(batch.received);
         }
-        self.rings.raw.send(batch.ticks.as_bytes().clone());
+        if let Some(raw) = &self.rings.raw {
+            raw.send(batch.ticks.as_bytes().clone());
+        }
         if !self.raw_only && !batch.ticks.is_empty() {
             let ticks = TickBatch::new(batch.ticks, batch.received);
-            self.rings.messages.send(TickerMessage::Ticks(ticks));
+            self.rings.send(TickerMessage::Ticks(ticks));
         }
     }
 
     fn on_event(&mut self, event: &Event) {
-        if let Some(message) = message_of(self.connection, event) {
-            self.rings.messages.send(message);
+        match message_of(self.rings.connection, event) {
+            // The channel of all accounts gets one of its copies, below.
+            Some(order @ TickerMessage::OrderPostback(_)) => self.rings.messages.send(order),
+            Some(message) => self.rings.send(message),
+            None => {}
+        }
+        if let (Some(orders), Some(unified)) = (&self.orders, &self.rings.unified) {
+            orders.pass_on(unified);
         }
     }
 }
@@ -298,7 +300,7 @@ mod tests {
     #[test]
     fn the_first_taker_gets_the_first_ticks_however_long_heartbeats_came_before() {
         let channels = Channels::new(1, 16);
-        let mut sink = channels.sink(0, false);
+        let mut sink = channels.sink(0, false, None);
         let start = Stamp::now().to_instant();
         let after = |seconds| Stamp::at(start + Duration::from_secs(seconds));
         deliver(&mut sink, Bytes::from_static(&[0]), after(0));
@@ -315,7 +317,7 @@ mod tests {
     #[test]
     fn a_first_taker_who_comes_late_gets_what_the_ring_holds_without_news_of_a_lag() {
         let channels = Channels::new(1, 3);
-        let mut sink = channels.sink(0, false);
+        let mut sink = channels.sink(0, false, None);
         for _ in 0..9 {
             deliver(&mut sink, frame(), Stamp::now());
         }
@@ -330,19 +332,18 @@ mod tests {
     #[test]
     fn ten_seconds_after_the_first_ticks_nothing_is_kept_for_nobody() {
         let channels = Channels::new(1, 16);
-        let mut sink = channels.sink(0, false);
+        let mut sink = channels.sink(0, false, None);
         let start = Stamp::now().to_instant();
         deliver(&mut sink, frame(), Stamp::at(start));
         deliver(&mut sink, frame(), Stamp::at(start + KEPT_FOR));
         assert_eq!(channels.receiver_count(), 0);
-        assert_eq!(channels.rings[0].messages.sender.receiver_count(), 0);
         assert_eq!(channels.messages(0).unwrap().len(), 0);
     }
 
     #[test]
     fn raw_only_leaves_the_message_channel_to_texts() {
         let channels = Channels::new(1, 16);
-        let mut sink = channels.sink(0, true);
+        let mut sink = channels.sink(0, true, None);
         deliver(&mut sink, frame(), Stamp::now());
         assert_eq!(channels.messages(0).unwrap().len(), 0);
         assert_eq!(channels.raw(0).unwrap().len(), 1);

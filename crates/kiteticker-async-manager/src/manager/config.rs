@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kite_conn::{ConnectionConfig, MAX_INSTRUMENTS};
-use kite_manager::{ConfigError, MAX_CONNECTIONS, MAX_QUEUE, ManagerConfig, check, check_duration};
+use kite_manager::{ConfigError, MAX_CONNECTIONS, MAX_QUEUE, check, check_duration};
 
 use crate::models::Mode;
 
@@ -89,21 +89,27 @@ impl KiteManagerConfig {
         Ok(())
     }
 
-    /// Gives the same settings in the terms of the layer beneath.
-    pub(crate) fn to_manager_config(&self) -> ManagerConfig {
-        ManagerConfig {
-            connections: self.max_connections,
-            connection: ConnectionConfig {
-                connect_timeout: self.connection_timeout,
-                reconnect_delay: self.reconnect_delay,
-                max_reconnect_attempts: self.max_reconnect_attempts,
-                silence_threshold: self.heartbeat_liveness_threshold,
-                instrument_limit: self.max_symbols_per_connection,
-                parser_queue: self.enable_dedicated_parsers.then_some(self.connection_buffer_size),
-                ..ConnectionConfig::default()
-            },
-            ..ManagerConfig::default()
-        }
+    /// Gives a connection the settings that it has, too.
+    pub(crate) fn write_to(&self, connection: &mut ConnectionConfig) {
+        connection.connect_timeout = self.connection_timeout;
+        connection.reconnect_delay = self.reconnect_delay;
+        connection.max_reconnect_attempts = self.max_reconnect_attempts;
+        connection.silence_threshold = self.heartbeat_liveness_threshold;
+        connection.instrument_limit = self.max_symbols_per_connection;
+        connection.parser_queue =
+            self.enable_dedicated_parsers.then_some(self.connection_buffer_size);
+    }
+
+    /// Takes them from a connection.
+    pub(crate) fn read_from(&mut self, connection: &ConnectionConfig) {
+        self.connection_timeout = connection.connect_timeout;
+        self.reconnect_delay = connection.reconnect_delay;
+        self.max_reconnect_attempts = connection.max_reconnect_attempts;
+        self.heartbeat_liveness_threshold = connection.silence_threshold;
+        self.max_symbols_per_connection = connection.instrument_limit;
+        self.enable_dedicated_parsers = connection.parser_queue.is_some();
+        self.connection_buffer_size =
+            connection.parser_queue.unwrap_or(self.connection_buffer_size);
     }
 }
 
@@ -156,10 +162,5 @@ mod tests {
         ] {
             assert_eq!(with(change), Err(expected.to_owned()));
         }
-    }
-
-    #[test]
-    fn the_layer_beneath_takes_what_is_valid_here() {
-        assert_eq!(KiteManagerConfig::default().to_manager_config().validate(), Ok(()));
     }
 }

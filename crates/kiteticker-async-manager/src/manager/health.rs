@@ -10,7 +10,8 @@ use crate::manager::ManagerStats;
 /// Whether the connections are up and heard from.
 ///
 /// A connection is healthy while its socket is up and something came within twice
-/// `heartbeat_liveness_threshold`. Errors of the past do not count.
+/// `heartbeat_liveness_threshold`, or the socket came up within that time. Errors of the past do
+/// not count.
 #[derive(Debug, Clone, Default)]
 pub struct HealthSummary {
     /// How many connections are healthy.
@@ -23,7 +24,7 @@ pub struct HealthSummary {
     pub total_messages: u64,
     /// Errors since the start.
     pub total_errors: u64,
-    /// Healthy connections that have received at least one message.
+    /// Healthy connections that have received a message on their present socket.
     pub active_message_flows: usize,
     /// Time since the start; zero while stopped.
     pub uptime: Duration,
@@ -32,7 +33,11 @@ pub struct HealthSummary {
 impl HealthSummary {
     pub(crate) fn of(snapshot: &Snapshot, stats: &ManagerStats, silence: Duration) -> Self {
         let health = snapshot.health(Stamp::now(), silence);
-        let flows = |number: &&usize| snapshot.connections[**number].stats.last_message.is_some();
+        let flows = |number: &&usize| {
+            let stats = &snapshot.connections[**number].stats;
+            // What came on an earlier socket says nothing about this one.
+            stats.last_message.is_some_and(|last| Some(last) >= stats.up_since)
+        };
         Self {
             healthy_connections: health.healthy.len(),
             active_message_flows: health.healthy.iter().filter(flows).count(),

@@ -1,16 +1,25 @@
-//! Several connections of one account behind the published API.
+//! Several connections of one account, or of several, behind the published API.
 
 mod builder;
 mod channel_id;
 pub(crate) mod channels;
 mod config;
 mod health;
+mod multi;
+pub(crate) mod ring;
+mod runs;
 mod stats;
 mod ticker_manager;
+pub(crate) mod underlying;
+mod unified;
 
 pub use builder::KiteTickerManagerBuilder;
 pub use channel_id::ChannelId;
 pub use config::KiteManagerConfig;
 pub use health::HealthSummary;
+pub use multi::{
+    ApiCredentials, ApiKeyId, ApiKeyStats, DistributionStrategy, MultiApiConfig,
+    MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, MultiApiStats,
+};
 pub use stats::{ConnectionStats, ManagerStats, ProcessorStats};
 pub use ticker_manager::KiteTickerManager;

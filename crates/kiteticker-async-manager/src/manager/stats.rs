@@ -24,7 +24,8 @@ pub struct ConnectionStats {
     pub errors_count: u64,
     /// When the last message came.
     pub last_message_time: Option<Instant>,
-    /// Mean time from the socket's read to the end of delivery.
+    /// Mean time from the socket's read to the end of delivery, over all frames since the start.
+    /// How it is distributed is in [`Manager::distributions`](kite_manager::Manager::distributions).
     pub average_latency: Duration,
     /// Time since the present socket came up; zero while it is down.
     pub connection_uptime: Duration,
@@ -54,9 +55,11 @@ pub struct ManagerStats {
 pub struct ProcessorStats {
     /// Frames checked and handed to the channels, heartbeats among them.
     pub messages_processed: u64,
-    /// The same per second, since the reading before (at least 200 ms ago).
+    /// The same per second, over the time since the last reading that is at least 200 ms ago. Any
+    /// look at statistics or health is a reading, also one of the typed layer; the first is over
+    /// the time since the start.
     pub messages_per_second: f64,
-    /// Mean time from the socket's read to the end of delivery.
+    /// Mean time from the socket's read to the end of delivery, over all frames since the start.
     pub processing_latency_avg: Duration,
     /// When the last frame was handed on.
     pub last_processed_time: Option<Instant>,
@@ -85,23 +88,28 @@ impl ConnectionStats {
 
 impl ManagerStats {
     pub(crate) fn of(snapshot: &Snapshot, lagged: &[u64]) -> Self {
-        let connection_stats: Vec<ConnectionStats> = snapshot
-            .connections
-            .iter()
-            .map(|connection| {
-                let lagged = lagged.get(connection.connection).copied().unwrap_or_default();
-                ConnectionStats::of(connection, lagged)
-            })
-            .collect();
+        let connection_stats = snapshot.connections.iter().map(|connection| {
+            let lagged = lagged.get(connection.connection).copied().unwrap_or_default();
+            ConnectionStats::of(connection, lagged)
+        });
+        Self::sum(connection_stats.collect(), snapshot.instruments, snapshot.uptime)
+    }
+
+    /// Sums up connections.
+    pub(crate) fn sum(
+        connection_stats: Vec<ConnectionStats>,
+        total_symbols: usize,
+        uptime: Duration,
+    ) -> Self {
         let sum =
             |field: fn(&ConnectionStats) -> u64| connection_stats.iter().map(field).sum::<u64>();
         Self {
-            total_symbols: snapshot.instruments,
+            total_symbols,
             active_connections: connection_stats.iter().filter(|one| one.is_connected).count(),
             total_messages_received: sum(|one| one.messages_received),
             total_messages_parsed: sum(|one| one.messages_parsed),
             total_errors: sum(|one| one.errors_count),
-            uptime: snapshot.uptime,
+            uptime,
             connection_stats,
         }
     }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use kite_conn::{Credentials, Endpoint, EndpointError};
+use kite_conn::{Credentials, Endpoint};
 use kite_manager::Manager;
 use tokio::sync::broadcast;
 
 use crate::error::describe;
 use crate::manager::channels::Channels;
+use crate::manager::runs::Runs;
+use crate::manager::underlying::Underlying;
 use crate::manager::{ChannelId, HealthSummary, KiteManagerConfig, ManagerStats, ProcessorStats};
 use crate::models::{Mode, TickerMessage};
 use crate::ticker::KiteTickerRawSubscriber184;
@@ -133,12 +135,8 @@ use crate::ticker::KiteTickerRawSubscriber184;
 #[derive(Debug)]
 pub struct KiteTickerManager {
     config: KiteManagerConfig,
-    endpoint: Result<Endpoint, EndpointError>,
     raw_only: bool,
-    manager: Manager,
-    channels: Channels,
-    /// Whether the channels have belonged to a run: a stop ends these, not those taken after it.
-    channels_used: bool,
+    runs: Runs,
 }
 
 impl KiteTickerManager {
@@ -163,22 +161,20 @@ impl KiteTickerManager {
     #[must_use]
     pub fn new(api_key: String, access_token: String, config: KiteManagerConfig) -> Self {
         let credentials = Credentials::new(api_key, access_token);
-        let manager = Manager::new(credentials, config.to_manager_config());
-        let channels = Self::new_channels(&config);
-        Self {
-            endpoint: Ok(Endpoint::default()),
-            raw_only: false,
-            manager,
-            channels,
-            channels_used: false,
-            config,
-        }
+        Self::with_settings(credentials, config, Underlying::default())
     }
 
-    fn new_channels(config: &KiteManagerConfig) -> Channels {
+    pub(crate) fn with_settings(
+        credentials: Credentials,
+        config: KiteManagerConfig,
+        underlying: Underlying,
+    ) -> Self {
+        let manager = Manager::new(credentials, underlying.manager_config(&config));
         // The configuration is checked at the start; until then it must do no harm.
         let connections = config.max_connections.min(kite_manager::MAX_CONNECTIONS);
-        Channels::new(connections, config.parser_buffer_size)
+        let channels = Channels::new(connections, config.parser_buffer_size);
+        let runs = Runs::new(manager, underlying.endpoint, channels);
+        Self { config, raw_only: false, runs }
     }
 
     /// Emits raw frames only, from the next start on: the message channels carry no `Ticks`, texts
@@ -196,14 +192,14 @@ impl KiteTickerManager {
     /// What is wrong with the endpoint is told by [`start`](Self::start).
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = Endpoint::parse(&endpoint.into());
+        self.runs.set_endpoint(Endpoint::parse(&endpoint.into()));
         self
     }
 
     /// Uses another access token from the next handshake on. Connections that are parked (the old
     /// token has expired) or waiting try at once; open sockets stay up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
-        self.manager.set_access_token(access_token);
+        self.typed().set_access_token(access_token);
     }
 
     /// Gives the typed layer beneath: typed errors and events, cheap to clone, usable from many
@@ -211,7 +207,7 @@ impl KiteTickerManager {
     /// there: this manager's channels belong to its own runs.
     #[must_use]
     pub fn typed(&self) -> &Manager {
-        &self.manager
+        self.runs.manager()
     }
 
     /// Opens all connections and completes once they are up.
@@ -235,18 +231,9 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
     pub async fn start(&mut self) -> Result<(), String> {
-        let failed = |error: &dyn std::error::Error| describe("start", error);
-        self.config.validate().map_err(|error| failed(&error))?;
-        let endpoint = self.endpoint.clone().map_err(|error| failed(&error))?;
-        self.manager.set_endpoint(endpoint);
-        self.channels_used = true;
-        if !self.manager.is_running() {
-            self.channels.reset_lag();
-        }
-        let (channels, raw_only) = (&self.channels, self.raw_only);
-        let started =
-            self.manager.start_with(|seat| channels.sink(seat.connection, raw_only)).await;
-        started.map_err(|error| failed(&error))
+        self.config.validate().map_err(|error| describe("start", &error))?;
+        let raw_only = self.raw_only;
+        self.runs.start(|channels, seat| channels.sink(seat.connection, raw_only, None)).await
     }
 
     /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.
@@ -261,12 +248,7 @@ impl KiteTickerManager {
     /// Once polled, the connections close even if the future is dropped; the channels then end
     /// with the next `stop` or with the manager.
     pub async fn stop(&mut self) -> Result<(), String> {
-        self.manager.stop().await;
-        if self.channels_used {
-            self.channels.say_closed();
-            self.channels = self.channels.renewed(self.config.parser_buffer_size);
-            self.channels_used = false;
-        }
+        self.runs.stop().await;
         Ok(())
     }
 
@@ -302,7 +284,7 @@ impl KiteTickerManager {
         mode: Option<Mode>,
     ) -> Result<(), String> {
         let mode = mode.unwrap_or(self.config.default_mode);
-        self.manager.subscribe(symbols, mode.into()).map_err(|error| describe("subscribe", &error))
+        self.typed().subscribe(symbols, mode.into()).map_err(|error| describe("subscribe", &error))
     }
 
     /// Ends subscriptions. Instruments that are not subscribed are ignored.
@@ -313,7 +295,7 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Cancel safe: done whole when first polled.
     pub async fn unsubscribe_symbols(&mut self, symbols: &[u32]) -> Result<(), String> {
-        self.manager.unsubscribe(symbols);
+        self.typed().unsubscribe(symbols);
         Ok(())
     }
 
@@ -339,7 +321,7 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Cancel safe: done whole when first polled.
     pub async fn change_mode(&mut self, symbols: &[u32], mode: Mode) -> Result<(), String> {
-        self.manager.set_mode(symbols, mode.into());
+        self.typed().set_mode(symbols, mode.into());
         Ok(())
     }
 
@@ -348,9 +330,19 @@ impl KiteTickerManager {
     /// The first channel taken of a connection begins with what came before, so that taking it
     /// after a subscribe misses nothing, as far as the ring holds it. What is not taken within ten
     /// seconds of the first ticks is let go of.
+    ///
+    /// A connection that stays down for 30 s (see
+    /// [`failover`](crate::KiteTickerManagerBuilder::failover)) hands its instruments to the others,
+    /// as far as they have room, and gets them back once it is stable: their ticks then come on
+    /// other channels. At a change of hands the same tick may come on both; the merged
+    /// [`stream`](Manager::stream) filters that. Each move is an
+    /// [event](kite_manager::ManagerEvent::Moved).
+    ///
+    /// Kite sends order updates on every socket, so they come on the channel of each connection;
+    /// [`orders`](Manager::orders) gives each once.
     #[must_use]
     pub fn get_channel(&self, channel_id: ChannelId) -> Option<broadcast::Receiver<TickerMessage>> {
-        self.channels.messages(channel_id.to_index())
+        self.runs.channels().messages(channel_id.to_index())
     }
 
     /// Gives the message channel of every connection.
@@ -421,7 +413,7 @@ impl KiteTickerManager {
         &self,
         channel_id: ChannelId,
     ) -> Option<broadcast::Receiver<Bytes>> {
-        self.channels.raw(channel_id.to_index())
+        self.runs.channels().raw(channel_id.to_index())
     }
 
     /// Gives the raw frame channel of every connection, see
@@ -523,8 +515,10 @@ impl KiteTickerManager {
     }
 
     fn each_channel<T>(&self, take: impl Fn(&Channels, usize) -> Option<T>) -> Vec<(ChannelId, T)> {
-        (0..self.channels.len())
-            .filter_map(|index| Some((ChannelId::from_index(index)?, take(&self.channels, index)?)))
+        (0..self.runs.channels().len())
+            .filter_map(|index| {
+                Some((ChannelId::from_index(index)?, take(self.runs.channels(), index)?))
+            })
             .collect()
     }
 
@@ -537,13 +531,16 @@ impl KiteTickerManager {
         channel_id: ChannelId,
     ) -> Option<KiteTickerRawSubscriber184> {
         let index = channel_id.to_index();
-        Some(KiteTickerRawSubscriber184::new(self.channels.raw(index)?, self.channels.lag(index)?))
+        Some(KiteTickerRawSubscriber184::new(
+            self.runs.channels().raw(index)?,
+            self.runs.channels().lag(index)?,
+        ))
     }
 
     /// Gives the instruments of each connection, in ascending order.
     #[must_use]
     pub fn get_symbol_distribution(&self) -> HashMap<ChannelId, Vec<u32>> {
-        let distribution = self.manager.distribution().into_iter().enumerate();
+        let distribution = self.typed().distribution().into_iter().enumerate();
         distribution
             .filter_map(|(index, instruments)| {
                 Some((ChannelId::from_index(index)?, instruments.into_keys().collect()))
@@ -559,7 +556,7 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Cancel safe: waits for nothing.
     pub async fn get_stats(&self) -> Result<ManagerStats, String> {
-        Ok(ManagerStats::of(&self.manager.snapshot(), &self.channels.lagged()))
+        Ok(ManagerStats::of(&self.typed().snapshot(), &self.runs.channels().lagged()))
     }
 
     /// Judges the connections now.
@@ -570,8 +567,8 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Cancel safe: waits for nothing.
     pub async fn get_health(&self) -> Result<HealthSummary, String> {
-        let snapshot = self.manager.snapshot();
-        let stats = ManagerStats::of(&snapshot, &self.channels.lagged());
+        let snapshot = self.typed().snapshot();
+        let stats = ManagerStats::of(&snapshot, &self.runs.channels().lagged());
         let silence = self.config.heartbeat_liveness_threshold.saturating_mul(2);
         Ok(HealthSummary::of(&snapshot, &stats, silence))
     }
@@ -581,7 +578,7 @@ impl KiteTickerManager {
     /// # Cancel safety
     /// Cancel safe: waits for nothing.
     pub async fn get_processor_stats(&self) -> Vec<(ChannelId, ProcessorStats)> {
-        let connections = self.manager.snapshot().connections;
+        let connections = self.typed().snapshot().connections;
         connections
             .iter()
             .filter_map(|connection| {

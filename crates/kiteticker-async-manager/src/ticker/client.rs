@@ -7,7 +7,9 @@ use tokio::sync::broadcast;
 
 use crate::error::describe;
 use crate::manager::KiteManagerConfig;
-use crate::manager::channels::{Channels, ended};
+use crate::manager::channels::Channels;
+use crate::manager::ring::ended;
+use crate::manager::underlying::Underlying;
 use crate::models::Mode;
 use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 
@@ -77,10 +79,12 @@ impl KiteTickerAsync {
     ) -> Result<Self, String> {
         let config = KiteManagerConfig { max_connections: 1, ..KiteManagerConfig::default() };
         let credentials = Credentials::new(api_key, access_token);
-        let manager = Manager::new(credentials, config.to_manager_config());
+        let settings = Underlying::default().manager_config(&config);
+        let manager = Manager::new(credentials, settings);
         manager.set_endpoint(endpoint);
         let channels = Channels::new(config.max_connections, config.parser_buffer_size);
-        let started = manager.start_with(|seat| channels.sink(seat.connection, raw_only)).await;
+        let started =
+            manager.start_with(|seat| channels.sink(seat.connection, raw_only, None)).await;
         started.map_err(|error| describe("connect", &error))?;
         Ok(Self { manager, channels, capacity: config.parser_buffer_size })
     }

@@ -5,7 +5,7 @@ use kite_wire::{PacketCursor, PacketKind};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use crate::manager::channels::LagCount;
+use crate::manager::ring::LagCount;
 use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
 
 /// Yields the full packets (184 bytes) of a connection's raw frames: every one, in order, without

@@ -5,7 +5,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::describe;
-use crate::manager::channels::ended;
+use crate::manager::ring::ended;
 use crate::models::{Mode, TickerMessage};
 
 /// Reads the messages of a [`KiteTickerAsync`](crate::KiteTickerAsync) and manages its

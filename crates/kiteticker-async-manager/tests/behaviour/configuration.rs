@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use kite_sim::{ACCESS_TOKEN, API_KEY};
-use kiteticker_async_manager::{KiteManagerConfig, KiteTickerManager};
+use kiteticker_async_manager::kite_conn::TokenSource;
+use kiteticker_async_manager::kite_manager::FailoverConfig;
+use kiteticker_async_manager::kite_wire;
+use kiteticker_async_manager::{KiteManagerConfig, KiteTickerManager, KiteTickerManagerBuilder};
 
-use crate::rig::{manager, quiet_sim, start, within};
+use crate::rig::{manager, next_ticks, only_channel, quiet_sim, start, until, within};
 
 #[tokio::test]
 async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
@@ -140,4 +143,94 @@ async fn a_bad_endpoint_can_be_mended_and_costs_no_subscription() {
     let mut channel = crate::rig::only_channel(&mut manager);
     start(&mut manager).await;
     assert_eq!(crate::rig::next_ticks(&mut channel).await[0].instrument_token, 408_065);
+}
+
+#[tokio::test]
+async fn a_token_source_gives_the_builders_manager_its_token() {
+    let sim = quiet_sim().await;
+    let source = TokenSource::new(|request| async move {
+        Ok::<_, std::io::Error>(request.current.with_access_token(ACCESS_TOKEN))
+    });
+    let mut manager = KiteTickerManagerBuilder::new(API_KEY, "yesterday's")
+        .endpoint(sim.endpoint())
+        .max_connections(1)
+        .token_source(source)
+        .build();
+    start(&mut manager).await;
+    assert!(manager.get_health().await.unwrap().is_healthy());
+}
+
+#[tokio::test]
+async fn what_is_changed_of_a_connection_is_checked_like_the_rest() {
+    let sim = quiet_sim().await;
+    for (manager, told) in [
+        (manager(&sim).connection(|it| it.read_buffer_bytes = 0), "read_buffer_bytes is 0"),
+        // By the name of the published setting, where there is one.
+        (
+            manager(&sim).connection(|it| it.silence_threshold = Duration::ZERO),
+            "heartbeat_liveness_threshold is 0ns",
+        ),
+        (
+            manager(&sim).failover(Some(FailoverConfig {
+                after: Duration::ZERO,
+                ..FailoverConfig::default()
+            })),
+            "failover.after is 0ns",
+        ),
+    ] {
+        let error = within("the start", manager.build().start()).await.unwrap_err();
+        assert!(error.starts_with("start: ") && error.contains(told), "{error}");
+    }
+    assert_eq!(sim.stats().connections_total, 0);
+}
+
+#[tokio::test]
+async fn the_instruments_of_a_connection_that_stays_down_go_to_another_channel() {
+    // Handshakes of an account begin 100 ms apart.
+    let after = Duration::from_millis(400);
+    let failover = FailoverConfig { after, stable_after: Duration::from_millis(30) };
+    let is_balanced = |sim: &kite_sim::Sim| {
+        let sockets = sim.subscriptions();
+        sockets.len() == 2 && sockets.iter().all(|socket| socket.len() == 1)
+    };
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).max_connections(2).failover(Some(failover)).build();
+    manager.subscribe_symbols(&[256_265, 408_065], None).await.unwrap();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    until(&sim, "one on each", is_balanced).await;
+    let lost = *manager.get_symbol_distribution()[&channels[1].0].first().unwrap();
+    assert_eq!(next_ticks(&mut channels[1].1).await[0].instrument_token, lost);
+
+    sim.refuse_with(Some(kite_sim::Refusal::auth()));
+    let second = sim.sockets(API_KEY).into_iter().find(|it| it.subscriptions.contains_key(&lost));
+    sim.inject_socket(second.unwrap().id, kite_sim::Fault::Reset { at: 0 });
+    until(&sim, "both on one socket", |sim| sim.subscriptions().iter().any(|it| it.len() == 2))
+        .await;
+    assert_eq!(manager.get_symbol_distribution()[&channels[0].0].len(), 2);
+    sim.tick_now(&[lost]);
+    let mut ticks = next_ticks(&mut channels[0].1).await;
+    while ticks[0].instrument_token != lost {
+        ticks = next_ticks(&mut channels[0].1).await;
+    }
+    assert!(manager.get_health().await.unwrap().is_degraded());
+
+    sim.refuse_with(None);
+    manager.set_access_token(ACCESS_TOKEN);
+    until(&sim, "one on each again", is_balanced).await;
+    assert!(manager.get_health().await.unwrap().is_healthy());
+}
+
+#[tokio::test]
+async fn without_failover_nothing_moves_and_the_latest_packets_are_kept_on_demand() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).max_connections(1).failover(None).latest(true).build();
+    assert!(manager.typed().config().failover.is_none());
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    let mut channel = only_channel(&mut manager);
+    start(&mut manager).await;
+    next_ticks(&mut channel).await;
+    let latest = manager.typed().latest().unwrap().get(408_065).unwrap();
+    assert_eq!(latest.packet().mode(), kite_wire::Mode::Quote);
+    assert!(crate::rig::manager(&sim).build().typed().latest().is_none());
 }

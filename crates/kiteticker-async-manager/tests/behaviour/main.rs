@@ -5,6 +5,7 @@ mod configuration;
 mod damage;
 mod every_tick;
 mod lifecycle;
+mod multi;
 mod partial_start;
 mod prices;
 mod raw;

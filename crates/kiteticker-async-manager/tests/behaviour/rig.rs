@@ -111,7 +111,7 @@ pub(crate) fn all_in(mode: kite_wire::Mode, tokens: &[u32]) -> Modes {
     tokens.iter().map(|&token| (token, mode)).collect()
 }
 
-const MARK: &str = "the mark";
+pub(crate) const MARK: &str = "the mark";
 
 /// Sends every socket a text that [`up_to_mark`] looks for.
 pub(crate) fn mark(sim: &Sim) {

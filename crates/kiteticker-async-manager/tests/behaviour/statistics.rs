@@ -7,7 +7,8 @@ use kiteticker_async_manager::kite_wire;
 use kiteticker_async_manager::{ChannelId, Mode};
 
 use crate::rig::{
-    all_in, held, manager, mark, quiet_sim, start, until, until_manager, up_to_mark, within,
+    all_in, held, manager, mark, next_ticks, only_channel, quiet_sim, start, until, until_manager,
+    up_to_mark, within,
 };
 
 async fn counters_equal_the_simulators(has_parsers: bool) {
@@ -155,4 +156,75 @@ async fn health_is_critical_while_no_connection_is_up_and_healthy_again_after() 
     };
     until_manager(&manager, "three connections", is_up).await;
     assert!(manager.get_health().await.unwrap().is_healthy());
+}
+
+#[tokio::test]
+async fn the_uptime_is_that_of_the_present_socket_and_a_flow_is_one_that_it_has() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).max_connections(1).build();
+    let mut channel = only_channel(&mut manager);
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    start(&mut manager).await;
+    next_ticks(&mut channel).await;
+    let uptime = async |manager: &kiteticker_async_manager::KiteTickerManager| {
+        manager.get_stats().await.unwrap().connection_stats[0].connection_uptime
+    };
+    assert_eq!(manager.get_health().await.unwrap().active_message_flows, 1);
+    assert!(uptime(&manager).await > Duration::ZERO);
+
+    let lost = Instant::now();
+    manager.unsubscribe_symbols(&[408_065]).await.unwrap();
+    sim.drop_all();
+    let again = |manager: &kiteticker_async_manager::KiteTickerManager| {
+        let stats = manager.typed().snapshot().connections[0].stats;
+        stats.connects == 2 && stats.up_since.is_some()
+    };
+    until_manager(&manager, "another socket", again).await;
+    let (up, manager_up) = (uptime(&manager).await, manager.get_stats().await.unwrap().uptime);
+    assert!(up <= lost.elapsed() && up < manager_up, "{up:?} of {manager_up:?}");
+    // An error of the past, and a socket that nothing has come on yet: well, but no flow.
+    let health = manager.get_health().await.unwrap();
+    assert!(health.is_healthy() && health.total_errors == 1, "{health:?}");
+    assert_eq!((health.healthy_connections, health.active_message_flows), (1, 0));
+    assert!(health.total_messages > 0);
+    mark(&sim);
+    up_to_mark(&mut channel).await;
+    assert_eq!(manager.get_health().await.unwrap().active_message_flows, 1);
+}
+
+#[tokio::test]
+async fn the_rate_is_that_of_the_time_since_the_reading_before() {
+    let sim = quiet_sim().await;
+    let mut manager = manager(&sim).max_connections(1).build();
+    let mut channel = only_channel(&mut manager);
+    manager.subscribe_symbols(&[408_065], None).await.unwrap();
+    start(&mut manager).await;
+    next_ticks(&mut channel).await;
+    /// Reads until the rate is as asked; gives it, and when it was read.
+    async fn read(
+        manager: &kiteticker_async_manager::KiteTickerManager,
+        is_it: fn(f64) -> bool,
+    ) -> (f64, Instant, Instant) {
+        loop {
+            let before = Instant::now();
+            let rate = manager.get_processor_stats().await[0].1.messages_per_second;
+            if is_it(rate) {
+                return (rate, before, Instant::now());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    // The first reading that counts has the snapshot in it, the next one nothing.
+    within("a rate", read(&manager, |rate| rate > 0.0)).await;
+    let (_, before, after) = within("rest", read(&manager, |rate| rate == 0.0)).await;
+    for _ in 0..50 {
+        sim.tick_now(&[408_065]);
+    }
+    for _ in 0..50 {
+        next_ticks(&mut channel).await;
+    }
+    let (rate, then, now) = within("a rate", read(&manager, |rate| rate > 0.0)).await;
+    let (least, most) = (50.0 / (now - before).as_secs_f64(), 50.0 / (then - after).as_secs_f64());
+    assert!((least..=most).contains(&rate), "{rate} is not between {least} and {most}");
+    within("rest", read(&manager, |rate| rate == 0.0)).await;
 }

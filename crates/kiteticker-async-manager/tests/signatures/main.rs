@@ -30,3 +30,4 @@ macro_rules! traits {
 
 mod data;
 mod methods;
+mod multi;

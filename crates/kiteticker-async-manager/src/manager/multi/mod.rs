@@ -1,0 +1,13 @@
+//! Several accounts, each with its own three connections, behind the published API.
+
+mod api_key;
+mod builder;
+mod config;
+mod manager;
+mod stats;
+
+pub use api_key::{ApiCredentials, ApiKeyId};
+pub use builder::MultiApiKiteTickerManagerBuilder;
+pub use config::{DistributionStrategy, MultiApiConfig};
+pub use manager::MultiApiKiteTickerManager;
+pub use stats::{ApiKeyStats, MultiApiStats};

@@ -1,0 +1,106 @@
+//! What can be set of the layer beneath. The configuration's fields are those of the published API,
+//! and old programs write them out in full; so the rest stands here.
+
+use kite_conn::{ConnectionConfig, Endpoint, EndpointError};
+use kite_manager::{FailoverConfig, ManagerConfig};
+
+use crate::manager::KiteManagerConfig;
+
+/// Settings of the layer beneath for which [`KiteManagerConfig`] has no field.
+#[derive(Debug, Clone)]
+pub(crate) struct Underlying {
+    pub(crate) endpoint: Result<Endpoint, EndpointError>,
+    pub(crate) failover: Option<FailoverConfig>,
+    pub(crate) latest: bool,
+    /// Without those settings that stand elsewhere: their values here do not count.
+    connection: ConnectionConfig,
+}
+
+impl Default for Underlying {
+    fn default() -> Self {
+        let ManagerConfig { connection, failover, latest, .. } = ManagerConfig::default();
+        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, connection }
+    }
+}
+
+impl Underlying {
+    /// Has a connection's settings changed, also those that `config` has a field for: whatever was
+    /// said last holds.
+    pub(crate) fn change(
+        &mut self,
+        config: &mut KiteManagerConfig,
+        change: impl FnOnce(&mut ConnectionConfig),
+    ) {
+        let mut connection = self.connection.clone();
+        config.write_to(&mut connection);
+        let before = self.endpoint.clone().unwrap_or_default();
+        connection.endpoint = before.clone();
+        change(&mut connection);
+        config.read_from(&connection);
+        // A bad endpoint stays one, to be told by the start, unless there is another now.
+        if connection.endpoint != before {
+            self.endpoint = Ok(connection.endpoint.clone());
+        }
+        self.connection = connection;
+    }
+
+    /// Gives all settings in the terms of the layer beneath, but for the endpoint: it may be bad.
+    pub(crate) fn manager_config(&self, config: &KiteManagerConfig) -> ManagerConfig {
+        let mut connection = self.connection.clone();
+        config.write_to(&mut connection);
+        ManagerConfig {
+            connections: config.max_connections,
+            connection,
+            failover: self.failover,
+            latest: self.latest,
+            ..ManagerConfig::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_layer_beneath_takes_what_is_valid_here() {
+        let config = KiteManagerConfig::default();
+        assert_eq!(Underlying::default().manager_config(&config).validate(), Ok(()));
+    }
+
+    #[test]
+    fn whatever_was_said_last_of_a_setting_holds() {
+        let mut underlying = Underlying::default();
+        let mut config = KiteManagerConfig { max_reconnect_attempts: 7, ..Default::default() };
+        underlying.change(&mut config, |connection| {
+            assert_eq!(connection.max_reconnect_attempts, 7);
+            assert_eq!(connection.parser_queue, Some(5_000));
+            connection.parser_queue = None;
+            connection.instrument_limit = 10;
+            connection.silence_threshold = Duration::from_secs(3);
+            connection.stale_after = Duration::from_secs(9);
+        });
+        assert!(!config.enable_dedicated_parsers);
+        assert_eq!(config.connection_buffer_size, 5_000);
+        assert_eq!(config.max_symbols_per_connection, 10);
+        config.heartbeat_liveness_threshold = Duration::from_secs(4);
+        let connection = underlying.manager_config(&config).connection;
+        assert_eq!(connection.silence_threshold, Duration::from_secs(4));
+        assert_eq!(connection.stale_after, Duration::from_secs(9));
+        assert_eq!((connection.instrument_limit, connection.parser_queue), (10, None));
+    }
+
+    #[test]
+    fn a_bad_endpoint_stays_until_there_is_another() {
+        let mut underlying =
+            Underlying { endpoint: Endpoint::parse("nonsense"), ..Default::default() };
+        let mut config = KiteManagerConfig::default();
+        underlying.change(&mut config, |connection| connection.parser_queue = None);
+        assert!(underlying.endpoint.is_err());
+        let other = Endpoint::parse("wss://example.org").unwrap();
+        underlying.change(&mut config, |connection| connection.endpoint = other.clone());
+        assert_eq!(underlying.endpoint, Ok(other));
+    }
+}
