@@ -1,6 +1,6 @@
 //! What happens to the connections and to the manager, and the order updates, each once.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +11,7 @@ use kite_conn::{Event, Stamp, Tagged};
 use kite_wire::text::TextMessage;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::unconstrained;
 
 use crate::account::AccountId;
 use crate::balancer;
@@ -254,7 +255,9 @@ impl Stream for Orders {
 
 /// Takes what a stream has ready; nobody is woken for the rest.
 fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    match Pin::new(stream).poll_next(&mut Context::from_waker(Waker::noop())) {
+    // Not held back by what the task has done before: what waits is there.
+    let next = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)));
+    match pin!(next).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(item) => item,
         Poll::Pending => None,
     }
@@ -299,5 +302,39 @@ async fn receive<T: Clone>(mut receiver: broadcast::Receiver<T>) -> Received<T> 
 impl<T> std::fmt::Debug for Receiving<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiving").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_conn::Credentials;
+    use tokio::task::coop::poll_proceed;
+
+    use super::*;
+    use crate::{Manager, ManagerConfig};
+
+    #[tokio::test]
+    async fn what_waits_is_there_for_a_task_that_has_used_up_its_turn() {
+        let manager = Manager::new(Credentials::new("key", "token"), ManagerConfig::default());
+        let mut events = manager.events();
+        let (account, tokens) = (AccountId::default(), Arc::from([256]));
+        manager.shared.tell(Notice::Dark { account, connection: 1, tokens });
+        let event = poll_fn(|cx| {
+            while let Poll::Ready(proceeding) = poll_proceed(cx) {
+                proceeding.made_progress();
+            }
+            Poll::Ready(events.try_recv())
+        });
+        assert!(matches!(event.await, Some(ManagerEvent::Dark { connection: 1, .. })));
+        assert!(events.try_recv().is_none());
+    }
+
+    #[tokio::test]
+    async fn listeners_do_not_keep_a_manager_alive() {
+        let manager = Manager::new(Credentials::new("key", "token"), ManagerConfig::default());
+        let (mut events, mut orders) = (manager.events(), manager.orders());
+        drop(manager);
+        assert!(events.recv().await.is_none());
+        assert!(orders.recv().await.is_none());
     }
 }
