@@ -1,5 +1,4 @@
 //! The typed manager over real WebSockets, with a sink of the test's own.
-#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -168,4 +167,33 @@ async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
     let wanted = BTreeMap::from([(512, Mode::Quote), (768, Mode::Ltp)]);
     within("the new set", sim.wait_until(|sim| held(sim) == wanted)).await;
     within("stop", manager.stop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_and_stops_from_many_tasks_end_as_the_last_one_says() {
+    let sim = Sim::builder().start().await.unwrap();
+    let manager = manager(&sim, DEADLINE);
+    manager.subscribe(&[256, 512, 768], Mode::Ltp).unwrap();
+    let tasks = (0..4).map(|task| {
+        let manager = manager.clone();
+        tokio::spawn(async move {
+            for round in 0..20 {
+                if (task + round) % 2 == 0 {
+                    // Whether another task stops it is a matter of chance.
+                    let _ = manager.start_with(|_| Tally::default()).await;
+                } else {
+                    manager.stop().await;
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        within("a task", task).await.unwrap();
+    }
+    within("stop", manager.stop()).await;
+    within("no socket", sim.wait_until(|sim| sim.stats().connections_open == 0)).await;
+    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    let wanted = [256, 512, 768].map(|token| (token, Mode::Ltp)).into();
+    within("the server's agreement", sim.wait_until(|sim| held(sim) == wanted)).await;
+    assert!(sim.stats().refused.is_empty(), "{:?}", sim.stats());
 }

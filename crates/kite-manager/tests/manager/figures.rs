@@ -1,0 +1,208 @@
+//! Stats, distributions and reports: the simulator's own counts, exactly, once all is quiet.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kite_conn::{LossKind, Stamp, Stats};
+use kite_manager::{Manager, Quantiles, Report};
+use kite_sim::{Fault, Sent, Sim};
+use kite_wire::{Mode, PacketKind, Tick};
+
+use crate::stage::{
+    agreed, all_delivered, builder, in_time, key, secret, sim, sim_until, socket, until,
+};
+
+/// Gives the bytes of a packet with the length before it.
+fn wire_bytes(tick: &Tick) -> u64 {
+    2 + kind(tick).packet_len() as u64
+}
+
+fn kind(tick: &Tick) -> PacketKind {
+    let mut buffer = [0; 200];
+    let mut encoder = kite_wire::FrameEncoder::new(&mut buffer).unwrap();
+    encoder.push(tick).unwrap();
+    kite_wire::Frame::walk(encoder.finish()).packets().next().unwrap().kind()
+}
+
+/// Gives the bytes of all frames that the simulator sent: each subscription began with a snapshot
+/// in quote mode, and one more in its own where that is another.
+fn bytes_sent(
+    sim: &Sim,
+    sent: &BTreeMap<u32, Sent>,
+    modes: &BTreeMap<u32, Mode>,
+    subscribed: u64,
+) -> u64 {
+    let packets = sent.iter().map(|(token, sent)| {
+        let bytes = |mode| wire_bytes(&sim.instrument(*token).tick(mode));
+        let first = if modes[token] == Mode::Quote { 0 } else { subscribed };
+        first * bytes(Mode::Quote) + (sent.ticks - first) * bytes(modes[token])
+    });
+    let stats = sim.stats();
+    packets.sum::<u64>() + 2 * stats.frames_sent + stats.heartbeats_sent
+}
+
+fn sum(manager: &Manager, of: impl Fn(&Stats) -> u64) -> u64 {
+    manager.snapshot().connections.iter().map(|it| of(&it.stats)).sum()
+}
+
+fn unix_now_s() -> u32 {
+    u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+async fn counts_are_the_simulators(parser_queue: Option<usize>) {
+    let sim = sim(2, |it| it.market_time(unix_now_s() - 4)).await;
+    let manager = builder(&sim, 2).connection(|it| it.parser_queue = parser_queue);
+    let manager = manager.build().unwrap();
+    let tokens = kite_sim::universe(90);
+    let modes: BTreeMap<u32, Mode> =
+        tokens.iter().copied().zip(Mode::ALL.into_iter().cycle()).collect();
+    for mode in Mode::ALL {
+        let of_mode = modes.iter().filter(|it| *it.1 == mode).map(|it| *it.0);
+        manager.subscribe(&of_mode.collect::<Vec<_>>(), mode).unwrap();
+    }
+    let planned = manager.distribution();
+    in_time("start", manager.start()).await.unwrap();
+    sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > 900).await;
+    sim.pause().await;
+    all_delivered(&sim, &manager).await;
+    // Each account loses all its sockets, in different ways, with nothing on its way.
+    agreed(&sim, &manager).await;
+    sim.inject(&key(0), Fault::Close { code: 1_001, waits: true });
+    sim.inject(&key(1), Fault::EndOfStream { at: 0 });
+    sim_until(&sim, "all back", |sim| {
+        let stats = sim.stats();
+        stats.connections_total == 12 && stats.connections_open == 6
+    })
+    .await;
+    agreed(&sim, &manager).await;
+    sim.resume();
+    let before = sim.stats().ticks_sent;
+    sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > before + 300).await;
+    sim.send_text("no text that anybody can read");
+    manager.ping();
+    sim_until(&sim, "pings", |sim| sim.stats().pings_received == 6).await;
+    until("pongs", || manager.distributions().round_trip_ns.count() == 6).await;
+    sim.pause().await;
+    sim.go_silent(true);
+    until("the same counts", || {
+        let sent = sim.stats();
+        sum(&manager, |it| it.ticks) == sent.ticks_sent
+            && sum(&manager, |it| it.frames) == sent.frames_sent + sent.heartbeats_sent
+            && sum(&manager, |it| it.heartbeats) == sent.heartbeats_sent
+            && sum(&manager, |it| it.texts) == sent.texts_sent
+            && sum(&manager, |it| it.frames_delivered) == sum(&manager, |it| it.frames)
+    })
+    .await;
+
+    let (sent, snapshot) = (sim.stats(), manager.snapshot());
+    assert_eq!(sum(&manager, |it| it.bytes), bytes_sent(&sim, &sim.sent(), &modes, 2));
+    assert_eq!(sum(&manager, |it| it.connects), sent.connections_total);
+    assert_eq!((sum(&manager, |it| it.losses), sum(&manager, |it| it.unreadable_texts)), (6, 6));
+    assert_eq!(sum(&manager, |it| it.errors), 12);
+    assert_eq!(sum(&manager, |it| it.skipped_packets + it.damaged_frames), 0);
+    for (slot, connection) in snapshot.connections.iter().enumerate() {
+        let open = socket(&sim, slot / 3, &planned[slot]);
+        let records = sim.sockets(&key(slot / 3));
+        let own = records.iter().filter(|it| it.subscriptions == planned[slot]);
+        let (frames, ticks) =
+            own.fold((0, 0), |sum, it| (sum.0 + it.frames() as u64, sum.1 + it.ticks));
+        let stats = &connection.stats;
+        assert!(frames > open.frames() as u64, "two sockets each");
+        assert_eq!((stats.frames - stats.heartbeats, stats.ticks), (frames, ticks), "{slot}");
+        let kind = if slot < 3 { LossKind::CloseFrame } else { LossKind::Eof };
+        assert_eq!(connection.losses, BTreeMap::from([(kind, 1)]));
+        assert_eq!((stats.connects, stats.losses, stats.texts), (2, 1, 5));
+        assert_eq!((connection.status.epoch, connection.instruments), (2, planned[slot].len()));
+        assert!(stats.round_trip.is_some() && connection.uptime > Duration::ZERO);
+        assert!(connection.uptime < snapshot.uptime);
+    }
+    figures_are_plausible(&manager, &sent);
+    a_report_says_the_same(&manager);
+}
+
+fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
+    let distributions = manager.distributions();
+    assert_eq!(distributions.latency_ns.count(), sent.frames_sent);
+    assert_eq!(distributions.frame_bytes.count(), sent.frames_sent);
+    assert_eq!(distributions.outage_ns.count(), 6);
+    let all = [
+        &distributions.latency_ns,
+        &distributions.frame_bytes,
+        &distributions.outage_ns,
+        &distributions.round_trip_ns,
+        &distributions.exchange_lag_s,
+    ];
+    for distribution in all {
+        let it = Quantiles::from(distribution);
+        assert!(it.count > 0);
+        assert!(it.p50 <= it.p99 && it.p99 <= it.p999 && it.p999 <= it.max, "{it:?}");
+    }
+    // The market began four seconds ago, and runs ten times as fast as ours.
+    let lag_s = distributions.exchange_lag_s.quantile(1.0).unwrap();
+    assert!((3..=30).contains(&lag_s), "{lag_s}");
+    assert!(distributions.latency_ns.quantile(0.0).unwrap() > 0);
+    let longest = distributions.frame_bytes.quantile(1.0).unwrap();
+    assert!((100..=186 * 15 + 100).contains(&longest), "{longest}");
+}
+
+fn a_report_says_the_same(manager: &Manager) {
+    let report = manager.report();
+    let snapshot = manager.snapshot();
+    assert_eq!((report.instruments, report.unseen), (90, 0));
+    assert_eq!(report.connections.len(), 6);
+    for (one, connection) in report.connections.iter().zip(&snapshot.connections) {
+        let stats = &connection.stats;
+        assert_eq!(
+            (one.account.as_str(), one.connection),
+            (connection.account.as_str(), connection.connection)
+        );
+        assert_eq!((one.frames, one.bytes, one.ticks), (stats.frames, stats.bytes, stats.ticks));
+        assert_eq!((one.connects, one.errors, one.queued), (2, 2, 0));
+        assert_eq!((one.epoch, one.phase.as_str(), one.failure.as_ref()), (2, "live", None));
+        assert_eq!((one.instruments, one.dark), (connection.instruments, 0));
+        assert_eq!(one.losses.values().sum::<u64>(), 1);
+        assert!(one.uptime_s > 0.0 && one.uptime_s < report.uptime_s);
+        assert!(one.silent_s.is_some_and(|silent_s| silent_s < one.uptime_s));
+    }
+    assert_eq!(report.latency_ns, Quantiles::from(&manager.distributions().latency_ns));
+    let now_ms = u64::from(unix_now_s()) * 1_000;
+    assert!(report.unix_ms.abs_diff(now_ms) < 60_000);
+    let written = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&written).unwrap(), report);
+    let secrets = [key(0), key(1), secret(0), secret(1)];
+    assert!(!secrets.iter().any(|it| written.contains(it)), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_the_simulators_exactly() {
+    counts_are_the_simulators(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_behind_a_parser_are_the_simulators_exactly() {
+    counts_are_the_simulators(Some(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_of_a_refusal_says_why_and_nothing_secret() {
+    let sim = sim(1, |it| it.unknown_token(9_999 << 8 | 1)).await;
+    let manager = builder(&sim, 1).build().unwrap();
+    manager.subscribe(&[9_999 << 8 | 1, 256, 512], Mode::Quote).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    until("ticks of those there are", || manager.report().unseen == 1).await;
+    assert_eq!(
+        manager.unseen().iter().flat_map(|it| &it.tokens).collect::<Vec<_>>(),
+        [&(9_999 << 8 | 1)]
+    );
+    sim.revoke_token(&key(0));
+    sim.drop_all();
+    until("parking", || manager.report().connections.iter().all(|it| it.phase == "parked")).await;
+    let report = manager.report();
+    let why = report.connections[0].failure.clone().unwrap();
+    assert!(why.contains("renew the access token") && why.contains("403"), "{why}");
+    let written = serde_json::to_string(&report).unwrap() + &format!("{report:?} {manager:?}");
+    assert!(!written.contains(&secret(0)), "{written}");
+    assert!(!serde_json::to_string(&report).unwrap().contains(&key(0)));
+    let health = manager.snapshot().health(Stamp::now(), Duration::from_secs(9));
+    assert_eq!(health.level(), kite_manager::HealthLevel::Critical);
+}

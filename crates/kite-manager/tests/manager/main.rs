@@ -1,0 +1,18 @@
+//! The typed manager over real WebSockets, against the simulator.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
+
+mod accounts;
+mod callers;
+mod capacity;
+mod failover;
+mod figures;
+mod latest;
+mod live;
+mod load;
+mod orders;
+mod pace;
+mod parked;
+mod stage;
+mod starts;
+mod streams;
+mod taking;

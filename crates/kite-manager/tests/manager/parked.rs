@@ -1,0 +1,85 @@
+//! One account's token is void: the other account does not notice.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kite_conn::{Event, Phase, Stamp};
+use kite_manager::{FailoverConfig, HealthLevel, ManagerEvent, StreamConfig};
+use kite_sim::Fault;
+use kite_wire::Mode;
+
+use crate::stage::{
+    QUICK, agreed, builder, in_time, key, live, name, seat_name, sim, sim_until, until,
+};
+use crate::taking::take;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_token_is_void_leaves_the_other_alone() {
+    let sim = sim(2, |it| it).await;
+    // Longer than it takes until all three have gone, also on a slow machine.
+    let failover = FailoverConfig { after: Duration::from_millis(500), ..QUICK };
+    let manager = builder(&sim, 2).failover(Some(failover)).build().unwrap();
+    let mut events = manager.events();
+    let taking = take(manager.stream(StreamConfig::default()).unwrap());
+    manager.subscribe(&kite_sim::universe(60), Mode::Quote).unwrap();
+    let planned = manager.distribution();
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    let others = sim.sockets(&key(0)).len();
+
+    sim.revoke_token(&key(1));
+    assert_eq!(sim.inject(&key(1), Fault::Close { code: 1_001, waits: false }), 3);
+    let mut dark = Vec::new();
+    in_time("the dark", async {
+        while dark.len() < 3 {
+            match events.recv().await.unwrap() {
+                ManagerEvent::Dark { account, connection, tokens } => {
+                    assert_eq!(account, name(1));
+                    let told: BTreeSet<u32> = tokens.iter().copied().collect();
+                    assert_eq!(told, planned[3 + connection].keys().copied().collect());
+                    dark.push(connection);
+                }
+                ManagerEvent::Connection { seat, event: Event::Down { .. } | Event::Parked(_) } => {
+                    assert_eq!(seat.account, name(1));
+                }
+                ManagerEvent::Moved { .. } => panic!("nobody is up to move them to"),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    dark.sort_unstable();
+    assert_eq!(dark, [0, 1, 2]);
+    let snapshot = manager.snapshot();
+    assert!(snapshot.connections[3..].iter().all(|it| it.status.phase == Phase::Parked));
+    assert_eq!(snapshot.connections.iter().map(|it| it.dark.len()).sum::<usize>(), 30);
+    let health = snapshot.health(Stamp::now(), Duration::from_secs(20));
+    assert_eq!((health.healthy.clone(), health.dark), (vec![0, 1, 2], 30));
+    assert_eq!(health.level(), HealthLevel::Degraded);
+    assert_eq!(manager.distribution(), planned);
+
+    // The other account goes on: the same sockets, and ticks.
+    let before = taking.look(|taken| taken.log.len());
+    until("ticks", || taking.look(|taken| taken.log.len() > before + 60)).await;
+    let sockets = sim.sockets(&key(0));
+    assert!(sockets.len() == others && sockets.iter().all(|it| it.end.is_none()));
+
+    sim.set_access_token(key(1), "renewed");
+    manager.set_access_token_of(&name(1), "renewed").unwrap();
+    sim_until(&sim, "all", |sim| sim.stats().connections_open == 6).await;
+    agreed(&sim, &manager).await;
+    until("health", || {
+        let snapshot = manager.snapshot();
+        let health = snapshot.health(Stamp::now(), Duration::from_secs(20));
+        live(&snapshot) == 6 && health.level() == HealthLevel::Healthy && health.dark == 0
+    })
+    .await;
+    assert_eq!(manager.distribution(), planned);
+    while let Some(event) = events.try_recv() {
+        if let ManagerEvent::Connection { seat, event: Event::Down { .. } | Event::Parked(_) } =
+            event
+        {
+            assert_eq!(seat_name(&seat).0, name(1), "the other account was left alone");
+        }
+    }
+}

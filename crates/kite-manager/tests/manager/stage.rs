@@ -1,0 +1,139 @@
+//! What every test stands on: a simulator with accounts, managers for it, and patience.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kite_conn::{Credentials, Endpoint};
+use kite_manager::{AccountId, FailoverConfig, Manager, ManagerBuilder, Seat, Snapshot};
+use kite_sim::{Sim, SimBuilder, SocketRecord};
+use kite_wire::Mode;
+
+/// Longer than anything here takes on a slow machine: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a state without a bell is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// A failover of a tenth of a second each way.
+pub(crate) const QUICK: FailoverConfig =
+    FailoverConfig { after: Duration::from_millis(100), stable_after: Duration::from_millis(100) };
+
+/// Names an account by its number.
+pub(crate) fn name(account: usize) -> AccountId {
+    format!("account-{account}").into()
+}
+
+pub(crate) fn key(account: usize) -> String {
+    format!("key-{account}")
+}
+
+pub(crate) fn secret(account: usize) -> String {
+    format!("secret-{account}")
+}
+
+pub(crate) fn credentials(account: usize) -> Credentials {
+    Credentials::new(key(account), secret(account))
+}
+
+/// Starts a simulator of so many accounts.
+pub(crate) async fn sim(accounts: usize, change: impl FnOnce(SimBuilder) -> SimBuilder) -> Sim {
+    let builder = Sim::builder()
+        .credentials(key(0), secret(0))
+        .heartbeat_every(Duration::from_millis(20))
+        .updates_per_second(20.0);
+    let all = (1..accounts).fold(builder, |builder, it| builder.account(key(it), secret(it)));
+    change(all).start().await.unwrap()
+}
+
+/// Begins a manager of so many accounts that fails and recovers in milliseconds, hands nothing
+/// over, and never takes a slow machine for a dead peer.
+pub(crate) fn builder(sim: &Sim, accounts: usize) -> ManagerBuilder {
+    let builder = Manager::builder()
+        .endpoint(Endpoint::parse(&sim.endpoint()).unwrap())
+        .stagger(Duration::from_millis(1))
+        .failover(None)
+        .connection(|connection| {
+            connection.connect_timeout = PATIENCE;
+            connection.reconnect_delay = Duration::from_millis(5);
+            connection.reconnect_delay_cap = Duration::from_millis(20);
+            connection.silence_threshold = Duration::from_secs(60);
+            connection.jitter_seed = 1;
+        });
+    (0..accounts).fold(builder, |builder, it| builder.account(name(it), credentials(it)))
+}
+
+pub(crate) fn seat_name(seat: &Seat) -> (AccountId, usize) {
+    (seat.account.clone(), seat.connection)
+}
+
+/// Waits for anything, not for ever.
+pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else { panic!("never: {what}") };
+    output
+}
+
+/// Waits for what has no bell.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    in_time(what, async {
+        while !holds() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    })
+    .await;
+}
+
+/// Waits for the simulator.
+pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
+    let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
+    assert!(reached.is_ok(), "never: {what}; {:?}", sim.stats());
+}
+
+/// Waits until the manager has delivered all that was sent; updates are paused, and no socket was
+/// lost.
+pub(crate) async fn all_delivered(sim: &Sim, manager: &Manager) {
+    until("all delivered", || {
+        let connections = manager.snapshot().connections;
+        let ticks: u64 = connections.iter().map(|it| it.stats.ticks).sum();
+        ticks == sim.stats().ticks_sent
+            && connections.iter().all(|it| it.stats.frames_queued() == 0)
+    })
+    .await;
+}
+
+/// Waits until the server has each instrument where the manager put it, and nowhere else.
+pub(crate) async fn agreed(sim: &Sim, manager: &Manager) {
+    let sorted = |mut all: Vec<BTreeMap<u32, Mode>>| {
+        // One that carries nothing may be up or not.
+        all.retain(|it| !it.is_empty());
+        all.sort_by_key(|it| it.keys().next().copied());
+        all
+    };
+    until("the server's agreement", || {
+        sorted(sim.subscriptions()) == sorted(manager.distribution())
+    })
+    .await;
+}
+
+/// Gives the open socket of an account that has these instruments.
+pub(crate) fn socket(sim: &Sim, account: usize, instruments: &BTreeMap<u32, Mode>) -> SocketRecord {
+    let mut open = sim.sockets(&key(account)).into_iter().filter(|it| it.end.is_none());
+    open.find(|it| it.subscriptions == *instruments).unwrap()
+}
+
+/// Gives how many connections are live.
+pub(crate) fn live(snapshot: &Snapshot) -> usize {
+    let phases = snapshot.connections.iter().map(|it| it.status.phase);
+    phases.filter(|phase| *phase == kite_conn::Phase::Live).count()
+}
+
+/// Numbers that depend on their seed only.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 33) as usize % end
+    }
+}

@@ -1,0 +1,114 @@
+//! A task that takes all a stream gives, and remembers it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use kite_conn::Stamp;
+use kite_manager::{AccountId, StreamItem, TickStream};
+use kite_sim::{Chain, Sent};
+
+/// What a stream gave.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Ticks of each instrument, comparable with what the simulator says it sent.
+    pub(crate) ticks: BTreeMap<u32, Sent>,
+    /// The instruments that came over each connection.
+    pub(crate) tokens: BTreeMap<(AccountId, usize), BTreeSet<u32>>,
+    /// The frames of each socket, by its epoch: their number and their chain.
+    pub(crate) sockets: BTreeMap<(AccountId, usize, u32), (usize, Chain)>,
+    /// Every packet: where it came from, of what and when.
+    pub(crate) log: Vec<Arrival>,
+    /// The last frame's number on each connection.
+    sequences: BTreeMap<(AccountId, usize), u64>,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) replaced: u64,
+    /// The last packet of each instrument.
+    pub(crate) last: BTreeMap<u32, Vec<u8>>,
+    pub(crate) ended: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) connection: usize,
+    pub(crate) token: u32,
+    pub(crate) received: Stamp,
+}
+
+impl Taken {
+    pub(crate) fn add(&mut self, item: StreamItem) {
+        let ticks = match item {
+            StreamItem::Ticks(ticks) => ticks,
+            StreamItem::Conflated { ticks, replaced } => {
+                self.replaced += replaced;
+                ticks
+            }
+            StreamItem::Dropped { ticks, .. } => {
+                self.dropped += ticks;
+                return;
+            }
+            other => panic!("{other:?}"),
+        };
+        let (seat, batch) = ((ticks.account, ticks.connection), ticks.batch);
+        let sequence = self.sequences.entry(seat.clone()).or_default();
+        assert!(*sequence < batch.sequence, "frames of one connection come in order");
+        *sequence = batch.sequence;
+        let socket = (seat.0.clone(), seat.1, batch.epoch);
+        let (frames, chain) = self.sockets.entry(socket).or_default();
+        *frames += 1;
+        chain.add(batch.frame());
+        let tokens = self.tokens.entry(seat).or_default();
+        for packet in batch.ticks.packets() {
+            let token = packet.instrument_token();
+            tokens.insert(token);
+            self.ticks.entry(token).or_default().add(packet.as_bytes());
+            self.last.insert(token, packet.as_bytes().to_vec());
+            let (connection, received) = (ticks.connection, batch.received);
+            self.log.push(Arrival { connection, token, received });
+            self.delivered += 1;
+        }
+    }
+
+    /// Gives what came over one socket.
+    pub(crate) fn socket(
+        &self,
+        account: AccountId,
+        connection: usize,
+        epoch: u32,
+    ) -> (usize, Chain) {
+        self.sockets.get(&(account, connection, epoch)).copied().unwrap_or_default()
+    }
+}
+
+/// The test's side of the task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taking(Arc<Mutex<Taken>>);
+
+impl Taking {
+    /// Looks at what was taken.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
+        look(&self.0.lock().unwrap())
+    }
+}
+
+/// Takes all that a stream gives, until it ends.
+pub(crate) fn take(mut stream: TickStream) -> Taking {
+    let taking = Taking::default();
+    let taken = Arc::clone(&taking.0);
+    tokio::spawn(async move {
+        while let Some(item) = stream.recv().await {
+            taken.lock().unwrap().add(item);
+        }
+        taken.lock().unwrap().ended = true;
+    });
+    taking
+}
+
+/// Takes what a stream has now.
+pub(crate) fn take_now(stream: &mut TickStream) -> Taken {
+    let mut taken = Taken::default();
+    while let Ok(item) = stream.try_recv() {
+        taken.add(item);
+    }
+    taken
+}
