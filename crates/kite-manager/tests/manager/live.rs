@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use kite_conn::{OpenError, Phase};
+use kite_conn::{OpenError, Phase, Stamp};
+use kite_manager::HealthLevel;
 use kite_sim::Refusal;
 
-use crate::stage::{builder, in_time, key, name, sim, sim_until};
+use crate::stage::{builder, in_time, key, live, name, sim, sim_until, until};
 
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -70,4 +71,20 @@ async fn it_does_not_wait_for_what_will_not_come_by_itself() {
     // It is the account's from then on, also for the next run.
     in_time("start", manager.start()).await.unwrap();
     in_time("all", manager.wait_until_live(FAR)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_up_and_says_nothing_is_not_healthy() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).build().unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    let level = |silence| manager.snapshot().health(Stamp::now(), silence).level();
+    assert_eq!(level(FAR), HealthLevel::Healthy);
+    sim.go_silent(true);
+    let silence = Duration::from_millis(200);
+    until("silence", || level(silence) == HealthLevel::Critical).await;
+    assert_eq!(level(FAR), HealthLevel::Healthy);
+    assert_eq!(live(&manager.snapshot()), 3);
+    sim.go_silent(false);
+    until("heartbeats", || level(silence) == HealthLevel::Healthy).await;
 }
