@@ -18,6 +18,8 @@ pub(crate) struct Gaps {
     /// What is wanted, and what was not at some moment since the last loss.
     wanted: BTreeSet<u32>,
     left: BTreeSet<u32>,
+    /// Those whose volume was seen to change.
+    moved: BTreeSet<u32>,
     open: Option<Open>,
     /// How many gaps were told, and the sum of the volumes known.
     pub(crate) told: u64,
@@ -31,6 +33,8 @@ struct Open {
     lost_epoch: u32,
     last_heard: Stamp,
     before: Volumes,
+    /// Those whose volume had changed before.
+    moved: BTreeSet<u32>,
     after: Volumes,
     up: Option<u32>,
     resumed: Option<Stamp>,
@@ -66,7 +70,9 @@ impl Gaps {
         });
         self.left.clear();
         let (before, after) = (self.last.clone(), Volumes::default());
-        self.open = Some(Open { lost_epoch, last_heard, before, after, up: None, resumed: None });
+        let moved = self.moved.clone();
+        self.open =
+            Some(Open { lost_epoch, last_heard, before, moved, after, up: None, resumed: None });
         untold
     }
 
@@ -79,7 +85,10 @@ impl Gaps {
     pub(crate) fn on_ticks(&mut self, ticks: &TickBatch, received: Stamp) {
         for packet in ticks.packets() {
             let (token, volume) = (packet.instrument_token(), packet.volume());
-            self.last.insert(token, volume);
+            let before = self.last.insert(token, volume);
+            if before.is_some_and(|before| before != volume) {
+                self.moved.insert(token);
+            }
             if let Some(open) = &mut self.open {
                 open.after.entry(token).or_insert(volume);
                 open.resumed.get_or_insert(received);
@@ -123,6 +132,12 @@ impl Gaps {
                 // By what was wanted at the handshake, which is somewhere since the loss.
                 VolumeMissed::Unsubscribed => {
                     self.left.contains(&missed.token) || !self.wanted.contains(&missed.token)
+                }
+                // Where the volume was never seen to change, its day is in doubt.
+                VolumeMissed::UnknownDay => {
+                    let has_moved = open.moved.contains(&missed.token);
+                    matches!(expected, VolumeMissed::Known(_))
+                        && !(has_moved && self.steady.contains_key(&missed.token))
                 }
                 _ => false,
             };

@@ -165,7 +165,8 @@ impl Connection {
         self.shared.mailbox.set_credentials(credentials);
     }
 
-    /// Sends a ping at the next opportunity, if the connection is live; says whether it is.
+    /// Sends a ping, if the connection is live; says whether it is. None goes out while the socket
+    /// does not take our bytes.
     pub fn ping(&self) -> bool {
         let live = self.shared.status.borrow().phase == Phase::Live;
         if live {
@@ -205,8 +206,9 @@ impl Connection {
     }
 
     /// Gives what is known of each instrument that ticked, by rising token; empty without
-    /// [`ConnectionConfig::track_instruments`]. One that is wanted and not here has not ticked
-    /// since it was subscribed, as one that does not exist never will.
+    /// [`ConnectionConfig::track_instruments`]. One that is wanted and not here has not ticked, as
+    /// one that does not exist never will. One that was unsubscribed stays until its socket is
+    /// lost.
     #[must_use]
     pub fn instruments(&self) -> Vec<InstrumentStats> {
         self.shared.counters.instruments.read()

@@ -50,6 +50,9 @@ const FRAMES_PER_TURN: usize = 64;
 /// How often the clocks are compared while it matters whether the machine slept.
 const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a token source may keep a reconnect waiting whose credentials were not refused.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
+
 type Opened<W> = (Result<WebSocketStream<W>, OpenError>, Option<Box<dyn Admission>>);
 type Opening<W> = Pin<Box<dyn Future<Output = Opened<W>> + Send>>;
 type Renewing = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
@@ -120,6 +123,13 @@ impl Board {
         self.status.send_modify(change);
     }
 
+    /// Tells the end, as the last thing of all.
+    fn finish(&self) {
+        info!(conn = self.events.connection(), "connection closed");
+        self.close();
+        self.events.send(Event::Closed);
+    }
+
     fn close(&self) {
         // First: who sees the connection closed is refused.
         self.mailbox.end();
@@ -136,8 +146,7 @@ impl Drop for Board {
         if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
             self.events.send(Event::DeliveryFailed);
         }
-        self.close();
-        self.events.send(Event::Closed);
+        self.finish();
     }
 }
 
@@ -202,7 +211,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             let wake = std::future::poll_fn(|cx| self.poll_wake(cx)).await;
             self.on_wake(wake);
         }
+        // Whatever the sink is still given, and what is told of that, comes before the end.
         self.outlet.finish(self.config.close_deadline).await;
+        self.board.finish();
     }
 
     fn collect_mail(&mut self, now: Instant) {
@@ -256,10 +267,13 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     /// Sets the timer to the session's deadline, or to the next look at the clocks before it.
     fn arm_timer(&mut self, now: Instant, deadline: Option<Instant>) {
-        let look = self
-            .session
-            .minds_suspension()
-            .then(|| self.suspension.last_look().map_or(now, |last| last + LOOK_AT_CLOCKS_EVERY));
+        let look = if self.session.minds_suspension() {
+            Some(self.suspension.last_look().map_or(now, |last| last + LOOK_AT_CLOCKS_EVERY))
+        } else {
+            // A sleep before a delay is none during it.
+            self.suspension.forget();
+            None
+        };
         let first = deadline.into_iter().chain(look).min();
         self.timer_armed = first.is_some();
         if let Some(first) = first {
@@ -309,7 +323,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         let Some(source) = self.config.token_source.clone() else { return };
         let refusal = self.refusal.clone().filter(|_| refused);
         let request = TokenRequest { current: self.credentials.clone(), refusal };
-        let after = self.config.connect_timeout;
+        // What was not refused may still be good: nobody waits long for better.
+        let limit = if refused { Duration::MAX } else { LONGEST_RENEWAL };
+        let after = self.config.connect_timeout.min(limit);
         self.link = Link::Renewing(Box::pin(async move {
             // The application's code: a panic of it must not take the connection along.
             let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
@@ -438,6 +454,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 // The reply to a close frame goes out if the socket takes it at once.
                 let _ = self.write(cx);
                 return Poll::Ready(Wake::Lost(cause));
+            }
+            if self.consult {
+                // There is something to tell, in order with the frames.
+                break;
             }
         }
         Poll::Ready(Wake::Turn)
@@ -608,7 +628,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             Event::TicksResumed { silence } => info!(conn, epoch, ?silence, "ticks again"),
             Event::Suspended { slept } => warn!(conn, epoch, ?slept, "the machine slept"),
             Event::LimitRefused { message, instruments } => {
-                warn!(conn, epoch, message, instruments, "instruments refused");
+                warn!(conn, epoch, text = ?message, instruments, "instruments refused");
             }
             Event::Down { cause, .. } => {
                 warn!(conn, epoch, %cause, "connection lost");
@@ -634,9 +654,10 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                     status.parked = Some(reason.clone());
                 });
             }
+            // The board tells it, once the sink has had all.
             Event::Closed => {
-                info!(conn, epoch, "connection closed");
-                self.board.close();
+                self.deliver(event, Stamp::at(now()));
+                return;
             }
             Event::DeliveryFailed => {
                 warn!(conn, "the sink is gone, closing");

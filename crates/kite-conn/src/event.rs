@@ -1,7 +1,10 @@
 //! What a connection tells about itself.
 //!
-//! On the [`EventLane`](crate::EventLane) events are never queued behind ticks and never pushed out
-//! by them. A sink gets them in order with its batches.
+//! On the [`EventLane`](crate::EventLane) events are never pushed out by ticks, and never wait for a
+//! consumer of ticks once they have been read from the socket. A sink gets them in order with its
+//! batches. A sink that blocks ([`Overflow::Block`](crate::Overflow::Block)) stops the reading, and
+//! so what the server sends behind those ticks, order updates among it: take another policy, or a
+//! connection of their own, where they must not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +45,9 @@ pub enum Event {
         last_heard: Stamp,
     },
     /// What was missed between a loss and the ticks after it. Comes once for each reconnect: when
-    /// every instrument that had ticked before has ticked again, or a `silence_threshold` after
-    /// the handshake, or with the next loss.
+    /// every instrument that had ticked before has ticked again, or with the first frame that comes
+    /// a `silence_threshold` after the handshake, or with the next loss or the end, whichever is
+    /// first. Behind a parser queue it may come after the [`Event::Down`] of the next loss.
     Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {

@@ -59,6 +59,9 @@ pub enum VolumeMissed {
     NotBack,
     /// It was unsubscribed while no socket was up.
     Unsubscribed,
+    /// Its packets have no exchange time, and before the gap its volume was not seen to change: the
+    /// last tick before may have been of an earlier day, though it came today.
+    UnknownDay,
     /// Its ticks before and after are of different days (IST), and volume starts at zero each day.
     OtherDay,
     /// Its volume fell within the day: a correction of the exchange, or the counter's 32 bits ran
@@ -244,10 +247,8 @@ impl GapTracker {
         if !ticks.is_empty() {
             open.resumed.get_or_insert(received);
         }
-        let has_settled = match open.resumed {
-            Some(_) => open.awaited == 0 || received.since(up) >= self.settle_after,
-            None => received.since(up) >= self.settle_after,
-        };
+        let all_are_back = open.resumed.is_some() && open.awaited == 0;
+        let has_settled = all_are_back || received.since(up) >= self.settle_after;
         if has_settled { self.settle() } else { None }
     }
 
@@ -313,13 +314,15 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
     };
     // The exchange's own time where both have one: out of hours the server sends the last tick of
     // the day before, whenever it is asked.
-    let same_day = match (before.exchange_unix_s, after.exchange_unix_s) {
-        (0, _) | (_, 0) => before.day == after.day,
-        (before, after) => ist_day(u64::from(before)) == ist_day(u64::from(after)),
+    let (same_day, certain) = match (before.exchange_unix_s, after.exchange_unix_s) {
+        (0, _) | (_, 0) => (before.day == after.day, before.moved),
+        (before, after) => (ist_day(u64::from(before)) == ist_day(u64::from(after)), true),
     };
     match volume_after.checked_sub(volume_before) {
         _ if !same_day => VolumeMissed::OtherDay,
-        Some(volume) => VolumeMissed::Known(volume),
+        Some(0) => VolumeMissed::Known(0),
+        Some(volume) if certain => VolumeMissed::Known(volume),
+        Some(_) => VolumeMissed::UnknownDay,
         None => VolumeMissed::Fell,
     }
 }

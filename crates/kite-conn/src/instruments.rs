@@ -20,7 +20,8 @@ use crate::counters::Count;
 pub struct InstrumentStats {
     /// The instrument token.
     pub token: u32,
-    /// Its ticks on this connection, since it was subscribed or the socket before was lost.
+    /// Its ticks on this connection, over all sockets while it stayed subscribed. One that was
+    /// unsubscribed is forgotten with the socket.
     pub ticks: u64,
     /// When the last of them was read from the socket.
     pub last_seen: Stamp,
@@ -36,6 +37,9 @@ pub(crate) struct LastTick {
     pub(crate) exchange_unix_s: u32,
     /// The day on which it came, by our wall clock.
     pub(crate) day: u32,
+    /// Whether the volume was seen to change on that day: then it is of that day, and no last tick
+    /// of the day before, which a server sends to whoever subscribes before the market opens.
+    pub(crate) moved: bool,
 }
 
 /// One instrument. A token of 0 means that the slot is free: Kite has no such instrument, and one
@@ -45,26 +49,28 @@ struct Slot {
     token: AtomicU32,
     volume: AtomicU32,
     exchange_unix_s: AtomicU32,
-    /// The day, doubled, plus one where there is a volume.
-    day_and_flag: AtomicU32,
+    /// The day, times four, plus two where the volume changed on it, plus one where there is a volume.
+    day_and_flags: AtomicU32,
     ticks: Count,
     last_seen: Count,
 }
 
 impl Slot {
     fn last_tick(&self) -> LastTick {
-        let day_and_flag = self.day_and_flag.load(Relaxed);
+        let day_and_flags = self.day_and_flags.load(Relaxed);
         LastTick {
-            volume: (day_and_flag & 1 != 0).then(|| self.volume.load(Relaxed)),
+            volume: (day_and_flags & 1 != 0).then(|| self.volume.load(Relaxed)),
             exchange_unix_s: self.exchange_unix_s.load(Relaxed),
-            day: day_and_flag >> 1,
+            day: day_and_flags >> 2,
+            moved: day_and_flags & 2 != 0,
         }
     }
 
     fn set(&self, tick: LastTick) {
         self.volume.store(tick.volume.unwrap_or_default(), Relaxed);
         self.exchange_unix_s.store(tick.exchange_unix_s, Relaxed);
-        self.day_and_flag.store(tick.day << 1 | u32::from(tick.volume.is_some()), Relaxed);
+        let flags = u32::from(tick.moved) << 1 | u32::from(tick.volume.is_some());
+        self.day_and_flags.store(tick.day << 2 | flags, Relaxed);
     }
 }
 
@@ -143,6 +149,8 @@ pub(crate) struct InstrumentWriter {
     len: usize,
 }
 
+/// Twenty times what a connection can subscribe, and 4 MiB.
+const MOST_INSTRUMENTS: usize = 65_536;
 /// Room for 512 instruments: 32 KiB.
 const FEWEST_SLOTS: usize = 1_024;
 
@@ -155,10 +163,11 @@ impl InstrumentWriter {
     /// Takes note of a packet.
     #[inline]
     pub(crate) fn on_packet(&mut self, packet: Packet<'_>, received: Stamp, day: u32) -> LastTick {
-        let tick = LastTick {
+        let mut tick = LastTick {
             volume: packet.volume(),
             exchange_unix_s: packet.exchange_timestamp().map_or(0, |it| it.get()),
             day,
+            moved: false,
         };
         let token = packet.instrument_token();
         if token == 0 {
@@ -166,6 +175,10 @@ impl InstrumentWriter {
         }
         let mut slot = self.table.slot(token);
         if slot.token.load(Relaxed) != token {
+            // What nobody subscribed a server gone mad may send without end.
+            if self.len >= MOST_INSTRUMENTS {
+                return tick;
+            }
             // At most half full, so that look-ups stay short and end.
             if (self.len + 1) * 2 > self.table.slots.len() {
                 let slots = (self.table.slots.len() * 2).max(FEWEST_SLOTS);
@@ -173,6 +186,9 @@ impl InstrumentWriter {
                 slot = self.table.slot(token);
             }
             self.len += 1;
+        } else {
+            let before = slot.last_tick();
+            tick.moved = before.day == day && (before.moved || tick.volume != before.volume);
         }
         slot.set(tick);
         slot.ticks.add(1);
@@ -248,6 +264,20 @@ mod tests {
         writer.retain(&BTreeMap::from([(300, Mode::Full)]));
         assert_eq!(shared.read(), [seen(300, 2, last, 30)]);
         assert_eq!(writer.last_tick(256), None);
+    }
+
+    #[test]
+    fn a_server_gone_mad_fills_a_bounded_table() {
+        let shared = Arc::new(Instruments::default());
+        let mut writer = InstrumentWriter::new(Arc::clone(&shared));
+        on_tick(&mut writer, u32::MAX, 1, Stamp::from_nanos(1));
+        for token in 1..MOST_INSTRUMENTS as u32 + 1_000 {
+            on_tick(&mut writer, token, 1, Stamp::from_nanos(1));
+        }
+        on_tick(&mut writer, u32::MAX, 2, Stamp::from_nanos(2));
+        let stats = shared.read();
+        assert_eq!(stats.len(), MOST_INSTRUMENTS);
+        assert_eq!(stats.last().unwrap().volume, Some(2), "who is known stays known");
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl SuspensionWatch {
         (slept >= self.threshold).then_some(slept)
     }
 
+    /// Forgets the last look: what is slept through from now on does not matter.
+    pub(crate) fn forget(&mut self) {
+        self.last = None;
+    }
+
     /// When the clocks were last looked at.
     pub(crate) fn last_look(&self) -> Option<Instant> {
         self.last.map(|(monotonic, _)| monotonic)

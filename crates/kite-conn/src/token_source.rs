@@ -14,10 +14,11 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// Asks the application for credentials: access tokens die every morning.
 ///
 /// It is asked before every reconnect and after a refusal of the credentials, never while a socket
-/// is open, and one question at a time for each connection. A failure before a reconnect does no
-/// harm while the credentials at hand have not been refused: they are used. After a refusal it is
-/// asked again with growing delays, up to `reconnect_delay_cap`, and the same for credentials that
-/// are refused again. An answer has to come within `connect_timeout`.
+/// is open, and one question at a time for each connection. Before a reconnect it has five seconds
+/// (or `connect_timeout`, if that is shorter); where it fails, the credentials at hand are used,
+/// which have not been refused. After a refusal it has the whole `connect_timeout`, and is asked
+/// again with growing delays, up to `reconnect_delay_cap`; so it is where what it gave is refused
+/// again.
 ///
 /// # Examples
 /// ```
@@ -57,9 +58,9 @@ pub enum TokenSourceError {
     #[error("the token source failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
     /// No answer came in time.
-    #[error("the token source gave no answer within the connect timeout of {after:?}")]
+    #[error("the token source gave no answer within {after:?}")]
     Timeout {
-        /// The connect timeout.
+        /// The time it had.
         after: std::time::Duration,
     },
     /// The application's code panicked.

@@ -108,11 +108,12 @@ fn what_cannot_be_known_says_why() {
     let index = IndexFields::default();
     let index = |token| Tick { fields: Fields::IndexQuote(index), ..ltp(token) };
     let mut line = Line::new();
-    line.frame(0, &[ltp(256), index(265), quote(258, 900), quote(259, 5), quote(260, 7)]);
-    let told = [256, 265, 258, 259, 260, 300].map(|token| (token, Mode::Quote));
+    line.frame(0, &[ltp(256), index(265), quote(258, 900), quote(259, 4), quote(260, 7)]);
+    line.frame(1, &[quote(259, 5), quote(261, 5)]);
+    let told = [256, 265, 258, 259, 260, 261, 300].map(|token| (token, Mode::Quote));
     line.lose(5, &told);
     line.up(6);
-    let back = [ltp(256), index(265), quote(258, 800), quote(259, 6), quote(300, 1)];
+    let back = [ltp(256), index(265), quote(258, 800), quote(259, 6), quote(261, 6), quote(300, 1)];
     assert_eq!(line.frame(7, &back), None);
     assert_eq!(line.frame(15, &[]), None);
     let gap = line.frame(16, &[]).expect("a heartbeat settles it");
@@ -121,6 +122,7 @@ fn what_cannot_be_known_says_why() {
         (258, VolumeMissed::Fell),
         (259, VolumeMissed::Known(1)),
         (260, VolumeMissed::NotBack),
+        (261, VolumeMissed::UnknownDay),
         (265, VolumeMissed::NotCarried),
         (300, VolumeMissed::NeverSeen),
     ];
@@ -164,7 +166,8 @@ fn a_full_instrument_is_judged_by_the_exchanges_time_though_it_begins_in_quote_m
 #[test]
 fn what_was_unsubscribed_meanwhile_is_not_waited_for() {
     let mut line = Line::new();
-    line.frame(0, &[quote(256, 1), quote(257, 1)]);
+    line.frame(0, &[quote(256, 1), quote(257, 0)]);
+    line.frame(1, &[quote(257, 1)]);
     line.lose(5, &[256, 257].map(|token| (token, Mode::Quote)));
     let wanted = BTreeMap::from([(257, Mode::Quote)]);
     assert_eq!(line.tracker.on_up(2, line.at(6), &wanted), None);
@@ -173,6 +176,23 @@ fn what_was_unsubscribed_meanwhile_is_not_waited_for() {
     line.lose(8, &[(257, Mode::Quote)]);
     let gap = line.tracker.on_up(3, line.at(9), &BTreeMap::new()).unwrap();
     assert_eq!(volumes(&gap), [(257, VolumeMissed::Unsubscribed)], "nothing to wait for");
+}
+
+#[test]
+fn a_last_tick_of_yesterday_that_came_today_is_not_taken_for_todays() {
+    let mut line = Line::new();
+    // Before the market opens: the snapshot is of the day before. Then the socket is lost.
+    line.frame(0, &[quote(256, 1_000), quote(257, 1_000)]);
+    let told = [256, 257].map(|token| (token, Mode::Quote));
+    line.lose(5, &told);
+    line.up(6);
+    let gap = line.frame(7, &[quote(256, 5_000), quote(257, 1_000)]).unwrap();
+    assert_eq!(volumes(&gap), [(256, VolumeMissed::UnknownDay), (257, VolumeMissed::Known(0))]);
+    // What has changed is of today.
+    line.lose(8, &told);
+    line.up(9);
+    let gap = line.frame(10, &[quote(256, 5_100), quote(257, 1_000)]).unwrap();
+    assert_eq!(gap.known_volume(), 100);
 }
 
 #[test]
@@ -186,7 +206,8 @@ fn days_change_at_midnight_in_india() {
 #[test]
 fn a_loss_before_the_gap_has_settled_tells_it_and_the_next_counts_from_the_last_tick_seen() {
     let mut line = Line::new();
-    line.frame(0, &[quote(256, 100), quote(257, 100)]);
+    line.frame(0, &[quote(256, 90), quote(257, 90)]);
+    line.frame(1, &[quote(256, 100), quote(257, 100)]);
     let told = [256, 257].map(|token| (token, Mode::Quote));
     line.lose(5, &told);
     line.up(6);

@@ -37,8 +37,18 @@ impl Backoff {
     /// Gives the delay before the next try: anything up to the exponential step, so that many
     /// clients that lost the server together do not come back together.
     pub(crate) fn delay(&mut self) -> Duration {
+        self.step().mul_f64(self.random.f64())
+    }
+
+    /// Gives the delay before the next try at a server that said that it has too much to do: at
+    /// least half of the exponential step.
+    pub(crate) fn patient_delay(&mut self) -> Duration {
+        self.step().mul_f64(0.5 + self.random.f64() / 2.0)
+    }
+
+    fn step(&self) -> Duration {
         let step = self.base.saturating_mul(1 << (self.failures.max(1) - 1).min(20));
-        step.min(self.cap).mul_f64(self.random.f64())
+        step.min(self.cap)
     }
 
     /// Gives the delay after a refusal that haste would not help: between half the cap and the cap.

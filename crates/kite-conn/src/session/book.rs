@@ -4,9 +4,15 @@
 //! reconnect is the same function, and exact modes come back by construction. No socket and no
 //! clock here, and a fixed output order, so tests compare it exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use kite_wire::{Command, Mode};
+
+/// A refusal that comes later than this after its command is unheard of.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// Commands remembered for that, at most.
+const MOST_RECENT: usize = 1_024;
 
 /// The subscriptions of one socket: what is wanted and what the server has been told.
 #[derive(Debug, Default)]
@@ -15,8 +21,8 @@ pub(crate) struct Book {
     told: BTreeMap<u32, Mode>,
     /// Tokens whose desired and told states may differ.
     changed: BTreeSet<u32>,
-    /// What the last subscribe named.
-    last_new: Vec<u32>,
+    /// What the last subscribes named, and when: an error text does not say which it means.
+    recent: VecDeque<(Instant, Vec<u32>)>,
     /// Tokens that the server was told and may not have taken, for want of room.
     doubted: BTreeSet<u32>,
 }
@@ -50,19 +56,22 @@ impl Book {
     pub(crate) fn forget_told(&mut self) {
         self.told.clear();
         self.doubted.clear();
-        self.last_new.clear();
+        self.recent.clear();
         self.changed = self.desired.keys().copied().collect();
     }
 
     /// Notes that the server refused instruments for want of room; gives how many are in doubt,
     /// unless that was known.
     ///
-    /// Its text does not say which, so it is taken to mean the last subscribe. They count as told
+    /// Its text does not say which, so it is taken to mean the subscribes of the last ten seconds:
+    /// to be in doubt costs an instrument no more than to be told twice. They count as told
     /// still, lest one that was taken after all could never be unsubscribed; they are told again
     /// once others have been unsubscribed, and with the next socket.
-    pub(crate) fn doubt_last(&mut self) -> Option<usize> {
+    pub(crate) fn doubt_recent(&mut self, now: Instant) -> Option<usize> {
+        self.forget_old(now);
         let before = self.doubted.len();
-        self.doubted.extend(self.last_new.iter().filter(|it| self.told.contains_key(it)));
+        let named = self.recent.iter().flat_map(|(_, named)| named);
+        self.doubted.extend(named.filter(|token| self.told.contains_key(token)));
         let after = self.doubted.len();
         (before == 0 || after > before).then_some(after)
     }
@@ -71,7 +80,7 @@ impl Book {
     ///
     /// Unsubscriptions come first: they make room below the server's limit. A mode always follows
     /// its subscribe, since a bare one means quote only by users' reports.
-    pub(crate) fn drain(&mut self, mut send: impl FnMut(Command<'_>)) {
+    pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Command<'_>)) {
         self.retry_doubted();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let mut modes: [Vec<u32>; Mode::ALL.len()] = Default::default();
@@ -96,12 +105,20 @@ impl Book {
         }
         if !new.is_empty() {
             send(Command::Subscribe(&new));
-            self.last_new = new;
+            self.forget_old(now);
+            self.recent.push_back((now, new));
         }
         for (mode, tokens) in Mode::ALL.into_iter().zip(&modes) {
             if !tokens.is_empty() {
                 send(Command::Mode(mode, tokens));
             }
+        }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let is_old = |(at, _): &(Instant, _)| now.saturating_duration_since(*at) > ANSWERED_WITHIN;
+        while self.recent.front().is_some_and(is_old) || self.recent.len() >= MOST_RECENT {
+            self.recent.pop_front();
         }
     }
 
@@ -131,8 +148,12 @@ mod tests {
 
     fn drained(book: &mut Book) -> Vec<String> {
         let mut commands = Vec::new();
-        book.drain(|command| commands.push(command.to_string()));
+        book.drain(Instant::now(), |command| commands.push(command.to_string()));
         commands
+    }
+
+    fn doubt(book: &mut Book) -> Option<usize> {
+        book.doubt_recent(Instant::now())
     }
 
     #[test]
@@ -177,8 +198,8 @@ mod tests {
         book.want(2, Some(Mode::Full));
         book.want(3, Some(Mode::Full));
         drained(&mut book);
-        assert_eq!(book.doubt_last(), Some(2));
-        assert_eq!(book.doubt_last(), None, "that was known");
+        assert_eq!(doubt(&mut book), Some(3), "1 was told just now");
+        assert_eq!(doubt(&mut book), None, "that was known");
         assert!(drained(&mut book).is_empty(), "no room has been made");
         book.want(1, None);
         let expected = [
@@ -190,12 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_subscribed_lately_is_in_doubt() {
+        let (start, mut book) = (Instant::now(), Book::default());
+        for (token, second) in [(1, 0), (2, 5), (3, 12)] {
+            book.want(token, Some(Mode::Ltp));
+            book.drain(start + Duration::from_secs(second), |_| {});
+        }
+        assert_eq!(book.doubt_recent(start + Duration::from_secs(13)), Some(2));
+        assert_eq!(book.doubted, BTreeSet::from([2, 3]));
+    }
+
+    #[test]
     fn what_is_in_doubt_can_be_unsubscribed() {
         let mut book = Book::default();
         book.want(2, Some(Mode::Full));
         book.want(3, Some(Mode::Full));
         drained(&mut book);
-        book.doubt_last();
+        doubt(&mut book);
         book.want(2, None);
         let expected = [
             r#"{"a":"unsubscribe","v":[2]}"#,
@@ -203,7 +235,7 @@ mod tests {
             r#"{"a":"mode","v":["full",[3]]}"#,
         ];
         assert_eq!(drained(&mut book), expected);
-        book.doubt_last();
+        doubt(&mut book);
         book.forget_told();
         assert_eq!(drained(&mut book).len(), 2, "a new socket is told once");
     }
@@ -240,7 +272,7 @@ mod tests {
             for op in ops {
                 match op {
                     Op::Refused => {
-                        book.doubt_last();
+                        doubt(&mut book);
                         continue;
                     }
                     Op::Want(token, mode) => {

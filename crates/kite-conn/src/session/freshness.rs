@@ -1,47 +1,49 @@
 //! Decides whether ticks are stale on a socket that lives.
 //!
-//! Never a reason to reconnect: markets close, and instruments rest. It is told, once.
+//! Never a reason to reconnect: markets close, and instruments rest. It is told, once, and so is
+//! its end, on whichever socket that comes.
 
 use std::time::{Duration, Instant};
 
 /// Watches how long no ticks came, while any are wanted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     stale_after: Duration,
-    last_ticks: Instant,
-    told: bool,
+    /// Since when ticks could be expected and did not come.
+    expected_since: Instant,
+    /// Since when ticks are stale, if that was told.
+    stale_since: Option<Instant>,
 }
 
 impl Freshness {
     pub(crate) fn new(now: Instant, stale_after: Duration) -> Self {
-        Self { stale_after, last_ticks: now, told: false }
+        Self { stale_after, expected_since: now, stale_since: None }
     }
 
     /// Ticks came. Gives how long none had come, if that was told.
     pub(crate) fn on_ticks(&mut self, now: Instant) -> Option<Duration> {
-        let before = std::mem::replace(&mut self.last_ticks, now);
-        std::mem::take(&mut self.told).then(|| now.saturating_duration_since(before))
+        self.expected_since = now;
+        self.stale_since.take().map(|since| now.saturating_duration_since(since))
     }
 
     /// Counts from now on: until now nobody could expect ticks.
     pub(crate) fn restart(&mut self, now: Instant) {
-        self.last_ticks = now;
-        self.told = false;
+        self.expected_since = now;
     }
 
     /// Gives how long no ticks came, once they are stale.
     pub(crate) fn check(&mut self, now: Instant) -> Option<Duration> {
-        let silence = now.saturating_duration_since(self.last_ticks);
-        if self.told || silence < self.stale_after {
+        let silence = now.saturating_duration_since(self.expected_since);
+        if self.stale_since.is_some() || silence < self.stale_after {
             return None;
         }
-        self.told = true;
+        self.stale_since = Some(self.expected_since);
         Some(silence)
     }
 
     /// Gives when to look again.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (!self.told).then(|| self.last_ticks + self.stale_after)
+        self.stale_since.is_none().then(|| self.expected_since + self.stale_after)
     }
 }
 
@@ -63,12 +65,13 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_the_silence_before() {
+    fn a_restart_counts_anew_and_owes_the_end_of_what_was_told() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut freshness = Freshness::new(start, second * 30);
-        freshness.check(start + second * 40);
-        freshness.restart(start + second * 50);
-        assert_eq!(freshness.on_ticks(start + second * 60), None);
-        assert_eq!(freshness.check(start + second * 89), None);
+        freshness.restart(start + second * 20);
+        assert_eq!(freshness.check(start + second * 49), None);
+        assert_eq!(freshness.check(start + second * 50), Some(second * 30));
+        freshness.restart(start + second * 60);
+        assert_eq!(freshness.on_ticks(start + second * 70), Some(second * 50));
     }
 }

@@ -131,6 +131,7 @@ pub(crate) enum Why {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each connection, live nearly all the time")]
 enum Phase {
     Renewing { refused: bool },
     Opening,
@@ -159,6 +160,8 @@ pub(crate) struct Session {
     epoch: u32,
     /// How many times twice the threshold a feed may be silent that answers pings.
     feed_patience: u32,
+    /// Whether ticks are stale, of the present socket or the last.
+    freshness: Option<Freshness>,
     /// Whether the credentials were used before, so that newer ones may be had.
     credentials_used: bool,
     /// Whether the server has refused the present credentials.
@@ -187,6 +190,7 @@ impl Session {
             backoff,
             epoch: 0,
             feed_patience: 1,
+            freshness: None,
             credentials_used: false,
             credentials_refused: false,
             pending: VecDeque::new(),
@@ -273,7 +277,7 @@ impl Session {
             }
             (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
                 // The modes that follow a subscribe are refused as well: one wish, one event.
-                if let Some(instruments) = self.book.doubt_last() {
+                if let Some(instruments) = self.book.doubt_recent(now) {
                     self.tell(Event::LimitRefused { message, instruments });
                 }
             }
@@ -349,14 +353,14 @@ impl Session {
             live.watchdog.lose_patience();
         }
         let verdict = live.watchdog.check(now);
-        // Behind bytes that the socket does not take, commands would only pile up: the book merges
-        // them meanwhile.
-        if !live.watchdog.is_write_blocked() {
-            let pending = &mut self.pending;
-            self.book.drain(|it| pending.push_back(Output::Send(it.to_string())));
-        }
         let cause = match verdict {
-            Verdict::Fine { until, why } => {
+            Verdict::Fine { next } => {
+                // Behind bytes that the socket does not take, commands would only pile up: the book
+                // merges them meanwhile.
+                if !live.watchdog.is_write_blocked() {
+                    let pending = &mut self.pending;
+                    self.book.drain(now, |it| pending.push_back(Output::Send(it.to_string())));
+                }
                 let watched = self.book.len() > 0 && !live.watchdog.is_reading_paused();
                 if watched && let Some(silence) = live.freshness.check(now) {
                     let instruments = self.book.len();
@@ -367,8 +371,7 @@ impl Session {
                     return None;
                 }
                 let ticks = live.freshness.due().filter(|_| watched).map(|due| (due, Why::Ticks));
-                let first = ticks.map_or((until, why), |ticks| ticks.min((until, why)));
-                return Some(Output::Wait(Some(first)));
+                return Some(Output::Wait(next.into_iter().chain(ticks).min()));
             }
             Verdict::Probe => {
                 self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
@@ -385,7 +388,6 @@ impl Session {
             }
             Verdict::WriteBlocked { blocked } => LossCause::WriteBlocked { blocked },
         };
-        self.pending.clear();
         self.pending.push_back(Output::Abort);
         self.on_lost(now, cause);
         None
@@ -444,10 +446,14 @@ impl Session {
         self.tell(Event::Up { epoch: self.epoch, instruments: self.book.len() });
         let threshold = self.policy.silence_threshold;
         let feed_patience = threshold * 2 * self.feed_patience;
+        // What was told stale on the socket before is so until ticks come.
+        let anew = || Freshness::new(now, self.policy.stale_after);
+        let mut freshness = self.freshness.take().unwrap_or_else(anew);
+        freshness.restart(now);
         self.phase = Phase::Live(Live {
             since: now,
             watchdog: Watchdog::new(now, threshold, feed_patience),
-            freshness: Freshness::new(now, self.policy.stale_after),
+            freshness,
             round_trip: RoundTrip::default(),
         });
     }
@@ -456,6 +462,7 @@ impl Session {
     fn on_lost(&mut self, now: Instant, cause: LossCause) {
         let Phase::Live(live) = &self.phase else { return };
         let last_heard = Stamp::at(live.watchdog.last_heard());
+        self.freshness = Some(live.freshness.clone());
         if now.saturating_duration_since(live.since) >= self.policy.stable_after {
             self.backoff.reset();
         }
@@ -479,12 +486,14 @@ impl Session {
             return;
         }
         let delay = match &error {
-            // A server that is there but busy says when, or the exponential step does; so does a
-            // refusal that new credentials may mend. Any other comes from something in between
-            // that haste will not move.
+            // A server that is there but busy says when, or is spared half of the exponential step.
+            // A refusal that new credentials may mend is tried like any failure. Any other comes
+            // from something in between that haste will not move.
             OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
-                if is_transient(refusal.status) || error.is_auth() {
-                    self.backoff.delay().max(error.retry_after().unwrap_or_default())
+                if is_transient(refusal.status) {
+                    self.backoff.patient_delay().max(error.retry_after().unwrap_or_default())
+                } else if error.is_auth() {
+                    self.backoff.delay()
                 } else {
                     self.backoff.slow_delay()
                 }

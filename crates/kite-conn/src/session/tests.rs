@@ -256,6 +256,7 @@ fn a_wait_says_what_for() {
     assert_eq!(rig.why, Some(Why::Retry));
     let mut rig = Rig::live(policy());
     rig.on(Input::ReadingPaused(true));
+    assert_eq!((rig.wait, rig.why), (None, None), "nothing to wake for");
     rig.on(Input::WriteBlocked(true));
     assert_eq!(rig.why, Some(Why::Write));
     rig.on(Input::Close);
@@ -379,6 +380,35 @@ fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
 }
 
 #[test]
+fn stale_ticks_end_on_whichever_socket_they_come() {
+    let mut rig = Rig::live(policy());
+    rig.want(1, Some(Mode::Full));
+    rig.settle();
+    for _ in 0..60 {
+        rig.now += SECOND;
+        rig.session.on_frame(rig.now, false);
+    }
+    assert_eq!(rig.settle(), ["stale for 60s"]);
+    rig.on(eof());
+    rig.after(rig.delay);
+    assert_eq!(rig.on(Input::Opened).len(), 3);
+    assert!(rig.session.on_frame(rig.now, true));
+    assert!(rig.settle()[0].starts_with("ticks after 6"), "the whole silence");
+}
+
+#[test]
+fn a_wish_that_comes_with_a_deadly_silence_is_no_part_of_what_was_told() {
+    let mut rig = Rig::live(policy());
+    rig.want(1, Some(Mode::Full));
+    rig.settle();
+    assert_eq!(rig.after(THRESHOLD), ["ping"]);
+    rig.now += THRESHOLD;
+    rig.want(2, Some(Mode::Full));
+    assert_eq!(rig.settle().len(), 3);
+    assert_eq!(rig.session.told().keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn ticks_that_we_do_not_read_are_not_stale() {
     let mut rig = Rig::live(policy());
     rig.want(1, Some(Mode::Full));
@@ -393,6 +423,8 @@ fn instruments_refused_for_want_of_room_stay_wanted() {
     let mut rig = Rig::live(policy());
     rig.want(1, Some(Mode::Ltp));
     rig.settle();
+    rig.now += 15 * SECOND;
+    rig.session.on_frame(rig.now, true);
     rig.want(2, Some(Mode::Full));
     rig.settle();
     let refusal = |text: &str| Input::ServerError(text.to_owned());

@@ -16,7 +16,9 @@ pub(crate) struct Watchdog {
     /// How long a feed may be silent while pongs come.
     feed_patience: Duration,
     last_heard: Instant,
-    /// When the last frame of the feed came, ticks or a heartbeat.
+    /// Since when silence counts: the last sign of life, or the end of our own not reading.
+    silent_since: Instant,
+    /// When the last frame of the feed came, ticks or a heartbeat, or we began to read again.
     last_fed: Instant,
     /// Since when the feed has flowed without a pause of twice the threshold.
     flowing_since: Instant,
@@ -37,10 +39,8 @@ pub(crate) struct Watchdog {
 pub(crate) enum Verdict {
     /// Nothing to do before this moment.
     Fine {
-        /// When to look again.
-        until: Instant,
-        /// What for.
-        why: Why,
+        /// When to look again, and what for.
+        next: Option<(Instant, Why)>,
     },
     /// Silent for the threshold, or under suspicion: ask for a sign of life.
     Probe,
@@ -76,6 +76,7 @@ impl Watchdog {
             threshold,
             feed_patience: feed_patience.max(threshold * 2),
             last_heard: now,
+            silent_since: now,
             last_fed: now,
             flowing_since: now,
             feed_told: false,
@@ -89,6 +90,7 @@ impl Watchdog {
     /// Something came: data, a heartbeat or a pong.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.last_heard = now;
+        self.silent_since = now;
         self.probed = None;
         self.suspicious = false;
     }
@@ -151,8 +153,10 @@ impl Watchdog {
     pub(crate) fn pause_reading(&mut self, now: Instant, paused: bool) {
         if self.reading_paused && !paused {
             // What came meanwhile waits in the socket: every silence starts over.
-            self.heard(now);
+            self.silent_since = now;
             self.last_fed = now;
+            self.feed_told = false;
+            self.probed = None;
         }
         self.reading_paused = paused;
     }
@@ -160,19 +164,19 @@ impl Watchdog {
     /// Looks at the clock.
     pub(crate) fn check(&mut self, now: Instant) -> Verdict {
         let limit = self.threshold * 2;
-        let mut next = (now + limit, Why::Write);
         if let Some(since) = self.write_blocked_since {
             let blocked = now.saturating_duration_since(since);
             if blocked >= limit {
                 return Verdict::WriteBlocked { blocked };
             }
-            next.0 = since + limit;
+            // Nor is anybody asked: a ping would wait behind the bytes that are not taken.
+            return Verdict::Fine { next: Some((since + limit, Why::Write)) };
         }
-        let fine = |(until, why)| Verdict::Fine { until, why };
         if self.reading_paused {
-            return fine(next);
+            return Verdict::Fine { next: None };
         }
-        let silence = now.saturating_duration_since(self.last_heard);
+        let fine = |next| Verdict::Fine { next: Some(next) };
+        let silence = now.saturating_duration_since(self.silent_since);
         if let Some(asked) = self.probed {
             // From the question on: where our own task was held up, what came meanwhile may still
             // wait in the socket, and nobody is dead for not answering what was never asked.
@@ -180,7 +184,7 @@ impl Watchdog {
             if now >= due {
                 return Verdict::Silent { silence };
             }
-            return fine(next.min((due, Why::Pong)));
+            return fine((due, Why::Pong));
         }
         let feed_silence = now.saturating_duration_since(self.last_fed);
         let only_pongs = self.last_heard.saturating_duration_since(self.last_fed);
@@ -202,9 +206,9 @@ impl Watchdog {
             self.probed = Some(now);
             return Verdict::Probe;
         }
-        next = next.min((self.last_heard + self.threshold, Why::Silence));
+        let silent = (self.silent_since + self.threshold, Why::Silence);
         let due = if self.feed_told { self.feed_patience } else { limit };
-        fine(next.min((self.last_fed + due, Why::Feed)))
+        fine(silent.min((self.last_fed + due, Why::Feed)))
     }
 }
 
@@ -235,7 +239,7 @@ mod tests {
         }
 
         fn fine(&self, until: u32, why: Why) -> Verdict {
-            Verdict::Fine { until: self.at(until), why }
+            Verdict::Fine { next: Some((self.at(until), why)) }
         }
 
         /// Answers every ping at once, up to the first verdict that is not about pings.
@@ -247,7 +251,9 @@ mod tests {
                     verdict = self.check(second);
                 }
                 match verdict {
-                    Verdict::Fine { until, .. } => assert!(until > self.at(second)),
+                    Verdict::Fine { next } => {
+                        assert!(next.is_some_and(|(until, _)| until > self.at(second)));
+                    }
                     other => return (second, other),
                 }
             }
@@ -287,9 +293,10 @@ mod tests {
     fn our_own_slowness_is_not_the_peers_death() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.pause_reading(line.at(1), true);
-        assert!(matches!(line.check(500), Verdict::Fine { .. }));
+        assert_eq!(line.check(500), Verdict::Fine { next: None });
         line.dog.pause_reading(line.at(500), false);
         assert_eq!(line.check(500), line.fine(510, Why::Silence));
+        assert_eq!(line.dog.last_heard(), line.at(0), "nothing was heard meanwhile");
     }
 
     #[test]
@@ -302,6 +309,28 @@ mod tests {
         assert_eq!(line.check(25), Verdict::WriteBlocked { blocked: THRESHOLD * 2 });
         line.dog.write_blocked(line.at(25), false);
         assert!(matches!(line.check(25), Verdict::Fine { .. }));
+    }
+
+    #[test]
+    fn nobody_is_asked_behind_bytes_that_are_not_taken() {
+        let mut line = Timeline::new(THRESHOLD * 2);
+        line.dog.write_blocked(line.at(1), true);
+        for second in (10..100).step_by(10) {
+            line.dog.write_progressed(line.at(second));
+            assert_eq!(line.check(second), line.fine(second + 20, Why::Write));
+        }
+        line.dog.write_blocked(line.at(100), false);
+        assert_eq!(line.check(100), Verdict::Probe);
+    }
+
+    #[test]
+    fn a_silent_feed_is_told_again_after_a_pause() {
+        let mut line = Timeline::new(THRESHOLD * 8);
+        line.answer_pings(1..=100);
+        line.dog.pause_reading(line.at(30), true);
+        line.dog.pause_reading(line.at(40), false);
+        let told = Verdict::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
+        assert_eq!(line.answer_pings(41..=200), (60, told));
     }
 
     #[test]

@@ -187,7 +187,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes
     assert_eq!((stats.losses, stats.skipped_packets, stats.damaged_frames), (0, 1, 2));
     assert_eq!((stats.texts, stats.errors), (4, 1));
     let refused = |event: &Event| matches!(event, Event::LimitRefused { instruments: 1, .. });
-    assert_eq!(probe.look(|seen| seen.count(refused)), 1);
+    probe.until("the refusal", |seen| seen.count(refused) == 1).await;
     connection.close().await;
 }
 
