@@ -3,40 +3,37 @@
 //! The socket is never split and nothing here awaits a write: reads, writes, requests and the
 //! timer are polled together, so that a peer that stops reading cannot stop us from reading.
 
-use std::collections::{BTreeMap, VecDeque};
+mod board;
+mod tell;
+
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use kite_wire::text::TextMessage;
-use tokio::sync::watch;
 use tokio::time::Sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tracing::{debug, info, trace, warn};
+use tracing::trace;
 
+pub(crate) use self::board::Board;
 use crate::clock::Stamp;
 use crate::config::ConnectionConfig;
-use crate::connection::{Phase, Status};
-use crate::counters::Counters;
 use crate::credentials::Credentials;
-use crate::deliver::{Intake, Notice, Outlet, RateLimit, Sink, SinkGone};
-use crate::error::ErrorChain;
+use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
 use crate::event::{Event, LossCause};
-use crate::events::EventSender;
 use crate::gap::GapTracker;
 use crate::instruments::InstrumentWriter;
-use crate::mailbox::Mailbox;
 use crate::outside::{Outside, Wire};
 use crate::pacer::Admission;
 use crate::session::{Input, Output, Policy, Session};
@@ -105,49 +102,6 @@ pub(crate) struct Driver<S, O: Outside> {
     lost: Option<Stamp>,
     /// Whether the session has heard something that may move its deadline.
     consult: bool,
-}
-
-/// Where the handles and listeners look: counts, status, events.
-///
-/// It says closed when the task is gone, however it went: a sink that panics on this task takes
-/// the connection with it, and so does a runtime that shuts down.
-pub(crate) struct Board {
-    pub(crate) events: EventSender,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
-    pub(crate) mailbox: Arc<Mailbox>,
-}
-
-impl Board {
-    fn set_status(&self, change: impl FnOnce(&mut Status)) {
-        self.status.send_modify(change);
-    }
-
-    /// Tells the end, as the last thing of all.
-    fn finish(&self) {
-        info!(conn = self.events.connection(), "connection closed");
-        self.close();
-        self.events.send(Event::Closed);
-    }
-
-    fn close(&self) {
-        // First: who sees the connection closed is refused.
-        self.mailbox.end();
-        self.counters.socket.up_since.set(0);
-        self.set_status(|status| status.phase = Phase::Closed);
-    }
-}
-
-impl Drop for Board {
-    fn drop(&mut self) {
-        if self.status.borrow().phase == Phase::Closed {
-            return;
-        }
-        if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
-            self.events.send(Event::DeliveryFailed);
-        }
-        self.finish();
-    }
 }
 
 impl<S: Sink, O: Outside> Driver<S, O> {
@@ -581,108 +535,6 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             }
         }
         None
-    }
-
-    /// Counts, logs and tells an event, and keeps the status true to it.
-    fn tell(&mut self, event: Event) {
-        let (conn, epoch) = (self.board.events.connection(), self.session.epoch());
-        let counts = &self.board.counters.socket;
-        match &event {
-            Event::Opening { attempt } => {
-                debug!(conn, attempt, "opening");
-                self.board.set_status(|status| {
-                    status.phase = Phase::Opening;
-                    status.parked = None;
-                });
-            }
-            Event::Up { instruments, .. } => {
-                info!(conn, epoch, instruments, "connection up");
-                counts.connects.add(1);
-                let up = Stamp::at(now());
-                counts.up_since.set(up.as_nanos());
-                if let Some(lost) = self.lost.take() {
-                    counts.outages_ns.record(nanos(up.since(lost)));
-                }
-                self.board.set_status(|status| {
-                    *status = Status { phase: Phase::Live, epoch, ..Status::default() };
-                });
-            }
-            Event::Renewing { attempt, refused } => {
-                debug!(conn, attempt, refused, "asking for credentials");
-                self.board.set_status(|status| {
-                    status.phase = Phase::Renewing;
-                    status.parked = None;
-                });
-            }
-            Event::RenewalFailed { attempt, error } => {
-                // Not its cause: that is the application's own text, which may hold a token.
-                warn!(conn, attempt, %error, "no credentials");
-                counts.errors.add(1);
-            }
-            Event::FeedSilent { silence, grace } => {
-                warn!(conn, epoch, ?silence, ?grace, "pongs come, the feed does not");
-            }
-            Event::TicksStale { silence, instruments } => {
-                warn!(conn, epoch, ?silence, instruments, "no ticks");
-            }
-            Event::TicksResumed { silence } => info!(conn, epoch, ?silence, "ticks again"),
-            Event::Suspended { slept } => warn!(conn, epoch, ?slept, "the machine slept"),
-            Event::LimitRefused { message, instruments } => {
-                warn!(conn, epoch, text = ?message, instruments, "instruments refused");
-            }
-            Event::Down { cause, .. } => {
-                warn!(conn, epoch, %cause, "connection lost");
-                counts.losses.add(1);
-                counts.losses_by_kind[cause.kind() as usize].add(1);
-                counts.errors.add(1);
-                counts.up_since.set(0);
-                self.lost = Some(Stamp::at(now()));
-            }
-            Event::OpenFailed { attempt, error } => {
-                warn!(conn, attempt, error = %ErrorChain(error), "opening failed");
-                counts.errors.add(1);
-                self.board.set_status(|status| status.last_failure = Some(error.clone()));
-            }
-            Event::Retry { attempt, delay } => {
-                debug!(conn, attempt, ?delay, "next try set");
-                self.board.set_status(|status| status.phase = Phase::Waiting);
-            }
-            Event::Parked(reason) => {
-                warn!(conn, reason = %ErrorChain(reason), "connection parked");
-                self.board.set_status(|status| {
-                    status.phase = Phase::Parked;
-                    status.parked = Some(reason.clone());
-                });
-            }
-            // The board tells it, once the sink has had all.
-            Event::Closed => {
-                self.deliver(event, Stamp::at(now()));
-                return;
-            }
-            Event::DeliveryFailed => {
-                warn!(conn, "the sink is gone, closing");
-                self.board.counters.sink_panicked.store(false, Ordering::Release);
-            }
-            Event::TextUnreadable { error, untold, .. } => {
-                warn!(conn, %error, untold, "text frame unreadable");
-            }
-            Event::Text { .. }
-            | Event::Gap(_)
-            | Event::FrameDamaged { .. }
-            | Event::PacketsSkipped { .. } => {}
-        }
-        self.board.events.send(event.clone());
-        self.deliver(event, Stamp::at(now()));
-    }
-
-    /// Hands an event to the sink, in order with the frames.
-    fn deliver(&mut self, event: Event, at: Stamp) {
-        let instruments = match &event {
-            Event::Down { .. } => self.session.told().clone(),
-            Event::Up { .. } => self.session.desired().clone(),
-            _ => BTreeMap::new(),
-        };
-        self.outlet.event(Notice { event, at, instruments });
     }
 }
 

@@ -1,0 +1,56 @@
+//! What handles and listeners see of a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::connection::{Phase, Status};
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::events::EventSender;
+use crate::mailbox::Mailbox;
+
+/// Where the handles and listeners look: counts, status, events.
+///
+/// It says closed when the task is gone, however it went: a sink that panics on this task takes
+/// the connection with it, and so does a runtime that shuts down.
+pub(crate) struct Board {
+    pub(crate) events: EventSender,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Board {
+    pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(change);
+    }
+
+    /// Tells the end, as the last thing of all.
+    pub(super) fn finish(&self) {
+        info!(conn = self.events.connection(), "connection closed");
+        self.close();
+        self.events.send(Event::Closed);
+    }
+
+    fn close(&self) {
+        // First: who sees the connection closed is refused.
+        self.mailbox.end();
+        self.counters.socket.up_since.set(0);
+        self.set_status(|status| status.phase = Phase::Closed);
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        if self.status.borrow().phase == Phase::Closed {
+            return;
+        }
+        if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
+            self.events.send(Event::DeliveryFailed);
+        }
+        self.finish();
+    }
+}
