@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kite_conn::{
-    Connection, Credentials, Distributions, Endpoint, EventLane, Phase, Sink, SpawnError, Stamp,
-    Status,
+    Connection, Credentials, Distributions, Endpoint, EventLane, InstrumentStats, Phase, Sink,
+    SpawnError, Stamp, Status,
 };
 use kite_wire::Mode;
 use tokio::sync::broadcast;
@@ -372,6 +372,19 @@ impl Manager {
     #[must_use]
     pub fn unseen(&self) -> Vec<Unseen> {
         self.lock().accounts.iter().flat_map(Account::unseen).collect()
+    }
+
+    /// Gives what is known of every instrument that ticked: when last, how often, its volume; by
+    /// connection and, within it, by rising token. An instrument that went to another connection
+    /// is known on both.
+    #[must_use]
+    pub fn instruments(&self) -> Vec<(Seat, InstrumentStats)> {
+        let (seats, connections) = (self.shared.seats(), self.lock().connections());
+        let of = |(slot, connection): (usize, &Connection)| {
+            let seat = seats.seat(slot);
+            connection.instruments().into_iter().map(move |it| (seat.clone(), it))
+        };
+        connections.iter().enumerate().flat_map(of).collect()
     }
 
     /// Gives the accounts, in the order in which they were given.

@@ -32,6 +32,14 @@ async fn eighteen_thousand_instruments_of_two_accounts_arrive_whole_and_tagged()
         assert!(taking.look(|taken| taken.tokens[&seat] == of_slot), "{seat:?}");
     }
     assert_eq!(manager.unseen(), []);
+    let known = manager.instruments();
+    assert_eq!(known.len(), 18_000);
+    for (seat, instrument) in &known {
+        assert_eq!(instrument.ticks, sent[&instrument.token].ticks);
+        let slot = if seat.account == name(0) { 0 } else { 3 } + seat.connection;
+        assert!(planned[slot].contains_key(&instrument.token), "{seat:?}");
+        assert!(instrument.last_seen.elapsed() < Duration::from_secs(60));
+    }
     let health = manager.snapshot().health(Stamp::now(), Duration::from_secs(9));
     assert_eq!((health.healthy.len(), health.dark), (6, 0));
     assert!(sim.stats().refused.is_empty());

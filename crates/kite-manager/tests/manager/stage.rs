@@ -115,9 +115,12 @@ pub(crate) async fn agreed(sim: &Sim, manager: &Manager) {
 }
 
 /// Gives the open socket of an account that has these instruments.
+#[track_caller]
 pub(crate) fn socket(sim: &Sim, account: usize, instruments: &BTreeMap<u32, Mode>) -> SocketRecord {
-    let mut open = sim.sockets(&key(account)).into_iter().filter(|it| it.end.is_none());
-    open.find(|it| it.subscriptions == *instruments).unwrap()
+    let all = sim.sockets(&key(account));
+    let found = all.iter().find(|it| it.end.is_none() && it.subscriptions == *instruments);
+    let Some(found) = found else { panic!("none has these {}: {all:?}", instruments.len()) };
+    found.clone()
 }
 
 /// Gives how many connections are live.
