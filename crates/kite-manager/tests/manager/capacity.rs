@@ -16,6 +16,8 @@ async fn nearly_full(sim: &Sim) -> Manager {
     manager.subscribe_on(&name(1), &tokens[10..], Mode::Full).unwrap();
     in_time("start", manager.start()).await.unwrap();
     agreed(sim, &manager).await;
+    // A subscribe and a mode on each connection, counted behind their answers.
+    sim_until(sim, "all commands", |sim| sim.stats().commands_received == 8).await;
     manager
 }
 

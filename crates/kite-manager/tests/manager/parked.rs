@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kite_conn::{Event, Phase, Stamp};
-use kite_manager::{FailoverConfig, HealthLevel, ManagerEvent, StreamConfig};
+use kite_manager::{HealthLevel, ManagerEvent, StreamConfig};
 use kite_sim::Fault;
 use kite_wire::Mode;
 
@@ -16,9 +16,8 @@ use crate::taking::take;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_whose_token_is_void_leaves_the_other_alone() {
     let sim = sim(2, |it| it).await;
-    // Longer than it takes until all three have gone, also on a slow machine.
-    let failover = FailoverConfig { after: Duration::from_millis(500), ..QUICK };
-    let manager = builder(&sim, 2).failover(Some(failover)).build().unwrap();
+    // Its patience is longer than it takes until all three have gone, also on a slow machine.
+    let manager = builder(&sim, 2).failover(Some(QUICK)).build().unwrap();
     let mut events = manager.events();
     let taking = take(manager.stream(StreamConfig::default()).unwrap());
     manager.subscribe(&kite_sim::universe(60), Mode::Quote).unwrap();

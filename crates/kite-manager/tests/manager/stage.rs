@@ -14,9 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a state without a bell is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// A failover of a tenth of a second each way.
+/// A quick failover. It takes longer than a start does on a slow machine: who is not up by then is
+/// handed over.
 pub(crate) const QUICK: FailoverConfig =
-    FailoverConfig { after: Duration::from_millis(100), stable_after: Duration::from_millis(100) };
+    FailoverConfig { after: Duration::from_millis(750), stable_after: Duration::from_millis(100) };
 
 /// Names an account by its number.
 pub(crate) fn name(account: usize) -> AccountId {
