@@ -2,6 +2,7 @@
 
 use tokio::sync::broadcast;
 
+use crate::clock::Stamp;
 use crate::event::Event;
 
 /// Events kept for a listener that does not listen.
@@ -15,6 +16,8 @@ pub struct Tagged {
     pub connection: usize,
     /// What happened.
     pub event: Event,
+    /// When it was told.
+    pub at: Stamp,
 }
 
 /// The lane that the events of one or several connections go to.
@@ -53,7 +56,8 @@ pub(crate) struct EventSender {
 impl EventSender {
     /// Sends to all listeners; none is fine.
     pub(crate) fn send(&self, event: Event) {
-        let _ = self.lane.sender.send(Tagged { connection: self.connection, event });
+        let _ =
+            self.lane.sender.send(Tagged { connection: self.connection, event, at: Stamp::now() });
     }
 
     /// Gives the connection's number.

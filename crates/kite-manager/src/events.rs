@@ -220,7 +220,7 @@ impl Orders {
         let (text, message, received) = match tagged.event {
             Event::Text { text, message, received } => (text, message, received),
             Event::Up { .. } => {
-                filter.on_up(connection, Stamp::now());
+                filter.on_up(connection, tagged.at);
                 return None;
             }
             _ => return None,

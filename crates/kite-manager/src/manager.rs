@@ -14,7 +14,7 @@ use kite_conn::{
     SpawnError, Stamp, Status,
 };
 use kite_wire::Mode;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     latest: Option<Latest>,
     pub(crate) control: Mutex<Control>,
+    /// Rung when a request may have made room, or found none: the watchman looks.
+    pub(crate) bell: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Manager {
                 undecided: false,
                 watchman: None,
             }),
+            bell: Arc::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -164,11 +167,12 @@ impl Manager {
         self.config().validate()?;
         // Listening begins before the first connection does: no change of state is missed.
         let events = self.shared.events.subscribe();
-        let Some(connections) = self.connect(make_sink)? else { return Ok(()) };
+        let Some((run, connections)) = self.connect(make_sink)? else { return Ok(()) };
         let started = self.wait_until_up(&connections, events).await;
         match started {
             Ok(()) => self.lock().undecided = false,
-            Err(StartError::Refused { .. } | StartError::Timeout { .. }) => self.stop().await,
+            // Unless somebody else has stopped it, and perhaps started another.
+            Err(_) if self.lock().started == Some(run) => self.stop().await,
             Err(_) => {}
         }
         started
@@ -179,10 +183,14 @@ impl Manager {
     fn connect<S: Sink>(
         &self,
         mut make_sink: impl FnMut(Seat) -> S,
-    ) -> Result<Option<Vec<Connection>>, SpawnError> {
+    ) -> Result<Option<(Stamp, Vec<Connection>)>, SpawnError> {
         let mut control = self.lock();
-        if control.started.is_some() {
-            return Ok(control.undecided.then(|| control.connections()));
+        // A run whose connections have all ended, with their runtime or by their sinks, is over.
+        let has_ended = |open: &Connection| open.status().phase == Phase::Closed;
+        if let Some(run) = control.started
+            && !control.connections().iter().all(has_ended)
+        {
+            return Ok(control.undecided.then(|| (run, control.connections())));
         }
         // Before the first of them: none is up for longer than the run.
         let now = Stamp::now();
@@ -204,11 +212,12 @@ impl Manager {
         control.started = Some(now);
         control.undecided = true;
         let connections = control.connections();
-        let watching = tokio::spawn(watchman::watch(Arc::downgrade(shared)));
+        let watching =
+            tokio::spawn(watchman::watch(Arc::downgrade(shared), Arc::clone(&shared.bell)));
         if let Some(former) = control.watchman.replace(watching.abort_handle()) {
             former.abort();
         }
-        Ok(Some(connections))
+        Ok(Some((now, connections)))
     }
 
     async fn wait_until_up(
@@ -289,7 +298,9 @@ impl Manager {
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
         let mut control = self.lock();
         if let [account] = &mut control.accounts[..] {
-            return account.subscribe(tokens, mode);
+            account.subscribe(tokens, mode)?;
+            self.shared.tell_dark(account, tokens);
+            return Ok(());
         }
         let accounts = &mut control.accounts;
         let is_new = |token: &u32| !accounts.iter().any(|account| account.has(*token));
@@ -312,6 +323,7 @@ impl Manager {
         }
         for (account, share) in accounts.iter_mut().zip(shares) {
             account.subscribe(&share, mode)?;
+            self.shared.tell_dark(account, &share);
         }
         Ok(())
     }
@@ -328,7 +340,10 @@ impl Manager {
         mode: Mode,
     ) -> Result<(), SubscribeError> {
         let mut control = self.lock();
-        Ok(control.account_mut(account)?.subscribe(tokens, mode)?)
+        let account = control.account_mut(account)?;
+        account.subscribe(tokens, mode)?;
+        self.shared.tell_dark(account, tokens);
+        Ok(())
     }
 
     /// Ends subscriptions with whichever account; unknown instruments are ignored.
@@ -336,6 +351,7 @@ impl Manager {
         for account in &mut self.lock().accounts {
             account.unsubscribe(tokens);
         }
+        self.shared.bell.notify_one();
     }
 
     /// Ends subscriptions with one account; unknown instruments are ignored.
@@ -348,6 +364,7 @@ impl Manager {
         tokens: &[u32],
     ) -> Result<(), UnknownAccount> {
         self.lock().account_mut(account)?.unsubscribe(tokens);
+        self.shared.bell.notify_one();
         Ok(())
     }
 
@@ -514,6 +531,14 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
         // A plan is computed before anything is changed: a poisoned state is still whole.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of instruments that were subscribed where nobody streams them, for want of room.
+    fn tell_dark(&self, account: &Account, tokens: &[u32]) {
+        for (connection, tokens) in account.dark_among(tokens) {
+            let (account, tokens) = (account.name.clone(), tokens.into());
+            self.tell(Notice::Dark { account, connection, tokens });
+        }
     }
 
     pub(crate) fn seats(&self) -> Seats {

@@ -167,6 +167,17 @@ impl Account {
         }
     }
 
+    /// Gives those of these instruments that wait where nobody streams them, by connection.
+    pub(crate) fn dark_among(&self, tokens: &[u32]) -> Vec<(usize, Vec<u32>)> {
+        let tokens: BTreeSet<u32> = tokens.iter().copied().collect();
+        let among = |number| {
+            let mut dark = self.dark_on(number);
+            dark.retain(|token| tokens.contains(token));
+            (number, dark)
+        };
+        (0..self.connections).map(among).filter(|(_, dark)| !dark.is_empty()).collect()
+    }
+
     /// Gives the instruments that wait on a connection which was given up for now.
     fn dark_on(&self, number: usize) -> Vec<u32> {
         let is_lost = self.failover.standing(number) == Standing::Lost;

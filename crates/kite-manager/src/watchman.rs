@@ -3,11 +3,13 @@
 //! It wakes when something happens to a connection and when a patience runs out. What to do then
 //! is decided by `failover` and `balancer`.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::select;
 use kite_conn::{EventLane, Phase, Status, Tagged};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::events::Notice;
 use crate::failover::{Action, Change};
@@ -18,7 +20,7 @@ use crate::state::Account;
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until the manager is gone or its run is over, which aborts it.
-pub(crate) async fn watch(shared: Weak<Shared>) {
+pub(crate) async fn watch(shared: Weak<Shared>, bell: Arc<Notify>) {
     let Some(mut events) = listen(&shared) else { return };
     let mut seen = Vec::new();
     let mut observed = now();
@@ -35,7 +37,8 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
             patience.map_or(observation, |patience| patience.min(observation))
         };
         // What happened does not matter, nor how much of it was missed: the states tell all.
-        let _ = tokio::time::timeout_at(deadline.into(), events.recv()).await;
+        let (event, rung) = (pin!(events.recv()), pin!(bell.notified()));
+        let _ = tokio::time::timeout_at(deadline.into(), select(event, rung)).await;
     }
 }
 

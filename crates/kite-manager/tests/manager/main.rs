@@ -9,6 +9,7 @@ mod figures;
 mod latest;
 mod live;
 mod load;
+mod mended;
 mod orders;
 mod pace;
 mod parked;

@@ -1,0 +1,157 @@
+//! What once broke: starts cut short, and instruments in the dark.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_conn::{Batch, Event, Sink};
+use kite_manager::{ManagerEvent, StartError};
+use kite_sim::{Fault, Refusal};
+use kite_wire::Mode;
+
+use crate::stage::{QUICK, agreed, builder, in_time, key, sim, sim_until, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn room_for_the_dark_of_a_parked_connection_is_used_at_once() {
+    let sim = sim(1, |it| it).await;
+    let builder = builder(&sim, 1).failover(Some(QUICK));
+    let manager = builder.connection(|it| it.instrument_limit = 10).build().unwrap();
+    let mut events = manager.events();
+    manager.subscribe(&kite_sim::universe(30), Mode::Ltp).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    sim.revoke_token(&key(0));
+    let id = sim.sockets(&key(0))[0].id;
+    sim.inject_socket(id, Fault::Close { code: 1_001, waits: false });
+    loop {
+        if let ManagerEvent::Dark { .. } = in_time("dark", events.recv()).await.unwrap() {
+            break;
+        }
+    }
+    let lost = manager.snapshot().connections.iter().position(|it| !it.dark.is_empty()).unwrap();
+    let elsewhere: Vec<u32> =
+        manager.distribution()[(lost + 1) % 3].keys().copied().take(4).collect();
+    manager.unsubscribe(&elsewhere);
+    // Nothing else happens that would wake anybody for half a minute.
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
+        if let Some(ManagerEvent::Moved { moves, .. }) = event.unwrap() {
+            assert_eq!(moves.len(), 4);
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_instruments_without_a_live_connection_are_told_dark() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).failover(Some(QUICK)).connections(1).build().unwrap();
+    let mut events = manager.events();
+    manager.subscribe(&[512], Mode::Ltp).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    sim.refuse_with(Some(Refusal::new(503, "busy")));
+    sim.drop_all();
+    loop {
+        if let ManagerEvent::Dark { .. } = in_time("dark", events.recv()).await.unwrap() {
+            break;
+        }
+    }
+    manager.subscribe(&[256], Mode::Quote).unwrap();
+    assert_eq!(manager.snapshot().connections[0].dark, [256, 512]);
+    let told = tokio::time::timeout(Duration::from_secs(3), async {
+        loop {
+            if let ManagerEvent::Dark { tokens, .. } = events.recv().await.unwrap() {
+                return tokens;
+            }
+        }
+    })
+    .await;
+    assert!(told.is_ok());
+}
+
+struct Panics(bool);
+impl Sink for Panics {
+    fn on_batch(&mut self, _: Batch) {}
+    fn on_event(&mut self, event: &Event) {
+        assert!(!self.0 || !matches!(event, Event::Opening { .. }), "this sink gives up")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_that_panics_while_starting_leaves_no_socket_and_no_run() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).build().unwrap();
+    let started = in_time("start", manager.start_with(|seat| Panics(seat.connection == 0))).await;
+    assert!(matches!(started, Err(StartError::Stopped)), "{started:?}");
+    until("no socket", || sim.stats().connections_open == 0).await;
+    assert!(!manager.is_running());
+    in_time("another start", manager.start()).await.unwrap();
+}
+
+#[test]
+fn a_start_cut_off_by_its_runtime_can_be_repeated() {
+    let outside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sim = outside.block_on(sim(1, |it| it));
+    sim.refuse_with(Some(Refusal::new(503, "busy")));
+    let manager = outside.block_on(async { builder(&sim, 1).build().unwrap() });
+    let inside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    inside.spawn({
+        let m = manager.clone();
+        async move { m.start().await }
+    });
+    outside.block_on(sim_until(&sim, "refusal", |sim| !sim.stats().refused.is_empty()));
+    inside.shutdown_timeout(Duration::from_secs(5));
+    sim.refuse_with(None);
+    let inside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    inside.block_on(manager.start()).unwrap();
+    assert!(manager.is_live());
+}
+
+#[test]
+fn a_run_ends_with_its_runtime_and_another_can_be_started() {
+    let outside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sim = outside.block_on(sim(1, |it| it));
+    let manager = outside.block_on(async { builder(&sim, 1).build().unwrap() });
+    let inside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    inside.block_on(manager.start()).unwrap();
+    inside.shutdown_timeout(Duration::from_secs(5));
+    let inside =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    inside.block_on(manager.start()).unwrap();
+    assert!(manager.is_live());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_and_stops_from_many_tasks_end_well() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).build().unwrap();
+    manager.subscribe(&[256, 512, 768], Mode::Ltp).unwrap();
+    let manager = Arc::new(manager);
+    let tasks: Vec<_> = (0..4)
+        .map(|task| {
+            let manager = Arc::clone(&manager);
+            tokio::spawn(async move {
+                for round in 0..30 {
+                    if (task + round) % 2 == 0 {
+                        let _ = manager.start().await;
+                    } else {
+                        manager.stop().await
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        in_time("a task", task).await.unwrap();
+    }
+    in_time("stop", manager.stop()).await;
+    until("no socket", || sim.stats().connections_open == 0).await;
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    assert!(sim.stats().refused.is_empty());
+}
