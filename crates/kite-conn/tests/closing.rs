@@ -71,7 +71,7 @@ async fn nothing_is_left_of_any_connection() {
 }
 
 async fn thousands_of_closes(sim: &Sim, leaks: &Leaks<'_>) {
-    for round in 0..1_000 {
+    for round in 0..2_000 {
         let parser_queue = (round % 2 == 0).then_some(4);
         let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(sim) });
         if round % 4 < 2 {
@@ -83,9 +83,9 @@ async fn thousands_of_closes(sim: &Sim, leaks: &Leaks<'_>) {
         close(connection, "live").await;
         assert!(probe.look(|seen| seen.ended && seen.losses() == 0));
     }
-    leaks.none("a thousand closes").await;
+    leaks.none("two thousand closes").await;
     let stats = sim.stats();
-    assert_eq!(stats.connections_total, 1_000);
+    assert_eq!(stats.connections_total, 2_000);
     let refused = stats.refused.values().sum::<u64>();
     assert_eq!(refused, 0, "every slot was free in time");
     sim.forget_ended(API_KEY);
