@@ -151,13 +151,10 @@ impl<S: Sink> Intake<S> {
                 call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
             }
         }
-        let gap = self.gaps.on_frame(&ticks, received);
-        if let Some(lag_s) = self.gaps.exchange_lag_s() {
-            counts.exchange_lags_s.record(lag_s);
-        }
         self.sequence += 1;
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
+        let ours = ticks.clone();
         let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
         call(&mut self.sink, &self.counters, |sink| sink.on_batch(batch));
         let done = Stamp::at(Instant::now());
@@ -167,6 +164,11 @@ impl<S: Sink> Intake<S> {
             counts.latencies_ns.record(latency_ns);
         }
         counts.last_frame.set(done.as_nanos());
+        // Behind the delivery: nobody waits for it.
+        let gap = self.gaps.on_frame(&ours, received);
+        if let Some(lag_s) = self.gaps.exchange_lag_s() {
+            counts.exchange_lags_s.record(lag_s);
+        }
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
         self.tell_gap(gap);
