@@ -197,9 +197,10 @@ impl Manager {
         self.shared.hub.begin();
         let Control { config, accounts, .. } = &mut *control;
         let shared = &self.shared;
-        for (index, account) in accounts.iter_mut().enumerate() {
+        for account in accounts {
+            let first_slot = account.first_slot();
             let connected = account.connect(config, now, &shared.events, |connection| {
-                let slot = index * shared.per_account + connection;
+                let slot = first_slot + connection;
                 let seat = shared.seats().seat(slot);
                 let latest = shared.latest.as_ref().map(|latest| latest.sink(slot));
                 (make_sink(seat), (shared.hub.sink(slot), latest))

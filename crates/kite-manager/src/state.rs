@@ -34,7 +34,6 @@ pub(crate) struct Account {
     /// The connections of the present run, or of the last one while stopped.
     pub(crate) open: Vec<Connection>,
     pacer: Arc<dyn Pacer>,
-    connections: usize,
     rates: Vec<Rate>,
     /// Ticks of each instrument at the last observation.
     observed: HashMap<u32, u64>,
@@ -64,7 +63,6 @@ impl Account {
             failover: Failover::new(connections, None, Instant::now()),
             open: Vec::new(),
             pacer: Arc::new(AccountPacer::new(pace)),
-            connections,
             rates: Vec::new(),
             observed: HashMap::new(),
             hub,
@@ -74,7 +72,12 @@ impl Account {
 
     /// Gives the number of its connections.
     pub(crate) fn connections(&self) -> usize {
-        self.connections
+        self.balancer.counts().len()
+    }
+
+    /// Gives the slot of its first connection among those of all accounts.
+    pub(crate) fn first_slot(&self) -> usize {
+        self.first_slot
     }
 
     /// Makes the connections of a run and tells them their instruments.
@@ -86,7 +89,7 @@ impl Account {
         mut make_sink: impl FnMut(usize) -> S,
     ) -> Result<(), SpawnError> {
         // Every connection is new: what was handed over in the last run goes home first.
-        for number in 0..self.connections {
+        for number in 0..self.connections() {
             let plan = self.balancer.plan_give_back(number);
             self.balancer.take(&plan);
         }
@@ -160,7 +163,7 @@ impl Account {
 
     /// New instruments may have gone to a lost connection, for want of room elsewhere.
     fn note_dark(&mut self) {
-        for number in 0..self.connections {
+        for number in 0..self.connections() {
             if !self.dark_on(number).is_empty() {
                 self.failover.on_dark(number);
             }
@@ -175,7 +178,7 @@ impl Account {
             dark.retain(|token| tokens.contains(token));
             (number, dark)
         };
-        (0..self.connections).map(among).filter(|(_, dark)| !dark.is_empty()).collect()
+        (0..self.connections()).map(among).filter(|(_, dark)| !dark.is_empty()).collect()
     }
 
     /// Gives the instruments that wait on a connection which was given up for now.

@@ -59,10 +59,9 @@ fn look(shared: &Arc<Shared>, seen: &mut Vec<Status>, now: Instant) -> Option<In
     let statuses: Vec<Status> = control.connections().iter().map(|it| it.status()).collect();
     seen.resize_with(statuses.len(), Status::default);
     let mut deadline: Option<Instant> = None;
-    for (index, account) in control.accounts.iter_mut().enumerate() {
-        let first_slot = index * shared.per_account;
+    for account in &mut control.accounts {
         for number in 0..account.open.len() {
-            let slot = first_slot + number;
+            let slot = account.first_slot() + number;
             for change in changes(&seen[slot], &statuses[slot]) {
                 account.failover.handle(now, number, change);
             }
