@@ -20,6 +20,7 @@ use crate::counters::Counters;
 use crate::event::Event;
 use crate::events::EventSender;
 use crate::gap::{Gap, GapTracker};
+use crate::recycle::Recycler;
 
 /// A frame that has been checked, with where and when it came.
 #[derive(Debug, Clone)]
@@ -66,6 +67,14 @@ pub trait Sink: Send + 'static {
         Poll::Ready(())
     }
 
+    /// Says whether frames outlive the call of [`Sink::on_batch`] as a rule, for instance because
+    /// they wait for another task. Then they come in memory of their own, which is used again and
+    /// again, instead of the socket's read buffer, which would have to be made anew. The default is
+    /// that they do not.
+    fn keeps_frames(&self) -> bool {
+        false
+    }
+
     /// Takes a frame, heartbeats included.
     fn on_batch(&mut self, batch: Batch);
 
@@ -103,6 +112,8 @@ pub(crate) struct Intake<S> {
     counters: Arc<Counters>,
     events: EventSender,
     gaps: GapTracker,
+    /// Memory for the frames that the sink keeps; behind a queue they have been copied already.
+    recycler: Option<Recycler>,
     sequence: u64,
     damaged: RateLimit,
     skipped: RateLimit,
@@ -120,6 +131,7 @@ impl<S: Sink> Intake<S> {
             counters,
             events,
             gaps,
+            recycler: Some(Recycler::default()),
             sequence: 0,
             damaged: RateLimit::default(),
             skipped: RateLimit::default(),
@@ -129,6 +141,10 @@ impl<S: Sink> Intake<S> {
     fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
+        let bytes = match &mut self.recycler {
+            Some(recycler) if self.sink.keeps_frames() => recycler.copy(&bytes),
+            _ => bytes,
+        };
         let (ticks, damaged) = match TickBatch::new(bytes) {
             Ok(ticks) => (ticks, None),
             Err(DamagedFrame { batch, fault, bytes_left, frame }) => {
@@ -260,9 +276,10 @@ impl<S: Sink> Outlet<S> {
     pub(crate) fn new(intake: Intake<S>, parser_queue: Option<usize>) -> Self {
         let Some(depth) = parser_queue else { return Self::Inline(intake) };
         let (sender, receiver) = mpsc::channel(depth.clamp(1, Semaphore::MAX_PERMITS));
-        let task = tokio::spawn(parse(intake, receiver));
+        let recycler = Recycler::default();
+        let task = tokio::spawn(parse(Intake { recycler: None, ..intake }, receiver));
         let (slot, events) = (Slot::Idle(sender), VecDeque::new());
-        Self::Queue(ParserQueue { slot, events, task: Some(task) })
+        Self::Queue(ParserQueue { slot, events, recycler, task: Some(task) })
     }
 
     /// Ready: one frame can be delivered.
@@ -277,7 +294,10 @@ impl<S: Sink> Outlet<S> {
     pub(crate) fn frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         match self {
             Self::Inline(intake) => intake.on_frame(bytes, received, epoch),
-            Self::Queue(queue) => queue.send(Delivery::Frame { bytes, received, epoch }),
+            Self::Queue(queue) => {
+                let bytes = queue.recycler.copy(&bytes);
+                queue.send(Delivery::Frame { bytes, received, epoch });
+            }
         }
     }
 
@@ -345,6 +365,7 @@ pub(crate) struct ParserQueue {
     slot: Slot,
     /// Events that have not found their place yet; they go before the next frame.
     events: VecDeque<Notice>,
+    recycler: Recycler,
     /// `None` once it is known to have ended.
     task: Option<JoinHandle<()>>,
 }

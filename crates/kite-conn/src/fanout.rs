@@ -16,6 +16,10 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         if first.is_ready() { second } else { first }
     }
 
+    fn keeps_frames(&self) -> bool {
+        self.0.keeps_frames() || self.1.keeps_frames()
+    }
+
     fn on_batch(&mut self, batch: Batch) {
         self.0.on_batch(batch.clone());
         self.1.on_batch(batch);
@@ -38,6 +42,10 @@ impl Sink for () {
 impl<S: Sink> Sink for Option<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_ready(cx))
+    }
+
+    fn keeps_frames(&self) -> bool {
+        self.as_ref().is_some_and(Sink::keeps_frames)
     }
 
     fn on_batch(&mut self, batch: Batch) {

@@ -219,11 +219,17 @@ impl GapTracker {
             let unix_s = self.today.unix_s(received, self.wall_clock);
             let day = ist_day(unix_s);
             let mut newest_unix_s = 0;
-            for packet in ticks.packets() {
-                let tick = instruments.on_packet(packet, received, day);
-                newest_unix_s = newest_unix_s.max(tick.exchange_unix_s);
-                if let Some(open) = &mut self.open {
-                    open.on_tick(packet.instrument_token(), Some(tick));
+            let mut newest =
+                |tick: LastTick| newest_unix_s = tick.exchange_unix_s.max(newest_unix_s);
+            match &mut self.open {
+                None => {
+                    instruments.on_packets(ticks.packets(), received, day, |_, tick| newest(tick));
+                }
+                Some(open) => {
+                    instruments.on_packets(ticks.packets(), received, day, |token, tick| {
+                        newest(tick);
+                        open.on_tick(token, Some(tick));
+                    });
                 }
             }
             let lag_s = unix_s.saturating_sub(u64::from(newest_unix_s));

@@ -5,7 +5,7 @@
 //! plain stores, and readers neither lock it nor hold it up.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,35 +42,90 @@ pub(crate) struct LastTick {
     pub(crate) moved: bool,
 }
 
-/// One instrument. A token of 0 means that the slot is free: Kite has no such instrument, and one
-/// that a server made up is merely not remembered.
+/// One instrument, half a cache line. A token of 0 means that the slot is free: Kite has no such
+/// instrument, and one that a server made up is merely not remembered.
 #[derive(Debug, Default)]
+#[repr(align(32))]
 struct Slot {
-    token: AtomicU32,
-    volume: AtomicU32,
-    exchange_unix_s: AtomicU32,
-    /// The day, times four, plus two where the volume changed on it, plus one where there is a volume.
-    day_and_flags: AtomicU32,
+    /// The token in the high half, the volume in the low one: one load finds both.
+    token_and_volume: AtomicU64,
+    /// The exchange's time in the high half. In the low one the day, times four, plus two where
+    /// the volume changed on it, plus one where there is a volume.
+    times: AtomicU64,
     ticks: Count,
     last_seen: Count,
 }
 
+const HAS_VOLUME: u64 = 1;
+const MOVED: u64 = 2;
+
+fn high(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
 impl Slot {
-    fn last_tick(&self) -> LastTick {
-        let day_and_flags = self.day_and_flags.load(Relaxed);
-        LastTick {
-            volume: (day_and_flags & 1 != 0).then(|| self.volume.load(Relaxed)),
-            exchange_unix_s: self.exchange_unix_s.load(Relaxed),
-            day: day_and_flags >> 2,
-            moved: day_and_flags & 2 != 0,
-        }
+    fn token(&self) -> u32 {
+        high(self.token_and_volume.load(Acquire))
     }
 
-    fn set(&self, tick: LastTick) {
-        self.volume.store(tick.volume.unwrap_or_default(), Relaxed);
-        self.exchange_unix_s.store(tick.exchange_unix_s, Relaxed);
-        let flags = u32::from(tick.moved) << 1 | u32::from(tick.volume.is_some());
-        self.day_and_flags.store(tick.day << 2 | flags, Relaxed);
+    fn words(&self) -> Words {
+        let volume = low(self.token_and_volume.load(Relaxed));
+        Words { volume, times: self.times.load(Relaxed) }
+    }
+
+    fn set(&self, token: u32, tick: Words, ticks: u64, last_seen: u64) {
+        self.times.store(tick.times, Relaxed);
+        self.ticks.set(ticks);
+        self.last_seen.set(last_seen);
+        // Last: who finds the token finds the rest.
+        self.token_and_volume.store(u64::from(token) << 32 | u64::from(tick.volume), Release);
+    }
+}
+
+/// A tick as a slot keeps it.
+#[derive(Debug, Clone, Copy)]
+struct Words {
+    volume: u32,
+    times: u64,
+}
+
+impl Words {
+    /// Reads what a slot keeps of a packet.
+    #[inline(always)]
+    fn of(packet: Packet<'_>, day: u32) -> Self {
+        let (volume, unix_s) = match packet.full() {
+            Some(full) => (Some(full.volume()), full.exchange_timestamp().map_or(0, |it| it.get())),
+            None => (packet.volume(), packet.exchange_timestamp().map_or(0, |it| it.get())),
+        };
+        let has_volume = u64::from(volume.is_some()) * HAS_VOLUME;
+        let times = u64::from(unix_s) << 32 | u64::from(day << 2) | has_volume;
+        Self { volume: volume.unwrap_or_default(), times }
+    }
+
+    /// Notes whether the volume has moved today, knowing the tick before.
+    #[inline(always)]
+    fn after(self, before: Self) -> Self {
+        let moved = Self { times: self.times | MOVED, ..self };
+        // It had moved before, as nearly always.
+        if low(before.times) == low(moved.times) {
+            return moved;
+        }
+        let changed = (self.times ^ before.times) & HAS_VOLUME != 0 || self.volume != before.volume;
+        let same_day = low(self.times ^ before.times) >> 2 == 0;
+        if same_day && (changed || before.times & MOVED != 0) { moved } else { self }
+    }
+
+    fn tick(self) -> LastTick {
+        LastTick {
+            volume: (self.times & HAS_VOLUME != 0).then_some(self.volume),
+            exchange_unix_s: high(self.times),
+            day: low(self.times) >> 2,
+            moved: self.times & MOVED != 0,
+        }
     }
 }
 
@@ -85,25 +140,31 @@ impl Table {
         Self { slots: std::iter::repeat_with(Slot::default).take(slots).collect() }
     }
 
-    /// Gives the slot of a token, or the free one where it belongs. One is always free.
     fn slot(&self, token: u32) -> &Slot {
-        let mask = self.slots.len() - 1;
-        // Fibonacci hashing, whose high bits are the good ones.
-        let hash = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut index = (hash >> 40) as usize & mask;
-        loop {
-            let slot = &self.slots[index];
-            let found = slot.token.load(Relaxed);
-            if found == token || found == 0 {
-                return slot;
-            }
-            index = (index + 1) & mask;
-        }
+        slot_of(&self.slots, token).0
     }
 
     fn taken(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        let slots = self.slots.iter().map(|slot| (slot.token.load(Acquire), slot));
+        let slots = self.slots.iter().map(|slot| (slot.token(), slot));
         slots.filter(|&(token, _)| token != 0)
+    }
+}
+
+/// Gives the slot of a token, or the free one where it belongs, and the first word of it. One is
+/// always free, and their number is a power of two.
+#[inline(always)]
+fn slot_of(slots: &[Slot], token: u32) -> (&Slot, u64) {
+    let mask = slots.len() - 1;
+    // Fibonacci hashing, whose high bits are the good ones.
+    let hash = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut index = (hash >> 40) as usize & mask;
+    loop {
+        let slot = &slots[index];
+        let word = slot.token_and_volume.load(Relaxed);
+        if high(word) == token || high(word) == 0 {
+            return (slot, word);
+        }
+        index = (index + 1) & mask;
     }
 }
 
@@ -133,7 +194,7 @@ impl Instruments {
             token,
             ticks: slot.ticks.get(),
             last_seen: Stamp::from_nanos(slot.last_seen.get()),
-            volume: slot.last_tick().volume,
+            volume: slot.words().tick().volume,
         });
         let mut stats: Vec<_> = stats.collect();
         stats.sort_unstable_by_key(|it| it.token);
@@ -160,48 +221,56 @@ impl InstrumentWriter {
         Self { shared, table, len: 0 }
     }
 
-    /// Takes note of a packet.
-    #[inline]
-    pub(crate) fn on_packet(&mut self, packet: Packet<'_>, received: Stamp, day: u32) -> LastTick {
-        let mut tick = LastTick {
-            volume: packet.volume(),
-            exchange_unix_s: packet.exchange_timestamp().map_or(0, |it| it.get()),
-            day,
-            moved: false,
-        };
-        let token = packet.instrument_token();
-        if token == 0 {
-            return tick;
-        }
-        let mut slot = self.table.slot(token);
-        if slot.token.load(Relaxed) != token {
-            // What nobody subscribed a server gone mad may send without end.
-            if self.len >= MOST_INSTRUMENTS {
-                return tick;
+    /// Takes note of packets, and gives each on as it was noted.
+    #[inline(always)]
+    pub(crate) fn on_packets<'a>(
+        &mut self,
+        packets: impl Iterator<Item = Packet<'a>>,
+        received: Stamp,
+        day: u32,
+        mut noted: impl FnMut(u32, LastTick),
+    ) {
+        // In hand, so that its place is not looked up for every packet.
+        let mut table = Arc::clone(&self.table);
+        let mut slots = &*table.slots;
+        let received = received.as_nanos();
+        for packet in packets {
+            let (token, tick) = (packet.instrument_token(), Words::of(packet, day));
+            let (slot, word) = slot_of(slots, token);
+            if high(word) != 0 {
+                let before = Words { volume: low(word), times: slot.times.load(Relaxed) };
+                let tick = tick.after(before);
+                slot.set(token, tick, slot.ticks.get() + 1, received);
+                noted(token, tick.tick());
+            } else {
+                self.on_newcomer(token, tick, received);
+                noted(token, tick.tick());
+                table = Arc::clone(&self.table);
+                slots = &table.slots;
             }
-            // At most half full, so that look-ups stay short and end.
-            if (self.len + 1) * 2 > self.table.slots.len() {
-                let slots = (self.table.slots.len() * 2).max(FEWEST_SLOTS);
-                self.rebuild(slots, |_| true);
-                slot = self.table.slot(token);
-            }
-            self.len += 1;
-        } else {
-            let before = slot.last_tick();
-            tick.moved = before.day == day && (before.moved || tick.volume != before.volume);
         }
-        slot.set(tick);
-        slot.ticks.add(1);
-        slot.last_seen.set(received.as_nanos());
-        // Last: who finds the token finds the rest.
-        slot.token.store(token, Release);
-        tick
+    }
+
+    /// Takes note of the first packet of an instrument.
+    #[cold]
+    fn on_newcomer(&mut self, token: u32, tick: Words, received: u64) {
+        // What nobody subscribed a server gone mad may send without end.
+        if token == 0 || self.len >= MOST_INSTRUMENTS {
+            return;
+        }
+        // At most half full, so that look-ups stay short and end.
+        if (self.len + 1) * 2 > self.table.slots.len() {
+            let slots = (self.table.slots.len() * 2).max(FEWEST_SLOTS);
+            self.rebuild(slots, |_| true);
+        }
+        self.len += 1;
+        self.table.slot(token).set(token, tick, 1, received);
     }
 
     /// Gives the last tick of an instrument.
     pub(crate) fn last_tick(&self, token: u32) -> Option<LastTick> {
         let slot = self.table.slot(token);
-        (token != 0 && slot.token.load(Relaxed) == token).then(|| slot.last_tick())
+        (token != 0 && slot.token() == token).then(|| slot.words().tick())
     }
 
     /// Forgets all instruments but these.
@@ -215,11 +284,8 @@ impl InstrumentWriter {
         let table = Table::new(slots);
         self.len = 0;
         for (token, old) in self.table.taken().filter(|&(token, _)| keep(token)) {
-            let new = table.slot(token);
-            new.set(old.last_tick());
-            new.ticks.set(old.ticks.get());
-            new.last_seen.set(old.last_seen.get());
-            new.token.store(token, Release);
+            let (ticks, last_seen) = (old.ticks.get(), old.last_seen.get());
+            table.slot(token).set(token, old.words(), ticks, last_seen);
             self.len += 1;
         }
         self.table = Arc::new(table);
@@ -243,7 +309,8 @@ mod tests {
         let mut frame = FrameEncoder::new(&mut buffer).unwrap();
         frame.push(&tick).unwrap();
         let frame = frame.finish();
-        writer.on_packet(Packet::from_bytes(&frame[4..]).unwrap(), received, 7);
+        let packet = Packet::from_bytes(&frame[4..]).unwrap();
+        writer.on_packets([packet].into_iter(), received, 7, |_, _| {});
     }
 
     #[test]

@@ -50,8 +50,7 @@ pub enum Overflow {
 pub struct LaneConfig {
     /// How many frames may wait, 1 to 1,048,576. Default 64.
     pub frames: usize,
-    /// How many bytes of frames may wait. Default 1 MiB. The read buffers that small frames keep
-    /// a hold of are not seen here, only bounded by the number of frames.
+    /// How many bytes of frames may wait. Default 256 KiB.
     ///
     /// A larger frame passes when nothing else waits. With [`Overflow::Block`] the frame that
     /// exceeds the bound is still taken: it has been read already. A table of conflated packets is
@@ -65,7 +64,7 @@ pub struct LaneConfig {
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { frames: 64, bytes: 1024 * 1024, overflow: Overflow::default() }
+        Self { frames: 64, bytes: 256 * 1024, overflow: Overflow::default() }
     }
 }
 
@@ -297,7 +296,8 @@ impl Lane {
     fn give(&mut self, item: LaneItem) -> LaneItem {
         let batch = match &item {
             LaneItem::Batch(batch) => {
-                self.shared.queued_bytes.fetch_sub(batch.frame().len(), Ordering::AcqRel);
+                // In one order with the sink's look and its wish to be woken: one sees the other.
+                self.shared.queued_bytes.fetch_sub(batch.frame().len(), Ordering::SeqCst);
                 self.shared.taken.frames.add(1);
                 batch
             }
@@ -306,9 +306,7 @@ impl Lane {
         };
         self.shared.taken.delivered_frames.add(1);
         self.shared.taken.delivered_ticks.add(batch.ticks.len() as u64);
-        if self.shared.overflow == Overflow::Block {
-            self.shared.producer.wake();
-        }
+        self.shared.wake_producer();
         item
     }
 }

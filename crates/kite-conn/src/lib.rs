@@ -26,6 +26,7 @@ mod lane;
 mod mailbox;
 mod outside;
 mod pacer;
+mod recycle;
 mod session;
 #[cfg(test)]
 mod simulated;

@@ -260,6 +260,11 @@ impl Sink for HubSink {
         ready
     }
 
+    /// Streams of chosen instruments copy what they choose.
+    fn keeps_frames(&self) -> bool {
+        self.subscribers.iter().any(|subscriber| subscriber.tokens.is_none())
+    }
+
     fn on_batch(&mut self, mut batch: Batch) {
         if self.shared.slots[self.slot].version.load(Relaxed) != self.version {
             self.catch_up();

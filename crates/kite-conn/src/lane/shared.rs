@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) bytes_limit: usize,
     pub(super) queued_bytes: AtomicUsize,
     pub(super) producer: AtomicWaker,
+    /// Whether the sink waits for room.
+    pub(super) producer_waits: AtomicBool,
     pub(super) consumer: AtomicWaker,
     pub(super) sink_gone: AtomicBool,
     pub(super) lane_gone: AtomicBool,
@@ -75,6 +77,7 @@ impl Shared {
             bytes_limit: config.bytes,
             queued_bytes: AtomicUsize::new(0),
             producer: AtomicWaker::new(),
+            producer_waits: AtomicBool::new(false),
             consumer: AtomicWaker::new(),
             sink_gone: AtomicBool::new(false),
             lane_gone: AtomicBool::new(false),
@@ -86,12 +89,25 @@ impl Shared {
     /// Says whether a frame of so many bytes may join the queue. While it is the sink that asks,
     /// room does not become less.
     pub(super) fn has_room_for(&self, bytes: usize) -> bool {
-        let queued = self.queued_bytes.load(Ordering::Acquire);
+        let queued = self.queued_bytes.load(Ordering::SeqCst);
         let fits = match self.overflow {
             Overflow::Block => queued < self.bytes_limit,
             _ => queued.saturating_add(bytes) <= self.bytes_limit,
         };
         (fits && !self.queue.is_full()) || self.queue.is_empty()
+    }
+
+    /// Wakes a sink that waits, once half of the room is free: one that was woken for every frame
+    /// would go to and fro with the consumer.
+    pub(super) fn wake_producer(&self) {
+        if !self.producer_waits.load(Ordering::SeqCst) {
+            return;
+        }
+        let bytes = self.queued_bytes.load(Ordering::Acquire);
+        if bytes <= self.bytes_limit / 2 && self.queue.len() <= self.queue.capacity() / 2 {
+            self.producer_waits.store(false, Ordering::SeqCst);
+            self.producer.wake();
+        }
     }
 
     /// Discards what waits.

@@ -115,8 +115,13 @@ impl Sink for LaneSink {
             return Poll::Ready(());
         }
         self.shared.producer.register(cx.waker());
+        self.shared.producer_waits.store(true, Ordering::SeqCst);
         // What was taken before the waker stood there has woken nobody.
         if ready(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn keeps_frames(&self) -> bool {
+        !self.is_closed()
     }
 
     fn on_batch(&mut self, batch: Batch) {

@@ -168,6 +168,8 @@ fn a_lane_that_blocks_takes_the_frame_that_exceeds_its_bytes_and_no_more() {
     assert!(!ready(&mut sink, &waker));
     assert_eq!(lane.stats().queued_bytes, 2 * 188);
     assert_eq!(next(&mut lane), Some(Seen::Batch(1, vec![(7, 1, 184)])));
+    assert_eq!(woken.0.load(Ordering::SeqCst), 0, "more than half still waits");
+    assert_eq!(next(&mut lane), Some(Seen::Batch(2, vec![(7, 1, 184)])));
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     assert!(ready(&mut sink, &waker));
 }

@@ -38,12 +38,10 @@ struct Rings {
 }
 
 impl Rings {
-    /// Sends to the message channel, and to that of all accounts.
-    fn send(&self, message: TickerMessage) {
-        if let Some(unified) = &self.unified {
-            unified.send(&message);
-        }
-        self.messages.send(message);
+    /// Sends to the message channel, and to that of all accounts; says whether anybody gets it.
+    fn send(&self, message: TickerMessage) -> bool {
+        let unified = self.unified.as_ref().is_some_and(|unified| unified.send(&message));
+        self.messages.send(message) || unified
     }
 
     fn let_go(&self) {
@@ -103,6 +101,7 @@ impl Channels {
             orders,
             first_ticks: None,
             keeping: true,
+            heard: true,
         }
     }
 
@@ -188,6 +187,8 @@ pub(crate) struct RingSink {
     first_ticks: Option<Stamp>,
     /// Whether the rings may still hold a receiver for their first taker.
     keeping: bool,
+    /// Whether anybody got the last frame.
+    heard: bool,
 }
 
 impl RingSink {
@@ -201,24 +202,34 @@ impl RingSink {
 }
 
 impl Sink for RingSink {
+    fn keeps_frames(&self) -> bool {
+        self.heard
+    }
+
     fn on_batch(&mut self, batch: Batch) {
         if self.keeping && !batch.ticks.is_empty() {
             self.stop_keeping_in_time(batch.received);
         }
-        if let Some(raw) = &self.rings.raw {
-            raw.send(batch.ticks.as_bytes().clone());
-        }
-        if !self.raw_only && !batch.ticks.is_empty() {
-            let ticks = TickBatch::new(batch.ticks, batch.received);
-            self.rings.send(TickerMessage::Ticks(ticks));
+        let raw = self.rings.raw.as_ref();
+        let mut heard = raw.is_some_and(|raw| raw.send(batch.ticks.as_bytes().clone()));
+        if !batch.ticks.is_empty() {
+            if !self.raw_only {
+                let ticks = TickBatch::new(batch.ticks, batch.received);
+                heard |= self.rings.send(TickerMessage::Ticks(ticks));
+            }
+            self.heard = heard;
         }
     }
 
     fn on_event(&mut self, event: &Event) {
         match message_of(self.rings.connection, event) {
             // The channel of all accounts gets one of its copies, below.
-            Some(order @ TickerMessage::OrderPostback(_)) => self.rings.messages.send(order),
-            Some(message) => self.rings.send(message),
+            Some(order @ TickerMessage::OrderPostback(_)) => {
+                self.rings.messages.send(order);
+            }
+            Some(message) => {
+                self.rings.send(message);
+            }
             None => {}
         }
         if let (Some(orders), Some(unified)) = (&self.orders, &self.rings.unified) {

@@ -74,9 +74,9 @@ impl<T: Clone> Ring<T> {
         kept
     }
 
-    /// Sends to all receivers; without any it is a no-op.
-    pub(crate) fn send(&self, message: T) {
-        let _ = self.sender.send(message);
+    /// Sends to all receivers; says whether there are any.
+    pub(crate) fn send(&self, message: T) -> bool {
+        self.sender.send(message).is_ok()
     }
 
     /// Says whether anybody, or the first taker, would get what is sent.

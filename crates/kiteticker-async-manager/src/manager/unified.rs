@@ -58,11 +58,10 @@ impl ToUnified {
         &self.api
     }
 
-    pub(crate) fn send(&self, message: &TickerMessage) {
+    /// Sends to all receivers; says whether there are any.
+    pub(crate) fn send(&self, message: &TickerMessage) -> bool {
         // A tag is an allocation.
-        if self.ring.is_heard() {
-            self.ring.send((self.api.clone(), message.clone()));
-        }
+        self.ring.is_heard() && self.ring.send((self.api.clone(), message.clone()))
     }
 
     pub(crate) fn let_go(&self) {
