@@ -193,8 +193,12 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             match ready!(self.poll_wake(cx, &has_enough)) {
                 Wake::Enough => {
                     // Now and not when it is polled again: that may be much later, and then the
-                    // socket must be heard first. An end found here is found again then.
-                    if self.frames_left == 0 || self.consult || self.board.mailbox.is_filled() {
+                    // socket must be heard first, ticks behind heartbeats included, for which half
+                    // a turn is kept. An end found here is found again then.
+                    if self.frames_left < FRAMES_PER_TURN / 2
+                        || self.consult
+                        || self.board.mailbox.is_filled()
+                    {
                         self.begin_turn();
                     }
                     return Poll::Ready(Pause::Enough);
