@@ -55,6 +55,7 @@ pub struct ConnectionConfig {
     pub instrument_limit: usize,
     /// Checks frames on a task of its own behind a queue of this many frames; a full queue stops
     /// reading, so that TCP holds the server back. `None`: on the socket's task. Default `None`.
+    /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
     pub parser_queue: Option<usize>,
     /// What is read from the socket at once, in bytes. Default 32 KiB.
     pub read_buffer_bytes: usize,

@@ -54,10 +54,10 @@ pub enum Phase {
 
 /// One WebSocket connection that stays alive.
 ///
-/// Made by [`Connection::spawn`], which starts its task. All requests are merged into a desired
-/// state that the task brings to the server, on this socket and on every later one; they never
-/// wait for the network. Dropping the last handle closes the connection politely in the
-/// background.
+/// Made by [`Connection::spawn`], which starts its task, or by [`Connection::in_place`], where
+/// whoever takes the ticks does the task's work. All requests are merged into a desired state that
+/// is brought to the server, on this socket and on every later one; they never wait for the
+/// network. Dropping the last handle closes the connection politely in the background.
 #[derive(Debug, Clone)]
 pub struct Connection {
     shared: Arc<Shared>,
@@ -110,6 +110,17 @@ impl Connection {
     ) -> Result<Self, SpawnError> {
         config.validate()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let (connection, board) = Self::with_board(&config, events, number);
+        runtime.spawn(Driver::new(config, outside, credentials, sink, board).run());
+        Ok(connection)
+    }
+
+    /// Makes a handle, and the board of the driver that it is the handle of.
+    pub(crate) fn with_board(
+        config: &ConnectionConfig,
+        events: &EventLane,
+        number: usize,
+    ) -> (Self, Board) {
         let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
         let counters = Arc::new(Counters::default());
         let (status_sender, status) = watch::channel(Status::default());
@@ -119,8 +130,7 @@ impl Connection {
             status: status_sender,
             mailbox: Arc::clone(&mailbox),
         };
-        runtime.spawn(Driver::new(config, outside, credentials, sink, board).run());
-        Ok(Self { shared: Arc::new(Shared { mailbox, counters, status }) })
+        (Self { shared: Arc::new(Shared { mailbox, counters, status }) }, board)
     }
 
     /// Wants instruments in this mode; those already wanted get the mode.
@@ -216,7 +226,9 @@ impl Connection {
 
     /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
     /// the connection's task has ended: after one `close_deadline` where the server does not answer,
-    /// after up to three where the sink takes nothing either.
+    /// after up to three where the sink takes nothing either. One that was made
+    /// [in place](Connection::in_place) has ended when its stream was polled to its end or dropped:
+    /// whoever polls it does not wait here, but in [`InPlace::close`](crate::InPlace::close).
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.

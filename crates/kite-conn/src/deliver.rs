@@ -78,6 +78,12 @@ pub trait Sink: Send + 'static {
     /// Takes a frame, heartbeats included.
     fn on_batch(&mut self, batch: Batch);
 
+    /// Takes a frame that others are given too. The default takes a clone of it; a sink that does
+    /// not keep what it is given can do without.
+    fn on_shared(&mut self, batch: &Batch) {
+        self.on_batch(batch.clone());
+    }
+
     /// Takes an event, in order with the batches: after [`Event::Down`] nothing of that socket
     /// follows. Called also while [`Sink::poll_ready`] is pending, but behind a parser queue, where
     /// events wait their turn.
@@ -280,6 +286,14 @@ impl<S: Sink> Outlet<S> {
         let task = tokio::spawn(parse(Intake { recycler: None, ..intake }, receiver));
         let (slot, events) = (Slot::Idle(sender), VecDeque::new());
         Self::Queue(ParserQueue { slot, events, recycler, task: Some(task) })
+    }
+
+    /// Gives the sink, unless it is another task's.
+    pub(crate) fn sink_mut(&mut self) -> Option<&mut S> {
+        match self {
+            Self::Inline(intake) => Some(&mut intake.sink),
+            Self::Queue(_) => None,
+        }
     }
 
     /// Ready: one frame can be delivered.

@@ -1,7 +1,9 @@
-//! The one task that touches the socket: carries out what the session decides.
+//! The one place that touches the socket: carries out what the session decides.
 //!
 //! The socket is never split and nothing here awaits a write: reads, writes, requests and the
-//! timer are polled together, so that a peer that stops reading cannot stop us from reading.
+//! timer are polled together, so that a peer that stops reading cannot stop us from reading. It is
+//! polled by a task of its own ([`Driver::run`]), or by whoever takes the frames
+//! ([`Driver::poll_run`]).
 
 mod board;
 mod tell;
@@ -12,7 +14,7 @@ use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -61,9 +63,20 @@ enum Link<W> {
     Open(Box<WebSocketStream<W>>),
 }
 
-/// Why the task woke.
+/// Why the polling of a driver has paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The sink has what is to be taken from it.
+    Enough,
+    /// The connection has ended: to be told by [`Driver::finish`].
+    Over,
+}
+
+/// Why the driver woke.
 enum Wake<W> {
     Mail,
+    /// The sink has what is to be taken from it.
+    Enough,
     Timer,
     Renewed(Result<Credentials, TokenSourceError>),
     Opened(Result<Box<WebSocketStream<W>>, OpenError>),
@@ -81,10 +94,11 @@ pub(crate) struct Driver<S, O: Outside> {
     refusal: Option<Refusal>,
     session: Session,
     outlet: Outlet<S>,
-    board: Board,
     link: Link<O::Wire>,
     /// The leave that the open socket has.
     admission: Option<Box<dyn Admission>>,
+    /// Behind the sink and the socket: where all is dropped, the end is told last.
+    board: Board,
     /// Messages the socket has not taken yet.
     outbox: VecDeque<Message>,
     /// Whether the socket has taken messages that it has not written out.
@@ -102,6 +116,9 @@ pub(crate) struct Driver<S, O: Outside> {
     lost: Option<Stamp>,
     /// Whether the session has heard something that may move its deadline.
     consult: bool,
+    /// How many frames are left of this turn; none where a turn is due. Never none while the
+    /// socket is pending: whoever comes late shall hear it before the session judges.
+    frames_left: usize,
 }
 
 impl<S: Sink, O: Outside> Driver<S, O> {
@@ -138,9 +155,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             credentials,
             refusal: None,
             outlet,
-            board,
             link: Link::None,
             admission: None,
+            board,
             outbox: VecDeque::new(),
             unflushed: false,
             write_blocked: false,
@@ -151,23 +168,71 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             timer_armed: false,
             lost: None,
             consult: false,
+            frames_left: 0,
         }
     }
 
     /// Runs the connection to its end.
     pub(crate) async fn run(mut self) {
-        loop {
-            let now = now();
-            self.collect_mail(now);
-            if self.obey(now) {
-                break;
-            }
-            let wake = std::future::poll_fn(|cx| self.poll_wake(cx)).await;
-            self.on_wake(wake);
-        }
+        std::future::poll_fn(|cx| self.poll_run(cx, |_| false)).await;
         // Whatever the sink is still given, and what is told of that, comes before the end.
         self.outlet.finish(self.config.close_deadline).await;
         self.board.finish();
+    }
+
+    /// Runs the connection until the sink has enough, to its end where it never has.
+    pub(crate) fn poll_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        has_enough: impl Fn(&S) -> bool,
+    ) -> Poll<Pause> {
+        loop {
+            if self.frames_left == 0 && self.begin_turn() {
+                return Poll::Ready(Pause::Over);
+            }
+            match ready!(self.poll_wake(cx, &has_enough)) {
+                Wake::Enough => {
+                    // Now and not when it is polled again: that may be much later, and then the
+                    // socket must be heard first, ticks behind heartbeats included, for which half
+                    // a turn is kept. An end found here is found again then.
+                    if self.frames_left < FRAMES_PER_TURN / 2
+                        || self.consult
+                        || self.board.mailbox.is_filled()
+                    {
+                        self.begin_turn();
+                    }
+                    return Poll::Ready(Pause::Enough);
+                }
+                wake => self.on_wake(wake),
+            }
+            self.frames_left = 0;
+        }
+    }
+
+    /// Tells the end, once it is over; only for a sink that is called in place.
+    pub(crate) fn finish(self) {
+        drop(self.outlet);
+        self.board.finish();
+    }
+
+    /// Asks the connection to end.
+    pub(crate) fn close(&self) {
+        self.board.mailbox.close();
+    }
+
+    /// Gives the sink, if it is called in place.
+    pub(crate) fn sink_mut(&mut self) -> Option<&mut S> {
+        self.outlet.sink_mut()
+    }
+
+    /// Lets requests and the session have their say; says whether all is over.
+    fn begin_turn(&mut self) -> bool {
+        let now = now();
+        self.consult = false;
+        self.collect_mail(now);
+        let is_over = self.obey(now);
+        self.frames_left = if is_over { 0 } else { FRAMES_PER_TURN };
+        is_over
     }
 
     fn collect_mail(&mut self, now: Instant) {
@@ -303,7 +368,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
     fn on_wake(&mut self, wake: Wake<O::Wire>) {
         let now = now();
         match wake {
-            Wake::Mail | Wake::Turn => {}
+            Wake::Mail | Wake::Turn | Wake::Enough => {}
             Wake::Timer => self.look_at_clocks(now),
             Wake::Renewed(Ok(credentials)) => {
                 self.hang_up();
@@ -338,7 +403,11 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         }
     }
 
-    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
+    fn poll_wake(
+        &mut self,
+        cx: &mut Context<'_>,
+        has_enough: impl Fn(&S) -> bool,
+    ) -> Poll<Wake<O::Wire>> {
         if let Poll::Ready(SinkGone) = self.outlet.poll_gone(cx) {
             return Poll::Ready(Wake::SinkGone);
         }
@@ -347,7 +416,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             // Before the requests and the timer: what has come must be heard before the session
             // judges the silence, however late this task runs.
             Link::Open(_) => {
-                if let Poll::Ready(wake) = self.poll_socket(cx) {
+                if let Poll::Ready(wake) = self.poll_socket(cx, has_enough) {
                     return Poll::Ready(wake);
                 }
             }
@@ -369,7 +438,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             }
             Link::None | Link::Open(_) => {}
         }
-        if std::mem::take(&mut self.consult) {
+        if self.consult {
             return Poll::Ready(Wake::Turn);
         }
         if self.timer_armed
@@ -381,11 +450,16 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         Poll::Pending
     }
 
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
+    fn poll_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        has_enough: impl Fn(&S) -> bool,
+    ) -> Poll<Wake<O::Wire>> {
         if let Err(error) = self.write(cx) {
             return Poll::Ready(Wake::Lost(loss_cause(error)));
         }
-        for _ in 0..FRAMES_PER_TURN {
+        while self.frames_left > 0 {
+            self.frames_left -= 1;
             match self.outlet.poll_ready(cx) {
                 Poll::Ready(Ok(())) => self.pause_reading(false),
                 // The parser task is about to end, which wakes us.
@@ -409,6 +483,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 let _ = self.write(cx);
                 return Poll::Ready(Wake::Lost(cause));
             }
+            if self.outlet.sink_mut().is_some_and(|sink| has_enough(sink)) {
+                return Poll::Ready(Wake::Enough);
+            }
             if self.consult {
                 // There is something to tell, in order with the frames.
                 break;
@@ -417,8 +494,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         Poll::Ready(Wake::Turn)
     }
 
-    /// Writes what the last reads queued: answers to pings.
+    /// Writes what the last reads queued, answers to pings, where no more is read for now.
     fn write_on(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
+        self.frames_left = FRAMES_PER_TURN;
         match self.write(cx) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Wake::Lost(loss_cause(error))),
@@ -427,6 +505,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     /// Writes as much as the socket takes.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+        if !self.unflushed && self.outbox.is_empty() {
+            return Ok(());
+        }
         let Link::Open(socket) = &mut self.link else { return Ok(()) };
         while !self.outbox.is_empty() {
             match socket.poll_ready_unpin(cx) {

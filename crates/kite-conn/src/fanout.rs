@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use crate::deliver::{Batch, Sink};
 use crate::event::Event;
 
-/// Delivers all to both: a batch costs one reference count more. Pairs of pairs make more of them.
+/// Delivers all to both: a batch costs one reference count more where the first keeps it. Pairs of
+/// pairs make more of them.
 ///
 /// A pair is ready when both are; one that blocks holds the other back too. Either may be asked
 /// again after it was ready, before a batch comes.
@@ -21,8 +22,13 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 
     fn on_batch(&mut self, batch: Batch) {
-        self.0.on_batch(batch.clone());
+        self.0.on_shared(&batch);
         self.1.on_batch(batch);
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        self.0.on_shared(batch);
+        self.1.on_shared(batch);
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -34,6 +40,8 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
 /// Delivers to nobody.
 impl Sink for () {
     fn on_batch(&mut self, _: Batch) {}
+
+    fn on_shared(&mut self, _: &Batch) {}
 
     fn on_event(&mut self, _: &Event) {}
 }
@@ -51,6 +59,12 @@ impl<S: Sink> Sink for Option<S> {
     fn on_batch(&mut self, batch: Batch) {
         if let Some(sink) = self {
             sink.on_batch(batch);
+        }
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        if let Some(sink) = self {
+            sink.on_shared(batch);
         }
     }
 

@@ -5,7 +5,8 @@
 //! What happens to it is told on an [`EventLane`], apart from the ticks.
 //!
 //! All decisions are made by a state machine without socket, clock or runtime; one task carries
-//! them out. Balancing over several connections is not here: see `kite-manager`.
+//! them out, or without a task the stream from which the ticks are taken ([`InPlace`]). Balancing
+//! over several connections is not here: see `kite-manager`.
 
 mod clock;
 mod config;
@@ -21,6 +22,7 @@ mod event;
 mod events;
 mod fanout;
 mod gap;
+mod in_place;
 mod instruments;
 mod lane;
 mod mailbox;
@@ -46,6 +48,7 @@ pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeErr
 pub use event::{Event, LossCause, LossKind, ParkReason};
 pub use events::{EventLane, Tagged};
 pub use gap::{Gap, Missed, VolumeMissed};
+pub use in_place::InPlace;
 pub use instruments::InstrumentStats;
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};

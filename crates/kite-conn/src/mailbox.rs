@@ -141,14 +141,19 @@ impl Mailbox {
         state.mail = Mail::default();
     }
 
+    /// Says whether there is mail.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
     /// Ready: there is mail. The waker is registered otherwise.
     pub(crate) fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.filled.load(Ordering::Acquire) {
+        if self.is_filled() {
             return Poll::Ready(());
         }
         self.waker.register(cx.waker());
         // Mail that came between the look and the registration woke nobody.
-        if self.filled.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_filled() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes the mail.

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,6 +28,7 @@ use crate::deliver::{Batch, Sink};
 use crate::endpoint::Endpoint;
 use crate::event::{Event, LossCause, ParkReason};
 use crate::events::EventLane;
+use crate::in_place::Driven;
 use crate::outside::{Outside, Wire};
 use crate::token_source::TokenSource;
 use crate::transport::{Deadline, OpenError, OpenOptions, handshake};
@@ -276,9 +278,7 @@ async fn day(seed: u64) -> (u32, u64) {
     assert_eq!((config.silence_threshold, config.reconnect_delay_cap), (THRESHOLD, CAP));
     let cable = Cable { sim: Arc::clone(&sim), cut: Arc::clone(&cut) };
     let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
-    let lane = EventLane::default();
-    let connection =
-        Connection::spawn_on(cable, config, credentials.clone(), record.clone(), &lane, 0).unwrap();
+    let connection = connect(cable, config, credentials.clone(), &record, seed % 3 == 1);
     for (token, mode) in TOKENS.into_iter().zip(Mode::ALL.into_iter().cycle()) {
         connection.subscribe(&[token], mode).unwrap();
     }
@@ -315,6 +315,24 @@ async fn day(seed: u64) -> (u32, u64) {
     sim.stop().await;
     let ticks = record.seen().ticks;
     (sockets, ticks)
+}
+
+/// Makes a connection with a task of its own, or one that its consumer drives.
+fn connect(
+    cable: Cable,
+    config: ConnectionConfig,
+    credentials: Credentials,
+    record: &Record,
+    in_place: bool,
+) -> Connection {
+    let (record, lane) = (record.clone(), EventLane::default());
+    if !in_place {
+        return Connection::spawn_on(cable, config, credentials, record, &lane, 0).unwrap();
+    }
+    let (connection, mut driven) =
+        Driven::new(cable, config, credentials, record, &lane, 0).unwrap();
+    tokio::spawn(async move { while poll_fn(|cx| driven.poll_recv(cx)).await.is_some() {} });
+    connection
 }
 
 /// Waits until the connection is live and ticks have come on its socket.
@@ -465,9 +483,8 @@ fn in_simulated_time<F: Future>(future: F) -> F::Output {
 async fn connected(sim: &Arc<Sim>, config: ConnectionConfig) -> (Connection, Record) {
     let (record, cut) = (Record::default(), Arc::new(AtomicBool::new(false)));
     let cable = Cable { sim: Arc::clone(sim), cut };
-    let (credentials, lane) = (Credentials::new(API_KEY, ACCESS_TOKEN), EventLane::default());
-    let connection =
-        Connection::spawn_on(cable, config, credentials, record.clone(), &lane, 0).unwrap();
+    let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+    let connection = connect(cable, config, credentials, &record, false);
     connection.subscribe(&TOKENS, Mode::Quote).unwrap();
     live_with_ticks(&record, &connection).await;
     (connection, record)

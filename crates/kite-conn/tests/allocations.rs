@@ -1,10 +1,16 @@
-//! A frame passes a lane without an allocation while the consumer keeps up.
+//! A frame passes a lane, or a stream that drives its own socket, without an allocation while the
+//! consumer keeps up.
 
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use kite_conn::{Batch, LaneConfig, LaneItem, Overflow, Sink, Stamp, lane};
-use kite_wire::TickBatch;
+use kite_conn::{
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, EventLane, LaneConfig, LaneItem,
+    Overflow, Sink, Stamp, lane,
+};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Sim, universe};
+use kite_wire::{Mode, TickBatch};
+use tokio::runtime::Builder;
 
 #[test]
 fn a_lane_that_is_not_full_allocates_nothing() {
@@ -25,4 +31,31 @@ fn a_lane_that_is_not_full_allocates_nothing() {
         });
         assert_eq!(counted.count_total, 0, "{overflow:?}");
     }
+}
+
+#[test]
+fn a_stream_that_drives_its_socket_allocates_nothing_for_a_frame() {
+    // The simulator allocates on a thread of its own, which is not counted.
+    let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sim = Sim::builder().updates_per_second(500.0);
+    let sim = servers.block_on(sim.start()).unwrap();
+    let endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
+    let config = ConnectionConfig { endpoint, ..ConnectionConfig::default() };
+    let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+    let (connection, mut stream) =
+        Connection::in_place(config, credentials, &EventLane::default(), 0).unwrap();
+    connection.subscribe(&universe(100), Mode::Full).unwrap();
+    let here = Builder::new_current_thread().enable_all().build().unwrap();
+    let mut take = |frames| {
+        here.block_on(async {
+            for _ in 0..frames {
+                assert!(!stream.recv().await.unwrap().ticks.is_empty());
+            }
+        });
+    };
+    // Until every instrument is known, and the read buffer has its size.
+    take(300);
+    let counted = allocation_counter::measure(|| take(600));
+    // tungstenite's read buffer still grows where more waits than ever before.
+    assert!(counted.count_total <= 3, "{counted:?}");
 }

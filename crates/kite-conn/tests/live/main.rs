@@ -4,14 +4,16 @@
 mod ending;
 mod faults;
 mod feed;
+mod in_place;
 mod matrix;
 mod probe;
 mod story;
 
-/// Runs each test with frames checked in place and through a parser's queue.
+/// Runs each test with frames checked on the connection's task, through a parser's queue, and
+/// without a task, driven by who takes the frames.
 macro_rules! both_ways {
     ($($name:ident),* $(,)?) => {
-        mod in_place {
+        mod inline {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(None).await;
@@ -21,6 +23,12 @@ macro_rules! both_ways {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(Some(4)).await;
+            })*
+        }
+        mod driven_by_its_consumer {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                crate::probe::driven(super::$name(None)).await;
             })*
         }
     };

@@ -164,11 +164,36 @@ pub(crate) fn credentials() -> Credentials {
     Credentials::new(API_KEY, ACCESS_TOKEN)
 }
 
+tokio::task_local! {
+    static DRIVEN: ();
+}
+
+/// Runs a test whose connections have no tasks of their own.
+pub(crate) async fn driven<F: Future>(test: F) -> F::Output {
+    DRIVEN.scope((), test).await
+}
+
 /// A connection, and what it delivers.
 pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
     let probe = Probe::new();
     let lane = EventLane::default();
-    let connection = Connection::spawn(config, credentials(), probe.sink(), &lane, 0).unwrap();
+    if DRIVEN.try_with(|()| ()).is_err() {
+        let connection = Connection::spawn(config, credentials(), probe.sink(), &lane, 0).unwrap();
+        return (connection, probe);
+    }
+    let (connection, mut stream) =
+        Connection::in_place_with(config, credentials(), probe.sink(), &lane, 0).unwrap();
+    let beside = Arc::clone(&probe);
+    tokio::spawn(async move {
+        let mut frames = 0;
+        while let Some(batch) = stream.recv().await {
+            frames += 1;
+            beside.look(|seen| {
+                assert_eq!(batch.sequence, seen.frames, "the sink has had it, and none after it");
+                assert_eq!(frames, seen.frames - seen.heartbeats, "a frame is missing");
+            });
+        }
+    });
     (connection, probe)
 }
 

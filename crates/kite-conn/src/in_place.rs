@@ -1,0 +1,226 @@
+//! A connection without a task: the stream from which its ticks are taken drives its socket.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::config::ConnectionConfig;
+use crate::connection::Connection;
+use crate::credentials::Credentials;
+use crate::deliver::{Batch, Sink};
+use crate::driver::{Driver, Pause};
+use crate::error::ConfigError;
+use crate::event::Event;
+use crate::events::EventLane;
+use crate::outside::Outside;
+use crate::transport::Dialer;
+
+impl Connection {
+    /// Makes a connection without a task: its socket is opened, read and kept alive by whoever
+    /// polls the stream, and a frame gets to them without a hop. All else is as with
+    /// [`Connection::spawn`]; `parser_queue` is not used.
+    ///
+    /// Nothing happens before the stream is first polled, and no runtime is needed until then. Keep
+    /// the handle: a connection closes when its last one is dropped.
+    ///
+    /// ```no_run
+    /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};
+    /// use kite_wire::Mode;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let credentials = Credentials::new("api_key", "access_token");
+    /// let events = EventLane::default();
+    /// let (connection, mut stream) =
+    ///     Connection::in_place(ConnectionConfig::default(), credentials, &events, 1)?;
+    /// connection.subscribe(&[256_265, 408_065], Mode::Quote)?;
+    /// while let Some(batch) = stream.recv().await {
+    ///     for packet in batch.ticks.packets() {
+    ///         println!("{} {}", packet.instrument_token(), packet.last_price());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a setting outside of its range.
+    pub fn in_place(
+        config: ConnectionConfig,
+        credentials: Credentials,
+        events: &EventLane,
+        number: usize,
+    ) -> Result<(Self, InPlace), ConfigError> {
+        Self::in_place_with(config, credentials, (), events, number)
+    }
+
+    /// Makes a connection as [`Connection::in_place`] does, and gives what comes to a sink beside
+    /// the stream as well: heartbeats, events, and each frame before the stream has it. A sink that
+    /// is not ready holds the stream back too.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a setting outside of its range.
+    pub fn in_place_with<S: Sink>(
+        config: ConnectionConfig,
+        credentials: Credentials,
+        sink: S,
+        events: &EventLane,
+        number: usize,
+    ) -> Result<(Self, InPlace<S>), ConfigError> {
+        let dialer = Dialer::from(&config);
+        let (connection, driven) = Driven::new(dialer, config, credentials, sink, events, number)?;
+        Ok((connection, InPlace { driven }))
+    }
+}
+
+/// The ticks of one connection, a stream that drives the connection's socket itself; made by
+/// [`Connection::in_place`].
+///
+/// Polling it opens the socket, reads it, answers pings, sends what the handles ask for, watches
+/// the silence, reconnects and resubscribes. While nobody polls, none of that happens and TCP holds
+/// the server back: poll it steadily, several times within
+/// [`silence_threshold`](ConnectionConfig::silence_threshold) at least. After a longer pause what
+/// has come meanwhile is heard before a silence is judged; but the server may have given the
+/// connection up by then, and [`Batch::received`] says when a frame was read, not when it came.
+///
+/// Frames come as they came over the socket, heartbeats left out, so that [`Batch::sequence`] has
+/// gaps where they were. The stream ends once the connection has been closed by a handle, by
+/// [`InPlace::close`], or by the drop of the last handle. Dropping it drops the socket without a
+/// farewell; the connection is [`Closed`](crate::Phase::Closed) then.
+pub struct InPlace<S: Sink = ()> {
+    driven: Driven<S, Dialer>,
+}
+
+impl<S: Sink> InPlace<S> {
+    /// Takes the next frame, once there is one; `None` once the connection has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a frame is taken when the future completes, or not at all.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, or in one whose timers or I/O are not enabled; where the sink
+    /// beside it panics.
+    pub async fn recv(&mut self) -> Option<Batch> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Takes the next frame; `None` once the connection has ended.
+    ///
+    /// # Panics
+    /// As [`InPlace::recv`].
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.driven.poll_recv(cx)
+    }
+
+    /// Gives the sink beside the stream; `None` once the connection has ended.
+    pub fn sink_mut(&mut self) -> Option<&mut S> {
+        self.driven.sink_mut()
+    }
+
+    /// Closes the connection as [`Connection::close`] does, and does the work of it. Frames that
+    /// still come are counted and discarded; who wants them lets another task close, and takes them
+    /// until the stream ends.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the stream.
+    ///
+    /// # Panics
+    /// As [`InPlace::recv`].
+    pub async fn close(mut self) {
+        self.driven.begin_close();
+        while self.recv().await.is_some() {}
+    }
+}
+
+impl<S: Sink> Stream for InPlace<S> {
+    type Item = Batch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl<S: Sink> fmt::Debug for InPlace<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_ended = self.driven.driver.is_none();
+        f.debug_struct("InPlace").field("has_ended", &has_ended).finish_non_exhaustive()
+    }
+}
+
+/// A driver that is polled from outside, wherever its sockets come from.
+pub(crate) struct Driven<S: Sink, O: Outside> {
+    /// `None` once it has ended.
+    driver: Option<Box<Driver<Slot<S>, O>>>,
+}
+
+impl<S: Sink, O: Outside> Driven<S, O> {
+    pub(crate) fn new(
+        outside: O,
+        mut config: ConnectionConfig,
+        credentials: Credentials,
+        sink: S,
+        events: &EventLane,
+        number: usize,
+    ) -> Result<(Connection, Self), ConfigError> {
+        config.validate()?;
+        config.parser_queue = None;
+        let (connection, board) = Connection::with_board(&config, events, number);
+        let slot = Slot { batch: None, beside: sink };
+        let driver = Box::new(Driver::new(config, outside, credentials, slot, board));
+        Ok((connection, Self { driver: Some(driver) }))
+    }
+
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        loop {
+            let Some(driver) = &mut self.driver else { return Poll::Ready(None) };
+            match ready!(driver.poll_run(cx, |slot| slot.batch.is_some())) {
+                Pause::Enough => {
+                    if let Some(batch) = driver.sink_mut().and_then(|slot| slot.batch.take()) {
+                        return Poll::Ready(Some(batch));
+                    }
+                }
+                Pause::Over => {
+                    if let Some(driver) = self.driver.take() {
+                        driver.finish();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_close(&self) {
+        if let Some(driver) = &self.driver {
+            driver.close();
+        }
+    }
+
+    fn sink_mut(&mut self) -> Option<&mut S> {
+        Some(&mut self.driver.as_mut()?.sink_mut()?.beside)
+    }
+}
+
+/// Where a driver leaves a frame for whoever polls it.
+struct Slot<S> {
+    batch: Option<Batch>,
+    /// The application's sink, which gets all.
+    beside: S,
+}
+
+impl<S: Sink> Sink for Slot<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.beside.poll_ready(cx)
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        self.beside.on_shared(&batch);
+        if !batch.ticks.frame().is_heartbeat() {
+            self.batch = Some(batch);
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.beside.on_event(event);
+    }
+}

@@ -1,0 +1,354 @@
+//! Connections without a task, whose stream drives the socket: what is special to them. That the
+//! rest is as ever, the tests that run three ways show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::{FutureExt, StreamExt};
+use kite_conn::{
+    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, LossCause,
+    Overflow, Phase, SubscribeError, Tagged, lane,
+};
+use kite_sim::{API_KEY, Chain, Fault, Sent, Sim, universe};
+use kite_wire::Mode;
+use tokio::sync::broadcast;
+
+use crate::probe::{Probe, config, credentials, in_time, sim_until};
+use crate::story::{mixed, wishes, word};
+
+const BEAT: Duration = Duration::from_millis(20);
+const THRESHOLD: Duration = Duration::from_millis(300);
+
+type Told = broadcast::Receiver<Tagged>;
+
+fn in_place(config: ConnectionConfig) -> (Connection, InPlace, Told) {
+    let events = EventLane::default();
+    let told = events.subscribe();
+    let (connection, stream) = Connection::in_place(config, credentials(), &events, 7).unwrap();
+    (connection, stream, told)
+}
+
+/// Adds up what a stream gives.
+#[derive(Debug, Default)]
+struct Taken {
+    ticks: BTreeMap<u32, Sent>,
+    sockets: BTreeMap<u32, (usize, Chain)>,
+    sequence: u64,
+}
+
+impl Taken {
+    fn add(&mut self, batch: &Batch) {
+        assert!(batch.sequence > self.sequence, "out of order");
+        assert!(batch.frame().len() > 1, "a heartbeat");
+        self.sequence = batch.sequence;
+        let (frames, chain) = self.sockets.entry(batch.epoch).or_default();
+        *frames += 1;
+        chain.add(batch.frame());
+        for packet in batch.ticks.packets() {
+            self.ticks.entry(packet.instrument_token()).or_default().add(packet.as_bytes());
+        }
+    }
+
+    /// Takes frames until something holds, which is looked at after each of them.
+    async fn until(&mut self, what: &str, stream: &mut InPlace, holds: impl Fn(&Self) -> bool) {
+        in_time(what, async {
+            while !holds(self) {
+                self.add(&stream.recv().await.unwrap());
+            }
+        })
+        .await;
+    }
+
+    /// Takes frames while something else is waited for.
+    async fn during<T>(&mut self, stream: &mut InPlace, other: impl Future<Output = T>) -> T {
+        let mut other = std::pin::pin!(other.fuse());
+        loop {
+            let taking = std::pin::pin!(stream.recv());
+            match select(&mut other, taking).await {
+                Either::Left((output, _)) => return output,
+                Either::Right((batch, _)) => self.add(&batch.unwrap()),
+            }
+        }
+    }
+}
+
+fn words(told: &mut Told) -> Vec<String> {
+    std::iter::from_fn(|| told.try_recv().ok())
+        .map(|tagged| {
+            assert_eq!(tagged.connection, 7);
+            word(&tagged.event)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_gives_what_was_sent_in_order_and_nothing_happens_without_it() {
+    let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
+    let sim = sim.start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(config(&sim));
+    let wanted = mixed(300);
+    connection.apply(wishes(&wanted)).unwrap();
+    assert_eq!((connection.status().phase, words(&mut told).len()), (Phase::Opening, 0));
+    assert_eq!(sim.stats().connections_total, 0, "nobody has polled");
+    let mut taken = Taken::default();
+    let enough = sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > 3_000);
+    taken.during(&mut stream, enough).await;
+    assert_eq!(sim.subscriptions(), [wanted]);
+    taken.during(&mut stream, sim.pause()).await;
+    let sent = sim.sent();
+    taken.until("every tick", &mut stream, |taken| taken.ticks == sent).await;
+    let record = &sim.sockets(API_KEY)[0];
+    assert_eq!(taken.sockets[&1], (record.frames(), record.chain()));
+    let stats = connection.stats();
+    assert_eq!((stats.connects, stats.losses, stats.errors, stats.frames_queued()), (1, 0, 0, 0));
+    assert_eq!(stats.ticks, sim.stats().ticks_sent);
+    assert!(stats.heartbeats > 0 && stats.frames == stats.heartbeats + record.frames() as u64);
+    assert_eq!(words(&mut told), ["opening 1", "up 1"]);
+    in_time("the close", stream.close()).await;
+    assert_eq!(words(&mut told), ["closed"]);
+    assert_eq!(connection.status().phase, Phase::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_socket_comes_back_with_every_mode_and_one_gap() {
+    let sim = Sim::builder().greet(false).updates_per_second(20.0).start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(config(&sim));
+    let wanted = mixed(500);
+    connection.apply(wishes(&wanted)).unwrap();
+    let mut taken = Taken::default();
+    for epoch in 1..=3 {
+        let agreed = sim_until(&sim, "modes", |sim| sim.subscriptions() == [wanted.clone()]);
+        taken.during(&mut stream, agreed).await;
+        let ticks = |taken: &Taken| taken.sockets.get(&epoch).is_some_and(|it| it.0 > 3);
+        taken.until("ticks", &mut stream, ticks).await;
+        sim.drop_all();
+    }
+    taken.until("ticks", &mut stream, |taken| taken.sockets.contains_key(&4)).await;
+    let settled = async {
+        let mut gaps = 0;
+        while gaps < 3 {
+            gaps += usize::from(matches!(told.recv().await.unwrap().event, Event::Gap(_)));
+        }
+    };
+    taken.during(&mut stream, in_time("three gaps", settled)).await;
+    assert_eq!(sim.subscriptions(), [wanted]);
+    assert_eq!((connection.stats().losses, connection.status().epoch), (3, 4));
+    assert!(!words(&mut told).iter().any(|word| word.starts_with("gap")), "one for each loss");
+    stream.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_peer_is_found_and_replaced_by_polling_alone() {
+    let sim = Sim::builder().heartbeat_every(BEAT).start().await.unwrap();
+    let (connection, mut stream, mut told) =
+        in_place(ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) });
+    connection.subscribe(&[257], Mode::Full).unwrap();
+    let mut taken = Taken::default();
+    taken.until("ticks", &mut stream, |taken| !taken.ticks.is_empty()).await;
+    sim.inject(API_KEY, Fault::HalfOpen);
+    let loss = async {
+        loop {
+            if let Event::Down { cause, .. } = told.recv().await.unwrap().event {
+                break cause;
+            }
+        }
+    };
+    let cause = taken.during(&mut stream, in_time("the loss", loss)).await;
+    assert!(matches!(cause, LossCause::Silence { silence } if silence >= 2 * THRESHOLD), "{cause}");
+    assert!(sim.stats().pings_received > 0);
+    taken.until("another socket", &mut stream, |taken| taken.sockets.contains_key(&2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_was_away_for_long_hears_before_it_judges() {
+    let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
+    let sim = sim.start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(ConnectionConfig {
+        silence_threshold: THRESHOLD,
+        stale_after: BEAT * 3,
+        ..config(&sim)
+    });
+    connection.apply(wishes(&mixed(30))).unwrap();
+    let away = async |beats: u64| {
+        let beats = sim.stats().heartbeats_sent + beats;
+        sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats).await;
+    };
+    let mut taken = Taken::default();
+    taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 30).await;
+    let pings = sim.stats().pings_received;
+    away(20).await;
+    taken.add(&in_time("a frame", stream.recv()).await.unwrap());
+    // What was told until now may be due to a slow machine. From here on frames wait, so that what
+    // is away is not the server: at every place in a turn
+    words(&mut told);
+    for _ in 0..40 {
+        away(4).await;
+        taken.add(&stream.recv().now_or_never().flatten().expect("frames wait"));
+    }
+    away(20).await;
+    taken.add(&stream.recv().now_or_never().flatten().expect("frames wait"));
+    assert_eq!(words(&mut told), [""; 0]);
+    assert_eq!(sim.stats().pings_received, pings, "nor is anybody asked who has spoken");
+    taken.during(&mut stream, sim.pause()).await;
+    let sent = sim.sent();
+    taken.until("every tick", &mut stream, |taken| taken.ticks == sent).await;
+    assert_eq!(connection.stats().losses, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_consumer_holds_the_server_back_and_loses_nothing() {
+    let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
+    let (connection, mut stream, _told) = in_place(config(&sim));
+    connection.subscribe(&universe(3_000), Mode::Full).unwrap();
+    let mut taken = Taken::default();
+    taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 3_000).await;
+    in_time("back-pressure", async {
+        loop {
+            let sent = sim.stats().ticks_sent;
+            let another = sim.wait_until(|sim| sim.stats().ticks_sent > sent);
+            if tokio::time::timeout(Duration::from_millis(300), another).await.is_err() {
+                break;
+            }
+        }
+    })
+    .await;
+    assert_eq!(connection.stats().frames_queued(), 0, "nothing waits on our side");
+    taken.during(&mut stream, sim.pause()).await;
+    let sent = sim.sent();
+    taken.until("every tick", &mut stream, |taken| taken.ticks == sent).await;
+    assert_eq!(connection.stats().losses, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_goes_out_while_frames_never_end() {
+    let sim = Sim::builder().updates_per_second(1_000.0).start().await.unwrap();
+    let (connection, mut stream, _told) = in_place(config(&sim));
+    connection.subscribe(&universe(100), Mode::Full).unwrap();
+    let mut taken = Taken::default();
+    taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 100).await;
+    // Until more waits than is taken below.
+    let frames = sim.stats().frames_sent;
+    sim_until(&sim, "a jam", |sim| sim.stats().frames_sent > frames + 50).await;
+    connection.subscribe(&[999_937], Mode::Ltp).unwrap();
+    for _ in 0..2 {
+        let batch = stream.recv().now_or_never().flatten();
+        assert!(batch.is_some(), "the socket has frames");
+    }
+    let has_come = |sim: &Sim| sim.subscriptions()[0].contains_key(&999_937);
+    sim_until(&sim, "the wish", has_come).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_from_elsewhere_completes_once_the_stream_has_ended() {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(config(&sim));
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    in_time("a tick", stream.recv()).await.unwrap();
+    let closing = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.close().await }
+    });
+    let rest = in_time("the end", (&mut stream).fold(0, async |count, _| count + 1)).await;
+    in_time("the close", closing).await.unwrap();
+    assert!(stream.recv().await.is_none() && stream.sink_mut().is_none(), "it stays ended");
+    assert_eq!(connection.stats().frames - connection.stats().heartbeats, 1 + rest);
+    assert_eq!(words(&mut told).last().unwrap(), "closed");
+    assert_eq!(connection.subscribe(&[257], Mode::Full), Err(SubscribeError::Closed));
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+    assert_eq!(connection.stats().losses, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_stream_frees_its_socket_and_closes_its_connection() {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(config(&sim));
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    in_time("a tick", stream.recv()).await.unwrap();
+    drop(stream);
+    assert_eq!(connection.status().phase, Phase::Closed);
+    assert_eq!(words(&mut told).last().unwrap(), "closed");
+    in_time("the close", connection.close()).await;
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+
+    // One that was never polled has nothing to free.
+    let (connection, stream, mut told) = in_place(config(&sim));
+    drop(stream);
+    in_time("the close", connection.close()).await;
+    assert_eq!(words(&mut told), ["closed"]);
+    assert_eq!(sim.stats().connections_total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_drop_of_the_last_handle_ends_the_stream() {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(config(&sim));
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    in_time("a tick", stream.recv()).await.unwrap();
+    drop(connection);
+    in_time("the end", async { while stream.recv().await.is_some() {} }).await;
+    assert_eq!(words(&mut told).last().unwrap(), "closed");
+    sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
+}
+
+#[test]
+fn no_runtime_is_needed_to_make_one_and_a_parser_queue_is_not_used() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sim = runtime.block_on(Sim::builder().start()).unwrap();
+    let parser_queue = Some(4);
+    let (connection, mut stream, _told) =
+        in_place(ConnectionConfig { parser_queue, ..config(&sim) });
+    connection.subscribe(&[256], Mode::Full).unwrap();
+    runtime.block_on(async {
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        in_time("a tick", stream.recv()).await.unwrap();
+        // The simulator has one for the socket, and one that it writes by.
+        let of_the_sim = tasks() - before;
+        stream.close().await;
+        in_time("the simulator's end", async {
+            while tasks() > before {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let (connection, _probe) = crate::probe::connect(config(&sim));
+        sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+        assert_eq!(tasks() - before, of_the_sim + 1, "the detached form has one more");
+        connection.close().await;
+    });
+    let bad = ConnectionConfig { parser_queue: Some(0), ..ConnectionConfig::default() };
+    let refused = Connection::in_place(bad, credentials(), &EventLane::default(), 0).unwrap_err();
+    assert_eq!(refused.field, "parser_queue");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_beside_gets_all_and_holds_the_stream_back() {
+    let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
+    let (first, mut block) = lane(LaneConfig { frames: 2, ..LaneConfig::default() }).unwrap();
+    let loose = LaneConfig { overflow: Overflow::DropOldest, ..LaneConfig::default() };
+    let (second, mut drops) = lane(loose).unwrap();
+    let probe = Probe::new();
+    let sink = (probe.sink(), (first, second));
+    let (connection, mut stream) =
+        Connection::in_place_with(config(&sim), credentials(), sink, &EventLane::default(), 0)
+            .unwrap();
+    connection.subscribe(&universe(10), Mode::Quote).unwrap();
+    for _ in 0..2 {
+        let batch = in_time("a frame", stream.recv()).await.unwrap();
+        probe.look(|seen| assert_eq!(seen.frames, batch.sequence));
+        assert!(drops.try_recv().is_ok());
+    }
+    // The lane that blocks is full by now.
+    let frames = sim.stats().frames_sent;
+    sim_until(&sim, "more", |sim| sim.stats().frames_sent > frames + 10).await;
+    let mut waiting = Box::pin(stream.recv());
+    assert!((&mut waiting).now_or_never().is_none());
+    block.try_recv().unwrap();
+    assert!(in_time("a frame", waiting).await.is_some());
+    let probe = Arc::clone(&probe);
+    assert_eq!(stream.sink_mut().unwrap().1.0.stats().delivered_frames, 1);
+    in_time("the close", stream.close()).await;
+    assert!(probe.look(|seen| seen.ended));
+}
