@@ -46,6 +46,10 @@ use crate::transport::{OpenError, Refusal};
 /// Frames taken in one turn before requests and writes get theirs.
 const FRAMES_PER_TURN: usize = 64;
 
+/// Bytes of frames taken in one turn. Where another task takes the frames, it gets its turn as
+/// well, before the frames that wait for it fill more than the processor's caches.
+const BYTES_PER_TURN: usize = 256 * 1024;
+
 /// How often the clocks are compared while it matters whether the machine slept.
 const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 
@@ -119,6 +123,7 @@ pub(crate) struct Driver<S, O: Outside> {
     /// How many frames are left of this turn; none where a turn is due. Never none while the
     /// socket is pending: whoever comes late shall hear it before the session judges.
     frames_left: usize,
+    bytes_left: usize,
 }
 
 impl<S: Sink, O: Outside> Driver<S, O> {
@@ -169,6 +174,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             lost: None,
             consult: false,
             frames_left: 0,
+            bytes_left: 0,
         }
     }
 
@@ -203,6 +209,12 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                     }
                     return Poll::Ready(Pause::Enough);
                 }
+                Wake::Turn if self.is_spent() && self.outlet.keeps_frames() => {
+                    // Now, as above.
+                    self.begin_turn();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 wake => self.on_wake(wake),
             }
             self.frames_left = 0;
@@ -231,8 +243,20 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         self.consult = false;
         self.collect_mail(now);
         let is_over = self.obey(now);
-        self.frames_left = if is_over { 0 } else { FRAMES_PER_TURN };
+        if is_over {
+            self.frames_left = 0;
+        } else {
+            self.grant_turn();
+        }
         is_over
+    }
+
+    fn grant_turn(&mut self) {
+        (self.frames_left, self.bytes_left) = (FRAMES_PER_TURN, BYTES_PER_TURN);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.frames_left == 0 || self.bytes_left == 0
     }
 
     fn collect_mail(&mut self, now: Instant) {
@@ -458,7 +482,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         if let Err(error) = self.write(cx) {
             return Poll::Ready(Wake::Lost(loss_cause(error)));
         }
-        while self.frames_left > 0 {
+        while !self.is_spent() {
             self.frames_left -= 1;
             match self.outlet.poll_ready(cx) {
                 Poll::Ready(Ok(())) => self.pause_reading(false),
@@ -496,7 +520,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     /// Writes what the last reads queued, answers to pings, where no more is read for now.
     fn write_on(&mut self, cx: &mut Context<'_>) -> Poll<Wake<O::Wire>> {
-        self.frames_left = FRAMES_PER_TURN;
+        self.grant_turn();
         match self.write(cx) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Wake::Lost(loss_cause(error))),
@@ -557,6 +581,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 counts.frames.add(1);
                 counts.bytes.add(bytes.len() as u64);
                 counts.last_message.set(received.as_nanos());
+                self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
                 // A heartbeat is one byte, and a frame without packets two.
                 let has_ticks = bytes.len() > 2;
                 if has_ticks {

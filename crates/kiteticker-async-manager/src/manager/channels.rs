@@ -16,6 +16,10 @@ use crate::models::{TickBatch, TickerMessage, from_text};
 /// take their channels afterwards, and shall not miss the first snapshot.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
+/// How many bytes of frames a ring keeps for its first taker: several times the first snapshot of
+/// all instruments. A ring that nobody comes to shall not fill.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+
 /// The rings of all connections for one run of a manager.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -100,6 +104,7 @@ impl Channels {
             rings: self.rings[place].clone(),
             orders,
             first_ticks: None,
+            kept_bytes: 0,
             keeping: true,
             heard: true,
         }
@@ -185,6 +190,8 @@ pub(crate) struct RingSink {
     rings: Rings,
     orders: Option<OrdersOnce>,
     first_ticks: Option<Stamp>,
+    /// Bytes of frames since then.
+    kept_bytes: usize,
     /// Whether the rings may still hold a receiver for their first taker.
     keeping: bool,
     /// Whether anybody got the last frame.
@@ -192,9 +199,10 @@ pub(crate) struct RingSink {
 }
 
 impl RingSink {
-    fn stop_keeping_in_time(&mut self, now: Stamp) {
+    fn stop_keeping_in_time(&mut self, now: Stamp, bytes: usize) {
         let first = *self.first_ticks.get_or_insert(now);
-        if now.since(first) >= KEPT_FOR {
+        self.kept_bytes += bytes;
+        if now.since(first) >= KEPT_FOR || self.kept_bytes > KEPT_BYTES {
             self.rings.let_go();
             self.keeping = false;
         }
@@ -208,7 +216,7 @@ impl Sink for RingSink {
 
     fn on_batch(&mut self, batch: Batch) {
         if self.keeping && !batch.ticks.is_empty() {
-            self.stop_keeping_in_time(batch.received);
+            self.stop_keeping_in_time(batch.received, batch.ticks.as_bytes().len());
         }
         let raw = self.rings.raw.as_ref();
         let mut heard = raw.is_some_and(|raw| raw.send(batch.ticks.as_bytes().clone()));
@@ -349,6 +357,22 @@ mod tests {
         deliver(&mut sink, frame(), Stamp::at(start + KEPT_FOR));
         assert_eq!(channels.receiver_count(), 0);
         assert_eq!(channels.messages(0).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_ring_that_nobody_comes_to_keeps_four_mebibytes_at_most() {
+        let channels = Channels::new(1, 1_024);
+        let mut sink = channels.sink(0, false, None);
+        let mut taken = channels.messages(0).unwrap();
+        let frames = KEPT_BYTES / frame().len() + 1;
+        for n in 1..=frames {
+            assert_eq!(channels.rings[0].raw.as_ref().map(Ring::is_heard), Some(true), "{n}");
+            deliver(&mut sink, frame(), Stamp::now());
+            while taken.try_recv().is_ok() {}
+        }
+        assert_eq!(channels.rings[0].raw.as_ref().map(Ring::is_heard), Some(false));
+        deliver(&mut sink, frame(), Stamp::now());
+        assert!(taken.try_recv().is_ok(), "who has come gets on");
     }
 
     #[test]
