@@ -181,7 +181,7 @@ async fn a_consumer_that_was_away_for_long_hears_before_it_judges() {
     away(20).await;
     taken.add(&in_time("a frame", stream.recv()).await.unwrap());
     // What was told until now may be due to a slow machine. From here on frames wait, so that what
-    // is away is not the server: at every place in a turn
+    // is away is not the server: at every place in a turn.
     words(&mut told);
     for _ in 0..40 {
         away(4).await;
