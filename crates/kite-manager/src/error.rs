@@ -60,6 +60,21 @@ pub enum StartError {
     Stopped,
 }
 
+/// Why a manager could not be started in place. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InPlaceError {
+    /// A setting is outside of its range.
+    #[error("invalid configuration")]
+    Config(#[from] ConfigError),
+    /// There is no runtime for the task that looks after failover.
+    #[error("cannot run")]
+    Spawn(#[from] SpawnError),
+    /// It is running, in place or on tasks of its own.
+    #[error("the manager is running, stop it before a start in place")]
+    Running,
+}
+
 /// No account of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no account is named {account}")]

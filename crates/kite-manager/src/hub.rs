@@ -235,6 +235,22 @@ pub(crate) struct HubSink {
 }
 
 impl HubSink {
+    /// Gives of a batch what belongs to this connection, if anything does.
+    pub(crate) fn ours(&self, batch: Batch) -> Option<Batch> {
+        if self.ignored.is_empty() {
+            return Some(batch);
+        }
+        select(&batch, |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token()))
+    }
+
+    /// Notes what has changed. Says whether anybody wants this batch.
+    fn is_wanted(&mut self, batch: &Batch) -> bool {
+        if self.shared.slots[self.slot].version.load(Relaxed) != self.version {
+            self.catch_up();
+        }
+        !self.subscribers.is_empty() && !batch.ticks.is_empty()
+    }
+
     /// Takes newcomers, and notes what is to be ignored.
     #[cold]
     fn catch_up(&mut self) {
@@ -260,29 +276,27 @@ impl Sink for HubSink {
         ready
     }
 
-    /// Streams of chosen instruments copy what they choose.
     fn keeps_frames(&self) -> bool {
-        self.subscribers.iter().any(|subscriber| subscriber.tokens.is_none())
+        !self.subscribers.is_empty()
     }
 
-    fn on_batch(&mut self, mut batch: Batch) {
-        if self.shared.slots[self.slot].version.load(Relaxed) != self.version {
-            self.catch_up();
-        }
-        if self.subscribers.is_empty() || batch.ticks.is_empty() {
+    fn on_batch(&mut self, batch: Batch) {
+        if !self.is_wanted(&batch) {
             return;
         }
         self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
-        if !self.ignored.is_empty() {
-            let is_ours = |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token());
-            let Some(ours) = select(&batch, is_ours) else { return };
-            batch = ours;
-        }
+        let Some(batch) = self.ours(batch) else { return };
         if let Some((last, others)) = self.subscribers.split_last_mut() {
             for subscriber in others {
                 subscriber.give(&batch);
             }
             last.give_away(batch);
+        }
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        if self.is_wanted(batch) {
+            self.on_batch(batch.clone());
         }
     }
 

@@ -2,12 +2,13 @@
 //!
 //! A [`Manager`] balances instruments over its [`kite_conn::Connection`]s, starts and stops them
 //! together, hands the instruments of one that stays down to the others, and gives their state as
-//! a [`Snapshot`]. What comes is taken in one of four ways:
+//! a [`Snapshot`]. What comes is taken in one of these ways:
 //!
 //! | way | take it when |
 //! |---|---|
 //! | [`Manager::stream`] | one task wants the ticks of all connections, or of chosen instruments, and decides what happens when it is too slow |
 //! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
+//! | [`Manager::start_in_place`] | one task wants the ticks of all connections without a hop, and does the connections' work when it polls |
 //! | [`Manager::start_with`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop |
 //! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
 //!
@@ -51,8 +52,10 @@ mod events;
 mod failover;
 mod governor;
 mod hub;
+mod in_place;
 mod latest;
 mod manager;
+mod merge;
 mod orders;
 mod pacing;
 mod rate;
@@ -67,8 +70,11 @@ mod watchman;
 pub use account::AccountId;
 pub use builder::ManagerBuilder;
 pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
-pub use error::{BuildError, CapacityError, NotLive, StartError, SubscribeError, UnknownAccount};
+pub use error::{
+    BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
+};
 pub use events::{Events, ManagerEvent, Move, OrderItem, OrderUpdate, Orders};
+pub use in_place::InPlaceStream;
 pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, Seat};

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kite_conn::{
-    Connection, Credentials, Distributions, Endpoint, EventLane, InstrumentStats, Phase, Sink,
-    SpawnError, Stamp, Status,
+    Connection, ConnectionConfig, Credentials, Distributions, Endpoint, EventLane, InstrumentStats,
+    Phase, Sink, SpawnError, Stamp, Status,
 };
 use kite_wire::Mode;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -23,8 +24,8 @@ use crate::builder::ManagerBuilder;
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::{CapacityError, NotLive, StartError, SubscribeError, UnknownAccount};
 use crate::events::{Events, Notice, Orders};
-use crate::hub::Hub;
-use crate::latest::{Latest, LatestTick};
+use crate::hub::{Hub, HubSink};
+use crate::latest::{Latest, LatestSink, LatestTick};
 use crate::snapshot::{Snapshot, Unseen};
 use crate::start::{self, LAST_WORD};
 use crate::state::Account;
@@ -65,6 +66,20 @@ pub(crate) struct Control {
     undecided: bool,
     /// The task that looks after failover.
     watchman: Option<AbortHandle>,
+}
+
+/// What the manager itself does with the ticks of a connection.
+pub(crate) type SlotSink = (HubSink, Option<LatestSink>);
+
+/// A run of a manager: when it was started, and its connections.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// It has just begun.
+    Begun(Stamp, Vec<Connection>),
+    /// It was there, and nobody has waited for its start to its end.
+    Undecided(Stamp, Vec<Connection>),
+    /// It was there.
+    Decided,
 }
 
 /// Where a connection belongs.
@@ -162,12 +177,19 @@ impl Manager {
     /// As [`Manager::start`].
     pub async fn start_with<S: Sink>(
         &self,
-        make_sink: impl FnMut(Seat) -> S,
+        mut make_sink: impl FnMut(Seat) -> S,
     ) -> Result<(), StartError> {
         self.config().validate()?;
         // Listening begins before the first connection does: no change of state is missed.
         let events = self.shared.events.subscribe();
-        let Some((run, connections)) = self.connect(make_sink)? else { return Ok(()) };
+        let shared = &self.shared;
+        let (run, connections) = match self.connect(true, |slot, config, credentials| {
+            let sink = (make_sink(shared.seats().seat(slot)), shared.sink(slot));
+            Connection::spawn(config, credentials, sink, &shared.events, slot)
+        })? {
+            Run::Begun(run, connections) | Run::Undecided(run, connections) => (run, connections),
+            Run::Decided => return Ok(()),
+        };
         let started = self.wait_until_up(&connections, events).await;
         match started {
             Ok(()) => self.lock().undecided = false,
@@ -178,47 +200,46 @@ impl Manager {
         started
     }
 
-    /// Makes the connections of a run and tells them their instruments. Gives those of a run whose
-    /// start was not waited for to its end, and `None` of one that is decided.
-    fn connect<S: Sink>(
+    /// Makes the connections of a run and tells them their instruments, unless there is a run.
+    /// `make` makes the one of a slot. Where the start is `awaited`, the run is undecided until it
+    /// was waited for to its end.
+    pub(crate) fn connect(
         &self,
-        mut make_sink: impl FnMut(Seat) -> S,
-    ) -> Result<Option<(Stamp, Vec<Connection>)>, SpawnError> {
+        awaited: bool,
+        mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
+    ) -> Result<Run, SpawnError> {
         let mut control = self.lock();
         // A run whose connections have all ended, with their runtime or by their sinks, is over.
         let has_ended = |open: &Connection| open.status().phase == Phase::Closed;
         if let Some(run) = control.started
             && !control.connections().iter().all(has_ended)
         {
-            return Ok(control.undecided.then(|| (run, control.connections())));
+            return Ok(match control.undecided {
+                true => Run::Undecided(run, control.connections()),
+                false => Run::Decided,
+            });
         }
+        let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         // Before the first of them: none is up for longer than the run.
         let now = Stamp::now();
         self.shared.hub.begin();
         let Control { config, accounts, .. } = &mut *control;
         let shared = &self.shared;
         for account in accounts {
-            let first_slot = account.first_slot();
-            let connected = account.connect(config, now, &shared.events, |connection| {
-                let slot = first_slot + connection;
-                let seat = shared.seats().seat(slot);
-                let latest = shared.latest.as_ref().map(|latest| latest.sink(slot));
-                (make_sink(seat), (shared.hub.sink(slot), latest))
-            });
-            if let Err(error) = connected {
+            if let Err(error) = account.connect(config, now, &mut make) {
                 shared.hub.end();
                 return Err(error);
             }
         }
         control.started = Some(now);
-        control.undecided = true;
+        control.undecided = awaited;
         let connections = control.connections();
         let watching =
-            tokio::spawn(watchman::watch(Arc::downgrade(shared), Arc::clone(&shared.bell)));
+            runtime.spawn(watchman::watch(Arc::downgrade(shared), Arc::clone(&shared.bell)));
         if let Some(former) = control.watchman.replace(watching.abort_handle()) {
             former.abort();
         }
-        Ok(Some((now, connections)))
+        Ok(Run::Begun(now, connections))
     }
 
     async fn wait_until_up(
@@ -273,16 +294,17 @@ impl Manager {
     /// Closes the connections: close frames, a deadline, the end of the sinks and streams.
     /// Subscriptions are kept for a later start. Without a start before it does nothing.
     ///
+    /// After [`Manager::start_in_place`] it completes once the stream was polled to its end or
+    /// dropped: whoever polls it does not wait here, but in [`InPlaceStream::close`].
+    ///
+    /// [`InPlaceStream::close`]: crate::InPlaceStream::close
+    ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connections close even if the future is dropped.
     pub async fn stop(&self) {
         let connections = {
             let mut control = self.lock();
-            control.started = None;
-            if let Some(watchman) = control.watchman.take() {
-                watchman.abort();
-            }
-            self.shared.hub.end();
+            self.shared.end(&mut control);
             control.connections()
         };
         join_all(connections.iter().map(Connection::close)).await;
@@ -532,6 +554,30 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
         // A plan is computed before anything is changed: a poisoned state is still whole.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the present run, but for its connections.
+    fn end(&self, control: &mut Control) {
+        control.started = None;
+        if let Some(watchman) = control.watchman.take() {
+            watchman.abort();
+        }
+        self.hub.end();
+    }
+
+    /// Ends this run, but for its connections, which are given; if it is the present one.
+    pub(crate) fn end_run(&self, run: Stamp) -> Vec<Connection> {
+        let mut control = self.lock();
+        if control.started != Some(run) {
+            return Vec::new();
+        }
+        self.end(&mut control);
+        control.connections()
+    }
+
+    /// Makes the sink of a slot in the present run.
+    pub(crate) fn sink(&self, slot: usize) -> SlotSink {
+        (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot)))
     }
 
     /// Tells of instruments that were subscribed where nobody streams them, for want of room.

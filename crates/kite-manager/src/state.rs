@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, EventLane, Pacer, Phase, Sink, SpawnError, Stamp,
-    SubscribeError,
+    Connection, ConnectionConfig, Credentials, Pacer, Phase, SpawnError, Stamp, SubscribeError,
 };
 use kite_wire::Mode;
 
@@ -80,13 +79,13 @@ impl Account {
         self.first_slot
     }
 
-    /// Makes the connections of a run and tells them their instruments.
-    pub(crate) fn connect<S: Sink>(
+    /// Makes the connections of a run and tells them their instruments. `make` makes the one of a
+    /// slot.
+    pub(crate) fn connect(
         &mut self,
         config: &ManagerConfig,
         now: Stamp,
-        events: &EventLane,
-        mut make_sink: impl FnMut(usize) -> S,
+        mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
     ) -> Result<(), SpawnError> {
         // Every connection is new: what was handed over in the last run goes home first.
         for number in 0..self.connections() {
@@ -103,9 +102,7 @@ impl Account {
                 pacer: Some(Arc::clone(&self.pacer)),
                 ..common.clone()
             };
-            let sink = make_sink(number);
-            let connection =
-                Connection::spawn(connection, self.credentials.clone(), sink, events, slot)?;
+            let connection = make(slot, connection, self.credentials.clone())?;
             post(&connection, instruments.into_iter().map(|(token, mode)| (token, Some(mode))));
             open.push(connection);
         }

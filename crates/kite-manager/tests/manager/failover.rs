@@ -14,7 +14,7 @@ use kite_wire::Mode;
 use crate::stage::{
     QUICK, agreed, builder, credentials, in_time, key, live, name, sim, sim_until, socket, until,
 };
-use crate::taking::{Taking, take};
+use crate::taking::{Arrival, Taking, drive, take};
 
 fn health(manager: &Manager) -> Health {
     manager.snapshot().health(Stamp::now(), Duration::from_secs(20))
@@ -252,6 +252,60 @@ async fn a_former_owner_that_goes_on_sending_is_passed_over() {
     sim.pause().await;
     complete(&taking, 1, 2, &socket(&sim, 0, &planned[1])).await;
     assert_eq!(ours(&taking), expected, "each from its owner only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_in_place_hands_over_and_passes_former_owners_over_too() {
+    let sim = sim(1, |it| it.updates_per_second(50.0)).await;
+    let manager = builder(&sim, 1).failover(Some(QUICK)).build().unwrap();
+    let mut events = manager.events();
+    manager.subscribe(&kite_sim::universe(30), Mode::Quote).unwrap();
+    let planned = manager.distribution();
+    let taking = drive(manager.start_in_place().unwrap());
+    in_time("up", manager.wait_until_live(Duration::from_secs(20))).await.unwrap();
+    agreed(&sim, &manager).await;
+    kill(&sim, &planned[1]);
+    let (moves, back) = moved(&mut events).await;
+    assert!(!back);
+    assert_eq!(tokens(&moves), keys(&planned[1]));
+    agreed(&sim, &manager).await;
+    until("a tick of each", || manager.unseen().is_empty()).await;
+    let spread = manager.distribution();
+    sim.pause().await;
+    for connection in [0, 2] {
+        complete(&taking, connection, 1, &socket(&sim, 0, &spread[connection])).await;
+    }
+    sim.resume();
+    // Those who stand in will not hear that they are to let go.
+    for record in sim.sockets(&key(0)).iter().filter(|it| it.end.is_none()) {
+        assert!(sim.inject_socket(record.id, Fault::StopsReading));
+    }
+    sim_until(&sim, "deafness", |sim| {
+        sim.stats().faults.get(&kite_sim::FaultKind::StopsReading) == Some(&2)
+    })
+    .await;
+    sim.refuse_with(None);
+    assert!(moved(&mut events).await.1);
+    let since = Stamp::now();
+    let strays = || {
+        let all = manager.instruments();
+        let stray = all.iter().filter(|(seat, it)| {
+            seat.connection != 1 && it.last_seen > since && planned[1].contains_key(&it.token)
+        });
+        stray.count()
+    };
+    until("ticks from former owners", || strays() == planned[1].len()).await;
+    sim.heal(&key(0));
+    agreed(&sim, &manager).await;
+    sim.pause().await;
+    complete(&taking, 1, 2, &socket(&sim, 0, &planned[1])).await;
+    taking.look(|taken| {
+        let late = taken.log.iter().filter(|it| it.received > since);
+        let is_owner = |it: &Arrival| planned[it.connection].contains_key(&it.token);
+        assert!(late.clone().count() > 0 && late.clone().all(is_owner), "each from its owner only");
+    });
+    in_time("stop", manager.stop()).await;
+    until("the end", || taking.look(|taken| taken.ended)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use futures_util::{Stream, StreamExt};
 use kite_conn::Stamp;
-use kite_manager::{AccountId, StreamItem, TickStream};
+use kite_manager::{AccountId, InPlaceStream, StreamItem, TickStream};
 use kite_sim::{Chain, Sent};
 
 /// What a stream gave.
@@ -92,16 +93,21 @@ impl Taking {
 }
 
 /// Takes all that a stream gives, until it ends.
-pub(crate) fn take(mut stream: TickStream) -> Taking {
+pub(crate) fn take(mut stream: impl Stream<Item = StreamItem> + Unpin + Send + 'static) -> Taking {
     let taking = Taking::default();
     let taken = Arc::clone(&taking.0);
     tokio::spawn(async move {
-        while let Some(item) = stream.recv().await {
+        while let Some(item) = stream.next().await {
             taken.lock().unwrap().add(item);
         }
         taken.lock().unwrap().ended = true;
     });
     taking
+}
+
+/// Takes all that a stream gives which drives its sockets, until it ends.
+pub(crate) fn drive(stream: InPlaceStream) -> Taking {
+    take(stream.map(StreamItem::Ticks))
 }
 
 /// Takes what a stream has now.
