@@ -13,7 +13,7 @@ enum Loss {
     None,
     /// By an end or a reset.
     Broken,
-    /// By a close frame; code 1006 must not be sent and counts as a broken protocol.
+    /// By a close frame.
     Closed {
         code: u16,
     },
@@ -287,7 +287,6 @@ impl Promise {
             | (Loss::Silence, LossCause::Silence { .. })
             | (Loss::FeedSilence, LossCause::FeedSilence { .. })
             | (Loss::WriteBlocked, LossCause::WriteBlocked { .. }) => true,
-            (Loss::Closed { code: 1_006 }, LossCause::CloseFrame { code: 1_002, .. }) => true,
             (Loss::Closed { code }, LossCause::CloseFrame { code: told, .. }) => code == *told,
             _ => false,
         }

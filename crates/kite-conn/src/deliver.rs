@@ -20,7 +20,6 @@ use crate::counters::Counters;
 use crate::event::Event;
 use crate::events::EventSender;
 use crate::gap::{Gap, GapTracker};
-use crate::recycle::Recycler;
 
 /// A frame that has been checked, with where and when it came.
 #[derive(Debug, Clone)]
@@ -67,10 +66,9 @@ pub trait Sink: Send + 'static {
         Poll::Ready(())
     }
 
-    /// Says whether frames outlive the call of [`Sink::on_batch`] as a rule, for instance because
-    /// they wait for another task. Then they come in memory of their own, which is used again and
-    /// again, instead of the socket's read buffer, which would have to be made anew. The default is
-    /// that they do not.
+    /// Says whether frames wait for another task, as a rule. Then the connection's task gives way
+    /// to it now and then, before so many wait that they no longer fit into the processor's caches.
+    /// The default is that they do not.
     fn keeps_frames(&self) -> bool {
         false
     }
@@ -118,8 +116,6 @@ pub(crate) struct Intake<S> {
     counters: Arc<Counters>,
     events: EventSender,
     gaps: GapTracker,
-    /// Memory for the frames that the sink keeps; behind a queue they have been copied already.
-    recycler: Option<Recycler>,
     sequence: u64,
     damaged: RateLimit,
     skipped: RateLimit,
@@ -137,7 +133,6 @@ impl<S: Sink> Intake<S> {
             counters,
             events,
             gaps,
-            recycler: Some(Recycler::default()),
             sequence: 0,
             damaged: RateLimit::default(),
             skipped: RateLimit::default(),
@@ -147,10 +142,6 @@ impl<S: Sink> Intake<S> {
     fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
-        let bytes = match &mut self.recycler {
-            Some(recycler) if self.sink.keeps_frames() => recycler.copy(&bytes),
-            _ => bytes,
-        };
         let (ticks, damaged) = match TickBatch::new(bytes) {
             Ok(ticks) => (ticks, None),
             Err(DamagedFrame { batch, fault, bytes_left, frame }) => {
@@ -282,10 +273,9 @@ impl<S: Sink> Outlet<S> {
     pub(crate) fn new(intake: Intake<S>, parser_queue: Option<usize>) -> Self {
         let Some(depth) = parser_queue else { return Self::Inline(intake) };
         let (sender, receiver) = mpsc::channel(depth.clamp(1, Semaphore::MAX_PERMITS));
-        let recycler = Recycler::default();
-        let task = tokio::spawn(parse(Intake { recycler: None, ..intake }, receiver));
+        let task = tokio::spawn(parse(intake, receiver));
         let (slot, events) = (Slot::Idle(sender), VecDeque::new());
-        Self::Queue(ParserQueue { slot, events, recycler, task: Some(task) })
+        Self::Queue(ParserQueue { slot, events, task: Some(task) })
     }
 
     /// Gives the sink, unless it is another task's.
@@ -308,10 +298,7 @@ impl<S: Sink> Outlet<S> {
     pub(crate) fn frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         match self {
             Self::Inline(intake) => intake.on_frame(bytes, received, epoch),
-            Self::Queue(queue) => {
-                let bytes = queue.recycler.copy(&bytes);
-                queue.send(Delivery::Frame { bytes, received, epoch });
-            }
+            Self::Queue(queue) => queue.send(Delivery::Frame { bytes, received, epoch }),
         }
     }
 
@@ -387,7 +374,6 @@ pub(crate) struct ParserQueue {
     slot: Slot,
     /// Events that have not found their place yet; they go before the next frame.
     events: VecDeque<Notice>,
-    recycler: Recycler,
     /// `None` once it is known to have ended.
     task: Option<JoinHandle<()>>,
 }

@@ -18,10 +18,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use kite_wire::text::TextMessage;
 use tokio::time::Sleep;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -42,6 +41,7 @@ use crate::session::{Input, Output, Policy, Session};
 use crate::suspension::SuspensionWatch;
 use crate::token_source::{TokenRequest, TokenSourceError};
 use crate::transport::{OpenError, Refusal};
+use crate::websocket::WebSocket;
 
 /// Frames taken in one turn before requests and writes get theirs.
 const FRAMES_PER_TURN: usize = 64;
@@ -56,7 +56,7 @@ const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 /// How long a token source may keep a reconnect waiting whose credentials were not refused.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
 
-type Opened<W> = (Result<WebSocketStream<W>, OpenError>, Option<Box<dyn Admission>>);
+type Opened<W> = (Result<WebSocket<W>, OpenError>, Option<Box<dyn Admission>>);
 type Opening<W> = Pin<Box<dyn Future<Output = Opened<W>> + Send>>;
 type Renewing = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
 
@@ -64,7 +64,7 @@ enum Link<W> {
     None,
     Renewing(Renewing),
     Opening(Opening<W>),
-    Open(Box<WebSocketStream<W>>),
+    Open(Box<WebSocket<W>>),
 }
 
 /// Why the polling of a driver has paused.
@@ -83,7 +83,7 @@ enum Wake<W> {
     Enough,
     Timer,
     Renewed(Result<Credentials, TokenSourceError>),
-    Opened(Result<Box<WebSocketStream<W>>, OpenError>),
+    Opened(Result<Box<WebSocket<W>>, OpenError>),
     Lost(LossCause),
     SinkGone,
     /// A turn's worth of frames has been taken, or the deadline may have moved.
@@ -293,7 +293,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 }
                 Output::Abort => {
                     if let Link::Open(socket) = &mut self.link {
-                        socket.get_mut().reset_on_drop();
+                        socket.get_ref().reset_on_drop();
                     }
                     self.hang_up();
                 }
@@ -496,10 +496,9 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 }
             }
             let Link::Open(socket) = &mut self.link else { return Poll::Pending };
-            let message = match socket.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(message))) => message,
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Wake::Lost(loss_cause(error))),
-                Poll::Ready(None) => return Poll::Ready(Wake::Lost(LossCause::Eof)),
+            let message = match socket.poll_next(cx) {
+                Poll::Ready(Ok(message)) => message,
+                Poll::Ready(Err(error)) => return Poll::Ready(Wake::Lost(loss_cause(error))),
                 Poll::Pending => return self.write_on(cx),
             };
             if let Some(cause) = self.on_message(message) {
@@ -534,17 +533,17 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         }
         let Link::Open(socket) = &mut self.link else { return Ok(()) };
         while !self.outbox.is_empty() {
-            match socket.poll_ready_unpin(cx) {
+            match socket.poll_flush(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => break,
             }
             if let Some(message) = self.outbox.pop_front() {
                 self.unflushed = true;
-                socket.start_send_unpin(message)?;
+                socket.send(message)?;
             }
         }
         if self.unflushed
-            && let Poll::Ready(flushed) = socket.poll_flush_unpin(cx)
+            && let Poll::Ready(flushed) = socket.poll_flush(cx)
         {
             flushed?;
             self.unflushed = false;

@@ -28,13 +28,13 @@ mod lane;
 mod mailbox;
 mod outside;
 mod pacer;
-mod recycle;
 mod session;
 #[cfg(test)]
 mod simulated;
 mod suspension;
 mod token_source;
 mod transport;
+mod websocket;
 
 pub use clock::Stamp;
 pub use config::{ConnectionConfig, MAX_QUEUE, check, check_duration};

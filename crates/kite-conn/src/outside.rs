@@ -6,10 +6,10 @@ use std::future::Future;
 use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
 
 use crate::credentials::Credentials;
 use crate::transport::{Dialer, OpenError, Stream};
+use crate::websocket::WebSocket;
 
 /// A byte stream that says how many bytes of ours it has taken.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -40,7 +40,7 @@ pub(crate) trait Outside: Send + 'static {
     fn open(
         &self,
         credentials: &Credentials,
-    ) -> impl Future<Output = Result<WebSocketStream<Self::Wire>, OpenError>> + Send + 'static;
+    ) -> impl Future<Output = Result<WebSocket<Self::Wire>, OpenError>> + Send + 'static;
 
     /// Reads the wall clock.
     fn wall_clock() -> SystemTime {
@@ -54,7 +54,7 @@ impl Outside for Dialer {
     fn open(
         &self,
         credentials: &Credentials,
-    ) -> impl Future<Output = Result<WebSocketStream<Stream>, OpenError>> + Send + 'static {
+    ) -> impl Future<Output = Result<WebSocket<Stream>, OpenError>> + Send + 'static {
         Dialer::open(self, credentials)
     }
 }

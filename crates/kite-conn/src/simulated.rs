@@ -20,7 +20,6 @@ use kite_sim::{
 use kite_wire::Mode;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
 
 use crate::connection::{Connection, Phase};
 use crate::credentials::Credentials;
@@ -32,6 +31,7 @@ use crate::in_place::Driven;
 use crate::outside::{Outside, Wire};
 use crate::token_source::TokenSource;
 use crate::transport::{Deadline, OpenError, OpenOptions, handshake};
+use crate::websocket::WebSocket;
 use crate::{ConnectionConfig, VolumeMissed};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -114,7 +114,7 @@ impl Outside for Cable {
     fn open(
         &self,
         credentials: &Credentials,
-    ) -> impl Future<Output = Result<WebSocketStream<Pipe>, OpenError>> + Send + 'static {
+    ) -> impl Future<Output = Result<WebSocket<Pipe>, OpenError>> + Send + 'static {
         let (sim, credentials) = (Arc::clone(&self.sim), credentials.clone());
         let cut = Arc::clone(&self.cut);
         let config = ConnectionConfig::default();

@@ -27,7 +27,6 @@ use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use tokio_rustls::rustls::ClientConfig;
-use tokio_tungstenite::WebSocketStream;
 
 use self::dial::Way;
 use self::route::Route;
@@ -35,6 +34,7 @@ use self::tokens::Tokens;
 use crate::config::ConnectionConfig;
 use crate::credentials::{Credentials, Secret};
 use crate::endpoint::Endpoint;
+use crate::websocket::WebSocket;
 
 pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
 pub use self::proxy::{Proxy, ProxyError};
@@ -50,7 +50,7 @@ pub(crate) use self::stream::Stream;
 pub(crate) struct OpenOptions {
     /// For everything from the look-up of the host to the last byte of a refusal.
     pub(crate) connect_timeout: Duration,
-    /// What tungstenite reads at once, and zeroes before each read.
+    /// What is read at once.
     pub(crate) read_buffer_bytes: usize,
     /// The largest frame, and the largest message made of frames, that is accepted.
     pub(crate) max_frame_bytes: usize,
@@ -107,7 +107,7 @@ impl Dialer {
     pub(crate) fn open(
         &self,
         credentials: &Credentials,
-    ) -> impl Future<Output = Result<WebSocketStream<Stream>, OpenError>> + Send + use<> {
+    ) -> impl Future<Output = Result<WebSocket<Stream>, OpenError>> + Send + use<> {
         let tokens = self.0.tokens.remember(credentials.access_token());
         let (inner, credentials) = (Arc::clone(&self.0), credentials.clone());
         async move { inner.open(&credentials, &tokens).await }
@@ -119,7 +119,7 @@ impl Inner {
         &self,
         credentials: &Credentials,
         tokens: &[Secret],
-    ) -> Result<WebSocketStream<Stream>, OpenError> {
+    ) -> Result<WebSocket<Stream>, OpenError> {
         let deadline = Deadline::within(self.options.connect_timeout);
         let tls = match self.endpoint.is_secure() {
             true => Some(self.build_tls(deadline).await?),
@@ -145,7 +145,7 @@ impl Inner {
         credentials: &Credentials,
         tokens: &[Secret],
         deadline: Deadline,
-    ) -> Result<WebSocketStream<Stream>, OpenError> {
+    ) -> Result<WebSocket<Stream>, OpenError> {
         let stream = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
         // No second address from here on: the server may have counted this socket already, and a
         // second one while its slot is taken earns a 429. The next attempt begins with another.

@@ -5,9 +5,7 @@
 
 use http::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::OpenOptions;
 use super::body::{Body, read_body};
@@ -18,6 +16,7 @@ use super::refusal::Refusal;
 use super::spelling::Spellings;
 use crate::credentials::{Credentials, Secret};
 use crate::endpoint::Endpoint;
+use crate::websocket::{Limits, WebSocket};
 
 /// Sent to the server unless another is configured, and to a proxy.
 pub(super) const USER_AGENT: &str = concat!("kite-conn/", env!("CARGO_PKG_VERSION"));
@@ -56,7 +55,7 @@ pub(crate) async fn handshake<S>(
     options: &OpenOptions,
     past_tokens: &[Secret],
     deadline: Deadline,
-) -> Result<WebSocketStream<S>, OpenError>
+) -> Result<WebSocket<S>, OpenError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -86,13 +85,9 @@ where
     }
 
     head.check_switch(&key).map_err(OpenError::Handshake)?;
-    // Commands are few and wanted at once: nothing is gathered before it is written.
-    let config = WebSocketConfig::default()
-        .read_buffer_size(options.read_buffer_bytes)
-        .write_buffer_size(0)
-        .max_message_size(Some(options.max_frame_bytes))
-        .max_frame_size(Some(options.max_frame_bytes));
-    Ok(WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await)
+    let limits =
+        Limits { read_bytes: options.read_buffer_bytes, message_bytes: options.max_frame_bytes };
+    Ok(WebSocket::new(stream, &rest, limits))
 }
 
 /// Writes the request. Header values cannot contain line breaks: the types see to it.

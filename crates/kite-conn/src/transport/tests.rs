@@ -1,7 +1,6 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
@@ -77,7 +76,7 @@ async fn shake<F: Future>(
     pipe_bytes: usize,
     options: &OpenOptions,
     script: impl FnOnce(DuplexStream) -> F,
-) -> (Result<WebSocketStream<DuplexStream>, OpenError>, F::Output) {
+) -> (Result<WebSocket<DuplexStream>, OpenError>, F::Output) {
     let (client, server) = duplex(pipe_bytes);
     let (endpoint, credentials) = (Endpoint::default(), credentials());
     let deadline = Deadline::within(options.connect_timeout);
@@ -98,7 +97,7 @@ async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &OpenOptions,
-) -> Result<WebSocketStream<Stream>, OpenError> {
+) -> Result<WebSocket<Stream>, OpenError> {
     Dialer::with_options(endpoint.clone(), options.clone()).open(credentials).await
 }
 
@@ -107,7 +106,7 @@ async fn open_to(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
     timeout: Duration,
-) -> Result<WebSocketStream<Stream>, OpenError> {
+) -> Result<WebSocket<Stream>, OpenError> {
     let dialer = Dialer::with_options(endpoint.clone(), options(timeout));
     open_through(&dialer, addresses).await
 }
@@ -116,7 +115,7 @@ async fn open_to(
 async fn open_through(
     dialer: &Dialer,
     addresses: &[SocketAddr],
-) -> Result<WebSocketStream<Stream>, OpenError> {
+) -> Result<WebSocket<Stream>, OpenError> {
     let inner = &dialer.0;
     let deadline = Deadline::within(inner.options.connect_timeout);
     let tls = inner.options.tls.build().await.unwrap();
@@ -153,7 +152,7 @@ async fn a_connection_opens_over_tcp_and_carries_messages() {
         let mut socket = open(&endpoint, &credentials(), &options).await.unwrap();
         let Stream::Plain(tcp) = socket.get_ref() else { panic!("ws:// is plain") };
         assert!(tcp.stream.nodelay().unwrap());
-        socket.send(Message::text("{}")).await.unwrap();
+        socket.deliver(Message::text("{}")).await.unwrap();
         socket
     };
     let (socket, (request, frame)) = tokio::join!(client, server);
@@ -209,8 +208,8 @@ async fn a_frame_in_the_segment_of_the_answer_is_delivered() {
     };
     let (socket, ()) = shake(4096, &options(LONG), script).await;
     let mut socket = socket.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![1, 2, 3]));
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![4, 5, 6]));
+    assert_eq!(socket.next().await.unwrap(), Message::binary(vec![1, 2, 3]));
+    assert_eq!(socket.next().await.unwrap(), Message::binary(vec![4, 5, 6]));
 }
 
 #[tokio::test]
@@ -225,7 +224,7 @@ async fn an_answer_in_single_bytes_is_understood() {
     let client = async {
         let deadline = Deadline::within(LONG);
         let socket = handshake(client, &endpoint, &credentials, &options, &[], deadline).await;
-        socket.unwrap().next().await.unwrap().unwrap()
+        socket.unwrap().next().await.unwrap()
     };
     let (message, ()) = tokio::join!(client, script(server));
     assert_eq!(message, Message::binary(vec![7]));
@@ -239,7 +238,7 @@ async fn a_frame_beyond_the_limit_is_an_error() {
         server.write_all(&[0x82, 65]).await.unwrap();
     };
     let (socket, ()) = shake(4096, &options(LONG), script).await;
-    let received = socket.unwrap().next().await.unwrap();
+    let received = socket.unwrap().next().await;
     assert!(matches!(received, Err(WsError::Capacity(_))), "{received:?}");
 }
 

@@ -63,7 +63,7 @@ async fn meet(identity: &Identity, tls: Tls) -> Result<(), OpenError> {
         let dialer = dialer("localhost", address.port(), tls, None);
         let mut socket = open_through(&dialer, &[address]).await?;
         assert!(matches!(socket.get_ref(), Stream::Tls(_)));
-        assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![7]));
+        assert_eq!(socket.next().await.unwrap(), Message::binary(vec![7]));
         Ok(())
     };
     tokio::join!(client, server).0
@@ -144,7 +144,7 @@ async fn reconnects_resume_the_tls_session() {
         let client = async {
             let mut socket = open_through(&dialer, &[address]).await.unwrap();
             // With the first frame the ticket has come, too.
-            socket.next().await.unwrap().unwrap();
+            socket.next().await.unwrap();
         };
         let ((), (request, was_resumed)) = tokio::join!(client, server);
         assert_eq!(

@@ -210,9 +210,9 @@ fn rows() -> Vec<Row> {
         rows.push(Row::costs_a_socket(Fault::Reset { at }, "ConnectionReset"));
         rows.push(Row::costs_a_socket(Fault::EndOfStream { at }, "eof"));
     }
-    // 1006 must not be sent, says RFC 6455: tungstenite gives the code of its own answer for it.
+    // 1006 must not be sent, says RFC 6455; where it is, it is told as it came.
     for (code, cause) in
-        [(1_000, "close 1000"), (1_005, "close 1005"), (1_006, "close 1002"), (1_012, "close 1012")]
+        [(1_000, "close 1000"), (1_005, "close 1005"), (1_006, "close 1006"), (1_012, "close 1012")]
     {
         for waits in [true, false] {
             rows.push(Row::costs_a_socket(Fault::Close { code, waits }, cause));

@@ -1,0 +1,294 @@
+//! A WebSocket behind its handshake: messages out of a stream's bytes, and into them.
+//!
+//! tungstenite parses and writes the frames' headers; what is ours is the memory. It zeroes its
+//! buffer before every read and needs a new one as soon as a frame of the last is kept: at full
+//! speed that is a third of the cost of a tick. Here bytes are read into [`Blocks`], where a
+//! message's bytes stay, shared with whoever gets it.
+
+mod blocks;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Cursor};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio_rustls::rustls::crypto::{SecureRandom, ring};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use self::blocks::Blocks;
+
+/// The largest payload of a control frame (RFC 6455, section 5.5).
+const MAX_CONTROL_BYTES: usize = 125;
+
+/// Bounds of a WebSocket's memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// What is read from the stream at once, in bytes.
+    pub(crate) read_bytes: usize,
+    /// The largest message taken, in bytes.
+    pub(crate) message_bytes: usize,
+}
+
+/// The client's end of a WebSocket.
+#[derive(Debug)]
+pub(crate) struct WebSocket<W> {
+    stream: W,
+    limits: Limits,
+    blocks: Blocks,
+    /// What has been read and is not a message yet.
+    input: BytesMut,
+    /// The header of a frame whose payload is not whole yet.
+    header: Option<(FrameHeader, usize)>,
+    /// The first frames of a message that comes in several.
+    fragments: Option<(Data, BytesMut)>,
+    /// Frames on their way out, and how much of them is.
+    output: Vec<u8>,
+    written: usize,
+    /// The pong, or the reply to a close frame, that is owed.
+    answer: Option<Frame>,
+    /// Whether a close frame of ours has gone out, behind which nothing does.
+    closed: bool,
+    random: &'static dyn SecureRandom,
+}
+
+impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
+    /// Takes a stream whose handshake is done, and what was read behind it.
+    pub(crate) fn new(stream: W, read: &[u8], limits: Limits) -> Self {
+        let mut blocks = Blocks::new(limits.read_bytes);
+        let mut input = BytesMut::new();
+        blocks.make_room(&mut input, read.len());
+        input.extend_from_slice(read);
+        Self {
+            stream,
+            limits,
+            blocks,
+            input,
+            header: None,
+            fragments: None,
+            output: Vec::new(),
+            written: 0,
+            answer: None,
+            closed: false,
+            random: ring::default_provider().secure_random,
+        }
+    }
+
+    /// Gives the stream beneath.
+    pub(crate) fn get_ref(&self) -> &W {
+        &self.stream
+    }
+
+    /// Gives the next message; an answer that one asks for is owed from then on, to be written by
+    /// [`WebSocket::poll_flush`]. After an error there is nothing more to be had.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] with [`ProtocolError::ResetWithoutClosingHandshake`] for a stream that
+    /// ends, [`Error::Io`] for one that fails, [`Error::Capacity`] for a message that is too large,
+    /// and others for what is no WebSocket.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        loop {
+            if let Some(message) = self.take_message()? {
+                return Poll::Ready(Ok(message));
+            }
+            let whole = self.header.as_ref().map_or(0, |(_, length)| *length);
+            let missing = whole.saturating_sub(self.input.len());
+            self.blocks.make_room(&mut self.input, missing);
+            let mut room = (&mut self.input).limit(self.limits.read_bytes);
+            if ready!(pin!(self.stream.read_buf(&mut room)).poll(cx))? == 0 {
+                return Poll::Ready(Err(Error::Protocol(
+                    ProtocolError::ResetWithoutClosingHandshake,
+                )));
+            }
+        }
+    }
+
+    /// Takes the next message of what has been read, if it is whole.
+    fn take_message(&mut self) -> Result<Option<Message>, Error> {
+        while let Some((header, payload)) = self.take_frame()? {
+            if header.rsv1 || header.rsv2 || header.rsv3 {
+                return Err(Error::Protocol(ProtocolError::NonZeroReservedBits));
+            }
+            if header.mask.is_some() {
+                return Err(Error::Protocol(ProtocolError::MaskedFrameFromServer));
+            }
+            let message = match header.opcode {
+                OpCode::Control(control) => {
+                    Some(self.on_control(control, header.is_final, payload)?)
+                }
+                OpCode::Data(data) => self.on_data(data, header.is_final, payload)?,
+            };
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the next frame of what has been read, if it is whole.
+    fn take_frame(&mut self) -> Result<Option<(FrameHeader, Bytes)>, Error> {
+        if self.header.is_none() {
+            let mut cursor = Cursor::new(&self.input[..]);
+            let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
+            let behind = cursor.position();
+            let size = usize::try_from(length).unwrap_or(usize::MAX);
+            let max_size = self.limits.message_bytes;
+            if size > max_size {
+                return Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size }));
+            }
+            // A header has fourteen bytes at most.
+            self.input.advance(behind as usize);
+            self.header = Some((header, size));
+        }
+        let is_whole = |(_, length): &mut (FrameHeader, usize)| *length <= self.input.len();
+        let Some((header, length)) = self.header.take_if(is_whole) else { return Ok(None) };
+        Ok(Some((header, self.input.split_to(length).freeze())))
+    }
+
+    fn on_control(
+        &mut self,
+        control: Control,
+        is_final: bool,
+        payload: Bytes,
+    ) -> Result<Message, Error> {
+        if !is_final {
+            return Err(Error::Protocol(ProtocolError::FragmentedControlFrame));
+        }
+        if payload.len() > MAX_CONTROL_BYTES {
+            return Err(Error::Protocol(ProtocolError::ControlFrameTooBig));
+        }
+        match control {
+            Control::Close => {
+                let close = close_frame(payload)?;
+                // The code comes back as it is, unless none may send it.
+                let reply = close.as_ref().map(|close| CloseFrame {
+                    code: if close.code.is_allowed() { close.code } else { CloseCode::Protocol },
+                    reason: Utf8Bytes::default(),
+                });
+                self.owe(Frame::close(reply));
+                Ok(Message::Close(close))
+            }
+            Control::Ping => {
+                self.owe(Frame::pong(payload.clone()));
+                Ok(Message::Ping(payload))
+            }
+            Control::Pong => Ok(Message::Pong(payload)),
+            Control::Reserved(code) => {
+                Err(Error::Protocol(ProtocolError::UnknownControlFrameType(code)))
+            }
+        }
+    }
+
+    /// Answers what came last: a pong that has not gone out gives way to a newer one.
+    fn owe(&mut self, answer: Frame) {
+        if !self.closed {
+            self.answer = Some(answer);
+        }
+    }
+
+    /// Takes a data frame; gives the message that it completes.
+    fn on_data(
+        &mut self,
+        data: Data,
+        is_final: bool,
+        payload: Bytes,
+    ) -> Result<Option<Message>, Error> {
+        let (kind, payload) = match (data, self.fragments.take()) {
+            (Data::Continue, None) => {
+                return Err(Error::Protocol(ProtocolError::UnexpectedContinueFrame));
+            }
+            (Data::Continue, Some((kind, mut whole))) => {
+                let (size, max_size) = (whole.len() + payload.len(), self.limits.message_bytes);
+                if size > max_size {
+                    return Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size }));
+                }
+                whole.extend_from_slice(&payload);
+                if !is_final {
+                    self.fragments = Some((kind, whole));
+                    return Ok(None);
+                }
+                (kind, whole.freeze())
+            }
+            (data, Some(_)) => return Err(Error::Protocol(ProtocolError::ExpectedFragment(data))),
+            (Data::Reserved(code), None) => {
+                return Err(Error::Protocol(ProtocolError::UnknownDataFrameType(code)));
+            }
+            (kind, None) if !is_final => {
+                self.fragments = Some((kind, BytesMut::from(&payload[..])));
+                return Ok(None);
+            }
+            (kind, None) => (kind, payload),
+        };
+        Ok(Some(match kind {
+            Data::Text => Message::Text(Utf8Bytes::try_from(payload)?),
+            _ => Message::Binary(payload),
+        }))
+    }
+
+    /// Puts a message on its way; to be called when [`WebSocket::poll_flush`] was ready.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system has no random numbers for a mask.
+    pub(crate) fn send(&mut self, message: Message) -> Result<(), Error> {
+        let data = |kind, payload: Bytes| Frame::message(payload, OpCode::Data(kind), true);
+        self.put(match message {
+            Message::Text(text) => data(Data::Text, text.into()),
+            Message::Binary(bytes) => data(Data::Binary, bytes),
+            Message::Ping(payload) => Frame::ping(payload),
+            Message::Pong(payload) => Frame::pong(payload),
+            Message::Close(close) => Frame::close(close),
+            Message::Frame(frame) => frame,
+        })
+    }
+
+    fn put(&mut self, mut frame: Frame) -> Result<(), Error> {
+        if self.closed {
+            return Err(Error::Protocol(ProtocolError::SendAfterClosing));
+        }
+        let mut mask = [0; 4];
+        self.random.fill(&mut mask).map_err(|_| io::Error::other("no random numbers"))?;
+        frame.header_mut().mask = Some(mask);
+        if frame.header().opcode == OpCode::Control(Control::Close) {
+            self.closed = true;
+            self.answer = None;
+        }
+        frame.format(&mut self.output)
+    }
+
+    /// Writes what is on its way, and the answer that is owed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a stream that fails.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            while let rest @ [_, ..] = &self.output[self.written..] {
+                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                    0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                    bytes => self.written += bytes,
+                }
+            }
+            self.output.clear();
+            self.written = 0;
+            match self.answer.take() {
+                Some(answer) => self.put(answer)?,
+                None => return Pin::new(&mut self.stream).poll_flush(cx).map_err(Error::from),
+            }
+        }
+    }
+}
+
+fn close_frame(payload: Bytes) -> Result<Option<CloseFrame>, Error> {
+    match *payload {
+        [] => Ok(None),
+        [_] => Err(Error::Protocol(ProtocolError::InvalidCloseSequence)),
+        [high, low, ..] => {
+            let reason = Utf8Bytes::try_from(payload.slice(2..))?;
+            Ok(Some(CloseFrame { code: u16::from_be_bytes([high, low]).into(), reason }))
+        }
+    }
+}
