@@ -53,8 +53,9 @@ pub struct ConnectionConfig {
     pub close_deadline: Duration,
     /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
     pub instrument_limit: usize,
-    /// Checks frames on a task of its own behind a queue of this many frames; a full queue stops
-    /// reading, so that TCP holds the server back. `None`: on the socket's task. Default `None`.
+    /// Checks frames on a task of its own behind a queue of this many frames, and of 1 MiB whatever
+    /// their number; a full queue stops reading, so that TCP holds the server back. `None`: on the
+    /// socket's task. Default `None`.
     /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
     pub parser_queue: Option<usize>,
     /// What is read from the socket at once, in bytes, a quarter of a block of memory. Default 64 KiB.

@@ -60,6 +60,7 @@ pub(crate) struct SocketCounts {
 #[repr(align(128))]
 pub(crate) struct ParserCounts {
     pub(crate) frames: Count,
+    pub(crate) bytes: Count,
     pub(crate) ticks: Count,
     pub(crate) heartbeats: Count,
     pub(crate) skipped_packets: Count,
@@ -108,6 +109,9 @@ pub struct Stats {
     pub round_trip: Option<Duration>,
     /// Frames checked and delivered, heartbeats among them. `frames - frames_delivered` wait.
     pub frames_delivered: u64,
+    /// Bytes of binary frames that wait for the parser task: at most 1 MiB and one frame, by
+    /// [`ConnectionConfig::parser_queue`](crate::ConnectionConfig::parser_queue); none without it.
+    pub bytes_queued: u64,
     /// Ticks delivered.
     pub ticks: u64,
     /// Heartbeats received.
@@ -171,6 +175,13 @@ impl Distributions {
 }
 
 impl Counters {
+    /// Gives the bytes of frames that have been read and not delivered.
+    pub(crate) fn bytes_queued(&self) -> u64 {
+        // The part before the whole: read later, it could exceed it.
+        let delivered = self.parser.bytes.get();
+        self.socket.bytes.get().saturating_sub(delivered)
+    }
+
     pub(crate) fn distributions(&self) -> Distributions {
         Distributions {
             latency_ns: self.parser.latencies_ns.read(),
@@ -190,6 +201,7 @@ impl Counters {
     pub(crate) fn read(&self) -> Stats {
         // Parts before their wholes: read later, they could exceed them.
         let frames_delivered = self.parser.frames.get();
+        let bytes_queued = self.bytes_queued();
         let unreadable_texts = self.socket.unreadable_texts.get();
         let stamp = |nanos| (nanos != 0).then(|| Stamp::from_nanos(nanos));
         let (socket, parser) = (&self.socket, &self.parser);
@@ -208,6 +220,7 @@ impl Counters {
                 nanos => Some(Duration::from_nanos(nanos)),
             },
             frames_delivered,
+            bytes_queued,
             ticks: parser.ticks.get(),
             heartbeats: parser.heartbeats.get(),
             skipped_packets: parser.skipped_packets.get(),

@@ -2,9 +2,9 @@
 //!
 //! What becomes of a batch is the sink's business: rings and lanes live in the layers above.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
+mod outlet;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kite_wire::{DamagedFrame, Mode, PacketKind, TickBatch};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
 
+pub(crate) use self::outlet::{Outlet, SinkGone};
 use crate::clock::Stamp;
 use crate::counters::Counters;
 use crate::event::Event;
@@ -33,8 +32,9 @@ pub struct Batch {
     pub epoch: u32,
     /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
     pub sequence: u64,
-    /// The frame as received, where its tail was damaged and is not in `ticks`.
-    damaged: Option<Bytes>,
+    /// The frame as received, where its tail was damaged and is not in `ticks`. Boxed, being seldom:
+    /// lanes have slots of this size.
+    damaged: Option<Box<Bytes>>,
 }
 
 impl Batch {
@@ -48,7 +48,7 @@ impl Batch {
     /// included.
     #[must_use]
     pub fn frame(&self) -> &Bytes {
-        self.damaged.as_ref().unwrap_or_else(|| self.ticks.as_bytes())
+        self.damaged.as_deref().unwrap_or_else(|| self.ticks.as_bytes())
     }
 }
 
@@ -139,6 +139,18 @@ impl<S: Sink> Intake<S> {
         }
     }
 
+    fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    fn keeps_frames(&self) -> bool {
+        self.sink.keeps_frames()
+    }
+
     fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
@@ -151,7 +163,7 @@ impl<S: Sink> Intake<S> {
                     self.events.send(event.clone());
                     call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
                 }
-                (batch, Some(frame))
+                (batch, Some(Box::new(frame)))
             }
         };
         if ticks.skipped() > 0 {
@@ -165,6 +177,7 @@ impl<S: Sink> Intake<S> {
             }
         }
         self.sequence += 1;
+        let frame_bytes = damaged.as_deref().unwrap_or_else(|| ticks.as_bytes()).len();
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
         let ours = ticks.clone();
@@ -182,6 +195,7 @@ impl<S: Sink> Intake<S> {
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
+        counts.bytes.add(frame_bytes as u64);
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
         self.tell_gap(gap);
@@ -239,13 +253,6 @@ fn call<S, R>(sink: &mut S, counters: &Counters, call: impl FnOnce(&mut S) -> R)
     result
 }
 
-/// What travels from the socket's task to the sink.
-#[derive(Debug)]
-pub(crate) enum Delivery {
-    Frame { bytes: Bytes, received: Stamp, epoch: u32 },
-    Event(Notice),
-}
-
 /// An event on its way to the sink.
 #[derive(Debug)]
 pub(crate) struct Notice {
@@ -254,186 +261,6 @@ pub(crate) struct Notice {
     /// With [`Event::Down`] what the lost socket was subscribed to, with [`Event::Up`] what is
     /// wanted of the new one.
     pub(crate) instruments: BTreeMap<u32, Mode>,
-}
-
-/// The parser task has ended by itself: the sink panicked. Deliveries have nowhere to go.
-#[derive(Debug)]
-pub(crate) struct SinkGone;
-
-/// The socket task's side: delivers in place, or through a queue to a parser task.
-pub(crate) enum Outlet<S> {
-    /// In place.
-    Inline(Intake<S>),
-    /// Through a bounded queue.
-    Queue(ParserQueue),
-}
-
-impl<S: Sink> Outlet<S> {
-    /// Makes the outlet; with a queue it starts the parser task, which ends with the outlet.
-    pub(crate) fn new(intake: Intake<S>, parser_queue: Option<usize>) -> Self {
-        let Some(depth) = parser_queue else { return Self::Inline(intake) };
-        let (sender, receiver) = mpsc::channel(depth.clamp(1, Semaphore::MAX_PERMITS));
-        let task = tokio::spawn(parse(intake, receiver));
-        let (slot, events) = (Slot::Idle(sender), VecDeque::new());
-        Self::Queue(ParserQueue { slot, events, task: Some(task) })
-    }
-
-    /// Gives the sink, unless it is another task's.
-    pub(crate) fn sink_mut(&mut self) -> Option<&mut S> {
-        match self {
-            Self::Inline(intake) => Some(&mut intake.sink),
-            Self::Queue(_) => None,
-        }
-    }
-
-    /// Ready: one frame can be delivered.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkGone>> {
-        match self {
-            Self::Inline(intake) => intake.poll_ready(cx).map(Ok),
-            Self::Queue(queue) => queue.poll_ready(cx),
-        }
-    }
-
-    /// Delivers a frame; to be called once after each [`Outlet::poll_ready`].
-    pub(crate) fn frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
-        match self {
-            Self::Inline(intake) => intake.on_frame(bytes, received, epoch),
-            Self::Queue(queue) => queue.send(Delivery::Frame { bytes, received, epoch }),
-        }
-    }
-
-    /// Delivers an event, in order with the frames; can be called at any time. Behind a queue it
-    /// goes with the next poll.
-    pub(crate) fn event(&mut self, notice: Notice) {
-        match self {
-            Self::Inline(intake) => intake.on_notice(notice),
-            Self::Queue(queue) => queue.events.push_back(notice),
-        }
-    }
-
-    /// Says whether frames wait for another task.
-    pub(crate) fn keeps_frames(&self) -> bool {
-        match self {
-            Self::Inline(intake) => intake.sink.keeps_frames(),
-            Self::Queue(_) => true,
-        }
-    }
-
-    /// Moves events into the queue as it has room, where no frame is about to.
-    pub(crate) fn poll_events(&mut self, cx: &mut Context<'_>) {
-        if let Self::Queue(queue) = self
-            && !queue.events.is_empty()
-        {
-            // That the sink is gone is told by `poll_gone`.
-            let _ = queue.poll_ready(cx);
-        }
-    }
-
-    /// Ready, once: the parser task has ended by itself, its sink panicked. In place that ends the
-    /// caller's task instead.
-    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<SinkGone> {
-        match self {
-            Self::Inline(_) => Poll::Pending,
-            Self::Queue(queue) => queue.poll_gone(cx),
-        }
-    }
-
-    /// Completes once all that was delivered has reached the sink and the sink is dropped; what a
-    /// blocked sink has not taken by the deadline is dropped with it.
-    pub(crate) async fn finish(self, deadline: Duration) {
-        let Self::Queue(mut queue) = self else { return };
-        let drained = async {
-            let _ = std::future::poll_fn(|cx| queue.poll_ready(cx)).await;
-            queue.slot = Slot::Gone;
-            if let Some(task) = &mut queue.task {
-                let _ = task.await;
-            }
-        };
-        if tokio::time::timeout(deadline, drained).await.is_err()
-            && let Some(task) = queue.task
-        {
-            task.abort();
-            // At once, unless the sink blocks its thread: nothing can end that.
-            let _ = tokio::time::timeout(deadline, task).await;
-        }
-    }
-}
-
-async fn parse<S: Sink>(mut intake: Intake<S>, mut receiver: mpsc::Receiver<Delivery>) {
-    while let Some(delivery) = receiver.recv().await {
-        std::future::poll_fn(|cx| intake.poll_ready(cx)).await;
-        match delivery {
-            Delivery::Frame { bytes, received, epoch } => intake.on_frame(bytes, received, epoch),
-            Delivery::Event(notice) => intake.on_notice(notice),
-        }
-    }
-}
-
-/// The sending side of the queue to a parser task.
-pub(crate) struct ParserQueue {
-    slot: Slot,
-    /// Events that have not found their place yet; they go before the next frame.
-    events: VecDeque<Notice>,
-    /// `None` once it is known to have ended.
-    task: Option<JoinHandle<()>>,
-}
-
-type Reservation = Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<Delivery>>> + Send>>;
-
-enum Slot {
-    Idle(mpsc::Sender<Delivery>),
-    Waiting(Reservation),
-    Reserved(mpsc::OwnedPermit<Delivery>),
-    Gone,
-}
-
-impl ParserQueue {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkGone>> {
-        loop {
-            self.slot = match std::mem::replace(&mut self.slot, Slot::Gone) {
-                Slot::Idle(sender) => match sender.try_reserve_owned() {
-                    Ok(permit) => Slot::Reserved(permit),
-                    Err(mpsc::error::TrySendError::Full(sender)) => {
-                        Slot::Waiting(Box::pin(async { sender.reserve_owned().await.ok() }))
-                    }
-                    Err(mpsc::error::TrySendError::Closed(_)) => Slot::Gone,
-                },
-                Slot::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
-                    Poll::Ready(Some(permit)) => Slot::Reserved(permit),
-                    Poll::Ready(None) => Slot::Gone,
-                    Poll::Pending => {
-                        self.slot = Slot::Waiting(waiting);
-                        return Poll::Pending;
-                    }
-                },
-                Slot::Reserved(permit) => match self.events.pop_front() {
-                    Some(notice) => Slot::Idle(permit.send(Delivery::Event(notice))),
-                    None => {
-                        self.slot = Slot::Reserved(permit);
-                        return Poll::Ready(Ok(()));
-                    }
-                },
-                Slot::Gone => return Poll::Ready(Err(SinkGone)),
-            };
-        }
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<SinkGone> {
-        let Some(task) = &mut self.task else { return Poll::Pending };
-        // How it ended is known: it ends by itself with its sender, which is here.
-        let _ = std::task::ready!(Pin::new(task).poll(cx));
-        self.task = None;
-        self.slot = Slot::Gone;
-        self.events.clear();
-        Poll::Ready(SinkGone)
-    }
-
-    fn send(&mut self, delivery: Delivery) {
-        self.slot = match std::mem::replace(&mut self.slot, Slot::Gone) {
-            Slot::Reserved(permit) => Slot::Idle(permit.send(delivery)),
-            other => other,
-        };
-    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,9 @@ pub struct LaneStats {
     pub queued_frames: u64,
     /// Their bytes.
     pub queued_bytes: u64,
+    /// The bytes at which the lane is full. A frame that exceeds them may be on top with
+    /// [`Overflow::Block`], a table of conflated packets with [`Overflow::Conflate`].
+    pub bytes_limit: u64,
     /// Frames delivered; conflated ones count as one.
     pub delivered_frames: u64,
     /// Ticks in them.

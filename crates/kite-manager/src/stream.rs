@@ -167,6 +167,7 @@ impl TickStream {
         for stats in self.lanes.iter().map(|tagged| tagged.lane.stats()) {
             sum.queued_frames += stats.queued_frames;
             sum.queued_bytes += stats.queued_bytes;
+            sum.bytes_limit = sum.bytes_limit.saturating_add(stats.bytes_limit);
             sum.delivered_frames += stats.delivered_frames;
             sum.delivered_ticks += stats.delivered_ticks;
             sum.dropped_frames += stats.dropped_frames;

@@ -261,6 +261,36 @@ async fn a_full_queue_holds_back_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_queue_is_full_by_its_bytes_too_and_events_pass() {
+    let Bench { gate, counters, intake, .. } = bench();
+    let mut outlet = Outlet::new(intake, Some(1_000));
+    let large = frame(&vec![7; 10_000]);
+    let give = |outlet: &mut Outlet<Gated>| {
+        // As the socket's task does.
+        counters.socket.bytes.add(large.len() as u64);
+        outlet.frame(large.clone().into(), at(0), 1);
+    };
+    let mut given = 0;
+    while poll_now(&mut outlet).is_ready() {
+        give(&mut outlet);
+        given += large.len() as u64;
+        run_parser().await;
+    }
+    let full = outlet::MOST_BYTES..outlet::MOST_BYTES + large.len() as u64;
+    assert!(full.contains(&given), "{given}");
+    assert_eq!(read(&counters).bytes_queued, given);
+    outlet.event(opening(5));
+    assert!(poll_now(&mut outlet).is_pending(), "the event has gone, a frame may not");
+    gate.open();
+    std::future::poll_fn(|cx| outlet.poll_ready(cx)).await.unwrap();
+    give(&mut outlet);
+    outlet.finish(Duration::from_secs(60)).await;
+    assert_eq!(read(&counters).bytes_queued, 0);
+    assert_eq!(gate.seen().len() as u64, given / large.len() as u64 + 2);
+    assert_eq!(gate.seen().iter().rev().nth(1), Some(&Seen::Attempt(5)));
+}
+
+#[tokio::test]
 async fn events_behind_a_full_queue_arrive_though_no_frame_comes() {
     let Bench { gate, intake, .. } = bench();
     let mut outlet = Outlet::new(intake, Some(1));

@@ -132,6 +132,7 @@ impl Shared {
         LaneStats {
             queued_frames: frames * waits,
             queued_bytes: bytes * waits,
+            bytes_limit: self.bytes_limit as u64,
             delivered_frames: taken.delivered_frames.get(),
             delivered_ticks: taken.delivered_ticks.get(),
             dropped_frames: given.dropped_frames.get(),

@@ -135,7 +135,7 @@ fn heartbeats_are_left_out_and_frames_without_readable_packets_are_not() {
         for _ in 0..10 {
             sink.on_batch(Batch::new(beat.clone(), Stamp::now(), 1, 1));
         }
-        assert_eq!(sink.stats(), LaneStats::default());
+        assert_eq!(sink.stats(), LaneStats { bytes_limit: 1_000, ..LaneStats::default() });
         let unknown = TickBatch::new(Bytes::from_static(&[0, 1, 0, 3, 1, 2, 3])).unwrap();
         sink.on_batch(Batch::new(unknown, Stamp::from_nanos(3), 1, 2));
         assert_eq!(drain(&mut lane), [Seen::Batch(2, vec![])], "{overflow:?}");

@@ -158,7 +158,8 @@ proptest! {
                 let queued_frames = model.queue.len() + usize::from(model.held.is_some());
                 let queued_bytes = model.queued_bytes() as u64;
                 let queued_frames = queued_frames as u64;
-                prop_assert_eq!(stats, LaneStats { queued_frames, queued_bytes, ..model.stats });
+                let bytes_limit = stats.bytes_limit;
+                prop_assert_eq!(stats, LaneStats { queued_frames, queued_bytes, bytes_limit, ..model.stats });
             }
         }
         let stats = lane.stats();
