@@ -35,10 +35,15 @@ days count="2000":
 bench-peers *args:
     cargo bench --manifest-path benches/peers/Cargo.toml {{args}}
 
+# From the socket to the application, against a bare loop and a published client (half an hour).
+bench-end-to-end *args:
+    cargo run --release --manifest-path benches/end-to-end/Cargo.toml -- {{args}}
+
 # Formats all code, that of the workspaces apart too.
 fmt:
     cargo fmt --all
     cargo fmt --manifest-path fuzz/Cargo.toml
+    cargo fmt --manifest-path benches/end-to-end/Cargo.toml
     cargo fmt --manifest-path benches/peers/Cargo.toml
     cargo fmt --manifest-path checks/no-std/Cargo.toml
 

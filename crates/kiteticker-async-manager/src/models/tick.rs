@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use kite_wire::{
-    DepthLevel, Fields, FullFields, IndexFields, Packet, PacketError, Price, QuoteFields, Segment,
+    DepthLevel, Fields, FullFields, IndexFields, Packet, PacketError, QuoteFields, Segment,
 };
 use serde::{Deserialize, Serialize};
 
@@ -162,17 +162,19 @@ impl From<kite_wire::Tick> for Tick {
             last_price: Some(wire.last_price().to_f64()),
             ..Self::default()
         };
+        // Once for all prices: to ask the segment for each costs more than to divide by it.
+        let rupees = Rupees { divisor: f64::from(wire.last_price().divisor()) };
         match &wire.fields {
             Fields::Ltp => {}
-            Fields::IndexQuote(index) => tick.fill_index(index),
+            Fields::IndexQuote(index) => tick.fill_index(index, rupees),
             Fields::IndexFull { quote, exchange_timestamp } => {
-                tick.fill_index(quote);
+                tick.fill_index(quote, rupees);
                 tick.exchange_timestamp = time(*exchange_timestamp);
             }
-            Fields::Quote(quote) => tick.fill_quote(quote, wire.last_price),
+            Fields::Quote(quote) => tick.fill_quote(quote, wire.last_price, rupees),
             Fields::Full { quote, full } => {
-                tick.fill_quote(quote, wire.last_price);
-                tick.fill_full(full);
+                tick.fill_quote(quote, wire.last_price, rupees);
+                tick.fill_full(full, rupees);
             }
             // A layout of a later kite-wire: token, last price and mode are all these fields know.
             _ => {}
@@ -181,45 +183,51 @@ impl From<kite_wire::Tick> for Tick {
     }
 }
 
+/// Turns prices of one instrument into rupees, as [`Price::to_f64`](kite_wire::Price::to_f64) does.
+#[derive(Clone, Copy)]
+struct Rupees {
+    divisor: f64,
+}
+
+impl Rupees {
+    #[inline]
+    fn of(self, raw: i32) -> f64 {
+        f64::from(raw) / self.divisor
+    }
+}
+
 impl Tick {
     #[inline]
-    fn price(&self, raw: i32) -> f64 {
-        Price::new(raw, Segment::of_token(self.instrument_token)).to_f64()
-    }
-
-    #[inline]
-    fn fill_index(&mut self, index: &IndexFields) {
+    fn fill_index(&mut self, index: &IndexFields, rupees: Rupees) {
         self.ohlc = Some(OHLC {
-            open: self.price(index.open),
-            high: self.price(index.high),
-            low: self.price(index.low),
-            close: self.price(index.close),
+            open: rupees.of(index.open),
+            high: rupees.of(index.high),
+            low: rupees.of(index.low),
+            close: rupees.of(index.close),
         });
-        self.net_change = Some(self.price(index.change));
+        self.net_change = Some(rupees.of(index.change));
     }
 
     #[inline]
-    fn fill_quote(&mut self, quote: &QuoteFields, last_price: i32) {
+    fn fill_quote(&mut self, quote: &QuoteFields, last_price: i32, rupees: Rupees) {
         self.last_traded_qty = Some(quote.last_quantity);
-        self.avg_traded_price = Some(self.price(quote.average_price));
+        self.avg_traded_price = Some(rupees.of(quote.average_price));
         self.volume_traded = Some(quote.volume);
         self.total_buy_qty = Some(quote.total_buy_quantity);
         self.total_sell_qty = Some(quote.total_sell_quantity);
         self.ohlc = Some(OHLC {
-            open: self.price(quote.open),
-            high: self.price(quote.high),
-            low: self.price(quote.low),
-            close: self.price(quote.close),
+            open: rupees.of(quote.open),
+            high: rupees.of(quote.high),
+            low: rupees.of(quote.low),
+            close: rupees.of(quote.close),
         });
-        self.net_change = (quote.close != 0).then(|| {
-            // Subtracted before the division: integers differ exactly, rupees as floats do not.
-            let divisor = Price::new(0, Segment::of_token(self.instrument_token)).divisor();
-            (i64::from(last_price) - i64::from(quote.close)) as f64 / f64::from(divisor)
-        });
+        // Subtracted before the division: integers differ exactly, rupees as floats do not.
+        let change = i64::from(last_price) - i64::from(quote.close);
+        self.net_change = (quote.close != 0).then(|| change as f64 / rupees.divisor);
     }
 
     #[inline]
-    fn fill_full(&mut self, full: &FullFields) {
+    fn fill_full(&mut self, full: &FullFields, rupees: Rupees) {
         self.last_traded_timestamp = time(full.last_trade_timestamp);
         self.oi = Some(full.open_interest);
         self.oi_day_high = Some(full.open_interest_high);
@@ -227,7 +235,7 @@ impl Tick {
         self.exchange_timestamp = time(full.exchange_timestamp);
         let item = |level: DepthLevel| DepthItem {
             qty: level.quantity,
-            price: self.price(level.price),
+            price: rupees.of(level.price),
             orders: level.orders,
         };
         self.depth = Some(Depth { buy: full.bids.map(item), sell: full.asks.map(item) });

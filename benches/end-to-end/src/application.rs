@@ -1,0 +1,192 @@
+//! What the application does with a frame, the same whatever client it came by.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use benches::by_hand::{self, FlatTick};
+use clap::ValueEnum;
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::load::STAMP_AT;
+use crate::machine::clock_ns;
+
+/// What it does with the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Adds up token and last price of every packet, through views where the client has them.
+    Views,
+    /// Takes every packet as a struct of its own.
+    Ticks,
+    /// Only counts them, as the client does.
+    Count,
+    /// Takes one frame, and nothing for two seconds.
+    Stop,
+}
+
+/// How long a consumer that stops does so: enough to fill whatever has a bound.
+const STOPPED: Duration = Duration::from_secs(2);
+
+/// What one consumer has received.
+#[derive(Debug)]
+pub struct Application {
+    work: Work,
+    /// Whether latencies are measured; at full speed they say how deep the queues are.
+    timed: bool,
+    pub ticks: u64,
+    /// Ticks that the client said it lost; a client that says frames has them counted as such.
+    pub lost: u64,
+    sum: u64,
+    latency_ns: Histogram<u64>,
+    flat: Vec<FlatTick>,
+}
+
+impl Application {
+    /// Starts without anything received.
+    pub fn new(work: Work, timed: bool) -> Result<Self, Failure> {
+        let latency_ns = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
+        Ok(Self { work, timed, ticks: 0, lost: 0, sum: 0, latency_ns, flat: Vec::new() })
+    }
+
+    /// Takes a frame's bytes: the work of a program that has no client.
+    #[inline]
+    pub fn on_bytes(&mut self, frame: &[u8]) -> ControlFlow<()> {
+        if frame.len() < 4 {
+            return ControlFlow::Continue(());
+        }
+        self.arrived(frame);
+        let mut packets = u64::from(u16::from_be_bytes([frame[0], frame[1]]));
+        match self.work {
+            Work::Views => by_hand::bodies(frame, |body| {
+                let word = |at: usize| {
+                    u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]])
+                };
+                self.sum = self.sum.wrapping_add(u64::from(word(0)) ^ u64::from(word(4)));
+            }),
+            Work::Ticks => {
+                self.flat.clear();
+                by_hand::full_ticks(frame, black_box(&mut self.flat));
+                packets = self.flat.len() as u64;
+            }
+            Work::Count | Work::Stop => {}
+        }
+        self.took(packets)
+    }
+
+    /// Takes a batch: views or ticks through the public iterators.
+    #[inline]
+    pub fn on_batch(&mut self, batch: &kite_wire::TickBatch) -> ControlFlow<()> {
+        if batch.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.arrived(batch.as_bytes());
+        match self.work {
+            Work::Views => self.views(batch),
+            Work::Ticks => {
+                for tick in batch {
+                    black_box(&tick);
+                }
+            }
+            Work::Count | Work::Stop => {}
+        }
+        self.took(batch.len() as u64)
+    }
+
+    /// Takes a batch of the facade.
+    #[inline]
+    pub fn on_facade(&mut self, ticks: &kiteticker_async_manager::TickBatch) -> ControlFlow<()> {
+        self.arrived(ticks.as_wire().as_bytes());
+        match self.work {
+            Work::Views => self.views(ticks.as_wire()),
+            Work::Ticks => {
+                for tick in ticks {
+                    black_box(&tick);
+                }
+            }
+            Work::Count | Work::Stop => {}
+        }
+        self.took(ticks.len() as u64)
+    }
+
+    /// Takes the ticks of the published client.
+    pub fn on_kiteconnect(&mut self, ticks: &[kiteconnect::Tick]) -> ControlFlow<()> {
+        if self.timed
+            && let Some(first) = ticks.first()
+        {
+            let word = |word: Option<u64>| word.unwrap_or_default() & 0xffff_ffff;
+            self.record(word(first.volume) << 32 | word(first.buy_quantity));
+        }
+        match self.work {
+            Work::Views => {
+                for tick in ticks {
+                    let price = (tick.last_price.unwrap_or_default() * 100.0) as u64;
+                    self.sum = self.sum.wrapping_add(u64::from(tick.instrument_token) ^ price);
+                }
+            }
+            Work::Ticks => {
+                for tick in ticks {
+                    black_box(tick);
+                }
+            }
+            Work::Count | Work::Stop => {}
+        }
+        self.took(ticks.len() as u64)
+    }
+
+    #[inline]
+    fn views(&mut self, batch: &kite_wire::TickBatch) {
+        for packet in batch.packets() {
+            let price = packet.last_price().raw().cast_unsigned();
+            let token = packet.instrument_token();
+            self.sum = self.sum.wrapping_add(u64::from(token) ^ u64::from(price));
+        }
+    }
+
+    #[inline]
+    fn arrived(&mut self, frame: &[u8]) {
+        if self.timed
+            && let Some(stamp) = frame.get(STAMP_AT..).and_then(|rest| rest.first_chunk())
+        {
+            self.record(u64::from_be_bytes(*stamp));
+        }
+    }
+
+    fn record(&mut self, sent_ns: u64) {
+        self.latency_ns.saturating_record(clock_ns().saturating_sub(sent_ns));
+    }
+
+    /// The last frame of a connection is the only one with a single packet.
+    #[inline]
+    fn took(&mut self, packets: u64) -> ControlFlow<()> {
+        self.ticks += packets;
+        if self.work == Work::Stop {
+            // Its thread's other tasks go on elsewhere.
+            tokio::task::block_in_place(|| std::thread::sleep(STOPPED));
+            return ControlFlow::Break(());
+        }
+        if packets == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Adds what another consumer has received.
+    pub fn merge(mut self, other: &Self) -> Result<Self, Failure> {
+        self.ticks += other.ticks;
+        self.lost += other.lost;
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.latency_ns.add(&other.latency_ns)?;
+        Ok(self)
+    }
+
+    /// Gives the sum of the views, so that nobody can leave them out.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Gives p50, p99, p99.9 and the longest latency in microseconds.
+    pub fn latency_us(&self) -> [f64; 4] {
+        let quantile = |share| self.latency_ns.value_at_quantile(share) as f64 / 1e3;
+        [quantile(0.5), quantile(0.99), quantile(0.999), self.latency_ns.max() as f64 / 1e3]
+    }
+}

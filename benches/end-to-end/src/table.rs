@@ -1,0 +1,74 @@
+//! Tables of medians, with ratios to the first row of the same round.
+
+use crate::client::Outcome;
+use crate::suite::Row;
+
+/// The middle of some values, and the least and the greatest.
+struct Spread {
+    median: f64,
+    least: f64,
+    greatest: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Self {
+            median: at(values.len() / 2),
+            least: at(0),
+            greatest: at(values.len().saturating_sub(1)),
+        }
+    }
+}
+
+/// Gives the ratio of two rows, round by round: its median, its least and its greatest.
+pub fn ratio(row: &Row, base: &Row, of: impl Fn(&Outcome) -> f64) -> String {
+    let pairs = row.outcomes.iter().zip(&base.outcomes);
+    let spread = Spread::of(pairs.map(|(ours, bare)| of(ours) / of(bare)));
+    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.greatest)
+}
+
+fn median(row: &Row, of: impl Fn(&Outcome) -> f64) -> f64 {
+    Spread::of(row.outcomes.iter().map(of)).median
+}
+
+/// CPU nanoseconds a tick that reached the application.
+fn cpu_ns(outcome: &Outcome) -> f64 {
+    (outcome.user_s + outcome.system_s) * 1e9 / outcome.ticks as f64
+}
+
+/// Prints rows of one kind of load, measured by the first.
+pub fn print(rows: &[Row]) {
+    let Some(base) = rows.first() else { return };
+    let paced = base.load.rate > 0;
+    let measured: &[&str] = if paced {
+        &["p50 µs", "ratio", "p99 µs", "ratio", "p99.9", "longest"]
+    } else {
+        &["M ticks/s"]
+    };
+    let first = ["way", "CPU ns a tick", "of it user", "ratio"];
+    let columns = [&first[..], measured, &["MB", "sent, M", "delivered", "lost"]].concat();
+    println!("| {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len()));
+    for row in rows {
+        let user = median(row, |it| it.user_s * 1e9 / it.ticks as f64);
+        print!("| {} | {:.1} | {user:.1} ", row.label, median(row, cpu_ns));
+        print!("| {} ", ratio(row, base, cpu_ns));
+        if paced {
+            for (at, with_ratio) in [(0, true), (1, true), (2, false), (3, false)] {
+                print!("| {:.1} ", median(row, |it| it.latency_us[at]));
+                if with_ratio {
+                    print!("| {} ", ratio(row, base, |it| it.latency_us[at]));
+                }
+            }
+        } else {
+            print!("| {:.1} ", median(row, |it| it.ticks as f64 / it.wall_s / 1e6));
+        }
+        let sent = row.load.ticks();
+        let megabytes = median(row, |it| it.peak_bytes as f64 / 1e6);
+        let delivered = median(row, |it| it.ticks as f64 / sent as f64) * 100.0;
+        let lost: u64 = row.outcomes.iter().map(|it| it.lost).sum();
+        println!("| {megabytes:.1} | {:.2} | {delivered:.2} % | {lost} |", sent as f64 / 1e6);
+    }
+}

@@ -1,0 +1,482 @@
+//! The ways from the socket to the application: without a client, with ours, with another.
+
+use std::ops::ControlFlow;
+
+use clap::ValueEnum;
+use futures_util::StreamExt;
+use futures_util::stream::select_all;
+use http::Uri;
+use kite_conn::{
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, LaneConfig,
+    LaneItem, Sink, lane,
+};
+use kite_manager::{Manager, StreamConfig, StreamItem};
+use kiteticker_async_manager::{ChannelId, KiteTickerManagerBuilder, TickerMessage};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::Failure;
+use crate::application::{Application, Work};
+use crate::load::Load;
+use crate::reader::Reader;
+
+/// A way from the socket to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// TCP alone: what reading the bytes costs.
+    Tcp,
+    /// A loop over tokio-tungstenite with our read buffer: the measure of all.
+    Bare,
+    /// The same with tungstenite's own read buffer of 128 KiB.
+    BareDefault,
+    /// The bare loop in one task for all sockets.
+    BareMerged,
+    /// The bare loop, and a bounded tokio channel to another task.
+    BareChannel,
+    /// A loop over tokio-websockets.
+    TokioWebsockets,
+    /// A loop over a reader by hand, which checks nothing.
+    ByHand,
+    /// Ours: a stream a connection that drives its own socket.
+    InPlace,
+    /// Ours: one stream in place over all connections.
+    InPlaceMerged,
+    /// Ours: a sink, called on the connection's task.
+    Inline,
+    /// Ours: a lane a connection, which blocks.
+    Lane,
+    /// Ours: the manager's merged stream, which blocks.
+    Typed,
+    /// Ours: the facade's channels, without dedicated parsers.
+    Facade,
+    /// Ours: the facade's channels as they come, with dedicated parsers.
+    FacadeParsers,
+    /// Ours: the facade's channel of the first connection with sixteen receivers.
+    FacadeSixteen,
+    /// Ours: the facade's raw channels, without dedicated parsers.
+    FacadeRaw,
+    /// Ours: the facade's raw channels, with dedicated parsers.
+    FacadeRawParsers,
+    /// kiteconnect 1.0.1.
+    Kiteconnect,
+}
+
+impl Way {
+    /// Gives its name in a table.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP alone",
+            Self::Bare => "bare loop",
+            Self::BareDefault => "bare loop, 128 KiB buffer",
+            Self::BareMerged => "bare loop, one task",
+            Self::BareChannel => "bare loop, channel of 64",
+            Self::TokioWebsockets => "tokio-websockets loop",
+            Self::ByHand => "reader by hand",
+            Self::InPlace => "in place",
+            Self::InPlaceMerged => "in place, merged",
+            Self::Inline => "inline sink",
+            Self::Lane => "lane (Block)",
+            Self::Typed => "typed stream (Block)",
+            Self::Facade => "facade channel",
+            Self::FacadeParsers => "facade channel, parsers",
+            Self::FacadeSixteen => "facade channel, 16 takers",
+            Self::FacadeRaw => "facade raw",
+            Self::FacadeRawParsers => "facade raw, parsers",
+            Self::Kiteconnect => "kiteconnect 1.0.1",
+        }
+    }
+}
+
+/// What is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    pub way: Way,
+    pub work: Work,
+    pub load: Load,
+    pub port: u16,
+    /// Bytes read from the socket at once, of the bare loops and ours.
+    pub read_buffer: usize,
+}
+
+type Consumers = JoinSet<Result<Application, Failure>>;
+
+impl Run {
+    /// Connects and consumes until the last frame of every connection; gives what each consumer
+    /// has received.
+    pub async fn consume(self) -> Result<Vec<Application>, Failure> {
+        let mut consumers = Consumers::new();
+        // What must live as long as the consumers do.
+        let _kept: Box<dyn Send> = match self.way {
+            Way::Tcp => self.each(&mut consumers, Self::tcp),
+            Way::Bare | Way::BareDefault => self.each(&mut consumers, Self::bare),
+            Way::BareMerged => {
+                consumers.spawn(self.bare_merged());
+                Box::new(())
+            }
+            Way::BareChannel => self.each(&mut consumers, Self::bare_channel),
+            Way::TokioWebsockets => self.each(&mut consumers, Self::tokio_websockets),
+            Way::ByHand => self.each(&mut consumers, Self::by_hand),
+            Way::InPlace => self.each(&mut consumers, Self::in_place),
+            Way::InPlaceMerged => {
+                consumers.spawn(self.in_place_merged());
+                Box::new(())
+            }
+            Way::Inline => self.each(&mut consumers, Self::inline),
+            Way::Lane => self.each(&mut consumers, Self::lane),
+            Way::Typed => self.typed(&mut consumers).await?,
+            Way::Facade | Way::FacadeParsers | Way::FacadeSixteen => {
+                self.facade(&mut consumers).await?
+            }
+            Way::FacadeRaw | Way::FacadeRawParsers => self.facade_raw(&mut consumers).await?,
+            Way::Kiteconnect => self.each(&mut consumers, Self::kiteconnect),
+        };
+        let mut received = Vec::new();
+        while let Some(consumer) = consumers.join_next().await {
+            received.push(consumer??);
+        }
+        Ok(received)
+    }
+
+    fn each<F>(self, consumers: &mut Consumers, way: fn(Self, usize) -> F) -> Box<dyn Send>
+    where
+        F: Future<Output = Result<Application, Failure>> + Send + 'static,
+    {
+        for number in 0..self.load.connections {
+            consumers.spawn(way(self, number));
+        }
+        Box::new(())
+    }
+
+    fn application(&self) -> Result<Application, Failure> {
+        Application::new(self.work, self.load.rate > 0)
+    }
+
+    async fn socket(&self) -> Result<TcpStream, Failure> {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/", self.port)
+    }
+
+    async fn web_socket(&self) -> Result<WebSocketStream<TcpStream>, Failure> {
+        let config = match self.way {
+            Way::BareDefault => WebSocketConfig::default(),
+            _ => WebSocketConfig::default().read_buffer_size(self.read_buffer),
+        };
+        let request = self.url().into_client_request()?;
+        Ok(client_async_with_config(request, self.socket().await?, Some(config)).await?.0)
+    }
+
+    async fn tcp(self, _: usize) -> Result<Application, Failure> {
+        // The handshake is a WebSocket's; what follows is taken from under it.
+        let mut socket = self.web_socket().await?.into_inner();
+        let mut buffer = vec![0; self.read_buffer];
+        let mut application = self.application()?;
+        let mut bytes = 0;
+        while let read @ 1.. = socket.read(&mut buffer).await? {
+            bytes += read as u64;
+        }
+        // Headers of frames are not ticks, and rounding them off leaves the count right.
+        application.ticks = bytes / 186;
+        Ok(application)
+    }
+
+    async fn bare(self, _: usize) -> Result<Application, Failure> {
+        let mut socket = self.web_socket().await?;
+        let mut application = self.application()?;
+        while let Some(message) = socket.next().await {
+            if let Message::Binary(bytes) = message?
+                && application.on_bytes(&bytes).is_break()
+            {
+                return Ok(application);
+            }
+        }
+        Err("the socket ended before its last frame".into())
+    }
+
+    async fn bare_merged(self) -> Result<Application, Failure> {
+        let mut sockets = Vec::new();
+        for _ in 0..self.load.connections {
+            sockets.push(self.web_socket().await?);
+        }
+        let mut messages = select_all(sockets);
+        let mut application = self.application()?;
+        let mut left = self.load.connections;
+        while let Some(message) = messages.next().await {
+            // A socket ends behind its last frame, while others go on.
+            if let Ok(Message::Binary(bytes)) = message
+                && application.on_bytes(&bytes).is_break()
+            {
+                left -= 1;
+                if left == 0 {
+                    return Ok(application);
+                }
+            }
+        }
+        Err("the sockets ended before their last frames".into())
+    }
+
+    async fn bare_channel(self, _: usize) -> Result<Application, Failure> {
+        let mut socket = self.web_socket().await?;
+        let (sender, mut receiver) = mpsc::channel::<Bytes>(64);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Binary(bytes) = message
+                    && sender.send(bytes).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let mut application = self.application()?;
+        while let Some(bytes) = receiver.recv().await {
+            if application.on_bytes(&bytes).is_break() {
+                return Ok(application);
+            }
+        }
+        Err("the channel ended before its last frame".into())
+    }
+
+    async fn tokio_websockets(self, _: usize) -> Result<Application, Failure> {
+        let uri: Uri = self.url().parse()?;
+        let builder = tokio_websockets::ClientBuilder::from_uri(uri);
+        let (mut socket, _) = builder.connect_on(self.socket().await?).await?;
+        let mut application = self.application()?;
+        while let Some(message) = socket.next().await {
+            let message = message?;
+            if message.is_binary() && application.on_bytes(message.as_payload()).is_break() {
+                return Ok(application);
+            }
+        }
+        Err("the socket ended before its last frame".into())
+    }
+
+    async fn by_hand(self, _: usize) -> Result<Application, Failure> {
+        let socket = self.web_socket().await?.into_inner();
+        let mut reader = Reader::new(socket, self.read_buffer);
+        let mut application = self.application()?;
+        while let Some(frame) = reader.next().await? {
+            if application.on_bytes(&frame).is_break() {
+                return Ok(application);
+            }
+        }
+        Err("the socket ended before its last frame".into())
+    }
+
+    async fn in_place(self, number: usize) -> Result<Application, Failure> {
+        let events = EventLane::default();
+        let (_connection, mut stream) =
+            Connection::in_place(self.config()?, credentials(), &events, number)?;
+        let mut application = self.application()?;
+        while let Some(batch) = stream.recv().await {
+            if application.on_batch(&batch.ticks).is_break() {
+                return Ok(application);
+            }
+        }
+        Err("the stream ended before its last frame".into())
+    }
+
+    fn config(&self) -> Result<ConnectionConfig, Failure> {
+        Ok(ConnectionConfig {
+            endpoint: Endpoint::parse(&self.url())?,
+            read_buffer_bytes: self.read_buffer,
+            ..ConnectionConfig::default()
+        })
+    }
+
+    async fn inline(self, number: usize) -> Result<Application, Failure> {
+        let (done, is_done) = oneshot::channel();
+        let sink = Inline { application: Some((self.application()?, done)) };
+        let events = EventLane::default();
+        let _connection = Connection::spawn(self.config()?, credentials(), sink, &events, number)?;
+        Ok(is_done.await?)
+    }
+
+    async fn lane(self, number: usize) -> Result<Application, Failure> {
+        let (sink, mut lane) = lane(LaneConfig::default())?;
+        let events = EventLane::default();
+        let _connection = Connection::spawn(self.config()?, credentials(), sink, &events, number)?;
+        let mut application = self.application()?;
+        while let Some(item) = lane.recv().await {
+            if let LaneItem::Batch(batch) = item
+                && application.on_batch(&batch.ticks).is_break()
+            {
+                return Ok(application);
+            }
+        }
+        Err("the lane ended before its last frame".into())
+    }
+
+    async fn typed(self, consumers: &mut Consumers) -> Result<Box<dyn Send>, Failure> {
+        let manager = manager(self.port, self.load.connections)?;
+        let mut stream = manager.stream(StreamConfig::default())?;
+        let mut application = self.application()?;
+        consumers.spawn(async move {
+            let mut left = self.load.connections;
+            while let Some(item) = stream.recv().await {
+                if let StreamItem::Ticks(ticks) = item
+                    && application.on_batch(&ticks.batch.ticks).is_break()
+                {
+                    left -= 1;
+                    if left == 0 {
+                        return Ok(application);
+                    }
+                }
+            }
+            Err("the stream ended before the last frames".into())
+        });
+        manager.start().await?;
+        Ok(Box::new(manager))
+    }
+
+    async fn in_place_merged(self) -> Result<Application, Failure> {
+        let manager = manager(self.port, self.load.connections)?;
+        let mut stream = manager.start_in_place()?;
+        let mut application = self.application()?;
+        let mut left = self.load.connections;
+        while let Some(ticks) = stream.recv().await {
+            if application.on_batch(&ticks.batch.ticks).is_break() {
+                left -= 1;
+                if left == 0 {
+                    return Ok(application);
+                }
+            }
+        }
+        Err("the stream ended before the last frames".into())
+    }
+
+    fn builder(&self) -> KiteTickerManagerBuilder {
+        let read_buffer = self.read_buffer;
+        KiteTickerManagerBuilder::new("api_key", "access_token")
+            .endpoint(self.url())
+            .max_connections(self.load.connections)
+            .enable_dedicated_parsers(matches!(
+                self.way,
+                Way::FacadeParsers | Way::FacadeRawParsers
+            ))
+            .connection(|connection| connection.read_buffer_bytes = read_buffer)
+    }
+
+    fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        let channels = [ChannelId::Connection1, ChannelId::Connection2, ChannelId::Connection3];
+        channels.into_iter().take(self.load.connections)
+    }
+
+    async fn facade(self, consumers: &mut Consumers) -> Result<Box<dyn Send>, Failure> {
+        let mut manager = self.builder().build();
+        manager.start().await?;
+        for (number, channel) in self.channels().enumerate() {
+            let takers = if self.way == Way::FacadeSixteen && number == 0 { 16 } else { 1 };
+            for _ in 0..takers {
+                let mut channel = manager.get_channel(channel).ok_or("no such channel")?;
+                let mut application = self.application()?;
+                consumers.spawn(async move {
+                    loop {
+                        match channel.recv().await {
+                            Ok(TickerMessage::Ticks(ticks)) => {
+                                if application.on_facade(&ticks).is_break() {
+                                    return Ok(application);
+                                }
+                            }
+                            Ok(_) => {}
+                            Err(RecvError::Lagged(lost)) => application.lost += lost,
+                            Err(RecvError::Closed) => return Err("the channel ended".into()),
+                        }
+                    }
+                });
+            }
+        }
+        Ok(Box::new(manager))
+    }
+
+    async fn facade_raw(self, consumers: &mut Consumers) -> Result<Box<dyn Send>, Failure> {
+        let mut manager = self.builder().raw_only(true).build();
+        manager.start().await?;
+        for channel in self.channels() {
+            let channel = manager.get_raw_frame_channel(channel).ok_or("no such channel")?;
+            consumers.spawn(take_raw(channel, self.application()?));
+        }
+        Ok(Box::new(manager))
+    }
+
+    async fn kiteconnect(self, _: usize) -> Result<Application, Failure> {
+        let token = kiteconnect::AccessToken::new("access_token".to_owned())?;
+        let client = kiteconnect::KiteConnect::builder("api_key").access_token(token).build()?;
+        let (ticker, mut events) = client.ticker().url(self.url().parse()?).spawn()?;
+        let mut application = self.application()?;
+        while let Some(event) = events.recv().await {
+            if let kiteconnect::TickerEvent::Ticks(ticks) = event
+                && application.on_kiteconnect(&ticks).is_break()
+            {
+                ticker.close();
+                return Ok(application);
+            }
+        }
+        Err("the client ended before the last frame".into())
+    }
+}
+
+async fn take_raw(
+    mut channel: broadcast::Receiver<Bytes>,
+    mut application: Application,
+) -> Result<Application, Failure> {
+    loop {
+        match channel.recv().await {
+            Ok(bytes) => {
+                if application.on_bytes(&bytes).is_break() {
+                    return Ok(application);
+                }
+            }
+            Err(RecvError::Lagged(lost)) => application.lost += lost,
+            Err(RecvError::Closed) => return Err("the channel ended".into()),
+        }
+    }
+}
+
+/// Makes a manager with the defaults of the library.
+pub fn manager(port: u16, connections: usize) -> Result<Manager, Failure> {
+    let manager = Manager::builder()
+        .connections(connections.min(3))
+        .endpoint(Endpoint::parse(&format!("ws://127.0.0.1:{port}/"))?);
+    // Kite takes three of an account.
+    let accounts = (0..connections.div_ceil(3)).fold(manager, |manager, account| {
+        manager.account(format!("load {account}"), credentials())
+    });
+    Ok(accounts.build()?)
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("api_key", "access_token")
+}
+
+/// The application as a sink.
+struct Inline {
+    /// Gone with the last frame.
+    application: Option<(Application, oneshot::Sender<Application>)>,
+}
+
+impl Sink for Inline {
+    fn on_batch(&mut self, batch: Batch) {
+        let Some((application, _)) = &mut self.application else { return };
+        if application.on_batch(&batch.ticks) == ControlFlow::Break(())
+            && let Some((application, done)) = self.application.take()
+        {
+            // Whoever waits for it has the whole run to do so.
+            let _ = done.send(application);
+        }
+    }
+
+    fn on_event(&mut self, _: &Event) {}
+}
