@@ -71,7 +71,7 @@ fn a_fragment_beyond_the_limit_takes_no_block_of_its_own() {
 
 #[test]
 fn a_large_frame_moves_once_at_most() {
-    for bytes in [150_000, 300_000, 1_000_000] {
+    for bytes in [150_000, 300_000, 524_200, 1_000_000] {
         let frames = [frame(0x82, &vec![1; 200_000]), frame(0x82, &vec![2; bytes])].concat();
         let mut cuts = Vec::new();
         // A refusal behind each portion gives us the socket between two reads.
