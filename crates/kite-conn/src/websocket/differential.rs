@@ -10,7 +10,6 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
@@ -261,14 +260,25 @@ impl Ending {
     }
 }
 
-/// What a reader makes of a script.
-struct Outcome {
+/// What tungstenite's reader makes of a script.
+struct Theirs {
     messages: Vec<Message>,
     answers: Vec<Sent>,
     ending: Ending,
 }
 
-fn read_theirs(script: &Script, more: usize) -> Outcome {
+/// What ours does.
+struct Ours {
+    /// Whether a message is a text or binary. No share of the messages, which would keep their
+    /// memory from being used again.
+    is_data: Vec<bool>,
+    answers: Vec<Sent>,
+    ending: Ending,
+    /// Whether fragments wait for the end of their message.
+    is_amid_message: bool,
+}
+
+fn read_theirs(script: &Script, more: usize) -> Theirs {
     let config = WebSocketConfig::default()
         .read_buffer_size(script.limits.read_bytes)
         .write_buffer_size(0)
@@ -289,24 +299,21 @@ fn read_theirs(script: &Script, more: usize) -> Outcome {
         }
     };
     while socket.flush().is_err() {}
-    Outcome { messages, answers: sent(&socket.get_ref().output), ending }
+    Theirs { messages, answers: sent(&socket.get_ref().output), ending }
 }
 
 /// Reads by our reader, and compares what it gives with the expected at once, in order that
 /// messages are dropped and their memory is used again.
-fn read_ours(script: &Script, expected: &[Message]) -> (Outcome, bool) {
+fn read_ours(script: &Script, expected: &[Message]) -> Ours {
     let ahead = &script.bytes[..script.ahead];
     let mut socket = WebSocket::new(script.wire(0), ahead, script.limits);
     let mut held = VecDeque::new();
-    let mut messages = Vec::new();
+    let mut is_data = Vec::new();
     let mut look = |message: Message| {
-        if let Some(expected) = expected.get(messages.len()) {
-            assert_eq!(&message, expected, "message {}", messages.len());
+        if let Some(expected) = expected.get(is_data.len()) {
+            assert_eq!(&message, expected, "message {}", is_data.len());
         }
-        messages.push(match &message {
-            Message::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
-            message => message.clone(),
-        });
+        is_data.push(message.is_text() || message.is_binary());
     };
     let ending = loop {
         let next = settle(&mut socket, |socket, cx| socket.poll_next(cx));
@@ -332,7 +339,7 @@ fn read_ours(script: &Script, expected: &[Message]) -> (Outcome, bool) {
     held.into_iter().for_each(&mut look);
     let is_amid_message = socket.fragments.is_some()
         || matches!(ending, Ending::Protocol(ProtocolError::ExpectedFragment(_)));
-    (Outcome { messages, answers: sent(&socket.stream.output), ending }, is_amid_message)
+    Ours { is_data, answers: sent(&socket.stream.output), ending, is_amid_message }
 }
 
 /// What lies in memory is bounded by the limits, whatever the server says.
@@ -392,18 +399,17 @@ pub(super) fn sent(output: &[u8]) -> Vec<Sent> {
 /// Checks that both readers take a script alike.
 pub(super) fn agree(script: &Script) {
     let theirs = read_theirs(script, 0);
-    let (mut ours, is_amid_message) = read_ours(script, &theirs.messages);
+    let ours = read_ours(script, &theirs.messages);
     if theirs.ending == Ending::Utf8 {
         // The bad text was not whole yet: until it is, control frames are all that can come.
-        assert!(ours.ending == Ending::Utf8 || is_amid_message, "{:?}", ours.ending);
-        assert!(ours.messages.len() >= theirs.messages.len());
-        let more = ours.messages.split_off(theirs.messages.len());
-        assert!(!more.iter().any(|message| message.is_text() || message.is_binary()), "{more:?}");
-        ours.answers.truncate(theirs.answers.len());
-        assert_eq!(ours.answers, theirs.answers);
+        assert!(ours.ending == Ending::Utf8 || ours.is_amid_message, "{:?}", ours.ending);
+        let more = ours.is_data.get(theirs.messages.len()..);
+        assert!(more.is_some_and(|more| !more.contains(&true)), "{more:?}");
+        assert_eq!(ours.answers.get(..theirs.answers.len()), Some(&theirs.answers[..]));
         return;
     }
-    assert_eq!(ours.messages.len(), theirs.messages.len(), "{:?}", (ours.ending, theirs.ending));
+    let endings = (&ours.ending, &theirs.ending);
+    assert_eq!(ours.is_data.len(), theirs.messages.len(), "{endings:?}");
     assert_eq!(ours.answers, theirs.answers);
     if theirs.ending == Ending::Eof && ours.ending != Ending::Eof {
         // The end came within a frame that its header condemns: they say so once it is whole.
