@@ -19,7 +19,7 @@ ci:
 bench *args:
     cargo bench -p benches {{args}}
 
-# One fuzz target (frame, packet, command, session, tape, text) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, command, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 

@@ -58,9 +58,11 @@ pub struct ConnectionConfig {
     /// socket's task. Default `None`.
     /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
     pub parser_queue: Option<usize>,
-    /// What is read from the socket at once, in bytes, a quarter of a block of memory. Default 64 KiB.
+    /// What is read from the socket at once, in bytes, a quarter of a block of memory. Default
+    /// 64 KiB, at most 16 MiB.
     pub read_buffer_bytes: usize,
-    /// Largest frame taken, in bytes. Default 1 MiB; the largest lawful frame has 558,002 bytes.
+    /// Largest frame taken, in bytes: a server's word is enough for memory of this size. Default
+    /// 1 MiB, at most 1 GiB; the largest lawful frame has 558,002 bytes.
     pub max_frame_bytes: usize,
     /// Further headers of the handshake. `Debug` shows their values unless they are marked by
     /// [`HeaderValue::set_sensitive`].
@@ -125,8 +127,8 @@ impl ConnectionConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         check("instrument_limit", self.instrument_limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
         check("parser_queue", self.parser_queue.unwrap_or(1), 1..=MAX_QUEUE, "from 1 to 1048576")?;
-        check("read_buffer_bytes", self.read_buffer_bytes, 1..=usize::MAX, "above 0")?;
-        check("max_frame_bytes", self.max_frame_bytes, 1..=usize::MAX, "above 0")?;
+        check("read_buffer_bytes", self.read_buffer_bytes, 1..=MAX_READ, "from 1 to 16777216")?;
+        check("max_frame_bytes", self.max_frame_bytes, 1..=MAX_FRAME, "from 1 to 1073741824")?;
         for (field, value) in [
             ("connect_timeout", self.connect_timeout),
             ("reconnect_delay", self.reconnect_delay),
@@ -154,6 +156,12 @@ pub fn check(
     if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value, named)) }
 }
 
+/// Four of them are a block.
+const MAX_READ: usize = 16 * 1024 * 1024;
+
+/// Memory for a frame is taken as soon as its header tells its length.
+const MAX_FRAME: usize = 1024 * 1024 * 1024;
+
 /// A day: far beyond any sensible timeout, and far from the end of the clock.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -180,8 +188,11 @@ mod tests {
         let cases: [(Change, &str); 8] = [
             (|c| c.instrument_limit = 3_001, "instrument_limit is 3001, it must be from 1 to 3000"),
             (|c| c.parser_queue = Some(0), "parser_queue is 0, it must be from 1 to 1048576"),
-            (|c| c.read_buffer_bytes = 0, "read_buffer_bytes is 0, it must be above 0"),
-            (|c| c.max_frame_bytes = 0, "max_frame_bytes is 0, it must be above 0"),
+            (|c| c.read_buffer_bytes = 0, "read_buffer_bytes is 0, it must be from 1 to 16777216"),
+            (
+                |c| c.max_frame_bytes = MAX_FRAME + 1,
+                "max_frame_bytes is 1073741825, it must be from 1 to 1073741824",
+            ),
             (
                 |c| c.connect_timeout = Duration::ZERO,
                 "connect_timeout is 0ns, it must be above 0 and at most a day",

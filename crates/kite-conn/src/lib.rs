@@ -65,3 +65,10 @@ pub use transport::{
 pub fn fuzz_session(bytes: &[u8]) {
     session::ops::run(bytes);
 }
+
+/// Reads what these bytes say that a server sends, as tungstenite does; panics where the two do not
+/// agree. For the fuzzer, whose builds alone have it.
+#[cfg(fuzzing)]
+pub fn fuzz_websocket(bytes: &[u8]) {
+    websocket::differential::run(bytes);
+}

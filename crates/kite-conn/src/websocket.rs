@@ -6,6 +6,8 @@
 //! message's bytes stay, shared with whoever gets it.
 
 mod blocks;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod differential;
 #[cfg(test)]
 mod tests;
 
@@ -111,16 +113,8 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
     /// Takes the next message of what has been read, if it is whole.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         while let Some((header, payload)) = self.take_frame()? {
-            if header.rsv1 || header.rsv2 || header.rsv3 {
-                return Err(Error::Protocol(ProtocolError::NonZeroReservedBits));
-            }
-            if header.mask.is_some() {
-                return Err(Error::Protocol(ProtocolError::MaskedFrameFromServer));
-            }
             let message = match header.opcode {
-                OpCode::Control(control) => {
-                    Some(self.on_control(control, header.is_final, payload)?)
-                }
+                OpCode::Control(control) => Some(self.on_control(control, payload)?),
                 OpCode::Data(data) => self.on_data(data, header.is_final, payload)?,
             };
             if message.is_some() {
@@ -136,32 +130,49 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
             let mut cursor = Cursor::new(&self.input[..]);
             let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
             let behind = cursor.position();
-            let size = usize::try_from(length).unwrap_or(usize::MAX);
-            let max_size = self.limits.message_bytes;
-            if size > max_size {
-                return Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size }));
-            }
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            self.check(&header, length)?;
             // A header has fourteen bytes at most.
             self.input.advance(behind as usize);
-            self.header = Some((header, size));
+            self.header = Some((header, length));
         }
         let is_whole = |(_, length): &mut (FrameHeader, usize)| *length <= self.input.len();
         let Some((header, length)) = self.header.take_if(is_whole) else { return Ok(None) };
         Ok(Some((header, self.input.split_to(length).freeze())))
     }
 
-    fn on_control(
-        &mut self,
-        control: Control,
-        is_final: bool,
-        payload: Bytes,
-    ) -> Result<Message, Error> {
-        if !is_final {
-            return Err(Error::Protocol(ProtocolError::FragmentedControlFrame));
+    /// Refuses a frame by its header, before its payload is waited for or given memory.
+    fn check(&self, header: &FrameHeader, length: usize) -> Result<(), Error> {
+        self.check_size(length)?;
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Error::Protocol(ProtocolError::NonZeroReservedBits));
         }
-        if payload.len() > MAX_CONTROL_BYTES {
-            return Err(Error::Protocol(ProtocolError::ControlFrameTooBig));
+        if header.mask.is_some() {
+            return Err(Error::Protocol(ProtocolError::MaskedFrameFromServer));
         }
+        match (header.opcode, &self.fragments) {
+            (OpCode::Control(_), _) if !header.is_final => {
+                Err(Error::Protocol(ProtocolError::FragmentedControlFrame))
+            }
+            (OpCode::Control(_), _) if length > MAX_CONTROL_BYTES => {
+                Err(Error::Protocol(ProtocolError::ControlFrameTooBig))
+            }
+            (OpCode::Data(Data::Continue), Some((_, whole))) => {
+                self.check_size(whole.len().saturating_add(length))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), Error> {
+        let max_size = self.limits.message_bytes;
+        if size > max_size {
+            return Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size }));
+        }
+        Ok(())
+    }
+
+    fn on_control(&mut self, control: Control, payload: Bytes) -> Result<Message, Error> {
         match control {
             Control::Close => {
                 let close = close_frame(payload)?;
@@ -184,9 +195,10 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }
     }
 
-    /// Answers what came last: a pong that has not gone out gives way to a newer one.
+    /// Answers what came last: a pong that has not gone out gives way to a newer one, the reply to
+    /// a close frame to nothing.
     fn owe(&mut self, answer: Frame) {
-        if !self.closed {
+        if !self.closed && !self.answer.as_ref().is_some_and(is_close) {
             self.answer = Some(answer);
         }
     }
@@ -203,10 +215,6 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
                 return Err(Error::Protocol(ProtocolError::UnexpectedContinueFrame));
             }
             (Data::Continue, Some((kind, mut whole))) => {
-                let (size, max_size) = (whole.len() + payload.len(), self.limits.message_bytes);
-                if size > max_size {
-                    return Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size }));
-                }
                 whole.extend_from_slice(&payload);
                 if !is_final {
                     self.fragments = Some((kind, whole));
@@ -253,7 +261,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         let mut mask = [0; 4];
         self.random.fill(&mut mask).map_err(|_| io::Error::other("no random numbers"))?;
         frame.header_mut().mask = Some(mask);
-        if frame.header().opcode == OpCode::Control(Control::Close) {
+        if is_close(&frame) {
             self.closed = true;
             self.answer = None;
         }
@@ -280,6 +288,10 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
             }
         }
     }
+}
+
+fn is_close(frame: &Frame) -> bool {
+    frame.header().opcode == OpCode::Control(Control::Close)
 }
 
 fn close_frame(payload: Bytes) -> Result<Option<CloseFrame>, Error> {

@@ -1,3 +1,8 @@
+mod agreement;
+mod memory;
+mod reading;
+mod writing;
+
 use std::future::poll_fn;
 
 use super::*;
