@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use kite_wire::{
-    DepthLevel, Fields, FullFields, IndexFields, Packet, PacketError, QuoteFields, Segment,
+    DepthEntry, FullPacket, IndexQuotePacket, Ohlc, Packet, PacketError, PacketView, Price,
+    QuotePacket, Segment, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -143,113 +144,121 @@ impl TryFrom<&[u8]> for Tick {
 }
 
 impl From<Packet<'_>> for Tick {
-    #[inline]
+    /// Straight from the packet's bytes: a tick in between would cost as much again.
+    #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
-        kite_wire::Tick::from(packet).into()
+        match packet.view() {
+            PacketView::Full(full) => Self::of(packet, Some(full), Some(full), None, None),
+            PacketView::Quote(quote) => Self::of(packet, Some(quote), None, None, None),
+            PacketView::IndexFull(index) => {
+                Self::of(packet, None, None, Some(index), index.exchange_timestamp())
+            }
+            PacketView::IndexQuote(index) => Self::of(packet, None, None, Some(index), None),
+            // The last price is all there is; of a later kite-wire's layout all that is known here.
+            _ => Self::of(packet, None, None, None, None),
+        }
     }
 }
 
 impl From<kite_wire::Tick> for Tick {
-    #[inline]
     fn from(wire: kite_wire::Tick) -> Self {
-        let segment = wire.segment();
-        let mut tick = Self {
-            mode: wire.kind().mode().into(),
-            instrument_token: wire.instrument_token,
-            exchange: segment.into(),
-            is_tradable: segment.is_tradable(),
-            is_index: segment == Segment::Indices,
-            last_price: Some(wire.last_price().to_f64()),
-            ..Self::default()
-        };
-        // Once for all prices: to ask the segment for each costs more than to divide by it.
-        let rupees = Rupees { divisor: f64::from(wire.last_price().divisor()) };
-        match &wire.fields {
-            Fields::Ltp => {}
-            Fields::IndexQuote(index) => tick.fill_index(index, rupees),
-            Fields::IndexFull { quote, exchange_timestamp } => {
-                tick.fill_index(quote, rupees);
-                tick.exchange_timestamp = time(*exchange_timestamp);
-            }
-            Fields::Quote(quote) => tick.fill_quote(quote, wire.last_price, rupees),
-            Fields::Full { quote, full } => {
-                tick.fill_quote(quote, wire.last_price, rupees);
-                tick.fill_full(full, rupees);
-            }
-            // A layout of a later kite-wire: token, last price and mode are all these fields know.
-            _ => {}
-        }
-        tick
+        let mut bytes = [0; size_of::<FullPacket>()];
+        let packet = wire.encode(&mut bytes).ok().and_then(|length| bytes.get(..length));
+        let tick = packet.and_then(|packet| Self::try_from(packet).ok());
+        // A layout of a later kite-wire could be larger than a full packet.
+        tick.unwrap_or_else(|| Self { instrument_token: wire.instrument_token, ..Self::default() })
     }
 }
 
-/// Turns prices of one instrument into rupees, as [`Price::to_f64`](kite_wire::Price::to_f64) does.
+/// Turns prices of one instrument into rupees, as [`Price::to_f64`] does.
 #[derive(Clone, Copy)]
 struct Rupees {
     divisor: f64,
 }
 
 impl Rupees {
-    #[inline]
-    fn of(self, raw: i32) -> f64 {
-        f64::from(raw) / self.divisor
+    #[inline(always)]
+    fn of(self, price: Price) -> f64 {
+        f64::from(price.raw()) / self.divisor
+    }
+
+    #[inline(always)]
+    fn of_ohlc(self, ohlc: Ohlc) -> OHLC {
+        OHLC {
+            open: self.of(ohlc.open),
+            high: self.of(ohlc.high),
+            low: self.of(ohlc.low),
+            close: self.of(ohlc.close),
+        }
     }
 }
 
 impl Tick {
-    #[inline]
-    fn fill_index(&mut self, index: &IndexFields, rupees: Rupees) {
-        self.ohlc = Some(OHLC {
-            open: rupees.of(index.open),
-            high: rupees.of(index.high),
-            low: rupees.of(index.low),
-            close: rupees.of(index.close),
-        });
-        self.net_change = Some(rupees.of(index.change));
-    }
-
-    #[inline]
-    fn fill_quote(&mut self, quote: &QuoteFields, last_price: i32, rupees: Rupees) {
-        self.last_traded_qty = Some(quote.last_quantity);
-        self.avg_traded_price = Some(rupees.of(quote.average_price));
-        self.volume_traded = Some(quote.volume);
-        self.total_buy_qty = Some(quote.total_buy_quantity);
-        self.total_sell_qty = Some(quote.total_sell_quantity);
-        self.ohlc = Some(OHLC {
-            open: rupees.of(quote.open),
-            high: rupees.of(quote.high),
-            low: rupees.of(quote.low),
-            close: rupees.of(quote.close),
-        });
+    /// Fills in what the packet's layout has. Inlined for each layout, so that none is asked for
+    /// field by field, and written at once, for every copy of a tick would cost a tenth of it.
+    #[inline(always)]
+    fn of(
+        packet: Packet<'_>,
+        quote: Option<&QuotePacket>,
+        full: Option<&FullPacket>,
+        index: Option<&IndexQuotePacket>,
+        index_time: Option<UnixSeconds>,
+    ) -> Self {
+        let (segment, last_price) = (packet.segment(), packet.last_price());
+        // Once for all prices: to ask the segment for each costs more than to divide by it.
+        let rupees = Rupees { divisor: f64::from(last_price.divisor()) };
+        let ohlc = quote.map(|quote| quote.ohlc()).or(index.map(|index| index.ohlc()));
         // Subtracted before the division: integers differ exactly, rupees as floats do not.
-        let change = i64::from(last_price) - i64::from(quote.close);
-        self.net_change = (quote.close != 0).then(|| change as f64 / rupees.divisor);
-    }
-
-    #[inline]
-    fn fill_full(&mut self, full: &FullFields, rupees: Rupees) {
-        self.last_traded_timestamp = time(full.last_trade_timestamp);
-        self.oi = Some(full.open_interest);
-        self.oi_day_high = Some(full.open_interest_high);
-        self.oi_day_low = Some(full.open_interest_low);
-        self.exchange_timestamp = time(full.exchange_timestamp);
-        let item = |level: DepthLevel| DepthItem {
-            qty: level.quantity,
-            price: rupees.of(level.price),
-            orders: level.orders,
+        let change = |quote: &QuotePacket| {
+            let close = quote.ohlc().close.raw();
+            let change = i64::from(last_price.raw()) - i64::from(close);
+            (close != 0).then(|| change as f64 / rupees.divisor)
         };
-        self.depth = Some(Depth { buy: full.bids.map(item), sell: full.asks.map(item) });
+        let item = |level: &DepthEntry| DepthItem {
+            qty: level.quantity(),
+            price: rupees.of(level.price(segment)),
+            orders: level.orders(),
+        };
+        let side =
+            |[a, b, c, d, e]: &[DepthEntry; 5]| [item(a), item(b), item(c), item(d), item(e)];
+        Self {
+            mode: packet.mode().into(),
+            instrument_token: packet.instrument_token(),
+            exchange: segment.into(),
+            is_tradable: segment.is_tradable(),
+            is_index: segment == Segment::Indices,
+            last_traded_qty: quote.map(QuotePacket::last_quantity),
+            avg_traded_price: quote.map(|quote| rupees.of(quote.average_price())),
+            last_price: Some(rupees.of(last_price)),
+            volume_traded: quote.map(QuotePacket::volume),
+            total_buy_qty: quote.map(QuotePacket::total_buy_quantity),
+            total_sell_qty: quote.map(QuotePacket::total_sell_quantity),
+            ohlc: ohlc.map(|ohlc| rupees.of_ohlc(ohlc)),
+            last_traded_timestamp: time(full.and_then(FullPacket::last_trade_timestamp)),
+            oi: full.map(FullPacket::open_interest),
+            oi_day_high: full.map(FullPacket::open_interest_high),
+            oi_day_low: full.map(FullPacket::open_interest_low),
+            exchange_timestamp: time(full.map_or(index_time, FullPacket::exchange_timestamp)),
+            net_change: match index {
+                Some(index) => Some(rupees.of(index.change())),
+                None => quote.and_then(change),
+            },
+            depth: full.map(|full| Depth {
+                buy: side(full.depth().bids()),
+                sell: side(full.depth().asks()),
+            }),
+        }
     }
 }
 
-/// Reads a time of the wire, where 0 means none.
-#[inline]
-fn time(unix_seconds: u32) -> Option<Duration> {
-    (unix_seconds != 0).then(|| Duration::from_secs(unix_seconds.into()))
+/// Gives a time as the time since the Unix epoch.
+#[inline(always)]
+fn time(wire: Option<UnixSeconds>) -> Option<Duration> {
+    wire.map(|seconds| Duration::from_secs(seconds.get().into()))
 }
 
 impl From<Tick> for TickMessage {
-    #[inline]
+    #[inline(always)]
     fn from(content: Tick) -> Self {
         Self { instrument_token: content.instrument_token, content }
     }
@@ -263,7 +272,7 @@ impl From<kite_wire::Tick> for TickMessage {
 }
 
 impl From<Packet<'_>> for TickMessage {
-    #[inline]
+    #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
         Tick::from(packet).into()
     }
