@@ -48,7 +48,7 @@ const FRAMES_PER_TURN: usize = 64;
 
 /// Bytes of frames taken in one turn. Where another task takes the frames, it gets its turn as
 /// well, before the frames that wait for it fill more than the processor's caches.
-const BYTES_PER_TURN: usize = 256 * 1024;
+const BYTES_PER_TURN: usize = 128 * 1024;
 
 /// How often the clocks are compared while it matters whether the machine slept.
 const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);

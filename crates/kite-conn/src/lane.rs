@@ -50,7 +50,9 @@ pub enum Overflow {
 pub struct LaneConfig {
     /// How many frames may wait, 1 to 1,048,576. Default 64.
     pub frames: usize,
-    /// How many bytes of frames may wait. Default 256 KiB.
+    /// How many bytes of frames may wait. Default 128 KiB, which stays in the processor's caches:
+    /// what waits in TCP instead is lost to nobody. Where frames are lost instead, take more:
+    /// [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`].
     ///
     /// A larger frame passes when nothing else waits. With [`Overflow::Block`] the frame that
     /// exceeds the bound is still taken: it has been read already. A table of conflated packets is
@@ -64,11 +66,25 @@ pub struct LaneConfig {
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { frames: 64, bytes: 256 * 1024, overflow: Overflow::default() }
+        Self { frames: 64, bytes: 128 * 1024, overflow: Overflow::default() }
     }
 }
 
 impl LaneConfig {
+    /// Bounds for [`Overflow::DropOldest`]: 1,024 frames and 1 MiB, so that a consumer which stops
+    /// for a moment loses nothing.
+    #[must_use]
+    pub fn drop_oldest() -> Self {
+        Self { frames: 1_024, bytes: 1024 * 1024, overflow: Overflow::DropOldest }
+    }
+
+    /// Bounds for [`Overflow::Conflate`]: 1,024 frames and 1 MiB, beyond which the newest packet of
+    /// each instrument is kept.
+    #[must_use]
+    pub fn conflate() -> Self {
+        Self { overflow: Overflow::Conflate, ..Self::drop_oldest() }
+    }
+
     /// Checks every setting; [`lane`] does so too.
     ///
     /// # Errors
@@ -146,12 +162,11 @@ pub enum TryRecvError {
 ///
 /// ```no_run
 /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};
-/// use kite_conn::{LaneConfig, LaneItem, Overflow, lane};
+/// use kite_conn::{LaneConfig, LaneItem, lane};
 /// use kite_wire::Mode;
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = LaneConfig { overflow: Overflow::Conflate, ..LaneConfig::default() };
-/// let (sink, mut lane) = lane(config)?;
+/// let (sink, mut lane) = lane(LaneConfig::conflate())?;
 /// let credentials = Credentials::new("api_key", "access_token");
 /// let events = EventLane::default();
 /// let connection =

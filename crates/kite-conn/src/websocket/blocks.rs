@@ -7,7 +7,7 @@
 use bytes::BytesMut;
 
 /// So many reads fit into a block.
-const READS: usize = 4;
+const READS: usize = 2;
 
 /// How many blocks are kept besides the one in use; what a slow consumer needs beyond them is freed
 /// when it has been taken.
