@@ -19,7 +19,7 @@ pub(crate) struct Server {
 /// The server's end of the socket.
 pub(crate) struct Feeder {
     socket: TcpStream,
-    burst: Vec<u8>,
+    bursts: [Vec<u8>; 2],
 }
 
 impl Server {
@@ -32,7 +32,7 @@ impl Server {
     }
 
     /// Takes the client's handshake, on a thread of its own that ends with it.
-    pub(crate) async fn accept(self, burst: Vec<u8>) -> io::Result<Feeder> {
+    pub(crate) async fn accept(self, bursts: [Vec<u8>; 2]) -> io::Result<Feeder> {
         let socket = tokio::task::spawn_blocking(move || {
             let (mut socket, _) = self.listener.accept()?;
             let mut request = Vec::new();
@@ -57,25 +57,32 @@ impl Server {
             socket.set_nodelay(true)?;
             io::Result::Ok(socket)
         });
-        Ok(Feeder { socket: socket.await.map_err(io::Error::other)??, burst })
+        Ok(Feeder { socket: socket.await.map_err(io::Error::other)??, bursts })
     }
 }
 
 impl Feeder {
-    /// Sends a burst of frames.
+    /// Sends a burst of frames, the two in turn.
     pub(crate) fn feed(&mut self) -> io::Result<()> {
-        self.socket.write_all(&self.burst)
+        self.bursts.swap(0, 1);
+        self.socket.write_all(&self.bursts[0])
     }
 }
 
-/// Makes a burst of WebSocket frames of so many full packets each, fresh by the exchange's clock.
-pub(crate) fn burst(packets: u32, frames: u32) -> Vec<u8> {
+/// Makes two bursts of WebSocket frames of so many full packets each, fresh by the exchange's clock.
+/// Between them every instrument has traded, as those have that tick.
+pub(crate) fn bursts(packets: u32, frames: u32) -> [Vec<u8>; 2] {
+    [0, 1].map(|traded| burst(packets, frames, traded))
+}
+
+fn burst(packets: u32, frames: u32, traded: u32) -> Vec<u8> {
     let mut payload = vec![0; 2 + packets as usize * 186];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if let Ok(mut frame) = FrameEncoder::new(&mut payload) {
         for n in 0..packets {
             let mut tick = tick(Contents::Full, n);
-            if let Fields::Full { full, .. } = &mut tick.fields {
+            if let Fields::Full { quote, full } = &mut tick.fields {
+                quote.volume += traded;
                 full.exchange_timestamp = u32::try_from(now).unwrap_or_default();
             }
             let _ = frame.push(&tick);

@@ -27,7 +27,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::feeder::{Server, burst};
+use crate::feeder::{Server, bursts};
 
 type Failure = Box<dyn Error>;
 
@@ -39,9 +39,9 @@ pub(crate) fn run(way: &str, load: &str, frames: u32) -> Result<(), Failure> {
     runtime.block_on(async {
         let server = Server::bind()?;
         let address = server.address()?;
-        let bytes = burst(packets, a_burst);
-        let (burst_bytes, want) = (bytes.len(), u64::from(packets * a_burst));
-        let accepting = tokio::spawn(server.accept(bytes));
+        let bursts = bursts(packets, a_burst);
+        let (burst_bytes, want) = (bursts[0].len(), u64::from(packets * a_burst));
+        let accepting = tokio::spawn(server.accept(bursts));
         let mut taker = Taker::new(way, &address.to_string(), burst_bytes).await?;
         // Who has no task of its own opens its socket here.
         let mut feeder = match select(accepting, pin!(taker.take(1, 0))).await {
