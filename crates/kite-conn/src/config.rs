@@ -58,8 +58,8 @@ pub struct ConnectionConfig {
     /// socket's task. Default `None`.
     /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
     pub parser_queue: Option<usize>,
-    /// What is read from the socket at once, in bytes, a quarter of a block of memory. Default
-    /// 64 KiB, at most 16 MiB.
+    /// What is read from the socket at once, in bytes; memory is taken in blocks of twice
+    /// this. Default 64 KiB, at most 16 MiB.
     pub read_buffer_bytes: usize,
     /// Largest frame taken, in bytes: a server's word is enough for memory of this size. Default
     /// 1 MiB, at most 1 GiB; the largest lawful frame has 558,002 bytes.

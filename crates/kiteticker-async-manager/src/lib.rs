@@ -38,10 +38,10 @@
 //! ```no_run
 //! # use kiteticker_async_manager::*;
 //! # async fn example(manager: KiteTickerManager) -> Result<(), Box<dyn std::error::Error>> {
-//! use kiteticker_async_manager::kite_conn::{LaneConfig, Overflow};
+//! use kiteticker_async_manager::kite_conn::LaneConfig;
 //! use kiteticker_async_manager::kite_manager::{StreamConfig, StreamItem};
 //!
-//! let lane = LaneConfig { overflow: Overflow::DropOldest, ..Default::default() };
+//! let lane = LaneConfig::drop_oldest();
 //! let mut stream = manager.typed().stream(StreamConfig { lane, ..Default::default() })?;
 //! while let Some(item) = stream.recv().await {
 //!     match item {

@@ -30,7 +30,10 @@ impl Blocks {
     /// is in it stays in it.
     #[inline]
     pub(super) fn make_room(&mut self, block: &mut BytesMut, wanted: usize) {
-        if block.capacity() - block.len() < wanted.max(self.read_bytes.div_ceil(4)) {
+        // Where nothing would have to move along, room for a whole read; a frame that is begun in
+        // little room is copied when that runs out.
+        let least = if block.is_empty() { self.read_bytes } else { self.read_bytes.div_ceil(4) };
+        if block.capacity() - block.len() < wanted.max(least) {
             self.change(block, wanted);
         }
     }
