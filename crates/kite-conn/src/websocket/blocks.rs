@@ -11,7 +11,7 @@ const READS: usize = 2;
 
 /// How many blocks are kept besides the one in use; what a slow consumer needs beyond them is freed
 /// when it has been taken.
-const MOST_KEPT: usize = 7;
+const MOST_KEPT: usize = 15;
 
 /// Blocks of a socket, but for the one in use.
 #[derive(Debug)]
