@@ -85,7 +85,7 @@ pub struct Suite {
 
 /// As fast as the sockets take them: 200 full packets a frame on three connections.
 const FULL_SPEED: Load =
-    Load { connections: 3, packets: 200, frames: 6_000, rate: 0, instruments: 3_000, idle: 0 };
+    Load { connections: 3, packets: 200, frames: 15_000, rate: 0, instruments: 3_000, idle: 0 };
 
 /// 300,000 ticks a second for two seconds, fifteen times a full account's real load.
 const PACED: Load = Load { packets: 100, frames: 2_000, rate: 1_000, ..FULL_SPEED };

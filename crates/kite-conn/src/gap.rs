@@ -223,10 +223,10 @@ impl GapTracker {
                 |tick: LastTick| newest_unix_s = tick.exchange_unix_s.max(newest_unix_s);
             match &mut self.open {
                 None => {
-                    instruments.on_packets(ticks.packets(), received, day, |_, tick| newest(tick));
+                    instruments.on_frame(ticks, received, day, |_, tick| newest(tick));
                 }
                 Some(open) => {
-                    instruments.on_packets(ticks.packets(), received, day, |token, tick| {
+                    instruments.on_frame(ticks, received, day, |token, tick| {
                         newest(tick);
                         open.on_tick(token, Some(tick));
                     });

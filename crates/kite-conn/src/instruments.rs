@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kite_wire::{Mode, Packet};
+use kite_wire::{FullPacket, Mode, Packet, TickBatch};
 
 use crate::clock::Stamp;
 use crate::counters::Count;
@@ -94,13 +94,21 @@ struct Words {
 }
 
 impl Words {
-    /// Reads what a slot keeps of a packet.
+    /// Gives what a slot keeps of a packet, and its token.
     #[inline(always)]
-    fn of(packet: Packet<'_>, day: u32) -> Self {
-        let (volume, unix_s) = match packet.full() {
-            Some(full) => (Some(full.volume()), full.exchange_timestamp().map_or(0, |it| it.get())),
-            None => (packet.volume(), packet.exchange_timestamp().map_or(0, |it| it.get())),
-        };
+    fn of(packet: Packet<'_>, day: u32) -> (u32, Self) {
+        let unix_s = packet.exchange_timestamp().map_or(0, |it| it.get());
+        (packet.instrument_token(), Self::new(packet.volume(), unix_s, day))
+    }
+
+    #[inline(always)]
+    fn of_full(packet: &FullPacket, day: u32) -> (u32, Self) {
+        let unix_s = packet.exchange_timestamp().map_or(0, |it| it.get());
+        (packet.instrument_token(), Self::new(Some(packet.volume()), unix_s, day))
+    }
+
+    #[inline(always)]
+    fn new(volume: Option<u32>, unix_s: u32, day: u32) -> Self {
         let has_volume = u64::from(volume.is_some()) * HAS_VOLUME;
         let times = u64::from(unix_s) << 32 | u64::from(day << 2) | has_volume;
         Self { volume: volume.unwrap_or_default(), times }
@@ -221,21 +229,41 @@ impl InstrumentWriter {
         Self { shared, table, len: 0 }
     }
 
-    /// Takes note of packets, and gives each on as it was noted.
+    /// Takes note of a frame's packets, and gives each on as it was noted.
     #[inline(always)]
-    pub(crate) fn on_packets<'a>(
+    pub(crate) fn on_frame(
         &mut self,
-        packets: impl Iterator<Item = Packet<'a>>,
+        ticks: &TickBatch,
         received: Stamp,
         day: u32,
+        noted: impl FnMut(u32, LastTick),
+    ) {
+        let bytes = ticks.as_bytes();
+        let full = size_of::<FullPacket>();
+        // No packet is longer: as long as this on the whole, each is one of these, and where it
+        // stands is known without the length of the one before.
+        if ticks.skipped() == 0 && bytes.len() == 2 + ticks.len() * (2 + full) {
+            let packets = bytes[2..].chunks_exact(2 + full);
+            let packets = packets.filter_map(|packet| FullPacket::from_bytes(&packet[2..]));
+            self.note(packets.map(|packet| Words::of_full(packet, day)), received, noted);
+        } else {
+            let packets = ticks.packets();
+            self.note(packets.map(|packet| Words::of(packet, day)), received, noted);
+        }
+    }
+
+    #[inline(always)]
+    fn note(
+        &mut self,
+        packets: impl Iterator<Item = (u32, Words)>,
+        received: Stamp,
         mut noted: impl FnMut(u32, LastTick),
     ) {
         // In hand, so that its place is not looked up for every packet.
         let mut table = Arc::clone(&self.table);
         let mut slots = &*table.slots;
         let received = received.as_nanos();
-        for packet in packets {
-            let (token, tick) = (packet.instrument_token(), Words::of(packet, day));
+        for (token, tick) in packets {
             let (slot, word) = slot_of(slots, token);
             if high(word) != 0 {
                 let before = Words { volume: low(word), times: slot.times.load(Relaxed) };
@@ -309,8 +337,8 @@ mod tests {
         let mut frame = FrameEncoder::new(&mut buffer).unwrap();
         frame.push(&tick).unwrap();
         let frame = frame.finish();
-        let packet = Packet::from_bytes(&frame[4..]).unwrap();
-        writer.on_packets([packet].into_iter(), received, 7, |_, _| {});
+        let ticks = TickBatch::new(frame.to_vec().into()).unwrap();
+        writer.on_frame(&ticks, received, 7, |_, _| {});
     }
 
     #[test]

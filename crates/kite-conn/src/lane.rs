@@ -44,7 +44,7 @@ pub enum Overflow {
 
 /// Bounds of a lane. All have defaults: change the fields that matter.
 ///
-/// Lanes are best kept short. A frame that waits keeps memory of the socket's read buffer from
+/// Lanes are best kept short. A frame that waits keeps the memory that it was read into from
 /// being used again, and that is what a deep queue costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneConfig {

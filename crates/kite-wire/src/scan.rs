@@ -61,11 +61,29 @@ impl<'a> Scan<'a> {
     /// Walks what is left and gives the account of the whole frame.
     #[must_use]
     pub fn finish(mut self) -> Frame<'a> {
+        self.step_over_alike();
         while self.next_body().is_some() {}
         let index = self.declared - self.left;
         let fault = self.fault(index);
         let bytes_left = if fault.is_some() { self.rest.len() } else { 0 };
         Frame::accounted(self.bytes, bytes_left, self.packets, index - self.packets, fault)
+    }
+
+    /// Steps over what is left where it is packets of one layout, as in most frames: where each of
+    /// their lengths stands is known without the one before.
+    #[inline]
+    fn step_over_alike(&mut self) {
+        let Some((prefix, _)) = self.rest.split_first_chunk::<2>() else { return };
+        let length = usize::from(u16::from_be_bytes(*prefix));
+        let is_whole = usize::from(self.left) * (2 + length) == self.rest.len();
+        if !is_whole || PacketKind::of_len(length).is_none() {
+            return;
+        }
+        if self.rest.chunks_exact(2 + length).all(|packet| packet[..2] == *prefix) {
+            self.packets += self.left;
+            self.left = 0;
+            self.rest = &self.rest[self.rest.len()..];
+        }
     }
 
     /// Says why the walk ended before packet `index`, if that is not the frame's end.
@@ -150,6 +168,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn frames_of_one_layout_are_accounted_for_as_any_others(
+            length in proptest::sample::select(vec![0_u16, 8, 12, 28, 32, 44, 184]),
+            packets in 0_u16..6,
+            changed in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+            declared in proptest::option::of(0_u16..7),
+            tail in 0_usize..3,
+        ) {
+            let mut bytes = Vec::from(declared.unwrap_or(packets).to_be_bytes());
+            for _ in 0..packets {
+                bytes.extend(length.to_be_bytes());
+                bytes.extend(std::iter::repeat_n(7, usize::from(length)));
+            }
+            bytes.extend(std::iter::repeat_n(0, tail));
+            if let Some((at, byte)) = changed {
+                *at.get_mut(&mut bytes) = byte;
+            }
+            let mut one_by_one = Scan::new(&bytes);
+            while one_by_one.next().is_some() {}
+            prop_assert_eq!(Scan::new(&bytes).finish(), one_by_one.finish());
+        }
+    }
 
     proptest! {
         #[test]
