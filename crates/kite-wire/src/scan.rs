@@ -172,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_of_one_layout_are_accounted_for_as_any_others(
-            length in proptest::sample::select(vec![0_u16, 8, 12, 28, 32, 44, 184]),
+            length in proptest::sample::select(std::vec![0_u16, 8, 12, 28, 32, 44, 184]),
             packets in 0_u16..6,
             changed in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
             declared in proptest::option::of(0_u16..7),
