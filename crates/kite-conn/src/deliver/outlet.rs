@@ -32,6 +32,7 @@ const _: () = assert!(size_of::<Delivery>() <= 64);
 pub(crate) struct SinkGone;
 
 /// The socket task's side: delivers in place, or through a queue to a parser task.
+#[expect(clippy::large_enum_variant, reason = "one for each connection, in place as a rule")]
 pub(crate) enum Outlet<S> {
     /// In place.
     Inline(Intake<S>),
