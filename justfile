@@ -19,12 +19,11 @@ ci:
 bench *args:
     cargo bench -p benches {{args}}
 
-# One fuzz target (frame, packet, command, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
 # Instructions of the hot paths against their baselines; needs valgrind (a minute). `instructions --accept` sets these.
 instructions *args="--check":
     benches/instructions.sh {{args}}
 
-# One fuzz target (frame, packet, command, session, tape, text) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, command, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 

@@ -70,8 +70,14 @@ pub fn five_fields(frame: &[u8]) -> u64 {
     sum
 }
 
-/// Decodes the full packets.
+/// Decodes the full packets into a vector.
 pub fn full_ticks(frame: &[u8], ticks: &mut Vec<FlatTick>) {
+    each_full_tick(frame, |tick| ticks.push(tick));
+}
+
+/// Decodes the full packets, one after the other.
+#[inline(always)]
+pub fn each_full_tick(frame: &[u8], mut each: impl FnMut(FlatTick)) {
     bodies(frame, |body| {
         let Ok(body) = <&[u8; 184]>::try_from(body) else { return };
         let unsigned = |at| u32_at(body, at);
@@ -81,7 +87,7 @@ pub fn full_ticks(frame: &[u8], ticks: &mut Vec<FlatTick>) {
             price: signed(at + 4),
             orders: u16::from_be_bytes([body[at + 8], body[at + 9]]),
         };
-        ticks.push(FlatTick {
+        each(FlatTick {
             instrument_token: unsigned(0),
             last_price: signed(4),
             last_quantity: unsigned(8),

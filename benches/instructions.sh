@@ -48,6 +48,10 @@ measure() {
     for workload in "${workloads[@]}"; do
         less=$(count "$workload" "$few")
         more=$(count "$workload" "$many")
+        if ! [[ $less =~ ^[0-9]+$ && $more =~ ^[0-9]+$ ]] || [ "$more" -le "$less" ]; then
+            echo "$workload: counted '$less' and '$more' instructions, which is no measurement" >&2
+            return 1
+        fi
         per=$((many - few))
         [[ $workload == */* ]] || per=$((per * 200))
         awk -v n="$workload" -v c="$((more - less))" -v p="$per" 'BEGIN { printf "%-26s %9.1f\n", n, c / p }'

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use benches::by_hand::{self, FlatTick};
+use benches::by_hand;
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -41,14 +41,13 @@ pub struct Application {
     pub lost: u64,
     sum: u64,
     latency_ns: Histogram<u64>,
-    flat: Vec<FlatTick>,
 }
 
 impl Application {
     /// Starts without anything received.
     pub fn new(work: Work, timed: bool) -> Result<Self, Failure> {
         let latency_ns = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-        Ok(Self { work, timed, ticks: 0, lost: 0, sum: 0, latency_ns, flat: Vec::new() })
+        Ok(Self { work, timed, ticks: 0, lost: 0, sum: 0, latency_ns })
     }
 
     /// Takes a frame's bytes: the work of a program that has no client.
@@ -67,9 +66,11 @@ impl Application {
                 self.sum = self.sum.wrapping_add(u64::from(word(0)) ^ u64::from(word(4)));
             }),
             Work::Ticks => {
-                self.flat.clear();
-                by_hand::full_ticks(frame, black_box(&mut self.flat));
-                packets = self.flat.len() as u64;
+                packets = 0;
+                by_hand::each_full_tick(frame, |tick| {
+                    black_box(&tick);
+                    packets += 1;
+                });
             }
             Work::Count | Work::Stop => {}
         }

@@ -22,13 +22,13 @@ use crate::machine::clock_ns;
 pub const STAMP_AT: usize = 4 + 16;
 
 /// What is sent.
-#[derive(Debug, Clone, Copy, Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub struct Load {
     /// How many sockets are waited for before anything is sent.
     #[arg(long, default_value_t = 3)]
     pub connections: usize,
-    /// Full packets a frame.
-    #[arg(long, default_value_t = 200)]
+    /// Full packets a frame, at least two: one alone is the end.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     pub packets: u32,
     /// Frames on each connection. A last one with a single packet follows them.
     #[arg(long, default_value_t = 6_000)]

@@ -117,7 +117,7 @@ impl Run {
 /// Gives the share of a core that a manager takes which hears only heartbeats, for so long.
 pub fn idle(seconds: u64) -> Result<f64, Failure> {
     let load =
-        Load { connections: 3, packets: 1, frames: 0, rate: 0, instruments: 1, idle: seconds };
+        Load { connections: 3, packets: 2, frames: 0, rate: 0, instruments: 1, idle: seconds };
     // Longer than is measured, so that no socket ends meanwhile.
     let load = Load { idle: seconds + 5, ..load };
     let (server, port) = load.start()?;

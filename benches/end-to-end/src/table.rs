@@ -39,7 +39,7 @@ fn cpu_ns(outcome: &Outcome) -> f64 {
     (outcome.user_s + outcome.system_s) * 1e9 / outcome.ticks as f64
 }
 
-/// Prints rows of one kind of load, measured by the first.
+/// Prints rows, each measured by the first of its load. Delivered is the least of all runs.
 pub fn print(rows: &[Row]) {
     let Some(base) = rows.first() else { return };
     let paced = base.load.rate > 0;
@@ -52,6 +52,8 @@ pub fn print(rows: &[Row]) {
     let columns = [&first[..], measured, &["MB", "sent, M", "delivered", "lost"]].concat();
     println!("| {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len()));
     for row in rows {
+        // Of its own load.
+        let base = rows.iter().find(|base| base.load == row.load).unwrap_or(base);
         let user = median(row, |it| it.user_s * 1e9 / it.ticks as f64);
         print!("| {} | {:.1} | {user:.1} ", row.label, median(row, cpu_ns));
         print!("| {} ", ratio(row, base, cpu_ns));
@@ -67,7 +69,8 @@ pub fn print(rows: &[Row]) {
         }
         let sent = row.load.ticks();
         let megabytes = median(row, |it| it.peak_bytes as f64 / 1e6);
-        let delivered = median(row, |it| it.ticks as f64 / sent as f64) * 100.0;
+        let all = row.outcomes.iter().map(|it| it.ticks as f64 / sent as f64);
+        let delivered = Spread::of(all).least * 100.0;
         let lost: u64 = row.outcomes.iter().map(|it| it.lost).sum();
         println!("| {megabytes:.1} | {:.2} | {delivered:.2} % | {lost} |", sent as f64 / 1e6);
     }

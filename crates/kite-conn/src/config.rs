@@ -156,7 +156,7 @@ pub fn check(
     if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value, named)) }
 }
 
-/// Four of them are a block.
+/// Two of them are a block.
 const MAX_READ: usize = 16 * 1024 * 1024;
 
 /// Memory for a frame is taken as soon as its header tells its length.

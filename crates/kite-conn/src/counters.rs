@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
     pub(crate) parser: ParserCounts,
     pub(crate) instruments: Arc<Instruments>,
+    /// Whether there was a parser task and is none any more.
+    pub(crate) parser_gone: AtomicBool,
     /// Whether the sink panicked and nobody has been told.
     pub(crate) sink_panicked: AtomicBool,
 }
@@ -110,7 +112,8 @@ pub struct Stats {
     /// Frames checked and delivered, heartbeats among them. `frames - frames_delivered` wait.
     pub frames_delivered: u64,
     /// Bytes of binary frames that wait for the parser task: at most 1 MiB and one frame, by
-    /// [`ConnectionConfig::parser_queue`](crate::ConnectionConfig::parser_queue); none without it.
+    /// [`ConnectionConfig::parser_queue`](crate::ConnectionConfig::parser_queue); without it those
+    /// of the frame that is being delivered.
     pub bytes_queued: u64,
     /// Ticks delivered.
     pub ticks: u64,
@@ -177,6 +180,9 @@ impl Distributions {
 impl Counters {
     /// Gives the bytes of frames that have been read and not delivered.
     pub(crate) fn bytes_queued(&self) -> u64 {
+        if self.parser_gone.load(SeqCst) {
+            return 0;
+        }
         // The part before the whole: read later, it could exceed it.
         let delivered = self.parser.bytes.get();
         self.socket.bytes.get().saturating_sub(delivered)

@@ -24,7 +24,7 @@ use crate::gap::{Gap, GapTracker};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The ticks, in the socket's own memory. A heartbeat is a batch without ticks.
+    /// The ticks, in the memory that the socket was read into. A heartbeat is a batch without ticks.
     pub ticks: TickBatch,
     /// When the frame was read from the socket.
     pub received: Stamp,
@@ -32,8 +32,7 @@ pub struct Batch {
     pub epoch: u32,
     /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
     pub sequence: u64,
-    /// The frame as received, where its tail was damaged and is not in `ticks`. Boxed, being seldom:
-    /// lanes have slots of this size.
+    /// The frame as received, where its tail was damaged and is not in `ticks`. Boxed, being seldom.
     damaged: Option<Box<Bytes>>,
 }
 
@@ -55,7 +54,8 @@ impl Batch {
 /// Takes what a connection delivers. Called on the hot path: it must not block.
 ///
 /// It is called on the connection's task, or with [`ConnectionConfig::parser_queue`] on a task of
-/// its own behind that queue. A sink that panics ends its connection ([`Event::DeliveryFailed`]).
+/// its own behind that queue. A sink that panics ends its connection ([`Event::DeliveryFailed`]);
+/// beside a stream in place it is called by whoever polls that, and panics there.
 ///
 /// [`ConnectionConfig::parser_queue`]: crate::ConnectionConfig::parser_queue
 pub trait Sink: Send + 'static {
@@ -68,7 +68,7 @@ pub trait Sink: Send + 'static {
 
     /// Says whether frames wait for another task, as a rule. Then the connection's task gives way
     /// to it now and then, before so many wait that they no longer fit into the processor's caches.
-    /// The default is that they do not.
+    /// It may be asked at any time. The default is that they do not.
     fn keeps_frames(&self) -> bool {
         false
     }

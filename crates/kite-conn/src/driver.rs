@@ -202,6 +202,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                     // socket must be heard first, ticks behind heartbeats included, for which half
                     // a turn is kept. An end found here is found again then.
                     if self.frames_left < FRAMES_PER_TURN / 2
+                        || self.bytes_left < BYTES_PER_TURN / 2
                         || self.consult
                         || self.board.mailbox.is_filled()
                     {

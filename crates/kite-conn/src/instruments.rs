@@ -73,16 +73,17 @@ impl Slot {
     }
 
     fn words(&self) -> Words {
-        let volume = low(self.token_and_volume.load(Relaxed));
-        Words { volume, times: self.times.load(Relaxed) }
+        // First: who is told that there is a volume finds it.
+        let times = self.times.load(Acquire);
+        Words { volume: low(self.token_and_volume.load(Relaxed)), times }
     }
 
     fn set(&self, token: u32, tick: Words, ticks: u64, last_seen: u64) {
-        self.times.store(tick.times, Relaxed);
         self.ticks.set(ticks);
         self.last_seen.set(last_seen);
-        // Last: who finds the token finds the rest.
+        // Behind these: who finds the token finds its ticks.
         self.token_and_volume.store(u64::from(token) << 32 | u64::from(tick.volume), Release);
+        self.times.store(tick.times, Release);
     }
 }
 

@@ -30,15 +30,18 @@ mod tests;
 #[non_exhaustive]
 pub enum Overflow {
     /// Loses nothing: the socket is not read until there is room, and TCP holds the server back.
-    /// What waits there ages before [`Batch::received`], which is taken as the socket is read.
+    /// What waits there ages before [`Batch::received`], which is taken as the socket is read. A full
+    /// lane is read into again once half of it has been taken.
     #[default]
     Block,
-    /// Loses the oldest frames, and says so ([`LaneItem::Dropped`]).
+    /// Loses the oldest frames, and says so ([`LaneItem::Dropped`]). Wants larger bounds than
+    /// [`LaneConfig::default`]: [`LaneConfig::drop_oldest`].
     DropOldest,
     /// Keeps the newest packet of each instrument: the consumer gets one frame made of them
     /// ([`LaneItem::Conflated`]) instead of all that waited. The last packet of every instrument
     /// always arrives, up to 65,535 instruments; while the consumer keeps up, frames pass as they
-    /// came. Folding a packet in costs the connection's task some tens of nanoseconds.
+    /// came. Folding a packet in costs the connection's task some tens of nanoseconds. Wants larger
+    /// bounds than [`LaneConfig::default`]: [`LaneConfig::conflate`].
     Conflate,
 }
 
@@ -52,7 +55,8 @@ pub struct LaneConfig {
     pub frames: usize,
     /// How many bytes of frames may wait. Default 128 KiB, which stays in the processor's caches:
     /// what waits in TCP instead is lost to nobody. Where frames are lost instead, take more:
-    /// [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`].
+    /// [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`]. Frames lie side by side in blocks of
+    /// 128 KiB: what waits keeps a hold of the blocks it lies in, little more than its bytes.
     ///
     /// A larger frame passes when nothing else waits. With [`Overflow::Block`] the frame that
     /// exceeds the bound is still taken: it has been read already. A table of conflated packets is

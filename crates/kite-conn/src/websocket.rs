@@ -11,6 +11,7 @@ pub(crate) mod differential;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io::{self, Cursor};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -38,7 +39,6 @@ pub(crate) struct Limits {
 }
 
 /// The client's end of a WebSocket.
-#[derive(Debug)]
 pub(crate) struct WebSocket<W> {
     stream: W,
     limits: Limits,
@@ -57,6 +57,13 @@ pub(crate) struct WebSocket<W> {
     /// Whether a close frame of ours has gone out, behind which nothing does.
     closed: bool,
     random: &'static dyn SecureRandom,
+}
+
+impl<W> fmt::Debug for WebSocket<W> {
+    /// Nothing of what was sent or received.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {

@@ -56,6 +56,6 @@ fn a_stream_that_drives_its_socket_allocates_nothing_for_a_frame() {
     // Until every instrument is known, and the read buffer has its size.
     take(300);
     let counted = allocation_counter::measure(|| take(600));
-    // tungstenite's read buffer still grows where more waits than ever before.
+    // A block more where more waits than ever before.
     assert!(counted.count_total <= 3, "{counted:?}");
 }

@@ -137,6 +137,7 @@ async fn parse<S: Sink>(
     mut receiver: mpsc::Receiver<Delivery>,
     room: Arc<Room>,
 ) {
+    let _gone = ParserGone(&room);
     while let Some(delivery) = receiver.recv().await {
         std::future::poll_fn(|cx| intake.poll_ready(cx)).await;
         match delivery {
@@ -160,6 +161,16 @@ struct Room {
     /// Whether the socket's task waits for room.
     waits: AtomicBool,
     waker: AtomicWaker,
+}
+
+/// Notes the end of the parser task, however it comes: what waits for it waits no longer.
+struct ParserGone<'a>(&'a Room);
+
+impl Drop for ParserGone<'_> {
+    fn drop(&mut self) {
+        self.0.counters.parser_gone.store(true, Ordering::SeqCst);
+        self.0.waker.wake();
+    }
 }
 
 impl Room {

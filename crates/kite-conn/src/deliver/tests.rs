@@ -371,3 +371,20 @@ fn in_place_the_sinks_readiness_is_the_outlets() {
     outlet.frame(frame(&[1]).into(), at(0), 1);
     assert_eq!(gate.seen().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_to_a_sink_that_panicked_holds_nobody_back_and_nothing() {
+    let Bench { gate, counters, intake, .. } = bench();
+    let mut outlet = Outlet::new(intake, Some(64));
+    gate.open();
+    let large = frame(&vec![7; 60_000]);
+    for bytes in [frame(&[0]), large.clone(), large] {
+        assert!(poll_now(&mut outlet).is_ready());
+        counters.socket.bytes.add(bytes.len() as u64);
+        outlet.frame(bytes.into(), at(0), 1);
+    }
+    assert!(poll_now(&mut outlet).is_pending());
+    let since = tokio::time::Instant::now();
+    outlet.finish(Duration::from_secs(2)).await;
+    assert_eq!((since.elapsed(), read(&counters).bytes_queued), (Duration::ZERO, 0));
+}

@@ -347,7 +347,7 @@ fn check_memory(socket: &WebSocket<Wire>) {
     let Limits { read_bytes, message_bytes } = socket.limits;
     // A message, or what came with the handshake, and a read behind it.
     let block = message_bytes.max(255) + read_bytes;
-    assert!(socket.input.capacity() <= block.next_multiple_of(4 * read_bytes));
+    assert!(socket.input.capacity() <= block.next_multiple_of(2 * read_bytes));
     if let Some((_, whole)) = &socket.fragments {
         assert!(whole.len() <= message_bytes && whole.capacity() <= (2 * message_bytes).max(8));
     }

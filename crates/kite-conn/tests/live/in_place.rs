@@ -352,3 +352,29 @@ async fn a_sink_beside_gets_all_and_holds_the_stream_back() {
     in_time("the close", stream.close()).await;
     assert!(probe.look(|seen| seen.ended));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_frames_are_heard_too_before_a_silence_is_judged() {
+    let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
+    let sim = sim.start().await.unwrap();
+    let (connection, mut stream, mut told) = in_place(ConnectionConfig {
+        silence_threshold: THRESHOLD,
+        stale_after: BEAT * 3,
+        ..config(&sim)
+    });
+    connection.subscribe(&universe(250), Mode::Full).unwrap();
+    let away = async |beats: u64| {
+        let beats = sim.stats().heartbeats_sent + beats;
+        sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats).await;
+    };
+    let mut taken = Taken::default();
+    taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 250).await;
+    away(20).await;
+    taken.add(&in_time("a frame", stream.recv()).await.unwrap());
+    words(&mut told);
+    for _ in 0..12 {
+        away(18).await;
+        taken.add(&stream.recv().now_or_never().flatten().expect("frames wait"));
+        assert!(words(&mut told).is_empty());
+    }
+}

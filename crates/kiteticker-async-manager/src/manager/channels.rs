@@ -16,9 +16,9 @@ use crate::models::{TickBatch, TickerMessage, from_text};
 /// take their channels afterwards, and shall not miss the first snapshot.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// How many bytes of frames a ring keeps for its first taker: several times the first snapshot of
-/// all instruments. A ring that nobody comes to shall not fill.
-const KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// How many bytes of frames a ring keeps for its first taker: ten seconds of a full account's ticks.
+/// A ring that nobody comes to shall not fill.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The rings of all connections for one run of a manager.
 #[derive(Debug)]
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_nobody_comes_to_keeps_four_mebibytes_at_most() {
+    fn a_ring_that_nobody_comes_to_keeps_its_bytes_at_most() {
         let channels = Channels::new(1, 1_024);
         let mut sink = channels.sink(0, false, None);
         let mut taken = channels.messages(0).unwrap();

@@ -22,11 +22,11 @@ pub struct KiteManagerConfig {
     pub max_symbols_per_connection: usize,
     /// Connections, 1 to 3 (Kite's limit for an api_key). Default 3.
     pub max_connections: usize,
-    /// Frames that wait for a dedicated parser before reading from the socket stops. Default
-    /// 5,000. Without dedicated parsers nothing waits.
+    /// Frames that wait for a dedicated parser before reading from the socket stops, 1 MiB of them
+    /// at most. Default 5,000. Without dedicated parsers nothing waits.
     pub connection_buffer_size: usize,
     /// Messages that a channel holds for its slowest receiver; older ones are lost to it and told
-    /// as `Lagged`. Default 10,000; rounded up to a power of two, its slots are allocated at once.
+    /// as `Lagged`. A receiver that stops has so many frames held for it, whatever their size. Default 10,000; rounded up to a power of two, its slots are allocated at once.
     pub parser_buffer_size: usize,
     /// For the opening of a socket, and how long [`start`](crate::KiteTickerManager::start) waits
     /// for all connections. Default 30 s.

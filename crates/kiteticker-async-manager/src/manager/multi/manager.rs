@@ -253,7 +253,7 @@ impl MultiApiKiteTickerManager {
     ///
     /// It holds `parser_buffer_size` messages for its slowest receiver, of all accounts together.
     /// The first one taken begins with what came before, as far as the ring holds it; what is not
-    /// taken within ten seconds of the first ticks, or before 4 MiB of them, is let go of. The right loop stands at
+    /// taken within ten seconds of the first ticks, or before 16 MiB of them, is let go of. The right loop stands at
     /// [`MultiApiKiteTickerManager`].
     #[must_use]
     pub fn get_unified_channel(&self) -> broadcast::Receiver<(ApiKeyId, TickerMessage)> {
