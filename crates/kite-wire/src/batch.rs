@@ -13,7 +13,7 @@ use crate::tick::Tick;
 /// The ticks of one binary frame, still in the bytes they came in.
 ///
 /// Cloning costs one reference count; ticks are decoded while iterating. A batch that is kept pins
-/// the memory of the socket's read buffer: [`TickBatch::detach`] copies it to its own size.
+/// the memory that it was read into: [`TickBatch::detach`] copies it to its own size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickBatch {
     bytes: Bytes,
@@ -158,7 +158,7 @@ impl TickBatch {
         &self.bytes
     }
 
-    /// Copies the frame out of the socket's buffer, so that keeping it pins nothing else.
+    /// Copies the frame out of the memory it was read into, so that keeping it pins nothing else.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..*self }

@@ -16,8 +16,8 @@ use crate::models::{EncodeTickError, TickMessage};
 /// The ticks of one frame; used like the `Vec<TickMessage>` that it stands for, items by value.
 ///
 /// A clone costs one reference count. Ticks are decoded while iterating, [`packets`](Self::packets)
-/// gives zero-copy views instead. A batch that is kept pins the memory of the socket's read
-/// buffer: [`detach`](Self::detach) copies it to its own size.
+/// gives zero-copy views instead. A batch that is kept pins the memory that it was
+/// read into: [`detach`](Self::detach) copies it to its own size.
 ///
 /// Serde uses a sequence of [`TickMessage`]. Deserialising encodes it as a frame, and fails where
 /// a tick has no exact form on the wire (see [`EncodeTickError`]).
@@ -108,7 +108,7 @@ impl TickBatch {
         self.received.elapsed()
     }
 
-    /// Copies the frame out of the socket's buffer, so that keeping it pins nothing else.
+    /// Copies the frame out of the memory it was read into, so that keeping it pins nothing else.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { ticks: self.ticks.detach(), received: self.received }
