@@ -20,6 +20,10 @@ const KEPT_FOR: Duration = Duration::from_secs(10);
 /// A ring that nobody comes to shall not fill.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The same for raw frames, once the connection's messages are taken: few programs want both, and
+/// those take both at once.
+const KEPT_BESIDE: usize = 1024 * 1024;
+
 /// The rings of all connections for one run of a manager.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -202,6 +206,12 @@ impl RingSink {
     fn stop_keeping_in_time(&mut self, now: Stamp, bytes: usize) {
         let first = *self.first_ticks.get_or_insert(now);
         self.kept_bytes += bytes;
+        if self.kept_bytes > KEPT_BESIDE
+            && let Some(raw) = &self.rings.raw
+            && !self.rings.messages.is_kept()
+        {
+            raw.let_go();
+        }
         if now.since(first) >= KEPT_FOR || self.kept_bytes > KEPT_BYTES {
             self.rings.let_go();
             self.keeping = false;
@@ -363,14 +373,26 @@ mod tests {
     fn a_ring_that_nobody_comes_to_keeps_its_bytes_at_most() {
         let channels = Channels::new(1, 1_024);
         let mut sink = channels.sink(0, false, None);
+        let raw_is_heard = || channels.rings[0].raw.as_ref().is_some_and(Ring::is_heard);
+        for n in 0..=KEPT_BYTES / frame().len() {
+            assert!(raw_is_heard() && channels.rings[0].messages.is_heard(), "{n}");
+            deliver(&mut sink, frame(), Stamp::now());
+        }
+        assert!(!raw_is_heard() && !channels.rings[0].messages.is_heard());
+    }
+
+    #[test]
+    fn raw_frames_beside_messages_that_are_taken_are_kept_for_a_mebibyte() {
+        let channels = Channels::new(1, 1_024);
+        let mut sink = channels.sink(0, false, None);
         let mut taken = channels.messages(0).unwrap();
-        let frames = KEPT_BYTES / frame().len() + 1;
-        for n in 1..=frames {
-            assert_eq!(channels.rings[0].raw.as_ref().map(Ring::is_heard), Some(true), "{n}");
+        let raw_is_heard = || channels.rings[0].raw.as_ref().is_some_and(Ring::is_heard);
+        for n in 0..=KEPT_BESIDE / frame().len() {
+            assert!(raw_is_heard(), "{n}");
             deliver(&mut sink, frame(), Stamp::now());
             while taken.try_recv().is_ok() {}
         }
-        assert_eq!(channels.rings[0].raw.as_ref().map(Ring::is_heard), Some(false));
+        assert!(!raw_is_heard());
         deliver(&mut sink, frame(), Stamp::now());
         assert!(taken.try_recv().is_ok(), "who has come gets on");
     }

@@ -55,6 +55,11 @@ impl<T: Clone> Ring<T> {
         self.kept().take()
     }
 
+    /// Says whether the receiver for the first taker is still there.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept().is_some()
+    }
+
     /// Lets go of the receiver for the first taker.
     pub(crate) fn let_go(&self) {
         // Dropped under the lock, so that `takers` counts it once or not at all.
