@@ -374,7 +374,13 @@ async fn large_frames_are_heard_too_before_a_silence_is_judged() {
     words(&mut told);
     for _ in 0..12 {
         away(18).await;
-        taken.add(&in_time("a frame", stream.recv()).await.unwrap());
+        let Some(batch) = stream.recv().now_or_never().flatten() else {
+            // The machine is so busy that nothing has come: that silence is one.
+            taken.add(&in_time("a frame", stream.recv()).await.unwrap());
+            words(&mut told);
+            continue;
+        };
+        taken.add(&batch);
         assert!(words(&mut told).is_empty());
     }
 }
