@@ -82,6 +82,12 @@ fn words(told: &mut Told) -> Vec<String> {
         .collect()
 }
 
+/// Does something else for so many heartbeats.
+async fn away(sim: &Sim, beats: u64) {
+    let beats = sim.stats().heartbeats_sent + beats;
+    sim_until(sim, "time", |sim| sim.stats().heartbeats_sent >= beats).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stream_gives_what_was_sent_in_order_and_nothing_happens_without_it() {
     let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
@@ -170,23 +176,19 @@ async fn a_consumer_that_was_away_for_long_hears_before_it_judges() {
         ..config(&sim)
     });
     connection.apply(wishes(&mixed(30))).unwrap();
-    let away = async |beats: u64| {
-        let beats = sim.stats().heartbeats_sent + beats;
-        sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats).await;
-    };
     let mut taken = Taken::default();
     taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 30).await;
     let pings = sim.stats().pings_received;
-    away(20).await;
+    away(&sim, 20).await;
     taken.add(&in_time("a frame", stream.recv()).await.unwrap());
     // What was told until now may be due to a slow machine. From here on frames wait, so that what
     // is away is not the server: at every place in a turn.
     words(&mut told);
     for _ in 0..40 {
-        away(4).await;
+        away(&sim, 4).await;
         taken.add(&stream.recv().now_or_never().flatten().expect("frames wait"));
     }
-    away(20).await;
+    away(&sim, 20).await;
     taken.add(&stream.recv().now_or_never().flatten().expect("frames wait"));
     assert_eq!(words(&mut told), [""; 0]);
     assert_eq!(sim.stats().pings_received, pings, "nor is anybody asked who has spoken");
@@ -363,17 +365,13 @@ async fn large_frames_are_heard_too_before_a_silence_is_judged() {
         ..config(&sim)
     });
     connection.subscribe(&universe(250), Mode::Full).unwrap();
-    let away = async |beats: u64| {
-        let beats = sim.stats().heartbeats_sent + beats;
-        sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats).await;
-    };
     let mut taken = Taken::default();
     taken.until("ticks", &mut stream, |taken| taken.ticks.len() == 250).await;
-    away(20).await;
+    away(&sim, 20).await;
     taken.add(&in_time("a frame", stream.recv()).await.unwrap());
     words(&mut told);
     for _ in 0..12 {
-        away(18).await;
+        away(&sim, 18).await;
         let Some(batch) = stream.recv().now_or_never().flatten() else {
             // The machine is so busy that nothing has come: that silence is one.
             taken.add(&in_time("a frame", stream.recv()).await.unwrap());

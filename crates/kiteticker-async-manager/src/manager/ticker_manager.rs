@@ -329,7 +329,8 @@ impl KiteTickerManager {
     ///
     /// The first channel taken of a connection begins with what came before, so that taking it
     /// after a subscribe misses nothing, as far as the ring holds it. What is not taken within ten
-    /// seconds of the first ticks, or before 16 MiB of them, is let go of; raw frames, once the messages are taken, after 1 MiB.
+    /// seconds of the first ticks, or before 16 MiB of them, is let go of; raw frames, once the
+    /// messages are taken, after 1 MiB.
     ///
     /// A connection that stays down for 30 s (see
     /// [`failover`](crate::KiteTickerManagerBuilder::failover)) hands its instruments to the others,
