@@ -1,0 +1,1 @@
+//! Turns recorded ticks into tables.

@@ -1,0 +1,1 @@
+//! Records market-data feeds to files and reads them back.
