@@ -1,0 +1,115 @@
+//! Where ticks come from: the simulator, a tape, or Kite; always through a manager.
+//!
+//! The simulator and the replay of a tape are servers of their own on a free loopback port, so
+//! that all three take the same way.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kite_conn::{Credentials, Endpoint};
+use kite_manager::Manager;
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Sim};
+
+use crate::exit::CliError;
+
+/// Where ticks come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Feed {
+    Sim(SimFeed),
+    Replay(ReplayFeed),
+    Live(LiveFeed),
+}
+
+/// The simulated market.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SimFeed {
+    /// The same seed gives the same bytes per instrument.
+    pub(crate) seed: u64,
+    /// Updates per second and instrument.
+    pub(crate) rate: f64,
+    /// The mean time between faults by chance on each socket.
+    pub(crate) chaos: Option<Duration>,
+}
+
+impl Default for SimFeed {
+    fn default() -> Self {
+        Self { seed: 1, rate: 2.0, chaos: None }
+    }
+}
+
+/// Recorded tapes, played again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReplayFeed {
+    /// Files, or directories of them.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) speed: Speed,
+    /// Where to begin, in Unix nanoseconds; the tape's beginning without.
+    pub(crate) from: Option<u64>,
+}
+
+/// How fast a tape is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Speed {
+    /// So many times as fast as recorded.
+    Times(f64),
+    /// As fast as it is read.
+    Max,
+}
+
+/// Kite itself, or another server of its protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveFeed {
+    pub(crate) credentials: Credentials,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// A feed that is open: its manager is not started yet.
+#[derive(Debug)]
+pub(crate) struct OpenFeed {
+    pub(crate) manager: Manager,
+    /// The embedded server, of the simulator or of a tape. It ends when dropped.
+    pub(crate) sim: Option<Sim>,
+    /// Where ticks come from, in a few words for a title line: "simulator, seed 1".
+    pub(crate) title: String,
+}
+
+/// The name under which the one account of a feed is recorded.
+const ACCOUNT: &str = "default";
+
+impl Feed {
+    /// Opens what the feed needs and makes the manager for it; the caller subscribes and starts.
+    pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
+        let (sim, title, endpoint, credentials) = match self {
+            Self::Sim(feed) => {
+                let title = format!("simulator, seed {}", feed.seed);
+                let mut builder = Sim::builder().seed(feed.seed).updates_per_second(feed.rate);
+                if let Some(mean) = feed.chaos {
+                    builder = builder.chance(FaultChance::new(feed.seed, mean));
+                }
+                let sim = builder.start().await.map_err(|error| {
+                    CliError::unable("cannot start the simulator").because(error)
+                })?;
+                let endpoint = loopback(&sim)?;
+                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
+            }
+            Self::Replay(_) => {
+                return Err(CliError::unable("tapes cannot be replayed by this build"));
+            }
+            Self::Live(feed) => {
+                (None, feed.endpoint.host().to_owned(), feed.endpoint, feed.credentials)
+            }
+        };
+        let manager = Manager::builder()
+            .account(ACCOUNT, credentials)
+            .endpoint(endpoint)
+            .connections(connections)
+            .build()
+            .map_err(|error| CliError::unable("cannot set up the connections").because(error))?;
+        Ok(OpenFeed { manager, sim, title })
+    }
+}
+
+fn loopback(sim: &Sim) -> Result<Endpoint, CliError> {
+    Endpoint::parse(&sim.endpoint())
+        .map_err(|error| CliError::unable("cannot reach the embedded server").because(error))
+}
