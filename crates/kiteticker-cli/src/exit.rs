@@ -1,10 +1,8 @@
-//! How the command ends: its exit statuses, and the one form in which errors are shown.
+//! How the command ends: its exit statuses, and the one form that errors have.
 
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
-
-use kite_conn::ErrorChain;
 
 /// What the exit status says. Wrong usage is 2, clap's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,21 +93,11 @@ impl Error for CliError {
     }
 }
 
-/// Shows an error on standard error: a line with its causes, and one with what to do.
-pub(crate) fn report(error: &CliError) {
-    use std::io::Write as _;
-
-    let mut err = std::io::stderr().lock();
-    // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(err, "error: {}", ErrorChain(error));
-    if let Some(help) = error.advice() {
-        let _ = writeln!(err, "help: {help}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use kite_conn::ErrorChain;
 
     use super::*;
 

