@@ -21,6 +21,8 @@ pub(crate) struct Output {
     /// Whether standard error is a terminal: progress is drawn there only.
     pub(crate) is_live: bool,
     color_err: bool,
+    /// How wide the terminal is that shows results, if one does.
+    width: Option<usize>,
 }
 
 impl Output {
@@ -38,6 +40,7 @@ impl Output {
             ascii: global.ascii || !speaks_utf8(),
             quiet: global.quiet,
             is_live: err && !global.quiet,
+            width: if out { terminal_width() } else { None },
         }
     }
 
@@ -69,6 +72,15 @@ impl Output {
     pub(crate) fn warn(&self, text: impl Display) {
         let mark = self.paint_err(YELLOW, "warning:");
         let _ = writeln!(io::stderr().lock(), "{mark} {text}");
+    }
+
+    /// Breaks a text that begins at this column into lines that fit the terminal, each behind as
+    /// many blanks. Without a terminal it stays one line: programs read that.
+    pub(crate) fn wrapped(&self, text: &str, indent: usize) -> String {
+        match self.width {
+            Some(width) if width >= indent + 20 => wrap(text, width - indent, indent),
+            _ => text.to_owned(),
+        }
     }
 
     /// Shows an error with its causes on a line, and what to do about it on another.
@@ -122,6 +134,28 @@ fn speaks_utf8() -> bool {
     })
 }
 
+fn terminal_width() -> Option<usize> {
+    ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns))
+}
+
+fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let (mut wrapped, mut column) = (String::with_capacity(text.len()), 0);
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > width {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = 0;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += len;
+    }
+    wrapped
+}
+
 /// Shows a number with its thousands apart: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -163,6 +197,13 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         let shown = [0, 999, 1_000, 1_234_567].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn texts_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
+        assert_eq!(wrap("far-too-long-a-word for it", 5, 1), "far-too-long-a-word\n for\n it");
+        assert_eq!(wrap("", 5, 1), "");
     }
 
     #[test]

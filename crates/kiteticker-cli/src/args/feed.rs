@@ -15,7 +15,7 @@ use crate::times::{self, Moment};
 
 /// Where ticks come from.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where ticks come from: Kite, or")]
+#[command(next_help_heading = "Where ticks come from (default: Kite)")]
 pub(crate) struct FeedArgs {
     /// The simulated market: no account needed
     #[arg(long, conflicts_with = "replay")]
@@ -23,25 +23,25 @@ pub(crate) struct FeedArgs {
     /// A tape, or a directory of tapes, played again
     #[arg(long, value_name = "TAPE")]
     pub(crate) replay: Vec<PathBuf>,
-    /// With --sim: the market's seed; the same seed, the same ticks [1]
+    /// With --sim: the market's seed [1]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     seed: Option<u64>,
-    /// With --sim: updates per second of each instrument [2]
+    /// With --sim: updates per second and instrument [2]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     rate: Option<f64>,
-    /// With --sim: faults by chance, one in this time on average
+    /// With --sim: faults by chance, one in this time [none]
     #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// With --replay: how many times as fast as recorded, or max [1]
+    /// With --replay: how many times as fast, or max [1]
     #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
     speed: Option<Speed>,
-    /// With --replay: begin at this time (09:15, or 2026-11-23T09:15:00Z)
+    /// With --replay: begin at 09:15 or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
-    /// With Kite: another server of its protocol, such as `kite sim`
+    /// Another server than Kite's, such as `kite sim`
     #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
     endpoint: Option<Endpoint>,
-    /// With Kite: the file that has api_key and access_token
+    /// The file that has api_key and access_token
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sim", "replay"])]
     credentials: Option<PathBuf>,
 }
@@ -84,14 +84,14 @@ pub(crate) struct InstrumentArgs {
     /// Instruments: NSE:INFY, or tokens such as 408065
     #[arg(value_name = "INSTRUMENT")]
     pub(crate) instruments: Vec<String>,
-    /// Read more instruments from a file, one on each line
+    /// A file of more instruments, one on each line
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
     /// How much to ask for: ltp, quote or full [full]
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = mode)]
     #[arg(hide_default_value = true)]
     pub(crate) mode: Mode,
-    /// Take names from this instruments CSV, not from today's list
+    /// Kite's instruments CSV, for names; default: today's list
     #[arg(long, value_name = "CSV")]
     pub(crate) instruments_file: Option<PathBuf>,
 }

@@ -8,6 +8,9 @@ use serde_json::json;
 use crate::exit::CliError;
 use crate::output::{self, Output};
 
+/// Where the text of a check begins.
+const INDENT: usize = 30;
+
 /// One thing that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
@@ -159,10 +162,12 @@ impl Sheet {
         let verdict = self.output.paint(style, format_args!("{:<7}", finding.verdict.name()));
         let took = took.map(millis).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
         let name = check.name();
-        self.output.line(format_args!("{verdict} {name:<11} {took:>8}  {}", finding.says))?;
+        let said = self.output.wrapped(&finding.says, INDENT);
+        self.output.line(format_args!("{verdict} {name:<11} {took:>8}  {said}"))?;
         if let Some(advice) = &finding.advice {
             let help = self.output.paint(output::BOLD, "help:");
-            self.output.line(format_args!("{:30}{help} {advice}", ""))?;
+            let advice = self.output.wrapped(advice, INDENT + "help: ".len());
+            self.output.line(format_args!("{:INDENT$}{help} {advice}", ""))?;
         }
         Ok(())
     }

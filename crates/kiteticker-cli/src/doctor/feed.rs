@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use kite_conn::{
     Batch, Connection, ConnectionConfig, Credentials, Endpoint, ErrorChain, Event, EventLane,
-    OpenError, OpenStage, Sink, Stamp, Tagged,
+    LossCause, OpenError, OpenStage, Sink, Stamp, Tagged,
 };
 use kite_wire::{Mode, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::check::{Check, Finding, Sheet};
 use crate::exit::CliError;
@@ -76,7 +76,7 @@ pub(super) async fn examine(
             let says = "the server speaks Kite's protocol";
             sheet.add(Check::Handshake, Finding::ok(says), took)?;
             sheet.add(Check::Token, Finding::ok("accepted"), None)?;
-            listen(endpoint, &mut heard, sheet).await?;
+            listen(endpoint, &mut heard, &mut events, sheet).await?;
         }
         Err(failure) => {
             let is_auth = failure.as_ref().is_some_and(OpenError::is_auth);
@@ -154,50 +154,93 @@ fn advice(error: &OpenError) -> String {
     }
 }
 
+/// What came of the feed while it was listened to.
+#[derive(Debug, Default)]
+struct Came {
+    heartbeat: Option<Duration>,
+    /// The first tick, or the first with the exchange's time, and when it came.
+    tick: Option<(Option<UnixSeconds>, Stamp, Duration)>,
+    lost: Option<LossCause>,
+}
+
+impl Came {
+    fn is_all(&self) -> bool {
+        // The first packet after a bare subscribe is a quote, which has no time.
+        let has_time = self.tick.is_some_and(|(exchange, ..)| exchange.is_some());
+        self.lost.is_some() || self.heartbeat.is_some() && has_time
+    }
+
+    fn take(&mut self, heard: Heard, after: Duration) {
+        match heard {
+            Heard::Heartbeat => {
+                self.heartbeat.get_or_insert(after);
+            }
+            Heard::Tick { exchange, received } => {
+                let tick = self.tick.get_or_insert((exchange, received, after));
+                if tick.0.is_none() && exchange.is_some() {
+                    (tick.0, tick.1) = (exchange, received);
+                }
+            }
+        }
+    }
+}
+
 /// Waits for a heartbeat and a tick.
 async fn listen(
     endpoint: &Endpoint,
     heard: &mut mpsc::UnboundedReceiver<Heard>,
+    events: &mut broadcast::Receiver<Tagged>,
     sheet: &mut Sheet,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
     let deadline = begun + HEARTBEAT_WITHIN;
-    let (mut heartbeat, mut tick) = (None, None);
-    while heartbeat.is_none() || tick.is_none() {
-        match timeout_at(deadline, heard.recv()).await {
-            Ok(Some(Heard::Heartbeat)) => {
-                heartbeat.get_or_insert_with(|| begun.elapsed());
-            }
-            Ok(Some(Heard::Tick { exchange, received })) => {
-                tick.get_or_insert_with(|| (exchange, received, begun.elapsed()));
-            }
-            Ok(None) | Err(_) => break,
+    let mut came = Came::default();
+    while !came.is_all() {
+        tokio::select! {
+            biased;
+            one = heard.recv() => match one {
+                Some(one) => came.take(one, begun.elapsed()),
+                None => break,
+            },
+            event = events.recv() => match event.map(|tagged| tagged.event) {
+                Ok(Event::Down { cause, .. }) => came.lost = Some(cause),
+                Err(broadcast::error::RecvError::Closed) => break,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            },
+            () = sleep_until(deadline) => break,
         }
     }
-    let silent = format!("none within {HEARTBEAT_WITHIN:?}");
-    let finding = match (heartbeat, tick.is_some()) {
-        (Some(_), _) => Finding::ok("the feed is alive"),
-        (None, true) => Finding::warn(
-            silent.clone(),
-            "ticks come, so the feed lives; programs that wait for heartbeats will reconnect",
-        ),
-        (None, false) => Finding::fail(
-            silent.clone(),
-            "the socket is open and the feed is dead: try again; if it stays so, ask Kite",
-        ),
-    };
-    sheet.add(Check::Heartbeat, finding, heartbeat)?;
-    let (finding, took) = match tick {
-        Some((exchange, received, took)) => (fresh(endpoint, exchange, received), Some(took)),
-        None => (
-            Finding::warn(
-                format!("none of NIFTY 50 within {HEARTBEAT_WITHIN:?}"),
-                "a plan without market data gets none; else the exchange may be closed",
-            ),
-            None,
-        ),
+    sheet.add(Check::Heartbeat, alive(&came), came.heartbeat)?;
+    let (finding, took) = match (came.tick, &came.lost) {
+        (Some((exchange, received, took)), _) => (fresh(endpoint, exchange, received), Some(took)),
+        (None, Some(_)) => (Finding::skipped("after the failure above"), None),
+        (None, None) => {
+            let says = format!("none of NIFTY 50 within {HEARTBEAT_WITHIN:?}");
+            let advice = "a plan without market data gets none; else the exchange may be closed";
+            (Finding::warn(says, advice), None)
+        }
     };
     sheet.add(Check::Ticks, finding, took)
+}
+
+/// Judges whether the feed lives.
+fn alive(came: &Came) -> Finding {
+    let silent = format!("none within {HEARTBEAT_WITHIN:?}");
+    match came {
+        Came { lost: Some(cause), .. } => Finding::fail(
+            format!("the connection was lost: {cause}"),
+            "try again; if it stays so, something on the way breaks long connections",
+        ),
+        Came { heartbeat: Some(_), .. } => Finding::ok("the feed is alive"),
+        Came { tick: Some(_), .. } => Finding::warn(
+            silent,
+            "ticks come, so the feed lives; programs that wait for heartbeats will reconnect",
+        ),
+        _ => Finding::fail(
+            silent,
+            "the socket is open and the feed is dead: try again; if it stays so, ask Kite",
+        ),
+    }
 }
 
 /// Judges a tick's age by the exchange's clock.
