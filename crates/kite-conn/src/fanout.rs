@@ -75,6 +75,29 @@ impl<S: Sink> Sink for Option<S> {
     }
 }
 
+/// Delivers to a sink whose type is not known here.
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_ready(cx)
+    }
+
+    fn keeps_frames(&self) -> bool {
+        (**self).keeps_frames()
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        (**self).on_batch(batch);
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        (**self).on_shared(batch);
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        (**self).on_event(event);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Credentials, Endpoint};
+use kite_conn::{ConnectionConfig, Credentials, Endpoint, Sink};
 
 use crate::account::AccountId;
 use crate::config::{FailoverConfig, ManagerConfig};
 use crate::error::BuildError;
-use crate::manager::Manager;
+use crate::manager::{Manager, Seat};
+use crate::tap::Tap;
 
 /// Builds a [`Manager`] step by step.
 ///
@@ -68,6 +69,13 @@ impl ManagerBuilder {
     /// Sets [`ManagerConfig::latest`].
     pub fn latest(mut self, latest: bool) -> Self {
         self.config.latest = latest;
+        self
+    }
+
+    /// Sets [`ManagerConfig::tap`]: `make_sink` makes a sink for each connection of each run, and
+    /// this is given all that the connection receives.
+    pub fn tap<S: Sink>(mut self, make_sink: impl Fn(Seat) -> S + Send + Sync + 'static) -> Self {
+        self.config.tap = Some(Tap::new(make_sink));
         self
     }
 

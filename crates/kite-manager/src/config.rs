@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kite_conn::{ConfigError, ConnectionConfig, check, check_duration};
 
+use crate::tap::Tap;
+
 /// Sockets that Kite allows on one api_key (documented).
 pub const MAX_CONNECTIONS: usize = 3;
 
@@ -23,6 +25,9 @@ pub struct ManagerConfig {
     /// Whether the last packet of every instrument is kept for
     /// [`Manager::latest`](crate::Manager::latest): a copy of each packet. Default false.
     pub latest: bool,
+    /// Who is given all that the connections receive, before anything is left out of it: a
+    /// recorder, for instance. Default nobody.
+    pub tap: Option<Tap>,
 }
 
 /// When the instruments of a connection go to others, and when they come back.
@@ -49,6 +54,7 @@ impl Default for ManagerConfig {
             failover: Some(FailoverConfig::default()),
             stagger: Duration::from_millis(100),
             latest: false,
+            tap: None,
         }
     }
 }

@@ -215,7 +215,7 @@ impl Orders {
 
     /// Gives the update that an event brings, if it brings one that has not been told.
     fn update(&mut self, tagged: Tagged) -> Option<OrderUpdate> {
-        let Seat { account: name, connection } = self.seats.seat(tagged.connection);
+        let Seat { account: name, connection, .. } = self.seats.seat(tagged.connection);
         let filter = self.filters.get_mut(self.seats.account(tagged.connection))?;
         let (text, message, received) = match tagged.event {
             Event::Text { text, message, received } => (text, message, received),

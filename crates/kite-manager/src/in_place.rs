@@ -157,7 +157,7 @@ impl Stream for Seated {
             }
             // It has been given this batch, and knows what belongs to whom since.
             let ours = match self.ticks.sink_mut() {
-                Some((hub, _)) => hub.ours(batch),
+                Some((_, (hub, _))) => hub.ours(batch),
                 None => Some(batch),
             };
             if let Some(batch) = ours {

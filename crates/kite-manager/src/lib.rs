@@ -10,6 +10,7 @@
 //! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
 //! | [`Manager::start_in_place`] | one task wants the ticks of all connections without a hop, and does the connections' work when it polls |
 //! | [`Manager::start_with`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop |
+//! | [`ManagerBuilder::tap`] | the same beside any of these, such as a recorder: all that comes, before anything is left out |
 //! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
 //!
 //! ```no_run
@@ -65,6 +66,7 @@ mod snapshot;
 mod start;
 mod state;
 mod stream;
+mod tap;
 mod watchman;
 
 pub use account::AccountId;
@@ -81,3 +83,4 @@ pub use manager::{Manager, Seat};
 pub use report::{ConnectionReport, Quantiles, Report};
 pub use snapshot::{ConnectionSnapshot, Health, HealthLevel, Snapshot, Unseen};
 pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};
+pub use tap::Tap;

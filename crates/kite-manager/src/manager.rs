@@ -30,6 +30,7 @@ use crate::snapshot::{Snapshot, Unseen};
 use crate::start::{self, LAST_WORD};
 use crate::state::Account;
 use crate::stream::{StreamConfig, TickStream};
+use crate::tap::Tap;
 use crate::watchman;
 
 /// Up to three connections of each of its accounts, and the instruments balanced over them.
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) per_account: usize,
     pub(crate) hub: Hub,
     latest: Option<Latest>,
+    tap: Option<Tap>,
     pub(crate) control: Mutex<Control>,
     /// Rung when a request may have made room, or found none: the watchman looks.
     pub(crate) bell: Arc<Notify>,
@@ -69,7 +71,7 @@ pub(crate) struct Control {
 }
 
 /// What the manager itself does with the ticks of a connection.
-pub(crate) type SlotSink = (HubSink, Option<LatestSink>);
+pub(crate) type SlotSink = (Option<Box<dyn Sink>>, (HubSink, Option<LatestSink>));
 
 /// A run of a manager: when it was started, and its connections.
 #[derive(Debug)]
@@ -88,6 +90,9 @@ pub(crate) enum Run {
 pub struct Seat {
     /// The account.
     pub account: AccountId,
+    /// The account's number among those of its manager, in the order in which they were given,
+    /// from 0.
+    pub account_index: usize,
     /// The connection's number within the account, from 0.
     pub connection: usize,
 }
@@ -137,6 +142,7 @@ impl Manager {
             per_account,
             hub,
             latest: config.latest.then(|| Latest::new(slots)),
+            tap: config.tap.clone(),
             control: Mutex::new(Control {
                 config,
                 accounts,
@@ -577,7 +583,8 @@ impl Shared {
 
     /// Makes the sink of a slot in the present run.
     pub(crate) fn sink(&self, slot: usize) -> SlotSink {
-        (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot)))
+        let tap = self.tap.as_ref().map(|tap| tap.sink(self.seats().seat(slot)));
+        (tap, (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot))))
     }
 
     /// Tells of instruments that were subscribed where nobody streams them, for want of room.
@@ -602,8 +609,9 @@ pub(crate) struct Seats {
 
 impl Seats {
     pub(crate) fn seat(&self, slot: usize) -> Seat {
-        let account = self.accounts.get(self.account(slot)).cloned().unwrap_or_default();
-        Seat { account, connection: slot % self.per_account.max(1) }
+        let account_index = self.account(slot);
+        let account = self.accounts.get(account_index).cloned().unwrap_or_default();
+        Seat { account, account_index, connection: slot % self.per_account.max(1) }
     }
 
     /// Gives the index of the account that a slot belongs to.

@@ -1,1 +1,38 @@
-//! Records market-data feeds to files and reads them back.
+//! Tick files: records a market-data feed, and reads it back.
+//!
+//! The format is that of [`kite_wire::tape`], described byte by byte in `docs/tape-format.md` of the
+//! repository.
+//!
+//! ```no_run
+//! use kite_tape::Reel;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let reel = Reel::open(["recordings"])?;
+//! for entry in reel.entries() {
+//!     match entry {
+//!         Ok(entry) => {
+//!             for packet in entry.frame().into_iter().flat_map(|frame| frame.packets()) {
+//!                 println!("{} {}", entry.recv_unix_ns(), packet.last_price());
+//!             }
+//!         }
+//!         Err(damage) => eprintln!("{damage}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod ahead;
+mod entries;
+mod entry;
+mod error;
+mod file;
+mod reel;
+mod unpack;
+
+pub use entries::{Entries, ReadConfig, Tally};
+pub use entry::Entry;
+pub use error::{Damage, DamageCause, OpenError};
+pub use file::TapeFile;
+pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+pub use reel::{EXTENSION, Reel};

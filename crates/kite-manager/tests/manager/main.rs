@@ -18,3 +18,4 @@ mod stage;
 mod starts;
 mod streams;
 mod taking;
+mod tap;

@@ -154,6 +154,14 @@ impl<'a> Blocks<'a> {
         Self { bytes, tape_id, at, expected: Some(0), seal_told: false, open: None, ending: None }
     }
 
+    /// Reads the one block whose header starts there.
+    pub(super) fn one(bytes: &'a [u8], tape_id: u64, at: usize) -> Option<Block<'a>> {
+        // What came before it is not known here, and so its number is as good as any.
+        let blocks = Self { expected: None, ..Self::new(bytes, tape_id, at) };
+        bytes.get(at..)?;
+        blocks.filter_map(Result::ok).next().filter(|block| block.offset() == at)
+    }
+
     /// Tells how the tape ends, once the iteration has.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {

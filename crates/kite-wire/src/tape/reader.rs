@@ -5,7 +5,7 @@ use core::iter::FusedIterator;
 use zerocopy::FromBytes;
 
 use super::VERSION_MAJOR;
-use super::block::{BlockRecords, Blocks};
+use super::block::{Block, BlockRecords, Blocks};
 use super::checksum::crc32c;
 use super::error::{Ending, Skipped, TapeError};
 use super::layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FILE_MAGIC, FileHead, to_usize};
@@ -96,6 +96,13 @@ impl<'a> Tape<'a> {
     pub fn blocks(&self) -> Blocks<'a> {
         let first = FILE_HEADER_LEN + self.metadata.len();
         Blocks::new(self.bytes, self.tape_id(), first)
+    }
+
+    /// Gives the block whose header starts at the offset again, for who keeps [`Block::offset`]
+    /// and not the block; `None` if there is none.
+    #[must_use]
+    pub fn block_at(&self, offset: usize) -> Option<Block<'a>> {
+        Blocks::one(self.bytes, self.tape_id(), offset)
     }
 
     /// All records, in the order of the tape.

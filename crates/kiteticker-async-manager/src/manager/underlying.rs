@@ -2,7 +2,7 @@
 //! and old programs write them out in full; so the rest stands here.
 
 use kite_conn::{ConnectionConfig, Endpoint, EndpointError};
-use kite_manager::{FailoverConfig, ManagerConfig};
+use kite_manager::{FailoverConfig, ManagerConfig, Tap};
 
 use crate::manager::KiteManagerConfig;
 
@@ -12,14 +12,15 @@ pub(crate) struct Underlying {
     pub(crate) endpoint: Result<Endpoint, EndpointError>,
     pub(crate) failover: Option<FailoverConfig>,
     pub(crate) latest: bool,
+    pub(crate) tap: Option<Tap>,
     /// Without those settings that stand elsewhere: their values here do not count.
     connection: ConnectionConfig,
 }
 
 impl Default for Underlying {
     fn default() -> Self {
-        let ManagerConfig { connection, failover, latest, .. } = ManagerConfig::default();
-        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, connection }
+        let ManagerConfig { connection, failover, latest, tap, .. } = ManagerConfig::default();
+        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, tap, connection }
     }
 }
 
@@ -53,6 +54,7 @@ impl Underlying {
             connection,
             failover: self.failover,
             latest: self.latest,
+            tap: self.tap.clone(),
             ..ManagerConfig::default()
         }
     }

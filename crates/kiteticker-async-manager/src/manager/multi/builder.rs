@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Endpoint, TokenSource};
-use kite_manager::FailoverConfig;
+use kite_conn::{ConnectionConfig, Endpoint, Sink, TokenSource};
+use kite_manager::{FailoverConfig, Seat, Tap};
 
 use crate::manager::KiteManagerConfig;
 use crate::manager::multi::{
@@ -146,6 +146,33 @@ impl MultiApiKiteTickerManagerBuilder {
     /// [`Manager::latest`](kite_manager::Manager::latest), a copy of each packet. Default false.
     pub fn latest(mut self, latest: bool) -> Self {
         self.underlying.latest = latest;
+        self
+    }
+
+    /// Gives all that the connections receive to sinks of the application's own as well, such as a
+    /// recorder's: `make_sink` makes one for each connection of each run. It is called where a frame
+    /// is checked, before anything is left out, and must not call this manager.
+    ///
+    /// ```
+    /// use kiteticker_async_manager::MultiApiKiteTickerManagerBuilder;
+    /// use kiteticker_async_manager::kite_conn::{Batch, Event, Sink};
+    ///
+    /// struct Counter(usize);
+    ///
+    /// impl Sink for Counter {
+    ///     fn on_batch(&mut self, batch: Batch) {
+    ///         self.0 += batch.frame().len();
+    ///     }
+    ///
+    ///     fn on_event(&mut self, _: &Event) {}
+    /// }
+    ///
+    /// let manager = MultiApiKiteTickerManagerBuilder::new()
+    ///     .tap(|_seat| Counter(0))
+    ///     .build();
+    /// ```
+    pub fn tap<S: Sink>(mut self, make_sink: impl Fn(Seat) -> S + Send + Sync + 'static) -> Self {
+        self.underlying.tap = Some(Tap::new(make_sink));
         self
     }
 

@@ -1,0 +1,91 @@
+//! Somebody beside the manager who is given all that comes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use kite_conn::{Batch, Event, Sink};
+use kite_manager::{Seat, StreamConfig};
+use kite_sim::Chain;
+use kite_wire::Mode;
+
+use crate::stage::{agreed, all_delivered, builder, in_time, sim, sim_until, socket, until};
+use crate::taking::{drive, take};
+
+/// What came on the connection of an account.
+#[derive(Debug, Default)]
+struct Heard {
+    frames: usize,
+    chain: Chain,
+    ups: usize,
+}
+
+type Notes = Arc<Mutex<BTreeMap<(usize, usize), Heard>>>;
+
+struct Listener {
+    notes: Notes,
+    at: (usize, usize),
+}
+
+impl Listener {
+    fn new(notes: &Notes, seat: Seat) -> Self {
+        assert_eq!(seat.account, crate::stage::name(seat.account_index));
+        Self { notes: Arc::clone(notes), at: (seat.account_index, seat.connection) }
+    }
+
+    fn heard(&self, note: impl FnOnce(&mut Heard)) {
+        note(self.notes.lock().unwrap().entry(self.at).or_default());
+    }
+}
+
+impl Sink for Listener {
+    fn on_batch(&mut self, batch: Batch) {
+        self.heard(|heard| {
+            if !batch.ticks.frame().is_heartbeat() {
+                heard.frames += 1;
+                heard.chain.add(batch.frame());
+            }
+        });
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        if let Event::Up { .. } = event {
+            self.heard(|heard| heard.ups += 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tap_hears_every_frame_of_every_connection_however_the_manager_runs() {
+    for in_place in [false, true] {
+        let sim = sim(2, |it| it).await;
+        let notes = Notes::default();
+        let listening = Arc::clone(&notes);
+        let manager =
+            builder(&sim, 2).tap(move |seat| Listener::new(&listening, seat)).build().unwrap();
+        manager.subscribe(&kite_sim::universe(60), Mode::Full).unwrap();
+        let beside = take(manager.stream(StreamConfig::default()).unwrap());
+        let driven = match in_place {
+            true => Some(drive(manager.start_in_place().unwrap())),
+            false => {
+                in_time("start", manager.start()).await.unwrap();
+                None
+            }
+        };
+        agreed(&sim, &manager).await;
+        sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > 1_000).await;
+        sim.pause().await;
+        all_delivered(&sim, &manager).await;
+        for (slot, here) in manager.distribution().iter().enumerate() {
+            let (account, connection) = (slot / 3, slot % 3);
+            let record = socket(&sim, account, here);
+            let notes = notes.lock().unwrap();
+            let heard = &notes[&(account, connection)];
+            assert_eq!((heard.frames, heard.chain), (record.frames(), record.chain()));
+            assert_eq!(heard.ups, 1);
+        }
+        for taken in [Some(beside), driven].into_iter().flatten() {
+            until("the others", || taken.look(|taken| taken.ticks == sim.sent())).await;
+        }
+        in_time("stop", manager.stop()).await;
+    }
+}

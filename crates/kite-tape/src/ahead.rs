@@ -1,0 +1,69 @@
+//! Unpacks blocks on other threads before they are wanted.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::file::{Part, TapeFile};
+use crate::unpack::{Unpacked, unpack};
+
+const MOST_THREADS: usize = 64;
+
+/// Threads that unpack blocks; they end with it.
+pub(crate) struct Ahead {
+    jobs: Sender<Job>,
+    threads: usize,
+}
+
+struct Job {
+    file: TapeFile,
+    part: Part,
+    reply: Sender<Unpacked>,
+}
+
+/// What a thread will have unpacked.
+pub(crate) struct Promise(Receiver<Unpacked>);
+
+impl Promise {
+    /// Waits for it; `None` if there is nobody to do it.
+    pub(crate) fn wait(self) -> Option<Unpacked> {
+        self.0.recv().ok()
+    }
+}
+
+impl Ahead {
+    pub(crate) fn new(threads: usize) -> Self {
+        let threads = threads.min(MOST_THREADS);
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let todo = Arc::new(Mutex::new(todo));
+        for number in 0..threads {
+            let todo = Arc::clone(&todo);
+            // Where no thread can be had, who waits does it.
+            let _ = thread::Builder::new()
+                .name(format!("tape-reader-{number}"))
+                .spawn(move || work(&todo));
+        }
+        Self { jobs, threads }
+    }
+
+    /// How many parts of a file may be asked for at once.
+    pub(crate) fn window(&self) -> usize {
+        2 * self.threads
+    }
+
+    pub(crate) fn ask(&self, file: TapeFile, part: Part) -> Promise {
+        let (reply, answer) = mpsc::channel();
+        // Nobody there: then nobody answers either.
+        let _ = self.jobs.send(Job { file, part, reply });
+        Promise(answer)
+    }
+}
+
+fn work(todo: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { file, part, reply }) = job else { return };
+        // Whoever asked may have gone.
+        let _ = reply.send(unpack(&file, part));
+    }
+}

@@ -1,0 +1,81 @@
+//! From a block in a file to its records.
+
+use bytes::Bytes;
+use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record, Skipped};
+
+use crate::entry::Entry;
+use crate::error::{Damage, DamageCause};
+use crate::file::{Part, TapeFile};
+
+/// The records of one part of a tape.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    /// They, and what had to be passed over between them.
+    pub(crate) items: Vec<Result<Entry, Damage>>,
+    /// How many more had kinds of later versions.
+    pub(crate) unknown_kinds: u64,
+}
+
+impl Unpacked {
+    fn damage(file: &TapeFile, offset: usize, records: Option<u32>, cause: DamageCause) -> Self {
+        let damage = Damage { path: file.shared_path(), offset, records, cause };
+        Self { items: vec![Err(damage)], unknown_kinds: 0 }
+    }
+}
+
+/// Reads the records of a part. Blocks stand alone, so that any thread can do it at any time.
+pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
+    let offset = match part {
+        Part::Block { offset, .. } => offset,
+        Part::Skipped(skipped) => {
+            let cause = DamageCause::Skipped(skipped);
+            return Unpacked::damage(file, skipped.from, skipped.records, cause);
+        }
+    };
+    let tape = file.tape();
+    // It was found there when the file was opened.
+    let Some(block) = tape.block_at(offset) else { return Unpacked::default() };
+    let lost = |cause| Unpacked::damage(file, offset, Some(block.records_len()), cause);
+    match block.codec() {
+        CODEC_STORED => records(file, &block, &file.bytes().slice_ref(block.stored())),
+        CODEC_ZSTD if to_usize(block.raw_len()) > MAX_BODY_LEN => {
+            lost(DamageCause::BlockTooLong { declared: block.raw_len() })
+        }
+        CODEC_ZSTD if !block.is_stored_intact() => lost(DamageCause::BlockChecksum),
+        // Gives no more than this many bytes, whatever the compressed ones say.
+        CODEC_ZSTD => match zstd::bulk::decompress(block.stored(), to_usize(block.raw_len())) {
+            Ok(raw) => records(file, &block, &Bytes::from(raw)),
+            Err(error) => lost(DamageCause::Unpack(error.to_string())),
+        },
+        codec => lost(DamageCause::UnknownCodec { codec }),
+    }
+}
+
+/// Reads the records in the bytes of a block, as shares of these.
+fn records(file: &TapeFile, block: &Block<'_>, raw: &Bytes) -> Unpacked {
+    let mut records = block.decoded(raw);
+    let mut items = Vec::with_capacity(to_usize(block.records_len()).min(raw.len() / 24 + 1));
+    for record in records.by_ref() {
+        items.push(match record {
+            Ok(record) => Ok(entry(&record, raw)),
+            Err(skipped) => Err(damage(file, block, skipped)),
+        });
+    }
+    Unpacked { items, unknown_kinds: records.unknown_kinds() }
+}
+
+fn entry(record: &Record<'_>, raw: &Bytes) -> Entry {
+    let received = Received { recv_unix_ns: record.recv_unix_ns(), source: record.source() };
+    Entry::new(received, record.kind(), raw.slice_ref(record.payload()))
+}
+
+fn damage(file: &TapeFile, block: &Block<'_>, skipped: Skipped) -> Damage {
+    // Offsets behind the header of a compressed block are none of the file's.
+    let offset = if block.codec() == CODEC_STORED { skipped.from } else { block.offset() };
+    let (path, records) = (file.shared_path(), skipped.records);
+    Damage { path, offset, records, cause: DamageCause::Skipped(skipped) }
+}
+
+fn to_usize(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
