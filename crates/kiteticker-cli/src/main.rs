@@ -8,9 +8,11 @@ mod doctor;
 mod exit;
 mod faults;
 mod feed;
+mod inspect;
 mod logs;
 mod names;
 mod output;
+mod progress;
 mod signals;
 mod times;
 mod watch;
@@ -55,6 +57,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
             Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
             Command::Record(_) => Ok(Status::Done),
+            Command::Inspect(asked) => inspect::run(asked, output, stop).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
             Command::Doctor(asked) => doctor::run(&asked, output, stop).await,
             Command::Completions(asked) => commands::completions::run(&asked, output).map(done),

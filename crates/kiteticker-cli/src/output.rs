@@ -83,6 +83,11 @@ impl Output {
         }
     }
 
+    /// How wide drawings may be.
+    pub(crate) fn columns(&self) -> usize {
+        self.width.unwrap_or(80)
+    }
+
     /// Shows an error with its causes on a line, and what to do about it on another.
     pub(crate) fn error(&self, error: &CliError) {
         let mark = self.paint_err(RED, "error:");

@@ -163,6 +163,11 @@ impl Shown {
         format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
     }
 
+    /// Its time of the day with milliseconds: `09:15:00.025`.
+    pub(crate) fn clock_millis(self) -> String {
+        format!("{}.{:03}", self.clock(), self.unix_ns / 1_000_000 % 1_000)
+    }
+
     /// Its date only: `2026-11-23`.
     pub(crate) fn date(self) -> String {
         let (year, month, day) = civil((self.seconds().div_euclid(DAY_S)) as i32);
@@ -172,9 +177,8 @@ impl Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.unix_ns / 1_000_000 % 1_000;
         let zone = if self.offset_s == 0 { "Z" } else { "+05:30" };
-        write!(f, "{}T{}.{millis:03}{zone}", self.date(), self.clock())
+        write!(f, "{}T{}{zone}", self.date(), self.clock_millis())
     }
 }
 
