@@ -16,6 +16,8 @@ mod reader;
 mod schedule;
 mod setting;
 mod stage;
+#[cfg(feature = "tape")]
+mod tape;
 #[cfg(all(test, feature = "tape"))]
 mod tests;
 

@@ -101,7 +101,7 @@ pub(crate) enum End {
 
 /// Serves a client until it goes or is closed.
 pub(crate) async fn run(opened: Opened, membership: Membership, shared: Arc<Shared>) {
-    let Membership { slot, number, book, controls, entry, .. } = membership;
+    let Membership { slot, number, book, controls, feed, entry, .. } = membership;
     let Opened { wire, rest, upgrade, strike } = opened;
     let id = slot.id();
     tracing::debug!(id, "socket open");
@@ -116,7 +116,6 @@ pub(crate) async fn run(opened: Opened, membership: Membership, shared: Arc<Shar
     let chance = shared.config.chance.clone();
     let mischief = chance.map(|chance| Mischief::new(chance, &api_key, number));
     let manner = Manner::WHOLE;
-    let feed = shared.stage.as_ref().map(|stage| stage.join(id, &api_key, &book));
     let mut client = Client { socket, shared, book, entry, api_key, manner, mischief };
     if let Err(end) = client.serve(controls, feed, strike).await {
         client.end(end, slot).await;

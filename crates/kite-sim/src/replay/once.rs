@@ -47,7 +47,8 @@ impl Once {
             None => {
                 self.recent.push_back(Carried {
                     account: source.account,
-                    text: text.clone(),
+                    // A share would keep the block of the tape that it stands in.
+                    text: Bytes::copy_from_slice(text),
                     first_unix_ns: recv_unix_ns,
                     connections: vec![source.connection],
                 });

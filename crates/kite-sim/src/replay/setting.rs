@@ -67,7 +67,6 @@ pub struct Replay {
 }
 
 impl Replay {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tape files come with their reader"))]
     pub(super) fn of(tape: impl Tape) -> Self {
         Self {
             tape: Arc::new(tape),
