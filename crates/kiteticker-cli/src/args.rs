@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Demo(commands::demo::Demo),
     Watch(commands::watch::Watch),
     Record(commands::record::Record),
+    Replay(commands::replay::ReplayArgs),
     Inspect(crate::inspect::Inspect),
     Sim(commands::sim::Sim),
     Doctor(crate::doctor::Doctor),

@@ -3,5 +3,6 @@
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod record;
+pub(crate) mod replay;
 pub(crate) mod sim;
 pub(crate) mod watch;

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint};
-use kite_manager::Manager;
-use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Sim};
+use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
+use kite_manager::{MAX_CONNECTIONS, Manager};
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
+use kite_tape::Reel;
 
 use crate::exit::CliError;
+use crate::tapes;
 use crate::times::Moment;
 
 /// Where ticks come from.
@@ -47,6 +49,8 @@ pub(crate) struct ReplayFeed {
     pub(crate) speed: Speed,
     /// Where to begin; the tape's beginning without.
     pub(crate) from: Option<Moment>,
+    /// Stretches in which nothing was recorded are shortened to this.
+    pub(crate) longest_pause: Option<Duration>,
 }
 
 /// How fast a tape is played.
@@ -103,14 +107,17 @@ impl Feed {
                 if let Some(mean) = feed.chaos {
                     builder = builder.chance(FaultChance::new(feed.seed, mean));
                 }
-                let sim = builder.start().await.map_err(|error| {
-                    CliError::unable("cannot start the simulator").because(error)
-                })?;
+                let sim = start(builder).await?;
                 let endpoint = loopback(&sim)?;
                 (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
             }
-            Self::Replay(_) => {
-                return Err(CliError::unable("tapes cannot be replayed by this build"));
+            Self::Replay(feed) => {
+                let reel = tapes::open(&feed.paths)?;
+                let title = feed.title();
+                let replay = feed.replay(&reel).start(Start::Sockets(connections));
+                let sim = start(Sim::builder().replay(replay)).await?;
+                let endpoint = loopback(&sim)?;
+                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
             }
             Self::Live(feed) => {
                 (None, feed.endpoint.host().to_owned(), feed.endpoint, feed.credentials)
@@ -124,6 +131,46 @@ impl Feed {
             .map_err(|error| CliError::unable("cannot set up the connections").because(error))?;
         Ok(OpenFeed { manager, sim, title })
     }
+}
+
+impl ReplayFeed {
+    /// Sets a tape out to be replayed.
+    pub(crate) fn replay(&self, reel: &Reel) -> Replay {
+        let replay = Replay::new(reel.clone()).speed(match self.speed {
+            Speed::Times(times) => kite_sim::Speed::Times(times),
+            Speed::Max => kite_sim::Speed::AsRead,
+        });
+        let replay = match self.longest_pause {
+            Some(pause) => replay.longest_pause(pause),
+            None => replay,
+        };
+        match self.from {
+            Some(from) => replay.from(tapes::on_first_day(from, reel)),
+            None => replay,
+        }
+    }
+
+    fn title(&self) -> String {
+        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let speed = match self.speed {
+            Speed::Times(times) => format!("{times}×"),
+            Speed::Max => "full speed".to_owned(),
+        };
+        format!("{} at {speed}", paths.join(", "))
+    }
+}
+
+/// How many connections so many instruments take.
+pub(crate) fn connections_for(instruments: usize) -> usize {
+    instruments.div_ceil(MAX_INSTRUMENTS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// Starts an embedded server.
+pub(crate) async fn start(builder: SimBuilder) -> Result<Sim, CliError> {
+    builder
+        .start()
+        .await
+        .map_err(|error| CliError::unable("cannot start the server").because(error))
 }
 
 fn loopback(sim: &Sim) -> Result<Endpoint, CliError> {

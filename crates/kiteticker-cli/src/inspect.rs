@@ -8,7 +8,7 @@ mod survey;
 use std::path::PathBuf;
 
 use clap::Args;
-use kite_tape::{Entries, ReadConfig, Reel};
+use kite_tape::Reel;
 
 use self::survey::Survey;
 use crate::exit::{CliError, Status};
@@ -16,6 +16,7 @@ use crate::names::Names;
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::signals::Stop;
+use crate::tapes;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +53,7 @@ pub(crate) struct Inspect {
 
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let reel = open(&asked.tapes)?;
+    let reel = tapes::open(&asked.tapes)?;
     let names = Names::cached(asked.instruments_file.as_deref())?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
@@ -75,39 +76,15 @@ pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<St
     Ok(if survey.has_damage() { Status::Findings } else { Status::Done })
 }
 
-/// Opens tapes; what they lack is said with the place.
-pub(crate) fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
-    Reel::open(paths).map_err(|error| {
-        let advice = match error {
-            kite_tape::OpenError::NoTapes { .. } => Some("kite record makes tapes"),
-            kite_tape::OpenError::Tape { .. } => Some("name .ktape files that kite has recorded"),
-            _ => None,
-        };
-        let error = CliError::unable("cannot read the tapes").because(error);
-        match advice {
-            Some(advice) => error.help(advice),
-            None => error,
-        }
-    })
-}
-
-/// Begins to read with as many threads as the machine has.
-pub(crate) fn read(reel: &Reel, from_unix_ns: u64) -> Entries {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // One processor alone unpacks no sooner for handing it over.
-    let threads = if threads > 1 { threads } else { 0 };
-    reel.entries_with(ReadConfig { from_unix_ns, threads })
-}
-
 fn survey(reel: &Reel, output: Output, stop: &Stop) -> Survey {
     let mut survey = Survey::of_files(reel);
-    let mut entries = read(reel, 0);
+    let mut entries = tapes::read(reel, 0);
     let bar = Bar::bytes(output, reel.len_bytes(), "reading");
     let mut count = 0_u64;
     while let Some(entry) = entries.next() {
         survey.take(entry);
         count += 1;
-        if count.is_multiple_of(4_096) {
+        if count.is_multiple_of(tapes::LOOK_EVERY) {
             bar.at(entries.position_bytes());
             if stop.is_asked() {
                 survey.is_whole = false;

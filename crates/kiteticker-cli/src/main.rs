@@ -14,6 +14,8 @@ mod names;
 mod output;
 mod progress;
 mod signals;
+mod status;
+mod tapes;
 mod times;
 mod watch;
 
@@ -57,6 +59,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
             Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
             Command::Record(_) => Ok(Status::Done),
+            Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
             Command::Inspect(asked) => inspect::run(asked, output, stop).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
             Command::Doctor(asked) => doctor::run(&asked, output, stop).await,

@@ -88,6 +88,11 @@ impl Output {
         self.width.unwrap_or(80)
     }
 
+    /// How wide a line on standard error may be, where that is a terminal.
+    pub(crate) fn columns_err(&self) -> usize {
+        terminal_width().unwrap_or(80).max(20)
+    }
+
     /// Shows an error with its causes on a line, and what to do about it on another.
     pub(crate) fn error(&self, error: &CliError) {
         let mark = self.paint_err(RED, "error:");

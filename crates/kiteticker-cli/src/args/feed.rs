@@ -13,6 +13,9 @@ use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::output::Output;
 use crate::times::{self, Moment};
 
+/// To this much are stretches shortened in which nothing was recorded.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// Where ticks come from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where ticks come from (default: Kite)")]
@@ -62,6 +65,8 @@ impl FeedArgs {
                 paths: self.replay.clone(),
                 speed: self.speed.unwrap_or(Speed::Times(1.0)),
                 from: self.from,
+                // Nobody watches or records a night.
+                longest_pause: Some(LONGEST_PAUSE),
             }));
         }
         let found = credentials::find(self.credentials.as_deref())?;
