@@ -14,9 +14,11 @@ mod names;
 mod output;
 mod progress;
 mod signals;
+mod sizes;
 mod status;
 mod tapes;
 mod times;
+mod wanted;
 mod watch;
 
 use std::process::ExitCode;

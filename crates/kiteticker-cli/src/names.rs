@@ -89,7 +89,7 @@ impl Names {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             let token = text.parse().ok().filter(|&token| token >= 256);
             let token = token.ok_or_else(|| NameError::Token { token: text.to_owned() })?;
-            return Ok(Named { token, name: self.label(token) });
+            return Ok(self.named(token));
         }
         let wanted = text.trim();
         let is_meant = |name: &str| {
@@ -108,6 +108,11 @@ impl Names {
     /// Gives the name of a token where it is known, else the number.
     pub(crate) fn label(&self, token: u32) -> String {
         self.known(token).unwrap_or_else(|| token.to_string())
+    }
+
+    /// Gives an instrument by its token.
+    pub(crate) fn named(&self, token: u32) -> Named {
+        Named { token, name: self.label(token) }
     }
 
     /// Gives those known by heart that the simulator has: a start for who names none.

@@ -35,6 +35,9 @@ pub(crate) struct FeedArgs {
     /// With --sim: faults by chance, one in this time [none]
     #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
+    /// With --sim: take N instruments of all segments
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
+    pub(crate) count: Option<usize>,
     /// With --replay: how many times as fast, or max [1]
     #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
     speed: Option<Speed>,
