@@ -1,127 +1,154 @@
-//! Several tapes as one.
+//! Several tape files as one.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::entries::{Entries, ReadConfig};
+use crate::EXTENSION;
+use crate::entries::Entries;
 use crate::error::OpenError;
 use crate::file::TapeFile;
 
-/// The ending of a tape's file name.
-pub const EXTENSION: &str = "ktape";
-
-/// Several tapes as one stream of records, such as the files of a day. Cheap to clone.
+/// One or more tape files, read as one stream of records ordered by time. A clone shares the maps.
 ///
-/// Records of one file keep the order of that file. Those of several are merged by receive time.
+/// ```no_run
+/// # fn main() -> Result<(), kite_tape::OpenError> {
+/// let reel = kite_tape::Reel::open(["recordings"])?;
+/// let mut entries = reel.entries();
+/// for item in &mut entries {
+///     match item {
+///         Ok(entry) => println!("{} {:?}", entry.recv_unix_ns(), entry.kind),
+///         Err(damage) => eprintln!("{damage}"),
+///     }
+/// }
+/// println!("{:?}", entries.tally());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Reel {
+    /// By their earliest records.
     files: Vec<TapeFile>,
 }
 
+/// From when on and how a [`Reel`] is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ReadConfig {
+    /// Begin with the first record of each file that was received at this time or later, in
+    /// nanoseconds since the Unix epoch.
+    pub from_unix_ns: u64,
+    /// How many threads unpack blocks ahead of the reader; none with 0 and 1.
+    pub threads: usize,
+}
+
+impl ReadConfig {
+    /// Begins with the first record of each file that was received at this time or later, in
+    /// nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn from_unix_ns(mut self, unix_ns: u64) -> Self {
+        self.from_unix_ns = unix_ns;
+        self
+    }
+
+    /// Sets how many threads unpack blocks ahead of the reader.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+}
+
 impl Reel {
-    /// Opens files, and all files of directories whose names end in `.ktape`.
+    /// Opens files, and of directories all files with the extension `ktape`; directories within
+    /// them are not looked into.
     ///
     /// # Errors
-    /// A path cannot be read, a directory has no tape, or a file is none.
+    /// A file cannot be opened as a tape, a directory has none, or no path was given. One file that
+    /// cannot be opened keeps all from being opened: name the others to do without it.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
         let mut files = Vec::new();
         for path in paths {
             let path = path.as_ref();
-            match path.is_dir() {
-                true => {
-                    for path in tapes_in(path)? {
-                        files.push(TapeFile::open(path)?);
-                    }
+            let io = |source| OpenError::Io { path: path.to_owned(), source };
+            if fs::metadata(path).map_err(io)?.is_dir() {
+                for path in tapes_in(path)? {
+                    files.push(TapeFile::open(path)?);
                 }
-                false => files.push(TapeFile::open(path)?),
+            } else {
+                files.push(TapeFile::open(path)?);
             }
         }
         if files.is_empty() {
-            return Err(OpenError::Nothing);
+            return Err(OpenError::NoPaths);
         }
-        Ok(Self { files })
+        Ok(Self::of(files))
     }
 
-    /// The files, in the order in which they were named; those of a directory by name.
+    /// Takes files that are open already.
+    #[must_use]
+    pub fn of(mut files: Vec<TapeFile>) -> Self {
+        // Files without records come first: nothing of theirs has to wait for its time.
+        files.sort_by_cached_key(|file| file.span().map(|(earliest, _)| earliest));
+        Self { files }
+    }
+
+    /// The files, in the order of their earliest records.
     #[must_use]
     pub fn files(&self) -> &[TapeFile] {
         &self.files
     }
 
-    /// The earliest and the latest receive time, in nanoseconds since the Unix epoch; `None` if
-    /// there is no record.
+    /// Earliest and latest receive time of the records, in nanoseconds since the Unix epoch; `None`
+    /// if there are none.
     #[must_use]
     pub fn span(&self) -> Option<(u64, u64)> {
         let spans = self.files.iter().filter_map(TapeFile::span);
-        spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        spans.reduce(|all, file| (all.0.min(file.0), all.1.max(file.1)))
     }
 
-    /// The length of all files in bytes.
+    /// The length of all files together, in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.files.iter().map(TapeFile::len_bytes).sum()
     }
 
-    /// All records.
+    /// All records, in order of time.
     #[must_use]
     pub fn entries(&self) -> Entries {
         self.entries_with(ReadConfig::default())
     }
 
-    /// The records from the first one on that was received at or after the time, in nanoseconds
-    /// since the Unix epoch. Blocks that end before it are stepped over unread; what is damaged in
-    /// them is not told.
+    /// Of each file the first record that was received at or after the time, in nanoseconds since
+    /// the Unix epoch, and all that follow it, in order of time.
+    ///
+    /// Where the recorder's clock stepped back, earlier records can be among those that follow.
+    /// Blocks that end before the time are stepped over; what is damaged in them is not told.
     #[must_use]
     pub fn seek(&self, unix_ns: u64) -> Entries {
-        self.entries_with(ReadConfig { from_unix_ns: unix_ns, ..ReadConfig::default() })
+        self.entries_with(ReadConfig::default().from_unix_ns(unix_ns))
     }
 
-    /// The records, read as the settings say.
+    /// The records as [`Reel::seek`] gives them, with blocks unpacked ahead by threads.
     #[must_use]
     pub fn entries_with(&self, config: ReadConfig) -> Entries {
-        Entries::new(&self.files, config)
+        Entries::new(&self.files, config.from_unix_ns)
     }
 }
 
-impl From<TapeFile> for Reel {
-    fn from(file: TapeFile) -> Self {
-        Self { files: vec![file] }
-    }
-}
-
-/// Gives the tapes of a directory, by name: the files of one recorder, in the order of writing.
+/// Gives the tape files of a directory by name.
 fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let failed = |source| OpenError::Io { path: directory.into(), source };
+    let io = |source| OpenError::Io { path: directory.to_owned(), source };
     let mut paths = Vec::new();
-    for file in std::fs::read_dir(directory).map_err(failed)? {
-        let path = file.map_err(failed)?.path();
-        if path.extension().is_some_and(|it| it == EXTENSION) {
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension() == Some(OsStr::new(EXTENSION)) && !path.is_dir() {
             paths.push(path);
         }
     }
     if paths.is_empty() {
-        return Err(OpenError::NoTapes { path: directory.into() });
+        return Err(OpenError::NoTapes { path: directory.to_owned() });
     }
-    paths.sort_by_cached_key(|path| natural_key(path));
+    paths.sort_unstable();
     Ok(paths)
-}
-
-/// Orders `day.2.ktape` before `day.10.ktape`: digits count by their value.
-fn natural_key(path: &Path) -> Vec<(String, u64)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut key: Vec<(String, u64)> = vec![(String::new(), 0)];
-    let mut is_number = false;
-    for character in name.chars() {
-        let digit = character.to_digit(10);
-        if digit.is_none() && is_number {
-            key.push((String::new(), 0));
-        }
-        if let Some((text, number)) = key.last_mut() {
-            match digit {
-                Some(digit) => *number = number.saturating_mul(10).saturating_add(digit.into()),
-                None => text.push(character),
-            }
-        }
-        is_number = digit.is_some();
-    }
-    key
 }
