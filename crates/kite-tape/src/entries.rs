@@ -1,106 +1,79 @@
-//! Several files as one stream of records.
-//!
-//! The order within a file is the file's. Between files the record that was received first comes
-//! first, and of two received at the same time that of the file which begins earlier. A file is
-//! opened for reading when its earliest record is due, so files that follow one another are read
-//! one after another.
+//! Iterates over the records of several tapes.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::iter::FusedIterator;
+use std::vec;
 
-use kite_wire::tape::{Ending, Tally};
-
+use crate::ahead::Ahead;
 use crate::entry::Entry;
 use crate::error::Damage;
-use crate::file::TapeFile;
-use crate::stream::FileStream;
+use crate::file::{Part, TapeFile};
+use crate::unpack::{Unpacked, unpack};
 
-/// The records of a [`Reel`](crate::Reel), in order of time, with what had to be passed over.
-///
-/// An `Err` does not end the iteration. Once it has ended, [`Entries::endings`] tells how the files
-/// end and [`Entries::tally`] what was lost.
-pub struct Entries {
-    /// Files whose records are not due yet, by their earliest.
-    waiting: VecDeque<TapeFile>,
-    /// Files being read, in the order of the files.
-    open: Vec<Open>,
-    not_before: u64,
-    tally: Tally,
-    endings: Vec<(TapeFile, Ending)>,
-    /// Length of the files that have been read.
-    done_bytes: u64,
+/// How tapes are read. All settings have defaults: change the fields that matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadConfig {
+    /// Begin with the first record received at or after this time, in nanoseconds since the Unix
+    /// epoch. Default 0: with the first.
+    pub from_unix_ns: u64,
+    /// How many threads unpack and check blocks ahead; at most 64 are made. The records are the
+    /// same, in the same order. Default 0: whoever iterates does it, when they are wanted.
+    ///
+    /// For each thread two blocks are held in memory, of 1 MiB each as a rule.
+    pub threads: usize,
 }
 
-struct Open {
-    file: TapeFile,
-    stream: FileStream,
-    /// The next record, once it is known.
-    head: Option<Entry>,
+/// What reading came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Records given.
+    pub entries: u64,
+    /// Damaged parts given.
+    pub damages: u64,
+    /// Records that were lost with them, where that is known: at least so many.
+    pub records_lost: u64,
+    /// Records passed over because this version does not know their kind.
+    pub unknown_kinds: u64,
+}
+
+/// The records of several tapes, with what had to be passed over between them.
+///
+/// An `Err` does not end the iteration.
+pub struct Entries {
+    streams: Vec<Stream>,
+    /// Who gives the next record: the earliest, the first file of those equally early. Files that
+    /// were not looked into yet stand at their earliest time.
+    order: BinaryHeap<Reverse<(u64, usize)>>,
+    ahead: Option<Ahead>,
+    tally: Tally,
 }
 
 impl Entries {
-    /// The files must be in the order of their earliest records.
-    pub(crate) fn new(files: &[TapeFile], not_before: u64) -> Self {
-        Self {
-            waiting: files.iter().cloned().collect(),
-            open: Vec::new(),
-            not_before,
-            tally: Tally::default(),
-            endings: Vec::new(),
-            done_bytes: 0,
-        }
+    pub(crate) fn new(files: &[TapeFile], config: ReadConfig) -> Self {
+        let ahead = (config.threads > 0).then(|| Ahead::new(config.threads));
+        let streams: Vec<Stream> =
+            files.iter().map(|file| Stream::new(file.clone(), config.from_unix_ns)).collect();
+        let order = streams.iter().enumerate().map(|(index, stream)| {
+            // One without records may have damage to tell: first, it does not matter.
+            Reverse((stream.file.span().map_or(0, |it| it.0.max(config.from_unix_ns)), index))
+        });
+        Self { order: order.collect(), streams, ahead, tally: Tally::default() }
     }
 
-    /// How many bytes of the files lie behind, of [`Reel::len_bytes`](crate::Reel::len_bytes).
+    /// How far reading has come, of [`Reel::len_bytes`](crate::Reel::len_bytes): for a progress
+    /// bar.
     #[must_use]
     pub fn position_bytes(&self) -> u64 {
-        self.done_bytes + self.open.iter().map(|open| open.stream.position_bytes()).sum::<u64>()
+        self.streams.iter().map(|stream| stream.position).sum()
     }
 
-    /// What was read and what was not, so far.
+    /// What reading came to so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// How the files end that have been read to their end, in the order in which they were.
-    pub fn endings(&self) -> impl Iterator<Item = (&TapeFile, Ending)> {
-        self.endings.iter().map(|(file, ending)| (file, *ending))
-    }
-}
-
-impl Entries {
-    /// Sees to it that every open file has its next record at hand.
-    fn fill(&mut self) -> Option<Damage> {
-        let mut at = 0;
-        while let Some(open) = self.open.get_mut(at) {
-            if open.head.is_some() {
-                at += 1;
-                continue;
-            }
-            let item = open.stream.next();
-            self.tally.unknown_kinds += open.stream.take_unknown_kinds();
-            match item {
-                Some(Ok(entry)) => open.head = Some(entry),
-                Some(Err(damage)) => return Some(damage),
-                None => {
-                    let open = self.open.remove(at);
-                    self.done_bytes += open.file.len_bytes();
-                    let ending = open.file.ending();
-                    self.endings.push((open.file, ending));
-                }
-            }
-        }
-        None
-    }
-
-    /// Gives the open file whose record is due, and its time.
-    fn due(&self) -> Option<(usize, u64)> {
-        let heads = self.open.iter().enumerate();
-        heads
-            .filter_map(|(at, open)| Some((at, open.head.as_ref()?.received.recv_unix_ns)))
-            .min_by_key(|(_, recv_unix_ns)| *recv_unix_ns)
     }
 }
 
@@ -109,25 +82,35 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(damage) = self.fill() {
-                self.tally.skips += 1;
-                self.tally.bytes_skipped += damage.bytes;
-                self.tally.records_lost += u64::from(damage.records.unwrap_or(0));
-                return Some(Err(damage));
-            }
-            let due = self.due();
-            let is_next_due = self.waiting.front().is_some_and(|file| {
-                due.is_none_or(|(_, now)| file.span().is_none_or(|(earliest, _)| earliest <= now))
-            });
-            if is_next_due && let Some(file) = self.waiting.pop_front() {
-                let stream = FileStream::new(file.clone(), self.not_before);
-                self.open.push(Open { file, stream, head: None });
+            let Reverse((time, index)) = *self.order.peek()?;
+            let stream = &mut self.streams[index];
+            let item = stream.next(&mut self.ahead, &mut self.tally.unknown_kinds);
+            let Some(item) = item else {
+                self.order.pop();
                 continue;
+            };
+            // A file whose next record is not the earliest gives way.
+            if let Ok(entry) = &item
+                && entry.recv_unix_ns() > time
+            {
+                self.order.pop();
+                let time = entry.recv_unix_ns();
+                let gives_way =
+                    self.order.peek().is_some_and(|first| *first > Reverse((time, index)));
+                self.order.push(Reverse((time, index)));
+                if gives_way {
+                    stream.put_back(item);
+                    continue;
+                }
             }
-            let (at, _) = due?;
-            let entry = self.open.get_mut(at)?.head.take()?;
-            self.tally.records += 1;
-            return Some(Ok(entry));
+            match &item {
+                Ok(_) => self.tally.entries += 1,
+                Err(damage) => {
+                    self.tally.damages += 1;
+                    self.tally.records_lost += u64::from(damage.records.unwrap_or(0));
+                }
+            }
+            return Some(item);
         }
     }
 }
@@ -139,8 +122,96 @@ impl fmt::Debug for Entries {
         f.debug_struct("Entries")
             .field("position_bytes", &self.position_bytes())
             .field("tally", &self.tally)
-            .field("files_open", &self.open.len())
-            .field("files_waiting", &self.waiting.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// The records of one file.
+struct Stream {
+    file: TapeFile,
+    /// The next part to be asked for.
+    next_part: usize,
+    /// Parts that others unpack, in order.
+    asked: VecDeque<(Part, crate::ahead::Promise)>,
+    items: vec::IntoIter<Result<Entry, Damage>>,
+    put_back: Option<Result<Entry, Damage>>,
+    /// Records before it are passed over until one from then on has been given.
+    not_before: u64,
+    position: u64,
+}
+
+impl Stream {
+    fn new(file: TapeFile, not_before: u64) -> Self {
+        let (asked, items) = (VecDeque::new(), Vec::new().into_iter());
+        Self { file, next_part: 0, asked, items, put_back: None, not_before, position: 0 }
+    }
+
+    fn put_back(&mut self, item: Result<Entry, Damage>) {
+        self.put_back = Some(item);
+    }
+
+    fn next(
+        &mut self,
+        ahead: &mut Option<Ahead>,
+        unknown_kinds: &mut u64,
+    ) -> Option<Result<Entry, Damage>> {
+        if let Some(item) = self.put_back.take() {
+            return Some(item);
+        }
+        loop {
+            for item in self.items.by_ref() {
+                if let Ok(entry) = &item {
+                    if entry.recv_unix_ns() < self.not_before {
+                        continue;
+                    }
+                    self.not_before = 0;
+                }
+                return Some(item);
+            }
+            let Unpacked { items, unknown_kinds: unknown } = self.next_unpacked(ahead)?;
+            *unknown_kinds += unknown;
+            self.items = items.into_iter();
+        }
+    }
+
+    fn next_unpacked(&mut self, ahead: &mut Option<Ahead>) -> Option<Unpacked> {
+        let Some(ahead) = ahead else {
+            let part = self.next_part()?;
+            self.reached(part);
+            return Some(unpack(&self.file, part));
+        };
+        while self.asked.len() < ahead.window()
+            && let Some(part) = self.next_part()
+        {
+            self.asked.push_back((part, ahead.ask(self.file.clone(), part)));
+        }
+        let (part, promise) = self.asked.pop_front()?;
+        self.reached(part);
+        Some(promise.wait().unwrap_or_else(|| unpack(&self.file, part)))
+    }
+
+    /// Steps to the next part that may have records from the time sought on.
+    fn next_part(&mut self) -> Option<Part> {
+        loop {
+            let Some(part) = self.file.parts().get(self.next_part).copied() else {
+                if self.asked.is_empty() {
+                    self.position = self.file.len_bytes();
+                }
+                return None;
+            };
+            self.next_part += 1;
+            match part {
+                Part::Block { latest_unix_ns: Some(latest), .. } if latest < self.not_before => {}
+                Part::Skipped(_) if self.not_before > 0 => {}
+                part => return Some(part),
+            }
+        }
+    }
+
+    fn reached(&mut self, part: Part) {
+        self.position = match part {
+            Part::Block { end, .. } => end,
+            Part::Skipped(skipped) => skipped.to,
+        } as u64;
     }
 }

@@ -1,66 +1,42 @@
-//! One record that owns its payload.
-
-use std::fmt;
+//! One record of a tape, owned without a copy.
 
 use bytes::Bytes;
-use kite_wire::tape::{Gap, Received, RecordKind, Source};
+use kite_wire::Frame;
+use kite_wire::tape::{Gap, Received, RecordKind};
 
-/// A record read from a tape.
-///
-/// Its payload lies in the map of the file, or in the unpacked block: a clone or a slice of it
-/// costs a reference count, and keeps all of that memory for as long as it lives.
-#[derive(Clone, PartialEq, Eq)]
+/// A record. Its payload is a share of the mapped file, or of the block that was unpacked: a clone
+/// costs one reference count, and keeps that memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When and from where the record came.
+    /// When it was received, by the recorder's clock, and from where.
     pub received: Received,
     /// What the payload is.
     pub kind: RecordKind,
-    /// The payload, byte for byte as it was recorded.
+    /// The payload, byte for byte as it was given to the writer.
     pub payload: Bytes,
 }
 
 impl Entry {
-    /// Makes an entry, for instance to test a reader without a tape.
-    #[must_use]
-    pub fn new(received: Received, kind: RecordKind, payload: Bytes) -> Self {
+    pub(crate) fn new(received: Received, kind: RecordKind, payload: Bytes) -> Self {
         Self { received, kind, payload }
     }
 
-    /// When the record was received, in nanoseconds since the Unix epoch (UTC).
+    /// When it was received, in nanoseconds since the Unix epoch (UTC).
     #[must_use]
     pub fn recv_unix_ns(&self) -> u64 {
         self.received.recv_unix_ns
     }
 
-    /// Where the record comes from.
+    /// Walks the payload of a binary frame; other kinds give `None`.
     #[must_use]
-    pub fn source(&self) -> Source {
-        self.received.source
+    pub fn frame(&self) -> Option<Frame<'_>> {
+        (self.kind == RecordKind::Binary).then(|| Frame::walk(&self.payload))
     }
 
-    /// Reads the payload of a gap record; other kinds, and a payload too short for a gap, give
-    /// `None`.
+    /// Reads the payload of a gap; other kinds, and a payload too short for one, give `None`.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()
-    }
-
-    /// Gives the payload of a text or event record if it is UTF-8; other kinds give `None`.
-    #[must_use]
-    pub fn text(&self) -> Option<&str> {
-        matches!(self.kind, RecordKind::Text | RecordKind::Event)
-            .then(|| std::str::from_utf8(&self.payload).ok())
-            .flatten()
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("received", &self.received)
-            .field("kind", &self.kind)
-            .field("payload_len", &self.payload.len())
-            .finish()
     }
 }

@@ -1,117 +1,94 @@
-//! What keeps a file from being opened, and what was lost within one that was.
+//! What can be wrong with tape files. Offsets are bytes from the start of the file.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kite_wire::tape::{MAX_BODY_LEN, SkipReason, TapeError};
+use kite_wire::tape::{MAX_BODY_LEN, Skipped, TapeError};
 
-use crate::EXTENSION;
-
-/// Why tape files cannot be opened.
+/// Why tapes cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The file or directory cannot be read.
     #[error("cannot read {}", path.display())]
     Io {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
-        #[source]
+        /// What the operating system says.
         source: io::Error,
     },
-    /// The file is no tape that can be read.
+    /// The file is not a tape that can be read.
     #[error("cannot open {} as a tape", path.display())]
     Tape {
-        /// Which file.
+        /// Its path.
         path: PathBuf,
-        /// What is wrong with it, and at which byte.
-        #[source]
+        /// What is wrong with its header, and where.
         source: TapeError,
     },
-    /// The directory has no tape.
-    #[error("no *.{EXTENSION} in {}", path.display())]
+    /// There is no tape in the directory.
+    #[error("no tape in {}: tapes are files that end in .ktape", path.display())]
     NoTapes {
-        /// Which directory.
+        /// The directory.
         path: PathBuf,
     },
     /// No path was given.
-    #[error("no tape given; name files, or directories of *.{EXTENSION}")]
-    NoPaths,
+    #[error("no tape given: name a file or a directory of .ktape files")]
+    Nothing,
 }
 
-/// A part of a tape that was passed over. Reading goes on behind it.
+/// A part of a tape that cannot be read. Reading goes on behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
     /// The file.
-    pub path: Arc<PathBuf>,
-    /// Where in the file the part begins, in bytes; of what is wrong within a compressed block,
-    /// where the block begins.
-    pub offset: u64,
-    /// How many bytes were passed over; within a compressed block, of the unpacked ones.
-    pub bytes: u64,
+    pub path: Arc<Path>,
+    /// Where the damaged part begins, in bytes from the start of the file. Within a compressed
+    /// block, where the block begins.
+    pub offset: usize,
     /// How many records are lost with it, if that is known.
     pub records: Option<u32>,
     /// What is wrong.
-    pub why: DamageReason,
-}
-
-/// What is wrong with a part of a tape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum DamageReason {
-    /// As the format's reader says.
-    #[error(transparent)]
-    Skipped(SkipReason),
-    /// The bytes of a compressed block are not those that were written.
-    #[error("compressed block damaged: checksum {stored:08x}, computed {computed:08x}")]
-    Checksum {
-        /// The checksum that the block's header carries.
-        stored: u32,
-        /// The checksum of the bytes.
-        computed: u32,
-    },
-    /// A compressed block says that it unpacks to more than any block may.
-    #[error("compressed block of {length} bytes unpacked, at most {MAX_BODY_LEN} are allowed")]
-    TooLong {
-        /// What its header says, in bytes.
-        length: u32,
-    },
-    /// What a compressed block holds is not zstd, or more than its header says.
-    #[error("compressed block does not unpack to the {length} bytes that its header tells of")]
-    Unpack {
-        /// What its header says, in bytes.
-        length: u32,
-    },
-    /// A compressed block unpacks to less than its header says. What there is was read.
-    #[error("compressed block unpacks to {found} bytes, its header tells of {length}")]
-    Short {
-        /// What its header says, in bytes.
-        length: u32,
-        /// How long it is, in bytes.
-        found: usize,
-    },
-    /// The file's header is no longer what it was when the file was opened.
-    #[error("file changed while it was read")]
-    Changed,
+    pub cause: DamageCause,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, offset, bytes, records, why } = self;
-        write!(f, "{} at byte {offset}: {why}; {bytes} bytes passed over", path.display())?;
-        match records {
-            Some(records) => write!(f, ", {records} records lost"),
-            None => Ok(()),
+        write!(f, "{}: damaged at byte {}: {}", self.path.display(), self.offset, self.cause)?;
+        match self.records {
+            Some(0) | None => Ok(()),
+            Some(1) => f.write_str("; 1 record lost"),
+            Some(records) => write!(f, "; {records} records lost"),
         }
     }
 }
 
-impl std::error::Error for Damage {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.why)
-    }
+impl std::error::Error for Damage {}
+
+/// What is wrong with a damaged part of a tape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DamageCause {
+    /// Bytes had to be passed over.
+    #[error("{0}")]
+    Skipped(Skipped),
+    /// The compressed bytes of a block are not those that were written.
+    #[error("compressed block damaged: its checksum does not fit")]
+    BlockChecksum,
+    /// A block cannot be unpacked, though its checksum fits.
+    #[error("compressed block cannot be unpacked: {0}")]
+    Unpack(String),
+    /// A block declares more than any block may hold.
+    #[error("block declares {declared} bytes, at most {MAX_BODY_LEN} are allowed")]
+    BlockTooLong {
+        /// What its header says.
+        declared: u32,
+    },
+    /// A block is compressed in a way of a later version.
+    #[error("block with codec {codec} of a later version; read it with a newer release")]
+    UnknownCodec {
+        /// The block's codec.
+        codec: u8,
+    },
 }

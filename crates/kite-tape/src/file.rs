@@ -1,98 +1,136 @@
-//! One tape file in memory.
+//! One tape, mapped into memory.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use filebuffer::FileBuffer;
-use kite_wire::tape::{Ending, Tape, TapeError};
+use kite_wire::tape::{BLOCK_HEADER_LEN, Ending, Skipped, Tape, TapeError};
+use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
-use crate::index::Index;
 
-/// A tape file, mapped into memory. A clone is the same map.
+/// A tape file, mapped into memory and looked through block by block when it was opened: what a
+/// recorder adds later is not seen. Cheap to clone.
 ///
-/// What is appended to the file after it was opened is not seen: open it again. A file must not be
-/// cut while it is mapped, since the system kills a process that reads where the file no longer
-/// is. A recorder cuts only the torn end of a file that it goes on with after a crash.
+/// The file must not be cut while it is open: reading what is gone ends the process, as with every
+/// mapped file. Recorders cut a file only when they repair it, before they go on with it.
 #[derive(Clone)]
 pub struct TapeFile {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
-struct Shared {
-    path: Arc<PathBuf>,
+struct Inner {
+    path: Arc<Path>,
     bytes: Bytes,
-    index: OnceLock<Index>,
+    parts: Vec<Part>,
+    ending: Ending,
+    span: Option<(u64, u64)>,
+}
+
+/// What follows in a tape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// A block.
+    Block {
+        /// Where it begins.
+        offset: usize,
+        /// Where its body ends.
+        end: usize,
+        /// The latest time of its records, where its header says that, in Unix nanoseconds.
+        latest_unix_ns: Option<u64>,
+    },
+    /// What had to be passed over.
+    Skipped(Skipped),
 }
 
 impl TapeFile {
-    /// Maps the file and reads its header.
+    /// Maps a file and reads the headers of its blocks.
     ///
     /// # Errors
-    /// The file cannot be read or has no header of a supported version: [`OpenError::Io`],
-    /// [`OpenError::Tape`].
+    /// The file cannot be read, or has no header of a supported version. Damage behind the header
+    /// is no reason.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let io = |source| OpenError::Io { path: path.to_owned(), source };
-        if fs::metadata(path).map_err(io)?.is_dir() {
-            return Err(io(std::io::ErrorKind::IsADirectory.into()));
-        }
-        let bytes = Bytes::from_owner(FileBuffer::open(path).map_err(io)?);
-        Tape::open(&bytes).map_err(|source| OpenError::Tape { path: path.to_owned(), source })?;
-        let path = Arc::new(path.to_owned());
-        Ok(Self { shared: Arc::new(Shared { path, bytes, index: OnceLock::new() }) })
+        let bytes = map(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
+        Self::over(path, bytes).map_err(|source| OpenError::Tape { path: path.into(), source })
     }
 
-    /// The path by which the file was opened.
+    fn over(path: &Path, bytes: Bytes) -> Result<Self, TapeError> {
+        let tape = Tape::open(&bytes)?;
+        let mut parts = Vec::new();
+        let mut span: Option<(u64, u64)> = None;
+        let mut blocks = tape.blocks();
+        for block in blocks.by_ref() {
+            let block = match block {
+                Ok(block) => block,
+                Err(skipped) => {
+                    parts.push(Part::Skipped(skipped));
+                    continue;
+                }
+            };
+            if block.records_len() > 0 {
+                let (from, to) = (block.earliest_unix_ns(), block.latest_unix_ns());
+                span = Some(span.map_or((from, to), |it| (it.0.min(from), it.1.max(to))));
+            }
+            let (offset, stored) = (block.offset(), block.stored().len());
+            parts.push(Part::Block {
+                offset,
+                end: offset + BLOCK_HEADER_LEN + stored,
+                latest_unix_ns: block.is_sealed().then_some(block.latest_unix_ns()),
+            });
+        }
+        let ending = blocks.ending().unwrap_or(Ending::Clean { at: bytes.len() });
+        let path = Arc::from(path);
+        Ok(Self { inner: Arc::new(Inner { path, parts, ending, span, bytes }) })
+    }
+
+    /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        &self.inner.path
     }
 
-    /// The file's length when it was opened.
+    /// The file's bytes as a tape: its header and metadata, and its blocks as they stand.
+    ///
+    /// # Panics
+    /// Never: the header was checked when the file was opened.
+    #[must_use]
+    pub fn tape(&self) -> Tape<'_> {
+        #[expect(clippy::expect_used, reason = "the same bytes were opened before")]
+        Tape::open(&self.inner.bytes).expect("a tape stays one")
+    }
+
+    /// The length of the file when it was opened, in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
-        self.shared.bytes.len() as u64
+        self.inner.bytes.len() as u64
     }
 
-    /// The tape in the format's own terms: header, metadata, blocks.
-    ///
-    /// # Errors
-    /// The header was overwritten since the file was opened; it was right then.
-    pub fn tape(&self) -> Result<Tape<'_>, TapeError> {
-        Tape::open(&self.shared.bytes)
-    }
-
-    /// Earliest and latest receive time of the records, in nanoseconds since the Unix epoch; `None`
-    /// if there are none.
-    ///
-    /// The first call steps over the file's block headers, as does the start of reading.
-    #[must_use]
-    pub fn span(&self) -> Option<(u64, u64)> {
-        self.index().span
-    }
-
-    /// How the tape ends.
-    ///
-    /// The first call steps over the file's block headers, as does the start of reading.
+    /// How the tape ends. Torn is what a crash leaves, and what a recording in progress looks like.
     #[must_use]
     pub fn ending(&self) -> Ending {
-        self.index().ending
+        self.inner.ending
     }
 
-    pub(crate) fn shared_path(&self) -> &Arc<PathBuf> {
-        &self.shared.path
+    /// The earliest and the latest receive time of its records, in nanoseconds since the Unix
+    /// epoch; `None` if it has none.
+    #[must_use]
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.inner.span
+    }
+
+    pub(crate) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.inner.path)
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.shared.bytes
+        &self.inner.bytes
     }
 
-    pub(crate) fn index(&self) -> &Index {
-        self.shared.index.get_or_init(|| Index::of(&self.shared.bytes))
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.inner.parts
     }
 }
 
@@ -101,6 +139,34 @@ impl fmt::Debug for TapeFile {
         f.debug_struct("TapeFile")
             .field("path", &self.path())
             .field("len_bytes", &self.len_bytes())
-            .finish()
+            .field("span", &self.span())
+            .field("ending", &self.ending())
+            .finish_non_exhaustive()
     }
+}
+
+/// A mapping that `Bytes` can own.
+struct Map {
+    file: MemoryMappedFile,
+    len: u64,
+}
+
+impl AsRef<[u8]> for Map {
+    fn as_ref(&self) -> &[u8] {
+        // Fails for mappings that can be written to, which this is not.
+        self.file.as_slice_bytes(0, self.len).unwrap_or_default()
+    }
+}
+
+/// Maps a file; an empty one, which cannot be mapped, gives no bytes.
+fn map(path: &Path) -> io::Result<Bytes> {
+    if std::fs::metadata(path)?.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    let file = MemoryMappedFile::open_ro(path).map_err(|error| match error {
+        MmapIoError::Io(error) => error,
+        other => io::Error::other(other),
+    })?;
+    let len = file.len();
+    Ok(Bytes::from_owner(Map { file, len }))
 }

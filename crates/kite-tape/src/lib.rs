@@ -1,28 +1,38 @@
-//! Records market-data feeds to files and reads them back.
+//! Tick files: records a market-data feed, and reads it back.
 //!
-//! The files are tapes as [`kite_wire::tape`] and `docs/tape-format.md` describe them. This crate
-//! does what those leave open: files and their maps, compression, several files as one stream,
-//! threads, and what becomes of a recording that was killed.
+//! The format is that of [`kite_wire::tape`], described byte by byte in `docs/tape-format.md` of the
+//! repository.
 //!
-//! - [`Reel`] reads: one or more files as one stream of [`Entry`]s ordered by time.
+//! ```no_run
+//! use kite_tape::Reel;
 //!
-//! What is damaged is told by [`Damage`] and passed over; what can be read is given.
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let reel = Reel::open(["recordings"])?;
+//! for entry in reel.entries() {
+//!     match entry {
+//!         Ok(entry) => {
+//!             for packet in entry.frame().into_iter().flat_map(|frame| frame.packets()) {
+//!                 println!("{} {}", entry.recv_unix_ns(), packet.last_price());
+//!             }
+//!         }
+//!         Err(damage) => eprintln!("{damage}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
-mod decode;
+mod ahead;
 mod entries;
 mod entry;
 mod error;
 mod file;
-mod index;
 mod reel;
-mod stream;
+mod unpack;
 
-pub use entries::Entries;
+pub use entries::{Entries, ReadConfig, Tally};
 pub use entry::Entry;
-pub use error::{Damage, DamageReason, OpenError};
+pub use error::{Damage, DamageCause, OpenError};
 pub use file::TapeFile;
-pub use kite_wire::tape;
-pub use reel::{ReadConfig, Reel};
-
-/// What the names of tape files end with, without the dot.
-pub const EXTENSION: &str = "ktape";
+pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+pub use reel::{EXTENSION, Reel};
