@@ -73,6 +73,16 @@ mod misbehave;
 mod random;
 mod reception;
 mod refusal;
+#[cfg_attr(
+    not(feature = "tape"),
+    expect(
+        dead_code,
+        unused_imports,
+        unreachable_pub,
+        reason = "only a tape brings what is replayed"
+    )
+)]
+mod replay;
 mod script;
 mod server;
 mod sim;
@@ -93,6 +103,8 @@ pub use kite_wire::MAX_INSTRUMENTS;
 pub use ledger::{Chain, SocketEnd, SocketRecord};
 pub use market::Instrument;
 pub use refusal::Refusal;
+#[cfg(feature = "tape")]
+pub use replay::{Replay, ReplayProgress, Speed, Start};
 pub use script::FaultScript;
 pub use sim::Sim;
 pub use stats::{Sent, SimStats};
