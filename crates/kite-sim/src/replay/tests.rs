@@ -273,6 +273,33 @@ async fn a_slow_reader_gets_every_frame_in_order() {
     assert!(client.all(&sim).await.is_empty());
 }
 
+/// Gives a frame of one instrument, its number as the last price, cut to this many bytes.
+fn numbered(number: u32, length: u8) -> Bytes {
+    let mut packet = vec![0; length.into()];
+    packet[..4].copy_from_slice(&A.to_be_bytes());
+    packet[4..8].copy_from_slice(&number.to_be_bytes());
+    [&[0, 1, 0, length], &packet[..]].concat().into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_takes_its_place_between_two_records_of_the_tape() {
+    const COUNT: u32 = 8_000;
+    let reads = (0..COUNT).map(|number| binary(0, numbered(number, 184)));
+    let sim = quiet(of(reads.collect()).speed(Speed::AsRead)).start().await.unwrap();
+    let mut client = Client::subscribed(&sim, Mode::Ltp, &[A]).await;
+    // More than fits the connection: frames wait for the client to read.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let command = Command::Mode(Mode::Full, &[A]).to_string();
+    client.socket.send(Message::text(command)).await.unwrap();
+    let got = frames(client.all(&sim).await);
+    let before = got.iter().take_while(|frame| frame.len() == 12).count() as u32;
+    assert!((1_000..COUNT - 1).contains(&before), "{before}");
+    // All before in the old mode, a snapshot of the last of them, all behind in the new one.
+    let old = (0..before).map(|number| numbered(number, 8));
+    let new = (before - 1..COUNT).map(|number| numbered(number, 184));
+    assert!(got.into_iter().eq(old.chain(new)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_tape_waits_at_full_speed_for_a_client_to_come_back() {
     let sim = quiet(of(steady(500)).speed(Speed::AsRead)).start().await.unwrap();
