@@ -50,10 +50,23 @@
 //! ([`Sim::connect`]), where a reset is an end of the stream. The simulator keeps time by Tokio's
 //! clock alone, so that everything but TCP itself can run with the clock paused.
 //!
+//! # Replays
+//!
+//! With the feature `tape`, `SimBuilder::replay` puts recorded tick files in the market's place: any
+//! client receives the recorded day in the instruments and modes it subscribes, at the recorded
+//! speed, a multiple, or as fast as it reads. A command takes its place between two records of the
+//! tape and no record is dropped, so that the same subscriptions get the same bytes every time.
+//! Everything else here goes on working over it; [`Sim::pause`] stands the tape still, and what a
+//! fault or [`Sim::tick_now`] sends is the tape's present again. [`Sim::instrument`],
+//! [`Sim::advance_market`] and [`Sim::next_day`] are about a simulated market and say nothing then.
+//! `docs/replay.md` in the repository tells what is replayed, what is not, and how to use it for
+//! backtests.
+//!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `tape` | no | `Replay`: recorded tick files in the market's place |
 //! | `tls` | no | a certificate made at the start, and `wss://` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

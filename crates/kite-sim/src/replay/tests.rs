@@ -23,6 +23,8 @@ const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
 /// When the tape begins.
 const NINE: u64 = 1_754_279_100 * S;
+/// How the text begins that a client reads up to.
+const END: &str = "that is all";
 const DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// A tape in memory.
@@ -135,13 +137,15 @@ impl Client {
                 ended = &mut finished => break ended.expect("the replay never ends"),
             }
         }
-        sim.send_text("that is all");
-        loop {
-            match self.message().await {
-                Message::Text(text) if text == "that is all" => return messages,
-                message => messages.push(message),
-            }
+        // Told to every socket: another client may read it in the midst of its own messages.
+        let end = Message::text(format!("{END} {}", sim.stats().texts_sent));
+        sim.send_text(end.to_text().unwrap());
+        while messages.last() != Some(&end) {
+            messages.push(self.message().await);
         }
+        let is_end = |message: &Message| message.to_text().is_ok_and(|text| text.starts_with(END));
+        messages.retain(|message| !is_end(message));
+        messages
     }
 }
 
@@ -238,7 +242,7 @@ async fn who_comes_late_gets_the_present_and_what_follows() {
     assert!(early.all(&sim).await.is_empty());
     // At the end of the tape its last state is still there.
     late.say(&sim, Command::Mode(Mode::Full, &[B])).await;
-    assert_eq!(late.message().await, Message::text("that is all"));
+    assert!(late.message().await.is_text());
     assert_eq!(late.binary().await, frame(&[B], 2));
 }
 
@@ -267,6 +271,33 @@ async fn a_slow_reader_gets_every_frame_in_order() {
         assert_eq!(client.binary().await, frame(&[A, B], step));
     }
     assert!(client.all(&sim).await.is_empty());
+}
+
+/// Gives a frame of one instrument, its number as the last price, cut to this many bytes.
+fn numbered(number: u32, length: u8) -> Bytes {
+    let mut packet = vec![0; length.into()];
+    packet[..4].copy_from_slice(&A.to_be_bytes());
+    packet[4..8].copy_from_slice(&number.to_be_bytes());
+    [&[0, 1, 0, length], &packet[..]].concat().into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_takes_its_place_between_two_records_of_the_tape() {
+    const COUNT: u32 = 8_000;
+    let reads = (0..COUNT).map(|number| binary(0, numbered(number, 184)));
+    let sim = quiet(of(reads.collect()).speed(Speed::AsRead)).start().await.unwrap();
+    let mut client = Client::subscribed(&sim, Mode::Ltp, &[A]).await;
+    // More than fits the connection: frames wait for the client to read.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let command = Command::Mode(Mode::Full, &[A]).to_string();
+    client.socket.send(Message::text(command)).await.unwrap();
+    let got = frames(client.all(&sim).await);
+    let before = got.iter().take_while(|frame| frame.len() == 12).count() as u32;
+    assert!((1_000..COUNT - 1).contains(&before), "{before}");
+    // All before in the old mode, a snapshot of the last of them, all behind in the new one.
+    let old = (0..before).map(|number| numbered(number, 8));
+    let new = (before - 1..COUNT).map(|number| numbered(number, 184));
+    assert!(got.into_iter().eq(old.chain(new)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,7 +363,6 @@ async fn texts_reach_every_socket_once() {
     let expected = [Message::text(order), Message::text("no JSON")];
     assert_eq!([two.message().await, two.message().await], expected);
     assert_eq!(one.all(&sim).await, expected);
-    assert_eq!(two.message().await, Message::text("that is all"));
     let progress = sim.replay().unwrap();
     assert_eq!((progress.texts, progress.repeated_texts), (6, 1));
     assert_eq!((progress.greetings, progress.unreadable_texts), (2, 1));
