@@ -1,4 +1,5 @@
 //! A session with faults, recorded through the facade, replayed, and compared byte for byte.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +32,9 @@ enum Heard {
 /// Stands beside the recorder and notes what it must have recorded, with the time of each frame in
 /// nanoseconds since the first one of all.
 #[derive(Debug, Clone, Default)]
-struct Witness(Arc<Mutex<BTreeMap<Source, Vec<(u64, Heard)>>>>);
+struct Witness(Arc<Mutex<Notes>>);
+
+type Notes = BTreeMap<Source, Vec<(u64, Heard)>>;
 
 struct WitnessSink(Witness, Source);
 
