@@ -1,0 +1,83 @@
+//! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once.
+
+use tokio::sync::watch;
+
+use crate::exit::{CliError, FORCED};
+
+/// Tells whoever waits that the user wants the command to end. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    asked: watch::Receiver<bool>,
+}
+
+impl Stop {
+    /// Listens for the signals from now on; the process no longer ends by them alone.
+    pub(crate) fn on_signals() -> Result<Self, CliError> {
+        let cannot = |error| CliError::unable("cannot listen for signals").because(error);
+        let mut signals = Signals::new().map_err(cannot)?;
+        let (ask, asked) = watch::channel(false);
+        tokio::spawn(async move {
+            signals.next().await;
+            ask.send_replace(true);
+            signals.next().await;
+            std::process::exit(FORCED);
+        });
+        Ok(Self { asked })
+    }
+
+    /// Waits until the end is asked for; at once where it has been.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn asked(&self) {
+        // The sender is never dropped before it has asked; without one nobody can ask.
+        if self.asked.clone().wait_for(|&asked| asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Says whether the end has been asked for: for threads.
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
