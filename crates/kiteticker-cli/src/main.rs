@@ -56,7 +56,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         .build()
         .map_err(|error| CliError::unable("cannot start the runtime").because(error))?;
     runtime.block_on(async {
-        let stop = Stop::on_signals()?;
+        let stop = Stop::new();
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
             Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
