@@ -54,7 +54,7 @@ pub(crate) struct Inspect {
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     let reel = tapes::open(&asked.tapes)?;
-    let names = Names::cached(asked.instruments_file.as_deref())?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
         tokio::task::spawn_blocking(move || survey(&reel, output, &stop))

@@ -9,6 +9,7 @@ mod exit;
 mod faults;
 mod feed;
 mod inspect;
+mod lists;
 mod logs;
 mod names;
 mod output;
@@ -63,6 +64,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Record(_) => Ok(Status::Done),
             Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
             Command::Inspect(asked) => inspect::run(asked, output, stop).await,
+            Command::Instruments(asked) => commands::instruments::run(&asked, output).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
             Command::Doctor(asked) => doctor::run(&asked, output, stop).await,
             Command::Completions(asked) => commands::completions::run(&asked, output).map(done),
