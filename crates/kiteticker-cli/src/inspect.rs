@@ -53,6 +53,7 @@ pub(crate) struct Inspect {
 
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
     let reel = tapes::open(&asked.tapes)?;
     let names = Names::cached(asked.instruments_file.as_deref(), output)?;
     let surveying = {

@@ -60,6 +60,7 @@ pub(crate) struct ReplayArgs {
 
 /// Replays until the tapes or the user end it.
 pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
+    stop.listen()?;
     let reel = tapes::open(&asked.tapes)?;
     let feed = ReplayFeed {
         paths: asked.tapes.clone(),

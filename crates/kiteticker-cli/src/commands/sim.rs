@@ -71,6 +71,7 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
             false => output.text(&faults::list()),
         };
     }
+    stop.listen()?;
     let accounts = accounts(asked.accounts);
     let mut builder =
         kite_sim::Sim::builder().port(asked.port).seed(asked.seed).updates_per_second(asked.rate);

@@ -3,6 +3,7 @@
 mod doctor;
 mod inspect;
 mod process;
+mod record;
 mod replay;
 mod sim;
 mod tape;
