@@ -31,6 +31,13 @@ fn what_is_recorded_is_what_is_found_on_the_tape() {
     assert_eq!(recorded["frames"].as_u64(), frames);
     assert_eq!((&recorded["dropped"], &recorded["lost"]), (&0.into(), &0.into()));
     assert_eq!(found["files"][0]["metadata"]["feed"], "simulator, seed 1");
+
+    let csv = tapes.path().join("all.csv");
+    let (from, to) = (tapes.path().to_str().expect("UTF-8"), csv.to_str().expect("UTF-8"));
+    let exported = run(&mut kite(&["export", from, "--to", to]));
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let rows = std::fs::read_to_string(&csv).expect("the file").lines().count() as u64 - 1;
+    assert_eq!(Some(rows), found["ticks"].as_u64());
 }
 
 #[test]
