@@ -189,6 +189,14 @@ impl Source {
         self.fetch_on(&self.cache()?, Date::today_in_india())
     }
 
+    /// Gives the latest list that is kept, of whatever day; `None` if none is. Nothing is fetched:
+    /// for names of what was recorded, which an old list has too.
+    #[must_use]
+    pub fn kept(&self) -> Option<(Loaded, Date)> {
+        let (loaded, _, day) = self.cache().ok()?.read_latest(self.max_bytes)?;
+        Some((loaded, day))
+    }
+
     fn on(&self, today: Date) -> Result<Fetched, FetchError> {
         let cache = self.cache()?;
         // A kept list that does not read is fetched anew and then replaced.

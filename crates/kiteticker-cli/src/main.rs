@@ -64,6 +64,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Record(asked) => commands::record::run(asked, output, stop).await,
             Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
             Command::Inspect(asked) => inspect::run(asked, output, stop).await,
+            Command::Export(asked) => commands::export::run(asked, output, stop).await,
             Command::Instruments(asked) => commands::instruments::run(&asked, output).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
             Command::Doctor(asked) => doctor::run(&asked, output, stop).await,

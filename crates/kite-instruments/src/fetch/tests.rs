@@ -403,3 +403,14 @@ fn credentials_are_sent_and_never_shown() {
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
 }
+
+#[test]
+fn what_is_kept_is_given_without_fetching() {
+    let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
+    let source = server.source(&folder);
+    assert!(source.kept().is_none());
+    source.on(day(21)).unwrap();
+    source.on(day(23)).unwrap();
+    let (loaded, kept_day) = source.kept().unwrap();
+    assert_eq!((loaded.instruments.len(), kept_day, server.count()), (1, day(23), 2));
+}
