@@ -179,16 +179,13 @@ impl Recorder {
     /// then. What others still give is dropped and counted.
     ///
     /// # Errors
-    /// Something could not be written last; or the recorder's thread panicked.
+    /// What came last could not be written, or not be put onto the disk; or the recorder's thread panicked.
     pub fn finish(self) -> Result<RecorderSummary, RecordError> {
         let ended = self.owner.end();
         let stats = self.owner.stats();
         match ended {
             Ok(None) => Ok(RecorderSummary { stats }),
-            Ok(Some(source)) if stats.lost > 0 => {
-                Err(RecordError::Io { path: self.owner.directory.clone(), source })
-            }
-            Ok(Some(_)) => Ok(RecorderSummary { stats }),
+            Ok(Some(source)) => Err(RecordError::Io { path: self.owner.directory.clone(), source }),
             Err(()) => Err(RecordError::Failed),
         }
     }

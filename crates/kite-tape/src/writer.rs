@@ -157,15 +157,19 @@ impl Writer {
     /// Adds a record to the block, after the block before it was written where it is full or of
     /// another day.
     fn add(&mut self, item: &Item, now: Instant) {
-        let day = Day::of_unix_ns(item.received.recv_unix_ns);
-        if self.current.is_none() {
-            self.open(day, item.received.recv_unix_ns, now);
-        }
+        let unix_ns = item.received.recv_unix_ns;
+        let day = Day::of_unix_ns(unix_ns);
         // Where the clock stepped back over midnight, the day that has begun goes on.
         if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
             self.write_block();
             self.close();
-            self.open(day, item.received.recv_unix_ns, now);
+        }
+        // Once a block: where no file can be opened, the next block is the next try.
+        if self.current.is_none()
+            && self.collector.is_empty()
+            && let Err(error) = self.open(unix_ns)
+        {
+            self.fail(error);
         }
         if self.collector.push(item).is_err() {
             self.write_block();
@@ -183,24 +187,23 @@ impl Writer {
         }
     }
 
-    /// Opens the file for a day. On failure there is none, and blocks are lost until there is.
-    fn open(&mut self, day: Day, unix_ns: u64, now: Instant) {
-        let is_first = self.is_first;
-        match self.disk.open(day, unix_ns) {
-            Ok(Opened { current, last_unix_ns }) => {
-                self.begin(current);
-                self.is_first = false;
-                if is_first && let Some(last) = last_unix_ns {
-                    let received = Received { recv_unix_ns: unix_ns, source: Source::RECORDER };
-                    let reason = GapReason::RecorderStopped;
-                    let gap = Gap { reason, from_unix_ns: last, to_unix_ns: unix_ns, frames: None };
-                    // The first record of its block: there is room.
-                    let _ = self.collector.push(&Item::gap(received, &gap));
-                    self.begun.get_or_insert(now);
-                }
+    /// Opens the file for a record received then. The first file of a run gets a gap since its last
+    /// record.
+    fn open(&mut self, unix_ns: u64) -> io::Result<()> {
+        let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
+        self.begin(current);
+        if std::mem::take(&mut self.is_first)
+            && let Some(last) = last_unix_ns
+        {
+            let received = Received { recv_unix_ns: unix_ns, source: Source::RECORDER };
+            let reason = GapReason::RecorderStopped;
+            let gap = Gap { reason, from_unix_ns: last, to_unix_ns: unix_ns, frames: None };
+            if self.collector.push(&Item::gap(received, &gap)).is_err() {
+                // The block is full: with the next file then.
+                self.is_first = true;
             }
-            Err(error) => self.fail(error),
         }
+        Ok(())
     }
 
     fn begin(&mut self, current: Current) {
@@ -221,6 +224,7 @@ impl Writer {
         self.losses = untold;
         match self.try_write() {
             Ok(()) => {
+                self.failed = None;
                 let (records, frames) = self.collector.counts();
                 add(&self.told.records, records);
                 add(&self.told.frames, frames);
@@ -245,8 +249,7 @@ impl Writer {
     fn try_write(&mut self) -> io::Result<()> {
         let first = self.collector.first_unix_ns();
         if self.current.is_none() {
-            let Opened { current, .. } = self.disk.open(Day::of_unix_ns(first), first)?;
-            self.begin(current);
+            self.open(first)?;
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         let (header, body) = self.collector.seal(current.tape_id, current.sequence);

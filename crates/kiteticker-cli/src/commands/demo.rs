@@ -36,6 +36,7 @@ pub(crate) struct Demo {
 
 /// Shows it until the user ends it, or prints lines for a while.
 pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
     let usual = SimFeed::default();
     let feed = SimFeed {
         seed: asked.seed.unwrap_or(usual.seed),

@@ -23,6 +23,7 @@ Examples:
   kite instruments --segment NSE --limit 5000 --json > nse.json
 
 The list is Kite's of today, fetched once a day and kept; it needs no account.
+KITE_INSTRUMENTS_URL names another place of it.
 Exit status: 0 when something was found, 1 when nothing was.";
 
 /// Find instruments: symbols, tokens, lots, expiries
@@ -35,10 +36,10 @@ pub(crate) struct InstrumentsArgs {
     /// The instrument with this token
     #[arg(long, value_name = "N", conflicts_with = "words")]
     token: Option<u32>,
-    /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// At most this many [20]
+    #[arg(long, value_name = "N", default_value_t = 20, hide_default_value = true)]
     limit: usize,
-    /// Read this instruments CSV, plain or gzipped, not Kite's of today
+    /// An instruments CSV, plain or gzipped; default: today's
     #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
     file: Option<PathBuf>,
     /// Fetch the list again, though today's is there
@@ -70,7 +71,7 @@ struct Chosen {
     /// that expire on a day, 2026-12-31, or next: nearest
     #[arg(long, value_name = "DAY")]
     expiry: Option<Expiry>,
-    /// options with a strike, 24500, or one between two: 24000..25000
+    /// options with a strike: 24500, or 24000..25000
     #[arg(long, value_name = "PRICE", value_parser = strikes)]
     strike: Option<RangeInclusive<Decimal>>,
 }

@@ -32,19 +32,19 @@ Exit status: 0 done, 1 when frames were dropped because the disk was too slow.";
 pub(crate) struct Record {
     #[command(flatten)]
     instruments: InstrumentArgs,
-    /// The directory of the tapes; it is made where it is not there
+    /// Directory of the tapes; made if it is missing
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// End after this time
     #[arg(long = "for", value_name = "TIME", value_parser = times::positive_duration)]
     lasts: Option<Duration>,
-    /// Begin another file when one is this large [4GiB]
+    /// Begin another file at this size [4GiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes)]
     rotate_size: Option<u64>,
-    /// How hard to compress, 1 to 19; 0 stores as it is [1]
+    /// How hard to compress: 1 to 19, 0 not at all [1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
     zstd_level: Option<i32>,
-    /// When to force it to the disk: never, block, or every 5s [1s]
+    /// Force to the disk: never, block or every 5s [1s]
     #[arg(long, value_name = "WHEN")]
     fsync: Option<FsyncWhen>,
     /// How the names of files begin [kite]

@@ -57,8 +57,8 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     };
 
     // Whatever has ended it: what was received is written to its last frame.
-    let ticks = ticks(&manager);
     manager.stop().await;
+    let ticks = ticks(&manager);
     let finishing = tokio::task::spawn_blocking(move || recorder.finish());
     let summary = finishing
         .await
