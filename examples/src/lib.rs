@@ -1,7 +1,11 @@
-//! Runnable programs over `kiteticker_async_manager`, each in its own directory beside this one.
+//! Runnable programs over `kiteticker_async_manager`, each beside this directory.
 //!
 //! - `quickstart`: `cargo run --release --example quickstart` starts a simulator of Kite's ticker
 //!   server, streams 9,000 instruments over three connections, shows what arrives and how fast,
 //!   and proves at the end that nothing was lost. With `--live` it runs against Kite.
+//! - `record` and `replay`: `cargo run --release --example record` writes ten seconds of a simulated
+//!   market to tick files, and `… --example replay` feeds them to the manager again and makes bars
+//!   of a minute of them.
+//! - `load_parquet`: exports a tape to Parquet and loads that with the arrow reader.
 //!
 //! This library is empty: Cargo asks a package for one beside its examples.

@@ -1,1 +1,58 @@
-//! Turns recorded ticks into tables.
+//! Turns recorded ticks into tables: Parquet, CSV and JSON lines.
+//!
+//! A tape ([`kite_tape`]) becomes a table with one row for each packet, and if asked for a second
+//! one with everything else on it: gaps, texts, notes, heartbeats and damage. What a mode does not
+//! carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
+//! [`event_columns`] describe every column, `docs/export.md` of the repository tells how to load
+//! them.
+//!
+//! ```
+//! use kite_export::{Export, Format};
+//! use kite_tape::Reel;
+//! # use kite_wire::tape::{BlockBuffer, Received, RecordKind, Source, TapeHeader};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("day.ktape");
+//! # let header = TapeHeader { created_unix_ns: 1, tape_id: 7, metadata: b"{}" };
+//! # let mut file = [0; 256];
+//! # let mut len = header.encode(&mut file)?;
+//! # let mut block = BlockBuffer::new(&mut file[len..], 7, 0)?;
+//! # let frame = [0, 1, 0, 8, 0x00, 0x06, 0x3a, 0x01, 0x00, 0x02, 0x66, 0xba];
+//! # let source = Source { account: 0, connection: 1 };
+//! # block.push(Received { recv_unix_ns: 2, source }, RecordKind::Binary, &frame)?;
+//! # len += block.finish().len();
+//! # std::fs::write(&path, &file[..len])?;
+//! let reel = Reel::open([&path])?;
+//! let mut csv = Vec::new();
+//! let summary = Export::new(&reel)
+//!     .symbols(|token| (token == 408_065).then(|| "NSE:INFY".to_owned()))
+//!     .depth(false)
+//!     .to_writer(&mut csv, Format::Csv)?;
+//! assert!(summary.rows == 1 && summary.is_complete());
+//! let row = std::str::from_utf8(&csv)?.lines().nth(1).unwrap_or_default();
+//! assert!(row.starts_with("1970-01-01T00:00:00.000000002Z,0,1,408065,NSE:INFY,NSE,ltp,1573.70,"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Decoding goes straight into columns, encoding is spread over threads, and memory stays bounded:
+//! see [`Export`].
+
+mod column;
+mod error;
+mod export;
+mod output;
+mod parquet;
+mod pool;
+mod run;
+mod selection;
+mod summary;
+mod symbols;
+mod table;
+mod text;
+
+pub use column::{Column, ColumnKind, event_columns, tick_columns};
+pub use error::{EncodeFailure, ExportError, Target};
+pub use export::{Export, Format, Prices, Progress, Times};
+pub use summary::Summary;

@@ -52,7 +52,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// A file was read and is no list.
-    #[error("{}: {source}", path.display())]
+    #[error("{} is no instrument list that loads", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -59,6 +59,8 @@ mod date;
 mod decimal;
 mod error;
 mod exchange;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod filter;
 mod instrument;
 mod instruments;
@@ -73,6 +75,8 @@ pub use date::Date;
 pub use decimal::Decimal;
 pub use error::{DateError, DecimalError, LoadError};
 pub use exchange::{Exchange, InstrumentType, UnnamedText};
+#[cfg(feature = "fetch")]
+pub use fetch::{FetchError, Fetched, KITE_INSTRUMENTS_URL, Origin, Source};
 pub use filter::Filter;
 pub use instrument::Instrument;
 pub use instruments::Instruments;

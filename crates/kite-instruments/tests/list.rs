@@ -313,8 +313,10 @@ fn a_file_is_read_plain_or_packed_and_its_errors_name_it() {
 
     let cut = std::fs::read(&packed).unwrap();
     std::fs::write(&packed, &cut[..cut.len() / 2]).unwrap();
-    let error = Instruments::from_file(&packed).unwrap_err().to_string();
-    assert!(error.contains("list.csv.gz: the gzip data is damaged or cut after"), "{error}");
+    let error = Instruments::from_file(&packed).unwrap_err();
+    assert!(error.to_string().ends_with("list.csv.gz is no instrument list that loads"), "{error}");
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with("the gzip data is damaged or cut after"), "{why}");
 
     let error = Instruments::from_file(folder.path().join("none.csv")).unwrap_err().to_string();
     assert!(error.ends_with("none.csv cannot be read"), "{error}");

@@ -14,6 +14,7 @@ mod progress;
 mod pump;
 mod reader;
 mod schedule;
+mod sending;
 mod setting;
 mod stage;
 #[cfg(feature = "tape")]
@@ -26,4 +27,4 @@ pub use progress::ReplayProgress;
 pub(crate) use pump::run;
 pub(crate) use reader::{Records, Wound};
 pub use setting::{Replay, Speed, Start};
-pub(crate) use stage::{Feed, Piece, Queued, Stage};
+pub(crate) use stage::{Feed, Stage};

@@ -25,7 +25,7 @@ use crate::fault::Fault;
 use crate::gate::{Membership, Slot};
 use crate::handshake::{self, Upgrade};
 use crate::ledger::{Entry, SocketEnd};
-use crate::replay::{Feed, Piece, Queued};
+use crate::replay::Feed;
 use crate::server::{Control, Shared, Writing};
 use crate::stream::Mutable;
 use crate::texts;
@@ -325,33 +325,6 @@ impl Client {
         }
     }
 
-    /// Sends what a replay has dealt; it counts as sent before the queue's guard is dropped.
-    async fn send_queued(&mut self, queued: Queued) -> Result<(), End> {
-        match &queued.piece {
-            Piece::Frame(frame) => self.send_recorded(frame).await,
-            Piece::Text(text) => self.send_text(text).await,
-        }
-    }
-
-    /// Sends a frame of a tape, whatever is subscribed by now.
-    async fn send_recorded(&mut self, frame: &Bytes) -> Result<(), End> {
-        let is_heartbeat = frame.len() == HEARTBEAT.len();
-        let needed = if is_heartbeat { Says::Heartbeats } else { Says::Everything };
-        if self.manner.says > needed {
-            return Ok(());
-        }
-        self.write(Message::Binary(frame.clone())).await?;
-        if is_heartbeat {
-            self.shared.counters.heartbeats.add(1);
-            return Ok(());
-        }
-        let packets = self.shared.exchange.confirm(frame);
-        self.entry.add(frame, packets);
-        self.shared.counters.frames.add(1);
-        self.shared.counters.ticks.add(packets);
-        Ok(())
-    }
-
     /// Sends a frame of the market and, once it is with the operating system, counts it.
     pub(crate) async fn send_frame(
         &mut self,
@@ -395,7 +368,7 @@ impl Client {
         self.write(Message::Close(frame)).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), End> {
+    pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
         let sent = timeout(WRITE_DEADLINE, self.socket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
     }

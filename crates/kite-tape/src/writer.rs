@@ -183,7 +183,7 @@ impl Writer {
         // to look through one for each record would take too long.
         if self.current.is_none()
             && self.collector.is_empty()
-            && let Err(error) = self.open(day, unix_ns)
+            && let Err(error) = self.open(unix_ns)
         {
             self.fail(error);
         }
@@ -198,7 +198,7 @@ impl Writer {
                 note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
                 add(&self.told.lost, 1);
                 self.fail(io::Error::other(error));
-                return;
+                self.tell_losses();
             }
         }
         self.begun.get_or_insert(now);
@@ -207,9 +207,10 @@ impl Writer {
         }
     }
 
-    /// Opens the file for a day.
-    fn open(&mut self, day: Day, unix_ns: u64) -> io::Result<()> {
-        let Opened { current, last_unix_ns } = self.disk.open(day, unix_ns)?;
+    /// Opens the file for a record received then. The first file of a run gets a gap since its last
+    /// record.
+    fn open(&mut self, unix_ns: u64) -> io::Result<()> {
+        let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
         self.begin(current);
         let is_first = std::mem::take(&mut self.is_first);
         if let Some(from_unix_ns) = last_unix_ns.filter(|_| is_first) {
@@ -266,7 +267,7 @@ impl Writer {
     fn try_write(&mut self) -> io::Result<()> {
         let last = self.collector.last_unix_ns();
         if self.current.is_none() {
-            self.open(Day::of_unix_ns(last), last)?;
+            self.open(last)?;
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         let (header, body) = self.collector.seal(current.tape_id, current.sequence);

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Record(commands::record::Record),
     Replay(commands::replay::ReplayArgs),
     Inspect(crate::inspect::Inspect),
+    Export(commands::export::ExportArgs),
+    Instruments(commands::instruments::InstrumentsArgs),
     Sim(commands::sim::Sim),
     Doctor(crate::doctor::Doctor),
     Completions(commands::completions::Completions),

@@ -2,6 +2,8 @@
 
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod instruments;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod sim;

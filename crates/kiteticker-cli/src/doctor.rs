@@ -53,7 +53,7 @@ pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<St
     }
     let mut sheet = Sheet::new(output, !asked.json);
     tokio::select! {
-        checked = examine(asked, &endpoint, &mut sheet) => checked?,
+        checked = examine(asked, &endpoint, &mut sheet, &stop) => checked?,
         () = stop.asked() => return Ok(Status::Done),
     }
     let has_failed = sheet.has_failed();
@@ -69,7 +69,12 @@ pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<St
     Ok(if has_failed { Status::Findings } else { Status::Done })
 }
 
-async fn examine(asked: &Doctor, endpoint: &Endpoint, sheet: &mut Sheet) -> Result<(), CliError> {
+async fn examine(
+    asked: &Doctor,
+    endpoint: &Endpoint,
+    sheet: &mut Sheet,
+    stop: &Stop,
+) -> Result<(), CliError> {
     let addresses = sheet.run(Check::Dns, network::look_up(endpoint)).await?;
     let socket = match addresses {
         Some(addresses) => sheet.run(Check::Tcp, network::connect(&addresses)).await?,
@@ -103,6 +108,8 @@ async fn examine(asked: &Doctor, endpoint: &Endpoint, sheet: &mut Sheet) -> Resu
             None
         }
     };
+    // Credentials may have been asked for until here.
+    stop.listen()?;
     match found.filter(|_| sheet.is_reached()) {
         Some(credentials) => feed::examine(endpoint, credentials, sheet).await,
         None => {

@@ -40,10 +40,10 @@ pub(crate) struct Inspect {
     /// Say only whether every record can be read
     #[arg(long, conflicts_with = "gaps")]
     verify: bool,
-    /// How many of the busiest instruments are listed
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    /// How many of the busiest instruments to list [10]
+    #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
     top: usize,
-    /// Kite's instruments CSV, for names; default: the cached list
+    /// Kite's instruments CSV; default: the cached list
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
     /// Print for machines
@@ -53,8 +53,9 @@ pub(crate) struct Inspect {
 
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
     let reel = tapes::open(&asked.tapes)?;
-    let names = Names::cached(asked.instruments_file.as_deref())?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
         tokio::task::spawn_blocking(move || survey(&reel, output, &stop))

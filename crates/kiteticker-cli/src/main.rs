@@ -9,6 +9,7 @@ mod exit;
 mod faults;
 mod feed;
 mod inspect;
+mod lists;
 mod logs;
 mod names;
 mod output;
@@ -55,14 +56,16 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         .build()
         .map_err(|error| CliError::unable("cannot start the runtime").because(error))?;
     runtime.block_on(async {
-        let stop = Stop::on_signals()?;
+        let stop = Stop::new();
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
             Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
             Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
-            Command::Record(_) => Ok(Status::Done),
+            Command::Record(asked) => commands::record::run(asked, output, stop).await,
             Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
             Command::Inspect(asked) => inspect::run(asked, output, stop).await,
+            Command::Export(asked) => commands::export::run(asked, output, stop).await,
+            Command::Instruments(asked) => commands::instruments::run(&asked, output).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
             Command::Doctor(asked) => doctor::run(&asked, output, stop).await,
             Command::Completions(asked) => commands::completions::run(&asked, output).map(done),

@@ -35,6 +35,11 @@ impl Bar {
         self.bar.set_position(position);
     }
 
+    /// Lets something be written where the bar is; it goes on below.
+    pub(crate) fn above(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     /// Takes the bar away.
     pub(crate) fn done(&self) {
         self.bar.finish_and_clear();

@@ -5,24 +5,31 @@ use tokio::sync::watch;
 use crate::exit::{CliError, FORCED};
 
 /// Tells whoever waits that the user wants the command to end. Cheap to clone.
+///
+/// Before [`Stop::listen`] a signal ends the process, as signals do: nothing is to be finished yet,
+/// and a shell sets the terminal right after a prompt that was broken off.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
-    asked: watch::Receiver<bool>,
+    ask: watch::Sender<bool>,
 }
 
 impl Stop {
-    /// Listens for the signals from now on; the process no longer ends by them alone.
-    pub(crate) fn on_signals() -> Result<Self, CliError> {
+    pub(crate) fn new() -> Self {
+        Self { ask: watch::Sender::new(false) }
+    }
+
+    /// Listens for the signals from now on; the first no longer ends the process by itself.
+    pub(crate) fn listen(&self) -> Result<(), CliError> {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
         let mut signals = Signals::new().map_err(cannot)?;
-        let (ask, asked) = watch::channel(false);
+        let ask = self.ask.clone();
         tokio::spawn(async move {
             signals.next().await;
             ask.send_replace(true);
             signals.next().await;
             std::process::exit(FORCED);
         });
-        Ok(Self { asked })
+        Ok(())
     }
 
     /// Waits until the end is asked for; at once where it has been.
@@ -30,15 +37,13 @@ impl Stop {
     /// # Cancel safety
     /// Cancel safe.
     pub(crate) async fn asked(&self) {
-        // The sender is never dropped before it has asked; without one nobody can ask.
-        if self.asked.clone().wait_for(|&asked| asked).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        // This very clone keeps the channel open: there is no other error.
+        let _ = self.ask.subscribe().wait_for(|&asked| asked).await;
     }
 
     /// Says whether the end has been asked for: for threads.
     pub(crate) fn is_asked(&self) -> bool {
-        *self.asked.borrow()
+        *self.ask.borrow()
     }
 }
 

@@ -35,10 +35,12 @@ pub(crate) async fn find(
     output: Output,
     stop: &Stop,
 ) -> Result<Wanted, CliError> {
+    let feed = from.feed(output)?;
+    // Credentials may have been asked for until here.
+    stop.listen()?;
     let texts = asked.asked()?;
     let names = Names::load(asked, from, &texts, output).await?;
     let mut instruments = names.resolve_all(&texts)?;
-    let feed = from.feed(output)?;
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.min(MOST));
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));

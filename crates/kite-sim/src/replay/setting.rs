@@ -49,8 +49,22 @@ impl Start {
     pub const FIRST_SUBSCRIPTION: Self = Self::Sockets(1);
 }
 
-/// A recorded tape for a simulator to serve in the market's place: see
-/// [`SimBuilder::replay`](crate::SimBuilder::replay).
+/// A recorded tape for a simulator to serve in the market's place.
+///
+/// ```no_run
+/// # #[cfg(feature = "tape")]
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kite_sim::{Replay, Sim, Speed, Start};
+/// use kite_tape::Reel;
+///
+/// let reel = Reel::open(["recordings/2026-11-23.ktape"])?;
+/// let replay = Replay::new(reel).speed(Speed::Times(10.0)).start(Start::Sockets(3));
+/// let sim = Sim::builder().replay(replay).start().await?;
+/// println!("{}", sim.endpoint());
+/// sim.replay_finished().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Replay {

@@ -12,12 +12,6 @@ impl Replay {
     }
 }
 
-impl From<Reel> for Replay {
-    fn from(reel: Reel) -> Self {
-        Self::new(reel)
-    }
-}
-
 impl Tape for Reel {
     fn span(&self) -> Option<(u64, u64)> {
         Self::span(self)

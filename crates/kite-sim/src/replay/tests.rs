@@ -379,6 +379,7 @@ async fn damage_is_counted_and_passed_over() {
         binary(0, cut),
         Err("block 2".to_owned()),
         binary(1, unknown),
+        record(1, FIRST, RecordKind::Gap, vec![0; 32]),
         binary(2, good.clone()),
     ];
     let sim = quiet(of(reads)).start().await.unwrap();
@@ -387,6 +388,7 @@ async fn damage_is_counted_and_passed_over() {
     let progress = sim.replay().unwrap();
     assert_eq!((progress.damages, progress.last_damage.as_deref()), (2, Some("block 2")));
     assert_eq!((progress.damaged_frames, progress.unknown_packets), (1, 1));
+    assert_eq!((progress.records, progress.gaps), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -435,6 +437,24 @@ async fn a_verbatim_replay_is_one_connection_byte_for_byte() {
     sim.begin_replay();
     assert_eq!(one.all(&sim).await, first);
     assert_eq!(two.all(&sim).await, second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_of_a_verbatim_replay_are_the_recorded_ones_while_it_runs() {
+    let reads = (0..5).map(|beat| binary(1_300 * beat, Bytes::from_static(&[7])));
+    let replay = of(reads.collect()).verbatim([FIRST]).start(Start::OnRequest);
+    let sim = Sim::builder().greet(false).replay(replay).start().await.unwrap();
+    let mut client = Client::connect(&sim).await;
+    let mut beats = Vec::new();
+    for _ in 0..2 {
+        beats.push(client.binary().await[0]);
+    }
+    sim.begin_replay();
+    for _ in 0..7 {
+        beats.push(client.binary().await[0]);
+    }
+    assert_eq!(beats, [0, 0, 7, 7, 7, 7, 7, 0, 0]);
+    assert_eq!(sim.stats().heartbeats_sent, 9);
 }
 
 #[tokio::test(start_paused = true)]

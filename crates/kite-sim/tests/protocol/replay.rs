@@ -198,3 +198,24 @@ async fn a_replay_begins_at_a_time_of_the_tape() {
     timeout(DEADLINE, sim.replay_finished()).await.unwrap();
     assert_eq!(sim.replay().unwrap().frames, 24);
 }
+
+#[tokio::test]
+async fn a_tape_cut_by_a_crash_is_replayed_to_the_cut() {
+    let day = Day::new();
+    let frames: Vec<Bytes> = (0..30).map(|number| frame(&[408_065], number)).collect();
+    let blocks = write(&day.path, &binary(frames.clone()));
+    let mut file = std::fs::read(&day.path).unwrap();
+    // Within the fourth record of the last block.
+    let record = (blocks[2] - blocks[1]) / 10;
+    file.truncate(blocks[2] + 4 * record);
+    std::fs::write(&day.path, file).unwrap();
+    let sim = quiet(day.replay().speed(Speed::AsRead)).start().await.unwrap();
+    let mut client = Client::connect(&sim).await;
+    client.say(Command::Mode(Mode::Full, &[408_065])).await;
+    timeout(DEADLINE, sim.replay_finished()).await.unwrap();
+    let progress = sim.replay().unwrap();
+    assert!((23..=24).contains(&progress.frames), "{progress:?}");
+    for recorded in frames.iter().take(progress.frames as usize) {
+        assert_eq!(client.binary().await, *recorded);
+    }
+}

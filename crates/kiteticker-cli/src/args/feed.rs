@@ -32,7 +32,7 @@ pub(crate) struct FeedArgs {
     /// With --sim: updates per second and instrument [2]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     rate: Option<f64>,
-    /// With --sim: faults by chance, one in this time [none]
+    /// With --sim: faults by chance, one in this time
     #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
     /// With --sim: take N instruments of all segments
@@ -41,7 +41,7 @@ pub(crate) struct FeedArgs {
     /// With --replay: how many times as fast, or max [1]
     #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
     speed: Option<Speed>,
-    /// With --replay: begin at 09:15 or 2026-11-23T09:15:00Z
+    /// With --replay: begin at this time, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
     /// Another server than Kite's, such as `kite sim`
@@ -99,7 +99,7 @@ pub(crate) struct InstrumentArgs {
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = mode)]
     #[arg(hide_default_value = true)]
     pub(crate) mode: Mode,
-    /// Kite's instruments CSV, for names; default: today's list
+    /// Kite's instruments CSV; default: today's list
     #[arg(long, value_name = "CSV")]
     pub(crate) instruments_file: Option<PathBuf>,
 }

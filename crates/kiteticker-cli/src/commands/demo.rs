@@ -33,6 +33,7 @@ pub(crate) struct Demo {
 
 /// Shows it until the user ends it.
 pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<(), CliError> {
+    stop.listen()?;
     let usual = SimFeed::default();
     let feed = SimFeed {
         seed: asked.seed.unwrap_or(usual.seed),

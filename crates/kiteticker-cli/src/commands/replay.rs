@@ -1,14 +1,19 @@
 //! `kite replay`: a recorded day over Kite's protocol.
 
+mod printed;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, Sim, Start};
+use kite_tape::Reel;
 use serde_json::json;
 
+use self::printed::Printing;
 use crate::exit::CliError;
 use crate::feed::{self, ReplayFeed, Speed};
+use crate::names::Names;
 use crate::output::{self, Output};
 use crate::signals::Stop;
 use crate::status::Status;
@@ -31,26 +36,32 @@ pub(crate) struct ReplayArgs {
     /// Tapes, or directories of them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
-    /// How many times as fast as recorded, or max: as fast as read
-    #[arg(long, value_name = "N", default_value = "1")]
+    /// How many times as fast as recorded, or max [1]
+    #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     speed: Speed,
-    /// Begin at this time: 09:15 in India, or 2026-11-23T09:15:00Z
+    /// Begin at 09:15 (India) or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// End before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Shorten stretches in which nothing was recorded to this
+    /// Shorten stretches without a record to this
     #[arg(long, value_name = "TIME", value_parser = times::duration)]
     longest_pause: Option<Duration>,
-    /// Port on 127.0.0.1; 0 takes any free one
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    /// Print the ticks as JSON lines, and serve nothing
+    #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
+    stdout: bool,
+    /// Kite's instruments CSV; default: the cached list
+    #[arg(long, value_name = "CSV", requires = "stdout")]
+    instruments_file: Option<PathBuf>,
+    /// Port on 127.0.0.1 [any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Wait for this many connections to subscribe before it begins
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Begin once N connections have subscribed [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     sockets: u16,
-    /// Send all recorded frames as they came, whatever is subscribed
+    /// Send all frames as recorded, to everybody
     #[arg(long)]
     verbatim: bool,
     /// Print for machines
@@ -60,6 +71,7 @@ pub(crate) struct ReplayArgs {
 
 /// Replays until the tapes or the user end it.
 pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
+    stop.listen()?;
     let reel = tapes::open(&asked.tapes)?;
     let feed = ReplayFeed {
         paths: asked.tapes.clone(),
@@ -67,6 +79,9 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
         from: asked.from,
         longest_pause: asked.longest_pause,
     };
+    if asked.stdout {
+        return print(&asked, reel, output, stop).await;
+    }
     let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(asked.sockets)));
     if let Some(until) = asked.until {
         replay = replay.until(tapes::on_first_day(until, &reel));
@@ -113,6 +128,26 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
         true => output.json(&progress_json(&progress)),
         false => output.line(summary(&progress)),
     }
+}
+
+/// Prints the ticks where others serve them.
+async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
+    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let printing = Printing {
+        speed: asked.speed,
+        from_unix_ns: asked.from.map(|from| tapes::on_first_day(from, &reel)),
+        until_unix_ns: asked.until.map(|until| tapes::on_first_day(until, &reel)),
+        longest_pause: asked.longest_pause,
+    };
+    let summary = printed::print(reel, printing, names, stop).await?;
+    if let Some(summary) = summary {
+        output.note(output::counted(summary.rows, "tick"));
+        if summary.damage > 0 {
+            let places = output::counted(summary.damage, "damaged place");
+            output.warn(format_args!("{places} passed over; kite inspect says where"));
+        }
+    }
+    Ok(())
 }
 
 fn greeting(endpoint: &str, output: Output) -> String {

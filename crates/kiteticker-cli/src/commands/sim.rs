@@ -26,23 +26,23 @@ In another terminal, with the credentials that it prints in the environment:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Sim {
-    /// Port on 127.0.0.1; 0 takes any free one
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    /// Port on 127.0.0.1 [any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// The market's seed; the same seed, the same ticks
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// The market's seed: the same seed, the same ticks [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     seed: u64,
-    /// Updates per second of each instrument, at most 1000
-    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    /// Updates per second and instrument, at most 1000 [2]
+    #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
     rate: f64,
-    /// How many accounts there are
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// How many accounts there are [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     accounts: u16,
     /// End after this time
     #[arg(long = "for", value_name = "TIME", value_parser = times::duration)]
     lasts: Option<Duration>,
-    /// Print for machines: a line of JSON at the start, another at the end
+    /// Print for machines, at the start and at the end
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) struct Sim {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What goes wrong")]
 struct FaultArgs {
-    /// Faults by chance: on each socket one in this time on average
+    /// Faults by chance, one in this time on each socket
     #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
     /// A fault at its time: 10s=half_open:3s, handshake2=refusal:503
@@ -71,6 +71,7 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
             false => output.text(&faults::list()),
         };
     }
+    stop.listen()?;
     let accounts = accounts(asked.accounts);
     let mut builder =
         kite_sim::Sim::builder().port(asked.port).seed(asked.seed).updates_per_second(asked.rate);

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -90,6 +90,15 @@ impl Running {
     /// Waits for the next line on standard output.
     pub(crate) fn line(&mut self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("another line on standard output")
+    }
+
+    /// Waits until something outside of it holds, such as a file that it writes.
+    pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "it did not come to that");
+            std::thread::yield_now();
+        }
     }
 
     /// Asks for the end, as Ctrl-C does.

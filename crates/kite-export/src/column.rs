@@ -1,0 +1,190 @@
+//! The columns of both tables: their names, types and meanings, in order.
+//!
+//! One list for all formats: the Parquet schema, the header of CSV and the names in JSON come from
+//! it, and `docs/export.md` is held to it by a test.
+
+use std::borrow::Cow;
+
+/// What a column holds, whatever the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ColumnKind {
+    /// A time in nanoseconds, UTC.
+    Nanoseconds,
+    /// A time in whole seconds, UTC; in Parquet as milliseconds, since it has no seconds.
+    Seconds,
+    /// A number of at most 8 bits.
+    U8,
+    /// A number of at most 32 bits that is not to be calculated with: an instrument token.
+    Token,
+    /// A number of orders.
+    I32,
+    /// A quantity. Signed and of 64 bits, so that sums and differences do not wrap.
+    I64,
+    /// A count of 64 bits.
+    U64,
+    /// A price in rupees, as [`Prices`](crate::Prices) says.
+    Price,
+    /// One of a few texts; a dictionary in Parquet.
+    Category,
+    /// Any text.
+    Text,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Column {
+    /// The name in every format.
+    pub name: Cow<'static, str>,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Whether a row may lack it.
+    pub nullable: bool,
+    /// What it means, in one sentence. In Parquet it is the field's metadata `description`.
+    pub description: Cow<'static, str>,
+}
+
+/// Levels of market depth on each side of a full packet.
+pub(crate) const DEPTH_LEVELS: usize = 5;
+
+/// Gives the columns of the table of ticks: with the column `symbol` or without, with market depth
+/// or without.
+#[must_use]
+pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
+    use ColumnKind::{Category, I64, Nanoseconds, Price, Seconds, Token, U8};
+    let mut columns = vec![
+        always("recv_time", Nanoseconds, "When the frame was received, by the recorder's clock."),
+        always("account", U8, "Account that received it, counted from 0."),
+        always("connection", U8, "Connection within the account, counted from 0."),
+        always("instrument_token", Token, "Kite's number of the instrument."),
+    ];
+    if symbol {
+        columns.push(maybe(
+            "symbol",
+            Category,
+            "Exchange and trading symbol, such as NSE:INFY; null where the token is not known.",
+        ));
+    }
+    columns.extend([
+        always(
+            "segment",
+            Category,
+            "Exchange segment: NSE, NFO, CDS, BSE, BFO, BCD, MCX, MCXSX, INDICES, NCO, or the \
+             number of one without a name.",
+        ),
+        always("mode", Category, "Mode of the packet: ltp, quote or full."),
+        always("last_price", Price, "Last traded price."),
+        maybe("last_quantity", I64, "Quantity of the last trade. Quote and full."),
+        maybe("average_price", Price, "Volume-weighted average price of the day. Quote and full."),
+        maybe("volume", I64, "Traded volume of the day. Quote and full."),
+        maybe("total_buy_quantity", I64, "Quantity of all waiting buy orders. Quote and full."),
+        maybe("total_sell_quantity", I64, "Quantity of all waiting sell orders. Quote and full."),
+        maybe("open", Price, "First price of the day. All but ltp."),
+        maybe("high", Price, "Highest price of the day. All but ltp."),
+        maybe("low", Price, "Lowest price of the day. All but ltp."),
+        maybe(
+            "close",
+            Price,
+            "Close of the day before, while the market trades; then the day's. All but ltp.",
+        ),
+        maybe(
+            "change",
+            Price,
+            "Absolute change as the exchange sends it. Indices in quote and full alone.",
+        ),
+        maybe("last_trade_time", Seconds, "Time of the last trade, if there was one. Full."),
+        maybe("oi", I64, "Open interest. Full."),
+        maybe("oi_day_high", I64, "Highest open interest of the day. Full."),
+        maybe("oi_day_low", I64, "Lowest open interest of the day. Full."),
+        maybe("exchange_time", Seconds, "Exchange's time of this state. Full, indices too."),
+    ]);
+    if depth {
+        for side in ["bid", "ask"] {
+            columns.extend((1..=DEPTH_LEVELS).flat_map(|level| depth_columns(side, level)));
+        }
+    }
+    columns
+}
+
+/// Gives the columns of the table of events: all that a tape holds besides ticks.
+#[must_use]
+pub fn event_columns() -> Vec<Column> {
+    use ColumnKind::{Category, Nanoseconds, Text, U8, U64};
+    vec![
+        maybe(
+            "recv_time",
+            Nanoseconds,
+            "When it was received or noted; null for damage of the tape, whose time is lost too.",
+        ),
+        maybe("account", U8, "Account it concerns; 255 is the recorder, null damage of the tape."),
+        maybe("connection", U8, "Connection within the account; likewise."),
+        always(
+            "kind",
+            Category,
+            "gap, text, note, heartbeat, damaged_frame, unknown_packets, damage or torn_end.",
+        ),
+        maybe(
+            "reason",
+            Category,
+            "Of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, unknown, \
+             or the number of one without a name.",
+        ),
+        maybe("from_time", Nanoseconds, "When the gap began, if known."),
+        maybe("to_time", Nanoseconds, "When the gap ended, if known."),
+        maybe(
+            "frames",
+            U64,
+            "Frames that a gap misses, packets of unknown length in a frame, or records lost with \
+             damage; null where it is not known.",
+        ),
+        maybe("text", Text, "Text frame or note as it was received; else what is damaged."),
+    ]
+}
+
+fn depth_columns(side: &'static str, level: usize) -> [Column; 3] {
+    let column = |what: &str, kind, meaning: &str| Column {
+        name: format!("{side}_{what}_{level}").into(),
+        kind,
+        nullable: true,
+        description: format!("{meaning} {side} {level}, 1 the best. Full.").into(),
+    };
+    [
+        column("price", ColumnKind::Price, "Price of"),
+        column("quantity", ColumnKind::I64, "Quantity of (0: the level is empty)"),
+        column("orders", ColumnKind::I32, "Number of orders of"),
+    ]
+}
+
+fn always(name: &'static str, kind: ColumnKind, description: &'static str) -> Column {
+    Column { name: name.into(), kind, nullable: false, description: description.into() }
+}
+
+fn maybe(name: &'static str, kind: ColumnKind, description: &'static str) -> Column {
+    Column { nullable: true, ..always(name, kind, description) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_options_only_take_columns_away() {
+        let all = tick_columns(true, true);
+        let names: HashSet<_> = all.iter().map(|column| &column.name).collect();
+        assert_eq!(names.len(), all.len());
+        let lean: Vec<_> = all
+            .iter()
+            .filter(|column| {
+                column.name != "symbol"
+                    && !column.name.starts_with("bid_")
+                    && !column.name.starts_with("ask_")
+            })
+            .cloned()
+            .collect();
+        assert_eq!(tick_columns(false, false), lean);
+        assert_eq!(all.len() - lean.len(), 1 + 2 * 3 * DEPTH_LEVELS);
+    }
+}

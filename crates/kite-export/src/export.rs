@@ -1,0 +1,489 @@
+//! The settings of an export, and where it goes.
+
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use kite_tape::{Damage, ReadConfig, Reel};
+use kite_wire::Segment;
+use kite_wire::tape::Ending;
+use parquet::basic::ZstdLevel;
+use parquet::file::metadata::KeyValue;
+
+use crate::error::{ExportError, Target};
+use crate::output::OutputFile;
+use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks};
+use crate::run::Run;
+use crate::selection::Selection;
+use crate::summary::Summary;
+use crate::symbols::Symbols;
+use crate::table::{EventTable, TickTable};
+use crate::text::{TextEvents, TextKind, TextSettings, TextTicks};
+
+/// The format of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Parquet, compressed with zstd.
+    Parquet,
+    /// CSV with a header row.
+    Csv,
+    /// One JSON object a line, without the fields that are null.
+    JsonLines,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 3] = [Self::Parquet, Self::Csv, Self::JsonLines];
+
+    /// Gives the usual ending of such a file's name, without the point.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::JsonLines => "jsonl",
+        }
+    }
+
+    /// Gives the format that a file's name asks for: `.parquet`, `.csv`, `.jsonl` or `.ndjson`.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        let named = Self::ALL.into_iter().find(|format| format.extension() == extension);
+        named.or_else(|| (extension == "ndjson").then_some(Self::JsonLines))
+    }
+}
+
+/// What prices are in Parquet. CSV and JSON lines always carry their exact digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Prices {
+    /// Decimals of 18 digits, 7 of them behind the point: exact for every segment.
+    #[default]
+    Decimal,
+    /// The nearest `f64`: what most numeric libraries are fastest with.
+    Float,
+}
+
+/// How times are written in CSV and JSON lines. Parquet has types for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Times {
+    /// `2026-11-23T03:45:00.123456789Z`, and without a fraction where the exchange gives seconds.
+    #[default]
+    Rfc3339,
+    /// Nanoseconds since the Unix epoch, a number. JSON readers that hold numbers as `f64` round
+    /// them.
+    EpochNanoseconds,
+}
+
+/// How far an export has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of the tapes read.
+    pub bytes_done: u64,
+    /// Bytes of all tapes.
+    pub bytes_total: u64,
+    /// Rows of ticks so far.
+    pub rows: u64,
+}
+
+type OnProgress<'a> = dyn FnMut(Progress) + 'a;
+type OnDamage<'a> = dyn FnMut(&Damage) + 'a;
+
+/// Rows of a Parquet row group by default.
+const ROW_GROUP_ROWS: usize = 131_072;
+
+/// Rows that a Parquet row group may have at most.
+const MOST_ROW_GROUP_ROWS: usize = 1 << 22;
+
+/// Threads at most, whatever is asked for.
+const MOST_THREADS: usize = 64;
+
+/// Compression of Parquet by default: higher levels cost more time than they save room.
+const ZSTD_LEVEL: i32 = 3;
+
+/// An export of tapes to a table: settings first, then [`Export::to_file`] or
+/// [`Export::to_writer`].
+///
+/// Memory is bounded: Parquet holds two row groups, of about 500 bytes a row with market depth and
+/// 200 without it, so 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB for each
+/// thread.
+///
+/// ```no_run
+/// use kite_export::{Export, Format};
+/// use kite_tape::Reel;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reel = Reel::open(["recordings"])?;
+/// let summary = Export::new(&reel)
+///     .events("day-events.parquet")
+///     .on_damage(|damage| eprintln!("{damage}"))
+///     .to_file("day.parquet", Format::Parquet)?;
+/// println!("{} rows, {} gaps", summary.rows, summary.gaps);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "an export does nothing before it is told where to"]
+pub struct Export<'a> {
+    reel: Reel,
+    selection: Selection,
+    read_past: Option<Duration>,
+    prices: Prices,
+    times: Times,
+    depth: bool,
+    crlf: bool,
+    json_prices_as_text: bool,
+    symbols: Option<Symbols>,
+    events: Option<PathBuf>,
+    overwrite: bool,
+    row_group_rows: usize,
+    zstd_level: i32,
+    threads: usize,
+    cancel: Option<&'a AtomicBool>,
+    on_progress: Option<Box<OnProgress<'a>>>,
+    on_damage: Option<Box<OnDamage<'a>>>,
+}
+
+impl<'a> Export<'a> {
+    /// Exports everything on the tapes.
+    pub fn new(reel: &Reel) -> Self {
+        Self {
+            reel: reel.clone(),
+            selection: Selection::default(),
+            read_past: None,
+            prices: Prices::default(),
+            times: Times::default(),
+            depth: true,
+            crlf: false,
+            json_prices_as_text: false,
+            symbols: None,
+            events: None,
+            overwrite: false,
+            row_group_rows: ROW_GROUP_ROWS,
+            zstd_level: ZSTD_LEVEL,
+            threads: 0,
+            cancel: None,
+            on_progress: None,
+            on_damage: None,
+        }
+    }
+
+    /// Keeps what was received from this time on, in nanoseconds since the Unix epoch. Blocks that
+    /// end before it are not read, and their damage is not told.
+    pub fn from(mut self, unix_ns: u64) -> Self {
+        self.selection.from_unix_ns = unix_ns;
+        self
+    }
+
+    /// Keeps what was received before this time, in nanoseconds since the Unix epoch.
+    ///
+    /// The tapes are read on to their end all the same, for gaps that reach into the time but were
+    /// noted later, and frames of a clock that stepped back: see [`Export::read_past`].
+    pub fn to(mut self, unix_ns: u64) -> Self {
+        self.selection.to_unix_ns = Some(unix_ns);
+        self
+    }
+
+    /// Stops reading this long behind the end of the time wanted. Faster; but gaps noted later
+    /// than that, such as the end of a longer disconnection, stay unknown.
+    pub fn read_past(mut self, time: Duration) -> Self {
+        self.read_past = Some(time);
+        self
+    }
+
+    /// Keeps these instruments.
+    pub fn tokens(mut self, instrument_tokens: impl IntoIterator<Item = u32>) -> Self {
+        self.selection.tokens = Some(instrument_tokens.into_iter().collect());
+        self
+    }
+
+    /// Keeps these segments; of the instruments, if some were named too.
+    pub fn segments(mut self, segments: impl IntoIterator<Item = Segment>) -> Self {
+        self.selection.segments = Some(segments.into_iter().collect());
+        self
+    }
+
+    /// Chooses what prices are in Parquet. Default: [`Prices::Decimal`].
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// Chooses how times are written in CSV and JSON lines. Default: [`Times::Rfc3339`].
+    pub fn times(mut self, times: Times) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Chooses whether the 30 columns of market depth are written. Default: yes.
+    pub fn depth(mut self, wanted: bool) -> Self {
+        self.depth = wanted;
+        self
+    }
+
+    /// Ends lines of CSV with CR and LF, as RFC 4180 asks by the letter. Default: LF alone, which
+    /// all readers take and shell tools want.
+    pub fn crlf(mut self, wanted: bool) -> Self {
+        self.crlf = wanted;
+        self
+    }
+
+    /// Writes prices in JSON as texts, for readers that would hold numbers as `f64`. Default:
+    /// numbers with their exact digits.
+    pub fn json_prices_as_text(mut self, wanted: bool) -> Self {
+        self.json_prices_as_text = wanted;
+        self
+    }
+
+    /// Adds the column `symbol`. The lookup gives the symbol of an instrument token, such as
+    /// `NSE:INFY`, and is asked once for each instrument by each thread.
+    pub fn symbols(
+        mut self,
+        lookup: impl Fn(u32) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.symbols = Some(Symbols::new(lookup));
+        self
+    }
+
+    /// Writes the table of events as well, to this file and in the same format: gaps, texts, notes,
+    /// heartbeats, and everything that is damaged.
+    pub fn events(mut self, path: impl Into<PathBuf>) -> Self {
+        self.events = Some(path.into());
+        self
+    }
+
+    /// Allows to replace files that exist, at the end, when the new ones are complete. Default: no.
+    pub fn overwrite(mut self, allowed: bool) -> Self {
+        self.overwrite = allowed;
+        self
+    }
+
+    /// Sets the rows of a Parquet row group, from 1 to 4,194,304. Default: 131,072. Readers skip
+    /// row groups by their statistics; memory grows with them.
+    pub fn row_group_rows(mut self, rows: usize) -> Self {
+        self.row_group_rows = rows;
+        self
+    }
+
+    /// Sets the level of compression of Parquet, from 1 to 22. Default: 3.
+    pub fn zstd_level(mut self, level: i32) -> Self {
+        self.zstd_level = level;
+        self
+    }
+
+    /// Sets how many threads encode, at most 64; half as many read ahead. Default, and 0: as many
+    /// as the machine has cores. The rows are the same, in the same order.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Cancels once the flag is true: looked at for every record.
+    pub fn cancel_on(mut self, flag: &'a AtomicBool) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Tells progress: at most every 8,192 rows and records, and at the end.
+    pub fn on_progress(mut self, callback: impl FnMut(Progress) + 'a) -> Self {
+        self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    /// Tells each part of the tapes that could not be read, with file and offset.
+    pub fn on_damage(mut self, callback: impl FnMut(&Damage) + 'a) -> Self {
+        self.on_damage = Some(Box::new(callback));
+        self
+    }
+
+    /// Writes the table of ticks to a file. It stands under its name when it is complete, not
+    /// before; the same goes for the events.
+    ///
+    /// # Errors
+    /// [`ExportError`]; no file is left then.
+    pub fn to_file(
+        mut self,
+        path: impl AsRef<Path>,
+        format: Format,
+    ) -> Result<Summary, ExportError> {
+        let path = path.as_ref();
+        if self.events.as_deref() == Some(path) {
+            return Err(ExportError::OneFileForTwo { path: path.into() });
+        }
+        self.check()?;
+        let mut ticks = OutputFile::create(path, self.overwrite)?;
+        let mut events = self.create_events()?;
+        let target = Target::File(path.into());
+        let summary = self.write(&mut ticks, target, events.as_mut(), format)?;
+        // The ticks last: where they are, the events are too.
+        let events = events.map(OutputFile::persist).transpose()?;
+        ticks.persist().inspect_err(|_| {
+            if let Some(path) = events {
+                // The error at hand matters more than one of clearing up.
+                let _ = std::fs::remove_file(path);
+            }
+        })?;
+        Ok(summary)
+    }
+
+    /// Writes the table of ticks to a writer, such as the standard output. The events go to their
+    /// file, if one was named.
+    ///
+    /// # Errors
+    /// [`ExportError`]; what was written until then is in the writer, but there is no file.
+    pub fn to_writer(
+        mut self,
+        mut out: impl Write + Send,
+        format: Format,
+    ) -> Result<Summary, ExportError> {
+        self.check()?;
+        let mut events = self.create_events()?;
+        let summary = self.write(&mut out, Target::Writer, events.as_mut(), format)?;
+        events.map(OutputFile::persist).transpose()?;
+        Ok(summary)
+    }
+
+    fn create_events(&self) -> Result<Option<OutputFile>, ExportError> {
+        let path = self.events.as_deref();
+        path.map(|path| OutputFile::create(path, self.overwrite)).transpose()
+    }
+
+    fn check(&self) -> Result<(), ExportError> {
+        let Selection { from_unix_ns, to_unix_ns, .. } = self.selection;
+        if let Some(to_unix_ns) = to_unix_ns.filter(|&to| to <= from_unix_ns) {
+            return Err(ExportError::EmptyTimeRange { from_unix_ns, to_unix_ns });
+        }
+        let rows = i64::try_from(self.row_group_rows).unwrap_or(i64::MAX);
+        within("rows of a row group", rows, 1, MOST_ROW_GROUP_ROWS as i64)?;
+        within("zstd level", self.zstd_level.into(), 1, 22)
+    }
+
+    fn write<'w>(
+        &'w mut self,
+        out: &'w mut (dyn Write + Send),
+        target: Target,
+        events: Option<&'w mut OutputFile>,
+        format: Format,
+    ) -> Result<Summary, ExportError> {
+        let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = if self.threads == 0 { cores() } else { self.threads }.min(MOST_THREADS);
+        let ticks = self.open_ticks(out, target, format, threads)?;
+        let events = events.map(|file| self.open_events(file, format)).transpose()?;
+        let to_unix_ns = self.selection.to_unix_ns;
+        let past = self.read_past.map(|it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
+        let entries = self.reel.entries_with(ReadConfig {
+            from_unix_ns: self.selection.from_unix_ns,
+            threads: threads.div_ceil(2),
+        });
+        let run = Run {
+            selection: &self.selection,
+            stop_unix_ns: to_unix_ns.zip(past).map(|(to, past)| to.saturating_add(past)),
+            bytes_total: self.reel.len_bytes(),
+            cancel: self.cancel,
+            on_progress: self.on_progress.as_deref_mut(),
+            on_damage: self.on_damage.as_deref_mut(),
+            ticks,
+            events,
+            summary: Summary::default(),
+        };
+        let endings = self.reel.files().iter().filter_map(|file| match file.ending() {
+            torn @ Ending::Torn { .. } => Some(format!("{}: {torn}", file.path().display())),
+            _ => None,
+        });
+        run.finish(entries, endings)
+    }
+
+    fn open_ticks<'w>(
+        &self,
+        out: &'w mut (dyn Write + Send),
+        target: Target,
+        format: Format,
+        threads: usize,
+    ) -> Result<Box<dyn TickTable + 'w>, ExportError> {
+        let Some(settings) = self.text_settings(format) else {
+            let settings = ParquetSettings {
+                prices: self.prices,
+                depth: self.depth,
+                symbols: self.symbols.as_ref().map(Symbols::cached),
+                row_group_rows: self.row_group_rows,
+                level: self.level()?,
+                threads,
+                metadata: self.metadata(),
+            };
+            return open_ticks(out, target, settings);
+        };
+        let symbols = self.symbols.as_ref();
+        Ok(Box::new(TextTicks::new(out, target, settings, symbols, threads)?))
+    }
+
+    fn open_events<'w>(
+        &self,
+        file: &'w mut OutputFile,
+        format: Format,
+    ) -> Result<Box<dyn EventTable + 'w>, ExportError> {
+        let target = Target::File(file.path().into());
+        Ok(match self.text_settings(format) {
+            Some(settings) => Box::new(TextEvents::new(file, target, settings)?),
+            None => Box::new(ParquetEvents::new(file, target, self.level()?, self.metadata())?),
+        })
+    }
+
+    fn text_settings(&self, format: Format) -> Option<TextSettings> {
+        let kind = match format {
+            Format::Parquet => return None,
+            Format::Csv => TextKind::Csv { crlf: self.crlf },
+            Format::JsonLines => TextKind::JsonLines { prices_as_text: self.json_prices_as_text },
+        };
+        Some(TextSettings { kind, times: self.times, depth: self.depth })
+    }
+
+    fn level(&self) -> Result<ZstdLevel, ExportError> {
+        let value = self.zstd_level;
+        ZstdLevel::try_new(value).map_err(|_| out_of_limits("zstd level", value.into(), 1, 22))
+    }
+
+    /// Says where the rows of a Parquet file come from.
+    fn metadata(&self) -> Vec<KeyValue> {
+        let tapes = self.reel.files().iter().map(|file| format!("{:016x}", file.tape().tape_id()));
+        let prices = match self.prices {
+            Prices::Decimal => "decimal(18, 7)",
+            Prices::Float => "double",
+        };
+        let time = |unix_ns: u64| Some(unix_ns.to_string());
+        [
+            ("version", Some(env!("CARGO_PKG_VERSION").to_owned())),
+            ("tapes", Some(tapes.collect::<Vec<_>>().join(","))),
+            ("prices", Some(prices.to_owned())),
+            ("from_unix_ns", time(self.selection.from_unix_ns)),
+            ("to_unix_ns", self.selection.to_unix_ns.and_then(time)),
+        ]
+        .into_iter()
+        .filter(|(_, value)| value.is_some())
+        .map(|(key, value)| KeyValue::new(format!("kite-export.{key}"), value))
+        .collect()
+    }
+}
+
+impl fmt::Debug for Export<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Export")
+            .field("reel", &self.reel)
+            .field("selection", &self.selection)
+            .field("prices", &self.prices)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
+fn within(name: &'static str, value: i64, least: i64, most: i64) -> Result<(), ExportError> {
+    let is_within = (least..=most).contains(&value);
+    if is_within { Ok(()) } else { Err(out_of_limits(name, value, least, most)) }
+}
+
+fn out_of_limits(name: &'static str, value: i64, least: i64, most: i64) -> ExportError {
+    ExportError::Setting { name, value, least, most }
+}

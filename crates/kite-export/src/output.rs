@@ -1,0 +1,147 @@
+//! A file that appears under its name only when it is complete.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{ExportError, Target};
+
+/// Tells the temporary files of one process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A file under a temporary name in the directory of its final one. Removed if it is dropped
+/// before [`OutputFile::persist`].
+#[derive(Debug)]
+pub(crate) struct OutputFile {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    overwrite: bool,
+    persisted: bool,
+}
+
+impl OutputFile {
+    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self, ExportError> {
+        let path = path.to_path_buf();
+        let Some(name) = path.file_name() else { return Err(ExportError::NoFileName { path }) };
+        check_free(&path, overwrite)?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        hidden.push(format!(".{}-{number}.part", std::process::id()));
+        let temporary = path.with_file_name(hidden);
+        match File::create_new(&temporary) {
+            Ok(file) => Ok(Self { file, temporary, path, overwrite, persisted: false }),
+            Err(source) => Err(ExportError::Create { path: temporary, source }),
+        }
+    }
+
+    /// Gives the complete file its name, its bytes on the disk, and tells that name.
+    pub(crate) fn persist(mut self) -> Result<PathBuf, ExportError> {
+        self.file.sync_all().map_err(|source| ExportError::Write {
+            target: Target::File(self.path.clone()),
+            source,
+        })?;
+        check_free(&self.path, self.overwrite)?;
+        fs::rename(&self.temporary, &self.path).map_err(|source| ExportError::Rename {
+            from: self.temporary.clone(),
+            to: self.path.clone(),
+            source,
+        })?;
+        self.persisted = true;
+        Ok(self.path.clone())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Refuses to write over what must not be. A directory is never replaced.
+fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
+    match path.symlink_metadata() {
+        Ok(found) if !overwrite || found.is_dir() => {
+            Err(ExportError::Exists { path: path.to_path_buf() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if !self.persisted {
+            // Nobody is left to tell of a failure, and the name says what the file is.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_has_its_name_once_it_is_complete_and_no_other_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("day.csv");
+        let mut file = OutputFile::create(&path, false).unwrap();
+        file.write_all(b"a").unwrap();
+        assert!(!path.exists() && names(directory.path()).len() == 1);
+        file.persist().unwrap();
+        assert_eq!(names(directory.path()), ["day.csv"]);
+        assert_eq!(fs::read(&path).unwrap(), b"a");
+    }
+
+    #[test]
+    fn a_file_dropped_before_its_end_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = OutputFile::create(&directory.path().join("day.csv"), false).unwrap();
+        file.write_all(b"a").unwrap();
+        drop(file);
+        assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn what_stands_there_is_replaced_only_where_allowed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("day.csv");
+        fs::write(&path, "old").unwrap();
+        assert!(matches!(OutputFile::create(&path, false), Err(ExportError::Exists { .. })));
+        let mut file = OutputFile::create(&path, true).unwrap();
+        file.write_all(b"new").unwrap();
+        file.persist().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(OutputFile::create(directory.path(), true).is_err(), "a directory");
+    }
+
+    #[test]
+    fn a_file_that_appeared_meanwhile_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("day.csv");
+        let file = OutputFile::create(&path, false).unwrap();
+        fs::write(&path, "other").unwrap();
+        assert!(matches!(file.persist(), Err(ExportError::Exists { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+        assert_eq!(names(directory.path()), ["day.csv"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Columns as Arrow fields, and how each is encoded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use crate::column::{Column, ColumnKind};
+use crate::export::Prices;
+
+/// Digits of a decimal price. Within 18 it takes 64 bits in Parquet.
+pub(super) const PRICE_PRECISION: u8 = 18;
+
+/// Decimals of a decimal price: those of CDS, the most that any segment has, so that the prices of
+/// all are exact. 32 bits in paise take 8 digits before the point, 11 are there.
+pub(super) const PRICE_SCALE: i8 = 7;
+
+pub(super) fn arrow_schema(columns: &[Column], prices: Prices) -> SchemaRef {
+    let fields: Vec<_> = columns.iter().map(|column| field(column, prices)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn field(column: &Column, prices: Prices) -> Field {
+    let description = ("description".to_owned(), column.description.to_string());
+    Field::new(column.name.as_ref(), data_type(column.kind, prices), column.nullable)
+        .with_metadata(HashMap::from([description]))
+}
+
+fn data_type(kind: ColumnKind, prices: Prices) -> DataType {
+    let utc = |unit| DataType::Timestamp(unit, Some("UTC".into()));
+    match (kind, prices) {
+        (ColumnKind::Nanoseconds, _) => utc(TimeUnit::Nanosecond),
+        (ColumnKind::Seconds, _) => utc(TimeUnit::Millisecond),
+        (ColumnKind::U8, _) => DataType::UInt8,
+        (ColumnKind::Token, _) => DataType::UInt32,
+        (ColumnKind::I32, _) => DataType::Int32,
+        (ColumnKind::I64, _) => DataType::Int64,
+        (ColumnKind::U64, _) => DataType::UInt64,
+        (ColumnKind::Price, Prices::Decimal) => DataType::Decimal128(PRICE_PRECISION, PRICE_SCALE),
+        (ColumnKind::Price, Prices::Float) => DataType::Float64,
+        (ColumnKind::Category, _) => {
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+        }
+        (ColumnKind::Text, _) => DataType::Utf8,
+    }
+}
+
+/// How the columns are written, for [`WriterProperties`] of one table.
+pub(super) fn properties(columns: &[Column], level: ZstdLevel) -> WriterPropertiesBuilder {
+    let builder = WriterProperties::builder()
+        .set_created_by(concat!("kite-export ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_statistics_enabled(EnabledStatistics::Page);
+    columns.iter().fold(builder, |builder, column| {
+        let path = ColumnPath::from(column.name.as_ref());
+        match column.kind {
+            // Times follow each other closely, and frames share theirs.
+            ColumnKind::Nanoseconds => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            _ => builder,
+        }
+    })
+}

@@ -1,0 +1,201 @@
+//! Reads a tape from its start to its end and hands each record to where it belongs.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kite_tape::{Damage, Entries, Entry, RecordKind};
+use kite_wire::Scan;
+use kite_wire::tape::{Gap, Received};
+
+use crate::error::ExportError;
+use crate::export::Progress;
+use crate::selection::Selection;
+use crate::summary::Summary;
+use crate::table::{Event, EventTable, TickTable};
+
+/// Rows, and records, after which progress is told.
+const PROGRESS_EVERY: u64 = 8_192;
+
+/// The last moment that a timestamp column holds.
+const LAST_UNIX_NS: u64 = i64::MAX as u64;
+
+/// One export under way.
+pub(crate) struct Run<'a, 'w> {
+    pub(crate) selection: &'a Selection,
+    /// The time behind the end of the selection at which reading stops.
+    pub(crate) stop_unix_ns: Option<u64>,
+    pub(crate) bytes_total: u64,
+    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) on_progress: Option<&'a mut (dyn FnMut(Progress) + 'w)>,
+    pub(crate) on_damage: Option<&'a mut (dyn FnMut(&Damage) + 'w)>,
+    pub(crate) ticks: Box<dyn TickTable + 'a>,
+    pub(crate) events: Option<Box<dyn EventTable + 'a>>,
+    pub(crate) summary: Summary,
+}
+
+impl Run<'_, '_> {
+    /// Reads everything; how the files end is told by `endings`.
+    pub(crate) fn finish(
+        mut self,
+        mut entries: Entries,
+        endings: impl Iterator<Item = String>,
+    ) -> Result<Summary, ExportError> {
+        let mut next_progress = 0;
+        let mut records = 0_u64;
+        while let Some(entry) = entries.next() {
+            if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(ExportError::Cancelled { rows: self.summary.rows });
+            }
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(damage) => {
+                    self.on_damage(&damage)?;
+                    continue;
+                }
+            };
+            if self.stop_unix_ns.is_some_and(|stop| entry.recv_unix_ns() >= stop) {
+                break;
+            }
+            self.on_entry(&entry)?;
+            records += 1;
+            if records + self.summary.rows >= next_progress {
+                next_progress = records + self.summary.rows + PROGRESS_EVERY;
+                self.tell(entries.position_bytes());
+            }
+        }
+        for ending in endings {
+            self.summary.torn_files += 1;
+            self.note(|| Event::of_tape("torn_end", ending, None))?;
+        }
+        self.summary.unknown_records = entries.tally().unknown_kinds;
+        self.summary.bytes_written = self.ticks.finish(&self.summary)?;
+        if let Some(events) = self.events.take() {
+            events.finish(&self.summary)?;
+        }
+        if let Some(on_progress) = &mut self.on_progress {
+            let (bytes_total, rows) = (self.bytes_total, self.summary.rows);
+            on_progress(Progress { bytes_done: bytes_total, bytes_total, rows });
+        }
+        Ok(self.summary)
+    }
+
+    fn tell(&mut self, bytes_done: u64) {
+        let (bytes_total, rows) = (self.bytes_total, self.summary.rows);
+        if let Some(on_progress) = &mut self.on_progress {
+            on_progress(Progress { bytes_done, bytes_total, rows });
+        }
+    }
+
+    fn on_damage(&mut self, damage: &Damage) -> Result<(), ExportError> {
+        self.summary.damage += 1;
+        self.summary.records_lost += u64::from(damage.records.unwrap_or(0));
+        if let Some(on_damage) = &mut self.on_damage {
+            on_damage(damage);
+        }
+        self.note(|| Event::of_tape("damage", damage.to_string(), damage.records))
+    }
+
+    fn on_entry(&mut self, entry: &Entry) -> Result<(), ExportError> {
+        if entry.kind == RecordKind::Gap {
+            return self.on_gap(entry);
+        }
+        if !self.selection.covers(entry.recv_unix_ns()) {
+            return Ok(());
+        }
+        let received = self.within_columns(entry.received);
+        match entry.kind {
+            RecordKind::Binary if entry.payload.len() == 1 => {
+                self.summary.heartbeats += 1;
+                self.note(|| Event::received(received, "heartbeat"))
+            }
+            RecordKind::Binary => self.on_frame(received, &entry.payload),
+            RecordKind::Text => {
+                self.summary.texts += 1;
+                self.on_text(received, "text", &entry.payload)
+            }
+            RecordKind::Event => {
+                self.summary.notes += 1;
+                self.on_text(received, "note", &entry.payload)
+            }
+            // A kind that kite-wire knows and this crate does not yet.
+            _ => {
+                self.summary.unreadable_records += 1;
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn on_frame(&mut self, received: Received, payload: &[u8]) -> Result<(), ExportError> {
+        self.summary.frames += 1;
+        let mut rows = 0;
+        let mut scan = Scan::new(payload);
+        for packet in scan.by_ref() {
+            if self.selection.wants(packet.instrument_token()) {
+                self.ticks.push(received, packet)?;
+                rows += 1;
+            } else {
+                self.summary.packets_left_out += 1;
+            }
+        }
+        self.summary.add_rows(rows, received.recv_unix_ns);
+        let frame = scan.finish();
+        if frame.skipped() > 0 {
+            let skipped = u64::from(frame.skipped());
+            self.summary.unknown_packets += skipped;
+            self.note(|| Event::received(received, "unknown_packets").with_frames(skipped))?;
+        }
+        if let Some(fault) = frame.fault() {
+            self.summary.damaged_frames += 1;
+            self.summary.damaged_bytes += frame.bytes_left() as u64;
+            self.note(|| Event::received(received, "damaged_frame").with_text(fault.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn on_text(
+        &mut self,
+        received: Received,
+        kind: &'static str,
+        payload: &[u8],
+    ) -> Result<(), ExportError> {
+        let text = String::from_utf8_lossy(payload);
+        self.summary.unreadable_texts += u64::from(matches!(text, Cow::Owned(_)));
+        self.note(|| Event::received(received, kind).with_text(text))
+    }
+
+    fn on_gap(&mut self, entry: &Entry) -> Result<(), ExportError> {
+        let Some(mut gap) = entry.gap() else {
+            self.summary.unreadable_records += 1;
+            return Ok(());
+        };
+        if !self.selection.is_touched_by(&gap, entry.recv_unix_ns()) {
+            return Ok(());
+        }
+        self.summary.add_gap(&gap);
+        let received = self.within_columns(entry.received);
+        gap = Gap {
+            from_unix_ns: self.within_column(gap.from_unix_ns),
+            to_unix_ns: self.within_column(gap.to_unix_ns),
+            ..gap
+        };
+        self.note(|| Event::gap(received, &gap))
+    }
+
+    fn note<'e>(&mut self, event: impl FnOnce() -> Event<'e>) -> Result<(), ExportError> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        self.summary.event_rows += 1;
+        events.push(&event())
+    }
+
+    #[inline]
+    fn within_columns(&mut self, received: Received) -> Received {
+        Received { recv_unix_ns: self.within_column(received.recv_unix_ns), ..received }
+    }
+
+    #[inline]
+    fn within_column(&mut self, unix_ns: u64) -> u64 {
+        self.summary.times_out_of_range += u64::from(unix_ns > LAST_UNIX_NS);
+        unix_ns.min(LAST_UNIX_NS)
+    }
+}

@@ -1,0 +1,115 @@
+//! What a format does: takes packets as rows of ticks, and events as rows of events.
+
+use std::borrow::Cow;
+
+use kite_wire::tape::{Gap, GapReason, Received, Source};
+use kite_wire::{Packet, Segment};
+
+use crate::error::ExportError;
+use crate::summary::Summary;
+
+/// The table of ticks in some format.
+pub(crate) trait TickTable {
+    /// Adds a row. The time is within what timestamp columns hold.
+    fn push(&mut self, received: Received, packet: Packet<'_>) -> Result<(), ExportError>;
+
+    /// Writes what is left and gives the bytes of the table.
+    fn finish(self: Box<Self>, summary: &Summary) -> Result<u64, ExportError>;
+}
+
+/// The table of events in some format.
+pub(crate) trait EventTable {
+    fn push(&mut self, event: &Event<'_>) -> Result<(), ExportError>;
+
+    fn finish(self: Box<Self>, summary: &Summary) -> Result<(), ExportError>;
+}
+
+/// A row of the table of events; see [`event_columns`](crate::event_columns).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event<'a> {
+    pub(crate) recv_unix_ns: Option<u64>,
+    pub(crate) source: Option<Source>,
+    pub(crate) kind: &'static str,
+    pub(crate) reason: Option<Cow<'static, str>>,
+    pub(crate) from_unix_ns: Option<u64>,
+    pub(crate) to_unix_ns: Option<u64>,
+    pub(crate) frames: Option<u64>,
+    pub(crate) text: Option<Cow<'a, str>>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of the tape itself, whose time is not known.
+    pub(crate) fn of_tape(kind: &'static str, text: String, records: Option<u32>) -> Self {
+        Self {
+            recv_unix_ns: None,
+            source: None,
+            kind,
+            reason: None,
+            from_unix_ns: None,
+            to_unix_ns: None,
+            frames: records.map(u64::from),
+            text: Some(text.into()),
+        }
+    }
+
+    pub(crate) fn received(received: Received, kind: &'static str) -> Self {
+        Self {
+            recv_unix_ns: Some(received.recv_unix_ns),
+            source: Some(received.source),
+            kind,
+            reason: None,
+            from_unix_ns: None,
+            to_unix_ns: None,
+            frames: None,
+            text: None,
+        }
+    }
+
+    pub(crate) fn gap(received: Received, gap: &Gap) -> Self {
+        let known = |unix_ns: u64| (unix_ns != 0).then_some(unix_ns);
+        Self {
+            reason: Some(reason_name(gap.reason)),
+            from_unix_ns: known(gap.from_unix_ns),
+            to_unix_ns: known(gap.to_unix_ns),
+            frames: gap.frames,
+            ..Self::received(received, "gap")
+        }
+    }
+
+    pub(crate) fn with_text(self, text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
+    pub(crate) fn with_frames(self, frames: u64) -> Self {
+        Self { frames: Some(frames), ..self }
+    }
+}
+
+fn reason_name(reason: GapReason) -> Cow<'static, str> {
+    match reason {
+        GapReason::QueueFull => "queue_full".into(),
+        GapReason::Lagged => "lagged".into(),
+        GapReason::Disconnected => "disconnected".into(),
+        GapReason::RecorderStopped => "recorder_stopped".into(),
+        GapReason::WriteFailed => "write_failed".into(),
+        GapReason::Other(0) => "unknown".into(),
+        other => other.code().to_string().into(),
+    }
+}
+
+/// Gives the name of a segment in the column `segment`.
+pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
+    match segment {
+        Segment::Nse => "NSE".into(),
+        Segment::Nfo => "NFO".into(),
+        Segment::Cds => "CDS".into(),
+        Segment::Bse => "BSE".into(),
+        Segment::Bfo => "BFO".into(),
+        Segment::Bcd => "BCD".into(),
+        Segment::Mcx => "MCX".into(),
+        Segment::McxSx => "MCXSX".into(),
+        Segment::Indices => "INDICES".into(),
+        Segment::Nco => "NCO".into(),
+        other => other.code().to_string().into(),
+    }
+}

@@ -1,0 +1,110 @@
+//! `kite record`, and what `kite inspect` and `kite replay` make of it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{Ended, Running, kite, run, sim, with_credentials};
+use crate::tape;
+
+fn inspect(tapes: &Path) -> Value {
+    let ended = run(&mut kite(&["inspect", "--json", tapes.to_str().expect("UTF-8")]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.json()
+}
+
+fn record(tapes: &Path, more: &[&str]) -> Ended {
+    let to = tapes.to_str().expect("UTF-8");
+    run(&mut kite(&[&["record", "--json", "--to", to], more].concat()))
+}
+
+#[test]
+fn what_is_recorded_is_what_is_found_on_the_tape() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["--sim", "--rate", "50", "--for", "1s"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let (recorded, found) = (ended.json(), inspect(tapes.path()));
+    assert!(recorded["ticks"].as_u64() > Some(100), "{recorded}");
+    assert_eq!(recorded["ticks"], found["ticks"]);
+    let kinds = &found["records"];
+    let frames = kinds["binary"].as_u64().zip(kinds["text"].as_u64()).map(|(a, b)| a + b);
+    assert_eq!(recorded["frames"].as_u64(), frames);
+    assert_eq!((&recorded["dropped"], &recorded["lost"]), (&0.into(), &0.into()));
+    assert_eq!(found["files"][0]["metadata"]["feed"], "simulator, seed 1");
+}
+
+#[test]
+fn ctrl_c_finishes_the_tape() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let (mut server, endpoint) = sim(&["--rate", "50"]);
+    let to = tapes.path().to_str().expect("UTF-8");
+    let command =
+        kite(&["record", "408065", "--to", to, "--endpoint", &endpoint, "--zstd-level", "0"]);
+    let recording = Running::start(with_credentials(command, "sim_access_token"));
+    // A tape begins with its first block: then frames have come.
+    recording.wait_until(|| has_tape(tapes.path()));
+    recording.interrupt();
+    let ended = recording.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("credentials from KITE_API_KEY and KITE_ACCESS_TOKEN"), "{ended:?}");
+    assert!(!ended.err.contains("sim_access_token") && !ended.out.contains("sim_access_token"));
+    let found = inspect(tapes.path());
+    assert!(found["ticks"].as_u64() > Some(0), "{found}");
+    assert!(found["files"][0]["ending"].as_str().expect("text").starts_with("complete"), "{found}");
+    server.interrupt();
+    assert!(server.line().contains("\"ticks\""));
+}
+
+/// Whether there is a tape with more than its header.
+fn has_tape(directory: &Path) -> bool {
+    let files = std::fs::read_dir(directory).expect("the directory").flatten();
+    let tapes = files.filter(|file| file.path().extension().is_some_and(|it| it == "ktape"));
+    tapes.filter_map(|file| file.metadata().ok()).any(|metadata| metadata.len() > 1_000)
+}
+
+#[test]
+fn a_tape_that_is_recorded_again_has_the_same_ticks() {
+    let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
+    let path = tape::write(from.path());
+    let replay = path.to_str().expect("UTF-8");
+    let ended = record(to.path(), &["--replay", replay, "--speed", "max"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let found = inspect(to.path());
+    assert_eq!((&found["ticks"], &found["instruments"]), (&20.into(), &2.into()), "{found}");
+}
+
+#[test]
+fn a_refused_token_is_status_three_with_what_to_do() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let (_server, endpoint) = sim(&[]);
+    let to = tapes.path().to_str().expect("UTF-8");
+    let command = kite(&["record", "408065", "--to", to, "--endpoint", &endpoint]);
+    let ended = run(&mut with_credentials(command, "yesterdaystoken"));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("error: cannot start the feed: "), "{ended:?}");
+    assert!(ended.err.contains("help: kite doctor") && !ended.err.contains("yesterdaystoken"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_status_three() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let ended = record(file.path(), &["--sim", "--for", "1s"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
+    assert!(ended.err.contains("error: cannot record to "), "{ended:?}");
+}
+
+#[test]
+fn live_without_credentials_says_where_to_put_them() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["408065"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("help: set KITE_API_KEY and KITE_ACCESS_TOKEN"), "{ended:?}");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_wrong_usage() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["--sim", "NSE:INFX"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.starts_with("error: no instrument is named NSE:INFX\nhelp: "), "{ended:?}");
+}
