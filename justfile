@@ -3,8 +3,12 @@
 _default:
     @just --list
 
-# The whole way once: simulator, manager, nine thousand instruments. Needs no account.
-demo *args:
+# The `kite` command; without arguments a demo over the simulator. Needs no account.
+kite *args:
+    cargo run --release -- {{args}}
+
+# The whole way once, measured: simulator, manager, nine thousand instruments.
+quickstart *args:
     cargo run --release --example quickstart -- {{args}}
 
 # All tests, doc tests included.
@@ -23,13 +27,29 @@ bench *args:
 instructions *args="--check":
     benches/instructions.sh {{args}}
 
-# One fuzz target (frame, packet, command, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, command, instruments, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
 # Ten thousand faults on real sockets, against every promise of docs/reliability.md (five minutes).
 chaos *args:
     cargo run --release -p kite-chaos -- {{args}}
+
+# A replayed tape, as a published client of Kite's reads it.
+published-client:
+    cargo test --manifest-path checks/published-client/Cargo.toml
+
+# The screens of `kite` in a terminal; needs tmux.
+screens:
+    checks/terminal/run.sh
+
+# Exported Parquet read by pyarrow and polars; needs Python and its package index.
+parquet:
+    checks/parquet/run.sh
+
+# What recording a day of nine thousand instruments costs (minutes, 10 GB of disk).
+tape-rate *args:
+    cargo run --release -p kite-tape --example rate -- {{args}}
 
 # Trading days in simulated time (minutes).
 days count="2000":
@@ -50,6 +70,7 @@ fmt:
     cargo fmt --manifest-path benches/end-to-end/Cargo.toml
     cargo fmt --manifest-path benches/peers/Cargo.toml
     cargo fmt --manifest-path checks/no-std/Cargo.toml
+    cargo fmt --manifest-path checks/published-client/Cargo.toml
 
 # Clippy with warnings denied.
 lint:

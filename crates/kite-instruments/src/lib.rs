@@ -1,1 +1,86 @@
-//! Kite Connect's instrument list.
+//! Zerodha Kite Connect's instrument list: from symbols to tokens and back, and what an instrument
+//! is: its lot and tick size, expiry and strike.
+//!
+//! Ticks carry nothing but an instrument's token. The list, a CSV that Kite publishes each day
+//! ("Market quotes and instruments" in Kite Connect's documentation), says what it means:
+//!
+//! ```
+//! use kite_instruments::{Date, Decimal, Filter, Instruments, InstrumentType};
+//!
+//! let csv = "\
+//! instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
+//! 408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE
+//! 13010178,50821,NIFTY26DEC24500CE,\"NIFTY\",0.0,2026-12-31,24500.0,0.05,75,CE,NFO-OPT,NFO
+//! 13010434,50822,NIFTY26DEC24500PE,\"NIFTY\",0.0,2026-12-31,24500.0,0.05,75,PE,NFO-OPT,NFO
+//! ";
+//! let loaded = Instruments::from_csv(csv)?;
+//! assert!(loaded.problems.is_empty());
+//! let instruments = loaded.instruments;
+//!
+//! // From the symbol to the token, and back.
+//! let infosys = instruments.by_symbol("NSE:INFY").ok_or("unknown")?;
+//! assert_eq!(infosys.instrument_token, 408_065);
+//! assert_eq!(instruments.by_token(408_065).ok_or("unknown")?.to_string(), "NSE:INFY");
+//!
+//! // What a person types.
+//! let call = instruments.search("nifty 24500 ce", 10)[0];
+//! assert_eq!((call.tradingsymbol, call.lot_size), ("NIFTY26DEC24500CE", 75));
+//! assert_eq!(call.tick_size.to_string(), "0.05");
+//!
+//! // What a program chooses.
+//! let puts = Filter::new()
+//!     .name("NIFTY")
+//!     .instrument_type(InstrumentType::Pe)
+//!     .expiry(Date::new(2026, 12, 31)?)
+//!     .strikes(Decimal::from(24_000)..);
+//! assert_eq!(instruments.filter(&puts).count(), 1);
+//!
+//! // Many at once; what does not exist is told.
+//! let error = instruments.resolve(["NSE:INFY", "NSE:INFI"]).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "1 of 2 symbols are not in the list: NSE:INFI (did you mean NSE:INFY?)"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Rows that do not read are left out and told by line ([`Loaded::problems`]); the others load.
+//! Numbers are exact ([`Decimal`]). A list takes 64 bytes a row and its texts; looking up allocates
+//! nothing.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `fetch` | no | `Source`: the list from Kite, kept on disk for the day |
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod date;
+mod decimal;
+mod error;
+mod exchange;
+#[cfg(feature = "fetch")]
+mod fetch;
+mod filter;
+mod instrument;
+mod instruments;
+mod list;
+mod load;
+mod problem;
+mod resolve;
+mod search;
+mod unpack;
+
+pub use date::Date;
+pub use decimal::Decimal;
+pub use error::{DateError, DecimalError, LoadError};
+pub use exchange::{Exchange, InstrumentType, UnnamedText};
+#[cfg(feature = "fetch")]
+pub use fetch::{FetchError, Fetched, KITE_INSTRUMENTS_URL, Origin, Source};
+pub use filter::Filter;
+pub use instrument::Instrument;
+pub use instruments::Instruments;
+pub use load::{Loaded, MAX_PROBLEMS};
+pub use problem::{Column, Fault, Problem};
+pub use resolve::{UnknownSymbol, UnknownSymbols};
+pub use unpack::MAX_LIST_BYTES;

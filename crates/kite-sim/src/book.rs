@@ -11,6 +11,7 @@ use kite_wire::{EncodeError, Frame, FrameEncoder, MAX_INSTRUMENTS, Mode, PacketK
 
 use crate::exchange::{Exchange, Traded, lock};
 use crate::market::Instrument;
+use crate::replay::Present;
 
 /// Most time that is made up for after a delay, unless updates are rarer; what would have come
 /// before is never sent.
@@ -20,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(50);
 const DAY_S: f64 = 86_400.0;
 /// Most ticks in a frame that a fault makes.
 const FAULT_TICKS: usize = 100;
+/// A frame without packets.
+const EMPTY_FRAME_BYTES: usize = 2;
 
 /// Gives the time between two looks at what is due, at this many updates per second and instrument.
 ///
@@ -54,6 +57,8 @@ pub(crate) struct Book {
     /// Positions of the frame in the making.
     framed: Vec<usize>,
     buffer: BytesMut,
+    /// Where packets come from in a replay: all states are this one.
+    present: Option<Arc<Mutex<Present>>>,
 }
 
 /// A command would give a socket more instruments than it may have.
@@ -77,6 +82,20 @@ enum State {
 }
 
 impl Book {
+    /// Takes packets from the present of a replay from now on.
+    pub(crate) fn follow(&mut self, present: Arc<Mutex<Present>>) {
+        self.present = Some(present);
+    }
+
+    /// Gives the mode of an instrument; `None` if it is not subscribed.
+    pub(crate) fn mode(&self, token: u32) -> Option<Mode> {
+        self.position_by_token.get(&token).map(|&position| self.subscriptions[position].mode)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscriptions.is_empty()
+    }
+
     /// Gives the instruments and their modes.
     pub(crate) fn modes(&self) -> BTreeMap<u32, Mode> {
         self.subscriptions.iter().map(|held| (held.token, held.mode)).collect()
@@ -139,7 +158,8 @@ impl Book {
         }
     }
 
-    /// Makes a frame of the present state of these instruments; `None` if none is subscribed.
+    /// Makes a frame of the present state of these instruments; `None` if none is subscribed, or in a
+    /// replay if the tape has had none of them.
     pub(crate) fn snapshot(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, State::Present)
     }
@@ -215,11 +235,22 @@ impl Book {
             }
         };
         self.buffer.truncate(length);
-        Some(self.buffer.split().freeze())
+        let frame = self.buffer.split().freeze();
+        Some(frame).filter(|frame| frame.len() > EMPTY_FRAME_BYTES)
     }
 
     fn encode(&mut self, state: State) -> Result<usize, EncodeError> {
         let mut encoder = FrameEncoder::new(&mut self.buffer)?;
+        if let Some(present) = &self.present {
+            let present = lock(present);
+            for &position in &self.framed {
+                let held = &self.subscriptions[position];
+                if let Some(packet) = present.packet(held.token, held.mode) {
+                    encoder.push_bytes(packet)?;
+                }
+            }
+            return Ok(encoder.finish().len());
+        }
         for &position in &self.framed {
             let held = &mut self.subscriptions[position];
             let mut traded = lock(&held.traded);

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 
 use crate::accounts::Accounts;
 use crate::chance::FaultChance;
 use crate::exchange::Exchange;
+use crate::replay::{Records, Replay, Stage, Wound};
 use crate::script::FaultScript;
 use crate::server::{Config, Shared};
 use crate::sim::Sim;
@@ -43,6 +45,7 @@ pub struct SimBuilder {
     unknown: BTreeSet<u32>,
     chance: Option<FaultChance>,
     scripts: Vec<FaultScript>,
+    replay: Option<Replay>,
     #[cfg(feature = "tls")]
     is_secure: bool,
 }
@@ -66,6 +69,18 @@ pub enum SimError {
         asked: f64,
         /// The highest rate possible.
         most: f64,
+    },
+    /// The speed of a replay is not possible.
+    #[error("replay at {asked} times the recorded speed asked, 0.001 to 1000000 are possible")]
+    ReplaySpeed {
+        /// The speed asked for.
+        asked: f64,
+    },
+    /// The start of a tape could not be read.
+    #[error("reading the tape up to the replay's start failed: {reason}")]
+    ReplayStart {
+        /// What the reading says.
+        reason: String,
     },
     /// Heartbeats need time between them.
     #[error("heartbeats every 0 s asked: set a longer time, or no heartbeats")]
@@ -93,6 +108,7 @@ impl Default for SimBuilder {
             unknown: BTreeSet::new(),
             chance: None,
             scripts: Vec::new(),
+            replay: None,
             #[cfg(feature = "tls")]
             is_secure: false,
         }
@@ -178,6 +194,14 @@ impl SimBuilder {
         self
     }
 
+    /// Serves a recorded tape in the market's place: see [`Replay`]. The seed, the rate of updates
+    /// and [`SimBuilder::market_time`] say nothing then.
+    #[cfg(feature = "tape")]
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.replay = Some(replay);
+        self
+    }
+
     /// Serves over TLS only, with a certificate made at the start for `localhost` and 127.0.0.1:
     /// [`Sim::certificate_der`]. It signs itself, so a client has to trust it by name.
     #[cfg(feature = "tls")]
@@ -201,6 +225,9 @@ impl SimBuilder {
         if self.heartbeat_every == Some(Duration::ZERO) {
             return Err(SimError::HeartbeatEvery);
         }
+        if let Some(asked) = self.replay.as_ref().and_then(Replay::impossible_speed) {
+            return Err(SimError::ReplaySpeed { asked });
+        }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let bind = |source| SimError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
@@ -210,11 +237,14 @@ impl SimBuilder {
         for (api_key, access_token) in [self.credentials].into_iter().chain(self.accounts) {
             accounts.set(api_key, access_token);
         }
+        let replayed_unix_s = self.replay.as_ref().and_then(Replay::start_unix_s);
+        let (stage, tape) = wind(self.replay).await?;
         let config = Config {
-            updates_per_second: self.updates_per_second,
+            // A tape brings the only updates there are.
+            updates_per_second: if tape.is_some() { 0.0 } else { self.updates_per_second },
             heartbeat_every: self.heartbeat_every,
             is_greeting: self.is_greeting,
-            start_unix_s: self.start_unix_s,
+            start_unix_s: replayed_unix_s.unwrap_or(self.start_unix_s),
             chance: self.chance.map(Arc::new),
             #[cfg(feature = "tls")]
             identity: match self.is_secure {
@@ -225,11 +255,24 @@ impl SimBuilder {
             },
         };
         let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
-        let (shared, doors) = Shared::new(config, exchange, accounts);
-        let sim = Sim::run(listener, address, shared, doors);
+        let (shared, doors) = Shared::new(config, exchange, stage, accounts);
+        let sim = Sim::run(listener, address, shared, doors, tape);
         self.scripts.into_iter().for_each(|script| sim.play(script));
         Ok(sim)
     }
+}
+
+/// Reads a tape up to the replay's start, off the runtime's threads.
+async fn wind(replay: Option<Replay>) -> Result<(Option<Arc<Stage>>, Option<Records>), SimError> {
+    let Some(replay) = replay else { return Ok((None, None)) };
+    let winding = tokio::task::spawn_blocking(move || {
+        let wound = Wound::new(&replay);
+        (replay, wound)
+    });
+    let failed = |error: JoinError| SimError::ReplayStart { reason: error.to_string() };
+    let (replay, wound) = winding.await.map_err(failed)?;
+    let (stage, tape) = Stage::new(replay, wound);
+    Ok((Some(Arc::new(stage)), Some(tape)))
 }
 
 impl fmt::Debug for SimBuilder {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kite_wire::Frame;
+
 use crate::market::Instrument;
 use crate::stats::Sent;
 
@@ -83,6 +85,16 @@ impl Exchange {
         for traded in floor.traded.values() {
             lock(traded).jump(Instrument::next_day);
         }
+    }
+
+    /// Counts the packets of a frame as sent, whoever is subscribed; gives their number.
+    pub(crate) fn confirm(&self, frame: &[u8]) -> u64 {
+        let packets = Frame::walk(frame).packets();
+        let count = packets.len() as u64;
+        for packet in packets {
+            lock(&self.traded(packet.instrument_token())).sent.add(packet.as_bytes());
+        }
+        count
     }
 
     /// Gives what was sent, per instrument of which anything was.

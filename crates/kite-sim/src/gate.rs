@@ -16,6 +16,7 @@ use crate::fault::{FOREVER, Fault};
 use crate::handshake::Upgrade;
 use crate::ledger::Entry;
 use crate::refusal::Refusal;
+use crate::replay::Feed;
 use crate::server::{Control, Shared};
 
 /// Sockets an API key may have open, as documented by Kite.
@@ -204,7 +205,9 @@ impl Shared {
         gate.members.insert(id, member);
         let entry = self.ledger.open(id, &upgrade.api_key, &book);
         let slot = Slot { id, shared: Arc::clone(self) };
-        Ok(Membership { slot, number, book, controls, kick, entry })
+        // From here on, so that whoever is counted as connected has its place in a replay.
+        let feed = self.stage.as_ref().map(|stage| stage.join(id, &upgrade.api_key, &book));
+        Ok(Membership { slot, number, book, controls, feed, kick, entry })
     }
 }
 
@@ -215,6 +218,7 @@ pub(crate) struct Membership {
     pub(crate) number: u64,
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) controls: mpsc::UnboundedReceiver<Control>,
+    pub(crate) feed: Option<Feed>,
     pub(crate) kick: Arc<Notify>,
     pub(crate) entry: Entry,
 }

@@ -50,10 +50,23 @@
 //! ([`Sim::connect`]), where a reset is an end of the stream. The simulator keeps time by Tokio's
 //! clock alone, so that everything but TCP itself can run with the clock paused.
 //!
+//! # Replays
+//!
+//! With the feature `tape`, `SimBuilder::replay` puts recorded tick files in the market's place: any
+//! client receives the recorded day in the instruments and modes it subscribes, at the recorded
+//! speed, a multiple, or as fast as it reads. A command takes its place between two records of the
+//! tape and no record is dropped, so that the same subscriptions get the same bytes every time.
+//! Everything else here goes on working over it; [`Sim::pause`] stands the tape still, and what a
+//! fault or [`Sim::tick_now`] sends is the tape's present again. [`Sim::instrument`],
+//! [`Sim::advance_market`] and [`Sim::next_day`] are about a simulated market and say nothing then.
+//! `docs/replay.md` in the repository tells what is replayed, what is not, and how to use it for
+//! backtests.
+//!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `tape` | no | `Replay`: recorded tick files in the market's place |
 //! | `tls` | no | a certificate made at the start, and `wss://` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -73,6 +86,16 @@ mod misbehave;
 mod random;
 mod reception;
 mod refusal;
+#[cfg_attr(
+    not(feature = "tape"),
+    expect(
+        dead_code,
+        unused_imports,
+        unreachable_pub,
+        reason = "only a tape brings what is replayed"
+    )
+)]
+mod replay;
 mod script;
 mod server;
 mod sim;
@@ -93,6 +116,8 @@ pub use kite_wire::MAX_INSTRUMENTS;
 pub use ledger::{Chain, SocketEnd, SocketRecord};
 pub use market::Instrument;
 pub use refusal::Refusal;
+#[cfg(feature = "tape")]
+pub use replay::{Replay, ReplayProgress, Speed, Start};
 pub use script::FaultScript;
 pub use sim::Sim;
 pub use stats::{Sent, SimStats};

@@ -23,6 +23,7 @@ use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::reception;
 use crate::refusal::Refusal;
+use crate::replay::{self, Records, Stage};
 use crate::script::FaultScript;
 use crate::stats::{Counters, SimStats};
 #[cfg(feature = "tls")]
@@ -73,6 +74,8 @@ pub(crate) enum Door {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) exchange: Exchange,
+    /// What is replayed in the market's place.
+    pub(crate) stage: Option<Arc<Stage>>,
     pub(crate) counters: Counters,
     /// Told at every change that a user may wait for.
     pub(crate) changed: Notify,
@@ -88,7 +91,10 @@ pub(crate) struct Shared {
 /// Whether updates flow, and how many frames of the market are on their way.
 #[derive(Debug, Default)]
 struct Flow {
-    is_paused: bool,
+    /// Since when updates are paused; `None` while updates flow.
+    paused_at: Option<Instant>,
+    /// How long all pauses before took.
+    paused_for: Duration,
     writing: usize,
 }
 
@@ -96,12 +102,14 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         exchange: Exchange,
+        stage: Option<Arc<Stage>>,
         accounts: Accounts,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Door>) {
         let (doors, opened) = mpsc::unbounded_channel();
         let shared = Self {
             config,
             exchange,
+            stage,
             counters: Counters::default(),
             changed: Notify::new(),
             ledger: Ledger::default(),
@@ -264,7 +272,7 @@ impl Shared {
     /// Announces a frame of updates, unless they are paused.
     pub(crate) fn begin_updates(self: &Arc<Self>) -> Option<Writing> {
         let mut flow = lock(&self.flow);
-        if flow.is_paused {
+        if flow.paused_at.is_some() {
             return None;
         }
         flow.writing += 1;
@@ -272,11 +280,31 @@ impl Shared {
     }
 
     pub(crate) fn set_paused(&self, is_paused: bool) {
-        lock(&self.flow).is_paused = is_paused;
+        let mut flow = lock(&self.flow);
+        match (is_paused, flow.paused_at) {
+            (true, None) => flow.paused_at = Some(Instant::now()),
+            (false, Some(since)) => {
+                flow.paused_at = None;
+                flow.paused_for += since.elapsed();
+            }
+            _ => {}
+        }
+        drop(flow);
+        self.changed.notify_waiters();
+    }
+
+    /// Gives how long the pauses that have ended took together.
+    pub(crate) fn paused_for(&self) -> Duration {
+        lock(&self.flow).paused_for
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        lock(&self.flow).is_paused
+        lock(&self.flow).paused_at.is_some()
+    }
+
+    /// Says whether heartbeats come from a tape now.
+    pub(crate) fn heartbeats_are_replayed(&self) -> bool {
+        !self.is_paused() && self.stage.as_ref().is_some_and(|stage| stage.brings_heartbeats())
     }
 
     /// Says whether no frame of the market is on its way.
@@ -303,10 +331,14 @@ pub(crate) async fn run(
     address: SocketAddr,
     shared: Arc<Shared>,
     doors: mpsc::UnboundedReceiver<Door>,
+    tape: Option<Records>,
     stopped: oneshot::Receiver<()>,
 ) {
     let mut server =
         Server { address, shared, clients: JoinSet::new(), plays: JoinSet::new(), doors };
+    if let (Some(stage), Some(tape)) = (server.shared.stage.clone(), tape) {
+        server.plays.spawn(replay::run(tape, stage, Arc::clone(&server.shared)));
+    }
     tokio::select! {
         _ = stopped => {}
         () = server.accept(listener) => {}

@@ -17,6 +17,7 @@ use crate::exchange::lock;
 use crate::ledger::SocketRecord;
 use crate::market::Instrument;
 use crate::refusal::Refusal;
+use crate::replay::Records;
 use crate::server::{self, Control, Door, Shared};
 use crate::stats::{Sent, SimStats};
 use crate::texts;
@@ -51,9 +52,10 @@ impl Sim {
         address: SocketAddr,
         shared: Arc<Shared>,
         doors: mpsc::UnboundedReceiver<Door>,
+        tape: Option<Records>,
     ) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let server = server::run(listener, address, Arc::clone(&shared), doors, stopped);
+        let server = server::run(listener, address, Arc::clone(&shared), doors, tape, stopped);
         let task = tokio::spawn(server);
         Self { address, shared, server: Mutex::new(Some(Server { task, stop })) }
     }

@@ -25,6 +25,7 @@ use crate::fault::Fault;
 use crate::gate::{Membership, Slot};
 use crate::handshake::{self, Upgrade};
 use crate::ledger::{Entry, SocketEnd};
+use crate::replay::Feed;
 use crate::server::{Control, Shared, Writing};
 use crate::stream::Mutable;
 use crate::texts;
@@ -100,7 +101,7 @@ pub(crate) enum End {
 
 /// Serves a client until it goes or is closed.
 pub(crate) async fn run(opened: Opened, membership: Membership, shared: Arc<Shared>) {
-    let Membership { slot, number, book, controls, entry, .. } = membership;
+    let Membership { slot, number, book, controls, feed, entry, .. } = membership;
     let Opened { wire, rest, upgrade, strike } = opened;
     let id = slot.id();
     tracing::debug!(id, "socket open");
@@ -116,7 +117,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, shared: Arc<Shar
     let mischief = chance.map(|chance| Mischief::new(chance, &api_key, number));
     let manner = Manner::WHOLE;
     let mut client = Client { socket, shared, book, entry, api_key, manner, mischief };
-    if let Err(end) = client.serve(controls, strike).await {
+    if let Err(end) = client.serve(controls, feed, strike).await {
         client.end(end, slot).await;
     }
     tracing::debug!(id, "socket closed");
@@ -126,6 +127,7 @@ impl Client {
     async fn serve(
         &mut self,
         mut controls: mpsc::UnboundedReceiver<Control>,
+        mut feed: Option<Feed>,
         strike: Option<Fault>,
     ) -> Result<(), End> {
         if self.shared.config.is_greeting {
@@ -151,7 +153,7 @@ impl Client {
                 biased;
                 Some(control) = controls.recv() => self.on_control(control).await?,
                 message = self.socket.next(), if self.manner.reads => {
-                    self.on_message(message).await?;
+                    self.on_message(message, &mut feed).await?;
                 }
                 _ = due(&mut heartbeats) => self.send_heartbeat().await?,
                 now = due(&mut updates) => {
@@ -159,6 +161,7 @@ impl Client {
                     updated_at = now;
                     self.send_updates(elapsed, rate).await?;
                 }
+                queued = Feed::next(&mut feed) => self.send_queued(queued).await?,
                 () = reached(mischief_due) => self.on_mischief().await?,
                 _ = looks.tick(), if !self.manner.reads => self.look()?,
             }
@@ -169,10 +172,11 @@ impl Client {
     async fn on_message(
         &mut self,
         message: Option<Result<Message, WebSocketError>>,
+        feed: &mut Option<Feed>,
     ) -> Result<(), End> {
         match message {
             Some(Ok(Message::Text(text))) => match ParsedCommand::parse(&text) {
-                Ok(command) => self.on_command(command).await,
+                Ok(command) => self.on_command(command, feed).await,
                 Err(error) => {
                     self.shared.counters.bad_commands.add(1);
                     tracing::debug!(%error, "command ignored");
@@ -194,13 +198,23 @@ impl Client {
         }
     }
 
-    async fn on_command(&mut self, command: ParsedCommand<'_>) -> Result<(), End> {
+    async fn on_command(
+        &mut self,
+        command: ParsedCommand<'_>,
+        feed: &mut Option<Feed>,
+    ) -> Result<(), End> {
         let exchange = &self.shared.exchange;
         // Announced before the subscriptions show: who sees them and pauses waits for the snapshot.
         let writing = self.shared.begin();
-        let fresh = {
+        let (before, answer) = {
+            let mut turn = self.shared.stage.as_ref().map(|stage| stage.turn());
+            if let Some(turn) = &mut turn {
+                turn.note_command();
+            }
+            // What a replay dealt before the command comes before what it asks for.
+            let before = feed.as_mut().map(Feed::drain).unwrap_or_default();
             let mut book = lock(&self.book);
-            match command.kind {
+            let fresh = match command.kind {
                 CommandKind::Subscribe => book
                     .set(command.tokens, Mode::Quote, MAX_INSTRUMENTS, exchange)
                     .map(|obeyed| obeyed.tokens),
@@ -211,13 +225,14 @@ impl Client {
                     book.unsubscribe(command.tokens);
                     Ok(Vec::new())
                 }
-            }
+            };
+            (before, fresh.map(|tokens| book.snapshot(&tokens)))
         };
-        match fresh {
-            Ok(tokens) => {
-                let frame = lock(&self.book).snapshot(&tokens);
-                self.send_frame(frame, &writing).await?;
-            }
+        for queued in before {
+            self.send_queued(queued).await?;
+        }
+        match answer {
+            Ok(frame) => self.send_frame(frame, &writing).await?,
             Err(LimitExceeded) => {
                 self.send_text(&texts::too_many_instruments(MAX_INSTRUMENTS)).await?;
             }
@@ -332,7 +347,7 @@ impl Client {
     }
 
     async fn send_heartbeat(&mut self) -> Result<(), End> {
-        if self.manner.says <= Says::Heartbeats {
+        if self.manner.says <= Says::Heartbeats && !self.shared.heartbeats_are_replayed() {
             self.write(Message::Binary(HEARTBEAT)).await?;
             self.shared.counters.heartbeats.add(1);
         }
@@ -353,7 +368,7 @@ impl Client {
         self.write(Message::Close(frame)).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), End> {
+    pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
         let sent = timeout(WRITE_DEADLINE, self.socket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
     }

@@ -38,6 +38,45 @@ pub enum OpenError {
     Nothing,
 }
 
+/// Why nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A setting is outside of its range.
+    #[error("{field} is {value}, it must be {range}")]
+    Config {
+        /// Its name.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// Another recorder writes there.
+    #[error(
+        "{} is locked by another recorder: end it, or choose another directory or prefix",
+        path.display()
+    )]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The directory or a file in it cannot be written to.
+    #[error("cannot write {}", path.display())]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// There is no room for another thread.
+    #[error("cannot start the recorder's thread")]
+    Thread(#[source] io::Error),
+    /// The recorder's thread panicked. What it had written is on the disk.
+    #[error("the recorder failed; what it had written can be read")]
+    Failed,
+}
+
 /// A part of a tape that cannot be read. Reading goes on behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

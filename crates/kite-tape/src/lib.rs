@@ -23,16 +23,27 @@
 //! ```
 
 mod ahead;
+mod config;
+mod day;
 mod entries;
 mod entry;
 mod error;
 mod file;
+mod queue;
+mod recorder;
 mod reel;
+#[cfg(feature = "conn")]
+mod sink;
 mod unpack;
+mod writer;
 
+pub use config::{Compression, Fsync, RecorderConfig, Rotation};
 pub use entries::{Entries, ReadConfig, Tally};
 pub use entry::Entry;
-pub use error::{Damage, DamageCause, OpenError};
+pub use error::{Damage, DamageCause, OpenError, RecordError};
 pub use file::TapeFile;
 pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+pub use recorder::{Recorder, RecorderStats, RecorderSummary};
 pub use reel::{EXTENSION, Reel};
+#[cfg(feature = "conn")]
+pub use sink::RecorderSink;

@@ -11,6 +11,8 @@ mod giving;
 mod handshake;
 mod handshake_faults;
 mod manners;
+#[cfg(feature = "tape")]
+mod replay;
 #[cfg(feature = "tls")]
 mod tls;
 mod totals;

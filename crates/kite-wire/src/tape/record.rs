@@ -49,6 +49,15 @@ pub struct Source {
 impl Source {
     /// The recorder itself: a gap of all connections, an event of none.
     pub const RECORDER: Self = Self { account: 255, connection: 255 };
+
+    /// Makes one of numbers as managers count them; what is beyond 254 becomes 254.
+    #[must_use]
+    pub const fn of(account: usize, connection: usize) -> Self {
+        const fn byte(number: usize) -> u8 {
+            if number < 254 { number as u8 } else { 254 }
+        }
+        Self { account: byte(account), connection: byte(connection) }
+    }
 }
 
 /// When and from where a record came.

@@ -119,6 +119,13 @@ impl BlockEncoder {
         Self { tape_id, sequence, span: Span::default() }
     }
 
+    /// Gives the same records as a block of another tape or another number, for a writer that
+    /// collects them before it knows where they go.
+    #[must_use]
+    pub fn moved_to(&self, tape_id: u64, sequence: u32) -> Self {
+        Self { tape_id, sequence, span: self.span }
+    }
+
     /// Gives the header of the block while it is being written.
     #[must_use]
     pub fn opening(&self) -> [u8; BLOCK_HEADER_LEN] {

@@ -1,0 +1,132 @@
+//! One request over HTTP, within limits of time and size.
+
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::uri::{Scheme, Uri};
+use ureq::{Agent, Error};
+
+use super::error::FetchError;
+
+/// The version of Kite Connect's interface, which its clients send.
+const KITE_VERSION: &str = "3";
+
+pub(super) struct Download<'a> {
+    pub(super) url: &'a str,
+    pub(super) authorization: Option<&'a str>,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) max_bytes: u64,
+}
+
+impl Download<'_> {
+    /// Gives the bytes of the answer; what HTTP packed is unpacked.
+    pub(super) fn run(&self) -> Result<Vec<u8>, FetchError> {
+        let url = || shown_url(self.url);
+        let invalid = || FetchError::Url { url: url() };
+        let uri: Uri = self.url.parse().map_err(|_| invalid())?;
+        let host = uri.host().ok_or_else(invalid)?;
+        let encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+        if !encrypted && uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(invalid());
+        }
+        let here = is_loopback(host);
+        if self.authorization.is_some() && !encrypted && !here {
+            return Err(FetchError::PlainText { url: url() });
+        }
+        let mut config = Agent::config_builder()
+            .timeout_connect(Some(self.connect_timeout))
+            .timeout_global(Some(self.timeout))
+            .http_status_as_error(false)
+            .user_agent(concat!("kite-instruments/", env!("CARGO_PKG_VERSION")));
+        if here {
+            // No proxy leads back to this machine.
+            config = config.proxy(None);
+        }
+        let agent = Agent::new_with_config(config.build());
+        let mut request = agent.get(&uri).header("X-Kite-Version", KITE_VERSION);
+        if let Some(authorization) = self.authorization {
+            let mut value =
+                HeaderValue::from_str(authorization).map_err(|_| FetchError::Credentials)?;
+            // Keeps it out of what the HTTP client logs.
+            value.set_sensitive(true);
+            // Not sent on to where a redirect leads: that is the client's default.
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.call().map_err(|error| request_error(url(), error))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(FetchError::Status { url: url(), status: status.as_u16() });
+        }
+        let mut bytes = Vec::new();
+        let mut body = response.into_body().into_reader().take(self.max_bytes.saturating_add(1));
+        let read = body.read_to_end(&mut bytes);
+        let received_bytes = bytes.len() as u64;
+        match read {
+            Err(source) => Err(FetchError::Body { url: url(), received_bytes, source }),
+            Ok(_) if received_bytes > self.max_bytes => {
+                Err(FetchError::TooLarge { url: url(), limit_bytes: self.max_bytes })
+            }
+            Ok(_) => Ok(bytes),
+        }
+    }
+}
+
+fn request_error(url: String, error: Error) -> FetchError {
+    match error {
+        // The client's text would name the URL with all that is secret in it.
+        Error::BadUri(_) => FetchError::Url { url },
+        Error::Io(source) => FetchError::Request { url, source: Box::new(source) },
+        Error::Timeout(_) => {
+            let source = io::Error::new(io::ErrorKind::TimedOut, error);
+            FetchError::Request { url, source: Box::new(source) }
+        }
+        other => FetchError::Request { url, source: Box::new(other) },
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Gives a URL without user, query and fragment: what may be shown.
+pub(super) fn shown_url(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = shown.split_once("://").unwrap_or(("", shown));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_urls_have_no_secrets() {
+        for (url, shown) in [
+            ("https://api.kite.trade/instruments", "https://api.kite.trade/instruments"),
+            ("https://user:pass@host:1/a@b?key=1#x", "https://host:1/a@b"),
+            ("host?token=1", "host"),
+            ("user:pass@host/list", "host/list"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for host in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["api.kite.trade", "10.0.0.1", "localhost.example", "[::2]", "127.0.0.1.example"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

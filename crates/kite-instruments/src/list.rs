@@ -1,0 +1,186 @@
+//! The list in memory: one text, flat rows, and two indices of row numbers.
+//!
+//! Nothing is parsed here; see `load.rs`. A row takes 64 bytes, and what many rows have in common
+//! (names, and exchange with segment and kind) is kept once.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::date::Date;
+use crate::decimal::Decimal;
+use crate::exchange::{Exchange, InstrumentType};
+
+/// A piece of the list's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// One instrument.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) last_price: Decimal,
+    pub(crate) strike: Decimal,
+    pub(crate) tick_size: Decimal,
+    pub(crate) instrument_token: u32,
+    pub(crate) exchange_token: u32,
+    pub(crate) tradingsymbol: Span,
+    pub(crate) name: Span,
+    pub(crate) expiry: Option<Date>,
+    pub(crate) lot_size: u32,
+    /// Which of the list's classes it belongs to.
+    pub(crate) class: u32,
+}
+
+/// What thousands of rows share. Kite's list has about thirty of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Class {
+    pub(crate) exchange: Exchange,
+    pub(crate) instrument_type: InstrumentType,
+    pub(crate) segment: Span,
+}
+
+/// All rows, and where to find them.
+///
+/// Both indices hash with a seed of their own, so that no file can be made to be slow.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    text: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) classes: Vec<Class>,
+    tokens: HashTable<u32>,
+    symbols: HashTable<u32>,
+    seed: RandomState,
+}
+
+/// Why a row is not taken: the row that has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Token { by: usize },
+    Symbol { by: usize },
+}
+
+impl List {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        Self {
+            text: String::with_capacity(rows * 20),
+            rows: Vec::with_capacity(rows),
+            classes: Vec::new(),
+            tokens: HashTable::with_capacity(rows),
+            symbols: HashTable::with_capacity(rows),
+            seed: RandomState::new(),
+        }
+    }
+
+    pub(crate) fn text(&self, span: Span) -> &str {
+        let start = span.start as usize;
+        // Spans are made by `add_text` alone, of whole texts.
+        self.text.get(start..start + span.len as usize).unwrap_or_default()
+    }
+
+    /// Appends a text. A list is far smaller than 4 GiB (`MAX_LIST_BYTES`), so the numbers fit.
+    pub(crate) fn add_text(&mut self, text: &str) -> Span {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        Span { start, len: text.len() as u32 }
+    }
+
+    pub(crate) fn class(&self, row: &Row) -> &Class {
+        &self.classes[row.class as usize]
+    }
+
+    pub(crate) fn row_of_token(&self, instrument_token: u32) -> Option<usize> {
+        let hash = self.seed.hash_one(instrument_token);
+        let row = self
+            .tokens
+            .find(hash, |&row| self.rows[row as usize].instrument_token == instrument_token)?;
+        Some(*row as usize)
+    }
+
+    /// Finds `EXCHANGE:SYMBOL`; as written if there is one, else whatever its case.
+    pub(crate) fn row_of_symbol(&self, key: &str) -> Option<usize> {
+        let (exchange, symbol) = key.split_once(':')?;
+        let mut folded = None;
+        for &row in self.symbols.iter_hash(symbol_hash(&self.seed, exchange, symbol)) {
+            let row = row as usize;
+            let has = self.text(self.rows[row].tradingsymbol);
+            let in_exchange = self.class(&self.rows[row]).exchange;
+            if in_exchange.as_str().eq_ignore_ascii_case(exchange)
+                && has.eq_ignore_ascii_case(symbol)
+            {
+                if has == symbol {
+                    return Some(row);
+                }
+                // Of several spellings the first of the list, whatever the order of the table.
+                folded = Some(folded.map_or(row, |earlier: usize| earlier.min(row)));
+            }
+        }
+        folded
+    }
+
+    /// Adds a row whose texts are in place, but for its symbol, unless its token or its symbol is
+    /// another row's.
+    pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Taken> {
+        if let Some(by) = self.row_of_token(row.instrument_token) {
+            return Err(Taken::Token { by });
+        }
+        let exchange = self.class(&row).exchange;
+        let hash = symbol_hash(&self.seed, exchange.as_str(), symbol);
+        let same = self.symbols.find(hash, |&other| {
+            let other = &self.rows[other as usize];
+            self.text(other.tradingsymbol) == symbol && self.class(other).exchange == exchange
+        });
+        if let Some(&by) = same {
+            return Err(Taken::Symbol { by: by as usize });
+        }
+        row.tradingsymbol = self.add_text(symbol);
+        let number = self.rows.len() as u32;
+        let Self { text, rows, classes, tokens, symbols, seed } = self;
+        rows.push(row);
+        tokens.insert_unique(seed.hash_one(row.instrument_token), number, |&row| {
+            seed.hash_one(rows[row as usize].instrument_token)
+        });
+        symbols.insert_unique(hash, number, |&row| {
+            let row = &rows[row as usize];
+            let start = row.tradingsymbol.start as usize;
+            let symbol = &text[start..start + row.tradingsymbol.len as usize];
+            symbol_hash(seed, classes[row.class as usize].exchange.as_str(), symbol)
+        });
+        Ok(())
+    }
+
+    /// Gives back the memory that was taken in advance.
+    pub(crate) fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.rows.shrink_to_fit();
+    }
+}
+
+/// Hashes `EXCHANGE:SYMBOL` whatever its case, without making that text.
+fn symbol_hash(seed: &RandomState, exchange: &str, symbol: &str) -> u64 {
+    let mut hasher = seed.build_hasher();
+    // In portions whose ends depend on the text alone: a hasher may tell portions apart.
+    let mut portion = [0_u8; 32];
+    for part in [exchange.as_bytes(), symbol.as_bytes()] {
+        for bytes in part.chunks(portion.len()) {
+            let portion = &mut portion[..bytes.len()];
+            portion.copy_from_slice(bytes);
+            portion.make_ascii_uppercase();
+            hasher.write(portion);
+        }
+        hasher.write_u8(b':');
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_one_cache_line() {
+        assert!(size_of::<Row>() <= 64);
+    }
+}

@@ -1,0 +1,410 @@
+//! From the bytes of a list to the list: columns by their names, wrong rows told and left out.
+//!
+//! The CSV itself is read by `csv-core`, one line at a time: a quote that is never closed then
+//! costs its own line and not the rest of the file.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use csv_core::{ReadRecordResult, Reader};
+
+use crate::date::Date;
+use crate::decimal::Decimal;
+use crate::error::LoadError;
+use crate::exchange::{Exchange, InstrumentType};
+use crate::instruments::Instruments;
+use crate::list::{Class, List, Row, Span, Taken};
+use crate::problem::{Column, Fault, Problem, shown};
+
+/// The most problems of one list that are kept; the others are counted.
+pub const MAX_PROBLEMS: usize = 100;
+
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// A list, and what was wrong with it.
+///
+/// Each row of the file is either in the list or a problem.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The list.
+    pub instruments: Instruments,
+    /// The rows that were left out, in the order of the file: the first 100 ([`MAX_PROBLEMS`]).
+    pub problems: Vec<Problem>,
+    /// How many rows were left out, those beyond the first 100 too.
+    pub problem_count: u64,
+}
+
+impl Loaded {
+    /// Counts the rows of the file: those in the list and those left out.
+    #[must_use]
+    pub fn row_count(&self) -> u64 {
+        self.instruments.len() as u64 + self.problem_count
+    }
+}
+
+/// Loads plain CSV.
+pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
+    let mut records = Records::new(bytes.strip_prefix(&BOM).unwrap_or(bytes));
+    let places = match records.next() {
+        None => return Err(LoadError::Empty),
+        Some(header) => Places::find(&header)?,
+    };
+    // A row of the whole list has 75 bytes; more room is made as it is needed.
+    let mut loader = Loader::new(bytes.len() / 75 + 1);
+    while let Some(record) = records.next() {
+        loader.take(&record, &places);
+    }
+    Ok(loader.finish())
+}
+
+/// The rows of a file, line by line.
+struct Records<'a> {
+    rest: &'a [u8],
+    /// The rest of the line that is being read; a lone carriage return ends a record too.
+    line: &'a [u8],
+    line_number: u64,
+    reader: Reader,
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// One row: its fields, or that a quote was left open.
+struct Record<'a> {
+    line: &'a [u8],
+    line_number: u64,
+    /// `None`: a quoted field goes on beyond the line.
+    fields: Option<Fields<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    bytes: &'a [u8],
+    ends: &'a [usize],
+}
+
+impl<'a> Fields<'a> {
+    fn get(self, at: usize) -> &'a [u8] {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+}
+
+impl<'a> Records<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self {
+            rest,
+            line: &[],
+            line_number: 0,
+            reader: Reader::new(),
+            fields: Vec::new(),
+            ends: vec![0; 2 * Column::ALL.len()],
+        }
+    }
+
+    /// Goes to the next row that is not an empty line.
+    fn next(&mut self) -> Option<Record<'_>> {
+        while self.line.iter().all(|&byte| matches!(byte, b'\r' | b'\n')) {
+            let all = self.rest;
+            // Reading a slice cannot fail.
+            let len = self.rest.skip_until(b'\n').unwrap_or(all.len());
+            if len == 0 {
+                return None;
+            }
+            self.line = &all[..len];
+            self.line_number += 1;
+        }
+        let line = self.line;
+        let (fields_len, ends_len) = self.read();
+        let fields = ends_len
+            .map(|len| Fields { bytes: &self.fields[..fields_len], ends: &self.ends[..len] });
+        Some(Record { line, line_number: self.line_number, fields })
+    }
+
+    /// Reads one record of the line; gives the length of its fields and how many there are, if it
+    /// ends on the line.
+    fn read(&mut self) -> (usize, Option<usize>) {
+        // Fields are never longer than what they are read from.
+        if self.fields.len() < self.line.len() {
+            self.fields.resize(self.line.len(), 0);
+        }
+        let (mut fields_len, mut ends_len) = (0, 0);
+        let mut ended = self.line.ends_with(b"\n");
+        loop {
+            let (result, read, wrote, ends) = self.reader.read_record(
+                self.line,
+                &mut self.fields[fields_len..],
+                &mut self.ends[ends_len..],
+            );
+            self.line = &self.line[read..];
+            fields_len += wrote;
+            ends_len += ends;
+            match result {
+                ReadRecordResult::Record => return (fields_len, Some(ends_len)),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2 + 1, 0),
+                // The file's last line may lack its end.
+                ReadRecordResult::InputEmpty if !ended => {
+                    self.line = b"\n";
+                    ended = true;
+                }
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => {
+                    self.line = &[];
+                    self.reader.reset();
+                    return (fields_len, None);
+                }
+            }
+        }
+    }
+}
+
+/// Where each column is in a row.
+struct Places {
+    at: [usize; Column::ALL.len()],
+    field_count: usize,
+}
+
+impl Places {
+    fn find(header: &Record<'_>) -> Result<Self, LoadError> {
+        let field_count = header.fields.map_or(0, |fields| fields.ends.len());
+        let mut at = [usize::MAX; Column::ALL.len()];
+        let mut missing = Vec::new();
+        for column in Column::ALL {
+            let mut places = (0..field_count).filter(|&place| {
+                header.fields.is_some_and(|fields| {
+                    fields.get(place).trim_ascii().eq_ignore_ascii_case(column.name().as_bytes())
+                })
+            });
+            match (places.next(), places.next()) {
+                (None, _) => missing.push(column),
+                (Some(place), None) => at[column as usize] = place,
+                (Some(_), Some(_)) => return Err(LoadError::RepeatedColumn { column }),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Self { at, field_count });
+        }
+        Err(LoadError::MissingColumns { missing, header: shown(header.line.trim_ascii_end()) })
+    }
+}
+
+/// The fields of one row by their columns.
+struct Cells<'a> {
+    fields: Fields<'a>,
+    places: &'a Places,
+}
+
+impl<'a> Cells<'a> {
+    fn bytes(&self, column: Column) -> &'a [u8] {
+        self.fields.get(self.places.at[column as usize])
+    }
+
+    fn text(&self, column: Column) -> Result<&'a str, Fault> {
+        let bytes = self.bytes(column);
+        std::str::from_utf8(bytes).map_err(|_| Fault::value(column, bytes, "a text in UTF-8"))
+    }
+
+    fn token(&self, column: Column) -> Result<u32, Fault> {
+        let bytes = self.bytes(column);
+        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "a whole number below 4294967296"))
+    }
+
+    /// Reads a number; an empty field is 0, which is what Kite writes where there is none.
+    fn decimal(&self, column: Column) -> Result<Decimal, Fault> {
+        match self.bytes(column) {
+            [] => Ok(Decimal::ZERO),
+            bytes => Decimal::from_ascii(bytes).map_err(|_| {
+                Fault::value(column, bytes, "a number as 105.25, at most 7 decimals, or nothing")
+            }),
+        }
+    }
+
+    fn lot_size(&self) -> Result<u32, Fault> {
+        let bytes = self.bytes(Column::LotSize);
+        // Some producers write whole numbers as 50.0.
+        match whole(bytes) {
+            Some(size) => Ok(size),
+            None => self.decimal(Column::LotSize).ok().and_then(Decimal::to_u32).ok_or_else(|| {
+                Fault::value(Column::LotSize, bytes, "a whole number below 4294967296, or nothing")
+            }),
+        }
+    }
+
+    fn expiry(&self) -> Result<Option<Date>, Fault> {
+        match self.bytes(Column::Expiry) {
+            [] => Ok(None),
+            bytes => match Date::from_iso(bytes) {
+                Some(date) => Ok(Some(date)),
+                None => Err(Fault::value(Column::Expiry, bytes, "a day as 2026-11-26, or nothing")),
+            },
+        }
+    }
+}
+
+/// Reads digits alone.
+fn whole(text: &[u8]) -> Option<u32> {
+    let mut number = None;
+    for &byte in text {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        number = Some(number.unwrap_or(0_u32).checked_mul(10)?.checked_add(digit)?);
+    }
+    number
+}
+
+/// Builds the list.
+struct Loader {
+    list: List,
+    /// The line of each row.
+    lines: Vec<u64>,
+    names: HashMap<Box<str>, Span>,
+    /// The classes, by exchange, segment and kind as they are written.
+    classes: HashMap<[Box<[u8]>; 3], u32>,
+    /// The fields of the class of the row before, which mostly is that of the next.
+    class_before: Option<([Box<[u8]>; 3], u32)>,
+    /// The name of the row before, which mostly is that of the next.
+    name_before: Span,
+    problems: Vec<Problem>,
+    problem_count: u64,
+}
+
+impl Loader {
+    fn new(rows: usize) -> Self {
+        Self {
+            list: List::with_capacity(rows),
+            lines: Vec::with_capacity(rows),
+            names: HashMap::new(),
+            classes: HashMap::new(),
+            class_before: None,
+            name_before: Span::default(),
+            problems: Vec::new(),
+            problem_count: 0,
+        }
+    }
+
+    /// Takes a row into the list, or its fault into the problems.
+    fn take(&mut self, record: &Record<'_>, places: &Places) {
+        if let Err(fault) = self.add(record, places) {
+            self.problem_count += 1;
+            if self.problems.len() < MAX_PROBLEMS {
+                self.problems.push(Problem { line: record.line_number, fault });
+            }
+        }
+    }
+
+    fn add(&mut self, record: &Record<'_>, places: &Places) -> Result<(), Fault> {
+        let Some(fields) = record.fields else {
+            return Err(Fault::OpenQuote { beginning: shown(record.line.trim_ascii_end()) });
+        };
+        let (found, expected) = (fields.ends.len(), places.field_count);
+        if found != expected {
+            return Err(Fault::FieldCount { found, expected });
+        }
+        let cells = Cells { fields, places };
+        let instrument_token = cells.token(Column::InstrumentToken)?;
+        let exchange_token = cells.token(Column::ExchangeToken)?;
+        let symbol = cells.text(Column::Tradingsymbol)?;
+        if symbol.is_empty() {
+            return Err(Fault::value(Column::Tradingsymbol, b"", "a symbol"));
+        }
+        let name = cells.text(Column::Name)?;
+        let last_price = cells.decimal(Column::LastPrice)?;
+        let expiry = cells.expiry()?;
+        let strike = cells.decimal(Column::Strike)?;
+        let tick_size = cells.decimal(Column::TickSize)?;
+        let lot_size = cells.lot_size()?;
+        // Last, as what they keep stays kept.
+        let class = self.class(&cells)?;
+        let name = self.name(name);
+        let row = Row {
+            last_price,
+            strike,
+            tick_size,
+            instrument_token,
+            exchange_token,
+            tradingsymbol: Span::default(),
+            name,
+            expiry,
+            lot_size,
+            class,
+        };
+        self.list.add(row, symbol).map_err(|taken| match taken {
+            Taken::Token { by } => {
+                Fault::RepeatedToken { instrument_token, first_line: self.lines[by] }
+            }
+            Taken::Symbol { by } => Fault::RepeatedSymbol {
+                symbol: format!("{}:{symbol}", self.list.classes[class as usize].exchange),
+                first_line: self.lines[by],
+            },
+        })?;
+        self.lines.push(record.line_number);
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> Span {
+        if self.list.text(self.name_before) == name {
+            return self.name_before;
+        }
+        let span = match self.names.get(name) {
+            Some(&span) => span,
+            None => {
+                let span = self.list.add_text(name);
+                self.names.insert(name.into(), span);
+                span
+            }
+        };
+        self.name_before = span;
+        span
+    }
+
+    fn class(&mut self, cells: &Cells<'_>) -> Result<u32, Fault> {
+        let fields = [Column::Exchange, Column::Segment, Column::InstrumentType]
+            .map(|column| cells.bytes(column));
+        if let Some((before, class)) = &self.class_before
+            && before.iter().zip(fields).all(|(before, field)| **before == *field)
+        {
+            return Ok(*class);
+        }
+        let key = fields.map(Box::from);
+        let class = match self.classes.get(&key) {
+            Some(&class) => class,
+            None => {
+                let class = self.new_class(cells)?;
+                self.classes.insert(key.clone(), class);
+                class
+            }
+        };
+        self.class_before = Some((key, class));
+        Ok(class)
+    }
+
+    fn new_class(&mut self, cells: &Cells<'_>) -> Result<u32, Fault> {
+        let name = cells.text(Column::Exchange)?;
+        // A colon would make `EXCHANGE:SYMBOL` ambiguous.
+        let exchange = Some(name)
+            .filter(|name| !name.is_empty() && !name.contains(':'))
+            .and_then(Exchange::from_name)
+            .ok_or_else(|| {
+                let expected = "an exchange as NSE, at most 15 bytes, without a colon";
+                Fault::value(Column::Exchange, name.as_bytes(), expected)
+            })?;
+        let name = cells.text(Column::InstrumentType)?;
+        let instrument_type = InstrumentType::from_name(name).ok_or_else(|| {
+            let expected = "a kind as EQ, FUT, CE or PE, at most 15 bytes";
+            Fault::value(Column::InstrumentType, name.as_bytes(), expected)
+        })?;
+        let segment = cells.text(Column::Segment)?;
+        let segment = self.list.add_text(segment);
+        let class = self.list.classes.len() as u32;
+        self.list.classes.push(Class { exchange, instrument_type, segment });
+        Ok(class)
+    }
+
+    fn finish(mut self) -> Loaded {
+        self.list.shrink();
+        Loaded {
+            instruments: Instruments::new(self.list),
+            problems: self.problems,
+            problem_count: self.problem_count,
+        }
+    }
+}

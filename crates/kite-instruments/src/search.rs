@@ -1,0 +1,215 @@
+//! Finding instruments by what a person types.
+
+use std::cmp::Reverse;
+
+use crate::date::Date;
+use crate::decimal::Decimal;
+use crate::exchange::Exchange;
+use crate::instrument::Instrument;
+use crate::instruments::Instruments;
+use crate::list::{List, Row};
+
+/// Months as symbols and people write them.
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+
+impl Instruments {
+    /// Finds instruments by words, best first, `limit` at most: `infy`, `nifty 24500 ce`,
+    /// `reliance dec fut`, `NSE:INFY`.
+    ///
+    /// An instrument is found if each word is in its symbol or name, or is its exchange, segment,
+    /// kind, strike, or its expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case does not matter.
+    /// First come those whose symbol is what was typed, then those whose symbol begins so; among
+    /// these what never expires, then by how well the words fit, then by expiry.
+    #[must_use]
+    pub fn search(&self, words: &str, limit: usize) -> Vec<Instrument<'_>> {
+        let list = self.list();
+        let typed = words.to_ascii_uppercase();
+        let query = Query::new(list, typed.trim());
+        if query.words.is_empty() {
+            return Vec::new();
+        }
+        let mut found: Vec<(Rank<'_>, u32)> = Vec::new();
+        for (number, row) in list.rows.iter().enumerate() {
+            if let Some(rank) = query.rank(list, row) {
+                // Row numbers are kept in 32 bits all over the list.
+                found.push((rank, number as u32));
+            }
+        }
+        if limit < found.len() && limit > 0 {
+            found.select_nth_unstable(limit - 1);
+        }
+        found.truncate(limit);
+        found.sort_unstable();
+        found.into_iter().map(|(_, row)| self.at(row as usize)).collect()
+    }
+}
+
+/// How well a row fits; less is better, in the order of the fields.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank<'a> {
+    whole: Whole,
+    // Before the words: an index or a share is meant more often than its derivatives.
+    expires: bool,
+    words: u32,
+    expiry: Option<Date>,
+    exchange: Exchange,
+    symbol_len: usize,
+    strike: Decimal,
+    symbol: &'a str,
+}
+
+/// How all that was typed is in the symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whole {
+    Equal,
+    Begins,
+    Not,
+}
+
+/// How a word is in a row, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// The symbol or the name is the word.
+    Equal,
+    /// The strike, expiry, kind, exchange or segment is the word, or the symbol begins so.
+    Told,
+    /// A word of the name begins so.
+    NameWord,
+    InSymbol,
+    InName,
+}
+
+struct Query<'a> {
+    whole: &'a str,
+    words: Vec<Word<'a>>,
+}
+
+struct Word<'a> {
+    text: &'a str,
+    number: Option<Decimal>,
+    expiry: Option<ExpiryWord<'a>>,
+    /// For each class of the list, whether its exchange, segment or kind is the word.
+    classes: Vec<bool>,
+}
+
+/// What a word says of an expiry.
+enum ExpiryWord<'a> {
+    /// The beginning of an ISO date, with the month at least.
+    Iso(&'a str),
+    /// A month by its name, with a day of it or without.
+    Month { month: u8, day: Option<u8> },
+}
+
+impl<'a> Query<'a> {
+    /// Takes what was typed, in upper case.
+    fn new(list: &List, typed: &'a str) -> Self {
+        // `NSE:INFY` is typed too: the exchange then is a word of its own.
+        let (exchange, whole) = typed.split_once(':').unwrap_or(("", typed));
+        let texts = exchange.split_whitespace().chain(whole.split_whitespace());
+        // Longest first: the word that most rows do not have.
+        let mut words: Vec<Word<'_>> = texts.map(|text| Word::new(list, text)).collect();
+        words.sort_by_key(|word| Reverse(word.text.len()));
+        Self { whole: whole.trim(), words }
+    }
+
+    fn rank<'l>(&self, list: &'l List, row: &Row) -> Option<Rank<'l>> {
+        let symbol = list.text(row.tradingsymbol);
+        let name = list.text(row.name);
+        let mut words = 0;
+        for word in &self.words {
+            words += word.fit(row, symbol, name)? as u32;
+        }
+        let whole = match begins(symbol.as_bytes(), self.whole.as_bytes()) {
+            true if symbol.len() == self.whole.len() => Whole::Equal,
+            true => Whole::Begins,
+            false => Whole::Not,
+        };
+        Some(Rank {
+            whole,
+            expires: row.expiry.is_some(),
+            words,
+            expiry: row.expiry,
+            exchange: list.class(row).exchange,
+            symbol_len: symbol.len(),
+            strike: row.strike,
+            symbol,
+        })
+    }
+}
+
+impl<'a> Word<'a> {
+    fn new(list: &List, text: &'a str) -> Self {
+        let classes = list.classes.iter().map(|class| {
+            [class.exchange.as_str(), class.instrument_type.as_str(), list.text(class.segment)]
+                .iter()
+                .any(|told| told.eq_ignore_ascii_case(text))
+        });
+        Self {
+            text,
+            number: text.parse().ok().filter(|number: &Decimal| !number.is_zero()),
+            expiry: ExpiryWord::new(text),
+            classes: classes.collect(),
+        }
+    }
+
+    fn fit(&self, row: &Row, symbol: &str, name: &str) -> Option<Fit> {
+        let (word, symbol, name) = (self.text.as_bytes(), symbol.as_bytes(), name.as_bytes());
+        if symbol.eq_ignore_ascii_case(word) || name.eq_ignore_ascii_case(word) {
+            return Some(Fit::Equal);
+        }
+        let told = self.classes.get(row.class as usize) == Some(&true)
+            || self.number == Some(row.strike)
+            || self.expiry.as_ref().is_some_and(|said| row.expiry.is_some_and(|day| said.is(day)));
+        if told || begins(symbol, word) {
+            return Some(Fit::Told);
+        }
+        let mut in_name = false;
+        for at in places(name, word) {
+            if at == 0 || !name[at - 1].is_ascii_alphanumeric() {
+                return Some(Fit::NameWord);
+            }
+            in_name = true;
+        }
+        if places(symbol, word).next().is_some() {
+            return Some(Fit::InSymbol);
+        }
+        in_name.then_some(Fit::InName)
+    }
+}
+
+impl<'a> ExpiryWord<'a> {
+    fn new(word: &'a str) -> Option<Self> {
+        if word.len() >= "2026-12".len() && word.as_bytes().get(4) == Some(&b'-') {
+            return Some(Self::Iso(word));
+        }
+        let letters = word.trim_start_matches(|char: char| char.is_ascii_digit());
+        let month = MONTHS.iter().position(|&month| month == letters)?;
+        let digits = &word[..word.len() - letters.len()];
+        let day = if digits.is_empty() { None } else { Some(digits.parse().ok()?) };
+        Some(Self::Month { month: u8::try_from(month + 1).ok()?, day })
+    }
+
+    fn is(&self, expiry: Date) -> bool {
+        match *self {
+            Self::Iso(beginning) => expiry.to_string().starts_with(beginning),
+            Self::Month { month, day } => {
+                expiry.month() == month && day.is_none_or(|day| expiry.day() == day)
+            }
+        }
+    }
+}
+
+/// Says whether a text begins with a word that is in upper case.
+fn begins(text: &[u8], word: &[u8]) -> bool {
+    text.get(..word.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
+}
+
+/// Gives the places of a text where a word is that is in upper case.
+fn places(text: &[u8], word: &[u8]) -> impl Iterator<Item = usize> {
+    let first = word.first().copied().unwrap_or(0);
+    let last_start = (text.len() + 1).saturating_sub(word.len());
+    text[..last_start].iter().enumerate().filter_map(move |(at, byte)| {
+        (byte.to_ascii_uppercase() == first && begins(&text[at..], word)).then_some(at)
+    })
+}

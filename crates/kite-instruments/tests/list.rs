@@ -1,0 +1,355 @@
+//! Loading, looking up, searching, filtering: what a user of the list sees.
+
+#![expect(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
+
+use std::path::Path;
+
+use kite_instruments::{
+    Column, Date, Decimal, Exchange, Fault, Filter, Instrument, InstrumentType, Instruments,
+    LoadError, Loaded, MAX_PROBLEMS,
+};
+use kite_wire::Segment;
+
+mod dump;
+
+const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+                      tick_size,lot_size,instrument_type,segment,exchange\n";
+
+/// A small market: shares on two exchanges, an index, currency, and a chain of two expiries.
+const MARKET: &str = "\
+408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE
+128053508,500209,INFY,INFOSYS,0,,0,0.05,1,EQ,BSE,BSE
+2953217,11536,TCS,\"TATA CONSULTANCY, SERVICES\",3500.25,,0,0.05,1,EQ,NSE,NSE
+256265,1001,NIFTY 50,NIFTY 50,0,,0,0,0,EQ,INDICES,NSE
+4344065,16969,NIFTYBEES,NIPPON INDIA NIFTY ETF,0,,0,0.01,1,EQ,NSE,NSE
+2818,11,NIFTY26NOVFUT,NIFTY,0,2026-11-26,0,0.05,75,FUT,NFO-FUT,NFO
+3074,12,NIFTY26DEC24500CE,\"NIFTY\",0,2026-12-31,24500,0.05,75,CE,NFO-OPT,NFO
+3330,13,NIFTY26NOV24500CE,\"NIFTY\",0,2026-11-26,24500.0,0.05,75,CE,NFO-OPT,NFO
+3586,14,NIFTY26NOV24500PE,\"NIFTY\",0,2026-11-26,24500.0,0.05,75,PE,NFO-OPT,NFO
+3842,15,NIFTY26NOV25000PE,\"NIFTY\",0,2026-11-26,25000.0,0.05,75,PE,NFO-OPT,NFO
+4098,16,BANKNIFTY26NOV24500CE,\"BANKNIFTY\",0,2026-11-26,24500,0.05,35,CE,NFO-OPT,NFO
+4355,17,USDINR26NOV86.25CE,\"USDINR\",0,2026-11-26,86.25,0.0025,1,CE,CDS-OPT,CDS
+";
+
+fn load(rows: &str) -> Loaded {
+    Instruments::from_csv(format!("{HEADER}{rows}")).unwrap()
+}
+
+fn market() -> Instruments {
+    let loaded = load(MARKET);
+    assert_eq!(loaded.problems, []);
+    loaded.instruments
+}
+
+fn symbols<'a>(found: impl IntoIterator<Item = Instrument<'a>>) -> Vec<String> {
+    found.into_iter().map(|instrument| instrument.to_string()).collect()
+}
+
+fn problems(loaded: &Loaded) -> Vec<String> {
+    loaded.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_row_is_read_exactly() {
+    let market = market();
+    let option = market.by_symbol("CDS:USDINR26NOV86.25CE").unwrap();
+    assert_eq!(option.instrument_token, 4355);
+    assert_eq!(option.exchange_token, 17);
+    assert_eq!(option.name, "USDINR");
+    assert_eq!(option.expiry, Some(Date::new(2026, 11, 26).unwrap()));
+    assert_eq!(option.strike.to_string(), "86.25");
+    assert_eq!(option.tick_size, Decimal::from_units(25_000));
+    assert_eq!(option.lot_size, 1);
+    assert_eq!(option.instrument_type, InstrumentType::Ce);
+    assert_eq!((option.segment, option.exchange), ("CDS-OPT", Exchange::Cds));
+    assert_eq!(option.wire_segment(), Segment::Cds);
+
+    let share = market.by_token(2_953_217).unwrap();
+    assert_eq!(share.name, "TATA CONSULTANCY, SERVICES");
+    assert_eq!((share.last_price.to_f64(), share.expiry), (3500.25, None));
+    assert!(market.by_symbol("NSE:NIFTY 50").unwrap().is_index() && !share.is_index());
+}
+
+#[test]
+fn columns_are_found_by_name_and_others_are_passed_over() {
+    let csv = "\u{feff}exchange,colour,segment,instrument_type,lot_size,tick_size,strike,expiry,\
+               last_price,name,tradingsymbol,exchange_token,Instrument_Token\r\n\
+               NSE,red,NSE,EQ,1,0.05,,,,,INFY,1594,408065\r\n\r\n\
+               BSE,,BSE,EQ,1,0.05,,,,\"A \"\"B\"\", C\",ABC,2,516";
+    let loaded = Instruments::from_csv(csv).unwrap();
+    assert_eq!(problems(&loaded), [""; 0]);
+    let infosys = loaded.instruments.by_symbol("NSE:INFY").unwrap();
+    assert_eq!(
+        (infosys.instrument_token, infosys.name, infosys.strike),
+        (408_065, "", Decimal::ZERO)
+    );
+    assert_eq!(loaded.instruments.by_symbol("BSE:ABC").unwrap().name, "A \"B\", C");
+}
+
+#[test]
+fn what_is_no_list_is_refused_with_what_it_lacks() {
+    let error = Instruments::from_csv("instrument_token,name\n1,a\n").unwrap_err();
+    let LoadError::MissingColumns { missing, header } = &error else { panic!("{error}") };
+    assert_eq!((missing.len(), header.as_str()), (10, "instrument_token,name"));
+    assert!(error.to_string().contains("exchange_token, tradingsymbol, last_price"), "{error}");
+
+    let page = "<html><title>503</title>\n";
+    let error = Instruments::from_csv(page).unwrap_err().to_string();
+    assert!(error.contains("<html><title>503</title>"), "{error}");
+
+    let twice = HEADER.replace("exchange\n", "exchange,strike\n");
+    let error = Instruments::from_csv(twice).unwrap_err();
+    assert!(matches!(error, LoadError::RepeatedColumn { column: Column::Strike }), "{error}");
+
+    for empty in ["", "\n\r\n", "\u{feff}"] {
+        assert!(matches!(Instruments::from_csv(empty), Err(LoadError::Empty)), "{empty:?}");
+    }
+    assert!(load("").instruments.is_empty(), "a header alone is a list of none");
+}
+
+#[test]
+fn wrong_rows_are_told_by_line_and_the_others_load() {
+    let loaded = load(
+        "1,1,A,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         x,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         4294967296,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         \n\
+         2,2,B,,1e3,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,B,,0,26-11-2026,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,B,,0,,0,0.05,1.5,EQ,NSE,NSE\n\
+         2,2,B,,0,,0,0.05,1,EQ,NSE,\n\
+         2,2,B,,0,,0,0.05,1,EQ,NSE,N:SE\n\
+         2,2,B,BAD, COMMA,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,B\n\
+         2,2,B,\"never closed,0,,0,0.05,1,EQ,NSE,NSE\n\
+         3,3,C,,0,,0,0.05,50.0,EQ,NSE,NSE",
+    );
+    let whole = "expected a whole number below 4294967296";
+    let exchange = "expected an exchange as NSE, at most 15 bytes, without a colon";
+    assert_eq!(
+        problems(&loaded),
+        [
+            &format!("line 3: instrument_token is \"x\", {whole}"),
+            &format!("line 4: instrument_token is \"4294967296\", {whole}"),
+            &format!("line 5: exchange_token is \"\", {whole}"),
+            "line 6: tradingsymbol is \"\", expected a symbol",
+            "line 8: last_price is \"1e3\", expected a number as 105.25, at most 7 decimals, or nothing",
+            "line 9: expiry is \"26-11-2026\", expected a day as 2026-11-26, or nothing",
+            &format!("line 10: lot_size is \"1.5\", {whole}, or nothing"),
+            &format!("line 11: exchange is \"\", {exchange}"),
+            &format!("line 12: exchange is \"N:SE\", {exchange}"),
+            "line 13: 13 fields, expected 12 as in the header",
+            "line 14: 3 fields, expected 12 as in the header",
+            "line 15: a quoted field does not end on its line, which begins \
+             \"2,2,B,\\\"never closed,0,,0,0.05,1,EQ,NSE,NSE\"",
+        ]
+    );
+    assert_eq!(symbols(loaded.instruments.iter()), ["NSE:A", "NSE:C"]);
+    assert_eq!(loaded.instruments.by_token(3).unwrap().lot_size, 50);
+    assert_eq!(loaded.row_count(), 14);
+}
+
+#[test]
+fn texts_that_are_not_utf8_are_told() {
+    let csv = [HEADER.as_bytes(), b"1,1,\xff,,0,,0,0.05,1,EQ,NSE,NSE\n"].concat();
+    let loaded = Instruments::from_csv(csv).unwrap();
+    let Fault::Value { column: Column::Tradingsymbol, .. } = loaded.problems[0].fault else {
+        panic!("{:?}", loaded.problems)
+    };
+}
+
+#[test]
+fn of_repeated_tokens_and_symbols_the_first_is_kept() {
+    let loaded = load(
+        "1,1,A,first,0,,0,0.05,1,EQ,NSE,NSE\n\
+         1,1,B,second,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,A,third,0,,0,0.05,1,EQ,NSE,NSE\n\
+         3,3,A,elsewhere,0,,0,0.05,1,EQ,BSE,BSE\n",
+    );
+    assert_eq!(
+        problems(&loaded),
+        [
+            "line 3: instrument_token 1 is that of line 2 already",
+            "line 4: NSE:A is on line 2 already"
+        ]
+    );
+    assert_eq!(loaded.instruments.by_token(1).unwrap().name, "first");
+    assert_eq!(loaded.instruments.by_symbol("NSE:A").unwrap().name, "first");
+    assert_eq!(loaded.instruments.by_symbol("NSE:B"), None);
+    assert_eq!(loaded.instruments.by_symbol("BSE:A").unwrap().name, "elsewhere");
+}
+
+#[test]
+fn problems_beyond_the_limit_are_counted() {
+    let rows: String = (0..MAX_PROBLEMS + 7).map(|_| "bad\n").collect();
+    let loaded = load(&rows);
+    assert_eq!(loaded.problems.len(), MAX_PROBLEMS);
+    assert_eq!(loaded.problem_count, MAX_PROBLEMS as u64 + 7);
+    assert_eq!(loaded.row_count(), MAX_PROBLEMS as u64 + 7);
+}
+
+#[test]
+fn symbols_are_found_whatever_their_case_the_written_one_first() {
+    let loaded = load(
+        "1,1,abc,lower,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,ABC,upper,0,,0,0.05,1,EQ,NSE,NSE\n",
+    );
+    let name = |symbol| loaded.instruments.by_symbol(symbol).map(|found| found.name);
+    assert_eq!(name("NSE:abc"), Some("lower"));
+    assert_eq!(name("NSE:ABC"), Some("upper"));
+    assert_eq!(name("nse:ABC"), Some("upper"));
+    assert_eq!(name("nse:Abc"), Some("lower"), "of both the first");
+    assert_eq!((name("ABC"), name("BSE:ABC"), name("NSE:"), name("")), (None, None, None, None));
+}
+
+#[test]
+fn search_puts_first_what_was_typed() {
+    let market = market();
+    let found = |words| symbols(market.search(words, 3));
+    assert_eq!(found("infy"), ["NSE:INFY", "BSE:INFY"]);
+    assert_eq!(found("BSE:infy"), ["BSE:INFY"]);
+    // The strikes of options have a 50 in them too.
+    assert_eq!(found("nifty 50")[0], "NSE:NIFTY 50");
+    assert_eq!(
+        found("nifty 24500 ce"),
+        ["NFO:NIFTY26NOV24500CE", "NFO:NIFTY26DEC24500CE", "NFO:BANKNIFTY26NOV24500CE"]
+    );
+    assert_eq!(found("dec nifty"), ["NFO:NIFTY26DEC24500CE"]);
+    assert_eq!(found("nifty fut 26nov"), ["NFO:NIFTY26NOVFUT"]);
+    assert_eq!(found("2026-12 ce"), ["NFO:NIFTY26DEC24500CE"]);
+    assert_eq!(found("consultancy tata"), ["NSE:TCS"]);
+    assert_eq!(found("etf"), ["NSE:NIFTYBEES"]);
+    assert_eq!(found("86.25"), ["CDS:USDINR26NOV86.25CE"]);
+    assert_eq!(found("nothing like it"), [""; 0]);
+    assert_eq!(found(" : "), [""; 0]);
+    assert_eq!(market.search("nifty", 0), []);
+    let all = symbols(market.search("nifty", 100));
+    assert_eq!(all.len(), 8);
+    assert_eq!(all[..2], ["NSE:NIFTY 50", "NSE:NIFTYBEES"]);
+    assert_eq!(found("nifty"), all[..3], "the best are the same, whatever the limit");
+}
+
+#[test]
+fn filters_hold_together() {
+    let market = market();
+    let found = |filter: Filter| symbols(market.filter(&filter));
+    let november = Date::new(2026, 11, 26).unwrap();
+    assert_eq!(found(Filter::new()).len(), market.len());
+    assert_eq!(found(Filter::new().exchange(Exchange::Bse)), ["BSE:INFY"]);
+    assert_eq!(found(Filter::new().segment("indices")), ["NSE:NIFTY 50"]);
+    assert_eq!(
+        found(Filter::new().name("nifty").instrument_type(InstrumentType::Pe)),
+        ["NFO:NIFTY26NOV24500PE", "NFO:NIFTY26NOV25000PE"]
+    );
+    assert_eq!(
+        found(Filter::new().name("NIFTY").expiry_from(Date::new(2026, 11, 27).unwrap())),
+        ["NFO:NIFTY26DEC24500CE"]
+    );
+    assert_eq!(found(Filter::new().expiry(november)).len(), 6);
+    assert_eq!(found(Filter::new().expiry_until(november)).len(), 6);
+    assert_eq!(found(Filter::new().strikes(Decimal::from(24_501)..)), ["NFO:NIFTY26NOV25000PE"]);
+    // A range that holds 0 does not take what is no option.
+    assert_eq!(found(Filter::new().strikes(..Decimal::from(100))), ["CDS:USDINR26NOV86.25CE"]);
+}
+
+#[test]
+fn the_nearest_expiry_is_that_of_what_else_is_chosen() {
+    let market = market();
+    let nearest = |filter: Filter, day: u8, month: u8| {
+        let day = Date::new(2026, month, day).unwrap();
+        symbols(market.filter(&filter.nearest_expiry(day)))
+    };
+    let calls = || Filter::new().name("NIFTY").instrument_type(InstrumentType::Ce);
+    assert_eq!(nearest(calls(), 26, 11), ["NFO:NIFTY26NOV24500CE"]);
+    assert_eq!(nearest(calls(), 27, 11), ["NFO:NIFTY26DEC24500CE"]);
+    assert_eq!(nearest(Filter::new().name("NIFTY"), 1, 1).len(), 4);
+    assert_eq!(nearest(Filter::new(), 1, 12), ["NFO:NIFTY26DEC24500CE"]);
+    // After the last expiry there is none, and shares never expire.
+    assert_eq!(nearest(Filter::new(), 31, 12), ["NFO:NIFTY26DEC24500CE"]);
+    let late = Filter::new().nearest_expiry(Date::new(2027, 1, 1).unwrap());
+    assert_eq!(symbols(market.filter(&late)), [""; 0]);
+    let expiries: Vec<String> = market.expiries("nifty").iter().map(Date::to_string).collect();
+    assert_eq!(expiries, ["2026-11-26", "2026-12-31"]);
+    assert_eq!(market.expiries("INFOSYS"), []);
+}
+
+#[test]
+fn many_symbols_resolve_in_order_or_all_unknown_are_named() {
+    let market = market();
+    let found = market.resolve(["BSE:INFY", "nse:infy", "256265"]).unwrap();
+    assert_eq!(symbols(found), ["BSE:INFY", "NSE:INFY", "NSE:NIFTY 50"]);
+
+    let asked =
+        ["NSE:INFI", "NSE:INFY", "INFY", "NSE:NIFTY50", "BSE:TCS", "NSE:QQQQ", "999", "NSE:"];
+    let error = market.resolve(asked).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "7 of 8 symbols are not in the list: NSE:INFI (did you mean NSE:INFY?), \
+         INFY (did you mean NSE:INFY or BSE:INFY?), NSE:NIFTY50 (did you mean NSE:NIFTY 50?), \
+         BSE:TCS (did you mean NSE:TCS?), NSE:QQQQ, 999 (symbols are written as NSE:INFY), NSE:"
+    );
+    let error = market.resolve((0..30).map(|number| format!("NSE:?{number}"))).unwrap_err();
+    assert_eq!(error.unknown.len(), 30);
+    assert!(error.to_string().ends_with(" and 20 more"), "{error}");
+}
+
+#[test]
+fn a_file_is_read_plain_or_packed_and_its_errors_name_it() {
+    use std::io::Write;
+
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("list.csv");
+    std::fs::write(&plain, format!("{HEADER}{MARKET}")).unwrap();
+    assert_eq!(Instruments::from_file(&plain).unwrap().instruments.len(), 12);
+
+    let packed = folder.path().join("list.csv.gz");
+    let file = std::fs::File::create(&packed).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    encoder.write_all(format!("{HEADER}{MARKET}").as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    assert_eq!(Instruments::from_file(&packed).unwrap().instruments.len(), 12);
+
+    let cut = std::fs::read(&packed).unwrap();
+    std::fs::write(&packed, &cut[..cut.len() / 2]).unwrap();
+    let error = Instruments::from_file(&packed).unwrap_err();
+    assert!(error.to_string().ends_with("list.csv.gz is no instrument list that loads"), "{error}");
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with("the gzip data is damaged or cut after"), "{why}");
+
+    let error = Instruments::from_file(folder.path().join("none.csv")).unwrap_err().to_string();
+    assert!(error.ends_with("none.csv cannot be read"), "{error}");
+}
+
+#[test]
+fn a_whole_list_loads_and_every_row_is_found_by_token_and_symbol() {
+    let loaded = Instruments::from_csv(dump::dump(90_000)).unwrap();
+    assert_eq!((loaded.instruments.len(), problems(&loaded)), (90_000, Vec::new()));
+    let list = loaded.instruments;
+    for instrument in list.iter() {
+        assert_eq!(list.by_token(instrument.instrument_token), Some(instrument));
+        assert_eq!(list.by_symbol(&instrument.to_string()), Some(instrument));
+    }
+    assert!(list.expiries("NIFTY").len() == 8 && list.expiries("GOLD").len() == 3);
+}
+
+#[test]
+fn the_published_lists_load_without_a_problem() {
+    for name in ["instruments_all.csv", "instruments_nse.csv"] {
+        let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
+        let path = vectors.join(name);
+        if !path.exists() {
+            println!("{} is not there", path.display());
+            continue;
+        }
+        let loaded = Instruments::from_file(path).unwrap();
+        assert_eq!((problems(&loaded), loaded.instruments.len()), (Vec::new(), 99), "{name}");
+        for instrument in loaded.instruments.iter() {
+            assert!(!matches!(instrument.exchange, Exchange::Other(_)), "{instrument}");
+            assert!(!matches!(instrument.instrument_type, InstrumentType::Other(_)));
+            let wire = instrument.instrument_token >> 8;
+            assert_eq!(wire, instrument.exchange_token, "{instrument}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Any list reads back as it was written, and no bytes make loading panic or lose a row.
+
+use kite_instruments::{Date, Decimal, Exchange, Instrument, InstrumentType, Instruments};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+const COLUMNS: [&str; 12] = [
+    "instrument_token",
+    "exchange_token",
+    "tradingsymbol",
+    "name",
+    "last_price",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "instrument_type",
+    "segment",
+    "exchange",
+];
+
+/// A row as its fields, in the order of `COLUMNS`.
+#[derive(Debug, Clone)]
+struct Made {
+    tokens: (u32, u32),
+    symbol: String,
+    name: String,
+    prices: [Decimal; 3],
+    expiry: Option<Date>,
+    lot_size: u32,
+    kind: InstrumentType,
+    segment: String,
+    exchange: Exchange,
+}
+
+impl Made {
+    fn fields(&self) -> [String; 12] {
+        let [last_price, strike, tick_size] = self.prices.map(|price| price.to_string());
+        [
+            self.tokens.0.to_string(),
+            self.tokens.1.to_string(),
+            self.symbol.clone(),
+            self.name.clone(),
+            last_price,
+            self.expiry.map(|day| day.to_string()).unwrap_or_default(),
+            strike,
+            tick_size,
+            self.lot_size.to_string(),
+            self.kind.to_string(),
+            self.segment.clone(),
+            self.exchange.to_string(),
+        ]
+    }
+
+    fn is(&self, read: Instrument<'_>) -> bool {
+        (read.instrument_token, read.exchange_token) == self.tokens
+            && read.tradingsymbol == self.symbol
+            && read.name == self.name
+            && [read.last_price, read.strike, read.tick_size] == self.prices
+            && read.expiry == self.expiry
+            && read.lot_size == self.lot_size
+            && read.instrument_type == self.kind
+            && read.segment == self.segment
+            && read.exchange == self.exchange
+    }
+}
+
+/// Texts with all that CSV treats in its own way, but for ends of lines.
+fn text(least: usize) -> impl Strategy<Value = String> {
+    vec(select(vec!['A', 'b', '7', ' ', ',', '"', '\'', ':', '-', '&', 'é', 'अ', '\t']), least..9)
+        .prop_map(|chars| chars.into_iter().collect())
+}
+
+fn row() -> impl Strategy<Value = Made> {
+    // Few tokens and symbols, so that some are repeated.
+    let tokens = (prop_oneof![0..40_u32, any::<u32>()], any::<u32>());
+    let price = prop_oneof![
+        Just(Decimal::ZERO),
+        (0..200_000_i64).prop_map(|tick| Decimal::from_units(tick * 25_000)),
+        (i64::MIN + 1..=i64::MAX).prop_map(Decimal::from_units),
+    ];
+    let day = (-700_000..2_900_000_i32).prop_filter_map("years 1 to 9999", Date::from_days);
+    let kinds = ["EQ", "FUT", "CE", "PE", "", "SPREAD"].map(InstrumentType::from_name);
+    let exchanges = ["NSE", "BSE", "NFO", "CDS", "GLOBAL", "NEWEX"].map(Exchange::from_name);
+    (
+        tokens,
+        text(1),
+        text(0),
+        [price.clone(), price.clone(), price],
+        option::of(day),
+        any::<u32>(),
+        select(kinds.into_iter().flatten().collect::<Vec<_>>()),
+        text(0),
+        select(exchanges.into_iter().flatten().collect::<Vec<_>>()),
+    )
+        .prop_map(
+            |(tokens, symbol, name, prices, expiry, lot_size, kind, segment, exchange)| Made {
+                tokens,
+                symbol,
+                name,
+                prices,
+                expiry,
+                lot_size,
+                kind,
+                segment,
+                exchange,
+            },
+        )
+}
+
+/// Writes rows as CSV, their columns in this order, with one more that nobody asked for.
+fn write(rows: &[Made], order: &[usize], end_of_line: &str, quote_all: bool) -> String {
+    let mut csv = String::new();
+    for &column in order {
+        csv += &format!("{},", COLUMNS[column]);
+    }
+    csv += &format!("more{end_of_line}");
+    for row in rows {
+        let fields = row.fields();
+        for &column in order {
+            let field = &fields[column];
+            if quote_all || field.contains([',', '"']) {
+                csv += &format!("\"{}\",", field.replace('"', "\"\""));
+            } else {
+                csv += &format!("{field},");
+            }
+        }
+        csv += &format!("x{end_of_line}");
+    }
+    csv
+}
+
+proptest! {
+    #[test]
+    fn rows_read_back_as_they_were_written(
+        rows in vec(row(), 0..60),
+        order in subsequence((0..12).collect::<Vec<_>>(), 12).prop_shuffle(),
+        end_of_line in select(vec!["\n", "\r\n"]),
+        quote_all: bool,
+    ) {
+        let loaded = Instruments::from_csv(write(&rows, &order, end_of_line, quote_all)).unwrap();
+        let mut kept: Vec<&Made> = Vec::new();
+        for row in &rows {
+            let repeats = |other: &&Made| {
+                other.tokens.0 == row.tokens.0
+                    || (other.symbol == row.symbol && other.exchange == row.exchange)
+            };
+            if !kept.iter().any(repeats) {
+                kept.push(row);
+            }
+        }
+        prop_assert_eq!(loaded.instruments.len(), kept.len());
+        prop_assert_eq!(loaded.row_count(), rows.len() as u64);
+        for (row, read) in kept.iter().zip(loaded.instruments.iter()) {
+            prop_assert!(row.is(read), "{:?} {:?}", row, read);
+            prop_assert_eq!(loaded.instruments.by_token(row.tokens.0), Some(read));
+            prop_assert_eq!(loaded.instruments.by_symbol(&read.to_string()), Some(read));
+            let lower = read.to_string().to_ascii_lowercase();
+            let found = loaded.instruments.by_symbol(&lower).map(|found| found.to_string());
+            prop_assert_eq!(found.map(|found| found.to_ascii_lowercase()), Some(lower));
+        }
+    }
+
+    #[test]
+    fn lines_of_any_bytes_are_rows_or_problems(
+        lines in vec(vec(select(b"0159,\"\"AE.-\xff: \t".to_vec()), 0..40), 0..60),
+        valid in vec(0..60_usize, 0..5),
+    ) {
+        let mut csv = format!("{}\n", COLUMNS.join(",")).into_bytes();
+        let mut expected = 0;
+        for (number, line) in lines.iter().enumerate() {
+            csv.extend_from_slice(line);
+            csv.push(b'\n');
+            expected += u64::from(!line.is_empty());
+            if valid.contains(&number) {
+                csv.extend_from_slice(
+                    format!("{},1,VALID{number},,,,,,,EQ,NSE,NSE\n", 4_000_000_000 + number as u64)
+                        .as_bytes(),
+                );
+                expected += 1;
+            }
+        }
+        let loaded = Instruments::from_csv(&csv).unwrap();
+        prop_assert_eq!(loaded.row_count(), expected);
+        // Whatever stands before them: quotes left open too.
+        for number in valid.iter().filter(|&&number| number < lines.len()) {
+            let symbol = format!("NSE:VALID{number}");
+            prop_assert!(loaded.instruments.by_symbol(&symbol).is_some(), "{}", symbol);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_loading_or_searching_panic(
+        bytes in vec(any::<u8>(), 0..400),
+        with_header: bool,
+        words in ".{0,20}",
+    ) {
+        let header = if with_header { format!("{}\n", COLUMNS.join(",")) } else { String::new() };
+        if let Ok(loaded) = Instruments::from_csv([header.as_bytes(), &bytes].concat()) {
+            let _ = loaded.instruments.search(&words, 5);
+            let _ = loaded.instruments.resolve([&words]);
+            prop_assert!(loaded.problems.len() as u64 <= loaded.problem_count);
+        }
+    }
+}

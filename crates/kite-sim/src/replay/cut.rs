@@ -1,0 +1,202 @@
+//! Cuts a recorded frame down to what a socket is subscribed to.
+//!
+//! Bytes and modes in, bytes out: no socket, no clock. Every richer layout begins with the leaner
+//! one, so that a packet is cut by its length alone.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kite_wire::{Frame, Mode, PacketKind};
+
+/// A packet that is not to be sent.
+const NOT_SENT: u8 = 0;
+
+/// Gives the length of a packet of this layout where this mode is asked for: never more than was
+/// recorded.
+pub(crate) fn length_in(kind: PacketKind, mode: Mode) -> usize {
+    let cut = match (kind, mode) {
+        (_, Mode::Ltp) => PacketKind::Ltp,
+        (PacketKind::IndexFull, Mode::Quote) => PacketKind::IndexQuote,
+        (PacketKind::Full, Mode::Quote) => PacketKind::Quote,
+        (whole, _) => whole,
+    };
+    cut.packet_len()
+}
+
+/// What is left of a frame for one socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The very bytes that were recorded where nothing had to be cut; `None` where nothing is left.
+    pub(crate) frame: Option<Bytes>,
+    /// Packets in it that were recorded in a leaner mode than is asked for.
+    pub(crate) leaner: u64,
+}
+
+/// Cuts frames, with room that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Cutter {
+    /// The length of each packet of the frame as it is sent.
+    lengths: Vec<u8>,
+}
+
+impl Cutter {
+    /// Cuts a frame that has been walked.
+    ///
+    /// Packets of unknown length and whatever stands behind damage are not sent: nobody can say
+    /// which instrument they are of.
+    pub(crate) fn cut(
+        &mut self,
+        bytes: &Bytes,
+        frame: &Frame<'_>,
+        mode_of: impl Fn(u32) -> Option<Mode>,
+    ) -> Cut {
+        self.lengths.clear();
+        let (mut kept, mut length, mut leaner) = (0_u16, 2, 0);
+        let mut is_whole = frame.fault().is_none() && frame.skipped() == 0;
+        for packet in frame.packets() {
+            let Some(mode) = mode_of(packet.instrument_token()) else {
+                is_whole = false;
+                self.lengths.push(NOT_SENT);
+                continue;
+            };
+            let sent = length_in(packet.kind(), mode);
+            is_whole &= sent == packet.as_bytes().len();
+            leaner += u64::from(packet.mode() < mode);
+            kept += 1;
+            length += 2 + sent;
+            // The longest layout has 184 bytes.
+            self.lengths.push(sent as u8);
+        }
+        let frame = match (kept, is_whole) {
+            (0, _) => None,
+            (_, true) => Some(bytes.clone()),
+            (_, false) => Some(self.rebuild(frame, kept, length)),
+        };
+        Cut { frame, leaner }
+    }
+
+    fn rebuild(&self, frame: &Frame<'_>, kept: u16, length: usize) -> Bytes {
+        let mut cut = BytesMut::with_capacity(length);
+        cut.put_u16(kept);
+        for (packet, &sent) in frame.packets().zip(&self.lengths) {
+            if sent != NOT_SENT {
+                cut.put_u16(sent.into());
+                cut.put_slice(&packet.as_bytes()[..sent.into()]);
+            }
+        }
+        cut.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kite_wire::{Fields, Tick};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LENGTHS: [usize; 5] = [8, 28, 32, 44, 184];
+
+    fn frame_of(packets: &[Vec<u8>]) -> Bytes {
+        let mut frame = Vec::from((packets.len() as u16).to_be_bytes());
+        for packet in packets {
+            frame.extend((packet.len() as u16).to_be_bytes());
+            frame.extend(packet);
+        }
+        frame.into()
+    }
+
+    fn cut(bytes: &Bytes, modes: &BTreeMap<u32, Mode>) -> Cut {
+        Cutter::default().cut(bytes, &Frame::walk(bytes), |token| modes.get(&token).copied())
+    }
+
+    fn ticks(bytes: &[u8]) -> Vec<Tick> {
+        let frame = Frame::walk(bytes);
+        assert_eq!((frame.fault(), frame.skipped()), (None, 0));
+        frame.packets().map(Tick::from).collect()
+    }
+
+    /// What a tick says in a mode, field by field: the model that cutting by length is held to.
+    fn reduced(tick: &Tick, mode: Mode) -> Tick {
+        let fields = match (mode, tick.fields) {
+            (Mode::Ltp, _) => Fields::Ltp,
+            (Mode::Quote, Fields::Full { quote, .. }) => Fields::Quote(quote),
+            (Mode::Quote, Fields::IndexFull { quote, .. }) => Fields::IndexQuote(quote),
+            (_, fields) => fields,
+        };
+        Tick { fields, ..*tick }
+    }
+
+    /// A packet of one of twelve instruments; unknown lengths among them where `odd`.
+    fn packet(odd: bool) -> impl Strategy<Value = Vec<u8>> {
+        let length = match odd {
+            true => prop_oneof![4 => prop::sample::select(&LENGTHS[..]), 1 => 4_usize..200].boxed(),
+            false => prop::sample::select(&LENGTHS[..]).boxed(),
+        };
+        (length, 1_u8..=12, any::<u8>()).prop_flat_map(|(length, token, _)| {
+            prop::collection::vec(any::<u8>(), length).prop_map(move |mut packet| {
+                packet[..4].copy_from_slice(&[0, 1, token, 1]);
+                packet
+            })
+        })
+    }
+
+    fn modes() -> impl Strategy<Value = BTreeMap<u32, Mode>> {
+        let token = (1_u32..=12).prop_map(|token| 1 << 16 | token << 8 | 1);
+        prop::collection::btree_map(token, prop::sample::select(&Mode::ALL[..]), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn every_packet_says_in_the_mode_asked_what_it_said_on_the_tape(
+            packets in prop::collection::vec(packet(true), 0..20),
+            modes in modes(),
+        ) {
+            let bytes = frame_of(&packets);
+            let frame = Frame::walk(&bytes);
+            let asked: Vec<(Tick, Mode)> = frame
+                .packets()
+                .map(Tick::from)
+                .filter_map(|tick| Some((tick, *modes.get(&tick.instrument_token)?)))
+                .collect();
+            let expected: Vec<Tick> = asked.iter().map(|(tick, mode)| reduced(tick, *mode)).collect();
+            let leaner = asked.iter().filter(|(tick, mode)| tick.kind().mode() < *mode).count();
+            let cut = cut(&bytes, &modes);
+            prop_assert_eq!(cut.leaner, leaner as u64);
+            prop_assert_eq!(cut.frame.is_some(), !expected.is_empty());
+            prop_assert_eq!(cut.frame.map_or_else(Vec::new, |frame| ticks(&frame)), expected);
+        }
+
+        #[test]
+        fn what_is_asked_for_whole_is_the_recorded_memory_itself(
+            packets in prop::collection::vec(packet(false), 1..20),
+        ) {
+            let bytes = frame_of(&packets);
+            let all: BTreeMap<u32, Mode> =
+                (1..=12).map(|token| (1 << 16 | token << 8 | 1, Mode::Full)).collect();
+            let frame = cut(&bytes, &all).frame.unwrap();
+            prop_assert_eq!((frame.as_ptr(), frame.len()), (bytes.as_ptr(), bytes.len()));
+        }
+
+        #[test]
+        fn damage_costs_what_stands_behind_it_and_no_more(
+            packets in prop::collection::vec(packet(false), 1..10),
+            lost in 1_usize..200,
+            modes in modes(),
+        ) {
+            let whole = frame_of(&packets);
+            let bytes = whole.slice(..whole.len() - lost.min(whole.len()));
+            let good = Frame::walk(&bytes).packets().len();
+            let before: Vec<_> = packets[..good].to_vec();
+            prop_assert_eq!(cut(&bytes, &modes), cut(&frame_of(&before), &modes));
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_and_an_empty_frame_leave_nothing() {
+        let all = BTreeMap::from([(408_065, Mode::Full)]);
+        for bytes in [&[][..], &[0], &[0, 0]] {
+            assert_eq!(cut(&Bytes::copy_from_slice(bytes), &all).frame, None);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Reads a tape ahead, off the runtime's threads.
+
+use bytes::Bytes;
+use kite_wire::Frame;
+use kite_wire::tape::{Received, RecordKind};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::present::Present;
+use super::setting::Replay;
+
+/// A batch ends with the record that makes it this large.
+const BATCH_BYTES: usize = 1 << 20;
+/// Most records of a batch: heartbeats are one byte long.
+const BATCH_RECORDS: usize = 1_024;
+
+/// One record of a tape.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) received: Received,
+    pub(crate) kind: RecordKind,
+    pub(crate) payload: Bytes,
+}
+
+/// A record, or what damage stands in its place.
+pub(crate) type Read = Result<Record, String>;
+/// The records of a tape in order; an error does not end them.
+pub(crate) type Records = Box<dyn Iterator<Item = Read> + Send>;
+
+/// What can be replayed.
+pub(crate) trait Tape: Send + Sync + 'static {
+    /// Gives the earliest and the latest time on the tape.
+    fn span(&self) -> Option<(u64, u64)>;
+    /// Gives the records from the first one received at or after a time on.
+    fn seek(&self, unix_ns: u64) -> Records;
+}
+
+/// A tape with the stretch before its start behind it.
+pub(crate) struct Wound {
+    pub(crate) records: Records,
+    pub(crate) present: Present,
+    /// What damage was met on the way.
+    pub(crate) damages: Vec<String>,
+}
+
+impl Wound {
+    /// Reads what comes before the replay's start. Blocks.
+    pub(crate) fn new(replay: &Replay) -> Self {
+        let (mut present, mut damages) = (Present::default(), Vec::new());
+        let from = replay.from_unix_ns.unwrap_or(0);
+        let look_back = u64::try_from(replay.look_back.as_nanos()).unwrap_or(u64::MAX);
+        if from == 0 || look_back == 0 || replay.is_verbatim() {
+            return Self { records: replay.records(from), present, damages };
+        }
+        let mut records = replay.records(from.saturating_sub(look_back));
+        let mut first = None;
+        for read in records.by_ref() {
+            match read {
+                Ok(record) if record.received.recv_unix_ns >= from => {
+                    first = Some(Ok(record));
+                    break;
+                }
+                Ok(record) if replay.takes(record.received.source) => {
+                    if record.kind == RecordKind::Binary {
+                        present.add(&Frame::walk(&record.payload));
+                    }
+                }
+                Ok(_) => {}
+                Err(damage) => damages.push(damage),
+            }
+        }
+        Self { records: Box::new(first.into_iter().chain(records)), present, damages }
+    }
+}
+
+/// Records read in batches, the next while the last is replayed.
+pub(crate) struct Reader {
+    batch: std::vec::IntoIter<Read>,
+    next: Option<JoinHandle<Batch>>,
+}
+
+struct Batch {
+    reads: Vec<Read>,
+    /// `None` at the end of the tape.
+    rest: Option<Records>,
+}
+
+impl Reader {
+    pub(crate) fn new(records: Records) -> Self {
+        Self { batch: Vec::new().into_iter(), next: Some(read_ahead(records)) }
+    }
+
+    /// Gives the next record; `None` at the end.
+    ///
+    /// # Errors
+    /// The reading has panicked, after which there is nothing more.
+    pub(crate) async fn next(&mut self) -> Result<Option<Read>, JoinError> {
+        loop {
+            if let Some(read) = self.batch.next() {
+                return Ok(Some(read));
+            }
+            let Some(next) = self.next.take() else { return Ok(None) };
+            let Batch { reads, rest } = next.await?;
+            self.batch = reads.into_iter();
+            self.next = rest.map(read_ahead);
+        }
+    }
+}
+
+/// Reads a batch. Tokio's clock, where it is paused, does not run ahead of this.
+fn read_ahead(mut records: Records) -> JoinHandle<Batch> {
+    spawn_blocking(move || {
+        let (mut reads, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH_BYTES && reads.len() < BATCH_RECORDS {
+            let Some(read) = records.next() else { return Batch { reads, rest: None } };
+            bytes += read.as_ref().map_or(0, |record| record.payload.len());
+            reads.push(read);
+        }
+        Batch { reads, rest: Some(records) }
+    })
+}

@@ -1,0 +1,80 @@
+//! From the tape's time to the replay's.
+
+use std::time::Duration;
+
+/// When each record is due, counted from the replay's beginning. Its first record is due at once.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    times: f64,
+    longest_pause_ns: u64,
+    /// The latest time of the tape so far.
+    latest_unix_ns: Option<u64>,
+    elapsed_ns: u64,
+}
+
+impl Schedule {
+    pub(crate) fn new(times: f64, longest_pause: Option<Duration>) -> Self {
+        let longest =
+            longest_pause.map(|pause| u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
+        let longest_pause_ns = longest.unwrap_or(u64::MAX);
+        Self { times, longest_pause_ns, latest_unix_ns: None, elapsed_ns: 0 }
+    }
+
+    /// Takes the time of the next record and gives when it is due. Where the recorder's clock
+    /// stepped back, records follow at once until it has caught up.
+    pub(crate) fn due(&mut self, recv_unix_ns: u64) -> Duration {
+        let latest = self.latest_unix_ns.unwrap_or(recv_unix_ns);
+        let step = recv_unix_ns.saturating_sub(latest).min(self.longest_pause_ns);
+        self.latest_unix_ns = Some(latest.max(recv_unix_ns));
+        self.elapsed_ns = self.elapsed_ns.saturating_add(step);
+        // The range of speeds keeps the quotient within what a duration holds; a replay that lasts
+        // longer than that has no end to wait for.
+        let due = Duration::try_from_secs_f64(self.elapsed_ns as f64 / 1e9 / self.times);
+        due.unwrap_or(Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn dues(times: f64, longest_pause: Option<u64>, at: &[u64]) -> Vec<Duration> {
+        let mut schedule = Schedule::new(times, longest_pause.map(Duration::from_millis));
+        at.iter().map(|&at| schedule.due(at * MS)).collect()
+    }
+
+    fn millis(times: &[u64]) -> Vec<Duration> {
+        times.iter().copied().map(Duration::from_millis).collect()
+    }
+
+    #[test]
+    fn times_between_records_are_divided_by_the_speed() {
+        let at = [5_000, 5_000, 5_400, 9_000];
+        assert_eq!(dues(1.0, None, &at), millis(&[0, 0, 400, 4_000]));
+        assert_eq!(dues(4.0, None, &at), millis(&[0, 0, 100, 1_000]));
+        assert_eq!(dues(0.5, None, &at), millis(&[0, 0, 800, 8_000]));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_neither_waits_nor_hurries_for_ever() {
+        let at = [1_000, 2_000, 500, 1_900, 2_100];
+        assert_eq!(dues(1.0, None, &at), millis(&[0, 1_000, 1_000, 1_000, 1_100]));
+    }
+
+    #[test]
+    fn long_pauses_are_shortened() {
+        let at = [0, 100, 60_000, 60_100];
+        assert_eq!(dues(1.0, Some(1_000), &at), millis(&[0, 100, 1_100, 1_200]));
+        assert_eq!(dues(10.0, Some(1_000), &at), millis(&[0, 10, 110, 120]));
+    }
+
+    #[test]
+    fn times_beyond_all_measure_do_not_overflow() {
+        let mut schedule = Schedule::new(1e-3, None);
+        schedule.due(0);
+        assert!(schedule.due(u64::MAX) > Duration::from_secs(1 << 40));
+        assert!(schedule.due(u64::MAX) > Duration::from_secs(1 << 40));
+    }
+}

@@ -1,0 +1,210 @@
+//! What is replayed, and how.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_wire::tape::Source;
+
+use super::reader::{Records, Tape};
+
+/// Stretch of tape before the start that is read for the first snapshots.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+/// How long subscriptions have to stay as they are before a replay begins by itself.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// How fast a tape is replayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Speed {
+    /// This many times as fast as it was recorded, a thousandth to a million. Where sockets or the
+    /// machine do not keep up, frames come later, and then as fast as they can until they are in
+    /// time again; none is lost.
+    Times(f64),
+    /// As fast as all clients read. While no client is subscribed, the tape stands still.
+    AsRead,
+}
+
+impl Speed {
+    /// As fast as it was recorded.
+    pub const RECORDED: Self = Self::Times(1.0);
+}
+
+/// When a replay begins. [`Sim::begin_replay`](crate::Sim::begin_replay) begins it before that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// Once this many sockets have subscribed and all subscriptions have settled:
+    /// [`Replay::settle`].
+    Sockets(usize),
+    /// With the simulator, whoever is there.
+    AtOnce,
+    /// By [`Sim::begin_replay`](crate::Sim::begin_replay) alone.
+    OnRequest,
+}
+
+impl Start {
+    /// Once any socket has subscribed.
+    pub const FIRST_SUBSCRIPTION: Self = Self::Sockets(1);
+}
+
+/// A recorded tape for a simulator to serve in the market's place.
+///
+/// ```no_run
+/// # #[cfg(feature = "tape")]
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kite_sim::{Replay, Sim, Speed, Start};
+/// use kite_tape::Reel;
+///
+/// let reel = Reel::open(["recordings/2026-11-23.ktape"])?;
+/// let replay = Replay::new(reel).speed(Speed::Times(10.0)).start(Start::Sockets(3));
+/// let sim = Sim::builder().replay(replay).start().await?;
+/// println!("{}", sim.endpoint());
+/// sim.replay_finished().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Replay {
+    pub(super) tape: Arc<dyn Tape>,
+    pub(super) speed: Speed,
+    pub(super) start: Start,
+    pub(super) settle: Duration,
+    pub(super) from_unix_ns: Option<u64>,
+    pub(super) until_unix_ns: Option<u64>,
+    pub(super) look_back: Duration,
+    pub(super) longest_pause: Option<Duration>,
+    pub(super) only: Option<BTreeSet<Source>>,
+    pub(super) verbatim: Vec<Source>,
+}
+
+impl Replay {
+    pub(super) fn of(tape: impl Tape) -> Self {
+        Self {
+            tape: Arc::new(tape),
+            speed: Speed::RECORDED,
+            start: Start::FIRST_SUBSCRIPTION,
+            settle: SETTLE,
+            from_unix_ns: None,
+            until_unix_ns: None,
+            look_back: LOOK_BACK,
+            longest_pause: None,
+            only: None,
+            verbatim: Vec::new(),
+        }
+    }
+
+    /// Sets the speed. Default [`Speed::RECORDED`].
+    pub fn speed(mut self, speed: Speed) -> Self {
+        self.speed = speed;
+        self
+    }
+
+    /// Sets when the replay begins. Default [`Start::FIRST_SUBSCRIPTION`].
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Sets how long no command must have come before a replay begins that waits for subscriptions.
+    /// Default 250 ms: a client's `subscribe` is followed by its `mode`, and frames between the two
+    /// would come in quote mode.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Begins with the first record received at or after a time, in nanoseconds since the Unix
+    /// epoch. Default: the first there is.
+    pub fn from(mut self, unix_ns: u64) -> Self {
+        self.from_unix_ns = Some(unix_ns);
+        self
+    }
+
+    /// Ends before the first record received at or after a time, in nanoseconds since the Unix
+    /// epoch. Default: with the tape.
+    pub fn until(mut self, unix_ns: u64) -> Self {
+        self.until_unix_ns = Some(unix_ns);
+        self
+    }
+
+    /// Sets how much of the tape before [`Replay::from`] is read when the simulator starts, so that
+    /// a subscribe before the replay's first frames is answered by a snapshot. Default one minute;
+    /// zero: no snapshots from before the start. Instruments that had no packet in this stretch have
+    /// none until they move.
+    pub fn look_back(mut self, stretch: Duration) -> Self {
+        self.look_back = stretch;
+        self
+    }
+
+    /// Shortens stretches of the tape in which nothing was received, as when the recorder was off,
+    /// to this much of its time. Default: none is shortened, a night lasts a night.
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = Some(pause);
+        self
+    }
+
+    /// Replays these recorded connections only. Default: all of them, to every client: where two
+    /// connections carried the same instrument, its packets come twice.
+    pub fn only(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+        self.only = Some(sources.into_iter().collect());
+        self
+    }
+
+    /// Gives sockets what recorded connections received, byte for byte and frame by frame: packets
+    /// of all instruments in the recorded modes, damaged frames, heartbeats and texts, whatever is
+    /// subscribed. The sockets of an account get these connections in turn, in the order of
+    /// connecting: with one source, all get the same. No sources: by subscription, the default.
+    ///
+    /// There are no snapshots then; the simulator's own heartbeats pause while the replay runs, and
+    /// a socket counts as subscribed from its handshake on. For nothing but the tape, see
+    /// [`SimBuilder::no_heartbeats`](crate::SimBuilder::no_heartbeats) and
+    /// [`SimBuilder::greet`](crate::SimBuilder::greet).
+    pub fn verbatim(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+        self.verbatim = sources.into_iter().collect();
+        self
+    }
+
+    /// Says whether a record of this source is replayed.
+    pub(super) fn takes(&self, source: Source) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&source))
+    }
+
+    /// Gives the records from this time on.
+    pub(super) fn records(&self, from_unix_ns: u64) -> Records {
+        self.tape.seek(from_unix_ns)
+    }
+
+    pub(super) fn is_verbatim(&self) -> bool {
+        !self.verbatim.is_empty()
+    }
+
+    /// Gives the time with which the replay begins, in whole seconds, for the greeting.
+    pub(crate) fn start_unix_s(&self) -> Option<u32> {
+        let first = self.tape.span().map(|(first, _)| first);
+        let start = self.from_unix_ns.max(first)?;
+        u32::try_from(start / 1_000_000_000).ok()
+    }
+
+    /// Says whether the speed is one that a clock can run at.
+    pub(crate) fn impossible_speed(&self) -> Option<f64> {
+        match self.speed {
+            Speed::Times(times) if !(1e-3..=1e6).contains(&times) => Some(times),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay")
+            .field("speed", &self.speed)
+            .field("start", &self.start)
+            .field("from_unix_ns", &self.from_unix_ns)
+            .field("until_unix_ns", &self.until_unix_ns)
+            .field("verbatim", &self.verbatim)
+            .finish_non_exhaustive()
+    }
+}

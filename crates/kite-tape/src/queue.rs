@@ -1,0 +1,297 @@
+//! Where frames wait for the writer.
+//!
+//! Whoever brings a frame takes no lock and wakes nobody, as a rule: the writer comes by itself.
+//! Only while frames of a source are missing, and no gap has been queued for them yet, is a lock
+//! taken.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_queue::ArrayQueue;
+use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+
+/// The writer is at work.
+const AWAKE: u8 = 0;
+/// The writer comes again in a moment.
+const NAPS: u8 = 1;
+/// The writer waits until something comes.
+const SLEEPS: u8 = 2;
+
+/// One record that waits.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) received: Received,
+    pub(crate) kind: RecordKind,
+    pub(crate) payload: Bytes,
+}
+
+impl Item {
+    pub(crate) fn gap(received: Received, gap: &Gap) -> Self {
+        let payload = Bytes::copy_from_slice(&gap.to_bytes());
+        Self { received, kind: RecordKind::Gap, payload }
+    }
+
+    pub(crate) fn as_gap(&self) -> Option<Gap> {
+        (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()
+    }
+
+    /// What it counts for in the queue: never nothing, so that an empty queue counts 0.
+    fn weight(&self) -> usize {
+        self.payload.len().max(1)
+    }
+}
+
+/// What of one source is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) source: Source,
+    pub(crate) reason: GapReason,
+    /// When the first and the last of it were received, in Unix nanoseconds.
+    pub(crate) from_unix_ns: u64,
+    pub(crate) to_unix_ns: u64,
+    /// How many frames, if that is known.
+    pub(crate) frames: Option<u64>,
+}
+
+impl Loss {
+    /// Gives the record that tells of it. It stands where the last of the frames would: who seeks
+    /// a time within the gap comes upon it.
+    pub(crate) fn item(&self) -> Item {
+        let received = Received { recv_unix_ns: self.to_unix_ns, source: self.source };
+        let gap = Gap {
+            reason: self.reason,
+            from_unix_ns: self.from_unix_ns,
+            to_unix_ns: self.to_unix_ns,
+            frames: self.frames,
+        };
+        Item::gap(received, &gap)
+    }
+}
+
+/// Notes that a record is missing, which makes the gap one frame longer if it is a frame.
+pub(crate) fn note_loss(
+    losses: &mut Vec<Loss>,
+    received: Received,
+    kind: RecordKind,
+    reason: GapReason,
+) {
+    let time = received.recv_unix_ns;
+    let frames = Some(u64::from(is_frame(kind)));
+    note_gap(
+        losses,
+        received.source,
+        &Gap { reason, from_unix_ns: time, to_unix_ns: time, frames },
+    );
+}
+
+/// Notes a gap, as part of what its source is missing already for the same reason.
+pub(crate) fn note_gap(losses: &mut Vec<Loss>, source: Source, gap: &Gap) {
+    let Gap { reason, from_unix_ns, to_unix_ns, frames } = *gap;
+    match losses.iter_mut().find(|it| it.source == source && it.reason == reason) {
+        Some(loss) => {
+            loss.from_unix_ns = loss.from_unix_ns.min(from_unix_ns);
+            loss.to_unix_ns = loss.to_unix_ns.max(to_unix_ns);
+            loss.frames = loss.frames.zip(frames).map(|(a, b)| a.saturating_add(b));
+        }
+        None => losses.push(Loss { source, reason, from_unix_ns, to_unix_ns, frames }),
+    }
+}
+
+/// Says whether records of a kind came from the server.
+pub(crate) fn is_frame(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Binary | RecordKind::Text)
+}
+
+/// A queue bounded in frames and in bytes.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    items: ArrayQueue<Item>,
+    bytes: AtomicUsize,
+    most_bytes: usize,
+    /// Whether there may be losses: looked at for each frame.
+    has_losses: AtomicBool,
+    losses: Mutex<Vec<Loss>>,
+    dropped: AtomicU64,
+    is_closed: AtomicBool,
+    /// What the writer does: [`AWAKE`], [`NAPS`] or [`SLEEPS`].
+    rest: AtomicU8,
+    writer: OnceLock<Thread>,
+}
+
+impl Queue {
+    pub(crate) fn new(frames: usize, most_bytes: usize) -> Self {
+        Self {
+            items: ArrayQueue::new(frames),
+            bytes: AtomicUsize::new(0),
+            most_bytes,
+            has_losses: AtomicBool::new(false),
+            losses: Mutex::new(Vec::new()),
+            dropped: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            rest: AtomicU8::new(AWAKE),
+            writer: OnceLock::new(),
+        }
+    }
+
+    /// Says who is to be woken.
+    pub(crate) fn set_writer(&self, writer: Thread) {
+        // There is one writer.
+        let _ = self.writer.set(writer);
+    }
+
+    /// Queues a record, or counts it as lost.
+    pub(crate) fn push(&self, item: Item) {
+        if self.has_losses.load(Acquire) && !self.tell_loss(&item) {
+            return;
+        }
+        if let Err(item) = self.try_push(item) {
+            self.lose(&item);
+        }
+        self.wake();
+    }
+
+    /// Queues the gap of the item's source before the item, if there is one. Says whether the item
+    /// may be queued now.
+    #[cold]
+    fn tell_loss(&self, item: &Item) -> bool {
+        let mut losses = self.lock();
+        let source = item.received.source;
+        while let Some(index) = losses.iter().position(|it| it.source == source) {
+            if self.try_push(losses[index].item()).is_err() {
+                self.count(&mut losses, item);
+                return false;
+            }
+            losses.remove(index);
+        }
+        self.has_losses.store(!losses.is_empty(), Release);
+        true
+    }
+
+    #[cold]
+    fn lose(&self, item: &Item) {
+        let mut losses = self.lock();
+        self.count(&mut losses, item);
+        self.has_losses.store(true, Release);
+    }
+
+    fn count(&self, losses: &mut Vec<Loss>, item: &Item) {
+        self.dropped.fetch_add(1, Relaxed);
+        match item.as_gap() {
+            // A gap that finds no room is told all the same, with its own reason.
+            Some(gap) => note_gap(losses, item.received.source, &gap),
+            None => note_loss(losses, item.received, item.kind, GapReason::QueueFull),
+        }
+    }
+
+    fn try_push(&self, item: Item) -> Result<(), Item> {
+        let weight = item.weight();
+        // Counted before it is asked whether the queue is closed, so that a writer which finds a
+        // closed queue counting nothing knows that nothing is on its way into it.
+        let before = self.bytes.fetch_add(weight, SeqCst);
+        // One that is longer than the queue passes where nothing else waits.
+        if self.is_closed.load(SeqCst) || (before > 0 && before + weight > self.most_bytes) {
+            self.bytes.fetch_sub(weight, AcqRel);
+            return Err(item);
+        }
+        self.items.push(item).inspect_err(|_| {
+            self.bytes.fetch_sub(weight, AcqRel);
+        })
+    }
+
+    /// Wakes the writer where it has no reason to come by itself soon.
+    fn wake(&self) {
+        let rest = self.rest.load(Relaxed);
+        let must_wake = rest == SLEEPS || (rest == NAPS && self.is_filling());
+        if must_wake && self.rest.swap(AWAKE, AcqRel) != AWAKE {
+            self.unpark();
+        }
+    }
+
+    fn is_filling(&self) -> bool {
+        self.bytes.load(Relaxed) > self.most_bytes / 4
+            || self.items.len() > self.items.capacity() / 4
+    }
+
+    fn unpark(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    /// Takes what waits, at most so many records, and says whether anything was taken.
+    pub(crate) fn take(&self, into: &mut Vec<Item>, most: usize) -> bool {
+        let before = into.len();
+        while into.len() - before < most
+            && let Some(item) = self.items.pop()
+        {
+            self.bytes.fetch_sub(item.weight(), AcqRel);
+            into.push(item);
+        }
+        if self.has_losses.load(Acquire) && self.items.is_empty() {
+            self.take_losses(into);
+        }
+        into.len() > before
+    }
+
+    /// Takes the gaps of sources that may have fallen silent. What such a source brought before it
+    /// is taken first; what it brings after it waits for the lock.
+    #[cold]
+    fn take_losses(&self, into: &mut Vec<Item>) {
+        let mut losses = self.lock();
+        while let Some(item) = self.items.pop() {
+            self.bytes.fetch_sub(item.weight(), AcqRel);
+            into.push(item);
+        }
+        into.extend(losses.drain(..).map(|loss| loss.item()));
+        self.has_losses.store(false, Release);
+    }
+
+    /// Lets the writer rest, unless something waits that it should come for: for a moment, from
+    /// which only a queue that fills wakes it, or else until anything comes. That a waking is missed
+    /// in between costs the `longest` rest at most.
+    pub(crate) fn rest(&self, is_nap: bool, longest: Duration) {
+        self.rest.store(if is_nap { NAPS } else { SLEEPS }, Release);
+        let must_stay = match is_nap {
+            true => self.is_filling(),
+            false => !self.items.is_empty() || self.has_losses.load(Acquire),
+        };
+        if !must_stay && !self.is_closed() {
+            thread::park_timeout(longest);
+        }
+        self.rest.store(AWAKE, Release);
+    }
+
+    /// Takes no more; what comes is counted as lost.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, SeqCst);
+        self.unpark();
+    }
+
+    /// Says that nothing waits, and of a closed queue that nothing will.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.bytes.load(SeqCst) == 0
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Acquire)
+    }
+
+    /// Records that were not taken, ever.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Records and bytes that wait.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        (self.items.len(), self.bytes.load(Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Loss>> {
+        // No change to it can stop half way.
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

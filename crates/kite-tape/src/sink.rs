@@ -1,0 +1,209 @@
+//! A recorder at a connection.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use kite_conn::{Batch, Event, Sink, Stamp};
+use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+
+use crate::recorder::Recorder;
+
+/// Records all that a connection receives; made by [`Recorder::sink`].
+///
+/// Binary frames, heartbeats and damaged ones too, and texts are recorded byte for byte with the
+/// time at which they were read from the socket. Where the connection was down, a gap tells from
+/// when to when; notes in JSON tell of what else happened: `up`, `down`, `gap` and so on.
+///
+/// It never holds the connection back. Behind a parser queue it records what comes out of that.
+#[derive(Debug)]
+pub struct RecorderSink {
+    recorder: Recorder,
+    source: Source,
+    clock: WallClock,
+    /// When the server was last heard on the socket that was lost.
+    down_since: Option<Stamp>,
+}
+
+impl Recorder {
+    /// Makes a sink for a connection. Each connection needs a source of its own.
+    ///
+    /// ```no_run
+    /// use kite_conn::Credentials;
+    /// use kite_manager::Manager;
+    /// use kite_tape::{Recorder, RecorderConfig, Source};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let recorder = Recorder::start("recordings", RecorderConfig::default())?;
+    /// let tape = recorder.clone();
+    /// let manager = Manager::builder()
+    ///     .account("mine", Credentials::new("api_key", "access_token"))
+    ///     .tap(move |seat| tape.sink(Source::of(seat.account_index, seat.connection)))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sink(&self, source: Source) -> RecorderSink {
+        let (recorder, clock) = (self.clone(), WallClock::new());
+        RecorderSink { recorder, source, clock, down_since: None }
+    }
+}
+
+impl RecorderSink {
+    fn received(&mut self, at: Stamp) -> Received {
+        Received { recv_unix_ns: self.clock.unix_ns(at), source: self.source }
+    }
+
+    fn text(&mut self, text: &Bytes, at: Stamp) {
+        let received = self.received(at);
+        self.recorder.record(received, RecordKind::Text, text.clone());
+    }
+
+    fn note(&mut self, at: Stamp, note: String) {
+        let received = self.received(at);
+        self.recorder.record(received, RecordKind::Event, note.into());
+    }
+
+    /// Tells of the time that the connection was down, if it was.
+    fn end_gap(&mut self, now: Stamp) {
+        if let Some(since) = self.down_since.take() {
+            let received = self.received(now);
+            let gap = Gap {
+                reason: GapReason::Disconnected,
+                from_unix_ns: self.clock.unix_ns(since),
+                to_unix_ns: received.recv_unix_ns,
+                frames: None,
+            };
+            self.recorder.gap(received, gap);
+        }
+    }
+}
+
+impl Sink for RecorderSink {
+    fn keeps_frames(&self) -> bool {
+        true
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        self.on_shared(&batch);
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        let received = self.received(batch.received);
+        self.recorder.record(received, RecordKind::Binary, batch.frame().clone());
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let now = Stamp::now();
+        match event {
+            Event::Text { text, received, .. } | Event::TextUnreadable { text, received, .. } => {
+                self.text(text, *received);
+            }
+            Event::Up { epoch, instruments } => {
+                self.end_gap(now);
+                let note =
+                    format!(r#"{{"event":"up","epoch":{epoch},"instruments":{instruments}}}"#);
+                self.note(now, note);
+            }
+            Event::Down { epoch, cause, last_heard } => {
+                self.down_since = Some(*last_heard);
+                let cause = quoted(&cause.to_string());
+                self.note(now, format!(r#"{{"event":"down","epoch":{epoch},"cause":{cause}}}"#));
+            }
+            Event::Gap(gap) => {
+                let instruments = gap.instruments.len();
+                self.note(now, format!(r#"{{"event":"gap","instruments":{instruments}}}"#));
+            }
+            Event::Parked(reason) => {
+                let reason = quoted(&reason.to_string());
+                self.note(now, format!(r#"{{"event":"parked","reason":{reason}}}"#));
+            }
+            Event::FeedSilent { silence, .. } => {
+                let seconds = silence.as_secs_f64();
+                self.note(now, format!(r#"{{"event":"feed_silent","seconds":{seconds:.3}}}"#));
+            }
+            Event::Suspended { slept } => {
+                let seconds = slept.as_secs_f64();
+                self.note(now, format!(r#"{{"event":"suspended","seconds":{seconds:.3}}}"#));
+            }
+            // What lies between a loss and the end of the connection is missing too.
+            Event::Closed => {
+                self.end_gap(now);
+                self.note(now, r#"{"event":"closed"}"#.to_owned());
+            }
+            // Tries to reconnect lie within the gap; damaged frames are on the tape themselves.
+            _ => {}
+        }
+    }
+}
+
+/// Gives a text as a JSON string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control < ' ' => {
+                // Writing to a string cannot fail.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// How far the wall clock may be off before its new time is taken over.
+const MOST_OFF: Duration = Duration::from_millis(5);
+/// How often it is looked at, by the stamps of what comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Converts stamps to the time of day.
+///
+/// Stamps count from the start of the process and know of no sleep of the machine and no
+/// correction of its clock since; a recording lasts for days. Between two corrections, differences
+/// are exactly those of the stamps.
+#[derive(Debug)]
+struct WallClock {
+    /// What a stamp's own time of day is off.
+    offset_ns: i128,
+    looked: Stamp,
+}
+
+impl WallClock {
+    fn new() -> Self {
+        let mut clock = Self { offset_ns: 0, looked: Stamp::now() };
+        clock.look(clock.looked);
+        clock
+    }
+
+    /// Gives the time in nanoseconds since the Unix epoch.
+    fn unix_ns(&mut self, at: Stamp) -> u64 {
+        if at.since(self.looked) >= LOOK_EVERY {
+            self.look(at);
+        }
+        u64::try_from(own_unix_ns(at) + self.offset_ns).unwrap_or(0)
+    }
+
+    fn look(&mut self, at: Stamp) {
+        self.looked = at;
+        let off = since_epoch_ns(SystemTime::now()) - own_unix_ns(Stamp::now());
+        if (off - self.offset_ns).unsigned_abs() > MOST_OFF.as_nanos() {
+            self.offset_ns = off;
+        }
+    }
+}
+
+fn own_unix_ns(stamp: Stamp) -> i128 {
+    since_epoch_ns(stamp.to_system_time())
+}
+
+fn since_epoch_ns(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    }
+}

@@ -1,0 +1,345 @@
+//! The recorder's thread: takes what waits, collects blocks, writes them, and begins files anew.
+
+mod block;
+pub(crate) mod disk;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kite_wire::tape::{Gap, GapReason, Source};
+
+use self::block::Collector;
+use self::disk::{Current, Disk, Opened};
+use crate::config::{Fsync, RecorderConfig};
+use crate::day::Day;
+use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
+
+/// How often the writer comes while frames come.
+const NAP: Duration = Duration::from_millis(20);
+/// How often it looks whether it missed something.
+const SLEEP: Duration = Duration::from_secs(1);
+/// Records taken from the queue at once.
+const TAKEN: usize = 1_024;
+/// Failures are logged so often at most.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// What the writer tells. Each number has this one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) records: AtomicU64,
+    pub(crate) frames: AtomicU64,
+    pub(crate) blocks: AtomicU64,
+    pub(crate) bytes_raw: AtomicU64,
+    pub(crate) bytes_on_disk: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) slow: Mutex<Slow>,
+}
+
+/// What changes seldom.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Slow {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) last_error: Option<String>,
+}
+
+impl Told {
+    pub(crate) fn slow(&self) -> Slow {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slow> {
+        // Each change to it is one assignment.
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Relaxed);
+}
+
+/// Writes what a queue brings.
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    told: Arc<Told>,
+    disk: Disk,
+    block_bytes: usize,
+    block_age: Duration,
+    by_day: bool,
+    fsync: Fsync,
+    collector: Collector,
+    /// When the block's first record was taken.
+    begun: Option<Instant>,
+    current: Option<Current>,
+    /// Whether this run has written to no file yet: what is missing from before it is told then.
+    is_first: bool,
+    /// What is missing from the files and not told in them yet.
+    losses: Vec<Loss>,
+    synced: Instant,
+    /// Written since then.
+    is_unsynced: bool,
+    logged: Option<Instant>,
+    failed: Option<io::Error>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        config: &RecorderConfig,
+        disk: Disk,
+        queue: Arc<Queue>,
+        told: Arc<Told>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            queue,
+            told,
+            disk,
+            block_bytes: config.block_bytes,
+            block_age: config.block_age,
+            by_day: config.rotation.by_day,
+            fsync: config.fsync,
+            collector: Collector::new(config.compression)?,
+            begun: None,
+            current: None,
+            is_first: true,
+            losses: Vec::new(),
+            synced: Instant::now(),
+            is_unsynced: false,
+            logged: None,
+            failed: None,
+        })
+    }
+
+    /// Works until the queue is closed and empty, and gives the failure because of which the end
+    /// could not be written, if there is one.
+    pub(crate) fn run(mut self) -> Option<io::Error> {
+        let mut taken = Vec::with_capacity(TAKEN);
+        loop {
+            let closed = self.queue.is_closed();
+            self.queue.take(&mut taken, TAKEN);
+            let load = taken.len();
+            let now = Instant::now();
+            for item in taken.drain(..) {
+                self.add(&item, now);
+            }
+            if !self.collector.is_empty() && self.age(now) >= self.block_age {
+                self.write_block();
+            }
+            self.sync_if_due(now);
+            match (load, closed) {
+                (0, true) if self.queue.is_drained() => break,
+                // Somebody was about to queue something when the queue was closed.
+                (0, true) => thread::yield_now(),
+                (0, false) => {
+                    let has_work = !self.collector.is_empty() || self.is_unsynced;
+                    self.queue.rest(has_work, if has_work { NAP } else { SLEEP });
+                }
+                // A full load is followed by the next at once.
+                (1..TAKEN, false) => self.queue.rest(true, NAP),
+                (_, _) => {}
+            }
+        }
+        self.write_rest();
+        self.close();
+        self.failed
+    }
+
+    /// Writes what is left, and what turns out to be missing as that is written.
+    fn write_rest(&mut self) {
+        loop {
+            self.tell_losses();
+            if self.collector.is_empty() {
+                return;
+            }
+            self.write_block();
+            if self.failed.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun))
+    }
+
+    /// Adds a record to the block, after the block before it was written where it is full or of
+    /// another day.
+    fn add(&mut self, item: &Item, now: Instant) {
+        let unix_ns = item.received.recv_unix_ns;
+        let day = Day::of_unix_ns(unix_ns);
+        // Where the clock stepped back over midnight, the day that has begun goes on.
+        if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
+            if !self.collector.is_empty() {
+                self.write_block();
+            }
+            self.close();
+        }
+        // Tried once for each block: what keeps a file from being opened is told often enough, and
+        // to look through one for each record would take too long.
+        if self.current.is_none()
+            && self.collector.is_empty()
+            && let Err(error) = self.open(unix_ns)
+        {
+            self.fail(error);
+        }
+        self.tell_losses();
+        if self.collector.push(item).is_err() {
+            if !self.collector.is_empty() {
+                self.write_block();
+                self.tell_losses();
+            }
+            if let Err(error) = self.collector.push(item) {
+                // Longer than any record may be.
+                note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
+                add(&self.told.lost, 1);
+                self.fail(io::Error::other(error));
+                self.tell_losses();
+            }
+        }
+        self.begun.get_or_insert(now);
+        if self.collector.body_len() >= self.block_bytes {
+            self.write_block();
+        }
+    }
+
+    /// Opens the file for a record received then. The first file of a run gets a gap since its last
+    /// record.
+    fn open(&mut self, unix_ns: u64) -> io::Result<()> {
+        let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
+        self.begin(current);
+        let is_first = std::mem::take(&mut self.is_first);
+        if let Some(from_unix_ns) = last_unix_ns.filter(|_| is_first) {
+            let reason = GapReason::RecorderStopped;
+            let gap = Gap { reason, from_unix_ns, to_unix_ns: unix_ns, frames: None };
+            note_gap(&mut self.losses, Source::RECORDER, &gap);
+        }
+        Ok(())
+    }
+
+    /// Puts what is missing into the block: behind what was recorded before it, and before what
+    /// comes.
+    fn tell_losses(&mut self) {
+        while let Some(loss) = self.losses.first() {
+            if self.collector.push(&loss.item()).is_err() {
+                // The block is full: they begin the next one.
+                return;
+            }
+            self.losses.remove(0);
+        }
+    }
+
+    fn begin(&mut self, current: Current) {
+        self.told.lock().files.push(current.path.clone());
+        self.current = Some(current);
+    }
+
+    /// Writes the block, or notes its frames as lost.
+    fn write_block(&mut self) {
+        match self.try_write() {
+            Ok(()) => {
+                self.failed = None;
+                let (records, frames) = self.collector.counts();
+                add(&self.told.records, records);
+                add(&self.told.frames, frames);
+                add(&self.told.bytes_raw, self.collector.body_len() as u64);
+                add(&self.told.gaps, self.collector.gaps());
+                add(&self.told.blocks, 1);
+                self.is_unsynced = true;
+                if self.fsync == Fsync::EveryBlock {
+                    self.sync();
+                }
+            }
+            Err(error) => {
+                let lost = self.collector.note_lost(&mut self.losses);
+                add(&self.told.lost, lost);
+                self.fail(error);
+            }
+        }
+        self.collector.clear();
+        self.begun = None;
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        let last = self.collector.last_unix_ns();
+        if self.current.is_none() {
+            self.open(last)?;
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let (header, body) = self.collector.seal(current.tape_id, current.sequence);
+        let more = (header.len() + body.len()) as u64;
+        let is_full = |current: &Current| {
+            current.sequence > 0 && self.disk.max_bytes.is_some_and(|max| current.len + more > max)
+        };
+        let mut unsynced = None;
+        let (header, body) = if is_full(current) || current.sequence == u32::MAX {
+            if self.disk.syncs {
+                unsynced = current.output.sync().err();
+            }
+            let next = self.disk.open_next(current.day, last)?;
+            self.told.lock().files.push(next.path.clone());
+            *current = next;
+            self.collector.seal(current.tape_id, current.sequence)
+        } else {
+            (header, body)
+        };
+        let appended = current.output.append(&header).and_then(|()| current.output.append(body));
+        if let Err(error) = appended {
+            // What got there is taken back; if not even that works, the file is repaired when it
+            // is opened again.
+            let _ = current.output.cut(current.len);
+            self.current = None;
+            return Err(error);
+        }
+        current.len += more;
+        current.sequence += 1;
+        add(&self.told.bytes_on_disk, more);
+        if let Some(error) = unsynced {
+            self.fail(error);
+        }
+        Ok(())
+    }
+
+    fn sync_if_due(&mut self, now: Instant) {
+        if let Fsync::Every(period) = self.fsync
+            && self.is_unsynced
+            && now.duration_since(self.synced) >= period
+        {
+            self.sync();
+        }
+    }
+
+    fn sync(&mut self) {
+        self.is_unsynced = false;
+        if let Some(current) = &mut self.current
+            && let Err(error) = current.output.sync()
+        {
+            self.fail(error);
+        }
+        self.synced = Instant::now();
+    }
+
+    /// Ends the file.
+    fn close(&mut self) {
+        if self.fsync != Fsync::Never && self.is_unsynced {
+            self.sync();
+        }
+        self.current = None;
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        add(&self.told.failures, 1);
+        let directory = self.disk.directory.display();
+        let text = format!("cannot write to {directory}: {error}");
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
+            tracing::error!(%error, %directory, "recording failed, the feed goes on");
+        }
+        self.told.lock().last_error = Some(text);
+        self.failed = Some(error);
+    }
+}

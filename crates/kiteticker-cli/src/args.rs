@@ -1,0 +1,169 @@
+//! The command line, as clap reads it. What a command takes stands with the command.
+
+pub(crate) mod feed;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const ABOUT: &str = "Watch, record, replay and export market data of Kite Connect";
+
+const EXAMPLES: &str = "\
+Start here:
+  kite                                    a demo, no account needed
+  kite watch --sim                        the live table over the simulator
+  kite record --sim --to tapes --for 10s
+  kite inspect tapes                      what was recorded
+  kite replay tapes --speed 10            serve it again, to any client
+  kite export tapes --to day.parquet
+
+With an account:
+  export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
+  kite doctor                             is everything in order?
+  kite watch NSE:INFY NSE:RELIANCE
+
+Exit status:
+  0 done    1 something lost, damaged or wrong    2 wrong usage
+  3 cannot start or go on    130 ended by a second Ctrl-C";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kite", version, about = ABOUT, after_help = EXAMPLES, styles = STYLES,
+    max_term_width = 100, disable_help_subcommand = true, infer_long_args = false,
+    subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Colours: auto, always or never (NO_COLOR is heeded)
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub(crate) color: ColorChoice,
+    /// Draw with ASCII only
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    /// Say nothing but results, warnings and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Show logs on standard error; -vv and -vvv show more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(commands::demo::Demo),
+    Watch(commands::watch::Watch),
+    Record(commands::record::Record),
+    Replay(commands::replay::ReplayArgs),
+    Inspect(crate::inspect::Inspect),
+    Export(commands::export::ExportArgs),
+    Instruments(commands::instruments::InstrumentsArgs),
+    Sim(commands::sim::Sim),
+    Doctor(crate::doctor::Doctor),
+    Completions(commands::completions::Completions),
+}
+
+/// Reads the command line. Help, the version and wrong usage come as clap's error, ready to be
+/// shown.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = std::ffi::OsString> + Clone,
+) -> Result<Cli, clap::Error> {
+    let color = asked_color(arguments.clone());
+    let mut matches = Cli::command().color(color).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// Looks for `--color` before clap reads it, since help and errors are coloured too.
+fn asked_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
+    let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
+    let mut asked = clap::ColorChoice::Auto;
+    while let Some(argument) = arguments.next() {
+        let value = match argument.to_str() {
+            Some("--color") => arguments.next(),
+            Some(text) => text.strip_prefix("--color=").map(Into::into),
+            None => None,
+        };
+        match value.as_ref().and_then(|value| value.to_str()) {
+            Some("always") => asked = clap::ColorChoice::Always,
+            Some("never") => asked = clap::ColorChoice::Never,
+            _ => {}
+        }
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        parse(line.split_whitespace().map(Into::into).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_page_of_help_fits_eighty_columns_and_ends_with_examples() {
+        let mut kite = Cli::command().term_width(80);
+        kite.build();
+        let mut pages = vec![kite.clone()];
+        pages.extend(kite.get_subcommands().cloned());
+        assert!(pages.len() > 5);
+        for mut page in pages {
+            let name = page.get_name().to_owned();
+            let help = page.render_help().to_string();
+            let overlong = help.lines().find(|line| line.trim_end().chars().count() > 80);
+            assert_eq!(overlong, None, "{name}");
+            // What is wrapped for want of room loses its columns.
+            let after = page.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let overlong = after.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(overlong, None, "{name}");
+            assert!(help.contains("\n  kite"), "{name} has no example:\n{help}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_status_two_and_help_is_zero() {
+        let code = |line: &str| parsed(line).map(|_| -1).unwrap_or_else(|error| error.exit_code());
+        assert_eq!(code("kite frobnicate"), 2);
+        assert_eq!(code("kite record --to"), 2);
+        assert_eq!((code("kite --help"), code("kite --version"), code("kite")), (0, 0, -1));
+    }
+
+    #[test]
+    fn colours_are_known_before_the_line_is_understood() {
+        let of = |line: &str| asked_color(line.split_whitespace().map(Into::into));
+        assert_eq!(of("kite --color never --help"), clap::ColorChoice::Never);
+        assert_eq!(of("kite --help --color=always"), clap::ColorChoice::Always);
+        assert_eq!(of("kite watch -- --color never"), clap::ColorChoice::Auto);
+    }
+}

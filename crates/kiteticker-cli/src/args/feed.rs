@@ -1,0 +1,187 @@
+//! What the commands that take ticks have in common: from where, and of which instruments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use kite_conn::Endpoint;
+use kite_wire::Mode;
+
+use crate::credentials::{self, Origin};
+use crate::exit::CliError;
+use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
+use crate::output::Output;
+use crate::times::{self, Moment};
+
+/// To this much are stretches shortened in which nothing was recorded.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Where ticks come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where ticks come from (default: Kite)")]
+pub(crate) struct FeedArgs {
+    /// The simulated market: no account needed
+    #[arg(long, conflicts_with = "replay")]
+    pub(crate) sim: bool,
+    /// A tape, or a directory of tapes, played again
+    #[arg(long, value_name = "TAPE")]
+    pub(crate) replay: Vec<PathBuf>,
+    /// With --sim: the market's seed [1]
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
+    seed: Option<u64>,
+    /// With --sim: updates per second and instrument [2]
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
+    rate: Option<f64>,
+    /// With --sim: faults by chance, one in this time
+    #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
+    chaos: Option<Duration>,
+    /// With --sim: take N instruments of all segments
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
+    pub(crate) count: Option<usize>,
+    /// With --replay: how many times as fast, or max [1]
+    #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
+    speed: Option<Speed>,
+    /// With --replay: begin at this time, such as 09:15
+    #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
+    from: Option<Moment>,
+    /// Another server than Kite's, such as `kite sim`
+    #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
+    endpoint: Option<Endpoint>,
+    /// The file that has api_key and access_token
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sim", "replay"])]
+    credentials: Option<PathBuf>,
+}
+
+impl FeedArgs {
+    /// Settles on a feed; for Kite, finds the credentials and says from where.
+    pub(crate) fn feed(&self, output: Output) -> Result<Feed, CliError> {
+        if self.sim {
+            let usual = SimFeed::default();
+            return Ok(Feed::Sim(SimFeed {
+                seed: self.seed.unwrap_or(usual.seed),
+                rate: self.rate.unwrap_or(usual.rate),
+                chaos: self.chaos,
+            }));
+        }
+        if !self.replay.is_empty() {
+            return Ok(Feed::Replay(ReplayFeed {
+                paths: self.replay.clone(),
+                speed: self.speed.unwrap_or(Speed::Times(1.0)),
+                from: self.from,
+                // Nobody watches or records a night.
+                longest_pause: Some(LONGEST_PAUSE),
+            }));
+        }
+        let found = credentials::find(self.credentials.as_deref())?;
+        output.note(format_args!("credentials from {}", found.origin));
+        let file = match found.origin {
+            Origin::File(path) => Some(path),
+            Origin::Environment | Origin::Prompt => None,
+        };
+        Ok(Feed::Live(LiveFeed {
+            file,
+            credentials: found.credentials,
+            endpoint: self.endpoint.clone().unwrap_or_default(),
+        }))
+    }
+
+    /// Whether an account is needed.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.sim && self.replay.is_empty()
+    }
+}
+
+/// Which instruments, and how much of each.
+#[derive(Debug, Args)]
+pub(crate) struct InstrumentArgs {
+    /// Instruments: NSE:INFY, or tokens such as 408065
+    #[arg(value_name = "INSTRUMENT")]
+    pub(crate) instruments: Vec<String>,
+    /// A file of more instruments, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// How much to ask for: ltp, quote or full [full]
+    #[arg(long, value_name = "MODE", default_value = "full", value_parser = mode)]
+    #[arg(hide_default_value = true)]
+    pub(crate) mode: Mode,
+    /// Kite's instruments CSV; default: today's list
+    #[arg(long, value_name = "CSV")]
+    pub(crate) instruments_file: Option<PathBuf>,
+}
+
+impl InstrumentArgs {
+    /// Gives all that was named, the list's too.
+    pub(crate) fn asked(&self) -> Result<Vec<String>, CliError> {
+        let mut asked = self.instruments.clone();
+        if let Some(path) = &self.list {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                CliError::unable(format!("cannot read {}", path.display())).because(error)
+            })?;
+            asked.extend(listed(&text).map(str::to_owned));
+        }
+        Ok(asked)
+    }
+}
+
+/// The instruments of a list: one on each line, `#` begins a comment.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
+    text.lines().map(move |line| line[..without_comment(line)].trim()).filter(|it| !it.is_empty())
+}
+
+/// Reads a mode's name.
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::from_name(text).ok_or_else(|| "write ltp, quote or full".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        instruments: InstrumentArgs,
+        #[command(flatten)]
+        feed: FeedArgs,
+    }
+
+    fn line(text: &str) -> Result<Line, clap::Error> {
+        Line::try_parse_from(["kite"].into_iter().chain(text.split_whitespace()))
+    }
+
+    #[test]
+    fn a_feed_is_one_of_three_and_takes_only_what_is_its_own() {
+        for lawful in [
+            "",
+            "--sim --seed 7 --rate 0.5 --chaos 2s",
+            "--replay a --replay b --speed max",
+            "--replay a --from 09:15",
+            "--endpoint ws://127.0.0.1:1 --credentials x 408065 NSE:INFY",
+        ] {
+            assert!(line(lawful).is_ok(), "{lawful}");
+        }
+        for wrong in [
+            "--sim --replay a",
+            "--seed 7",
+            "--sim --speed 2",
+            "--replay a --rate 3",
+            "--sim --endpoint ws://127.0.0.1:1",
+            "--sim --chaos 0",
+            "--replay a --from noon",
+            "--endpoint ws://example.com",
+            "--mode depth",
+            "--replay a --speed 0",
+        ] {
+            assert!(line(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_comments_and_blank_lines() {
+        let text = "# mine\nNSE:INFY\n\n  408065  # infosys again\r\n";
+        assert_eq!(listed(text).collect::<Vec<_>>(), ["NSE:INFY", "408065"]);
+    }
+}

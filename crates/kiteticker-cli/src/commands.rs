@@ -1,0 +1,10 @@
+//! What each command takes and does.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod instruments;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod sim;
+pub(crate) mod watch;

@@ -1,0 +1,30 @@
+//! `kite completions`: what the shell needs to complete the command's words.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::exit::CliError;
+use crate::output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  kite completions bash > ~/.local/share/bash-completion/completions/kite
+  kite completions zsh > ~/.zfunc/_kite        (with ~/.zfunc in $fpath)
+  kite completions fish > ~/.config/fish/completions/kite.fish";
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Completions {
+    /// bash, elvish, fish, powershell or zsh
+    #[arg(hide_possible_values = true)]
+    shell: Shell,
+}
+
+/// Prints them.
+pub(crate) fn run(asked: &Completions, output: Output) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(asked.shell, &mut Cli::command(), "kite", &mut script);
+    output.text(&String::from_utf8_lossy(&script))
+}

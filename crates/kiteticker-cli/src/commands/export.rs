@@ -1,0 +1,251 @@
+//! `kite export`: ticks of tapes as Parquet, CSV or JSON lines.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use kite_export::{Export, ExportError, Format, Prices, Summary};
+use kite_tape::Reel;
+use serde_json::json;
+
+use crate::exit::{CliError, Status};
+use crate::names::Names;
+use crate::output::{self, Output};
+use crate::progress::Bar;
+use crate::signals::Stop;
+use crate::tapes;
+use crate::times::Moment;
+
+const EXAMPLES: &str = "\
+Examples:
+  kite export tapes --to day.parquet
+  kite export tapes --to day.csv --from 09:15 --until 15:30
+  kite export tapes --to infy.parquet --instruments NSE:INFY --prices float
+  kite export tapes --to day.parquet --events events.parquet
+  kite export tapes --to - --format jsonl | head
+
+docs/export.md of the project describes every column.
+Exit status: 0 done, 1 when a part of the tapes could not be read.";
+
+/// Turn tapes into Parquet, CSV or JSON lines
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// Tapes, or directories of them
+    #[arg(value_name = "TAPE", required = true)]
+    tapes: Vec<PathBuf>,
+    /// The file: .parquet, .csv or .jsonl; - for stdout
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// parquet, csv or jsonl [by the file's name]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    format: Option<FormatName>,
+    /// decimal (exact) or float, in Parquet [decimal]
+    #[arg(long, value_name = "KIND", hide_possible_values = true)]
+    prices: Option<PricesName>,
+    /// Leave the 30 columns of market depth out
+    #[arg(long)]
+    no_depth: bool,
+    /// A file for gaps, texts, heartbeats and damage
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Replace files that are there
+    #[arg(long)]
+    overwrite: bool,
+    /// Kite's instruments CSV; default: the cached list
+    #[arg(long, value_name = "CSV")]
+    instruments_file: Option<PathBuf>,
+    /// Print what it came to for machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    part: Part,
+}
+
+/// Which part of the tapes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Only")]
+struct Part {
+    /// from 09:15 (India) or 2026-11-23T09:15:00Z on
+    #[arg(long, value_name = "TIME")]
+    from: Option<Moment>,
+    /// before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// these: NSE:INFY or tokens, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    instruments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    Parquet,
+    Csv,
+    #[value(alias = "ndjson")]
+    Jsonl,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Parquet => Self::Parquet,
+            FormatName::Csv => Self::Csv,
+            FormatName::Jsonl => Self::JsonLines,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PricesName {
+    Decimal,
+    Float,
+}
+
+/// Exports until it is done or the user ends it.
+pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
+    let to_stdout = asked.to.as_os_str() == "-";
+    let format = asked.format.map(Format::from).or_else(|| Format::of_path(&asked.to));
+    let format = format.ok_or_else(|| {
+        let to = asked.to.display();
+        CliError::usage(format!("the name {to} does not say which format"))
+            .help("end it in .parquet, .csv or .jsonl, or add --format")
+    })?;
+    let reel = tapes::open(&asked.tapes)?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let tokens: Vec<u32> =
+        names.resolve_all(&asked.part.instruments)?.into_iter().map(|named| named.token).collect();
+
+    let (is_json, to) = (asked.json, asked.to.clone());
+    let exporting = tokio::task::spawn_blocking(move || {
+        export(asked, &reel, names, tokens, format, output, &stop)
+    });
+    let exported =
+        exporting.await.map_err(|error| CliError::unable("the export broke off").because(error))?;
+    let summary = match exported {
+        Ok(summary) => summary,
+        Err(ExportError::Cancelled { rows }) => {
+            let rows = output::counted(rows, "row");
+            output.note(format_args!("ended after {rows}; nothing is left of the file"));
+            return Ok(Status::Done);
+        }
+        Err(error) => {
+            let advice = match error {
+                ExportError::Exists { .. } => Some("--overwrite replaces it"),
+                _ => None,
+            };
+            let error = failed(error);
+            return Err(match advice {
+                Some(advice) => error.help(advice),
+                None => error,
+            });
+        }
+    };
+    // The rows have standard output for themselves.
+    match (is_json, to_stdout) {
+        (true, false) => output.json(&as_json(&summary))?,
+        (false, false) => output.line(format_args!("{} in {}", came_to(&summary), to.display()))?,
+        (_, true) => output.note(came_to(&summary)),
+    }
+    let is_damaged = summary.damage + summary.unreadable_records > 0;
+    if is_damaged {
+        let records = output::counted(summary.records_lost, "record");
+        output.warn(format_args!("parts of the tapes cannot be read, at least {records} lost"));
+    }
+    Ok(if is_damaged { Status::Findings } else { Status::Done })
+}
+
+/// Exports, on a thread that may block.
+fn export(
+    asked: ExportArgs,
+    reel: &Reel,
+    names: Names,
+    tokens: Vec<u32>,
+    format: Format,
+    output: Output,
+    stop: &Stop,
+) -> Result<Summary, ExportError> {
+    let bar = Bar::bytes(output, reel.len_bytes(), "exporting");
+    let cancel = AtomicBool::new(false);
+    let mut export = Export::new(reel)
+        .symbols(move |token| names.known(token))
+        .depth(!asked.no_depth)
+        .prices(match asked.prices {
+            Some(PricesName::Float) => Prices::Float,
+            _ => Prices::Decimal,
+        })
+        .overwrite(asked.overwrite)
+        .cancel_on(&cancel)
+        .on_progress(|progress| {
+            bar.at(progress.bytes_done);
+            cancel.store(stop.is_asked(), Ordering::Relaxed);
+        })
+        .on_damage(|damage| bar.above(|| output.warn(damage)));
+    if let Some(from) = asked.part.from {
+        export = export.from(tapes::on_first_day(from, reel));
+    }
+    if let Some(until) = asked.part.until {
+        // Gaps are noted at their end, seldom later than this.
+        export = export.to(tapes::on_first_day(until, reel)).read_past(READ_PAST);
+    }
+    if !tokens.is_empty() {
+        export = export.tokens(tokens);
+    }
+    if let Some(events) = &asked.events {
+        export = export.events(events);
+    }
+    let exported = match asked.to.as_os_str() == "-" {
+        true => export.to_writer(io::stdout(), format),
+        false => export.to_file(&asked.to, format),
+    };
+    bar.done();
+    exported
+}
+
+/// How far behind the end of the time wanted a gap may have been noted.
+const READ_PAST: Duration = Duration::from_secs(600);
+
+fn failed(error: ExportError) -> CliError {
+    CliError::unable("cannot export").because(error)
+}
+
+fn came_to(summary: &Summary) -> String {
+    let mut text = format!(
+        "{}, {}",
+        output::counted(summary.rows, "row"),
+        output::bytes(summary.bytes_written)
+    );
+    for (count, what) in [
+        (summary.gaps, "gap"),
+        (summary.unknown_packets, "packet of unknown length"),
+        (summary.damaged_frames, "frame with an unreadable end"),
+        (summary.torn_files, "unfinished file"),
+    ] {
+        if count > 0 {
+            text += &format!(", {}", output::counted(count, what));
+        }
+    }
+    text
+}
+
+fn as_json(summary: &Summary) -> serde_json::Value {
+    json!({
+        "rows": summary.rows,
+        "event_rows": summary.event_rows,
+        "bytes": summary.bytes_written,
+        "frames": summary.frames,
+        "packets_left_out": summary.packets_left_out,
+        "unknown_packets": summary.unknown_packets,
+        "damaged_frames": summary.damaged_frames,
+        "gaps": summary.gaps,
+        "frames_missing": summary.frames_missing,
+        "damages": summary.damage,
+        "records_lost": summary.records_lost,
+        "torn_files": summary.torn_files,
+        "first_recv_unix_ns": summary.first_recv_unix_ns,
+        "last_recv_unix_ns": summary.last_recv_unix_ns,
+        "complete": summary.is_complete(),
+    })
+}

@@ -1,0 +1,264 @@
+//! `kite instruments`: the instrument list, searched and filtered.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use kite_instruments::{Date, Decimal, Exchange, Filter, Instrument, InstrumentType, Instruments};
+use serde_json::json;
+
+use crate::exit::{CliError, Status};
+use crate::lists;
+use crate::output::{self, Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  kite instruments infosys
+  kite instruments NSE:INFY --json
+  kite instruments nifty dec fut
+  kite instruments --name NIFTY --type CE --expiry nearest --strike 24000..25000
+  kite instruments --token 408065
+  kite instruments --segment NSE --limit 5000 --json > nse.json
+
+The list is Kite's of today, fetched once a day and kept; it needs no account.
+KITE_INSTRUMENTS_URL names another place of it.
+Exit status: 0 when something was found, 1 when nothing was.";
+
+/// Find instruments: symbols, tokens, lots, expiries
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InstrumentsArgs {
+    /// Words to search for: part of a symbol or name, a kind, a month
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+    /// The instrument with this token
+    #[arg(long, value_name = "N", conflicts_with = "words")]
+    token: Option<u32>,
+    /// At most this many [20]
+    #[arg(long, value_name = "N", default_value_t = 20, hide_default_value = true)]
+    limit: usize,
+    /// An instruments CSV, plain or gzipped; default: today's
+    #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
+    file: Option<PathBuf>,
+    /// Fetch the list again, though today's is there
+    #[arg(long)]
+    refresh: bool,
+    /// Print for machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// What instruments must be.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Only those")]
+struct Chosen {
+    /// of an exchange: NSE, BSE, NFO, BFO, CDS, BCD, MCX …
+    #[arg(long, value_name = "NAME", value_parser = exchange)]
+    exchange: Option<Exchange>,
+    /// of a segment: NSE, INDICES, NFO-FUT, NFO-OPT …
+    #[arg(long, value_name = "NAME")]
+    segment: Option<String>,
+    /// of a kind: EQ, FUT, CE or PE
+    #[arg(long = "type", value_name = "KIND", value_parser = kind)]
+    kind: Option<InstrumentType>,
+    /// with this name: of a derivative the underlying, NIFTY
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// that expire on a day, 2026-12-31, or next: nearest
+    #[arg(long, value_name = "DAY")]
+    expiry: Option<Expiry>,
+    /// options with a strike: 24500, or 24000..25000
+    #[arg(long, value_name = "PRICE", value_parser = strikes)]
+    strike: Option<RangeInclusive<Decimal>>,
+}
+
+/// When instruments expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    On(Date),
+    Nearest,
+}
+
+impl FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "nearest" | "next" => Ok(Self::Nearest),
+            day => day.parse().map(Self::On).map_err(|_| "write 2026-12-31 or nearest".to_owned()),
+        }
+    }
+}
+
+fn exchange(text: &str) -> Result<Exchange, String> {
+    let upper = text.to_ascii_uppercase();
+    Exchange::from_name(&upper)
+        .ok_or_else(|| "write NSE, BSE, NFO, BFO, CDS, BCD or MCX".to_owned())
+}
+
+fn kind(text: &str) -> Result<InstrumentType, String> {
+    let upper = text.to_ascii_uppercase();
+    InstrumentType::from_name(&upper).ok_or_else(|| "write EQ, FUT, CE or PE".to_owned())
+}
+
+fn strikes(text: &str) -> Result<RangeInclusive<Decimal>, String> {
+    let price = |text: &str| text.parse().map_err(|_| "write 24500 or 24000..25000".to_owned());
+    match text.split_once("..") {
+        Some((from, to)) => Ok(price(from)?..=price(to.trim_start_matches('='))?),
+        None => price(text).map(|price| price..=price),
+    }
+}
+
+impl Chosen {
+    /// The filter, if anything was asked for.
+    fn filter(&self) -> Option<Filter> {
+        let mut filter = Filter::new();
+        if let Some(exchange) = self.exchange {
+            filter = filter.exchange(exchange);
+        }
+        if let Some(segment) = &self.segment {
+            filter = filter.segment(segment);
+        }
+        if let Some(kind) = self.kind {
+            filter = filter.instrument_type(kind);
+        }
+        if let Some(name) = &self.name {
+            filter = filter.name(name);
+        }
+        if let Some(strikes) = &self.strike {
+            filter = filter.strikes(strikes.clone());
+        }
+        filter = match self.expiry {
+            Some(Expiry::On(day)) => filter.expiry(day),
+            Some(Expiry::Nearest) => filter.nearest_expiry(Date::today_in_india()),
+            None => filter,
+        };
+        (filter != Filter::new()).then_some(filter)
+    }
+}
+
+/// Looks instruments up and prints them.
+pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
+    let list = match &asked.file {
+        Some(path) => lists::from_file(path, output)?,
+        None => lists::today(asked.refresh, output).await?,
+    };
+    let found = look_up(asked, &list);
+    let shown = &found[..found.len().min(asked.limit)];
+    if asked.json {
+        output.json(&shown.iter().map(as_json).collect())?;
+    } else {
+        output.text(&table(shown, output))?;
+    }
+    if shown.len() < found.len() {
+        let all = output::grouped(found.len() as u64);
+        output.note(format_args!(
+            "{} of {all} shown; --limit {} shows all",
+            shown.len(),
+            found.len()
+        ));
+    }
+    if found.is_empty() {
+        output.note(format_args!(
+            "none of {} is so",
+            output::counted(list.len() as u64, "instrument")
+        ));
+        return Ok(Status::Findings);
+    }
+    Ok(Status::Done)
+}
+
+fn look_up<'a>(asked: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
+    let filter = asked.chosen.filter();
+    if let Some(token) = asked.token {
+        return list.by_token(token).into_iter().collect();
+    }
+    if asked.words.is_empty() {
+        return list.filter(&filter.unwrap_or_default()).collect();
+    }
+    let mut found = list.search(&asked.words.join(" "), list.len());
+    if let Some(filter) = filter {
+        let takes: HashSet<u32> = list.filter(&filter).map(|one| one.instrument_token).collect();
+        found.retain(|one| takes.contains(&one.instrument_token));
+    }
+    found
+}
+
+fn table(found: &[Instrument<'_>], output: Output) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
+    let symbol = |one: &Instrument<'_>| format!("{}:{}", one.exchange, one.tradingsymbol);
+    let width = found.iter().map(|one| symbol(one).chars().count()).max().unwrap_or(0).max(6);
+    let head = format!(
+        "{:>10}  {:<width$}  {:<4} {:<10} {:>9} {:>6} {:>6}  {}",
+        "TOKEN", "SYMBOL", "KIND", "EXPIRY", "STRIKE", "LOT", "TICK", "NAME"
+    );
+    let mut text = output.paint(output::BOLD, head) + "\n";
+    for one in found {
+        let strike = if one.strike.is_zero() { String::new() } else { one.strike.to_string() };
+        let line = format!(
+            "{:>10}  {:<width$}  {:<4} {:<10} {strike:>9} {:>6} {:>6}  {}",
+            one.instrument_token,
+            symbol(one),
+            one.instrument_type.as_str(),
+            one.expiry.map(|day| day.to_string()).unwrap_or_default(),
+            one.lot_size,
+            one.tick_size.to_string(),
+            one.name
+        );
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn as_json(one: &Instrument<'_>) -> serde_json::Value {
+    json!({
+        "instrument_token": one.instrument_token,
+        "exchange_token": one.exchange_token,
+        "tradingsymbol": one.tradingsymbol,
+        "name": one.name,
+        "last_price": one.last_price.to_f64(),
+        "expiry": one.expiry.map(|day| day.to_string()),
+        "strike": one.strike.to_f64(),
+        "tick_size": one.tick_size.to_f64(),
+        "lot_size": one.lot_size,
+        "instrument_type": one.instrument_type.as_str(),
+        "segment": one.segment,
+        "exchange": one.exchange.as_str(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_in_any_case() {
+        assert_eq!(exchange("nfo"), Ok(Exchange::Nfo));
+        assert_eq!(kind("ce"), Ok(InstrumentType::Ce));
+        // What is new at Kite must not need a new release.
+        assert!(exchange("GIFT").is_ok());
+        assert!(kind(&"far too long for a kind".repeat(9)).is_err());
+    }
+
+    #[test]
+    fn strikes_are_one_or_a_range() {
+        let price = Decimal::from;
+        assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
+        assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
+        assert!(strikes("low..high").is_err());
+    }
+
+    #[test]
+    fn expiries_are_days_or_the_nearest() {
+        assert_eq!("nearest".parse(), Ok(Expiry::Nearest));
+        assert!("2026-12-31".parse::<Expiry>().is_ok());
+        assert!("2026-02-30".parse::<Expiry>().is_err());
+    }
+}

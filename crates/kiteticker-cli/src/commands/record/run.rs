@@ -1,0 +1,99 @@
+//! The recording itself: from the start of the feed to the last byte on the disk.
+
+use kite_manager::{Manager, Seat};
+use kite_tape::{Recorder, Source};
+use serde_json::json;
+
+use super::follow::{Recording, Renewal};
+use super::{Record, tell};
+use crate::exit::{CliError, Status};
+use crate::feed::{self, Feed, LiveFeed, OpenFeed};
+use crate::output::{self, Output};
+use crate::signals::Stop;
+use crate::wanted::{self, Wanted};
+
+/// Records until its time is over, the tape that feeds it ends, or the user ends it.
+pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let Wanted { instruments, feed, .. } =
+        wanted::find(&asked.instruments, &asked.feed, output, &stop).await?;
+    let renewal = match &feed {
+        Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
+            Some(Renewal { path: path.clone(), current: credentials.clone() })
+        }
+        _ => None,
+    };
+    let OpenFeed { manager, sim, title } =
+        feed.open(feed::connections_for(instruments.len())).await?;
+    let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
+    let metadata = json!({
+        "recorder": concat!("kite ", env!("CARGO_PKG_VERSION")),
+        "feed": title,
+        "mode": asked.instruments.mode.as_str(),
+        "instruments": tokens.len(),
+    });
+    let recorder = Recorder::start(&asked.to, asked.config(metadata.to_string().into_bytes()))
+        .map_err(|error| {
+            CliError::unable(format!("cannot record to {}", asked.to.display())).because(error)
+        })?;
+    output.note(format_args!(
+        "recording {} from {title} to {}",
+        output::counted(tokens.len() as u64, "instrument"),
+        asked.to.display()
+    ));
+
+    let events = manager.events();
+    manager
+        .subscribe(&tokens, asked.instruments.mode)
+        .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
+    let started = tokio::select! {
+        started = manager.start_with(|seat| recorder.sink(source(&seat))) => started,
+        () = stop.asked() => Ok(()),
+    };
+    let ended = match started {
+        Ok(()) => {
+            let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
+            let recording = Recording { manager, sim, recorder, renewal };
+            recording.follow(events, asked.lasts, output, &stop).await
+        }
+        Err(error) => Err(CliError::unable("cannot start the feed")
+            .because(error)
+            .help("kite doctor says what is wrong, step by step")),
+    };
+
+    // Whatever has ended it: what was received is written to its last frame.
+    manager.stop().await;
+    let ticks = ticks(&manager);
+    let finishing = tokio::task::spawn_blocking(move || recorder.finish());
+    let summary = finishing
+        .await
+        .map_err(|error| CliError::unable("the recorder broke off").because(error))?
+        .map_err(|error| CliError::unable("cannot finish the tapes").because(error))?;
+    if let Some(sim) = sim {
+        sim.stop().await;
+    }
+    match asked.json {
+        true => output.json(&tell::json(&summary.stats, ticks))?,
+        false => output.text(&tell::summary(&summary.stats, ticks))?,
+    }
+    if ended? {
+        output.warn("a connection had given up: its instruments were no longer recorded");
+        return Ok(Status::Findings);
+    }
+    let lost = summary.stats.dropped + summary.stats.lost;
+    if lost > 0 {
+        let frames = output::counted(lost, "frame");
+        output.warn(format_args!("{frames} lost; the tapes say when, as gaps"));
+        return Ok(Status::Findings);
+    }
+    Ok(Status::Done)
+}
+
+/// The number under which a connection is recorded. There is one account; its connections are few.
+fn source(seat: &Seat) -> Source {
+    Source { account: 0, connection: u8::try_from(seat.connection).unwrap_or(u8::MAX) }
+}
+
+/// How many ticks have come.
+pub(super) fn ticks(manager: &Manager) -> u64 {
+    manager.snapshot().connections.iter().map(|connection| connection.stats.ticks).sum()
+}

@@ -1,0 +1,84 @@
+//! What a recording tells: a line while it runs, and what it came to.
+
+use kite_conn::{ErrorChain, Event};
+use kite_manager::Seat;
+use kite_tape::RecorderStats;
+use serde_json::json;
+
+use crate::output::{bytes, counted, grouped};
+
+/// The line that is written anew every second.
+pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
+    let mut line = format!(
+        "{} frames, {} ticks, {} raw, {} on disk",
+        grouped(stats.frames),
+        grouped(ticks),
+        bytes(stats.bytes_raw),
+        bytes(stats.bytes_on_disk)
+    );
+    for (count, what) in [(stats.gaps, "gap"), (stats.dropped + stats.lost, "lost frame")] {
+        if count > 0 {
+            line += &format!(", {}", counted(count, what));
+        }
+    }
+    if let Some(error) = &stats.last_error {
+        line += &format!(", writing failed: {error}");
+    }
+    line
+}
+
+/// What a recording came to.
+pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
+    let ratio = match stats.bytes_on_disk {
+        0 => String::new(),
+        disk => format!(", {:.1} to 1", stats.bytes_raw as f64 / disk as f64),
+    };
+    let mut text = format!(
+        "{}, {}, {}, {}\n{} raw, {} on disk{ratio}\n",
+        counted(stats.frames, "frame"),
+        counted(ticks, "tick"),
+        counted(stats.gaps, "gap"),
+        counted(stats.dropped + stats.lost, "lost frame"),
+        bytes(stats.bytes_raw),
+        bytes(stats.bytes_on_disk)
+    );
+    for file in &stats.files {
+        text += &format!("{}\n", file.display());
+    }
+    if let Some(error) = &stats.last_error {
+        text += &format!("writing failed {}, the last: {error}\n", counted(stats.failures, "time"));
+    }
+    text
+}
+
+/// The same for machines.
+pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
+    let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
+    json!({
+        "frames": stats.frames,
+        "records": stats.records,
+        "ticks": ticks,
+        "gaps": stats.gaps,
+        "dropped": stats.dropped,
+        "lost": stats.lost,
+        "raw_bytes": stats.bytes_raw,
+        "bytes": stats.bytes_on_disk,
+        "files": files,
+        "failures": stats.failures,
+        "last_error": stats.last_error,
+    })
+}
+
+/// What of a connection's life is worth a line.
+pub(super) fn event(seat: &Seat, event: &Event) -> Option<String> {
+    let says = match event {
+        Event::Down { cause, .. } => format!("lost: {cause}"),
+        Event::Up { epoch: 2.., .. } => "up again".to_owned(),
+        Event::OpenFailed { error, .. } => format!("cannot open: {}", ErrorChain(error)),
+        Event::LimitRefused { message, instruments } => {
+            format!("{} refused: {message}", counted(*instruments as u64, "instrument"))
+        }
+        _ => return None,
+    };
+    Some(format!("connection {} {says}", seat.connection))
+}

@@ -1,0 +1,206 @@
+//! `kite replay`: a recorded day over Kite's protocol.
+
+mod printed;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, Sim, Start};
+use kite_tape::Reel;
+use serde_json::json;
+
+use self::printed::Printing;
+use crate::exit::CliError;
+use crate::feed::{self, ReplayFeed, Speed};
+use crate::names::Names;
+use crate::output::{self, Output};
+use crate::signals::Stop;
+use crate::status::Status;
+use crate::tapes;
+use crate::times::{self, Moment};
+
+const EXAMPLES: &str = "\
+Examples:
+  kite replay tapes --speed 10
+  kite replay kite-2026-11-23.ktape --from 09:15 --until 09:30
+  kite replay tapes --speed max --stdout | head
+
+Any Kite client can connect, by its URL: it gets the instruments and modes that
+it subscribes. The replay begins when the first has subscribed.";
+
+/// Serve tapes again over Kite's protocol, or print their ticks
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ReplayArgs {
+    /// Tapes, or directories of them
+    #[arg(value_name = "TAPE", required = true)]
+    tapes: Vec<PathBuf>,
+    /// How many times as fast as recorded, or max [1]
+    #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
+    speed: Speed,
+    /// Begin at 09:15 (India) or 2026-11-23T09:15:00Z
+    #[arg(long, value_name = "TIME")]
+    from: Option<Moment>,
+    /// End before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// Shorten stretches without a record to this
+    #[arg(long, value_name = "TIME", value_parser = times::duration)]
+    longest_pause: Option<Duration>,
+    /// Print the ticks as JSON lines, and serve nothing
+    #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
+    stdout: bool,
+    /// Kite's instruments CSV; default: the cached list
+    #[arg(long, value_name = "CSV", requires = "stdout")]
+    instruments_file: Option<PathBuf>,
+    /// Port on 127.0.0.1 [any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Begin once N connections have subscribed [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    sockets: u16,
+    /// Send all frames as recorded, to everybody
+    #[arg(long)]
+    verbatim: bool,
+    /// Print for machines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays until the tapes or the user end it.
+pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
+    stop.listen()?;
+    let reel = tapes::open(&asked.tapes)?;
+    let feed = ReplayFeed {
+        paths: asked.tapes.clone(),
+        speed: asked.speed,
+        from: asked.from,
+        longest_pause: asked.longest_pause,
+    };
+    if asked.stdout {
+        return print(&asked, reel, output, stop).await;
+    }
+    let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(asked.sockets)));
+    if let Some(until) = asked.until {
+        replay = replay.until(tapes::on_first_day(until, &reel));
+    }
+    let mut builder = Sim::builder().port(asked.port);
+    if asked.verbatim {
+        let cast = tapes::cast(&reel, 0, None, output, &stop).await?;
+        replay = replay.verbatim(cast.sources);
+        // Heartbeats and greetings are the tape's own.
+        builder = builder.no_heartbeats().greet(false);
+    }
+    let sim = feed::start(builder.replay(replay)).await?;
+    let endpoint = sim.endpoint();
+    if asked.json {
+        output.json(&json!({
+            "endpoint": endpoint, "api_key": API_KEY, "access_token": ACCESS_TOKEN
+        }))?;
+    } else {
+        output.text(&greeting(&endpoint, output))?;
+    }
+
+    let mut status = Status::new(output);
+    let finished = sim.replay_finished();
+    tokio::pin!(finished);
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            () = &mut finished => break,
+            () = status.due() => {
+                if let Some(progress) = sim.replay() {
+                    status.show(&line(&progress, asked.sockets));
+                }
+            }
+        }
+    }
+    drop(status);
+    let progress = sim.replay().unwrap_or_default();
+    sim.stop().await;
+    if let Some(damage) = &progress.last_damage {
+        let places = output::counted(progress.damages, "damaged place");
+        output.warn(format_args!("{places} passed over, the last: {damage}"));
+    }
+    match asked.json {
+        true => output.json(&progress_json(&progress)),
+        false => output.line(summary(&progress)),
+    }
+}
+
+/// Prints the ticks where others serve them.
+async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
+    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let printing = Printing {
+        speed: asked.speed,
+        from_unix_ns: asked.from.map(|from| tapes::on_first_day(from, &reel)),
+        until_unix_ns: asked.until.map(|until| tapes::on_first_day(until, &reel)),
+        longest_pause: asked.longest_pause,
+    };
+    let summary = printed::print(reel, printing, names, stop).await?;
+    if let Some(summary) = summary {
+        output.note(output::counted(summary.rows, "tick"));
+        if summary.damage > 0 {
+            let places = output::counted(summary.damage, "damaged place");
+            output.warn(format_args!("{places} passed over; kite inspect says where"));
+        }
+    }
+    Ok(())
+}
+
+fn greeting(endpoint: &str, output: Output) -> String {
+    format!(
+        "{}  {endpoint}\n\
+         export KITE_API_KEY={API_KEY} KITE_ACCESS_TOKEN={ACCESS_TOKEN}\n\
+         kite watch --endpoint {endpoint} NSE:INFY\n\
+         any other client: {endpoint}/?api_key={API_KEY}&access_token={ACCESS_TOKEN}\n\
+         It begins when a client has subscribed. Ctrl-C ends it.\n",
+        output.paint(output::BOLD, "endpoint")
+    )
+}
+
+fn line(progress: &ReplayProgress, sockets: u16) -> String {
+    let Some(position) = progress.position_unix_ns else {
+        let sockets = output::counted(sockets.into(), "subscribed connection");
+        return format!("waiting for {sockets}");
+    };
+    let part = progress.span_unix_ns.map_or(0.0, |(from, to)| {
+        let (done, all) = (position.saturating_sub(from), to.saturating_sub(from));
+        if all == 0 { 100.0 } else { done as f64 * 100.0 / all as f64 }
+    });
+    let at = times::ist(position);
+    format!(
+        "{} {} IST, {part:.0} %, {} of {} ticks sent",
+        at.date(),
+        at.clock(),
+        output::grouped(progress.ticks_sent),
+        output::grouped(progress.ticks)
+    )
+}
+
+fn summary(progress: &ReplayProgress) -> String {
+    format!(
+        "{} replayed, {} sent in {}{}",
+        output::counted(progress.ticks, "tick"),
+        output::grouped(progress.ticks_sent),
+        output::counted(progress.frames_sent, "frame"),
+        if progress.finished { "" } else { "; ended before the tape did" }
+    )
+}
+
+fn progress_json(progress: &ReplayProgress) -> serde_json::Value {
+    json!({
+        "finished": progress.finished,
+        "position_unix_ns": progress.position_unix_ns,
+        "records": progress.records,
+        "frames": progress.frames,
+        "ticks": progress.ticks,
+        "frames_sent": progress.frames_sent,
+        "ticks_sent": progress.ticks_sent,
+        "leaner_packets": progress.leaner_packets,
+        "gaps": progress.gaps,
+        "damages": progress.damages,
+    })
+}

@@ -1,0 +1,223 @@
+//! `kite replay --stdout`: the ticks of tapes as JSON lines, at the pace at which they came.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kite_export::{Export, ExportError, Format, Summary};
+use kite_tape::Reel;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::exit::CliError;
+use crate::feed::Speed;
+use crate::names::Names;
+use crate::signals::Stop;
+use crate::times::Moment;
+
+/// What of the tapes is printed, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printing {
+    pub(super) speed: Speed,
+    pub(super) from_unix_ns: Option<u64>,
+    pub(super) until_unix_ns: Option<u64>,
+    pub(super) longest_pause: Option<Duration>,
+}
+
+/// Prints until the tapes or the user end it; `None` where the user did.
+pub(super) async fn print(
+    reel: Reel,
+    printing: Printing,
+    names: Names,
+    stop: Stop,
+) -> Result<Option<Summary>, CliError> {
+    let runtime = Handle::current();
+    let printing =
+        tokio::task::spawn_blocking(move || write(&reel, printing, names, &stop, runtime));
+    let printed =
+        printing.await.map_err(|error| CliError::unable("the replay broke off").because(error))?;
+    match printed {
+        Ok(summary) => Ok(Some(summary)),
+        Err(ExportError::Cancelled { .. }) => Ok(None),
+        Err(ExportError::Write { source, .. })
+            if source.get_ref().is_some_and(|inner| inner.is::<Ended>()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(CliError::unable("cannot print the ticks").because(error)),
+    }
+}
+
+fn write(
+    reel: &Reel,
+    printing: Printing,
+    names: Names,
+    stop: &Stop,
+    runtime: Handle,
+) -> Result<Summary, ExportError> {
+    let cancel = AtomicBool::new(false);
+    let mut export = Export::new(reel)
+        .symbols(move |token| names.known(token))
+        .cancel_on(&cancel)
+        .on_progress(|_| cancel.store(stop.is_asked(), Ordering::Relaxed));
+    if let Some(from) = printing.from_unix_ns {
+        export = export.from(from);
+    }
+    if let Some(until) = printing.until_unix_ns {
+        export = export.to(until).read_past(Duration::ZERO);
+    }
+    match printing.speed {
+        Speed::Max => export.to_writer(io::stdout(), Format::JsonLines),
+        Speed::Times(times) => {
+            let wait = |until: Instant| {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => true,
+                        () = stop.asked() => false,
+                    }
+                })
+            };
+            let paced = Paced {
+                out: io::stdout(),
+                wait,
+                pace: Pace { times, longest_pause: printing.longest_pause, last: None },
+                line: Vec::new(),
+            };
+            export.to_writer(paced, Format::JsonLines)
+        }
+    }
+}
+
+/// When a line is due, by the times that lines have.
+#[derive(Debug)]
+struct Pace {
+    times: f64,
+    longest_pause: Option<Duration>,
+    /// The time of the line before, and when it was due.
+    last: Option<(u64, Instant)>,
+}
+
+impl Pace {
+    fn due(&mut self, unix_ns: u64, now: Instant) -> Instant {
+        let due = match self.last {
+            None => now,
+            Some((before, due)) => {
+                let gone = Duration::from_nanos(unix_ns.saturating_sub(before));
+                let gone = self.longest_pause.map_or(gone, |longest| gone.min(longest));
+                due + gone.div_f64(self.times)
+            }
+        };
+        // A clock that steps back holds nothing up.
+        let latest = self.last.map_or(unix_ns, |(before, _)| before.max(unix_ns));
+        self.last = Some((latest, due));
+        due
+    }
+}
+
+/// Writes each line when it is due.
+struct Paced<W, F> {
+    out: W,
+    /// Waits until then; says whether to go on.
+    wait: F,
+    pace: Pace,
+    /// What of a line has come.
+    line: Vec<u8>,
+}
+
+impl<W: Write, F: FnMut(Instant) -> bool> Write for Paced<W, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if !part.ends_with(b"\n") {
+                continue;
+            }
+            if let Some(unix_ns) = received(&self.line) {
+                let now = Instant::now();
+                let due = self.pace.due(unix_ns, now);
+                if due > now {
+                    self.out.flush()?;
+                    if !(self.wait)(due) {
+                        // `Interrupted` would be tried again by `write_all`.
+                        return Err(io::Error::other(Ended));
+                    }
+                }
+            }
+            self.out.write_all(&self.line)?;
+            self.line.clear();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The user has ended a wait.
+#[derive(Debug, thiserror::Error)]
+#[error("ended")]
+struct Ended;
+
+/// Reads when the tick of a line was received.
+fn received(line: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(line).ok()?;
+    let value = text.strip_prefix(RECEIVED)?;
+    match value.split_once('"')?.0.parse() {
+        Ok(Moment::Unix(unix_ns)) => Some(unix_ns),
+        _ => None,
+    }
+}
+
+/// How a line begins: the first column is the time of receipt.
+const RECEIVED: &str = "{\"recv_time\":\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &[u8] = b"{\"recv_time\":\"2026-11-23T03:45:00.5Z\",\"a\":1}\n\
+        {\"recv_time\":\"2026-11-23T03:45:01.5Z\",\"a\":2}\n\
+        {\"recv_time\":\"2026-11-23T03:55:01.5Z\",\"a\":3}\n";
+
+    fn paced<F: FnMut(Instant) -> bool>(wait: F, out: &mut Vec<u8>) -> Paced<&mut Vec<u8>, F> {
+        let longest_pause = Some(Duration::from_secs(10));
+        Paced { out, wait, pace: Pace { times: 2.0, longest_pause, last: None }, line: Vec::new() }
+    }
+
+    #[test]
+    fn lines_come_at_their_pace_however_they_are_cut() {
+        let (mut out, mut waits) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
+        let mut paced = paced(
+            |until| {
+                waits.push(until - begun);
+                true
+            },
+            &mut out,
+        );
+        for part in LINES.chunks(7) {
+            paced.write_all(part).unwrap();
+        }
+        assert_eq!(out, LINES);
+        // Half a second, then ten seconds of ten minutes, each at twice the speed.
+        let gone = waits[1] - waits[0];
+        assert!(waits.len() == 2 && waits[0] >= Duration::from_millis(500), "{waits:?}");
+        assert_eq!(gone, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_wait_that_is_broken_off_ends_the_writing() {
+        let mut out = Vec::new();
+        let error = paced(|_| false, &mut out).write_all(LINES).unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<Ended>()));
+        assert!(LINES.starts_with(&out) && out.ends_with(b"1}\n"));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_holds_nothing_up() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace { times: 1.0, longest_pause: None, last: None };
+        let due = [10, 5, 11].map(|second| pace.due(second * 1_000_000_000, now));
+        assert_eq!(due, [now, now, now + second]);
+    }
+}

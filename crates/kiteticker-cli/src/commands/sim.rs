@@ -1,0 +1,175 @@
+//! `kite sim`: Kite's ticker server on this machine.
+
+use std::time::Duration;
+
+use clap::Args;
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, SimStats};
+use serde_json::json;
+
+use crate::exit::CliError;
+use crate::faults::{self, Planned};
+use crate::output::{self, Output};
+use crate::signals::Stop;
+use crate::times;
+
+const EXAMPLES: &str = "\
+Examples:
+  kite sim --port 8765
+  kite sim --rate 10 --chaos 5s
+  kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
+  kite sim --list-faults
+
+In another terminal, with the credentials that it prints in the environment:
+  kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY";
+
+/// Serve a simulated market over Kite's protocol
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Sim {
+    /// Port on 127.0.0.1 [any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// The market's seed: the same seed, the same ticks [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    seed: u64,
+    /// Updates per second and instrument, at most 1000 [2]
+    #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
+    rate: f64,
+    /// How many accounts there are [1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    accounts: u16,
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = times::duration)]
+    lasts: Option<Duration>,
+    /// Print for machines, at the start and at the end
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    faults: FaultArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What goes wrong")]
+struct FaultArgs {
+    /// Faults by chance, one in this time on each socket
+    #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
+    chaos: Option<Duration>,
+    /// A fault at its time: 10s=half_open:3s, handshake2=refusal:503
+    #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]
+    planned: Vec<Planned>,
+    /// List the kinds of faults and end
+    #[arg(long)]
+    list_faults: bool,
+}
+
+/// Serves until the user ends it.
+pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), CliError> {
+    if asked.faults.list_faults {
+        return match asked.json {
+            true => output.json(&faults::list_json()),
+            false => output.text(&faults::list()),
+        };
+    }
+    stop.listen()?;
+    let accounts = accounts(asked.accounts);
+    let mut builder =
+        kite_sim::Sim::builder().port(asked.port).seed(asked.seed).updates_per_second(asked.rate);
+    for (key, token) in &accounts[1..] {
+        builder = builder.account(key, token);
+    }
+    if let Some(mean) = asked.faults.chaos {
+        builder = builder.chance(FaultChance::new(asked.seed, mean));
+    }
+    if !asked.faults.planned.is_empty() {
+        for (key, _) in &accounts {
+            let script = FaultScript::new(key);
+            builder = builder
+                .script(asked.faults.planned.iter().fold(script, |script, one| one.add_to(script)));
+        }
+    }
+    let sim = builder
+        .start()
+        .await
+        .map_err(|error| CliError::unable("cannot start the simulator").because(error))?;
+
+    let endpoint = sim.endpoint();
+    if asked.json {
+        let accounts: Vec<_> = accounts
+            .iter()
+            .map(|(key, token)| json!({"api_key": key, "access_token": token}))
+            .collect();
+        output.json(&json!({"endpoint": endpoint, "accounts": accounts}))?;
+    } else {
+        output.text(&greeting(&endpoint, &accounts, output))?;
+    }
+    let lasts = async {
+        match asked.lasts {
+            Some(lasts) => tokio::time::sleep(lasts).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.asked() => {}
+        () = lasts => {}
+    }
+    sim.stop().await;
+    let stats = sim.stats();
+    match asked.json {
+        true => output.json(&stats_json(&stats)),
+        false => output.text(&farewell(&stats)),
+    }
+}
+
+/// The accounts that there are: the simulator's own, and more numbered from 2.
+fn accounts(count: u16) -> Vec<(String, String)> {
+    let numbered = |number| (format!("{API_KEY}_{number}"), format!("{ACCESS_TOKEN}_{number}"));
+    let first = (API_KEY.to_owned(), ACCESS_TOKEN.to_owned());
+    std::iter::once(first).chain((2..=count).map(numbered)).collect()
+}
+
+fn greeting(endpoint: &str, accounts: &[(String, String)], output: Output) -> String {
+    let mut text = format!("{}  {endpoint}\n", output.paint(output::BOLD, "endpoint"));
+    for (key, token) in accounts {
+        text += &format!("export KITE_API_KEY={key} KITE_ACCESS_TOKEN={token}\n");
+    }
+    let (key, token) = &accounts[0];
+    text += &format!(
+        "kite watch --endpoint {endpoint} NSE:INFY\n\
+         any other client: {endpoint}/?api_key={key}&access_token={token}\n\
+         Ctrl-C ends it.\n"
+    );
+    text
+}
+
+fn farewell(stats: &SimStats) -> String {
+    let mut text = format!(
+        "{}, {} in {}, {}\n",
+        output::counted(stats.connections_total, "socket"),
+        output::counted(stats.ticks_sent, "tick"),
+        output::counted(stats.frames_sent, "frame"),
+        output::counted(stats.heartbeats_sent, "heartbeat"),
+    );
+    for (status, count) in &stats.refused {
+        text += &format!("refused with {status}: {}\n", output::counted(*count, "handshake"));
+    }
+    for (kind, count) in &stats.faults {
+        text += &format!("fault {kind}: {}\n", output::grouped(*count));
+    }
+    text
+}
+
+fn stats_json(stats: &SimStats) -> serde_json::Value {
+    let named =
+        |(kind, count): (&kite_sim::FaultKind, &u64)| (kind.name().to_owned(), json!(count));
+    let refused = stats.refused.iter().map(|(status, count)| (status.to_string(), json!(count)));
+    json!({
+        "sockets": stats.connections_total,
+        "ticks": stats.ticks_sent,
+        "frames": stats.frames_sent,
+        "heartbeats": stats.heartbeats_sent,
+        "texts": stats.texts_sent,
+        "refused": refused.collect::<serde_json::Map<_, _>>(),
+        "faults": stats.faults.iter().map(named).collect::<serde_json::Map<_, _>>(),
+    })
+}

@@ -1,0 +1,218 @@
+//! What is checked, how it went, and the sheet on which that stands.
+
+use std::time::{Duration, Instant};
+
+use kite_conn::ErrorChain;
+use serde_json::json;
+
+use crate::exit::CliError;
+use crate::output::{self, Output};
+
+/// Where the text of a check begins.
+const INDENT: usize = 30;
+
+/// One thing that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    Dns,
+    Tcp,
+    Tls,
+    Clock,
+    Credentials,
+    Handshake,
+    Token,
+    Heartbeat,
+    Ticks,
+}
+
+impl Check {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Clock => "clock",
+            Self::Credentials => "credentials",
+            Self::Handshake => "handshake",
+            Self::Token => "token",
+            Self::Heartbeat => "heartbeat",
+            Self::Ticks => "ticks",
+        }
+    }
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+    Skipped,
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// How a check went, what was seen, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    pub(super) says: String,
+    pub(super) advice: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Ok, says: says.into(), advice: None }
+    }
+
+    pub(super) fn skipped(says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skipped, ..Self::ok(says) }
+    }
+
+    pub(super) fn warn(says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, says: says.into(), advice: Some(advice.into()) }
+    }
+
+    pub(super) fn fail(says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, ..Self::warn(says, advice) }
+    }
+
+    pub(super) fn error(error: &CliError) -> Self {
+        let advice = error.advice().map(str::to_owned);
+        Self { verdict: Verdict::Fail, says: ErrorChain(error).to_string(), advice }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    check: Check,
+    finding: Finding,
+    took: Option<Duration>,
+}
+
+/// All checks so far; each is printed as it ends, unless it is for machines.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    output: Output,
+    is_printed: bool,
+    entries: Vec<Entry>,
+}
+
+impl Sheet {
+    pub(super) fn new(output: Output, is_printed: bool) -> Self {
+        Self { output, is_printed, entries: Vec::new() }
+    }
+
+    /// Makes a check, and gives what it made if anything can go on with that.
+    pub(super) async fn run<T>(
+        &mut self,
+        check: Check,
+        checking: impl Future<Output = (Finding, Option<T>)>,
+    ) -> Result<Option<T>, CliError> {
+        let begun = Instant::now();
+        let (finding, made) = checking.await;
+        self.add(check, finding, Some(begun.elapsed()))?;
+        Ok(made)
+    }
+
+    /// Notes a check that cannot be made, since one before it failed.
+    pub(super) fn skip<T>(&mut self, check: Check) -> Result<Option<T>, CliError> {
+        let cause = self.entries.iter().rfind(|entry| entry.finding.verdict == Verdict::Fail);
+        let says = cause.map_or("not reached", |_| "after the failure above");
+        self.add(check, Finding::skipped(says), None)?;
+        Ok(None)
+    }
+
+    /// Notes how a check went.
+    pub(super) fn add(
+        &mut self,
+        check: Check,
+        finding: Finding,
+        took: Option<Duration>,
+    ) -> Result<(), CliError> {
+        let took = took.filter(|_| finding.verdict != Verdict::Skipped);
+        if self.is_printed {
+            self.print(check, &finding, took)?;
+        }
+        self.entries.push(Entry { check, finding, took });
+        Ok(())
+    }
+
+    fn print(
+        &self,
+        check: Check,
+        finding: &Finding,
+        took: Option<Duration>,
+    ) -> Result<(), CliError> {
+        let style = match finding.verdict {
+            Verdict::Ok => output::GREEN,
+            Verdict::Warn => output::YELLOW,
+            Verdict::Fail => output::RED,
+            Verdict::Skipped => output::DIM,
+        };
+        let verdict = self.output.paint(style, format_args!("{:<7}", finding.verdict.name()));
+        let took = took.map(millis).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
+        let name = check.name();
+        let said = self.output.wrapped(&finding.says, INDENT);
+        self.output.line(format_args!("{verdict} {name:<11} {took:>8}  {said}"))?;
+        if let Some(advice) = &finding.advice {
+            let help = self.output.paint(output::BOLD, "help:");
+            let advice = self.output.wrapped(advice, INDENT + "help: ".len());
+            self.output.line(format_args!("{:INDENT$}{help} {advice}", ""))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server was reached, by all that was checked of the network.
+    pub(super) fn is_reached(&self) -> bool {
+        let network = [Check::Dns, Check::Tcp, Check::Tls];
+        let of_network = |entry: &&Entry| network.contains(&entry.check);
+        self.entries.iter().filter(of_network).all(|it| it.finding.verdict != Verdict::Fail)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.count(Verdict::Fail) > 0
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.entries.iter().filter(|entry| entry.finding.verdict == verdict).count()
+    }
+
+    /// Says in a line how it all went.
+    pub(super) fn verdict(&self) -> String {
+        match (self.count(Verdict::Fail), self.count(Verdict::Warn)) {
+            (0, 0) => "everything is in order".to_owned(),
+            (0, warnings) => {
+                format!("nothing failed, {}", output::counted(warnings as u64, "warning"))
+            }
+            (failures, _) => format!("{} failed", output::counted(failures as u64, "check")),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let one = |entry: &Entry| {
+            json!({
+                "check": entry.check.name(),
+                "verdict": entry.finding.verdict.name(),
+                "ms": entry.took.map(millis),
+                "says": entry.finding.says,
+                "help": entry.finding.advice,
+            })
+        };
+        self.entries.iter().map(one).collect()
+    }
+}
+
+/// Milliseconds, to a thousandth.
+fn millis(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1e3
+}

@@ -1,0 +1,117 @@
+//! This machine's clock against the server's, by the `Date` of an HTTP answer.
+
+use std::time::{Duration, SystemTime};
+
+use kite_conn::Endpoint;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::check::Finding;
+use super::network::Stream;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More than the head of any answer that has a date near its beginning.
+const LONGEST_HEAD_BYTES: usize = 16 * 1024;
+/// `Date` has whole seconds: less than this cannot be told from none.
+const WARN_AFTER_S: f64 = 2.0;
+/// So far off, ticks would be filed under wrong minutes.
+const FAIL_AFTER_S: f64 = 60.0;
+
+/// Asks the server for its time, without credentials: any answer has it.
+pub(super) async fn compare(stream: Stream, endpoint: &Endpoint) -> (Finding, Option<()>) {
+    let asked = SystemTime::now();
+    let head = match stream {
+        Stream::Plain(stream) => timeout(PATIENCE, ask(stream, endpoint)).await,
+        Stream::Secure(stream) => timeout(PATIENCE, ask(*stream, endpoint)).await,
+    };
+    let answered = SystemTime::now();
+    let date = head.ok().and_then(Result::ok).and_then(|head| date(&head));
+    let finding = match date {
+        None => Finding::skipped("the server's answer has no date"),
+        Some(date) => judge(date, asked, answered),
+    };
+    (finding, Some(()))
+}
+
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    endpoint: &Endpoint,
+) -> std::io::Result<Vec<u8>> {
+    let host = endpoint.host();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kite/{}\r\nConnection: close\r\n\r\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < LONGEST_HEAD_BYTES {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}
+
+/// Finds the `Date` header.
+fn date(head: &[u8]) -> Option<SystemTime> {
+    let head = String::from_utf8_lossy(head);
+    let headers = head.lines().skip(1).take_while(|line| !line.is_empty());
+    let mut dates = headers
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("date"));
+    dates.next().and_then(|(_, value)| httpdate::parse_http_date(value.trim()).ok())
+}
+
+fn judge(date: SystemTime, asked: SystemTime, answered: SystemTime) -> Finding {
+    // The date is of some moment between question and answer, and cut to its second.
+    let theirs = seconds(date) + 0.5;
+    let ours = f64::midpoint(seconds(asked), seconds(answered));
+    let ahead = ours - theirs;
+    let says = match ahead {
+        _ if ahead.abs() <= WARN_AFTER_S => "within a second or two of the server's".to_owned(),
+        0.0.. => format!("{ahead:.0} s ahead of the server's"),
+        _ => format!("{:.0} s behind the server's", -ahead),
+    };
+    let advice = "set this machine's clock, best by NTP (timedatectl set-ntp true)";
+    match ahead.abs() {
+        off if off <= WARN_AFTER_S => Finding::ok(says),
+        off if off <= FAIL_AFTER_S => Finding::warn(says, advice),
+        _ => Finding::fail(says, advice),
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Verdict;
+    use super::*;
+
+    fn at(unix_s: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s)
+    }
+
+    #[test]
+    fn the_date_is_found_in_any_case_and_not_in_the_body() {
+        let head =
+            b"HTTP/1.1 400 Bad Request\r\nServer: x\r\ndAtE: Sun, 22 Nov 2026 03:45:00 GMT\r\n\r\n";
+        assert_eq!(date(head), Some(at(1_795_319_100)));
+        let body = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nDate: Sun, 22 Nov 2026 03:45:00 GMT\r\n";
+        assert_eq!(date(body), None);
+        assert_eq!(date(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn a_clock_is_judged_by_how_far_it_is_off() {
+        let judged = |ours: u64| judge(at(1_000_000), at(ours), at(ours)).verdict;
+        let verdicts =
+            [999_930, 999_950, 999_999, 1_000_000, 1_000_002, 1_000_030, 1_003_600].map(judged);
+        use Verdict::{Fail, Ok, Warn};
+        assert_eq!(verdicts, [Fail, Warn, Ok, Ok, Ok, Warn, Fail]);
+        let says = judge(at(1_000_000), at(1_000_030), at(1_000_031)).says;
+        assert_eq!(says, "30 s ahead of the server's");
+    }
+}

@@ -1,0 +1,181 @@
+//! Where ticks come from: the simulator, a tape, or Kite; always through a manager.
+//!
+//! The simulator and the replay of a tape are servers of their own on a free loopback port, so
+//! that all three take the same way.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
+use kite_manager::{MAX_CONNECTIONS, Manager};
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
+use kite_tape::Reel;
+
+use crate::exit::CliError;
+use crate::tapes;
+use crate::times::Moment;
+
+/// Where ticks come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Feed {
+    Sim(SimFeed),
+    Replay(ReplayFeed),
+    Live(LiveFeed),
+}
+
+/// The simulated market.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SimFeed {
+    /// The same seed gives the same bytes per instrument.
+    pub(crate) seed: u64,
+    /// Updates per second and instrument.
+    pub(crate) rate: f64,
+    /// The mean time between faults by chance on each socket.
+    pub(crate) chaos: Option<Duration>,
+}
+
+impl Default for SimFeed {
+    fn default() -> Self {
+        Self { seed: 1, rate: 2.0, chaos: None }
+    }
+}
+
+/// Recorded tapes, played again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReplayFeed {
+    /// Files, or directories of them.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) speed: Speed,
+    /// Where to begin; the tape's beginning without.
+    pub(crate) from: Option<Moment>,
+    /// Stretches in which nothing was recorded are shortened to this.
+    pub(crate) longest_pause: Option<Duration>,
+}
+
+/// How fast a tape is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Speed {
+    /// So many times as fast as recorded.
+    Times(f64),
+    /// As fast as it is read.
+    Max,
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let times = text.strip_suffix('x').unwrap_or(text).parse().ok();
+        times
+            .filter(|times: &f64| times.is_finite() && *times > 0.0)
+            .map(Self::Times)
+            .ok_or_else(|| "write a number above 0, such as 1, 10 or 0.5, or max".to_owned())
+    }
+}
+
+/// Kite itself, or another server of its protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveFeed {
+    pub(crate) credentials: Credentials,
+    pub(crate) endpoint: Endpoint,
+    /// The file that the credentials are from, if they are from one: tomorrow's will be there.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A feed that is open: its manager is not started yet.
+#[derive(Debug)]
+pub(crate) struct OpenFeed {
+    pub(crate) manager: Manager,
+    /// The embedded server, of the simulator or of a tape. It ends when dropped.
+    pub(crate) sim: Option<Sim>,
+    /// Where ticks come from, in a few words for a title line: "simulator, seed 1".
+    pub(crate) title: String,
+}
+
+/// The name under which the one account of a feed is recorded.
+const ACCOUNT: &str = "default";
+
+impl Feed {
+    /// Opens what the feed needs and makes the manager for it; the caller subscribes and starts.
+    pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
+        let (sim, title, endpoint, credentials) = match self {
+            Self::Sim(feed) => {
+                let title = format!("simulator, seed {}", feed.seed);
+                let mut builder = Sim::builder().seed(feed.seed).updates_per_second(feed.rate);
+                if let Some(mean) = feed.chaos {
+                    builder = builder.chance(FaultChance::new(feed.seed, mean));
+                }
+                let sim = start(builder).await?;
+                let endpoint = loopback(&sim)?;
+                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
+            }
+            Self::Replay(feed) => {
+                let reel = tapes::open(&feed.paths)?;
+                let title = feed.title();
+                let replay = feed.replay(&reel).start(Start::Sockets(connections));
+                let sim = start(Sim::builder().replay(replay)).await?;
+                let endpoint = loopback(&sim)?;
+                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
+            }
+            Self::Live(feed) => {
+                (None, feed.endpoint.host().to_owned(), feed.endpoint, feed.credentials)
+            }
+        };
+        let manager = Manager::builder()
+            .account(ACCOUNT, credentials)
+            .endpoint(endpoint)
+            .connections(connections)
+            .build()
+            .map_err(|error| CliError::unable("cannot set up the connections").because(error))?;
+        Ok(OpenFeed { manager, sim, title })
+    }
+}
+
+impl ReplayFeed {
+    /// Sets a tape out to be replayed.
+    pub(crate) fn replay(&self, reel: &Reel) -> Replay {
+        let replay = Replay::new(reel.clone()).speed(match self.speed {
+            Speed::Times(times) => kite_sim::Speed::Times(times),
+            Speed::Max => kite_sim::Speed::AsRead,
+        });
+        let replay = match self.longest_pause {
+            Some(pause) => replay.longest_pause(pause),
+            None => replay,
+        };
+        match self.from {
+            Some(from) => replay.from(tapes::on_first_day(from, reel)),
+            None => replay,
+        }
+    }
+
+    fn title(&self) -> String {
+        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let speed = match self.speed {
+            Speed::Times(times) => format!("{times}×"),
+            Speed::Max => "full speed".to_owned(),
+        };
+        format!("{} at {speed}", paths.join(", "))
+    }
+}
+
+/// How many connections so many instruments take.
+pub(crate) fn connections_for(instruments: usize) -> usize {
+    instruments.div_ceil(MAX_INSTRUMENTS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// Starts an embedded server.
+pub(crate) async fn start(builder: SimBuilder) -> Result<Sim, CliError> {
+    builder
+        .start()
+        .await
+        .map_err(|error| CliError::unable("cannot start the server").because(error))
+}
+
+fn loopback(sim: &Sim) -> Result<Endpoint, CliError> {
+    Endpoint::parse(&sim.endpoint())
+        .map_err(|error| CliError::unable("cannot reach the embedded server").because(error))
+}

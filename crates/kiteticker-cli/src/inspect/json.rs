@@ -1,0 +1,89 @@
+//! A survey as programs read it.
+
+use kite_tape::{Damage, Gap, Source};
+use serde_json::{Value, json};
+
+use super::survey::{self, FileFacts, Survey};
+use crate::names::Names;
+use crate::times::ist;
+
+/// Gives all of a survey; of instruments the busiest.
+pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
+    let [binary, text, gap, event] = survey.kinds;
+    let instrument = |(token, ticks): (u32, u64)| json!({"instrument_token": token, "name": names.known(token), "ticks": ticks});
+    json!({
+        "span": survey.span.map(span),
+        "bytes": survey.len_bytes(),
+        "raw_bytes": survey.raw_bytes(),
+        "files": survey.files.iter().map(file).collect::<Value>(),
+        "records": {
+            "binary": binary, "text": text, "gap": gap, "event": event,
+            "unknown": survey.unknown_kinds,
+        },
+        "sources": survey.sources.iter().map(|(source, facts)| json!({
+            "account": source.account,
+            "connection": source.connection,
+            "frames": facts.frames,
+            "ticks": facts.ticks,
+            "texts": facts.texts,
+            "gaps": facts.gaps,
+        })).collect::<Value>(),
+        "frames": survey.frames,
+        "heartbeats": survey.heartbeats,
+        "ticks": survey.ticks,
+        "unknown_packets": survey.unknown_packets,
+        "damaged_frames": survey.damaged_frames,
+        "instruments": survey.instruments.len(),
+        "busiest": survey.busiest(top).into_iter().map(instrument).collect::<Value>(),
+        "gaps": survey.listed_gaps.iter().map(gap_of).collect::<Value>(),
+        "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),
+        "damages_total": survey.damages,
+        "records_lost": survey.records_lost,
+        "damaged": survey.has_damage(),
+        "whole": survey.is_whole,
+    })
+}
+
+fn span((from, to): (u64, u64)) -> Value {
+    json!({
+        "from_unix_ns": from,
+        "to_unix_ns": to,
+        "from": ist(from).to_string(),
+        "to": ist(to).to_string(),
+    })
+}
+
+fn file(file: &FileFacts) -> Value {
+    let metadata = file.metadata.as_deref();
+    json!({
+        "path": file.path.display().to_string(),
+        "bytes": file.len_bytes,
+        "raw_bytes": file.raw_bytes,
+        "blocks": file.blocks,
+        "span": file.span.map(span),
+        "ending": file.ending.to_string(),
+        "damaged": file.lacks_its_end(),
+        // As JSON where the recorder has written such, else as its text.
+        "metadata": metadata.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text))),
+    })
+}
+
+fn gap_of((source, gap): &(Source, Gap)) -> Value {
+    json!({
+        "account": source.account,
+        "connection": source.connection,
+        "reason": survey::reason_name(gap.reason),
+        "from_unix_ns": gap.from_unix_ns,
+        "to_unix_ns": gap.to_unix_ns,
+        "frames": gap.frames,
+    })
+}
+
+fn damage(damage: &Damage) -> Value {
+    json!({
+        "path": damage.path.display().to_string(),
+        "offset": damage.offset,
+        "records": damage.records,
+        "cause": damage.cause.to_string(),
+    })
+}

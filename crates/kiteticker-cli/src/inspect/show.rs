@@ -1,0 +1,228 @@
+//! A survey as people read it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kite_tape::{Gap, Source};
+use kite_wire::tape::Ending;
+
+use super::chart;
+use super::survey::{self, FileFacts, Survey};
+use crate::names::Names;
+use crate::output::{self, Output, bytes, counted, grouped};
+use crate::times::{self, ist, utc};
+
+/// How many gaps are shown unless all are asked for, and how many damaged places.
+const MOST_SHOWN: usize = 10;
+
+/// Shows what is on the tapes.
+pub(super) fn survey(
+    survey: &Survey,
+    names: &Names,
+    top: usize,
+    all_gaps: bool,
+    output: Output,
+) -> String {
+    let mut page = Page { text: String::new(), output };
+    span(&mut page, survey);
+    files(&mut page, survey);
+    records(&mut page, survey);
+    instruments(&mut page, survey, names, top);
+    gaps(&mut page, survey, all_gaps);
+    let chart = chart::ticks(&survey.seconds, output.columns(), output.ascii);
+    if !chart.is_empty() {
+        let _ = write!(page.text, "\n{}\n{chart}", output.paint(output::BOLD, "ticks per second"));
+    }
+    page.text.push('\n');
+    page.text
+}
+
+/// Says in a few lines whether all could be read, and if not, what and where.
+pub(super) fn verdict(survey: &Survey, output: Output) -> String {
+    let mut text = String::new();
+    for damage in survey.listed_damages.iter().take(MOST_SHOWN) {
+        let _ = writeln!(text, "{} {damage}", output.paint(output::RED, "damaged"));
+    }
+    for file in survey.files.iter().filter(|file| file.lacks_its_end()) {
+        let mark = output.paint(output::RED, "damaged");
+        let _ = writeln!(text, "{mark} {}: {}", file.path.display(), file.ending);
+    }
+    let more = survey.damages.saturating_sub(MOST_SHOWN as u64);
+    if more > 0 {
+        let _ = writeln!(text, "and {}", counted(more, "more damaged place"));
+    }
+    if survey.unknown_kinds > 0 {
+        let records = counted(survey.unknown_kinds, "record");
+        let _ = writeln!(text, "{records} of kinds that only a later version knows");
+    }
+    let read = counted(survey.kinds.iter().sum(), "record");
+    let _ = match survey.has_damage() {
+        false => writeln!(text, "{} all {read} can be read", output.paint(output::GREEN, "whole")),
+        true => writeln!(text, "{read} read, at least {} lost", grouped(survey.records_lost)),
+    };
+    text
+}
+
+/// Lines with their names in a column before them.
+struct Page {
+    text: String,
+    output: Output,
+}
+
+impl Page {
+    // Writing to a `String` cannot fail.
+    fn line(&mut self, name: &str, says: impl std::fmt::Display) {
+        let name = self.output.paint(output::BOLD, format_args!("{name:<12}"));
+        let _ = writeln!(self.text, "{name}{says}");
+    }
+
+    fn more(&mut self, says: impl std::fmt::Display) {
+        let _ = writeln!(self.text, "{:12}{says}", "");
+    }
+}
+
+fn span(page: &mut Page, survey: &Survey) {
+    let Some((from, to)) = survey.span else {
+        page.line("span", "nothing was recorded");
+        return;
+    };
+    let lasts = times::span(survey.lasts());
+    page.line("span", format_args!("{} to {} IST, {lasts}", stamp(ist(from)), stamp(ist(to))));
+    page.more(format_args!("{} to {} UTC", stamp(utc(from)), stamp(utc(to))));
+}
+
+/// A date and a time without their `T` and offset: the line says whose they are.
+fn stamp(shown: times::Shown) -> String {
+    format!("{} {}", shown.date(), shown.clock_millis())
+}
+
+fn files(page: &mut Page, survey: &Survey) {
+    let (disk, raw) = (survey.len_bytes(), survey.raw_bytes());
+    let ratio = match disk {
+        0 => String::new(),
+        _ => format!(", {:.1} to 1", raw as f64 / disk as f64),
+    };
+    let files = counted(survey.files.len() as u64, "file");
+    page.line("files", format_args!("{files}, {} on disk, {} raw{ratio}", bytes(disk), bytes(raw)));
+    for file in &survey.files {
+        page.more(format_args!(
+            "{:>9}  {}  {}",
+            bytes(file.len_bytes),
+            file.path.display(),
+            ending(file)
+        ));
+    }
+}
+
+fn ending(file: &FileFacts) -> String {
+    let blocks = counted(file.blocks, "block");
+    match file.ending {
+        Ending::Clean { .. } => blocks,
+        Ending::Torn { .. } if !file.lacks_its_end() => {
+            format!("{blocks}, not finished (still recorded, or the recorder was killed)")
+        }
+        ending => format!("{blocks}, {ending}"),
+    }
+}
+
+fn records(page: &mut Page, survey: &Survey) {
+    page.line(
+        "frames",
+        format_args!("{}, and {}", grouped(survey.frames), counted(survey.heartbeats, "heartbeat")),
+    );
+    let rate = match survey.lasts().as_secs_f64() {
+        seconds if seconds > 0.0 => format!(", {} a second", rate(survey.ticks as f64 / seconds)),
+        _ => String::new(),
+    };
+    page.line("ticks", format_args!("{}{rate}", grouped(survey.ticks)));
+    if survey.unknown_packets + survey.damaged_frames > 0 {
+        page.more(format_args!(
+            "{} of unknown length, {} with an unreadable end: so they came",
+            counted(survey.unknown_packets, "packet"),
+            counted(survey.damaged_frames, "frame")
+        ));
+    }
+    let [binary, texts, gaps, events] = survey.kinds.map(grouped);
+    page.line("records", format_args!("{binary} binary, {texts} text, {gaps} gap, {events} event"));
+    for (place, (source, facts)) in survey.sources.iter().enumerate() {
+        let name = if place == 0 { "sources" } else { "" };
+        page.line(
+            name,
+            format_args!(
+                "{}: {}, {}, {}, {}",
+                origin(*source),
+                counted(facts.frames, "frame"),
+                counted(facts.ticks, "tick"),
+                counted(facts.texts, "text"),
+                counted(facts.gaps, "gap")
+            ),
+        );
+    }
+}
+
+fn origin(source: Source) -> String {
+    match source {
+        Source::RECORDER => "the recorder".to_owned(),
+        Source { account, connection } => format!("account {account} connection {connection}"),
+    }
+}
+
+fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
+    page.line("instruments", grouped(survey.instruments.len() as u64));
+    let seconds = survey.lasts().as_secs_f64();
+    for (token, ticks) in survey.busiest(top) {
+        let each = if seconds > 0.0 { ticks as f64 / seconds } else { 0.0 };
+        page.more(format_args!(
+            "{:>11} ticks  {:>7} a second  {}",
+            grouped(ticks),
+            rate(each),
+            labelled(names, token)
+        ));
+    }
+}
+
+/// So many a second: with a place behind the point where there are few.
+fn rate(rate: f64) -> String {
+    if rate < 1_000.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
+}
+
+/// An instrument's name with its token, or the token alone.
+fn labelled(names: &Names, token: u32) -> String {
+    let label = names.label(token);
+    if label == token.to_string() { label } else { format!("{label} ({token})") }
+}
+
+fn gaps(page: &mut Page, survey: &Survey, all: bool) {
+    if survey.gaps == 0 {
+        page.line("gaps", "none");
+        return;
+    }
+    let together: Duration =
+        survey.listed_gaps.iter().filter_map(|(_, gap)| survey::length(gap)).sum();
+    page.line("gaps", format_args!("{}, {} together", grouped(survey.gaps), times::span(together)));
+    let mut listed: Vec<&(Source, Gap)> = survey.listed_gaps.iter().collect();
+    if !all && listed.len() > MOST_SHOWN {
+        listed.sort_by_key(|(_, gap)| std::cmp::Reverse(survey::length(gap)));
+        listed.truncate(MOST_SHOWN);
+        page.more(format_args!("the longest {MOST_SHOWN} of them; --gaps lists all:"));
+    }
+    for (source, gap) in listed {
+        let frames = match gap.frames {
+            Some(frames) => counted(frames, "frame"),
+            None => "frames not known".to_owned(),
+        };
+        page.more(format_args!(
+            "{} to {} IST  {:>12}  {}, {}: {frames}",
+            moment(gap.from_unix_ns),
+            moment(gap.to_unix_ns),
+            survey::length(gap).map_or_else(|| "?".to_owned(), times::span),
+            origin(*source),
+            survey::reason(gap.reason)
+        ));
+    }
+}
+
+/// A gap's end, which may not be known.
+fn moment(unix_ns: u64) -> String {
+    if unix_ns == 0 { "?".to_owned() } else { ist(unix_ns).clock_millis() }
+}

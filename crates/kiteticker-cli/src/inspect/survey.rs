@@ -1,0 +1,235 @@
+//! What is counted on tapes, record by record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kite_tape::{Damage, Entry, Gap, GapReason, RecordKind, Reel, Source, TapeFile};
+use kite_wire::tape::{Ending, Tear};
+
+use crate::times::SECOND_NS;
+
+/// Places are listed up to this number; all are counted. A file of noise must not fill the memory.
+const MOST_LISTED: usize = 100_000;
+
+/// What is on tapes.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) span: Option<(u64, u64)>,
+    pub(super) files: Vec<FileFacts>,
+    /// Records by kind: binary, text, gap, event.
+    pub(super) kinds: [u64; 4],
+    pub(super) unknown_kinds: u64,
+    pub(super) sources: BTreeMap<Source, SourceFacts>,
+    pub(super) frames: u64,
+    pub(super) heartbeats: u64,
+    pub(super) ticks: u64,
+    /// Packets of unknown length within frames.
+    pub(super) unknown_packets: u64,
+    /// Frames with an unreadable tail, as the server sent them.
+    pub(super) damaged_frames: u64,
+    /// Ticks of each instrument.
+    pub(super) instruments: HashMap<u32, u64>,
+    /// Ticks in each second since the epoch.
+    pub(super) seconds: BTreeMap<u64, u64>,
+    pub(super) gaps: u64,
+    pub(super) listed_gaps: Vec<(Source, Gap)>,
+    pub(super) damages: u64,
+    pub(super) listed_damages: Vec<Damage>,
+    /// Records lost with the damage, as far as is known.
+    pub(super) records_lost: u64,
+    /// Whether all was read.
+    pub(super) is_whole: bool,
+}
+
+/// What a file's headers say.
+#[derive(Debug)]
+pub(super) struct FileFacts {
+    pub(super) path: PathBuf,
+    pub(super) len_bytes: u64,
+    /// What its records have without compression.
+    pub(super) raw_bytes: u64,
+    pub(super) blocks: u64,
+    pub(super) span: Option<(u64, u64)>,
+    pub(super) ending: Ending,
+    pub(super) metadata: Option<String>,
+}
+
+/// What came from a connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct SourceFacts {
+    pub(super) frames: u64,
+    pub(super) ticks: u64,
+    pub(super) texts: u64,
+    pub(super) gaps: u64,
+}
+
+impl Survey {
+    /// Begins with what the files' headers say.
+    pub(super) fn of_files(reel: &Reel) -> Self {
+        Self {
+            span: reel.span(),
+            files: reel.files().iter().map(FileFacts::of).collect(),
+            kinds: [0; 4],
+            unknown_kinds: 0,
+            sources: BTreeMap::new(),
+            frames: 0,
+            heartbeats: 0,
+            ticks: 0,
+            unknown_packets: 0,
+            damaged_frames: 0,
+            instruments: HashMap::new(),
+            seconds: BTreeMap::new(),
+            gaps: 0,
+            listed_gaps: Vec::new(),
+            damages: 0,
+            listed_damages: Vec::new(),
+            records_lost: 0,
+            is_whole: true,
+        }
+    }
+
+    /// Counts a record, or a place that cannot be read.
+    pub(super) fn take(&mut self, entry: Result<Entry, Damage>) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(damage) => {
+                self.damages += 1;
+                self.records_lost += u64::from(damage.records.unwrap_or(0));
+                if self.listed_damages.len() < MOST_LISTED {
+                    self.listed_damages.push(damage);
+                }
+                return;
+            }
+        };
+        let source = entry.received.source;
+        if let Some(kind) = self.kinds.get_mut(usize::from(entry.kind as u8) - 1) {
+            *kind += 1;
+        }
+        match entry.kind {
+            RecordKind::Binary => self.take_frame(&entry),
+            RecordKind::Text => self.sources.entry(source).or_default().texts += 1,
+            RecordKind::Gap => {
+                self.gaps += 1;
+                self.sources.entry(source).or_default().gaps += 1;
+                if let Some(gap) = entry.gap()
+                    && self.listed_gaps.len() < MOST_LISTED
+                {
+                    self.listed_gaps.push((source, gap));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_frame(&mut self, entry: &Entry) {
+        let Some(frame) = entry.frame() else { return };
+        if frame.is_heartbeat() {
+            self.heartbeats += 1;
+            return;
+        }
+        let mut ticks = 0;
+        for packet in frame.packets() {
+            *self.instruments.entry(packet.instrument_token()).or_default() += 1;
+            ticks += 1;
+        }
+        self.frames += 1;
+        self.ticks += ticks;
+        self.unknown_packets += u64::from(frame.skipped());
+        self.damaged_frames += u64::from(frame.fault().is_some());
+        *self.seconds.entry(entry.recv_unix_ns() / SECOND_NS).or_default() += ticks;
+        let source = self.sources.entry(entry.received.source).or_default();
+        source.frames += 1;
+        source.ticks += ticks;
+    }
+
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.len_bytes).sum()
+    }
+
+    pub(super) fn raw_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.raw_bytes).sum()
+    }
+
+    /// How long the tapes last.
+    pub(super) fn lasts(&self) -> Duration {
+        let (from, to) = self.span.unwrap_or_default();
+        Duration::from_nanos(to.saturating_sub(from))
+    }
+
+    /// The busiest instruments, the lower token first where equally busy.
+    pub(super) fn busiest(&self, count: usize) -> Vec<(u32, u64)> {
+        let mut all: Vec<(u32, u64)> = self.instruments.iter().map(|(&t, &n)| (t, n)).collect();
+        all.sort_unstable_by_key(|&(token, ticks)| (std::cmp::Reverse(ticks), token));
+        all.truncate(count);
+        all
+    }
+
+    /// Whether something cannot be read that once was there.
+    pub(super) fn has_damage(&self) -> bool {
+        self.damages > 0 || self.files.iter().any(FileFacts::lacks_its_end)
+    }
+}
+
+impl FileFacts {
+    fn of(file: &TapeFile) -> Self {
+        let tape = file.tape();
+        let (mut blocks, mut raw_bytes) = (0, 0);
+        for block in tape.blocks().flatten() {
+            blocks += 1;
+            raw_bytes += u64::from(block.raw_len());
+        }
+        let metadata = tape.metadata().ok().filter(|metadata| !metadata.is_empty());
+        Self {
+            path: file.path().to_owned(),
+            len_bytes: file.len_bytes(),
+            raw_bytes,
+            blocks,
+            span: file.span(),
+            ending: file.ending(),
+            metadata: metadata.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        }
+    }
+
+    /// Whether records are gone from the file's end. What a recorder was just writing when it, or
+    /// the machine, stopped is none: that was never complete.
+    pub(super) fn lacks_its_end(&self) -> bool {
+        match self.ending {
+            Ending::Clean { .. } => false,
+            Ending::Torn { records_lost: Some(1..), .. }
+            | Ending::Torn { tear: Tear::CompressedBlock, .. } => true,
+            Ending::Torn { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+/// How long a gap lasted, where both of its ends are known.
+pub(super) fn length(gap: &Gap) -> Option<Duration> {
+    let known = gap.from_unix_ns > 0 && gap.to_unix_ns >= gap.from_unix_ns;
+    known.then(|| Duration::from_nanos(gap.to_unix_ns - gap.from_unix_ns))
+}
+
+/// Why frames are missing, in words.
+pub(super) fn reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::QueueFull => "the recorder's queue was full",
+        GapReason::Lagged => "the recorder read too late",
+        GapReason::Disconnected => "disconnected",
+        GapReason::RecorderStopped => "the recorder was not running",
+        GapReason::WriteFailed => "writing failed",
+        _ => "reason not known",
+    }
+}
+
+/// A gap's reason, for machines.
+pub(super) fn reason_name(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::QueueFull => "queue_full",
+        GapReason::Lagged => "lagged",
+        GapReason::Disconnected => "disconnected",
+        GapReason::RecorderStopped => "recorder_stopped",
+        GapReason::WriteFailed => "write_failed",
+        _ => "other",
+    }
+}

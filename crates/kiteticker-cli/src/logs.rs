@@ -1,0 +1,33 @@
+//! `-v`: what the layers below log, on standard error.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::exit::CliError;
+
+/// Shows the logs of the project's own crates: `-v` says what changes, `-vv` more, `-vvv` all.
+///
+/// Others stay silent: tungstenite logs the request line at TRACE, and that has the access token.
+pub(crate) fn show(verbosity: u8) -> Result<(), CliError> {
+    let level = match verbosity {
+        0 => return Ok(()),
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let ours = [
+        "kite",
+        "kite_conn",
+        "kite_manager",
+        "kite_sim",
+        "kite_tape",
+        "kite_instruments",
+        "kite_export",
+    ];
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(Targets::new().with_targets(ours.map(|target| (target, level))))
+        .try_init()
+        .map_err(|error| CliError::unable("cannot set up the logs").because(error))
+}

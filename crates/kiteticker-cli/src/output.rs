@@ -1,0 +1,229 @@
+//! Results on standard output, everything else on standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use kite_conn::ErrorChain;
+
+use crate::args::{ColorChoice, Global};
+use crate::exit::CliError;
+
+/// How the command speaks. Cheap to copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// Whether results may be coloured.
+    pub(crate) color: bool,
+    /// Whether only ASCII may be drawn.
+    pub(crate) ascii: bool,
+    /// Whether nothing but results and errors is wanted.
+    pub(crate) quiet: bool,
+    /// Whether standard error is a terminal: progress is drawn there only.
+    pub(crate) is_live: bool,
+    color_err: bool,
+    /// How wide the terminal is that shows results, if one does.
+    width: Option<usize>,
+}
+
+impl Output {
+    /// Settles on colours and signs by the arguments, the environment and the terminal.
+    pub(crate) fn new(global: &Global) -> Self {
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let wants_color = |is_terminal| match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => is_terminal && environment_allows_color(),
+        };
+        Self {
+            color: wants_color(out),
+            color_err: wants_color(err),
+            ascii: global.ascii || !speaks_utf8(),
+            quiet: global.quiet,
+            is_live: err && !global.quiet,
+            width: if out { terminal_width() } else { None },
+        }
+    }
+
+    /// Writes a line of a result.
+    pub(crate) fn line(&self, text: impl Display) -> Result<(), CliError> {
+        written(writeln!(io::stdout().lock(), "{text}"))
+    }
+
+    /// Writes a whole result, which ends its own lines.
+    pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    }
+
+    /// Writes a result for machines, on one line.
+    pub(crate) fn json(&self, value: &serde_json::Value) -> Result<(), CliError> {
+        self.line(value)
+    }
+
+    /// Tells what happens meanwhile, unless quiet.
+    pub(crate) fn note(&self, text: impl Display) {
+        if !self.quiet {
+            // Where standard error is gone there is nobody left to tell.
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Tells of something that the user should know, also when quiet.
+    pub(crate) fn warn(&self, text: impl Display) {
+        let mark = self.paint_err(YELLOW, "warning:");
+        let _ = writeln!(io::stderr().lock(), "{mark} {text}");
+    }
+
+    /// Breaks a text that begins at this column into lines that fit the terminal, each behind as
+    /// many blanks. Without a terminal it stays one line: programs read that.
+    pub(crate) fn wrapped(&self, text: &str, indent: usize) -> String {
+        match self.width {
+            Some(width) if width >= indent + 20 => wrap(text, width - indent, indent),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// How wide drawings may be.
+    pub(crate) fn columns(&self) -> usize {
+        self.width.unwrap_or(80)
+    }
+
+    /// How wide a line on standard error may be, where that is a terminal.
+    pub(crate) fn columns_err(&self) -> usize {
+        terminal_width().unwrap_or(80).max(20)
+    }
+
+    /// Shows an error with its causes on a line, and what to do about it on another.
+    pub(crate) fn error(&self, error: &CliError) {
+        let mark = self.paint_err(RED, "error:");
+        let _ = writeln!(io::stderr().lock(), "{mark} {}", ErrorChain(error));
+        if let Some(advice) = error.advice() {
+            let mark = self.paint_err(GREEN, "help:");
+            let _ = writeln!(io::stderr().lock(), "{mark} {advice}");
+        }
+    }
+
+    /// Shows a text in a style, where colours are wanted.
+    pub(crate) fn paint(&self, style: Style, text: impl Display) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+
+    /// The same, for standard error.
+    pub(crate) fn paint_err(&self, style: Style, text: impl Display) -> String {
+        if self.color_err { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+}
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// Turns the failure of a write to standard output into an error of the command.
+pub(crate) fn written(result: io::Result<()>) -> Result<(), CliError> {
+    result.map_err(|error| CliError::unable("cannot write to standard output").because(error))
+}
+
+/// `NO_COLOR` of any value but an empty one means none (no-color.org), and so does a dumb terminal.
+fn environment_allows_color() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether the locale's characters are UTF-8, by the first of the variables that is set.
+fn speaks_utf8() -> bool {
+    if cfg!(windows) {
+        return true;
+    }
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+fn terminal_width() -> Option<usize> {
+    ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns))
+}
+
+fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let (mut wrapped, mut column) = (String::with_capacity(text.len()), 0);
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > width {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = 0;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += len;
+    }
+    wrapped
+}
+
+/// Shows a number with its thousands apart: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// Shows a number of bytes: `512 B`, `1.5 MB`, `75.0 GB`, by thousands.
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if number < 1_000 {
+        return format!("{number} B");
+    }
+    let (mut value, mut unit) = (number as f64 / 1e3, 0);
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Shows a number with its noun: `1 file`, `3 files`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn texts_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
+        assert_eq!(wrap("far-too-long-a-word for it", 5, 1), "far-too-long-a-word\n for\n it");
+        assert_eq!(wrap("", 5, 1), "");
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        let shown = [0, 999, 1_000, 999_949, 999_950, 75_000_000_000].map(bytes);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "75.0 GB"]);
+    }
+
+    #[test]
+    fn nouns_agree_with_their_numbers() {
+        assert_eq!([1, 2_000].map(|n| counted(n, "file")), ["1 file", "2,000 files"]);
+    }
+}

@@ -1,0 +1,47 @@
+//! Progress bars on standard error, on a terminal only.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::Output;
+
+/// A bar, or nothing where nobody would see it.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar of so many bytes.
+    pub(crate) fn bytes(output: Output, total: u64, what: &'static str) -> Self {
+        let target = match output.is_live {
+            true => ProgressDrawTarget::stderr_with_hz(10),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let template = "{msg} {wide_bar} {percent:>3} %  {bytes} of {total_bytes}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars(if output.ascii {
+                "#> "
+            } else {
+                "█▉▊▋▌▍▎▏ "
+            }));
+        }
+        bar.set_message(what);
+        Self { bar }
+    }
+
+    /// Says how far it is.
+    pub(crate) fn at(&self, position: u64) {
+        self.bar.set_position(position);
+    }
+
+    /// Lets something be written where the bar is; it goes on below.
+    pub(crate) fn above(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,94 @@
+//! Tapes as the commands open and read them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kite_tape::{Entries, ReadConfig, Reel, Source};
+
+use crate::exit::CliError;
+use crate::output::Output;
+use crate::progress::Bar;
+use crate::signals::Stop;
+use crate::times::Moment;
+
+/// So often a long reading looks whether it is to end, in records.
+pub(crate) const LOOK_EVERY: u64 = 4_096;
+
+/// Opens tapes; what they lack is said with the place.
+pub(crate) fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
+    Reel::open(paths).map_err(|error| {
+        let advice = match error {
+            kite_tape::OpenError::NoTapes { .. } => Some("kite record makes tapes"),
+            kite_tape::OpenError::Tape { .. } => Some("name .ktape files that kite has recorded"),
+            _ => None,
+        };
+        let error = CliError::unable("cannot read the tapes").because(error);
+        match advice {
+            Some(advice) => error.help(advice),
+            None => error,
+        }
+    })
+}
+
+/// Begins to read with as many threads as the machine has.
+pub(crate) fn read(reel: &Reel, from_unix_ns: u64) -> Entries {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // One processor alone unpacks no sooner for handing it over.
+    let threads = if threads > 1 { threads } else { 0 };
+    reel.entries_with(ReadConfig { from_unix_ns, threads })
+}
+
+/// Gives the Unix nanoseconds of a time; one of the day is of the tapes' first day in India.
+pub(crate) fn on_first_day(moment: Moment, reel: &Reel) -> u64 {
+    moment.on_day_of(reel.span().map_or(0, |(from, _)| from))
+}
+
+/// Who and what is on tapes.
+#[derive(Debug, Default)]
+pub(crate) struct Cast {
+    pub(crate) instruments: BTreeSet<u32>,
+    pub(crate) sources: BTreeSet<Source>,
+}
+
+/// Looks who and what is on the tapes, all of them or this much of their time.
+pub(crate) async fn cast(
+    reel: &Reel,
+    from_unix_ns: u64,
+    stretch: Option<Duration>,
+    output: Output,
+    stop: &Stop,
+) -> Result<Cast, CliError> {
+    let (reel, stop) = (reel.clone(), stop.clone());
+    let until = stretch.and_then(|stretch| {
+        let first = reel.span().map_or(0, |(from, _)| from).max(from_unix_ns);
+        first.checked_add(u64::try_from(stretch.as_nanos()).ok()?)
+    });
+    let reading = tokio::task::spawn_blocking(move || {
+        let bar = Bar::bytes(output, reel.len_bytes(), "looking");
+        let mut cast = Cast::default();
+        let mut entries = read(&reel, from_unix_ns);
+        let mut count = 0_u64;
+        while let Some(entry) = entries.next() {
+            // Damage is told where the tape is read for its own sake.
+            let Ok(entry) = entry else { continue };
+            if until.is_some_and(|until| entry.recv_unix_ns() >= until) {
+                break;
+            }
+            if let Some(frame) = entry.frame() {
+                cast.sources.insert(entry.received.source);
+                cast.instruments.extend(frame.packets().map(|packet| packet.instrument_token()));
+            }
+            count += 1;
+            if count.is_multiple_of(LOOK_EVERY) {
+                bar.at(entries.position_bytes());
+                if stop.is_asked() {
+                    break;
+                }
+            }
+        }
+        bar.done();
+        cast
+    });
+    reading.await.map_err(|error| CliError::unable("reading the tapes broke off").because(error))
+}

@@ -1,0 +1,319 @@
+//! Times and durations as people write them, and as they are shown: the market's clock is India's.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+/// Nanoseconds in a second.
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
+const DAY_S: i64 = 86_400;
+/// India is 5 hours 30 minutes ahead of UTC, all year.
+const IST_S: i64 = 19_800;
+
+/// A time on the command line: a moment, or a time of the day in India.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Nanoseconds since the Unix epoch.
+    Unix(u64),
+    /// Nanoseconds since midnight in India, of a day that the context gives.
+    OfDay(u64),
+}
+
+impl Moment {
+    /// Gives Unix nanoseconds; a time of the day is taken of the day in India of `day_unix_ns`.
+    pub(crate) fn on_day_of(self, day_unix_ns: u64) -> u64 {
+        match self {
+            Self::Unix(unix_ns) => unix_ns,
+            Self::OfDay(ns) => midnight_ist(day_unix_ns).saturating_add(ns),
+        }
+    }
+}
+
+/// Midnight in India before this moment.
+fn midnight_ist(unix_ns: u64) -> u64 {
+    let ist_s = (unix_ns / SECOND_NS) as i64 + IST_S;
+    let midnight_s = ist_s - ist_s.rem_euclid(DAY_S) - IST_S;
+    u64::try_from(midnight_s).unwrap_or(0) * SECOND_NS
+}
+
+/// Why a text is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("write 09:15, 09:15:30 (India's time) or 2026-11-23T09:15:00+05:30")]
+pub(crate) struct NoTime;
+
+impl FromStr for Moment {
+    type Err = NoTime;
+
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        match text.get(10..11) {
+            Some("T" | "t" | " ") => {
+                let (day, clock) = (date(&text[..10]).ok_or(NoTime)?, &text[11..]);
+                let (clock, offset_s) = split_offset(clock).ok_or(NoTime)?;
+                let unix_s = i64::from(day) * DAY_S - offset_s;
+                let unix_ns = i128::from(unix_s) * i128::from(SECOND_NS)
+                    + i128::from(clock_ns(clock).ok_or(NoTime)?);
+                u64::try_from(unix_ns).map(Self::Unix).map_err(|_| NoTime)
+            }
+            _ => clock_ns(text).map(Self::OfDay).ok_or(NoTime),
+        }
+    }
+}
+
+/// Reads `2026-11-23` as days since the epoch.
+fn date(text: &str) -> Option<i32> {
+    let mut parts = text.split('-');
+    let year = digits(parts.next()?, 4)?;
+    let (month, day) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let is_date = parts.next().is_none() && (1..=12).contains(&month) && day >= 1;
+    let days = days_from_civil(year as i32, month, day);
+    // A day that the month does not have comes back as one of the next.
+    (is_date && civil(days) == (year as i32, month, day)).then_some(days)
+}
+
+/// Reads `09:15`, `09:15:30` or `09:15:30.25` as nanoseconds since midnight.
+fn clock_ns(text: &str) -> Option<u64> {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (text, None),
+    };
+    let mut parts = whole.split(':');
+    let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let second = parts.next().map_or(Some(0), |second| digits(second, 2));
+    if parts.next().is_some() || hour > 23 || minute > 59 || second? > 59 {
+        return None;
+    }
+    let ns = match fraction {
+        None => 0,
+        Some(_) if whole.len() < 8 => return None,
+        Some(digits) if (1..=9).contains(&digits.len()) => {
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| format!("{digits:0<9}").parse().ok()).flatten()?
+        }
+        Some(_) => return None,
+    };
+    Some(u64::from(hour * 3_600 + minute * 60 + second?) * SECOND_NS + ns)
+}
+
+/// Splits `09:15:00+05:30` and gives the offset in seconds.
+fn split_offset(text: &str) -> Option<(&str, i64)> {
+    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
+        return Some((clock, 0));
+    }
+    let (clock, offset) = text.split_at(text.rfind(['+', '-'])?);
+    let sign = if offset.starts_with('-') { -1 } else { 1 };
+    let (hours, minutes) = offset[1..].split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours < 24 && minutes < 60).then(|| (clock, sign * i64::from(hours * 3_600 + minutes * 60)))
+}
+
+fn digits(text: &str, len: usize) -> Option<u32> {
+    let is_number = text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+/// Days since the epoch of a date of the proleptic Gregorian calendar.
+fn days_from_civil(year: i32, month: u32, day: u32) -> i32 {
+    // Years begin in March here: the leap day is then the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * month as i32 + 2) / 5 + day as i32 - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The date of a day since the epoch.
+fn civil(days: i32) -> (i32, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = (year_of_era + era * 400, month + 3);
+    let (year, month) = if month > 12 { (year + 1, month - 12) } else { (year, month) };
+    (year, month as u32, day as u32)
+}
+
+/// A moment in Unix nanoseconds, shown with milliseconds and its offset (RFC 3339).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    unix_ns: u64,
+    offset_s: i64,
+}
+
+/// Shows a moment by India's clock.
+pub(crate) fn ist(unix_ns: u64) -> Shown {
+    Shown { unix_ns, offset_s: IST_S }
+}
+
+/// Shows a moment in UTC.
+pub(crate) fn utc(unix_ns: u64) -> Shown {
+    Shown { unix_ns, offset_s: 0 }
+}
+
+impl Shown {
+    fn seconds(self) -> i64 {
+        (self.unix_ns / SECOND_NS) as i64 + self.offset_s
+    }
+
+    /// Its time of the day only: `09:15:00`.
+    pub(crate) fn clock(self) -> String {
+        let of_day = self.seconds().rem_euclid(DAY_S);
+        format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+    }
+
+    /// Its time of the day with milliseconds: `09:15:00.025`.
+    pub(crate) fn clock_millis(self) -> String {
+        format!("{}.{:03}", self.clock(), self.unix_ns / 1_000_000 % 1_000)
+    }
+
+    /// Its date only: `2026-11-23`.
+    pub(crate) fn date(self) -> String {
+        let (year, month, day) = civil((self.seconds().div_euclid(DAY_S)) as i32);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = if self.offset_s == 0 { "Z" } else { "+05:30" };
+        write!(f, "{}T{}{zone}", self.date(), self.clock_millis())
+    }
+}
+
+/// The present moment in Unix nanoseconds.
+pub(crate) fn now_unix_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Reads a duration: `500ms`, `10s`, `5m`, `2h`, also `1.5s`; without a unit seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let (number, unit) = text.split_at(number_len);
+    let factor = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err("write a time such as 500ms, 10s, 5m or 2h".to_owned()),
+    };
+    let seconds = number.parse::<f64>().ok().map(|number| number * factor);
+    // A century is more than anyone waits, and can be added to any clock.
+    let limit = 100.0 * 365.0 * 86_400.0;
+    seconds
+        .filter(|seconds| (0.0..=limit).contains(seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "write a time such as 500ms, 10s, 5m or 2h".to_owned())
+}
+
+/// Reads a duration that is more than none.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration.is_zero() { Err("it has to be more than 0".to_owned()) } else { Ok(duration) }
+}
+
+/// Shows how long something takes: `6 h 15 min`, `12 min 3 s`, `4.2 s`, `18 ms`.
+pub(crate) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        3_600.. => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+        60.. => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        1.. => format!("{:.1} s", duration.as_secs_f64()),
+        0 => format!("{} ms", duration.as_millis()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 23 November 2026, 09:15 in India.
+    const OPENING_S: u64 = 1_795_405_500;
+
+    fn moment(text: &str) -> Option<Moment> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn moments_are_read_with_their_offsets() {
+        let opening = Some(Moment::Unix(OPENING_S * SECOND_NS));
+        assert_eq!(moment("2026-11-23T09:15:00+05:30"), opening);
+        assert_eq!(moment("2026-11-23T03:45:00Z"), opening);
+        assert_eq!(moment("2026-11-23 03:45Z"), opening);
+        assert_eq!(moment("2026-11-22T22:45:00-05:00"), opening);
+        let half = Some(Moment::Unix(OPENING_S * SECOND_NS + SECOND_NS / 2));
+        assert_eq!(moment("2026-11-23T09:15:00.5+05:30"), half);
+    }
+
+    #[test]
+    fn a_time_of_the_day_is_of_the_day_in_india() {
+        let Some(of_day) = moment("09:15:30") else { panic!("no time") };
+        assert_eq!(of_day, Moment::OfDay((9 * 3_600 + 15 * 60 + 30) * SECOND_NS));
+        // 01:00 in India is still the day before in UTC.
+        for day_s in [OPENING_S, OPENING_S - 8 * 3_600, OPENING_S + 14 * 3_600] {
+            assert_eq!(of_day.on_day_of(day_s * SECOND_NS), (OPENING_S + 30) * SECOND_NS);
+        }
+        assert_eq!(Moment::OfDay(0).on_day_of(0), 0);
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "9:15",
+            "24:00",
+            "09:60",
+            "09:15:60",
+            "09:15.5",
+            "09:15:00.",
+            "2026-11-23",
+            "2026-11-23T09:15:00",
+            "2026-02-29T09:15:00Z",
+            "2026-13-01T09:15:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-23T09:15:00+0530",
+            "०९:१५",
+            "2026-11-2३T09:15Z",
+        ] {
+            assert_eq!(text.parse::<Moment>(), Err(NoTime), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_shown_by_both_clocks() {
+        let opening = OPENING_S * SECOND_NS + 25_000_000;
+        assert_eq!(ist(opening).to_string(), "2026-11-23T09:15:00.025+05:30");
+        assert_eq!(utc(opening).to_string(), "2026-11-23T03:45:00.025Z");
+        assert_eq!(utc(951_782_400 * SECOND_NS).date(), "2000-02-29");
+        assert_eq!(utc(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_comes_back() {
+        for days in -1_000..146_097 {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_from_civil(year, month, day), days);
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let millis = |text| duration(text).ok().map(|duration| duration.as_millis());
+        let read = ["500ms", "10s", "1.5s", "5m", "2h", "7", "0"].map(millis);
+        let wanted = [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0].map(Some);
+        assert_eq!(read, wanted);
+        for text in ["", "s", "-1s", "1d", "1 s", "1..5s", "NaN", "inf", "99999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let shown = [18, 4_200, 723_000, 22_500_000].map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(shown, ["18 ms", "4.2 s", "12 min 03 s", "6 h 15 min"]);
+    }
+}

@@ -1,0 +1,118 @@
+//! `kite export`, and `kite replay --stdout`: the same rows.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{Ended, Running, kite, run};
+use crate::tape::{self, FRAMES};
+
+const ROWS: u64 = 2 * FRAMES;
+
+fn export(tapes: &Path, to: &Path, more: &[&str]) -> Ended {
+    let (tapes, to) = (tapes.to_str().expect("UTF-8"), to.to_str().expect("UTF-8"));
+    run(&mut kite(&[&["export", tapes, "--to", to], more].concat()))
+}
+
+#[test]
+fn every_tick_becomes_a_row_of_each_format() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    for name in ["day.parquet", "day.csv", "day.jsonl"] {
+        let to = directory.path().join(name);
+        let ended = export(directory.path(), &to, &["--json"]);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{name}");
+        let said = ended.json();
+        assert_eq!((&said["rows"], &said["gaps"]), (&ROWS.into(), &1.into()), "{name}");
+        assert_eq!(said["bytes"].as_u64(), std::fs::metadata(&to).ok().map(|file| file.len()));
+    }
+    let csv = std::fs::read_to_string(directory.path().join("day.csv")).expect("the file");
+    assert_eq!(csv.lines().count() as u64, 1 + ROWS);
+    let jsonl = std::fs::read_to_string(directory.path().join("day.jsonl")).expect("the file");
+    let first: Value = serde_json::from_str(jsonl.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["recv_time"], "2026-11-23T03:45:00.000000000Z");
+    assert_eq!((&first["symbol"], &first["last_price"]), (&"NSE:INFY".into(), &1000.0.into()));
+}
+
+#[test]
+fn a_part_is_chosen_by_times_of_the_day_and_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let to = directory.path().join("part.csv");
+    let part = ["--json", "--from", "09:15:02", "--until", "09:15:05", "--instruments", "INFY"];
+    let ended = export(directory.path(), &to, &part);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.json()["rows"], 3);
+}
+
+#[test]
+fn what_is_there_is_not_replaced_unasked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let to = directory.path().join("day.csv");
+    std::fs::write(&to, "mine").expect("a file");
+    let ended = export(directory.path(), &to, &[]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("help: --overwrite replaces it"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&to).expect("the file"), "mine");
+    let ended = export(directory.path(), &to, &["--overwrite"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.starts_with("20 rows, "), "{ended:?}");
+}
+
+#[test]
+fn a_name_without_a_format_is_wrong_usage() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let ended = export(directory.path(), Path::new("-"), &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("--format"), "{ended:?}");
+}
+
+#[test]
+fn standard_output_has_the_rows_alone_and_may_be_closed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let ended = export(directory.path(), Path::new("-"), &["--format", "jsonl"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.out.lines().count() as u64, ROWS);
+    assert!(ended.err.starts_with("20 rows, "), "{ended:?}");
+
+    let tapes = directory.path().to_str().expect("UTF-8");
+    for line in [
+        &["export", tapes, "--to", "-", "--format", "csv"][..],
+        &["replay", tapes, "--stdout", "--speed", "max"],
+        &["inspect", tapes],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = run(kite(line).stdout(writer));
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{line:?}");
+    }
+}
+
+#[test]
+fn a_replay_to_standard_output_has_the_same_rows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let tapes = directory.path().to_str().expect("UTF-8");
+    let exported = export(directory.path(), Path::new("-"), &["--format", "jsonl"]);
+    for speed in ["max", "1000"] {
+        let replayed = run(&mut kite(&["replay", tapes, "--stdout", "--speed", speed]));
+        assert_eq!((replayed.code, replayed.err.as_str()), (Some(0), "20 ticks\n"));
+        assert_eq!(replayed.out, exported.out, "{speed}");
+    }
+}
+
+#[test]
+fn a_replay_to_standard_output_can_be_ended_while_it_waits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let tapes = directory.path().to_str().expect("UTF-8");
+    // At a thousandth of the speed the second frame comes after a quarter of an hour.
+    let mut replay = Running::start(kite(&["replay", tapes, "--stdout", "--speed", "0.001"]));
+    assert!(replay.line().contains("NSE:INFY"));
+    replay.interrupt();
+    let ended = replay.ended();
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+}

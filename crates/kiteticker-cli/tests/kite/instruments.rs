@@ -1,0 +1,117 @@
+//! `kite instruments`, with a list from a file and one from a server on this machine.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use crate::process::{Ended, kite, run};
+use crate::tape;
+
+const LIST: &str = "\
+instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,\
+instrument_type,segment,exchange
+408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE
+738561,2885,RELIANCE,RELIANCE INDUSTRIES,0,,0,0.05,1,EQ,NSE,NSE
+9604354,37517,NIFTY26DEC24500CE,NIFTY,0,2026-12-29,24500,0.05,75,CE,NFO-OPT,NFO
+9604610,37518,NIFTY26DEC24600CE,NIFTY,0,2026-12-29,24600,0.05,75,CE,NFO-OPT,NFO
+";
+
+fn listed(directory: &tempfile::TempDir, list: &str) -> PathBuf {
+    let path = directory.path().join("instruments.csv");
+    std::fs::write(&path, list).expect("a file");
+    path
+}
+
+fn find(arguments: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = listed(&directory, LIST);
+    let list = list.to_str().expect("UTF-8");
+    run(&mut kite(&[&["instruments", "--file", list], arguments].concat()))
+}
+
+#[test]
+fn instruments_are_found_by_words_token_and_kind() {
+    for (arguments, tokens) in [
+        (&["infosys"][..], &[408_065][..]),
+        (&["NSE:INFY"], &[408_065]),
+        (&["--token", "738561"], &[738_561]),
+        (&["--type", "ce", "--strike", "24550..25000"], &[9_604_610]),
+        (&["nifty", "--strike", "24500"], &[9_604_354]),
+        (&["--exchange", "nfo", "--expiry", "2026-12-29"], &[9_604_354, 9_604_610]),
+    ] {
+        let ended = find(&[arguments, &["--json"]].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let found = ended.json();
+        let found: Vec<u64> = found
+            .as_array()
+            .expect("an array")
+            .iter()
+            .filter_map(|one| one["instrument_token"].as_u64())
+            .collect();
+        assert_eq!(found, tokens, "{arguments:?}");
+    }
+}
+
+#[test]
+fn people_read_a_table() {
+    let ended = find(&["nifty", "24500"]);
+    assert_eq!(
+        ended.out,
+        "     TOKEN  SYMBOL                 KIND EXPIRY        STRIKE    LOT   TICK  NAME\n   \
+         9604354  NFO:NIFTY26DEC24500CE  CE   2026-12-29     24500     75   0.05  NIFTY\n"
+    );
+}
+
+#[test]
+fn nothing_found_is_status_one() {
+    let ended = find(&["nosuchthing"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.err.contains("none of 4 instruments"), "{ended:?}");
+}
+
+#[test]
+fn more_than_the_limit_are_counted() {
+    let ended = find(&["--limit", "1"]);
+    assert_eq!(ended.out.lines().count(), 2);
+    assert!(ended.err.contains("1 of 4 shown"), "{ended:?}");
+}
+
+#[test]
+fn wrong_rows_are_named_by_line_and_the_rest_loads() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = listed(&directory, &format!("{LIST}bad,1,X,X,0,,0,0.05,1,EQ,NSE,NSE\n"));
+    let list = list.to_str().expect("UTF-8");
+    let ended = run(&mut kite(&["instruments", "infy", "--file", list]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("warning: line 6: instrument_token"), "{ended:?}");
+}
+
+#[test]
+fn the_list_is_fetched_once_and_then_names_what_is_on_tapes() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
+    // One request is answered; a second would find nobody.
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a connection");
+        let mut request = BufReader::new(socket.try_clone().expect("another handle")).lines();
+        while request.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
+        let list = LIST.replace("INFY", "INFYRENAMED");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
+        socket.write_all((head + &list).as_bytes()).expect("an answer");
+    });
+    let home = tempfile::tempdir().expect("a directory");
+    let with_list = |arguments: &[&str]| {
+        let mut command = kite(arguments);
+        run(command.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url))
+    };
+    for _ in 0..2 {
+        let ended = with_list(&["instruments", "infosys"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.out.contains("NSE:INFYRENAMED"), "{ended:?}");
+    }
+    server.join().expect("the server answered");
+    let tapes = tempfile::tempdir().expect("a directory");
+    let path = tape::write(tapes.path());
+    let ended = with_list(&["inspect", path.to_str().expect("UTF-8")]);
+    assert!(ended.out.contains("NSE:INFYRENAMED (408065)"), "{ended:?}");
+}

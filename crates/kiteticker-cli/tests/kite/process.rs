@@ -1,0 +1,137 @@
+//! The command as a process: started, listened to, ended.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longer than anything takes here, also on a busy machine: a test that hangs has to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command with these arguments, in an environment that says nothing of the machine's.
+pub(crate) fn kite(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kite"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command.env("HOME", "/nonexistent").env("LANG", "C.UTF-8").stdout(Stdio::piped());
+    command
+}
+
+/// Adds the credentials of the simulator.
+pub(crate) fn with_credentials(mut command: Command, access_token: &str) -> Command {
+    command.env("KITE_API_KEY", "sim_api_key").env("KITE_ACCESS_TOKEN", access_token);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    // `output` would take standard output where the test has given it to somebody else.
+    let child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
+    Ended::from(child.wait_with_output().expect("the command ends"))
+}
+
+/// How it ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("UTF-8 on standard output"),
+            err: String::from_utf8(output.stderr).expect("UTF-8 on standard error"),
+        }
+    }
+}
+
+impl Ended {
+    /// Reads standard output as one JSON value.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// One that runs. It is killed where the test ends before it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    errors: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command starts");
+        let out = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let mut err = child.stderr.take().expect("standard error is piped");
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let (send, errors) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = err.read_to_string(&mut text);
+            let _ = send.send(text);
+        });
+        Self { child, lines, errors }
+    }
+
+    /// Waits for the next line on standard output.
+    pub(crate) fn line(&mut self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("another line on standard output")
+    }
+
+    /// Waits until something outside of it holds, such as a file that it writes.
+    pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "it did not come to that");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Asks for the end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let err = self.errors.recv_timeout(PATIENCE).expect("the command ends");
+        let out: Vec<String> = self.lines.iter().collect();
+        let code = self.child.wait().expect("the command ends").code();
+        Ended { code, out: out.join("\n"), err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts `kite sim` and gives where it listens.
+pub(crate) fn sim(arguments: &[&str]) -> (Running, String) {
+    let mut sim = Running::start(kite(&[&["sim", "--json"], arguments].concat()));
+    let said: Value = serde_json::from_str(&sim.line()).expect("JSON");
+    let endpoint = said["endpoint"].as_str().expect("an endpoint").to_owned();
+    (sim, endpoint)
+}

@@ -1,0 +1,158 @@
+//! `kite record`, and what `kite inspect` and `kite replay` make of it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{Ended, Running, kite, run, sim, with_credentials};
+use crate::tape;
+
+fn inspect(tapes: &Path) -> Value {
+    let ended = run(&mut kite(&["inspect", "--json", tapes.to_str().expect("UTF-8")]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.json()
+}
+
+fn record(tapes: &Path, more: &[&str]) -> Ended {
+    let to = tapes.to_str().expect("UTF-8");
+    run(&mut kite(&[&["record", "--json", "--to", to], more].concat()))
+}
+
+#[test]
+fn what_is_recorded_is_what_is_found_on_the_tape() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["--sim", "--rate", "50", "--for", "1s"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let (recorded, found) = (ended.json(), inspect(tapes.path()));
+    assert!(recorded["ticks"].as_u64() > Some(100), "{recorded}");
+    assert_eq!(recorded["ticks"], found["ticks"]);
+    let kinds = &found["records"];
+    let frames = kinds["binary"].as_u64().zip(kinds["text"].as_u64()).map(|(a, b)| a + b);
+    assert_eq!(recorded["frames"].as_u64(), frames);
+    assert_eq!((&recorded["dropped"], &recorded["lost"]), (&0.into(), &0.into()));
+    assert_eq!(found["files"][0]["metadata"]["feed"], "simulator, seed 1");
+
+    let csv = tapes.path().join("all.csv");
+    let (from, to) = (tapes.path().to_str().expect("UTF-8"), csv.to_str().expect("UTF-8"));
+    let exported = run(&mut kite(&["export", from, "--to", to]));
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let rows = std::fs::read_to_string(&csv).expect("the file").lines().count() as u64 - 1;
+    assert_eq!(Some(rows), found["ticks"].as_u64());
+}
+
+#[test]
+fn ctrl_c_finishes_the_tape() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let (mut server, endpoint) = sim(&["--rate", "50"]);
+    let to = tapes.path().to_str().expect("UTF-8");
+    let command =
+        kite(&["record", "408065", "--to", to, "--endpoint", &endpoint, "--zstd-level", "0"]);
+    let recording = Running::start(with_credentials(command, "sim_access_token"));
+    // A tape begins with its first block: then frames have come.
+    recording.wait_until(|| has_tape(tapes.path()));
+    recording.interrupt();
+    let ended = recording.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("credentials from KITE_API_KEY and KITE_ACCESS_TOKEN"), "{ended:?}");
+    assert!(!ended.err.contains("sim_access_token") && !ended.out.contains("sim_access_token"));
+    let found = inspect(tapes.path());
+    assert!(found["ticks"].as_u64() > Some(0), "{found}");
+    assert!(found["files"][0]["ending"].as_str().expect("text").starts_with("complete"), "{found}");
+    server.interrupt();
+    assert!(server.line().contains("\"ticks\""));
+}
+
+/// Whether there is a tape with more than its header.
+fn has_tape(directory: &Path) -> bool {
+    let files = std::fs::read_dir(directory).expect("the directory").flatten();
+    let tapes = files.filter(|file| file.path().extension().is_some_and(|it| it == "ktape"));
+    tapes.filter_map(|file| file.metadata().ok()).any(|metadata| metadata.len() > 1_000)
+}
+
+#[test]
+fn a_tape_that_is_recorded_again_has_the_same_ticks() {
+    let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
+    let path = tape::write(from.path());
+    let replay = path.to_str().expect("UTF-8");
+    let ended = record(to.path(), &["--replay", replay, "--speed", "max"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let found = inspect(to.path());
+    assert_eq!((&found["ticks"], &found["instruments"]), (&20.into(), &2.into()), "{found}");
+}
+
+#[test]
+fn a_refused_token_is_status_three_with_what_to_do() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let (_server, endpoint) = sim(&[]);
+    let to = tapes.path().to_str().expect("UTF-8");
+    let command = kite(&["record", "408065", "--to", to, "--endpoint", &endpoint]);
+    let ended = run(&mut with_credentials(command, "yesterdaystoken"));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("error: cannot start the feed: "), "{ended:?}");
+    assert!(ended.err.contains("help: kite doctor") && !ended.err.contains("yesterdaystoken"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_status_three() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let ended = record(file.path(), &["--sim", "--for", "1s"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
+    assert!(ended.err.contains("error: cannot record to "), "{ended:?}");
+}
+
+#[test]
+fn live_without_credentials_says_where_to_put_them() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["408065"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("help: set KITE_API_KEY and KITE_ACCESS_TOKEN"), "{ended:?}");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_wrong_usage() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let ended = record(tapes.path(), &["--sim", "NSE:INFX"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.starts_with("error: no instrument is named NSE:INFX\nhelp: "), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_in_the_file_takes_over_from_one_that_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("credentials");
+    let write = |token: &str| {
+        let text = format!("api_key = sim_api_key\naccess_token = {token}\n");
+        std::fs::write(&file, text).expect("a file");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("permissions");
+    };
+    write("sim_access_token");
+    let server = kite_sim::Sim::builder().start().await.expect("a server");
+    let (to, file_name) =
+        (directory.path().to_str().expect("UTF-8"), file.to_str().expect("UTF-8"));
+    let recording = Running::start(kite(&[
+        "record",
+        "408065",
+        "--to",
+        to,
+        "--endpoint",
+        &server.endpoint(),
+        "--credentials",
+        file_name,
+    ]));
+    server.wait_until(|server| server.stats().ticks_sent > 0).await;
+    server.set_access_token("sim_api_key", "tomorrowstoken");
+    server.drop_all();
+    server.wait_until(|server| server.stats().refused.contains_key(&403)).await;
+    write("tomorrowstoken");
+    let before = server.stats().ticks_sent;
+    server.wait_until(|server| server.stats().connections_total == 2).await;
+    server.wait_until(|server| server.stats().ticks_sent > before).await;
+    recording.interrupt();
+    let ended = tokio::task::spawn_blocking(|| recording.ended()).await.expect("it ends");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("waiting for a new access_token in "), "{ended:?}");
+    assert!(!ended.err.contains("tomorrowstoken"), "{ended:?}");
+}

@@ -1,0 +1,56 @@
+//! Tapes made by hand, whose contents are known to the record.
+
+use std::path::{Path, PathBuf};
+
+use kite_wire::tape::{BlockBuffer, Gap, GapReason, Received, RecordKind, Source, TapeHeader};
+
+/// 23 November 2026, 09:15 in India, in Unix nanoseconds.
+pub(crate) const OPENING: u64 = 1_795_405_500_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// How many frames of two ticks each the tape has, one a second.
+pub(crate) const FRAMES: u64 = 10;
+
+/// A frame with the last prices of INFY and RELIANCE.
+fn frame(price: u32) -> Vec<u8> {
+    let mut frame = vec![0, 2];
+    for token in [408_065_u32, 738_561] {
+        frame.extend([0, 8]);
+        frame.extend(token.to_be_bytes());
+        frame.extend(price.to_be_bytes());
+    }
+    frame
+}
+
+/// Writes `day.ktape`: ten frames in two blocks, a heartbeat, a text and a gap of three seconds.
+pub(crate) fn write(directory: &Path) -> PathBuf {
+    let received = |second: u64| Received {
+        recv_unix_ns: OPENING + second * SECOND,
+        source: Source { account: 0, connection: 0 },
+    };
+    let header = TapeHeader { created_unix_ns: OPENING, tape_id: 7, metadata: b"{}" };
+    let mut file = vec![0; 8_192];
+    let mut len = header.encode(&mut file).expect("room");
+    for (block, seconds) in [(0, 0..5), (1, 5..FRAMES)] {
+        let mut buffer = BlockBuffer::new(&mut file[len..], 7, block).expect("room");
+        for second in seconds {
+            let price = 100_000 + second as u32;
+            buffer.push(received(second), RecordKind::Binary, &frame(price)).expect("room");
+        }
+        if block == 1 {
+            buffer.push(received(9), RecordKind::Binary, &[0]).expect("room");
+            buffer.push(received(9), RecordKind::Text, b"{}").expect("room");
+            let gap = Gap {
+                reason: GapReason::Disconnected,
+                from_unix_ns: OPENING + 6 * SECOND,
+                to_unix_ns: OPENING + 9 * SECOND,
+                frames: None,
+            };
+            buffer.push_gap(received(9), &gap).expect("room");
+        }
+        len += buffer.finish().len();
+    }
+    let path = directory.join("day.ktape");
+    std::fs::write(&path, &file[..len]).expect("a file");
+    path
+}

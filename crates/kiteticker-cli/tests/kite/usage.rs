@@ -1,0 +1,50 @@
+//! What every command has in common: exit statuses, colours, closed pipes.
+
+use crate::process::{kite, run};
+
+#[test]
+fn wrong_usage_is_status_two() {
+    for line in [&["frobnicate"][..], &["record"], &["watch", "--sim", "--replay", "x"]] {
+        let ended = run(&mut kite(line));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.starts_with("error: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_version_is_printed() {
+    let ended = run(&mut kite(&["--version"]));
+    assert_eq!(
+        (ended.code, ended.out),
+        (Some(0), concat!("kite ", env!("CARGO_PKG_VERSION"), "\n").into())
+    );
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ended = run(&mut kite(&["completions", shell]));
+        assert_eq!(ended.code, Some(0));
+        assert!(ended.out.contains("kite") && ended.out.contains("doctor"), "{shell}");
+    }
+}
+
+#[test]
+fn colours_come_only_when_asked_for_or_on_a_terminal() {
+    let colored = |command: &mut std::process::Command| run(command).out.contains('\u{1b}');
+    assert!(!colored(&mut kite(&["--help"])));
+    assert!(colored(&mut kite(&["--color", "always", "--help"])));
+    assert!(!colored(
+        kite(&["--color=always", "--color=never", "--help"]).env("CLICOLOR_FORCE", "1")
+    ));
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_it_silently() {
+    for line in [&["completions", "zsh"][..], &["sim", "--list-faults"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = run(kite(line).stdout(writer));
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{line:?}");
+    }
+}
