@@ -3,6 +3,7 @@
 //! `cargo run --release --example load_parquet -- day.parquet`
 //!
 //! Without a path it makes a small recording first and exports that.
+#![expect(clippy::print_stdout, reason = "the report is what it is for")]
 
 use std::collections::HashMap;
 use std::error::Error;

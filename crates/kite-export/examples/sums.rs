@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::Write;
 
 use kite_wire::tape::{RecordKind, Tape};
 use kite_wire::{Fields, Price, Tick};
@@ -150,7 +151,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = sums.rows;
     let columns = columns.join(",\n");
     let mut out = std::io::stdout().lock();
-    use std::io::Write;
     writeln!(
         out,
         "{{\"rows\":{rows},\"earliest\":{earliest},\"latest\":{latest},\n\

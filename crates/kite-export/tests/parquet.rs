@@ -87,6 +87,20 @@ fn every_segment_and_mode_reads_back_as_kite_wire_decodes_it() {
 }
 
 #[test]
+fn threads_change_neither_rows_nor_bytes() {
+    let mut maker = Maker::new(11);
+    maker.frames(100);
+    let reel = maker.reel();
+    let bytes = |threads: usize| {
+        let mut out = Vec::new();
+        let export = Export::new(&reel).threads(threads).row_group_rows(333);
+        export.to_writer(&mut out, Format::Parquet).unwrap();
+        out
+    };
+    assert_eq!(bytes(1), bytes(4));
+}
+
+#[test]
 fn floats_are_the_nearest_to_the_exact_prices() {
     let mut maker = Maker::new(2);
     maker.frames(40);
