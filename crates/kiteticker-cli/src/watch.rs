@@ -124,7 +124,7 @@ async fn show(
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut start = pin!(manager.start());
-    let (mut is_started, mut has_ticks) = (false, true);
+    let (mut is_started, mut has_ticks, mut has_ended) = (false, true, false);
 
     let mut screen = Screen::open().map_err(terminal)?;
     let (width, height) = screen.size().map_err(terminal)?;
@@ -170,6 +170,11 @@ async fn show(
             _ = seconds.tick() => {
                 let (snapshot, distributions) = (manager.snapshot(), manager.distributions());
                 app.on_reading(gauge.read(&snapshot, &distributions, Instant::now()));
+                let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
+                if is_over && !has_ended {
+                    has_ended = true;
+                    app.tell(Weight::Plain, "the tape has ended");
+                }
             }
             () = sleep_until(next_frame.into()), if !is_time => {}
             item = stream.recv(), if is_time && has_ticks => match item {

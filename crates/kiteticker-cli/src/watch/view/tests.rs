@@ -164,15 +164,15 @@ fn the_usual_screen_has_all_parts_and_aligned_numbers() {
     assert!(lines[0].ends_with("09:16:01 IST "), "{}", lines[0]);
     assert_eq!(lines[1].trim_end(), " 1 live   20f/s  6,012t/s │ 2 reconnecting │ 3 parked",);
     assert!(lines[2].contains("lag 0 gaps 0 damaged 0") && lines[2].contains("exch +1 s"));
-    let head = "symbol                 last   change volume         bid         ask last price";
+    let head = "symbol                   last   change volume         bid         ask trend age";
     assert!(lines[3].contains(head), "{}", lines[3]);
     assert_eq!(
         lines[4].trim_end(),
-        "▶INFY               1,573.70▲  +0.38%  12.3L    1,573.70    1,573.70       ▄  0s"
+        "▶INFY                 1,573.70▲  +0.38%  12.3L    1,573.70    1,573.70     ▄  0s"
     );
-    assert!(lines[5].starts_with(" NIFTY 50          25,012.35   +0.81%      –           –"));
-    assert!(lines[6].starts_with(" BANK…AUG56500CE           –        –"), "{}", lines[6]);
-    assert!(lines[7].starts_with(" USDINR25AUGFUT      86.5000▼"), "{}", lines[7]);
+    assert!(lines[5].starts_with(" NIFTY 50            25,012.35   +0.81%      –           –"));
+    assert!(lines[6].starts_with(" BANKN…5AUG56500CE           –        –"), "{}", lines[6]);
+    assert!(lines[7].starts_with(" USDINR25AUGFUT        86.5000▼"), "{}", lines[7]);
     assert!(line_with(&buffer, "events").starts_with("─ events ─"));
     assert!(line_with(&buffer, "socket 2 lost: reset").starts_with(" 09:16:01"));
     assert!(lines[23].starts_with(" q quit  ? help  / filter"));
