@@ -89,6 +89,7 @@ ended() { # status
 
 # The keys stand on the last line of the screen, and the title on its first.
 fits() { # lines
+    sees ' q quit '
     [ "$(screen | wc -l)" -eq "$1" ] || failed "not $1 lines"
     screen | tail -1 | grep -q '^ q quit ' || failed 'the last line is another'
     screen | head -1 | grep -q '^  SIMULATOR .* IST$' || failed 'the first line is another'
@@ -190,6 +191,18 @@ start 'SIGTERM' 80 24 '' "$watched"
 sees 'socket 1 up'
 kill -TERM "$(tmux list-panes -t kite -F '#{pane_pid}' | xargs -n1 ps -o pid= --ppid | tr -d ' ')"
 ended 0
+
+# A server that knows no such account: the terminal is given back before it is said why.
+mkfifo "$scratch/served"
+"$kite" sim --port 0 --json > "$scratch/served" 2>/dev/null &
+server_pid=$!
+trap 'kill "$server_pid" 2>/dev/null || true; tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
+read -r served < "$scratch/served"
+endpoint=$(sed -E 's/.*"endpoint":"([^"]+)".*/\1/' <<<"$served")
+start 'a refusal' 80 24 'KITE_API_KEY=nobody KITE_ACCESS_TOKEN=none' "watch --endpoint $endpoint 408065"
+sees 'error: cannot connect'
+kill "$server_pid"
+ended 3
 
 start 'NO_COLOR and ASCII' 80 24 'NO_COLOR=1' "$watched --ascii"
 sees 'socket 1 up'

@@ -268,13 +268,34 @@ fn a_pause_and_a_filter_are_told() {
     line_with(&buffer, "1 of 5 shown");
 }
 
-#[test]
-fn the_selected_row_is_always_on_the_screen() {
+/// A table of nine thousand.
+fn long() -> App {
     let instruments: Vec<Named> =
         (1..=9_000).map(|at| Named { token: at * 256 + 1, name: format!("NSE:S{at}") }).collect();
     let moment = app(COLORS).moment;
     let origin = Origin { badge: "LIVE", title: "ws.kite.trade".into(), is_now: true };
-    let mut app = App::new(COLORS, origin, Box::new(Nobody), instruments, Mode::Ltp, moment);
+    App::new(COLORS, origin, Box::new(Nobody), instruments, Mode::Ltp, moment)
+}
+
+#[test]
+fn another_order_shows_its_first_rows_and_keeps_the_selection() {
+    let mut app = long();
+    drawn(&mut app, 80, 24);
+    app.on_key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+    let now = app.moment.now;
+    let token = app.rows[4_000].token;
+    give(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
+    app.on_key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));
+    let buffer = drawn(&mut app, 80, 24);
+    assert!(lines(&buffer)[4].starts_with(" S4001 "), "{}", lines(&buffer)[4]);
+    line_with(&buffer, "NSE:S9000  ltp mode");
+    app.on_key(KeyEvent::new(KeyCode::Up, KeyModifiers::NONE));
+    line_with(&drawn(&mut app, 80, 24), "▶S8999 ");
+}
+
+#[test]
+fn keys_bring_the_selected_row_onto_the_screen() {
+    let mut app = long();
     for (key, selected) in [
         (KeyCode::End, "▶S9000 "),
         (KeyCode::PageUp, "▶S8991 "),
