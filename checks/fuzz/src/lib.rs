@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod frame;
+pub mod instruments;
 pub mod packet;
 pub mod tape;
 pub mod text;

@@ -28,6 +28,11 @@ fn frames() {
 }
 
 #[test]
+fn instruments() {
+    replay("instruments", fuzz_checks::instruments::check);
+}
+
+#[test]
 fn packets() {
     replay("packet", fuzz_checks::packet::check);
 }

@@ -145,7 +145,8 @@ impl Source {
         Self { cache_dir: Some(folder.into()), ..self }
     }
 
-    /// Sends credentials with the request. Kite's list is known to need none.
+    /// Sends credentials with the request. Kite's documentation does; the list comes without, as far
+    /// as is known.
     ///
     /// They are sent encrypted only: by `https`, or in plain text to this very machine.
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {

@@ -105,7 +105,7 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 }
 
 /// Reads a file of `api_key = …` and `access_token = …` lines that nobody else can read.
-fn read(path: &Path) -> Result<Credentials, CliError> {
+pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     use std::io::Read as _;
 
     let cannot = |error: io::Error| {
