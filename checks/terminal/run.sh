@@ -157,6 +157,8 @@ for size in '80 24' '100 30'; do
     press Enter
     sees 'no instrument is named NSE:NOBODY'
     press Escape
+    # Escape and a letter at once would be one key.
+    misses ' add: '
     # Remove it again.
     types d
     sees '5 subscribed'

@@ -16,7 +16,7 @@ mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kite_conn::LaneConfig;
 use kite_manager::{Manager, StreamConfig, StreamItem, TickStream};
@@ -42,6 +42,7 @@ const FRAME: Duration = Duration::from_millis(80);
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest time that a frame spends on taking ticks, so that keys are not kept waiting.
 const TAKING: Duration = Duration::from_millis(20);
+const SECOND_NS: u64 = 1_000_000_000;
 /// How long the sockets are given to close politely.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -257,16 +258,10 @@ fn origin(feed: &Feed) -> Origin {
 }
 
 fn moment(sim: Option<&Sim>) -> Moment {
-    const SECOND_NS: u64 = 1_000_000_000;
     let tape = sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
     Moment {
         now: Instant::now(),
-        unix_s: unix_s(),
+        unix_s: times::now_unix_ns() / SECOND_NS,
         tape_unix_s: tape.map(|unix_ns| unix_ns / SECOND_NS),
     }
-}
-
-/// Reads the machine's clock.
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
