@@ -180,7 +180,9 @@ impl Stream {
             self.reached(part);
             return Some(unpack(&self.file, part));
         };
-        while self.asked.len() < ahead.window()
+        // Which parts matter is not known before the first record sought is found.
+        let window = if self.not_before > 0 { 1 } else { ahead.window() };
+        while self.asked.len() < window
             && let Some(part) = self.next_part()
         {
             self.asked.push_back((part, ahead.ask(self.file.clone(), part)));

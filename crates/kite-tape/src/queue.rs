@@ -4,7 +4,7 @@
 //! Only while frames of a source are missing, and no gap has been queued for them yet, is a lock
 //! taken.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
@@ -34,46 +34,76 @@ impl Item {
         let payload = Bytes::copy_from_slice(&gap.to_bytes());
         Self { received, kind: RecordKind::Gap, payload }
     }
+
+    pub(crate) fn as_gap(&self) -> Option<Gap> {
+        (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()
+    }
+
+    /// What it counts for in the queue: never nothing, so that an empty queue counts 0.
+    fn weight(&self) -> usize {
+        self.payload.len().max(1)
+    }
 }
 
-/// Frames of one source that are missing.
+/// What of one source is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loss {
     pub(crate) source: Source,
     pub(crate) reason: GapReason,
-    /// When the first and the last of them were received, in Unix nanoseconds.
+    /// When the first and the last of it were received, in Unix nanoseconds.
     pub(crate) from_unix_ns: u64,
     pub(crate) to_unix_ns: u64,
-    pub(crate) frames: u64,
+    /// How many frames, if that is known.
+    pub(crate) frames: Option<u64>,
 }
 
 impl Loss {
-    /// Gives the record that tells of it. It stands where the first of the frames would.
+    /// Gives the record that tells of it. It stands where the last of the frames would: who seeks
+    /// a time within the gap comes upon it.
     pub(crate) fn item(&self) -> Item {
-        let received = Received { recv_unix_ns: self.from_unix_ns, source: self.source };
+        let received = Received { recv_unix_ns: self.to_unix_ns, source: self.source };
         let gap = Gap {
             reason: self.reason,
             from_unix_ns: self.from_unix_ns,
             to_unix_ns: self.to_unix_ns,
-            frames: Some(self.frames),
+            frames: self.frames,
         };
         Item::gap(received, &gap)
     }
 }
 
-/// Notes that a frame is missing.
-pub(crate) fn note_loss(losses: &mut Vec<Loss>, received: Received, reason: GapReason) {
-    let Received { recv_unix_ns: time, source } = received;
+/// Notes that a record is missing, which makes the gap one frame longer if it is a frame.
+pub(crate) fn note_loss(
+    losses: &mut Vec<Loss>,
+    received: Received,
+    kind: RecordKind,
+    reason: GapReason,
+) {
+    let time = received.recv_unix_ns;
+    let frames = Some(u64::from(is_frame(kind)));
+    note_gap(
+        losses,
+        received.source,
+        &Gap { reason, from_unix_ns: time, to_unix_ns: time, frames },
+    );
+}
+
+/// Notes a gap, as part of what its source is missing already for the same reason.
+pub(crate) fn note_gap(losses: &mut Vec<Loss>, source: Source, gap: &Gap) {
+    let Gap { reason, from_unix_ns, to_unix_ns, frames } = *gap;
     match losses.iter_mut().find(|it| it.source == source && it.reason == reason) {
         Some(loss) => {
-            loss.from_unix_ns = loss.from_unix_ns.min(time);
-            loss.to_unix_ns = loss.to_unix_ns.max(time);
-            loss.frames += 1;
+            loss.from_unix_ns = loss.from_unix_ns.min(from_unix_ns);
+            loss.to_unix_ns = loss.to_unix_ns.max(to_unix_ns);
+            loss.frames = loss.frames.zip(frames).map(|(a, b)| a.saturating_add(b));
         }
-        None => {
-            losses.push(Loss { source, reason, from_unix_ns: time, to_unix_ns: time, frames: 1 })
-        }
+        None => losses.push(Loss { source, reason, from_unix_ns, to_unix_ns, frames }),
     }
+}
+
+/// Says whether records of a kind came from the server.
+pub(crate) fn is_frame(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Binary | RecordKind::Text)
 }
 
 /// A queue bounded in frames and in bytes.
@@ -130,12 +160,13 @@ impl Queue {
     fn tell_loss(&self, item: &Item) -> bool {
         let mut losses = self.lock();
         let source = item.received.source;
-        let Some(index) = losses.iter().position(|it| it.source == source) else { return true };
-        if self.try_push(losses[index].item()).is_err() {
-            self.count(&mut losses, item);
-            return false;
+        while let Some(index) = losses.iter().position(|it| it.source == source) {
+            if self.try_push(losses[index].item()).is_err() {
+                self.count(&mut losses, item);
+                return false;
+            }
+            losses.remove(index);
         }
-        losses.swap_remove(index);
         self.has_losses.store(!losses.is_empty(), Release);
         true
     }
@@ -149,19 +180,25 @@ impl Queue {
 
     fn count(&self, losses: &mut Vec<Loss>, item: &Item) {
         self.dropped.fetch_add(1, Relaxed);
-        note_loss(losses, item.received, GapReason::QueueFull);
+        match item.as_gap() {
+            // A gap that finds no room is told all the same, with its own reason.
+            Some(gap) => note_gap(losses, item.received.source, &gap),
+            None => note_loss(losses, item.received, item.kind, GapReason::QueueFull),
+        }
     }
 
     fn try_push(&self, item: Item) -> Result<(), Item> {
-        let length = item.payload.len();
-        let before = self.bytes.fetch_add(length, AcqRel);
+        let weight = item.weight();
+        // Counted before it is asked whether the queue is closed, so that a writer which finds a
+        // closed queue counting nothing knows that nothing is on its way into it.
+        let before = self.bytes.fetch_add(weight, SeqCst);
         // One that is longer than the queue passes where nothing else waits.
-        if self.is_closed.load(Acquire) || (before > 0 && before + length > self.most_bytes) {
-            self.bytes.fetch_sub(length, AcqRel);
+        if self.is_closed.load(SeqCst) || (before > 0 && before + weight > self.most_bytes) {
+            self.bytes.fetch_sub(weight, AcqRel);
             return Err(item);
         }
         self.items.push(item).inspect_err(|_| {
-            self.bytes.fetch_sub(length, AcqRel);
+            self.bytes.fetch_sub(weight, AcqRel);
         })
     }
 
@@ -191,7 +228,7 @@ impl Queue {
         while into.len() - before < most
             && let Some(item) = self.items.pop()
         {
-            self.bytes.fetch_sub(item.payload.len(), AcqRel);
+            self.bytes.fetch_sub(item.weight(), AcqRel);
             into.push(item);
         }
         if self.has_losses.load(Acquire) && self.items.is_empty() {
@@ -206,7 +243,7 @@ impl Queue {
     fn take_losses(&self, into: &mut Vec<Item>) {
         let mut losses = self.lock();
         while let Some(item) = self.items.pop() {
-            self.bytes.fetch_sub(item.payload.len(), AcqRel);
+            self.bytes.fetch_sub(item.weight(), AcqRel);
             into.push(item);
         }
         into.extend(losses.drain(..).map(|loss| loss.item()));
@@ -230,15 +267,20 @@ impl Queue {
 
     /// Takes no more; what comes is counted as lost.
     pub(crate) fn close(&self) {
-        self.is_closed.store(true, Release);
+        self.is_closed.store(true, SeqCst);
         self.unpark();
+    }
+
+    /// Says that nothing waits, and of a closed queue that nothing will.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.bytes.load(SeqCst) == 0
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Acquire)
     }
 
-    /// Frames that were not taken, ever.
+    /// Records that were not taken, ever.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }

@@ -65,9 +65,9 @@ pub struct RecorderStats {
     pub bytes_raw: u64,
     /// Bytes that they take in the files.
     pub bytes_on_disk: u64,
-    /// Frames dropped because the queue was full, or because the recording had ended.
+    /// Records dropped because the queue was full, or because the recording had ended.
     pub dropped: u64,
-    /// Frames lost because writing failed.
+    /// Frames and notes lost because writing failed.
     pub lost: u64,
     /// How often writing failed.
     pub failures: u64,
@@ -179,7 +179,8 @@ impl Recorder {
     /// then. What others still give is dropped and counted.
     ///
     /// # Errors
-    /// What came last could not be written, or not be put onto the disk; or the recorder's thread panicked.
+    /// The end could not be written or put onto the disk, or the recorder's thread panicked. What
+    /// failed before, and did not any more in the end, is told by [`RecorderStats::lost`].
     pub fn finish(self) -> Result<RecorderSummary, RecordError> {
         let ended = self.owner.end();
         let stats = self.owner.stats();

@@ -65,7 +65,8 @@ impl RecorderSink {
         self.recorder.record(received, RecordKind::Event, note.into());
     }
 
-    fn came_up(&mut self, now: Stamp) {
+    /// Tells of the time that the connection was down, if it was.
+    fn end_gap(&mut self, now: Stamp) {
         if let Some(since) = self.down_since.take() {
             let received = self.received(now);
             let gap = Gap {
@@ -100,7 +101,7 @@ impl Sink for RecorderSink {
                 self.text(text, *received);
             }
             Event::Up { epoch, instruments } => {
-                self.came_up(now);
+                self.end_gap(now);
                 let note =
                     format!(r#"{{"event":"up","epoch":{epoch},"instruments":{instruments}}}"#);
                 self.note(now, note);
@@ -126,7 +127,11 @@ impl Sink for RecorderSink {
                 let seconds = slept.as_secs_f64();
                 self.note(now, format!(r#"{{"event":"suspended","seconds":{seconds:.3}}}"#));
             }
-            Event::Closed => self.note(now, r#"{"event":"closed"}"#.to_owned()),
+            // What lies between a loss and the end of the connection is missing too.
+            Event::Closed => {
+                self.end_gap(now);
+                self.note(now, r#"{"event":"closed"}"#.to_owned());
+            }
             // Tries to reconnect lie within the gap; damaged frames are on the tape themselves.
             _ => {}
         }

@@ -8,15 +8,16 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use kite_wire::tape::{Gap, GapReason, Received, Source};
+use kite_wire::tape::{Gap, GapReason, Source};
 
 use self::block::Collector;
 use self::disk::{Current, Disk, Opened};
 use crate::config::{Fsync, RecorderConfig};
 use crate::day::Day;
-use crate::queue::{Item, Loss, Queue, note_loss};
+use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
 
 /// How often the writer comes while frames come.
 const NAP: Duration = Duration::from_millis(20);
@@ -78,7 +79,7 @@ pub(crate) struct Writer {
     current: Option<Current>,
     /// Whether this run has written to no file yet: what is missing from before it is told then.
     is_first: bool,
-    /// Frames that could not be written, not told yet.
+    /// What is missing from the files and not told in them yet.
     losses: Vec<Loss>,
     synced: Instant,
     /// Written since then.
@@ -120,7 +121,8 @@ impl Writer {
         let mut taken = Vec::with_capacity(TAKEN);
         loop {
             let closed = self.queue.is_closed();
-            let any = self.queue.take(&mut taken, TAKEN);
+            self.queue.take(&mut taken, TAKEN);
+            let load = taken.len();
             let now = Instant::now();
             for item in taken.drain(..) {
                 self.add(&item, now);
@@ -129,25 +131,36 @@ impl Writer {
                 self.write_block();
             }
             self.sync_if_due(now);
-            match (any, closed) {
-                (true, _) => {
-                    // A full load is followed by the next at once.
-                    if !self.queue.is_closed() {
-                        self.queue.rest(true, NAP);
-                    }
-                }
-                (false, true) => break,
-                (false, false) => {
+            match (load, closed) {
+                (0, true) if self.queue.is_drained() => break,
+                // Somebody was about to queue something when the queue was closed.
+                (0, true) => thread::yield_now(),
+                (0, false) => {
                     let has_work = !self.collector.is_empty() || self.is_unsynced;
                     self.queue.rest(has_work, if has_work { NAP } else { SLEEP });
                 }
+                // A full load is followed by the next at once.
+                (1..TAKEN, false) => self.queue.rest(true, NAP),
+                (_, _) => {}
             }
         }
-        if !self.collector.is_empty() || !self.losses.is_empty() {
-            self.write_block();
-        }
+        self.write_rest();
         self.close();
         self.failed
+    }
+
+    /// Writes what is left, and what turns out to be missing as that is written.
+    fn write_rest(&mut self) {
+        loop {
+            self.tell_losses();
+            if self.collector.is_empty() {
+                return;
+            }
+            self.write_block();
+            if self.failed.is_some() {
+                return;
+            }
+        }
     }
 
     fn age(&self, now: Instant) -> Duration {
@@ -161,24 +174,31 @@ impl Writer {
         let day = Day::of_unix_ns(unix_ns);
         // Where the clock stepped back over midnight, the day that has begun goes on.
         if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
-            self.write_block();
+            if !self.collector.is_empty() {
+                self.write_block();
+            }
             self.close();
         }
-        // Once a block: where no file can be opened, the next block is the next try.
+        // Tried once for each block: what keeps a file from being opened is told often enough, and
+        // to look through one for each record would take too long.
         if self.current.is_none()
             && self.collector.is_empty()
             && let Err(error) = self.open(unix_ns)
         {
             self.fail(error);
         }
+        self.tell_losses();
         if self.collector.push(item).is_err() {
-            self.write_block();
+            if !self.collector.is_empty() {
+                self.write_block();
+                self.tell_losses();
+            }
             if let Err(error) = self.collector.push(item) {
                 // Longer than any record may be.
-                note_loss(&mut self.losses, item.received, GapReason::WriteFailed);
+                note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
                 add(&self.told.lost, 1);
                 self.fail(io::Error::other(error));
-                return;
+                self.tell_losses();
             }
         }
         self.begun.get_or_insert(now);
@@ -192,18 +212,25 @@ impl Writer {
     fn open(&mut self, unix_ns: u64) -> io::Result<()> {
         let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
         self.begin(current);
-        if std::mem::take(&mut self.is_first)
-            && let Some(last) = last_unix_ns
-        {
-            let received = Received { recv_unix_ns: unix_ns, source: Source::RECORDER };
+        let is_first = std::mem::take(&mut self.is_first);
+        if let Some(from_unix_ns) = last_unix_ns.filter(|_| is_first) {
             let reason = GapReason::RecorderStopped;
-            let gap = Gap { reason, from_unix_ns: last, to_unix_ns: unix_ns, frames: None };
-            if self.collector.push(&Item::gap(received, &gap)).is_err() {
-                // The block is full: with the next file then.
-                self.is_first = true;
-            }
+            let gap = Gap { reason, from_unix_ns, to_unix_ns: unix_ns, frames: None };
+            note_gap(&mut self.losses, Source::RECORDER, &gap);
         }
         Ok(())
+    }
+
+    /// Puts what is missing into the block: behind what was recorded before it, and before what
+    /// comes.
+    fn tell_losses(&mut self) {
+        while let Some(loss) = self.losses.first() {
+            if self.collector.push(&loss.item()).is_err() {
+                // The block is full: they begin the next one.
+                return;
+            }
+            self.losses.remove(0);
+        }
     }
 
     fn begin(&mut self, current: Current) {
@@ -213,15 +240,6 @@ impl Writer {
 
     /// Writes the block, or notes its frames as lost.
     fn write_block(&mut self) {
-        let losses = std::mem::take(&mut self.losses);
-        let mut untold = Vec::new();
-        for loss in losses {
-            // Behind the frames that were not written, and before those that come.
-            if self.collector.push(&loss.item()).is_err() {
-                untold.push(loss);
-            }
-        }
-        self.losses = untold;
         match self.try_write() {
             Ok(()) => {
                 self.failed = None;
@@ -247,9 +265,9 @@ impl Writer {
     }
 
     fn try_write(&mut self) -> io::Result<()> {
-        let first = self.collector.first_unix_ns();
+        let last = self.collector.last_unix_ns();
         if self.current.is_none() {
-            self.open(first)?;
+            self.open(last)?;
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         let (header, body) = self.collector.seal(current.tape_id, current.sequence);
@@ -257,11 +275,12 @@ impl Writer {
         let is_full = |current: &Current| {
             current.sequence > 0 && self.disk.max_bytes.is_some_and(|max| current.len + more > max)
         };
+        let mut unsynced = None;
         let (header, body) = if is_full(current) || current.sequence == u32::MAX {
             if self.disk.syncs {
-                current.output.sync()?;
+                unsynced = current.output.sync().err();
             }
-            let next = self.disk.open_next(current.day, first)?;
+            let next = self.disk.open_next(current.day, last)?;
             self.told.lock().files.push(next.path.clone());
             *current = next;
             self.collector.seal(current.tape_id, current.sequence)
@@ -279,6 +298,9 @@ impl Writer {
         current.len += more;
         current.sequence += 1;
         add(&self.told.bytes_on_disk, more);
+        if let Some(error) = unsynced {
+            self.fail(error);
+        }
         Ok(())
     }
 

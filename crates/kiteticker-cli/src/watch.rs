@@ -16,7 +16,7 @@ mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kite_conn::LaneConfig;
 use kite_manager::{Manager, StreamConfig, StreamItem, TickStream};
@@ -256,7 +256,12 @@ fn moment(sim: Option<&Sim>) -> Moment {
     let tape = sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
     Moment {
         now: Instant::now(),
-        unix_s: times::now_unix_ns() / SECOND_NS,
+        unix_s: unix_s(),
         tape_unix_s: tape.map(|unix_ns| unix_ns / SECOND_NS),
     }
+}
+
+/// Reads the machine's clock.
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -3,11 +3,12 @@
 use std::io;
 
 use kite_wire::tape::{
-    BLOCK_HEADER_LEN, BlockEncoder, CODEC_ZSTD, GapReason, Received, RecordKind, TapeWriteError,
+    BLOCK_HEADER_LEN, BlockEncoder, CODEC_ZSTD, Gap, GapReason, Received, RecordKind,
+    TapeWriteError,
 };
 
 use crate::config::Compression;
-use crate::queue::{Item, Loss, note_loss};
+use crate::queue::{Item, Loss, is_frame, note_gap, note_loss};
 
 /// Collects the records of a block, and gives its bytes at once: a file never holds half of it
 /// but at its end.
@@ -22,8 +23,8 @@ pub(crate) struct Collector {
 /// What must be known of a record if it cannot be written.
 struct Noted {
     received: Received,
-    is_frame: bool,
-    is_gap: bool,
+    kind: RecordKind,
+    gap: Option<Gap>,
 }
 
 impl Collector {
@@ -50,9 +51,7 @@ impl Collector {
         let header = self.encoder.record(item.received, item.kind, &item.payload)?;
         self.body.extend_from_slice(&header);
         self.body.extend_from_slice(&item.payload);
-        let is_frame = matches!(item.kind, RecordKind::Binary | RecordKind::Text);
-        let is_gap = item.kind == RecordKind::Gap;
-        self.records.push(Noted { received: item.received, is_frame, is_gap });
+        self.records.push(Noted { received: item.received, kind: item.kind, gap: item.as_gap() });
         Ok(())
     }
 
@@ -67,18 +66,18 @@ impl Collector {
 
     /// How many records there are, and how many of them are frames.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        let frames = self.records.iter().filter(|it| it.is_frame).count();
+        let frames = self.records.iter().filter(|it| is_frame(it.kind)).count();
         (self.records.len() as u64, frames as u64)
     }
 
     /// How many of the records are gaps.
     pub(crate) fn gaps(&self) -> u64 {
-        self.records.iter().filter(|it| it.is_gap).count() as u64
+        self.records.iter().filter(|it| it.kind == RecordKind::Gap).count() as u64
     }
 
-    /// When its first record was received, in Unix nanoseconds.
-    pub(crate) fn first_unix_ns(&self) -> u64 {
-        self.records.first().map_or(0, |it| it.received.recv_unix_ns)
+    /// When its last record was received, in Unix nanoseconds.
+    pub(crate) fn last_unix_ns(&self) -> u64 {
+        self.records.last().map_or(0, |it| it.received.recv_unix_ns)
     }
 
     /// Gives the block's header and its body, compressed where that makes it smaller, as the block
@@ -105,12 +104,19 @@ impl Collector {
         self.encoder = BlockEncoder::new(0, 0);
     }
 
-    /// Notes the frames of the block as lost.
+    /// Notes the records of the block as lost, and its gaps as not told yet. Gives how many frames
+    /// and notes are lost.
     pub(crate) fn note_lost(&self, losses: &mut Vec<Loss>) -> u64 {
-        let frames = self.records.iter().filter(|it| it.is_frame);
-        frames.fold(0, |count, it| {
-            note_loss(losses, it.received, GapReason::WriteFailed);
-            count + 1
-        })
+        let mut lost = 0;
+        for Noted { received, kind, gap } in &self.records {
+            match gap {
+                Some(gap) => note_gap(losses, received.source, gap),
+                None => {
+                    note_loss(losses, *received, *kind, GapReason::WriteFailed);
+                    lost += 1;
+                }
+            }
+        }
+        lost
     }
 }

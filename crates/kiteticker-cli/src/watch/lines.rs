@@ -14,7 +14,7 @@ use crate::exit::CliError;
 use crate::names::Named;
 use crate::output;
 use crate::signals::Stop;
-use crate::times;
+use crate::watch::numbers::ist;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -51,9 +51,8 @@ pub(super) async fn run(
                 let ticked = instruments.iter().filter_map(|named| {
                     newest.remove(&named.token).map(|tick| line(&named.name, &tick))
                 });
-                let unix_ns = times::now_unix_ns();
+                let clock = ist(super::unix_s());
                 for text in ticked {
-                    let clock = times::ist(unix_ns).clock();
                     output::written(writeln!(out, "{clock}  {text}"))?;
                 }
                 output::written(out.flush())?;
