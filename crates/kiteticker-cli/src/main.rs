@@ -1,4 +1,8 @@
 //! The `kite` command: watches, records, replays and exports Kite Connect market data.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "clap takes help from documentation, and defaults stand in brackets there"
+)]
 
 mod args;
 mod commands;

@@ -92,6 +92,16 @@ fn a_refusal_that_is_not_about_the_token_fails_the_handshake() {
     assert!(ended.out.contains("three sockets"), "{said}");
 }
 
+#[test]
+fn the_fullest_logs_show_what_happens_and_no_token() {
+    let (_sim, endpoint) = sim(&[]);
+    let command = kite(&["doctor", "-vvv", "--endpoint", &endpoint]);
+    let ended = run(&mut with_credentials(command, "sim_access_token"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("kite_conn"), "{ended:?}");
+    assert!(!ended.err.contains("sim_access_token") && !ended.out.contains("sim_access_token"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_nobody_we_believe_fails_tls() {
     let sim = kite_sim::Sim::builder().tls().start().await.expect("a server");
