@@ -1,4 +1,4 @@
-//! Runnable programs over `kiteticker_async_manager`, each beside this directory.
+//! Runnable programs, beside this directory.
 //!
 //! - `quickstart`: `cargo run --release --example quickstart` starts a simulator of Kite's ticker
 //!   server, streams 9,000 instruments over three connections, shows what arrives and how fast,
@@ -6,6 +6,7 @@
 //! - `record` and `replay`: `cargo run --release --example record` writes ten seconds of a simulated
 //!   market to tick files, and `… --example replay` feeds them to the manager again and makes bars
 //!   of a minute of them.
-//! - `load_parquet`: exports a tape to Parquet and loads that with the arrow reader.
+//! - `load_parquet`: `cargo run --release --example load_parquet -- day.parquet` loads exported ticks
+//!   with the Arrow reader; without a path it records and exports a few first.
 //!
 //! This library is empty: Cargo asks a package for one beside its examples.

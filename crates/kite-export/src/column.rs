@@ -143,16 +143,21 @@ pub fn event_columns() -> Vec<Column> {
 }
 
 fn depth_columns(side: &'static str, level: usize) -> [Column; 3] {
-    let column = |what: &str, kind, meaning: &str| Column {
+    let column = |what: &str, kind, description: String| Column {
         name: format!("{side}_{what}_{level}").into(),
         kind,
         nullable: true,
-        description: format!("{meaning} {side} {level}, 1 the best. Full.").into(),
+        description: description.into(),
     };
+    let at = format!("{side} {level}");
     [
-        column("price", ColumnKind::Price, "Price of"),
-        column("quantity", ColumnKind::I64, "Quantity of (0: the level is empty)"),
-        column("orders", ColumnKind::I32, "Number of orders of"),
+        column("price", ColumnKind::Price, format!("Price of {at}; 1 is the best. Full.")),
+        column(
+            "quantity",
+            ColumnKind::I64,
+            format!("Quantity of {at}; 0 if the level is empty. Full."),
+        ),
+        column("orders", ColumnKind::I32, format!("Number of orders of {at}. Full.")),
     ]
 }
 

@@ -46,8 +46,16 @@ pub(crate) struct Found {
 /// Finds credentials: the file that is named, else the environment, else the file of the
 /// configuration directory, else the prompt.
 pub(crate) fn find(named_file: Option<&Path>) -> Result<Found, CliError> {
-    let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    find_in(named_file, lookup, default_path().as_deref(), prompt)
+    find_in(named_file, variable, default_path().as_deref(), prompt)
+}
+
+/// Finds credentials as [`find`] does, but asks nobody.
+pub(crate) fn find_silently(named_file: Option<&Path>) -> Result<Found, CliError> {
+    find_in(named_file, variable, default_path().as_deref(), || Ok(None))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn find_in(
@@ -97,7 +105,7 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 }
 
 /// Reads a file of `api_key = …` and `access_token = …` lines that nobody else can read.
-fn read(path: &Path) -> Result<Credentials, CliError> {
+pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     use std::io::Read as _;
 
     let cannot = |error: io::Error| {

@@ -82,6 +82,8 @@ impl FromStr for Speed {
 pub(crate) struct LiveFeed {
     pub(crate) credentials: Credentials,
     pub(crate) endpoint: Endpoint,
+    /// The file that the credentials are from, if they are from one: tomorrow's will be there.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A feed that is open: its manager is not started yet.

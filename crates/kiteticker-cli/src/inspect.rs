@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   kite inspect tapes
   kite inspect kite-2026-11-23.ktape --gaps
-  kite inspect tapes --verify --quiet && echo whole
+  kite inspect tapes --verify
   kite inspect tapes --json | jq .ticks
 
 Exit status: 0 when all could be read, 1 when something is damaged or cut off.";

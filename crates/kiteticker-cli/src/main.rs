@@ -59,7 +59,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         let stop = Stop::new();
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
-            Command::Demo(asked) => commands::demo::run(&asked, output, stop).await.map(done),
+            Command::Demo(asked) => commands::demo::run(&asked, output, stop).await,
             Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
             Command::Record(asked) => commands::record::run(asked, output, stop).await,
             Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),

@@ -181,6 +181,16 @@ impl Names {
         Named { token, name: self.label(token) }
     }
 
+    /// Gives the whole list, where there is one.
+    pub(crate) fn list(&self) -> Option<&Instruments> {
+        self.list.as_ref()
+    }
+
+    /// Gives all those known by heart.
+    pub(crate) fn by_heart() -> impl Iterator<Item = Named> {
+        KNOWN.iter().map(|&(token, name)| Named { token, name: name.to_owned() })
+    }
+
     /// Gives those known by heart that the simulator has: a start for who names none.
     pub(crate) fn usual(&self) -> Vec<Named> {
         // The commodities expire; a live list must not begin with contracts that are gone.

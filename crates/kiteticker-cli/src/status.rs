@@ -16,14 +16,15 @@ const ANEW: &str = "\r\u{1b}[K";
 pub(crate) struct Status {
     output: Output,
     every: Interval,
-    is_shown: bool,
+    /// What stands there; empty where nothing does.
+    shown: String,
 }
 
 impl Status {
     pub(crate) fn new(output: Output) -> Self {
         let mut every = interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self { output, every, is_shown: false }
+        Self { output, every, shown: String::new() }
     }
 
     /// Waits until the line is to be written again.
@@ -40,11 +41,8 @@ impl Status {
     /// Writes the line.
     pub(crate) fn show(&mut self, line: &str) {
         if self.output.is_live {
-            let line: String = line.chars().take(self.output.columns_err() - 1).collect();
-            // Where standard error is gone there is nobody left to tell.
-            let mut err = io::stderr().lock();
-            let _ = write!(err, "{ANEW}{line}").and_then(|()| err.flush());
-            self.is_shown = true;
+            self.shown = line.chars().take(self.output.columns_err() - 1).collect();
+            self.write();
         }
     }
 
@@ -52,12 +50,20 @@ impl Status {
     pub(crate) fn note(&mut self, text: &str) {
         self.clear();
         self.output.note(text);
+        self.write();
     }
 
-    fn clear(&mut self) {
-        if self.is_shown {
+    fn write(&self) {
+        if !self.shown.is_empty() {
+            // Where standard error is gone there is nobody left to tell.
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "{ANEW}{}", self.shown).and_then(|()| err.flush());
+        }
+    }
+
+    fn clear(&self) {
+        if !self.shown.is_empty() {
             let _ = write!(io::stderr().lock(), "{ANEW}");
-            self.is_shown = false;
         }
     }
 }

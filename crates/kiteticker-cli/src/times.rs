@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Nanoseconds in a second.
 pub(crate) const SECOND_NS: u64 = 1_000_000_000;
@@ -180,6 +180,12 @@ impl fmt::Display for Shown {
         let zone = if self.offset_s == 0 { "Z" } else { "+05:30" };
         write!(f, "{}T{}{zone}", self.date(), self.clock_millis())
     }
+}
+
+/// The present moment in Unix nanoseconds.
+pub(crate) fn now_unix_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Reads a duration: `500ms`, `10s`, `5m`, `2h`, also `1.5s`; without a unit seconds.

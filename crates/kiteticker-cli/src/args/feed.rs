@@ -7,7 +7,7 @@ use clap::Args;
 use kite_conn::Endpoint;
 use kite_wire::Mode;
 
-use crate::credentials;
+use crate::credentials::{self, Origin};
 use crate::exit::CliError;
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::output::Output;
@@ -74,7 +74,12 @@ impl FeedArgs {
         }
         let found = credentials::find(self.credentials.as_deref())?;
         output.note(format_args!("credentials from {}", found.origin));
+        let file = match found.origin {
+            Origin::File(path) => Some(path),
+            Origin::Environment | Origin::Prompt => None,
+        };
         Ok(Feed::Live(LiveFeed {
+            file,
             credentials: found.credentials,
             endpoint: self.endpoint.clone().unwrap_or_default(),
         }))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::demo::{self, DemoOptions};
-use crate::exit::CliError;
+use crate::exit::{CliError, Status};
 use crate::feed::SimFeed;
 use crate::output::Output;
 use crate::signals::Stop;
@@ -29,10 +29,13 @@ pub(crate) struct Demo {
     /// Faults by chance, one in this time on average
     #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
+    /// Print lines for N seconds instead [10 where there is no terminal]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
 }
 
-/// Shows it until the user ends it.
-pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<(), CliError> {
+/// Shows it until the user ends it, or prints lines for a while.
+pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let usual = SimFeed::default();
     let feed = SimFeed {
@@ -40,5 +43,6 @@ pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<(), 
         rate: asked.rate.unwrap_or(usual.rate),
         chaos: asked.chaos,
     };
-    demo::run(DemoOptions { feed, color: output.color, ascii: output.ascii, stop }).await
+    let duration = asked.seconds.map(Duration::from_secs);
+    demo::run(DemoOptions { feed, duration, output, stop }).await
 }

@@ -1,5 +1,6 @@
 //! `kite record`: the feed, byte for byte, into tapes.
 
+mod follow;
 mod run;
 mod tell;
 
@@ -24,7 +25,10 @@ Examples:
 Tapes are DIR/kite-2026-11-23.ktape and so on: one a day, more where they grow.
 Recording again on the same day goes on with the last.
 
-Exit status: 0 done, 1 when frames were dropped because the disk was too slow.";
+With credentials from a file, a new access_token in it is taken when the old one
+is refused: access tokens die every morning.
+
+Exit status: 0 done, 1 when frames were lost here, on their way to the disk.";
 
 /// Record a feed to tapes, byte for byte
 #[derive(Debug, Args)]

@@ -24,6 +24,9 @@ pub(crate) struct Watch {
     instruments: InstrumentArgs,
     #[command(flatten)]
     feed: FeedArgs,
+    /// Print every tick as a line of JSON instead
+    #[arg(long)]
+    json: bool,
 }
 
 /// Shows it until the user ends it.
@@ -32,11 +35,14 @@ pub(crate) async fn run(asked: &Watch, output: Output, stop: Stop) -> Result<(),
         wanted::find(&asked.instruments, &asked.feed, output, &stop).await?;
     watch::run(WatchOptions {
         instruments,
-        names,
+        directory: Box::new(names),
         mode: asked.instruments.mode,
         feed,
+        background: Vec::new(),
+        hints: Vec::new(),
         color: output.color,
         ascii: output.ascii,
+        json: asked.json,
         stop,
     })
     .await

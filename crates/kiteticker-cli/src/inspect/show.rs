@@ -131,7 +131,7 @@ fn records(page: &mut Page, survey: &Survey) {
         format_args!("{}, and {}", grouped(survey.frames), counted(survey.heartbeats, "heartbeat")),
     );
     let rate = match survey.lasts().as_secs_f64() {
-        seconds if seconds > 0.0 => format!(", {:.1} a second", survey.ticks as f64 / seconds),
+        seconds if seconds > 0.0 => format!(", {} a second", rate(survey.ticks as f64 / seconds)),
         _ => String::new(),
     };
     page.line("ticks", format_args!("{}{rate}", grouped(survey.ticks)));
@@ -171,13 +171,19 @@ fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
     page.line("instruments", grouped(survey.instruments.len() as u64));
     let seconds = survey.lasts().as_secs_f64();
     for (token, ticks) in survey.busiest(top) {
-        let rate = if seconds > 0.0 { ticks as f64 / seconds } else { 0.0 };
+        let each = if seconds > 0.0 { ticks as f64 / seconds } else { 0.0 };
         page.more(format_args!(
-            "{:>11} ticks  {rate:>7.2} a second  {}",
+            "{:>11} ticks  {:>7} a second  {}",
             grouped(ticks),
+            rate(each),
             labelled(names, token)
         ));
     }
+}
+
+/// So many a second: with a place behind the point where there are few.
+fn rate(rate: f64) -> String {
+    if rate < 1_000.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
 }
 
 /// An instrument's name with its token, or the token alone.

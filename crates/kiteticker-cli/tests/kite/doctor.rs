@@ -91,3 +91,16 @@ fn a_refusal_that_is_not_about_the_token_fails_the_handshake() {
     );
     assert!(ended.out.contains("three sockets"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_nobody_we_believe_fails_tls() {
+    let sim = kite_sim::Sim::builder().tls().start().await.expect("a server");
+    let endpoint = format!("wss://localhost:{}", sim.addr().port());
+    let asked = tokio::task::spawn_blocking(move || doctor(&endpoint, "sim_access_token"));
+    let ended = asked.await.expect("the doctor ends");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said = ended.json();
+    assert_eq!((verdict(&said, "tcp"), verdict(&said, "tls")), ("ok", "fail"), "{said}");
+    assert_eq!((verdict(&said, "clock"), verdict(&said, "handshake")), ("skipped", "skipped"));
+    assert!(ended.out.contains("shows a certificate of its own"), "{said}");
+}

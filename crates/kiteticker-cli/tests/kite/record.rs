@@ -31,6 +31,13 @@ fn what_is_recorded_is_what_is_found_on_the_tape() {
     assert_eq!(recorded["frames"].as_u64(), frames);
     assert_eq!((&recorded["dropped"], &recorded["lost"]), (&0.into(), &0.into()));
     assert_eq!(found["files"][0]["metadata"]["feed"], "simulator, seed 1");
+
+    let csv = tapes.path().join("all.csv");
+    let (from, to) = (tapes.path().to_str().expect("UTF-8"), csv.to_str().expect("UTF-8"));
+    let exported = run(&mut kite(&["export", from, "--to", to]));
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let rows = std::fs::read_to_string(&csv).expect("the file").lines().count() as u64 - 1;
+    assert_eq!(Some(rows), found["ticks"].as_u64());
 }
 
 #[test]
@@ -107,4 +114,45 @@ fn a_name_that_nobody_knows_is_wrong_usage() {
     let ended = record(tapes.path(), &["--sim", "NSE:INFX"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.err.starts_with("error: no instrument is named NSE:INFX\nhelp: "), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_in_the_file_takes_over_from_one_that_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("credentials");
+    let write = |token: &str| {
+        let text = format!("api_key = sim_api_key\naccess_token = {token}\n");
+        std::fs::write(&file, text).expect("a file");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("permissions");
+    };
+    write("sim_access_token");
+    let server = kite_sim::Sim::builder().start().await.expect("a server");
+    let (to, file_name) =
+        (directory.path().to_str().expect("UTF-8"), file.to_str().expect("UTF-8"));
+    let recording = Running::start(kite(&[
+        "record",
+        "408065",
+        "--to",
+        to,
+        "--endpoint",
+        &server.endpoint(),
+        "--credentials",
+        file_name,
+    ]));
+    server.wait_until(|server| server.stats().ticks_sent > 0).await;
+    server.set_access_token("sim_api_key", "tomorrowstoken");
+    server.drop_all();
+    server.wait_until(|server| server.stats().refused.contains_key(&403)).await;
+    write("tomorrowstoken");
+    let before = server.stats().ticks_sent;
+    server.wait_until(|server| server.stats().connections_total == 2).await;
+    server.wait_until(|server| server.stats().ticks_sent > before).await;
+    recording.interrupt();
+    let ended = tokio::task::spawn_blocking(|| recording.ended()).await.expect("it ends");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("waiting for a new access_token in "), "{ended:?}");
+    assert!(!ended.err.contains("tomorrowstoken"), "{ended:?}");
 }

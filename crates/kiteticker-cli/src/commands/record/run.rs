@@ -1,25 +1,27 @@
 //! The recording itself: from the start of the feed to the last byte on the disk.
 
-use std::time::Duration;
-
-use kite_conn::{Event, ParkReason};
-use kite_manager::{Events, Manager, ManagerEvent, Seat};
-use kite_sim::Sim;
+use kite_manager::{Manager, Seat};
 use kite_tape::{Recorder, Source};
 use serde_json::json;
 
+use super::follow::{Recording, Renewal};
 use super::{Record, tell};
 use crate::exit::{CliError, Status};
-use crate::feed::{self, OpenFeed};
+use crate::feed::{self, Feed, LiveFeed, OpenFeed};
 use crate::output::{self, Output};
 use crate::signals::Stop;
-use crate::status;
 use crate::wanted::{self, Wanted};
 
 /// Records until its time is over, the tape that feeds it ends, or the user ends it.
 pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
     let Wanted { instruments, feed, .. } =
         wanted::find(&asked.instruments, &asked.feed, output, &stop).await?;
+    let renewal = match &feed {
+        Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
+            Some(Renewal { path: path.clone(), current: credentials.clone() })
+        }
+        _ => None,
+    };
     let OpenFeed { manager, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
@@ -39,7 +41,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         asked.to.display()
     ));
 
-    let mut events = manager.events();
+    let events = manager.events();
     manager
         .subscribe(&tokens, asked.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
@@ -49,7 +51,9 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     };
     let ended = match started {
         Ok(()) => {
-            follow(&manager, sim.as_ref(), &recorder, &mut events, asked.lasts, output, &stop).await
+            let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
+            let recording = Recording { manager, sim, recorder, renewal };
+            recording.follow(events, asked.lasts, output, &stop).await
         }
         Err(error) => Err(CliError::unable("cannot start the feed")
             .because(error)
@@ -71,7 +75,10 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         true => output.json(&tell::json(&summary.stats, ticks))?,
         false => output.text(&tell::summary(&summary.stats, ticks))?,
     }
-    ended?;
+    if ended? {
+        output.warn("a connection had given up: its instruments were no longer recorded");
+        return Ok(Status::Findings);
+    }
     let lost = summary.stats.dropped + summary.stats.lost;
     if lost > 0 {
         let frames = output::counted(lost, "frame");
@@ -86,58 +93,7 @@ fn source(seat: &Seat) -> Source {
     Source { account: 0, connection: u8::try_from(seat.connection).unwrap_or(u8::MAX) }
 }
 
-/// Tells how it goes, until something ends it.
-async fn follow(
-    manager: &Manager,
-    sim: Option<&Sim>,
-    recorder: &Recorder,
-    events: &mut Events,
-    lasts: Option<Duration>,
-    output: Output,
-    stop: &Stop,
-) -> Result<(), CliError> {
-    let mut status = status::Status::new(output);
-    let time_is_over = async {
-        match lasts {
-            Some(lasts) => tokio::time::sleep(lasts).await,
-            None => std::future::pending().await,
-        }
-    };
-    let tape_has_ended = async {
-        match sim {
-            Some(sim) if sim.replay().is_some() => sim.replay_finished().await,
-            _ => std::future::pending().await,
-        }
-    };
-    tokio::pin!(time_is_over, tape_has_ended);
-    loop {
-        tokio::select! {
-            () = stop.asked() => return Ok(()),
-            () = &mut time_is_over => return Ok(()),
-            () = &mut tape_has_ended => return Ok(()),
-            () = status.due() => status.show(&tell::line(&recorder.stats(), ticks(manager))),
-            event = events.recv() => match event {
-                Some(ManagerEvent::Connection { seat, event }) => {
-                    if let Some(text) = tell::event(&seat, &event) {
-                        status.note(&text);
-                    }
-                    if let Event::Parked(reason) = event {
-                        return Err(parked(reason));
-                    }
-                }
-                Some(_) => {}
-                None => return Ok(()),
-            },
-        }
-    }
-}
-
-fn parked(reason: ParkReason) -> CliError {
-    CliError::unable("a connection gave up")
-        .because(reason)
-        .help("kite doctor says what is wrong, step by step")
-}
-
-fn ticks(manager: &Manager) -> u64 {
+/// How many ticks have come.
+pub(super) fn ticks(manager: &Manager) -> u64 {
     manager.snapshot().connections.iter().map(|connection| connection.stats.ticks).sum()
 }

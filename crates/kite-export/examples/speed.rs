@@ -1,0 +1,79 @@
+//! Measures exports of a made-up market in full mode: rows a second and bytes a row. The disk is
+//! left out: the tables go nowhere.
+//!
+//! `cargo run --release -p kite-export --example speed -- [TICKS]`
+
+#[path = "market/mod.rs"]
+mod market;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use kite_export::{Export, Format, Prices};
+use kite_tape::Reel;
+use kite_wire::FrameEncoder;
+use kite_wire::tape::{BlockBuffer, Received, RecordKind, Source, TapeHeader};
+use market::{Market, OPENING};
+
+/// Changes the settings of an export.
+type Setting = fn(Export<'_>) -> Export<'_>;
+
+const FRAME_TICKS: u64 = 200;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let ticks: u64 = std::env::args().nth(1).map_or(Ok(2_000_000), |text| text.parse())?;
+    let directory = tempfile::tempdir()?;
+    let tape = directory.path().join("day.ktape");
+    record(&tape, ticks)?;
+    let reel = Reel::open([&tape])?;
+    eprintln!("{ticks} full ticks, {} bytes a tick on the tape", reel.len_bytes() / ticks);
+    let runs: [(&str, Format, Setting); 6] = [
+        ("parquet, decimal", Format::Parquet, |export| export),
+        ("parquet, decimal, 1 thread", Format::Parquet, |export| export.threads(1)),
+        ("parquet, float", Format::Parquet, |export| export.prices(Prices::Float)),
+        ("parquet, without depth", Format::Parquet, |export| export.depth(false)),
+        ("csv", Format::Csv, |export| export),
+        ("json lines", Format::JsonLines, |export| export),
+    ];
+    for (name, format, set) in runs {
+        let started = Instant::now();
+        let summary = set(Export::new(&reel)).to_writer(std::io::sink(), format)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let (rate, bytes) = (summary.rows as f64 / seconds, summary.bytes_written / summary.rows);
+        eprintln!("{name:28} {rate:>10.0} rows/s  {bytes:>4} bytes a row  {seconds:.2} s");
+    }
+    Ok(())
+}
+
+fn record(path: &Path, ticks: u64) -> Result<(), Box<dyn Error>> {
+    let start_ns = u64::from(OPENING) * 1_000_000_000;
+    let mut file = BufWriter::new(File::create(path)?);
+    let header = TapeHeader { created_unix_ns: start_ns, tape_id: 1, metadata: b"" };
+    file.write_all(&header.head()?)?;
+    let mut market = Market::new(9_000, true);
+    let (mut buffer, mut frame_room) = (vec![0; 1 << 20], vec![0; 2 + 200 * 186]);
+    let (mut made, mut frames, mut blocks) = (0, 0, 0);
+    while made < ticks {
+        let mut block = BlockBuffer::new(&mut buffer, 1, blocks)?;
+        while made < ticks && block.len_bytes() < (1 << 20) - frame_room.len() - 24 {
+            // 18,000 ticks a second.
+            let recv_unix_ns = start_ns + frames * FRAME_TICKS * 1_000_000_000 / 18_000;
+            let mut frame = FrameEncoder::new(&mut frame_room)?;
+            for _ in 0..FRAME_TICKS.min(ticks - made) {
+                frame.push(&market.tick((recv_unix_ns / 1_000_000_000) as u32))?;
+                made += 1;
+            }
+            let source = Source { account: 0, connection: (frames % 3) as u8 };
+            let received = Received { recv_unix_ns, source };
+            block.push(received, RecordKind::Binary, frame.finish())?;
+            frames += 1;
+        }
+        file.write_all(block.finish())?;
+        blocks += 1;
+    }
+    file.flush()?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The instruments of the demonstration: names that are known, and as many others as three sockets
+//! carry.
+
+use std::collections::BTreeSet;
+
+use kite_conn::MAX_INSTRUMENTS;
+use kite_manager::MAX_CONNECTIONS;
+use kite_wire::{Mode, Segment};
+
+use crate::names::{Named, Names};
+use crate::watch::directory::Directory;
+
+/// As many as the sockets of an account take.
+const ALL: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
+
+/// Indices and shares, whose tokens stay the same for years.
+const LASTING: [(u32, &str); 22] = [
+    (256_265, "NSE:NIFTY 50"),
+    (260_105, "NSE:NIFTY BANK"),
+    (265, "BSE:SENSEX"),
+    (264_969, "NSE:INDIA VIX"),
+    (738_561, "NSE:RELIANCE"),
+    (408_065, "NSE:INFY"),
+    (2_953_217, "NSE:TCS"),
+    (341_249, "NSE:HDFCBANK"),
+    (1_270_529, "NSE:ICICIBANK"),
+    (779_521, "NSE:SBIN"),
+    (1_510_401, "NSE:AXISBANK"),
+    (492_033, "NSE:KOTAKBANK"),
+    (2_714_625, "NSE:BHARTIARTL"),
+    (424_961, "NSE:ITC"),
+    (2_939_649, "NSE:LT"),
+    (356_865, "NSE:HINDUNILVR"),
+    (2_815_745, "NSE:MARUTI"),
+    (884_737, "NSE:TATAMOTORS"),
+    (895_745, "NSE:TATASTEEL"),
+    (857_857, "NSE:SUNPHARMA"),
+    (897_537, "NSE:TITAN"),
+    (969_473, "NSE:WIPRO"),
+];
+
+/// Contracts of the simulated month. Theirs are tokens of the simulator's list, by segment.
+const CONTRACTS: [(Segment, &str); 12] = [
+    (Segment::Nfo, "NFO:NIFTY25AUGFUT"),
+    (Segment::Nfo, "NFO:BANKNIFTY25AUGFUT"),
+    (Segment::Nfo, "NFO:NIFTY25AUG24500CE"),
+    (Segment::Nfo, "NFO:NIFTY25AUG24500PE"),
+    (Segment::Nfo, "NFO:RELIANCE25AUGFUT"),
+    (Segment::Bfo, "BFO:SENSEX25AUGFUT"),
+    (Segment::Bfo, "BFO:SENSEX25AUG81000CE"),
+    (Segment::Cds, "CDS:USDINR25AUGFUT"),
+    (Segment::Bcd, "BCD:USDINR25AUGFUT"),
+    (Segment::Mcx, "MCX:GOLD25OCTFUT"),
+    (Segment::Mcx, "MCX:CRUDEOIL25AUGFUT"),
+    (Segment::Nco, "NCO:ALUMINI25AUGFUT"),
+];
+
+/// The instruments of the demonstration.
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    named: Vec<Named>,
+    /// All others.
+    unnamed: Vec<u32>,
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        let universe = kite_sim::universe(ALL);
+        let mut taken: BTreeSet<u32> = LASTING.iter().map(|(token, _)| *token).collect();
+        let mut named: Vec<Named> =
+            LASTING.iter().map(|&(token, name)| Named { token, name: name.to_owned() }).collect();
+        for (segment, name) in CONTRACTS {
+            let is_free =
+                |token: &&u32| Segment::of_token(**token) == segment && !taken.contains(token);
+            if let Some(&token) = universe.iter().find(is_free) {
+                taken.insert(token);
+                named.push(Named { token, name: name.to_owned() });
+            }
+        }
+        let others = universe.into_iter().filter(|token| !taken.contains(token));
+        let unnamed = others.take(ALL - named.len()).collect();
+        Self { named, unnamed }
+    }
+}
+
+impl Simulated {
+    /// Gives those that have names.
+    pub(super) fn shown(&self) -> Vec<Named> {
+        self.named.clone()
+    }
+
+    /// Gives all others, a third in each mode.
+    pub(super) fn background(&self) -> Vec<(Mode, Vec<u32>)> {
+        let share = self.unnamed.len().div_ceil(Mode::ALL.len()).max(1);
+        let shares = self.unnamed.chunks(share).map(<[u32]>::to_vec);
+        Mode::ALL.into_iter().zip(shares).collect()
+    }
+
+    /// Gives the number of all.
+    pub(super) fn len(&self) -> usize {
+        self.named.len() + self.unnamed.len()
+    }
+}
+
+impl Directory for Simulated {
+    fn resolve(&self, text: &str) -> Result<Named, String> {
+        let wanted = text.trim();
+        let is_meant = |named: &&Named| {
+            let symbol = named.name.split_once(':').map_or("", |(_, symbol)| symbol);
+            named.name.eq_ignore_ascii_case(wanted)
+                || symbol.eq_ignore_ascii_case(wanted)
+                || named.token.to_string() == wanted
+        };
+        match self.named.iter().find(is_meant) {
+            Some(named) => Ok(named.clone()),
+            None => Directory::resolve(&Names::built_in(), text),
+        }
+    }
+
+    fn complete(&self, text: &str, limit: usize) -> Vec<Named> {
+        let words = text.to_uppercase();
+        let has = |name: &str| words.split_whitespace().all(|word| name.contains(word));
+        self.named.iter().filter(|named| has(&named.name)).take(limit).cloned().collect()
+    }
+
+    fn facts(&self, _: u32) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_sockets_are_full_and_no_instrument_is_there_twice() {
+        let simulated = Simulated::default();
+        let mut tokens: BTreeSet<u32> = simulated.shown().iter().map(|named| named.token).collect();
+        assert_eq!(tokens.len(), LASTING.len() + CONTRACTS.len());
+        for (_, share) in simulated.background() {
+            tokens.extend(share);
+        }
+        assert_eq!((tokens.len(), simulated.len()), (9_000, 9_000));
+    }
+
+    #[test]
+    fn every_contract_is_of_its_segment() {
+        let shown = Simulated::default().shown();
+        for (segment, name) in CONTRACTS {
+            let named = shown.iter().find(|named| named.name == name).unwrap();
+            assert_eq!(Segment::of_token(named.token), segment, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_three_modes_stream_in_the_background() {
+        let background = Simulated::default().background();
+        let modes: Vec<Mode> = background.iter().map(|(mode, _)| *mode).collect();
+        assert_eq!(modes, Mode::ALL);
+        assert!(background.iter().all(|(_, tokens)| tokens.len() > 2_900));
+    }
+
+    #[test]
+    fn names_are_found_whole_by_symbol_and_by_token() {
+        let simulated = Simulated::default();
+        for text in ["nse:itc", "ITC", " 424961 "] {
+            assert_eq!(simulated.resolve(text).unwrap().name, "NSE:ITC", "{text}");
+        }
+        assert!(simulated.resolve("NSE:NOBODY").is_err());
+        let found = simulated.complete("nifty 24500", 9);
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}

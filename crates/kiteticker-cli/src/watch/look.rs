@@ -1,0 +1,111 @@
+//! Colours and signs, or what stands for them where there are none.
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::watch::chart::Glyphs;
+use crate::watch::journal::Weight;
+use crate::watch::row::{Direction, Glow};
+
+/// How things may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) color: bool,
+    pub(crate) glyphs: Glyphs,
+}
+
+impl Look {
+    fn colored(self, color: Color) -> Style {
+        if self.color { Style::new().fg(color) } else { Style::new() }
+    }
+
+    pub(crate) fn bold(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    pub(crate) fn dim(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    pub(crate) fn reversed(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    pub(crate) fn good(self) -> Style {
+        self.colored(Color::Green)
+    }
+
+    pub(crate) fn bad(self) -> Style {
+        self.colored(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    pub(crate) fn warning(self) -> Style {
+        self.colored(Color::Yellow)
+    }
+
+    /// The style of a value that is above or below what it was.
+    pub(crate) fn direction(self, direction: Direction) -> Style {
+        match direction {
+            Direction::Up => self.colored(Color::Green),
+            Direction::Down => self.colored(Color::Red),
+        }
+    }
+
+    /// The style of a price that has changed a moment ago.
+    pub(crate) fn glow(self, direction: Direction, glow: Glow) -> Style {
+        match glow {
+            Glow::Fading => self.direction(direction),
+            Glow::Bright if !self.color => self.bold(),
+            Glow::Bright => {
+                let ground = if direction == Direction::Up { Color::Green } else { Color::Red };
+                Style::new().fg(Color::Black).bg(ground)
+            }
+        }
+    }
+
+    pub(crate) fn weight(self, weight: Weight) -> Style {
+        match weight {
+            Weight::Good => self.good(),
+            Weight::Plain => Style::new(),
+            Weight::Warning => self.warning(),
+            Weight::Bad => self.bad(),
+        }
+    }
+
+    pub(crate) fn arrow(self, direction: Direction) -> &'static str {
+        match (direction, self.glyphs) {
+            (Direction::Up, Glyphs::Unicode) => "▲",
+            (Direction::Down, Glyphs::Unicode) => "▼",
+            (Direction::Up, Glyphs::Ascii) => "^",
+            (Direction::Down, Glyphs::Ascii) => "v",
+        }
+    }
+
+    /// Stands for what an instrument or a moment does not have.
+    pub(crate) fn none(self) -> &'static str {
+        self.sign("–", "-")
+    }
+
+    /// Chooses between a sign and what stands for it in ASCII.
+    pub(crate) fn sign(self, unicode: &'static str, ascii: &'static str) -> &'static str {
+        match self.glyphs {
+            Glyphs::Unicode => unicode,
+            Glyphs::Ascii => ascii,
+        }
+    }
+
+    /// Replaces what is not ASCII where only ASCII may be drawn.
+    pub(crate) fn text(self, text: &str) -> String {
+        match self.glyphs {
+            Glyphs::Unicode => text.to_owned(),
+            Glyphs::Ascii => text
+                .chars()
+                .map(|symbol| match symbol {
+                    'µ' => 'u',
+                    '–' => '-',
+                    symbol if symbol.is_ascii() => symbol,
+                    _ => '?',
+                })
+                .collect(),
+        }
+    }
+}

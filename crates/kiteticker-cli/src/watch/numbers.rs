@@ -1,0 +1,211 @@
+//! Numbers as a trader in India reads them: lakhs and crores, the decimals of the segment, IST.
+
+use std::time::Duration;
+
+use kite_wire::Price;
+
+/// Seconds that India is ahead of UTC, all year.
+const IST_AHEAD_S: u64 = 19_800;
+const DAY_S: u64 = 86_400;
+/// Decimals beyond these are shown only where they are not zero: no tick size needs them.
+const USUAL_DECIMALS: usize = 4;
+
+/// Gives `12,34,567` for 1234567.
+pub(crate) fn count(number: u64) -> String {
+    group(&number.to_string())
+}
+
+/// Gives a price exactly: `1,00,123.05`, `86.5025`.
+pub(crate) fn price(price: Price) -> String {
+    let text = price.to_string();
+    let Some((whole, fraction)) = text.split_once('.') else { return group(&text) };
+    let mut fraction = fraction;
+    while fraction.len() > USUAL_DECIMALS && fraction.ends_with('0') {
+        fraction = &fraction[..fraction.len() - 1];
+    }
+    format!("{}.{fraction}", group(whole))
+}
+
+/// Gives at most six characters: `950`, `9.50K`, `12.3L`, `429Cr`.
+pub(crate) fn compact(number: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e3, "K"), (1e5, "L"), (1e7, "Cr")];
+    if number < 1_000 {
+        return number.to_string();
+    }
+    let value = number as f64;
+    for (place, (unit, name)) in UNITS.iter().enumerate() {
+        let value = value / unit;
+        let next = UNITS.get(place + 1).map_or(f64::INFINITY, |(next, _)| next / unit);
+        // Rounded first: 99.96 thousand would show as 100K, which is a lakh.
+        let decimals = three_digits(value);
+        let rounded = (value * 10_f64.powi(decimals as i32)).round() / 10_f64.powi(decimals as i32);
+        if rounded < next {
+            return format!("{value:.decimals$}{name}");
+        }
+    }
+    count(number)
+}
+
+/// Gives a signed share with two decimals, one from a hundred on: `+1.25%`, `-100.0%`.
+pub(crate) fn percent(value: f64) -> String {
+    if value.abs() >= 99.995 {
+        let rounded = (value * 10.0).round() / 10.0;
+        return format!("{rounded:+.1}%");
+    }
+    // A fall too small to show is not `-0.00`.
+    let rounded = (value * 100.0).round() / 100.0 + 0.0;
+    format!("{rounded:+.2}%")
+}
+
+/// Gives at most three characters: `0s`, `59s`, `3m`, `23h`, `9d`.
+pub(crate) fn age(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..DAY_S => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", (seconds / DAY_S).min(99)),
+    }
+}
+
+/// Gives three digits and the unit: `850 ns`, `38.2 µs`, `1.20 ms`.
+pub(crate) fn duration(time: Duration) -> String {
+    let nanos = time.as_nanos();
+    if nanos < 1_000 {
+        return format!("{nanos} ns");
+    }
+    let nanos = nanos as f64;
+    for (unit, name) in [(1e3, "µs"), (1e6, "ms")] {
+        let value = nanos / unit;
+        // Rounded, 999.5 and more would show as 1000: the next unit's.
+        if value < 999.5 {
+            return format!("{value:.*} {name}", three_digits(value));
+        }
+    }
+    let value = nanos / 1e9;
+    format!("{value:.*} s", three_digits(value))
+}
+
+/// Gives the time of the day in India: `09:31:22`.
+pub(crate) fn ist(unix_s: u64) -> String {
+    let of_day = (unix_s + IST_AHEAD_S) % DAY_S;
+    format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+}
+
+/// Gives the number of decimals that leaves three digits.
+fn three_digits(value: f64) -> usize {
+    match value {
+        _ if value < 9.995 => 2,
+        _ if value < 99.95 => 1,
+        _ => 0,
+    }
+}
+
+/// Puts commas as India does: the last three digits, then groups of two.
+fn group(digits: &str) -> String {
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", digits),
+    };
+    let mut text = String::from(sign);
+    for (at, digit) in digits.chars().enumerate() {
+        let left = digits.len() - at;
+        if at > 0 && left >= 3 && left % 2 == 1 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_wire::Segment;
+
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_as_lakhs_and_crores() {
+        let numbers = [0, 999, 1_000, 99_999, 123_456, 1_234_567, 4_294_967_295];
+        let texts = ["0", "999", "1,000", "99,999", "1,23,456", "12,34,567", "4,29,49,67,295"];
+        assert_eq!(numbers.map(count), texts);
+    }
+
+    #[test]
+    fn prices_are_exact_and_have_the_decimals_of_their_segment() {
+        for (raw, segment, text) in [
+            (2_501_235, Segment::Indices, "25,012.35"),
+            (5, Segment::Nse, "0.05"),
+            (-12_345_678, Segment::Mcx, "-1,23,456.78"),
+            (i32::MIN, Segment::Mcx, "-2,14,74,836.48"),
+            (865_025_000, Segment::Cds, "86.5025"),
+            (865_025_001, Segment::Cds, "86.5025001"),
+            (865_000_000, Segment::Cds, "86.5000"),
+            (865_025, Segment::Bcd, "86.5025"),
+            (84_940_000, Segment::Nco, "8,494.0000"),
+        ] {
+            assert_eq!(price(Price::new(raw, segment)), text);
+        }
+    }
+
+    #[test]
+    fn compact_numbers_have_three_digits_and_an_indian_unit() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.00K"),
+            (99_949, "99.9K"),
+            (99_960, "1.00L"),
+            (1_234_567, "12.3L"),
+            (9_994_999, "99.9L"),
+            (9_999_999, "1.00Cr"),
+            (4_294_967_295, "429Cr"),
+        ] {
+            assert_eq!(compact(number), text);
+            assert!(text.len() <= 6);
+        }
+    }
+
+    #[test]
+    fn changes_are_signed_short_and_zero_is_not_negative() {
+        assert_eq!(
+            [1.254, -0.5, -0.001, 0.0, -99.994, 99.996, 250.04].map(percent),
+            ["+1.25%", "-0.50%", "+0.00%", "+0.00%", "-99.99%", "+100.0%", "+250.0%"]
+        );
+    }
+
+    #[test]
+    fn ages_fit_three_characters() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3_599, "59m"),
+            (3_600, "1h"),
+            (86_399, "23h"),
+            (86_400, "1d"),
+            (u64::MAX, "99d"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn durations_have_three_digits_and_a_unit() {
+        for (nanos, text) in [
+            (999, "999 ns"),
+            (38_240, "38.2 µs"),
+            (999_500, "1.00 ms"),
+            (12_345_678, "12.3 ms"),
+            (61_000_000_000, "61.0 s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    #[test]
+    fn times_are_indian() {
+        // 4 August 2025, 03:45:00 UTC.
+        assert_eq!(ist(1_754_279_100), "09:15:00");
+        assert_eq!(ist(18 * 3_600 + 1_800), "00:00:00");
+    }
+}

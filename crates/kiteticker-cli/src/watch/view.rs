@@ -1,0 +1,143 @@
+//! Draws the state of the table. Reads it, and changes nothing.
+
+mod detail;
+mod head;
+mod overlay;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use crate::watch::app::{App, Focus};
+use crate::watch::layout::{Page, SMALLEST};
+use crate::watch::numbers::ist;
+
+/// Draws the whole screen.
+pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
+    let area = frame.area();
+    let Some(page) = Page::of(area) else {
+        let (width, height) = SMALLEST;
+        let text = format!("{width}x{height} is the least; this is {}x{}", area.width, area.height);
+        let lines: Vec<Line<'_>> = wrapped(&text, area.width).into_iter().map(Line::from).collect();
+        return frame.render_widget(Paragraph::new(lines), area);
+    };
+    head::draw(frame, page.header, app);
+    table::draw(frame, page.table, app);
+    if page.detail.height > 0 {
+        detail::draw(frame, page.detail, app);
+    }
+    if page.events.height > 0 {
+        draw_events(frame, page.events, app);
+    }
+    draw_keys(frame, page.keys, app);
+    match &app.focus {
+        Focus::Help => overlay::draw_help(frame, area, app),
+        Focus::Add(adding) => overlay::draw_adding(frame, area, page.keys, app, adding),
+        Focus::Filter => overlay::draw_filter(frame, page.keys, app),
+        Focus::Table => {}
+    }
+}
+
+fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let look = app.look;
+    let mut lines = vec![rule(app, area.width, vec![Span::styled("events", look.dim())])];
+    for line in app.journal.last(usize::from(area.height - 1)) {
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {}  ", ist(line.unix_s)), look.dim()),
+            Span::styled(look.text(&line.text), look.weight(line.weight)),
+        ]));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    const KEYS: [(&str, &str); 8] = [
+        ("q", "quit"),
+        ("?", "help"),
+        ("/", "filter"),
+        ("s", "sort"),
+        ("a", "add"),
+        ("d", "remove"),
+        ("m", "mode"),
+        ("space", "pause"),
+    ];
+    let items = KEYS.iter().map(|(key, what)| {
+        vec![Span::styled(*key, app.look.bold()), Span::styled(format!(" {what}"), app.look.dim())]
+    });
+    let line = joined(items.collect(), "  ", usize::from(area.width));
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+/// Joins groups of spans behind a leading space, as many as fit into a width.
+fn joined<'a>(groups: Vec<Vec<Span<'a>>>, between: &'static str, width: usize) -> Line<'a> {
+    let mut line = vec![Span::raw(" ")];
+    let mut used = 1;
+    for (at, group) in groups.into_iter().enumerate() {
+        let gap = if at == 0 { 0 } else { Span::raw(between).width() };
+        let needed = gap + group.iter().map(Span::width).sum::<usize>();
+        if used + needed > width {
+            break;
+        }
+        if gap > 0 {
+            line.push(Span::raw(between));
+        }
+        line.extend(group);
+        used += needed;
+    }
+    Line::from(line)
+}
+
+/// Draws a line across with a title in it.
+fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
+    let stroke = app.look.sign("─", "-");
+    let used: usize = title.iter().map(Span::width).sum();
+    let rest = usize::from(width).saturating_sub(used + 4);
+    let mut line = vec![Span::styled(format!("{stroke} "), app.look.dim())];
+    line.extend(title);
+    line.push(Span::styled(format!(" {}", stroke.repeat(rest + 1)), app.look.dim()));
+    Line::from(line)
+}
+
+/// Cuts a text to a width, keeping its end, where contracts differ: `NIF…24000CE`.
+fn shortened(text: &str, width: usize, app: &App) -> String {
+    let text = app.look.text(text).replace(char::is_control, " ");
+    if Span::raw(text.as_str()).width() <= width {
+        return text;
+    }
+    let sign = app.look.sign("…", ".");
+    let Some(room) = width.checked_sub(1) else { return String::new() };
+    let (to_start, mut start, mut end) = (room / 3, String::new(), String::new());
+    for symbol in text.chars() {
+        if Span::raw(format!("{start}{symbol}")).width() > to_start {
+            break;
+        }
+        start.push(symbol);
+    }
+    for symbol in text.chars().rev() {
+        if Span::raw(format!("{start}{symbol}{end}")).width() > room {
+            break;
+        }
+        end.insert(0, symbol);
+    }
+    format!("{start}{sign}{end}")
+}
+
+/// Breaks a text into lines of a width, at spaces where it can.
+fn wrapped(text: &str, width: u16) -> Vec<String> {
+    let width = usize::from(width).max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

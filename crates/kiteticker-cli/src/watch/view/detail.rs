@@ -1,0 +1,214 @@
+//! The panel of the selected instrument: its market depth, and what else is known of it.
+
+use kite_wire::{DepthLevel, Tick, UnixSeconds};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::table::fitted;
+use super::{rule, shortened};
+use crate::watch::app::App;
+use crate::watch::chart::{Growth, bar};
+use crate::watch::look::Look;
+use crate::watch::numbers::{compact, count, ist, price};
+use crate::watch::row::{Direction, Row};
+
+/// The width of a column of details: a name and a value.
+const FACT: u16 = 27;
+/// What is left of it for the value of a range.
+const VALUE: usize = 21;
+/// Heads and five levels.
+const LINES: usize = 6;
+const PRICE: usize = 11;
+const QUANTITY: usize = 6;
+const ORDERS: usize = 6;
+/// A side of the depth this wide has the number of orders too.
+const WITH_ORDERS: usize = 34;
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let Some(row) = app.selected_row() else {
+        let title = rule(app, area.width, vec![Span::styled("no instrument", app.look.dim())]);
+        return frame.render_widget(Paragraph::new(title), Rect { height: 1, ..area });
+    };
+    let title = vec![
+        Span::styled(shortened(&row.name, 30, app), app.look.bold()),
+        Span::styled(format!("  {} mode, token {}", row.mode, row.token), app.look.dim()),
+    ];
+    frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
+
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    // Two columns of details where the depth keeps enough.
+    let columns = if area.width >= 60 + 2 * FACT { 2 } else { 1 };
+    let depth = Rect { width: area.width - columns * (FACT + 1), ..body };
+    let facts = Rect { x: depth.x + depth.width + 1, width: area.width - depth.width - 1, ..body };
+    frame.render_widget(Paragraph::new(levels(app.look, row, depth.width)), depth);
+    draw_facts(frame, facts, usize::from(columns), app, row);
+}
+
+/// Gives the lines of the depth: bids at the left, asks at the right, the best ones first.
+fn levels<'a>(look: Look, row: &Row, width: u16) -> Vec<Line<'a>> {
+    let tick = row.tick();
+    let Some((tick, full)) = tick.and_then(|tick| Some((tick, tick.full()?))) else {
+        let text = match tick {
+            None => " no tick yet",
+            Some(_) if !row.segment().is_tradable() => " an index has no market depth",
+            Some(_) => " market depth comes in full mode: press m",
+        };
+        return vec![Line::default(), Line::styled(text, look.dim())];
+    };
+    let side = usize::from(width.saturating_sub(3)) / 2;
+    let has_orders = side >= WITH_ORDERS;
+    let others = PRICE + QUANTITY + 2 + if has_orders { ORDERS + 1 } else { 0 };
+    let bar_width = side.saturating_sub(others);
+    let most = full.bids.iter().chain(&full.asks).map(|level| level.quantity).max().unwrap_or(0);
+
+    let heads = |names: [&str; 3], is_bid: bool| {
+        let [orders, quantity, price] = names;
+        let space = " ".repeat(bar_width);
+        let orders = if has_orders { format!("{orders:>ORDERS$} ") } else { String::new() };
+        match is_bid {
+            true => format!("{orders}{space} {quantity:>QUANTITY$} {price:>PRICE$}"),
+            false => {
+                let orders = if has_orders { format!(" {:<ORDERS$}", names[0]) } else { orders };
+                format!("{price:<PRICE$} {quantity:<QUANTITY$} {space}{orders}")
+            }
+        }
+    };
+    let mut lines = vec![Line::styled(
+        format!(
+            " {}  {}",
+            heads(["orders", "qty", "bid"], true),
+            heads(["orders", "qty", "ask"], false)
+        ),
+        look.dim(),
+    )];
+    let shape = Shape { look, tick, most, bar_width, has_orders };
+    for (bid, ask) in full.bids.iter().zip(&full.asks) {
+        let mut line = vec![Span::raw(" ")];
+        line.extend(shape.bid(bid));
+        line.push(Span::raw("  "));
+        line.extend(shape.ask(ask));
+        lines.push(Line::from(line));
+    }
+    lines
+}
+
+/// How the levels of a depth are drawn.
+struct Shape<'a> {
+    look: Look,
+    tick: &'a Tick,
+    /// The largest quantity, whose bar is the whole width.
+    most: u32,
+    bar_width: usize,
+    has_orders: bool,
+}
+
+impl Shape<'_> {
+    fn price(&self, level: &DepthLevel) -> String {
+        match level.quantity {
+            0 => self.look.none().to_owned(),
+            _ => fitted(price(self.tick.price(level.price)), PRICE),
+        }
+    }
+
+    fn quantity(&self, level: &DepthLevel) -> String {
+        match level.quantity {
+            0 => String::new(),
+            quantity => compact(quantity.into()),
+        }
+    }
+
+    fn bar(&self, level: &DepthLevel, growth: Growth) -> String {
+        bar(level.quantity, self.most, self.bar_width, growth, self.look.glyphs)
+    }
+
+    fn bid<'a>(&self, level: &DepthLevel) -> Vec<Span<'a>> {
+        let style = self.look.direction(Direction::Up);
+        let mut spans = Vec::new();
+        if self.has_orders {
+            let orders = format!("{:>ORDERS$} ", level.orders);
+            spans.push(Span::styled(orders, self.look.dim()));
+        }
+        spans.push(Span::styled(self.bar(level, Growth::Left), style));
+        spans.push(Span::raw(format!(" {:>QUANTITY$}", self.quantity(level))));
+        spans.push(Span::styled(format!(" {:>PRICE$}", self.price(level)), style));
+        spans
+    }
+
+    fn ask<'a>(&self, level: &DepthLevel) -> Vec<Span<'a>> {
+        let style = self.look.direction(Direction::Down);
+        let mut spans = vec![
+            Span::styled(format!("{:<PRICE$}", self.price(level)), style),
+            Span::raw(format!(" {:<QUANTITY$} ", self.quantity(level))),
+            Span::styled(self.bar(level, Growth::Right), style),
+        ];
+        if self.has_orders {
+            let orders = format!(" {:<ORDERS$}", level.orders);
+            spans.push(Span::styled(orders, self.look.dim()));
+        }
+        spans
+    }
+}
+
+fn draw_facts(frame: &mut Frame<'_>, area: Rect, columns: usize, app: &App, row: &Row) {
+    let facts = facts(app, row);
+    for (column, facts) in facts.chunks(LINES).take(columns).enumerate() {
+        let lines: Vec<Line<'_>> = facts
+            .iter()
+            .map(|(name, value)| {
+                let width = usize::from(FACT).saturating_sub(name.len());
+                let value = shortened(value, width.saturating_sub(1), app);
+                Line::from(vec![
+                    Span::styled(*name, app.look.dim()),
+                    Span::raw(format!("{value:>width$}")),
+                ])
+            })
+            .collect();
+        let x = area.x + column as u16 * (FACT + 1);
+        let width = FACT.min((area.x + area.width).saturating_sub(x));
+        frame.render_widget(Paragraph::new(lines), Rect { x, width, ..area });
+    }
+}
+
+/// Gives names and values, the most important first.
+fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
+    let mut facts: Vec<(&'static str, String)> = Vec::new();
+    let Some(tick) = row.tick() else { return app.facts(row.token) };
+    if let Some(quote) = tick.quote() {
+        facts.push(("average", price(tick.price(quote.average_price))));
+    }
+    if let Some([open, high, low, close]) = row.ohlc() {
+        // An index has no average, and room for all four.
+        if tick.quote().is_none() {
+            facts.push(("open", price(open)));
+        }
+        facts.push(("prev close", price(close)));
+        facts.push(("range", fitted(format!("{} - {}", price(low), price(high)), VALUE)));
+    }
+    if let Some(full) = tick.full() {
+        if full.open_interest > 0 {
+            facts.push(("open interest", count(full.open_interest.into())));
+        }
+        let traded = UnixSeconds::from_wire(full.last_trade_timestamp);
+        if let Some(time) = traded {
+            facts.push(("last trade", ist(time.get().into())));
+        }
+    }
+    if let Some(quote) = tick.quote() {
+        let sides = [quote.total_buy_quantity, quote.total_sell_quantity];
+        let [buy, sell] = sides.map(|side| compact(side.into()));
+        facts.push(("buy / sell", format!("{buy} / {sell}")));
+    }
+    facts.extend(app.facts(row.token));
+    if let Some(quote) = tick.quote() {
+        facts.push(("last quantity", count(quote.last_quantity.into())));
+        facts.push(("volume", count(quote.volume.into())));
+    }
+    if let Some(full) = tick.full().filter(|full| full.open_interest > 0) {
+        let range = [full.open_interest_low, full.open_interest_high];
+        let [low, high] = range.map(|it| compact(it.into()));
+        facts.push(("OI range", format!("{low} - {high}")));
+    }
+    facts
+}

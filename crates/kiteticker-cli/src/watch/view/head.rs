@@ -1,0 +1,175 @@
+//! The lines at the top: where ticks come from, how the sockets are, what was lost, how late it is.
+
+use kite_conn::Phase;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::joined;
+use crate::watch::app::App;
+use crate::watch::numbers::{count, duration, ist};
+use crate::watch::order::Key;
+use crate::watch::row::Direction;
+use crate::watch::state::Socket;
+
+/// From this width on the units of rates are written out.
+const ROOMY: u16 = 112;
+/// An exchange's time this far from ours is of another day, or of a clock that is wrong.
+const CREDIBLE_S: u64 = 60;
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let width = usize::from(area.width);
+    let mut lines = vec![title(app, width)];
+    if area.height > 1 {
+        lines.push(sockets(app, area.width));
+        lines.push(figures(app, width));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
+    let look = app.look;
+    let clock = match app.moment.tape_unix_s {
+        Some(tape) => format!("tape {} IST ", ist(tape)),
+        None => format!("{} IST ", ist(app.moment.unix_s)),
+    };
+    let pause = match app.is_paused {
+        true => format!(" paused: {} ticks held ", count(app.held_ticks)),
+        false => String::new(),
+    };
+    let right = Span::raw(clock.as_str()).width() + pause.len() + usize::from(app.is_paused) * 2;
+    let shown = match app.order.len() == app.rows.len() {
+        true => count(app.rows.len() as u64),
+        false => format!("{} of {}", count(app.order.len() as u64), count(app.rows.len() as u64)),
+    };
+    let badge = look.reversed().patch(look.bold());
+    let mut groups = vec![
+        vec![Span::styled(format!(" {} ", app.origin.badge), badge)],
+        vec![Span::raw(look.text(&app.origin.title))],
+        vec![Span::styled(format!("{:>6} ticks/s", rate(app.feed.ticks_per_second)), look.bold())],
+        vec![Span::raw(format!("{shown} shown"))],
+        vec![Span::raw(format!("{} subscribed", count(app.feed.instruments as u64)))],
+    ];
+    if app.sort.key != Key::Listed {
+        let direction = if app.sort.is_descending { Direction::Down } else { Direction::Up };
+        groups.insert(
+            3,
+            vec![
+                Span::raw(format!("by {} ", app.sort.key.name())),
+                Span::raw(look.arrow(direction)),
+            ],
+        );
+    }
+    groups.retain(|group| group.iter().any(|span| span.width() > 0));
+    let mut line = joined(groups, "  ", width.saturating_sub(right));
+    let gap = width.saturating_sub(right + line.width());
+    line.push_span(Span::raw(" ".repeat(gap)));
+    if app.is_paused {
+        line.push_span(Span::styled(pause, look.warning().patch(look.reversed())));
+        line.push_span(Span::raw("  "));
+    }
+    line.push_span(Span::styled(clock, look.dim()));
+    line
+}
+
+fn sockets(app: &App, width: u16) -> Line<'_> {
+    if app.feed.sockets.is_empty() {
+        return Line::styled(" connecting", app.look.dim());
+    }
+    let groups = app.feed.sockets.iter().enumerate().map(|(at, socket)| {
+        let (state, style) = phase(app, at, socket);
+        let mut group = vec![Span::raw(format!("{} ", socket.number)), Span::styled(state, style)];
+        match (socket.phase, &socket.trouble) {
+            (Phase::Live, _) => {
+                let frames = rate(socket.frames_per_second);
+                let ticks = rate(socket.ticks_per_second);
+                group.push(Span::raw(match width >= ROOMY {
+                    true => format!(" {frames:>4} frames/s {ticks:>6} ticks/s"),
+                    false => format!(" {frames:>4}f/s {ticks:>6}t/s"),
+                }));
+            }
+            (_, Some(trouble)) if width >= ROOMY && app.feed.sockets.len() == 1 => {
+                let trouble = app.look.text(trouble).replace(char::is_control, " ");
+                group.push(Span::styled(format!(" {trouble}"), app.look.dim()));
+            }
+            _ => {}
+        }
+        group
+    });
+    let between = app.look.sign(" │ ", " | ");
+    joined(groups.collect(), between, usize::from(width))
+}
+
+/// Says what a socket is doing.
+fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
+    let look = app.look;
+    match socket.phase {
+        Phase::Live => ("live".to_owned(), look.good()),
+        Phase::Opening => ("opening".to_owned(), look.warning()),
+        Phase::Renewing => ("asking for credentials".to_owned(), look.warning()),
+        Phase::Waiting => {
+            let retry_at = app.retry_at.get(&at);
+            let left = retry_at.map(|at| at.saturating_duration_since(app.moment.now));
+            let text = match left {
+                // Rounded up: in 0 s it would be now.
+                Some(left) => format!("reconnecting in {} s", left.as_secs() + 1),
+                None => "reconnecting".to_owned(),
+            };
+            (text, look.warning())
+        }
+        Phase::Parked => ("parked".to_owned(), look.bad()),
+        Phase::Closed => ("closed".to_owned(), look.bad()),
+        _ => ("unknown".to_owned(), look.warning()),
+    }
+}
+
+fn figures(app: &App, width: usize) -> Line<'_> {
+    let look = app.look;
+    let (losses, feed) = (app.losses, &app.feed);
+    let damaged = feed.damaged_frames + feed.skipped_packets;
+    let counted = |name: &str, number: u64, style: Style| {
+        let style = if number > 0 { style } else { look.dim() };
+        Span::styled(format!("{name} {}", count(number)), style)
+    };
+    let mut lost = vec![
+        counted("lag", losses.lagged, look.warning()),
+        counted(" gaps", losses.gaps, look.bad()),
+        counted(" damaged", damaged, look.bad()),
+    ];
+    if losses.events > 0 {
+        lost.push(counted(" events missed", losses.events, look.bad()));
+    }
+    let time = |time: Option<_>| {
+        let text = time.map_or_else(|| look.none().to_owned(), duration);
+        look.text(&format!("{text:>7}"))
+    };
+    let p50 = time(feed.latency_p50);
+    let p99 = time(feed.latency_p99);
+    let drawn = match app.drawn_after {
+        Some(waited) => format!("{:>3} ms", waited.as_millis()),
+        None => format!("{:>6}", look.none()),
+    };
+    let exchange = match app.exchange_unix_s.map(u64::from) {
+        None => look.none().to_owned(),
+        Some(seconds) => {
+            let late = app.moment.unix_s.checked_sub(seconds).filter(|&it| it <= CREDIBLE_S);
+            match late.filter(|_| app.origin.is_now) {
+                Some(late) => format!("+{late} s"),
+                None => ist(seconds),
+            }
+        }
+    };
+    let groups = vec![
+        lost,
+        vec![Span::raw(format!("p50 {p50} p99 {p99}"))],
+        vec![Span::raw(format!("drawn {drawn}"))],
+        vec![Span::raw(format!("exch {exchange}"))],
+    ];
+    joined(groups, look.sign(" │ ", " | "), width)
+}
+
+fn rate(per_second: f64) -> String {
+    count(per_second.round() as u64)
+}

@@ -1,0 +1,165 @@
+//! The table: heads of columns, and the rows that the screen has room for.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::shortened;
+use crate::watch::app::App;
+use crate::watch::chart::sparkline;
+use crate::watch::layout::{Column, columns};
+use crate::watch::numbers::{age, compact, count, percent, price};
+use crate::watch::row::{Direction, Row};
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    // The first character marks the selected row.
+    let columns = columns(area.width.saturating_sub(1));
+    let mut lines = vec![heads(app, &columns)];
+    let rows = usize::from(area.height.saturating_sub(1));
+    let shown = app.order.iter().skip(app.top).take(rows);
+    lines.extend(shown.filter_map(|&at| app.rows.get(at)).map(|row| cells(app, &columns, row)));
+    if app.order.is_empty() {
+        let text = match app.rows.is_empty() {
+            true => " no instruments: a adds one",
+            false => " no instrument matches: Esc shows all again",
+        };
+        lines.push(Line::styled(text, app.look.dim()));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
+    let look = app.look;
+    let mut line = vec![Span::raw(" ")];
+    for (at, &(column, width)) in columns.iter().enumerate() {
+        if at > 0 {
+            line.push(Span::raw(" "));
+        }
+        let mut width = usize::from(width);
+        let is_sorted = column.key() == Some(app.sort.key);
+        let arrow = match app.sort.is_descending {
+            true => look.arrow(Direction::Down),
+            false => look.arrow(Direction::Up),
+        };
+        let mut name = column.name().to_owned();
+        if is_sorted {
+            // In place of its last letters where there is no room for both.
+            name.truncate(width - 1);
+            name.push_str(arrow);
+        }
+        // The place of the arrow belongs to the numbers' right.
+        let is_last = column == Column::Last;
+        width -= usize::from(is_last);
+        let text = match column {
+            Column::Symbol | Column::Spark => padded(name, width, false),
+            _ => padded(name, width, true),
+        };
+        let style = if is_sorted { look.bold() } else { look.dim() };
+        line.push(Span::styled(text, style));
+        if is_last {
+            line.push(Span::raw(" "));
+        }
+    }
+    Line::from(line)
+}
+
+fn cells<'a>(app: &App, columns: &[(Column, u16)], row: &Row) -> Line<'a> {
+    let look = app.look;
+    let is_selected = app.selected == Some(row.token);
+    let mark = if is_selected { look.sign("▶", ">") } else { " " };
+    let mut line = vec![Span::styled(mark, look.bold())];
+    for (at, &(column, width)) in columns.iter().enumerate() {
+        if at > 0 {
+            line.push(Span::raw(" "));
+        }
+        cell(app, column, usize::from(width), row, is_selected, &mut line);
+    }
+    Line::from(line)
+}
+
+fn cell<'a>(
+    app: &App,
+    column: Column,
+    width: usize,
+    row: &Row,
+    is_selected: bool,
+    line: &mut Vec<Span<'a>>,
+) {
+    let look = app.look;
+    let now = app.moment.now;
+    let none = look.none();
+    let number = |text: Option<String>| match text {
+        Some(text) => Span::raw(padded(text, width, true)),
+        None => Span::styled(padded(none.to_owned(), width, true), look.dim()),
+    };
+    let of_price = |value: Option<_>| number(value.map(|value| fitted(price(value), width)));
+    let span = match column {
+        Column::Symbol => {
+            let is_whole = Span::raw(row.name.as_str()).width() <= width && width >= 18;
+            let text = if is_whole { row.name.as_str() } else { row.symbol() };
+            let style = if is_selected { look.reversed() } else { Style::new() };
+            let text = shortened(text, width, app);
+            let rest = width - Span::raw(text.as_str()).width();
+            line.push(Span::styled(text, style));
+            Span::raw(" ".repeat(rest))
+        }
+        Column::Last => {
+            let text = row.last_price().map(|value| fitted(price(value), width - 1));
+            let text = padded(text.unwrap_or_else(|| none.to_owned()), width - 1, true);
+            let (style, arrow) = match row.glow(now) {
+                Some((direction, glow)) => (look.glow(direction, glow), look.arrow(direction)),
+                None => (Style::new(), " "),
+            };
+            // The ground of a bright price begins at its first digit.
+            let digits = text.trim_start().to_owned();
+            line.push(Span::raw(" ".repeat(width - 1 - Span::raw(digits.as_str()).width())));
+            line.push(Span::styled(digits, style));
+            let arrow_style = row.glow(now).map(|(direction, _)| look.direction(direction));
+            Span::styled(arrow, arrow_style.unwrap_or_default())
+        }
+        Column::Change => {
+            let mut span = number(row.change_percent().map(|value| fitted(percent(value), width)));
+            match row.change_percent() {
+                Some(value) if value >= 0.005 => span.style = look.direction(Direction::Up),
+                Some(value) if value <= -0.005 => span.style = look.direction(Direction::Down),
+                _ => {}
+            }
+            span
+        }
+        Column::VolumeShort => number(row.volume().map(|volume| compact(volume.into()))),
+        Column::Volume => number(row.volume().map(|volume| count(volume.into()))),
+        Column::Bid => of_price(row.bid()),
+        Column::Ask => of_price(row.ask()),
+        Column::Open => of_price(row.ohlc().map(|prices| prices[0])),
+        Column::High => of_price(row.ohlc().map(|prices| prices[1])),
+        Column::Low => of_price(row.ohlc().map(|prices| prices[2])),
+        Column::Spark => {
+            let points = row.seen.as_ref().map(|seen| sparkline(seen.points(), width, look.glyphs));
+            Span::raw(points.unwrap_or_else(|| " ".repeat(width)))
+        }
+        Column::Age => {
+            let mut span = number(row.age(now).map(age));
+            span.style = look.dim();
+            span
+        }
+    };
+    line.push(span);
+}
+
+/// Fills up with spaces to a width.
+fn padded(text: String, width: usize, is_right: bool) -> String {
+    let rest = " ".repeat(width.saturating_sub(Span::raw(text.as_str()).width()));
+    if is_right { rest + &text } else { text + &rest }
+}
+
+/// Takes the separators out of a number that is too wide; one that still is shows as such, never
+/// as another number.
+pub(super) fn fitted(text: String, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text;
+    }
+    let plain = text.replace(',', "");
+    if plain.chars().count() <= width { plain } else { "#".repeat(width) }
+}
