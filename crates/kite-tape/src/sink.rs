@@ -207,3 +207,100 @@ fn since_epoch_ns(time: SystemTime) -> i128 {
         Err(before) => -(before.duration().as_nanos() as i128),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kite_conn::LossCause;
+    use kite_wire::TickBatch;
+
+    use super::*;
+    use crate::config::{Fsync, RecorderConfig};
+    use crate::entry::Entry;
+    use crate::reel::Reel;
+
+    const SOURCE: Source = Source { account: 2, connection: 1 };
+
+    fn recorded(give: impl FnOnce(&mut RecorderSink)) -> Vec<Entry> {
+        let directory = tempfile::tempdir().unwrap();
+        let config = RecorderConfig { fsync: Fsync::Never, ..RecorderConfig::default() };
+        let recorder = Recorder::start(directory.path(), config).unwrap();
+        let mut sink = recorder.sink(SOURCE);
+        give(&mut sink);
+        drop(sink);
+        recorder.finish().unwrap();
+        let entries: Result<Vec<_>, _> =
+            Reel::open([directory.path()]).unwrap().entries().collect();
+        entries.unwrap()
+    }
+
+    fn text_of(entry: &Entry) -> &str {
+        std::str::from_utf8(&entry.payload).unwrap()
+    }
+
+    fn down(last_heard: Stamp) -> Event {
+        let cause = LossCause::CloseFrame { code: 1006, reason: "a \"bad\"\nday".into() };
+        Event::Down { epoch: 1, cause, last_heard }
+    }
+
+    #[test]
+    fn frames_are_recorded_byte_for_byte_with_the_time_at_which_they_were_read() {
+        let frame = Bytes::from_static(&[0, 1, 0, 8, 0, 6, 0x3a, 1, 0, 2, 0x66, 0xba]);
+        let stamp = Stamp::now();
+        let entries = recorded(|sink| {
+            let ticks = TickBatch::new(frame.clone()).unwrap();
+            sink.on_shared(&Batch::new(ticks, stamp, 1, 1));
+            let heartbeat = TickBatch::new(Bytes::from_static(&[0])).unwrap();
+            sink.on_batch(Batch::new(heartbeat, stamp, 1, 2));
+        });
+        let payloads: Vec<_> = entries.iter().map(|entry| &entry.payload[..]).collect();
+        assert_eq!(payloads, [&frame[..], &[0]]);
+        let wall = stamp.to_system_time().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        for entry in &entries {
+            assert_eq!((entry.kind, entry.received.source), (RecordKind::Binary, SOURCE));
+            let off = u128::from(entry.recv_unix_ns()).abs_diff(wall);
+            assert!(off < Duration::from_secs(3_600).as_nanos(), "{off} ns off");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_down_is_a_gap_before_what_follows() {
+        let entries = recorded(|sink| {
+            sink.on_event(&Event::Up { epoch: 1, instruments: 3 });
+            sink.on_event(&down(Stamp::now()));
+            sink.on_event(&Event::Up { epoch: 2, instruments: 3 });
+        });
+        let notes: Vec<_> = entries.iter().filter(|it| it.kind == RecordKind::Event).collect();
+        assert_eq!(text_of(notes[0]), r#"{"event":"up","epoch":1,"instruments":3}"#);
+        assert!(text_of(notes[1]).contains(r#"a \"bad\"\u000aday"#), "{}", text_of(notes[1]));
+        assert_eq!(entries.len(), 4, "the first Up ends no gap");
+        let gap = entries[2].gap().unwrap();
+        assert_eq!((gap.reason, gap.frames), (GapReason::Disconnected, None));
+        assert!(gap.from_unix_ns <= gap.to_unix_ns);
+        assert_eq!(entries[2].recv_unix_ns(), gap.to_unix_ns);
+        assert_eq!(text_of(&entries[3]), r#"{"event":"up","epoch":2,"instruments":3}"#);
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_is_down_has_a_gap_to_its_end() {
+        let entries = recorded(|sink| {
+            sink.on_event(&down(Stamp::now()));
+            sink.on_event(&Event::Closed);
+        });
+        assert_eq!(entries.iter().filter_map(Entry::gap).count(), 1);
+        assert_eq!(text_of(&entries[2]), r#"{"event":"closed"}"#);
+    }
+
+    #[test]
+    fn texts_are_recorded_as_they_came() {
+        let said = r#"{"type":"message","data":"hello"}"#;
+        let text = Bytes::from_static(said.as_bytes());
+        let entries = recorded(|sink| {
+            let message = Arc::new(kite_wire::text::TextMessage::parse(said).unwrap());
+            let received = Stamp::now();
+            sink.on_event(&Event::Text { text: text.clone(), message, received });
+        });
+        assert_eq!((entries[0].kind, &entries[0].payload), (RecordKind::Text, &text));
+    }
+}

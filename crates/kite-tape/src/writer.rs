@@ -2,6 +2,8 @@
 
 mod block;
 pub(crate) mod disk;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;

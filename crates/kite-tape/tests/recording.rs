@@ -1,0 +1,260 @@
+//! What a recorder is given is what its files hold.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kite_tape::{
+    Compression, Entry, Fsync, Gap, GapReason, Received, RecordError, RecordKind, Recorder,
+    RecorderConfig, Reel, Rotation, Source,
+};
+use kite_wire::tape::Ending;
+
+/// 5 January 2026, 09:30 in India.
+const MORNING: u64 = 1_767_585_600_000_000_000;
+const DAY: u64 = 86_400_000_000_000;
+const SOURCE: Source = Source { account: 0, connection: 1 };
+
+fn config() -> RecorderConfig {
+    RecorderConfig { queue_frames: 1_024, fsync: Fsync::Never, ..RecorderConfig::default() }
+}
+
+fn record(recorder: &Recorder, recv_unix_ns: u64, payload: impl Into<Bytes>) {
+    let received = Received { recv_unix_ns, source: SOURCE };
+    recorder.record(received, RecordKind::Binary, payload.into());
+}
+
+fn read(directory: &Path) -> Vec<Entry> {
+    let reel = Reel::open([directory]).unwrap();
+    assert!(reel.files().iter().all(|file| matches!(file.ending(), Ending::Clean { .. })));
+    reel.entries().map(Result::unwrap).collect()
+}
+
+fn times(entries: &[Entry]) -> Vec<u64> {
+    let frames = entries.iter().filter(|entry| entry.kind == RecordKind::Binary);
+    frames.map(|entry| entry.recv_unix_ns() - MORNING).collect()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name());
+    let mut names: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(".ktape"));
+    names.sort();
+    names
+}
+
+#[test]
+fn records_read_back_in_order_whatever_the_compression() {
+    let compressions = [
+        Compression::Stored,
+        Compression::Zstd { level: -7 },
+        Compression::Zstd { level: 1 },
+        Compression::Zstd { level: 19 },
+    ];
+    for compression in compressions {
+        let directory = tempfile::tempdir().unwrap();
+        let config = RecorderConfig { compression, block_bytes: 4_096, ..config() };
+        let recorder = Recorder::start(directory.path(), config).unwrap();
+        let kinds = [RecordKind::Binary, RecordKind::Text, RecordKind::Event];
+        let mut given = Vec::new();
+        for number in 0..500_u64 {
+            let source = Source { account: (number % 3) as u8, connection: (number % 2) as u8 };
+            let received = Received { recv_unix_ns: MORNING + number, source };
+            let payload = Bytes::from(vec![number as u8; number as usize % 97]);
+            let kind = kinds[number as usize % 3];
+            recorder.record(received, kind, payload.clone());
+            given.push((received, kind, payload));
+        }
+        let summary = recorder.finish().unwrap();
+        assert_eq!((summary.stats.records, summary.stats.dropped), (500, 0));
+        assert!(summary.stats.blocks > 1);
+        let entries = read(directory.path());
+        let found: Vec<_> =
+            entries.into_iter().map(|it| (it.received, it.kind, it.payload)).collect();
+        assert_eq!(found, given);
+        let on_disk: u64 =
+            summary.stats.files.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+        assert_eq!(summary.stats.bytes_on_disk, on_disk - 40);
+    }
+}
+
+#[test]
+fn each_day_in_india_has_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), config()).unwrap();
+    let midnight = MORNING + DAY * 29 / 48;
+    for time in [MORNING, midnight - 1, midnight, midnight + 1, midnight + DAY] {
+        record(&recorder, time, "x");
+    }
+    let files = recorder.finish().unwrap().stats.files;
+    let expected = ["kite-2026-01-05.ktape", "kite-2026-01-06.ktape", "kite-2026-01-07.ktape"];
+    assert_eq!(names(directory.path()), expected);
+    let counts = files.iter().map(|path| Reel::open([path]).unwrap().entries().count());
+    assert_eq!(counts.collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(read(directory.path()).len(), 5);
+}
+
+#[test]
+fn a_file_that_would_grow_too_long_is_followed_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = RecorderConfig {
+        compression: Compression::Stored,
+        block_bytes: 8_192,
+        rotation: Rotation { max_bytes: Some(65_536), ..Rotation::default() },
+        ..config()
+    };
+    let recorder = Recorder::start(directory.path(), config.clone()).unwrap();
+    for number in 0..700 {
+        record(&recorder, MORNING + number, vec![7; 1_000]);
+    }
+    let stats = recorder.finish().unwrap().stats;
+    assert!(stats.files.len() > 10);
+    for path in &stats.files {
+        assert!(fs::metadata(path).unwrap().len() <= 65_536);
+    }
+    // A later start goes on with the last of them, which has more than one digit.
+    let recorder = Recorder::start(directory.path(), config).unwrap();
+    record(&recorder, MORNING + 700, "x");
+    assert_eq!(recorder.finish().unwrap().stats.files, stats.files[stats.files.len() - 1..]);
+    assert_eq!(times(&read(directory.path())), (0..=700).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_recorders_never_write_in_the_same_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Recorder::start(directory.path(), config()).unwrap();
+    let error = Recorder::start(directory.path(), config()).unwrap_err();
+    assert!(matches!(&error, RecordError::Locked { path } if path.starts_with(directory.path())));
+    let other = RecorderConfig { prefix: "other".into(), ..config() };
+    Recorder::start(directory.path(), other).unwrap().finish().unwrap();
+    first.finish().unwrap();
+    Recorder::start(directory.path(), config()).unwrap().finish().unwrap();
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    type Change = fn(&mut RecorderConfig);
+    let wrong: [(&str, Change); 11] = [
+        ("prefix", |it| it.prefix = String::new()),
+        ("prefix", |it| it.prefix = "../evil".into()),
+        ("queue_frames", |it| it.queue_frames = 0),
+        ("queue_frames", |it| it.queue_frames = usize::MAX),
+        ("queue_bytes", |it| it.queue_bytes = 0),
+        ("block_bytes", |it| it.block_bytes = 0),
+        ("block_bytes", |it| it.block_bytes = usize::MAX),
+        ("block_age", |it| it.block_age = Duration::MAX),
+        ("compression level", |it| it.compression = Compression::Zstd { level: 99 }),
+        ("rotation.max_bytes", |it| it.rotation.max_bytes = Some(0)),
+        ("metadata", |it| it.metadata = vec![0; (1 << 20) + 1]),
+    ];
+    for (name, change) in wrong {
+        let mut config = config();
+        change(&mut config);
+        let error = Recorder::start(directory.path(), config).unwrap_err();
+        assert!(matches!(error, RecordError::Config { field, .. } if field == name), "{error}");
+    }
+    assert!(names(directory.path()).is_empty());
+}
+
+#[test]
+fn the_next_start_goes_on_with_the_file_and_tells_since_when_nothing_was_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    for start in [0, 100, 200] {
+        let recorder = Recorder::start(directory.path(), config()).unwrap();
+        record(&recorder, MORNING + start, "x");
+        record(&recorder, MORNING + start + 1, "x");
+        recorder.finish().unwrap();
+    }
+    assert_eq!(names(directory.path()), ["kite-2026-01-05.ktape"]);
+    let entries = read(directory.path());
+    let gaps: Vec<_> = entries.iter().filter_map(Entry::gap).collect();
+    let gap = |from, to| Gap {
+        reason: GapReason::RecorderStopped,
+        from_unix_ns: MORNING + from,
+        to_unix_ns: MORNING + to,
+        frames: None,
+    };
+    assert_eq!(gaps, [gap(1, 100), gap(101, 200)]);
+    assert_eq!(entries[2].received.source, Source::RECORDER);
+    assert_eq!(times(&entries), [0, 1, 100, 101, 200, 201]);
+}
+
+#[test]
+fn the_end_of_the_last_clone_ends_the_recording() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), config()).unwrap();
+    let clone = recorder.clone();
+    record(&recorder, MORNING, "x");
+    drop(recorder);
+    record(&clone, MORNING + 1, "x");
+    drop(clone);
+    assert_eq!(times(&read(directory.path())), [0, 1]);
+}
+
+#[test]
+fn what_is_given_after_the_end_is_counted_as_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), config()).unwrap();
+    let clone = recorder.clone();
+    record(&recorder, MORNING, "x");
+    assert_eq!(recorder.finish().unwrap().stats.dropped, 0);
+    record(&clone, MORNING + 1, "x");
+    assert_eq!((clone.stats().dropped, clone.stats().queued), (1, 0));
+    assert_eq!(times(&read(directory.path())), [0]);
+}
+
+#[test]
+fn a_file_of_somebody_else_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let foreign = directory.path().join("kite-2026-01-05.ktape");
+    fs::write(&foreign, "not a tape, but someone's").unwrap();
+    let recorder = Recorder::start(directory.path(), config()).unwrap();
+    record(&recorder, MORNING, "x");
+    let files = recorder.finish().unwrap().stats.files;
+    assert_eq!(files, [directory.path().join("kite-2026-01-05.1.ktape")]);
+    assert_eq!(fs::read(&foreign).unwrap(), b"not a tape, but someone's");
+}
+
+#[test]
+fn a_file_cut_at_any_length_is_gone_on_with() {
+    for compression in [Compression::Stored, Compression::Zstd { level: 1 }] {
+        let directory = tempfile::tempdir().unwrap();
+        let config =
+            RecorderConfig { compression, block_bytes: 1_024, queue_frames: 32, ..config() };
+        let recorder = Recorder::start(directory.path(), config.clone()).unwrap();
+        for number in 0..16 {
+            record(&recorder, MORNING + number, vec![number as u8; 200]);
+        }
+        let path = recorder.finish().unwrap().stats.files[0].clone();
+        let whole = fs::read(&path).unwrap();
+        let reel = Reel::open([&path]).unwrap();
+        // Where each block ends, and how many records there are up to there.
+        let tape = reel.files()[0].tape();
+        let mut complete = vec![(0, 0)];
+        for block in tape.blocks().map(Result::unwrap) {
+            let end = block.offset() + 64 + block.stored().len();
+            complete.push((end, complete[complete.len() - 1].1 + block.records_len() as usize));
+        }
+        assert!(complete.len() > 3);
+        drop(reel);
+        for length in 0..=whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let recorder = Recorder::start(directory.path(), config.clone()).unwrap();
+            record(&recorder, MORNING + 100, "more");
+            let files = recorder.finish().unwrap().stats.files;
+            assert_eq!(files, std::slice::from_ref(&path), "cut at {length}");
+            let entries = read(directory.path());
+            let mut found = times(&entries);
+            assert_eq!(found.pop(), Some(100), "cut at {length}");
+            let kept = complete.iter().rfind(|(end, _)| *end <= length).unwrap().1;
+            assert!(found.len() >= kept, "{} of {kept} after a cut at {length}", found.len());
+            assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>());
+            let gaps = entries.iter().filter_map(Entry::gap).count();
+            assert_eq!(gaps, usize::from(!found.is_empty()), "cut at {length}");
+        }
+    }
+}
