@@ -48,9 +48,10 @@ impl Gaps {
 
     /// An instrument is about to be wanted, or no longer.
     pub(crate) fn on_wish(&mut self, token: u32, is_wanted: bool) {
-        if is_wanted {
-            self.wanted.insert(token);
-        } else if self.wanted.remove(&token) {
+        let has_changed =
+            if is_wanted { self.wanted.insert(token) } else { self.wanted.remove(&token) };
+        // What begins to be wanted was not until now: since a loss that came in between, too.
+        if has_changed {
             self.left.insert(token);
         }
     }
@@ -199,6 +200,16 @@ mod tests {
         gaps.expect([(256, Mode::Ltp)].into());
         gaps.on_wish(257, true);
         gaps.on_wish(257, false);
+        gaps.on_wish(257, true);
+        assert_eq!((gaps.left, gaps.wanted), ([257].into(), [256, 257].into()));
+    }
+
+    #[test]
+    fn what_is_wanted_again_behind_a_loss_was_not_wanted_meanwhile() {
+        let mut gaps = Gaps::default();
+        gaps.expect([(256, Mode::Ltp), (257, Mode::Ltp)].into());
+        gaps.on_wish(257, false);
+        assert_eq!(gaps.on_down(1, Stamp::now()), None);
         gaps.on_wish(257, true);
         assert_eq!((gaps.left, gaps.wanted), ([257].into(), [256, 257].into()));
     }
