@@ -16,7 +16,7 @@ mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kite_conn::LaneConfig;
 use kite_manager::{Manager, StreamConfig, StreamItem, TickStream};
@@ -42,6 +42,7 @@ const FRAME: Duration = Duration::from_millis(80);
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest time that a frame spends on taking ticks, so that keys are not kept waiting.
 const TAKING: Duration = Duration::from_millis(20);
+const SECOND_NS: u64 = 1_000_000_000;
 /// How long the sockets are given to close politely.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -124,7 +125,7 @@ async fn show(
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut start = pin!(manager.start());
-    let (mut is_started, mut has_ticks) = (false, true);
+    let (mut is_started, mut has_ticks, mut has_ended) = (false, true, false);
 
     let mut screen = Screen::open().map_err(terminal)?;
     let (width, height) = screen.size().map_err(terminal)?;
@@ -170,6 +171,11 @@ async fn show(
             _ = seconds.tick() => {
                 let (snapshot, distributions) = (manager.snapshot(), manager.distributions());
                 app.on_reading(gauge.read(&snapshot, &distributions, Instant::now()));
+                let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
+                if is_over && !has_ended {
+                    has_ended = true;
+                    app.tell(Weight::Plain, "the tape has ended");
+                }
             }
             () = sleep_until(next_frame.into()), if !is_time => {}
             item = stream.recv(), if is_time && has_ticks => match item {
@@ -252,16 +258,10 @@ fn origin(feed: &Feed) -> Origin {
 }
 
 fn moment(sim: Option<&Sim>) -> Moment {
-    const SECOND_NS: u64 = 1_000_000_000;
     let tape = sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
     Moment {
         now: Instant::now(),
-        unix_s: unix_s(),
+        unix_s: times::now_unix_ns() / SECOND_NS,
         tape_unix_s: tape.map(|unix_ns| unix_ns / SECOND_NS),
     }
-}
-
-/// Reads the machine's clock.
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -108,6 +108,9 @@ pub(crate) struct App {
     pub(crate) selected: Option<u32>,
     /// The first place in `order` on the screen.
     pub(crate) top: usize,
+    /// Whether the screen goes where the selected row is. It does not once another order was
+    /// chosen: that is chosen for what comes first.
+    is_following: bool,
     pub(crate) focus: Focus,
     pub(crate) journal: Journal,
     pub(crate) feed: FeedState,
@@ -155,6 +158,7 @@ impl App {
             filter: String::new(),
             selected: None,
             top: 0,
+            is_following: true,
             focus: Focus::Table,
             journal: Journal::default(),
             feed: FeedState::default(),
@@ -408,11 +412,12 @@ impl App {
     fn select(&mut self, at: usize) {
         let place = self.order.get(at).or(self.order.last());
         self.selected = place.and_then(|&place| self.rows.get(place)).map(|row| row.token);
+        self.is_following = true;
         self.is_dirty = true;
         self.settle();
     }
 
-    /// Brings the selected row onto the screen.
+    /// Brings the selected row onto the screen, if that is where the screen is to be.
     fn settle(&mut self) {
         let rows = match self.size {
             // Nothing is drawn yet: all that is there may have room.
@@ -420,6 +425,7 @@ impl App {
             _ => self.page_rows().max(1),
         };
         match self.selected_at() {
+            Some(_) if !self.is_following => {}
             Some(at) => self.top = self.top.min(at).max((at + 1).saturating_sub(rows)),
             // Filtered out: the one that came into its place.
             None if !self.order.is_empty() => return self.select(self.top),

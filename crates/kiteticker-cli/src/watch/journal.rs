@@ -58,10 +58,9 @@ impl Journal {
 /// Says what happened to a connection; nothing where the header tells it or another line will.
 pub(crate) fn describe(socket: usize, event: &Event) -> Option<(Weight, String)> {
     let (weight, text) = match event {
-        Event::Up { instruments, epoch } => {
-            let again = if *epoch > 1 { " again" } else { "" };
-            (Weight::Good, format!("up{again}, {} instruments", count(*instruments as u64)))
-        }
+        // Its count of instruments is of the moment: what is subscribed meanwhile is not in it.
+        Event::Up { epoch: 1, .. } => (Weight::Good, "up".to_owned()),
+        Event::Up { .. } => (Weight::Good, "up again".to_owned()),
         Event::Down { cause, .. } => (Weight::Bad, format!("lost: {cause}")),
         Event::Gap(gap) => (Weight::Warning, missed(gap)),
         Event::OpenFailed { attempt, error } => {
@@ -176,8 +175,8 @@ mod tests {
         assert_eq!(weight, Weight::Bad);
         assert_eq!(line, "socket 2 lost: the server ended the stream without a close frame");
         let up = |epoch| describe(2, &Event::Up { epoch, instruments: 3_000 }).unwrap().1;
-        assert_eq!(up(1), "socket 2 up, 3,000 instruments");
-        assert_eq!(up(2), "socket 2 up again, 3,000 instruments");
+        assert_eq!(up(1), "socket 2 up");
+        assert_eq!(up(2), "socket 2 up again");
         assert_eq!(describe(2, &Event::Retry { attempt: 1, delay: Duration::ZERO }), None);
     }
 

@@ -90,7 +90,7 @@ impl Column {
             Self::Open => "open",
             Self::High => "high",
             Self::Low => "low",
-            Self::Spark => "last price",
+            Self::Spark => "trend",
             Self::Age => "age",
         }
     }
@@ -121,7 +121,7 @@ impl Column {
             Self::VolumeShort => 6,
             Self::Volume => 13,
             Self::Bid | Self::Ask | Self::Open | Self::High | Self::Low => 11,
-            Self::Spark => 7,
+            Self::Spark => 5,
             Self::Age => 3,
         }
     }
@@ -144,38 +144,40 @@ const PLACES: [Column; 12] = [
 ];
 
 /// In the order in which they are given up where there is no room, the last ones first.
-const WORTH: [Column; 11] = [
-    Column::Symbol,
-    Column::Last,
-    Column::Change,
-    Column::Age,
-    Column::VolumeShort,
-    Column::Bid,
-    Column::Ask,
-    Column::Spark,
-    Column::High,
-    Column::Low,
-    Column::Open,
+const WORTH: [&[Column]; 9] = [
+    &[Column::Symbol],
+    &[Column::Last],
+    &[Column::Change],
+    &[Column::Age],
+    &[Column::VolumeShort],
+    &[Column::Bid],
+    &[Column::Ask],
+    &[Column::Spark],
+    &[Column::Open, Column::High, Column::Low],
 ];
 
 const WIDEST_SYMBOL: u16 = 26;
 const WIDEST_SPARK: u16 = 60;
+/// What charts and names get before the volume does.
+const ROOM: u16 = 12;
 
 /// Chooses the columns for a width, and how wide each is; one character lies between two of them.
 pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
     let mut left = width;
     let mut chosen: Vec<Column> = Vec::new();
-    for column in WORTH {
-        let needed = column.narrowest() + u16::from(!chosen.is_empty());
+    for columns in WORTH {
+        let between = columns.len() - usize::from(chosen.is_empty());
+        let needed: u16 = columns.iter().map(|column| column.narrowest()).sum();
+        let needed = needed + between as u16;
         if needed > left {
             break;
         }
         left -= needed;
-        chosen.push(column);
+        chosen.extend(columns);
     }
-    // The volume to the last share, once everything else has its place.
+    // The volume to the last share, once charts and names have some room as well.
     let more = Column::Volume.narrowest() - Column::VolumeShort.narrowest();
-    if chosen.len() == WORTH.len() && left >= more {
+    if chosen.contains(&Column::Open) && left >= more + ROOM {
         chosen.retain(|&column| column != Column::VolumeShort);
         chosen.push(Column::Volume);
         left -= more;
@@ -250,19 +252,11 @@ mod tests {
     #[test]
     fn a_wider_screen_shows_more() {
         assert_eq!(names(39), ["symbol", "last", "change", "age"]);
-        let usual = ["symbol", "last", "change", "volume", "bid", "ask", "last price", "age"];
+        let usual = ["symbol", "last", "change", "volume", "bid", "ask", "trend", "age"];
         assert_eq!(names(79), usual);
+        assert_eq!(names(103), usual, "all of the day's prices or none");
         let wide = [
-            "symbol",
-            "last",
-            "change",
-            "volume",
-            "bid",
-            "ask",
-            "open",
-            "high",
-            "low",
-            "last price",
+            "symbol", "last", "change", "volume", "bid", "ask", "open", "high", "low", "trend",
             "age",
         ];
         assert_eq!(names(119), wide);

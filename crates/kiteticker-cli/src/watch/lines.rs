@@ -14,6 +14,7 @@ use crate::exit::CliError;
 use crate::names::Named;
 use crate::output;
 use crate::signals::Stop;
+use crate::times;
 use crate::watch::numbers::ist;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,7 +52,7 @@ pub(super) async fn run(
                 let ticked = instruments.iter().filter_map(|named| {
                     newest.remove(&named.token).map(|tick| line(&named.name, &tick))
                 });
-                let clock = ist(super::unix_s());
+                let clock = ist(times::now_unix_ns() / super::SECOND_NS);
                 for text in ticked {
                     output::written(writeln!(out, "{clock}  {text}"))?;
                 }

@@ -82,6 +82,7 @@ impl App {
 
     fn order_by(&mut self, change: impl FnOnce(&mut Sort)) {
         change(&mut self.sort);
+        (self.top, self.is_following) = (0, false);
         self.arrange();
     }
 
@@ -107,7 +108,6 @@ impl App {
                 return;
             }
         }
-        // What matches best is at the top.
         self.top = 0;
         self.arrange();
     }
@@ -159,7 +159,7 @@ impl App {
 
     fn add(&mut self, Named { token, name }: Named) -> Option<Effect> {
         let is_new = self.insert(token, name.clone());
-        self.selected = Some(token);
+        (self.selected, self.is_following) = (Some(token), true);
         if !self.row(token).is_some_and(|row| matches(row, &self.filter)) {
             // Who adds an instrument wants to see it.
             self.filter.clear();

@@ -203,7 +203,6 @@ fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
     facts.extend(app.facts(row.token));
     if let Some(quote) = tick.quote() {
         facts.push(("last quantity", count(quote.last_quantity.into())));
-        facts.push(("volume", count(quote.volume.into())));
     }
     if let Some(full) = tick.full().filter(|full| full.open_interest > 0) {
         let range = [full.open_interest_low, full.open_interest_high];

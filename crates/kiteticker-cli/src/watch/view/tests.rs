@@ -164,15 +164,15 @@ fn the_usual_screen_has_all_parts_and_aligned_numbers() {
     assert!(lines[0].ends_with("09:16:01 IST "), "{}", lines[0]);
     assert_eq!(lines[1].trim_end(), " 1 live   20f/s  6,012t/s │ 2 reconnecting │ 3 parked",);
     assert!(lines[2].contains("lag 0 gaps 0 damaged 0") && lines[2].contains("exch +1 s"));
-    let head = "symbol                 last   change volume         bid         ask last price";
+    let head = "symbol                   last   change volume         bid         ask trend age";
     assert!(lines[3].contains(head), "{}", lines[3]);
     assert_eq!(
         lines[4].trim_end(),
-        "▶INFY               1,573.70▲  +0.38%  12.3L    1,573.70    1,573.70       ▄  0s"
+        "▶INFY                 1,573.70▲  +0.38%  12.3L    1,573.70    1,573.70     ▄  0s"
     );
-    assert!(lines[5].starts_with(" NIFTY 50          25,012.35   +0.81%      –           –"));
-    assert!(lines[6].starts_with(" BANK…AUG56500CE           –        –"), "{}", lines[6]);
-    assert!(lines[7].starts_with(" USDINR25AUGFUT      86.5000▼"), "{}", lines[7]);
+    assert!(lines[5].starts_with(" NIFTY 50            25,012.35   +0.81%      –           –"));
+    assert!(lines[6].starts_with(" BANKN…5AUG56500CE           –        –"), "{}", lines[6]);
+    assert!(lines[7].starts_with(" USDINR25AUGFUT        86.5000▼"), "{}", lines[7]);
     assert!(line_with(&buffer, "events").starts_with("─ events ─"));
     assert!(line_with(&buffer, "socket 2 lost: reset").starts_with(" 09:16:01"));
     assert!(lines[23].starts_with(" q quit  ? help  / filter"));
@@ -268,13 +268,34 @@ fn a_pause_and_a_filter_are_told() {
     line_with(&buffer, "1 of 5 shown");
 }
 
-#[test]
-fn the_selected_row_is_always_on_the_screen() {
+/// A table of nine thousand.
+fn long() -> App {
     let instruments: Vec<Named> =
         (1..=9_000).map(|at| Named { token: at * 256 + 1, name: format!("NSE:S{at}") }).collect();
     let moment = app(COLORS).moment;
     let origin = Origin { badge: "LIVE", title: "ws.kite.trade".into(), is_now: true };
-    let mut app = App::new(COLORS, origin, Box::new(Nobody), instruments, Mode::Ltp, moment);
+    App::new(COLORS, origin, Box::new(Nobody), instruments, Mode::Ltp, moment)
+}
+
+#[test]
+fn another_order_shows_its_first_rows_and_keeps_the_selection() {
+    let mut app = long();
+    drawn(&mut app, 80, 24);
+    app.on_key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+    let now = app.moment.now;
+    let token = app.rows[4_000].token;
+    give(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
+    app.on_key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));
+    let buffer = drawn(&mut app, 80, 24);
+    assert!(lines(&buffer)[4].starts_with(" S4001 "), "{}", lines(&buffer)[4]);
+    line_with(&buffer, "NSE:S9000  ltp mode");
+    app.on_key(KeyEvent::new(KeyCode::Up, KeyModifiers::NONE));
+    line_with(&drawn(&mut app, 80, 24), "▶S8999 ");
+}
+
+#[test]
+fn keys_bring_the_selected_row_onto_the_screen() {
+    let mut app = long();
     for (key, selected) in [
         (KeyCode::End, "▶S9000 "),
         (KeyCode::PageUp, "▶S8991 "),

@@ -1,0 +1,253 @@
+#!/usr/bin/env bash
+# Drives the kite binary in a terminal of tmux, as a person would, and looks at the screen.
+#
+#   checks/terminal/run.sh [path of a kite that is built already]
+#
+# Needs tmux 3. Exits with 0 where every screen showed what it should, else with 1 and the screen.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export LC_ALL=C.UTF-8
+
+command -v tmux >/dev/null || { echo "tmux is not installed" >&2; exit 1; }
+kite=${1:-}
+if [ -z "$kite" ]; then
+    cargo build --quiet --package kiteticker-cli
+    kite=${CARGO_TARGET_DIR:-target}/debug/kite
+fi
+kite=$(realpath "$kite")
+
+# A server of our own, without the user's settings; its socket goes with the directory.
+scratch=$(mktemp -d)
+server=0
+tmux() { command tmux -u -S "$scratch/tmux-$server" -f /dev/null "$@"; }
+trap 'tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
+
+# A screen is an outside thing: a text is waited for this long, in tenths of a second.
+patience=150
+case_name=
+failed() {
+    echo "FAILED $case_name: $1; the screen:" >&2
+    tmux capture-pane -p -t kite >&2 || true
+    exit 1
+}
+screen() { tmux capture-pane -p -t kite; }
+sees() { # a fixed text
+    local left=$patience
+    until screen | grep -qF -- "$1"; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || failed "never saw '$1'"
+        sleep 0.1
+    done
+}
+matches() { # a regular expression
+    local left=$patience
+    until screen | grep -qE -- "$1"; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || failed "never saw /$1/"
+        sleep 0.1
+    done
+}
+misses() {
+    local left=$patience
+    while screen | grep -qF -- "$1"; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || failed "still sees '$1'"
+        sleep 0.1
+    done
+}
+press() { tmux send-keys -t kite "$@"; }
+types() { tmux send-keys -t kite -l "$1"; }
+
+# Starts a shell of this size, and kite in it.
+start() { # name, columns, lines, environment, arguments
+    case_name=$1
+    tmux kill-server 2>/dev/null || true
+    # Another one: the old may still be about to end.
+    server=$((server + 1))
+    tmux new-session -d -s kite -x "$2" -y "$3" \
+        "env LC_ALL=C.UTF-8 PS1='ready ' $4 sh"
+    sees 'ready'
+    types "stty -a > $scratch/before; $kite $5; echo status=\$?"
+    press Enter
+}
+# After the end the shell's screen is back, nothing is left over, and lines are echoed again.
+ended() { # status
+    sees "status=$1"
+    misses 'ticks/s'
+    misses 'q quit'
+    press Enter
+    types "stty -a > $scratch/after; echo sum=\$((40 + 2))"
+    press Enter
+    # Both are seen: what is typed, and what comes of it.
+    sees 'echo sum=$((40 + 2))'
+    sees 'sum=42'
+    cmp -s "$scratch/before" "$scratch/after" || failed 'the terminal has other settings than before'
+    [ "$(tmux display-message -p -t kite '#{alternate_on} #{cursor_flag}')" = '0 1' ] ||
+        failed 'the other screen is still on, or the cursor hidden'
+    echo "passed $case_name"
+}
+
+# The keys stand on the last line of the screen, and the title on its first.
+fits() { # lines
+    sees ' q quit '
+    [ "$(screen | wc -l)" -eq "$1" ] || failed "not $1 lines"
+    screen | tail -1 | grep -q '^ q quit ' || failed 'the last line is another'
+    screen | head -1 | grep -q '^  SIMULATOR .* IST$' || failed 'the first line is another'
+}
+
+watched='watch --sim NSE:INFY NSE:RELIANCE NSE:SBIN "NSE:NIFTY 50"'
+
+for size in '80 24' '100 30'; do
+    read -r columns lines <<<"$size"
+    start "watch ${columns}x${lines}" "$columns" "$lines" '' "$watched"
+    sees 'SIMULATOR'
+    matches '1 live +[0-9,]+f/s +[0-9,]+t/s'
+    matches 'lag 0 gaps 0 damaged 0'
+    sees 'socket 1 up'
+    matches '▶(NSE:)?INFY +[0-9,]+\.[0-9]{2}[▲▼ ] +[+-][0-9.]+% '
+    matches '[▁▂▃▄▅▆▇█]{3,}'
+    # The depth of the selected instrument, best level first.
+    sees 'NSE:INFY  full mode, token 408065'
+    matches '[█▐]+ +[0-9,.]+ +[0-9,]+\.[0-9]{2}  [0-9,]+\.[0-9]{2} +[0-9]+ +[█▏▎▍▌▋▊▉]'
+    sees 'average'
+    fits "$lines"
+    # Another instrument: its depth.
+    press Down
+    matches '▶(NSE:)?RELIANCE'
+    sees 'NSE:RELIANCE  full mode'
+    press End
+    sees 'an index has no market depth'
+    press Home
+    # Order: by the last price, largest first, and the other way round.
+    types 2
+    sees 'by last ▼'
+    sees 'last▼'
+    types 2
+    sees 'by last ▲'
+    types 0
+    misses 'by last'
+    # Filter: what is typed narrows at once; Escape shows all.
+    types /rel
+    sees 'filter: rel'
+    sees '1 of 4 shown'
+    press Enter
+    misses 'filter: rel'
+    press Escape
+    sees '4 shown'
+    # Mode: less of an instrument, then all of it again.
+    press Home
+    types m
+    sees 'NSE:INFY in ltp mode from now on'
+    sees 'market depth comes in full mode: press m'
+    types m
+    types m
+    sees 'NSE:INFY  full mode'
+    misses 'market depth comes'
+    # Add by a name that is completed, by token, and one that does not exist.
+    types atcs
+    sees 'NSE:TCS'
+    press Down Enter
+    sees '5 shown'
+    sees '5 subscribed'
+    matches '▶(NSE:)?TCS +[0-9,]+\.[0-9]{2}'
+    types a5633
+    press Enter
+    sees '6 subscribed'
+    types aNSE:NOBODY
+    press Enter
+    sees 'no instrument is named NSE:NOBODY'
+    press Escape
+    # Escape and a letter at once would be one key.
+    misses ' add: '
+    # Remove it again.
+    types d
+    sees '5 subscribed'
+    # Pause, go on.
+    press Space
+    matches 'paused: [0-9,]+ ticks held'
+    press Space
+    misses 'paused:'
+    # Help over everything, closed by any key.
+    types '?'
+    sees 'keys: any closes this'
+    press Space
+    misses 'keys: any closes this'
+    # A smaller terminal, one too small, and back.
+    tmux resize-window -t kite -x 50 -y 10
+    sees 'INFY'
+    tmux resize-window -t kite -x 30 -y 6
+    sees '40x8 is the least;'
+    tmux resize-window -t kite -x "$columns" -y "$lines"
+    sees 'full mode'
+    fits "$lines"
+    types q
+    ended 0
+done
+
+start 'Ctrl-C' 80 24 '' "$watched"
+sees 'socket 1 up'
+press C-c
+ended 0
+
+start 'SIGTERM' 80 24 '' "$watched"
+sees 'socket 1 up'
+kill -TERM "$(tmux list-panes -t kite -F '#{pane_pid}' | xargs -n1 ps -o pid= --ppid | tr -d ' ')"
+ended 0
+
+# A server that knows no such account: the terminal is given back before it is said why.
+mkfifo "$scratch/served"
+"$kite" sim --port 0 --json > "$scratch/served" 2>/dev/null &
+server_pid=$!
+trap 'kill "$server_pid" 2>/dev/null || true; tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
+read -r served < "$scratch/served"
+endpoint=$(sed -E 's/.*"endpoint":"([^"]+)".*/\1/' <<<"$served")
+start 'a refusal' 80 24 'KITE_API_KEY=nobody KITE_ACCESS_TOKEN=none' "watch --endpoint $endpoint 408065"
+sees 'error: cannot connect'
+kill "$server_pid"
+ended 3
+
+start 'NO_COLOR and ASCII' 80 24 'NO_COLOR=1' "$watched --ascii"
+sees 'socket 1 up'
+matches '>INFY +[0-9,]+\.[0-9]{2}'
+# An arrow beside a price that has just changed.
+matches '[0-9]\.[0-9]{2}[v^] '
+tmux capture-pane -p -e -t kite > "$scratch/colours"
+if grep -qP '\x1b\[[0-9;]*(3[0-7]|4[0-7]|9[0-7]|38;|48;)' "$scratch/colours"; then
+    failed 'colours in spite of NO_COLOR'
+fi
+if screen | grep -qP '[^\x00-\x7f]'; then failed 'signs beyond ASCII'; fi
+types q
+ended 0
+
+start 'faults' 100 30 '' 'watch --sim --chaos 500ms NSE:INFY'
+# Sockets are lost and come back, and the screen says so.
+matches 'socket 1 (lost|up again)'
+matches 'up again'
+types q
+ended 0
+
+start 'demo' 80 24 '' ''
+sees '9,000 subscribed'
+matches '1 live .*2 live .*3 live'
+sees '? shows all keys, q quits'
+sees 'next: kite --help'
+matches 'SIMULATOR +1[0-9],[0-9]{3} ticks/s'
+sees '▶RELIANCE'
+types /nifty
+sees '6 of 34 shown'
+press Enter
+fits 24
+types q
+misses '9,000 subscribed'
+ended 0
+
+case_name='demo without a terminal'
+"$kite" demo --seconds 3 > "$scratch/lines" || failed "status $?"
+grep -q '^Nothing was lost' "$scratch/lines" || { cat "$scratch/lines" >&2; failed 'a loss'; }
+echo "passed $case_name"
+
+case_name='watch without a terminal'
+# The reader's end ends it, and is no fault.
+first=$("$kite" watch --sim NSE:INFY --json | head -1)
+grep -q '"instrument_token":408065' <<<"$first" || failed "$first"
+echo "passed $case_name"
