@@ -14,8 +14,9 @@ use crate::error::OpenError;
 /// A tape file, mapped into memory and looked through block by block when it was opened: what a
 /// recorder adds later is not seen. Cheap to clone.
 ///
-/// The file must not be cut while it is open: reading what is gone ends the process, as with every
-/// mapped file. Recorders cut a file only when they repair it, before they go on with it.
+/// The file must not be cut or overwritten while it is open: reading what is gone ends the process,
+/// as with every mapped file. Recorders append, and cut a file only when they repair it, before they
+/// go on with it.
 #[derive(Clone)]
 pub struct TapeFile {
     inner: Arc<Inner>,
@@ -95,7 +96,7 @@ impl TapeFile {
     /// The file's bytes as a tape: its header and metadata, and its blocks as they stand.
     ///
     /// # Panics
-    /// Never: the header was checked when the file was opened.
+    /// Only where somebody has overwritten the header since: it was checked when the file was opened.
     #[must_use]
     pub fn tape(&self) -> Tape<'_> {
         #[expect(clippy::expect_used, reason = "the same bytes were opened before")]

@@ -184,6 +184,23 @@ fn the_next_start_goes_on_with_the_file_and_tells_since_when_nothing_was_recorde
 }
 
 #[test]
+fn other_metadata_begin_another_file_and_the_gap_is_told_there() {
+    let directory = tempfile::tempdir().unwrap();
+    for (metadata, time) in [("mine", 0), ("hers", 1_000), ("hers", 2_000)] {
+        let config = RecorderConfig { metadata: metadata.into(), ..config() };
+        let recorder = Recorder::start(directory.path(), config).unwrap();
+        record(&recorder, MORNING + time, vec![0]);
+        recorder.finish().unwrap();
+    }
+    assert_eq!(names(directory.path()), ["kite-2026-01-05.1.ktape", "kite-2026-01-05.ktape"]);
+    let entries = read(directory.path());
+    assert_eq!(times(&entries), [0, 1_000, 2_000]);
+    let gaps: Vec<Gap> = entries.iter().filter_map(Entry::gap).collect();
+    assert_eq!(gaps.len(), 2);
+    assert_eq!((gaps[0].from_unix_ns, gaps[0].to_unix_ns), (MORNING, MORNING + 1_000));
+}
+
+#[test]
 fn the_end_of_the_last_clone_ends_the_recording() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();

@@ -69,7 +69,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Opens the newest file of a day to go on with it, or begins one where there is none, where it
-    /// is full, or where something stands there that is no tape.
+    /// is full, has other metadata, or where something stands there that is no tape.
     pub(crate) fn open(&self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
         let newest = (0..).map(|number| self.path(day, number)).take_while(|it| it.exists());
         let (number, last) = newest.fold((0, None), |(number, _), path| (number + 1, Some(path)));
@@ -80,7 +80,9 @@ impl Disk {
         let last_unix_ns = match TapeFile::open(&path) {
             Ok(file) => {
                 let last = file.span().map(|(_, latest)| latest);
-                if self.max_bytes.is_none_or(|max| file.len_bytes() < max) {
+                // Its metadata says whose its records are.
+                let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata);
+                if is_ours && self.max_bytes.is_none_or(|max| file.len_bytes() < max) {
                     let current = self.go_on(path, day, file)?;
                     return Ok(Opened { current, last_unix_ns: last });
                 }
