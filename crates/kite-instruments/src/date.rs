@@ -1,7 +1,6 @@
 //! Days of the calendar: expiries, and the trading day in India.
 
 use std::fmt;
-use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -12,11 +11,8 @@ const IST_AHEAD: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// Days from 0000-03-01 to 1970-01-01 in the Gregorian calendar.
-const DAYS_TO_EPOCH: i64 = 719_468;
-
-/// Days in the 400 years after which the Gregorian calendar repeats.
-const DAYS_IN_ERA: i64 = 146_097;
+/// The Julian day of 1970-01-01.
+const EPOCH: i32 = 2_440_588;
 
 /// A day of the Gregorian calendar, from 0001-01-01 to 9999-12-31.
 ///
@@ -31,13 +27,8 @@ const DAYS_IN_ERA: i64 = 146_097;
 /// assert_eq!(expiry.days_since(Date::new(2026, 10, 29)?), 28);
 /// # Ok::<(), kite_instruments::DateError>(())
 /// ```
-// The order of the fields is that of time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Date {
-    year: u16,
-    month: NonZeroU8,
-    day: NonZeroU8,
-}
+pub struct Date(time::Date);
 
 impl Date {
     /// Makes the day of a year, a month (1 to 12) and a day of the month.
@@ -46,59 +37,45 @@ impl Date {
     /// There is no such day, or the year is not within 1 to 9999.
     pub fn new(year: u16, month: u8, day: u8) -> Result<Self, DateError> {
         let none = DateError::NoSuchDay { year, month, day };
-        if !(1..=9999).contains(&year) || day > days_in_month(year, month) {
+        if !(1..=9999).contains(&year) {
             return Err(none);
         }
-        match (NonZeroU8::new(month), NonZeroU8::new(day)) {
-            (Some(month), Some(day)) => Ok(Self { year, month, day }),
-            _ => Err(none),
-        }
+        let of_year = time::Month::try_from(month).ok();
+        let date =
+            of_year.and_then(|month| time::Date::from_calendar_date(year.into(), month, day).ok());
+        date.map(Self).ok_or(none)
     }
 
     /// Gives the year.
     #[must_use]
     pub const fn year(self) -> u16 {
-        self.year
+        // Within 1 to 9999.
+        self.0.year() as u16
     }
 
     /// Gives the month, 1 to 12.
     #[must_use]
     pub const fn month(self) -> u8 {
-        self.month.get()
+        self.0.month() as u8
     }
 
     /// Gives the day of the month, 1 to 31.
     #[must_use]
     pub const fn day(self) -> u8 {
-        self.day.get()
+        self.0.day()
     }
 
     /// Counts the days since 1970-01-01; days before it are negative.
     #[must_use]
     pub fn days(self) -> i32 {
-        // Years begin in March here, so that the leap day is a year's last.
-        let month = i64::from(self.month.get());
-        let year = i64::from(self.year) - i64::from(month <= 2);
-        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(self.day.get()) - 1;
-        let day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
-        // Year 9999 is day 2,932,896: all days fit.
-        (era * DAYS_IN_ERA + day_of_era - DAYS_TO_EPOCH) as i32
+        self.0.to_julian_day() - EPOCH
     }
 
     /// Gives the day that is so many days after 1970-01-01, if its year is within 1 to 9999.
     #[must_use]
     pub fn from_days(days: i32) -> Option<Self> {
-        let shifted = i64::from(days) + DAYS_TO_EPOCH;
-        let (era, day_of_era) = (shifted.div_euclid(DAYS_IN_ERA), shifted.rem_euclid(DAYS_IN_ERA));
-        let of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * of_era + of_era / 4 - of_era / 100);
-        let from_march = (5 * day_of_year + 2) / 153;
-        let day = u8::try_from(day_of_year - (153 * from_march + 2) / 5 + 1).ok()?;
-        let month = u8::try_from((from_march + 2) % 12 + 1).ok()?;
-        let year = u16::try_from(era * 400 + of_era + i64::from(month <= 2)).ok()?;
-        Self::new(year, month, day).ok()
+        let date = time::Date::from_julian_day(days.checked_add(EPOCH)?).ok()?;
+        (1..=9999).contains(&date.year()).then_some(Self(date))
     }
 
     /// Counts the days from another day to this one.
@@ -121,8 +98,7 @@ impl Date {
         Self::in_india(SystemTime::now())
     }
 
-    const LAST: Self =
-        Self { year: 9999, month: NonZeroU8::new(12).unwrap(), day: NonZeroU8::new(31).unwrap() };
+    const LAST: Self = Self(time::Date::MAX);
 
     /// Reads `YYYY-MM-DD`.
     pub(crate) fn from_iso(text: &[u8]) -> Option<Self> {
@@ -138,24 +114,9 @@ impl Date {
     }
 }
 
-/// Counts the days of a month; 0 for a month that does not exist.
-fn days_in_month(year: u16, month: u8) -> u8 {
-    match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap(year) => 29,
-        2 => 28,
-        _ => 0,
-    }
-}
-
-fn is_leap(year: u16) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { year, month, day } = self;
+        let (year, month, day) = (self.year(), self.month(), self.day());
         if f.width().is_some() {
             return f.pad(&format!("{year:04}-{month:02}-{day:02}"));
         }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use time::Date;
+
 /// India has no summer time: UTC+5:30 all year.
 const IST_OFFSET_S: u64 = 19_800;
 const DAY_S: u64 = 86_400;
+/// The Julian day of 1 January 1970.
+const EPOCH: i32 = 2_440_588;
 
 /// A calendar day in India, in days since 1 January 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,18 +24,10 @@ impl Day {
 /// As `2026-01-31`.
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Years from 1 March on, in cycles of 400 years, so that a leap day ends its year: the
-        // shift is the days from 1 March of year 0 to 1 January 1970.
-        let days = self.0 + 719_468;
-        let (cycle, of_cycle) = (days / 146_097, days % 146_097);
-        let year_of_cycle =
-            (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-        let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-        let from_march = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * from_march + 2) / 5 + 1;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-        let year = cycle * 400 + year_of_cycle + u64::from(month <= 2);
-        write!(f, "{year:04}-{month:02}-{day:02}")
+        let date = i32::try_from(self.0).ok().and_then(|days| EPOCH.checked_add(days));
+        // 64 bits of nanoseconds end in the year 2554.
+        let date = date.and_then(|julian| Date::from_julian_day(julian).ok()).unwrap_or(Date::MAX);
+        fmt::Display::fmt(&date, f)
     }
 }
 

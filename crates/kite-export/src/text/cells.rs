@@ -1,8 +1,12 @@
 //! Cells of a row, and the digits in them.
 
 use kite_wire::{Price, UnixSeconds};
+use time::Date;
 
 use crate::export::Times;
+
+/// The Julian day of 1 January 1970.
+const EPOCH: i32 = 2_440_588;
 
 /// Writes the cells of rows, in the order of the columns. `None` is a null.
 pub(super) trait Cells {
@@ -131,23 +135,15 @@ impl Clock {
 
 /// Appends the date of a day counted from 1 January 1970.
 fn push_date(out: &mut Vec<u8>, days: u64) {
-    // Years that begin in March have their leap day at the end; 400 of them have 146,097 days, and
-    // 1 March of the year 0 is 719,468 days before 1970.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let julian = i32::try_from(days).ok().and_then(|days| EPOCH.checked_add(days));
     // Nanoseconds in 64 bits end in the year 2554.
-    push_padded::<4>(out, year as u32);
+    let date = julian.and_then(|it| Date::from_julian_day(it).ok()).unwrap_or(Date::MAX);
+    let (year, month, day) = date.to_calendar_date();
+    push_padded::<4>(out, year.unsigned_abs());
     out.push(b'-');
-    push_padded::<2>(out, month as u32);
+    push_padded::<2>(out, u8::from(month).into());
     out.push(b'-');
-    push_padded::<2>(out, day as u32);
+    push_padded::<2>(out, day.into());
 }
 
 #[cfg(test)]
