@@ -26,8 +26,17 @@ impl Account {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         self.proof.close(&self.ground.sim, &self.api_key);
-        if let Err(what) = self.hear_lane().and_then(|()| self.counted()) {
-            self.fail(None, what);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Err(what) = self.hear_lane() {
+                return self.fail(None, what);
+            }
+            match self.counted() {
+                Ok(()) => return,
+                // Heartbeats go on: a sink has one a moment before it is counted.
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
+                Err(what) => return self.fail(None, what),
+            }
         }
     }
 
