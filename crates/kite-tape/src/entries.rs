@@ -6,7 +6,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::vec;
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Promise};
 use crate::entry::Entry;
 use crate::error::Damage;
 use crate::file::{Part, TapeFile};
@@ -21,7 +21,8 @@ pub struct ReadConfig {
     /// How many threads unpack and check blocks ahead; at most 64 are made. The records are the
     /// same, in the same order. Default 0: whoever iterates does it, when they are wanted.
     ///
-    /// For each thread two blocks are held in memory, of 1 MiB each as a rule.
+    /// For each thread two blocks are held in memory, of 1 MiB each as a rule; as many again for
+    /// each further recording that was made at the same time.
     pub threads: usize,
 }
 
@@ -44,7 +45,7 @@ pub struct Tally {
 /// An `Err` does not end the iteration.
 pub struct Entries {
     streams: Vec<Stream>,
-    /// Who gives the next record: the earliest, the first file of those equally early. Files that
+    /// Who gives the next record: the earliest, the first of those equally early. Recordings that
     /// were not looked into yet stand at their earliest time.
     order: BinaryHeap<Reverse<(u64, usize)>>,
     ahead: Option<Ahead>,
@@ -52,13 +53,14 @@ pub struct Entries {
 }
 
 impl Entries {
-    pub(crate) fn new(files: &[TapeFile], config: ReadConfig) -> Self {
+    pub(crate) fn new(recordings: impl Iterator<Item = Vec<TapeFile>>, config: ReadConfig) -> Self {
         let ahead = (config.threads > 0).then(|| Ahead::new(config.threads));
         let streams: Vec<Stream> =
-            files.iter().map(|file| Stream::new(file.clone(), config.from_unix_ns)).collect();
+            recordings.map(|files| Stream::new(files, config.from_unix_ns)).collect();
         let order = streams.iter().enumerate().map(|(index, stream)| {
+            let first = stream.files.iter().find_map(TapeFile::span);
             // One without records may have damage to tell: first, it does not matter.
-            Reverse((stream.file.span().map_or(0, |it| it.0.max(config.from_unix_ns)), index))
+            Reverse((first.map_or(0, |it| it.0.max(config.from_unix_ns)), index))
         });
         Self { order: order.collect(), streams, ahead, tally: Tally::default() }
     }
@@ -89,7 +91,7 @@ impl Iterator for Entries {
                 self.order.pop();
                 continue;
             };
-            // A file whose next record is not the earliest gives way.
+            // One whose next record is not the earliest gives way.
             if let Ok(entry) = &item
                 && entry.recv_unix_ns() > time
             {
@@ -126,13 +128,13 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// The records of one file.
+/// The records of one recording, whose files follow one another.
 struct Stream {
-    file: TapeFile,
-    /// The next part to be asked for.
-    next_part: usize,
+    files: Vec<TapeFile>,
+    /// The next part to be asked for: which file, and which of its parts.
+    next_part: (usize, usize),
     /// Parts that others unpack, in order.
-    asked: VecDeque<(Part, crate::ahead::Promise)>,
+    asked: VecDeque<(Place, Promise)>,
     items: vec::IntoIter<Result<Entry, Damage>>,
     put_back: Option<Result<Entry, Damage>>,
     /// Records before it are passed over until one from then on has been given.
@@ -140,10 +142,24 @@ struct Stream {
     position: u64,
 }
 
+/// A part, and the number of the file that it is in.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    file: usize,
+    part: Part,
+}
+
 impl Stream {
-    fn new(file: TapeFile, not_before: u64) -> Self {
-        let (asked, items) = (VecDeque::new(), Vec::new().into_iter());
-        Self { file, next_part: 0, asked, items, put_back: None, not_before, position: 0 }
+    fn new(files: Vec<TapeFile>, not_before: u64) -> Self {
+        Self {
+            files,
+            next_part: (0, 0),
+            asked: VecDeque::new(),
+            items: Vec::new().into_iter(),
+            put_back: None,
+            not_before,
+            position: 0,
+        }
     }
 
     fn put_back(&mut self, item: Result<Entry, Damage>) {
@@ -176,44 +192,56 @@ impl Stream {
 
     fn next_unpacked(&mut self, ahead: &mut Option<Ahead>) -> Option<Unpacked> {
         let Some(ahead) = ahead else {
-            let part = self.next_part()?;
-            self.reached(part);
-            return Some(unpack(&self.file, part));
+            let place = self.next_place()?;
+            self.reached(place);
+            return Some(unpack(&self.files[place.file], place.part));
         };
         // Which parts matter is not known before the first record sought is found.
         let window = if self.not_before > 0 { 1 } else { ahead.window() };
         while self.asked.len() < window
-            && let Some(part) = self.next_part()
+            && let Some(place) = self.next_place()
         {
-            self.asked.push_back((part, ahead.ask(self.file.clone(), part)));
+            let promise = ahead.ask(self.files[place.file].clone(), place.part);
+            self.asked.push_back((place, promise));
         }
-        let (part, promise) = self.asked.pop_front()?;
-        self.reached(part);
-        Some(promise.wait().unwrap_or_else(|| unpack(&self.file, part)))
+        let (place, promise) = self.asked.pop_front()?;
+        self.reached(place);
+        Some(promise.wait().unwrap_or_else(|| unpack(&self.files[place.file], place.part)))
     }
 
     /// Steps to the next part that may have records from the time sought on.
-    fn next_part(&mut self) -> Option<Part> {
+    fn next_place(&mut self) -> Option<Place> {
         loop {
-            let Some(part) = self.file.parts().get(self.next_part).copied() else {
+            let (file, part) = self.next_part;
+            let Some(parts) = self.files.get(file).map(TapeFile::parts) else {
                 if self.asked.is_empty() {
-                    self.position = self.file.len_bytes();
+                    self.position = self.len_before(self.files.len());
                 }
                 return None;
             };
-            self.next_part += 1;
+            let Some(&part) = parts.get(part) else {
+                self.next_part = (file + 1, 0);
+                continue;
+            };
+            self.next_part.1 += 1;
             match part {
                 Part::Block { latest_unix_ns: Some(latest), .. } if latest < self.not_before => {}
                 Part::Skipped(_) if self.not_before > 0 => {}
-                part => return Some(part),
+                part => return Some(Place { file, part }),
             }
         }
     }
 
-    fn reached(&mut self, part: Part) {
-        self.position = match part {
+    fn reached(&mut self, place: Place) {
+        let end = match place.part {
             Part::Block { end, .. } => end,
             Part::Skipped(skipped) => skipped.to,
-        } as u64;
+        };
+        self.position = self.len_before(place.file) + end as u64;
+    }
+
+    /// The bytes of the files before one.
+    fn len_before(&self, file: usize) -> u64 {
+        self.files[..file].iter().map(TapeFile::len_bytes).sum()
     }
 }

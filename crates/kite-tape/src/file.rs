@@ -15,8 +15,8 @@ use crate::error::OpenError;
 /// recorder adds later is not seen. Cheap to clone.
 ///
 /// The file must not be cut or overwritten while it is open: reading what is gone ends the process,
-/// as with every mapped file. Recorders append, and cut a file only when they repair it, before they
-/// go on with it.
+/// as with every mapped file. A recorder appends; it cuts a file when it repairs it as it starts, and
+/// takes back what a failed write left.
 #[derive(Clone)]
 pub struct TapeFile {
     inner: Arc<Inner>,

@@ -29,6 +29,7 @@ mod entries;
 mod entry;
 mod error;
 mod file;
+mod name;
 mod queue;
 mod recorder;
 mod reel;
@@ -43,7 +44,8 @@ pub use entry::Entry;
 pub use error::{Damage, DamageCause, OpenError, RecordError};
 pub use file::TapeFile;
 pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+pub use name::EXTENSION;
 pub use recorder::{Recorder, RecorderStats, RecorderSummary};
-pub use reel::{EXTENSION, Reel};
+pub use reel::Reel;
 #[cfg(feature = "conn")]
 pub use sink::RecorderSink;

@@ -161,7 +161,9 @@ impl Queue {
         let mut losses = self.lock();
         let source = item.received.source;
         while let Some(index) = losses.iter().position(|it| it.source == source) {
-            if self.try_push(losses[index].item()).is_err() {
+            // Else a gap that fits would go in alone again and again, and end before the next frame.
+            let gap = losses[index].item();
+            if !self.has_room(gap.weight() + item.weight()) || self.try_push(gap).is_err() {
                 self.count(&mut losses, item);
                 return false;
             }
@@ -185,6 +187,13 @@ impl Queue {
             Some(gap) => note_gap(losses, item.received.source, &gap),
             None => note_loss(losses, item.received, item.kind, GapReason::QueueFull),
         }
+    }
+
+    /// Says whether a gap and the record behind it would fit in now.
+    fn has_room(&self, weight: usize) -> bool {
+        let bytes = self.bytes.load(Acquire);
+        (bytes == 0 || bytes + weight <= self.most_bytes)
+            && self.items.len() + 2 <= self.items.capacity()
     }
 
     fn try_push(&self, item: Item) -> Result<(), Item> {
@@ -293,5 +302,52 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Vec<Loss>> {
         // No change to it can stop half way.
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(number: u64) -> Item {
+        let source = Source { account: 0, connection: 0 };
+        let received = Received { recv_unix_ns: number, source };
+        Item { received, kind: RecordKind::Binary, payload: vec![7; 1_000].into() }
+    }
+
+    #[test]
+    fn a_stall_is_one_gap_where_only_the_gap_would_have_room() {
+        let queue = Queue::new(1_024, 10_000);
+        for number in 0..11 {
+            queue.push(frame(number));
+        }
+        let mut taken = Vec::new();
+        queue.take(&mut taken, 1);
+        // Room for the gap, or for a frame, and not for one behind the other.
+        for number in 11..1_000 {
+            queue.push(frame(number));
+        }
+        while queue.take(&mut taken, 64) {}
+        let gaps: Vec<Gap> = taken.iter().filter_map(Item::as_gap).collect();
+        assert_eq!(gaps.len(), 1);
+        assert_eq!((taken.len(), gaps[0].frames), (11, Some(990)));
+        assert_eq!((gaps[0].from_unix_ns, gaps[0].to_unix_ns), (10, 999));
+        assert_eq!(queue.dropped(), 990);
+    }
+
+    #[test]
+    fn what_a_source_brings_behind_its_gap_stands_behind_it() {
+        let queue = Queue::new(4, 1 << 20);
+        for number in 0..6 {
+            queue.push(frame(number));
+        }
+        let mut taken = Vec::new();
+        queue.take(&mut taken, 2);
+        queue.push(frame(6));
+        queue.take(&mut taken, 64);
+        let times: Vec<_> = taken.iter().map(|it| (it.kind, it.received.recv_unix_ns)).collect();
+        let (frame, gap) = (RecordKind::Binary, RecordKind::Gap);
+        assert_eq!(times, [(frame, 0), (frame, 1), (frame, 2), (frame, 3), (gap, 5), (frame, 6)]);
+        assert_eq!(taken[4].as_gap().unwrap().frames, Some(2));
     }
 }

@@ -1,15 +1,21 @@
 //! The recorder, as its user holds it.
 
+#[cfg(feature = "conn")]
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "conn")]
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
 use fs4::{FileExt, TryLockError};
+#[cfg(feature = "conn")]
+use kite_wire::tape::Source;
 use kite_wire::tape::{Gap, Received, RecordKind};
 
 use crate::config::{Fsync, RecorderConfig, lock_name};
@@ -94,9 +100,21 @@ struct Owner {
     queue: Arc<Queue>,
     told: Arc<Told>,
     directory: PathBuf,
-    thread: Mutex<Option<JoinHandle<Option<io::Error>>>>,
-    /// Locked as long as this lives.
-    _lock: File,
+    /// Held until the thread has ended, by all who wait for that.
+    work: Mutex<Work>,
+    /// When each connection was closed that a sink may come for again, in Unix nanoseconds.
+    #[cfg(feature = "conn")]
+    closed: Mutex<BTreeMap<Source, u64>>,
+}
+
+/// The thread of a recorder, and what became of it.
+enum Work {
+    /// It works, under this lock of the directory.
+    Goes { thread: JoinHandle<Option<io::Error>>, _lock: File },
+    /// It has ended, perhaps with something that could not be written.
+    Ended(Option<(io::ErrorKind, String)>),
+    /// It panicked.
+    Failed,
 }
 
 impl Recorder {
@@ -145,8 +163,9 @@ impl Recorder {
             queue,
             told,
             directory: directory.to_owned(),
-            thread: Mutex::new(Some(thread)),
-            _lock: lock,
+            work: Mutex::new(Work::Goes { thread, _lock: lock }),
+            #[cfg(feature = "conn")]
+            closed: Mutex::default(),
         };
         Ok(Self { owner: Arc::new(owner) })
     }
@@ -163,6 +182,24 @@ impl Recorder {
         self.owner.queue.push(Item::gap(received, &gap));
     }
 
+    /// Notes when a connection was closed.
+    #[cfg(feature = "conn")]
+    pub(crate) fn note_closed(&self, source: Source, unix_ns: u64) {
+        self.closed().insert(source, unix_ns);
+    }
+
+    /// Gives when a connection was closed that comes up again.
+    #[cfg(feature = "conn")]
+    pub(crate) fn take_closed(&self, source: Source) -> Option<u64> {
+        self.closed().remove(&source)
+    }
+
+    #[cfg(feature = "conn")]
+    fn closed(&self) -> MutexGuard<'_, BTreeMap<Source, u64>> {
+        // No change to it can stop half way.
+        self.owner.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says what has been done so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
@@ -175,8 +212,9 @@ impl Recorder {
         &self.owner.directory
     }
 
-    /// Ends the recording for all clones: what was given is written, the file ended. Blocks until
-    /// then. What others still give is dropped and counted.
+    /// Ends the recording for all clones and frees the directory for another: what was given is
+    /// written, the file ended. Blocks until then, whoever else has called it. What others still give
+    /// is dropped and counted.
     ///
     /// # Errors
     /// The end could not be written or put onto the disk, or the recorder's thread panicked. What
@@ -223,11 +261,24 @@ impl Owner {
         }
     }
 
-    /// Ends the thread and gives its last failure; an error if it panicked.
+    /// Ends the thread, waits for it, frees the directory, and gives the thread's last failure; an
+    /// error if it panicked.
     fn end(&self) -> Result<Option<io::Error>, ()> {
         self.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        thread.map_or(Ok(None), |thread| thread.join().map_err(drop))
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        *work = match std::mem::replace(&mut *work, Work::Failed) {
+            Work::Goes { thread, _lock } => match thread.join() {
+                Ok(failed) => Work::Ended(failed.map(|it| (it.kind(), it.to_string()))),
+                Err(_) => Work::Failed,
+            },
+            ended => ended,
+        };
+        match &*work {
+            Work::Ended(failed) => {
+                Ok(failed.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone())))
+            }
+            Work::Goes { .. } | Work::Failed => Err(()),
+        }
     }
 }
 

@@ -1,50 +1,94 @@
 //! Several tapes as one.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kite_wire::tape::TapeError;
 
 use crate::entries::{Entries, ReadConfig};
 use crate::error::OpenError;
 use crate::file::TapeFile;
-
-/// The ending of a tape's file name.
-pub const EXTENSION: &str = "ktape";
+use crate::name::{EXTENSION, Name};
 
 /// Several tapes as one stream of records, such as the files of a day. Cheap to clone.
 ///
-/// Records of one file keep the order of that file. Those of several are merged by receive time.
+/// The files of one recorder, which have one directory and one prefix, follow one another as they
+/// were written: what a connection brought keeps its order, whatever the clock did. Different
+/// recordings are merged by receive time.
 #[derive(Debug, Clone)]
 pub struct Reel {
     files: Vec<TapeFile>,
+    /// Which of the files follow one another.
+    recordings: Vec<Range<usize>>,
+    passed_over: Arc<[OpenError]>,
 }
 
 impl Reel {
     /// Opens files, and all files of directories whose names end in `.ktape`.
     ///
+    /// In a directory a file that ends within its header is passed over: a recorder that was killed
+    /// as it began a file leaves one, and it holds nothing. [`Reel::passed_over`] tells.
+    ///
     /// # Errors
     /// A path cannot be read, a directory has no tape, or a file is none.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
-        let mut files = Vec::new();
+        let (mut files, mut passed_over) = (Vec::new(), Vec::new());
         for path in paths {
             let path = path.as_ref();
-            match path.is_dir() {
-                true => {
-                    for path in tapes_in(path)? {
-                        files.push(TapeFile::open(path)?);
+            if !path.is_dir() {
+                files.push(TapeFile::open(path)?);
+                continue;
+            }
+            for path in tapes_in(path)? {
+                match TapeFile::open(path) {
+                    Ok(file) => files.push(file),
+                    Err(error) if is_begun_only(&error) => {
+                        tracing::warn!(%error, "passed over");
+                        passed_over.push(error);
                     }
+                    Err(error) => return Err(error),
                 }
-                false => files.push(TapeFile::open(path)?),
             }
         }
-        if files.is_empty() {
-            return Err(OpenError::Nothing);
+        match (files.is_empty(), passed_over.pop()) {
+            (true, Some(error)) => return Err(error),
+            (true, None) => return Err(OpenError::Nothing),
+            (false, last) => passed_over.extend(last),
         }
-        Ok(Self { files })
+        Ok(Self::of(files, passed_over))
     }
 
-    /// The files, in the order in which they were named; those of a directory by name.
+    /// Puts the files of each recorder one behind the other.
+    fn of(files: Vec<TapeFile>, passed_over: Vec<OpenError>) -> Self {
+        let mut recordings: Vec<Vec<TapeFile>> = Vec::new();
+        for file in files {
+            let fellow = recordings.iter_mut().find(|fellows| are_of_one(&fellows[0], &file));
+            match fellow {
+                Some(fellows) => fellows.push(file),
+                None => recordings.push(vec![file]),
+            }
+        }
+        let (mut files, mut ranges) = (Vec::new(), Vec::new());
+        for mut recording in recordings {
+            recording.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+            ranges.push(files.len()..files.len() + recording.len());
+            files.append(&mut recording);
+        }
+        Self { files, recordings: ranges, passed_over: passed_over.into() }
+    }
+
+    /// The files: recordings in the order in which they were named, the files of one in the order
+    /// of writing.
     #[must_use]
     pub fn files(&self) -> &[TapeFile] {
         &self.files
+    }
+
+    /// What was found in directories and holds nothing yet: why it could not be opened.
+    #[must_use]
+    pub fn passed_over(&self) -> &[OpenError] {
+        &self.passed_over
     }
 
     /// The earliest and the latest receive time, in nanoseconds since the Unix epoch; `None` if
@@ -78,17 +122,18 @@ impl Reel {
     /// The records, read as the settings say.
     #[must_use]
     pub fn entries_with(&self, config: ReadConfig) -> Entries {
-        Entries::new(&self.files, config)
+        let recordings = self.recordings.iter().map(|range| self.files[range.clone()].to_vec());
+        Entries::new(recordings, config)
     }
 }
 
 impl From<TapeFile> for Reel {
     fn from(file: TapeFile) -> Self {
-        Self { files: vec![file] }
+        Self::of(vec![file], Vec::new())
     }
 }
 
-/// Gives the tapes of a directory, by name: the files of one recorder, in the order of writing.
+/// Gives the tapes of a directory, by name.
 fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let failed = |source| OpenError::Io { path: directory.into(), source };
     let mut paths = Vec::new();
@@ -101,27 +146,25 @@ fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     if paths.is_empty() {
         return Err(OpenError::NoTapes { path: directory.into() });
     }
-    paths.sort_by_cached_key(|path| natural_key(path));
+    paths.sort();
     Ok(paths)
 }
 
-/// Orders `day.2.ktape` before `day.10.ktape`: digits count by their value.
-fn natural_key(path: &Path) -> Vec<(String, u64)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut key: Vec<(String, u64)> = vec![(String::new(), 0)];
-    let mut is_number = false;
-    for character in name.chars() {
-        let digit = character.to_digit(10);
-        if digit.is_none() && is_number {
-            key.push((String::new(), 0));
-        }
-        if let Some((text, number)) = key.last_mut() {
-            match digit {
-                Some(digit) => *number = number.saturating_mul(10).saturating_add(digit.into()),
-                None => text.push(character),
-            }
-        }
-        is_number = digit.is_some();
-    }
-    key
+/// Says whether a file is no more than the beginning of a tape.
+fn is_begun_only(error: &OpenError) -> bool {
+    use TapeError::{Empty, HeaderCut};
+    matches!(error, OpenError::Tape { source: Empty | HeaderCut { .. }, .. })
+}
+
+/// Says whether two files are of one recorder.
+fn are_of_one(a: &TapeFile, b: &TapeFile) -> bool {
+    let directory_and_prefix = |file: &TapeFile| {
+        Some((file.path().parent()?.to_owned(), Name::of(file.path())?.prefix.to_owned()))
+    };
+    directory_and_prefix(a).is_some_and(|it| Some(it) == directory_and_prefix(b))
+}
+
+/// Where a file stands among those of its recorder.
+fn order_of(file: &TapeFile) -> Option<(&str, u32)> {
+    Name::of(file.path()).map(|name| (name.day, name.number))
 }

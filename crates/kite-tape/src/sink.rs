@@ -65,13 +65,16 @@ impl RecorderSink {
         self.recorder.record(received, RecordKind::Event, note.into());
     }
 
-    /// Tells of the time that the connection was down, if it was.
+    /// Tells of the time that the connection was down, if it was; also since the end of a run
+    /// before this one.
     fn end_gap(&mut self, now: Stamp) {
-        if let Some(since) = self.down_since.take() {
+        let closed = self.recorder.take_closed(self.source);
+        let down = self.down_since.take().map(|since| self.clock.unix_ns(since));
+        if let Some(from_unix_ns) = down.or(closed) {
             let received = self.received(now);
             let gap = Gap {
                 reason: GapReason::Disconnected,
-                from_unix_ns: self.clock.unix_ns(since),
+                from_unix_ns: from_unix_ns.min(received.recv_unix_ns),
                 to_unix_ns: received.recv_unix_ns,
                 frames: None,
             };
@@ -131,6 +134,8 @@ impl Sink for RecorderSink {
             Event::Closed => {
                 self.end_gap(now);
                 self.note(now, r#"{"event":"closed"}"#.to_owned());
+                let unix_ns = self.clock.unix_ns(now);
+                self.recorder.note_closed(self.source, unix_ns);
             }
             // Tries to reconnect lie within the gap; damaged frames are on the tape themselves.
             _ => {}
@@ -290,6 +295,23 @@ mod tests {
         });
         assert_eq!(entries.iter().filter_map(Entry::gap).count(), 1);
         assert_eq!(text_of(&entries[2]), r#"{"event":"closed"}"#);
+    }
+
+    #[test]
+    fn between_two_runs_of_a_connection_stands_a_gap() {
+        let entries = recorded(|sink| {
+            sink.on_event(&Event::Up { epoch: 1, instruments: 3 });
+            sink.on_event(&Event::Closed);
+            let mut next = sink.recorder.sink(SOURCE);
+            next.on_event(&Event::Up { epoch: 1, instruments: 3 });
+            let mut other = sink.recorder.sink(Source { connection: 2, ..SOURCE });
+            other.on_event(&Event::Up { epoch: 1, instruments: 3 });
+        });
+        let gaps: Vec<_> = entries.iter().filter_map(Entry::gap).collect();
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].reason, GapReason::Disconnected);
+        assert_eq!(gaps[0].from_unix_ns, entries[1].recv_unix_ns(), "since it was closed");
+        assert_eq!(entries[2].gap(), Some(gaps[0]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub(crate) mod disk;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +54,15 @@ pub(crate) struct Slow {
 impl Told {
     pub(crate) fn slow(&self) -> Slow {
         self.lock().clone()
+    }
+
+    /// Notes the file that is written to now.
+    fn note_file(&self, path: &Path) {
+        let files = &mut self.lock().files;
+        // After a failure it is the same one again.
+        if files.last().is_none_or(|last| last != path) {
+            files.push(path.to_owned());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Slow> {
@@ -215,8 +224,10 @@ impl Writer {
         let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
         self.begin(current);
         let is_first = std::mem::take(&mut self.is_first);
-        if let Some(from_unix_ns) = last_unix_ns.filter(|_| is_first) {
+        if let Some(last) = last_unix_ns.filter(|_| is_first) {
             let reason = GapReason::RecorderStopped;
+            // The clock may have been set back since.
+            let from_unix_ns = last.min(unix_ns);
             let gap = Gap { reason, from_unix_ns, to_unix_ns: unix_ns, frames: None };
             note_gap(&mut self.losses, Source::RECORDER, &gap);
         }
@@ -236,7 +247,7 @@ impl Writer {
     }
 
     fn begin(&mut self, current: Current) {
-        self.told.lock().files.push(current.path.clone());
+        self.told.note_file(&current.path);
         self.current = Some(current);
     }
 
@@ -283,7 +294,7 @@ impl Writer {
                 unsynced = current.output.sync().err();
             }
             let next = self.disk.open_next(current.day, last)?;
-            self.told.lock().files.push(next.path.clone());
+            self.told.note_file(&next.path);
             *current = next;
             self.collector.seal(current.tape_id, current.sequence)
         } else {
@@ -294,6 +305,10 @@ impl Writer {
             // What got there is taken back; if not even that works, the file is repaired when it
             // is opened again.
             let _ = current.output.cut(current.len);
+            // What was written before it is not to wait for the next file that can be opened.
+            if self.disk.syncs && current.output.sync().is_ok() {
+                self.is_unsynced = false;
+            }
             self.current = None;
             return Err(error);
         }

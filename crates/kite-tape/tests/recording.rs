@@ -275,3 +275,134 @@ fn a_file_cut_at_any_length_is_gone_on_with() {
         }
     }
 }
+
+/// A recorder whose every record is a block, and whose files hold a few of them.
+fn small() -> RecorderConfig {
+    RecorderConfig {
+        block_bytes: 1_024,
+        compression: Compression::Stored,
+        rotation: Rotation { max_bytes: Some(64 << 10), by_day: true },
+        ..config()
+    }
+}
+
+#[test]
+fn files_of_a_day_follow_one_another_as_they_were_written_whatever_the_clock_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    for number in 0..900_u64 {
+        // It is set back every fifty records, and often stands still.
+        let time = MORNING + (number % 50) / 10 * 1_000_000;
+        let mut payload = number.to_be_bytes().to_vec();
+        payload.resize(1_000, 0);
+        record(&recorder, time, payload);
+        while recorder.stats().queued > 500 {
+            std::thread::yield_now();
+        }
+    }
+    recorder.finish().unwrap();
+    let reel = Reel::open([directory.path()]).unwrap();
+    let files: Vec<_> = reel.files().iter().map(|file| file.path().file_name().unwrap()).collect();
+    assert!(files.len() > 11, "{files:?}");
+    assert_eq!(files[0], "kite-2026-01-05.ktape");
+    assert_eq!(files[1], "kite-2026-01-05.1.ktape");
+    assert_eq!(files[10], "kite-2026-01-05.10.ktape");
+    let numbers: Vec<u64> = reel
+        .entries()
+        .map(|entry| u64::from_be_bytes(*entry.unwrap().payload.first_chunk().unwrap()))
+        .collect();
+    assert_eq!(numbers, (0..900).collect::<Vec<_>>());
+    // Named one by one in another order, they are the same recording.
+    let named = Reel::open(reel.files().iter().rev().map(|file| file.path())).unwrap();
+    assert!(reel.entries().flatten().eq(named.entries().flatten()));
+}
+
+#[test]
+fn a_block_behind_damage_that_ends_in_half_a_header_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING, "before");
+    recorder.finish().unwrap();
+    let path = directory.path().join("kite-2026-01-05.ktape");
+    let mut bytes = fs::read(&path).unwrap();
+    let tape_id = kite_wire::tape::Tape::open(&bytes).unwrap().tape_id();
+    let whole = bytes.len();
+    for kept in 28..64 {
+        let header = kite_wire::tape::BlockEncoder::new(tape_id, 1).seal();
+        bytes.truncate(whole);
+        bytes.extend_from_slice(&[0xee; 100]);
+        bytes.extend_from_slice(&header[..kept]);
+        fs::write(&path, &bytes).unwrap();
+        let recorder = Recorder::start(directory.path(), small()).unwrap();
+        record(&recorder, MORNING + 5, "behind");
+        recorder.finish().unwrap();
+        let reel = Reel::open([directory.path()]).unwrap();
+        let payloads: Vec<_> = reel.entries().flatten().map(|entry| entry.payload).collect();
+        assert!(payloads.contains(&Bytes::from("before")), "{kept} bytes of a header");
+        assert!(payloads.contains(&Bytes::from("behind")), "{kept} bytes of a header");
+    }
+}
+
+#[test]
+fn files_without_records_do_not_hide_since_when_nothing_was_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = |number| directory.path().join(format!("kite-2026-01-05.{number}.ktape"));
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING, "x");
+    recorder.finish().unwrap();
+    let header = fs::read(directory.path().join("kite-2026-01-05.ktape")).unwrap()[..40].to_vec();
+    fs::write(name(1), &header).unwrap();
+    fs::write(name(2), &header[..20]).unwrap();
+    // What a kill at a rotation leaves keeps nobody from reading the rest.
+    let reel = Reel::open([directory.path()]).unwrap();
+    assert_eq!((reel.entries().count(), reel.passed_over().len()), (1, 1));
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING + 500, "y");
+    recorder.finish().unwrap();
+    let entries = read(directory.path());
+    let gap = entries.iter().find_map(Entry::gap).unwrap();
+    assert_eq!((gap.from_unix_ns, gap.to_unix_ns), (MORNING, MORNING + 500));
+    // The first ones were archived: what is new still comes behind what is old.
+    fs::remove_file(directory.path().join("kite-2026-01-05.ktape")).unwrap();
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING + 900, "z");
+    recorder.finish().unwrap();
+    assert!(!names(directory.path()).contains(&"kite-2026-01-05.ktape".to_owned()));
+    let last = read(directory.path()).pop().unwrap();
+    assert_eq!((last.recv_unix_ns(), &last.payload[..]), (MORNING + 900, &b"z"[..]));
+}
+
+#[test]
+fn a_clock_set_back_between_two_runs_makes_no_gap_that_ends_before_it_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    for time in [MORNING + 1_000, MORNING] {
+        let recorder = Recorder::start(directory.path(), config()).unwrap();
+        record(&recorder, time, "x");
+        recorder.finish().unwrap();
+    }
+    let gap = read(directory.path()).iter().find_map(Entry::gap).unwrap();
+    assert_eq!((gap.from_unix_ns, gap.to_unix_ns), (MORNING, MORNING));
+}
+
+#[test]
+fn everyone_who_finishes_waits_for_the_end_and_the_directory_is_free_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), config()).unwrap();
+    for number in 0..1_000 {
+        record(&recorder, MORNING + number, vec![7; 500]);
+    }
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let recorder = recorder.clone();
+            std::thread::spawn(move || recorder.finish().unwrap().stats)
+        })
+        .collect();
+    let kept = recorder.clone();
+    let stats = recorder.finish().unwrap().stats;
+    assert_eq!((stats.frames, stats.queued), (1_000, 0));
+    for other in others {
+        assert_eq!(other.join().unwrap(), stats);
+    }
+    let next = Recorder::start(directory.path(), config()).unwrap();
+    drop((next, kept));
+}

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How far a recorder's clock may step back as it is corrected, or as several connections are
+/// written one behind the other.
+const SMALL_STEP_NS: u64 = 1_000_000_000;
+
 /// When each record is due, counted from the replay's beginning. Its first record is due at once.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -21,11 +25,14 @@ impl Schedule {
     }
 
     /// Takes the time of the next record and gives when it is due. Where the recorder's clock
-    /// stepped back, records follow at once until it has caught up.
+    /// stepped back by a second or less, records follow at once until it has caught up; where it
+    /// was set back further, the pace goes on from there.
     pub(crate) fn due(&mut self, recv_unix_ns: u64) -> Duration {
         let latest = self.latest_unix_ns.unwrap_or(recv_unix_ns);
         let step = recv_unix_ns.saturating_sub(latest).min(self.longest_pause_ns);
-        self.latest_unix_ns = Some(latest.max(recv_unix_ns));
+        let was_set_back = latest.saturating_sub(recv_unix_ns) > SMALL_STEP_NS;
+        self.latest_unix_ns =
+            Some(if was_set_back { recv_unix_ns } else { latest.max(recv_unix_ns) });
         self.elapsed_ns = self.elapsed_ns.saturating_add(step);
         // The range of speeds keeps the quotient within what a duration holds; a replay that lasts
         // longer than that has no end to wait for.
@@ -59,8 +66,14 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_neither_waits_nor_hurries_for_ever() {
-        let at = [1_000, 2_000, 500, 1_900, 2_100];
+        let at = [1_000, 2_000, 1_500, 1_900, 2_100];
         assert_eq!(dues(1.0, None, &at), millis(&[0, 1_000, 1_000, 1_000, 1_100]));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_by_an_hour_does_not_hurry_that_hour() {
+        let at = [3_600_000, 3_601_000, 1_000, 2_000, 5_000];
+        assert_eq!(dues(1.0, None, &at), millis(&[0, 1_000, 1_000, 2_000, 5_000]));
     }
 
     #[test]

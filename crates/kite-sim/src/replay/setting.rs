@@ -167,9 +167,9 @@ impl Replay {
         self
     }
 
-    /// Says whether a record of this source is replayed.
+    /// Says whether a record of this source is replayed; the recorder's own gaps concern all.
     pub(super) fn takes(&self, source: Source) -> bool {
-        self.only.as_ref().is_none_or(|only| only.contains(&source))
+        source == Source::RECORDER || self.only.as_ref().is_none_or(|only| only.contains(&source))
     }
 
     /// Gives the records from this time on.

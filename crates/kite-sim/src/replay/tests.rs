@@ -505,11 +505,13 @@ async fn only_the_chosen_connections_are_replayed() {
         binary(0, frame(&[A], 1)),
         record(1, SECOND, RecordKind::Binary, frame(&[A], 1)),
         text(2, FIRST, "first"),
+        record(3, Source::RECORDER, RecordKind::Gap, vec![0; kite_wire::tape::Gap::LEN]),
     ];
     let sim = quiet(of(reads).only([SECOND])).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Full, &[A]).await;
     assert_eq!(client.all(&sim).await, [Message::binary(frame(&[A], 1))]);
-    assert_eq!(sim.replay().unwrap().records, 1);
+    let progress = sim.replay().unwrap();
+    assert_eq!((progress.records, progress.gaps), (2, 1), "the recorder's gaps concern all");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use kite_wire::tape::{TapeError, TapeHeader, VERSION_MAJOR};
+use kite_wire::tape::{BLOCK_HEADER_LEN, Ending, TapeError, TapeHeader, VERSION_MAJOR};
 
 use crate::day::Day;
 use crate::error::OpenError;
 use crate::file::TapeFile;
-use crate::reel::EXTENSION;
+use crate::name::{Name, file_name};
 
 /// Where bytes go: a file, or in tests something that fails on demand.
 pub(crate) trait Output: Send {
@@ -71,54 +71,70 @@ impl Disk {
     /// Opens the newest file of a day to go on with it, or begins one where there is none, where it
     /// is full, has other metadata, or where something stands there that is no tape.
     pub(crate) fn open(&self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
-        let newest = (0..).map(|number| self.path(day, number)).take_while(|it| it.exists());
-        let (number, last) = newest.fold((0, None), |(number, _), path| (number + 1, Some(path)));
-        let Some(path) = last else {
-            let current = self.create(self.path(day, 0), day, created_unix_ns)?;
-            return Ok(Opened { current, last_unix_ns: None });
-        };
-        let last_unix_ns = match TapeFile::open(&path) {
-            Ok(file) => {
-                let last = file.span().map(|(_, latest)| latest);
-                // Its metadata says whose its records are.
-                let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata);
-                if is_ours && self.max_bytes.is_none_or(|max| file.len_bytes() < max) {
-                    let current = self.go_on(path, day, file)?;
-                    return Ok(Opened { current, last_unix_ns: last });
+        let numbers = self.numbers(day)?;
+        let (mut next, mut goes_on, mut last_unix_ns) = (0, None, None);
+        for number in numbers.iter().rev().copied() {
+            let path = self.path(day, number);
+            match TapeFile::open(&path) {
+                Ok(file) => {
+                    last_unix_ns = file.span().map(|(_, latest)| latest);
+                    // Its metadata says whose its records are.
+                    let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata);
+                    let has_room = self.max_bytes.is_none_or(|max| file.len_bytes() < max);
+                    if next == 0 && is_ours && has_room {
+                        goes_on = Some((path, file));
+                    }
                 }
-                last
+                // Killed before the header was written whole: there is nothing in it.
+                Err(OpenError::Tape {
+                    source: TapeError::Empty | TapeError::HeaderCut { .. },
+                    ..
+                }) if is_cut_header(&path)? => {
+                    if next == 0 {
+                        std::fs::remove_file(&path)?;
+                        continue;
+                    }
+                }
+                Err(OpenError::Io { source, .. }) => return Err(source),
+                Err(error) => {
+                    let path = path.display();
+                    tracing::warn!(%path, %error, "left alone, another file is begun");
+                }
             }
-            // Killed before the header was written whole: there is nothing in it.
-            Err(OpenError::Tape {
-                source: TapeError::Empty | TapeError::HeaderCut { .. }, ..
-            }) if is_cut_header(&path)? => {
-                std::fs::remove_file(&path)?;
-                let current = self.create(path, day, created_unix_ns)?;
-                return Ok(Opened { current, last_unix_ns: None });
+            next = next.max(number + 1);
+            // A file without records does not say since when nothing was recorded.
+            if last_unix_ns.is_some() {
+                break;
             }
-            Err(OpenError::Io { source, .. }) => return Err(source),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "left alone, another file is begun");
-                None
-            }
+        }
+        let current = match goes_on {
+            Some((path, file)) => self.go_on(path, day, file)?,
+            None => self.create(self.path(day, next), day, created_unix_ns)?,
         };
-        let current = self.create(self.path(day, number), day, created_unix_ns)?;
         Ok(Opened { current, last_unix_ns })
     }
 
     /// Begins the next file of a day.
     pub(crate) fn open_next(&self, day: Day, created_unix_ns: u64) -> io::Result<Current> {
-        let taken = (0..).map(|number| self.path(day, number)).find(|it| !it.exists());
-        let path = taken.unwrap_or_else(|| self.path(day, 0));
-        self.create(path, day, created_unix_ns)
+        let next = self.numbers(day)?.last().map_or(0, |number| number + 1);
+        self.create(self.path(day, next), day, created_unix_ns)
+    }
+
+    /// The numbers of the files of a day, in order. Some may have been moved away.
+    fn numbers(&self, day: Day) -> io::Result<Vec<u32>> {
+        let day = day.to_string();
+        let mut numbers = Vec::new();
+        for file in std::fs::read_dir(&self.directory)? {
+            let path = file?.path();
+            let name = Name::of(&path).filter(|it| it.prefix == self.prefix && it.day == day);
+            numbers.extend(name.map(|name| name.number));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     fn path(&self, day: Day, number: u32) -> PathBuf {
-        let prefix = &self.prefix;
-        self.directory.join(match number {
-            0 => format!("{prefix}-{day}.{EXTENSION}"),
-            _ => format!("{prefix}-{day}.{number}.{EXTENSION}"),
-        })
+        self.directory.join(file_name(&self.prefix, day, number))
     }
 
     fn create(&self, path: PathBuf, day: Day, created_unix_ns: u64) -> io::Result<Current> {
@@ -149,7 +165,7 @@ impl Disk {
         let resume = tape.resume();
         let seals: Vec<_> = tape.seals().collect();
         let (tape_id, old_len) = (tape.tape_id(), tape_file.len_bytes());
-        let len = resume.append_at as u64;
+        let mut len = resume.append_at as u64;
         // Nothing may be mapped behind the end of a file.
         drop(tape_file);
         let mut file = OpenOptions::new().write(true).open(&path)?;
@@ -162,6 +178,12 @@ impl Disk {
             file.set_len(len)?;
         }
         file.seek(SeekFrom::Start(len))?;
+        if matches!(resume.ending, Ending::Damaged { .. }) {
+            // The damage may end in the beginning of a block's header, which what follows would
+            // complete to a block of its own.
+            file.write_all(&[0; BLOCK_HEADER_LEN])?;
+            len += BLOCK_HEADER_LEN as u64;
+        }
         let output = (self.wrap)(file);
         Ok(Current { path, day, output, len, tape_id, sequence: resume.next_sequence })
     }

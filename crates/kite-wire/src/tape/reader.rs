@@ -172,7 +172,9 @@ pub struct Resume {
     /// How the tape ends.
     pub ending: Ending,
     /// Where the next block begins: behind the last complete record or block, or where bytes were
-    /// damaged behind those, so that none of them is destroyed.
+    /// damaged behind those, so that none of them is destroyed. In that case the writer first puts
+    /// [`BLOCK_HEADER_LEN`] zero bytes there: damage may end in the first bytes of a header, which
+    /// the block would complete.
     pub append_at: usize,
     /// The number of the next block.
     pub next_sequence: u32,

@@ -1,0 +1,75 @@
+//! The names of a recorder's files: `kite-2026-01-31.ktape`, then `kite-2026-01-31.1.ktape`.
+
+use std::path::Path;
+
+use crate::day::Day;
+
+/// The ending of a tape's file name.
+pub const EXTENSION: &str = "ktape";
+
+/// Names a file of a recorder.
+pub(crate) fn file_name(prefix: &str, day: Day, number: u32) -> String {
+    match number {
+        0 => format!("{prefix}-{day}.{EXTENSION}"),
+        _ => format!("{prefix}-{day}.{number}.{EXTENSION}"),
+    }
+}
+
+/// What the name of a recorder's file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name<'n> {
+    pub(crate) prefix: &'n str,
+    /// The day in India, such as `2026-01-31`: in this form the order of text is that of time.
+    pub(crate) day: &'n str,
+    /// Its number among the files of the day.
+    pub(crate) number: u32,
+}
+
+impl<'n> Name<'n> {
+    /// Reads the name of a file; `None` if no recorder names files so.
+    pub(crate) fn of(path: &'n Path) -> Option<Self> {
+        let stem = path.file_name()?.to_str()?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+        if let Some((stem, number)) = stem.rsplit_once('.')
+            && let Ok(number @ 1..) = number.parse()
+            && let Some((prefix, day)) = split_day(stem)
+        {
+            return Some(Self { prefix, day, number });
+        }
+        let (prefix, day) = split_day(stem)?;
+        Some(Self { prefix, day, number: 0 })
+    }
+}
+
+/// Splits `kite-2026-01-31` before its day.
+fn split_day(stem: &str) -> Option<(&str, &str)> {
+    let (prefix, day) = stem.split_at_checked(stem.len().checked_sub("2026-01-31".len())?)?;
+    let is_day = day.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    is_day.then_some((prefix.strip_suffix('-')?, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_given() {
+        let day = Day::of_unix_ns(1_767_585_600_000_000_000);
+        for (prefix, number) in [("kite", 0), ("kite", 1), ("my.tapes-2", 12), ("a-2025-01-01", 3)]
+        {
+            let name = file_name(prefix, day, number);
+            let read = Name::of(Path::new(&name)).unwrap();
+            assert_eq!(read, Name { prefix, day: "2026-01-05", number }, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_nobodys() {
+        for name in ["day.ktape", "kite-2026-01-05.txt", "2026-01-05.ktape", "kite-2026-1-5.ktape"]
+        {
+            assert_eq!(Name::of(Path::new(name)), None, "{name}");
+        }
+    }
+}
