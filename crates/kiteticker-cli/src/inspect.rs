@@ -54,7 +54,7 @@ pub(crate) struct Inspect {
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let reel = tapes::open(&asked.tapes)?;
+    let reel = tapes::open_and_tell(&asked.tapes, output)?;
     let names = Names::cached(asked.instruments_file.as_deref(), output)?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kite_conn::ErrorChain;
 use kite_tape::{Entries, ReadConfig, Reel, Source};
 
 use crate::exit::CliError;
@@ -29,6 +30,15 @@ pub(crate) fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
             None => error,
         }
     })
+}
+
+/// Opens tapes, and warns of files that hold nothing.
+pub(crate) fn open_and_tell(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
+    let reel = open(paths)?;
+    for error in reel.passed_over() {
+        output.warn(format_args!("passed over: {}", ErrorChain(error)));
+    }
+    Ok(reel)
 }
 
 /// Begins to read with as many threads as the machine has.

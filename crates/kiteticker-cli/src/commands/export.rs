@@ -113,7 +113,7 @@ pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result
         CliError::usage(format!("the name {to} does not say which format"))
             .help("end it in .parquet, .csv or .jsonl, or add --format")
     })?;
-    let reel = tapes::open(&asked.tapes)?;
+    let reel = tapes::open_and_tell(&asked.tapes, output)?;
     let names = Names::cached(asked.instruments_file.as_deref(), output)?;
     let tokens: Vec<u32> =
         names.resolve_all(&asked.part.instruments)?.into_iter().map(|named| named.token).collect();

@@ -72,7 +72,7 @@ pub(crate) struct ReplayArgs {
 /// Replays until the tapes or the user end it.
 pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
     stop.listen()?;
-    let reel = tapes::open(&asked.tapes)?;
+    let reel = tapes::open_and_tell(&asked.tapes, output)?;
     let feed = ReplayFeed {
         paths: asked.tapes.clone(),
         speed: asked.speed,
