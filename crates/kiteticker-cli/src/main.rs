@@ -26,6 +26,7 @@ mod times;
 mod wanted;
 mod watch;
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command};
@@ -54,6 +55,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
+    let draws = matches!(cli.command, None | Some(Command::Demo(_) | Command::Watch(_)));
+    if cli.global.verbose > 0 && draws && io::stdout().is_terminal() && io::stderr().is_terminal() {
+        return Err(CliError::usage("the logs of -v would be written over the table")
+            .help("send them elsewhere: kite watch -v … 2>kite.log"));
+    }
     logs::show(cli.global.verbose)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
