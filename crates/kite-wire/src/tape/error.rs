@@ -19,7 +19,7 @@ pub enum TapeError {
     },
     /// The tape is written in a version with another layout.
     #[error(
-        "tape of version {major}.{minor}, supported is major version {VERSION_MAJOR}; read it with \
+        "tape of version {major}.{minor} by byte 8, supported is major version {VERSION_MAJOR}; read it with \
          the release that wrote it or a later one"
     )]
     UnsupportedVersion {
