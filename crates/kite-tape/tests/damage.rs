@@ -1,6 +1,6 @@
 //! Bad files give clear errors, and never take with them what is good.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::error::Error as _;
 use std::fs;

@@ -5,7 +5,7 @@
 //! says how many are in blocks that were written. The child is killed, a hundred times over the
 //! same directory.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a test may panic, and the child tells"

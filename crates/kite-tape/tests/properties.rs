@@ -1,7 +1,5 @@
 //! Whatever is recorded reads back, cut anywhere and read in any way.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fs;
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Tapes are read back as they were written, whole and in parts.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

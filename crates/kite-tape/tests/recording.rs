@@ -1,6 +1,6 @@
 //! What a recorder is given is what its files hold.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::fs;
 use std::path::Path;
