@@ -22,7 +22,7 @@
 //! packet and between instruments, not between two updates of one. Written for the measurement
 //! only; what the market does has no meaning.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
+#![expect(clippy::print_stdout, reason = "a measuring program")]
 
 use std::error::Error;
 use std::fs;
