@@ -14,6 +14,12 @@ pub enum ExportError {
         /// Where the table was to go.
         path: PathBuf,
     },
+    /// Something that is no regular file stands where the table is to go: it is never replaced.
+    #[error("{} is no regular file and is not replaced; choose another name", path.display())]
+    NoRegularFile {
+        /// Where the table was to go.
+        path: PathBuf,
+    },
     /// The path cannot be a file's.
     #[error("{} does not name a file; give a path that ends with a file name", path.display())]
     NoFileName {

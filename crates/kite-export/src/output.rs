@@ -58,12 +58,14 @@ impl OutputFile {
     }
 }
 
-/// Refuses to write over what must not be. A directory is never replaced.
+/// Refuses to write over what must not be. Only a regular file is ever replaced: not a directory, a
+/// device, a pipe or a link.
 fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
     match path.symlink_metadata() {
-        Ok(found) if !overwrite || found.is_dir() => {
-            Err(ExportError::Exists { path: path.to_path_buf() })
+        Ok(found) if !found.is_file() => {
+            Err(ExportError::NoRegularFile { path: path.to_path_buf() })
         }
+        Ok(_) if !overwrite => Err(ExportError::Exists { path: path.to_path_buf() }),
         _ => Ok(()),
     }
 }

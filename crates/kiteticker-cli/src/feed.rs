@@ -70,10 +70,9 @@ impl FromStr for Speed {
             return Ok(Self::Max);
         }
         let times = text.strip_suffix('x').unwrap_or(text).parse().ok();
-        times
-            .filter(|times: &f64| times.is_finite() && *times > 0.0)
-            .map(Self::Times)
-            .ok_or_else(|| "write a number above 0, such as 1, 10 or 0.5, or max".to_owned())
+        times.filter(|times| (1e-3..=1e6).contains(times)).map(Self::Times).ok_or_else(|| {
+            "write a number from 0.001 to 1000000, such as 1, 10 or 0.5, or max".to_owned()
+        })
     }
 }
 

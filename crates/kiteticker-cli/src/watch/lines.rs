@@ -62,7 +62,13 @@ pub(super) async fn run(
                 let ticks = match item {
                     Some(StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. }) => ticks,
                     Some(_) => continue,
-                    None => break,
+                    None if is_started => break,
+                    // Its end may be noticed before it is told why it never began.
+                    None => {
+                        let started = (&mut start).await;
+                        return started
+                            .map_err(|error| CliError::unable("cannot connect").because(error));
+                    }
                 };
                 let received = ticks.batch.received.to_system_time();
                 for packet in ticks.batch.ticks.packets() {
