@@ -86,14 +86,10 @@ impl<'a> Event<'a> {
 }
 
 fn reason_name(reason: GapReason) -> Cow<'static, str> {
-    match reason {
-        GapReason::QueueFull => "queue_full".into(),
-        GapReason::Lagged => "lagged".into(),
-        GapReason::Disconnected => "disconnected".into(),
-        GapReason::RecorderStopped => "recorder_stopped".into(),
-        GapReason::WriteFailed => "write_failed".into(),
-        GapReason::Other(0) => "unknown".into(),
-        other => other.code().to_string().into(),
+    match (reason.name(), reason.code()) {
+        (Some(name), _) => name.into(),
+        (None, 0) => "unknown".into(),
+        (None, code) => code.to_string().into(),
     }
 }
 

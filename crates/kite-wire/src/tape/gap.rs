@@ -38,6 +38,19 @@ impl GapReason {
         }
     }
 
+    /// Gives the name for reports, in snake case; `None` for a reason without a name.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::QueueFull => Some("queue_full"),
+            Self::Lagged => Some("lagged"),
+            Self::Disconnected => Some("disconnected"),
+            Self::RecorderStopped => Some("recorder_stopped"),
+            Self::WriteFailed => Some("write_failed"),
+            Self::Other(_) => None,
+        }
+    }
+
     /// Gives the reason that a code stands for.
     #[must_use]
     pub const fn from_code(code: u16) -> Self {

@@ -224,12 +224,5 @@ pub(super) fn reason(reason: GapReason) -> &'static str {
 
 /// A gap's reason, for machines.
 pub(super) fn reason_name(reason: GapReason) -> &'static str {
-    match reason {
-        GapReason::QueueFull => "queue_full",
-        GapReason::Lagged => "lagged",
-        GapReason::Disconnected => "disconnected",
-        GapReason::RecorderStopped => "recorder_stopped",
-        GapReason::WriteFailed => "write_failed",
-        _ => "other",
-    }
+    reason.name().unwrap_or("other")
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kite_wire::Price;
 
-/// Seconds that India is ahead of UTC, all year.
-const IST_AHEAD_S: u64 = 19_800;
+use crate::times;
+
 const DAY_S: u64 = 86_400;
 /// Decimals beyond these are shown only where they are not zero: no tick size needs them.
 const USUAL_DECIMALS: usize = 4;
@@ -87,8 +87,7 @@ pub(crate) fn duration(time: Duration) -> String {
 
 /// Gives the time of the day in India: `09:31:22`.
 pub(crate) fn ist(unix_s: u64) -> String {
-    let of_day = (unix_s + IST_AHEAD_S) % DAY_S;
-    format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+    times::ist(unix_s.saturating_mul(times::SECOND_NS)).clock()
 }
 
 /// Gives the number of decimals that leaves three digits.
