@@ -28,8 +28,12 @@ instructions *args="--check":
     benches/instructions.sh {{args}}
 
 # One fuzz target (frame, packet, command, instruments, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
-fuzz target="frame" seconds="60":
+fuzz target="frame" seconds="60": (corpus "unpack" target)
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# The fuzzers' corpus: `unpack` or `pack` it, that of one target or of all.
+corpus action *targets:
+    cargo run -q -p fuzz-checks --example corpus -- {{action}} {{targets}}
 
 # Ten thousand faults on real sockets, against every promise of docs/reliability.md (five minutes).
 chaos *args:

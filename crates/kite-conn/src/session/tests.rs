@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use proptest::prelude::*;
 
 use super::model::Rig;
@@ -787,15 +785,5 @@ proptest! {
 /// What once led the fuzzer to new code goes on holding.
 #[test]
 fn the_corpus_keeps_the_rules() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/session");
-    // Not part of the published package.
-    let Ok(entries) = std::fs::read_dir(corpus) else { return };
-    let mut inputs = 0;
-    for entry in entries {
-        let path = entry.unwrap().path();
-        println!("{}", path.display());
-        ops::run(&std::fs::read(&path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs >= 20, "{inputs} inputs are no corpus");
+    fuzz_checks::corpus::replay("session", ops::run);
 }

@@ -1,7 +1,5 @@
 //! Lists of frames, some of them broken, through tungstenite's reader and ours.
 
-use std::path::Path;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -180,15 +178,5 @@ proptest! {
 /// What once led the fuzzer to new code goes on holding.
 #[test]
 fn the_corpus_is_read_alike() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/websocket");
-    // Not part of the published package.
-    let Ok(entries) = std::fs::read_dir(corpus) else { return };
-    let mut inputs = 0;
-    for entry in entries {
-        let path = entry.unwrap().path();
-        println!("{}", path.display());
-        run(&std::fs::read(&path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs >= 20, "{inputs} inputs are no corpus");
+    fuzz_checks::corpus::replay("websocket", run);
 }

@@ -1,0 +1,127 @@
+//! The corpus of a fuzz target in one file, instead of a thousand small ones.
+//!
+//! A pack holds the number of its inputs, then each input after its length: shortest first, none
+//! twice. Numbers have 32 bits, little-endian. An input has no name but its place.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Every target has found more than this.
+const FEWEST_INPUTS: usize = 20;
+
+/// Returns the folder of the packs, where cargo-fuzz has its folder for each target too.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
+}
+
+/// Returns the path of a target's pack.
+pub fn pack_of(target: &str) -> PathBuf {
+    folder().join(target).with_extension("pack")
+}
+
+/// Returns the name of the file that the input at this place is unpacked to.
+pub fn name(place: usize) -> String {
+    format!("{place:05}")
+}
+
+/// Runs every input of a target's pack through a check.
+///
+/// # Panics
+/// The check panics, or the pack is missing, damaged or too small to be a corpus.
+pub fn replay(target: &str, check: fn(&[u8])) {
+    let path = pack_of(target);
+    let pack = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let inputs = read(&pack).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(inputs.len() >= FEWEST_INPUTS, "{} inputs are no corpus", inputs.len());
+    for (place, input) in inputs.into_iter().enumerate() {
+        // Before the check, so that a panic is known by its input.
+        println!("{target}/{}", name(place));
+        check(input);
+    }
+}
+
+/// Reads the inputs of a pack.
+///
+/// # Errors
+/// The pack ends before its last input does, or holds more.
+pub fn read(pack: &[u8]) -> io::Result<Vec<&[u8]>> {
+    let mut rest = pack;
+    let count = split_number(&mut rest)?;
+    let mut inputs = Vec::new();
+    for _ in 0..count {
+        let length = split_number(&mut rest)?;
+        let input;
+        (input, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        inputs.push(input);
+    }
+    if rest.is_empty() { Ok(inputs) } else { Err(io::Error::other("bytes after the last input")) }
+}
+
+fn split_number(rest: &mut &[u8]) -> io::Result<usize> {
+    let (number, behind) = rest.split_first_chunk().ok_or_else(cut)?;
+    *rest = behind;
+    Ok(u32::from_le_bytes(*number) as usize)
+}
+
+fn cut() -> io::Error {
+    io::Error::other("the pack is cut off")
+}
+
+/// Writes a pack of these inputs.
+///
+/// # Errors
+/// There are more than 2^32 inputs, or bytes in one of them.
+pub fn write(mut inputs: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
+    let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
+    inputs.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    inputs.dedup();
+    let mut pack = number(inputs.len())?.to_le_bytes().to_vec();
+    for input in inputs {
+        pack.extend(number(input.len())?.to_le_bytes());
+        pack.extend(input);
+    }
+    Ok(pack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs() -> Vec<Vec<u8>> {
+        vec![b"longest".to_vec(), b"b".to_vec(), vec![], b"a".to_vec(), b"b".to_vec()]
+    }
+
+    #[test]
+    fn a_pack_holds_each_input_once_and_the_shortest_first() {
+        let pack = write(inputs()).unwrap();
+        assert_eq!(read(&pack).unwrap(), [&b""[..], b"a", b"b", b"longest"]);
+    }
+
+    #[test]
+    fn a_pack_cut_anywhere_is_refused_and_so_is_one_with_more_after_it() {
+        let mut pack = write(inputs()).unwrap();
+        for end in 0..pack.len() {
+            assert!(read(&pack[..end]).is_err(), "{end}");
+        }
+        pack.push(0);
+        assert!(read(&pack).is_err());
+    }
+
+    #[test]
+    fn every_pack_is_written_as_it_is_read() {
+        for file in fs::read_dir(folder()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "pack") {
+                let pack = fs::read(&path).unwrap();
+                let inputs = read(&pack).unwrap().into_iter().map(<[u8]>::to_vec).collect();
+                assert_eq!(write(inputs).unwrap(), pack, "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no-such-target.pack")]
+    fn a_missing_pack_is_no_replay() {
+        replay("no-such-target", |_| ());
+    }
+}
