@@ -18,7 +18,8 @@ use kite_wire::Mode;
 
 use crate::error::CapacityError;
 use load::{Loads, Rate};
-pub(crate) use plan::{Move, Plan};
+pub use plan::Move;
+pub(crate) use plan::Plan;
 
 /// Where an instrument lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

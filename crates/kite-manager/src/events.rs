@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::unconstrained;
 
 use crate::account::AccountId;
-use crate::balancer;
+use crate::balancer::Move;
 use crate::manager::{Seat, Seats, Shared};
 use crate::orders::OrderFilter;
 
@@ -53,24 +53,6 @@ pub enum ManagerEvent {
         /// How many.
         missed: u64,
     },
-}
-
-/// An instrument went from one connection of an account to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Move {
-    /// The instrument token.
-    pub token: u32,
-    /// The connection that carried it.
-    pub from: usize,
-    /// The connection that carries it now.
-    pub to: usize,
-}
-
-impl From<balancer::Move> for Move {
-    fn from(moved: balancer::Move) -> Self {
-        Self { token: moved.token, from: moved.from, to: moved.to }
-    }
 }
 
 /// What the manager tells of itself.

@@ -53,7 +53,7 @@ pub(crate) enum Failure {
 
 /// Who may begin a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Next {
     /// This one, now: given once and taken as begun.
     Go(u64),
     /// Nobody before this moment; nobody at all before a report or another who asks, where there
@@ -146,21 +146,21 @@ impl Governor {
     }
 
     /// Gives who may begin next. To be asked again until it says to wait.
-    pub(crate) fn poll(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn poll(&mut self, now: Instant) -> Next {
         let now = self.advance(now);
         self.in_flight = self.in_flight.filter(|handshake| handshake.until > now);
-        let Some(&id) = self.asking.front() else { return Verdict::Wait(None) };
+        let Some(&id) = self.asking.front() else { return Next::Wait(None) };
         if self.open.len() >= self.pace.slots {
-            return Verdict::Wait(None);
+            return Next::Wait(None);
         }
         let next = self.earliest.max(self.in_flight.map(|handshake| handshake.until));
         if next.is_some_and(|next| next > now) {
-            return Verdict::Wait(next);
+            return Next::Wait(next);
         }
         self.asking.pop_front();
         self.in_flight = Some(Handshake { id, until: now + self.pace.lease.min(DAY) });
         self.not_before(now, self.pace.stagger);
-        Verdict::Go(id)
+        Next::Go(id)
     }
 
     /// Frees the slot of a socket or handshake.

@@ -70,12 +70,13 @@ mod tap;
 mod watchman;
 
 pub use account::AccountId;
+pub use balancer::Move;
 pub use builder::ManagerBuilder;
 pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
 pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
-pub use events::{Events, ManagerEvent, Move, OrderItem, OrderUpdate, Orders};
+pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
 pub use in_place::InPlaceStream;
 pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
 pub use latest::{Latest, LatestTick};

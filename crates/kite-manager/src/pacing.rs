@@ -10,7 +10,7 @@ use std::time::Instant;
 use kite_conn::{Admission, AdmissionFuture, OpenError, Pacer};
 use tokio::sync::Notify;
 
-use crate::governor::{Failure, Governor, Pace, Verdict};
+use crate::governor::{Failure, Governor, Next, Pace};
 
 /// The pacer of one api_key.
 pub(crate) struct AccountPacer {
@@ -100,11 +100,11 @@ impl Ticket {
         let mut others = false;
         let deadline = loop {
             match state.governor.poll(now()) {
-                Verdict::Go(id) => {
+                Next::Go(id) => {
                     state.admitted.push(id);
                     others |= id != self.id;
                 }
-                Verdict::Wait(deadline) => break deadline,
+                Next::Wait(deadline) => break deadline,
             }
         };
         let place = state.admitted.iter().position(|id| *id == self.id);

@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::balancer::{Balancer, Plan, Standing};
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::CapacityError;
-use crate::failover::{Failover, Patience};
+use crate::failover::Failover;
 use crate::governor::Pace;
 use crate::hub::Hub;
 use crate::pacing::AccountPacer;
@@ -106,12 +106,8 @@ impl Account {
             post(&connection, instruments.into_iter().map(|(token, mode)| (token, Some(mode))));
             open.push(connection);
         }
-        let patience = config.failover.map(|failover| Patience {
-            after: failover.after,
-            stable_after: failover.stable_after,
-        });
         self.rates = vec![Rate::from(now); open.len()];
-        self.failover = Failover::new(open.len(), patience, now.to_instant());
+        self.failover = Failover::new(open.len(), config.failover, now.to_instant());
         for number in 0..open.len() {
             self.balancer.set_standing(number, self.failover.standing(number));
         }

@@ -103,7 +103,7 @@ fn act(shared: &Shared, account: &mut Account, now: Instant) -> Option<Instant> 
         };
         account.carry_out(&plan);
         if !plan.moves().is_empty() {
-            let moves = plan.moves().iter().map(|moved| (*moved).into()).collect();
+            let moves = plan.moves().into();
             shared.tell(Notice::Moved { account: account.name.clone(), moves, back });
         }
         if !dark.is_empty() {

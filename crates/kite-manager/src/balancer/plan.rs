@@ -11,14 +11,16 @@ pub(crate) struct Plan {
     moves: Vec<Move>,
 }
 
-/// An instrument goes from one connection to another.
+/// An instrument that went from one connection of an account to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Move {
-    pub(crate) token: u32,
-    /// The connection that carried it.
-    pub(crate) from: usize,
-    /// The connection that carries it now.
-    pub(crate) to: usize,
+#[non_exhaustive]
+pub struct Move {
+    /// The instrument token.
+    pub token: u32,
+    /// The connection that carried it, from 0.
+    pub from: usize,
+    /// The connection that carries it now, from 0.
+    pub to: usize,
 }
 
 impl Plan {

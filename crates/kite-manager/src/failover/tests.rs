@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PATIENCE: Patience =
-    Patience { after: Duration::from_secs(30), stable_after: Duration::from_secs(10) };
+const PATIENCE: FailoverConfig =
+    FailoverConfig { after: Duration::from_secs(30), stable_after: Duration::from_secs(10) };
 
 /// A failover and its clock.
 struct Timeline {
@@ -12,7 +12,7 @@ struct Timeline {
 }
 
 impl Timeline {
-    fn new(connections: usize, patience: Option<Patience>) -> Self {
+    fn new(connections: usize, patience: Option<FailoverConfig>) -> Self {
         let start = Instant::now();
         Self { start, failover: Failover::new(connections, patience, start) }
     }
@@ -138,7 +138,7 @@ fn what_is_up_again_serves_what_was_left() {
 
 #[test]
 fn it_can_be_off_and_patient_for_ever() {
-    let for_ever = Patience { after: Duration::MAX, stable_after: Duration::MAX };
+    let for_ever = FailoverConfig { after: Duration::MAX, stable_after: Duration::MAX };
     for patience in [None, Some(for_ever)] {
         let mut line = Timeline::new(2, patience);
         line.handle(0, 0, Change::Up);

@@ -38,31 +38,31 @@ impl Timeline {
         self.governor.on_lost(self.at(millis), id);
     }
 
-    fn poll(&mut self, millis: u64) -> Verdict {
+    fn poll(&mut self, millis: u64) -> Next {
         self.governor.poll(self.at(millis))
     }
 
-    fn wait_until(&self, millis: u64) -> Verdict {
-        Verdict::Wait(Some(self.at(millis)))
+    fn wait_until(&self, millis: u64) -> Next {
+        Next::Wait(Some(self.at(millis)))
     }
 }
 
 #[test]
 fn handshakes_go_one_after_the_other_and_not_too_soon() {
     let mut line = Timeline::new();
-    assert_eq!(line.poll(0), Verdict::Wait(None));
+    assert_eq!(line.poll(0), Next::Wait(None));
     for id in [7, 3, 5, 3] {
         line.ask(0, id);
     }
-    assert_eq!(line.poll(0), Verdict::Go(7), "the first waits for nothing");
+    assert_eq!(line.poll(0), Next::Go(7), "the first waits for nothing");
     assert_eq!(line.poll(0), line.wait_until(20_000), "one in flight at a time");
     line.opened(100, 7);
     assert_eq!(line.poll(100), line.wait_until(250));
-    assert_eq!(line.poll(250), Verdict::Go(3));
+    assert_eq!(line.poll(250), Next::Go(3));
     line.failed(900, 3, Failure::Other);
-    assert_eq!(line.poll(900), Verdict::Go(5), "no reason for others to wait");
+    assert_eq!(line.poll(900), Next::Go(5), "no reason for others to wait");
     line.opened(1_000, 5);
-    assert_eq!(line.poll(5_000), Verdict::Wait(None), "who failed asks again");
+    assert_eq!(line.poll(5_000), Next::Wait(None), "who failed asks again");
 }
 
 #[test]
@@ -73,16 +73,16 @@ fn the_fourth_waits_for_a_slot() {
     }
     for (second, id) in (0..3).enumerate() {
         let now = second as u64 * 1_000;
-        assert_eq!(line.poll(now), Verdict::Go(id));
+        assert_eq!(line.poll(now), Next::Go(id));
         line.opened(now, id);
     }
-    assert_eq!(line.poll(10_000), Verdict::Wait(None));
+    assert_eq!(line.poll(10_000), Next::Wait(None));
     line.lost(11_000, 1);
     line.ask(11_000, 1);
-    assert_eq!(line.poll(11_000), Verdict::Go(3), "it came first");
+    assert_eq!(line.poll(11_000), Next::Go(3), "it came first");
     line.opened(11_000, 3);
     line.governor.withdraw(0);
-    assert_eq!(line.poll(12_000), Verdict::Go(1));
+    assert_eq!(line.poll(12_000), Next::Go(1));
 }
 
 #[test]
@@ -92,16 +92,16 @@ fn after_a_429_all_wait_longer_each_time_until_one_succeeds() {
     for hold in [1, 2, 4, 8, 16, 30, 30] {
         line.ask(now, 0);
         line.ask(now, 1);
-        let Verdict::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
+        let Next::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
         line.failed(now, id, REFUSED);
         assert_eq!(line.poll(now), line.wait_until(now + hold * 1_000));
         now += hold * 1_000;
     }
     line.ask(now, 2);
-    let Verdict::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
+    let Next::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
     line.opened(now, id);
     now += 250;
-    let Verdict::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
+    let Next::Go(id) = line.poll(now) else { panic!("its turn at {now}") };
     line.failed(now, id, REFUSED);
     line.ask(now, id);
     assert_eq!(line.poll(now), line.wait_until(now + 1_000));
@@ -113,15 +113,15 @@ fn what_the_server_asks_for_is_kept_where_it_is_longer() {
     let after =
         |seconds| Failure::TooManyRequests { retry_after: Some(Duration::from_secs(seconds)) };
     line.ask(0, 0);
-    assert_eq!(line.poll(0), Verdict::Go(0));
+    assert_eq!(line.poll(0), Next::Go(0));
     line.failed(0, 0, after(60));
     line.ask(0, 0);
     assert_eq!(line.poll(0), line.wait_until(60_000));
-    assert_eq!(line.poll(60_000), Verdict::Go(0));
+    assert_eq!(line.poll(60_000), Next::Go(0));
     line.failed(60_000, 0, after(1));
     line.ask(60_000, 0);
     assert_eq!(line.poll(60_000), line.wait_until(62_000));
-    assert_eq!(line.poll(62_000), Verdict::Go(0));
+    assert_eq!(line.poll(62_000), Next::Go(0));
     line.failed(62_000, 0, after(u64::MAX));
     line.ask(62_000, 0);
     assert_eq!(line.poll(62_000), line.wait_until(62_000 + 86_400_000));
@@ -133,14 +133,14 @@ fn who_goes_away_blocks_nobody() {
     for id in 0..3 {
         line.ask(0, id);
     }
-    assert_eq!(line.poll(0), Verdict::Go(0));
+    assert_eq!(line.poll(0), Next::Go(0));
     line.governor.withdraw(0);
     line.governor.withdraw(1);
-    assert_eq!(line.poll(250), Verdict::Go(2));
+    assert_eq!(line.poll(250), Next::Go(2));
     // Never heard of again.
     line.ask(300, 4);
     assert_eq!(line.poll(300), line.wait_until(20_250));
-    assert_eq!(line.poll(20_250), Verdict::Go(4));
+    assert_eq!(line.poll(20_250), Next::Go(4));
     line.opened(20_300, 4);
     line.opened(30_000, 2);
     assert_eq!(line.governor.open, [4, 2], "late, but it has a slot");
@@ -151,11 +151,11 @@ fn who_asks_has_no_socket() {
     let mut line = Timeline::new();
     for id in 0..3 {
         line.ask(id * 1_000, id);
-        assert_eq!(line.poll(id * 1_000), Verdict::Go(id));
+        assert_eq!(line.poll(id * 1_000), Next::Go(id));
         line.opened(id * 1_000, id);
     }
     line.ask(5_000, 1);
-    assert_eq!(line.poll(5_000), Verdict::Go(1));
+    assert_eq!(line.poll(5_000), Next::Go(1));
     line.ask(5_100, 1);
     assert_eq!(line.poll(5_100), line.wait_until(5_250), "its handshake was given up");
 }
@@ -164,7 +164,7 @@ fn who_asks_has_no_socket() {
 fn reports_out_of_order_do_not_turn_time_back() {
     let mut line = Timeline::new();
     line.ask(1_000, 0);
-    assert_eq!(line.poll(1_000), Verdict::Go(0));
+    assert_eq!(line.poll(1_000), Next::Go(0));
     line.failed(400, 0, REFUSED);
     line.ask(300, 1);
     assert_eq!(line.poll(200), line.wait_until(2_000));
@@ -306,10 +306,10 @@ proptest! {
                 }
             }
             let deadline = match line.poll(now) {
-                Verdict::Wait(deadline) => deadline,
-                Verdict::Go(id) => {
+                Next::Wait(deadline) => deadline,
+                Next::Go(id) => {
                     observer.began(now, id);
-                    let Verdict::Wait(deadline) = line.poll(now) else {
+                    let Next::Wait(deadline) = line.poll(now) else {
                         return Err(TestCaseError::fail("two at once"));
                     };
                     deadline
@@ -321,7 +321,7 @@ proptest! {
             prop_assert!(at > now);
             let mut later = line.clone();
             prop_assert_eq!(later.poll(at - 1), line.wait_until(at));
-            prop_assert_eq!(later.poll(at), Verdict::Go(id), "woken for something");
+            prop_assert_eq!(later.poll(at), Next::Go(id), "woken for something");
         }
 
         // The server is well from here on, and nobody keeps a socket.
@@ -336,13 +336,13 @@ proptest! {
                 return Err(TestCaseError::fail("someone asks"));
             };
             now = now.max(at);
-            prop_assert_eq!(line.poll(now), Verdict::Go(*id));
+            prop_assert_eq!(line.poll(now), Next::Go(*id));
             observer.began(now, *id);
             prop_assert!(now <= clear + ahead as u64 * 250, "{} waits for too long", id);
             line.opened(now, *id);
             line.lost(now, *id);
             observer.forget(*id);
         }
-        prop_assert_eq!(line.poll(now), Verdict::Wait(None));
+        prop_assert_eq!(line.poll(now), Next::Wait(None));
     }
 }
