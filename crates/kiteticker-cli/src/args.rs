@@ -4,9 +4,10 @@ pub(crate) mod feed;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
+use crate::console::output::ColorChoice;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -67,25 +68,17 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 }
 
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
-    Auto,
-    Always,
-    Never,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(commands::demo::Demo),
     Watch(commands::watch::Watch),
     Record(commands::record::Record),
     Replay(commands::replay::ReplayArgs),
-    Inspect(crate::inspect::Inspect),
+    Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
     Instruments(commands::instruments::InstrumentsArgs),
     Sim(commands::sim::Sim),
-    Doctor(crate::doctor::Doctor),
+    Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
 }
 

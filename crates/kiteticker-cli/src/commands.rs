@@ -2,7 +2,9 @@
 
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod inspect;
 pub(crate) mod instruments;
 pub(crate) mod record;
 pub(crate) mod replay;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kite_sim::{BodyDelivery, Fault, FaultFamily, FaultKind, FaultScript, InvalidFrame, Refusal};
 use serde_json::json;
 
-use crate::times;
+use crate::format::times;
 
 /// A fault and when it strikes.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,9 @@
 //! The simulator and the replay of a tape are servers of their own on a free loopback port, so
 //! that all three take the same way.
 
+pub(crate) mod credentials;
+pub(crate) mod tapes;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,8 +16,7 @@ use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Star
 use kite_tape::Reel;
 
 use crate::exit::CliError;
-use crate::tapes;
-use crate::times::Moment;
+use crate::format::times::Moment;
 
 /// Where ticks come from.
 #[derive(Debug, Clone)]

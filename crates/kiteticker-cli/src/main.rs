@@ -6,33 +6,22 @@
 
 mod args;
 mod commands;
-mod credentials;
-mod demo;
-mod doctor;
+mod console;
 mod exit;
 mod faults;
 mod feed;
-mod inspect;
-mod lists;
-mod logs;
-mod names;
-mod output;
-mod progress;
-mod signals;
-mod sizes;
-mod status;
-mod tapes;
-mod times;
-mod wanted;
+mod format;
+mod instruments;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command};
+use crate::console::logs;
+use crate::console::output::Output;
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::output::Output;
-use crate::signals::Stop;
 
 fn main() -> ExitCode {
     let cli = match args::parse(std::env::args_os().collect::<Vec<_>>()) {
@@ -43,7 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Status::Usage as u8));
         }
     };
-    let output = Output::new(&cli.global);
+    let output = Output::new(cli.global.color, cli.global.ascii, cli.global.quiet);
     match run(cli, output) {
         Ok(status) => status.into(),
         Err(error) if error.is_closed_pipe() => Status::Done.into(),
@@ -73,11 +62,11 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
             Command::Record(asked) => commands::record::run(asked, output, stop).await,
             Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
-            Command::Inspect(asked) => inspect::run(asked, output, stop).await,
+            Command::Inspect(asked) => commands::inspect::run(asked, output, stop).await,
             Command::Export(asked) => commands::export::run(asked, output, stop).await,
             Command::Instruments(asked) => commands::instruments::run(&asked, output).await,
             Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
-            Command::Doctor(asked) => doctor::run(&asked, output, stop).await,
+            Command::Doctor(asked) => commands::doctor::run(&asked, output, stop).await,
             Command::Completions(asked) => commands::completions::run(&asked, output).map(done),
         }
     })

@@ -2,16 +2,14 @@
 
 mod app;
 mod chart;
-pub(crate) mod directory;
 mod journal;
 mod layout;
 mod lines;
-mod look;
-pub(crate) mod numbers;
-mod order;
 mod row;
+mod sort;
 mod state;
 mod terminal;
+mod theme;
 mod view;
 
 use std::io::{self, IsTerminal as _};
@@ -24,18 +22,18 @@ use kite_sim::Sim;
 use kite_wire::Mode;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
+use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::{Feed, OpenFeed, Speed};
-use crate::names::Named;
-use crate::signals::Stop;
-use crate::times;
+use crate::format::times;
+use crate::instruments::directory::Directory;
+use crate::instruments::names::Named;
 use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
-use crate::watch::directory::Directory;
 use crate::watch::journal::Weight;
-use crate::watch::look::Look;
 use crate::watch::state::Gauge;
 use crate::watch::terminal::{Input, Keys, Screen};
+use crate::watch::theme::Theme;
 
 /// The least time between two frames: about twelve a second.
 const FRAME: Duration = Duration::from_millis(80);
@@ -98,7 +96,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
         return done;
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
-    let look = Look { color: options.color, glyphs };
+    let look = Theme { color: options.color, glyphs };
     let app = App::new(look, origin, directory, instruments, mode, moment(sim.as_ref()));
     let shown = show(&manager, sim.as_ref(), app, options.hints, &stop).await;
     part(&manager).await;

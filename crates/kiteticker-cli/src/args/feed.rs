@@ -7,11 +7,11 @@ use clap::Args;
 use kite_conn::Endpoint;
 use kite_wire::Mode;
 
-use crate::credentials::{self, Origin};
+use crate::console::output::Output;
 use crate::exit::CliError;
+use crate::feed::credentials::{self, Origin};
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
-use crate::output::Output;
-use crate::times::{self, Moment};
+use crate::format::times::{self, Moment};
 
 /// To this much are stretches shortened in which nothing was recorded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -22,10 +22,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct FeedArgs {
     /// The simulated market: no account needed
     #[arg(long, conflicts_with = "replay")]
-    pub(crate) sim: bool,
+    sim: bool,
     /// A tape, or a directory of tapes, played again
     #[arg(long, value_name = "TAPE")]
-    pub(crate) replay: Vec<PathBuf>,
+    replay: Vec<PathBuf>,
     /// With --sim: the market's seed [1]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     seed: Option<u64>,
@@ -83,11 +83,6 @@ impl FeedArgs {
             credentials: found.credentials,
             endpoint: self.endpoint.clone().unwrap_or_default(),
         }))
-    }
-
-    /// Whether an account is needed.
-    pub(crate) fn is_live(&self) -> bool {
-        !self.sim && self.replay.is_empty()
     }
 }
 

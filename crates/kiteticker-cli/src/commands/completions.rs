@@ -4,8 +4,8 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use crate::args::Cli;
+use crate::console::output::Output;
 use crate::exit::CliError;
-use crate::output::Output;
 
 const EXAMPLES: &str = "\
 Examples:

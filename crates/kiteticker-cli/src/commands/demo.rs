@@ -1,20 +1,28 @@
-//! `kite demo`, and `kite` alone: the arguments of the demonstration.
+//! `kite demo`, and `kite` alone: three sockets of the simulator and the live table over them, or,
+//! where there is no terminal, a count of what was sent and what came.
+
+mod count;
+mod market;
 
 use std::time::Duration;
 
 use clap::Args;
+use kite_wire::Mode;
 
-use crate::demo::{self, DemoOptions};
+use crate::console::output::Output;
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::SimFeed;
-use crate::output::Output;
-use crate::signals::Stop;
-use crate::times;
+use crate::feed::{Feed, SimFeed};
+use crate::format::times;
+use crate::watch::{self, WatchOptions};
 
 const EXAMPLES: &str = "\
 Examples:
   kite
   kite demo --rate 10 --chaos 5s        a lively market on a bad line";
+
+/// As long as it takes to see that nothing is lost.
+const USUAL: Duration = Duration::from_secs(10);
 
 /// Show the live table over the simulator: what `kite` alone does
 #[derive(Debug, Default, Args)]
@@ -35,6 +43,9 @@ pub(crate) struct Demo {
 }
 
 /// Shows it until the user ends it, or prints lines for a while.
+///
+/// # Errors
+/// It cannot be started or shown.
 pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let usual = SimFeed::default();
@@ -44,5 +55,25 @@ pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Stat
         chaos: asked.chaos,
     };
     let duration = asked.seconds.map(Duration::from_secs);
-    demo::run(DemoOptions { feed, duration, output, stop }).await
+    if duration.is_some() || !watch::has_screen() {
+        return count::run(feed, duration.unwrap_or(USUAL), output, &stop).await;
+    }
+    let simulated = market::Simulated::default();
+    watch::run(WatchOptions {
+        instruments: simulated.shown(),
+        background: simulated.background(),
+        directory: Box::new(simulated),
+        mode: Mode::Full,
+        feed: Feed::Sim(feed),
+        hints: vec![
+            "simulated prices, real sockets: ? shows all keys, q quits".to_owned(),
+            "next: kite --help, kite record --sim, kite watch NSE:INFY".to_owned(),
+        ],
+        color: output.color,
+        ascii: output.ascii,
+        json: false,
+        stop,
+    })
+    .await?;
+    Ok(Status::Done)
 }

@@ -10,13 +10,13 @@ use kite_export::{Export, ExportError, Format, Prices, Summary};
 use kite_tape::Reel;
 use serde_json::json;
 
+use crate::console::output::{self, Output};
+use crate::console::progress::Bar;
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::names::Names;
-use crate::output::{self, Output};
-use crate::progress::Bar;
-use crate::signals::Stop;
-use crate::tapes;
-use crate::times::Moment;
+use crate::feed::tapes;
+use crate::format::times::Moment;
+use crate::instruments::names::Names;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,9 +9,9 @@ use clap::Args;
 use kite_instruments::{Date, Decimal, Exchange, Filter, Instrument, InstrumentType, Instruments};
 use serde_json::json;
 
+use crate::console::output::{self, Output};
 use crate::exit::{CliError, Status};
-use crate::lists;
-use crate::output::{self, Output};
+use crate::instruments::lists;
 
 const EXAMPLES: &str = "\
 Examples:

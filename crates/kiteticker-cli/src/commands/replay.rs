@@ -1,6 +1,6 @@
 //! `kite replay`: a recorded day over Kite's protocol.
 
-mod printed;
+mod print;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, Sim, Start};
 use kite_tape::Reel;
 use serde_json::json;
 
-use self::printed::Printing;
+use self::print::Printing;
+use crate::console::output::{self, Output};
+use crate::console::signals::Stop;
+use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
+use crate::feed::tapes;
 use crate::feed::{self, ReplayFeed, Speed};
-use crate::names::Names;
-use crate::output::{self, Output};
-use crate::signals::Stop;
-use crate::status::Status;
-use crate::tapes;
-use crate::times::{self, Moment};
+use crate::format::times::{self, Moment};
+use crate::instruments::names::Names;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +103,7 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
         output.text(&greeting(&endpoint, output))?;
     }
 
-    let mut status = Status::new(output);
+    let mut status = StatusLine::new(output);
     let finished = sim.replay_finished();
     tokio::pin!(finished);
     loop {
@@ -139,7 +139,7 @@ async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Re
         until_unix_ns: asked.until.map(|until| tapes::on_first_day(until, &reel)),
         longest_pause: asked.longest_pause,
     };
-    let summary = printed::print(reel, printing, names, stop).await?;
+    let summary = print::print(reel, printing, names, stop).await?;
     if let Some(summary) = summary {
         output.note(output::counted(summary.rows, "tick"));
         if summary.damage > 0 {

@@ -6,11 +6,11 @@ use clap::Args;
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, SimStats};
 use serde_json::json;
 
+use crate::console::output::{self, Output};
+use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::faults::{self, Planned};
-use crate::output::{self, Output};
-use crate::signals::Stop;
-use crate::times;
+use crate::format::times;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::console::output::Output;
+use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::output::Output;
-use crate::signals::Stop;
-use crate::wanted::{self, Wanted};
+use crate::instruments::wanted::{self, Wanted};
 use crate::watch::{self, WatchOptions};
 
 const EXAMPLES: &str = "\

@@ -16,15 +16,15 @@ use kite_wire::text::TextMessage;
 use kite_wire::{Fields, Mode, Packet, Tick};
 use ratatui::layout::Rect;
 
-use crate::names::Named;
-use crate::watch::directory::Directory;
+use crate::format::numbers::count;
+use crate::instruments::directory::Directory;
+use crate::instruments::names::Named;
 use crate::watch::journal::{Journal, Weight, describe, describe_order};
 use crate::watch::layout::Page;
-use crate::watch::look::Look;
-use crate::watch::numbers::count;
-use crate::watch::order::{Sort, matches};
 use crate::watch::row::{FADED, Row};
+use crate::watch::sort::{Sort, matches};
 use crate::watch::state::FeedState;
+use crate::watch::theme::Theme;
 
 /// The least time between two orderings by values that move.
 const SORT_EVERY: Duration = Duration::from_millis(250);
@@ -93,7 +93,7 @@ pub(crate) struct Moment {
 
 /// The state of the table.
 pub(crate) struct App {
-    pub(crate) look: Look,
+    pub(crate) theme: Theme,
     pub(crate) origin: Origin,
     pub(crate) moment: Moment,
     pub(crate) size: (u16, u16),
@@ -139,7 +139,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(
-        look: Look,
+        theme: Theme,
         origin: Origin,
         directory: Box<dyn Directory>,
         instruments: Vec<Named>,
@@ -147,7 +147,7 @@ impl App {
         moment: Moment,
     ) -> Self {
         let mut app = Self {
-            look,
+            theme,
             origin,
             moment,
             size: (0, 0),

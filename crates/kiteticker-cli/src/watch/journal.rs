@@ -7,7 +7,7 @@ use kite_conn::{ErrorChain, Event, Gap};
 use kite_wire::order::Order;
 use kite_wire::text::TextMessage;
 
-use crate::watch::numbers::{count, duration};
+use crate::format::numbers::{count, duration};
 
 /// Lines kept.
 const KEPT: usize = 100;

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::watch::order::Key;
+use crate::watch::sort::Key;
 
 /// Below this many columns or lines nothing can be shown.
 pub(crate) const SMALLEST: (u16, u16) = (40, 8);

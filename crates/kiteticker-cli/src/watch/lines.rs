@@ -10,12 +10,12 @@ use kite_wire::{Packet, Tick};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::console::output;
+use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::names::Named;
-use crate::output;
-use crate::signals::Stop;
-use crate::times;
-use crate::watch::numbers::ist;
+use crate::format::numbers::ist;
+use crate::format::times;
+use crate::instruments::names::Named;
 
 const SECOND: Duration = Duration::from_secs(1);
 

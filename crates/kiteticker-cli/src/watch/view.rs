@@ -1,7 +1,7 @@
 //! Draws the state of the table. Reads it, and changes nothing.
 
 mod detail;
-mod head;
+mod header;
 mod overlay;
 mod table;
 #[cfg(test)]
@@ -12,9 +12,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use crate::format::numbers::ist;
 use crate::watch::app::{App, Focus};
 use crate::watch::layout::{Page, SMALLEST};
-use crate::watch::numbers::ist;
 
 /// Draws the whole screen.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
@@ -25,7 +25,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
         let lines: Vec<Line<'_>> = wrapped(&text, area.width).into_iter().map(Line::from).collect();
         return frame.render_widget(Paragraph::new(lines), area);
     };
-    head::draw(frame, page.header, app);
+    header::draw(frame, page.header, app);
     table::draw(frame, page.table, app);
     if page.detail.height > 0 {
         detail::draw(frame, page.detail, app);
@@ -43,12 +43,12 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
 }
 
 fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let look = app.look;
-    let mut lines = vec![rule(app, area.width, vec![Span::styled("events", look.dim())])];
+    let theme = app.theme;
+    let mut lines = vec![rule(app, area.width, vec![Span::styled("events", theme.dim())])];
     for line in app.journal.last(usize::from(area.height - 1)) {
         lines.push(Line::from(vec![
-            Span::styled(format!(" {}  ", ist(line.unix_s)), look.dim()),
-            Span::styled(look.text(&line.text), look.weight(line.weight)),
+            Span::styled(format!(" {}  ", ist(line.unix_s)), theme.dim()),
+            Span::styled(theme.text(&line.text), theme.weight(line.weight)),
         ]));
     }
     frame.render_widget(Paragraph::new(lines), area);
@@ -66,7 +66,10 @@ fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
         ("space", "pause"),
     ];
     let items = KEYS.iter().map(|(key, what)| {
-        vec![Span::styled(*key, app.look.bold()), Span::styled(format!(" {what}"), app.look.dim())]
+        vec![
+            Span::styled(*key, app.theme.bold()),
+            Span::styled(format!(" {what}"), app.theme.dim()),
+        ]
     });
     let line = joined(items.collect(), "  ", usize::from(area.width));
     frame.render_widget(Paragraph::new(line), area);
@@ -93,22 +96,22 @@ fn joined<'a>(groups: Vec<Vec<Span<'a>>>, between: &'static str, width: usize) -
 
 /// Draws a line across with a title in it.
 fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
-    let stroke = app.look.sign("─", "-");
+    let stroke = app.theme.sign("─", "-");
     let used: usize = title.iter().map(Span::width).sum();
     let rest = usize::from(width).saturating_sub(used + 4);
-    let mut line = vec![Span::styled(format!("{stroke} "), app.look.dim())];
+    let mut line = vec![Span::styled(format!("{stroke} "), app.theme.dim())];
     line.extend(title);
-    line.push(Span::styled(format!(" {}", stroke.repeat(rest + 1)), app.look.dim()));
+    line.push(Span::styled(format!(" {}", stroke.repeat(rest + 1)), app.theme.dim()));
     Line::from(line)
 }
 
 /// Cuts a text to a width, keeping its end, where contracts differ: `NIF…24000CE`.
 fn shortened(text: &str, width: usize, app: &App) -> String {
-    let text = app.look.text(text).replace(char::is_control, " ");
+    let text = app.theme.text(text).replace(char::is_control, " ");
     if Span::raw(text.as_str()).width() <= width {
         return text;
     }
-    let sign = app.look.sign("…", ".");
+    let sign = app.theme.sign("…", ".");
     let Some(room) = width.checked_sub(1) else { return String::new() };
     let (to_start, mut start, mut end) = (room / 3, String::new(), String::new());
     for symbol in text.chars() {

@@ -8,12 +8,12 @@ use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
-use super::{run, tell};
-use crate::credentials;
+use super::report;
+use crate::console::output::Output;
+use crate::console::signals::Stop;
+use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
-use crate::output::Output;
-use crate::signals::Stop;
-use crate::status::Status;
+use crate::feed::credentials;
 
 /// How often the file is looked at for a new token.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Recording<'_> {
         output: Output,
         stop: &Stop,
     ) -> Result<bool, CliError> {
-        let mut status = Status::new(output);
+        let mut status = StatusLine::new(output);
         let mut look = tokio::time::interval(LOOK_EVERY);
         let time_is_over = async {
             match lasts {
@@ -81,7 +81,7 @@ impl Recording<'_> {
                 () = &mut time_is_over => break,
                 () = &mut tape_has_ended => break,
                 () = status.due() => {
-                    status.show(&tell::line(&self.recorder.stats(), run::ticks(self.manager)));
+                    status.show(&report::line(&self.recorder.stats(), ticks(self.manager)));
                 }
                 _ = look.tick(), if is_waiting => {
                     if let Some(found) = self.renewal.as_mut().and_then(Renewal::changed) {
@@ -92,7 +92,7 @@ impl Recording<'_> {
                 }
                 event = events.recv() => match event {
                     Some(ManagerEvent::Connection { seat, event }) => {
-                        if let Some(text) = tell::event(&seat, &event) {
+                        if let Some(text) = report::event(&seat, &event) {
                             status.note(&text);
                         }
                         if let Event::Parked(reason) = event {
@@ -115,7 +115,7 @@ impl Recording<'_> {
         &self,
         seat: &Seat,
         reason: ParkReason,
-        status: &mut Status,
+        status: &mut StatusLine,
     ) -> Result<bool, CliError> {
         let needs_token = matches!(reason, ParkReason::Authentication(_));
         if let Some(renewal) = self.renewal.as_ref().filter(|_| needs_token) {
@@ -138,4 +138,9 @@ impl Recording<'_> {
         let parked = connections.iter().filter(|it| it.status.phase == Phase::Parked).count();
         (parked, connections.len())
     }
+}
+
+/// How many ticks have come.
+pub(super) fn ticks(manager: &Manager) -> u64 {
+    manager.snapshot().connections.iter().map(|connection| connection.stats.ticks).sum()
 }

@@ -1,16 +1,17 @@
 //! The recording itself: from the start of the feed to the last byte on the disk.
 
-use kite_manager::{Manager, Seat};
+use kite_manager::Seat;
 use kite_tape::{Recorder, Source};
 use serde_json::json;
 
-use super::follow::{Recording, Renewal};
-use super::{Record, tell};
+use super::args::Record;
+use super::follow::{Recording, Renewal, ticks};
+use super::report;
+use crate::console::output::{self, Output};
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, LiveFeed, OpenFeed};
-use crate::output::{self, Output};
-use crate::signals::Stop;
-use crate::wanted::{self, Wanted};
+use crate::instruments::wanted::{self, Wanted};
 
 /// Records until its time is over, the tape that feeds it ends, or the user ends it.
 pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
@@ -72,8 +73,8 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         sim.stop().await;
     }
     match asked.json {
-        true => output.json(&tell::json(&summary.stats, ticks))?,
-        false => output.text(&tell::summary(&summary.stats, ticks))?,
+        true => output.json(&report::json(&summary.stats, ticks))?,
+        false => output.text(&report::summary(&summary.stats, ticks))?,
     }
     if ended? {
         output.warn("a connection had given up: its instruments were no longer recorded");
@@ -91,9 +92,4 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
 /// The number under which a connection is recorded. There is one account; its connections are few.
 fn source(seat: &Seat) -> Source {
     Source { account: 0, connection: u8::try_from(seat.connection).unwrap_or(u8::MAX) }
-}
-
-/// How many ticks have come.
-pub(super) fn ticks(manager: &Manager) -> u64 {
-    manager.snapshot().connections.iter().map(|connection| connection.stats.ticks).sum()
 }

@@ -4,10 +4,10 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use kite_wire::Mode;
 
-use crate::names::Named;
+use crate::instruments::names::Named;
 use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
 use crate::watch::journal::Weight;
-use crate::watch::order::{Key, Sort, matches};
+use crate::watch::sort::{Key, Sort, matches};
 
 /// No name of an instrument is as long.
 const LONGEST_TEXT: usize = 40;

@@ -3,7 +3,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::watch::chart::Glyphs;
-use crate::watch::order::Key;
+use crate::watch::sort::Key;
 
 /// A list of four instruments.
 #[derive(Debug)]
@@ -44,10 +44,10 @@ fn app() -> App {
 }
 
 fn app_of(rows: usize) -> App {
-    let look = Look { color: true, glyphs: Glyphs::Unicode };
+    let theme = Theme { color: true, glyphs: Glyphs::Unicode };
     let moment = Moment { now: Instant::now(), unix_s: 1_754_279_100, tape_unix_s: None };
     let instruments = (0..rows).map(named).collect();
-    let mut app = App::new(look, origin(), Box::new(Four), instruments, Mode::Full, moment);
+    let mut app = App::new(theme, origin(), Box::new(Four), instruments, Mode::Full, moment);
     app.on_resize(80, 24);
     app
 }

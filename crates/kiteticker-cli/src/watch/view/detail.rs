@@ -8,11 +8,11 @@ use ratatui::widgets::Paragraph;
 
 use super::table::fitted;
 use super::{rule, shortened};
+use crate::format::numbers::{compact, count, ist, price};
 use crate::watch::app::App;
 use crate::watch::chart::{Growth, bar};
-use crate::watch::look::Look;
-use crate::watch::numbers::{compact, count, ist, price};
 use crate::watch::row::{Direction, Row};
+use crate::watch::theme::Theme;
 
 /// The width of a column of details: a name and a value.
 const FACT: u16 = 27;
@@ -28,12 +28,12 @@ const WITH_ORDERS: usize = 34;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let Some(row) = app.selected_row() else {
-        let title = rule(app, area.width, vec![Span::styled("no instrument", app.look.dim())]);
+        let title = rule(app, area.width, vec![Span::styled("no instrument", app.theme.dim())]);
         return frame.render_widget(Paragraph::new(title), Rect { height: 1, ..area });
     };
     let title = vec![
-        Span::styled(shortened(&row.name, 30, app), app.look.bold()),
-        Span::styled(format!("  {} mode, token {}", row.mode, row.token), app.look.dim()),
+        Span::styled(shortened(&row.name, 30, app), app.theme.bold()),
+        Span::styled(format!("  {} mode, token {}", row.mode, row.token), app.theme.dim()),
     ];
     frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
 
@@ -42,12 +42,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let columns = if area.width >= 60 + 2 * FACT { 2 } else { 1 };
     let depth = Rect { width: area.width - columns * (FACT + 1), ..body };
     let facts = Rect { x: depth.x + depth.width + 1, width: area.width - depth.width - 1, ..body };
-    frame.render_widget(Paragraph::new(levels(app.look, row, depth.width)), depth);
+    frame.render_widget(Paragraph::new(levels(app.theme, row, depth.width)), depth);
     draw_facts(frame, facts, usize::from(columns), app, row);
 }
 
 /// Gives the lines of the depth: bids at the left, asks at the right, the best ones first.
-fn levels<'a>(look: Look, row: &Row, width: u16) -> Vec<Line<'a>> {
+fn levels<'a>(theme: Theme, row: &Row, width: u16) -> Vec<Line<'a>> {
     let tick = row.tick();
     let Some((tick, full)) = tick.and_then(|tick| Some((tick, tick.full()?))) else {
         let text = match tick {
@@ -55,7 +55,7 @@ fn levels<'a>(look: Look, row: &Row, width: u16) -> Vec<Line<'a>> {
             Some(_) if !row.segment().is_tradable() => " an index has no market depth",
             Some(_) => " market depth comes in full mode: press m",
         };
-        return vec![Line::default(), Line::styled(text, look.dim())];
+        return vec![Line::default(), Line::styled(text, theme.dim())];
     };
     let side = usize::from(width.saturating_sub(3)) / 2;
     let has_orders = side >= WITH_ORDERS;
@@ -81,9 +81,9 @@ fn levels<'a>(look: Look, row: &Row, width: u16) -> Vec<Line<'a>> {
             heads(["orders", "qty", "bid"], true),
             heads(["orders", "qty", "ask"], false)
         ),
-        look.dim(),
+        theme.dim(),
     )];
-    let shape = Shape { look, tick, most, bar_width, has_orders };
+    let shape = Shape { theme, tick, most, bar_width, has_orders };
     for (bid, ask) in full.bids.iter().zip(&full.asks) {
         let mut line = vec![Span::raw(" ")];
         line.extend(shape.bid(bid));
@@ -96,7 +96,7 @@ fn levels<'a>(look: Look, row: &Row, width: u16) -> Vec<Line<'a>> {
 
 /// How the levels of a depth are drawn.
 struct Shape<'a> {
-    look: Look,
+    theme: Theme,
     tick: &'a Tick,
     /// The largest quantity, whose bar is the whole width.
     most: u32,
@@ -107,7 +107,7 @@ struct Shape<'a> {
 impl Shape<'_> {
     fn price(&self, level: &DepthLevel) -> String {
         match level.quantity {
-            0 => self.look.none().to_owned(),
+            0 => self.theme.none().to_owned(),
             _ => fitted(price(self.tick.price(level.price)), PRICE),
         }
     }
@@ -120,15 +120,15 @@ impl Shape<'_> {
     }
 
     fn bar(&self, level: &DepthLevel, growth: Growth) -> String {
-        bar(level.quantity, self.most, self.bar_width, growth, self.look.glyphs)
+        bar(level.quantity, self.most, self.bar_width, growth, self.theme.glyphs)
     }
 
     fn bid<'a>(&self, level: &DepthLevel) -> Vec<Span<'a>> {
-        let style = self.look.direction(Direction::Up);
+        let style = self.theme.direction(Direction::Up);
         let mut spans = Vec::new();
         if self.has_orders {
             let orders = format!("{:>ORDERS$} ", level.orders);
-            spans.push(Span::styled(orders, self.look.dim()));
+            spans.push(Span::styled(orders, self.theme.dim()));
         }
         spans.push(Span::styled(self.bar(level, Growth::Left), style));
         spans.push(Span::raw(format!(" {:>QUANTITY$}", self.quantity(level))));
@@ -137,7 +137,7 @@ impl Shape<'_> {
     }
 
     fn ask<'a>(&self, level: &DepthLevel) -> Vec<Span<'a>> {
-        let style = self.look.direction(Direction::Down);
+        let style = self.theme.direction(Direction::Down);
         let mut spans = vec![
             Span::styled(format!("{:<PRICE$}", self.price(level)), style),
             Span::raw(format!(" {:<QUANTITY$} ", self.quantity(level))),
@@ -145,7 +145,7 @@ impl Shape<'_> {
         ];
         if self.has_orders {
             let orders = format!(" {:<ORDERS$}", level.orders);
-            spans.push(Span::styled(orders, self.look.dim()));
+            spans.push(Span::styled(orders, self.theme.dim()));
         }
         spans
     }
@@ -160,7 +160,7 @@ fn draw_facts(frame: &mut Frame<'_>, area: Rect, columns: usize, app: &App, row:
                 let width = usize::from(FACT).saturating_sub(name.len());
                 let value = shortened(value, width.saturating_sub(1), app);
                 Line::from(vec![
-                    Span::styled(*name, app.look.dim()),
+                    Span::styled(*name, app.theme.dim()),
                     Span::raw(format!("{value:>width$}")),
                 ])
             })

@@ -47,7 +47,7 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect, app: &App) {
         .iter()
         .map(|(keys, what)| {
             Line::from(vec![
-                Span::styled(format!(" {keys:<17}"), app.look.bold()),
+                Span::styled(format!(" {keys:<17}"), app.theme.bold()),
                 Span::raw(format!("{what} ")),
             ])
         })
@@ -95,7 +95,7 @@ pub(super) fn draw_adding(
     let choices = adding.choices.iter().enumerate().map(|(at, named)| {
         let text = format!(" {} ", shortened(&named.name, usize::from(width) - 4, app));
         match adding.chosen == Some(at) {
-            true => Line::styled(text, app.look.reversed()),
+            true => Line::styled(text, app.theme.reversed()),
             false => Line::from(text),
         }
     });
@@ -105,8 +105,8 @@ pub(super) fn draw_adding(
 }
 
 fn boxed<'a>(app: &App) -> Block<'a> {
-    let block = Block::bordered().border_style(app.look.dim());
-    match app.look.glyphs {
+    let block = Block::bordered().border_style(app.theme.dim());
+    match app.theme.glyphs {
         Glyphs::Unicode => block,
         Glyphs::Ascii => block.border_set(ASCII_BORDER),
     }
@@ -118,8 +118,8 @@ fn prompt(frame: &mut Frame<'_>, area: Rect, app: &App, name: &str, text: &str, 
     let typed = format!("{name}{text}");
     let at = Span::raw(typed.as_str()).width() as u16;
     let line = Line::from(vec![
-        Span::styled(typed, app.look.bold()),
-        Span::styled(format!("   {}", app.look.text(hint)), app.look.dim()),
+        Span::styled(typed, app.theme.bold()),
+        Span::styled(format!("   {}", app.theme.text(hint)), app.theme.dim()),
     ]);
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(line), area);

@@ -7,10 +7,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::shortened;
+use crate::format::numbers::{age, compact, count, percent, price};
 use crate::watch::app::App;
 use crate::watch::chart::sparkline;
 use crate::watch::layout::{Column, columns};
-use crate::watch::numbers::{age, compact, count, percent, price};
 use crate::watch::row::{Direction, Row};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -25,13 +25,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
             true => " no instruments: a adds one",
             false => " no instrument matches: Esc shows all again",
         };
-        lines.push(Line::styled(text, app.look.dim()));
+        lines.push(Line::styled(text, app.theme.dim()));
     }
     frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
-    let look = app.look;
+    let theme = app.theme;
     let mut line = vec![Span::raw(" ")];
     for (at, &(column, width)) in columns.iter().enumerate() {
         if at > 0 {
@@ -40,8 +40,8 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
         let mut width = usize::from(width);
         let is_sorted = column.key() == Some(app.sort.key);
         let arrow = match app.sort.is_descending {
-            true => look.arrow(Direction::Down),
-            false => look.arrow(Direction::Up),
+            true => theme.arrow(Direction::Down),
+            false => theme.arrow(Direction::Up),
         };
         let mut name = column.name().to_owned();
         if is_sorted {
@@ -56,7 +56,7 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
             Column::Symbol | Column::Spark => padded(name, width, false),
             _ => padded(name, width, true),
         };
-        let style = if is_sorted { look.bold() } else { look.dim() };
+        let style = if is_sorted { theme.bold() } else { theme.dim() };
         line.push(Span::styled(text, style));
         if is_last {
             line.push(Span::raw(" "));
@@ -66,10 +66,10 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
 }
 
 fn cells<'a>(app: &App, columns: &[(Column, u16)], row: &Row) -> Line<'a> {
-    let look = app.look;
+    let theme = app.theme;
     let is_selected = app.selected == Some(row.token);
-    let mark = if is_selected { look.sign("▶", ">") } else { " " };
-    let mut line = vec![Span::styled(mark, look.bold())];
+    let mark = if is_selected { theme.sign("▶", ">") } else { " " };
+    let mut line = vec![Span::styled(mark, theme.bold())];
     for (at, &(column, width)) in columns.iter().enumerate() {
         if at > 0 {
             line.push(Span::raw(" "));
@@ -87,19 +87,19 @@ fn cell<'a>(
     is_selected: bool,
     line: &mut Vec<Span<'a>>,
 ) {
-    let look = app.look;
+    let theme = app.theme;
     let now = app.moment.now;
-    let none = look.none();
+    let none = theme.none();
     let number = |text: Option<String>| match text {
         Some(text) => Span::raw(padded(text, width, true)),
-        None => Span::styled(padded(none.to_owned(), width, true), look.dim()),
+        None => Span::styled(padded(none.to_owned(), width, true), theme.dim()),
     };
     let of_price = |value: Option<_>| number(value.map(|value| fitted(price(value), width)));
     let span = match column {
         Column::Symbol => {
             let is_whole = Span::raw(row.name.as_str()).width() <= width && width >= 18;
             let text = if is_whole { row.name.as_str() } else { row.symbol() };
-            let style = if is_selected { look.reversed() } else { Style::new() };
+            let style = if is_selected { theme.reversed() } else { Style::new() };
             let text = shortened(text, width, app);
             let rest = width - Span::raw(text.as_str()).width();
             line.push(Span::styled(text, style));
@@ -109,21 +109,21 @@ fn cell<'a>(
             let text = row.last_price().map(|value| fitted(price(value), width - 1));
             let text = padded(text.unwrap_or_else(|| none.to_owned()), width - 1, true);
             let (style, arrow) = match row.glow(now) {
-                Some((direction, glow)) => (look.glow(direction, glow), look.arrow(direction)),
+                Some((direction, glow)) => (theme.glow(direction, glow), theme.arrow(direction)),
                 None => (Style::new(), " "),
             };
             // The ground of a bright price begins at its first digit.
             let digits = text.trim_start().to_owned();
             line.push(Span::raw(" ".repeat(width - 1 - Span::raw(digits.as_str()).width())));
             line.push(Span::styled(digits, style));
-            let arrow_style = row.glow(now).map(|(direction, _)| look.direction(direction));
+            let arrow_style = row.glow(now).map(|(direction, _)| theme.direction(direction));
             Span::styled(arrow, arrow_style.unwrap_or_default())
         }
         Column::Change => {
             let mut span = number(row.change_percent().map(|value| fitted(percent(value), width)));
             match row.change_percent() {
-                Some(value) if value >= 0.005 => span.style = look.direction(Direction::Up),
-                Some(value) if value <= -0.005 => span.style = look.direction(Direction::Down),
+                Some(value) if value >= 0.005 => span.style = theme.direction(Direction::Up),
+                Some(value) if value <= -0.005 => span.style = theme.direction(Direction::Down),
                 _ => {}
             }
             span
@@ -136,12 +136,13 @@ fn cell<'a>(
         Column::High => of_price(row.ohlc().map(|prices| prices[1])),
         Column::Low => of_price(row.ohlc().map(|prices| prices[2])),
         Column::Spark => {
-            let points = row.seen.as_ref().map(|seen| sparkline(seen.points(), width, look.glyphs));
+            let points =
+                row.seen.as_ref().map(|seen| sparkline(seen.points(), width, theme.glyphs));
             Span::raw(points.unwrap_or_else(|| " ".repeat(width)))
         }
         Column::Age => {
             let mut span = number(row.age(now).map(age));
-            span.style = look.dim();
+            span.style = theme.dim();
             span
         }
     };

@@ -10,13 +10,13 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::{Color, Modifier};
 
 use super::draw;
-use crate::names::Named;
+use crate::instruments::directory::Directory;
+use crate::instruments::names::Named;
 use crate::watch::app::{App, Moment, Origin};
 use crate::watch::chart::Glyphs;
-use crate::watch::directory::Directory;
 use crate::watch::journal::Weight;
-use crate::watch::look::Look;
 use crate::watch::state::{FeedState, Gauge, Reading};
+use crate::watch::theme::Theme;
 
 const INFY: u32 = 408_065;
 const NIFTY: u32 = 256_265;
@@ -41,9 +41,9 @@ impl Directory for Nobody {
     }
 }
 
-const COLORS: Look = Look { color: true, glyphs: Glyphs::Unicode };
+const COLORS: Theme = Theme { color: true, glyphs: Glyphs::Unicode };
 
-fn app(look: Look) -> App {
+fn app(theme: Theme) -> App {
     let instruments = [
         (INFY, "NSE:INFY"),
         (NIFTY, "NSE:NIFTY 50"),
@@ -54,7 +54,7 @@ fn app(look: Look) -> App {
     let named = instruments.map(|(token, name)| Named { token, name: name.to_owned() });
     let moment = Moment { now: Instant::now(), unix_s: u64::from(OPENING) + 61, tape_unix_s: None };
     let origin = Origin { badge: "SIMULATOR", title: String::new(), is_now: true };
-    App::new(look, origin, Box::new(Nobody), named.to_vec(), Mode::Full, moment)
+    App::new(theme, origin, Box::new(Nobody), named.to_vec(), Mode::Full, moment)
 }
 
 fn full(token: u32, last_price: i32) -> Tick {
@@ -87,8 +87,8 @@ fn give(app: &mut App, tick: Tick, now: Instant) {
 }
 
 /// A table in which something has come, seen so long after the last change.
-fn busy(look: Look, millis: u64) -> App {
-    let mut app = app(look);
+fn busy(theme: Theme, millis: u64) -> App {
+    let mut app = app(theme);
     let start = app.moment.now;
     give(&mut app, full(INFY, 157_360), start);
     give(&mut app, full(INFY, 157_370), start);
@@ -227,21 +227,21 @@ fn a_rise_is_green_and_a_fall_red_and_both_fade() {
 
 #[test]
 fn without_colour_arrows_say_it() {
-    let look = Look { color: false, ..COLORS };
-    let buffer = drawn(&mut busy(look, 0), 80, 24);
+    let theme = Theme { color: false, ..COLORS };
+    let buffer = drawn(&mut busy(theme, 0), 80, 24);
     assert!(line_with(&buffer, "▶INFY").contains("1,573.70▲"));
     assert!(line_with(&buffer, " USDINR").contains("86.5000▼"));
     let plain = |cell: &ratatui::buffer::Cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset);
     assert!(buffer.content.iter().all(plain));
-    let faded = drawn(&mut busy(look, 600), 80, 24);
+    let faded = drawn(&mut busy(theme, 600), 80, 24);
     assert!(!line_with(&faded, "▶INFY").contains('▲'));
 }
 
 #[test]
 fn where_only_ascii_may_be_drawn_nothing_else_is() {
-    let look = Look { color: true, glyphs: Glyphs::Ascii };
+    let theme = Theme { color: true, glyphs: Glyphs::Ascii };
     for keys in ["", "?", "ax", "/x"] {
-        let mut app = busy(look, 0);
+        let mut app = busy(theme, 0);
         for key in keys.chars() {
             app.on_key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
         }
@@ -310,8 +310,8 @@ fn keys_bring_the_selected_row_onto_the_screen() {
 
 #[test]
 fn a_selected_name_stands_out_without_colour() {
-    let look = Look { color: false, ..COLORS };
-    let buffer = drawn(&mut busy(look, 600), 80, 24);
+    let theme = Theme { color: false, ..COLORS };
+    let buffer = drawn(&mut busy(theme, 600), 80, 24);
     let cell = &buffer[(1, 4)];
     assert_eq!(cell.symbol(), "I");
     assert!(cell.modifier.contains(Modifier::REVERSED));
@@ -358,7 +358,7 @@ proptest! {
         ops in ops(), size in (1_u16..200, 1_u16..60), color in any::<bool>(), ascii in any::<bool>(),
     ) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
-        let mut app = busy(Look { color, glyphs }, 0);
+        let mut app = busy(Theme { color, glyphs }, 0);
         let tokens: Vec<u32> = app.rows.iter().map(|row| row.token).collect();
         let (mut width, mut height) = size;
         for op in ops {

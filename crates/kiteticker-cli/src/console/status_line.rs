@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::output::Output;
+use crate::console::output::Output;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// To the line's beginning, and everything behind it gone (ECMA-48).
@@ -13,14 +13,14 @@ const ANEW: &str = "\r\u{1b}[K";
 
 /// The line; it is taken away when this is dropped. Without a terminal there is none.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct StatusLine {
     output: Output,
     every: Interval,
     /// What stands there; empty where nothing does.
     shown: String,
 }
 
-impl Status {
+impl StatusLine {
     pub(crate) fn new(output: Output) -> Self {
         let mut every = interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -68,7 +68,7 @@ impl Status {
     }
 }
 
-impl Drop for Status {
+impl Drop for StatusLine {
     fn drop(&mut self) {
         self.clear();
     }

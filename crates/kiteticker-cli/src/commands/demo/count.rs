@@ -11,11 +11,11 @@ use kite_wire::Mode;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::market::Simulated;
+use crate::console::output::{self, Output};
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, OpenFeed, SimFeed};
-use crate::output::{self, Output};
-use crate::signals::Stop;
-use crate::watch::numbers::{count, duration};
+use crate::format::numbers::{count, duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What has not come after this long without anything coming is lost.

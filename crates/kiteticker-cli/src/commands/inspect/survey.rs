@@ -7,7 +7,7 @@ use std::time::Duration;
 use kite_tape::{Damage, Entry, Gap, GapReason, RecordKind, Reel, Source, TapeFile};
 use kite_wire::tape::{Ending, Tear};
 
-use crate::times::SECOND_NS;
+use crate::format::times::SECOND_NS;
 
 /// Places are listed up to this number; all are counted. A file of noise must not fill the memory.
 const MOST_LISTED: usize = 100_000;

@@ -7,37 +7,12 @@ use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
 use kite_wire::{Mode, Segment};
 
-use crate::names::{Named, Names};
-use crate::watch::directory::Directory;
+use crate::instruments::directory::Directory;
+use crate::instruments::known::LASTING;
+use crate::instruments::names::{Named, Names};
 
 /// As many as the sockets of an account take.
 const ALL: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
-
-/// Indices and shares, whose tokens stay the same for years.
-const LASTING: [(u32, &str); 22] = [
-    (256_265, "NSE:NIFTY 50"),
-    (260_105, "NSE:NIFTY BANK"),
-    (265, "BSE:SENSEX"),
-    (264_969, "NSE:INDIA VIX"),
-    (738_561, "NSE:RELIANCE"),
-    (408_065, "NSE:INFY"),
-    (2_953_217, "NSE:TCS"),
-    (341_249, "NSE:HDFCBANK"),
-    (1_270_529, "NSE:ICICIBANK"),
-    (779_521, "NSE:SBIN"),
-    (1_510_401, "NSE:AXISBANK"),
-    (492_033, "NSE:KOTAKBANK"),
-    (2_714_625, "NSE:BHARTIARTL"),
-    (424_961, "NSE:ITC"),
-    (2_939_649, "NSE:LT"),
-    (356_865, "NSE:HINDUNILVR"),
-    (2_815_745, "NSE:MARUTI"),
-    (884_737, "NSE:TATAMOTORS"),
-    (895_745, "NSE:TATASTEEL"),
-    (857_857, "NSE:SUNPHARMA"),
-    (897_537, "NSE:TITAN"),
-    (969_473, "NSE:WIPRO"),
-];
 
 /// Contracts of the simulated month. Theirs are tokens of the simulator's list, by segment.
 const CONTRACTS: [(Segment, &str); 12] = [

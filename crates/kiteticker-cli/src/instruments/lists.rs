@@ -5,8 +5,8 @@ use std::path::Path;
 use kite_conn::ErrorChain;
 use kite_instruments::{FetchError, Fetched, Instruments, Loaded, Origin, Source};
 
+use crate::console::output::{self, Output};
 use crate::exit::CliError;
-use crate::output::{self, Output};
 
 /// Names another place of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";

@@ -9,11 +9,11 @@ use kite_tape::Reel;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::Speed;
-use crate::names::Names;
-use crate::signals::Stop;
-use crate::times::Moment;
+use crate::format::times::Moment;
+use crate::instruments::names::Names;
 
 /// What of the tapes is printed, and how fast.
 #[derive(Debug, Clone, Copy)]

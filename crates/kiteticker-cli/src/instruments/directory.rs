@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::names::{Named, Names};
+use crate::instruments::names::{Named, Names};
 
 /// Looks up instruments for who adds one.
 pub(crate) trait Directory: Debug + Send {

@@ -8,9 +8,9 @@ use kite_wire::tape::Ending;
 
 use super::chart;
 use super::survey::{self, FileFacts, Survey};
-use crate::names::Names;
-use crate::output::{self, Output, bytes, counted, grouped};
-use crate::times::{self, ist, utc};
+use crate::console::output::{self, Output, bytes, counted, grouped};
+use crate::format::times::{self, ist, utc};
+use crate::instruments::names::Names;
 
 /// How many gaps are shown unless all are asked for, and how many damaged places.
 const MOST_SHOWN: usize = 10;

@@ -1,4 +1,4 @@
-//! Colours and signs, or what stands for them where there are none.
+//! The colours and signs of the screen, or what stands for them where there are none.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -6,14 +6,14 @@ use crate::watch::chart::Glyphs;
 use crate::watch::journal::Weight;
 use crate::watch::row::{Direction, Glow};
 
-/// How things may look.
+/// Whether colours and Unicode signs may be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Theme {
     pub(crate) color: bool,
     pub(crate) glyphs: Glyphs,
 }
 
-impl Look {
+impl Theme {
     fn colored(self, color: Color) -> Style {
         if self.color { Style::new().fg(color) } else { Style::new() }
     }

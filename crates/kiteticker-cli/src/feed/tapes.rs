@@ -7,11 +7,11 @@ use std::time::Duration;
 use kite_conn::ErrorChain;
 use kite_tape::{Entries, ReadConfig, Reel, Source};
 
+use crate::console::output::Output;
+use crate::console::progress::Bar;
+use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::output::Output;
-use crate::progress::Bar;
-use crate::signals::Stop;
-use crate::times::Moment;
+use crate::format::times::Moment;
 
 /// So often a long reading looks whether it is to end, in records.
 pub(crate) const LOOK_EVERY: u64 = 4_096;

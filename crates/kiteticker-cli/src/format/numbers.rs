@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kite_wire::Price;
 
-use crate::times;
+use crate::format::times;
 
 const DAY_S: u64 = 86_400;
 /// Decimals beyond these are shown only where they are not zero: no tick size needs them.

@@ -4,10 +4,18 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 use kite_conn::ErrorChain;
 
-use crate::args::{ColorChoice, Global};
 use crate::exit::CliError;
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
 
 /// How the command speaks. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +35,9 @@ pub(crate) struct Output {
 
 impl Output {
     /// Settles on colours and signs by the arguments, the environment and the terminal.
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(color: ColorChoice, ascii: bool, quiet: bool) -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        let wants_color = |is_terminal| match global.color {
+        let wants_color = |is_terminal| match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => is_terminal && environment_allows_color(),
@@ -37,9 +45,9 @@ impl Output {
         Self {
             color: wants_color(out),
             color_err: wants_color(err),
-            ascii: global.ascii || !speaks_utf8(),
-            quiet: global.quiet,
-            is_live: err && !global.quiet,
+            ascii: ascii || !speaks_utf8(),
+            quiet,
+            is_live: err && !quiet,
             width: if out { terminal_width() } else { None },
         }
     }

@@ -4,8 +4,8 @@ use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
 
 use super::survey::{self, FileFacts, Survey};
-use crate::names::Names;
-use crate::times::ist;
+use crate::format::times::ist;
+use crate::instruments::names::Names;
 
 /// Gives all of a survey; of instruments the busiest.
 pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {

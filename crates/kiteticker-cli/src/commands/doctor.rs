@@ -16,10 +16,10 @@ use kite_conn::Endpoint;
 use serde_json::json;
 
 use self::check::{Check, Finding, Sheet};
-use crate::credentials;
+use crate::console::output::Output;
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::output::Output;
-use crate::signals::Stop;
+use crate::feed::credentials;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,8 +48,10 @@ pub(crate) struct Doctor {
 pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<Status, CliError> {
     let endpoint = asked.endpoint.clone().unwrap_or_default();
     if !asked.json {
-        output
-            .line(format_args!("{} {endpoint}", output.paint(crate::output::BOLD, "endpoint")))?;
+        output.line(format_args!(
+            "{} {endpoint}",
+            output.paint(crate::console::output::BOLD, "endpoint")
+        ))?;
     }
     let mut sheet = Sheet::new(output, !asked.json);
     tokio::select! {

@@ -2,8 +2,8 @@
 
 mod chart;
 mod json;
-mod show;
 mod survey;
+mod text;
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ use clap::Args;
 use kite_tape::Reel;
 
 use self::survey::Survey;
+use crate::console::output::Output;
+use crate::console::progress::Bar;
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::names::Names;
-use crate::output::Output;
-use crate::progress::Bar;
-use crate::signals::Stop;
-use crate::tapes;
+use crate::feed::tapes;
+use crate::instruments::names::Names;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,9 +70,9 @@ pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<St
         output.json(&json::of(&survey, &names, asked.top))?;
     } else {
         if !asked.verify {
-            output.text(&show::survey(&survey, &names, asked.top, asked.gaps, output))?;
+            output.text(&text::survey(&survey, &names, asked.top, asked.gaps, output))?;
         }
-        output.text(&show::verdict(&survey, output))?;
+        output.text(&text::verdict(&survey, output))?;
     }
     Ok(if survey.has_damage() { Status::Findings } else { Status::Done })
 }

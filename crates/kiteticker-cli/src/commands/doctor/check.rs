@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use kite_conn::ErrorChain;
 use serde_json::json;
 
+use crate::console::output::{self, Output};
 use crate::exit::CliError;
-use crate::output::{self, Output};
 
 /// Where the text of a check begins.
 const INDENT: usize = 30;

@@ -6,12 +6,12 @@ use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::console::output::Output;
+use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::feed::tapes;
 use crate::feed::{Feed, ReplayFeed};
-use crate::names::{Named, Names};
-use crate::output::Output;
-use crate::signals::Stop;
-use crate::tapes;
+use crate::instruments::names::{Named, Names};
 
 /// As many as the connections of an account take.
 const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
@@ -39,7 +39,7 @@ pub(crate) async fn find(
     // Credentials may have been asked for until here.
     stop.listen()?;
     let texts = asked.asked()?;
-    let names = Names::load(asked, from, &texts, output).await?;
+    let names = Names::load(asked.instruments_file.as_deref(), &feed, &texts, output).await?;
     let mut instruments = names.resolve_all(&texts)?;
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.min(MOST));

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::Output;
+use crate::console::output::Output;
 
 /// A bar, or nothing where nobody would see it.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::check::{Check, Finding, Sheet};
 use crate::exit::CliError;
-use crate::times::{self, SECOND_NS};
+use crate::format::times::{self, SECOND_NS};
 
 /// For the whole way from the look-up to the answer.
 const OPENING: Duration = Duration::from_secs(10);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::output;
-use crate::times::{self, SECOND_NS};
+use crate::console::output;
+use crate::format::times::{self, SECOND_NS};
 
 const ROWS: usize = 6;
 /// Room for the numbers of the upward axis.

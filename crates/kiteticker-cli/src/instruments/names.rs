@@ -5,28 +5,11 @@ use std::path::Path;
 
 use kite_conn::ErrorChain;
 use kite_instruments::{Instrument, Instruments};
-use kite_wire::Segment;
 
-use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::console::output::Output;
 use crate::exit::CliError;
-use crate::lists;
-use crate::output::Output;
-
-/// Instruments whose tokens stay the same for years: enough for the simulator and for indices.
-const KNOWN: [(u32, &str); 12] = [
-    (256_265, "NSE:NIFTY 50"),
-    (260_105, "NSE:NIFTY BANK"),
-    (265, "BSE:SENSEX"),
-    (738_561, "NSE:RELIANCE"),
-    (408_065, "NSE:INFY"),
-    (341_249, "NSE:HDFCBANK"),
-    (1_270_529, "NSE:ICICIBANK"),
-    (2_953_217, "NSE:TCS"),
-    (779_521, "NSE:SBIN"),
-    (884_737, "NSE:TATAMOTORS"),
-    (31_132_428, "NCO:ALUMINI"),
-    (33_539_084, "NCO:CRUDEOILM"),
-];
+use crate::feed::Feed;
+use crate::instruments::{known, lists};
 
 /// A token's low byte is the segment, so that no instrument has one below this.
 const LOWEST_TOKEN: u32 = 256;
@@ -76,7 +59,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Knows a dozen instruments by heart.
+    /// Knows the built-in instruments only.
     pub(crate) fn built_in() -> Self {
         Self { list: None }
     }
@@ -85,19 +68,20 @@ impl Names {
     /// simulator those known by heart, for a tape and for tokens alone what is cached already; else
     /// the list of today.
     pub(crate) async fn load(
-        asked: &InstrumentArgs,
-        feed: &FeedArgs,
+        file: Option<&Path>,
+        feed: &Feed,
         wanted: &[String],
         output: Output,
     ) -> Result<Self, CliError> {
-        if let Some(path) = &asked.instruments_file {
+        if let Some(path) = file {
             return Ok(Self { list: Some(lists::from_file(path, output)?) });
         }
         let by_heart = Self::built_in();
-        if feed.sim && wanted.iter().all(|text| by_heart.resolve(text).is_ok()) {
+        if matches!(feed, Feed::Sim(_)) && wanted.iter().all(|text| by_heart.resolve(text).is_ok())
+        {
             return Ok(by_heart);
         }
-        if !feed.is_live() || wanted.iter().all(|text| is_number(text)) {
+        if !matches!(feed, Feed::Live(_)) || wanted.iter().all(|text| is_number(text)) {
             return Ok(Self { list: lists::cached() });
         }
         match lists::today(false, output).await {
@@ -151,9 +135,8 @@ impl Names {
         if let Some(found) = self.list.as_ref().and_then(|list| list.by_symbol(&whole)) {
             return Ok(named(&found));
         }
-        let known = KNOWN.iter().find(|(_, name)| name.eq_ignore_ascii_case(&whole));
-        match known {
-            Some(&(token, name)) => Ok(Named { token, name: name.to_owned() }),
+        match known::all().find(|(_, name)| name.eq_ignore_ascii_case(&whole)) {
+            Some((token, name)) => Ok(Named { token, name: name.to_owned() }),
             None => Err(NameError::Unknown { name: text.to_owned(), like: self.like(&whole) }),
         }
     }
@@ -167,8 +150,9 @@ impl Names {
     /// Gives the name of a token, `EXCHANGE:SYMBOL`, where it is known.
     pub(crate) fn known(&self, token: u32) -> Option<String> {
         let listed = self.list.as_ref().and_then(|list| list.by_token(token));
-        let known = KNOWN.iter().find(|known| known.0 == token);
-        listed.map(|one| named(&one).name).or_else(|| known.map(|(_, name)| (*name).to_owned()))
+        listed.map(|one| named(&one).name).or_else(|| {
+            known::all().find(|known| known.0 == token).map(|(_, name)| name.to_owned())
+        })
     }
 
     /// Gives the name of a token where it is known, else the number.
@@ -188,15 +172,12 @@ impl Names {
 
     /// Gives all those known by heart.
     pub(crate) fn by_heart() -> impl Iterator<Item = Named> {
-        KNOWN.iter().map(|&(token, name)| Named { token, name: name.to_owned() })
+        known::all().map(|(token, name)| Named { token, name: name.to_owned() })
     }
 
     /// Gives those known by heart that the simulator has: a start for who names none.
     pub(crate) fn usual(&self) -> Vec<Named> {
-        // The commodities expire; a live list must not begin with contracts that are gone.
-        let lasting = |token: u32| matches!(Segment::of_token(token).code(), 1 | 9);
-        let kept = KNOWN.iter().filter(|known| lasting(known.0));
-        kept.map(|&(token, name)| Named { token, name: name.to_owned() }).collect()
+        known::USUAL.map(|token| self.named(token)).to_vec()
     }
 }
 

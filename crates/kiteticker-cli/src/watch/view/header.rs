@@ -8,10 +8,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::joined;
+use crate::format::numbers::{count, duration, ist};
 use crate::watch::app::App;
-use crate::watch::numbers::{count, duration, ist};
-use crate::watch::order::Key;
 use crate::watch::row::Direction;
+use crate::watch::sort::Key;
 use crate::watch::state::Socket;
 
 /// From this width on the units of rates are written out.
@@ -30,7 +30,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
-    let look = app.look;
+    let theme = app.theme;
     let clock = match app.moment.tape_unix_s {
         Some(tape) => format!("tape {} IST ", ist(tape)),
         None => format!("{} IST ", ist(app.moment.unix_s)),
@@ -44,11 +44,11 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
         true => count(app.rows.len() as u64),
         false => format!("{} of {}", count(app.order.len() as u64), count(app.rows.len() as u64)),
     };
-    let badge = look.reversed().patch(look.bold());
+    let badge = theme.reversed().patch(theme.bold());
     let mut groups = vec![
         vec![Span::styled(format!(" {} ", app.origin.badge), badge)],
-        vec![Span::raw(look.text(&app.origin.title))],
-        vec![Span::styled(format!("{:>6} ticks/s", rate(app.feed.ticks_per_second)), look.bold())],
+        vec![Span::raw(theme.text(&app.origin.title))],
+        vec![Span::styled(format!("{:>6} ticks/s", rate(app.feed.ticks_per_second)), theme.bold())],
         vec![Span::raw(format!("{shown} shown"))],
         vec![Span::raw(format!("{} subscribed", count(app.feed.instruments as u64)))],
     ];
@@ -58,7 +58,7 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
             3,
             vec![
                 Span::raw(format!("by {} ", app.sort.key.name())),
-                Span::raw(look.arrow(direction)),
+                Span::raw(theme.arrow(direction)),
             ],
         );
     }
@@ -67,16 +67,16 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let gap = width.saturating_sub(right + line.width());
     line.push_span(Span::raw(" ".repeat(gap)));
     if app.is_paused {
-        line.push_span(Span::styled(pause, look.warning().patch(look.reversed())));
+        line.push_span(Span::styled(pause, theme.warning().patch(theme.reversed())));
         line.push_span(Span::raw("  "));
     }
-    line.push_span(Span::styled(clock, look.dim()));
+    line.push_span(Span::styled(clock, theme.dim()));
     line
 }
 
 fn sockets(app: &App, width: u16) -> Line<'_> {
     if app.feed.sockets.is_empty() {
-        return Line::styled(" connecting", app.look.dim());
+        return Line::styled(" connecting", app.theme.dim());
     }
     let groups = app.feed.sockets.iter().enumerate().map(|(at, socket)| {
         let (state, style) = phase(app, at, socket);
@@ -91,24 +91,24 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
                 }));
             }
             (_, Some(trouble)) if width >= ROOMY && app.feed.sockets.len() == 1 => {
-                let trouble = app.look.text(trouble).replace(char::is_control, " ");
-                group.push(Span::styled(format!(" {trouble}"), app.look.dim()));
+                let trouble = app.theme.text(trouble).replace(char::is_control, " ");
+                group.push(Span::styled(format!(" {trouble}"), app.theme.dim()));
             }
             _ => {}
         }
         group
     });
-    let between = app.look.sign(" │ ", " | ");
+    let between = app.theme.sign(" │ ", " | ");
     joined(groups.collect(), between, usize::from(width))
 }
 
 /// Says what a socket is doing.
 fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
-    let look = app.look;
+    let theme = app.theme;
     match socket.phase {
-        Phase::Live => ("live".to_owned(), look.good()),
-        Phase::Opening => ("opening".to_owned(), look.warning()),
-        Phase::Renewing => ("asking for credentials".to_owned(), look.warning()),
+        Phase::Live => ("live".to_owned(), theme.good()),
+        Phase::Opening => ("opening".to_owned(), theme.warning()),
+        Phase::Renewing => ("asking for credentials".to_owned(), theme.warning()),
         Phase::Waiting => {
             let retry_at = app.retry_at.get(&at);
             let left = retry_at.map(|at| at.saturating_duration_since(app.moment.now));
@@ -117,42 +117,42 @@ fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
                 Some(left) => format!("reconnecting in {} s", left.as_secs() + 1),
                 None => "reconnecting".to_owned(),
             };
-            (text, look.warning())
+            (text, theme.warning())
         }
-        Phase::Parked => ("parked".to_owned(), look.bad()),
-        Phase::Closed => ("closed".to_owned(), look.bad()),
-        _ => ("unknown".to_owned(), look.warning()),
+        Phase::Parked => ("parked".to_owned(), theme.bad()),
+        Phase::Closed => ("closed".to_owned(), theme.bad()),
+        _ => ("unknown".to_owned(), theme.warning()),
     }
 }
 
 fn figures(app: &App, width: usize) -> Line<'_> {
-    let look = app.look;
+    let theme = app.theme;
     let (losses, feed) = (app.losses, &app.feed);
     let damaged = feed.damaged_frames + feed.skipped_packets;
     let counted = |name: &str, number: u64, style: Style| {
-        let style = if number > 0 { style } else { look.dim() };
+        let style = if number > 0 { style } else { theme.dim() };
         Span::styled(format!("{name} {}", count(number)), style)
     };
     let mut lost = vec![
-        counted("lag", losses.lagged, look.warning()),
-        counted(" gaps", losses.gaps, look.bad()),
-        counted(" damaged", damaged, look.bad()),
+        counted("lag", losses.lagged, theme.warning()),
+        counted(" gaps", losses.gaps, theme.bad()),
+        counted(" damaged", damaged, theme.bad()),
     ];
     if losses.events > 0 {
-        lost.push(counted(" events missed", losses.events, look.bad()));
+        lost.push(counted(" events missed", losses.events, theme.bad()));
     }
     let time = |time: Option<_>| {
-        let text = time.map_or_else(|| look.none().to_owned(), duration);
-        look.text(&format!("{text:>7}"))
+        let text = time.map_or_else(|| theme.none().to_owned(), duration);
+        theme.text(&format!("{text:>7}"))
     };
     let p50 = time(feed.latency_p50);
     let p99 = time(feed.latency_p99);
     let drawn = match app.drawn_after {
         Some(waited) => format!("{:>3} ms", waited.as_millis()),
-        None => format!("{:>6}", look.none()),
+        None => format!("{:>6}", theme.none()),
     };
     let exchange = match app.exchange_unix_s.map(u64::from) {
-        None => look.none().to_owned(),
+        None => theme.none().to_owned(),
         Some(seconds) => {
             let late = app.moment.unix_s.checked_sub(seconds).filter(|&it| it <= CREDIBLE_S);
             match late.filter(|_| app.origin.is_now) {
@@ -167,7 +167,7 @@ fn figures(app: &App, width: usize) -> Line<'_> {
         vec![Span::raw(format!("drawn {drawn}"))],
         vec![Span::raw(format!("exch {exchange}"))],
     ];
-    joined(groups, look.sign(" │ ", " | "), width)
+    joined(groups, theme.sign(" │ ", " | "), width)
 }
 
 fn rate(per_second: f64) -> String {

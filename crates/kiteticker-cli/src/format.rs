@@ -1,0 +1,5 @@
+//! Numbers, sizes and times as people read and write them.
+
+pub(crate) mod numbers;
+pub(crate) mod sizes;
+pub(crate) mod times;

@@ -1,0 +1,39 @@
+//! Instruments that are known without a list, because their tokens stay the same for years.
+
+/// Indices and shares.
+pub(crate) const LASTING: [(u32, &str); 22] = [
+    (256_265, "NSE:NIFTY 50"),
+    (260_105, "NSE:NIFTY BANK"),
+    (265, "BSE:SENSEX"),
+    (264_969, "NSE:INDIA VIX"),
+    (738_561, "NSE:RELIANCE"),
+    (408_065, "NSE:INFY"),
+    (2_953_217, "NSE:TCS"),
+    (341_249, "NSE:HDFCBANK"),
+    (1_270_529, "NSE:ICICIBANK"),
+    (779_521, "NSE:SBIN"),
+    (1_510_401, "NSE:AXISBANK"),
+    (492_033, "NSE:KOTAKBANK"),
+    (2_714_625, "NSE:BHARTIARTL"),
+    (424_961, "NSE:ITC"),
+    (2_939_649, "NSE:LT"),
+    (356_865, "NSE:HINDUNILVR"),
+    (2_815_745, "NSE:MARUTI"),
+    (884_737, "NSE:TATAMOTORS"),
+    (895_745, "NSE:TATASTEEL"),
+    (857_857, "NSE:SUNPHARMA"),
+    (897_537, "NSE:TITAN"),
+    (969_473, "NSE:WIPRO"),
+];
+
+/// Commodities of the simulator. Unlike the others they expire.
+const COMMODITIES: [(u32, &str); 2] = [(31_132_428, "NCO:ALUMINI"), (33_539_084, "NCO:CRUDEOILM")];
+
+/// Those that a command takes where none is named.
+pub(super) const USUAL: [u32; 10] =
+    [256_265, 260_105, 265, 738_561, 408_065, 341_249, 1_270_529, 2_953_217, 779_521, 884_737];
+
+/// Returns all of them.
+pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
+    LASTING.into_iter().chain(COMMODITIES)
+}
