@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kite_conn::{ConfigError, OpenError, ParkReason, SpawnError};
 
-use crate::account::AccountId;
+use crate::account_id::AccountId;
 
 /// More instruments than the connections take. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -22,14 +22,9 @@ use self::table::{Copied, Table, Writer};
 /// most, twenty times what one can subscribe.
 #[derive(Debug, Clone)]
 pub struct Latest {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     /// By slot. Readers hold the lock while they read; it is locked against them only when a run
     /// replaces its tables, and never by who writes packets.
-    tables: RwLock<Box<[Arc<Table>]>>,
+    tables: Arc<RwLock<Box<[Arc<Table>]>>>,
 }
 
 /// The newest packet of an instrument, copied.
@@ -90,14 +85,14 @@ impl Latest {
     /// Makes a reader over so many connections, and nothing to read.
     pub(crate) fn new(slots: usize) -> Self {
         let tables = (0..slots).map(|_| Arc::new(Table::new())).collect();
-        Self { shared: Arc::new(Shared { tables: RwLock::new(tables) }) }
+        Self { tables: Arc::new(RwLock::new(tables)) }
     }
 
     /// Copies the newest packet of an instrument; `None` if none came in this run. Where several
     /// connections have had the instrument, it is the one received last.
     #[must_use]
     pub fn get(&self, instrument_token: u32) -> Option<LatestTick> {
-        let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let found = tables.iter().enumerate();
         let found = found.filter_map(|(slot, table)| Some((slot, table.get(instrument_token)?)));
         let (slot, copied) = found.max_by_key(|(_, copied)| copied.received_ns)?;
@@ -108,7 +103,7 @@ impl Latest {
     /// Gives how many packets were not remembered, their instruments being too many.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         tables.iter().map(|table| table.refused()).sum()
     }
 
@@ -119,7 +114,7 @@ impl Latest {
     /// If there is no such slot.
     pub(crate) fn sink(&self, slot: usize) -> LatestSink {
         let table = Arc::new(Table::new());
-        let mut tables = self.shared.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables[slot] = Arc::clone(&table);
         LatestSink { table, instruments: 0 }
     }

@@ -44,44 +44,34 @@
 //! # }
 //! ```
 
-mod account;
-mod balancer;
-mod builder;
+mod account_id;
+mod balance;
 mod config;
 mod error;
 mod events;
-mod failover;
-mod governor;
-mod hub;
-mod in_place;
 mod latest;
 mod manager;
-mod merge;
-mod orders;
+mod observe;
 mod pacing;
-mod rate;
-mod report;
-mod select;
-mod snapshot;
-mod start;
-mod state;
+mod run;
+mod seat;
 mod stream;
 mod tap;
-mod watchman;
 
-pub use account::AccountId;
-pub use balancer::Move;
-pub use builder::ManagerBuilder;
+pub use account_id::AccountId;
+pub use balance::Move;
 pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
 pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
 pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
-pub use in_place::InPlaceStream;
 pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
 pub use latest::{Latest, LatestTick};
-pub use manager::{Manager, Seat};
-pub use report::{ConnectionReport, Quantiles, Report};
-pub use snapshot::{ConnectionSnapshot, Health, HealthLevel, Snapshot, Unseen};
+pub use manager::{Manager, ManagerBuilder};
+pub use observe::{
+    ConnectionReport, ConnectionSnapshot, Health, HealthLevel, Quantiles, Report, Snapshot, Unseen,
+};
+pub use run::InPlaceStream;
+pub use seat::Seat;
 pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};
 pub use tap::Tap;

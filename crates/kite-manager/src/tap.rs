@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kite_conn::Sink;
 
-use crate::manager::Seat;
+use crate::seat::Seat;
 
 /// Makes a sink for each connection of each run. Cheap to clone.
 ///

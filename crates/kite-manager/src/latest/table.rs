@@ -13,7 +13,7 @@ use std::thread;
 
 use kite_wire::Packet;
 
-use crate::select::spread;
+use crate::stream::spread;
 
 /// Bytes of the longest packet.
 pub(super) const MAX_PACKET: usize = 184;

@@ -11,28 +11,27 @@ use futures_util::future::select;
 use kite_conn::{EventLane, Phase, Status, Tagged};
 use tokio::sync::{Notify, broadcast};
 
-use crate::events::Notice;
-use crate::failover::{Action, Change};
-use crate::manager::Shared;
-use crate::state::Account;
+use crate::balance::{Action, Change};
+use crate::events::ManagerEvent;
+use crate::manager::{Account, Core};
 
 /// How often the rates of instruments are taken, for the balance of later subscriptions.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until the manager is gone or its run is over, which aborts it.
-pub(crate) async fn watch(shared: Weak<Shared>, bell: Arc<Notify>) {
-    let Some(mut events) = listen(&shared) else { return };
+pub(crate) async fn watch(core: Weak<Core>, bell: Arc<Notify>) {
+    let Some(mut events) = listen(&core) else { return };
     let mut seen = Vec::new();
     let mut observed = now();
     loop {
         let deadline = {
-            let Some(shared) = shared.upgrade() else { return };
+            let Some(core) = core.upgrade() else { return };
             let now = now();
             if now - observed >= OBSERVE_EVERY {
-                observe(&shared, now - observed);
+                observe(&core, now - observed);
                 observed = now;
             }
-            let patience = look(&shared, &mut seen, now);
+            let patience = look(&core, &mut seen, now);
             let observation = observed + OBSERVE_EVERY;
             patience.map_or(observation, |patience| patience.min(observation))
         };
@@ -42,20 +41,20 @@ pub(crate) async fn watch(shared: Weak<Shared>, bell: Arc<Notify>) {
     }
 }
 
-fn listen(shared: &Weak<Shared>) -> Option<broadcast::Receiver<Tagged>> {
-    let lane: &EventLane = &shared.upgrade()?.events;
+fn listen(core: &Weak<Core>) -> Option<broadcast::Receiver<Tagged>> {
+    let lane: &EventLane = &core.upgrade()?.events;
     Some(lane.subscribe())
 }
 
-fn observe(shared: &Shared, since: Duration) {
-    for account in &mut shared.lock().accounts {
+fn observe(core: &Core, since: Duration) {
+    for account in &mut core.lock().accounts {
         account.observe(since);
     }
 }
 
 /// Looks at every connection and does what is due; gives when to look again.
-fn look(shared: &Arc<Shared>, seen: &mut Vec<Status>, now: Instant) -> Option<Instant> {
-    let mut control = shared.lock();
+fn look(core: &Core, seen: &mut Vec<Status>, now: Instant) -> Option<Instant> {
+    let mut control = core.lock();
     let statuses: Vec<Status> = control.connections().iter().map(|it| it.status()).collect();
     seen.resize_with(statuses.len(), Status::default);
     let mut deadline: Option<Instant> = None;
@@ -66,7 +65,7 @@ fn look(shared: &Arc<Shared>, seen: &mut Vec<Status>, now: Instant) -> Option<In
                 account.failover.handle(now, number, change);
             }
         }
-        let until = act(shared, account, now);
+        let until = act(core, account, now);
         deadline = until.into_iter().chain(deadline).min();
     }
     *seen = statuses;
@@ -87,7 +86,7 @@ fn changes(before: &Status, after: &Status) -> impl Iterator<Item = Change> {
 }
 
 /// Does what the failover of an account says; gives when to ask it again.
-fn act(shared: &Shared, account: &mut Account, now: Instant) -> Option<Instant> {
+fn act(core: &Core, account: &mut Account, now: Instant) -> Option<Instant> {
     let deadline = loop {
         let (connection, plan, dark, back) = match account.failover.poll(now) {
             Action::HandOver(connection) => {
@@ -104,12 +103,12 @@ fn act(shared: &Shared, account: &mut Account, now: Instant) -> Option<Instant> 
         account.carry_out(&plan);
         if !plan.moves().is_empty() {
             let moves = plan.moves().into();
-            shared.tell(Notice::Moved { account: account.name.clone(), moves, back });
+            core.tell(ManagerEvent::Moved { account: account.name.clone(), moves, back });
         }
         if !dark.is_empty() {
             account.failover.on_dark(connection);
             let (name, tokens) = (account.name.clone(), dark.into());
-            shared.tell(Notice::Dark { account: name, connection, tokens });
+            core.tell(ManagerEvent::Dark { account: name, connection, tokens });
         }
     };
     update_standings(account);

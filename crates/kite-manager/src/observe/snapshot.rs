@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kite_conn::{LossKind, Phase, Stamp, Stats, Status};
 
-use crate::account::AccountId;
+use crate::account_id::AccountId;
 
 /// One connection at one moment.
 #[derive(Debug, Clone)]

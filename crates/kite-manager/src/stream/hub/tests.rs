@@ -7,13 +7,12 @@ use kite_conn::{LaneConfig, Overflow, Stamp, TryRecvError};
 use kite_wire::TickBatch;
 
 use super::*;
-use crate::select::tests::frame;
-use crate::stream::StreamItem;
+use crate::stream::merged::StreamItem;
+use crate::stream::select::tests::frame;
 
 /// Two accounts of two connections each: slots 0 and 1, 2 and 3.
 fn hub() -> Hub {
-    let connections = |account| (0..2).map(move |number| (AccountId::from(account), number));
-    Hub::new(connections("first").chain(connections("second")))
+    Hub::new(&Seats::new(["first".into(), "second".into()].into(), 2))
 }
 
 fn begun() -> (Hub, [HubSink; 4]) {
@@ -169,7 +168,7 @@ fn a_stream_that_is_dropped_is_forgotten_on_both_ways() {
     for _ in 0..100 {
         drop(hub.subscribe(&all()).unwrap());
     }
-    assert_eq!(hub.shared.lock().slots[0].waiting.len(), 1, "the last is not known to be gone");
+    assert_eq!(hub.ports.lock().ports[0].waiting.len(), 1, "the last is not known to be gone");
     let kept = hub.subscribe(&all()).unwrap();
     drop(hub.subscribe(&all()).unwrap());
     sinks[0].on_batch(batch(1));

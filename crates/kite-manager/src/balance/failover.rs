@@ -1,14 +1,14 @@
 //! Decides when the instruments of a connection go to others, and when they come back.
 //!
 //! No socket and no clock: it is told what happens and when, and is asked what to do. Where the
-//! instruments go is the [`Balancer`](crate::balancer::Balancer)'s.
+//! instruments go is the [`Balancer`](super::Balancer)'s.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
 
-use crate::balancer::Standing;
+use crate::balance::Standing;
 use crate::config::FailoverConfig;
 
 /// What happened to a connection.
@@ -37,7 +37,7 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct Failover {
     /// `None`: it is off, and nothing is ever handed over.
-    config: Option<FailoverConfig>,
+    patience: Option<FailoverConfig>,
     connections: Vec<State>,
     /// The latest moment seen: time does not run backwards here, whatever order tasks report in.
     now: Instant,
@@ -69,8 +69,8 @@ enum Left {
 
 impl Failover {
     /// Makes one for connections that open their first sockets now: none is up yet.
-    pub(crate) fn new(connections: usize, config: Option<FailoverConfig>, now: Instant) -> Self {
-        Self { config, connections: vec![State::Down { since: now }; connections], now }
+    pub(crate) fn new(connections: usize, patience: Option<FailoverConfig>, now: Instant) -> Self {
+        Self { patience, connections: vec![State::Down { since: now }; connections], now }
     }
 
     /// Takes what happened to a connection.
@@ -117,14 +117,14 @@ impl Failover {
     /// Gives what is to be done next. To be asked again until it says to wait.
     pub(crate) fn poll(&mut self, now: Instant) -> Action {
         let now = self.advance(now);
-        let Some(config) = self.config else { return Action::Wait(None) };
+        let Some(patience) = self.patience else { return Action::Wait(None) };
         let mut deadline: Option<Instant> = None;
         // Giving back comes first: it makes room for handing over.
         for connection in 0..self.connections.len() {
             let State::Away { up_since: Some(since), .. } = self.connections[connection] else {
                 continue;
             };
-            if is_due(since, config.stable_after, now, &mut deadline) {
+            if is_due(since, patience.stable_after, now, &mut deadline) {
                 self.connections[connection] = State::Up;
                 self.retry();
                 return Action::GiveBack(connection);
@@ -132,7 +132,7 @@ impl Failover {
         }
         for (connection, state) in self.connections.iter_mut().enumerate() {
             let is_due = match *state {
-                State::Down { since } => is_due(since, config.after, now, &mut deadline),
+                State::Down { since } => is_due(since, patience.after, now, &mut deadline),
                 // One that is up again serves what was left, and soon the rest.
                 State::Away { up_since, left } => up_since.is_none() && left == Left::MayFit,
                 State::Up => false,

@@ -9,11 +9,11 @@ use futures_core::Stream;
 use futures_util::future::{join, join_all};
 use kite_conn::{Connection, InPlace, Stamp};
 
-use crate::account::AccountId;
+use crate::account_id::AccountId;
 use crate::error::InPlaceError;
-use crate::manager::{Manager, Run, Shared, SlotSink};
-use crate::merge::Merge;
-use crate::stream::TaggedBatch;
+use crate::manager::{Core, Manager, ManagerSink};
+use crate::run::Run;
+use crate::stream::{Merge, TaggedBatch};
 
 impl Manager {
     /// Starts without tasks for the connections: their sockets are opened, read and kept alive by
@@ -49,18 +49,18 @@ impl Manager {
     /// its own looks after failover, as ever), and while running. Nothing is changed then.
     pub fn start_in_place(&self) -> Result<InPlaceStream, InPlaceError> {
         self.config().validate()?;
-        let shared = &self.shared;
+        let core = &self.core;
         let mut seated = Vec::new();
         let run = self.connect(false, |slot, config, credentials| {
-            let (sink, events) = (shared.sink(slot), &shared.events);
+            let (sink, events) = (core.sink(slot), &core.events);
             let (connection, ticks) =
                 Connection::in_place_with(config, credentials, sink, events, slot)?;
-            let seat = shared.seats().seat(slot);
+            let seat = core.seats.seat(slot);
             seated.push(Seated { account: seat.account, connection: seat.connection, ticks });
             Ok(connection)
         })?;
         let Run::Begun(run, _) = run else { return Err(InPlaceError::Running) };
-        Ok(InPlaceStream { merge: Merge::new(seated), shared: Arc::downgrade(shared), run })
+        Ok(InPlaceStream { merge: Merge::new(seated), core: Arc::downgrade(core), run })
     }
 }
 
@@ -78,7 +78,7 @@ impl Manager {
 #[derive(Debug)]
 pub struct InPlaceStream {
     merge: Merge<Seated>,
-    shared: Weak<Shared>,
+    core: Weak<Core>,
     run: Stamp,
 }
 
@@ -120,7 +120,7 @@ impl InPlaceStream {
 
     /// Ends the run, unless that has happened; gives its connections then.
     fn end_run(&self) -> Vec<Connection> {
-        self.shared.upgrade().map(|shared| shared.end_run(self.run)).unwrap_or_default()
+        self.core.upgrade().map(|core| core.end_run(self.run)).unwrap_or_default()
     }
 }
 
@@ -143,7 +143,7 @@ impl Drop for InPlaceStream {
 struct Seated {
     account: AccountId,
     connection: usize,
-    ticks: InPlace<SlotSink>,
+    ticks: InPlace<ManagerSink>,
 }
 
 impl Stream for Seated {

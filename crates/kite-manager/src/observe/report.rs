@@ -7,7 +7,7 @@ use kite_conn::{Distribution, ErrorChain, Phase, Stamp};
 use serde::{Deserialize, Serialize};
 
 use crate::manager::Manager;
-use crate::snapshot::ConnectionSnapshot;
+use crate::observe::snapshot::ConnectionSnapshot;
 
 /// What a manager has to say of itself at one moment. Nothing here is secret.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -89,8 +89,7 @@ impl Balancer {
     /// the fewest instruments, then to the first. Lost connections come after all others.
     pub(crate) fn plan_subscribe(&self, tokens: &[u32], mode: Mode) -> Result<Plan, CapacityError> {
         let mut new = sorted(tokens);
-        let mut at = 0;
-        new.retain(|&token| self.seek(&mut at, token).is_none());
+        self.retain_unknown(&mut new);
         let (free, connections) = (self.free(), self.counts.len());
         if new.len() > free {
             return Err(CapacityError { asked: new.len(), free, connections, limit: self.limit });
@@ -262,9 +261,15 @@ impl Balancer {
         }
     }
 
-    /// Says whether an instrument is subscribed.
-    pub(crate) fn has(&self, token: u32) -> bool {
-        self.places.binary_search_by_key(&token, |place| place.token).is_ok()
+    /// Drops those of these tokens, rising, that are subscribed.
+    pub(crate) fn retain_unknown(&self, tokens: &mut Vec<u32>) {
+        let mut at = 0;
+        tokens.retain(|&token| self.seek(&mut at, token).is_none());
+    }
+
+    /// Returns how many instruments one connection takes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Gives how many instruments can still be taken.
@@ -329,7 +334,7 @@ impl Draft {
 }
 
 /// Sorts tokens and drops repetitions.
-fn sorted(tokens: &[u32]) -> Vec<u32> {
+pub(crate) fn sorted(tokens: &[u32]) -> Vec<u32> {
     let mut tokens = tokens.to_vec();
     tokens.sort_unstable();
     tokens.dedup();

@@ -9,16 +9,13 @@ use kite_conn::{
 };
 use kite_wire::Mode;
 
-use crate::account::AccountId;
-use crate::balancer::{Balancer, Plan, Standing};
+use crate::account_id::AccountId;
+use crate::balance::{Balancer, Failover, Plan, Standing};
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::CapacityError;
-use crate::failover::Failover;
-use crate::governor::Pace;
-use crate::hub::Hub;
-use crate::pacing::AccountPacer;
-use crate::rate::Rate;
-use crate::snapshot::{ConnectionSnapshot, Unseen};
+use crate::observe::{ConnectionSnapshot, Rate, Unseen};
+use crate::pacing::{AccountPacer, Pace};
+use crate::stream::Hub;
 
 /// How long a handshake may keep the account's others waiting.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
@@ -163,12 +160,12 @@ impl Account {
         }
     }
 
-    /// Gives those of these instruments that wait where nobody streams them, by connection.
+    /// Gives those of these instruments, rising, that wait where nobody streams them, by
+    /// connection.
     pub(crate) fn dark_among(&self, tokens: &[u32]) -> Vec<(usize, Vec<u32>)> {
-        let tokens: BTreeSet<u32> = tokens.iter().copied().collect();
         let among = |number| {
             let mut dark = self.dark_on(number);
-            dark.retain(|token| tokens.contains(token));
+            dark.retain(|token| tokens.binary_search(token).is_ok());
             (number, dark)
         };
         (0..self.connections()).map(among).filter(|(_, dark)| !dark.is_empty()).collect()
@@ -192,8 +189,14 @@ impl Account {
         }
     }
 
-    pub(crate) fn has(&self, token: u32) -> bool {
-        self.balancer.has(token)
+    /// Drops those of these tokens, rising, that it has.
+    pub(crate) fn retain_unknown(&self, tokens: &mut Vec<u32>) {
+        self.balancer.retain_unknown(tokens);
+    }
+
+    /// Returns how many instruments one connection takes.
+    pub(crate) fn limit(&self) -> usize {
+        self.balancer.limit()
     }
 
     pub(crate) fn free(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Hands the ticks of all connections to merged streams, which come and go while the feed runs.
 //!
-//! One slot for each connection. The connections' tasks share no lock: each looks at a number once
+//! One port for each connection. The connections' tasks share no lock: each looks at a number once
 //! a frame, and only where it has changed takes the lock under which streams come. Events go
 //! another way.
 
@@ -16,29 +16,29 @@ use std::task::{Context, Poll};
 use kite_conn::{Batch, ConfigError, Event, LaneSink, Sink, lane};
 use kite_wire::Packet;
 
-use crate::account::AccountId;
-use crate::select::{TokenSet, select};
-use crate::stream::{StreamConfig, TaggedLane, TickStream};
+use crate::seat::{Seat, Seats};
+use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
+use crate::stream::select::{TokenSet, select};
 
 /// Where the connections of a manager and its streams meet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
-    shared: Arc<Shared>,
+    ports: Arc<Ports>,
 }
 
+/// What the connections and the streams share.
 #[derive(Debug)]
-struct Shared {
-    slots: Box<[Slot]>,
+struct Ports {
+    all: Box<[Port]>,
     /// Never held while a lane ends, which wakes its consumer.
     state: Mutex<State>,
 }
 
 /// One connection, whichever run it is in.
 #[derive(Debug)]
-struct Slot {
-    account: AccountId,
-    connection: usize,
-    /// Counts the changes to its [`SlotState`]; written under the lock. What has changed is read
+struct Port {
+    seat: Seat,
+    /// Counts the changes to its [`PortState`]; written under the lock. What has changed is read
     /// under the lock too, so that no order is needed here.
     version: AtomicU64,
 }
@@ -48,12 +48,12 @@ struct State {
     /// The present run, or the last one while stopped.
     run: u64,
     is_running: bool,
-    slots: Box<[SlotState]>,
+    ports: Box<[PortState]>,
 }
 
 #[derive(Debug, Default)]
-struct SlotState {
-    /// Subscribers that the slot's sink has not taken yet.
+struct PortState {
+    /// Subscribers that the port's sink has not taken yet.
     waiting: Vec<Waiting>,
     /// Instruments whose packets are left out: they belong to another connection.
     ignored: BTreeSet<u32>,
@@ -96,40 +96,39 @@ impl Subscriber {
 }
 
 impl Hub {
-    /// Makes a hub with a slot for each connection, in this order.
-    pub(crate) fn new(connections: impl IntoIterator<Item = (AccountId, usize)>) -> Self {
-        let slot =
-            |(account, connection)| Slot { account, connection, version: AtomicU64::default() };
-        let slots: Box<[Slot]> = connections.into_iter().map(slot).collect();
-        let state = slots.iter().map(|_| SlotState::default()).collect();
-        let state = Mutex::new(State { run: 0, is_running: false, slots: state });
-        Self { shared: Arc::new(Shared { slots, state }) }
+    /// Makes a hub with a port for each slot.
+    pub(crate) fn new(seats: &Seats) -> Self {
+        let port = |slot| Port { seat: seats.seat(slot), version: AtomicU64::default() };
+        let ports: Box<[Port]> = (0..seats.len()).map(port).collect();
+        let states = ports.iter().map(|_| PortState::default()).collect();
+        let state = Mutex::new(State { run: 0, is_running: false, ports: states });
+        Self { ports: Arc::new(Ports { all: ports, state }) }
     }
 
     /// Begins a run, and ends one that was not. Nothing is ignored any more: new sockets are told
     /// what is theirs.
     pub(crate) fn begin(&self) {
         self.end();
-        let mut state = self.shared.lock();
+        let mut state = self.ports.lock();
         state.run += 1;
         state.is_running = true;
-        for (slot, of_slot) in self.shared.slots.iter().zip(&mut state.slots) {
-            of_slot.ignored.clear();
-            slot.bump();
+        for (port, of_port) in self.ports.all.iter().zip(&mut state.ports) {
+            of_port.ignored.clear();
+            port.bump();
         }
     }
 
     /// Ends the run: its streams end once its sinks are gone and all was taken. Streams made from
     /// now on are for the next run. Without a run it does nothing.
     pub(crate) fn end(&self) {
-        let mut state = self.shared.lock();
+        let mut state = self.ports.lock();
         if !state.is_running {
             return;
         }
         state.is_running = false;
         let run = state.run;
         let late: Vec<Waiting> =
-            state.slots.iter_mut().flat_map(|slot| slot.take_waiting(run)).collect();
+            state.ports.iter_mut().flat_map(|port| port.take_waiting(run)).collect();
         drop(state);
         drop(late);
     }
@@ -139,10 +138,10 @@ impl Hub {
     /// # Panics
     /// If there is no such slot.
     pub(crate) fn sink(&self, slot: usize) -> HubSink {
-        assert!(slot < self.shared.slots.len(), "slot {slot} of {}", self.shared.slots.len());
-        let (shared, run) = (Arc::clone(&self.shared), self.shared.lock().run);
+        assert!(slot < self.ports.all.len(), "slot {slot} of {}", self.ports.all.len());
+        let (ports, run) = (Arc::clone(&self.ports), self.ports.lock().run);
         let (subscribers, ignored) = (Vec::new(), TokenSet::default());
-        let mut sink = HubSink { shared, slot, run, version: 0, subscribers, ignored };
+        let mut sink = HubSink { ports, slot, run, version: 0, subscribers, ignored };
         sink.catch_up();
         sink
     }
@@ -152,20 +151,21 @@ impl Hub {
         let tokens = config.tokens.as_ref().map(|it| Arc::new(it.iter().copied().collect()));
         let (mut lanes, mut sinks) = (Vec::new(), Vec::new());
         config.validate()?;
-        for Slot { account, connection, .. } in &self.shared.slots {
+        for Port { seat, .. } in &self.ports.all {
             let (sink, lane) = lane(config.lane.clone())?;
-            lanes.push(TaggedLane { account: account.clone(), connection: *connection, lane });
+            let (account, connection) = (seat.account.clone(), seat.connection);
+            lanes.push(TaggedLane { account, connection, lane });
             sinks.push(sink);
         }
         let mut gone = Vec::new();
-        let mut state = self.shared.lock();
+        let mut state = self.ports.lock();
         let run = state.run + u64::from(!state.is_running);
-        for ((slot, of_slot), sink) in self.shared.slots.iter().zip(&mut state.slots).zip(sinks) {
+        for ((port, of_port), sink) in self.ports.all.iter().zip(&mut state.ports).zip(sinks) {
             // Where no frame comes, streams could come and go for ever.
-            gone.extend(of_slot.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
+            gone.extend(of_port.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
             let subscriber = Subscriber { sink, tokens: tokens.clone() };
-            of_slot.waiting.push(Waiting { run, subscriber });
-            slot.bump();
+            of_port.waiting.push(Waiting { run, subscriber });
+            port.bump();
         }
         drop(state);
         Ok(TickStream::new(lanes))
@@ -187,34 +187,32 @@ impl Hub {
     }
 
     fn change(&self, slot: usize, change: impl FnOnce(&mut BTreeSet<u32>)) {
-        let mut state = self.shared.lock();
-        if let (Some(of_slot), Some(slot)) =
-            (state.slots.get_mut(slot), self.shared.slots.get(slot))
-        {
-            let before = of_slot.ignored.len();
-            change(&mut of_slot.ignored);
-            if of_slot.ignored.len() != before {
-                slot.bump();
+        let mut state = self.ports.lock();
+        if let (Some(of_port), Some(port)) = (state.ports.get_mut(slot), self.ports.all.get(slot)) {
+            let before = of_port.ignored.len();
+            change(&mut of_port.ignored);
+            if of_port.ignored.len() != before {
+                port.bump();
             }
         }
     }
 }
 
-impl Shared {
+impl Ports {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No change to it can stop half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Slot {
+impl Port {
     /// Tells the sink of a change; to be called under the lock.
     fn bump(&self) {
         self.version.store(self.version.load(Relaxed).wrapping_add(1), Relaxed);
     }
 }
 
-impl SlotState {
+impl PortState {
     /// Takes those who wait for this run; later ones stay.
     fn take_waiting(&mut self, run: u64) -> Vec<Waiting> {
         self.waiting.extract_if(.., |it| it.run <= run).collect()
@@ -225,10 +223,10 @@ impl SlotState {
 /// lanes on this connection.
 #[derive(Debug)]
 pub(crate) struct HubSink {
-    shared: Arc<Shared>,
+    ports: Arc<Ports>,
     slot: usize,
     run: u64,
-    /// The version of the slot that has been seen.
+    /// The version of the port that has been seen.
     version: u64,
     subscribers: Vec<Subscriber>,
     ignored: TokenSet,
@@ -245,7 +243,7 @@ impl HubSink {
 
     /// Notes what has changed. Says whether anybody wants this batch.
     fn is_wanted(&mut self, batch: &Batch) -> bool {
-        if self.shared.slots[self.slot].version.load(Relaxed) != self.version {
+        if self.ports.all[self.slot].version.load(Relaxed) != self.version {
             self.catch_up();
         }
         !self.subscribers.is_empty() && !batch.ticks.is_empty()
@@ -254,12 +252,12 @@ impl HubSink {
     /// Takes newcomers, and notes what is to be ignored.
     #[cold]
     fn catch_up(&mut self) {
-        let mut state = self.shared.lock();
-        self.version = self.shared.slots[self.slot].version.load(Relaxed);
-        let of_slot = &mut state.slots[self.slot];
-        let newcomers = of_slot.take_waiting(self.run);
+        let mut state = self.ports.lock();
+        self.version = self.ports.all[self.slot].version.load(Relaxed);
+        let of_port = &mut state.ports[self.slot];
+        let newcomers = of_port.take_waiting(self.run);
         self.subscribers.extend(newcomers.into_iter().map(|it| it.subscriber));
-        self.ignored = of_slot.ignored.iter().copied().collect();
+        self.ignored = of_port.ignored.iter().copied().collect();
     }
 }
 
@@ -305,7 +303,7 @@ impl Sink for HubSink {
 
 impl Drop for HubSink {
     fn drop(&mut self) {
-        let late = self.shared.lock().slots[self.slot].take_waiting(self.run);
+        let late = self.ports.lock().ports[self.slot].take_waiting(self.run);
         drop(late);
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use kite_conn::{ConnectionConfig, Credentials, Endpoint, Sink};
 
-use crate::account::AccountId;
+use crate::account_id::AccountId;
 use crate::config::{FailoverConfig, ManagerConfig};
 use crate::error::BuildError;
-use crate::manager::{Manager, Seat};
+use crate::manager::Manager;
+use crate::seat::Seat;
 use crate::tap::Tap;
 
 /// Builds a [`Manager`] step by step.

@@ -1,0 +1,10 @@
+//! Decides which connection carries which instrument, and when instruments change connections.
+//!
+//! No socket and no clock here.
+
+mod balancer;
+mod failover;
+
+pub use balancer::Move;
+pub(crate) use balancer::{Balancer, Plan, Standing, sorted};
+pub(crate) use failover::{Action, Change, Failover};

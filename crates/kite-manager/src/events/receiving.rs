@@ -1,0 +1,63 @@
+//! A broadcast receiver that can be polled.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_core::Stream;
+use futures_util::future::poll_fn;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::unconstrained;
+
+/// Takes what a stream has ready; nobody is woken for the rest.
+pub(super) fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    // Not held back by what the task has done before: what waits is there.
+    let next = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)));
+    match pin!(next).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(item) => item,
+        Poll::Pending => None,
+    }
+}
+
+type Received<T> = (Result<T, RecvError>, broadcast::Receiver<T>);
+
+/// A broadcast receiver that can be polled. Its future is kept between polls, so that its place
+/// among the waiting is.
+pub(super) struct Receiving<T> {
+    next: Pin<Box<dyn Future<Output = Received<T>> + Send>>,
+    has_ended: bool,
+}
+
+impl<T: Clone + Send + 'static> Receiving<T> {
+    pub(super) fn new(receiver: broadcast::Receiver<T>) -> Self {
+        Self { next: Box::pin(receive(receiver)), has_ended: false }
+    }
+
+    /// Gives the next item, or how many were missed; `None` once the sender is gone.
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, u64>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let (received, receiver) = ready!(self.next.as_mut().poll(cx));
+        self.next = Box::pin(receive(receiver));
+        Poll::Ready(match received {
+            Ok(item) => Some(Ok(item)),
+            Err(RecvError::Lagged(missed)) => Some(Err(missed)),
+            Err(RecvError::Closed) => {
+                self.has_ended = true;
+                None
+            }
+        })
+    }
+}
+
+async fn receive<T: Clone>(mut receiver: broadcast::Receiver<T>) -> Received<T> {
+    (receiver.recv().await, receiver)
+}
+
+impl<T> fmt::Debug for Receiving<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiving").finish_non_exhaustive()
+    }
+}

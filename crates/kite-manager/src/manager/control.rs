@@ -1,0 +1,45 @@
+//! What a manager has under its lock: the settings, the accounts and the present run.
+
+use kite_conn::{Connection, Stamp};
+use tokio::task::AbortHandle;
+
+use crate::account_id::AccountId;
+use crate::config::ManagerConfig;
+use crate::error::UnknownAccount;
+use crate::manager::account::Account;
+
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) config: ManagerConfig,
+    pub(crate) accounts: Vec<Account>,
+    /// When the present run was started; `None` while stopped.
+    pub(crate) started: Option<Stamp>,
+    /// Whether nobody has waited for the present run's start to its end.
+    pub(crate) undecided: bool,
+    /// The task that looks after failover.
+    pub(crate) watchman: Option<AbortHandle>,
+}
+
+impl Control {
+    pub(crate) fn new(config: ManagerConfig, accounts: Vec<Account>) -> Self {
+        Self { config, accounts, started: None, undecided: false, watchman: None }
+    }
+
+    /// The connections of the present run, or of the last one while stopped, by slot.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.accounts.iter().flat_map(|account| account.open.iter().cloned()).collect()
+    }
+
+    pub(crate) fn account_mut(&mut self, name: &AccountId) -> Result<&mut Account, UnknownAccount> {
+        let found = self.accounts.iter_mut().find(|account| account.name == *name);
+        found.ok_or_else(|| UnknownAccount { account: name.clone() })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(watchman) = self.watchman.take() {
+            watchman.abort();
+        }
+    }
+}

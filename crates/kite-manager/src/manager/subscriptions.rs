@@ -1,0 +1,120 @@
+//! Which instruments a manager streams, in which mode.
+//!
+//! Desired state: works before a start and while disconnected.
+
+use kite_wire::Mode;
+
+use crate::account_id::AccountId;
+use crate::balance::sorted;
+use crate::error::{CapacityError, SubscribeError, UnknownAccount};
+use crate::events::ManagerEvent;
+use crate::manager::account::Account;
+use crate::manager::{Core, Manager};
+
+impl Manager {
+    /// Subscribes instruments, balanced over all connections of all accounts; those that any
+    /// account has already are skipped and keep their mode.
+    ///
+    /// `Ok` means accepted and placed: Kite sends no acknowledgement. Works before a start and
+    /// while disconnected: it goes out once connected.
+    ///
+    /// # Errors
+    /// [`CapacityError`] if there is not enough room; nothing is changed then.
+    pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
+        let mut control = self.lock();
+        self.core.subscribe(&mut control.accounts, tokens, mode)
+    }
+
+    /// Subscribes instruments with one account, balanced over its connections; those that this
+    /// account has already are skipped and keep their mode. Another account may have them too.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] if there is not enough room or no such account; nothing is changed then.
+    pub fn subscribe_on(
+        &self,
+        account: &AccountId,
+        tokens: &[u32],
+        mode: Mode,
+    ) -> Result<(), SubscribeError> {
+        let mut control = self.lock();
+        let account = control.account_mut(account)?;
+        Ok(self.core.subscribe(std::slice::from_mut(account), tokens, mode)?)
+    }
+
+    /// Ends subscriptions with whichever account; unknown instruments are ignored.
+    pub fn unsubscribe(&self, tokens: &[u32]) {
+        for account in &mut self.lock().accounts {
+            account.unsubscribe(tokens);
+        }
+        self.core.bell.notify_one();
+    }
+
+    /// Ends subscriptions with one account; unknown instruments are ignored.
+    ///
+    /// # Errors
+    /// [`UnknownAccount`] if there is no such account.
+    pub fn unsubscribe_on(
+        &self,
+        account: &AccountId,
+        tokens: &[u32],
+    ) -> Result<(), UnknownAccount> {
+        self.lock().account_mut(account)?.unsubscribe(tokens);
+        self.core.bell.notify_one();
+        Ok(())
+    }
+
+    /// Changes the mode of subscribed instruments; unknown ones are ignored.
+    pub fn set_mode(&self, tokens: &[u32], mode: Mode) {
+        for account in &mut self.lock().accounts {
+            account.set_mode(tokens, mode);
+        }
+    }
+}
+
+impl Core {
+    /// Subscribes instruments, balanced over these accounts and the connections of each; those
+    /// that any of them has already are skipped.
+    fn subscribe(
+        &self,
+        accounts: &mut [Account],
+        tokens: &[u32],
+        mode: Mode,
+    ) -> Result<(), CapacityError> {
+        let mut new = sorted(tokens);
+        for account in &*accounts {
+            account.retain_unknown(&mut new);
+        }
+        let shares = shares(accounts, new)?;
+        for (account, share) in accounts.iter_mut().zip(shares) {
+            account.subscribe(&share, mode)?;
+            for (connection, tokens) in account.dark_among(&share) {
+                let (account, tokens) = (account.name.clone(), tokens.into());
+                self.tell(ManagerEvent::Dark { account, connection, tokens });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shares new instruments among accounts, each of which then balances its own.
+fn shares(accounts: &[Account], new: Vec<u32>) -> Result<Vec<Vec<u32>>, CapacityError> {
+    let mut free: Vec<usize> = accounts.iter().map(Account::free).collect();
+    let all_free: usize = free.iter().sum();
+    if new.len() > all_free {
+        let connections = accounts.iter().map(Account::connections).sum();
+        let limit = accounts.first().map_or(0, Account::limit);
+        return Err(CapacityError { asked: new.len(), free: all_free, connections, limit });
+    }
+    if accounts.len() == 1 {
+        return Ok(vec![new]);
+    }
+    let mut shares = vec![Vec::new(); accounts.len()];
+    for token in new {
+        // The emptiest, the first among equals; one has room, since all together have.
+        let most = (0..free.len()).rev().max_by_key(|&account| free[account]);
+        let Some(account) = most else { break };
+        free[account] -= 1;
+        shares[account].push(token);
+    }
+    Ok(shares)
+}

@@ -1,0 +1,225 @@
+//! Lets the governor of an api_key decide when its connections open their sockets.
+//!
+//! A thin shell: a lock held for the governor's own work, and a bell that wakes whoever waits.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use kite_conn::{Admission, AdmissionFuture, OpenError, Pacer};
+use tokio::sync::Notify;
+
+use crate::pacing::governor::{Failure, Governor, Next, Pace};
+
+/// The pacer of one api_key.
+pub(crate) struct AccountPacer {
+    queue: Arc<Queue>,
+}
+
+/// Those who want a socket.
+struct Queue {
+    state: Mutex<State>,
+    /// Rung at every change that may let somebody go.
+    bell: Notify,
+    next_id: AtomicU64,
+}
+
+struct State {
+    governor: Governor,
+    /// Those who may go and do not know it yet.
+    admitted: Vec<u64>,
+}
+
+impl AccountPacer {
+    pub(crate) fn new(pace: Pace) -> Self {
+        let state = State { governor: Governor::new(pace), admitted: Vec::new() };
+        let (state, bell) = (Mutex::new(state), Notify::new());
+        Self { queue: Arc::new(Queue { state, bell, next_id: AtomicU64::new(0) }) }
+    }
+}
+
+impl Pacer for AccountPacer {
+    fn admit(&self) -> AdmissionFuture {
+        let queue = Arc::clone(&self.queue);
+        let id = queue.next_id.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            // From here on a wish that is dropped is withdrawn.
+            let ticket = Ticket { queue, id };
+            ticket.change(|governor, now| governor.ask(now, id));
+            ticket.wait().await;
+            Box::new(ticket) as Box<dyn Admission>
+        })
+    }
+}
+
+impl fmt::Debug for AccountPacer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountPacer").finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The governor does not panic half-way: a poisoned state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's wish for a socket, and then its socket.
+struct Ticket {
+    queue: Arc<Queue>,
+    id: u64,
+}
+
+impl Ticket {
+    fn change(&self, change: impl FnOnce(&mut Governor, Instant)) {
+        change(&mut self.queue.lock().governor, now());
+        self.queue.bell.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        loop {
+            // Made before the look, so that no ring in between is missed.
+            let rung = self.queue.bell.notified();
+            let deadline = match self.look() {
+                Look::Go => return,
+                Look::Wait(deadline) => deadline,
+            };
+            match deadline {
+                Some(deadline) => {
+                    let _ = tokio::time::timeout_at(deadline.into(), rung).await;
+                }
+                None => rung.await,
+            }
+        }
+    }
+
+    /// Says whether this one may go; whoever looks hands out what there is to all.
+    fn look(&self) -> Look {
+        let mut state = self.queue.lock();
+        let mut others = false;
+        let deadline = loop {
+            match state.governor.poll(now()) {
+                Next::Go(id) => {
+                    state.admitted.push(id);
+                    others |= id != self.id;
+                }
+                Next::Wait(deadline) => break deadline,
+            }
+        };
+        let place = state.admitted.iter().position(|id| *id == self.id);
+        let go = place.map(|place| state.admitted.swap_remove(place)).is_some();
+        drop(state);
+        if others {
+            self.queue.bell.notify_waiters();
+        }
+        if go { Look::Go } else { Look::Wait(deadline) }
+    }
+}
+
+enum Look {
+    Go,
+    Wait(Option<Instant>),
+}
+
+impl Admission for Ticket {
+    fn on_opened(&mut self) {
+        let id = self.id;
+        self.change(|governor, now| governor.on_opened(now, id));
+    }
+
+    fn on_failed(&mut self, error: &OpenError) {
+        let failure = match error {
+            OpenError::Refused(refusal) if refusal.status == 429 => {
+                Failure::TooManyRequests { retry_after: refusal.retry_after }
+            }
+            _ => Failure::Other,
+        };
+        let id = self.id;
+        self.change(|governor, now| governor.on_failed(now, id, failure));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let id = self.id;
+        let mut state = self.queue.lock();
+        state.admitted.retain(|admitted| *admitted != id);
+        state.governor.on_lost(now(), id);
+        state.governor.withdraw(id);
+        drop(state);
+        self.queue.bell.notify_waiters();
+    }
+}
+
+fn now() -> Instant {
+    // Tokio's clock, so that tests may pause it.
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const STAGGER: Duration = Duration::from_millis(250);
+
+    fn pacer() -> AccountPacer {
+        AccountPacer::new(Pace { stagger: STAGGER, ..Pace::new(Duration::from_secs(2)) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_of_an_account_are_staggered() {
+        let pacer = pacer();
+        let start = Instant::from(tokio::time::Instant::now());
+        let mut first = pacer.admit().await;
+        first.on_opened();
+        assert_eq!(now() - start, Duration::ZERO);
+        let mut second = pacer.admit().await;
+        second.on_opened();
+        assert!(now() - start >= STAGGER && now() - start < STAGGER * 2, "{:?}", now() - start);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fourth_socket_waits_for_the_end_of_another() {
+        let pacer = pacer();
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut admission = pacer.admit().await;
+            admission.on_opened();
+            open.push(admission);
+        }
+        let fourth = tokio::spawn(pacer.admit());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!fourth.is_finished());
+        drop(open.pop());
+        fourth.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_of_another_kind_holds_nobody_up() {
+        let pacer = pacer();
+        let start = now();
+        let mut failed = pacer.admit().await;
+        failed.on_failed(&OpenError::NoAddress { host: "h".to_owned() });
+        drop(failed);
+        pacer.admit().await.on_opened();
+        assert!(now() - start < Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_that_is_dropped_holds_nobody_up() {
+        let pacer = pacer();
+        let in_flight = pacer.admit().await;
+        let mut withdrawn = pacer.admit();
+        assert!(withdrawn.as_mut().now_or_never().is_none());
+        let last = tokio::spawn(pacer.admit());
+        drop(withdrawn);
+        drop(in_flight);
+        tokio::time::timeout(Duration::from_secs(1), last).await.unwrap().unwrap();
+    }
+}

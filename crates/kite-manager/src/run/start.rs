@@ -1,0 +1,115 @@
+//! Starts the connections of a manager and waits for them.
+
+use std::time::Duration;
+
+use kite_conn::{Connection, Phase, Sink, Status, Tagged};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use crate::error::{NotLive, StartError};
+use crate::manager::Manager;
+use crate::run::Run;
+use crate::run::judge::{LAST_WORD, judge};
+use crate::seat::Seat;
+
+impl Manager {
+    /// Opens the connections. What they receive goes to the streams of [`Manager::stream`] and to
+    /// [`Manager::latest`].
+    ///
+    /// Completes once all connections are up. Where at `connect_timeout`, or once the others have
+    /// been refused, at least one is up, that is a success too: the rest keep trying. While running
+    /// it does nothing, whatever state the connections are in.
+    ///
+    /// # Errors
+    /// [`StartError`] if no connection is up; at once where all were refused for good. No socket
+    /// is left open then, and the subscriptions are kept.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
+    /// ends them.
+    pub async fn start(&self) -> Result<(), StartError> {
+        self.start_with(|_| ()).await
+    }
+
+    /// Opens the connections as [`Manager::start`] does, and gives what they receive to sinks of
+    /// the application's own as well: `make_sink` makes one for each connection.
+    ///
+    /// # Errors
+    /// As [`Manager::start`].
+    ///
+    /// # Cancel safety
+    /// As [`Manager::start`].
+    pub async fn start_with<S: Sink>(
+        &self,
+        mut make_sink: impl FnMut(Seat) -> S,
+    ) -> Result<(), StartError> {
+        self.config().validate()?;
+        // Listening begins before the first connection does: no change of state is missed.
+        let events = self.core.events.subscribe();
+        let core = &self.core;
+        let (run, connections) = match self.connect(true, |slot, config, credentials| {
+            let sink = (make_sink(core.seats.seat(slot)), core.sink(slot));
+            Connection::spawn(config, credentials, sink, &core.events, slot)
+        })? {
+            Run::Begun(run, connections) | Run::Undecided(run, connections) => (run, connections),
+            Run::Decided => return Ok(()),
+        };
+        let started = self.wait_until_up(&connections, events).await;
+        match started {
+            Ok(()) => self.lock().undecided = false,
+            // Unless somebody else has stopped it, and perhaps started another.
+            Err(_) if self.lock().started == Some(run) => self.stop().await,
+            Err(_) => {}
+        }
+        started
+    }
+
+    async fn wait_until_up(
+        &self,
+        connections: &[Connection],
+        mut events: broadcast::Receiver<Tagged>,
+    ) -> Result<(), StartError> {
+        let timeout = self.config().connection.connect_timeout;
+        let deadline = Instant::now() + timeout + LAST_WORD;
+        let mut overdue = false;
+        loop {
+            let statuses: Vec<Status> = connections.iter().map(Connection::status).collect();
+            if let Some(outcome) = judge(&statuses, overdue, timeout) {
+                return outcome;
+            }
+            // A lag is fine: the statuses tell all.
+            overdue = tokio::time::timeout_at(deadline, events.recv()).await.is_err();
+        }
+    }
+
+    /// Waits until every connection of every account is live.
+    ///
+    /// # Errors
+    /// [`NotLive`] after `deadline`, at once where one is parked or closed, or where nothing was
+    /// started. Nothing is undone: the connections keep trying.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn wait_until_live(&self, deadline: Duration) -> Result<(), NotLive> {
+        let mut events = self.core.events.subscribe();
+        let deadline = Instant::now() + deadline;
+        loop {
+            let statuses: Vec<Status> =
+                self.lock().connections().iter().map(Connection::status).collect();
+            let live = statuses.iter().filter(|status| status.phase == Phase::Live).count();
+            if live == statuses.len() && live > 0 {
+                return Ok(());
+            }
+            let hopeless = |status: &Status| matches!(status.phase, Phase::Parked | Phase::Closed);
+            let waited = if statuses.is_empty() || statuses.iter().any(hopeless) {
+                false
+            } else {
+                tokio::time::timeout_at(deadline, events.recv()).await.is_ok()
+            };
+            if !waited {
+                let last_failure = statuses.iter().find_map(|status| status.last_failure.clone());
+                return Err(NotLive { live, connections: statuses.len(), last_failure });
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Where a connection belongs.
+//!
+//! A slot is the number of a connection over all accounts: account by account in the order in
+//! which they were given, within each by connection number.
+
+use std::sync::Arc;
+
+use crate::account_id::AccountId;
+
+/// Where a connection belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seat {
+    /// The account.
+    pub account: AccountId,
+    /// The account's number among those of its manager, in the order in which they were given,
+    /// from 0.
+    pub account_index: usize,
+    /// The connection's number within the account, from 0.
+    pub connection: usize,
+}
+
+/// The seat of each slot. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Seats {
+    accounts: Arc<[AccountId]>,
+    per_account: usize,
+}
+
+impl Seats {
+    /// Makes the seats of accounts that have so many connections each.
+    pub(crate) fn new(accounts: Arc<[AccountId]>, per_account: usize) -> Self {
+        Self { accounts, per_account }
+    }
+
+    /// Returns the number of slots.
+    pub(crate) fn len(&self) -> usize {
+        self.accounts.len() * self.per_account
+    }
+
+    /// Returns the accounts' names, in the order in which they were given.
+    pub(crate) fn accounts(&self) -> &[AccountId] {
+        &self.accounts
+    }
+
+    pub(crate) fn seat(&self, slot: usize) -> Seat {
+        let account_index = slot / self.per_account.max(1);
+        let account = self.accounts.get(account_index).cloned().unwrap_or_default();
+        Seat { account, account_index, connection: slot % self.per_account.max(1) }
+    }
+}
