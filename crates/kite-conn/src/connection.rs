@@ -7,50 +7,14 @@ use kite_wire::Mode;
 use tokio::sync::watch;
 
 use crate::config::ConnectionConfig;
-use crate::counters::{Counters, Distributions, Stats};
 use crate::credentials::Credentials;
 use crate::deliver::Sink;
-use crate::driver::{Board, Driver};
+use crate::driver::{Driver, Mailbox, Network, Reporter};
 use crate::error::{SpawnError, SubscribeError};
-use crate::event::{LossKind, ParkReason};
-use crate::events::EventLane;
-use crate::instruments::InstrumentStats;
-use crate::mailbox::Mailbox;
-use crate::outside::Outside;
-use crate::transport::{Dialer, OpenError};
-
-/// Where a connection stands.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Status {
-    /// What it is doing.
-    pub phase: Phase,
-    /// Number of its present or last socket, from 1; 0 before the first.
-    pub epoch: u32,
-    /// Why the last try to open a socket failed; `None` once one succeeds.
-    pub last_failure: Option<OpenError>,
-    /// Why it is parked, if it is.
-    pub parked: Option<ParkReason>,
-}
-
-/// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Opening a socket.
-    #[default]
-    Opening,
-    /// Asking the token source for credentials.
-    Renewing,
-    /// A socket is open and its handshake done.
-    Live,
-    /// Waiting for the next try.
-    Waiting,
-    /// Not trying by itself any more; subscriptions are kept.
-    Parked,
-    /// Ended.
-    Closed,
-}
+use crate::observe::{
+    Counters, Distributions, EventLane, InstrumentStats, LossKind, Phase, Stats, Status,
+};
+use crate::transport::Dialer;
 
 /// One WebSocket connection that stays alive.
 ///
@@ -101,7 +65,7 @@ impl Connection {
 
     /// Starts a connection whose sockets come from elsewhere than the network.
     pub(crate) fn spawn_on(
-        outside: impl Outside,
+        network: impl Network,
         config: ConnectionConfig,
         credentials: Credentials,
         sink: impl Sink,
@@ -110,27 +74,27 @@ impl Connection {
     ) -> Result<Self, SpawnError> {
         config.validate()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let (connection, board) = Self::with_board(&config, events, number);
-        runtime.spawn(Driver::new(config, outside, credentials, sink, board).run());
+        let (connection, reporter) = Self::with_reporter(&config, events, number);
+        runtime.spawn(Driver::new(config, network, credentials, sink, reporter).run());
         Ok(connection)
     }
 
-    /// Makes a handle, and the board of the driver that it is the handle of.
-    pub(crate) fn with_board(
+    /// Makes a handle, and the reporter of the driver that it is the handle of.
+    pub(crate) fn with_reporter(
         config: &ConnectionConfig,
         events: &EventLane,
         number: usize,
-    ) -> (Self, Board) {
+    ) -> (Self, Reporter) {
         let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
         let counters = Arc::new(Counters::default());
         let (status_sender, status) = watch::channel(Status::default());
-        let board = Board {
+        let reporter = Reporter {
             events: events.sender(number),
             counters: Arc::clone(&counters),
             status: status_sender,
             mailbox: Arc::clone(&mailbox),
         };
-        (Self { shared: Arc::new(Shared { mailbox, counters, status }) }, board)
+        (Self { shared: Arc::new(Shared { mailbox, counters, status }) }, reporter)
     }
 
     /// Wants instruments in this mode; those already wanted get the mode.

@@ -11,11 +11,9 @@ use crate::config::ConnectionConfig;
 use crate::connection::Connection;
 use crate::credentials::Credentials;
 use crate::deliver::{Batch, Sink};
-use crate::driver::{Driver, Pause};
+use crate::driver::{Driver, Network, Pause};
 use crate::error::ConfigError;
-use crate::event::Event;
-use crate::events::EventLane;
-use crate::outside::Outside;
+use crate::observe::{Event, EventLane};
 use crate::transport::Dialer;
 
 impl Connection {
@@ -100,7 +98,7 @@ impl<S: Sink> InPlace<S> {
     /// Cancel safe: a frame is taken when the future completes, or not at all.
     ///
     /// # Panics
-    /// Outside of a Tokio runtime, or in one whose timers or I/O are not enabled; where the sink
+    /// Network of a Tokio runtime, or in one whose timers or I/O are not enabled; where the sink
     /// beside it panics.
     pub async fn recv(&mut self) -> Option<Batch> {
         poll_fn(|cx| self.poll_recv(cx)).await
@@ -150,14 +148,14 @@ impl<S: Sink> fmt::Debug for InPlace<S> {
 }
 
 /// A driver that is polled from outside, wherever its sockets come from.
-pub(crate) struct Driven<S: Sink, O: Outside> {
+pub(crate) struct Driven<S: Sink, O: Network> {
     /// `None` once it has ended.
     driver: Option<Box<Driver<Slot<S>, O>>>,
 }
 
-impl<S: Sink, O: Outside> Driven<S, O> {
+impl<S: Sink, O: Network> Driven<S, O> {
     pub(crate) fn new(
-        outside: O,
+        network: O,
         mut config: ConnectionConfig,
         credentials: Credentials,
         sink: S,
@@ -166,9 +164,9 @@ impl<S: Sink, O: Outside> Driven<S, O> {
     ) -> Result<(Connection, Self), ConfigError> {
         config.validate()?;
         config.parser_queue = None;
-        let (connection, board) = Connection::with_board(&config, events, number);
+        let (connection, reporter) = Connection::with_reporter(&config, events, number);
         let slot = Slot { batch: None, beside: sink };
-        let driver = Box::new(Driver::new(config, outside, credentials, slot, board));
+        let driver = Box::new(Driver::new(config, network, credentials, slot, reporter));
         Ok((connection, Self { driver: Some(driver) }))
     }
 

@@ -11,52 +11,39 @@
 mod clock;
 mod config;
 mod connection;
-mod counters;
 mod credentials;
 mod deliver;
-mod distribution;
 mod driver;
-mod endpoint;
 mod error;
-mod event;
-mod events;
-mod fanout;
-mod gap;
 mod in_place;
-mod instruments;
-mod lane;
-mod mailbox;
-mod outside;
-mod pacer;
+mod observe;
 mod session;
 #[cfg(test)]
 mod simulated;
-mod suspension;
-mod token_source;
 mod transport;
 mod websocket;
 
 pub use clock::Stamp;
-pub use config::{ConnectionConfig, MAX_QUEUE, check, check_duration};
-pub use connection::{Connection, Phase, Status};
-pub use counters::{Distributions, Stats};
+pub use config::{
+    Admission, AdmissionFuture, ConnectionConfig, MAX_QUEUE, Pacer, TokenRequest, TokenSource,
+    TokenSourceError, check, check_duration,
+};
+pub use connection::Connection;
 pub use credentials::{Credentials, Secret};
-pub use deliver::{Batch, Sink};
-pub use distribution::Distribution;
-pub use endpoint::{Endpoint, EndpointError};
+pub use deliver::{
+    Batch, Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, Sink, TryRecvError, lane,
+};
 pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeError};
-pub use event::{Event, LossCause, LossKind, ParkReason};
-pub use events::{EventLane, Tagged};
-pub use gap::{Gap, Missed, VolumeMissed};
 pub use in_place::InPlace;
-pub use instruments::InstrumentStats;
 pub use kite_wire::MAX_INSTRUMENTS;
-pub use lane::{Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane};
-pub use pacer::{Admission, AdmissionFuture, Pacer};
-pub use token_source::{TokenRequest, TokenSource, TokenSourceError};
+pub use observe::{
+    Distribution, Distributions, Event, EventLane, Gap, InstrumentStats, LossCause, LossKind,
+    Missed, ParkReason, Phase, Stats, Status, Tagged, VolumeMissed,
+};
 pub use tokio_rustls::rustls;
 pub use transport::{
-    HandshakeError, OpenError, OpenStage, Proxy, ProxyError, Refusal, Tls, TlsError, TlsFault,
+    Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Proxy, ProxyError, Refusal, Tls,
+    TlsError, TlsFault,
 };
 
 /// Runs a session through the operations that these bytes say; panics where it breaks a rule. For

@@ -21,16 +21,14 @@ use kite_wire::Mode;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::connection::{Connection, Phase};
+use crate::config::TokenSource;
+use crate::connection::Connection;
 use crate::credentials::Credentials;
 use crate::deliver::{Batch, Sink};
-use crate::endpoint::Endpoint;
-use crate::event::{Event, LossCause, ParkReason};
-use crate::events::EventLane;
+use crate::driver::{Network, Wire};
 use crate::in_place::Driven;
-use crate::outside::{Outside, Wire};
-use crate::token_source::TokenSource;
-use crate::transport::{Deadline, OpenError, OpenOptions, handshake};
+use crate::observe::{Event, EventLane, LossCause, ParkReason, Phase};
+use crate::transport::{Deadline, Endpoint, OpenError, OpenOptions, handshake};
 use crate::websocket::WebSocket;
 use crate::{ConnectionConfig, VolumeMissed};
 
@@ -108,7 +106,7 @@ struct Cable {
     cut: Arc<AtomicBool>,
 }
 
-impl Outside for Cable {
+impl Network for Cable {
     type Wire = Pipe;
 
     fn open(

@@ -13,9 +13,10 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Intake, Notice, Sink};
+use super::intake::{Intake, Notice};
+use super::sink::Sink;
 use crate::clock::Stamp;
-use crate::counters::Counters;
+use crate::observe::Counters;
 
 /// What travels from the socket's task to the sink.
 #[derive(Debug)]

@@ -1,13 +1,17 @@
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use kite_wire::FrameFault;
 use tokio::sync::broadcast;
 
 use super::*;
-use crate::counters::Stats;
-use crate::events::{EventLane, Tagged};
+use crate::clock::Stamp;
+use crate::observe::{Counters, Event, EventLane, GapTracker, Stats, Tagged};
 
 /// What a sink was given: the tokens of a batch, or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]

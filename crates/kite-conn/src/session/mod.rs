@@ -20,8 +20,8 @@ use self::freshness::Freshness;
 use self::round_trip::RoundTrip;
 use self::watchdog::{Verdict, Watchdog};
 use crate::clock::{FAR, Stamp};
-use crate::event::{Event, LossCause, ParkReason};
-use crate::token_source::TokenSourceError;
+use crate::config::TokenSourceError;
+use crate::observe::{Event, LossCause, ParkReason};
 use crate::transport::OpenError;
 
 /// How much longer each time a silent feed is borne that answers pings: up to 32 times twice the

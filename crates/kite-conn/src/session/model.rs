@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
 use super::{Input, Output, Policy, Session, Why};
-use crate::event::{Event, ParkReason};
+use crate::observe::{Event, ParkReason};
 
 /// What the server keeps for one socket.
 #[derive(Debug, Default)]

@@ -10,8 +10,8 @@ use kite_wire::Mode;
 
 use super::model::{Rig, Socket};
 use super::{Input, Policy};
-use crate::event::LossCause;
-use crate::token_source::TokenSourceError;
+use crate::config::TokenSourceError;
+use crate::observe::LossCause;
 use crate::transport::{HandshakeError, OpenError, Refusal};
 
 const SECOND: Duration = Duration::from_secs(1);

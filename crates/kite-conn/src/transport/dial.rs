@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tracing::debug;
 
+use super::endpoint::Endpoint;
 use super::error::{OpenError, OpenStage, TlsFault};
 use super::proxy::Proxy;
 use super::route::Route;
@@ -17,7 +18,6 @@ use super::socket;
 use super::stream::{Stream, Tcp};
 use super::tunnel::open_tunnel;
 use crate::clock::FAR;
-use crate::endpoint::Endpoint;
 
 /// When an attempt has to be over, and the timeout that this comes from.
 #[derive(Debug, Clone, Copy)]

@@ -10,12 +10,12 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use super::OpenOptions;
 use super::body::{Body, read_body};
 use super::dial::Deadline;
+use super::endpoint::Endpoint;
 use super::error::{HandshakeError, OpenError, OpenStage};
 use super::head::read_head;
 use super::refusal::Refusal;
 use super::spelling::Spellings;
 use crate::credentials::{Credentials, Secret};
-use crate::endpoint::Endpoint;
 use crate::websocket::{Limits, WebSocket};
 
 /// Sent to the server unless another is configured, and to a proxy.

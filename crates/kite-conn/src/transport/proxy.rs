@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
+use super::endpoint::{Authority, AuthorityError, in_url};
 use crate::credentials::Secret;
-use crate::endpoint::{Authority, AuthorityError, in_url};
 
 /// User names shorter than this stand in any text and are not looked for in a proxy's answer.
 const SHORTEST_USER_BYTES: usize = 4;

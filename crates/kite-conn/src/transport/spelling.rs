@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::endpoint::percent_encode;
+use super::endpoint::percent_encode;
 
 const REDACTED: &str = "[redacted]";
 

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::tls::{dialer, identity, serve};
 use super::*;
+use crate::config::ConnectionConfig;
 
 const PASSWORD: &str = "pr0xy/s3cr3t";
 

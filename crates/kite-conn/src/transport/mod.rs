@@ -7,6 +7,7 @@
 
 mod body;
 mod dial;
+mod endpoint;
 mod error;
 mod handshake;
 mod head;
@@ -31,11 +32,10 @@ use tokio_rustls::rustls::ClientConfig;
 use self::dial::Way;
 use self::route::Route;
 use self::tokens::Tokens;
-use crate::config::ConnectionConfig;
 use crate::credentials::{Credentials, Secret};
-use crate::endpoint::Endpoint;
 use crate::websocket::WebSocket;
 
+pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
 pub use self::proxy::{Proxy, ProxyError};
 pub use self::refusal::Refusal;
@@ -77,22 +77,8 @@ struct Inner {
     tokens: Tokens,
 }
 
-impl From<&ConnectionConfig> for Dialer {
-    fn from(config: &ConnectionConfig) -> Self {
-        let options = OpenOptions {
-            connect_timeout: config.connect_timeout,
-            read_buffer_bytes: config.read_buffer_bytes,
-            max_frame_bytes: config.max_frame_bytes,
-            headers: config.headers.clone(),
-            tls: config.tls.clone(),
-            proxy: config.proxy.clone(),
-        };
-        Self::with_options(config.endpoint.clone(), options)
-    }
-}
-
 impl Dialer {
-    fn with_options(endpoint: Endpoint, options: OpenOptions) -> Self {
+    pub(crate) fn with_options(endpoint: Endpoint, options: OpenOptions) -> Self {
         let (route, tokens) = (Route::default(), Tokens::default());
         Self(Arc::new(Inner { endpoint, options, route, tokens }))
     }

@@ -2,8 +2,8 @@
 
 use tokio::sync::broadcast;
 
+use super::event::Event;
 use crate::clock::Stamp;
-use crate::event::Event;
 
 /// Events kept for a listener that does not listen.
 const CAPACITY: usize = 1_024;

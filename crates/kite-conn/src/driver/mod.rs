@@ -5,8 +5,11 @@
 //! polled by a task of its own ([`Driver::run`]), or by whoever takes the frames
 //! ([`Driver::poll_run`]).
 
-mod board;
-mod tell;
+mod event;
+mod mailbox;
+mod network;
+mod reporter;
+mod suspension;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,19 +30,16 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tracing::trace;
 
-pub(crate) use self::board::Board;
+pub(crate) use self::mailbox::Mailbox;
+pub(crate) use self::network::{Network, Wire};
+pub(crate) use self::reporter::Reporter;
+use self::suspension::SuspensionWatch;
 use crate::clock::Stamp;
-use crate::config::ConnectionConfig;
+use crate::config::{Admission, ConnectionConfig, TokenRequest, TokenSourceError};
 use crate::credentials::Credentials;
 use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
-use crate::event::{Event, LossCause};
-use crate::gap::GapTracker;
-use crate::instruments::InstrumentWriter;
-use crate::outside::{Outside, Wire};
-use crate::pacer::Admission;
+use crate::observe::{Event, GapTracker, InstrumentWriter, LossCause};
 use crate::session::{Input, Output, Policy, Session};
-use crate::suspension::SuspensionWatch;
-use crate::token_source::{TokenRequest, TokenSourceError};
 use crate::transport::{OpenError, Refusal};
 use crate::websocket::WebSocket;
 
@@ -90,9 +90,9 @@ enum Wake<W> {
     Turn,
 }
 
-pub(crate) struct Driver<S, O: Outside> {
+pub(crate) struct Driver<S, O: Network> {
     config: ConnectionConfig,
-    outside: O,
+    network: O,
     credentials: Credentials,
     /// The server's last refusal of the credentials at hand.
     refusal: Option<Refusal>,
@@ -102,7 +102,7 @@ pub(crate) struct Driver<S, O: Outside> {
     /// The leave that the open socket has.
     admission: Option<Box<dyn Admission>>,
     /// Behind the sink and the socket: where all is dropped, the end is told last.
-    board: Board,
+    reporter: Reporter,
     /// Messages the socket has not taken yet.
     outbox: VecDeque<Message>,
     /// Whether the socket has taken messages that it has not written out.
@@ -126,13 +126,13 @@ pub(crate) struct Driver<S, O: Outside> {
     bytes_left: usize,
 }
 
-impl<S: Sink, O: Outside> Driver<S, O> {
+impl<S: Sink, O: Network> Driver<S, O> {
     pub(crate) fn new(
         config: ConnectionConfig,
-        outside: O,
+        network: O,
         credentials: Credentials,
         sink: S,
-        board: Board,
+        reporter: Reporter,
     ) -> Self {
         let policy = Policy {
             reconnect_delay: config.reconnect_delay,
@@ -147,22 +147,22 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         };
         let tracked = config.track_instruments;
         let instruments =
-            tracked.then(|| InstrumentWriter::new(Arc::clone(&board.counters.instruments)));
+            tracked.then(|| InstrumentWriter::new(Arc::clone(&reporter.counters.instruments)));
         let gaps = GapTracker::new(instruments, config.silence_threshold, O::wall_clock);
-        let (counters, events) = (Arc::clone(&board.counters), board.events.clone());
+        let (counters, events) = (Arc::clone(&reporter.counters), reporter.events.clone());
         let intake = Intake::new(sink, counters, events, gaps);
         let outlet = Outlet::new(intake, config.parser_queue);
         Self {
             session: Session::new(policy),
             suspension: SuspensionWatch::new(config.silence_threshold),
             config,
-            outside,
+            network,
             credentials,
             refusal: None,
             outlet,
             link: Link::None,
             admission: None,
-            board,
+            reporter,
             outbox: VecDeque::new(),
             unflushed: false,
             write_blocked: false,
@@ -183,7 +183,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
         std::future::poll_fn(|cx| self.poll_run(cx, |_| false)).await;
         // Whatever the sink is still given, and what is told of that, comes before the end.
         self.outlet.finish(self.config.close_deadline).await;
-        self.board.finish();
+        self.reporter.finish();
     }
 
     /// Runs the connection until the sink has enough, to its end where it never has.
@@ -204,7 +204,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                     if self.frames_left < FRAMES_PER_TURN / 2
                         || self.bytes_left < BYTES_PER_TURN / 2
                         || self.consult
-                        || self.board.mailbox.is_filled()
+                        || self.reporter.mailbox.is_filled()
                     {
                         self.begin_turn();
                     }
@@ -225,12 +225,12 @@ impl<S: Sink, O: Outside> Driver<S, O> {
     /// Tells the end, once it is over; only for a sink that is called in place.
     pub(crate) fn finish(self) {
         drop(self.outlet);
-        self.board.finish();
+        self.reporter.finish();
     }
 
     /// Asks the connection to end.
     pub(crate) fn close(&self) {
-        self.board.mailbox.close();
+        self.reporter.mailbox.close();
     }
 
     /// Gives the sink, if it is called in place.
@@ -261,7 +261,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
     }
 
     fn collect_mail(&mut self, now: Instant) {
-        let Some(mail) = self.board.mailbox.collect() else { return };
+        let Some(mail) = self.reporter.mailbox.collect() else { return };
         for (token, mode) in mail.wanted {
             self.session.handle(now, Input::Want(token, mode));
         }
@@ -300,7 +300,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 }
                 Output::Tell(event) => self.tell(event),
                 Output::Wait(wait) => {
-                    trace!(conn = self.board.events.connection(), ?wait, "waiting");
+                    trace!(conn = self.reporter.events.connection(), ?wait, "waiting");
                     self.arm_timer(now, wait.map(|(deadline, _)| deadline));
                     return false;
                 }
@@ -344,7 +344,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
 
     /// Opens a socket, once admitted.
     fn open(&mut self) {
-        let opening = self.outside.open(&self.credentials);
+        let opening = self.network.open(&self.credentials);
         let Some(pacer) = &self.config.pacer else {
             let opening = async { (opening.await, None) };
             self.link = Link::Opening(Box::pin(opening));
@@ -446,7 +446,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 }
             }
         }
-        if self.board.mailbox.poll_filled(cx).is_ready() {
+        if self.reporter.mailbox.poll_filled(cx).is_ready() {
             return Poll::Ready(Wake::Mail);
         }
         match &mut self.link {
@@ -575,7 +575,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
     fn on_message(&mut self, message: Message) -> Option<LossCause> {
         let now = now();
         let received = Stamp::at(now);
-        let counts = &self.board.counters.socket;
+        let counts = &self.reporter.counters.socket;
         match message {
             Message::Binary(bytes) => {
                 counts.frames.add(1);

@@ -8,7 +8,7 @@ use super::shared::{Entry, Pending, Shared};
 use super::table::{Sums, Table};
 use super::{LaneStats, Overflow};
 use crate::deliver::{Batch, Sink};
-use crate::event::Event;
+use crate::observe::Event;
 
 /// The end of a lane that a connection delivers to; made by [`lane`](super::lane()).
 ///

@@ -7,8 +7,9 @@ use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
-use crate::transport::{Dialer, OpenError, Stream};
+use crate::transport::{Dialer, OpenError, OpenOptions, Stream};
 use crate::websocket::WebSocket;
 
 /// A byte stream that says how many bytes of ours it has taken.
@@ -32,7 +33,7 @@ impl Wire for Stream {
 }
 
 /// Where sockets come from.
-pub(crate) trait Outside: Send + 'static {
+pub(crate) trait Network: Send + 'static {
     /// What a WebSocket runs over.
     type Wire: Wire;
 
@@ -48,7 +49,7 @@ pub(crate) trait Outside: Send + 'static {
     }
 }
 
-impl Outside for Dialer {
+impl Network for Dialer {
     type Wire = Stream;
 
     fn open(
@@ -56,5 +57,19 @@ impl Outside for Dialer {
         credentials: &Credentials,
     ) -> impl Future<Output = Result<WebSocket<Stream>, OpenError>> + Send + 'static {
         Dialer::open(self, credentials)
+    }
+}
+
+impl From<&ConnectionConfig> for Dialer {
+    fn from(config: &ConnectionConfig) -> Self {
+        let options = OpenOptions {
+            connect_timeout: config.connect_timeout,
+            read_buffer_bytes: config.read_buffer_bytes,
+            max_frame_bytes: config.max_frame_bytes,
+            headers: config.headers.clone(),
+            tls: config.tls.clone(),
+            proxy: config.proxy.clone(),
+        };
+        Self::with_options(config.endpoint.clone(), options)
     }
 }

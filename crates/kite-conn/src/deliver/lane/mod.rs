@@ -15,8 +15,8 @@ use tokio::task::coop;
 use self::shared::{Entry, Pending, Shared};
 pub use self::sink::LaneSink;
 use self::table::Table;
+use super::batch::Batch;
 use crate::config::{MAX_QUEUE, check};
-use crate::deliver::Batch;
 use crate::error::ConfigError;
 
 mod shared;

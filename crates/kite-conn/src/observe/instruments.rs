@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kite_wire::{FullPacket, Mode, Packet, TickBatch};
 
+use super::count::Count;
 use crate::clock::Stamp;
-use crate::counters::Count;
 
 /// What a connection knows of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,35 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use super::count::Count;
+use super::distribution::{Distribution, Recorder};
+use super::event::LossKind;
+use super::instruments::Instruments;
 use crate::clock::Stamp;
-use crate::distribution::{Distribution, Recorder};
-use crate::event::LossKind;
-use crate::instruments::Instruments;
-
-/// A count with a single writer: a plain load and store, no locked instruction.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        self.set(self.0.load(Relaxed).wrapping_add(n));
-    }
-
-    #[inline]
-    pub(crate) fn set(&self, value: u64) {
-        // Release and acquire: who sees a count sees those that were written before it.
-        self.0.store(value, Release);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Acquire)
-    }
-}
 
 /// Written by the task that owns the socket. Aligned, so that its lines are not the parser's.
 #[derive(Debug, Default)]

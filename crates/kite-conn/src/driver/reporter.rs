@@ -6,24 +6,21 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::connection::{Phase, Status};
-use crate::counters::Counters;
-use crate::event::Event;
-use crate::events::EventSender;
-use crate::mailbox::Mailbox;
+use super::mailbox::Mailbox;
+use crate::observe::{Counters, Event, EventSender, Phase, Status};
 
 /// Where the handles and listeners look: counts, status, events.
 ///
 /// It says closed when the task is gone, however it went: a sink that panics on this task takes
 /// the connection with it, and so does a runtime that shuts down.
-pub(crate) struct Board {
+pub(crate) struct Reporter {
     pub(crate) events: EventSender,
     pub(crate) counters: Arc<Counters>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
-impl Board {
+impl Reporter {
     pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
     }
@@ -43,7 +40,7 @@ impl Board {
     }
 }
 
-impl Drop for Board {
+impl Drop for Reporter {
     fn drop(&mut self) {
         if self.status.borrow().phase == Phase::Closed {
             return;

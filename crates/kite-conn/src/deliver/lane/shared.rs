@@ -7,8 +7,8 @@ use futures_util::task::AtomicWaker;
 
 use super::table::Table;
 use super::{LaneConfig, LaneStats, Overflow};
-use crate::counters::Count;
 use crate::deliver::Batch;
+use crate::observe::Count;
 
 /// What both ends of a lane see.
 #[derive(Debug)]

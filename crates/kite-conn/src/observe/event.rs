@@ -13,9 +13,9 @@ use bytes::Bytes;
 use kite_wire::FrameFault;
 use kite_wire::text::{TextError, TextMessage};
 
+use super::gap::Gap;
 use crate::clock::Stamp;
-use crate::gap::Gap;
-use crate::token_source::TokenSourceError;
+use crate::config::TokenSourceError;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.

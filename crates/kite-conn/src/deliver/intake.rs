@@ -1,114 +1,19 @@
-//! The way of a frame from the socket's task to the application: checked, counted, handed over.
-//!
-//! What becomes of a batch is the sink's business: rings and lanes live in the layers above.
-
-mod outlet;
+//! Checks frames, counts them, and hands them to the sink.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use kite_wire::{DamagedFrame, Mode, PacketKind, TickBatch};
 
-pub(crate) use self::outlet::{Outlet, SinkGone};
+use super::batch::Batch;
+use super::rate_limit::RateLimit;
+use super::sink::Sink;
 use crate::clock::Stamp;
-use crate::counters::Counters;
-use crate::event::Event;
-use crate::events::EventSender;
-use crate::gap::{Gap, GapTracker};
-
-/// A frame that has been checked, with where and when it came.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Batch {
-    /// The ticks, in the memory that the socket was read into. A heartbeat is a batch without ticks.
-    pub ticks: TickBatch,
-    /// When the frame was read from the socket.
-    pub received: Stamp,
-    /// Number of the socket among the connection's, from 1.
-    pub epoch: u32,
-    /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
-    pub sequence: u64,
-    /// The frame as received, where its tail was damaged and is not in `ticks`. Boxed, being seldom.
-    damaged: Option<Box<Bytes>>,
-}
-
-impl Batch {
-    /// Makes a batch, for instance to test a sink without a connection.
-    #[must_use]
-    pub fn new(ticks: TickBatch, received: Stamp, epoch: u32, sequence: u64) -> Self {
-        Self { ticks, received, epoch, sequence, damaged: None }
-    }
-
-    /// Gives the frame as received, byte for byte, a damaged tail ([`Event::FrameDamaged`])
-    /// included.
-    #[must_use]
-    pub fn frame(&self) -> &Bytes {
-        self.damaged.as_deref().unwrap_or_else(|| self.ticks.as_bytes())
-    }
-}
-
-/// Takes what a connection delivers. Called on the hot path: it must not block.
-///
-/// It is called on the connection's task, or with [`ConnectionConfig::parser_queue`] on a task of
-/// its own behind that queue. A sink that panics ends its connection ([`Event::DeliveryFailed`]);
-/// beside a stream in place it is called by whoever polls that, and panics there.
-///
-/// [`ConnectionConfig::parser_queue`]: crate::ConnectionConfig::parser_queue
-pub trait Sink: Send + 'static {
-    /// Says whether another batch can be taken. While it cannot, the socket is not read and TCP
-    /// holds the server back; the watchdog knows that the silence is ours. The default always can.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let _ = cx;
-        Poll::Ready(())
-    }
-
-    /// Says whether frames wait for another task, as a rule. Then the connection's task gives way
-    /// to it now and then, before so many wait that they no longer fit into the processor's caches.
-    /// It may be asked at any time. The default is that they do not.
-    fn keeps_frames(&self) -> bool {
-        false
-    }
-
-    /// Takes a frame, heartbeats included.
-    fn on_batch(&mut self, batch: Batch);
-
-    /// Takes a frame that others are given too. The default takes a clone of it; a sink that does
-    /// not keep what it is given can do without.
-    fn on_shared(&mut self, batch: &Batch) {
-        self.on_batch(batch.clone());
-    }
-
-    /// Takes an event, in order with the batches: after [`Event::Down`] nothing of that socket
-    /// follows. Called also while [`Sink::poll_ready`] is pending, but behind a parser queue, where
-    /// events wait their turn.
-    fn on_event(&mut self, event: &Event);
-}
-
-/// At most one event a second tells of damage of a kind: a server gone mad must not flood.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// Lets one occurrence through a second and counts the others.
-#[derive(Debug, Default)]
-pub(crate) struct RateLimit {
-    last: Option<Stamp>,
-    untold: u64,
-}
-
-impl RateLimit {
-    /// Gives the number of occurrences held back since the last one let through, if this one may.
-    pub(crate) fn admit(&mut self, now: Stamp) -> Option<u64> {
-        if self.last.is_some_and(|last| now.since(last) < TELL_EVERY) {
-            self.untold += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.untold))
-    }
-}
+use crate::observe::{Counters, Event, EventSender, Gap, GapTracker};
 
 /// Checks frames, counts, and hands them to the sink.
 pub(crate) struct Intake<S> {
@@ -139,19 +44,19 @@ impl<S: Sink> Intake<S> {
         }
     }
 
-    fn counters(&self) -> &Arc<Counters> {
+    pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
-    fn sink_mut(&mut self) -> &mut S {
+    pub(super) fn sink_mut(&mut self) -> &mut S {
         &mut self.sink
     }
 
-    fn keeps_frames(&self) -> bool {
+    pub(super) fn keeps_frames(&self) -> bool {
         self.sink.keeps_frames()
     }
 
-    fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
+    pub(super) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
         let (ticks, damaged) = match TickBatch::new(bytes) {
@@ -209,7 +114,7 @@ impl<S: Sink> Intake<S> {
         self.on_event(&event);
     }
 
-    fn on_notice(&mut self, notice: Notice) {
+    pub(super) fn on_notice(&mut self, notice: Notice) {
         // A gap that is told because of what happened now is told before it.
         let gap = match &notice.event {
             Event::Up { epoch, .. } => {
@@ -227,7 +132,7 @@ impl<S: Sink> Intake<S> {
         self.on_event(&notice.event);
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         call(&mut self.sink, &self.counters, |sink| sink.poll_ready(cx))
     }
 
@@ -262,6 +167,3 @@ pub(crate) struct Notice {
     /// wanted of the new one.
     pub(crate) instruments: BTreeMap<u32, Mode>,
 }
-
-#[cfg(test)]
-mod tests;

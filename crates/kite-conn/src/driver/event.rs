@@ -5,23 +5,22 @@ use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
+use super::network::Network;
 use super::{Driver, nanos, now};
 use crate::clock::Stamp;
-use crate::connection::{Phase, Status};
 use crate::deliver::{Notice, Sink};
 use crate::error::ErrorChain;
-use crate::event::Event;
-use crate::outside::Outside;
+use crate::observe::{Event, Phase, Status};
 
-impl<S: Sink, O: Outside> Driver<S, O> {
+impl<S: Sink, O: Network> Driver<S, O> {
     /// Counts, logs and tells an event, and keeps the status true to it.
     pub(super) fn tell(&mut self, event: Event) {
-        let (conn, epoch) = (self.board.events.connection(), self.session.epoch());
-        let counts = &self.board.counters.socket;
+        let (conn, epoch) = (self.reporter.events.connection(), self.session.epoch());
+        let counts = &self.reporter.counters.socket;
         match &event {
             Event::Opening { attempt } => {
                 debug!(conn, attempt, "opening");
-                self.board.set_status(|status| {
+                self.reporter.set_status(|status| {
                     status.phase = Phase::Opening;
                     status.parked = None;
                 });
@@ -34,13 +33,13 @@ impl<S: Sink, O: Outside> Driver<S, O> {
                 if let Some(lost) = self.lost.take() {
                     counts.outages_ns.record(nanos(up.since(lost)));
                 }
-                self.board.set_status(|status| {
+                self.reporter.set_status(|status| {
                     *status = Status { phase: Phase::Live, epoch, ..Status::default() };
                 });
             }
             Event::Renewing { attempt, refused } => {
                 debug!(conn, attempt, refused, "asking for credentials");
-                self.board.set_status(|status| {
+                self.reporter.set_status(|status| {
                     status.phase = Phase::Renewing;
                     status.parked = None;
                 });
@@ -72,27 +71,27 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             Event::OpenFailed { attempt, error } => {
                 warn!(conn, attempt, error = %ErrorChain(error), "opening failed");
                 counts.errors.add(1);
-                self.board.set_status(|status| status.last_failure = Some(error.clone()));
+                self.reporter.set_status(|status| status.last_failure = Some(error.clone()));
             }
             Event::Retry { attempt, delay } => {
                 debug!(conn, attempt, ?delay, "next try set");
-                self.board.set_status(|status| status.phase = Phase::Waiting);
+                self.reporter.set_status(|status| status.phase = Phase::Waiting);
             }
             Event::Parked(reason) => {
                 warn!(conn, reason = %ErrorChain(reason), "connection parked");
-                self.board.set_status(|status| {
+                self.reporter.set_status(|status| {
                     status.phase = Phase::Parked;
                     status.parked = Some(reason.clone());
                 });
             }
-            // The board tells it, once the sink has had all.
+            // The reporter tells it, once the sink has had all.
             Event::Closed => {
                 self.deliver(event, Stamp::at(now()));
                 return;
             }
             Event::DeliveryFailed => {
                 warn!(conn, "the sink is gone, closing");
-                self.board.counters.sink_panicked.store(false, Ordering::Release);
+                self.reporter.counters.sink_panicked.store(false, Ordering::Release);
             }
             Event::TextUnreadable { error, untold, .. } => {
                 warn!(conn, %error, untold, "text frame unreadable");
@@ -102,7 +101,7 @@ impl<S: Sink, O: Outside> Driver<S, O> {
             | Event::FrameDamaged { .. }
             | Event::PacketsSkipped { .. } => {}
         }
-        self.board.events.send(event.clone());
+        self.reporter.events.send(event.clone());
         self.deliver(event, Stamp::at(now()));
     }
 

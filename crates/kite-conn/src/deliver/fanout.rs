@@ -2,8 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use crate::deliver::{Batch, Sink};
-use crate::event::Event;
+use super::batch::Batch;
+use super::sink::Sink;
+use crate::observe::Event;
 
 /// Delivers all to both: a batch costs one reference count more where the first keeps it. Pairs of
 /// pairs make more of them.
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Stamp;
-    use crate::lane::{LaneConfig, LaneItem, Overflow, lane};
+    use crate::deliver::lane::{LaneConfig, LaneItem, Overflow, lane};
 
     struct Counts(u32);
 

@@ -1,5 +1,8 @@
 //! What can be set on a connection.
 
+mod pacer;
+mod token_source;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +10,10 @@ use std::time::Duration;
 use http::header::{HeaderName, HeaderValue};
 use kite_wire::MAX_INSTRUMENTS;
 
-use crate::endpoint::Endpoint;
+pub use self::pacer::{Admission, AdmissionFuture, Pacer};
+pub use self::token_source::{TokenRequest, TokenSource, TokenSourceError};
 use crate::error::ConfigError;
-use crate::pacer::Pacer;
-use crate::token_source::TokenSource;
-use crate::transport::{Proxy, Tls};
+use crate::transport::{Endpoint, Proxy, Tls};
 
 /// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
 pub const MAX_QUEUE: usize = 1 << 20;

@@ -1,0 +1,25 @@
+//! What a connection shows of itself: events, counts, distributions, instruments, gaps.
+
+mod count;
+mod counters;
+mod distribution;
+mod event;
+mod event_lane;
+mod gap;
+mod gap_tracker;
+mod instruments;
+mod status;
+
+pub use self::counters::{Distributions, Stats};
+pub use self::distribution::Distribution;
+pub use self::event::{Event, LossCause, LossKind, ParkReason};
+pub use self::event_lane::{EventLane, Tagged};
+pub use self::gap::{Gap, Missed, VolumeMissed};
+pub use self::instruments::InstrumentStats;
+pub use self::status::{Phase, Status};
+
+pub(crate) use self::count::Count;
+pub(crate) use self::counters::Counters;
+pub(crate) use self::event_lane::EventSender;
+pub(crate) use self::gap_tracker::GapTracker;
+pub(crate) use self::instruments::InstrumentWriter;

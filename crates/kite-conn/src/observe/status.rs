@@ -1,0 +1,37 @@
+//! Where a connection stands.
+
+use super::event::ParkReason;
+use crate::transport::OpenError;
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Number of its present or last socket, from 1; 0 before the first.
+    pub epoch: u32,
+    /// Why the last try to open a socket failed; `None` once one succeeds.
+    pub last_failure: Option<OpenError>,
+    /// Why it is parked, if it is.
+    pub parked: Option<ParkReason>,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Opening a socket.
+    #[default]
+    Opening,
+    /// Asking the token source for credentials.
+    Renewing,
+    /// A socket is open and its handshake done.
+    Live,
+    /// Waiting for the next try.
+    Waiting,
+    /// Not trying by itself any more; subscriptions are kept.
+    Parked,
+    /// Ended.
+    Closed,
+}
