@@ -7,9 +7,9 @@ _default:
 kite *args:
     cargo run --release -- {{args}}
 
-# The whole way once, measured: simulator, manager, nine thousand instruments.
-quickstart *args:
-    cargo run --release --example quickstart -- {{args}}
+# A program of at most 80 lines over the library, against the simulator: first_ticks, orders, token_file, sigterm, two_accounts, record, replay, load_parquet.
+example name="first_ticks" *args:
+    cargo run --example {{name}} -- {{args}}
 
 # All tests, doc tests included.
 test *args:

@@ -1,49 +1,49 @@
-//! Records a session of the manager into a directory: every frame, byte for byte.
+//! Records what comes into a directory, every frame byte for byte: `replay` and `load_parquet` read it.
 //!
-//! ```text
-//! cargo run --release --example record -- recordings
-//! cargo run --release --example replay -- recordings
-//! ```
-//!
-//! The session is one of ten seconds with a simulated Kite server: 1,000 instruments on three
-//! sockets, which the server resets now and then.
-
+//! `cargo run --release --example record -- recordings 10` records ten seconds of 1,000 instruments.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
 use std::time::Duration;
 
-use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultKind, Sim};
+use examples::Market;
+use kite_manager::Manager;
 use kite_tape::{Recorder, RecorderConfig, Source};
-use kiteticker_async_manager::{KiteTickerManagerBuilder, Mode};
+use kite_wire::Mode;
+use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args().nth(1).unwrap_or_else(|| "recordings".into());
-    let losses = FaultChance::new(1, Duration::from_secs(6)).kinds([FaultKind::Reset]);
-    let sim = Sim::builder().chance(losses).start().await?;
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments.next().unwrap_or_else(|| "recordings".into());
+    let seconds: u64 = arguments.next().map_or(Ok(10), |seconds| seconds.parse())?;
+    let market = Market::open().await?;
 
-    let metadata = br#"{"recorded_by":"the example","accounts":["simulator"]}"#.to_vec();
+    let metadata = br#"{"recorded_by":"the example"}"#.to_vec();
     let config = RecorderConfig { metadata, ..RecorderConfig::default() };
     let recorder = Recorder::start(&directory, config)?;
     let tape = recorder.clone();
-    let mut manager = KiteTickerManagerBuilder::new(API_KEY, ACCESS_TOKEN)
-        .endpoint(sim.endpoint())
-        .reconnect_delay(Duration::from_millis(100))
+    let manager = Manager::builder()
+        .account("mine", market.credentials()?)
+        .endpoint(market.endpoint())
+        .connection(|connection| connection.reconnect_delay = Duration::from_millis(100))
         .tap(move |seat| tape.sink(Source::of(seat.account_index, seat.connection)))
-        .build();
-
-    // Before the start, or at any time: the recorder has all that comes.
-    manager.subscribe_symbols(&kite_sim::universe(1_000), Some(Mode::Full)).await?;
+        .build()?;
+    manager.subscribe(&kite_sim::universe(1_000), Mode::Full)?;
     manager.start().await?;
-    for second in 1..=10 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+
+    for second in 1..=seconds {
+        sleep(Duration::from_secs(1)).await;
         let stats = recorder.stats();
         println!("second {second:>2}: {} frames, {} dropped", stats.frames, stats.dropped);
+        if second == seconds.div_ceil(2) {
+            // So that the tape has a gap, as a day's has.
+            market.drop_sockets();
+        }
     }
-    manager.stop().await?;
+    manager.stop().await;
 
-    // Without it the end of the last clone would do the same, but could not tell how it went.
+    // The end of the last clone would finish the tape too, but could not report how it went.
     let stats = recorder.finish()?.stats;
     println!(
         "{} frames and {} gaps: {} kB, {} kB on disk, in {directory}",
@@ -52,6 +52,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stats.bytes_raw / 1_000,
         stats.bytes_on_disk / 1_000,
     );
-    sim.stop().await;
     Ok(())
 }

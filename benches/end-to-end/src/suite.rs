@@ -7,6 +7,7 @@ use clap::Args;
 use crate::application::Work;
 use crate::client::Outcome;
 use crate::load::Load;
+use crate::table::Row;
 use crate::ways::{Run, Way};
 use crate::{Failure, processes, reconnect, table};
 
@@ -27,14 +28,6 @@ pub struct Comparison {
     pub read_buffers: Vec<usize>,
     #[command(flatten)]
     pub load: Load,
-}
-
-/// What all runs of a row have measured, by round.
-#[derive(Debug)]
-pub struct Row {
-    pub label: String,
-    pub load: Load,
-    pub outcomes: Vec<Outcome>,
 }
 
 impl Comparison {

@@ -1,7 +1,15 @@
 //! Tables of medians, with ratios to the first row of the same round.
 
 use crate::client::Outcome;
-use crate::suite::Row;
+use crate::load::Load;
+
+/// What all runs of a row have measured, by round.
+#[derive(Debug)]
+pub struct Row {
+    pub label: String,
+    pub load: Load,
+    pub outcomes: Vec<Outcome>,
+}
 
 /// The middle of some values, and the least and the greatest.
 struct Spread {

@@ -1,0 +1,47 @@
+//! Prints the first ticks of three instruments, then ends.
+//!
+//! `cargo run --example first_ticks -- 20` prints twenty.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+use std::error::Error;
+
+use examples::{INSTRUMENTS, Market};
+use kite_manager::{Manager, StreamConfig, StreamItem};
+use kite_wire::Mode;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut left: usize = std::env::args().nth(1).map_or(Ok(20), |count| count.parse())?;
+    let market = Market::open().await?;
+    let manager = Manager::builder()
+        .account("mine", market.credentials()?)
+        .endpoint(market.endpoint())
+        .build()?;
+
+    // Both before the start, so that the stream gets the first tick of each.
+    let mut stream = manager.stream(StreamConfig::default())?;
+    manager.subscribe(&INSTRUMENTS, Mode::Full)?;
+    manager.start().await?;
+
+    while left > 0 {
+        match stream.recv().await {
+            Some(StreamItem::Ticks(ticks)) => {
+                for packet in ticks.batch.ticks.packets().take(left) {
+                    left -= 1;
+                    // An index has no volume; `Price` prints rupees.
+                    let volume = packet.volume().map_or("-".into(), |volume| volume.to_string());
+                    println!(
+                        "{:>7} {:>10} volume {volume}",
+                        packet.instrument_token(),
+                        packet.last_price()
+                    );
+                }
+            }
+            Some(StreamItem::Dropped { ticks, .. }) => eprintln!("too slow: {ticks} ticks dropped"),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    manager.stop().await;
+    Ok(())
+}

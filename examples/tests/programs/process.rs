@@ -1,0 +1,120 @@
+//! An example as a process: started, listened to, ended.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longer than anything takes here, also on a busy machine: a test that hangs has to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An example with these arguments, in an environment that has nothing of the machine's.
+pub(crate) fn example(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path(name));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Cargo builds the examples with the tests and passes their place to none of them.
+fn path(name: &str) -> PathBuf {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let test = std::env::current_exe().expect("the path of this test");
+    let places = test.ancestors().map(|directory| directory.join("examples").join(&file));
+    places.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
+        panic!("{name} is not built: run `cargo test -p examples`, without `--test`")
+    })
+}
+
+/// How it ended, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: Vec<String>,
+    pub(crate) err: String,
+}
+
+/// Runs it to its end.
+pub(crate) fn run(name: &str, arguments: &[&str]) -> Ended {
+    Running::start(example(name, arguments)).ended()
+}
+
+/// Runs it in a directory to its end, which has to be a good one.
+pub(crate) fn succeed_in(directory: &Path, name: &str, arguments: &[&str]) -> Vec<String> {
+    let mut command = example(name, arguments);
+    command.current_dir(directory);
+    let ended = Running::start(command).ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.out
+}
+
+/// One that runs. It is killed where the test ends before it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    errors: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the example starts");
+        let lines = lines_of(child.stdout.take().expect("standard output is piped"));
+        let errors = lines_of(child.stderr.take().expect("standard error is piped"));
+        Self { child, lines, errors }
+    }
+
+    /// Waits for a line with this in it, and returns it.
+    pub(crate) fn line_with(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("a line with {text:?} on standard output"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal, such as `-TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let mut out = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => out.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {out:?}"),
+            }
+        }
+        let err = self.errors.iter().collect::<Vec<_>>().join("\n");
+        let code = self.child.wait().expect("the example ends").code();
+        Ended { code, out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads lines on a thread of their own, until their end.
+fn lines_of(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}

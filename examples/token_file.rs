@@ -1,0 +1,78 @@
+//! Takes the access token from a file, and the next day's while running: whatever logs in writes it.
+//!
+//! `KITE_TOKEN_FILE=access_token KITE_API_KEY=… cargo run --example token_file -- 40`
+//!
+//! Ends after so many ticks. The simulator voids its token after two seconds.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use examples::{INSTRUMENTS, Market};
+use kite_conn::{Credentials, Event, TokenSource};
+use kite_manager::{Manager, ManagerEvent, StreamConfig, StreamItem};
+use kite_wire::Mode;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let wanted: u64 = std::env::args().nth(1).map_or(Ok(40), |count| count.parse())?;
+    let market = Market::open().await?;
+    let (api_key, path) = market.token_file()?;
+    let credentials = Credentials::new(api_key, read(&path).await?);
+    let manager = Manager::builder()
+        .account("mine", credentials)
+        .endpoint(market.endpoint())
+        .connections(1)
+        .connection(|connection| connection.token_source = Some(token_source(path)))
+        .build()?;
+    let mut stream = manager.stream(StreamConfig::default())?;
+    let mut events = manager.events();
+    manager.subscribe(&INSTRUMENTS, Mode::Full)?;
+    manager.start().await?;
+
+    let mut ticks = 0;
+    while ticks < wanted {
+        tokio::select! {
+            Some(item) = stream.recv() => {
+                let StreamItem::Ticks(batch) = item else { continue };
+                ticks += batch.batch.ticks.len() as u64;
+                println!("{ticks} ticks");
+            }
+            Some(event) = events.recv() => print(&event),
+            else => break,
+        }
+    }
+    manager.stop().await;
+    Ok(())
+}
+
+/// Asked before each reconnect, and after a refusal until it has credentials.
+fn token_source(path: PathBuf) -> TokenSource {
+    TokenSource::new(move |request| {
+        let path = path.clone();
+        async move {
+            let token = read(&path).await?;
+            let is_old = token == request.current.access_token().expose();
+            if request.refusal.is_some() && is_old {
+                return Err(io::Error::other("the file has the refused token still"));
+            }
+            Ok(request.current.with_access_token(token))
+        }
+    })
+}
+
+async fn read(path: &Path) -> io::Result<String> {
+    Ok(tokio::fs::read_to_string(path).await?.trim().to_owned())
+}
+
+fn print(event: &ManagerEvent) {
+    let ManagerEvent::Connection { event, .. } = event else { return };
+    match event {
+        Event::Up { .. } => println!("connected"),
+        Event::Down { cause, .. } => println!("lost: {cause}"),
+        Event::OpenFailed { error, .. } => println!("not connected: {error}"),
+        Event::RenewalFailed { error, .. } => println!("no new token yet: {error}"),
+        _ => {}
+    }
+}

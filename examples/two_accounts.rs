@@ -1,0 +1,46 @@
+//! Streams two accounts at once, each over sockets and with limits of its own.
+//!
+//! `cargo run --example two_accounts -- 10` ends once each has brought so many ticks.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use examples::{INSTRUMENTS, Market};
+use kite_manager::{Manager, StreamConfig, StreamItem};
+use kite_wire::Mode;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let wanted: usize = std::env::args().nth(1).map_or(Ok(10), |count| count.parse())?;
+    let market = Market::open().await?;
+    let manager = Manager::builder()
+        .account("mine", market.credentials()?)
+        .account("hers", market.second_credentials()?)
+        .endpoint(market.endpoint())
+        .connections(1)
+        .build()?;
+
+    // An instrument that is subscribed twice would come twice: each account gets its own.
+    let (mine, hers) = INSTRUMENTS.split_at(1);
+    manager.subscribe_on(&"mine".into(), mine, Mode::Full)?;
+    manager.subscribe_on(&"hers".into(), hers, Mode::Full)?;
+    let mut stream = manager.stream(StreamConfig::default())?;
+    manager.start().await?;
+
+    let mut ticks = BTreeMap::<String, usize>::new();
+    while ticks.len() < 2 || ticks.values().any(|&ticks| ticks < wanted) {
+        let Some(item) = stream.recv().await else { break };
+        let StreamItem::Ticks(tagged) = item else { continue };
+        let account = tagged.account.to_string();
+        for packet in tagged.batch.ticks.packets() {
+            println!("{account} {:>7} {:>10}", packet.instrument_token(), packet.last_price());
+        }
+        *ticks.entry(account).or_default() += tagged.batch.ticks.len();
+    }
+    manager.stop().await;
+    for (account, ticks) in ticks {
+        println!("{account}: {ticks} ticks");
+    }
+    Ok(())
+}
