@@ -1,6 +1,6 @@
 //! Decoding and encoding, each side by side with code written by hand against the offsets.
 //!
-//! `cargo bench -p benches`; the table it led to is in docs/performance.md.
+//! `cargo bench -p benches`; the table it led to is in benches/RESULTS.md.
 
 use std::hint::black_box;
 

@@ -1,6 +1,6 @@
 //! Owned ticks of 200 full packets: ours, by hand, and the published Rust clients.
 //!
-//! `cargo bench --manifest-path benches/peers/Cargo.toml`; the table is in docs/performance.md.
+//! `cargo bench --manifest-path benches/peers/Cargo.toml`; the table is in benches/RESULTS.md.
 //!
 //! The peers give what they give: `kiteconnect` a new `Vec` of its ticks, 0.4.0 one tick a packet,
 //! put into a reused `Vec` here as its parser task does with a new one.

@@ -1,6 +1,6 @@
 //! From the socket to the application: ours, a bare loop and a published client, side by side.
 //!
-//! Without a command it runs all and prints the tables of docs/performance.md. A load generator
+//! Without a command it runs all and prints the tables of benches/RESULTS.md. A load generator
 //! and every run of a client are processes of their own; the runs are interleaved, and what counts
 //! are ratios within a round.
 

@@ -1,4 +1,4 @@
-//! Interleaved rounds of several ways, and all that docs/performance.md shows of them.
+//! Interleaved rounds of several ways, and all that benches/RESULTS.md shows of them.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ fn check(run: &Run, outcome: &Outcome) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All that docs/performance.md shows.
+/// All that benches/RESULTS.md shows.
 #[derive(Debug, Clone, Args)]
 pub struct Suite {
     /// How many times each way is run.
