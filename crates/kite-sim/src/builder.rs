@@ -10,15 +10,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 
-use crate::accounts::Accounts;
-use crate::chance::FaultChance;
-use crate::exchange::Exchange;
-use crate::replay::{Records, Replay, Stage, Wound};
-use crate::script::FaultScript;
-use crate::server::{Config, Shared};
-use crate::sim::Sim;
 #[cfg(feature = "tls")]
-use crate::tls::Identity;
+use crate::certificate::Identity;
+use crate::client::state::{Config, SimState};
+use crate::fault::chance::FaultChance;
+use crate::fault::script::FaultScript;
+use crate::market::Exchange;
+use crate::replay::{Fanout, Records, Replay, TapeStart};
+use crate::server::accounts::Accounts;
+use crate::sim::Sim;
 
 /// API key of the default account.
 pub const API_KEY: &str = "sim_api_key";
@@ -238,7 +238,7 @@ impl SimBuilder {
             accounts.set(api_key, access_token);
         }
         let replayed_unix_s = self.replay.as_ref().and_then(Replay::start_unix_s);
-        let (stage, tape) = wind(self.replay).await?;
+        let (fanout, tape) = read_start(self.replay).await?;
         let config = Config {
             // A tape brings the only updates there are.
             updates_per_second: if tape.is_some() { 0.0 } else { self.updates_per_second },
@@ -255,24 +255,24 @@ impl SimBuilder {
             },
         };
         let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
-        let (shared, doors) = Shared::new(config, exchange, stage, accounts);
-        let sim = Sim::run(listener, address, shared, doors, tape);
+        let (state, commands) = SimState::new(config, exchange, fanout, accounts);
+        let sim = Sim::run(listener, address, state, commands, tape);
         self.scripts.into_iter().for_each(|script| sim.play(script));
         Ok(sim)
     }
 }
 
 /// Reads a tape up to the replay's start, off the runtime's threads.
-async fn wind(replay: Option<Replay>) -> Result<(Option<Arc<Stage>>, Option<Records>), SimError> {
+async fn read_start(replay: Option<Replay>) -> Result<(Option<Fanout>, Option<Records>), SimError> {
     let Some(replay) = replay else { return Ok((None, None)) };
-    let winding = tokio::task::spawn_blocking(move || {
-        let wound = Wound::new(&replay);
-        (replay, wound)
+    let reading = tokio::task::spawn_blocking(move || {
+        let start = TapeStart::new(&replay);
+        (replay, start)
     });
     let failed = |error: JoinError| SimError::ReplayStart { reason: error.to_string() };
-    let (replay, wound) = winding.await.map_err(failed)?;
-    let (stage, tape) = Stage::new(replay, wound);
-    Ok((Some(Arc::new(stage)), Some(tape)))
+    let (replay, start) = reading.await.map_err(failed)?;
+    let (fanout, tape) = Fanout::new(replay, start);
+    Ok((Some(fanout), Some(tape)))
 }
 
 impl fmt::Debug for SimBuilder {

@@ -1,6 +1,15 @@
 //! Faults as data: what can go wrong on purpose.
 //!
-//! What a fault does to a handshake is in `reception`, to a socket in `misbehave`.
+//! What a fault does to a handshake is in `client/connection`, to an open socket in
+//! `client/faults`.
+
+pub(crate) mod chance;
+pub(crate) mod damage;
+pub(crate) mod delivery;
+pub(crate) mod pending;
+mod random;
+pub(crate) mod script;
+pub(crate) mod texts;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +17,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::refusal::Refusal;
+pub use delivery::BodyDelivery;
 
-/// Longer than any simulator runs, and short enough to be added to an instant: 30 years.
-pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+use crate::server::refusal::Refusal;
 
 /// Something that goes wrong on purpose.
 ///
@@ -129,21 +137,6 @@ pub enum Fault {
         /// For how long it is away.
         down: Duration,
     },
-}
-
-/// How the body of a refusal comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum BodyDelivery {
-    /// With the head.
-    #[default]
-    AtOnce,
-    /// In a TCP segment of its own, this much later.
-    Later(Duration),
-    /// In two chunks, without a `Content-Length`.
-    Chunked,
-    /// Its first half only; TCP stays until the client ends it.
-    Never,
 }
 
 /// How a frame breaks the WebSocket protocol (RFC 6455, section 5).

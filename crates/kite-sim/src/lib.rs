@@ -70,22 +70,15 @@
 //! | `tls` | no | a certificate made at the start, and `wss://` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod accounts;
-mod book;
+mod acceptor;
 mod builder;
-mod chance;
-mod damage;
-mod exchange;
+#[cfg(feature = "tls")]
+mod certificate;
+mod client;
 mod fault;
-mod gate;
-mod giving;
-mod handshake;
-mod ledger;
+mod flow;
+mod hash;
 mod market;
-mod misbehave;
-mod random;
-mod reception;
-mod refusal;
 #[cfg_attr(
     not(feature = "tape"),
     expect(
@@ -96,29 +89,21 @@ mod refusal;
     )
 )]
 mod replay;
-mod script;
 mod server;
 mod sim;
-mod socket;
 mod stats;
-mod stream;
-mod texts;
-#[cfg(feature = "tls")]
-mod tls;
-mod universe;
-mod wire;
+mod time;
 
 pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
-pub use chance::FaultChance;
+pub use client::ledger::{Chain, SocketEnd, SocketRecord};
+pub use fault::chance::FaultChance;
+pub use fault::script::FaultScript;
 pub use fault::{BodyDelivery, Fault, FaultFamily, FaultKind, InvalidFrame};
-pub use gate::MAX_SOCKETS;
 pub use kite_wire::MAX_INSTRUMENTS;
-pub use ledger::{Chain, SocketEnd, SocketRecord};
-pub use market::Instrument;
-pub use refusal::Refusal;
+pub use market::{Instrument, Sent, universe};
 #[cfg(feature = "tape")]
 pub use replay::{Replay, ReplayProgress, Speed, Start};
-pub use script::FaultScript;
+pub use server::admission::MAX_SOCKETS;
+pub use server::refusal::Refusal;
 pub use sim::Sim;
-pub use stats::{Sent, SimStats};
-pub use universe::universe;
+pub use stats::SimStats;

@@ -1,30 +1,26 @@
 //! A recorded day in the market's place.
 //!
-//! The handshake, accounts, sockets, commands, heartbeats, faults and the ledger are the
-//! simulator's own. What a replay brings is what sockets are sent: [`stage`] holds who is there and
-//! deals a record out to them, [`pump`] brings the records to it in their time, and the rest is
-//! pure: [`cut`], [`present`], [`once`], [`schedule`].
+//! What a replay brings is what sockets are sent: [`fanout`] holds who is there and deals a record
+//! out to them, [`pump`] brings the records to it in their time, and the rest is pure: [`latest`],
+//! [`dedup`], [`schedule`]. The handshake, accounts, sockets, commands, heartbeats, faults and the
+//! ledger are as they are over a market.
 
-#[cfg(feature = "tape")]
-mod asking;
-mod cut;
-mod once;
-mod present;
+mod dedup;
+mod fanout;
+mod latest;
+mod options;
 mod progress;
 mod pump;
 mod reader;
 mod schedule;
-mod sending;
-mod setting;
-mod stage;
 #[cfg(feature = "tape")]
 mod tape;
 #[cfg(all(test, feature = "tape"))]
 mod tests;
 
-pub(crate) use present::Present;
+pub(crate) use fanout::{Fanout, Feed, Piece, Queued, Subscriber};
+pub(crate) use latest::LatestPackets;
+pub use options::{Replay, Speed, Start};
 pub use progress::ReplayProgress;
 pub(crate) use pump::run;
-pub(crate) use reader::{Records, Wound};
-pub use setting::{Replay, Speed, Start};
-pub(crate) use stage::{Feed, Stage};
+pub(crate) use reader::{Records, TapeStart};

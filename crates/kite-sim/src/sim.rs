@@ -1,5 +1,9 @@
 //! The running simulator, as its user holds it.
 
+mod faults;
+#[cfg(feature = "tape")]
+mod replay;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,15 +16,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::acceptor;
 use crate::builder::SimBuilder;
-use crate::exchange::lock;
-use crate::ledger::SocketRecord;
-use crate::market::Instrument;
-use crate::refusal::Refusal;
+use crate::client::ledger::SocketRecord;
+use crate::client::state::{AcceptorCommand, Control, SimState};
+use crate::market::{Instrument, Sent};
 use crate::replay::Records;
-use crate::server::{self, Control, Door, Shared};
-use crate::stats::{Sent, SimStats};
-use crate::texts;
+use crate::server::lock::lock;
+use crate::server::refusal::Refusal;
+use crate::server::texts;
+use crate::stats::SimStats;
 
 /// Bytes in flight on a connection in memory, in each direction.
 const MEMORY_BYTES: usize = 64 * 1_024;
@@ -31,12 +36,12 @@ const MEMORY_BYTES: usize = 64 * 1_024;
 /// the calls, between two frames. A socket whose client does not read has to be waited for.
 pub struct Sim {
     address: SocketAddr,
-    pub(crate) shared: Arc<Shared>,
-    server: Mutex<Option<Server>>,
+    state: Arc<SimState>,
+    acceptor: Mutex<Option<Acceptor>>,
 }
 
 /// The accepting task and how to end it.
-struct Server {
+struct Acceptor {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
@@ -50,14 +55,14 @@ impl Sim {
     pub(crate) fn run(
         listener: TcpListener,
         address: SocketAddr,
-        shared: Arc<Shared>,
-        doors: mpsc::UnboundedReceiver<Door>,
+        state: Arc<SimState>,
+        commands: mpsc::UnboundedReceiver<AcceptorCommand>,
         tape: Option<Records>,
     ) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let server = server::run(listener, address, Arc::clone(&shared), doors, tape, stopped);
-        let task = tokio::spawn(server);
-        Self { address, shared, server: Mutex::new(Some(Server { task, stop })) }
+        let run = acceptor::run(listener, address, Arc::clone(&state), commands, tape, stopped);
+        let task = tokio::spawn(run);
+        Self { address, state, acceptor: Mutex::new(Some(Acceptor { task, stop })) }
     }
 
     /// Gives the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
@@ -65,7 +70,7 @@ impl Sim {
     #[must_use]
     pub fn endpoint(&self) -> String {
         #[cfg(feature = "tls")]
-        if self.shared.config.identity.is_some() {
+        if self.state.config.identity.is_some() {
             return format!("wss://localhost:{}", self.address.port());
         }
         format!("ws://{}", self.address)
@@ -75,7 +80,7 @@ impl Sim {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn certificate_der(&self) -> Option<&[u8]> {
-        self.shared.config.identity.as_ref().map(|identity| identity.certificate.as_ref())
+        self.state.config.identity.as_ref().map(|identity| identity.certificate.as_ref())
     }
 
     /// Opens a connection in memory: gives the client's end, which is served like an accepted TCP
@@ -86,7 +91,7 @@ impl Sim {
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
         let (client, server) = tokio::io::duplex(MEMORY_BYTES);
-        self.shared.open(Door::Memory(server));
+        self.state.tell_acceptor(AcceptorCommand::Serve(server));
         client
     }
 
@@ -99,7 +104,7 @@ impl Sim {
     /// Gives the counters.
     #[must_use]
     pub fn stats(&self) -> SimStats {
-        self.shared.stats()
+        self.state.stats()
     }
 
     /// Gives what was sent of each instrument over all sockets since the start.
@@ -109,13 +114,13 @@ impl Sim {
     /// time in which no socket is lost, after [`Sim::pause`].
     #[must_use]
     pub fn sent(&self) -> BTreeMap<u32, Sent> {
-        self.shared.exchange.sent()
+        self.state.exchange.sent()
     }
 
     /// Gives what each open socket is subscribed to, in order of connecting.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<BTreeMap<u32, Mode>> {
-        self.shared.books().iter().map(|book| lock(book).modes()).collect()
+        self.state.books().iter().map(|book| lock(book).modes()).collect()
     }
 
     /// Stops updates, and returns once no frame of the market is being written any more.
@@ -126,24 +131,24 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe: updates are stopped from the first poll on.
     pub async fn pause(&self) {
-        self.shared.set_paused(true);
-        self.shared.until(|| self.shared.is_quiet()).await;
+        self.state.flow.set_paused(true);
+        self.state.flow.until_quiet().await;
     }
 
     /// Lets updates flow again; what would have come while paused is never sent.
     pub fn resume(&self) {
-        self.shared.set_paused(false);
+        self.state.flow.set_paused(false);
     }
 
     /// Drops every socket without a close frame. Their slots are free at once.
     pub fn drop_all(&self) {
-        self.shared.kick_all();
+        self.state.admission.kick_all();
     }
 
     /// Sends every socket a close frame; TCP ends when the client has answered, after five seconds
     /// at the latest. Their slots are free at once.
     pub fn close_all(&self, code: u16) {
-        self.shared.close_all(code);
+        self.state.close_all(code);
     }
 
     /// Makes every open socket half-open, or whole again: nothing is sent any more, no heartbeat,
@@ -151,29 +156,29 @@ impl Sim {
     ///
     /// Sockets opened later are whole. What is missed in the meantime is never sent.
     pub fn go_silent(&self, is_silent: bool) {
-        self.shared.tell_all(|| if is_silent { Control::Mute } else { Control::Heal });
+        self.state.tell_all(|| if is_silent { Control::Mute } else { Control::Heal });
     }
 
     /// Refuses all new handshakes, or lets them in again (`None`). Open sockets stay.
     pub fn refuse_with(&self, refusal: Option<Refusal>) {
-        self.shared.refuse_with(refusal);
+        self.state.admission.refuse_with(refusal);
     }
 
     /// Renews an account's access token, or adds an account: the old token is refused from now on,
     /// sockets opened with it stay.
     pub fn set_access_token(&self, api_key: impl Into<String>, access_token: impl Into<String>) {
-        self.shared.set_token(api_key.into(), access_token.into());
+        self.state.admission.set_token(api_key.into(), access_token.into());
     }
 
     /// Voids an account's access token: new handshakes get a 403, open sockets stay.
     pub fn revoke_token(&self, api_key: &str) {
-        self.shared.revoke_token(api_key);
+        self.state.admission.revoke_token(api_key);
     }
 
     /// Sends a text frame to every socket, as it is.
     pub fn send_text(&self, text: &str) {
         let text: Arc<str> = text.into();
-        self.shared.tell_all(|| Control::Text(Arc::clone(&text)));
+        self.state.tell_all(|| Control::Text(Arc::clone(&text)));
     }
 
     /// Sends an order update with this payload to every socket, of whichever account.
@@ -184,33 +189,33 @@ impl Sim {
     /// Sends a binary frame to every socket, as it is. It does not count in [`Sim::sent`].
     pub fn send_binary(&self, frame: impl Into<Bytes>) {
         let frame = frame.into();
-        self.shared.tell_all(|| Control::Binary(frame.clone()));
+        self.state.tell_all(|| Control::Binary(frame.clone()));
     }
 
     /// Sends one update of each of these instruments to the sockets that have them, also while
     /// paused; a [`Sim::pause`] afterwards waits for it.
     pub fn tick_now(&self, tokens: &[u32]) {
         let tokens: Arc<[u32]> = tokens.into();
-        self.shared.tell_all(|| Control::Tick(Arc::clone(&tokens), self.shared.begin()));
+        self.state.tell_all(|| Control::Tick(Arc::clone(&tokens), self.state.flow.begin()));
     }
 
     /// Moves instruments by this many steps each, unseen: nothing is sent of them. Sockets that hold
     /// one go on from where it stands then, and miss what they had not yet been sent.
     pub fn advance_market(&self, tokens: &[u32], steps: u64) {
-        self.shared.exchange.advance(tokens, steps);
+        self.state.exchange.advance(tokens, steps);
     }
 
     /// Begins the next trading day for all instruments: volume starts anew, and the exchange's clock
     /// stands a day later. Unseen, as in [`Sim::advance_market`].
     pub fn next_day(&self) {
-        self.shared.exchange.next_day();
+        self.state.exchange.next_day();
     }
 
     /// Gives the newest state of an instrument that any socket has been sent or the market has moved
     /// to unseen.
     #[must_use]
     pub fn instrument(&self, token: u32) -> Instrument {
-        lock(&self.shared.exchange.traded(token)).instrument.clone()
+        self.state.exchange.newest(token)
     }
 
     /// Gives the records of an account's sockets, open and ended, in order of acceptance.
@@ -219,12 +224,12 @@ impl Sim {
     /// moment earlier. Compare after [`Sim::pause`], or once the socket has ended.
     #[must_use]
     pub fn sockets(&self, api_key: &str) -> Vec<SocketRecord> {
-        self.shared.ledger.records(api_key)
+        self.state.ledger.records(api_key)
     }
 
     /// Forgets an account's sockets that have ended: a record takes eight bytes for each frame.
     pub fn forget_ended(&self, api_key: &str) {
-        self.shared.ledger.forget_ended(api_key);
+        self.state.ledger.forget_ended(api_key);
     }
 
     /// Waits until a condition holds, which is looked at whenever something has happened on a
@@ -233,7 +238,7 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait_until(&self, mut holds: impl FnMut(&Self) -> bool) {
-        self.shared.until(|| holds(self)).await;
+        self.state.changes.until(|| holds(self)).await;
     }
 
     /// Stops listening, drops all sockets and returns once every task has ended. Counters remain.
@@ -241,8 +246,8 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe: cancelled, the rest happens without being waited for.
     pub async fn stop(&self) {
-        let server = lock(&self.server).take();
-        if let Some(Server { task, stop }) = server {
+        let acceptor = lock(&self.acceptor).take();
+        if let Some(Acceptor { task, stop }) = acceptor {
             // A task that has ended already needs no telling, and no waiting.
             let _ = stop.send(());
             let _ = task.await;
@@ -252,9 +257,9 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        if let Some(server) = lock(&self.server).take() {
+        if let Some(acceptor) = lock(&self.acceptor).take() {
             // Its set of clients goes with it.
-            server.task.abort();
+            acceptor.task.abort();
         }
     }
 }

@@ -5,8 +5,8 @@ use kite_wire::Frame;
 use kite_wire::tape::{Received, RecordKind};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::present::Present;
-use super::setting::Replay;
+use super::latest::LatestPackets;
+use super::options::Replay;
 
 /// A batch ends with the record that makes it this large.
 const BATCH_BYTES: usize = 1 << 20;
@@ -34,22 +34,22 @@ pub(crate) trait Tape: Send + Sync + 'static {
     fn seek(&self, unix_ns: u64) -> Records;
 }
 
-/// A tape with the stretch before its start behind it.
-pub(crate) struct Wound {
+/// A tape, read up to the replay's start.
+pub(crate) struct TapeStart {
     pub(crate) records: Records,
-    pub(crate) present: Present,
+    pub(crate) latest: LatestPackets,
     /// What damage was met on the way.
     pub(crate) damages: Vec<String>,
 }
 
-impl Wound {
+impl TapeStart {
     /// Reads what comes before the replay's start. Blocks.
     pub(crate) fn new(replay: &Replay) -> Self {
-        let (mut present, mut damages) = (Present::default(), Vec::new());
+        let (mut latest, mut damages) = (LatestPackets::default(), Vec::new());
         let from = replay.from_unix_ns.unwrap_or(0);
         let look_back = u64::try_from(replay.look_back.as_nanos()).unwrap_or(u64::MAX);
         if from == 0 || look_back == 0 || replay.is_verbatim() {
-            return Self { records: replay.records(from), present, damages };
+            return Self { records: replay.records(from), latest, damages };
         }
         let mut records = replay.records(from.saturating_sub(look_back));
         let mut first = None;
@@ -61,14 +61,14 @@ impl Wound {
                 }
                 Ok(record) if replay.takes(record.received.source) => {
                     if record.kind == RecordKind::Binary {
-                        present.add(&Frame::walk(&record.payload));
+                        latest.add(&Frame::walk(&record.payload));
                     }
                 }
                 Ok(_) => {}
                 Err(damage) => damages.push(damage),
             }
         }
-        Self { records: Box::new(first.into_iter().chain(records)), present, damages }
+        Self { records: Box::new(first.into_iter().chain(records)), latest, damages }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use kite_tape::{Entry, Reel};
 
+use super::options::Replay;
 use super::reader::{Record, Records, Tape};
-use super::setting::Replay;
 
 impl Replay {
     /// Replays tape files, of one recorder or several, in the order of receive times.

@@ -10,6 +10,7 @@ mod feed;
 mod giving;
 mod handshake;
 mod handshake_faults;
+mod layers;
 mod manners;
 #[cfg(feature = "tape")]
 mod replay;

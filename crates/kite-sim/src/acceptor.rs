@@ -1,0 +1,114 @@
+//! The task that accepts connections, plays scripts, and goes away and comes back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::client::connection;
+use crate::client::state::{AcceptorCommand, Control, SimState};
+use crate::fault::script::{Act, FaultScript};
+use crate::replay::{self, Records};
+use crate::server::listener::{ReservedPort, accept};
+use crate::server::transport::Transport;
+use crate::time::FOREVER;
+
+/// Accepts connections until told to stop, then ends all of them.
+pub(crate) async fn run(
+    listener: TcpListener,
+    address: SocketAddr,
+    state: Arc<SimState>,
+    commands: mpsc::UnboundedReceiver<AcceptorCommand>,
+    tape: Option<Records>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let (clients, players) = (JoinSet::new(), JoinSet::new());
+    let mut acceptor = Acceptor { address, state, clients, players, commands };
+    if let (Some(fanout), Some(tape)) = (acceptor.state.fanout.clone(), tape) {
+        let (flow, changes) = (acceptor.state.flow.clone(), acceptor.state.changes.clone());
+        acceptor.players.spawn(replay::run(tape, fanout, flow, changes));
+    }
+    tokio::select! {
+        _ = stopped => {}
+        () = acceptor.run(listener) => {}
+    }
+    acceptor.clients.shutdown().await;
+    acceptor.players.shutdown().await;
+}
+
+struct Acceptor {
+    address: SocketAddr,
+    state: Arc<SimState>,
+    clients: JoinSet<()>,
+    /// Scripts and the replay.
+    players: JoinSet<()>,
+    commands: mpsc::UnboundedReceiver<AcceptorCommand>,
+}
+
+impl Acceptor {
+    /// Accepts connections for ever.
+    async fn run(&mut self, mut listener: TcpListener) {
+        loop {
+            tokio::select! {
+                stream = accept(&listener) => self.serve(Transport::Tcp(stream)),
+                Some(command) = self.commands.recv() => match command {
+                    AcceptorCommand::Serve(stream) => self.serve(Transport::Memory(stream)),
+                    AcceptorCommand::Play(script, begun) => self.play(script, begun),
+                    AcceptorCommand::Restart(down) => {
+                        drop(listener);
+                        listener = self.restart(down).await;
+                    }
+                },
+                Some(_) = self.clients.join_next() => {}
+                Some(_) = self.players.join_next() => {}
+            }
+        }
+    }
+
+    fn serve(&mut self, transport: Transport) {
+        self.clients.spawn(connection::serve(transport, Arc::clone(&self.state)));
+    }
+
+    fn play(&mut self, script: FaultScript, begun: Instant) {
+        self.players.spawn(play(script, begun, Arc::clone(&self.state)));
+    }
+
+    /// Drops every socket, refuses connections for a while and then listens again.
+    async fn restart(&mut self, down: Duration) -> TcpListener {
+        let port = ReservedPort::new(self.address).await;
+        self.state.admission.kick_all();
+        self.clients.shutdown().await;
+        let mut is_down = std::pin::pin!(sleep(down));
+        loop {
+            tokio::select! {
+                () = &mut is_down => break,
+                Some(command) = self.commands.recv() => match command {
+                    // Refused, and as far away as it gets.
+                    AcceptorCommand::Serve(_) | AcceptorCommand::Restart(_) => {}
+                    AcceptorCommand::Play(script, begun) => self.play(script, begun),
+                },
+            }
+        }
+        port.listen().await
+    }
+}
+
+/// Does what a script has for its times; what awaits handshakes has been set out before.
+async fn play(script: FaultScript, begun: Instant, state: Arc<SimState>) {
+    let (api_key, timed) = script.into_timed();
+    for (time, act) in timed {
+        sleep_until(begun + time.min(FOREVER)).await;
+        match act {
+            Act::Strike(fault) => {
+                state.inject(&api_key, fault);
+            }
+            Act::Heal => {
+                state.tell(|_, key| key == api_key, || Control::Heal);
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! One client of the simulator: what its socket is sent of the market or a replay, and what goes
+//! wrong with it.
+//!
+//! A client that does not read blocks its own task, as TCP would block Kite's server; what comes
+//! due meanwhile is never sent.
+
+pub(crate) mod book;
+pub(crate) mod connection;
+mod faults;
+pub(crate) mod ledger;
+mod mute;
+mod replayed;
+pub(crate) mod state;
+mod timer;
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kite_wire::{MAX_INSTRUMENTS, ParsedCommand};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::fault::Fault;
+use crate::fault::chance::Mischief;
+use crate::flow::Writing;
+use crate::replay::{Feed, Queued};
+use crate::server::handshake::discard;
+use crate::server::lock::lock;
+use crate::server::session::{self, Event, Session};
+use crate::server::socket::{End, HEARTBEAT, Socket};
+use crate::server::subscriptions::LimitExceeded;
+use crate::server::texts;
+use crate::server::transport::Connection;
+use book::Book;
+use ledger::{Entry, SocketEnd};
+use mute::Mutable;
+use state::{Control, Joined, Membership, SimState};
+use timer::Timer;
+
+/// How often a socket that is not read is looked at for its client's end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A connection whose handshake is done.
+pub(crate) struct Opened {
+    pub(crate) connection: Box<dyn Connection>,
+    /// Bytes that came after the request.
+    pub(crate) rest: Vec<u8>,
+    /// What goes wrong first of all.
+    pub(crate) strike: Option<Fault>,
+}
+
+pub(crate) struct Client {
+    socket: Socket<Mutable<Box<dyn Connection>>>,
+    state: Arc<SimState>,
+    book: Arc<Mutex<Book>>,
+    entry: Entry,
+    api_key: String,
+    manner: Manner,
+    controls: mpsc::UnboundedReceiver<Control>,
+    feed: Option<Feed>,
+    updates: Option<Interval>,
+    updated_at: Instant,
+    looks: Interval,
+    mischief: Option<Mischief>,
+    mischief_timer: Timer,
+}
+
+/// How a socket is served; a fault may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Manner {
+    says: Says,
+    reads: bool,
+}
+
+impl Manner {
+    const WHOLE: Self = Self { says: Says::Everything, reads: true };
+}
+
+/// What a socket is told, each less than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    Everything,
+    /// No ticks and texts.
+    Heartbeats,
+    /// Pongs and close frames.
+    Pongs,
+    Nothing,
+}
+
+/// What is due on a socket when nothing else is to be done.
+pub(crate) enum Update {
+    /// So much time has passed for the market.
+    Elapsed(Duration),
+    Replayed(Queued),
+    Mischief,
+}
+
+/// Serves a client until it goes or is closed.
+pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimState>) {
+    let Membership { slot, owned, .. } = membership;
+    let Joined { number, book, controls, feed, entry, api_key } = owned;
+    let Opened { connection, rest, strike } = opened;
+    let id = slot.id();
+    tracing::debug!(id, "socket open");
+    let socket = Socket::new(Mutable::new(connection), rest).await;
+    let chance = state.config.chance.clone();
+    let mischief = chance.map(|chance| Mischief::new(chance, &api_key, number));
+    let rate = state.config.updates_per_second;
+    let heartbeat_every = state.config.heartbeat_every;
+    let mut client = Client {
+        socket,
+        state,
+        book,
+        entry,
+        api_key,
+        manner: Manner::WHOLE,
+        controls,
+        feed,
+        updates: None,
+        updated_at: Instant::now(),
+        looks: session::timer(LOOK),
+        mischief,
+        mischief_timer: Timer::default(),
+    };
+    let end = match client.begin(strike).await {
+        Ok(()) => {
+            client.updates = (rate > 0.0).then(|| session::timer(book::period(rate)));
+            client.looks = session::timer(LOOK);
+            client.updated_at = Instant::now();
+            session::serve(&mut client, heartbeat_every).await
+        }
+        Err(end) => end,
+    };
+    client.entry.end(SocketEnd::from(end));
+    // Free from the beginning of the end.
+    drop(slot);
+    client.end(end).await;
+    tracing::debug!(id, "socket closed");
+}
+
+impl Session for Client {
+    type Stream = Mutable<Box<dyn Connection>>;
+    type Control = Control;
+    type Update = Update;
+
+    fn socket(&mut self) -> &mut Socket<Self::Stream> {
+        &mut self.socket
+    }
+
+    fn reads(&self) -> bool {
+        self.manner.reads
+    }
+
+    fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Control> {
+        match self.controls.poll_recv(cx) {
+            Poll::Ready(Some(control)) => Poll::Ready(control),
+            // The slot was taken away, with its end of the queue.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Result<Update, End>> {
+        if let Some(timer) = &mut self.updates
+            && timer.poll_tick(cx).is_ready()
+        {
+            let now = Instant::now();
+            let elapsed = now.saturating_duration_since(self.updated_at);
+            self.updated_at = now;
+            return Poll::Ready(Ok(Update::Elapsed(elapsed)));
+        }
+        if let Some(feed) = &mut self.feed
+            && let Poll::Ready(queued) = feed.poll_next(cx)
+        {
+            return Poll::Ready(Ok(Update::Replayed(queued)));
+        }
+        let mischief_due = self.mischief_due();
+        if self.mischief_timer.poll_at(mischief_due, cx).is_ready() {
+            return Poll::Ready(Ok(Update::Mischief));
+        }
+        // Where nothing is read, nothing else would show that the client has gone.
+        while !self.manner.reads && self.looks.poll_tick(cx).is_ready() {
+            if self.socket.stream_mut().transport().is_over() {
+                return Poll::Ready(Err(End::ClientGone));
+            }
+        }
+        Poll::Pending
+    }
+
+    async fn on_event(&mut self, event: Event<'_, Control, Update>) -> Result<(), End> {
+        match event {
+            Event::Control(control) => self.on_control(control).await?,
+            Event::Command(command) => self.on_command(command).await?,
+            Event::BadCommand => self.state.counters.bad_commands.add(1),
+            Event::Ping => self.state.counters.pings.add(1),
+            Event::HeartbeatDue => self.send_heartbeat().await?,
+            Event::Update(Update::Elapsed(elapsed)) => self.send_updates(elapsed).await?,
+            Event::Update(Update::Replayed(queued)) => self.send_queued(queued).await?,
+            Event::Update(Update::Mischief) => self.on_mischief().await?,
+        }
+        self.state.changes.notify();
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Greets the client, and does what goes wrong first of all.
+    async fn begin(&mut self, strike: Option<Fault>) -> Result<(), End> {
+        if self.state.config.is_greeting {
+            for text in texts::greetings(self.state.config.start_unix_s) {
+                self.send_text(&text).await?;
+            }
+        }
+        if let Some(fault) = strike {
+            let writing = self.state.flow.begin();
+            self.on_fault(fault, &writing).await?;
+            self.state.changes.notify();
+        }
+        Ok(())
+    }
+
+    async fn on_command(&mut self, command: ParsedCommand<'_>) -> Result<(), End> {
+        // Announced before the subscriptions show: who sees them and pauses waits for the snapshot.
+        let writing = self.state.flow.begin();
+        let (before, snapshot) = {
+            let mut turn = self.state.fanout.as_ref().map(|fanout| fanout.turn());
+            if let Some(turn) = &mut turn {
+                turn.note_command();
+            }
+            // What a replay dealt before the command comes before what it asks for.
+            let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
+            let mut book = lock(&self.book);
+            (before, book.obey(command, MAX_INSTRUMENTS, &self.state.exchange))
+        };
+        for queued in before {
+            self.send_queued(queued).await?;
+        }
+        match snapshot {
+            Ok(frame) => self.send_frame(frame, &writing).await?,
+            Err(LimitExceeded) => {
+                self.send_text(&texts::too_many_instruments(MAX_INSTRUMENTS)).await?;
+            }
+        }
+        self.state.counters.commands.add(1);
+        Ok(())
+    }
+
+    async fn on_control(&mut self, control: Control) -> Result<(), End> {
+        match control {
+            Control::Text(text) => self.send_text(&text).await,
+            Control::Binary(bytes) => {
+                if self.manner.says == Says::Everything {
+                    self.socket.write(Message::Binary(bytes.clone())).await?;
+                    self.entry.add(&bytes, 0);
+                    self.state.counters.frames.add(1);
+                }
+                Ok(())
+            }
+            Control::Tick(tokens, writing) => {
+                for tokens in tokens.chunks(MAX_INSTRUMENTS) {
+                    let frame = lock(&self.book).next_of(tokens);
+                    self.send_frame(frame, &writing).await?;
+                }
+                Ok(())
+            }
+            Control::Fault(fault, writing) => self.on_fault(fault, &writing).await,
+            Control::Mute => {
+                self.behave(Manner { says: Says::Nothing, ..self.manner });
+                Ok(())
+            }
+            Control::Heal => {
+                self.behave(Manner::WHOLE);
+                Ok(())
+            }
+            Control::Close(code) => {
+                self.socket.send_close(code).await?;
+                Err(End::Closing)
+            }
+        }
+    }
+
+    async fn send_updates(&mut self, elapsed: Duration) -> Result<(), End> {
+        if self.manner.says != Says::Everything {
+            return Ok(());
+        }
+        let Some(writing) = self.state.flow.begin_updates() else { return Ok(()) };
+        lock(&self.book).elapse(elapsed, self.state.config.updates_per_second);
+        loop {
+            let frame = lock(&self.book).next_due();
+            if frame.is_none() {
+                return Ok(());
+            }
+            self.send_frame(frame, &writing).await?;
+        }
+    }
+
+    /// Sends a frame of the market and, once it is with the operating system, counts it.
+    async fn send_frame(&mut self, frame: Option<Bytes>, writing: &Writing) -> Result<(), End> {
+        let is_talking = self.manner.says == Says::Everything;
+        let Some(frame) = frame.filter(|_| is_talking) else { return Ok(()) };
+        self.socket.write(Message::Binary(frame.clone())).await?;
+        self.count_frame(&frame, writing);
+        Ok(())
+    }
+
+    /// Counts a frame of the market that was sent whole.
+    fn count_frame(&mut self, frame: &[u8], _: &Writing) {
+        let packets = lock(&self.book).confirm(frame);
+        self.count(frame, packets);
+    }
+
+    fn count(&mut self, frame: &[u8], packets: u64) {
+        self.entry.add(frame, packets);
+        self.state.counters.frames.add(1);
+        self.state.counters.ticks.add(packets);
+    }
+
+    async fn send_heartbeat(&mut self) -> Result<(), End> {
+        if self.manner.says <= Says::Heartbeats && !self.state.heartbeats_are_replayed() {
+            self.socket.write(Message::Binary(HEARTBEAT)).await?;
+            self.state.counters.heartbeats.add(1);
+        }
+        Ok(())
+    }
+
+    async fn send_text(&mut self, text: &str) -> Result<(), End> {
+        if self.manner.says == Says::Everything {
+            self.socket.write(Message::text(text)).await?;
+            self.state.counters.texts.add(1);
+        }
+        Ok(())
+    }
+
+    /// Ends the socket.
+    async fn end(mut self, end: End) {
+        match end {
+            End::ClientGone | End::ClientStuck => {}
+            End::ClientClosed | End::Closing => {
+                self.socket.close().await;
+                self.vanish().await;
+            }
+            End::Reset => self.socket.stream_mut().transport().reset_on_drop(),
+            End::Leaving => {
+                self.vanish().await;
+                self.socket.leave(false).await;
+            }
+            End::Finish => self.socket.leave(true).await,
+        }
+    }
+
+    /// Keeps TCP until the client ends it, where this peer is unreachable to the client.
+    async fn vanish(&mut self) {
+        if self.manner.says == Says::Nothing {
+            let _ = discard(self.socket.stream_mut()).await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! From an accepted connection to a served client: TLS, the request, and what goes wrong there.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
+
+use super::Opened;
+use super::state::SimState;
+use crate::fault::Fault;
+use crate::server::handshake::{self, Upgrade, discard};
+#[cfg(feature = "tls")]
+use crate::server::tls;
+use crate::server::transport::{Connection, Transport};
+
+/// How long a handshake may take, and a refused client may take to close.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// Neither a TLS record nor HTTP.
+const GARBAGE: &[u8] = b"\x00\x01garbage, not a handshake\r\n\r\n";
+
+/// Answers the handshake and, if the client is let in, serves it to its end.
+pub(crate) async fn serve(transport: Transport, state: Arc<SimState>) {
+    if let Err(error) = receive(transport, state).await {
+        tracing::debug!(%error, "handshake failed");
+    }
+}
+
+async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
+    let Some(mut connection) = secure(transport, &state).await? else { return Ok(()) };
+    let request = timeout(HANDSHAKE_DEADLINE, handshake::read(&mut connection)).await??;
+    let mut strike = None;
+    if let Ok(upgrade) = &request.upgrade {
+        match state.pending.take(&upgrade.api_key) {
+            Some(fault @ Fault::SlowHandshake { delay }) => {
+                state.note_fault(fault.kind());
+                sleep(delay).await;
+            }
+            Some(fault) if fault.awaits_handshake() => {
+                return spoil(fault, connection, upgrade.clone(), &state).await;
+            }
+            fault => strike = fault,
+        }
+    }
+    match (state.admit(&request.upgrade).await, request.upgrade) {
+        (Ok(membership), Ok(upgrade)) => {
+            let kick = Arc::clone(&membership.kick);
+            let client = async {
+                timeout(HANDSHAKE_DEADLINE, handshake::accept(&mut connection, &upgrade)).await??;
+                let opened = Opened { connection, rest: request.rest, strike };
+                super::run(opened, membership, Arc::clone(&state)).await;
+                Ok(())
+            };
+            tokio::select! {
+                () = kick.notified() => Ok(()),
+                ended = client => ended,
+            }
+        }
+        (Err(refusal), upgrade) => {
+            if let (Some(fault), Ok(upgrade)) = (strike, upgrade) {
+                state.pending.put_back(&upgrade.api_key, fault);
+            }
+            tracing::debug!(status = refusal.status(), "handshake refused");
+            timeout(HANDSHAKE_DEADLINE, refusal.send(&mut connection)).await?
+        }
+        // Nobody is let in without an upgrade.
+        (Ok(_), Err(_)) => Ok(()),
+    }
+}
+
+/// Does to a handshake what a fault says, to its end.
+async fn spoil(
+    fault: Fault,
+    mut connection: Box<dyn Connection>,
+    upgrade: Upgrade,
+    state: &SimState,
+) -> io::Result<()> {
+    tracing::debug!(fault = fault.kind().name(), "handshake spoilt");
+    state.note_fault(fault.kind());
+    match fault {
+        Fault::Refuse { refusal, body } => {
+            state.admission.count_refused(&refusal);
+            body.send(&refusal, &mut connection).await
+        }
+        Fault::WrongAcceptKey => {
+            handshake::accept(&mut connection, &upgrade.with_wrong_key()).await?;
+            discard(&mut connection).await
+        }
+        Fault::HandshakeReset => {
+            connection.transport().reset_on_drop();
+            Ok(())
+        }
+        Fault::HandshakeEnd => {
+            connection.transport().shutdown().await?;
+            discard(connection.transport()).await
+        }
+        Fault::GarbageTls => {
+            connection.write_all(GARBAGE).await?;
+            connection.flush().await?;
+            connection.shutdown().await?;
+            discard(&mut connection).await
+        }
+        // The client hears nothing, which is all that is left for a handshake to suffer.
+        _ => discard(&mut connection).await,
+    }
+}
+
+/// Makes the connection secure where the simulator is; `None` where a fault has ended it.
+#[cfg(feature = "tls")]
+async fn secure(transport: Transport, state: &SimState) -> io::Result<Option<Box<dyn Connection>>> {
+    let mut transport = transport;
+    let Some(identity) = &state.config.identity else { return Ok(Some(Box::new(transport))) };
+    if let Some(fault) = state.pending.take_tls() {
+        tracing::debug!(fault = fault.kind().name(), "TLS handshake spoilt");
+        state.note_fault(fault.kind());
+        if fault == Fault::GarbageTls {
+            transport.write_all(GARBAGE).await?;
+            transport.shutdown().await?;
+        }
+        discard(&mut transport).await?;
+        return Ok(None);
+    }
+    let secured = timeout(HANDSHAKE_DEADLINE, tls::accept(&identity.acceptor, transport)).await??;
+    Ok(Some(secured))
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(transport: Transport, _: &SimState) -> io::Result<Option<Box<dyn Connection>>> {
+    Ok(Some(Box::new(transport)))
+}

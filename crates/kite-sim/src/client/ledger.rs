@@ -1,0 +1,272 @@
+//! What was sent on each socket, for proofs.
+//!
+//! A receiver that chains what it got can show that it got exactly the beginning of what was sent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use kite_wire::Mode;
+
+use super::book::Book;
+use crate::fault::FaultKind;
+use crate::hash::{hash, mix};
+use crate::server::lock::lock;
+use crate::server::socket::End;
+
+/// A rolling hash over frames: equal chains mean the same frames in the same order.
+///
+/// ```
+/// use kite_sim::Chain;
+///
+/// let (mut a, mut b) = (Chain::default(), Chain::default());
+/// for frame in [b"first", b"other"] {
+///     a.add(frame);
+/// }
+/// for frame in [b"other", b"first"] {
+///     b.add(frame);
+/// }
+/// assert_ne!(a, b);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Chain(u64);
+
+impl Chain {
+    /// Adds a frame: the payload of a binary message.
+    pub fn add(&mut self, frame: &[u8]) {
+        self.0 = mix(self.0 ^ mix(hash(frame)));
+    }
+}
+
+/// How a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum SocketEnd {
+    /// The simulator reset it: a fault.
+    Reset,
+    /// The simulator ended the stream without a close frame: a fault.
+    EndOfStream,
+    /// The simulator sent a close frame.
+    Closed,
+    /// The simulator dropped it: [`Sim::drop_all`](crate::Sim::drop_all), a restart, its end.
+    Dropped,
+    /// The client sent a close frame.
+    ClientClosed,
+    /// The client went without a close frame, or broke the protocol.
+    ClientGone,
+    /// The client left a frame unread for too long.
+    ClientStuck,
+}
+
+impl From<End> for SocketEnd {
+    fn from(end: End) -> Self {
+        match end {
+            End::ClientClosed => Self::ClientClosed,
+            End::ClientGone => Self::ClientGone,
+            End::ClientStuck => Self::ClientStuck,
+            End::Closing | End::Leaving => Self::Closed,
+            End::Reset => Self::Reset,
+            End::Finish => Self::EndOfStream,
+        }
+    }
+}
+
+/// What happened on one socket.
+///
+/// Its frames are the binary messages of at least two bytes that were handed to the operating
+/// system whole: those of the market, damaged ones, and those of
+/// [`Sim::send_binary`](crate::Sim::send_binary). Heartbeats are none. The last frames before a
+/// socket's end may never have arrived.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketRecord {
+    /// Number of the socket, unique in the simulator and rising.
+    pub id: u64,
+    /// How it ended; `None` while it is open.
+    pub end: Option<SocketEnd>,
+    /// Packets of the simulated market in its frames, without those that no client can decode.
+    pub ticks: u64,
+    /// What it is subscribed to, or was at its end.
+    pub subscriptions: BTreeMap<u32, Mode>,
+    /// Faults that it suffered, in order.
+    pub faults: Vec<FaultKind>,
+    /// The chain after each frame.
+    chains: Vec<Chain>,
+}
+
+impl SocketRecord {
+    fn new(id: u64) -> Self {
+        let (subscriptions, faults, chains) = Default::default();
+        Self { id, end: None, ticks: 0, subscriptions, faults, chains }
+    }
+
+    /// Gives the number of frames sent.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Gives the chain over all frames sent.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chains.last().copied().unwrap_or_default()
+    }
+
+    /// Says whether the first `frames` frames sent have this chain.
+    #[must_use]
+    pub fn has_prefix(&self, frames: usize, chain: Chain) -> bool {
+        match frames.checked_sub(1) {
+            None => chain == Chain::default(),
+            Some(last) => self.chains.get(last) == Some(&chain),
+        }
+    }
+}
+
+impl fmt::Debug for SocketRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Thousands of chains or subscriptions help nobody.
+        f.debug_struct("SocketRecord")
+            .field("id", &self.id)
+            .field("end", &self.end)
+            .field("frames", &self.frames())
+            .field("ticks", &self.ticks)
+            .field("subscriptions", &self.subscriptions.len())
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The records of all sockets that are not forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    lines: Mutex<BTreeMap<u64, Arc<Line>>>,
+}
+
+/// One socket's record.
+#[derive(Debug)]
+struct Line {
+    api_key: String,
+    book: Arc<Mutex<Book>>,
+    record: Mutex<SocketRecord>,
+}
+
+impl Line {
+    fn record(&self) -> SocketRecord {
+        let book = lock(&self.book);
+        let mut record = lock(&self.record).clone();
+        if record.end.is_none() {
+            record.subscriptions = book.modes();
+        }
+        record
+    }
+}
+
+impl Ledger {
+    /// Opens the record of a socket just accepted.
+    pub(crate) fn open(&self, id: u64, api_key: &str, book: &Arc<Mutex<Book>>) -> Entry {
+        let line = Arc::new(Line {
+            api_key: api_key.to_owned(),
+            book: Arc::clone(book),
+            record: Mutex::new(SocketRecord::new(id)),
+        });
+        lock(&self.lines).insert(id, Arc::clone(&line));
+        Entry { line }
+    }
+
+    /// Gives the records of an account in order of acceptance.
+    pub(crate) fn records(&self, api_key: &str) -> Vec<SocketRecord> {
+        let lines = lock(&self.lines);
+        lines.values().filter(|line| line.api_key == api_key).map(|line| line.record()).collect()
+    }
+
+    pub(crate) fn forget_ended(&self, api_key: &str) {
+        lock(&self.lines)
+            .retain(|_, line| line.api_key != api_key || lock(&line.record).end.is_none());
+    }
+}
+
+/// A socket's hold on its record. Dropped without an end, the socket was.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    line: Arc<Line>,
+}
+
+impl Entry {
+    /// Adds a frame that was sent, with its packets of the market.
+    pub(crate) fn add(&self, frame: &[u8], ticks: u64) {
+        if frame.len() < 2 {
+            return;
+        }
+        let mut record = lock(&self.line.record);
+        let mut chain = record.chain();
+        chain.add(frame);
+        record.chains.push(chain);
+        record.ticks += ticks;
+    }
+
+    pub(crate) fn add_fault(&self, kind: FaultKind) {
+        lock(&self.line.record).faults.push(kind);
+    }
+
+    pub(crate) fn ticks(&self) -> u64 {
+        lock(&self.line.record).ticks
+    }
+
+    /// Notes how the socket ended; what ended it first counts.
+    pub(crate) fn end(&self, end: SocketEnd) {
+        let mut book = lock(&self.line.book);
+        let mut record = lock(&self.line.record);
+        if record.end.is_none() {
+            record.end = Some(end);
+            // The instruments themselves would be kept as long as the record.
+            record.subscriptions = std::mem::take(&mut *book).modes();
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.end(SocketEnd::Dropped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_proven_by_its_chain_only() {
+        let ledger = Ledger::default();
+        let entry = ledger.open(7, "key", &Arc::default());
+        let mut chains = vec![Chain::default()];
+        for frame in [b"one".as_slice(), b"two", b"one"] {
+            entry.add(frame, 1);
+            let mut chain = *chains.last().unwrap();
+            chain.add(frame);
+            chains.push(chain);
+        }
+        entry.add(&[0], 0);
+        let [record] = ledger.records("key").try_into().unwrap();
+        assert_eq!((record.frames(), record.ticks, record.chain()), (3, 3, chains[3]));
+        for (frames, &chain) in chains.iter().enumerate() {
+            for claimed in 0..5 {
+                assert_eq!(record.has_prefix(claimed, chain), claimed == frames);
+            }
+        }
+    }
+
+    #[test]
+    fn only_ended_sockets_of_the_account_are_forgotten() {
+        let ledger = Ledger::default();
+        let open = ledger.open(1, "key", &Arc::default());
+        ledger.open(2, "key", &Arc::default()).end(SocketEnd::Reset);
+        drop(ledger.open(3, "other", &Arc::default()));
+        let ends = |key: &str| ledger.records(key).iter().map(|r| r.end).collect::<Vec<_>>();
+        assert_eq!(ends("key"), [None, Some(SocketEnd::Reset)]);
+        ledger.forget_ended("key");
+        assert_eq!(ends("key"), [None]);
+        assert_eq!(ends("other"), [Some(SocketEnd::Dropped)]);
+        drop(open);
+        assert_eq!(ends("key"), [Some(SocketEnd::Dropped)]);
+    }
+}

@@ -1,0 +1,35 @@
+//! How a socket sends what a replay has dealt to it.
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Client, Says};
+use crate::replay::{Piece, Queued};
+use crate::server::socket::{End, HEARTBEAT};
+
+impl Client {
+    /// Sends what a replay has dealt; it counts as sent before the queue's guard is dropped.
+    pub(crate) async fn send_queued(&mut self, queued: Queued) -> Result<(), End> {
+        match &queued.piece {
+            Piece::Frame(frame) => self.send_recorded(frame).await,
+            Piece::Text(text) => self.send_text(text).await,
+        }
+    }
+
+    /// Sends a frame of a tape, whatever is subscribed by now.
+    async fn send_recorded(&mut self, frame: &Bytes) -> Result<(), End> {
+        let is_heartbeat = frame.len() == HEARTBEAT.len();
+        let needed = if is_heartbeat { Says::Heartbeats } else { Says::Everything };
+        if self.manner.says > needed {
+            return Ok(());
+        }
+        self.socket.write(Message::Binary(frame.clone())).await?;
+        if is_heartbeat {
+            self.state.counters.heartbeats.add(1);
+            return Ok(());
+        }
+        let packets = self.state.exchange.confirm(frame);
+        self.count(frame, packets);
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Faults by seeded chance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::random::Random;
+use super::{BodyDelivery, Fault, FaultKind, InvalidFrame};
+use crate::server::refusal::Refusal;
+use crate::time::FOREVER;
+
+/// Faults that come by chance on every socket, drawn from a seed.
+///
+/// Each socket has a generator of its own, of the seed, the account and the socket's number among
+/// the account's. The times between faults are independent of each other; a fault waits until ticks
+/// have been sent on the socket since the one before. A fault of the handshake resets the socket
+/// and awaits the account's next handshake. What lasts is healed after a while, if the client still
+/// holds the socket then.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kite_sim::{FaultChance, FaultKind, Sim};
+///
+/// let chance = FaultChance::new(7, Duration::from_millis(20))
+///     .kinds([FaultKind::Reset, FaultKind::HalfOpen])
+///     .heal_after(Duration::from_secs(1));
+/// let builder = Sim::builder().chance(chance);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaultChance {
+    seed: u64,
+    mean_interval: Duration,
+    kinds: Vec<FaultKind>,
+    longest_delay: Duration,
+    heal_after: Duration,
+}
+
+impl FaultChance {
+    /// Draws faults of all kinds, on each socket one in `mean_interval` on average.
+    #[must_use]
+    pub fn new(seed: u64, mean_interval: Duration) -> Self {
+        let mean_interval = mean_interval.min(FOREVER);
+        Self {
+            seed,
+            mean_interval,
+            kinds: Fault::KINDS.to_vec(),
+            longest_delay: mean_interval,
+            heal_after: mean_interval,
+        }
+    }
+
+    /// Draws of these kinds only; one that is named twice comes twice as often.
+    #[must_use]
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+        self.kinds = kinds.into_iter().collect();
+        self
+    }
+
+    /// Sets the longest delay within a fault: of handshakes, bodies, restarts, late slots. Default
+    /// the mean interval.
+    #[must_use]
+    pub fn longest_delay(mut self, longest_delay: Duration) -> Self {
+        self.longest_delay = longest_delay;
+        self
+    }
+
+    /// Sets after how long a socket is healed of what lasts. Default the mean interval.
+    #[must_use]
+    pub fn heal_after(mut self, heal_after: Duration) -> Self {
+        self.heal_after = heal_after.min(FOREVER);
+        self
+    }
+}
+
+impl FaultKind {
+    /// Draws a fault of this kind: the same seed gives the same values. Delays in it are at most
+    /// `longest_delay`.
+    #[must_use]
+    pub fn draw(self, seed: u64, longest_delay: Duration) -> Fault {
+        draw(self, &mut Random::new(seed), longest_delay)
+    }
+}
+
+fn draw(kind: FaultKind, random: &mut Random, longest_delay: Duration) -> Fault {
+    match kind {
+        FaultKind::AuthRefusal => {
+            let refusal = match random.below(4) {
+                0 => Refusal::no_credentials(),
+                1 => Refusal::kite(400, "Invalid auth token."),
+                2 => Refusal::kite(401, "Invalid auth token."),
+                _ => Refusal::auth(),
+            };
+            Fault::Refuse { refusal, body: delivery(random, 3, longest_delay) }
+        }
+        FaultKind::Refusal => {
+            let refusal = match random.below(6) {
+                0 => Refusal::too_many_sockets(),
+                1 => Refusal::kite(502, "Gateway timed out"),
+                2 => Refusal::new(403, "<html><body>403 Forbidden</body></html>"),
+                3 => Refusal::new(401, "<html><body>401 Unauthorized</body></html>"),
+                4 => Refusal::new(503, "<html><body>503 Unavailable</body></html>"),
+                _ => Refusal::malformed(),
+            };
+            Fault::Refuse { refusal, body: delivery(random, 4, longest_delay) }
+        }
+        FaultKind::SlowHandshake => Fault::SlowHandshake { delay: random.up_to(longest_delay) },
+        FaultKind::HangingHandshake => Fault::HangingHandshake,
+        FaultKind::WrongAcceptKey => Fault::WrongAcceptKey,
+        FaultKind::HandshakeReset => Fault::HandshakeReset,
+        FaultKind::HandshakeEnd => Fault::HandshakeEnd,
+        FaultKind::HangingTls => Fault::HangingTls,
+        FaultKind::GarbageTls => Fault::GarbageTls,
+        FaultKind::Reset => Fault::Reset { at: random.below(200) },
+        FaultKind::EndOfStream => Fault::EndOfStream { at: random.below(200) },
+        FaultKind::HalfOpen => Fault::HalfOpen,
+        FaultKind::HeartbeatsOnly => Fault::HeartbeatsOnly,
+        FaultKind::PongsOnly => Fault::PongsOnly,
+        FaultKind::StopsReading => Fault::StopsReading,
+        FaultKind::Stalls => Fault::Stalls,
+        FaultKind::TruncatedFrame => Fault::TruncatedFrame { cut: 1 + random.below(185) },
+        FaultKind::OversizedFrame => {
+            Fault::OversizedFrame { bytes: Fault::OVERSIZED_BYTES + random.below(1 << 16) }
+        }
+        FaultKind::LyingCount => {
+            let more = 1 + random.below(99) as i16;
+            Fault::LyingCount { by: if random.below(2) == 0 { more } else { -more } }
+        }
+        FaultKind::UnknownPacket => Fault::UnknownPacket { length: random.below(300) as u16 },
+        FaultKind::UnknownText => Fault::UnknownText,
+        FaultKind::UnparsableText => Fault::UnparsableText,
+        FaultKind::ErrorText => match random.below(2) {
+            0 => Fault::limit_error(),
+            _ => Fault::ErrorText { message: "Something went wrong.".into() },
+        },
+        FaultKind::DuplicateOrder => {
+            let order_id = format!("{:015}", random.below(1_000_000_000));
+            Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
+        }
+        FaultKind::Close => {
+            let code = [1_000, 1_001, 1_005, 1_006, 1_008, 1_011, 1_012][random.below(7)];
+            Fault::Close { code, waits: random.below(2) == 0 }
+        }
+        FaultKind::Burst => Fault::Burst { frames: 2 + random.below(31) },
+        FaultKind::InvalidFrame => {
+            Fault::InvalidFrame(InvalidFrame::ALL[random.below(InvalidFrame::ALL.len())])
+        }
+        FaultKind::LateSlot => Fault::LateSlot { held: random.up_to(longest_delay) },
+        FaultKind::Restart => Fault::Restart { down: random.up_to(longest_delay) },
+    }
+}
+
+/// Draws one of the first `ways` deliveries; the last never ends.
+fn delivery(random: &mut Random, ways: usize, longest_delay: Duration) -> BodyDelivery {
+    match random.below(ways) {
+        0 => BodyDelivery::AtOnce,
+        1 => BodyDelivery::Later(random.up_to(longest_delay)),
+        2 => BodyDelivery::Chunked,
+        _ => BodyDelivery::Never,
+    }
+}
+
+/// When chance strikes one socket, and with what.
+#[derive(Debug)]
+pub(crate) struct Mischief {
+    chance: Arc<FaultChance>,
+    random: Random,
+    due: Instant,
+    heal_due: Option<Instant>,
+    /// Ticks sent on the socket up to the last fault.
+    ticks_then: u64,
+}
+
+impl Mischief {
+    pub(crate) fn new(chance: Arc<FaultChance>, api_key: &str, number: u64) -> Self {
+        let mut random = Random::of_socket(chance.seed, api_key, number);
+        let due = Instant::now() + random.interval(chance.mean_interval);
+        Self { chance, random, due, heal_due: None, ticks_then: 0 }
+    }
+
+    /// Says when something is due, given the ticks sent on the socket so far; `None`: nothing is,
+    /// before more of them.
+    pub(crate) fn due(&self, ticks: u64) -> Option<Instant> {
+        self.heal_due.or_else(|| (ticks > self.ticks_then).then_some(self.due))
+    }
+
+    /// Says whether what is due is to be healed, and forgets it if so.
+    pub(crate) fn heals(&mut self) -> bool {
+        self.heal_due.take().is_some()
+    }
+
+    /// Waits for the mean interval more; nothing is drawn.
+    pub(crate) fn postpone(&mut self) {
+        self.due = Instant::now() + self.chance.mean_interval.max(Duration::from_millis(1));
+    }
+
+    /// Draws the fault that is due, given the ticks sent on the socket so far, and when the next is.
+    pub(crate) fn next(&mut self, ticks: u64) -> Option<Fault> {
+        self.ticks_then = ticks;
+        let now = Instant::now();
+        self.due = now + self.random.interval(self.chance.mean_interval);
+        let kind = self.random.one_of(&self.chance.kinds)?;
+        self.heal_due = kind.is_lasting().then(|| now + self.chance.heal_after);
+        Some(draw(kind, &mut self.random, self.chance.longest_delay))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawn_fault_is_of_its_kind_and_repeats() {
+        let longest = Duration::from_millis(50);
+        for &kind in Fault::KINDS {
+            for seed in 0..50 {
+                let fault = kind.draw(seed, longest);
+                assert_eq!(fault.kind(), kind, "{fault:?}");
+                assert_eq!(fault, kind.draw(seed, longest));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_waits_for_ticks_and_what_lasts_is_healed_first() {
+        let chance = FaultChance::new(3, Duration::from_secs(1)).kinds([FaultKind::HalfOpen]);
+        let mut mischief = Mischief::new(Arc::new(chance), "key", 1);
+        assert_eq!(mischief.due(0), None);
+        assert!(mischief.due(1).is_some());
+        assert_eq!(mischief.next(1), Some(Fault::HalfOpen));
+        assert_eq!(mischief.due(1), Some(Instant::now() + Duration::from_secs(1)));
+        assert!(mischief.heals() && !mischief.heals());
+        assert_eq!(mischief.due(1), None);
+        assert!(mischief.due(2).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_times_are_no_overflow() {
+        let chance = FaultChance::new(3, Duration::MAX)
+            .kinds([FaultKind::HalfOpen, FaultKind::Restart])
+            .longest_delay(Duration::MAX)
+            .heal_after(Duration::MAX);
+        let mut mischief = Mischief::new(Arc::new(chance), "key", 1);
+        for ticks in 1..50 {
+            assert!(mischief.due(ticks).is_some() && mischief.next(ticks).is_some());
+            mischief.heals();
+            mischief.postpone();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_kinds_nothing_is_drawn() {
+        let chance = FaultChance::new(3, Duration::ZERO).kinds([]);
+        assert_eq!(Mischief::new(Arc::new(chance), "key", 1).next(1), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether the market's frames flow, and how many of them are on their way.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::server::changes::Changes;
+use crate::server::lock::lock;
+
+/// Shared by all who send frames of the market, and by those who pause them.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    state: Mutex<State>,
+    changes: Arc<Changes>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Since when updates are paused; `None` while updates flow.
+    paused_at: Option<Instant>,
+    /// How long all pauses before took.
+    paused_for: Duration,
+    writing: usize,
+}
+
+impl Flow {
+    pub(crate) fn new(changes: Arc<Changes>) -> Self {
+        Self { state: Mutex::default(), changes }
+    }
+
+    /// Announces a frame of the market.
+    pub(crate) fn begin(self: &Arc<Self>) -> Writing {
+        lock(&self.state).writing += 1;
+        Writing { flow: Arc::clone(self) }
+    }
+
+    /// Announces a frame of updates, unless they are paused.
+    pub(crate) fn begin_updates(self: &Arc<Self>) -> Option<Writing> {
+        let mut state = lock(&self.state);
+        if state.paused_at.is_some() {
+            return None;
+        }
+        state.writing += 1;
+        Some(Writing { flow: Arc::clone(self) })
+    }
+
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        let mut state = lock(&self.state);
+        match (is_paused, state.paused_at) {
+            (true, None) => state.paused_at = Some(Instant::now()),
+            (false, Some(since)) => {
+                state.paused_at = None;
+                state.paused_for += since.elapsed();
+            }
+            _ => {}
+        }
+        drop(state);
+        self.changes.notify();
+    }
+
+    /// Returns how long the pauses that have ended took together.
+    pub(crate) fn paused_for(&self) -> Duration {
+        lock(&self.state).paused_for
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        lock(&self.state).paused_at.is_some()
+    }
+
+    /// Waits until updates are not paused.
+    pub(crate) async fn until_resumed(&self) {
+        self.changes.until(|| !self.is_paused()).await;
+    }
+
+    /// Waits until no frame of the market is on its way.
+    pub(crate) async fn until_quiet(&self) {
+        self.changes.until(|| lock(&self.state).writing == 0).await;
+    }
+}
+
+/// A frame of the market on its way, from before its subscriptions show until it is counted.
+pub(crate) struct Writing {
+    flow: Arc<Flow>,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        lock(&self.flow.state).writing -= 1;
+        self.flow.changes.notify();
+    }
+}

@@ -1,0 +1,147 @@
+//! All instruments traded so far, shared by the sockets that hold them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use kite_wire::Frame;
+
+use super::instrument::Instrument;
+use super::sent::Sent;
+use crate::server::lock::lock;
+
+/// Instrument tokens below this have no identifier beside their segment.
+const FIRST_TOKEN: u32 = 256;
+
+/// One instrument and what was sent of it.
+#[derive(Debug)]
+pub(super) struct Traded {
+    pub(super) instrument: Instrument,
+    pub(super) sent: Sent,
+    /// How often the market has moved unseen.
+    pub(super) jumps: u64,
+    /// Where it was after the last such move: sockets that hold an older state go on from there.
+    pub(super) landed: Option<Box<Instrument>>,
+}
+
+impl Traded {
+    fn jump(&mut self, by: impl FnOnce(&mut Instrument)) {
+        by(&mut self.instrument);
+        self.jumps += 1;
+        self.landed = Some(Box::new(self.instrument.clone()));
+    }
+}
+
+/// The market as the sockets see it: an instrument exists from its first subscription on, and
+/// keeps its state when nobody is subscribed.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    seed: u64,
+    start_unix_s: u32,
+    unknown: BTreeSet<u32>,
+    floor: Mutex<Floor>,
+}
+
+#[derive(Debug, Default)]
+struct Floor {
+    /// Trading days since the first.
+    day: u32,
+    traded: BTreeMap<u32, Arc<Mutex<Traded>>>,
+}
+
+impl Exchange {
+    pub(crate) fn new(seed: u64, start_unix_s: u32, unknown: BTreeSet<u32>) -> Self {
+        Self { seed, start_unix_s, unknown, floor: Mutex::default() }
+    }
+
+    /// Says whether this token names an instrument.
+    pub(crate) fn trades(&self, token: u32) -> bool {
+        token >= FIRST_TOKEN && !self.unknown.contains(&token)
+    }
+
+    /// Gives an instrument, listed now if it was not.
+    pub(super) fn traded(&self, token: u32) -> Arc<Mutex<Traded>> {
+        let mut floor = lock(&self.floor);
+        let day = floor.day;
+        let list = || {
+            let mut instrument = Instrument::new(self.seed, token, self.start_unix_s);
+            (0..day).for_each(|_| instrument.next_day());
+            let sent = Sent::default();
+            Arc::new(Mutex::new(Traded { instrument, sent, jumps: 0, landed: None }))
+        };
+        Arc::clone(floor.traded.entry(token).or_insert_with(list))
+    }
+
+    /// Returns the newest state of an instrument.
+    pub(crate) fn newest(&self, token: u32) -> Instrument {
+        lock(&self.traded(token)).instrument.clone()
+    }
+
+    /// Moves instruments by steps that no socket is sent.
+    pub(crate) fn advance(&self, tokens: &[u32], steps: u64) {
+        for &token in tokens.iter().filter(|&&token| self.trades(token)) {
+            let traded = self.traded(token);
+            lock(&traded).jump(|instrument| (0..steps).for_each(|_| instrument.advance()));
+        }
+    }
+
+    /// Begins the next trading day for all instruments.
+    pub(crate) fn next_day(&self) {
+        let mut floor = lock(&self.floor);
+        floor.day += 1;
+        for traded in floor.traded.values() {
+            lock(traded).jump(Instrument::next_day);
+        }
+    }
+
+    /// Counts the packets of a frame as sent, whoever is subscribed; gives their number.
+    pub(crate) fn confirm(&self, frame: &[u8]) -> u64 {
+        let packets = Frame::walk(frame).packets();
+        let count = packets.len() as u64;
+        for packet in packets {
+            lock(&self.traded(packet.instrument_token())).sent.add(packet.as_bytes());
+        }
+        count
+    }
+
+    /// Gives what was sent, per instrument of which anything was.
+    pub(crate) fn sent(&self) -> BTreeMap<u32, Sent> {
+        let floor = lock(&self.floor);
+        let sent = floor.traded.iter().map(|(&token, traded)| (token, lock(traded).sent));
+        sent.filter(|(_, sent)| sent.ticks > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_wire::Mode;
+
+    use super::*;
+
+    #[test]
+    fn an_instrument_keeps_its_state_between_subscriptions() {
+        let exchange = Exchange::new(1, 0, BTreeSet::new());
+        lock(&exchange.traded(408_065)).instrument.advance();
+        assert_eq!(lock(&exchange.traded(408_065)).instrument.step(), 1);
+    }
+
+    #[test]
+    fn an_instrument_listed_late_lives_on_the_same_day() {
+        let exchange = Exchange::new(1, 1_754_279_100, BTreeSet::new());
+        let early = exchange.traded(408_065);
+        exchange.next_day();
+        exchange.next_day();
+        let late = exchange.traded(884_737);
+        let time = |traded: &Mutex<Traded>| {
+            lock(traded).instrument.tick(Mode::Full).full().unwrap().exchange_timestamp
+        };
+        assert_eq!([time(&early), time(&late)], [1_754_279_100 + 2 * 86_400; 2]);
+    }
+
+    #[test]
+    fn unknown_tokens_and_bare_segments_are_not_traded() {
+        let exchange = Exchange::new(1, 0, [408_065].into());
+        let trades = |token| exchange.trades(token);
+        assert_eq!([0, 9, 255, 408_065].map(trades), [false; 4]);
+        assert!(trades(256) && trades(884_737) && trades(u32::MAX));
+    }
+}

@@ -1,0 +1,64 @@
+//! One socket's own walk through the states of an instrument.
+//!
+//! A state is a function of the step, so that each socket walks by itself and misses none.
+
+use std::sync::{Arc, Mutex};
+
+use kite_wire::{Mode, Tick};
+
+use super::exchange::{Exchange, Traded};
+use super::instrument::Instrument;
+use crate::server::lock::lock;
+
+/// An instrument as one socket was last sent it.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    traded: Arc<Mutex<Traded>>,
+    instrument: Instrument,
+    /// The jumps of the market that this state has seen.
+    jumps: u64,
+}
+
+impl Walk {
+    /// Begins at the newest state that any socket has seen.
+    pub(crate) fn new(exchange: &Exchange, token: u32) -> Self {
+        let traded = exchange.traded(token);
+        let (instrument, jumps) = {
+            let newest = lock(&traded);
+            (newest.instrument.clone(), newest.jumps)
+        };
+        Self { traded, instrument, jumps }
+    }
+
+    /// Returns the present state, after what the market did unseen.
+    pub(crate) fn present(&mut self, mode: Mode) -> Tick {
+        Self::catch_up(&lock(&self.traded), &mut self.instrument, &mut self.jumps);
+        self.instrument.tick(mode)
+    }
+
+    /// Makes a step and returns the state then.
+    pub(crate) fn next(&mut self, mode: Mode) -> Tick {
+        let mut traded = lock(&self.traded);
+        Self::catch_up(&traded, &mut self.instrument, &mut self.jumps);
+        self.instrument.advance();
+        if traded.instrument.step() < self.instrument.step() {
+            traded.instrument.clone_from(&self.instrument);
+        }
+        drop(traded);
+        self.instrument.tick(mode)
+    }
+
+    /// Counts a packet as sent.
+    pub(crate) fn confirm(&self, packet: &[u8]) {
+        lock(&self.traded).sent.add(packet);
+    }
+
+    fn catch_up(traded: &Traded, instrument: &mut Instrument, jumps: &mut u64) {
+        if *jumps != traded.jumps
+            && let Some(landed) = &traded.landed
+        {
+            *jumps = traded.jumps;
+            instrument.clone_from(landed);
+        }
+    }
+}

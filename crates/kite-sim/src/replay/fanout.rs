@@ -1,0 +1,331 @@
+//! Who is there for a replay, and what each of them is sent of a record.
+//!
+//! Everything that a record or a command changes is changed in one turn, under one lock. So a
+//! subscription has its place between two records of the tape, and its snapshot stands there too:
+//! what a socket gets depends on the order of its commands and records, not on who ran when.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use kite_wire::Frame;
+use kite_wire::tape::{RecordKind, Source};
+use kite_wire::text::TextMessage;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::dedup::Dedup;
+use super::latest::LatestPackets;
+use super::options::Replay;
+use super::progress::ReplayProgress;
+use super::reader::{Record, Records, TapeStart};
+use crate::flow::{Flow, Writing};
+use crate::server::cut::{Cut, Cutter};
+use crate::server::lock::lock;
+
+/// Frames that may wait for a socket's client to read. Sockets are at most this far apart.
+const QUEUE: usize = 16;
+/// What Kite sends right after connecting: of the connection that was recorded, not of this one.
+const GREETINGS: [&str; 2] = ["instruments_meta", "app_code"];
+
+/// What a replay asks of a socket's subscriptions.
+pub(crate) trait Subscriber: Send {
+    fn is_empty(&self) -> bool;
+    /// Cuts a frame that has been walked down to what is subscribed.
+    fn cut(&self, cutter: &mut Cutter, bytes: &Bytes, frame: &Frame<'_>) -> Cut;
+}
+
+/// What a socket is sent of a record.
+pub(crate) enum Piece {
+    /// A frame cut for the socket, or as it was recorded; heartbeats only there.
+    Frame(Bytes),
+    Text(Utf8Bytes),
+}
+
+/// A piece on its way; the guard makes `pause` wait for it.
+pub(crate) struct Queued {
+    pub(crate) piece: Piece,
+    _writing: Writing,
+}
+
+/// What became of a record.
+pub(crate) enum Dealt {
+    /// Every socket has its piece.
+    Out,
+    /// These sockets have no room yet; nothing was sent to anyone.
+    Full(Vec<(u64, mpsc::Sender<Queued>)>),
+    /// The simulator is paused; nothing was sent to anyone.
+    Paused,
+}
+
+/// A replay as the sockets and the pump share it.
+pub(crate) struct Fanout {
+    pub(super) replay: Replay,
+    latest: Arc<Mutex<LatestPackets>>,
+    is_requested: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What changes in turns.
+pub(crate) struct State {
+    outlets: BTreeMap<u64, Outlet>,
+    cutter: Cutter,
+    dedup: Dedup,
+    progress: ReplayProgress,
+    /// Commands obeyed on all sockets.
+    commands: u64,
+}
+
+/// Where a socket's pieces go.
+struct Outlet {
+    api_key: String,
+    /// Number among the account's open sockets, from 0.
+    number: usize,
+    subscriber: Arc<Mutex<dyn Subscriber>>,
+    sender: mpsc::Sender<Queued>,
+    /// Room for the next piece, kept so that a record goes to all sockets or to none yet.
+    room: Option<OwnedPermit<Queued>>,
+}
+
+impl Outlet {
+    fn send(&mut self, piece: Piece, flow: &Arc<Flow>) {
+        if let Some(room) = self.room.take() {
+            room.send(Queued { piece, _writing: flow.begin() });
+        }
+        self.room = self.sender.clone().try_reserve_owned().ok();
+    }
+}
+
+impl State {
+    /// Notes that a command was obeyed.
+    pub(crate) fn note_command(&mut self) {
+        self.commands += 1;
+    }
+}
+
+impl Fanout {
+    /// Returns the replay before its beginning, and the records to bring to it.
+    pub(crate) fn new(replay: Replay, start: TapeStart) -> (Self, Records) {
+        let TapeStart { records, latest, mut damages } = start;
+        let progress = ReplayProgress {
+            span_unix_ns: replay.tape.span(),
+            damages: damages.len() as u64,
+            last_damage: damages.pop(),
+            ..ReplayProgress::default()
+        };
+        let state = State {
+            outlets: BTreeMap::new(),
+            cutter: Cutter::default(),
+            dedup: Dedup::default(),
+            progress,
+            commands: 0,
+        };
+        let (latest, state) = (Arc::new(Mutex::new(latest)), Mutex::new(state));
+        (Self { replay, latest, is_requested: AtomicBool::new(false), state }, records)
+    }
+
+    /// Gives a socket its place, from the next record on.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        id: u64,
+        api_key: &str,
+        subscriber: Arc<Mutex<dyn Subscriber>>,
+    ) -> Feed {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let mut state = lock(&self.state);
+        let taken = |number: &usize| {
+            state.outlets.values().any(|it| it.api_key == api_key && it.number == *number)
+        };
+        let number = (0..).find(|number| !taken(number)).unwrap_or_default();
+        let room = sender.clone().try_reserve_owned().ok();
+        let api_key = api_key.to_owned();
+        state.outlets.insert(id, Outlet { api_key, number, subscriber, sender, room });
+        Feed { id, queue, fanout: Arc::clone(self) }
+    }
+
+    /// Returns the last packet of each instrument, for snapshots.
+    pub(crate) fn latest(&self) -> Arc<Mutex<LatestPackets>> {
+        Arc::clone(&self.latest)
+    }
+
+    /// Keeps records from being dealt while a socket changes its subscriptions.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Begins the replay whatever it waits for.
+    pub(crate) fn request(&self) {
+        self.is_requested.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_requested(&self) -> bool {
+        self.is_requested.load(Ordering::Relaxed)
+    }
+
+    /// Says whether heartbeats come from the tape now.
+    pub(crate) fn brings_heartbeats(&self) -> bool {
+        let running = || {
+            let progress = &lock(&self.state).progress;
+            progress.begun && !progress.finished
+        };
+        self.replay.is_verbatim() && running()
+    }
+
+    /// Counts the sockets that wait for records.
+    pub(super) fn audience(&self) -> usize {
+        let state = lock(&self.state);
+        let waits =
+            |outlet: &&Outlet| self.replay.is_verbatim() || !lock(&outlet.subscriber).is_empty();
+        state.outlets.values().filter(waits).count()
+    }
+
+    pub(super) fn commands(&self) -> u64 {
+        lock(&self.state).commands
+    }
+
+    pub(crate) fn progress(&self) -> ReplayProgress {
+        lock(&self.state).progress.clone()
+    }
+
+    pub(super) fn note_begun(&self) {
+        lock(&self.state).progress.begun = true;
+    }
+
+    pub(super) fn note_finished(&self) {
+        lock(&self.state).progress.finished = true;
+    }
+
+    pub(super) fn note_damage(&self, damage: String) {
+        tracing::warn!(damage, "tape damaged, replay goes on behind it");
+        let progress = &mut lock(&self.state).progress;
+        progress.damages += 1;
+        progress.last_damage = Some(damage);
+    }
+
+    /// Notes that a socket has room again, or ended.
+    pub(super) fn note_room(&self, id: u64, room: Option<OwnedPermit<Queued>>) {
+        let mut state = lock(&self.state);
+        if room.is_none() {
+            state.outlets.remove(&id);
+        } else if let Some(outlet) = state.outlets.get_mut(&id) {
+            outlet.room = room;
+        }
+    }
+
+    /// Deals a record out to all sockets, or to none.
+    pub(super) fn deal(&self, record: &Record, flow: &Arc<Flow>) -> Dealt {
+        let state = &mut *lock(&self.state);
+        let full = state.outlets.iter().filter(|(_, outlet)| outlet.room.is_none());
+        let full: Vec<_> = full.map(|(&id, outlet)| (id, outlet.sender.clone())).collect();
+        if !full.is_empty() {
+            return Dealt::Full(full);
+        }
+        // Until all have their pieces, nobody can find the market quiet.
+        let Some(_writing) = flow.begin_updates() else { return Dealt::Paused };
+        state.progress.position_unix_ns = Some(record.received.recv_unix_ns);
+        state.progress.records += 1;
+        match record.kind {
+            RecordKind::Binary => self.deal_frame(state, record, flow),
+            RecordKind::Text => self.deal_text(state, record, flow),
+            RecordKind::Gap => state.progress.gaps += 1,
+            // Notes of the recorder's, and what later versions may bring, are not for clients.
+            _ => {}
+        }
+        Dealt::Out
+    }
+
+    fn deal_frame(&self, state: &mut State, record: &Record, flow: &Arc<Flow>) {
+        let bytes = &record.payload;
+        let frame = Frame::walk(bytes);
+        let progress = &mut state.progress;
+        if !frame.is_heartbeat() {
+            progress.frames += 1;
+            progress.ticks += frame.packets().len() as u64;
+            progress.unknown_packets += u64::from(frame.skipped());
+            progress.damaged_frames += u64::from(frame.fault().is_some());
+        }
+        if self.replay.is_verbatim() {
+            let piece = || Piece::Frame(bytes.clone());
+            return self.deal_verbatim(state, record.received.source, flow, piece);
+        }
+        lock(&self.latest).add(&frame);
+        for outlet in state.outlets.values_mut() {
+            let cut = lock(&outlet.subscriber).cut(&mut state.cutter, bytes, &frame);
+            progress.leaner_packets += cut.leaner;
+            if let Some(frame) = cut.frame {
+                outlet.send(Piece::Frame(frame), flow);
+            }
+        }
+    }
+
+    fn deal_text(&self, state: &mut State, record: &Record, flow: &Arc<Flow>) {
+        let progress = &mut state.progress;
+        progress.texts += 1;
+        let Ok(text) = Utf8Bytes::try_from(record.payload.clone()) else {
+            progress.unreadable_texts += 1;
+            return;
+        };
+        let source = record.received.source;
+        let piece = || Piece::Text(text.clone());
+        if self.replay.is_verbatim() {
+            return self.deal_verbatim(state, source, flow, piece);
+        }
+        let is_greeting = TextMessage::parse(&text)
+            .is_ok_and(|message| message.kind().is_some_and(|kind| GREETINGS.contains(&kind)));
+        if is_greeting {
+            progress.greetings += 1;
+        } else if !state.dedup.is_news(record.received.recv_unix_ns, source, &record.payload) {
+            progress.repeated_texts += 1;
+        } else {
+            state.outlets.values_mut().for_each(|outlet| outlet.send(piece(), flow));
+        }
+    }
+
+    /// Sends to the sockets that stand for this recorded connection.
+    fn deal_verbatim(
+        &self,
+        state: &mut State,
+        source: Source,
+        flow: &Arc<Flow>,
+        piece: impl Fn() -> Piece,
+    ) {
+        let sources = &self.replay.verbatim;
+        for outlet in state.outlets.values_mut() {
+            if sources.get(outlet.number % sources.len()) == Some(&source) {
+                outlet.send(piece(), flow);
+            }
+        }
+    }
+}
+
+/// What a replay has for one socket; dropped, the socket gets no more.
+pub(crate) struct Feed {
+    id: u64,
+    queue: mpsc::Receiver<Queued>,
+    fanout: Arc<Fanout>,
+}
+
+impl Feed {
+    /// Returns the next piece; pending for ever where there is none any more.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Queued> {
+        match self.queue.poll_recv(cx) {
+            Poll::Ready(Some(queued)) => Poll::Ready(queued),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Gives what was dealt to the socket so far. Within a [`Fanout::turn`], it is all there is.
+    pub(crate) fn drain(&mut self) -> Vec<Queued> {
+        std::iter::from_fn(|| self.queue.try_recv().ok()).collect()
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let outlet = lock(&self.fanout.state).outlets.remove(&self.id);
+        drop(outlet);
+    }
+}

@@ -1,0 +1,244 @@
+//! Who may connect and who is connected: credentials, and each API key's three sockets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::accounts::Accounts;
+use super::changes::Changes;
+use super::handshake::Upgrade;
+use super::lock::lock;
+use super::refusal::Refusal;
+
+/// Sockets an API key may have open, as documented by Kite.
+pub const MAX_SOCKETS: usize = 3;
+
+/// How long a handshake waits for a slot before it is refused: a client that drops a socket and
+/// opens the next at once is not refused for the order in which two tasks run.
+const SLOT_GRACE: Duration = Duration::from_millis(100);
+
+/// Lets sockets in and knows those that are; the owner keeps an `H` of each, to reach it.
+pub(crate) struct Admission<H> {
+    state: Mutex<State<H>>,
+    changes: Arc<Changes>,
+}
+
+struct State<H> {
+    accounts: Accounts,
+    /// What all handshakes are refused with.
+    refusal: Option<Refusal>,
+    refused: BTreeMap<u16, u64>,
+    accepted: u64,
+    /// Sockets that hold a slot, in order of connecting.
+    members: BTreeMap<u64, Member<H>>,
+    slots_by_key: BTreeMap<String, Slots>,
+}
+
+struct Member<H> {
+    api_key: String,
+    handle: H,
+    kick: Arc<Notify>,
+}
+
+/// What is known of an account's slots, apart from who holds them.
+#[derive(Debug, Default)]
+struct Slots {
+    /// Sockets that the account has had.
+    sockets: u64,
+    /// Until when no slot is free, whoever has gone.
+    held_until: Option<Instant>,
+}
+
+/// A socket that was let in, before its owner has made anything of it.
+pub(crate) struct Admitted<'a> {
+    /// Number of the socket, unique and rising.
+    pub(crate) id: u64,
+    /// Number of the socket among the account's, from 1.
+    pub(crate) number: u64,
+    pub(crate) api_key: &'a str,
+}
+
+/// What a socket's task gets when its client is let in.
+pub(crate) struct Membership<H, T> {
+    pub(crate) slot: SocketSlot<H>,
+    /// Notified when the socket is to be dropped at once.
+    pub(crate) kick: Arc<Notify>,
+    /// What the owner made for the task.
+    pub(crate) owned: T,
+}
+
+impl<H> State<H> {
+    fn has_slot(&self, api_key: &str) -> bool {
+        let held_until = self.slots_by_key.get(api_key).and_then(|slots| slots.held_until);
+        let taken = self.members.values().filter(|member| member.api_key == api_key);
+        held_until.is_none_or(|until| until <= Instant::now()) && taken.count() < MAX_SOCKETS
+    }
+
+    fn check(&self, upgrade: &Upgrade) -> Result<(), Refusal> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        if !self.accounts.admits(&upgrade.api_key, &upgrade.access_token) {
+            return Err(Refusal::auth());
+        }
+        if !self.has_slot(&upgrade.api_key) {
+            return Err(Refusal::too_many_sockets());
+        }
+        Ok(())
+    }
+}
+
+impl<H> Admission<H> {
+    pub(crate) fn new(accounts: Accounts, changes: Arc<Changes>) -> Self {
+        let state = State {
+            accounts,
+            refusal: None,
+            refused: BTreeMap::new(),
+            accepted: 0,
+            members: BTreeMap::new(),
+            slots_by_key: BTreeMap::new(),
+        };
+        Self { state: Mutex::new(state), changes }
+    }
+
+    /// Lets a request in or says how to refuse it. `enter` makes the owner's handle and whatever
+    /// the socket's task needs; it runs before anyone can see the socket.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nobody is let in.
+    pub(crate) async fn admit<T>(
+        self: &Arc<Self>,
+        request: &Result<Upgrade, Refusal>,
+        enter: impl FnOnce(Admitted<'_>) -> (H, T),
+    ) -> Result<Membership<H, T>, Refusal> {
+        let answer = match request {
+            Ok(upgrade) => {
+                let slot = self.changes.until(|| lock(&self.state).has_slot(&upgrade.api_key));
+                // Without a slot in time, the answer is that there is none.
+                let _ = timeout(SLOT_GRACE, slot).await;
+                self.try_admit(upgrade, enter)
+            }
+            Err(refusal) => Err(lock(&self.state).refusal.clone().unwrap_or(refusal.clone())),
+        };
+        match &answer {
+            Ok(_) => self.changes.notify(),
+            Err(refusal) => self.count_refused(refusal),
+        }
+        answer
+    }
+
+    fn try_admit<T>(
+        self: &Arc<Self>,
+        upgrade: &Upgrade,
+        enter: impl FnOnce(Admitted<'_>) -> (H, T),
+    ) -> Result<Membership<H, T>, Refusal> {
+        let mut state = lock(&self.state);
+        state.check(upgrade)?;
+        let (id, api_key) = (state.accepted, upgrade.api_key.clone());
+        state.accepted += 1;
+        let slots = state.slots_by_key.entry(api_key.clone()).or_default();
+        slots.sockets += 1;
+        let admitted = Admitted { id, number: slots.sockets, api_key: &api_key };
+        let (handle, owned) = enter(admitted);
+        let kick = Arc::new(Notify::new());
+        state.members.insert(id, Member { api_key, handle, kick: Arc::clone(&kick) });
+        let slot = SocketSlot { id, admission: Arc::clone(self) };
+        Ok(Membership { slot, kick, owned })
+    }
+
+    pub(crate) fn set_token(&self, api_key: String, access_token: String) {
+        lock(&self.state).accounts.set(api_key, access_token);
+    }
+
+    pub(crate) fn revoke_token(&self, api_key: &str) {
+        lock(&self.state).accounts.revoke(api_key);
+    }
+
+    /// Refuses all handshakes, or none beside those that have to be.
+    pub(crate) fn refuse_with(&self, refusal: Option<Refusal>) {
+        lock(&self.state).refusal = refusal;
+    }
+
+    pub(crate) fn count_refused(&self, refusal: &Refusal) {
+        *lock(&self.state).refused.entry(refusal.status()).or_insert(0) += 1;
+        self.changes.notify();
+    }
+
+    /// Returns how many handshakes were refused, by HTTP status.
+    pub(crate) fn refused(&self) -> BTreeMap<u16, u64> {
+        lock(&self.state).refused.clone()
+    }
+
+    /// Returns how many handshakes were accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        lock(&self.state).accepted
+    }
+
+    /// Returns how many sockets hold a slot.
+    pub(crate) fn open_sockets(&self) -> usize {
+        lock(&self.state).members.len()
+    }
+
+    /// Visits the sockets that hold a slot, in order of connecting: number, API key and handle.
+    pub(crate) fn visit(&self, mut see: impl FnMut(u64, &str, &H)) {
+        for (&id, member) in &lock(&self.state).members {
+            see(id, &member.api_key, &member.handle);
+        }
+    }
+
+    /// Returns the account of a socket that holds a slot.
+    pub(crate) fn api_key_of(&self, id: u64) -> Option<String> {
+        lock(&self.state).members.get(&id).map(|member| member.api_key.clone())
+    }
+
+    /// Keeps an account's slots taken until an instant.
+    pub(crate) fn hold_slots(&self, api_key: &str, until: Instant) {
+        let mut state = lock(&self.state);
+        state.slots_by_key.entry(api_key.to_owned()).or_default().held_until = Some(until);
+    }
+
+    /// Frees the slots that are held without a socket.
+    pub(crate) fn release_slots(&self) {
+        for slots in lock(&self.state).slots_by_key.values_mut() {
+            slots.held_until = None;
+        }
+    }
+
+    /// Drops every socket at once; their slots are free.
+    pub(crate) fn kick_all(&self) {
+        let members = std::mem::take(&mut lock(&self.state).members);
+        members.values().for_each(|member| member.kick.notify_one());
+        self.changes.notify();
+    }
+
+    /// Takes every socket's slot and lets the owner reach it a last time.
+    pub(crate) fn dismiss_all(&self, mut see: impl FnMut(&H)) {
+        let members = std::mem::take(&mut lock(&self.state).members);
+        members.values().for_each(|member| see(&member.handle));
+        self.changes.notify();
+    }
+}
+
+/// One of the sockets an API key may have; free again when dropped.
+pub(crate) struct SocketSlot<H> {
+    id: u64,
+    admission: Arc<Admission<H>>,
+}
+
+impl<H> SocketSlot<H> {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl<H> Drop for SocketSlot<H> {
+    fn drop(&mut self) {
+        let member = lock(&self.admission.state).members.remove(&self.id);
+        // Outside the lock: what the handle still holds may end here, guards included.
+        drop(member);
+        self.admission.changes.notify();
+    }
+}

@@ -1,0 +1,31 @@
+//! A signal that something has changed, for tasks that wait until a condition holds.
+
+use tokio::sync::Notify;
+
+/// Wakes those who wait for a condition, to look at it again.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    changed: Notify,
+}
+
+impl Changes {
+    /// Has every waiting task look at its condition again.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until a condition holds, which is checked after every change.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn until(&self, mut holds: impl FnMut() -> bool) {
+        loop {
+            // Made before the check, so that no change in between is missed.
+            let changed = self.changed.notified();
+            if holds() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

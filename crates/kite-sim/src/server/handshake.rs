@@ -1,0 +1,204 @@
+//! The HTTP side of a connection, by hand: reading the request's head and writing the answer.
+//!
+//! Nothing here knows accounts or limits; what a request may do is decided by the server.
+
+use std::io;
+
+use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::refusal::Refusal;
+
+/// A request's head must end within this many bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1_024;
+const MAX_HEADERS: usize = 64;
+const READ_BYTES: usize = 2_048;
+
+/// A well-formed request for a WebSocket. No `Debug`: the access token is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Upgrade {
+    pub(crate) api_key: String,
+    pub(crate) access_token: String,
+    /// The value of `Sec-WebSocket-Accept`.
+    accept_key: String,
+}
+
+impl Upgrade {
+    /// Makes the answer one that belongs to another request.
+    pub(crate) fn with_wrong_key(mut self) -> Self {
+        self.accept_key = derive_accept_key(self.accept_key.as_bytes());
+        self
+    }
+}
+
+/// What a client sent before the first frame.
+pub(crate) struct Request {
+    /// The upgrade asked for, or how to refuse it.
+    pub(crate) upgrade: Result<Upgrade, Refusal>,
+    /// Bytes that came behind the head: the beginning of the first frame.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// Reads the head of a request.
+///
+/// # Errors
+/// The socket failed or ended before the head did.
+pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+    let mut bytes = Vec::with_capacity(READ_BYTES);
+    loop {
+        if socket.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some((length, upgrade)) = parse(&bytes) {
+            return Ok(Request { upgrade, rest: bytes.split_off(length) });
+        }
+        if bytes.len() > MAX_HEAD_BYTES {
+            return Ok(Request { upgrade: Err(Refusal::malformed()), rest: Vec::new() });
+        }
+    }
+}
+
+/// Switches the connection to the WebSocket protocol.
+///
+/// # Errors
+/// The socket failed.
+pub(crate) async fn accept(
+    socket: &mut (impl AsyncWrite + Unpin),
+    upgrade: &Upgrade,
+) -> io::Result<()> {
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        upgrade.accept_key
+    );
+    socket.write_all(response.as_bytes()).await?;
+    socket.flush().await
+}
+
+/// Reads to the end of the stream.
+///
+/// # Errors
+/// The socket failed.
+pub(crate) async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut bytes = [0; READ_BYTES];
+    while socket.read(&mut bytes).await? > 0 {}
+    Ok(())
+}
+
+/// Parses a head; gives its length and what it asks for, `None` while it is incomplete.
+fn parse(bytes: &[u8]) -> Option<(usize, Result<Upgrade, Refusal>)> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => Some((length, upgrade(&request))),
+        Ok(httparse::Status::Partial) => None,
+        Err(_) => Some((bytes.len(), Err(Refusal::malformed()))),
+    }
+}
+
+fn upgrade(request: &httparse::Request<'_, '_>) -> Result<Upgrade, Refusal> {
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.and_then(|header| str::from_utf8(header.value).ok()).map(str::trim)
+    };
+    let lists = |name: &str, word: &str| {
+        header(name).is_some_and(|value| {
+            value.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
+        })
+    };
+    // Kite's load balancer refuses a target without the slash before the query (users' reports).
+    let target = request.path.filter(|target| target.starts_with('/'));
+    let websocket = request.method == Some("GET")
+        && request.version == Some(1)
+        && lists("Upgrade", "websocket")
+        && lists("Connection", "upgrade")
+        && header("Sec-WebSocket-Version") == Some("13");
+    let key = header("Sec-WebSocket-Key").filter(|_| websocket);
+    let (Some(target), Some(key)) = (target, key) else { return Err(Refusal::malformed()) };
+
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let parameter = |name: &str| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+        let value = percent_decode_str(value).decode_utf8().ok()?.into_owned();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    match (parameter("api_key"), parameter("access_token")) {
+        (Some(api_key), Some(access_token)) => {
+            Ok(Upgrade { api_key, access_token, accept_key: derive_accept_key(key.as_bytes()) })
+        }
+        _ => Err(Refusal::no_credentials()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(target: &str) -> String {
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nconnection: keep-alive, Upgrade\r\n\
+             upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    }
+
+    fn parsed(head: &str) -> Result<Upgrade, Refusal> {
+        parse(head.as_bytes()).unwrap().1
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        let upgrade = parsed(&head("/?user_id=x&api_key=a%26b&access_token=t%3D%2f"));
+        let upgrade = upgrade.ok().unwrap();
+        assert_eq!((upgrade.api_key.as_str(), upgrade.access_token.as_str()), ("a&b", "t=/"));
+        // The sample of RFC 6455, section 1.3.
+        assert_eq!(upgrade.accept_key, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn missing_credentials_are_refused_in_json() {
+        for target in
+            ["/", "/?api_key=a", "/?access_token=t", "/?api_key=&access_token=t", "/?api_key"]
+        {
+            assert_eq!(parsed(&head(target)).err(), Some(Refusal::no_credentials()), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_request_is_refused_in_html() {
+        let good = head("/?api_key=a&access_token=t");
+        assert!(parsed(&good).is_ok());
+        for bad in [
+            good.replace("GET", "POST"),
+            good.replace("HTTP/1.1", "HTTP/1.0"),
+            good.replace("WebSocket\r", "h2c\r"),
+            good.replace("keep-alive, Upgrade", "close"),
+            good.replace("Version: 13", "Version: 8"),
+            good.replace("Sec-WebSocket-Key", "X-Key"),
+            good.replace("/?api_key", "?api_key"),
+            good.replace("Host: localhost", "Host"),
+            "\u{1}\u{2}\r\n\r\n".to_owned(),
+        ] {
+            assert_eq!(parsed(&bad).err(), Some(Refusal::malformed()), "{bad}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_head_in_pieces_is_put_together_and_the_rest_kept() {
+        let bytes = head("/?api_key=a&access_token=t") + "first frame";
+        let (front, back) = bytes.as_bytes().split_at(40);
+        let request = read(&mut front.chain(back)).await.unwrap();
+        assert!(request.upgrade.is_ok());
+        assert_eq!(request.rest, b"first frame");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_endless_or_broken_off_head_is_refused() {
+        let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(MAX_HEAD_BYTES));
+        let request = read(&mut endless.as_bytes()).await.unwrap();
+        assert_eq!(request.upgrade.err(), Some(Refusal::malformed()));
+        assert!(read(&mut &b"GET / HT"[..]).await.is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! Accepts TCP connections, and goes on where the operating system refuses.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+/// Pause after the operating system refused to accept a connection (too many open files), or a
+/// port.
+const BACKOFF: Duration = Duration::from_millis(20);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+/// Accepts the next connection, without a delay for small writes.
+///
+/// # Cancel safety
+/// Cancel safe: no connection is lost.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // What it costs is latency only.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                sleep(BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// A port that refuses connections and that no other process can take.
+pub(crate) struct ReservedPort {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl ReservedPort {
+    /// Binds without listening; tries until the operating system agrees.
+    pub(crate) async fn new(address: SocketAddr) -> Self {
+        Self { socket: retry(|| bind(address)).await, address }
+    }
+
+    /// Serves the port again; tries until the operating system agrees.
+    pub(crate) async fn listen(self) -> TcpListener {
+        match self.socket.listen(BACKLOG) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "port not served again at once");
+                retry(|| bind(self.address)?.listen(BACKLOG)).await
+            }
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Sockets just dropped keep the port for a while; on Windows this option means another thing.
+    socket.set_reuseaddr(cfg!(not(windows)))?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+async fn retry<T>(attempt: impl Fn() -> io::Result<T>) -> T {
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(error) => tracing::warn!(%error, "port not available"),
+        }
+        sleep(BACKOFF).await;
+    }
+}

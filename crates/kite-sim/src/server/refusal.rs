@@ -1,0 +1,172 @@
+//! How the server says no to a handshake.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io;
+
+use http::StatusCode;
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::handshake::discard;
+
+/// How the server answers a handshake it refuses: an HTTP status and a body.
+///
+/// The content type is JSON where the body starts with a brace, else HTML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+    body: Cow<'static, str>,
+    retry_after: Option<Cow<'static, str>>,
+}
+
+impl Refusal {
+    /// Refuses with any status and body, also such as HTTP does not define.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, body: body.into(), retry_after: None }
+    }
+
+    /// Refuses as Kite does where the token has expired: 403 and a JSON error.
+    #[must_use]
+    pub fn auth() -> Self {
+        Self::new(
+            403,
+            r#"{"status":"error","message":"Authentication failed.","data":null,"error_type":"TokenException"}"#,
+        )
+    }
+
+    /// Refuses with any status and an error of Kite's JSON shape around this message.
+    #[must_use]
+    pub fn kite(status: u16, message: &str) -> Self {
+        let error_type = match status {
+            400 => "InputException",
+            401 | 403 => "TokenException",
+            429 => "NetworkException",
+            _ => "GeneralException",
+        };
+        let body = json!({
+            "status": "error", "message": message, "data": null, "error_type": error_type
+        });
+        Self::new(status, body.to_string())
+    }
+
+    /// Adds a `Retry-After` header with this text as its value: seconds or a date, or neither.
+    #[must_use]
+    pub fn retry_after(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.retry_after = Some(text.into());
+        self
+    }
+
+    /// Refuses as Kite does where the query lacks an API key or an access token.
+    pub(crate) fn no_credentials() -> Self {
+        Self::new(
+            400,
+            r#"{"status":"error","message":"Invalid `access_token` or `api_key`.","data":null,"error_type":"InputException"}"#,
+        )
+    }
+
+    /// Refuses as Kite does where an API key has all its sockets open.
+    pub(crate) fn too_many_sockets() -> Self {
+        Self::new(
+            429,
+            r#"{"status":"error","message":"Too many requests","data":null,"error_type":"NetworkException"}"#,
+        )
+    }
+
+    /// Refuses as a load balancer does where a request is malformed.
+    pub(crate) fn malformed() -> Self {
+        Self::new(
+            400,
+            "<html><head><title>400 Bad Request</title></head>\
+             <body><h1>400 Bad Request</h1></body></html>",
+        )
+    }
+
+    /// Gives the HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Gives the body.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// Returns the header that says how long the body is.
+    pub(crate) fn content_length(&self) -> String {
+        format!("Content-Length: {}", self.body.len())
+    }
+
+    /// Says whether the body is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.body.starts_with('{')
+    }
+
+    /// Writes the head of the response; `framing` is the header that tells how the body ends.
+    pub(crate) fn head(&self, framing: &str) -> String {
+        let reason = StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
+        let kind = if self.is_json() { "application/json" } else { "text/html" };
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\nContent-Type: {kind}\r\n{framing}\r\nConnection: close\r\n",
+            self.status,
+            reason.unwrap_or("Refused"),
+        );
+        if let Some(text) = &self.retry_after {
+            // Writing to a string does not fail.
+            let _ = write!(head, "Retry-After: {text}\r\n");
+        }
+        head + "\r\n"
+    }
+
+    /// Answers a refused request and waits until the client has closed its side.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub(crate) async fn send(
+        &self,
+        socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        socket.write_all((self.head(&self.content_length()) + &self.body).as_bytes()).await?;
+        finish(socket).await
+    }
+}
+
+/// Ends an answer and waits until the client has closed its side: a socket closed with unread bytes
+/// is reset, which could destroy the answer on its way.
+///
+/// # Errors
+/// The socket failed.
+pub(crate) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    socket.shutdown().await?;
+    discard(socket).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Gives what a client reads that has closed its own side.
+    async fn answer(refusal: &Refusal) -> String {
+        let mut written = Vec::new();
+        let mut socket = tokio::io::join(tokio::io::empty(), &mut written);
+        refusal.send(&mut socket).await.unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_response_declares_its_length_and_type() {
+        let response = answer(&Refusal::auth()).await;
+        let expected = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n";
+        assert!(response.starts_with(expected), "{response}");
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+        assert!(serde_json::from_str::<Value>(body).unwrap()["message"].is_string());
+        let odd = answer(&Refusal::new(599, "")).await;
+        assert!(odd.starts_with("HTTP/1.1 599 Refused\r\n"));
+    }
+}

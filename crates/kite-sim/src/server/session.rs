@@ -1,0 +1,147 @@
+//! Serves one client: reads its commands, keeps time for heartbeats, and asks its owner what else
+//! there is to send.
+//!
+//! What is sent, and in what queue it waited, is the owner's.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use kite_wire::ParsedCommand;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
+
+use super::socket::{End, Socket};
+use super::transport::Connection;
+
+/// The owner's side of one socket.
+///
+/// Two queues feed it: what has to be sent at once, such as a text or a close frame, never waits
+/// for updates. Polled in the order of the methods below; the client's commands and heartbeats come
+/// between the two, so that a rate of updates too high for the machine starves nothing else.
+pub(crate) trait Session: Send {
+    /// What the socket goes over.
+    type Stream: Connection;
+    /// What has to be done before anything that happens afterwards.
+    type Control: Send;
+    /// What is sent when nothing else is to be done.
+    type Update: Send;
+
+    fn socket(&mut self) -> &mut Socket<Self::Stream>;
+
+    /// Whether the client's commands are read now.
+    fn reads(&self) -> bool {
+        true
+    }
+
+    /// Returns the next control; an owner that has none stays pending.
+    fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Self::Control>;
+
+    /// Returns the next update that is due.
+    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::Update, End>>;
+
+    /// Does what an event asks for. Nothing else is polled until it is done.
+    fn on_event(
+        &mut self,
+        event: Event<'_, Self::Control, Self::Update>,
+    ) -> impl Future<Output = Result<(), End>> + Send;
+}
+
+/// What happens on a socket.
+pub(crate) enum Event<'a, C, U> {
+    Control(C),
+    Command(ParsedCommand<'a>),
+    /// The client sent a text that is no command.
+    BadCommand,
+    /// The client sent a ping; the WebSocket sends the pong with its next read.
+    Ping,
+    HeartbeatDue,
+    Update(U),
+}
+
+/// What a poll of the socket brought.
+enum Wake<C, U> {
+    Control(C),
+    Text(Utf8Bytes),
+    Ping,
+    /// A message that means nothing in this protocol.
+    Other,
+    HeartbeatDue,
+    Update(U),
+}
+
+type WakeOf<S> = Wake<<S as Session>::Control, <S as Session>::Update>;
+
+/// Serves a client until it goes or is closed; returns why it ended.
+pub(crate) async fn serve<S: Session>(session: &mut S, heartbeat_every: Option<Duration>) -> End {
+    let mut heartbeats = heartbeat_every.map(timer);
+    loop {
+        match serve_next(session, &mut heartbeats).await {
+            Ok(()) => {}
+            Err(end) => return end,
+        }
+    }
+}
+
+async fn serve_next<S: Session>(
+    session: &mut S,
+    heartbeats: &mut Option<Interval>,
+) -> Result<(), End> {
+    match poll_fn(|cx| poll_wake(session, heartbeats, cx)).await? {
+        Wake::Control(control) => session.on_event(Event::Control(control)).await,
+        Wake::Text(text) => match ParsedCommand::parse(&text) {
+            Ok(command) => session.on_event(Event::Command(command)).await,
+            Err(error) => {
+                tracing::debug!(%error, "command ignored");
+                session.on_event(Event::BadCommand).await
+            }
+        },
+        Wake::Ping => session.on_event(Event::Ping).await,
+        Wake::Other => Ok(()),
+        Wake::HeartbeatDue => session.on_event(Event::HeartbeatDue).await,
+        Wake::Update(update) => session.on_event(Event::Update(update)).await,
+    }
+}
+
+fn poll_wake<S: Session>(
+    session: &mut S,
+    heartbeats: &mut Option<Interval>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<WakeOf<S>, End>> {
+    if let Poll::Ready(control) = session.poll_control(cx) {
+        return Poll::Ready(Ok(Wake::Control(control)));
+    }
+    if session.reads()
+        && let Poll::Ready(message) = session.socket().poll_message(cx)
+    {
+        return Poll::Ready(sort(message));
+    }
+    if let Some(timer) = heartbeats
+        && timer.poll_tick(cx).is_ready()
+    {
+        return Poll::Ready(Ok(Wake::HeartbeatDue));
+    }
+    let update = ready!(session.poll_update(cx));
+    Poll::Ready(update.map(Wake::Update))
+}
+
+fn sort<C, U>(message: Option<Result<Message, WebSocketError>>) -> Result<Wake<C, U>, End> {
+    match message {
+        Some(Ok(Message::Text(text))) => Ok(Wake::Text(text)),
+        Some(Ok(Message::Ping(_))) => Ok(Wake::Ping),
+        Some(Ok(Message::Close(_))) => Err(End::ClientClosed),
+        Some(Ok(_)) => Ok(Wake::Other),
+        Some(Err(error)) => {
+            tracing::debug!(%error, "read failed");
+            Err(End::ClientGone)
+        }
+        None => Err(End::ClientGone),
+    }
+}
+
+/// Ticks first after a period, and late ticks do not bunch up.
+pub(crate) fn timer(period: Duration) -> Interval {
+    let mut timer = interval_at(Instant::now() + period, period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}

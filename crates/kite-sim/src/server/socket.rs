@@ -1,0 +1,153 @@
+//! One client's WebSocket, with deadlines for a client that does not read or does not close.
+//!
+//! A client that does not read blocks the task that writes, as TCP would block Kite's server.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+
+use super::handshake::discard;
+use super::transport::Connection;
+
+/// How long a client may leave a frame unread.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a client may take to answer a close frame.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// One byte, whose value Kite does not document.
+pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(&[0]);
+/// The longest command names 3,000 tokens of ten digits: 33 kB.
+const MAX_COMMAND_BYTES: usize = 1 << 20;
+const READ_BUFFER_BYTES: usize = 16 * 1_024;
+
+/// Why a socket ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client sent a close frame.
+    ClientClosed,
+    /// The client went without a close frame, or broke the protocol.
+    ClientGone,
+    /// The client left a frame unread for too long.
+    ClientStuck,
+    /// A close frame went, and its answer is awaited.
+    Closing,
+    /// A close frame went, and its answer does not matter.
+    Leaving,
+    /// TCP is to be reset.
+    Reset,
+    /// TCP is to be ended.
+    Finish,
+}
+
+/// A WebSocket over a connection whose handshake is done.
+pub(crate) struct Socket<S> {
+    websocket: WebSocketStream<S>,
+}
+
+impl<S: Connection> Socket<S> {
+    /// Takes over a connection; `rest` came after the client's request.
+    pub(crate) async fn new(stream: S, rest: Vec<u8>) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .max_message_size(Some(MAX_COMMAND_BYTES))
+            .max_frame_size(Some(MAX_COMMAND_BYTES));
+        let role = Role::Server;
+        Self {
+            websocket: WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await,
+        }
+    }
+
+    /// Returns what the WebSocket goes over. Writing to it is for the time between two frames.
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        self.websocket.get_mut()
+    }
+
+    /// Reads the next message; pings are answered with the next read.
+    pub(crate) fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, WebSocketError>>> {
+        Pin::new(&mut self.websocket).poll_next(cx)
+    }
+
+    /// Writes a message.
+    ///
+    /// # Errors
+    /// The client has gone, or left what was written before unread for too long.
+    pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
+        let sent = timeout(WRITE_DEADLINE, self.websocket.send(message)).await;
+        written(sent.map(|sent| sent.map_err(io::Error::other)))
+    }
+
+    /// Writes bytes past the WebSocket, between two of its frames.
+    ///
+    /// # Errors
+    /// As [`Socket::write`].
+    pub(crate) async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let write = async {
+            self.websocket.flush().await.map_err(io::Error::other)?;
+            self.stream_mut().write_all(bytes).await?;
+            self.stream_mut().flush().await
+        };
+        written(timeout(WRITE_DEADLINE, write).await)
+    }
+
+    /// Writes a close frame; 1005 stands for one without a code.
+    ///
+    /// # Errors
+    /// As [`Socket::write`].
+    pub(crate) async fn send_close(&mut self, code: u16) -> Result<(), End> {
+        // RFC 6455, section 7.4.1: 1005 says that there was no code, and is never sent.
+        let frame = (code != 1_005).then(|| CloseFrame { code: code.into(), reason: "".into() });
+        self.write(Message::Close(frame)).await
+    }
+
+    /// Finishes the closing handshake.
+    pub(crate) async fn close(&mut self) {
+        let finish = async {
+            // The WebSocket answers the client's close frame by itself.
+            while let Some(Ok(_)) = self.websocket.next().await {}
+        };
+        // Past the deadline, the client has had its time.
+        let _ = timeout(CLOSE_DEADLINE, finish).await;
+    }
+
+    /// Ends the stream, with TLS's farewell or abruptly, and waits until the client has ended its
+    /// side: closed with unread bytes, the socket would be reset.
+    pub(crate) async fn leave(&mut self, is_abrupt: bool) {
+        let stream = self.stream_mut();
+        let leave = async {
+            match is_abrupt {
+                true => stream.transport().shutdown().await?,
+                false => stream.shutdown().await?,
+            }
+            discard(stream.transport()).await
+        };
+        // What fails here has ended as well.
+        let _ = timeout(CLOSE_DEADLINE, leave).await;
+    }
+}
+
+/// Says whether a write ended well.
+fn written(outcome: Result<io::Result<()>, Elapsed>) -> Result<(), End> {
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "write failed");
+            Err(End::ClientGone)
+        }
+        Err(_) => {
+            tracing::debug!(deadline = ?WRITE_DEADLINE, "client does not read");
+            Err(End::ClientStuck)
+        }
+    }
+}

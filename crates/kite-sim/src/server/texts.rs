@@ -1,0 +1,61 @@
+//! The text frames the server sends of its own accord.
+
+use kite_wire::order::IstDateTime;
+use serde_json::Value;
+
+/// What Kite sends right after connecting, undocumented.
+pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
+    [
+        r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#.into(),
+        format!(r#"{{"type":"app_code","timestamp":"{}"}}"#, ist(now_unix_s)),
+    ]
+}
+
+/// What Kite answers when a socket would hold too many instruments.
+pub(crate) fn too_many_instruments(limit: usize) -> String {
+    error(&format!("Can't subscribe to more than {limit} instruments."))
+}
+
+/// An error text.
+pub(crate) fn error(message: &str) -> String {
+    format!(r#"{{"type":"error","data":{}}}"#, Value::from(message))
+}
+
+/// An order update around its payload.
+pub(crate) fn order(data: &Value) -> String {
+    format!(r#"{{"type":"order","data":{data}}}"#)
+}
+
+/// Writes a time as `2025-08-04T13:50:28+05:30`. The civil time of 32 bits of seconds ends in the
+/// year 2106: there always is one.
+fn ist(unix_s: u32) -> String {
+    let civil = IstDateTime::from_unix_seconds(unix_s.into());
+    civil.map(|at| at.to_string().replace(' ', "T") + "+05:30").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_ist() {
+        assert_eq!(ist(0), "1970-01-01T05:30:00+05:30");
+        assert_eq!(ist(1_754_295_628), "2025-08-04T13:50:28+05:30");
+        assert_eq!(ist(951_762_600), "2000-02-29T00:00:00+05:30");
+        assert_eq!(ist(1_735_669_799), "2024-12-31T23:59:59+05:30");
+        assert_eq!(ist(u32::MAX), "2106-02-07T11:58:15+05:30");
+    }
+
+    #[test]
+    fn every_text_is_json_with_a_type() {
+        let texts = greetings(0).into_iter().chain([
+            too_many_instruments(3_000),
+            error("a \"quoted\" word"),
+            order(&serde_json::json!({"order_id": "1", "tag": null})),
+        ]);
+        for text in texts {
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert!(value["type"].is_string(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! TLS above a transport.
+
+use std::io;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::transport::{Connection, Transport};
+
+impl Connection for TlsStream<Transport> {
+    fn transport(&mut self) -> &mut Transport {
+        self.get_mut().0
+    }
+}
+
+/// Answers a TLS handshake.
+///
+/// # Errors
+/// The transport failed, or the client's handshake.
+pub(crate) async fn accept(
+    acceptor: &TlsAcceptor,
+    transport: Transport,
+) -> io::Result<Box<dyn Connection>> {
+    Ok(Box::new(acceptor.accept(transport).await?))
+}

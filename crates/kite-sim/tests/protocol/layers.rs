@@ -1,0 +1,40 @@
+//! Which folder of the crate may import which.
+
+use std::fs;
+use std::path::Path;
+
+/// A folder under `src`, and what of this crate it may import beside itself.
+const LAYERS: [(&str, &[&str]); 5] = [
+    // To be a crate of its own: see `src/server.rs`.
+    ("server", &[]),
+    ("market", &["server", "hash"]),
+    ("fault", &["server", "hash", "time"]),
+    ("replay", &["server", "flow", "time"]),
+    (
+        "client",
+        &["server", "market", "fault", "replay", "flow", "hash", "time", "stats", "certificate"],
+    ),
+];
+
+#[test]
+fn the_protocol_imports_nothing_of_the_simulator_and_no_folder_one_above_it() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (folder, allowed) in LAYERS {
+        let files = fs::read_dir(source.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|file| !file.ends_with("replay/tests.rs"));
+        let mut read = 0;
+        for file in files.chain([source.join(folder).with_extension("rs")]) {
+            let text = fs::read_to_string(&file).unwrap();
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                for import in line.split("crate::").skip(1) {
+                    let name = import.split(|c: char| c != '_' && !c.is_alphanumeric()).next();
+                    let name = name.unwrap_or_default();
+                    let is_allowed = name == folder || allowed.contains(&name);
+                    assert!(is_allowed, "{} imports {name}: {line}", file.display());
+                }
+            }
+            read += 1;
+        }
+        assert!(read > 4, "{folder} has few files");
+    }
+}
