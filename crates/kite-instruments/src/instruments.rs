@@ -1,15 +1,11 @@
-//! The list: loading it and looking instruments up.
+//! The list, and looking instruments up in it.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::date::Date;
-use crate::error::LoadError;
 use crate::instrument::Instrument;
 use crate::list::{List, Row};
-use crate::load::{Loaded, load};
-use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
 /// Kite's instrument list: all instruments of one day, to be looked up, searched and filtered.
 ///
@@ -22,48 +18,6 @@ pub struct Instruments {
 impl Instruments {
     pub(crate) fn new(list: List) -> Self {
         Self { list: Arc::new(list) }
-    }
-
-    /// Loads a list from Kite's CSV, plain or packed by gzip.
-    ///
-    /// Columns are found by their names in the first line, in any order; others are passed over.
-    /// Rows that do not read, and those whose token or symbol an earlier row has, are left out and
-    /// told in [`Loaded::problems`]: `Ok` does not mean that all rows are there.
-    ///
-    /// # Errors
-    /// The bytes are empty, are no such list, are damaged gzip, or are more than 256 MiB
-    /// ([`MAX_LIST_BYTES`]).
-    ///
-    /// # Examples
-    /// ```
-    /// use kite_instruments::{Decimal, Instruments};
-    ///
-    /// let csv = "\
-    /// instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
-    /// 408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE
-    /// bad,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,BSE,BSE
-    /// ";
-    /// let loaded = Instruments::from_csv(csv)?;
-    /// let infosys = loaded.instruments.by_symbol("NSE:INFY").ok_or("unknown")?;
-    /// assert_eq!(infosys.instrument_token, 408_065);
-    /// assert_eq!(
-    ///     loaded.problems[0].to_string(),
-    ///     r#"line 3: instrument_token is "bad", expected a whole number below 4294967296"#
-    /// );
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn from_csv(bytes: impl AsRef<[u8]>) -> Result<Loaded, LoadError> {
-        load(&unpack(bytes.as_ref(), MAX_LIST_BYTES)?)
-    }
-
-    /// Loads a list from a file, as [`Instruments::from_csv`] does from its bytes.
-    ///
-    /// # Errors
-    /// The file cannot be read or is no list; the error names the path.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Loaded, LoadError> {
-        let path = path.as_ref();
-        Self::from_csv(read_file(path, MAX_LIST_BYTES)?)
-            .map_err(|source| LoadError::File { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Counts the instruments.

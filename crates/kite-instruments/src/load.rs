@@ -1,13 +1,11 @@
 //! From the bytes of a list to the list: columns by their names, wrong rows told and left out.
-//!
-//! The CSV itself is read by `csv-core`, one line at a time: a quote that is never closed then
-//! costs its own line and not the rest of the file.
+
+mod records;
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::path::Path;
 
-use csv_core::{ReadRecordResult, Reader};
-
+use self::records::{Fields, Record, Records};
 use crate::date::Date;
 use crate::decimal::Decimal;
 use crate::error::LoadError;
@@ -15,6 +13,7 @@ use crate::exchange::{Exchange, InstrumentType};
 use crate::instruments::Instruments;
 use crate::list::{Class, List, Row, Span, Taken};
 use crate::problem::{Column, Fault, Problem, shown};
+use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
 /// The most problems of one list that are kept; the others are counted.
 pub const MAX_PROBLEMS: usize = 100;
@@ -43,6 +42,50 @@ impl Loaded {
     }
 }
 
+impl Instruments {
+    /// Loads a list from Kite's CSV, plain or packed by gzip.
+    ///
+    /// Columns are found by their names in the first line, in any order; others are passed over.
+    /// Rows that do not read, and those whose token or symbol an earlier row has, are left out and
+    /// told in [`Loaded::problems`]: `Ok` does not mean that all rows are there.
+    ///
+    /// # Errors
+    /// The bytes are empty, are no such list, are damaged gzip, or are more than 256 MiB
+    /// ([`MAX_LIST_BYTES`]).
+    ///
+    /// # Examples
+    /// ```
+    /// use kite_instruments::{Decimal, Instruments};
+    ///
+    /// let csv = "\
+    /// instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
+    /// 408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE
+    /// bad,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,BSE,BSE
+    /// ";
+    /// let loaded = Instruments::from_csv(csv)?;
+    /// let infosys = loaded.instruments.by_symbol("NSE:INFY").ok_or("unknown")?;
+    /// assert_eq!(infosys.instrument_token, 408_065);
+    /// assert_eq!(
+    ///     loaded.problems[0].to_string(),
+    ///     r#"line 3: instrument_token is "bad", expected a whole number below 4294967296"#
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_csv(bytes: impl AsRef<[u8]>) -> Result<Loaded, LoadError> {
+        load(&unpack(bytes.as_ref(), MAX_LIST_BYTES)?)
+    }
+
+    /// Loads a list from a file, as [`Instruments::from_csv`] does from its bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no list; the error names the path.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Loaded, LoadError> {
+        let path = path.as_ref();
+        Self::from_csv(read_file(path, MAX_LIST_BYTES)?)
+            .map_err(|source| LoadError::File { path: path.to_owned(), source: Box::new(source) })
+    }
+}
+
 /// Loads plain CSV.
 pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
     let mut records = Records::new(bytes.strip_prefix(&BOM).unwrap_or(bytes));
@@ -56,106 +99,6 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
         loader.take(&record, &places);
     }
     Ok(loader.finish())
-}
-
-/// The rows of a file, line by line.
-struct Records<'a> {
-    rest: &'a [u8],
-    /// The rest of the line that is being read; a lone carriage return ends a record too.
-    line: &'a [u8],
-    line_number: u64,
-    reader: Reader,
-    fields: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-/// One row: its fields, or that a quote was left open.
-struct Record<'a> {
-    line: &'a [u8],
-    line_number: u64,
-    /// `None`: a quoted field goes on beyond the line.
-    fields: Option<Fields<'a>>,
-}
-
-#[derive(Clone, Copy)]
-struct Fields<'a> {
-    bytes: &'a [u8],
-    ends: &'a [usize],
-}
-
-impl<'a> Fields<'a> {
-    fn get(self, at: usize) -> &'a [u8] {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.bytes[start..self.ends[at]]
-    }
-}
-
-impl<'a> Records<'a> {
-    fn new(rest: &'a [u8]) -> Self {
-        Self {
-            rest,
-            line: &[],
-            line_number: 0,
-            reader: Reader::new(),
-            fields: Vec::new(),
-            ends: vec![0; 2 * Column::ALL.len()],
-        }
-    }
-
-    /// Goes to the next row that is not an empty line.
-    fn next(&mut self) -> Option<Record<'_>> {
-        while self.line.iter().all(|&byte| matches!(byte, b'\r' | b'\n')) {
-            let all = self.rest;
-            // Reading a slice cannot fail.
-            let len = self.rest.skip_until(b'\n').unwrap_or(all.len());
-            if len == 0 {
-                return None;
-            }
-            self.line = &all[..len];
-            self.line_number += 1;
-        }
-        let line = self.line;
-        let (fields_len, ends_len) = self.read();
-        let fields = ends_len
-            .map(|len| Fields { bytes: &self.fields[..fields_len], ends: &self.ends[..len] });
-        Some(Record { line, line_number: self.line_number, fields })
-    }
-
-    /// Reads one record of the line; gives the length of its fields and how many there are, if it
-    /// ends on the line.
-    fn read(&mut self) -> (usize, Option<usize>) {
-        // Fields are never longer than what they are read from.
-        if self.fields.len() < self.line.len() {
-            self.fields.resize(self.line.len(), 0);
-        }
-        let (mut fields_len, mut ends_len) = (0, 0);
-        let mut ended = self.line.ends_with(b"\n");
-        loop {
-            let (result, read, wrote, ends) = self.reader.read_record(
-                self.line,
-                &mut self.fields[fields_len..],
-                &mut self.ends[ends_len..],
-            );
-            self.line = &self.line[read..];
-            fields_len += wrote;
-            ends_len += ends;
-            match result {
-                ReadRecordResult::Record => return (fields_len, Some(ends_len)),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2 + 1, 0),
-                // The file's last line may lack its end.
-                ReadRecordResult::InputEmpty if !ended => {
-                    self.line = b"\n";
-                    ended = true;
-                }
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => {
-                    self.line = &[];
-                    self.reader.reset();
-                    return (fields_len, None);
-                }
-            }
-        }
-    }
 }
 
 /// Where each column is in a row.
