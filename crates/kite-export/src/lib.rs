@@ -36,6 +36,8 @@
 //! # }
 //! ```
 //!
+//! [`TickLines`] writes the JSON lines of ticks that are on no tape.
+//!
 //! Decoding goes straight into columns, encoding is spread over threads, and memory stays bounded:
 //! see [`Export`].
 
@@ -47,6 +49,7 @@ mod parquet;
 mod pool;
 mod run;
 mod selection;
+mod settings;
 mod summary;
 mod symbols;
 mod table;
@@ -54,5 +57,8 @@ mod text;
 
 pub use column::{Column, ColumnKind, event_columns, tick_columns};
 pub use error::{EncodeFailure, ExportError, Target};
-pub use export::{Export, Format, Prices, Progress, Times};
+pub use export::Export;
+pub use run::Progress;
+pub use settings::{Format, Prices, Times};
 pub use summary::Summary;
+pub use text::TickLines;

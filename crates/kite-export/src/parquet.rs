@@ -2,48 +2,11 @@
 
 mod columns;
 mod events;
+mod failure;
+mod metadata;
 mod prices;
 mod schema;
 mod ticks;
 
 pub(crate) use events::ParquetEvents;
 pub(crate) use ticks::{ParquetSettings, open_ticks};
-
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-
-use crate::error::{EncodeFailure, ExportError, Target};
-use crate::summary::Summary;
-
-/// Tells what the system says from what the encoder says.
-fn failure(target: &Target, error: ParquetError) -> ExportError {
-    let target = target.clone();
-    match error {
-        ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
-            Ok(source) => ExportError::Write { target, source: *source },
-            Err(cause) => ExportError::Encode { target, source: EncodeFailure::new(cause) },
-        },
-        other => ExportError::Encode { target, source: EncodeFailure::new(other) },
-    }
-}
-
-/// What the file says of itself beside its columns: above all, whether anything is missing.
-fn account(summary: &Summary) -> impl Iterator<Item = KeyValue> {
-    let time = |unix_ns: Option<u64>| unix_ns.map(|it| it.to_string());
-    let count = |count: u64| Some(count.to_string());
-    [
-        ("rows", count(summary.rows)),
-        ("first_recv_unix_ns", time(summary.first_recv_unix_ns)),
-        ("last_recv_unix_ns", time(summary.last_recv_unix_ns)),
-        ("gaps", count(summary.gaps)),
-        ("frames_missing", count(summary.frames_missing)),
-        ("gaps_of_unknown_size", count(summary.gaps_of_unknown_size)),
-        ("damaged_frames", count(summary.damaged_frames)),
-        ("unknown_packets", count(summary.unknown_packets)),
-        ("tape_damage", count(summary.damage)),
-        ("tape_records_lost", count(summary.records_lost)),
-        ("is_complete", Some(summary.is_complete().to_string())),
-    ]
-    .into_iter()
-    .map(|(key, value)| KeyValue::new(format!("kite-export.{key}"), value))
-}

@@ -8,7 +8,6 @@ use kite_wire::Scan;
 use kite_wire::tape::{Gap, Received};
 
 use crate::error::ExportError;
-use crate::export::Progress;
 use crate::selection::Selection;
 use crate::summary::Summary;
 use crate::table::{Event, EventTable, TickTable};
@@ -18,6 +17,18 @@ const PROGRESS_EVERY: u64 = 8_192;
 
 /// The last moment that a timestamp column holds.
 const LAST_UNIX_NS: u64 = i64::MAX as u64;
+
+/// How far an export has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of the tapes read.
+    pub bytes_done: u64,
+    /// Bytes of all tapes.
+    pub bytes_total: u64,
+    /// Rows of ticks so far.
+    pub rows: u64,
+}
 
 /// One export under way.
 pub(crate) struct Run<'a, 'w> {

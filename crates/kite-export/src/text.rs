@@ -3,6 +3,7 @@
 mod cells;
 mod csv;
 mod json;
+mod lines;
 mod rows;
 
 use std::io::Write;
@@ -11,14 +12,16 @@ use kite_wire::Packet;
 use kite_wire::tape::Received;
 
 use crate::error::{ExportError, Target};
-use crate::export::Times;
 use crate::pool::Pool;
+use crate::settings::Times;
 use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
 use crate::table::{Event, EventTable, TickTable};
 use cells::Cells;
 use csv::CsvCells;
 use json::JsonCells;
+
+pub use lines::TickLines;
 
 /// Rows of a chunk that one thread formats at a time.
 const CHUNK_ROWS: usize = 4_096;
@@ -214,7 +217,7 @@ impl<W: Write> TextEvents<W> {
 impl<W: Write> EventTable for TextEvents<W> {
     fn push(&mut self, event: &Event<'_>) -> Result<(), ExportError> {
         rows::write_event(self.cells.as_mut(), event);
-        if self.cells.len_bytes() < EVENT_BYTES { Ok(()) } else { self.write() }
+        if self.cells.rows().len() < EVENT_BYTES { Ok(()) } else { self.write() }
     }
 
     fn finish(mut self: Box<Self>, _: &Summary) -> Result<(), ExportError> {

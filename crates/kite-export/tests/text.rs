@@ -3,7 +3,7 @@
 
 mod tape;
 
-use kite_export::{ColumnKind, Export, Format, Times, tick_columns};
+use kite_export::{ColumnKind, Export, Format, TickLines, Times, tick_columns};
 use kite_wire::tape::RecordKind;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -115,6 +115,23 @@ fn rows_of_many_chunks_keep_their_order() {
     assert!(maker.rows.len() > 12_000);
     let out = export(&maker, Format::Csv, |it| it.threads(5));
     assert_eq!(csv_rows(&out, Times::Rfc3339), maker.rows);
+}
+
+#[test]
+fn lines_of_ticks_that_are_on_no_tape_are_those_of_an_export() {
+    let mut maker = Maker::new(11);
+    maker.frames(40);
+    let exported = export(&maker, Format::JsonLines, |it| it);
+    let mut lines = TickLines::new(symbol);
+    for entry in maker.reel().entries() {
+        let entry = entry.unwrap();
+        for packet in entry.frame().unwrap().packets() {
+            lines.push(entry.received, packet);
+        }
+    }
+    assert!(!exported.is_empty());
+    assert_eq!(lines.take(), exported);
+    assert!(lines.take().is_empty());
 }
 
 #[test]

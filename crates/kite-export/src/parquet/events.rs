@@ -15,10 +15,12 @@ use parquet::basic::ZstdLevel;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
 
-use super::{account, failure, schema};
+use super::failure::failure;
+use super::metadata::account;
+use super::schema;
 use crate::column::event_columns;
 use crate::error::{ExportError, Target};
-use crate::export::Prices;
+use crate::settings::Prices;
 use crate::summary::Summary;
 use crate::table::{Event, EventTable};
 

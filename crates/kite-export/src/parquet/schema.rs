@@ -9,7 +9,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::column::{Column, ColumnKind};
-use crate::export::Prices;
+use crate::settings::Prices;
 
 /// Digits of a decimal price. Within 18 it takes 64 bits in Parquet.
 pub(super) const PRICE_PRECISION: u8 = 18;

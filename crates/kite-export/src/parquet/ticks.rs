@@ -19,12 +19,14 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::columns::Columns;
+use super::failure::failure;
+use super::metadata::account;
 use super::prices::PriceType;
-use super::{account, failure, schema};
+use super::schema;
 use crate::column::tick_columns;
 use crate::error::{ExportError, Target};
-use crate::export::Prices;
 use crate::pool::Pool;
+use crate::settings::Prices;
 use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
 use crate::table::TickTable;

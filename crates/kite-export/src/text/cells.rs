@@ -3,7 +3,7 @@
 use kite_wire::{Price, UnixSeconds};
 use time::Date;
 
-use crate::export::Times;
+use crate::settings::Times;
 
 /// The Julian day of 1 January 1970.
 const EPOCH: i32 = 2_440_588;
@@ -18,11 +18,15 @@ pub(super) trait Cells {
     fn price(&mut self, price: Option<Price>);
     fn text(&mut self, text: Option<&str>);
 
-    /// How many bytes were written since they were last taken.
-    fn len_bytes(&self) -> usize;
+    /// The rows written since they were last taken.
+    fn rows(&mut self) -> &mut Vec<u8>;
 
-    /// Gives the rows written, and begins anew.
-    fn take(&mut self) -> Vec<u8>;
+    /// Takes the rows written, and leaves as much room for the next.
+    fn take(&mut self) -> Vec<u8> {
+        let rows = self.rows();
+        let next = Vec::with_capacity(rows.len());
+        std::mem::replace(rows, next)
+    }
 }
 
 /// Appends a number in decimal digits.

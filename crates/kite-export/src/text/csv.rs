@@ -4,7 +4,7 @@ use kite_wire::{Price, UnixSeconds};
 
 use super::cells::{Cells, Clock, push_number, push_price};
 use crate::column::Column;
-use crate::export::Times;
+use crate::settings::Times;
 
 pub(super) struct CsvCells {
     out: Vec<u8>,
@@ -74,13 +74,8 @@ impl Cells for CsvCells {
         self.out.push(b',');
     }
 
-    fn len_bytes(&self) -> usize {
-        self.out.len()
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        let next = Vec::with_capacity(self.out.len());
-        std::mem::replace(&mut self.out, next)
+    fn rows(&mut self) -> &mut Vec<u8> {
+        &mut self.out
     }
 }
 
