@@ -13,7 +13,7 @@ use std::time::Duration;
 use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
 use kite_manager::{MAX_CONNECTIONS, Manager};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
-use kite_tape::Reel;
+use kite_tape::{Reel, Source};
 
 use crate::exit::CliError;
 use crate::format::times::Moment;
@@ -115,7 +115,7 @@ impl Feed {
                 (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
             }
             Self::Replay(feed) => {
-                let reel = tapes::open(&feed.paths)?;
+                let reel = tapes::open(&feed.paths).await?;
                 let title = feed.title();
                 let replay = feed.replay(&reel).start(Start::Sockets(connections));
                 let sim = start(Sim::builder().replay(replay)).await?;
@@ -166,6 +166,12 @@ impl ReplayFeed {
 /// How many connections so many instruments take.
 pub(crate) fn connections_for(instruments: usize) -> usize {
     instruments.div_ceil(MAX_INSTRUMENTS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// The number under which a connection's ticks are kept. There is one account; its connections are
+/// few.
+pub(crate) fn source(connection: usize) -> Source {
+    Source { account: 0, connection: u8::try_from(connection).unwrap_or(u8::MAX) }
 }
 
 /// Starts an embedded server.

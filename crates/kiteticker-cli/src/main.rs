@@ -5,6 +5,7 @@
 )]
 
 mod args;
+mod blocking;
 mod commands;
 mod console;
 mod exit;

@@ -2,25 +2,28 @@
 
 mod app;
 mod chart;
+mod health;
+mod inputs;
 mod journal;
 mod layout;
 mod lines;
+mod redraw;
 mod row;
 mod sort;
 mod state;
+mod table;
 mod terminal;
 mod theme;
 mod view;
 
 use std::io::{self, IsTerminal as _};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use kite_conn::LaneConfig;
-use kite_manager::{Manager, StreamConfig, StreamItem, TickStream};
+use kite_conn::Batch;
+use kite_manager::{Manager, StreamItem};
 use kite_sim::Sim;
 use kite_wire::Mode;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::timeout;
 
 use crate::console::signals::Stop;
 use crate::exit::CliError;
@@ -30,19 +33,18 @@ use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
 use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
+use crate::watch::inputs::{Input, Inputs};
 use crate::watch::journal::Weight;
 use crate::watch::state::Gauge;
-use crate::watch::terminal::{Input, Keys, Screen};
+use crate::watch::terminal::Screen;
 use crate::watch::theme::Theme;
 
 /// The least time between two frames: about twelve a second.
 const FRAME: Duration = Duration::from_millis(80);
-const SECOND: Duration = Duration::from_secs(1);
 /// The longest time that a frame spends on taking ticks, so that keys are not kept waiting.
 const TAKING: Duration = Duration::from_millis(20);
-const SECOND_NS: u64 = 1_000_000_000;
 /// How long the sockets are given to close politely.
-const PARTING: Duration = Duration::from_secs(2);
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What `kite watch` was asked for.
 #[derive(Debug)]
@@ -92,14 +94,14 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
     }
     if options.json || !has_screen() {
         let done = lines::run(&manager, &instruments, options.json, &stop).await;
-        part(&manager).await;
+        close(&manager).await;
         return done;
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let look = Theme { color: options.color, glyphs };
     let app = App::new(look, origin, directory, instruments, mode, moment(sim.as_ref()));
     let shown = show(&manager, sim.as_ref(), app, options.hints, &stop).await;
-    part(&manager).await;
+    close(&manager).await;
     shown
 }
 
@@ -111,108 +113,98 @@ async fn show(
     hints: Vec<String>,
     stop: &Stop,
 ) -> Result<(), CliError> {
-    let terminal = |error| CliError::unable("cannot use the terminal").because(error);
-    // The newest tick of each instrument is all that a screen can show: where it is slow, ticks
-    // are folded together, and the sockets never wait for it.
-    let lane = LaneConfig::conflate();
-    let mut stream = manager
-        .stream(StreamConfig { lane, ..StreamConfig::default() })
-        .map_err(|error| CliError::unable("cannot stream").because(error))?;
-    let (mut events, mut orders) = (manager.events(), manager.orders());
-    let mut gauge = Gauge::default();
-    let mut seconds = interval(SECOND);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut start = pin!(manager.start());
-    let (mut is_started, mut has_ticks, mut has_ended) = (false, true, false);
-
-    let mut screen = Screen::open().map_err(terminal)?;
-    let (width, height) = screen.size().map_err(terminal)?;
+    let mut inputs = Inputs::new(manager, stop)?;
+    let mut screen = Screen::open().map_err(terminal::error)?;
+    let (width, height) = screen.size().map_err(terminal::error)?;
     app.on_resize(width, height);
-    let mut keys = Keys::read().map_err(terminal)?;
+    let (mut gauge, mut tape) = (Gauge::default(), TapeEnd::default());
     let mut next_frame = Instant::now();
     loop {
-        let now = Instant::now();
-        let is_time = now >= next_frame;
-        if is_time {
+        if Instant::now() >= next_frame {
             // Between two frames nobody looks: what came meanwhile is taken at once.
-            take(&mut app, &mut stream, None);
-        }
-        if is_time && app.wants_drawing() {
-            app.on_frame(moment(sim));
-            screen.draw(&app).map_err(terminal)?;
-            app.on_drawn(Instant::now());
-            next_frame = now + FRAME;
-            continue;
-        }
-        tokio::select! {
-            biased;
-            () = stop.asked() => return Ok(()),
-            input = keys.next() => match input {
-                Some(Input::Key(key)) => match app.on_key(key) {
-                    Some(Effect::Quit) => return Ok(()),
-                    Some(effect) => obey(manager, &mut app, effect),
-                    None => {}
-                },
-                Some(Input::Resize(width, height)) => app.on_resize(width, height),
-                Some(Input::Failed(error)) => return Err(terminal(error)),
-                None => return Ok(()),
-            },
-            Some(event) = events.recv() => app.on_event(&event),
-            Some(item) = orders.recv() => app.on_order(&item),
-            started = &mut start, if !is_started => {
-                started.map_err(|error| CliError::unable("cannot connect").because(error))?;
-                is_started = true;
-                for hint in &hints {
-                    app.tell(Weight::Plain, hint.as_str());
-                }
+            take_ticks(&mut app, &mut inputs, None);
+            if app.redraw.is_wanted() {
+                next_frame = Instant::now() + FRAME;
+                draw(&mut app, &mut screen, moment(sim))?;
+                continue;
             }
-            _ = seconds.tick() => {
+        }
+        match inputs.next(next_frame).await {
+            Input::Stop => return Ok(()),
+            Input::Terminal(terminal::Input::Key(key)) => match app.on_key(key) {
+                Some(Effect::Quit) => return Ok(()),
+                Some(effect) => apply(manager, &mut app, effect),
+                None => {}
+            },
+            Input::Terminal(terminal::Input::Resize(width, height)) => app.on_resize(width, height),
+            Input::Terminal(terminal::Input::Failed(error)) => return Err(terminal::error(error)),
+            Input::Event(event) => app.on_event(&event),
+            Input::Order(item) => app.on_order(&item),
+            Input::Started(started) => {
+                started.map_err(|error| CliError::unable("cannot connect").because(error))?;
+                hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str()));
+            }
+            Input::Second => {
                 let (snapshot, distributions) = (manager.snapshot(), manager.distributions());
                 app.on_reading(gauge.read(&snapshot, &distributions, Instant::now()));
-                let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
-                if is_over && !has_ended {
-                    has_ended = true;
-                    app.tell(Weight::Plain, "the tape has ended");
+                if tape.has_just_come(sim) {
+                    app.log(Weight::Plain, "the tape has ended");
                 }
             }
-            () = sleep_until(next_frame.into()), if !is_time => {}
-            item = stream.recv(), if is_time && has_ticks => match item {
-                Some(item) => take(&mut app, &mut stream, Some(item)),
-                None => has_ticks = false,
-            },
+            Input::Ticks(item) => take_ticks(&mut app, &mut inputs, Some(item)),
+            Input::Frame => {}
         }
     }
 }
 
-/// Takes an item and those that wait behind it.
-fn take(app: &mut App, stream: &mut TickStream, first: Option<StreamItem>) {
+fn draw(app: &mut App, screen: &mut Screen, moment: Moment) -> Result<(), CliError> {
+    app.on_frame(moment);
+    screen.draw(app).map_err(terminal::error)?;
+    app.on_drawn(Instant::now());
+    Ok(())
+}
+
+/// Whether the end of the tape has been noticed.
+#[derive(Debug, Default)]
+struct TapeEnd {
+    is_noticed: bool,
+}
+
+impl TapeEnd {
+    /// Says once that the tape has been played to its end.
+    fn has_just_come(&mut self, sim: Option<&Sim>) -> bool {
+        let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
+        is_over && !std::mem::replace(&mut self.is_noticed, is_over)
+    }
+}
+
+/// Takes an item and those that wait after it.
+fn take_ticks(app: &mut App, inputs: &mut Inputs<'_>, first: Option<StreamItem>) {
     let now = Instant::now();
-    let mut next = first.or_else(|| stream.try_recv().ok());
-    while let Some(taken) = next {
-        let ticks = match taken {
-            StreamItem::Ticks(ticks) => Some(ticks),
+    let mut next = first.or_else(|| inputs.try_ticks());
+    while let Some(item) = next {
+        match item {
+            StreamItem::Ticks(ticks) => take_batch(app, &ticks.batch, now),
             StreamItem::Conflated { ticks, replaced } => {
                 app.on_lag(replaced);
-                Some(ticks)
+                take_batch(app, &ticks.batch, now);
             }
-            StreamItem::Dropped { ticks, .. } => {
-                app.on_lag(ticks);
-                None
-            }
-            _ => None,
-        };
-        if let Some(ticks) = ticks {
-            let received = ticks.batch.received.to_instant();
-            for packet in ticks.batch.ticks.packets() {
-                app.on_packet(packet, received, now);
-            }
+            StreamItem::Dropped { ticks, .. } => app.on_lag(ticks),
+            _ => {}
         }
-        next = if now.elapsed() < TAKING { stream.try_recv().ok() } else { None };
+        next = if now.elapsed() < TAKING { inputs.try_ticks() } else { None };
+    }
+}
+
+fn take_batch(app: &mut App, batch: &Batch, now: Instant) {
+    let received = batch.received.to_instant();
+    for packet in batch.ticks.packets() {
+        app.on_packet(packet, received, now);
     }
 }
 
 /// Does what the table asks of the feed.
-fn obey(manager: &Manager, app: &mut App, effect: Effect) {
+fn apply(manager: &Manager, app: &mut App, effect: Effect) {
     match effect {
         Effect::Subscribe { token, mode } => match manager.subscribe(&[token], mode) {
             // One that is streamed already kept its mode.
@@ -226,9 +218,9 @@ fn obey(manager: &Manager, app: &mut App, effect: Effect) {
 }
 
 /// Closes the sockets, politely if that does not take long.
-async fn part(manager: &Manager) {
+async fn close(manager: &Manager) {
     // What is not closed by then closes with the process.
-    let _ = timeout(PARTING, manager.stop()).await;
+    let _ = timeout(CLOSING, manager.stop()).await;
 }
 
 fn origin(feed: &Feed) -> Origin {
@@ -259,7 +251,7 @@ fn moment(sim: Option<&Sim>) -> Moment {
     let tape = sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
     Moment {
         now: Instant::now(),
-        unix_s: times::now_unix_ns() / SECOND_NS,
-        tape_unix_s: tape.map(|unix_ns| unix_ns / SECOND_NS),
+        unix_s: times::now_unix_ns() / times::SECOND_NS,
+        tape_unix_s: tape.map(|unix_ns| unix_ns / times::SECOND_NS),
     }
 }

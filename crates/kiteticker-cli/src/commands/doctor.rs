@@ -66,7 +66,7 @@ pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<St
             "checks": sheet.to_json(),
         }))?;
     } else {
-        output.line(sheet.verdict())?;
+        output.line(sheet.summary())?;
     }
     Ok(if has_failed { Status::Findings } else { Status::Done })
 }

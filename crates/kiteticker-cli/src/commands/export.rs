@@ -10,11 +10,14 @@ use kite_export::{Export, ExportError, Format, Prices, Summary};
 use kite_tape::Reel;
 use serde_json::json;
 
-use crate::console::output::{self, Output};
+use crate::blocking;
+use crate::console::output::Output;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::tapes;
+use crate::format::numbers;
+use crate::format::sizes;
 use crate::format::times::Moment;
 use crate::instruments::names::Names;
 
@@ -113,21 +116,19 @@ pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result
         CliError::usage(format!("the name {to} does not say which format"))
             .help("end it in .parquet, .csv or .jsonl, or add --format")
     })?;
-    let reel = tapes::open_and_tell(&asked.tapes, output)?;
-    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
     let tokens: Vec<u32> =
         names.resolve_all(&asked.part.instruments)?.into_iter().map(|named| named.token).collect();
 
     let (is_json, to) = (asked.json, asked.to.clone());
-    let exporting = tokio::task::spawn_blocking(move || {
+    let exporting = blocking::run("the export", move || {
         export(asked, &reel, names, tokens, format, output, &stop)
     });
-    let exported =
-        exporting.await.map_err(|error| CliError::unable("the export broke off").because(error))?;
-    let summary = match exported {
+    let summary = match exporting.await? {
         Ok(summary) => summary,
         Err(ExportError::Cancelled { rows }) => {
-            let rows = output::counted(rows, "row");
+            let rows = numbers::counted(rows, "row");
             output.note(format_args!("ended after {rows}; nothing is left of the file"));
             return Ok(Status::Done);
         }
@@ -151,7 +152,7 @@ pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result
     }
     let is_damaged = summary.damage + summary.unreadable_records > 0;
     if is_damaged {
-        let records = output::counted(summary.records_lost, "record");
+        let records = numbers::counted(summary.records_lost, "record");
         output.warn(format_args!("parts of the tapes cannot be read, at least {records} lost"));
     }
     Ok(if is_damaged { Status::Findings } else { Status::Done })
@@ -214,8 +215,8 @@ fn failed(error: ExportError) -> CliError {
 fn came_to(summary: &Summary) -> String {
     let mut text = format!(
         "{}, {}",
-        output::counted(summary.rows, "row"),
-        output::bytes(summary.bytes_written)
+        numbers::counted(summary.rows, "row"),
+        sizes::bytes(summary.bytes_written)
     );
     for (count, what) in [
         (summary.gaps, "gap"),
@@ -224,7 +225,7 @@ fn came_to(summary: &Summary) -> String {
         (summary.torn_files, "unfinished file"),
     ] {
         if count > 0 {
-            text += &format!(", {}", output::counted(count, what));
+            text += &format!(", {}", numbers::counted(count, what));
         }
     }
     text

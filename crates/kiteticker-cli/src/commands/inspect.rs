@@ -11,6 +11,7 @@ use clap::Args;
 use kite_tape::Reel;
 
 use self::survey::Survey;
+use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
@@ -54,15 +55,13 @@ pub(crate) struct Inspect {
 /// Reads the tapes through and says what is on them.
 pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let reel = tapes::open_and_tell(&asked.tapes, output)?;
-    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
-        tokio::task::spawn_blocking(move || survey(&reel, output, &stop))
+        blocking::run("reading the tapes", move || survey(&reel, output, &stop))
     };
-    let survey = surveying
-        .await
-        .map_err(|error| CliError::unable("reading the tapes broke off").because(error))?;
+    let survey = surveying.await?;
     if !survey.is_whole {
         output.warn("ended before the tapes did: what follows is of their beginning");
     }

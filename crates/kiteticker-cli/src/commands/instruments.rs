@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::console::output::{self, Output};
 use crate::exit::{CliError, Status};
+use crate::format::numbers;
 use crate::instruments::lists;
 
 const EXAMPLES: &str = "\
@@ -144,7 +145,7 @@ impl Chosen {
 /// Looks instruments up and prints them.
 pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
     let list = match &asked.file {
-        Some(path) => lists::from_file(path, output)?,
+        Some(path) => lists::from_file(path, output).await?,
         None => lists::today(asked.refresh, output).await?,
     };
     let found = look_up(asked, &list);
@@ -155,7 +156,7 @@ pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Statu
         output.text(&table(shown, output))?;
     }
     if shown.len() < found.len() {
-        let all = output::grouped(found.len() as u64);
+        let all = numbers::grouped(found.len() as u64);
         output.note(format_args!(
             "{} of {all} shown; --limit {} shows all",
             shown.len(),
@@ -165,7 +166,7 @@ pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Statu
     if found.is_empty() {
         output.note(format_args!(
             "none of {} is so",
-            output::counted(list.len() as u64, "instrument")
+            numbers::counted(list.len() as u64, "instrument")
         ));
         return Ok(Status::Findings);
     }

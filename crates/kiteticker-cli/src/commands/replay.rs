@@ -17,6 +17,7 @@ use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::tapes;
 use crate::feed::{self, ReplayFeed, Speed};
+use crate::format::numbers;
 use crate::format::times::{self, Moment};
 use crate::instruments::names::Names;
 
@@ -72,7 +73,7 @@ pub(crate) struct ReplayArgs {
 /// Replays until the tapes or the user end it.
 pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
     stop.listen()?;
-    let reel = tapes::open_and_tell(&asked.tapes, output)?;
+    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
     let feed = ReplayFeed {
         paths: asked.tapes.clone(),
         speed: asked.speed,
@@ -88,8 +89,8 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
     }
     let mut builder = Sim::builder().port(asked.port);
     if asked.verbatim {
-        let cast = tapes::cast(&reel, 0, None, output, &stop).await?;
-        replay = replay.verbatim(cast.sources);
+        let contents = tapes::contents(&reel, 0, None, output, &stop).await?;
+        replay = replay.verbatim(contents.sources);
         // Heartbeats and greetings are the tape's own.
         builder = builder.no_heartbeats().greet(false);
     }
@@ -121,7 +122,7 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
     let progress = sim.replay().unwrap_or_default();
     sim.stop().await;
     if let Some(damage) = &progress.last_damage {
-        let places = output::counted(progress.damages, "damaged place");
+        let places = numbers::counted(progress.damages, "damaged place");
         output.warn(format_args!("{places} passed over, the last: {damage}"));
     }
     match asked.json {
@@ -132,7 +133,7 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
 
 /// Prints the ticks where others serve them.
 async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
-    let names = Names::cached(asked.instruments_file.as_deref(), output)?;
+    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
     let printing = Printing {
         speed: asked.speed,
         from_unix_ns: asked.from.map(|from| tapes::on_first_day(from, &reel)),
@@ -141,9 +142,9 @@ async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Re
     };
     let summary = print::print(reel, printing, names, stop).await?;
     if let Some(summary) = summary {
-        output.note(output::counted(summary.rows, "tick"));
+        output.note(numbers::counted(summary.rows, "tick"));
         if summary.damage > 0 {
-            let places = output::counted(summary.damage, "damaged place");
+            let places = numbers::counted(summary.damage, "damaged place");
             output.warn(format_args!("{places} passed over; kite inspect says where"));
         }
     }
@@ -163,7 +164,7 @@ fn greeting(endpoint: &str, output: Output) -> String {
 
 fn line(progress: &ReplayProgress, sockets: u16) -> String {
     let Some(position) = progress.position_unix_ns else {
-        let sockets = output::counted(sockets.into(), "subscribed connection");
+        let sockets = numbers::counted(sockets.into(), "subscribed connection");
         return format!("waiting for {sockets}");
     };
     let part = progress.span_unix_ns.map_or(0.0, |(from, to)| {
@@ -175,17 +176,17 @@ fn line(progress: &ReplayProgress, sockets: u16) -> String {
         "{} {} IST, {part:.0} %, {} of {} ticks sent",
         at.date(),
         at.clock(),
-        output::grouped(progress.ticks_sent),
-        output::grouped(progress.ticks)
+        numbers::grouped(progress.ticks_sent),
+        numbers::grouped(progress.ticks)
     )
 }
 
 fn summary(progress: &ReplayProgress) -> String {
     format!(
         "{} replayed, {} sent in {}{}",
-        output::counted(progress.ticks, "tick"),
-        output::grouped(progress.ticks_sent),
-        output::counted(progress.frames_sent, "frame"),
+        numbers::counted(progress.ticks, "tick"),
+        numbers::grouped(progress.ticks_sent),
+        numbers::counted(progress.frames_sent, "frame"),
         if progress.finished { "" } else { "; ended before the tape did" }
     )
 }

@@ -10,6 +10,7 @@ use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::faults::{self, Planned};
+use crate::format::numbers;
 use crate::format::times;
 
 const EXAMPLES: &str = "\
@@ -145,16 +146,16 @@ fn greeting(endpoint: &str, accounts: &[(String, String)], output: Output) -> St
 fn farewell(stats: &SimStats) -> String {
     let mut text = format!(
         "{}, {} in {}, {}\n",
-        output::counted(stats.connections_total, "socket"),
-        output::counted(stats.ticks_sent, "tick"),
-        output::counted(stats.frames_sent, "frame"),
-        output::counted(stats.heartbeats_sent, "heartbeat"),
+        numbers::counted(stats.connections_total, "socket"),
+        numbers::counted(stats.ticks_sent, "tick"),
+        numbers::counted(stats.frames_sent, "frame"),
+        numbers::counted(stats.heartbeats_sent, "heartbeat"),
     );
     for (status, count) in &stats.refused {
-        text += &format!("refused with {status}: {}\n", output::counted(*count, "handshake"));
+        text += &format!("refused with {status}: {}\n", numbers::counted(*count, "handshake"));
     }
     for (kind, count) in &stats.faults {
-        text += &format!("fault {kind}: {}\n", output::grouped(*count));
+        text += &format!("fault {kind}: {}\n", numbers::grouped(*count));
     }
     text
 }

@@ -24,7 +24,7 @@ pub(crate) struct Watch {
     instruments: InstrumentArgs,
     #[command(flatten)]
     feed: FeedArgs,
-    /// Print every tick as a line of JSON instead
+    /// Print ticks as the JSON lines of `kite export` instead
     #[arg(long)]
     json: bool,
 }

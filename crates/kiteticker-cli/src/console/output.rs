@@ -174,64 +174,14 @@ fn wrap(text: &str, width: usize, indent: usize) -> String {
     wrapped
 }
 
-/// Shows a number with its thousands apart: `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// Shows a number of bytes: `512 B`, `1.5 MB`, `75.0 GB`, by thousands.
-pub(crate) fn bytes(number: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if number < 1_000 {
-        return format!("{number} B");
-    }
-    let (mut value, mut unit) = (number as f64 / 1e3, 0);
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-/// Shows a number with its noun: `1 file`, `3 files`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn texts_are_broken_between_words() {
         assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
         assert_eq!(wrap("far-too-long-a-word for it", 5, 1), "far-too-long-a-word\n for\n it");
         assert_eq!(wrap("", 5, 1), "");
-    }
-
-    #[test]
-    fn bytes_have_units() {
-        let shown = [0, 999, 1_000, 999_949, 999_950, 75_000_000_000].map(bytes);
-        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "75.0 GB"]);
-    }
-
-    #[test]
-    fn nouns_agree_with_their_numbers() {
-        assert_eq!([1, 2_000].map(|n| counted(n, "file")), ["1 file", "2,000 files"]);
     }
 }

@@ -18,7 +18,8 @@ impl Bar {
             false => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{msg} {wide_bar} {percent:>3} %  {bytes} of {total_bytes}, {eta} left";
+        let template =
+            "{msg} {wide_bar} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars(if output.ascii {
                 "#> "

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kite_conn::ErrorChain;
 use kite_tape::{Entries, ReadConfig, Reel, Source};
 
+use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
@@ -17,8 +18,10 @@ use crate::format::times::Moment;
 pub(crate) const LOOK_EVERY: u64 = 4_096;
 
 /// Opens tapes; what they lack is said with the place.
-pub(crate) fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
-    Reel::open(paths).map_err(|error| {
+pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
+    let paths = paths.to_vec();
+    let opened = blocking::run("opening the tapes", move || Reel::open(&paths)).await?;
+    opened.map_err(|error| {
         let advice = match error {
             kite_tape::OpenError::NoTapes { .. } => Some("kite record makes tapes"),
             kite_tape::OpenError::Tape { .. } => Some("name .ktape files that kite has recorded"),
@@ -33,8 +36,8 @@ pub(crate) fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
 }
 
 /// Opens tapes, and warns of files that hold nothing.
-pub(crate) fn open_and_tell(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
-    let reel = open(paths)?;
+pub(crate) async fn open_and_warn(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
+    let reel = open(paths).await?;
     for error in reel.passed_over() {
         output.warn(format_args!("passed over: {}", ErrorChain(error)));
     }
@@ -54,29 +57,29 @@ pub(crate) fn on_first_day(moment: Moment, reel: &Reel) -> u64 {
     moment.on_day_of(reel.span().map_or(0, |(from, _)| from))
 }
 
-/// Who and what is on tapes.
+/// The instruments and connections on tapes.
 #[derive(Debug, Default)]
-pub(crate) struct Cast {
+pub(crate) struct Contents {
     pub(crate) instruments: BTreeSet<u32>,
     pub(crate) sources: BTreeSet<Source>,
 }
 
-/// Looks who and what is on the tapes, all of them or this much of their time.
-pub(crate) async fn cast(
+/// Finds the instruments and connections on the tapes, all of them or this much of their time.
+pub(crate) async fn contents(
     reel: &Reel,
     from_unix_ns: u64,
     stretch: Option<Duration>,
     output: Output,
     stop: &Stop,
-) -> Result<Cast, CliError> {
+) -> Result<Contents, CliError> {
     let (reel, stop) = (reel.clone(), stop.clone());
     let until = stretch.and_then(|stretch| {
         let first = reel.span().map_or(0, |(from, _)| from).max(from_unix_ns);
         first.checked_add(u64::try_from(stretch.as_nanos()).ok()?)
     });
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = blocking::run("reading the tapes", move || {
         let bar = Bar::bytes(output, reel.len_bytes(), "looking");
-        let mut cast = Cast::default();
+        let mut contents = Contents::default();
         let mut entries = read(&reel, from_unix_ns);
         let mut count = 0_u64;
         while let Some(entry) = entries.next() {
@@ -86,8 +89,10 @@ pub(crate) async fn cast(
                 break;
             }
             if let Some(frame) = entry.frame() {
-                cast.sources.insert(entry.received.source);
-                cast.instruments.extend(frame.packets().map(|packet| packet.instrument_token()));
+                contents.sources.insert(entry.received.source);
+                contents
+                    .instruments
+                    .extend(frame.packets().map(|packet| packet.instrument_token()));
             }
             count += 1;
             if count.is_multiple_of(LOOK_EVERY) {
@@ -98,7 +103,7 @@ pub(crate) async fn cast(
             }
         }
         bar.done();
-        cast
+        contents
     });
-    reading.await.map_err(|error| CliError::unable("reading the tapes broke off").because(error))
+    reading.await
 }

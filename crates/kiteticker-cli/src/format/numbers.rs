@@ -1,21 +1,25 @@
-//! Numbers as a trader in India reads them: lakhs and crores, the decimals of the segment, IST.
+//! Numbers as people read them: thousands apart, the decimals of the segment, short forms.
 
 use std::time::Duration;
 
 use kite_wire::Price;
 
-use crate::format::times;
-
 const DAY_S: u64 = 86_400;
 /// Decimals beyond these are shown only where they are not zero: no tick size needs them.
 const USUAL_DECIMALS: usize = 4;
 
-/// Gives `12,34,567` for 1234567.
-pub(crate) fn count(number: u64) -> String {
+/// Shows a number with its thousands apart: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
     group(&number.to_string())
 }
 
-/// Gives a price exactly: `1,00,123.05`, `86.5025`.
+/// Shows a number with its noun: `1 file`, `3 files`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+/// Gives a price exactly: `100,123.05`, `86.5025`.
 pub(crate) fn price(price: Price) -> String {
     let text = price.to_string();
     let Some((whole, fraction)) = text.split_once('.') else { return group(&text) };
@@ -26,9 +30,9 @@ pub(crate) fn price(price: Price) -> String {
     format!("{}.{fraction}", group(whole))
 }
 
-/// Gives at most six characters: `950`, `9.50K`, `12.3L`, `429Cr`.
+/// Gives at most six characters: `950`, `9.50K`, `12.3M`, `4.29B`.
 pub(crate) fn compact(number: u64) -> String {
-    const UNITS: [(f64, &str); 3] = [(1e3, "K"), (1e5, "L"), (1e7, "Cr")];
+    const UNITS: [(f64, &str); 3] = [(1e3, "K"), (1e6, "M"), (1e9, "B")];
     if number < 1_000 {
         return number.to_string();
     }
@@ -36,14 +40,14 @@ pub(crate) fn compact(number: u64) -> String {
     for (place, (unit, name)) in UNITS.iter().enumerate() {
         let value = value / unit;
         let next = UNITS.get(place + 1).map_or(f64::INFINITY, |(next, _)| next / unit);
-        // Rounded first: 99.96 thousand would show as 100K, which is a lakh.
+        // Rounded first: 999.6 thousand would show as 1000K, which is a million.
         let decimals = three_digits(value);
         let rounded = (value * 10_f64.powi(decimals as i32)).round() / 10_f64.powi(decimals as i32);
         if rounded < next {
             return format!("{value:.decimals$}{name}");
         }
     }
-    count(number)
+    grouped(number)
 }
 
 /// Gives a signed share with two decimals, one from a hundred on: `+1.25%`, `-100.0%`.
@@ -85,11 +89,6 @@ pub(crate) fn duration(time: Duration) -> String {
     format!("{value:.*} s", three_digits(value))
 }
 
-/// Gives the time of the day in India: `09:31:22`.
-pub(crate) fn ist(unix_s: u64) -> String {
-    times::ist(unix_s.saturating_mul(times::SECOND_NS)).clock()
-}
-
 /// Gives the number of decimals that leaves three digits.
 fn three_digits(value: f64) -> usize {
     match value {
@@ -99,16 +98,16 @@ fn three_digits(value: f64) -> usize {
     }
 }
 
-/// Puts commas as India does: the last three digits, then groups of two.
+/// Puts a comma before every three digits.
 fn group(digits: &str) -> String {
     let (sign, digits) = match digits.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", digits),
     };
-    let mut text = String::from(sign);
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    text.push_str(sign);
     for (at, digit) in digits.chars().enumerate() {
-        let left = digits.len() - at;
-        if at > 0 && left >= 3 && left % 2 == 1 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -123,10 +122,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_grouped_as_lakhs_and_crores() {
+    fn digits_are_grouped_by_thousands() {
         let numbers = [0, 999, 1_000, 99_999, 123_456, 1_234_567, 4_294_967_295];
-        let texts = ["0", "999", "1,000", "99,999", "1,23,456", "12,34,567", "4,29,49,67,295"];
-        assert_eq!(numbers.map(count), texts);
+        let texts = ["0", "999", "1,000", "99,999", "123,456", "1,234,567", "4,294,967,295"];
+        assert_eq!(numbers.map(grouped), texts);
+    }
+
+    #[test]
+    fn nouns_agree_with_their_numbers() {
+        assert_eq!([1, 2_000].map(|n| counted(n, "file")), ["1 file", "2,000 files"]);
     }
 
     #[test]
@@ -134,8 +138,8 @@ mod tests {
         for (raw, segment, text) in [
             (2_501_235, Segment::Indices, "25,012.35"),
             (5, Segment::Nse, "0.05"),
-            (-12_345_678, Segment::Mcx, "-1,23,456.78"),
-            (i32::MIN, Segment::Mcx, "-2,14,74,836.48"),
+            (-12_345_678, Segment::Mcx, "-123,456.78"),
+            (i32::MIN, Segment::Mcx, "-21,474,836.48"),
             (865_025_000, Segment::Cds, "86.5025"),
             (865_025_001, Segment::Cds, "86.5025001"),
             (865_000_000, Segment::Cds, "86.5000"),
@@ -147,17 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn compact_numbers_have_three_digits_and_an_indian_unit() {
+    fn compact_numbers_have_three_digits_and_a_unit() {
         for (number, text) in [
             (0, "0"),
             (999, "999"),
             (1_000, "1.00K"),
             (99_949, "99.9K"),
-            (99_960, "1.00L"),
-            (1_234_567, "12.3L"),
-            (9_994_999, "99.9L"),
-            (9_999_999, "1.00Cr"),
-            (4_294_967_295, "429Cr"),
+            (99_960, "100K"),
+            (999_499, "999K"),
+            (999_500, "1.00M"),
+            (1_234_567, "1.23M"),
+            (999_499_999, "999M"),
+            (999_999_999, "1.00B"),
+            (4_294_967_295, "4.29B"),
         ] {
             assert_eq!(compact(number), text);
             assert!(text.len() <= 6);
@@ -199,12 +205,5 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_nanos(nanos)), text);
         }
-    }
-
-    #[test]
-    fn times_are_indian() {
-        // 4 August 2025, 03:45:00 UTC.
-        assert_eq!(ist(1_754_279_100), "09:15:00");
-        assert_eq!(ist(18 * 3_600 + 1_800), "00:00:00");
     }
 }

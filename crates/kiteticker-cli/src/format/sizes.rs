@@ -1,7 +1,7 @@
-//! Numbers of bytes as people write them.
+//! Numbers of bytes as people write and read them.
 
 /// Reads a number of bytes: `512kB`, `100MB`, `1.5GB`, `64MiB`, or bytes without a unit.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -20,6 +20,20 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// Shows a number of bytes: `512 B`, `1.5 MB`, `75.0 GB`, by thousands.
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if number < 1_000 {
+        return format!("{number} B");
+    }
+    let (mut value, mut unit) = (number as f64 / 1e3, 0);
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 const WANTED: &str = "write a size such as 500MB or 1GB";
 
 #[cfg(test)]
@@ -28,11 +42,17 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        let read = ["1", "512kB", "100mb", "1.5GB", "64MiB"].map(|text| bytes(text).ok());
+        let read = ["1", "512kB", "100mb", "1.5GB", "64MiB"].map(|text| parse(text).ok());
         let wanted = [1, 512_000, 100_000_000, 1_500_000_000, 67_108_864].map(Some);
         assert_eq!(read, wanted);
         for text in ["", "0", "MB", "1TB", "-1MB", "1 MB", "NaN"] {
-            assert!(bytes(text).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        let shown = [0, 999, 1_000, 999_949, 999_950, 75_000_000_000].map(bytes);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "75.0 GB"]);
     }
 }

@@ -119,6 +119,11 @@ pub(crate) fn ist(unix_ns: u64) -> Shown {
     Shown { unix_ns, offset_s: IST_S }
 }
 
+/// Shows the time of the day in India: `09:31:22`.
+pub(crate) fn ist_clock(unix_s: u64) -> String {
+    ist(unix_s.saturating_mul(SECOND_NS)).clock()
+}
+
 /// Shows a moment in UTC.
 pub(crate) fn utc(unix_ns: u64) -> Shown {
     Shown { unix_ns, offset_s: 0 }
@@ -157,7 +162,12 @@ impl fmt::Display for Shown {
 
 /// The present moment in Unix nanoseconds.
 pub(crate) fn now_unix_ns() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    unix_ns(SystemTime::now())
+}
+
+/// A moment of the system's clock in Unix nanoseconds.
+pub(crate) fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -260,6 +270,8 @@ mod tests {
         let opening = OPENING_S * SECOND_NS + 25_000_000;
         assert_eq!(ist(opening).to_string(), "2026-11-23T09:15:00.025+05:30");
         assert_eq!(utc(opening).to_string(), "2026-11-23T03:45:00.025Z");
+        assert_eq!(ist_clock(OPENING_S), "09:15:00");
+        assert_eq!(ist_clock(18 * 3_600 + 1_800), "00:00:00");
         assert_eq!(utc(951_782_400 * SECOND_NS).date(), "2000-02-29");
         assert_eq!(utc(0).to_string(), "1970-01-01T00:00:00.000Z");
     }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use kite_conn::ErrorChain;
-use kite_instruments::{FetchError, Fetched, Instruments, Loaded, Origin, Source};
+use kite_instruments::{Instruments, Loaded, Origin, Source};
 
-use crate::console::output::{self, Output};
+use crate::blocking;
+use crate::console::output::Output;
 use crate::exit::CliError;
+use crate::format::numbers;
 
 /// Names another place of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
@@ -15,8 +17,10 @@ pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
 const PROBLEMS_TOLD: usize = 5;
 
 /// Loads a list from a file; wrong rows are told and left out.
-pub(crate) fn from_file(path: &Path, output: Output) -> Result<Instruments, CliError> {
-    let loaded = Instruments::from_file(path).map_err(|error| {
+pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments, CliError> {
+    let path = path.to_owned();
+    let read = blocking::run("reading the instrument list", move || Instruments::from_file(path));
+    let loaded = read.await?.map_err(|error| {
         CliError::unable("cannot use the instrument list")
             .because(error)
             .help("get one from https://api.kite.trade/instruments")
@@ -27,14 +31,11 @@ pub(crate) fn from_file(path: &Path, output: Output) -> Result<Instruments, CliE
 /// Gives the list of today: the one that is kept, unless it is to be refreshed, or Kite's. Where
 /// that cannot be had, an older one with a warning.
 pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, CliError> {
-    let fetching = tokio::task::spawn_blocking(move || {
+    let fetching = blocking::run("fetching the instrument list", move || {
         let source = source();
         if refresh { source.refresh() } else { source.today() }
     });
-    let fetched: Result<Fetched, FetchError> = fetching.await.map_err(|error| {
-        CliError::unable("fetching the instrument list broke off").because(error)
-    })?;
-    let fetched = fetched.map_err(|error| {
+    let fetched = fetching.await?.map_err(|error| {
         CliError::unable("cannot get the instrument list").because(error).help(
             "name instruments by their tokens, or pass a list by --instruments-file (--file for \
              kite instruments)",
@@ -51,8 +52,9 @@ pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, 
 }
 
 /// Gives the list that is there already, whatever its day; nothing is fetched.
-pub(crate) fn cached() -> Option<Instruments> {
-    source().kept().map(|(loaded, _)| loaded.instruments)
+pub(crate) async fn cached() -> Result<Option<Instruments>, CliError> {
+    let read = blocking::run("reading the instrument list", || source().kept());
+    Ok(read.await?.map(|(loaded, _)| loaded.instruments))
 }
 
 fn source() -> Source {
@@ -67,8 +69,8 @@ fn taken(loaded: Loaded, output: Output) -> Instruments {
     if loaded.problem_count > 0 {
         output.warn(format_args!(
             "{} of {} left out of the instrument list",
-            output::counted(loaded.problem_count, "row"),
-            output::grouped(loaded.row_count())
+            numbers::counted(loaded.problem_count, "row"),
+            numbers::grouped(loaded.row_count())
         ));
         for problem in loaded.problems.iter().take(PROBLEMS_TOLD) {
             output.warn(problem);

@@ -74,7 +74,7 @@ impl Names {
         output: Output,
     ) -> Result<Self, CliError> {
         if let Some(path) = file {
-            return Ok(Self { list: Some(lists::from_file(path, output)?) });
+            return Ok(Self { list: Some(lists::from_file(path, output).await?) });
         }
         let by_heart = Self::built_in();
         if matches!(feed, Feed::Sim(_)) && wanted.iter().all(|text| by_heart.resolve(text).is_ok())
@@ -82,7 +82,7 @@ impl Names {
             return Ok(by_heart);
         }
         if !matches!(feed, Feed::Live(_)) || wanted.iter().all(|text| is_number(text)) {
-            return Ok(Self { list: lists::cached() });
+            return Ok(Self { list: lists::cached().await? });
         }
         match lists::today(false, output).await {
             Ok(list) => Ok(Self { list: Some(list) }),
@@ -95,10 +95,10 @@ impl Names {
     }
 
     /// Knows what a file has, or a list that is cached already: nothing is fetched.
-    pub(crate) fn cached(file: Option<&Path>, output: Output) -> Result<Self, CliError> {
+    pub(crate) async fn cached(file: Option<&Path>, output: Output) -> Result<Self, CliError> {
         let list = match file {
-            Some(path) => Some(lists::from_file(path, output)?),
-            None => lists::cached(),
+            Some(path) => Some(lists::from_file(path, output).await?),
+            None => lists::cached().await?,
         };
         Ok(Self { list })
     }

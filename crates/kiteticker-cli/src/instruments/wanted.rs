@@ -68,8 +68,8 @@ async fn recorded(
     output: Output,
     stop: &Stop,
 ) -> Result<Vec<Named>, CliError> {
-    let reel = tapes::open(&feed.paths)?;
+    let reel = tapes::open(&feed.paths).await?;
     let from = feed.from.map_or(0, |from| tapes::on_first_day(from, &reel));
-    let cast = tapes::cast(&reel, from, Some(GLANCE), output, stop).await?;
-    Ok(cast.instruments.into_iter().take(MOST).map(|token| names.named(token)).collect())
+    let contents = tapes::contents(&reel, from, Some(GLANCE), output, stop).await?;
+    Ok(contents.instruments.into_iter().take(MOST).map(|token| names.named(token)).collect())
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kite_conn::{ErrorChain, Event, Gap};
+use kite_manager::{ManagerEvent, OrderItem};
 use kite_wire::order::Order;
 use kite_wire::text::TextMessage;
 
-use crate::format::numbers::{count, duration};
+use crate::format::numbers::{duration, grouped};
 
 /// Lines kept.
 const KEPT: usize = 100;
@@ -83,7 +84,7 @@ pub(crate) fn describe(socket: usize, event: &Event) -> Option<(Weight, String)>
             (Weight::Warning, format!("the machine slept for {}", duration(*slept)))
         }
         Event::LimitRefused { message, instruments } => {
-            let instruments = count(*instruments as u64);
+            let instruments = grouped(*instruments as u64);
             (Weight::Bad, format!("{instruments} instruments refused: {message}"))
         }
         Event::DeliveryFailed => (Weight::Bad, "delivery failed".to_owned()),
@@ -115,8 +116,44 @@ pub(crate) fn describe(socket: usize, event: &Event) -> Option<(Weight, String)>
     Some((weight, format!("socket {socket} {text}")))
 }
 
+/// Says what the manager did with the connections; nothing where another line tells it.
+pub(crate) fn describe_manager(event: &ManagerEvent) -> Option<(Weight, String)> {
+    match event {
+        ManagerEvent::Moved { moves, back, .. } => {
+            let moved = grouped(moves.len() as u64);
+            let text = match back {
+                true => format!("{moved} instruments returned to their socket"),
+                false => format!("{moved} instruments went to other sockets"),
+            };
+            Some((Weight::Plain, text))
+        }
+        ManagerEvent::Dark { connection, tokens, .. } => {
+            let (socket, dark) = (connection + 1, grouped(tokens.len() as u64));
+            let text =
+                format!("socket {socket} is down and no other has room for {dark} instruments");
+            Some((Weight::Bad, text))
+        }
+        _ => None,
+    }
+}
+
+/// Says what came of orders.
+pub(crate) fn describe_order_item(item: &OrderItem) -> Option<(Weight, String)> {
+    match item {
+        OrderItem::Update(update) => match &*update.message {
+            TextMessage::Order(order) => Some((Weight::Plain, describe_order(order))),
+            _ => Some((Weight::Warning, "an order update that cannot be read".to_owned())),
+        },
+        OrderItem::Lagged { missed } => {
+            let missed = grouped(*missed);
+            Some((Weight::Warning, format!("order updates may be among {missed} missed")))
+        }
+        _ => None,
+    }
+}
+
 /// Says what an order update says.
-pub(crate) fn describe_order(order: &Order) -> String {
+fn describe_order(order: &Order) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut words = vec![
         "order".to_owned(),
@@ -124,7 +161,11 @@ pub(crate) fn describe_order(order: &Order) -> String {
         order.transaction_type.as_ref().map(ToString::to_string).unwrap_or_default(),
     ];
     if let Some(quantity) = order.quantity {
-        words.push(format!("{}/{}", count(order.filled_quantity.unwrap_or(0)), count(quantity)));
+        words.push(format!(
+            "{}/{}",
+            grouped(order.filled_quantity.unwrap_or(0)),
+            grouped(quantity)
+        ));
     }
     words.push(text(&order.tradingsymbol));
     if let Some(price) = order.average_price.filter(|price| *price > 0.0).or(order.price) {
@@ -141,16 +182,16 @@ fn missed(gap: &Gap) -> String {
     let lasted = gap.without_ticks().map_or_else(|| "no ticks yet".to_owned(), time);
     let volume = match gap.known_volume() {
         0 => String::new(),
-        volume => format!(", volume {} traded unseen", count(volume)),
+        volume => format!(", volume {} traded unseen", grouped(volume)),
     };
-    format!("gap: {lasted} of {} instruments{volume}", count(gap.instruments.len() as u64))
+    format!("gap: {lasted} of {} instruments{volume}", grouped(gap.instruments.len() as u64))
 }
 
 fn more(untold: u64, noun: &str) -> String {
     match untold {
         0 => String::new(),
         1 => format!(", and 1 more {noun}"),
-        more => format!(", and {} more {noun}s", count(more)),
+        more => format!(", and {} more {noun}s", grouped(more)),
     }
 }
 

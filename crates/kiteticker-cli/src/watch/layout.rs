@@ -115,7 +115,7 @@ impl Column {
     fn narrowest(self) -> u16 {
         match self {
             Self::Symbol => 12,
-            // The largest price of two decimals without separators is as wide as a lakh with them.
+            // The largest price of two decimals, without separators.
             Self::Last => 12,
             Self::Change => 7,
             Self::VolumeShort => 6,

@@ -10,6 +10,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEvent};
 use tokio::sync::mpsc;
 
+use crate::exit::CliError;
 use crate::watch::app::App;
 use crate::watch::view;
 
@@ -51,6 +52,11 @@ impl Drop for Screen {
         let _ = self.terminal.show_cursor();
         ratatui::restore();
     }
+}
+
+/// Says that the terminal has failed.
+pub(crate) fn error(error: io::Error) -> CliError {
+    CliError::unable("cannot use the terminal").because(error)
 }
 
 /// What comes from the terminal.

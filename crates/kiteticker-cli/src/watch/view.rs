@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use crate::format::numbers::ist;
+use crate::format::times::ist_clock;
 use crate::watch::app::{App, Focus};
 use crate::watch::layout::{Page, SMALLEST};
 
@@ -47,7 +47,7 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let mut lines = vec![rule(app, area.width, vec![Span::styled("events", theme.dim())])];
     for line in app.journal.last(usize::from(area.height - 1)) {
         lines.push(Line::from(vec![
-            Span::styled(format!(" {}  ", ist(line.unix_s)), theme.dim()),
+            Span::styled(format!(" {}  ", ist_clock(line.unix_s)), theme.dim()),
             Span::styled(theme.text(&line.text), theme.weight(line.weight)),
         ]));
     }

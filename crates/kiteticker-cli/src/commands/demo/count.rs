@@ -15,7 +15,8 @@ use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, OpenFeed, SimFeed};
-use crate::format::numbers::{count, duration};
+use crate::format::numbers;
+use crate::format::numbers::{duration, grouped};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What has not come after this long without anything coming is lost.
@@ -69,7 +70,7 @@ impl Comparison {
             (self.unseen, "unseen instrument"),
         ];
         let wrong = all.into_iter().filter(|(number, _)| *number > 0);
-        wrong.map(|(number, noun)| output::counted(number, noun)).collect()
+        wrong.map(|(number, noun)| numbers::counted(number, noun)).collect()
     }
 }
 
@@ -92,8 +93,8 @@ pub(super) async fn run(
     }
     output.line(format_args!(
         "{title}: {} on {}, for {} s",
-        output::counted(simulated.len() as u64, "instrument"),
-        output::counted(connections as u64, "socket"),
+        numbers::counted(simulated.len() as u64, "instrument"),
+        numbers::counted(connections as u64, "socket"),
         length.as_secs(),
     ))?;
     // Nothing may be dropped here: the sockets wait for the count.
@@ -112,11 +113,11 @@ pub(super) async fn run(
         let time = latency.quantile(share).map(Duration::from_nanos);
         time.map_or_else(|| "unknown".to_owned(), duration)
     };
-    output.line(format_args!("sent      {} ticks", count(comparison.sent)))?;
+    output.line(format_args!("sent      {} ticks", grouped(comparison.sent)))?;
     output.line(format_args!(
         "received  {} ticks of {}",
-        count(received.ticks),
-        output::counted(received.instruments.len() as u64, "instrument"),
+        grouped(received.ticks),
+        numbers::counted(received.instruments.len() as u64, "instrument"),
     ))?;
     output.line(format_args!(
         "latency   p50 {}, p99 {}, from the socket's read to delivery",
@@ -170,9 +171,9 @@ async fn stream_for(
                     (now - began).as_secs(),
                     live.count(),
                     snapshot.connections.len(),
-                    count(rate.round() as u64),
-                    count(received.ticks),
-                    count(received.instruments.len() as u64),
+                    grouped(rate.round() as u64),
+                    grouped(received.ticks),
+                    grouped(received.instruments.len() as u64),
                 ))?;
             }
             item = stream.recv() => match item {
@@ -232,7 +233,7 @@ fn faults(snapshot: &Snapshot, dropped: u64) -> Vec<String> {
         (sum(|stats| stats.skipped_packets), "unknown packet"),
     ];
     let wrong = all.into_iter().filter(|(number, _)| *number > 0);
-    wrong.map(|(number, noun)| output::counted(number, noun)).collect()
+    wrong.map(|(number, noun)| numbers::counted(number, noun)).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::console::output::{self, Output};
 use crate::exit::CliError;
+use crate::format::numbers;
 
 /// Where the text of a check begins.
 const INDENT: usize = 30;
@@ -43,14 +44,14 @@ impl Check {
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Outcome {
     Ok,
     Warn,
     Fail,
     Skipped,
 }
 
-impl Verdict {
+impl Outcome {
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -64,31 +65,31 @@ impl Verdict {
 /// How a check went, what was seen, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) verdict: Verdict,
+    pub(super) outcome: Outcome,
     pub(super) says: String,
     pub(super) advice: Option<String>,
 }
 
 impl Finding {
     pub(super) fn ok(says: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Ok, says: says.into(), advice: None }
+        Self { outcome: Outcome::Ok, says: says.into(), advice: None }
     }
 
     pub(super) fn skipped(says: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Skipped, ..Self::ok(says) }
+        Self { outcome: Outcome::Skipped, ..Self::ok(says) }
     }
 
     pub(super) fn warn(says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Warn, says: says.into(), advice: Some(advice.into()) }
+        Self { outcome: Outcome::Warn, says: says.into(), advice: Some(advice.into()) }
     }
 
     pub(super) fn fail(says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fail, ..Self::warn(says, advice) }
+        Self { outcome: Outcome::Fail, ..Self::warn(says, advice) }
     }
 
     pub(super) fn error(error: &CliError) -> Self {
         let advice = error.advice().map(str::to_owned);
-        Self { verdict: Verdict::Fail, says: ErrorChain(error).to_string(), advice }
+        Self { outcome: Outcome::Fail, says: ErrorChain(error).to_string(), advice }
     }
 }
 
@@ -126,7 +127,7 @@ impl Sheet {
 
     /// Notes a check that cannot be made, since one before it failed.
     pub(super) fn skip<T>(&mut self, check: Check) -> Result<Option<T>, CliError> {
-        let cause = self.entries.iter().rfind(|entry| entry.finding.verdict == Verdict::Fail);
+        let cause = self.entries.iter().rfind(|entry| entry.finding.outcome == Outcome::Fail);
         let says = cause.map_or("not reached", |_| "after the failure above");
         self.add(check, Finding::skipped(says), None)?;
         Ok(None)
@@ -139,7 +140,7 @@ impl Sheet {
         finding: Finding,
         took: Option<Duration>,
     ) -> Result<(), CliError> {
-        let took = took.filter(|_| finding.verdict != Verdict::Skipped);
+        let took = took.filter(|_| finding.outcome != Outcome::Skipped);
         if self.is_printed {
             self.print(check, &finding, took)?;
         }
@@ -153,17 +154,17 @@ impl Sheet {
         finding: &Finding,
         took: Option<Duration>,
     ) -> Result<(), CliError> {
-        let style = match finding.verdict {
-            Verdict::Ok => output::GREEN,
-            Verdict::Warn => output::YELLOW,
-            Verdict::Fail => output::RED,
-            Verdict::Skipped => output::DIM,
+        let style = match finding.outcome {
+            Outcome::Ok => output::GREEN,
+            Outcome::Warn => output::YELLOW,
+            Outcome::Fail => output::RED,
+            Outcome::Skipped => output::DIM,
         };
-        let verdict = self.output.paint(style, format_args!("{:<7}", finding.verdict.name()));
+        let outcome = self.output.paint(style, format_args!("{:<7}", finding.outcome.name()));
         let took = took.map(millis).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
         let name = check.name();
         let said = self.output.wrapped(&finding.says, INDENT);
-        self.output.line(format_args!("{verdict} {name:<11} {took:>8}  {said}"))?;
+        self.output.line(format_args!("{outcome} {name:<11} {took:>8}  {said}"))?;
         if let Some(advice) = &finding.advice {
             let help = self.output.paint(output::BOLD, "help:");
             let advice = self.output.wrapped(advice, INDENT + "help: ".len());
@@ -176,25 +177,25 @@ impl Sheet {
     pub(super) fn is_reached(&self) -> bool {
         let network = [Check::Dns, Check::Tcp, Check::Tls];
         let of_network = |entry: &&Entry| network.contains(&entry.check);
-        self.entries.iter().filter(of_network).all(|it| it.finding.verdict != Verdict::Fail)
+        self.entries.iter().filter(of_network).all(|it| it.finding.outcome != Outcome::Fail)
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.count(Verdict::Fail) > 0
+        self.count(Outcome::Fail) > 0
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
-        self.entries.iter().filter(|entry| entry.finding.verdict == verdict).count()
+    fn count(&self, outcome: Outcome) -> usize {
+        self.entries.iter().filter(|entry| entry.finding.outcome == outcome).count()
     }
 
     /// Says in a line how it all went.
-    pub(super) fn verdict(&self) -> String {
-        match (self.count(Verdict::Fail), self.count(Verdict::Warn)) {
+    pub(super) fn summary(&self) -> String {
+        match (self.count(Outcome::Fail), self.count(Outcome::Warn)) {
             (0, 0) => "everything is in order".to_owned(),
             (0, warnings) => {
-                format!("nothing failed, {}", output::counted(warnings as u64, "warning"))
+                format!("nothing failed, {}", numbers::counted(warnings as u64, "warning"))
             }
-            (failures, _) => format!("{} failed", output::counted(failures as u64, "check")),
+            (failures, _) => format!("{} failed", numbers::counted(failures as u64, "check")),
         }
     }
 
@@ -202,7 +203,7 @@ impl Sheet {
         let one = |entry: &Entry| {
             json!({
                 "check": entry.check.name(),
-                "verdict": entry.finding.verdict.name(),
+                "verdict": entry.finding.outcome.name(),
                 "ms": entry.took.map(millis),
                 "says": entry.finding.says,
                 "help": entry.finding.advice,

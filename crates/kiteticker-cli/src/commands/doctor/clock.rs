@@ -87,7 +87,7 @@ fn seconds(time: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Verdict;
+    use super::super::check::Outcome;
     use super::*;
 
     fn at(unix_s: u64) -> SystemTime {
@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn a_clock_is_judged_by_how_far_it_is_off() {
-        let judged = |ours: u64| judge(at(1_000_000), at(ours), at(ours)).verdict;
+        let judged = |ours: u64| judge(at(1_000_000), at(ours), at(ours)).outcome;
         let verdicts =
             [999_930, 999_950, 999_999, 1_000_000, 1_000_002, 1_000_030, 1_003_600].map(judged);
-        use Verdict::{Fail, Ok, Warn};
+        use Outcome::{Fail, Ok, Warn};
         assert_eq!(verdicts, [Fail, Warn, Ok, Ok, Ok, Warn, Fail]);
         let says = judge(at(1_000_000), at(1_000_030), at(1_000_031)).says;
         assert_eq!(says, "30 s ahead of the server's");

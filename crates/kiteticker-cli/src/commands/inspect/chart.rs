@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::console::output;
+use crate::format::numbers;
 use crate::format::times::{self, SECOND_NS};
 
 const ROWS: usize = 6;
@@ -88,7 +88,7 @@ fn labels(first: u64, last: u64, columns: usize) -> String {
 }
 
 fn number(rate: f64) -> String {
-    if rate < 10.0 { format!("{rate:.1}") } else { output::grouped(rate.round() as u64) }
+    if rate < 10.0 { format!("{rate:.1}") } else { numbers::grouped(rate.round() as u64) }
 }
 
 #[cfg(test)]

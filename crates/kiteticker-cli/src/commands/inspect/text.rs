@@ -8,7 +8,9 @@ use kite_wire::tape::Ending;
 
 use super::chart;
 use super::survey::{self, FileFacts, Survey};
-use crate::console::output::{self, Output, bytes, counted, grouped};
+use crate::console::output::{self, Output};
+use crate::format::numbers::{counted, grouped};
+use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
 use crate::instruments::names::Names;
 

@@ -38,7 +38,7 @@ pub(crate) struct Record {
     #[arg(long = "for", value_name = "TIME", value_parser = times::positive_duration)]
     pub(super) lasts: Option<Duration>,
     /// Begin another file at this size [4GiB]
-    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     rotate_size: Option<u64>,
     /// How hard to compress: 1 to 19, 0 not at all [1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]

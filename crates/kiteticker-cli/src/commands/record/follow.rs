@@ -9,6 +9,7 @@ use kite_sim::Sim;
 use kite_tape::Recorder;
 
 use super::report;
+use crate::blocking;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -38,14 +39,16 @@ pub(super) struct Renewal {
 
 impl Renewal {
     /// Gives the credentials of the file if they are others than before.
-    fn changed(&mut self) -> Option<Credentials> {
+    async fn changed(&mut self) -> Result<Option<Credentials>, CliError> {
         // A file that is just being written, or of others' reading, is looked at again.
-        let found = credentials::read(&self.path).ok()?;
+        let path = self.path.clone();
+        let read = blocking::run("reading the credentials", move || credentials::read(&path));
+        let Ok(found) = read.await? else { return Ok(None) };
         let is_new = found != self.current && found.api_key() == self.current.api_key();
-        is_new.then(|| {
+        if is_new {
             self.current = found.clone();
-            found
-        })
+        }
+        Ok(is_new.then_some(found))
     }
 }
 
@@ -84,7 +87,11 @@ impl Recording<'_> {
                     status.show(&report::line(&self.recorder.stats(), ticks(self.manager)));
                 }
                 _ = look.tick(), if is_waiting => {
-                    if let Some(found) = self.renewal.as_mut().and_then(Renewal::changed) {
+                    let changed = match &mut self.renewal {
+                        Some(renewal) => renewal.changed().await?,
+                        None => None,
+                    };
+                    if let Some(found) = changed {
                         status.note("a new access token");
                         self.manager.set_access_token(found.access_token().expose());
                         is_waiting = false;

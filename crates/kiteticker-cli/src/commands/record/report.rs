@@ -5,7 +5,8 @@ use kite_manager::Seat;
 use kite_tape::RecorderStats;
 use serde_json::json;
 
-use crate::console::output::{bytes, counted, grouped};
+use crate::format::numbers::{counted, grouped};
+use crate::format::sizes::bytes;
 
 /// The line that is written anew every second.
 pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {

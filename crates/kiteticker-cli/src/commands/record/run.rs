@@ -1,16 +1,17 @@
 //! The recording itself: from the start of the feed to the last byte on the disk.
 
-use kite_manager::Seat;
-use kite_tape::{Recorder, Source};
+use kite_tape::Recorder;
 use serde_json::json;
 
 use super::args::Record;
 use super::follow::{Recording, Renewal, ticks};
 use super::report;
-use crate::console::output::{self, Output};
+use crate::blocking;
+use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, LiveFeed, OpenFeed};
+use crate::format::numbers;
 use crate::instruments::wanted::{self, Wanted};
 
 /// Records until its time is over, the tape that feeds it ends, or the user ends it.
@@ -38,7 +39,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         })?;
     output.note(format_args!(
         "recording {} from {title} to {}",
-        output::counted(tokens.len() as u64, "instrument"),
+        numbers::counted(tokens.len() as u64, "instrument"),
         asked.to.display()
     ));
 
@@ -47,7 +48,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         .subscribe(&tokens, asked.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let started = tokio::select! {
-        started = manager.start_with(|seat| recorder.sink(source(&seat))) => started,
+        started = manager.start_with(|seat| recorder.sink(feed::source(seat.connection))) => started,
         () = stop.asked() => Ok(()),
     };
     let ended = match started {
@@ -64,10 +65,9 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     // Whatever has ended it: what was received is written to its last frame.
     manager.stop().await;
     let ticks = ticks(&manager);
-    let finishing = tokio::task::spawn_blocking(move || recorder.finish());
+    let finishing = blocking::run("the recorder", move || recorder.finish());
     let summary = finishing
-        .await
-        .map_err(|error| CliError::unable("the recorder broke off").because(error))?
+        .await?
         .map_err(|error| CliError::unable("cannot finish the tapes").because(error))?;
     if let Some(sim) = sim {
         sim.stop().await;
@@ -82,14 +82,9 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     }
     let lost = summary.stats.dropped + summary.stats.lost;
     if lost > 0 {
-        let frames = output::counted(lost, "frame");
+        let frames = numbers::counted(lost, "frame");
         output.warn(format_args!("{frames} lost; the tapes say when, as gaps"));
         return Ok(Status::Findings);
     }
     Ok(Status::Done)
-}
-
-/// The number under which a connection is recorded. There is one account; its connections are few.
-fn source(seat: &Seat) -> Source {
-    Source { account: 0, connection: u8::try_from(seat.connection).unwrap_or(u8::MAX) }
 }

@@ -9,6 +9,7 @@ use kite_tape::Reel;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::blocking;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::Speed;
@@ -33,10 +34,8 @@ pub(super) async fn print(
 ) -> Result<Option<Summary>, CliError> {
     let runtime = Handle::current();
     let printing =
-        tokio::task::spawn_blocking(move || write(&reel, printing, names, &stop, runtime));
-    let printed =
-        printing.await.map_err(|error| CliError::unable("the replay broke off").because(error))?;
-    match printed {
+        blocking::run("the replay", move || write(&reel, printing, names, &stop, runtime));
+    match printing.await? {
         Ok(summary) => Ok(Some(summary)),
         Err(ExportError::Cancelled { .. }) => Ok(None),
         Err(ExportError::Write { source, .. })

@@ -7,7 +7,7 @@ use kite_wire::Mode;
 use crate::instruments::names::Named;
 use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
 use crate::watch::journal::Weight;
-use crate::watch::sort::{Key, Sort, matches};
+use crate::watch::sort::Key;
 
 /// No name of an instrument is as long.
 const LONGEST_TEXT: usize = 40;
@@ -19,7 +19,7 @@ impl App {
         if key.kind == KeyEventKind::Release {
             return None;
         }
-        self.is_dirty = true;
+        self.redraw.request();
         let has = |modifier| key.modifiers.contains(modifier);
         match key.code {
             KeyCode::Char('c') if has(KeyModifiers::CONTROL) => return Some(Effect::Quit),
@@ -41,75 +41,57 @@ impl App {
     }
 
     fn on_table_key(&mut self, code: KeyCode) -> Option<Effect> {
-        let at = self.selected_at().unwrap_or(self.top);
-        let page = self.page_rows().max(1);
+        let (table, now) = (&mut self.table, self.moment.now);
+        let (at, page) = (table.selected_at().unwrap_or(table.top), table.page());
         match code {
             KeyCode::Char('q') => return Some(Effect::Quit),
-            KeyCode::Esc if self.filter.is_empty() => return Some(Effect::Quit),
+            KeyCode::Esc if table.filter.is_empty() => return Some(Effect::Quit),
             KeyCode::Esc => {
-                self.filter.clear();
-                self.arrange();
+                table.filter.clear();
+                table.arrange(now);
             }
-            KeyCode::Up | KeyCode::Char('k') => self.select(at.saturating_sub(1)),
-            KeyCode::Down | KeyCode::Char('j') => self.select(at.saturating_add(1)),
-            KeyCode::PageUp => self.select(at.saturating_sub(page)),
-            KeyCode::PageDown => self.select(at.saturating_add(page)),
-            KeyCode::Home | KeyCode::Char('g') => self.select(0),
-            KeyCode::End | KeyCode::Char('G') => self.select(usize::MAX),
-            KeyCode::Char('s' | '>') => self.order_by(|sort| sort.step(true)),
-            KeyCode::Char('<') => self.order_by(|sort| sort.step(false)),
-            KeyCode::Char('r') => self.order_by(|sort| sort.choose(sort.key)),
+            KeyCode::Up | KeyCode::Char('k') => table.select(at.saturating_sub(1)),
+            KeyCode::Down | KeyCode::Char('j') => table.select(at.saturating_add(1)),
+            KeyCode::PageUp => table.select(at.saturating_sub(page)),
+            KeyCode::PageDown => table.select(at.saturating_add(page)),
+            KeyCode::Home | KeyCode::Char('g') => table.select(0),
+            KeyCode::End | KeyCode::Char('G') => table.select(usize::MAX),
+            KeyCode::Char('s' | '>') => table.order_by(|sort| sort.step(true), now),
+            KeyCode::Char('<') => table.order_by(|sort| sort.step(false), now),
+            KeyCode::Char('r') => table.order_by(|sort| sort.choose(sort.key), now),
             KeyCode::Char(digit @ '0'..='9') => {
                 let place = digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok());
                 if let Some(&key) = place.and_then(|place| Key::ALL.get(place)) {
-                    self.order_by(|sort| sort.choose(key));
+                    table.order_by(|sort| sort.choose(key), now);
                 }
             }
             KeyCode::Char('/') => self.focus = Focus::Filter,
             KeyCode::Char('a') => self.focus = Focus::Add(self.adding(String::new())),
             KeyCode::Char('d' | 'x') | KeyCode::Delete => {
-                let token = self.selected?;
-                self.remove(token);
+                let token = table.selected?;
+                table.remove(token, now);
                 return Some(Effect::Unsubscribe { token });
             }
             KeyCode::Char('m') => return self.change_mode(),
-            KeyCode::Char(' ') => self.turn_pause(),
+            KeyCode::Char(' ') => table.toggle_pause(now),
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.focus = Focus::Help,
             _ => {}
         }
         None
     }
 
-    fn order_by(&mut self, change: impl FnOnce(&mut Sort)) {
-        change(&mut self.sort);
-        (self.top, self.is_following) = (0, false);
-        self.arrange();
-    }
-
     fn on_filter_key(&mut self, code: KeyCode) {
+        let (table, now) = (&mut self.table, self.moment.now);
         match code {
             KeyCode::Enter => return,
-            KeyCode::Esc => self.filter.clear(),
+            KeyCode::Esc => return table.filter_by(String::clear, now),
             // Erasing nothing leaves, as in an editor.
-            KeyCode::Backspace => {
-                if self.filter.pop().is_none() {
-                    return;
-                }
-                self.focus = Focus::Filter;
-            }
-            KeyCode::Char(symbol) => {
-                if self.filter.chars().count() < LONGEST_TEXT {
-                    self.filter.push(symbol);
-                }
-                self.focus = Focus::Filter;
-            }
-            _ => {
-                self.focus = Focus::Filter;
-                return;
-            }
+            KeyCode::Backspace if table.filter.is_empty() => return,
+            KeyCode::Backspace => table.filter_by(|filter| _ = filter.pop(), now),
+            KeyCode::Char(symbol) => table.filter_by(|filter| push(filter, symbol), now),
+            _ => {}
         }
-        self.top = 0;
-        self.arrange();
+        self.focus = Focus::Filter;
     }
 
     fn adding(&self, text: String) -> Adding {
@@ -127,9 +109,7 @@ impl App {
                 adding = self.adding(adding.text);
             }
             KeyCode::Char(symbol) => {
-                if adding.text.chars().count() < LONGEST_TEXT {
-                    adding.text.push(symbol);
-                }
+                push(&mut adding.text, symbol);
                 adding = self.adding(adding.text);
             }
             KeyCode::Down => {
@@ -157,43 +137,32 @@ impl App {
         None
     }
 
-    fn add(&mut self, Named { token, name }: Named) -> Option<Effect> {
-        let is_new = self.insert(token, name.clone());
-        (self.selected, self.is_following) = (Some(token), true);
-        if !self.row(token).is_some_and(|row| matches(row, &self.filter)) {
-            // Who adds an instrument wants to see it.
-            self.filter.clear();
+    fn add(&mut self, named: Named) -> Option<Effect> {
+        let (token, mode) = (named.token, self.mode);
+        let name = named.name.clone();
+        if self.table.add(named, mode, self.moment.now) {
+            return Some(Effect::Subscribe { token, mode });
         }
-        self.arrange();
-        if is_new {
-            return Some(Effect::Subscribe { token, mode: self.mode });
-        }
-        self.tell(Weight::Plain, format!("{name} is in the table"));
+        self.log(Weight::Plain, format!("{name} is in the table"));
         None
     }
 
     fn change_mode(&mut self) -> Option<Effect> {
-        let token = self.selected?;
-        let place = *self.places.get(&token)?;
-        let row = self.rows.get_mut(place)?;
+        let token = self.table.selected?;
+        let row = self.table.row_mut(token)?;
         row.mode = match row.mode {
             Mode::Ltp => Mode::Quote,
             Mode::Quote => Mode::Full,
             Mode::Full => Mode::Ltp,
         };
         let (mode, name) = (row.mode, row.name.clone());
-        self.tell(Weight::Plain, format!("{name} in {mode} mode from now on"));
+        self.log(Weight::Plain, format!("{name} in {mode} mode from now on"));
         Some(Effect::SetMode { token, mode })
     }
+}
 
-    fn turn_pause(&mut self) {
-        self.is_paused = !self.is_paused;
-        if !self.is_paused {
-            self.held_ticks = 0;
-            let released = self.rows.iter_mut().filter_map(|row| row.release().then_some(()));
-            if released.count() > 0 {
-                self.arrange();
-            }
-        }
+fn push(text: &mut String, symbol: char) {
+    if text.chars().count() < LONGEST_TEXT {
+        text.push(symbol);
     }
 }

@@ -1,4 +1,7 @@
-use kite_wire::{DepthLevel, FullFields, QuoteFields};
+use std::time::Duration;
+
+use kite_conn::Phase;
+use kite_wire::{DepthLevel, Fields, FullFields, QuoteFields, Tick};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
@@ -85,7 +88,7 @@ fn frame(app: &mut App, now: Instant) {
 }
 
 fn symbols(app: &App) -> Vec<&str> {
-    app.order.iter().map(|&place| app.rows[place].symbol()).collect()
+    app.table.order.iter().map(|&place| app.table.rows[place].symbol()).collect()
 }
 
 #[test]
@@ -97,13 +100,13 @@ fn digits_choose_what_rows_are_ordered_by_and_again_turns_it_round() {
     }
     assert_eq!(symbols(&app), ["INFY", "RELIANCE", "SBIN"], "as listed");
     press(&mut app, KeyCode::Char('2'));
-    assert_eq!((app.sort.key, symbols(&app)), (Key::Last, vec!["RELIANCE", "SBIN", "INFY"]));
+    assert_eq!((app.table.sort.key, symbols(&app)), (Key::Last, vec!["RELIANCE", "SBIN", "INFY"]));
     press(&mut app, KeyCode::Char('2'));
     assert_eq!(symbols(&app), ["INFY", "SBIN", "RELIANCE"]);
     press(&mut app, KeyCode::Char('r'));
     assert_eq!(symbols(&app), ["RELIANCE", "SBIN", "INFY"]);
     press(&mut app, KeyCode::Char('<'));
-    assert_eq!(app.sort.key, Key::Symbol);
+    assert_eq!(app.table.sort.key, Key::Symbol);
     press(&mut app, KeyCode::Char('0'));
     press(&mut app, KeyCode::Char('s'));
     assert_eq!(symbols(&app), ["INFY", "RELIANCE", "SBIN"]);
@@ -115,14 +118,14 @@ fn the_selected_instrument_stays_selected_while_rows_change_places() {
     let start = app.moment.now;
     press(&mut app, KeyCode::Char('2'));
     press(&mut app, KeyCode::Down);
-    let selected = app.selected;
+    let selected = app.table.selected;
     for (millis, prices) in [(0, [1, 2, 3]), (300, [9, 2, 3]), (600, [9, 20, 3])] {
         let now = start + Duration::from_millis(millis);
         for (at, price) in prices.into_iter().enumerate() {
             give(&mut app, full(FOUR[at].0, price, 5), now);
         }
         frame(&mut app, now + Duration::from_millis(1));
-        assert_eq!(app.selected, selected);
+        assert_eq!(app.table.selected, selected);
     }
     assert_eq!(symbols(&app), ["RELIANCE", "INFY", "SBIN"]);
 }
@@ -135,7 +138,7 @@ fn rows_change_places_at_most_four_times_a_second() {
     give(&mut app, full(FOUR[2].0, 7, 5), start);
     frame(&mut app, start + Duration::from_millis(249));
     assert_eq!(symbols(&app)[0], "INFY");
-    assert!(app.wants_drawing(), "the order is not drawn yet");
+    assert!(app.redraw.is_wanted(), "the order is not drawn yet");
     frame(&mut app, start + Duration::from_millis(250));
     assert_eq!(symbols(&app)[0], "SBIN");
 }
@@ -143,7 +146,7 @@ fn rows_change_places_at_most_four_times_a_second() {
 #[test]
 fn keys_move_the_selection_within_the_list() {
     let mut app = app();
-    let at = |app: &App| app.selected_row().unwrap().symbol().to_owned();
+    let at = |app: &App| app.table.selected_row().unwrap().symbol().to_owned();
     for (key, expected) in [
         (KeyCode::Up, "INFY"),
         (KeyCode::Down, "RELIANCE"),
@@ -165,7 +168,7 @@ fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_back() {
     let mut app = app();
     type_text(&mut app, "/re");
     assert_eq!((app.focus.clone(), symbols(&app)), (Focus::Filter, vec!["RELIANCE"]));
-    assert_eq!(app.selected, Some(738_561), "the one that is left");
+    assert_eq!(app.table.selected, Some(738_561), "the one that is left");
     press(&mut app, KeyCode::Enter);
     assert_eq!((app.focus.clone(), symbols(&app).len()), (Focus::Table, 1));
     assert_eq!(press(&mut app, KeyCode::Esc), None, "shows all before it quits");
@@ -173,13 +176,13 @@ fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_back() {
     assert_eq!(press(&mut app, KeyCode::Esc), Some(Effect::Quit));
 
     type_text(&mut app, "/nobody");
-    assert_eq!((symbols(&app).len(), app.selected), (0, None));
+    assert_eq!((symbols(&app).len(), app.table.selected), (0, None));
     assert_eq!(type_text(&mut app, "q"), None, "a letter of the filter");
     for _ in 0..7 {
         press(&mut app, KeyCode::Backspace);
     }
     press(&mut app, KeyCode::Esc);
-    assert_eq!((symbols(&app).len(), app.selected.is_some()), (3, true));
+    assert_eq!((symbols(&app).len(), app.table.selected.is_some()), (3, true));
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn an_instrument_is_added_by_its_name_and_subscribed_once() {
     type_text(&mut app, "aitc");
     let effect = press(&mut app, KeyCode::Enter);
     assert_eq!(effect, Some(Effect::Subscribe { token: 424_961, mode: Mode::Full }));
-    assert_eq!((symbols(&app).len(), app.selected), (4, Some(424_961)));
+    assert_eq!((symbols(&app).len(), app.table.selected), (4, Some(424_961)));
     type_text(&mut app, "aitc");
     assert_eq!(press(&mut app, KeyCode::Enter), None);
     assert_eq!(symbols(&app).len(), 4);
@@ -220,7 +223,7 @@ fn an_unknown_name_is_refused_where_it_is_typed() {
     let Focus::Add(adding) = app.focus.clone() else { panic!("{:?}", app.focus) };
     assert_eq!(adding.refusal.as_deref(), Some("no xyz"));
     press(&mut app, KeyCode::Esc);
-    assert_eq!((app.focus.clone(), app.rows.len()), (Focus::Table, 3));
+    assert_eq!((app.focus.clone(), app.table.rows.len()), (Focus::Table, 3));
 }
 
 #[test]
@@ -244,9 +247,9 @@ fn removed_instruments_are_unsubscribed_one_after_the_other() {
         assert_eq!(press(&mut app, KeyCode::Char('d')), Some(Effect::Unsubscribe { token }));
         assert_eq!(symbols(&app), left);
     }
-    assert_eq!((app.selected, press(&mut app, KeyCode::Char('x'))), (None, None));
+    assert_eq!((app.table.selected, press(&mut app, KeyCode::Char('x'))), (None, None));
     give(&mut app, full(408_065, 1, 1), Instant::now());
-    assert!(app.rows.is_empty(), "a late tick brings nothing back");
+    assert!(app.table.rows.is_empty(), "a late tick brings nothing back");
 }
 
 #[test]
@@ -255,8 +258,8 @@ fn a_row_that_moved_up_still_gets_its_ticks() {
     press(&mut app, KeyCode::Char('d'));
     let now = app.moment.now;
     give(&mut app, full(779_521, 7, 1), now);
-    assert_eq!(app.row(779_521).unwrap().tick().unwrap().last_price, 7);
-    assert!(app.row(738_561).unwrap().tick().is_none());
+    assert_eq!(app.table.row(779_521).unwrap().tick().unwrap().last_price, 7);
+    assert!(app.table.row(738_561).unwrap().tick().is_none());
 }
 
 #[test]
@@ -280,11 +283,11 @@ fn a_paused_display_stands_still_and_shows_the_newest_when_it_goes_on() {
     for price in [101, 102, 99] {
         give(&mut app, full(408_065, price, 1), start);
     }
-    let price = |app: &App| app.row(408_065).unwrap().tick().unwrap().last_price;
-    assert_eq!((app.is_paused, app.held_ticks, price(&app)), (true, 3, 100));
-    assert!(!app.wants_drawing(), "nothing to see");
+    let price = |app: &App| app.table.row(408_065).unwrap().tick().unwrap().last_price;
+    assert_eq!((app.table.is_paused, app.table.held_ticks, price(&app)), (true, 3, 100));
+    assert!(!app.redraw.is_wanted(), "nothing to see");
     press(&mut app, KeyCode::Char(' '));
-    assert_eq!((app.is_paused, app.held_ticks, price(&app)), (false, 0, 99));
+    assert_eq!((app.table.is_paused, app.table.held_ticks, price(&app)), (false, 0, 99));
 }
 
 #[test]
@@ -296,12 +299,12 @@ fn a_change_is_drawn_until_it_has_faded_and_then_the_screen_rests() {
     for millis in [0, 100, 599] {
         let now = start + Duration::from_millis(millis);
         frame(&mut app, now);
-        assert!(app.wants_drawing(), "{millis} ms");
-        assert!(app.row(408_065).unwrap().glow(now).is_some());
+        assert!(app.redraw.is_wanted(), "{millis} ms");
+        assert!(app.table.row(408_065).unwrap().glow(now).is_some());
     }
     frame(&mut app, start + FADED);
-    assert!(!app.wants_drawing());
-    assert!(app.row(408_065).unwrap().glow(start + FADED).is_none());
+    assert!(!app.redraw.is_wanted());
+    assert!(app.table.row(408_065).unwrap().glow(start + FADED).is_none());
 }
 
 #[test]
@@ -313,11 +316,11 @@ fn the_longest_wait_from_receipt_to_screen_is_told_once_a_second() {
         app.on_frame(app.moment);
         app.on_drawn(start + Duration::from_millis(millis));
     }
-    assert_eq!(app.drawn_after, None);
+    assert_eq!(app.redraw.drawn_after, None);
     app.on_reading(FeedState::default());
-    assert_eq!(app.drawn_after, Some(Duration::from_millis(70)));
+    assert_eq!(app.redraw.drawn_after, Some(Duration::from_millis(70)));
     app.on_reading(FeedState::default());
-    assert_eq!(app.drawn_after, None, "nothing was drawn since");
+    assert_eq!(app.redraw.drawn_after, None, "nothing was drawn since");
 }
 
 #[test]
@@ -341,15 +344,15 @@ fn losses_and_waits_of_sockets_are_noted() {
     use kite_conn::{Event, LossCause, Stamp};
 
     let mut app = app();
-    app.feed = crate::watch::state::Gauge::default().take(vec![reading()], app.moment.now);
+    app.health.feed = crate::watch::state::Gauge::default().take(vec![reading()], app.moment.now);
     let down = Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() };
     app.on_connection(0, &down);
     app.on_connection(0, &Event::Retry { attempt: 1, delay: Duration::from_secs(3) });
-    assert_eq!(app.feed.sockets[0].phase, Phase::Waiting);
-    assert_eq!(app.retry_at[&0], app.moment.now + Duration::from_secs(3));
+    assert_eq!(app.health.feed.sockets[0].phase, Phase::Waiting);
+    assert_eq!(app.health.retry_at[&0], app.moment.now + Duration::from_secs(3));
     app.on_connection(7, &Event::Closed);
     app.on_lag(12);
-    assert_eq!(app.losses.lagged, 12);
+    assert_eq!(app.health.losses.lagged, 12);
     assert!(app.journal.last(1).next().unwrap().text.starts_with("socket 1 lost"));
 }
 

@@ -8,7 +8,8 @@ use ratatui::widgets::Paragraph;
 
 use super::table::fitted;
 use super::{rule, shortened};
-use crate::format::numbers::{compact, count, ist, price};
+use crate::format::numbers::{compact, grouped, price};
+use crate::format::times::ist_clock;
 use crate::watch::app::App;
 use crate::watch::chart::{Growth, bar};
 use crate::watch::row::{Direction, Row};
@@ -27,7 +28,7 @@ const ORDERS: usize = 6;
 const WITH_ORDERS: usize = 34;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let Some(row) = app.selected_row() else {
+    let Some(row) = app.table.selected_row() else {
         let title = rule(app, area.width, vec![Span::styled("no instrument", app.theme.dim())]);
         return frame.render_widget(Paragraph::new(title), Rect { height: 1, ..area });
     };
@@ -188,11 +189,11 @@ fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
     }
     if let Some(full) = tick.full() {
         if full.open_interest > 0 {
-            facts.push(("open interest", count(full.open_interest.into())));
+            facts.push(("open interest", grouped(full.open_interest.into())));
         }
         let traded = UnixSeconds::from_wire(full.last_trade_timestamp);
         if let Some(time) = traded {
-            facts.push(("last trade", ist(time.get().into())));
+            facts.push(("last trade", ist_clock(time.get().into())));
         }
     }
     if let Some(quote) = tick.quote() {
@@ -202,7 +203,7 @@ fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
     }
     facts.extend(app.facts(row.token));
     if let Some(quote) = tick.quote() {
-        facts.push(("last quantity", count(quote.last_quantity.into())));
+        facts.push(("last quantity", grouped(quote.last_quantity.into())));
     }
     if let Some(full) = tick.full().filter(|full| full.open_interest > 0) {
         let range = [full.open_interest_low, full.open_interest_high];

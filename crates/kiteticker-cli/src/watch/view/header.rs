@@ -8,7 +8,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::joined;
-use crate::format::numbers::{count, duration, ist};
+use crate::format::numbers::{duration, grouped};
+use crate::format::times::ist_clock;
 use crate::watch::app::App;
 use crate::watch::row::Direction;
 use crate::watch::sort::Key;
@@ -32,32 +33,40 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
 fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let theme = app.theme;
     let clock = match app.moment.tape_unix_s {
-        Some(tape) => format!("tape {} IST ", ist(tape)),
-        None => format!("{} IST ", ist(app.moment.unix_s)),
+        Some(tape) => format!("tape {} IST ", ist_clock(tape)),
+        None => format!("{} IST ", ist_clock(app.moment.unix_s)),
     };
-    let pause = match app.is_paused {
-        true => format!(" paused: {} ticks held ", count(app.held_ticks)),
+    let pause = match app.table.is_paused {
+        true => format!(" paused: {} ticks held ", grouped(app.table.held_ticks)),
         false => String::new(),
     };
-    let right = Span::raw(clock.as_str()).width() + pause.len() + usize::from(app.is_paused) * 2;
-    let shown = match app.order.len() == app.rows.len() {
-        true => count(app.rows.len() as u64),
-        false => format!("{} of {}", count(app.order.len() as u64), count(app.rows.len() as u64)),
+    let right =
+        Span::raw(clock.as_str()).width() + pause.len() + usize::from(app.table.is_paused) * 2;
+    let shown = match app.table.order.len() == app.table.rows.len() {
+        true => grouped(app.table.rows.len() as u64),
+        false => format!(
+            "{} of {}",
+            grouped(app.table.order.len() as u64),
+            grouped(app.table.rows.len() as u64)
+        ),
     };
     let badge = theme.reversed().patch(theme.bold());
     let mut groups = vec![
         vec![Span::styled(format!(" {} ", app.origin.badge), badge)],
         vec![Span::raw(theme.text(&app.origin.title))],
-        vec![Span::styled(format!("{:>6} ticks/s", rate(app.feed.ticks_per_second)), theme.bold())],
+        vec![Span::styled(
+            format!("{:>6} ticks/s", rate(app.health.feed.ticks_per_second)),
+            theme.bold(),
+        )],
         vec![Span::raw(format!("{shown} shown"))],
-        vec![Span::raw(format!("{} subscribed", count(app.feed.instruments as u64)))],
+        vec![Span::raw(format!("{} subscribed", grouped(app.health.feed.instruments as u64)))],
     ];
-    if app.sort.key != Key::Listed {
-        let direction = if app.sort.is_descending { Direction::Down } else { Direction::Up };
+    if app.table.sort.key != Key::Listed {
+        let direction = if app.table.sort.is_descending { Direction::Down } else { Direction::Up };
         groups.insert(
             3,
             vec![
-                Span::raw(format!("by {} ", app.sort.key.name())),
+                Span::raw(format!("by {} ", app.table.sort.key.name())),
                 Span::raw(theme.arrow(direction)),
             ],
         );
@@ -66,7 +75,7 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let mut line = joined(groups, "  ", width.saturating_sub(right));
     let gap = width.saturating_sub(right + line.width());
     line.push_span(Span::raw(" ".repeat(gap)));
-    if app.is_paused {
+    if app.table.is_paused {
         line.push_span(Span::styled(pause, theme.warning().patch(theme.reversed())));
         line.push_span(Span::raw("  "));
     }
@@ -75,10 +84,10 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
 }
 
 fn sockets(app: &App, width: u16) -> Line<'_> {
-    if app.feed.sockets.is_empty() {
+    if app.health.feed.sockets.is_empty() {
         return Line::styled(" connecting", app.theme.dim());
     }
-    let groups = app.feed.sockets.iter().enumerate().map(|(at, socket)| {
+    let groups = app.health.feed.sockets.iter().enumerate().map(|(at, socket)| {
         let (state, style) = phase(app, at, socket);
         let mut group = vec![Span::raw(format!("{} ", socket.number)), Span::styled(state, style)];
         match (socket.phase, &socket.trouble) {
@@ -90,7 +99,7 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
                     false => format!(" {frames:>4}f/s {ticks:>6}t/s"),
                 }));
             }
-            (_, Some(trouble)) if width >= ROOMY && app.feed.sockets.len() == 1 => {
+            (_, Some(trouble)) if width >= ROOMY && app.health.feed.sockets.len() == 1 => {
                 let trouble = app.theme.text(trouble).replace(char::is_control, " ");
                 group.push(Span::styled(format!(" {trouble}"), app.theme.dim()));
             }
@@ -110,7 +119,7 @@ fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
         Phase::Opening => ("opening".to_owned(), theme.warning()),
         Phase::Renewing => ("asking for credentials".to_owned(), theme.warning()),
         Phase::Waiting => {
-            let retry_at = app.retry_at.get(&at);
+            let retry_at = app.health.retry_at.get(&at);
             let left = retry_at.map(|at| at.saturating_duration_since(app.moment.now));
             let text = match left {
                 // Rounded up: in 0 s it would be now.
@@ -127,11 +136,11 @@ fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
 
 fn figures(app: &App, width: usize) -> Line<'_> {
     let theme = app.theme;
-    let (losses, feed) = (app.losses, &app.feed);
+    let (losses, feed) = (app.health.losses, &app.health.feed);
     let damaged = feed.damaged_frames + feed.skipped_packets;
     let counted = |name: &str, number: u64, style: Style| {
         let style = if number > 0 { style } else { theme.dim() };
-        Span::styled(format!("{name} {}", count(number)), style)
+        Span::styled(format!("{name} {}", grouped(number)), style)
     };
     let mut lost = vec![
         counted("lag", losses.lagged, theme.warning()),
@@ -147,17 +156,17 @@ fn figures(app: &App, width: usize) -> Line<'_> {
     };
     let p50 = time(feed.latency_p50);
     let p99 = time(feed.latency_p99);
-    let drawn = match app.drawn_after {
+    let drawn = match app.redraw.drawn_after {
         Some(waited) => format!("{:>3} ms", waited.as_millis()),
         None => format!("{:>6}", theme.none()),
     };
-    let exchange = match app.exchange_unix_s.map(u64::from) {
+    let exchange = match app.health.exchange_unix_s.map(u64::from) {
         None => theme.none().to_owned(),
         Some(seconds) => {
             let late = app.moment.unix_s.checked_sub(seconds).filter(|&it| it <= CREDIBLE_S);
             match late.filter(|_| app.origin.is_now) {
                 Some(late) => format!("+{late} s"),
-                None => ist(seconds),
+                None => ist_clock(seconds),
             }
         }
     };
@@ -171,5 +180,5 @@ fn figures(app: &App, width: usize) -> Line<'_> {
 }
 
 fn rate(per_second: f64) -> String {
-    count(per_second.round() as u64)
+    grouped(per_second.round() as u64)
 }

@@ -67,11 +67,11 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 pub(super) fn draw_filter(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let hint = match app.order.len() {
+    let hint = match app.table.order.len() {
         0 => "nothing matches",
         _ => "Enter keeps it, Esc shows all",
     };
-    prompt(frame, area, app, " filter: ", &app.filter, hint);
+    prompt(frame, area, app, " filter: ", &app.table.filter, hint);
 }
 
 pub(super) fn draw_adding(

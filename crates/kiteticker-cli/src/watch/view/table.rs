@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::shortened;
-use crate::format::numbers::{age, compact, count, percent, price};
+use crate::format::numbers::{age, compact, grouped, percent, price};
 use crate::watch::app::App;
 use crate::watch::chart::sparkline;
 use crate::watch::layout::{Column, columns};
@@ -18,10 +18,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let columns = columns(area.width.saturating_sub(1));
     let mut lines = vec![heads(app, &columns)];
     let rows = usize::from(area.height.saturating_sub(1));
-    let shown = app.order.iter().skip(app.top).take(rows);
-    lines.extend(shown.filter_map(|&at| app.rows.get(at)).map(|row| cells(app, &columns, row)));
-    if app.order.is_empty() {
-        let text = match app.rows.is_empty() {
+    let shown = app.table.order.iter().skip(app.table.top).take(rows);
+    lines.extend(
+        shown.filter_map(|&at| app.table.rows.get(at)).map(|row| cells(app, &columns, row)),
+    );
+    if app.table.order.is_empty() {
+        let text = match app.table.rows.is_empty() {
             true => " no instruments: a adds one",
             false => " no instrument matches: Esc shows all again",
         };
@@ -38,8 +40,8 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
             line.push(Span::raw(" "));
         }
         let mut width = usize::from(width);
-        let is_sorted = column.key() == Some(app.sort.key);
-        let arrow = match app.sort.is_descending {
+        let is_sorted = column.key() == Some(app.table.sort.key);
+        let arrow = match app.table.sort.is_descending {
             true => theme.arrow(Direction::Down),
             false => theme.arrow(Direction::Up),
         };
@@ -67,7 +69,7 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
 
 fn cells<'a>(app: &App, columns: &[(Column, u16)], row: &Row) -> Line<'a> {
     let theme = app.theme;
-    let is_selected = app.selected == Some(row.token);
+    let is_selected = app.table.selected == Some(row.token);
     let mark = if is_selected { theme.sign("▶", ">") } else { " " };
     let mut line = vec![Span::styled(mark, theme.bold())];
     for (at, &(column, width)) in columns.iter().enumerate() {
@@ -129,7 +131,7 @@ fn cell<'a>(
             span
         }
         Column::VolumeShort => number(row.volume().map(|volume| compact(volume.into()))),
-        Column::Volume => number(row.volume().map(|volume| count(volume.into()))),
+        Column::Volume => number(row.volume().map(|volume| grouped(volume.into()))),
         Column::Bid => of_price(row.bid()),
         Column::Ask => of_price(row.ask()),
         Column::Open => of_price(row.ohlc().map(|prices| prices[0])),

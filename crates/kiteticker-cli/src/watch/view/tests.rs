@@ -101,7 +101,7 @@ fn busy(theme: Theme, millis: u64) -> App {
     gauge.take(readings(0), start);
     let feed = gauge.take(readings(1), start + Duration::from_secs(1));
     app.on_reading(FeedState { instruments: 9_000, ..feed });
-    app.tell(Weight::Bad, "socket 2 lost: reset");
+    app.log(Weight::Bad, "socket 2 lost: reset");
     let now = start + Duration::from_millis(millis);
     app.on_frame(Moment { now, ..app.moment });
     app
@@ -168,7 +168,7 @@ fn the_usual_screen_has_all_parts_and_aligned_numbers() {
     assert!(lines[3].contains(head), "{}", lines[3]);
     assert_eq!(
         lines[4].trim_end(),
-        "▶INFY                 1,573.70▲  +0.38%  12.3L    1,573.70    1,573.70     ▄  0s"
+        "▶INFY                 1,573.70▲  +0.38%  1.23M    1,573.70    1,573.70     ▄  0s"
     );
     assert!(lines[5].starts_with(" NIFTY 50            25,012.35   +0.81%      –           –"));
     assert!(lines[6].starts_with(" BANKN…5AUG56500CE           –        –"), "{}", lines[6]);
@@ -185,7 +185,7 @@ fn the_panel_shows_depth_and_details_of_the_selected_instrument() {
     assert!(title.starts_with("─ NSE:INFY  full mode, token 408065 ──"), "{title}");
     let best = line_with(&buffer, "1,573.69");
     assert!(best.contains("200    1,573.69  1,573.69    200"), "{best}");
-    assert!(line_with(&buffer, "open interest").ends_with("12,34,567"));
+    assert!(line_with(&buffer, "open interest").ends_with("1,234,567"));
     assert!(line_with(&buffer, "last trade").ends_with("09:15:59"));
     // The largest quantity fills its bar, at the sides that touch the numbers.
     let largest = line_with(&buffer, "1,573.66");
@@ -197,7 +197,7 @@ fn the_panel_shows_depth_and_details_of_the_selected_instrument() {
 fn a_wide_screen_shows_the_prices_of_the_day_names_whole_and_numbers_of_orders() {
     let buffer = drawn(&mut busy(COLORS, 0), 140, 40);
     let row = line_with(&buffer, "▶");
-    for text in ["NSE:INFY", "12,34,567", "1,560.00", "1,580.00", "1,550.00"] {
+    for text in ["NSE:INFY", "1,234,567", "1,560.00", "1,580.00", "1,550.00"] {
         assert!(row.contains(text), "{text}: {row}");
     }
     assert!(lines(&buffer).iter().any(|line| line.contains("orders")));
@@ -245,7 +245,7 @@ fn where_only_ascii_may_be_drawn_nothing_else_is() {
         for key in keys.chars() {
             app.on_key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
         }
-        app.tell(Weight::Plain, "zu groß – 全角");
+        app.log(Weight::Plain, "zu groß – 全角");
         let buffer = drawn(&mut app, 120, 40);
         let foreign: Vec<&str> =
             buffer.content.iter().map(|cell| cell.symbol()).filter(|it| !it.is_ascii()).collect();
@@ -283,7 +283,7 @@ fn another_order_shows_its_first_rows_and_keeps_the_selection() {
     drawn(&mut app, 80, 24);
     app.on_key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
     let now = app.moment.now;
-    let token = app.rows[4_000].token;
+    let token = app.table.rows[4_000].token;
     give(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
     app.on_key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));
     let buffer = drawn(&mut app, 80, 24);
@@ -359,7 +359,7 @@ proptest! {
     ) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
         let mut app = busy(Theme { color, glyphs }, 0);
-        let tokens: Vec<u32> = app.rows.iter().map(|row| row.token).collect();
+        let tokens: Vec<u32> = app.table.rows.iter().map(|row| row.token).collect();
         let (mut width, mut height) = size;
         for op in ops {
             let now = app.moment.now;
@@ -387,8 +387,8 @@ proptest! {
             }
             let buffer = drawn(&mut app, width, height);
             prop_assert_eq!(buffer.area.as_size(), ratatui::layout::Size { width, height });
-            let shown = app.selected.is_some();
-            prop_assert_eq!(shown, !app.order.is_empty());
+            let shown = app.table.selected.is_some();
+            prop_assert_eq!(shown, !app.table.order.is_empty());
         }
     }
 }

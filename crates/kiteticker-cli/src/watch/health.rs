@@ -1,0 +1,62 @@
+//! How the connections are, and what did not reach the screen.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use kite_conn::{Event, Phase};
+use kite_wire::UnixSeconds;
+
+use crate::watch::state::FeedState;
+
+/// What did not reach the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    /// Ticks replaced by newer ones, or dropped, because the display was slower.
+    pub(crate) lagged: u64,
+    /// Times that a connection was without ticks and came back.
+    pub(crate) gaps: u64,
+    /// Events that the display was too slow for.
+    pub(crate) events: u64,
+}
+
+/// The newest reading of the feed, and what events have added to it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) feed: FeedState,
+    pub(crate) losses: Losses,
+    /// When connections that wait try again.
+    pub(crate) retry_at: BTreeMap<usize, Instant>,
+    /// The newest of the exchange's times.
+    pub(crate) exchange_unix_s: Option<u32>,
+}
+
+impl Health {
+    /// Takes what happened to a connection.
+    pub(crate) fn on_connection(&mut self, connection: usize, event: &Event, now: Instant) {
+        let phase = match event {
+            Event::Up { .. } => Some(Phase::Live),
+            Event::Down { .. } | Event::Opening { .. } => Some(Phase::Opening),
+            Event::Retry { .. } => Some(Phase::Waiting),
+            Event::Renewing { .. } => Some(Phase::Renewing),
+            Event::Parked(_) => Some(Phase::Parked),
+            Event::Closed => Some(Phase::Closed),
+            _ => None,
+        };
+        // Readings come once a second: what an event says is known before.
+        if let (Some(phase), Some(socket)) = (phase, self.feed.sockets.get_mut(connection)) {
+            socket.phase = phase;
+        }
+        match event {
+            Event::Retry { delay, .. } => {
+                self.retry_at.insert(connection, now + *delay);
+            }
+            Event::Gap(_) => self.losses.gaps += 1,
+            _ => {}
+        }
+    }
+
+    /// Takes the exchange's time of a tick, if it has one.
+    pub(crate) fn on_exchange_time(&mut self, time: Option<UnixSeconds>) {
+        self.exchange_unix_s = self.exchange_unix_s.max(time.map(UnixSeconds::get));
+    }
+}

@@ -1,0 +1,242 @@
+//! The rows of the table: which are there, in which order, and which one is selected.
+//!
+//! No terminal and no clock here: ticks and the time are passed in.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use kite_wire::{Mode, Packet, Tick};
+
+use crate::instruments::names::Named;
+use crate::watch::row::Row;
+use crate::watch::sort::{Sort, matches};
+
+/// The least time between two orderings by values that move.
+const SORT_EVERY: Duration = Duration::from_millis(250);
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Its instrument is not in the table.
+    Unlisted,
+    /// It is shown once the display is no longer paused.
+    Held,
+    Shown {
+        /// Whether its price has just changed.
+        is_glowing: bool,
+    },
+}
+
+/// The rows and the selection.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// As they were listed and added.
+    pub(crate) rows: Vec<Row>,
+    /// Places in `rows`, by token.
+    places: HashMap<u32, usize>,
+    /// Places in `rows` of those that the filter lets through, as they are ordered.
+    pub(crate) order: Vec<usize>,
+    pub(crate) sort: Sort,
+    pub(crate) filter: String,
+    pub(crate) selected: Option<u32>,
+    /// The first place in `order` on the screen.
+    pub(crate) top: usize,
+    /// Whether the screen goes where the selected row is. It does not once another order was
+    /// chosen: that is chosen for what comes first.
+    is_following: bool,
+    /// How many rows the screen shows at once; `None` before its size is known.
+    page: Option<usize>,
+    pub(crate) is_paused: bool,
+    /// Ticks that came since the pause.
+    pub(crate) held_ticks: u64,
+    ordered_at: Instant,
+    is_out_of_order: bool,
+}
+
+impl Table {
+    pub(crate) fn new(instruments: Vec<Named>, mode: Mode, now: Instant) -> Self {
+        let mut table = Self {
+            rows: Vec::new(),
+            places: HashMap::new(),
+            order: Vec::new(),
+            sort: Sort::default(),
+            filter: String::new(),
+            selected: None,
+            top: 0,
+            is_following: true,
+            page: None,
+            is_paused: false,
+            held_ticks: 0,
+            ordered_at: now,
+            is_out_of_order: false,
+        };
+        for named in instruments {
+            table.insert(named, mode);
+        }
+        // The first that has a market depth to show.
+        let first = table.rows.iter().find(|row| row.segment().is_tradable());
+        table.selected = first.or(table.rows.first()).map(|row| row.token);
+        table.arrange(now);
+        table
+    }
+
+    /// Takes a packet.
+    pub(crate) fn take(&mut self, packet: Packet<'_>, received: Instant, now: Instant) -> Taken {
+        let place = self.places.get(&packet.instrument_token());
+        let Some(row) = place.and_then(|&place| self.rows.get_mut(place)) else {
+            return Taken::Unlisted;
+        };
+        let tick = Tick::from(packet);
+        if self.is_paused {
+            row.hold(tick, received, now);
+            self.held_ticks += 1;
+            return Taken::Held;
+        }
+        row.take(tick, received, now);
+        self.is_out_of_order |= self.sort.is_moving();
+        Taken::Shown { is_glowing: row.glow(now).is_some() }
+    }
+
+    /// Says whether ticks have come that may change the order, and will.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        self.is_out_of_order && !self.is_paused
+    }
+
+    /// Orders the rows again, if that is due; says whether it was.
+    pub(crate) fn arrange_if_due(&mut self, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.ordered_at) >= SORT_EVERY;
+        let is_arranged = self.is_out_of_order() && is_due;
+        if is_arranged {
+            self.arrange(now);
+        }
+        is_arranged
+    }
+
+    /// Sets how many rows the screen shows at once.
+    pub(crate) fn resize(&mut self, page: usize) {
+        self.page = Some(page.max(1));
+        self.settle();
+    }
+
+    /// Returns how many rows the screen shows at once.
+    pub(crate) fn page(&self) -> usize {
+        self.page.unwrap_or(1)
+    }
+
+    /// Returns the row of an instrument.
+    pub(crate) fn row(&self, token: u32) -> Option<&Row> {
+        self.places.get(&token).and_then(|&place| self.rows.get(place))
+    }
+
+    pub(crate) fn row_mut(&mut self, token: u32) -> Option<&mut Row> {
+        self.places.get(&token).and_then(|&place| self.rows.get_mut(place))
+    }
+
+    pub(crate) fn selected_row(&self) -> Option<&Row> {
+        self.selected.and_then(|token| self.row(token))
+    }
+
+    /// Returns the selected row's place in the order.
+    pub(crate) fn selected_at(&self) -> Option<usize> {
+        let place = self.places.get(&self.selected?)?;
+        self.order.iter().position(|it| it == place)
+    }
+
+    fn insert(&mut self, Named { token, name }: Named, mode: Mode) -> bool {
+        let is_new = !self.places.contains_key(&token);
+        if is_new {
+            self.places.insert(token, self.rows.len());
+            self.rows.push(Row::new(token, name, mode));
+        }
+        is_new
+    }
+
+    /// Adds an instrument and selects it; says whether it was not there before.
+    pub(crate) fn add(&mut self, named: Named, mode: Mode, now: Instant) -> bool {
+        let token = named.token;
+        let is_new = self.insert(named, mode);
+        (self.selected, self.is_following) = (Some(token), true);
+        if !self.row(token).is_some_and(|row| matches(row, &self.filter)) {
+            // Who adds an instrument wants to see it.
+            self.filter.clear();
+        }
+        self.arrange(now);
+        is_new
+    }
+
+    pub(crate) fn remove(&mut self, token: u32, now: Instant) {
+        let Some(place) = self.places.remove(&token) else { return };
+        self.rows.remove(place);
+        for later in self.places.values_mut().filter(|it| **it > place) {
+            *later -= 1;
+        }
+        if self.selected == Some(token) {
+            // Its successor, so that several can go one after the other.
+            let at = self.order.iter().position(|&it| it == place).unwrap_or_default();
+            let next = self.order.get(at + 1).or_else(|| self.order.get(at.checked_sub(1)?));
+            let next = next.map(|&it| if it > place { it - 1 } else { it });
+            self.selected = next.and_then(|it| self.rows.get(it)).map(|row| row.token);
+        }
+        self.arrange(now);
+    }
+
+    /// Chooses another order, and shows what comes first in it.
+    pub(crate) fn order_by(&mut self, change: impl FnOnce(&mut Sort), now: Instant) {
+        change(&mut self.sort);
+        (self.top, self.is_following) = (0, false);
+        self.arrange(now);
+    }
+
+    /// Changes the filter, and shows what comes first of the rest.
+    pub(crate) fn filter_by(&mut self, change: impl FnOnce(&mut String), now: Instant) {
+        change(&mut self.filter);
+        self.top = 0;
+        self.arrange(now);
+    }
+
+    /// Pauses the display, or goes on with what came meanwhile.
+    pub(crate) fn toggle_pause(&mut self, now: Instant) {
+        self.is_paused = !self.is_paused;
+        if !self.is_paused {
+            self.held_ticks = 0;
+            let released = self.rows.iter_mut().filter_map(|row| row.release().then_some(()));
+            if released.count() > 0 {
+                self.arrange(now);
+            }
+        }
+    }
+
+    /// Filters and orders the rows.
+    pub(crate) fn arrange(&mut self, now: Instant) {
+        let Self { rows, filter, order, sort, .. } = self;
+        order.clear();
+        order.extend((0..rows.len()).filter(|&place| matches(&rows[place], filter)));
+        sort.sort(order, rows, now);
+        self.ordered_at = now;
+        self.is_out_of_order = false;
+        self.settle();
+    }
+
+    /// Selects the row at a place in the order, the last one if there are fewer.
+    pub(crate) fn select(&mut self, at: usize) {
+        let place = self.order.get(at).or(self.order.last());
+        self.selected = place.and_then(|&place| self.rows.get(place)).map(|row| row.token);
+        self.is_following = true;
+        self.settle();
+    }
+
+    /// Brings the selected row onto the screen, if that is where the screen is to be.
+    fn settle(&mut self) {
+        // While nothing is drawn yet, all that is there may have room.
+        let rows = self.page.unwrap_or(usize::MAX);
+        match self.selected_at() {
+            Some(_) if !self.is_following => {}
+            Some(at) => self.top = self.top.min(at).max((at + 1).saturating_sub(rows)),
+            // Filtered out: the one that came into its place.
+            None if !self.order.is_empty() => return self.select(self.top),
+            None => self.selected = None,
+        }
+        // No empty lines at the end while there are rows above.
+        self.top = self.top.min(self.order.len().saturating_sub(rows));
+    }
+}
