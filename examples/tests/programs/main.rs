@@ -1,4 +1,5 @@
 //! Every example, started as a user starts it.
+#![expect(clippy::expect_used, reason = "a step that fails ends the test")]
 
 mod process;
 
