@@ -1,6 +1,7 @@
 //! Frames for the benches, made once, and what they are measured against.
 
 pub mod by_hand;
+pub mod server;
 
 use kite_wire::{
     DepthLevel, Fields, FrameEncoder, FullFields, Packet, PacketView, QuoteFields, Tick,
@@ -65,12 +66,21 @@ pub fn tick(contents: Contents, n: u32) -> Tick {
 /// If more than 65,535 packets are asked for.
 #[must_use]
 pub fn frame(contents: Contents, first: u32, packets: u32) -> Vec<u8> {
-    let mut buffer = vec![0; 2 + packets as usize * 186];
+    frame_of((first..first + packets).map(|n| tick(contents, n)))
+}
+
+/// Makes a frame of these ticks.
+///
+/// # Panics
+/// If there are more than 65,535.
+#[must_use]
+pub fn frame_of(ticks: impl ExactSizeIterator<Item = Tick>) -> Vec<u8> {
+    let mut buffer = vec![0; 2 + ticks.len() * 186];
     #[expect(clippy::expect_used, reason = "the buffer is made for this very frame")]
     let len = {
         let mut frame = FrameEncoder::new(&mut buffer).expect("room for the count");
-        for n in first..first + packets {
-            frame.push(&tick(contents, n)).expect("room for every packet");
+        for tick in ticks {
+            frame.push(&tick).expect("room for every packet");
         }
         frame.finish().len()
     };

@@ -3,16 +3,16 @@
 //! It speaks just enough HTTP and WebSocket for any client, and takes what clients send without
 //! looking at it. The time of sending is in the first packet of a frame.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use benches::server::{header, shake_hands};
 use benches::{Contents, frame};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::Failure;
 use crate::machine::clock_ns;
@@ -96,28 +96,6 @@ pub fn serve(load: Load) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers the opening handshake.
-pub fn shake_hands(socket: &mut TcpStream) -> Result<(), Failure> {
-    socket.set_nodelay(true)?;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        socket.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head);
-    let key = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("sec-websocket-key").then_some(value.trim())
-    });
-    let key = derive_accept_key(key.ok_or("a handshake without a key")?.as_bytes());
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {key}\r\n\r\n"
-    );
-    Ok(socket.write_all(answer.as_bytes())?)
-}
-
 /// A WebSocket frame, whole, and where its payload begins.
 struct Prepared {
     bytes: Vec<u8>,
@@ -126,21 +104,10 @@ struct Prepared {
 
 impl Prepared {
     fn new(payload: &[u8]) -> Self {
-        let mut bytes = vec![0x82];
-        match payload.len() {
-            len @ 0..126 => bytes.push(len as u8),
-            len @ 126..65_536 => {
-                bytes.push(126);
-                bytes.extend_from_slice(&(len as u16).to_be_bytes());
-            }
-            len => {
-                bytes.push(127);
-                bytes.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        }
-        let header = bytes.len();
+        let mut bytes = header(payload.len());
+        let at = bytes.len();
         bytes.extend_from_slice(payload);
-        Self { bytes, payload: header }
+        Self { bytes, payload: at }
     }
 
     fn send(&mut self, socket: &mut TcpStream) -> io::Result<()> {

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use benches::server::shake_hands;
 use kite_conn::{Connection, ConnectionConfig, Credentials, Endpoint, EventLane};
 use kite_wire::Mode;
 
 use crate::Failure;
-use crate::load::shake_hands;
 
 /// Silence after which no further subscription is expected.
 const QUIET: Duration = Duration::from_millis(100);
