@@ -25,9 +25,9 @@ pub struct ManagerConfig {
     /// Whether the last packet of every instrument is kept for
     /// [`Manager::latest`](crate::Manager::latest): a copy of each packet. Default false.
     pub latest: bool,
-    /// Who is given all that the connections receive, before anything is left out of it: a
-    /// recorder, for instance. Default nobody.
-    pub tap: Option<Tap>,
+    /// Who is given all that the connections receive, before anything is left out of it, in this
+    /// order: a recorder, for instance. Default none.
+    pub taps: Vec<Tap>,
 }
 
 /// When the instruments of a connection go to others, and when they come back.
@@ -54,7 +54,7 @@ impl Default for ManagerConfig {
             failover: Some(FailoverConfig::default()),
             stagger: Duration::from_millis(100),
             latest: false,
-            tap: None,
+            taps: Vec::new(),
         }
     }
 }

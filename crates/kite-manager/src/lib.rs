@@ -9,8 +9,7 @@
 //! | [`Manager::stream`] | one task wants the ticks of all connections, or of chosen instruments, and decides what happens when it is too slow |
 //! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
 //! | [`Manager::start_in_place`] | one task wants the ticks of all connections without a hop, and does the connections' work when it polls |
-//! | [`Manager::start_with`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop |
-//! | [`ManagerBuilder::tap`] | the same beside any of these, such as a recorder: all that comes, before anything is left out |
+//! | [`ManagerBuilder::tap`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop, beside any of these: all that comes, before anything is left out |
 //! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
 //!
 //! ```no_run

@@ -12,7 +12,7 @@ mod subscriptions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kite_conn::{Credentials, Endpoint, EventLane, Sink};
+use kite_conn::{Credentials, Endpoint, EventLane};
 use tokio::sync::{Notify, broadcast};
 
 use crate::account_id::AccountId;
@@ -22,7 +22,7 @@ use crate::events::{Events, ManagerEvent, Orders};
 use crate::latest::{Latest, LatestSink, LatestTick};
 use crate::seat::{Seat, Seats};
 use crate::stream::{Hub, HubSink, StreamConfig, TickStream};
-use crate::tap::Tap;
+use crate::tap::{Tap, TapSinks};
 pub(crate) use account::Account;
 pub use builder::ManagerBuilder;
 pub(crate) use control::Control;
@@ -44,14 +44,14 @@ pub(crate) struct Core {
     pub(crate) seats: Seats,
     pub(crate) hub: Hub,
     latest: Option<Latest>,
-    tap: Option<Tap>,
+    taps: Vec<Tap>,
     control: Mutex<Control>,
     /// Rung when a request may have made room, or found none: the watchman looks.
     pub(crate) bell: Arc<Notify>,
 }
 
-/// What the manager itself does with the ticks of a connection.
-pub(crate) type ManagerSink = (Option<Box<dyn Sink>>, (HubSink, Option<LatestSink>));
+/// What is done with the ticks of a connection.
+pub(crate) type ManagerSink = (TapSinks, (HubSink, Option<LatestSink>));
 
 impl Manager {
     /// Makes a manager of one account, named by [`AccountId::default`]; nothing is connected and
@@ -85,7 +85,7 @@ impl Manager {
             latest: config.latest.then(|| Latest::new(seats.len())),
             seats,
             hub,
-            tap: config.tap.clone(),
+            taps: config.taps.clone(),
             control: Mutex::new(Control::new(config, accounts)),
             bell: Arc::default(),
         };
@@ -192,7 +192,7 @@ impl Core {
 
     /// Makes the sink of a slot in the present run.
     pub(crate) fn sink(&self, slot: usize) -> ManagerSink {
-        let tap = self.tap.as_ref().map(|tap| tap.sink(self.seats.seat(slot)));
-        (tap, (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot))))
+        let taps = TapSinks::new(&self.taps, &self.seats.seat(slot));
+        (taps, (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot))))
     }
 }

@@ -1,9 +1,10 @@
-//! Somebody who is given all that the connections of a manager receive.
+//! Sinks of the application that are given all that the connections of a manager receive.
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use kite_conn::Sink;
+use kite_conn::{Batch, Event, Sink};
 
 use crate::seat::Seat;
 
@@ -18,11 +19,15 @@ pub struct Tap(Arc<dyn Fn(Seat) -> Box<dyn Sink> + Send + Sync>);
 impl Tap {
     /// Wraps what makes the sinks. It is called while a manager starts, and must not call this
     /// manager.
-    pub fn new<S: Sink>(make_sink: impl Fn(Seat) -> S + Send + Sync + 'static) -> Self {
+    pub fn new<S, F>(make_sink: F) -> Self
+    where
+        S: Sink,
+        F: Fn(Seat) -> S + Send + Sync + 'static,
+    {
         Self(Arc::new(move |seat| Box::new(make_sink(seat))))
     }
 
-    pub(crate) fn sink(&self, seat: Seat) -> Box<dyn Sink> {
+    fn sink(&self, seat: Seat) -> Box<dyn Sink> {
         (self.0)(seat)
     }
 }
@@ -30,5 +35,48 @@ impl Tap {
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tap")
+    }
+}
+
+/// The sinks of all taps on one connection, in order.
+pub(crate) struct TapSinks(Vec<Box<dyn Sink>>);
+
+impl TapSinks {
+    pub(crate) fn new(taps: &[Tap], seat: &Seat) -> Self {
+        Self(taps.iter().map(|tap| tap.sink(seat.clone())).collect())
+    }
+}
+
+impl fmt::Debug for TapSinks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TapSinks").field(&self.0.len()).finish()
+    }
+}
+
+impl Sink for TapSinks {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // All are asked, so that each wakes.
+        let ready = self.0.iter_mut().map(|sink| sink.poll_ready(cx));
+        if ready.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn keeps_frames(&self) -> bool {
+        self.0.iter().any(|sink| sink.keeps_frames())
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        self.on_shared(&batch);
+    }
+
+    fn on_shared(&mut self, batch: &Batch) {
+        for sink in &mut self.0 {
+            sink.on_shared(batch);
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        for sink in &mut self.0 {
+            sink.on_event(event);
+        }
     }
 }

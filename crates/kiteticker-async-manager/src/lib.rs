@@ -7,8 +7,7 @@
 //! | channels: [`get_all_channels`](KiteTickerManager::get_all_channels), [`get_unified_channel`](MultiApiKiteTickerManager::get_unified_channel) | several receivers want everything, or the program was written for 0.4 | loses its oldest messages and is told how many: `Lagged` |
 //! | [`typed().stream(…)`](kite_manager::Manager::stream) | one task wants the ticks of all connections, or of chosen instruments | as chosen: holds the feed back, loses the oldest, or gets the newest of each instrument |
 //! | [`typed().latest()`](kite_manager::Manager::latest), with `.latest(true)` in the builder | any thread wants the newest packet of an instrument, now and then | nobody: what was not asked for is overwritten |
-//! | a [`Sink`](kite_conn::Sink) of your own, given to [`Manager::start_with`](kite_manager::Manager::start_with) of a typed manager | every microsecond counts: it is called where the frame is checked, without a hop | holds its connection back, or chooses |
-//! | [`.tap(…)`](KiteTickerManagerBuilder::tap) in the builder | all that comes is wanted beside the above: a recorder | as above |
+//! | a [`Sink`](kite_conn::Sink) of your own, given to [`.tap(…)`](KiteTickerManagerBuilder::tap) in the builder | every microsecond counts, or all that comes is wanted beside the above, as by a recorder: it is called where the frame is checked, without a hop | holds its connection back, or chooses |
 //!
 //! Beside the ticks, and never pushed out by them: [`typed().events()`](kite_manager::Manager::events)
 //! and [`typed().orders()`](kite_manager::Manager::orders), where each order update comes once.

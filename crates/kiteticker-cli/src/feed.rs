@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
-use kite_manager::{MAX_CONNECTIONS, Manager};
+use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source};
 
@@ -87,10 +87,10 @@ pub(crate) struct LiveFeed {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// A feed that is open: its manager is not started yet.
+/// A feed that is open: its manager is to be made.
 #[derive(Debug)]
 pub(crate) struct OpenFeed {
-    pub(crate) manager: Manager,
+    pub(crate) builder: ManagerBuilder,
     /// The embedded server, of the simulator or of a tape. It ends when dropped.
     pub(crate) sim: Option<Sim>,
     /// Where ticks come from, in a few words for a title line: "simulator, seed 1".
@@ -101,7 +101,7 @@ pub(crate) struct OpenFeed {
 const ACCOUNT: &str = "default";
 
 impl Feed {
-    /// Opens what the feed needs and makes the manager for it; the caller subscribes and starts.
+    /// Opens what the feed needs and sets out a manager for it; the caller makes and starts it.
     pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
         let (sim, title, endpoint, credentials) = match self {
             Self::Sim(feed) => {
@@ -126,14 +126,19 @@ impl Feed {
                 (None, feed.endpoint.host().to_owned(), feed.endpoint, feed.credentials)
             }
         };
-        let manager = Manager::builder()
+        let builder = Manager::builder()
             .account(ACCOUNT, credentials)
             .endpoint(endpoint)
-            .connections(connections)
-            .build()
-            .map_err(|error| CliError::unable("cannot set up the connections").because(error))?;
-        Ok(OpenFeed { manager, sim, title })
+            .connections(connections);
+        Ok(OpenFeed { builder, sim, title })
     }
+}
+
+/// Makes the manager of a feed.
+pub(crate) fn manager(builder: ManagerBuilder) -> Result<Manager, CliError> {
+    builder
+        .build()
+        .map_err(|error| CliError::unable("cannot set up the connections").because(error))
 }
 
 impl ReplayFeed {

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::feed::{Feed, OpenFeed, Speed};
+use crate::feed::{self, Feed, OpenFeed, Speed};
 use crate::format::times;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
@@ -85,7 +85,8 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
     let streamed = background.iter().map(|(_, tokens)| tokens.len()).sum::<usize>();
     let connections = crate::feed::connections_for(instruments.len() + streamed);
     let origin = origin(&feed);
-    let OpenFeed { manager, sim, .. } = feed.open(connections).await?;
+    let OpenFeed { builder, sim, .. } = feed.open(connections).await?;
+    let manager = feed::manager(builder)?;
     let cannot = |error| CliError::unable("cannot subscribe").because(error);
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
     manager.subscribe(&tokens, mode).map_err(cannot)?;

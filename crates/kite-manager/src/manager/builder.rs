@@ -73,10 +73,38 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets [`ManagerConfig::tap`]: `make_sink` makes a sink for each connection of each run, and
-    /// this is given all that the connection receives.
-    pub fn tap<S: Sink>(mut self, make_sink: impl Fn(Seat) -> S + Send + Sync + 'static) -> Self {
-        self.config.tap = Some(Tap::new(make_sink));
+    /// Adds to [`ManagerConfig::taps`]: `make_sink` makes a sink for each connection of each run,
+    /// which is given all that the connection receives. Sinks of several taps are called in the
+    /// order in which the taps were added.
+    ///
+    /// ```
+    /// use kite_conn::{Batch, Credentials, Event, Sink};
+    /// use kite_manager::Manager;
+    ///
+    /// struct Printer(usize);
+    ///
+    /// impl Sink for Printer {
+    ///     fn on_batch(&mut self, batch: Batch) {
+    ///         println!("connection {}: {} ticks", self.0, batch.ticks.len());
+    ///     }
+    ///
+    ///     fn on_event(&mut self, _: &Event) {}
+    /// }
+    ///
+    /// # fn main() -> Result<(), kite_manager::BuildError> {
+    /// let manager = Manager::builder()
+    ///     .account("mine", Credentials::new("api_key", "access_token"))
+    ///     .tap(|seat| Printer(seat.connection))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tap<S, F>(mut self, make_sink: F) -> Self
+    where
+        S: Sink,
+        F: Fn(Seat) -> S + Send + Sync + 'static,
+    {
+        self.config.taps.push(Tap::new(make_sink));
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kite_conn::{Connection, Phase, Sink, Status, Tagged};
+use kite_conn::{Connection, Phase, Status, Tagged};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -10,11 +10,10 @@ use crate::error::{NotLive, StartError};
 use crate::manager::Manager;
 use crate::run::Run;
 use crate::run::judge::{LAST_WORD, judge};
-use crate::seat::Seat;
 
 impl Manager {
-    /// Opens the connections. What they receive goes to the streams of [`Manager::stream`] and to
-    /// [`Manager::latest`].
+    /// Opens the connections. What they receive goes to the taps, the streams of [`Manager::stream`]
+    /// and [`Manager::latest`].
     ///
     /// Completes once all connections are up. Where at `connect_timeout`, or once the others have
     /// been refused, at least one is up, that is a success too: the rest keep trying. While running
@@ -28,28 +27,12 @@ impl Manager {
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
     /// ends them.
     pub async fn start(&self) -> Result<(), StartError> {
-        self.start_with(|_| ()).await
-    }
-
-    /// Opens the connections as [`Manager::start`] does, and gives what they receive to sinks of
-    /// the application's own as well: `make_sink` makes one for each connection.
-    ///
-    /// # Errors
-    /// As [`Manager::start`].
-    ///
-    /// # Cancel safety
-    /// As [`Manager::start`].
-    pub async fn start_with<S: Sink>(
-        &self,
-        mut make_sink: impl FnMut(Seat) -> S,
-    ) -> Result<(), StartError> {
         self.config().validate()?;
         // Listening begins before the first connection does: no change of state is missed.
         let events = self.core.events.subscribe();
         let core = &self.core;
         let (run, connections) = match self.connect(true, |slot, config, credentials| {
-            let sink = (make_sink(core.seats.seat(slot)), core.sink(slot));
-            Connection::spawn(config, credentials, sink, &core.events, slot)
+            Connection::spawn(config, credentials, core.sink(slot), &core.events, slot)
         })? {
             Run::Begun(run, connections) | Run::Undecided(run, connections) => (run, connections),
             Run::Decided => return Ok(()),

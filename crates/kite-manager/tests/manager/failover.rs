@@ -204,14 +204,15 @@ impl Sink for RawSink {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_former_owner_that_goes_on_sending_is_passed_over() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
-    let manager = builder(&sim, 1).failover(Some(QUICK)).build().unwrap();
+    let raw = Raw::default();
+    let tapped = raw.clone();
+    let builder = builder(&sim, 1).failover(Some(QUICK));
+    let manager = builder.tap(move |seat| RawSink(tapped.clone(), seat)).build().unwrap();
     let mut events = manager.events();
     let taking = take(manager.stream(StreamConfig::default()).unwrap());
-    let raw = Raw::default();
     manager.subscribe(&kite_sim::universe(30), Mode::Quote).unwrap();
     let planned = manager.distribution();
-    let made = manager.start_with(|seat| RawSink(raw.clone(), seat));
-    in_time("start", made).await.unwrap();
+    in_time("start", manager.start()).await.unwrap();
     agreed(&sim, &manager).await;
     kill(&sim, &planned[1]);
     let (moves, _) = moved(&mut events).await;

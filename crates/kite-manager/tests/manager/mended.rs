@@ -1,10 +1,11 @@
 //! What once broke: starts cut short, and instruments in the dark.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kite_conn::{Batch, Event, Sink};
-use kite_manager::{ManagerEvent, StartError};
+use kite_manager::{ManagerEvent, Seat, StartError};
 use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
 
@@ -80,8 +81,11 @@ impl Sink for Panics {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sink_that_panics_while_starting_leaves_no_socket_and_no_run() {
     let sim = sim(1, |it| it).await;
-    let manager = builder(&sim, 1).build().unwrap();
-    let started = in_time("start", manager.start_with(|seat| Panics(seat.connection == 0))).await;
+    let first = AtomicBool::new(true);
+    let tap =
+        move |seat: Seat| Panics(seat.connection == 0 && first.swap(false, Ordering::Relaxed));
+    let manager = builder(&sim, 1).tap(tap).build().unwrap();
+    let started = in_time("start", manager.start()).await;
     assert!(matches!(started, Err(StartError::Stopped)), "{started:?}");
     until("no socket", || sim.stats().connections_open == 0).await;
     assert!(!manager.is_running());

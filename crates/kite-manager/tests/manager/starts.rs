@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kite_conn::{Batch, Credentials, Endpoint, Event, Sink};
-use kite_manager::{Manager, ManagerConfig, StartError};
+use kite_manager::{Manager, ManagerConfig, StartError, Tap};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sent, Sim};
 use kite_wire::Mode;
 
@@ -35,12 +35,20 @@ impl Sink for Tally {
     fn on_event(&mut self, _: &Event) {}
 }
 
-fn manager(sim: &Sim, connect_timeout: Duration) -> Manager {
+fn config(sim: &Sim, connect_timeout: Duration) -> ManagerConfig {
     let mut config = ManagerConfig::default();
     config.connection.endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
     config.connection.connect_timeout = connect_timeout;
     config.connection.reconnect_delay = Duration::from_millis(5);
-    Manager::new(Credentials::new(API_KEY, ACCESS_TOKEN), config)
+    config
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(API_KEY, ACCESS_TOKEN)
+}
+
+fn manager(sim: &Sim, connect_timeout: Duration) -> Manager {
+    Manager::new(credentials(), config(sim, connect_timeout))
 }
 
 fn held(sim: &Sim) -> BTreeMap<u32, Mode> {
@@ -50,11 +58,14 @@ fn held(sim: &Sim) -> BTreeMap<u32, Mode> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_of_ones_own_gets_every_tick_of_all_connections() {
     let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
-    let manager = manager(&sim, DEADLINE);
     let tally = Tally::default();
+    let mut config = config(&sim, DEADLINE);
+    let tapped = tally.clone();
+    config.taps.push(Tap::new(move |_| tapped.clone()));
+    let manager = Manager::new(credentials(), config);
     let instruments = kite_sim::universe(600);
     manager.subscribe(&instruments, Mode::Full).unwrap();
-    within("start", manager.start_with(|_| tally.clone())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     within("ticks", sim.wait_until(|sim| sim.stats().ticks_sent > 3_000)).await;
     sim.pause().await;
     let sent = sim.sent();
@@ -75,7 +86,7 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     let manager = manager(&sim, DEADLINE);
     let opened = async {
-        let start = manager.start_with(|_| Tally::default());
+        let start = manager.start();
         tokio::select! {
             started = start => panic!("nothing is up: {started:?}"),
             () = sim.wait_until(|sim| !sim.stats().refused.is_empty()) => {}
@@ -83,7 +94,7 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
     };
     within("the first refusal", opened).await;
     sim.refuse_with(None);
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     assert!(manager.is_live());
     assert_eq!(manager.snapshot().connections.len(), 3);
     assert!(sim.stats().connections_open <= 3);
@@ -93,11 +104,11 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
 async fn a_start_while_running_is_fine_even_in_an_outage() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, Duration::from_millis(300));
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     sim.drop_all();
     within("the outage", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     assert!(manager.is_running());
     sim.refuse_with(None);
     within("the end of it", sim.wait_until(|sim| sim.stats().connections_open == 3)).await;
@@ -110,7 +121,7 @@ async fn a_stop_from_another_clone_ends_a_start() {
     let manager = manager(&sim, DEADLINE);
     let starting = tokio::spawn({
         let manager = manager.clone();
-        async move { manager.start_with(|_| Tally::default()).await }
+        async move { manager.start().await }
     });
     within("a refusal", sim.wait_until(|sim| !sim.stats().refused.is_empty())).await;
     within("stop", manager.stop()).await;
@@ -123,7 +134,7 @@ async fn a_stop_from_another_clone_ends_a_start() {
 async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     let tokens = kite_sim::universe(60);
     let tasks = (0..4_usize).map(|task| {
         let (manager, tokens) = (manager.clone(), tokens.clone());
@@ -158,12 +169,12 @@ async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
     manager.subscribe(&[256, 512], Mode::Full).unwrap();
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     within("stop", manager.stop()).await;
     manager.subscribe(&[768], Mode::Ltp).unwrap();
     manager.unsubscribe(&[256]);
     manager.set_mode(&[512], Mode::Quote);
-    within("another start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("another start", manager.start()).await.unwrap();
     let wanted = BTreeMap::from([(512, Mode::Quote), (768, Mode::Ltp)]);
     within("the new set", sim.wait_until(|sim| held(sim) == wanted)).await;
     within("stop", manager.stop()).await;
@@ -180,7 +191,7 @@ async fn starts_and_stops_from_many_tasks_end_as_the_last_one_says() {
             for round in 0..20 {
                 if (task + round) % 2 == 0 {
                     // Whether another task stops it is a matter of chance.
-                    let _ = manager.start_with(|_| Tally::default()).await;
+                    let _ = manager.start().await;
                 } else {
                     manager.stop().await;
                 }
@@ -192,7 +203,7 @@ async fn starts_and_stops_from_many_tasks_end_as_the_last_one_says() {
     }
     within("stop", manager.stop()).await;
     within("no socket", sim.wait_until(|sim| sim.stats().connections_open == 0)).await;
-    within("start", manager.start_with(|_| Tally::default())).await.unwrap();
+    within("start", manager.start()).await.unwrap();
     let wanted = [256, 512, 768].map(|token| (token, Mode::Ltp)).into();
     within("the server's agreement", sim.wait_until(|sim| held(sim) == wanted)).await;
     assert!(sim.stats().refused.is_empty(), "{:?}", sim.stats());

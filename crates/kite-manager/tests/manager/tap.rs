@@ -89,3 +89,38 @@ async fn a_tap_hears_every_frame_of_every_connection_however_the_manager_runs() 
         in_time("stop", manager.stop()).await;
     }
 }
+
+/// Writes down whose turn it is.
+struct Turns {
+    name: &'static str,
+    turns: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Sink for Turns {
+    fn on_batch(&mut self, _: Batch) {
+        self.turns.lock().unwrap().push(self.name);
+    }
+
+    fn on_event(&mut self, _: &Event) {
+        self.turns.lock().unwrap().push(self.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_taps_get_the_same_one_after_the_other() {
+    let sim = sim(1, |it| it).await;
+    let turns = Arc::<Mutex<Vec<&'static str>>>::default();
+    let tap = |name| {
+        let turns = Arc::clone(&turns);
+        move |_| Turns { name, turns: Arc::clone(&turns) }
+    };
+    let builder = builder(&sim, 1).connections(1).tap(tap("first")).tap(tap("second"));
+    let manager = builder.build().unwrap();
+    manager.subscribe(&kite_sim::universe(10), Mode::Ltp).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    until("frames", || manager.snapshot().connections[0].stats.frames > 100).await;
+    in_time("stop", manager.stop()).await;
+    let turns = turns.lock().unwrap();
+    assert!(turns.len() > 100 && turns.len() % 2 == 0, "{}", turns.len());
+    assert!(turns.chunks(2).all(|pair| pair == ["first", "second"]));
+}

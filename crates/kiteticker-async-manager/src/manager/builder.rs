@@ -165,7 +165,8 @@ impl KiteTickerManagerBuilder {
 
     /// Gives all that the connections receive to sinks of the application's own as well, such as a
     /// recorder's: `make_sink` makes one for each connection of each run. It is called where a frame
-    /// is checked, before anything is left out, and must not call this manager.
+    /// is checked, before anything is left out, and must not call this manager. Several taps add up,
+    /// in the order in which they were added.
     ///
     /// ```
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
@@ -185,8 +186,12 @@ impl KiteTickerManagerBuilder {
     ///     .tap(|_seat| Counter(0))
     ///     .build();
     /// ```
-    pub fn tap<S: Sink>(mut self, make_sink: impl Fn(Seat) -> S + Send + Sync + 'static) -> Self {
-        self.underlying.tap = Some(Tap::new(make_sink));
+    pub fn tap<S, F>(mut self, make_sink: F) -> Self
+    where
+        S: Sink,
+        F: Fn(Seat) -> S + Send + Sync + 'static,
+    {
+        self.underlying.taps.push(Tap::new(make_sink));
         self
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kite_conn::{Batch, ErrorChain, Event, Sink, Stamp};
+use kite_manager::Seat;
 use serde_json::json;
 use tokio::sync::broadcast;
 
@@ -24,10 +25,12 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// those take both at once.
 const KEPT_BESIDE: usize = 1024 * 1024;
 
-/// The rings of all connections for one run of a manager.
-#[derive(Debug)]
+/// The rings of all connections for one run of a manager. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Channels {
     capacity: usize,
+    /// How many connections each account has.
+    per_account: usize,
     rings: Vec<Rings>,
     unified: Option<Unified>,
 }
@@ -74,7 +77,8 @@ impl Channels {
             unified: None,
             lag: LagCount::default(),
         };
-        Self { capacity, rings: (0..connections).map(rings).collect(), unified: None }
+        let rings = (0..connections).map(rings).collect();
+        Self { capacity, per_account: connections, rings, unified: None }
     }
 
     /// Makes rings for so many connections of each account, account by account, without raw ones,
@@ -92,7 +96,13 @@ impl Channels {
                 lag: LagCount::default(),
             })
         });
-        Self { capacity, rings: rings.collect(), unified: Some(unified) }
+        let rings = rings.collect();
+        Self { capacity, per_account: connections, rings, unified: Some(unified) }
+    }
+
+    /// Returns the place of a connection's rings.
+    pub(crate) fn place(&self, seat: &Seat) -> usize {
+        seat.account_index * self.per_account + seat.connection
     }
 
     /// Gives the sink that fills the rings in this place. With several accounts it takes their
@@ -151,7 +161,8 @@ impl Channels {
                 .map(|(all, one)| all.of(one.api())),
             lag: rings.lag.clone(),
         };
-        Self { capacity, rings: self.rings.iter().map(renew).collect(), unified }
+        let rings = self.rings.iter().map(renew).collect();
+        Self { capacity, per_account: self.per_account, rings, unified }
     }
 
     /// Counts lag from zero.

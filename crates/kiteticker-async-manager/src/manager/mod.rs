@@ -7,7 +7,7 @@ mod config;
 mod health;
 mod multi;
 pub(crate) mod ring;
-mod runs;
+pub(crate) mod runs;
 mod stats;
 mod ticker_manager;
 pub(crate) mod underlying;

@@ -1,12 +1,14 @@
 //! The typed manager and the channels of its runs, which every manager of this crate is made of.
 
 use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use kite_conn::{Endpoint, EndpointError, Sink};
-use kite_manager::{Manager, Seat};
+use kite_conn::{Endpoint, EndpointError};
+use kite_manager::{Manager, Seat, StartError, Tap};
 
 use crate::error::describe;
-use crate::manager::channels::Channels;
+use crate::manager::channels::{Channels, RingSink};
+use crate::manager::unified::OrdersOnce;
 
 /// A manager that can be started and stopped again and again; each run has its own channels.
 #[derive(Debug)]
@@ -14,17 +16,21 @@ pub(crate) struct Runs {
     manager: Manager,
     endpoint: Result<Endpoint, EndpointError>,
     channels: Channels,
+    filling: Filling,
     /// Whether the channels have belonged to a run: a stop ends these, not those taken after it.
     channels_used: bool,
 }
 
 impl Runs {
+    /// Makes the manager with a tap that fills these channels.
     pub(crate) fn new(
-        manager: Manager,
+        make_manager: impl FnOnce(Tap) -> Manager,
         endpoint: Result<Endpoint, EndpointError>,
         channels: Channels,
     ) -> Self {
-        Self { manager, endpoint, channels, channels_used: false }
+        let filling = Filling::default();
+        let manager = make_manager(filling.tap());
+        Self { manager, endpoint, channels, filling, channels_used: false }
     }
 
     pub(crate) fn manager(&self) -> &Manager {
@@ -40,20 +46,26 @@ impl Runs {
         self.endpoint = endpoint;
     }
 
-    /// Opens the connections, whose sinks are made with the channels of this run.
-    pub(crate) async fn start<S: Sink>(
+    /// Opens the connections, which fill the channels of this run. With several accounts their
+    /// order updates are taken from `orders`.
+    /// An error names the operation.
+    pub(crate) async fn start(
         &mut self,
-        make_sink: impl Fn(&Channels, Seat) -> S + Send,
+        operation: &str,
+        raw_only: bool,
+        orders: Option<OrdersOnce>,
     ) -> Result<(), String> {
-        let failed = |error: &dyn Error| describe("start", error);
+        let failed = |error: &dyn Error| describe(operation, error);
         let endpoint = self.endpoint.clone().map_err(|error| failed(&error))?;
         self.manager.set_endpoint(endpoint);
         self.channels_used = true;
         if !self.manager.is_running() {
             self.channels.reset_lag();
         }
-        let channels = &self.channels;
-        let started = self.manager.start_with(|seat| make_sink(channels, seat)).await;
+        let channels = self.channels.clone();
+        let make_sink =
+            move |seat: Seat| channels.sink(channels.place(&seat), raw_only, orders.clone());
+        let started = self.filling.start(&self.manager, make_sink).await;
         started.map_err(|error| failed(&error))
     }
 
@@ -65,5 +77,54 @@ impl Runs {
             self.channels = self.channels.renewed();
             self.channels_used = false;
         }
+    }
+
+    /// Closes the connections for good: there are no channels any more.
+    pub(crate) async fn close(&mut self) {
+        self.stop().await;
+        self.channels = Channels::new(0, 1);
+    }
+}
+
+type MakeSink = Box<dyn Fn(Seat) -> RingSink + Send>;
+
+/// What makes the sinks of the run that is being started. Empty but then: the manager holds the
+/// tap for as long as it lives, and must not hold the channels open.
+#[derive(Clone, Default)]
+struct Filling(Arc<Mutex<Option<MakeSink>>>);
+
+impl Filling {
+    fn tap(&self) -> Tap {
+        let this = self.clone();
+        Tap::new(move |seat| {
+            let make_sink = this.0.lock().unwrap_or_else(PoisonError::into_inner);
+            make_sink.as_ref().map(|make_sink| make_sink(seat))
+        })
+    }
+
+    fn set(&self, make_sink: Option<MakeSink>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = make_sink;
+    }
+
+    async fn start(
+        &self,
+        manager: &Manager,
+        make_sink: impl Fn(Seat) -> RingSink + Send + 'static,
+    ) -> Result<(), StartError> {
+        struct Empties<'a>(&'a Filling);
+        impl Drop for Empties<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+            }
+        }
+        self.set(Some(Box::new(make_sink)));
+        let _empties = Empties(self);
+        manager.start().await
+    }
+}
+
+impl std::fmt::Debug for Filling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Filling")
     }
 }

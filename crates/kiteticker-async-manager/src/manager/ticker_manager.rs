@@ -169,11 +169,15 @@ impl KiteTickerManager {
         config: KiteManagerConfig,
         underlying: Underlying,
     ) -> Self {
-        let manager = Manager::new(credentials, underlying.manager_config(&config));
+        let mut settings = underlying.manager_config(&config);
+        let make_manager = |tap| {
+            settings.taps.insert(0, tap);
+            Manager::new(credentials, settings)
+        };
         // The configuration is checked at the start; until then it must do no harm.
         let connections = config.max_connections.min(kite_manager::MAX_CONNECTIONS);
         let channels = Channels::new(connections, config.parser_buffer_size);
-        let runs = Runs::new(manager, underlying.endpoint, channels);
+        let runs = Runs::new(make_manager, underlying.endpoint, channels);
         Self { config, raw_only: false, runs }
     }
 
@@ -232,8 +236,7 @@ impl KiteTickerManager {
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
     pub async fn start(&mut self) -> Result<(), String> {
         self.config.validate().map_err(|error| describe("start", &error))?;
-        let raw_only = self.raw_only;
-        self.runs.start(|channels, seat| channels.sink(seat.connection, raw_only, None)).await
+        self.runs.start("start", self.raw_only, None).await
     }
 
     /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.

@@ -12,15 +12,15 @@ pub(crate) struct Underlying {
     pub(crate) endpoint: Result<Endpoint, EndpointError>,
     pub(crate) failover: Option<FailoverConfig>,
     pub(crate) latest: bool,
-    pub(crate) tap: Option<Tap>,
+    pub(crate) taps: Vec<Tap>,
     /// Without those settings that stand elsewhere: their values here do not count.
     connection: ConnectionConfig,
 }
 
 impl Default for Underlying {
     fn default() -> Self {
-        let ManagerConfig { connection, failover, latest, tap, .. } = ManagerConfig::default();
-        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, tap, connection }
+        let ManagerConfig { connection, failover, latest, taps, .. } = ManagerConfig::default();
+        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, taps, connection }
     }
 }
 
@@ -54,7 +54,7 @@ impl Underlying {
             connection,
             failover: self.failover,
             latest: self.latest,
-            tap: self.tap.clone(),
+            taps: self.taps.clone(),
             ..ManagerConfig::default()
         }
     }

@@ -14,7 +14,7 @@ use crate::models::{TickerMessage, from_text};
 type Tagged = (ApiKeyId, TickerMessage);
 
 /// The ring of all accounts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unified {
     capacity: usize,
     ring: Ring<Tagged>,

@@ -9,6 +9,7 @@ use crate::error::describe;
 use crate::manager::KiteManagerConfig;
 use crate::manager::channels::Channels;
 use crate::manager::ring::ended;
+use crate::manager::runs::Runs;
 use crate::manager::underlying::Underlying;
 use crate::models::Mode;
 use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
@@ -21,8 +22,7 @@ use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 /// [`set_access_token`](Self::set_access_token).
 #[derive(Debug)]
 pub struct KiteTickerAsync {
-    manager: Manager,
-    channels: Channels,
+    runs: Runs,
     capacity: usize,
 }
 
@@ -79,14 +79,15 @@ impl KiteTickerAsync {
     ) -> Result<Self, String> {
         let config = KiteManagerConfig { max_connections: 1, ..KiteManagerConfig::default() };
         let credentials = Credentials::new(api_key, access_token);
-        let settings = Underlying::default().manager_config(&config);
-        let manager = Manager::new(credentials, settings);
-        manager.set_endpoint(endpoint);
+        let mut settings = Underlying::default().manager_config(&config);
+        let make_manager = |tap| {
+            settings.taps.push(tap);
+            Manager::new(credentials, settings)
+        };
         let channels = Channels::new(config.max_connections, config.parser_buffer_size);
-        let started =
-            manager.start_with(|seat| channels.sink(seat.connection, raw_only, None)).await;
-        started.map_err(|error| describe("connect", &error))?;
-        Ok(Self { manager, channels, capacity: config.parser_buffer_size })
+        let mut runs = Runs::new(make_manager, Ok(endpoint), channels);
+        runs.start("connect", raw_only, None).await?;
+        Ok(Self { runs, capacity: config.parser_buffer_size })
     }
 
     /// Subscribes instruments (those already subscribed get the mode) and gives a reader of the
@@ -102,8 +103,8 @@ impl KiteTickerAsync {
         instrument_tokens: &[u32],
         mode: Option<Mode>,
     ) -> Result<KiteTickerSubscriber, String> {
-        let receiver = self.channels.messages(0).unwrap_or_else(ended);
-        let mut subscriber = KiteTickerSubscriber::new(self.manager.clone(), receiver);
+        let receiver = self.runs.channels().messages(0).unwrap_or_else(ended);
+        let mut subscriber = KiteTickerSubscriber::new(self.typed().clone(), receiver);
         subscriber.subscribe(instrument_tokens, mode).await?;
         Ok(subscriber)
     }
@@ -111,14 +112,14 @@ impl KiteTickerAsync {
     /// Uses another access token from the next handshake on. A connection that is parked (the old
     /// token has expired) or waiting tries at once; an open socket stays up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
-        self.manager.set_access_token(access_token);
+        self.typed().set_access_token(access_token);
     }
 
     /// Gives the typed layer beneath: state, counts and events. Close the connection here, not
     /// there.
     #[must_use]
     pub fn typed(&self) -> &Manager {
-        &self.manager
+        self.runs.manager()
     }
 
     /// Closes the connection and ends its channels.
@@ -129,16 +130,14 @@ impl KiteTickerAsync {
     /// # Cancel safety
     /// Once polled, the connection closes even if the future is dropped.
     pub async fn close(&mut self) -> Result<(), String> {
-        self.manager.stop().await;
-        self.channels.say_closed();
-        self.channels = Channels::new(0, 1);
+        self.runs.close().await;
         Ok(())
     }
 
     /// Says whether the socket is up at this moment.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.manager.is_live()
+        self.typed().is_live()
     }
 
     /// Sends a ping.
@@ -149,13 +148,13 @@ impl KiteTickerAsync {
     /// # Cancel safety
     /// Cancel safe: done whole when first polled.
     pub async fn ping(&mut self) -> Result<(), String> {
-        if self.manager.ping() { Ok(()) } else { Err("ping: the socket is not up".to_owned()) }
+        if self.typed().ping() { Ok(()) } else { Err("ping: the socket is not up".to_owned()) }
     }
 
     /// Gives the number of readers of the message channel.
     #[must_use]
     pub fn receiver_count(&self) -> usize {
-        self.channels.receiver_count()
+        self.runs.channels().receiver_count()
     }
 
     /// Gives the number of messages the channel holds for its slowest reader.
@@ -174,13 +173,13 @@ impl KiteTickerAsync {
     /// Gives every binary frame as received. After [`close`](Self::close) the channel has ended.
     #[must_use]
     pub fn subscribe_raw_frames(&self) -> broadcast::Receiver<Bytes> {
-        self.channels.raw(0).unwrap_or_else(ended)
+        self.runs.channels().raw(0).unwrap_or_else(ended)
     }
 
     /// Gives a reader of the full packets. After [`close`](Self::close) it has ended.
     #[must_use]
     pub fn subscribe_full_raw(&self) -> KiteTickerRawSubscriber184 {
-        let lag = self.channels.lag(0).unwrap_or_default();
+        let lag = self.runs.channels().lag(0).unwrap_or_default();
         KiteTickerRawSubscriber184::new(self.subscribe_raw_frames(), lag)
     }
 }

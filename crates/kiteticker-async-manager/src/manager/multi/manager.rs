@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kite_conn::Credentials;
-use kite_manager::{BuildError, MAX_CONNECTIONS, Manager, ManagerConfig, Seat, Snapshot};
+use kite_manager::{BuildError, MAX_CONNECTIONS, Manager, ManagerConfig, Snapshot};
 use tokio::sync::broadcast;
 
 use crate::error::describe;
@@ -79,24 +79,26 @@ impl MultiApiKiteTickerManager {
         config: MultiApiConfig,
         underlying: Underlying,
     ) -> Self {
-        let settings = underlying.manager_config(&config.of_each());
-        let mut builder = Manager::builder().config(settings);
-        for (id, credentials) in &apis {
-            builder = builder.account(id.account(), credentials.clone().into());
-        }
-        let (manager, fault) = match builder.build() {
-            Ok(manager) => (manager, None),
-            Err(fault) => {
-                let none = ManagerConfig { connections: 0, ..ManagerConfig::default() };
-                (Manager::new(Credentials::new("", ""), none), Some(fault))
+        let mut settings = underlying.manager_config(&config.of_each());
+        let mut fault = None;
+        let make_manager = |tap| {
+            settings.taps.insert(0, tap);
+            let mut builder = Manager::builder().config(settings);
+            for (id, credentials) in &apis {
+                builder = builder.account(id.account(), credentials.clone().into());
             }
+            builder.build().unwrap_or_else(|error| {
+                fault = Some(error);
+                let none = ManagerConfig { connections: 0, ..ManagerConfig::default() };
+                Manager::new(Credentials::new("", ""), none)
+            })
         };
-        let apis: Vec<ApiKeyId> = apis.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<ApiKeyId> = apis.iter().map(|(id, _)| id.clone()).collect();
         let connections = connections_of_each(&config);
         let capacity = config.base_config.parser_buffer_size;
-        let channels = Channels::of_accounts(&apis, connections, capacity);
-        let runs = Runs::new(manager, underlying.endpoint, channels);
-        Self { config, apis, fault, runs }
+        let channels = Channels::of_accounts(&ids, connections, capacity);
+        let runs = Runs::new(make_manager, underlying.endpoint, channels);
+        Self { config, apis: ids, fault, runs }
     }
 
     /// Uses another access token for an account, from its next handshake on. Its connections that
@@ -141,14 +143,7 @@ impl MultiApiKiteTickerManager {
         self.config.validate().map_err(|error| describe("start", &error))?;
         self.judge("start")?;
         let orders = OrdersOnce::new(self.typed().orders());
-        let connections = connections_of_each(&self.config);
-        let accounts: Vec<_> = self.apis.iter().map(ApiKeyId::account).collect();
-        let make_sink = |channels: &Channels, seat: Seat| {
-            let account = accounts.iter().position(|account| *account == seat.account);
-            let place = account.unwrap_or_default() * connections + seat.connection;
-            channels.sink(place, false, Some(orders.clone()))
-        };
-        self.runs.start(make_sink).await
+        self.runs.start("start", false, Some(orders)).await
     }
 
     /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.

@@ -83,7 +83,8 @@ pub(super) async fn run(
 ) -> Result<Status, CliError> {
     let simulated = Simulated::default();
     let connections = feed::connections_for(simulated.len());
-    let OpenFeed { manager, sim, title } = Feed::Sim(sim_feed).open(connections).await?;
+    let OpenFeed { builder, sim, title } = Feed::Sim(sim_feed).open(connections).await?;
+    let manager = feed::manager(builder)?;
     let sim = sim.ok_or_else(|| CliError::unable("the simulator is not there"))?;
     let shown = simulated.shown().iter().map(|named| named.token).collect();
     for (mode, tokens) in [(Mode::Full, shown)].into_iter().chain(simulated.background()) {

@@ -1,5 +1,6 @@
 //! The recording itself: from the start of the feed to the last byte on the disk.
 
+use kite_manager::Seat;
 use kite_tape::Recorder;
 use serde_json::json;
 
@@ -24,7 +25,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         }
         _ => None,
     };
-    let OpenFeed { manager, sim, title } =
+    let OpenFeed { builder, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
     let metadata = json!({
@@ -43,12 +44,15 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         asked.to.display()
     ));
 
+    let tape = recorder.clone();
+    let tap = move |seat: Seat| tape.sink(feed::source(seat.connection));
+    let manager = feed::manager(builder.tap(tap))?;
     let events = manager.events();
     manager
         .subscribe(&tokens, asked.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let started = tokio::select! {
-        started = manager.start_with(|seat| recorder.sink(feed::source(seat.connection))) => started,
+        started = manager.start() => started,
         () = stop.asked() => Ok(()),
     };
     let ended = match started {
