@@ -3,10 +3,8 @@
 use core::iter::FusedIterator;
 
 use crate::error::FrameFault;
-use crate::mode::Mode;
 use crate::packet::Packet;
 use crate::scan::{Scan, Stride};
-use crate::segment::Segment;
 
 /// Instruments that Kite allows on one socket (documented; older pages say 1,000).
 pub const MAX_INSTRUMENTS: usize = 3_000;
@@ -122,21 +120,6 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Packets<'a> {
-    /// Keeps the packets of one segment.
-    pub fn of_segment(
-        self,
-        segment: Segment,
-    ) -> impl FusedIterator<Item = Packet<'a>> + Clone + use<'a> {
-        self.filter(move |packet| packet.segment() == segment)
-    }
-
-    /// Keeps the packets of one streaming mode.
-    pub fn of_mode(self, mode: Mode) -> impl FusedIterator<Item = Packet<'a>> + Clone + use<'a> {
-        self.filter(move |packet| packet.mode() == mode)
-    }
-}
-
 impl<'a> IntoIterator for Frame<'a> {
     type Item = Packet<'a>;
     type IntoIter = Packets<'a>;
@@ -242,16 +225,6 @@ mod tests {
         assert_eq!(tokens, [0, 2, 4]);
         assert_eq!(frame.bodies().map(<[u8]>::len).collect::<Vec<_>>(), [8, 64, 184, 0, 44]);
         assert_eq!(frame.find(2).map(|packet| packet.kind()), Some(PacketKind::Full));
-    }
-
-    #[test]
-    fn packets_can_be_kept_by_segment_and_mode() {
-        let mut bytes = frame_of(&[8, 184, 44, 184]);
-        bytes[7] = 9;
-        let frame = Frame::walk(&bytes);
-        let indices = frame.packets().of_segment(Segment::Indices);
-        assert_eq!(indices.map(|packet| packet.kind()).collect::<Vec<_>>(), [PacketKind::Ltp]);
-        assert_eq!(frame.packets().of_mode(Mode::Full).count(), 2);
     }
 
     #[test]

@@ -25,7 +25,7 @@ const MAX_DECIMALS: u8 = 7;
 /// let price = Price::new(157_370, Segment::Nse);
 /// assert_eq!(price.to_string(), "1573.70");
 /// assert_eq!(price.to_f64(), 1573.7);
-/// assert_eq!(price.paise(), Some(157_370));
+/// assert_eq!((price.raw(), price.decimals()), (157_370, 2));
 /// ```
 ///
 /// With the feature `serde` it is `{"raw":157370,"decimals":2}`; decimals that no segment has are
@@ -97,14 +97,6 @@ impl Price {
     pub fn to_f64(self) -> f64 {
         // Both operands are exact in f64, so the one division rounds correctly.
         f64::from(self.raw) / f64::from(self.divisor())
-    }
-
-    /// Gives the price in whole paise, if it is a whole number of them.
-    #[inline]
-    #[must_use]
-    pub const fn paise(self) -> Option<i64> {
-        let per_paisa = self.divisor() / 100;
-        if self.raw % per_paisa == 0 { Some((self.raw / per_paisa) as i64) } else { None }
     }
 
     /// Gives the value in units of 10⁻⁷ rupees, the common measure of all segments.
@@ -268,12 +260,6 @@ mod tests {
         assert_eq!(json, r#"{"raw":-865025000,"decimals":7}"#);
         assert_eq!(serde_json::from_str::<Price>(&json).unwrap(), price);
         assert!(serde_json::from_str::<Price>(r#"{"raw":1,"decimals":3}"#).is_err());
-    }
-
-    #[test]
-    fn paise_are_given_only_where_exact() {
-        assert_eq!(Price::new(865_000_000, Segment::Cds).paise(), Some(8_650));
-        assert_eq!(Price::new(865_025_001, Segment::Cds).paise(), None);
     }
 
     #[test]
