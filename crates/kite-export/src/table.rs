@@ -95,17 +95,5 @@ fn reason_name(reason: GapReason) -> Cow<'static, str> {
 
 /// Gives the name of a segment in the column `segment`.
 pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
-    match segment {
-        Segment::Nse => "NSE".into(),
-        Segment::Nfo => "NFO".into(),
-        Segment::Cds => "CDS".into(),
-        Segment::Bse => "BSE".into(),
-        Segment::Bfo => "BFO".into(),
-        Segment::Bcd => "BCD".into(),
-        Segment::Mcx => "MCX".into(),
-        Segment::McxSx => "MCXSX".into(),
-        Segment::Indices => "INDICES".into(),
-        Segment::Nco => "NCO".into(),
-        other => other.code().to_string().into(),
-    }
+    segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)
 }

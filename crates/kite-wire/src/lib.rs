@@ -17,8 +17,8 @@
 //!
 //! Nothing here panics on bad input or knows of sockets and clocks; the crate is `no_std`.
 //! Decoding, encoding, commands and tapes allocate nothing. What allocates needs a feature:
-//! [`Frame::append_ticks`] where the caller's `Vec` has no room, [`TickBatch::detach`], and the
-//! JSON of text frames and orders. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
+//! [`Frame::append_ticks`] where the caller's `Vec` has no room, [`FrameBuilder`], [`TokenMap`],
+//! [`TickBatch::detach`], and the JSON of text frames and orders. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
 //! skipped and counted: see [`Frame`]. Recordings of such frames are read and written in [`tape`].
 //!
 //! # Features
@@ -26,8 +26,8 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `std` | yes | `alloc`; [`UnixSeconds`] into `SystemTime`; the dependencies' `std` |
-//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`] |
-//! | `bytes` | no | [`TickBatch`], a received frame that is shared, not copied |
+//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`] |
+//! | `bytes` | no | `alloc`; [`TickBatch`], a received frame that is shared, not copied |
 //! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
 //! | `chrono`, `time` | no | [`UnixSeconds`] into these crates' instants |
 //! | `text` | no | text frames and order updates ([`text`], [`order`]) |
@@ -47,11 +47,14 @@ extern crate std;
 
 #[cfg(feature = "bytes")]
 mod batch;
+#[cfg(feature = "alloc")]
+mod builder;
 mod change;
 mod command;
 mod encode;
 mod error;
 mod frame;
+pub mod ist;
 mod layout;
 mod mode;
 #[cfg(feature = "text")]
@@ -65,9 +68,13 @@ pub mod tape;
 pub mod text;
 mod tick;
 mod time;
+#[cfg(feature = "alloc")]
+mod token_map;
 
 #[cfg(feature = "bytes")]
 pub use batch::{BatchIter, DamagedFrame, PacketCursor, TickBatch};
+#[cfg(feature = "alloc")]
+pub use builder::FrameBuilder;
 pub use command::{Command, CommandKind, ParsedCommand, TokenList};
 pub use encode::FrameEncoder;
 pub use error::{CommandError, EncodeError, FrameFault, PacketError, PriceError};
@@ -82,3 +89,5 @@ pub use scan::Scan;
 pub use segment::{Segment, UnnamedSegment};
 pub use tick::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
 pub use time::UnixSeconds;
+#[cfg(feature = "alloc")]
+pub use token_map::{TokenMap, token_hash};

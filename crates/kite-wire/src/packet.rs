@@ -65,6 +65,19 @@ impl PacketKind {
             Self::IndexFull | Self::Full => Mode::Full,
         }
     }
+
+    /// Returns the layout that is left of this one in a mode: the same where the mode asks for as
+    /// much or more.
+    #[inline]
+    #[must_use]
+    pub const fn in_mode(self, mode: Mode) -> Self {
+        match (self, mode) {
+            (_, Mode::Ltp) => Self::Ltp,
+            (Self::IndexFull, Mode::Quote) => Self::IndexQuote,
+            (Self::Full, Mode::Quote) => Self::Quote,
+            (whole, _) => whole,
+        }
+    }
 }
 
 /// Open, high, low and close, in rupees.
@@ -168,6 +181,15 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn mode(self) -> Mode {
         self.kind().mode()
+    }
+
+    /// Cuts the packet to a mode: every richer layout begins with the leaner one. One that is as
+    /// lean already stays as it is.
+    #[inline]
+    #[must_use]
+    pub fn in_mode(self, mode: Mode) -> Self {
+        let length = self.kind().in_mode(mode).packet_len();
+        Self { head: self.head, bytes: self.bytes.get(..length).unwrap_or(self.bytes) }
     }
 
     /// Gives the packet as its layout.

@@ -1,5 +1,7 @@
 //! The exchange segment, which is the low byte of an instrument token.
 
+use core::fmt;
+
 /// Exchange segment of an instrument: the low byte of its token.
 ///
 /// The segment decides the divisor of prices and whether the instrument is tradable. It does not
@@ -97,6 +99,31 @@ impl Segment {
         }
     }
 
+    /// Returns the segment's name as Kite writes it, unless this crate has none for it.
+    #[inline]
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Nse => "NSE",
+            Self::Nfo => "NFO",
+            Self::Cds => "CDS",
+            Self::Bse => "BSE",
+            Self::Bfo => "BFO",
+            Self::Bcd => "BCD",
+            Self::Mcx => "MCX",
+            Self::McxSx => "MCXSX",
+            Self::Indices => "INDICES",
+            Self::Nco => "NCO",
+            Self::Other(_) => return None,
+        })
+    }
+
+    /// Returns the segment with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        (0..=u8::MAX).map(Self::from_code).find(|segment| segment.name() == Some(name))
+    }
+
     /// Gives the number of decimals in this segment's prices: 7 for CDS, 4 for BCD and NCO, else 2.
     #[inline]
     #[must_use]
@@ -113,6 +140,16 @@ impl Segment {
     #[must_use]
     pub const fn is_tradable(self) -> bool {
         !matches!(self, Self::Indices)
+    }
+}
+
+impl fmt::Display for Segment {
+    /// Prints the segment's name, or its number where it has none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.pad(name),
+            None => self.code().fmt(f),
+        }
     }
 }
 
@@ -139,6 +176,21 @@ mod tests {
         for code in 0..=u8::MAX {
             assert_eq!(Segment::from_code(code).code(), code);
         }
+    }
+
+    #[test]
+    fn every_name_reads_back_and_a_segment_without_one_prints_its_number() {
+        use std::string::ToString;
+
+        for code in 0..=u8::MAX {
+            let segment = Segment::from_code(code);
+            let name = segment.to_string();
+            let is_named = matches!(code, 1..=9 | 12);
+            assert_eq!(Segment::from_name(&name), is_named.then_some(segment), "{name}");
+            assert_eq!(name.parse() == Ok(code), !is_named, "{name}");
+        }
+        assert_eq!((Segment::from_name("nse"), Segment::from_name("")), (None, None));
+        assert_eq!(std::format!("[{:>4}]", Segment::Nse), "[ NSE]");
     }
 
     #[cfg(feature = "serde")]

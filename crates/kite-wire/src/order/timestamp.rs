@@ -9,10 +9,7 @@ use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-const SECONDS_PER_DAY: i64 = 86_400;
-
-/// 1970-01-01, counted in days from 0000-01-01 of the proleptic Gregorian calendar.
-const UNIX_EPOCH_DAY: i64 = 719_528;
+use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 
 /// A date and time of day in Indian Standard Time, to the second.
 ///
@@ -40,9 +37,6 @@ pub struct IstDateTime {
 }
 
 impl IstDateTime {
-    /// Indian Standard Time minus UTC, in seconds.
-    pub const UTC_OFFSET_SECONDS: i64 = 19_800;
-
     /// Makes a date and time out of its civil parts, in Indian Standard Time.
     ///
     /// # Errors
@@ -70,52 +64,23 @@ impl IstDateTime {
     /// `None` where the year would not be within 0 to 9999.
     #[must_use]
     pub fn from_unix_seconds(unix_seconds: i64) -> Option<Self> {
-        let local = unix_seconds.checked_add(Self::UTC_OFFSET_SECONDS)?;
-        let day_number = local.div_euclid(SECONDS_PER_DAY) + UNIX_EPOCH_DAY;
-        if !(0..days_before_year(10_000)).contains(&day_number) {
-            return None;
-        }
-
-        // 400 years are 146,097 days. The quotient is off by one year at most, near a year's end.
-        let mut year = u16::try_from(day_number * 400 / 146_097).ok()?;
-        if days_before_year(year) > day_number {
-            year -= 1;
-        } else if days_before_year(year + 1) <= day_number {
-            year += 1;
-        }
-        let mut day_of_year = u16::try_from(day_number - days_before_year(year)).ok()?;
-        let mut month = 1;
-        while day_of_year >= u16::from(days_in_month(year, month)) {
-            day_of_year -= u16::from(days_in_month(year, month));
-            month += 1;
-        }
-
-        let second_of_day = local.rem_euclid(SECONDS_PER_DAY);
+        let local = unix_seconds.checked_add(UTC_OFFSET_S)?;
+        let (year, month, day) = Day::from_unix_days(local.div_euclid(DAY_S))?.date();
+        let of_day = local.rem_euclid(DAY_S);
         let part = |seconds: i64| u8::try_from(seconds).ok();
-        Self::new(
-            year,
-            month,
-            u8::try_from(day_of_year + 1).ok()?,
-            part(second_of_day / 3600)?,
-            part(second_of_day / 60 % 60)?,
-            part(second_of_day % 60)?,
-        )
-        .ok()
+        let (hour, minute) = (part(of_day / 3600)?, part(of_day / 60 % 60)?);
+        Some(Self { year, month, day, hour, minute, second: part(of_day % 60)? })
     }
 
     /// The instant, in seconds since the Unix epoch (UTC).
     #[must_use]
     pub fn unix_seconds(&self) -> i64 {
-        let days = days_before_year(self.year)
-            + (1..self.month).map(|month| i64::from(days_in_month(self.year, month))).sum::<i64>()
-            + i64::from(self.day)
-            - 1
-            - UNIX_EPOCH_DAY;
-        days * SECONDS_PER_DAY
+        // It is a date that exists, so there is such a day.
+        let day = Day::from_date(self.year, self.month, self.day).unwrap_or(Day::LAST);
+        day.start_unix_s()
             + i64::from(self.hour) * 3600
             + i64::from(self.minute) * 60
             + i64::from(self.second)
-            - Self::UTC_OFFSET_SECONDS
     }
 
     /// The year, 0 to 9999.
@@ -254,28 +219,6 @@ fn within(part: TimestampPart, value: u16, min: u16, max: u16) -> Result<(), Tim
     }
 }
 
-fn is_leap(year: u16) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-/// Days of a month, 1 to 12.
-fn days_in_month(year: u16, month: u8) -> u8 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 0000-01-01 to the first of January of `year`.
-fn days_before_year(year: u16) -> i64 {
-    // Year 0 is a leap year, so the years before `year` hold ceil(year / 4) multiples of 4, and
-    // the same for 100 and 400.
-    let year = i64::from(year);
-    year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -320,7 +263,7 @@ mod tests {
                         assert_eq!(at.unix_seconds(), unix_seconds);
                         assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), Some(at));
                     }
-                    unix_seconds += SECONDS_PER_DAY;
+                    unix_seconds += DAY_S;
                 }
             }
         }

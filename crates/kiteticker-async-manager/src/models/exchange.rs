@@ -38,19 +38,7 @@ impl Exchange {
     /// Gives the segment with this name, as orders carry it; [`Exchange::Unknown`] for any other.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
-        match name {
-            "NSE" => Self::NSE,
-            "NFO" => Self::NFO,
-            "CDS" => Self::CDS,
-            "BSE" => Self::BSE,
-            "BFO" => Self::BFO,
-            "BCD" => Self::BCD,
-            "MCX" => Self::MCX,
-            "MCXSX" => Self::MCXSX,
-            "INDICES" => Self::INDICES,
-            "NCO" => Self::NCO,
-            _ => Self::Unknown,
-        }
+        Segment::from_name(name).map_or(Self::Unknown, Self::from)
     }
 }
 

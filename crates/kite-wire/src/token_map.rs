@@ -1,0 +1,206 @@
+//! A hash table keyed by instrument token, for code that looks one up with every packet.
+//!
+//! Nothing is ever removed: what needs fewer tokens builds a new table.
+
+use alloc::boxed::Box;
+use core::mem;
+
+/// Values by instrument token: open addressing in one array, and a multiplication to hash.
+///
+/// Faster than a `HashMap` by what a keyed hash costs, which tokens of an authenticated server do
+/// not need. At most half of the places are taken, so that runs stay short.
+///
+/// ```
+/// use kite_wire::TokenMap;
+///
+/// let mut ticks = TokenMap::new();
+/// assert_eq!(ticks.insert(408_065, 1), None);
+/// assert_eq!(ticks.insert(408_065, 2), Some(1));
+/// assert_eq!((ticks.get(408_065), ticks.get(256_265)), (Some(&2), None));
+/// ```
+#[derive(Debug, Clone)]
+pub struct TokenMap<V> {
+    /// None, or a power of two, of which at most half are taken. A token of 0 is a free place.
+    places: Box<[(u32, V)]>,
+    /// How many of them are taken.
+    taken: usize,
+    /// The value of token 0, which Kite does not have but anyone may ask for.
+    zero: Option<V>,
+}
+
+/// Spreads instrument tokens over a table with a power of two of places: take the low bits.
+///
+/// Tokens come in runs, with their segment in the lowest byte (`exchange_token << 8 | segment`).
+/// Multiplied by 2⁶⁴ divided by the golden ratio they lie far apart in the upper bits, of which
+/// these are the upper 24.
+#[inline]
+#[must_use]
+pub const fn token_hash(instrument_token: u32) -> usize {
+    ((instrument_token as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
+}
+
+impl<V> TokenMap<V> {
+    /// Returns the value of a token.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, instrument_token: u32) -> Option<&V> {
+        match self.places.get(self.place(instrument_token)) {
+            Some((found, value)) if *found != 0 => Some(value),
+            _ if instrument_token == 0 => self.zero.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the token has a value.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, instrument_token: u32) -> bool {
+        self.get(instrument_token).is_some()
+    }
+
+    /// Returns the number of tokens.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.taken + usize::from(self.zero.is_some())
+    }
+
+    /// Returns whether there is no token.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the place of a token, or the free one where it belongs.
+    #[inline]
+    fn place(&self, token: u32) -> usize {
+        let mask = self.places.len().wrapping_sub(1);
+        let mut place = token_hash(token) & mask;
+        // Without places the first look ends it; else one is always free.
+        while self.places.get(place).is_some_and(|&(found, _)| found != token && found != 0) {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+}
+
+impl<V: Default> TokenMap<V> {
+    /// Makes an empty table, without an allocation.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// Makes an empty table that takes so many tokens without an allocation.
+    #[must_use]
+    pub fn with_capacity(tokens: usize) -> Self {
+        let places = if tokens == 0 { 0 } else { (tokens * 2).next_power_of_two() };
+        let places = core::iter::repeat_with(|| (0, V::default())).take(places).collect();
+        Self { places, taken: 0, zero: None }
+    }
+
+    /// Sets the value of a token; returns the one before.
+    #[inline]
+    pub fn insert(&mut self, instrument_token: u32, value: V) -> Option<V> {
+        if instrument_token == 0 {
+            return self.zero.replace(value);
+        }
+        if (self.taken + 1) * 2 > self.places.len() {
+            self.grow();
+        }
+        let place = &mut self.places[self.place(instrument_token)];
+        let (found, before) = mem::replace(place, (instrument_token, value));
+        self.taken += usize::from(found == 0);
+        (found != 0).then_some(before)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let mut larger = Self::with_capacity((self.taken * 2).max(4));
+        for (token, value) in mem::take(&mut self.places) {
+            if token != 0 {
+                larger.insert(token, value);
+            }
+        }
+        (self.places, self.taken) = (larger.places, larger.taken);
+    }
+}
+
+impl<V: Default> Default for TokenMap<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: Default> FromIterator<(u32, V)> for TokenMap<V> {
+    fn from_iter<I: IntoIterator<Item = (u32, V)>>(values: I) -> Self {
+        let values = values.into_iter();
+        let mut map = Self::with_capacity(values.size_hint().0);
+        for (token, value) in values {
+            map.insert(token, value);
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_table_has_no_token_and_takes_token_0() {
+        let mut map: TokenMap<u8> = TokenMap::new();
+        assert_eq!((map.get(0), map.get(1), map.is_empty()), (None, None, true));
+        assert_eq!((map.insert(0, 7), map.get(0), map.get(1)), (None, Some(&7), None));
+        assert_eq!((map.insert(0, 8), map.len()), (Some(7), 1));
+    }
+
+    #[test]
+    fn a_table_with_room_is_not_moved() {
+        let mut map = TokenMap::with_capacity(3_000);
+        let places = map.places.as_ptr();
+        for token in 1..=3_000 {
+            map.insert(token << 8 | 1, token);
+        }
+        assert_eq!((map.len(), map.places.as_ptr(), map.places.len()), (3_000, places, 8_192));
+    }
+
+    /// Kite's tokens: a segment's exchange tokens are mostly near each other.
+    #[test]
+    fn neighbouring_tokens_of_a_segment_are_found_in_a_step_or_two() {
+        let map: TokenMap<()> = (0..3_000_u32).map(|n| ((40_000 + n) << 8 | 2, ())).collect();
+        let steps = |token: u32| {
+            let mask = map.places.len() - 1;
+            map.place(token).wrapping_sub(token_hash(token) & mask) & mask
+        };
+        let worst = (0..3_000).map(|n| steps((40_000 + n) << 8 | 2)).max();
+        assert!(worst < Some(4), "{worst:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_map_holds(
+            values in prop::collection::vec((prop_oneof![0_u32..40, any::<u32>()], any::<u8>()), 0..200),
+            asked in prop::collection::vec(prop_oneof![0_u32..40, any::<u32>()], 0..60),
+        ) {
+            let (mut map, mut model) = (TokenMap::new(), BTreeMap::new());
+            for &(token, value) in &values {
+                prop_assert_eq!(map.insert(token, value), model.insert(token, value));
+            }
+            prop_assert_eq!((map.len(), map.is_empty()), (model.len(), model.is_empty()));
+            let tokens: Vec<u32> = model.keys().copied().collect();
+            for token in asked.into_iter().chain(tokens) {
+                prop_assert_eq!(map.get(token), model.get(&token));
+                prop_assert_eq!(map.contains(token), model.contains_key(&token));
+            }
+            let collected: TokenMap<u8> = values.into_iter().collect();
+            prop_assert!(model.iter().all(|(&token, value)| collected.get(token) == Some(value)));
+        }
+    }
+}
