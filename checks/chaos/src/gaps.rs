@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kite_conn::{Gap, Stamp, VolumeMissed};
+use kite_wire::ist::Day;
 use kite_wire::{Mode, TickBatch};
 
 /// The volume of the last tick of each instrument, where it carries one.
@@ -174,11 +175,9 @@ fn expected(before: Option<Option<u32>>, after: Option<Option<u32>>) -> VolumeMi
 
 /// Whether midnight in India is less than some minutes away: quotes carry no time of their own.
 fn is_around_midnight() -> bool {
-    const IST_OFFSET_S: u64 = 19_800;
-    const DAY_S: u64 = 86_400;
     const MINUTES_S: u64 = 180;
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    (unix_s + IST_OFFSET_S + MINUTES_S) % DAY_S < 2 * MINUTES_S
+    Day::at_unix_s(unix_s.saturating_sub(MINUTES_S)) != Day::at_unix_s(unix_s + MINUTES_S)
 }
 
 #[cfg(test)]

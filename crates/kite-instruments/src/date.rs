@@ -2,14 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
+
+use kite_wire::ist::Day;
 
 use crate::error::DateError;
-
-/// India's clock is five and a half hours ahead of UTC all year.
-const IST_AHEAD: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
-
-const SECONDS_A_DAY: u64 = 86_400;
 
 /// The Julian day of 1970-01-01.
 const EPOCH: i32 = 2_440_588;
@@ -88,8 +85,7 @@ impl Date {
     #[must_use]
     pub fn in_india(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let days = since.saturating_add(IST_AHEAD).as_secs() / SECONDS_A_DAY;
-        i32::try_from(days).ok().and_then(Self::from_days).unwrap_or(Self::LAST)
+        Self::from_days(Day::at_unix_s(since.as_secs()).unix_days()).unwrap_or(Self::LAST)
     }
 
     /// Gives the day it is in India (UTC+05:30), by this machine's clock.
@@ -144,6 +140,8 @@ impl FromStr for Date {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

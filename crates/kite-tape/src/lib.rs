@@ -24,7 +24,6 @@
 
 mod ahead;
 mod config;
-mod day;
 mod entries;
 mod entry;
 mod error;

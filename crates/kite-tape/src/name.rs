@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::day::Day;
+use kite_wire::ist::Day;
 
 /// The ending of a tape's file name.
 pub const EXTENSION: &str = "ktape";
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_given() {
-        let day = Day::of_unix_ns(1_767_585_600_000_000_000);
+        let day = Day::at_unix_ns(1_767_585_600_000_000_000);
         for (prefix, number) in [("kite", 0), ("kite", 1), ("my.tapes-2", 12), ("a-2025-01-01", 3)]
         {
             let name = file_name(prefix, day, number);

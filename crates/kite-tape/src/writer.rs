@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kite_wire::ist::Day;
 use kite_wire::tape::{Gap, GapReason, Source};
 
 use self::block::Collector;
 use self::disk::{Current, Disk, Opened};
 use crate::config::{Fsync, RecorderConfig};
-use crate::day::Day;
 use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
 
 /// How often the writer comes while frames come.
@@ -182,7 +182,7 @@ impl Writer {
     /// another day.
     fn add(&mut self, item: &Item, now: Instant) {
         let unix_ns = item.received.recv_unix_ns;
-        let day = Day::of_unix_ns(unix_ns);
+        let day = Day::at_unix_ns(unix_ns);
         // Where the clock stepped back over midnight, the day that has begun goes on.
         if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
             if !self.collector.is_empty() {
@@ -221,7 +221,7 @@ impl Writer {
     /// Opens the file for a record received then. The first file of a run gets a gap since its last
     /// record.
     fn open(&mut self, unix_ns: u64) -> io::Result<()> {
-        let Opened { current, last_unix_ns } = self.disk.open(Day::of_unix_ns(unix_ns), unix_ns)?;
+        let Opened { current, last_unix_ns } = self.disk.open(Day::at_unix_ns(unix_ns), unix_ns)?;
         self.begin(current);
         let is_first = std::mem::take(&mut self.is_first);
         if let Some(last) = last_unix_ns.filter(|_| is_first) {

@@ -155,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn leap_days_and_turns_of_the_year_are_named_rightly() {
+        for (unix_s, name) in [
+            (0, "1970-01-01"),
+            (1_709_164_800, "2024-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (1_735_603_200, "2024-12-31"),
+            (1_735_689_600, "2025-01-01"),
+            (4_107_542_400, "2100-03-01"),
+            // 4 August 2025, 18:30:00 UTC.
+            (1_754_332_199, "2025-08-04"),
+            (1_754_332_200, "2025-08-05"),
+        ] {
+            assert_eq!(Day::at_unix_ns(unix_s * 1_000_000_000).to_string(), name);
+        }
+    }
+
+    #[test]
     fn the_calendar_begins_with_year_0_and_ends_with_year_9999() {
         let first = Day::from_unix_days(-UNIX_EPOCH_DAY).unwrap();
         assert_eq!((first.date(), first.to_string()), ((0, 1, 1), "0000-01-01".to_string()));

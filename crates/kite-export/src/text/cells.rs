@@ -1,12 +1,9 @@
 //! Cells of a row, and the digits in them.
 
+use kite_wire::ist::{DAY_S, Day};
 use kite_wire::{Price, UnixSeconds};
-use time::Date;
 
 use crate::settings::Times;
-
-/// The Julian day of 1 January 1970.
-const EPOCH: i32 = 2_440_588;
 
 /// Writes the cells of rows, in the order of the columns. `None` is a null.
 pub(super) trait Cells {
@@ -121,7 +118,7 @@ impl Clock {
     }
 
     fn push_second(&mut self, out: &mut Vec<u8>, unix_seconds: u64) {
-        let (day, second) = (unix_seconds / 86_400, (unix_seconds % 86_400) as u32);
+        let (day, second) = (unix_seconds / DAY_S as u64, (unix_seconds % DAY_S as u64) as u32);
         if day != self.day {
             self.day = day;
             self.date.clear();
@@ -139,13 +136,12 @@ impl Clock {
 
 /// Appends the date of a day counted from 1 January 1970.
 fn push_date(out: &mut Vec<u8>, days: u64) {
-    let julian = i32::try_from(days).ok().and_then(|days| EPOCH.checked_add(days));
     // Nanoseconds in 64 bits end in the year 2554.
-    let date = julian.and_then(|it| Date::from_julian_day(it).ok()).unwrap_or(Date::MAX);
-    let (year, month, day) = date.to_calendar_date();
-    push_padded::<4>(out, year.unsigned_abs());
+    let day = i64::try_from(days).ok().and_then(Day::from_unix_days).unwrap_or(Day::LAST);
+    let (year, month, day) = day.date();
+    push_padded::<4>(out, year.into());
     out.push(b'-');
-    push_padded::<2>(out, u8::from(month).into());
+    push_padded::<2>(out, month.into());
     out.push(b'-');
     push_padded::<2>(out, day.into());
 }

@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use kite_wire::ist::Day;
 use kite_wire::tape::{BLOCK_HEADER_LEN, Ending, TapeError, TapeHeader, VERSION_MAJOR};
 
-use crate::day::Day;
 use crate::error::OpenError;
 use crate::file::TapeFile;
 use crate::name::{Name, file_name};

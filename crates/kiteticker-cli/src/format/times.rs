@@ -5,12 +5,10 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use kite_instruments::Date;
+use kite_wire::ist::{DAY_S, Day, UTC_OFFSET_S};
 
 /// Nanoseconds in a second.
 pub(crate) const SECOND_NS: u64 = 1_000_000_000;
-const DAY_S: i64 = 86_400;
-/// India is 5 hours 30 minutes ahead of UTC, all year.
-const IST_S: i64 = 19_800;
 
 /// A time on the command line: a moment, or a time of the day in India.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +31,7 @@ impl Moment {
 
 /// Midnight in India before this moment.
 fn midnight_ist(unix_ns: u64) -> u64 {
-    let ist_s = (unix_ns / SECOND_NS) as i64 + IST_S;
-    let midnight_s = ist_s - ist_s.rem_euclid(DAY_S) - IST_S;
-    u64::try_from(midnight_s).unwrap_or(0) * SECOND_NS
+    u64::try_from(Day::at_unix_ns(unix_ns).start_unix_s()).unwrap_or(0) * SECOND_NS
 }
 
 /// Why a text is no time.
@@ -116,7 +112,7 @@ pub(crate) struct Shown {
 
 /// Shows a moment by India's clock.
 pub(crate) fn ist(unix_ns: u64) -> Shown {
-    Shown { unix_ns, offset_s: IST_S }
+    Shown { unix_ns, offset_s: UTC_OFFSET_S }
 }
 
 /// Shows the time of the day in India: `09:31:22`.
@@ -147,9 +143,8 @@ impl Shown {
 
     /// Its date only: `2026-11-23`.
     pub(crate) fn date(self) -> String {
-        let days = i32::try_from(self.seconds().div_euclid(DAY_S)).ok();
         // 64 bits of nanoseconds end in the year 2554.
-        days.and_then(Date::from_days).map(|date| date.to_string()).unwrap_or_default()
+        Day::from_unix_days(self.seconds().div_euclid(DAY_S)).unwrap_or(Day::LAST).to_string()
     }
 }
 
