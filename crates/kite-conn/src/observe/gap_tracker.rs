@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kite_wire::ist::Day;
 use kite_wire::{Mode, TickBatch};
 
 use super::gap::{Gap, Missed, VolumeMissed};
@@ -60,9 +61,6 @@ struct Instrument {
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Ticks older than this are not late but old: sent again after a subscription.
 const LONGEST_LAG_S: u64 = 60;
-/// India's clocks stand five and a half hours before UTC, the year round.
-const IST_OFFSET_S: u64 = 19_800;
-const DAY_S: u64 = 86_400;
 
 impl GapTracker {
     pub(crate) fn new(
@@ -138,7 +136,7 @@ impl GapTracker {
             && !ticks.is_empty()
         {
             let unix_s = self.today.unix_s(received, self.wall_clock);
-            let day = ist_day(unix_s);
+            let day = Day::at_unix_s(unix_s).unix_days().unsigned_abs();
             let mut newest_unix_s = 0;
             let mut newest =
                 |tick: LastTick| newest_unix_s = tick.exchange_unix_s.max(newest_unix_s);
@@ -243,7 +241,7 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
     // the day before, whenever it is asked.
     let (same_day, certain) = match (before.exchange_unix_s, after.exchange_unix_s) {
         (0, _) | (_, 0) => (before.day == after.day, before.moved),
-        (before, after) => (ist_day(u64::from(before)) == ist_day(u64::from(after)), true),
+        (before, after) => (Day::at_unix_s(before.into()) == Day::at_unix_s(after.into()), true),
     };
     match volume_after.checked_sub(volume_before) {
         _ if !same_day => VolumeMissed::OtherDay,
@@ -266,12 +264,6 @@ impl Today {
         let since = u64::try_from(received.since(looked).as_nanos()).unwrap_or(u64::MAX);
         unix_ns.saturating_add(since) / 1_000_000_000
     }
-}
-
-/// Gives the number of a day in India.
-fn ist_day(unix_s: u64) -> u32 {
-    // 2^32 days are 11 million years.
-    u32::try_from((unix_s + IST_OFFSET_S) / DAY_S).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

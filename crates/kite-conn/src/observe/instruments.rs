@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kite_wire::{FullPacket, Mode, Packet, TickBatch};
+use kite_wire::{FullPacket, Mode, Packet, TickBatch, TokenMap};
 
 use super::count::Count;
 use crate::clock::Stamp;
@@ -156,46 +156,6 @@ impl Table {
     }
 }
 
-/// Where in the table each instrument is; known to the writer alone.
-#[derive(Debug)]
-struct Places {
-    /// Token and place; a token of 0 is free. A power of two, at most half of them taken.
-    entries: Box<[(u32, u32)]>,
-}
-
-impl Places {
-    /// Makes room for so many instruments.
-    fn new(instruments: usize) -> Self {
-        Self { entries: vec![(0, 0); (instruments * 2).next_power_of_two()].into() }
-    }
-
-    /// Gives the entry of a token, or the free one where it belongs.
-    #[inline]
-    fn entry(&self, token: u32) -> usize {
-        let mask = self.entries.len() - 1;
-        // Fibonacci hashing, whose high bits are the good ones.
-        let hash = u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut entry = (hash >> 40) as usize & mask;
-        while self.entries[entry].0 != token && self.entries[entry].0 != 0 {
-            entry = (entry + 1) & mask;
-        }
-        entry
-    }
-
-    /// Gives the place of an instrument.
-    #[inline]
-    fn get(&self, token: u32) -> Option<usize> {
-        let (found, place) = self.entries[self.entry(token)];
-        (found != 0).then_some(place as usize)
-    }
-
-    fn insert(&mut self, token: u32, place: usize) {
-        let entry = self.entry(token);
-        // There are fewer than 2^32.
-        self.entries[entry] = (token, place as u32);
-    }
-}
-
 /// Where readers find the table of the present.
 #[derive(Debug)]
 pub(crate) struct Instruments {
@@ -236,7 +196,8 @@ pub(crate) struct InstrumentWriter {
     shared: Arc<Instruments>,
     table: Arc<Table>,
     len: usize,
-    places: Places,
+    /// Where in the table each instrument is.
+    places: TokenMap<u32>,
     /// Behind the instrument that ticked last: the likely place of the next.
     next: usize,
 }
@@ -249,7 +210,7 @@ const FEWEST_SLOTS: usize = 512;
 impl InstrumentWriter {
     pub(crate) fn new(shared: Arc<Instruments>) -> Self {
         let table = Arc::clone(&shared.lock());
-        Self { shared, table, len: 0, places: Places::new(0), next: 0 }
+        Self { shared, table, len: 0, places: TokenMap::new(), next: 0 }
     }
 
     /// Takes note of a frame's packets, and gives each on as it was noted.
@@ -290,7 +251,7 @@ impl InstrumentWriter {
             let is_next = |slot: &Slot| slot.token() == token && token != 0;
             let place = match slots.get(self.next) {
                 Some(slot) if is_next(slot) => Some(self.next),
-                _ => self.places.get(token),
+                _ => self.place(token),
             };
             let Some((place, slot)) = place.and_then(|place| Some((place, slots.get(place)?)))
             else {
@@ -318,14 +279,20 @@ impl InstrumentWriter {
             self.rebuild((self.len * 2).max(FEWEST_SLOTS), |_| true);
         }
         self.table.slots[self.len].set(token, tick, 1, received);
-        self.places.insert(token, self.len);
+        // There are fewer than 2^32.
+        self.places.insert(token, self.len as u32);
         self.len += 1;
         self.next = self.len;
     }
 
+    #[inline(always)]
+    fn place(&self, token: u32) -> Option<usize> {
+        self.places.get(token).map(|&place| place as usize)
+    }
+
     /// Gives the last tick of an instrument.
     pub(crate) fn last_tick(&self, token: u32) -> Option<LastTick> {
-        let slot = self.table.slots.get(self.places.get(token)?)?;
+        let slot = self.table.slots.get(self.place(token)?)?;
         Some(slot.words().tick())
     }
 
@@ -338,11 +305,11 @@ impl InstrumentWriter {
 
     fn rebuild(&mut self, slots: usize, keep: impl Fn(u32) -> bool) {
         let table = Table::new(slots);
-        (self.len, self.next, self.places) = (0, 0, Places::new(slots));
+        (self.len, self.next, self.places) = (0, 0, TokenMap::with_capacity(slots));
         for (token, old) in self.table.taken().filter(|&(token, _)| keep(token)) {
             let (ticks, last_seen) = (old.ticks.get(), old.last_seen.get());
             table.slots[self.len].set(token, old.words(), ticks, last_seen);
-            self.places.insert(token, self.len);
+            self.places.insert(token, self.len as u32);
             self.len += 1;
         }
         self.table = Arc::new(table);

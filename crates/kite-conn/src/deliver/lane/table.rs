@@ -1,10 +1,6 @@
 //! The newest packet of each instrument, copied out of the frames it came in.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use bytes::Bytes;
-use kite_wire::TickBatch;
+use kite_wire::{FrameBuilder, Packet, TokenMap};
 
 use crate::clock::Stamp;
 use crate::deliver::Batch;
@@ -21,7 +17,7 @@ pub(super) struct Table {
     epoch: u32,
     sequence: u64,
     rows: Vec<Row>,
-    places: HashMap<u32, usize>,
+    places: TokenMap<u32>,
     packets: Vec<u8>,
     sums: Sums,
 }
@@ -54,7 +50,7 @@ impl Table {
             epoch: batch.epoch,
             sequence: batch.sequence,
             rows: Vec::new(),
-            places: HashMap::new(),
+            places: TokenMap::new(),
             packets: Vec::new(),
             sums: Sums::default(),
         };
@@ -82,10 +78,10 @@ impl Table {
 
     fn put(&mut self, token: u32, packet: &[u8]) {
         let len = packet.len();
-        match self.places.entry(token) {
-            Entry::Occupied(place) => {
+        match self.places.get(token) {
+            Some(&place) => {
                 self.sums.replaced += 1;
-                let row = &mut self.rows[*place.get()];
+                let row = &mut self.rows[place as usize];
                 row.len = len;
                 if len <= row.room {
                     self.packets[row.at..row.at + len].copy_from_slice(packet);
@@ -94,11 +90,11 @@ impl Table {
                 // The old place stays unused. It can happen as often as there are layouts.
                 (row.at, row.room) = (self.packets.len(), len);
             }
-            Entry::Vacant(place) if self.rows.len() < MAX_ROWS => {
-                place.insert(self.rows.len());
+            None if self.rows.len() < MAX_ROWS => {
+                self.places.insert(token, self.rows.len() as u32);
                 self.rows.push(Row { token, at: self.packets.len(), len, room: len });
             }
-            Entry::Vacant(_) => {
+            None => {
                 self.sums.lost += 1;
                 return;
             }
@@ -117,16 +113,14 @@ impl Table {
 
     /// Gives the rows as one frame, with the stamp, epoch and sequence of the newest.
     pub(super) fn to_batch(&self) -> Batch {
-        let packets: usize = self.rows.iter().map(|row| 2 + row.len).sum();
-        let mut frame = Vec::with_capacity(2 + packets);
-        // Neither number can exceed its two bytes: the rows are limited to what does not, and the
-        // packets came in frames that say their length in two bytes.
-        frame.extend_from_slice(&(self.rows.len() as u16).to_be_bytes());
-        for row in &self.rows {
-            frame.extend_from_slice(&(row.len as u16).to_be_bytes());
-            frame.extend_from_slice(self.packet(row));
+        let mut frame = FrameBuilder::with_capacity(self.rows.iter().map(|row| 2 + row.len).sum());
+        // Each row is a packet, and there are no more of them than a frame can hold.
+        for packet in self.rows.iter().flat_map(|row| Packet::from_bytes(self.packet(row))) {
+            if frame.push(packet).is_err() {
+                break;
+            }
         }
-        let ticks = TickBatch::new(Bytes::from(frame)).unwrap_or_else(|damaged| damaged.batch);
+        let ticks = frame.finish_batch();
         Batch::new(ticks, self.received, self.epoch, self.sequence)
     }
 }

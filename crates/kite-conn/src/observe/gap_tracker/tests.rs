@@ -199,8 +199,9 @@ fn a_last_tick_of_yesterday_that_came_today_is_not_taken_for_todays() {
 fn days_change_at_midnight_in_india() {
     // 18:30 UTC on 4 August 2025.
     let midnight = 1_754_332_200;
-    assert_eq!(ist_day(midnight - 1) + 1, ist_day(midnight));
-    assert_eq!(ist_day(midnight), ist_day(midnight + DAY_S - 1));
+    let tick = |exchange_unix_s| LastTick { volume: Some(5), exchange_unix_s, day: 0, moved: true };
+    assert_eq!(missed(tick(midnight - 1), tick(midnight)), VolumeMissed::OtherDay);
+    assert_eq!(missed(tick(midnight), tick(midnight + 86_399)), VolumeMissed::Known(0));
 }
 
 #[test]
