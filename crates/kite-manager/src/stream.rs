@@ -8,4 +8,3 @@ mod select;
 pub(crate) use hub::{Hub, HubSink};
 pub(crate) use merge::Merge;
 pub use merged::{StreamConfig, StreamItem, TaggedBatch, TickStream};
-pub(crate) use select::spread;

@@ -144,6 +144,13 @@ impl<V: Default> FromIterator<(u32, V)> for TokenMap<V> {
     }
 }
 
+/// A set of tokens: four bytes a place.
+impl FromIterator<u32> for TokenMap<()> {
+    fn from_iter<I: IntoIterator<Item = u32>>(tokens: I) -> Self {
+        tokens.into_iter().map(|token| (token, ())).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -174,7 +181,7 @@ mod tests {
     /// Kite's tokens: a segment's exchange tokens are mostly near each other.
     #[test]
     fn neighbouring_tokens_of_a_segment_are_found_in_a_step_or_two() {
-        let map: TokenMap<()> = (0..3_000_u32).map(|n| ((40_000 + n) << 8 | 2, ())).collect();
+        let map: TokenMap<()> = (0..3_000_u32).map(|n| (40_000 + n) << 8 | 2).collect();
         let steps = |token: u32| {
             let mask = map.places.len() - 1;
             map.place(token).wrapping_sub(token_hash(token) & mask) & mask
@@ -199,6 +206,8 @@ mod tests {
                 prop_assert_eq!(map.get(token), model.get(&token));
                 prop_assert_eq!(map.contains(token), model.contains_key(&token));
             }
+            let set: TokenMap<()> = model.keys().copied().collect();
+            prop_assert!(set.len() == model.len() && model.keys().all(|&token| set.contains(token)));
             let collected: TokenMap<u8> = values.into_iter().collect();
             prop_assert!(model.iter().all(|(&token, value)| collected.get(token) == Some(value)));
         }

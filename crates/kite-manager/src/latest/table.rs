@@ -11,9 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 use std::thread;
 
-use kite_wire::Packet;
-
-use crate::stream::spread;
+use kite_wire::{Packet, token_hash};
 
 /// Bytes of the longest packet.
 pub(super) const MAX_PACKET: usize = 184;
@@ -146,7 +144,7 @@ impl Index {
     #[inline]
     fn find(&self, token: u32) -> (&AtomicU64, Option<usize>) {
         let mask = self.places.len() - 1;
-        let mut at = spread(token) & mask;
+        let mut at = token_hash(token) & mask;
         loop {
             let place = &self.places[at];
             let found = place.load(Acquire);

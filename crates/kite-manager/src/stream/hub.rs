@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use kite_conn::{Batch, ConfigError, Event, LaneSink, Sink, lane};
-use kite_wire::Packet;
+use kite_wire::{Packet, TokenMap};
 
 use crate::seat::{Seat, Seats};
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
-use crate::stream::select::{TokenSet, select};
+use crate::stream::select::select;
 
 /// Where the connections of a manager and its streams meet. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ struct Waiting {
 struct Subscriber {
     sink: LaneSink,
     /// The instruments that it wants, unless all.
-    tokens: Option<Arc<TokenSet>>,
+    tokens: Option<Arc<TokenMap<()>>>,
 }
 
 impl Subscriber {
@@ -140,7 +140,7 @@ impl Hub {
     pub(crate) fn sink(&self, slot: usize) -> HubSink {
         assert!(slot < self.ports.all.len(), "slot {slot} of {}", self.ports.all.len());
         let (ports, run) = (Arc::clone(&self.ports), self.ports.lock().run);
-        let (subscribers, ignored) = (Vec::new(), TokenSet::default());
+        let (subscribers, ignored) = (Vec::new(), TokenMap::new());
         let mut sink = HubSink { ports, slot, run, version: 0, subscribers, ignored };
         sink.catch_up();
         sink
@@ -229,7 +229,7 @@ pub(crate) struct HubSink {
     /// The version of the port that has been seen.
     version: u64,
     subscribers: Vec<Subscriber>,
-    ignored: TokenSet,
+    ignored: TokenMap<()>,
 }
 
 impl HubSink {

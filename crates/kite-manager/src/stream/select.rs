@@ -1,8 +1,7 @@
 //! Frames made of chosen packets of other frames.
 
-use bytes::Bytes;
 use kite_conn::Batch;
-use kite_wire::{Packet, TickBatch};
+use kite_wire::{FrameBuilder, Packet};
 
 /// Makes a batch of the packets that `keep` chooses; it is asked once for each, in order.
 ///
@@ -15,86 +14,26 @@ pub(crate) fn select(batch: &Batch, mut keep: impl FnMut(Packet<'_>) -> bool) ->
     if before_gap == batch.ticks.len() {
         return (before_gap > 0).then(|| batch.clone());
     }
-    let mut kept = 0_u16;
-    let mut frame = kept.to_be_bytes().to_vec();
+    let mut frame = FrameBuilder::new();
     let rest = packets.filter(|&packet| keep(packet));
     for packet in batch.ticks.packets().take(before_gap).chain(rest) {
-        let packet = packet.as_bytes();
-        // Neither number can exceed its two bytes: both were less in the frame they came in.
-        kept += 1;
-        frame.extend_from_slice(&(packet.len() as u16).to_be_bytes());
-        frame.extend_from_slice(packet);
+        // It has room for those of any other frame.
+        if frame.push(packet).is_err() {
+            break;
+        }
     }
-    if kept == 0 {
+    if frame.packets() == 0 {
         return None;
     }
-    frame[..2].copy_from_slice(&kept.to_be_bytes());
-    // Boxed, so that a batch which is kept holds no more than it says.
-    let frame = Bytes::from(frame.into_boxed_slice());
-    let ticks = TickBatch::new(frame).unwrap_or_else(|damaged| damaged.batch);
+    let ticks = frame.finish_batch();
     Some(Batch::new(ticks, batch.received, batch.epoch, batch.sequence))
-}
-
-/// A fixed set of tokens that is asked once a packet: open addressing, a multiplication to hash.
-#[derive(Debug, Default)]
-pub(crate) struct TokenSet {
-    /// A power of two of places, at most half of them taken; none where there is no token. 0 is a
-    /// free place.
-    places: Box<[u32]>,
-    has_zero: bool,
-}
-
-impl TokenSet {
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty() && !self.has_zero
-    }
-
-    #[inline]
-    pub(crate) fn contains(&self, token: u32) -> bool {
-        if token == 0 {
-            return self.has_zero;
-        }
-        !self.places.is_empty() && self.places[self.place(token)] == token
-    }
-
-    /// Gives the place of a token, or the free one where it belongs.
-    #[inline]
-    fn place(&self, token: u32) -> usize {
-        let mask = self.places.len() - 1;
-        let mut place = spread(token) & mask;
-        while self.places[place] != token && self.places[place] != 0 {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-}
-
-impl FromIterator<u32> for TokenSet {
-    fn from_iter<I: IntoIterator<Item = u32>>(tokens: I) -> Self {
-        let mut tokens: Vec<u32> = tokens.into_iter().collect();
-        let all = tokens.len();
-        tokens.retain(|&token| token != 0);
-        let places = if tokens.is_empty() { 0 } else { (tokens.len() * 2).next_power_of_two() };
-        let has_zero = tokens.len() < all;
-        let mut set = Self { places: vec![0; places].into_boxed_slice(), has_zero };
-        for token in tokens {
-            set.places[set.place(token)] = token;
-        }
-        set
-    }
-}
-
-/// Spreads tokens, which come in runs and with their segment in the lowest byte, over a table.
-#[inline]
-pub(crate) fn spread(token: u32) -> usize {
-    // Fibonacci hashing, whose high bits are the good ones.
-    (u64::from(token).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use bytes::Bytes;
     use kite_conn::Stamp;
+    use kite_wire::{TickBatch, TokenMap};
     use proptest::prelude::*;
 
     use super::*;
@@ -144,7 +83,7 @@ pub(crate) mod tests {
         ) {
             let ticks = TickBatch::new(frame(&packets)).unwrap();
             let batch = Batch::new(ticks, Stamp::now(), 1, 1);
-            let set: TokenSet = wanted.iter().copied().collect();
+            let set: TokenMap<()> = wanted.iter().copied().collect();
             let mut asked = Vec::new();
             let selected = select(&batch, |packet| {
                 asked.push(packet.instrument_token());
@@ -157,18 +96,6 @@ pub(crate) mod tests {
             let given = selected.as_ref().map(|it| it.ticks.packets().map(Packet::as_bytes));
             prop_assert_eq!(given.into_iter().flatten().collect::<Vec<_>>(), chosen.clone());
             prop_assert_eq!(selected.is_none(), chosen.is_empty());
-        }
-
-        #[test]
-        fn a_token_set_is_a_set(
-            tokens in prop::collection::btree_set(prop_oneof![0_u32..40, any::<u32>()], 0..60),
-            asked in prop::collection::vec(prop_oneof![0_u32..40, any::<u32>()], 0..60),
-        ) {
-            let set: TokenSet = tokens.iter().copied().collect();
-            prop_assert_eq!(set.is_empty(), tokens.is_empty());
-            for token in asked.into_iter().chain(tokens.clone()) {
-                prop_assert_eq!(set.contains(token), tokens.contains(&token));
-            }
         }
     }
 }
