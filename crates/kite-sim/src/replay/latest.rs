@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use kite_wire::{Frame, FullPacket, Mode, Packet, PacketKind};
 
-use crate::server::cut::length_in;
-
 /// Copies of packets: a view would keep the whole block of the tape it stands in.
 #[derive(Debug, Default)]
 pub(crate) struct LatestPackets {
@@ -45,7 +43,7 @@ impl LatestPackets {
     /// Gives the last packet of an instrument in a mode, as far as it was recorded.
     pub(crate) fn packet(&self, instrument_token: u32, mode: Mode) -> Option<&[u8]> {
         let last = self.last.get(&instrument_token)?;
-        Some(&last.bytes[..length_in(last.kind, mode)])
+        Some(&last.bytes[..last.kind.in_mode(mode).packet_len()])
     }
 }
 

@@ -3,23 +3,8 @@
 //! Bytes and modes in, bytes out: no socket, no clock. Every richer layout begins with the leaner
 //! one, so that a packet is cut by its length alone.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use kite_wire::{Frame, Mode, PacketKind};
-
-/// A packet that is not to be sent.
-const NOT_SENT: u8 = 0;
-
-/// Gives the length of a packet of this layout where this mode is asked for: never more than was
-/// recorded.
-pub(crate) fn length_in(kind: PacketKind, mode: Mode) -> usize {
-    let cut = match (kind, mode) {
-        (_, Mode::Ltp) => PacketKind::Ltp,
-        (PacketKind::IndexFull, Mode::Quote) => PacketKind::IndexQuote,
-        (PacketKind::Full, Mode::Quote) => PacketKind::Quote,
-        (whole, _) => whole,
-    };
-    cut.packet_len()
-}
+use bytes::Bytes;
+use kite_wire::{Frame, FrameBuilder, Mode};
 
 /// What is left of a frame for one socket.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,8 +18,8 @@ pub(crate) struct Cut {
 /// Cuts frames, with room that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct Cutter {
-    /// The length of each packet of the frame as it is sent.
-    lengths: Vec<u8>,
+    /// In which mode each packet of the frame is sent, if it is.
+    modes: Vec<Option<Mode>>,
 }
 
 impl Cutter {
@@ -48,41 +33,39 @@ impl Cutter {
         frame: &Frame<'_>,
         mode_of: impl Fn(u32) -> Option<Mode>,
     ) -> Cut {
-        self.lengths.clear();
-        let (mut kept, mut length, mut leaner) = (0_u16, 2, 0);
+        self.modes.clear();
+        let (mut bytes_sent, mut leaner) = (0, 0);
         let mut is_whole = frame.fault().is_none() && frame.skipped() == 0;
         for packet in frame.packets() {
-            let Some(mode) = mode_of(packet.instrument_token()) else {
+            let mode = mode_of(packet.instrument_token());
+            self.modes.push(mode);
+            let Some(mode) = mode else {
                 is_whole = false;
-                self.lengths.push(NOT_SENT);
                 continue;
             };
-            let sent = length_in(packet.kind(), mode);
+            let sent = packet.in_mode(mode).as_bytes().len();
             is_whole &= sent == packet.as_bytes().len();
             leaner += u64::from(packet.mode() < mode);
-            kept += 1;
-            length += 2 + sent;
-            // The longest layout has 184 bytes.
-            self.lengths.push(sent as u8);
+            bytes_sent += 2 + sent;
         }
-        let frame = match (kept, is_whole) {
+        let frame = match (bytes_sent, is_whole) {
             (0, _) => None,
             (_, true) => Some(bytes.clone()),
-            (_, false) => Some(self.rebuild(frame, kept, length)),
+            (_, false) => Some(self.rebuild(frame, bytes_sent)),
         };
         Cut { frame, leaner }
     }
 
-    fn rebuild(&self, frame: &Frame<'_>, kept: u16, length: usize) -> Bytes {
-        let mut cut = BytesMut::with_capacity(length);
-        cut.put_u16(kept);
-        for (packet, &sent) in frame.packets().zip(&self.lengths) {
-            if sent != NOT_SENT {
-                cut.put_u16(sent.into());
-                cut.put_slice(&packet.as_bytes()[..sent.into()]);
+    fn rebuild(&self, frame: &Frame<'_>, bytes_sent: usize) -> Bytes {
+        let mut cut = FrameBuilder::with_capacity(bytes_sent);
+        let packets = frame.packets().zip(&self.modes);
+        for packet in packets.filter_map(|(packet, mode)| Some(packet.in_mode((*mode)?))) {
+            // It has room for those of any other frame.
+            if cut.push(packet).is_err() {
+                break;
             }
         }
-        cut.freeze()
+        cut.finish().into()
     }
 }
 
