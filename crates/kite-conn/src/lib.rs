@@ -42,8 +42,8 @@ pub use observe::{
 };
 pub use tokio_rustls::rustls;
 pub use transport::{
-    Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Proxy, ProxyError, Refusal, Tls,
-    TlsError, TlsFault,
+    Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Probe, ProbeStream, Proxy,
+    ProxyError, Refusal, Tls, TlsError, TlsFault,
 };
 
 /// Runs a session through the operations that these bytes say; panics where it breaks a rule. For

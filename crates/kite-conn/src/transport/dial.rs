@@ -62,7 +62,7 @@ pub(super) struct Way<'a> {
 
 impl Way<'_> {
     /// The host whose addresses are dialled.
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         self.proxy.map_or(self.endpoint.host(), Proxy::host)
     }
 
@@ -128,6 +128,20 @@ async fn dial_one(
     tried: usize,
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
+    let tcp = connect(way, address, tried, deadline).await?;
+    match way.tls {
+        Some(tls) => secure(way, tls, tcp, address, deadline).await,
+        None => Ok(Stream::Plain(tcp)),
+    }
+}
+
+/// Connects to an address by TCP, and through the proxy where there is one.
+pub(super) async fn connect(
+    way: Way<'_>,
+    address: SocketAddr,
+    tried: usize,
+    deadline: Deadline,
+) -> Result<Tcp, OpenError> {
     let tcp = deadline.bound(OpenStage::Connect, socket::connect(address)).await?;
     let tcp = tcp.map(Tcp::new);
     let mut tcp =
@@ -135,7 +149,17 @@ async fn dial_one(
     if let Some(proxy) = way.proxy {
         open_tunnel(&mut tcp, proxy, address, &way.endpoint.authority(), deadline).await?;
     }
-    let Some(tls) = way.tls else { return Ok(Stream::Plain(tcp)) };
+    Ok(tcp)
+}
+
+/// Makes the TLS handshake with the endpoint.
+pub(super) async fn secure(
+    way: Way<'_>,
+    tls: &Arc<ClientConfig>,
+    tcp: Tcp,
+    address: SocketAddr,
+    deadline: Deadline,
+) -> Result<Stream, OpenError> {
     let hello = TlsConnector::from(Arc::clone(tls)).connect(way.endpoint.server_name(), tcp);
     match deadline.bound(OpenStage::Tls, hello).await? {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),

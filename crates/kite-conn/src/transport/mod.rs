@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod handshake;
 mod head;
+mod probe;
 mod proxy;
 mod refusal;
 mod retry_after;
@@ -37,6 +38,7 @@ use crate::websocket::WebSocket;
 
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
+pub use self::probe::{Probe, ProbeStream};
 pub use self::proxy::{Proxy, ProxyError};
 pub use self::refusal::Refusal;
 pub use self::tls::{Tls, TlsError};

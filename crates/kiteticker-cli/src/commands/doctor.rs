@@ -77,18 +77,19 @@ async fn examine(
     sheet: &mut Sheet,
     stop: &Stop,
 ) -> Result<(), CliError> {
-    let addresses = sheet.run(Check::Dns, network::look_up(endpoint)).await?;
-    let socket = match addresses {
-        Some(addresses) => sheet.run(Check::Tcp, network::connect(&addresses)).await?,
+    let probe = network::probe(endpoint);
+    let addresses = sheet.run(Check::Dns, network::look_up(&probe, endpoint)).await?;
+    let stream = match addresses {
+        Some(addresses) => sheet.run(Check::Tcp, network::connect(&probe, &addresses)).await?,
         None => sheet.skip(Check::Tcp)?,
     };
-    let stream = match socket {
-        Some(socket) if endpoint.is_secure() => {
-            sheet.run(Check::Tls, network::secure(socket, endpoint)).await?
+    let stream = match stream {
+        Some(stream) if endpoint.is_secure() => {
+            sheet.run(Check::Tls, network::secure(&probe, stream, endpoint)).await?
         }
-        Some(socket) => {
+        Some(stream) => {
             sheet.add(Check::Tls, Finding::skipped("ws:// on this machine has none"), None)?;
-            Some(network::Stream::Plain(socket))
+            Some(stream)
         }
         None => sheet.skip(Check::Tls)?,
     };

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use kite_conn::Endpoint;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use kite_conn::{Endpoint, ProbeStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::check::Finding;
-use super::network::Stream;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// More than the head of any answer that has a date near its beginning.
@@ -18,12 +17,9 @@ const WARN_AFTER_S: f64 = 2.0;
 const FAIL_AFTER_S: f64 = 60.0;
 
 /// Asks the server for its time, without credentials: any answer has it.
-pub(super) async fn compare(stream: Stream, endpoint: &Endpoint) -> (Finding, Option<()>) {
+pub(super) async fn compare(stream: ProbeStream, endpoint: &Endpoint) -> (Finding, Option<()>) {
     let asked = SystemTime::now();
-    let head = match stream {
-        Stream::Plain(stream) => timeout(PATIENCE, ask(stream, endpoint)).await,
-        Stream::Secure(stream) => timeout(PATIENCE, ask(*stream, endpoint)).await,
-    };
+    let head = timeout(PATIENCE, ask(stream, endpoint)).await;
     let answered = SystemTime::now();
     let date = head.ok().and_then(Result::ok).and_then(|head| date(&head));
     let finding = match date {
@@ -33,10 +29,7 @@ pub(super) async fn compare(stream: Stream, endpoint: &Endpoint) -> (Finding, Op
     (finding, Some(()))
 }
 
-async fn ask(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    endpoint: &Endpoint,
-) -> std::io::Result<Vec<u8>> {
+async fn ask(mut stream: ProbeStream, endpoint: &Endpoint) -> std::io::Result<Vec<u8>> {
     let host = endpoint.host();
     let request = format!(
         "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kite/{}\r\nConnection: close\r\n\r\n",

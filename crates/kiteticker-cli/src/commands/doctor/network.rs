@@ -1,151 +1,143 @@
-//! DNS, TCP and TLS, each by itself.
+//! DNS, TCP and TLS, each by itself: the stages of the connections that every command makes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use kite_conn::Endpoint;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
+use kite_conn::{ConnectionConfig, Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault};
 
 use super::check::Finding;
 
 /// What each step is given.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A stream to the server, encrypted or not.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+/// Prepares the stages towards an endpoint.
+pub(super) fn probe(endpoint: &Endpoint) -> Probe {
+    Probe::new(&ConnectionConfig {
+        endpoint: endpoint.clone(),
+        connect_timeout: PATIENCE,
+        ..ConnectionConfig::default()
+    })
 }
 
 /// Looks the host up.
-pub(super) async fn look_up(endpoint: &Endpoint) -> (Finding, Option<Vec<SocketAddr>>) {
-    let (host, port) = (endpoint.host(), endpoint.port());
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return (Finding::ok("the host is an address"), Some(vec![(address, port).into()]));
-    }
-    let looked_up = timeout(PATIENCE, tokio::net::lookup_host((host, port))).await;
-    let addresses: Vec<SocketAddr> = match looked_up {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => {
-            let says = format!("{host} cannot be looked up: {error}");
-            return (Finding::fail(says, "check the name, the network and the resolver"), None);
+pub(super) async fn look_up(
+    probe: &Probe,
+    endpoint: &Endpoint,
+) -> (Finding, Option<Vec<SocketAddr>>) {
+    let host = endpoint.host();
+    match probe.resolve().await {
+        Ok(addresses) if host.parse::<IpAddr>().is_ok() => {
+            (Finding::ok("the host is an address"), Some(addresses))
         }
-        Err(_) => {
-            let says = format!("the resolver did not answer within {PATIENCE:?}");
-            return (Finding::fail(says, "check the network and the resolver"), None);
-        }
-    };
-    match addresses.first() {
-        None => (Finding::fail(format!("{host} has no address"), "check the name"), None),
-        Some(first) => {
-            let more = match addresses.len() - 1 {
+        Ok(addresses) => {
+            let first = addresses.first().map(|first| first.ip().to_string()).unwrap_or_default();
+            let more = match addresses.len().saturating_sub(1) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            (Finding::ok(format!("{host} is {}{more}", first.ip())), Some(addresses))
+            (Finding::ok(format!("{host} is {first}{more}")), Some(addresses))
+        }
+        Err(OpenError::NoAddress { host }) => {
+            (Finding::fail(format!("{host} has no address"), "check the name"), None)
+        }
+        Err(OpenError::Timeout { .. }) => {
+            let says = format!("the resolver did not answer within {PATIENCE:?}");
+            (Finding::fail(says, "check the network and the resolver"), None)
+        }
+        Err(error) => {
+            let says = format!("{host} cannot be looked up: {}", cause(&error));
+            (Finding::fail(says, "check the name, the network and the resolver"), None)
         }
     }
 }
 
 /// Connects to the first address that takes a connection.
-pub(super) async fn connect(addresses: &[SocketAddr]) -> (Finding, Option<TcpStream>) {
-    let mut failures = Vec::new();
-    for address in addresses {
-        let error = match timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
+pub(super) async fn connect(
+    probe: &Probe,
+    addresses: &[SocketAddr],
+) -> (Finding, Option<ProbeStream>) {
+    let (mut failures, mut advice) = (Vec::new(), "check the network");
+    for &address in addresses {
+        match probe.connect(address).await {
+            Ok(stream) => {
                 let finding = match failures.first() {
                     None => Finding::ok(format!("connected to {address}")),
-                    Some((failure, _)) => Finding::warn(
+                    Some(failure) => Finding::warn(
                         format!("connected to {address}, but {failure}"),
                         "an address that fails costs time at every reconnect",
                     ),
                 };
-                return (finding, Some(socket));
+                return (finding, Some(stream));
             }
-            Ok(Err(error)) => error,
-            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {PATIENCE:?}")),
-        };
-        failures.push((format!("{address} failed: {error}"), error.kind()));
+            Err(error) => {
+                failures.push(format!("{address} failed: {}", cause(&error)));
+                advice = tcp_advice(&error);
+            }
+        }
     }
-    let advice = match failures.last().map(|failure| failure.1) {
-        Some(io::ErrorKind::ConnectionRefused) => {
+    (Finding::fail(failures.join(", "), advice), None)
+}
+
+fn tcp_advice(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
             "nothing listens there: check host and port, and that the server runs"
         }
-        Some(io::ErrorKind::TimedOut) => {
+        OpenError::Timeout { .. } => {
             "nothing answers: a firewall may drop the packets; is port 443 open to the outside?"
         }
+        OpenError::NotLoopback { .. } => "use wss:// for a server that is not on this machine",
         _ => "check the network",
-    };
-    let says: Vec<String> = failures.into_iter().map(|failure| failure.0).collect();
-    (Finding::fail(says.join(", "), advice), None)
+    }
 }
 
 /// Makes the TLS handshake.
-pub(super) async fn secure(socket: TcpStream, endpoint: &Endpoint) -> (Finding, Option<Stream>) {
-    let broken = |error: &dyn std::fmt::Display| {
-        (Finding::fail(format!("TLS cannot be set up: {error}"), "report this"), None)
-    };
-    let name = match ServerName::try_from(endpoint.host().to_owned()) {
-        Ok(name) => name,
-        Err(error) => return broken(&error),
-    };
-    let config = match client_config() {
-        Ok(config) => config,
-        Err(error) => return broken(&error),
-    };
-    let connecting = TlsConnector::from(Arc::new(config)).connect(name, socket);
-    match timeout(PATIENCE, connecting).await {
-        Ok(Ok(stream)) => {
-            let version = match stream.get_ref().1.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-                Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
-                _ => "TLS",
-            };
+pub(super) async fn secure(
+    probe: &Probe,
+    stream: ProbeStream,
+    endpoint: &Endpoint,
+) -> (Finding, Option<ProbeStream>) {
+    match probe.secure(stream).await {
+        Ok(stream) => {
+            let version = stream.tls_version().unwrap_or("no TLS");
             let says = format!("{version}, the certificate is {}'s", endpoint.host());
-            (Finding::ok(says), Some(Stream::Secure(Box::new(stream))))
+            (Finding::ok(says), Some(stream))
         }
-        Ok(Err(error)) => {
-            (Finding::fail(format!("the TLS handshake failed: {error}"), advice(&error)), None)
+        Err(OpenError::Tls { fault, source, .. }) => {
+            let says = format!("the TLS handshake failed: {source}");
+            (Finding::fail(says, tls_advice(fault)), None)
         }
-        Err(_) => {
+        Err(OpenError::Timeout { .. }) => {
             let says = format!("the TLS handshake did not end within {PATIENCE:?}");
             (Finding::fail(says, "something on the way holds TLS up: a firewall or a proxy"), None)
+        }
+        Err(error) => {
+            let says = format!("TLS cannot be set up: {}", cause(&error));
+            (Finding::fail(says, "report this"), None)
         }
     }
 }
 
-/// The roots that the project's own connections believe.
-fn client_config() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    let provider = Arc::new(ring::default_provider());
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+fn tls_advice(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::UnknownIssuer => {
+            "somebody on the way, such as a company's proxy, shows a certificate of its own"
+        }
+        TlsFault::NotValidNow => "set this machine's clock",
+        TlsFault::WrongName | TlsFault::Certificate => {
+            "check the host's name: the certificate is for another"
+        }
+        TlsFault::NotTls => "the server speaks no TLS on this port",
+        _ => "something on the way broke the connection: a firewall or a proxy",
+    }
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
-            CertificateError::UnknownIssuer => {
-                "somebody on the way, such as a company's proxy, shows a certificate of its own"
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => "set this machine's clock",
-            _ => "check the host's name: the certificate is for another",
-        },
-        Some(rustls::Error::InvalidMessage(_)) => "the server speaks no TLS on this port",
-        _ => "something on the way broke the connection: a firewall or a proxy",
+/// What a stage failed of, without the stage that the check names already.
+fn cause(error: &OpenError) -> String {
+    match error {
+        OpenError::Dns { source, .. } | OpenError::Connect { source, .. } => source.to_string(),
+        OpenError::Timeout { .. } => format!("no answer in {PATIENCE:?}"),
+        error => ErrorChain(error).to_string(),
     }
 }
