@@ -97,8 +97,11 @@ mod time;
 pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
 pub use client::ledger::{Chain, SocketEnd, SocketRecord};
 pub use fault::chance::FaultChance;
+pub use fault::planned::PlannedFault;
 pub use fault::script::FaultScript;
-pub use fault::{BodyDelivery, Fault, FaultFamily, FaultKind, InvalidFrame};
+pub use fault::{
+    BodyDelivery, Fault, FaultArgument, FaultError, FaultFamily, FaultKind, InvalidFrame,
+};
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use market::{Instrument, Sent, universe};
 #[cfg(feature = "tape")]

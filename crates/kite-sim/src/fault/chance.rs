@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::random::Random;
-use super::{BodyDelivery, Fault, FaultKind, InvalidFrame};
-use crate::server::refusal::Refusal;
+use super::{Fault, FaultKind};
 use crate::time::FOREVER;
 
 /// Faults that come by chance on every socket, drawn from a seed.
@@ -75,93 +73,6 @@ impl FaultChance {
     }
 }
 
-impl FaultKind {
-    /// Draws a fault of this kind: the same seed gives the same values. Delays in it are at most
-    /// `longest_delay`.
-    #[must_use]
-    pub fn draw(self, seed: u64, longest_delay: Duration) -> Fault {
-        draw(self, &mut Random::new(seed), longest_delay)
-    }
-}
-
-fn draw(kind: FaultKind, random: &mut Random, longest_delay: Duration) -> Fault {
-    match kind {
-        FaultKind::AuthRefusal => {
-            let refusal = match random.below(4) {
-                0 => Refusal::no_credentials(),
-                1 => Refusal::kite(400, "Invalid auth token."),
-                2 => Refusal::kite(401, "Invalid auth token."),
-                _ => Refusal::auth(),
-            };
-            Fault::Refuse { refusal, body: delivery(random, 3, longest_delay) }
-        }
-        FaultKind::Refusal => {
-            let refusal = match random.below(6) {
-                0 => Refusal::too_many_sockets(),
-                1 => Refusal::kite(502, "Gateway timed out"),
-                2 => Refusal::new(403, "<html><body>403 Forbidden</body></html>"),
-                3 => Refusal::new(401, "<html><body>401 Unauthorized</body></html>"),
-                4 => Refusal::new(503, "<html><body>503 Unavailable</body></html>"),
-                _ => Refusal::malformed(),
-            };
-            Fault::Refuse { refusal, body: delivery(random, 4, longest_delay) }
-        }
-        FaultKind::SlowHandshake => Fault::SlowHandshake { delay: random.up_to(longest_delay) },
-        FaultKind::HangingHandshake => Fault::HangingHandshake,
-        FaultKind::WrongAcceptKey => Fault::WrongAcceptKey,
-        FaultKind::HandshakeReset => Fault::HandshakeReset,
-        FaultKind::HandshakeEnd => Fault::HandshakeEnd,
-        FaultKind::HangingTls => Fault::HangingTls,
-        FaultKind::GarbageTls => Fault::GarbageTls,
-        FaultKind::Reset => Fault::Reset { at: random.below(200) },
-        FaultKind::EndOfStream => Fault::EndOfStream { at: random.below(200) },
-        FaultKind::HalfOpen => Fault::HalfOpen,
-        FaultKind::HeartbeatsOnly => Fault::HeartbeatsOnly,
-        FaultKind::PongsOnly => Fault::PongsOnly,
-        FaultKind::StopsReading => Fault::StopsReading,
-        FaultKind::Stalls => Fault::Stalls,
-        FaultKind::TruncatedFrame => Fault::TruncatedFrame { cut: 1 + random.below(185) },
-        FaultKind::OversizedFrame => {
-            Fault::OversizedFrame { bytes: Fault::OVERSIZED_BYTES + random.below(1 << 16) }
-        }
-        FaultKind::LyingCount => {
-            let more = 1 + random.below(99) as i16;
-            Fault::LyingCount { by: if random.below(2) == 0 { more } else { -more } }
-        }
-        FaultKind::UnknownPacket => Fault::UnknownPacket { length: random.below(300) as u16 },
-        FaultKind::UnknownText => Fault::UnknownText,
-        FaultKind::UnparsableText => Fault::UnparsableText,
-        FaultKind::ErrorText => match random.below(2) {
-            0 => Fault::limit_error(),
-            _ => Fault::ErrorText { message: "Something went wrong.".into() },
-        },
-        FaultKind::DuplicateOrder => {
-            let order_id = format!("{:015}", random.below(1_000_000_000));
-            Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
-        }
-        FaultKind::Close => {
-            let code = [1_000, 1_001, 1_005, 1_006, 1_008, 1_011, 1_012][random.below(7)];
-            Fault::Close { code, waits: random.below(2) == 0 }
-        }
-        FaultKind::Burst => Fault::Burst { frames: 2 + random.below(31) },
-        FaultKind::InvalidFrame => {
-            Fault::InvalidFrame(InvalidFrame::ALL[random.below(InvalidFrame::ALL.len())])
-        }
-        FaultKind::LateSlot => Fault::LateSlot { held: random.up_to(longest_delay) },
-        FaultKind::Restart => Fault::Restart { down: random.up_to(longest_delay) },
-    }
-}
-
-/// Draws one of the first `ways` deliveries; the last never ends.
-fn delivery(random: &mut Random, ways: usize, longest_delay: Duration) -> BodyDelivery {
-    match random.below(ways) {
-        0 => BodyDelivery::AtOnce,
-        1 => BodyDelivery::Later(random.up_to(longest_delay)),
-        2 => BodyDelivery::Chunked,
-        _ => BodyDelivery::Never,
-    }
-}
-
 /// When chance strikes one socket, and with what.
 #[derive(Debug)]
 pub(crate) struct Mischief {
@@ -203,7 +114,7 @@ impl Mischief {
         self.due = now + self.random.interval(self.chance.mean_interval);
         let kind = self.random.one_of(&self.chance.kinds)?;
         self.heal_due = kind.is_lasting().then(|| now + self.chance.heal_after);
-        Some(draw(kind, &mut self.random, self.chance.longest_delay))
+        Some(kind.draw_by(&mut self.random, self.chance.longest_delay))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
+use super::random::Random;
 use crate::server::handshake::discard;
 use crate::server::refusal::{Refusal, finish};
 
@@ -25,6 +26,16 @@ pub enum BodyDelivery {
 }
 
 impl BodyDelivery {
+    /// Draws one of the first `ways`; the last of four never ends.
+    pub(super) fn draw(random: &mut Random, ways: usize, longest_delay: Duration) -> Self {
+        match random.below(ways) {
+            0 => Self::AtOnce,
+            1 => Self::Later(random.up_to(longest_delay)),
+            2 => Self::Chunked,
+            _ => Self::Never,
+        }
+    }
+
     /// Answers a refused request and waits until the client has closed its side.
     ///
     /// # Errors

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, SimStats};
+use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats};
 use serde_json::json;
 
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::faults::{self, Planned};
+use crate::faults;
 use crate::format::numbers;
 use crate::format::times;
 
@@ -58,7 +58,8 @@ struct FaultArgs {
     chaos: Option<Duration>,
     /// A fault at its time: 10s=half_open:3s, handshake2=refusal:503
     #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]
-    planned: Vec<Planned>,
+    #[arg(value_parser = faults::planned)]
+    planned: Vec<PlannedFault>,
     /// List the kinds of faults and end
     #[arg(long)]
     list_faults: bool,
@@ -85,8 +86,7 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
     if !asked.faults.planned.is_empty() {
         for (key, _) in &accounts {
             let script = FaultScript::new(key);
-            builder = builder
-                .script(asked.faults.planned.iter().fold(script, |script, one| one.add_to(script)));
+            builder = builder.script(asked.faults.planned.iter().fold(script, FaultScript::plan));
         }
     }
     let sim = builder

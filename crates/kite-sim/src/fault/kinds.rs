@@ -1,0 +1,389 @@
+//! Every fault: what it is, and one row that says all there is to say of its kind.
+//!
+//! A new fault is a variant and a row here, and what it does in `client/faults` or
+//! `client/connection`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::argument::{FaultArgument, Value, write_time};
+use super::random::Random;
+use super::table::faults;
+use super::{BodyDelivery, FaultFamily};
+use crate::server::refusal::Refusal;
+
+/// Something that goes wrong on purpose.
+///
+/// See [`Sim::inject`](crate::Sim::inject) for when each family strikes. Where a fault carries
+/// ticks, they are real next states of instruments the socket is subscribed to (at most 100, in
+/// turn), and what a client can decode of them counts as sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A handshake is refused, whatever its credentials. With 400, 401 or 403 and JSON that comes
+    /// whole, Kite's word on credentials, it is a [`FaultKind::AuthRefusal`], else a
+    /// [`FaultKind::Refusal`].
+    Refuse {
+        /// Status and body.
+        refusal: Refusal,
+        /// How the body comes.
+        body: BodyDelivery,
+    },
+    /// A handshake is answered late, and then as it would have been.
+    SlowHandshake {
+        /// How late.
+        delay: Duration,
+    },
+    /// A handshake is read and never answered; TCP stays until the client ends it.
+    HangingHandshake,
+    /// A handshake is answered with 101 and the accept key of another request, then by nothing.
+    WrongAcceptKey,
+    /// TCP is reset once the request has come.
+    HandshakeReset,
+    /// The stream ends once the request has come, without an answer.
+    HandshakeEnd,
+    /// The client's TLS hello is not answered. Without TLS, the request is not.
+    HangingTls,
+    /// The client's TLS hello is answered by bytes that are no TLS, then the stream ends. Without
+    /// TLS, the request is answered so.
+    GarbageTls,
+    /// The first bytes of a frame are sent, then TCP is reset.
+    Reset {
+        /// How many bytes of the WebSocket frame, its header included; at most all.
+        at: usize,
+    },
+    /// The first bytes of a frame are sent, then the stream ends without a close frame. Over TLS
+    /// without TLS's own farewell.
+    EndOfStream {
+        /// How many bytes of the WebSocket frame, its header included; at most all.
+        at: usize,
+    },
+    /// Nothing is sent any more: no tick, heartbeat, text, pong or close frame. TCP stays, and what
+    /// the client says is read and obeyed. Lasts.
+    HalfOpen,
+    /// Heartbeats, pongs and close frames only: no ticks and texts. Lasts.
+    HeartbeatsOnly,
+    /// Pongs and close frames only: no ticks, texts and heartbeats. Lasts.
+    PongsOnly,
+    /// Nothing is read any more, while everything due is sent. Lasts.
+    StopsReading,
+    /// Nothing is read and nothing is sent any more. Lasts.
+    Stalls,
+    /// The last packet of a frame of ticks lacks its end, within a whole WebSocket message.
+    TruncatedFrame {
+        /// How many bytes it lacks: at least 1, at most all but one of the packet with its length.
+        cut: usize,
+    },
+    /// A binary message of zeros, which declares no packet.
+    OversizedFrame {
+        /// Its length; at least 2.
+        bytes: usize,
+    },
+    /// A frame of ticks declares more or fewer packets than it has.
+    LyingCount {
+        /// How many more, or fewer if negative; the declared number stays within 16 bits.
+        by: i16,
+    },
+    /// A packet of a length that no layout has, behind the first of a frame of good ones.
+    UnknownPacket {
+        /// Its length; one more is taken where this is a known one.
+        length: u16,
+    },
+    /// A text frame of a type that nobody has documented.
+    UnknownText,
+    /// A text frame that is no JSON.
+    UnparsableText,
+    /// A text frame of type `error`.
+    ErrorText {
+        /// What it says.
+        message: Cow<'static, str>,
+    },
+    /// The same order update twice in a row.
+    DuplicateOrder {
+        /// Its payload.
+        data: serde_json::Value,
+    },
+    /// A close frame.
+    Close {
+        /// Its code; 1005: a close frame without one.
+        code: u16,
+        /// Whether the client's close frame is awaited, as the protocol has it, or the stream ends
+        /// at once.
+        waits: bool,
+    },
+    /// Frames of ticks back to back.
+    Burst {
+        /// How many.
+        frames: usize,
+    },
+    /// A frame that breaks the WebSocket protocol.
+    InvalidFrame(InvalidFrame),
+    /// The socket is closed with code 1001, and its API key's slots stay taken: handshakes of the
+    /// account get a 429.
+    LateSlot {
+        /// For how long.
+        held: Duration,
+    },
+    /// The whole server goes away and comes back: all sockets of all accounts are dropped, the port
+    /// refuses connections, and then it is served again.
+    Restart {
+        /// For how long it is away.
+        down: Duration,
+    },
+}
+
+/// How a frame breaks the WebSocket protocol (RFC 6455, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidFrame {
+    /// An opcode that is reserved.
+    ReservedOpcode,
+    /// A reserved bit that no extension was agreed on for.
+    ReservedBit,
+    /// A mask, which only clients use.
+    Masked,
+    /// A text that is not UTF-8.
+    InvalidUtf8,
+}
+
+impl InvalidFrame {
+    /// All ways.
+    pub const ALL: [Self; 4] =
+        [Self::ReservedOpcode, Self::ReservedBit, Self::Masked, Self::InvalidUtf8];
+
+    /// Returns the name for reports, which stays the same over releases.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReservedOpcode => "reserved_opcode",
+            Self::ReservedBit => "reserved_bit",
+            Self::Masked => "masked",
+            Self::InvalidUtf8 => "invalid_utf8",
+        }
+    }
+}
+
+/// Codes of RFC 6455, section 7.4.
+const CLOSE_CODES: [u16; 7] = [1_000, 1_001, 1_005, 1_006, 1_008, 1_011, 1_012];
+const NOTHING: Option<FaultArgument> = None;
+const TIME: Option<FaultArgument> = FaultArgument::TIME;
+const HEAL: Option<FaultArgument> = FaultArgument::HEAL;
+const BYTES: Option<FaultArgument> = FaultArgument::BYTES;
+const BY: Option<FaultArgument> = FaultArgument::of("BY", "a whole number, such as -2");
+const LENGTH: Option<FaultArgument> = FaultArgument::of("LENGTH", "a length up to 65535");
+const TEXT: Option<FaultArgument> = FaultArgument::of("TEXT", "a text");
+const CODE: Option<FaultArgument> = FaultArgument::of("CODE", "a close code such as 1006");
+const FRAMES: Option<FaultArgument> = FaultArgument::of("FRAMES", "a number of frames");
+const WAY: Option<FaultArgument> =
+    FaultArgument::of("WAY", "reserved_opcode, reserved_bit, masked or invalid_utf8");
+const STATUS: Option<FaultArgument> = FaultArgument::of("STATUS", "an HTTP status such as 503");
+
+faults! {
+    // Of the handshake.
+    AuthRefusal "auth_refusal" Handshake NOTHING,
+        "Kite's refusal of credentials: 403 and JSON."
+        [Self::Refuse { refusal, body } if is_word_on_credentials(refusal, *body)] None,
+        |random, longest_delay| {
+            let refusal = match random.below(4) {
+                0 => Refusal::no_credentials(),
+                1 => Refusal::kite(400, "Invalid auth token."),
+                2 => Refusal::kite(401, "Invalid auth token."),
+                _ => Refusal::auth(),
+            };
+            Fault::Refuse { refusal, body: BodyDelivery::draw(random, 3, longest_delay) }
+        },
+        |value| value.none(Fault::refuse(Refusal::auth()));
+    Refusal "refusal" Handshake STATUS,
+        "Any other refusal."
+        [Self::Refuse { refusal, .. }] Some(refusal.status().to_string()),
+        |random, longest_delay| {
+            let refusal = match random.below(6) {
+                0 => Refusal::too_many_sockets(),
+                1 => Refusal::kite(502, "Gateway timed out"),
+                2 => Refusal::new(403, "<html><body>403 Forbidden</body></html>"),
+                3 => Refusal::new(401, "<html><body>401 Unauthorized</body></html>"),
+                4 => Refusal::new(503, "<html><body>503 Unavailable</body></html>"),
+                _ => Refusal::malformed(),
+            };
+            Fault::Refuse { refusal, body: BodyDelivery::draw(random, 4, longest_delay) }
+        },
+        |value| Some(Fault::refuse(match value.number(503)? {
+            // With Kite's JSON these would be its word on the credentials.
+            status @ (400 | 401 | 403) => Refusal::new(status, "<html><body>refused</body></html>"),
+            status @ 100..=999 => Refusal::kite(status, "Refused by kite sim"),
+            _ => return None,
+        }));
+    SlowHandshake "slow_handshake" Handshake TIME,
+        "Answered late, and then as it would have been."
+        [Self::SlowHandshake { delay }] Some(write_time(*delay)),
+        |random, longest_delay| Fault::SlowHandshake { delay: random.up_to(longest_delay) },
+        |value| Some(Fault::SlowHandshake { delay: value.time(2)? });
+    HangingHandshake "hanging_handshake" Handshake NOTHING,
+        "Read and never answered."
+        [Self::HangingHandshake] None,
+        |_, _| Fault::HangingHandshake,
+        |value| value.none(Fault::HangingHandshake);
+    WrongAcceptKey "wrong_accept_key" Handshake NOTHING,
+        "Answered with the accept key of another request."
+        [Self::WrongAcceptKey] None,
+        |_, _| Fault::WrongAcceptKey,
+        |value| value.none(Fault::WrongAcceptKey);
+    HandshakeReset "handshake_reset" Handshake NOTHING,
+        "TCP is reset once the request has come."
+        [Self::HandshakeReset] None,
+        |_, _| Fault::HandshakeReset,
+        |value| value.none(Fault::HandshakeReset);
+    HandshakeEnd "handshake_end" Handshake NOTHING,
+        "The stream ends once the request has come."
+        [Self::HandshakeEnd] None,
+        |_, _| Fault::HandshakeEnd,
+        |value| value.none(Fault::HandshakeEnd);
+
+    // Of TLS.
+    HangingTls "hanging_tls" Tls NOTHING,
+        "The hello is not answered."
+        [Self::HangingTls] None,
+        |_, _| Fault::HangingTls,
+        |value| value.none(Fault::HangingTls);
+    GarbageTls "garbage_tls" Tls NOTHING,
+        "The hello is answered by bytes that are no TLS."
+        [Self::GarbageTls] None,
+        |_, _| Fault::GarbageTls,
+        |value| value.none(Fault::GarbageTls);
+
+    // Of an open socket.
+    Reset "reset" Socket BYTES,
+        "TCP is reset within a frame."
+        [Self::Reset { at }] Some(at.to_string()),
+        |random, _| Fault::Reset { at: random.below(200) },
+        |value| Some(Fault::Reset { at: value.number(10)? });
+    EndOfStream "end_of_stream" Socket BYTES,
+        "The stream ends within a frame."
+        [Self::EndOfStream { at }] Some(at.to_string()),
+        |random, _| Fault::EndOfStream { at: random.below(200) },
+        |value| Some(Fault::EndOfStream { at: value.number(10)? });
+    HalfOpen "half_open" Socket HEAL,
+        "Nothing is sent any more; healed after TIME."
+        [Self::HalfOpen] None,
+        |_, _| Fault::HalfOpen,
+        |value| value.none(Fault::HalfOpen);
+    HeartbeatsOnly "heartbeats_only" Socket HEAL,
+        "No ticks and texts, only heartbeats and pongs."
+        [Self::HeartbeatsOnly] None,
+        |_, _| Fault::HeartbeatsOnly,
+        |value| value.none(Fault::HeartbeatsOnly);
+    PongsOnly "pongs_only" Socket HEAL,
+        "No ticks, texts and heartbeats, only pongs."
+        [Self::PongsOnly] None,
+        |_, _| Fault::PongsOnly,
+        |value| value.none(Fault::PongsOnly);
+    StopsReading "stops_reading" Socket HEAL,
+        "Nothing is read any more, all is sent."
+        [Self::StopsReading] None,
+        |_, _| Fault::StopsReading,
+        |value| value.none(Fault::StopsReading);
+    Stalls "stalls" Socket HEAL,
+        "Nothing is read and nothing is sent."
+        [Self::Stalls] None,
+        |_, _| Fault::Stalls,
+        |value| value.none(Fault::Stalls);
+    TruncatedFrame "truncated_frame" Socket BYTES,
+        "The last packet of a frame lacks its end."
+        [Self::TruncatedFrame { cut }] Some(cut.to_string()),
+        |random, _| Fault::TruncatedFrame { cut: 1 + random.below(185) },
+        |value| Some(Fault::TruncatedFrame { cut: value.number(4).filter(|&cut| cut > 0)? });
+    OversizedFrame "oversized_frame" Socket BYTES,
+        "A frame of zeros, larger than any lawful one."
+        [Self::OversizedFrame { bytes }] Some(bytes.to_string()),
+        |random, _| {
+            Fault::OversizedFrame { bytes: Fault::OVERSIZED_BYTES + random.below(1 << 16) }
+        },
+        |value| {
+            let bytes = value.number(Fault::OVERSIZED_BYTES)?;
+            (2..=1 << 30).contains(&bytes).then_some(Fault::OversizedFrame { bytes })
+        };
+    LyingCount "lying_count" Socket BY,
+        "A frame declares more or fewer packets than it has."
+        [Self::LyingCount { by }] Some(by.to_string()),
+        |random, _| {
+            let more = 1 + random.below(99) as i16;
+            Fault::LyingCount { by: if random.below(2) == 0 { more } else { -more } }
+        },
+        |value| Some(Fault::LyingCount { by: value.number(5)? });
+    UnknownPacket "unknown_packet" Socket LENGTH,
+        "A packet of a length that no layout has."
+        [Self::UnknownPacket { length }] Some(length.to_string()),
+        |random, _| Fault::UnknownPacket { length: random.below(300) as u16 },
+        |value| Some(Fault::UnknownPacket { length: value.number(64)? });
+    UnknownText "unknown_text" Socket NOTHING,
+        "A text of a type that nobody has documented."
+        [Self::UnknownText] None,
+        |_, _| Fault::UnknownText,
+        |value| value.none(Fault::UnknownText);
+    UnparsableText "unparsable_text" Socket NOTHING,
+        "A text that is no JSON."
+        [Self::UnparsableText] None,
+        |_, _| Fault::UnparsableText,
+        |value| value.none(Fault::UnparsableText);
+    ErrorText "error_text" Socket TEXT,
+        "A text of type error."
+        [Self::ErrorText { message }] Some(message.clone().into_owned()),
+        |random, _| match random.below(2) {
+            0 => Fault::limit_error(),
+            _ => Fault::ErrorText { message: "Something went wrong.".into() },
+        },
+        |value| Some(match value.0 {
+            None => Fault::limit_error(),
+            Some(text) => Fault::ErrorText { message: text.to_owned().into() },
+        });
+    DuplicateOrder "duplicate_order" Socket NOTHING,
+        "The same order update twice in a row."
+        [Self::DuplicateOrder { .. }] None,
+        |random, _| {
+            let order_id = format!("{:015}", random.below(1_000_000_000));
+            Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
+        },
+        |value| {
+            let data = json!({"order_id": "100000000000001", "status": "COMPLETE"});
+            value.none(Fault::DuplicateOrder { data })
+        };
+    Close "close" Socket CODE,
+        "A close frame; 1005 stands for one without a code."
+        [Self::Close { code, .. }] Some(code.to_string()),
+        |random, _| {
+            let code = CLOSE_CODES[random.below(CLOSE_CODES.len())];
+            Fault::Close { code, waits: random.below(2) == 0 }
+        },
+        |value| Some(Fault::Close { code: value.number(1_001)?, waits: true });
+    Burst "burst" Socket FRAMES,
+        "Frames of ticks back to back."
+        [Self::Burst { frames }] Some(frames.to_string()),
+        |random, _| Fault::Burst { frames: 2 + random.below(31) },
+        |value| Some(Fault::Burst { frames: value.number(100)? });
+    InvalidFrame "invalid_frame" Socket WAY,
+        "A frame that breaks the WebSocket protocol."
+        [Self::InvalidFrame(way)] Some(way.name().to_owned()),
+        |random, _| {
+            Fault::InvalidFrame(InvalidFrame::ALL[random.below(InvalidFrame::ALL.len())])
+        },
+        |value| Some(Fault::InvalidFrame(value.way()?));
+    LateSlot "late_slot" Socket TIME,
+        "Closed, and the account's slot stays taken for TIME."
+        [Self::LateSlot { held }] Some(write_time(*held)),
+        |random, longest_delay| Fault::LateSlot { held: random.up_to(longest_delay) },
+        |value| Some(Fault::LateSlot { held: value.time(5)? });
+
+    // Of the whole server.
+    Restart "restart" Server TIME,
+        "The server goes away for TIME and comes back."
+        [Self::Restart { down }] Some(write_time(*down)),
+        |random, longest_delay| Fault::Restart { down: random.up_to(longest_delay) },
+        |value| Some(Fault::Restart { down: value.time(5)? });
+}
+
+/// Says whether a refusal comes whole and is Kite's own word on credentials.
+fn is_word_on_credentials(refusal: &Refusal, body: BodyDelivery) -> bool {
+    matches!(refusal.status(), 400 | 401 | 403) && refusal.is_json() && body != BodyDelivery::Never
+}
