@@ -23,7 +23,7 @@ use crate::pace::{
     STABLE_AFTER, STALE_AFTER,
 };
 use crate::proof::Proof;
-use crate::recorder::{Recorder, lock, name};
+use crate::recorder::{Recorder, lock};
 use crate::tally::Tally;
 
 /// One in so many questions to a token source is answered by an error.
@@ -173,7 +173,7 @@ impl Account {
         loop {
             match self.lane.try_recv() {
                 Ok(tagged) if tagged.connection == self.number => {
-                    *self.heard.entry(name(&tagged.event)).or_insert(0) += 1;
+                    *self.heard.entry(tagged.event.name()).or_insert(0) += 1;
                 }
                 Ok(tagged) => return Err(format!("an event of another: {tagged:?}")),
                 Err(broadcast::error::TryRecvError::Lagged(lost)) => {

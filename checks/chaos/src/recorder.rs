@@ -161,7 +161,7 @@ impl State {
             self.history.pop_front();
         }
         self.history.push_back(line(now, event));
-        *self.totals.events.entry(name(event)).or_insert(0) += 1;
+        *self.totals.events.entry(event.name()).or_insert(0) += 1;
         self.wrong.extend(self.course.follow(event));
         match event {
             Event::Up { epoch, .. } => {
@@ -264,31 +264,5 @@ fn line(at: Stamp, event: &Event) -> String {
         ),
         Event::Text { text, .. } => format!("{at} ms Text {}", String::from_utf8_lossy(text)),
         other => format!("{at} ms {other:?}"),
-    }
-}
-
-pub(crate) fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Opening { .. } => "Opening",
-        Event::Up { .. } => "Up",
-        Event::Down { .. } => "Down",
-        Event::Gap(_) => "Gap",
-        Event::OpenFailed { .. } => "OpenFailed",
-        Event::Retry { .. } => "Retry",
-        Event::Renewing { .. } => "Renewing",
-        Event::RenewalFailed { .. } => "RenewalFailed",
-        Event::Parked(_) => "Parked",
-        Event::FeedSilent { .. } => "FeedSilent",
-        Event::TicksStale { .. } => "TicksStale",
-        Event::TicksResumed { .. } => "TicksResumed",
-        Event::Suspended { .. } => "Suspended",
-        Event::LimitRefused { .. } => "LimitRefused",
-        Event::DeliveryFailed => "DeliveryFailed",
-        Event::Closed => "Closed",
-        Event::FrameDamaged { .. } => "FrameDamaged",
-        Event::PacketsSkipped { .. } => "PacketsSkipped",
-        Event::TextUnreadable { .. } => "TextUnreadable",
-        Event::Text { .. } => "Text",
-        _ => "unknown",
     }
 }

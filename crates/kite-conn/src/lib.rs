@@ -38,7 +38,7 @@ pub use in_place::InPlace;
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use observe::{
     Distribution, Distributions, Event, EventLane, Gap, InstrumentStats, LossCause, LossKind,
-    Missed, ParkReason, Phase, Stats, Status, Tagged, VolumeMissed,
+    Missed, ParkReason, Phase, Severity, Stats, Status, Tagged, VolumeMissed,
 };
 pub use tokio_rustls::rustls;
 pub use transport::{

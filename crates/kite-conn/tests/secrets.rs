@@ -165,7 +165,7 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
 
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
     // The capture works: our lines are there, and those of the libraries beneath.
-    for line in ["connection up", "connection lost", "connection parked", "tungstenite", "rustls"] {
+    for line in ["up conn=", "lost: ", "parked: ", "tungstenite", "rustls"] {
         assert!(log.contains(line), "{line} is missing");
     }
     assert!(printed.0.contains("[redacted]") && printed.0.contains("403"));

@@ -3,6 +3,7 @@
 //! A slot is the number of a connection over all accounts: account by account in the order in
 //! which they were given, within each by connection number.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::account_id::AccountId;
@@ -18,6 +19,22 @@ pub struct Seat {
     pub account_index: usize,
     /// The connection's number within the account, from 0.
     pub connection: usize,
+}
+
+/// "connection 1", "connection 2 of mine": counted from 1, with the account where it has a name.
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_connection(f, &self.account, self.connection)
+    }
+}
+
+pub(crate) fn write_connection(
+    f: &mut fmt::Formatter<'_>,
+    account: &AccountId,
+    connection: usize,
+) -> fmt::Result {
+    write!(f, "connection {}", connection + 1)?;
+    if *account == AccountId::default() { Ok(()) } else { write!(f, " of {account}") }
 }
 
 /// The seat of each slot. Cheap to clone.

@@ -60,8 +60,10 @@ impl RecorderSink {
         self.recorder.record(received, RecordKind::Text, text.clone());
     }
 
-    fn note(&mut self, at: Stamp, note: String) {
+    /// Notes an event under its name, with further members of the JSON object.
+    fn note(&mut self, at: Stamp, event: &Event, members: &str) {
         let received = self.received(at);
+        let note = format!(r#"{{"event":"{}"{members}}}"#, event.name());
         self.recorder.record(received, RecordKind::Event, note.into());
     }
 
@@ -105,35 +107,30 @@ impl Sink for RecorderSink {
             }
             Event::Up { epoch, instruments } => {
                 self.end_gap(now);
-                let note =
-                    format!(r#"{{"event":"up","epoch":{epoch},"instruments":{instruments}}}"#);
-                self.note(now, note);
+                let members = format!(r#","epoch":{epoch},"instruments":{instruments}"#);
+                self.note(now, event, &members);
             }
             Event::Down { epoch, cause, last_heard } => {
                 self.down_since = Some(*last_heard);
                 let cause = quoted(&cause.to_string());
-                self.note(now, format!(r#"{{"event":"down","epoch":{epoch},"cause":{cause}}}"#));
+                self.note(now, event, &format!(r#","epoch":{epoch},"cause":{cause}"#));
             }
             Event::Gap(gap) => {
                 let instruments = gap.instruments.len();
-                self.note(now, format!(r#"{{"event":"gap","instruments":{instruments}}}"#));
+                self.note(now, event, &format!(r#","instruments":{instruments}"#));
             }
             Event::Parked(reason) => {
                 let reason = quoted(&reason.to_string());
-                self.note(now, format!(r#"{{"event":"parked","reason":{reason}}}"#));
+                self.note(now, event, &format!(r#","reason":{reason}"#));
             }
-            Event::FeedSilent { silence, .. } => {
-                let seconds = silence.as_secs_f64();
-                self.note(now, format!(r#"{{"event":"feed_silent","seconds":{seconds:.3}}}"#));
-            }
-            Event::Suspended { slept } => {
-                let seconds = slept.as_secs_f64();
-                self.note(now, format!(r#"{{"event":"suspended","seconds":{seconds:.3}}}"#));
+            Event::FeedSilent { silence: time, .. } | Event::Suspended { slept: time } => {
+                let seconds = time.as_secs_f64();
+                self.note(now, event, &format!(r#","seconds":{seconds:.3}"#));
             }
             // What lies between a loss and the end of the connection is missing too.
             Event::Closed => {
                 self.end_gap(now);
-                self.note(now, r#"{"event":"closed"}"#.to_owned());
+                self.note(now, event, "");
                 let unix_ns = self.clock.unix_ns(now);
                 self.recorder.note_closed(self.source, unix_ns);
             }

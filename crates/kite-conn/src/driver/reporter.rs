@@ -27,7 +27,7 @@ impl Reporter {
 
     /// Tells the end, as the last thing of all.
     pub(super) fn finish(&self) {
-        info!(conn = self.events.connection(), "connection closed");
+        info!(conn = self.events.connection(), event = Event::Closed.name(), "{}", Event::Closed);
         self.close();
         self.events.send(Event::Closed);
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::count::Count;
 use super::distribution::{Distribution, Recorder};
-use super::event::LossKind;
 use super::instruments::Instruments;
+use super::loss::LossKind;
 use crate::clock::Stamp;
 
 /// Written by the task that owns the socket. Aligned, so that its lines are not the parser's.

@@ -1,4 +1,4 @@
-//! What a connection tells about itself.
+//! What happens to a connection, as data and in words.
 //!
 //! On the [`EventLane`](crate::EventLane) events are never pushed out by ticks, and never wait for a
 //! consumer of ticks once they have been read from the socket. A sink gets them in order with its
@@ -6,6 +6,7 @@
 //! so what the server sends behind those ticks, order updates among it: take another policy, or a
 //! connection of their own, where they must not wait.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,11 @@ use kite_wire::FrameFault;
 use kite_wire::text::{TextError, TextMessage};
 
 use super::gap::Gap;
+use super::loss::{LossCause, ParkReason};
+use super::wording::{OneLine, counted};
 use crate::clock::Stamp;
 use crate::config::TokenSourceError;
+use crate::error::ErrorChain;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.
@@ -162,142 +166,159 @@ pub enum Event {
     },
 }
 
-/// Why a live socket was lost.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LossCause {
-    /// The server ended the stream without a close frame.
-    #[error("the server ended the stream without a close frame")]
-    Eof,
-    /// Reading or writing failed.
-    #[error("the socket failed: {0}")]
-    Io(std::io::ErrorKind),
-    /// The server sent a close frame.
-    #[error("the server closed with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
-    CloseFrame {
-        /// The close code, 1005 if there was none.
-        code: u16,
-        /// The reason, often empty.
-        reason: String,
-    },
-    /// The server broke the WebSocket protocol.
-    #[error("the server broke the WebSocket protocol: {0}")]
-    Protocol(String),
-    /// A frame exceeded the configured size.
-    #[error("a frame of {bytes} bytes came, at most {limit} are taken")]
-    FrameTooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit (`max_frame_bytes`).
-        limit: usize,
-    },
-    /// Nothing came for twice the threshold, not even a pong.
-    #[error("nothing came for {silence:.1?}, not even a pong")]
-    Silence {
-        /// How long.
-        silence: Duration,
-    },
-    /// Pongs came, but neither ticks nor a heartbeat.
-    #[error("the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}")]
-    FeedSilence {
-        /// How long.
-        silence: Duration,
-    },
-    /// Bytes of ours waited for twice the threshold, in which the socket took none of them.
-    #[error("the socket took none of our bytes for {blocked:.1?}")]
-    WriteBlocked {
-        /// How long.
-        blocked: Duration,
-    },
-}
-
-/// The kind of a [`LossCause`], without its values.
+/// How much an event matters to those who look after a feed, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum LossKind {
-    /// [`LossCause::Eof`].
-    Eof,
-    /// [`LossCause::Io`].
-    Io,
-    /// [`LossCause::CloseFrame`].
-    CloseFrame,
-    /// [`LossCause::Protocol`].
-    Protocol,
-    /// [`LossCause::FrameTooLarge`].
-    FrameTooLarge,
-    /// [`LossCause::Silence`].
-    Silence,
-    /// [`LossCause::FeedSilence`].
-    FeedSilence,
-    /// [`LossCause::WriteBlocked`].
-    WriteBlocked,
+pub enum Severity {
+    /// A step on the way, such as the next try.
+    Detail,
+    /// Something worth reading that needs no action.
+    Notice,
+    /// Something is as it should be again.
+    Recovery,
+    /// Something may be missing.
+    Warning,
+    /// Something is missing, or was refused.
+    Error,
 }
 
-impl LossKind {
-    /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Eof,
-        Self::Io,
-        Self::CloseFrame,
-        Self::Protocol,
-        Self::FrameTooLarge,
-        Self::Silence,
-        Self::FeedSilence,
-        Self::WriteBlocked,
-    ];
-
-    /// Gives the name for reports, in snake case.
+impl Event {
+    /// Returns the name for tapes and reports, in snake case.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Eof => "eof",
-            Self::Io => "io",
-            Self::CloseFrame => "close_frame",
-            Self::Protocol => "protocol",
-            Self::FrameTooLarge => "frame_too_large",
-            Self::Silence => "silence",
-            Self::FeedSilence => "feed_silence",
-            Self::WriteBlocked => "write_blocked",
+            Self::Opening { .. } => "opening",
+            Self::Up { .. } => "up",
+            Self::Down { .. } => "down",
+            Self::Gap(_) => "gap",
+            Self::OpenFailed { .. } => "open_failed",
+            Self::Retry { .. } => "retry",
+            Self::Renewing { .. } => "renewing",
+            Self::RenewalFailed { .. } => "renewal_failed",
+            Self::Parked(_) => "parked",
+            Self::FeedSilent { .. } => "feed_silent",
+            Self::TicksStale { .. } => "ticks_stale",
+            Self::TicksResumed { .. } => "ticks_resumed",
+            Self::Suspended { .. } => "suspended",
+            Self::LimitRefused { .. } => "limit_refused",
+            Self::DeliveryFailed => "delivery_failed",
+            Self::Closed => "closed",
+            Self::FrameDamaged { .. } => "frame_damaged",
+            Self::PacketsSkipped { .. } => "packets_skipped",
+            Self::TextUnreadable { .. } => "text_unreadable",
+            Self::Text { .. } => "text",
+        }
+    }
+
+    /// Returns how much the event matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Opening { .. } | Self::Retry { .. } | Self::Renewing { .. } | Self::Closed => {
+                Severity::Detail
+            }
+            Self::Up { epoch: 1, .. } => Severity::Notice,
+            Self::Up { .. } | Self::TicksResumed { .. } => Severity::Recovery,
+            Self::Gap(_)
+            | Self::FeedSilent { .. }
+            | Self::TicksStale { .. }
+            | Self::Suspended { .. }
+            | Self::TextUnreadable { .. } => Severity::Warning,
+            Self::Down { .. }
+            | Self::OpenFailed { .. }
+            | Self::RenewalFailed { .. }
+            | Self::Parked(_)
+            | Self::LimitRefused { .. }
+            | Self::DeliveryFailed
+            | Self::FrameDamaged { .. }
+            | Self::PacketsSkipped { .. } => Severity::Error,
+            Self::Text { message, .. } => match **message {
+                TextMessage::Error(_) => Severity::Error,
+                TextMessage::Message(_) => Severity::Notice,
+                _ => Severity::Detail,
+            },
+        }
+    }
+
+    fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Self::Opening { attempt } => write!(out, "opening a socket, try {attempt}"),
+            Self::Up { epoch: 1, .. } => out.write_str("up"),
+            Self::Up { .. } => out.write_str("up again"),
+            Self::Down { cause, .. } => write!(out, "lost: {cause}"),
+            Self::Gap(gap) => write!(out, "gap: {gap}"),
+            Self::OpenFailed { attempt, error } => {
+                write!(out, "try {attempt} to connect failed: {}", ErrorChain(error))
+            }
+            Self::Retry { attempt, delay } => write!(out, "try {attempt} in {delay:.1?}"),
+            Self::Renewing { refused: true, .. } => {
+                out.write_str("asking for new credentials, the present ones were refused")
+            }
+            Self::Renewing { .. } => out.write_str("asking for credentials"),
+            // Without its cause: that is the application's own text, which may hold a token.
+            Self::RenewalFailed { error, .. } => write!(out, "no new credentials: {error}"),
+            Self::Parked(reason) => write!(out, "parked: {}", ErrorChain(reason)),
+            Self::FeedSilent { silence, .. } => write!(
+                out,
+                "the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}"
+            ),
+            Self::TicksStale { silence, instruments } => write!(
+                out,
+                "no ticks of {} for {silence:.1?}, is the market open?",
+                counted(*instruments, "instrument")
+            ),
+            Self::TicksResumed { silence } => write!(out, "ticks again after {silence:.1?}"),
+            Self::Suspended { slept } => write!(out, "the machine slept for {slept:.1?}"),
+            Self::LimitRefused { message, instruments } => {
+                write!(out, "{} refused: {message}", counted(*instruments, "instrument"))
+            }
+            Self::DeliveryFailed => out.write_str("the sink panicked, closing"),
+            Self::Closed => out.write_str("closed"),
+            Self::FrameDamaged { fault, bytes_left, untold } => {
+                let cut = counted(*bytes_left, "byte");
+                write!(out, "{fault}, {cut} cut off{}", more(*untold, "damaged frame"))
+            }
+            Self::PacketsSkipped { length, packets, untold } => write!(
+                out,
+                "{} of unknown length ({}) skipped{}",
+                counted((*packets).into(), "packet"),
+                counted(*length, "byte"),
+                more(*untold, "such frame")
+            ),
+            Self::TextUnreadable { error, untold, .. } => {
+                write!(out, "text frame unreadable: {error}{}", more(*untold, "such text"))
+            }
+            Self::Text { message, .. } => match &**message {
+                TextMessage::Error(error) => write!(out, "the server says: {error}"),
+                TextMessage::Message(data) => match data.as_str() {
+                    Some(text) => write!(out, "broker: {text}"),
+                    None => write!(out, "broker: {data}"),
+                },
+                TextMessage::Order(_) => out.write_str("an order update"),
+                TextMessage::UnreadableOrder { .. } => {
+                    out.write_str("an order update that cannot be read")
+                }
+                _ => out.write_str("a text of another kind"),
+            },
         }
     }
 }
 
-impl LossCause {
-    /// Gives the kind.
-    #[must_use]
-    pub fn kind(&self) -> LossKind {
-        match self {
-            Self::Eof => LossKind::Eof,
-            Self::Io(_) => LossKind::Io,
-            Self::CloseFrame { .. } => LossKind::CloseFrame,
-            Self::Protocol(_) => LossKind::Protocol,
-            Self::FrameTooLarge { .. } => LossKind::FrameTooLarge,
-            Self::Silence { .. } => LossKind::Silence,
-            Self::FeedSilence { .. } => LossKind::FeedSilence,
-            Self::WriteBlocked { .. } => LossKind::WriteBlocked,
-        }
+/// One line of plain English, without secrets and without control characters: parts of it come
+/// from the server, and must not steer a terminal or break a log into lines.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(&mut OneLine(f))
     }
 }
 
-/// Why a connection no longer tries.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParkReason {
-    /// Kite refused the credentials.
-    #[error("authentication failed, renew the access token")]
-    Authentication(#[source] OpenError),
-    /// Only another configuration can help, and so a new connection.
-    #[error("cannot connect with this configuration")]
-    Configuration(#[source] OpenError),
-    /// The tries are used up. Setting credentials, also the same ones, resumes.
-    #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
-    AttemptsUsedUp {
-        /// Failures in a row since the last stable connection.
-        failures: u32,
-        /// The configured number of reconnects.
-        limit: usize,
-        /// Why the last try failed; `None` where it was a live socket that was lost.
-        #[source]
-        last: Option<OpenError>,
-    },
+fn more(untold: u64, noun: &str) -> String {
+    match untold {
+        0 => String::new(),
+        1 => format!(", and 1 more {noun}"),
+        more => format!(", and {more} more {noun}s"),
+    }
 }
+
+#[cfg(test)]
+mod tests;

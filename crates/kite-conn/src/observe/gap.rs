@@ -1,9 +1,11 @@
 //! What was missed between a loss and the ticks after it, as data.
 
+use std::fmt;
 use std::time::Duration;
 
 use kite_wire::Mode;
 
+use super::wording::counted;
 use crate::clock::Stamp;
 
 /// A gap in the feed of one connection: from the last sign of life of a lost socket to the ticks
@@ -83,5 +85,20 @@ impl Gap {
             _ => 0,
         });
         known.sum()
+    }
+}
+
+/// One line: how long no ticks came, of how many instruments, and the volume missed.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instruments = counted(self.instruments.len(), "instrument");
+        match self.without_ticks() {
+            Some(time) => write!(f, "no ticks of {instruments} for {time:.1?}")?,
+            None => write!(f, "no ticks of {instruments} yet")?,
+        }
+        match self.known_volume() {
+            0 => Ok(()),
+            volume => write!(f, ", volume {volume} traded unseen"),
+        }
     }
 }

@@ -8,14 +8,17 @@ mod event_lane;
 mod gap;
 mod gap_tracker;
 mod instruments;
+mod loss;
 mod status;
+mod wording;
 
 pub use self::counters::{Distributions, Stats};
 pub use self::distribution::Distribution;
-pub use self::event::{Event, LossCause, LossKind, ParkReason};
+pub use self::event::{Event, Severity};
 pub use self::event_lane::{EventLane, Tagged};
 pub use self::gap::{Gap, Missed, VolumeMissed};
 pub use self::instruments::InstrumentStats;
+pub use self::loss::{LossCause, LossKind, ParkReason};
 pub use self::status::{Phase, Status};
 
 pub(crate) use self::count::Count;

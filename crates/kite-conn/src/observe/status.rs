@@ -1,6 +1,6 @@
 //! Where a connection stands.
 
-use super::event::ParkReason;
+use super::loss::ParkReason;
 use crate::transport::OpenError;
 
 /// Where a connection stands.

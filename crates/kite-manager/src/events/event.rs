@@ -1,12 +1,13 @@
-//! What a manager tells its listeners.
+//! What happens to a manager, as data and in words.
 
+use std::fmt;
 use std::sync::Arc;
 
-use kite_conn::Event;
+use kite_conn::{Event, Severity};
 
 use crate::account_id::AccountId;
 use crate::balance::Move;
-use crate::seat::Seat;
+use crate::seat::{Seat, write_connection};
 
 /// Something that happened to a connection of a manager, or to the manager itself.
 #[derive(Debug, Clone)]
@@ -43,4 +44,87 @@ pub enum ManagerEvent {
         /// How many.
         missed: u64,
     },
+}
+
+impl ManagerEvent {
+    /// Returns how much the event matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Connection { event, .. } => event.severity(),
+            Self::Moved { .. } => Severity::Notice,
+            Self::Dark { .. } => Severity::Error,
+            Self::Lagged { .. } => Severity::Warning,
+        }
+    }
+}
+
+/// One line of plain English, as of [`Event`]; connections count from 1.
+impl fmt::Display for ManagerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection { seat, event } => write!(f, "{seat}: {event}"),
+            Self::Moved { account, moves, back } => {
+                let connection = moves.first().map_or(0, |it| if *back { it.to } else { it.from });
+                write_connection(f, account, connection)?;
+                let went = if *back { "are back" } else { "moved to other connections" };
+                write!(f, ": {} of its instruments {went}", moves.len())
+            }
+            Self::Dark { account, connection, tokens } => {
+                write_connection(f, account, *connection)?;
+                let dark = tokens.len();
+                write!(f, ": down, and no other has room for {dark} of its instruments")
+            }
+            Self::Lagged { missed } => write!(f, "events missed: {missed}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_conn::{LossCause, Stamp};
+
+    use super::*;
+
+    #[test]
+    fn every_event_has_its_weight_and_its_words() {
+        let seat = |account: AccountId| Seat { account, account_index: 0, connection: 1 };
+        let up = |account| ManagerEvent::Connection {
+            seat: seat(account),
+            event: Event::Up { epoch: 2, instruments: 3 },
+        };
+        let lost = ManagerEvent::Connection {
+            seat: seat(AccountId::default()),
+            event: Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() },
+        };
+        let moved = |back| {
+            let moves = [4, 5].map(|token| Move { token, from: 1, to: 0 });
+            ManagerEvent::Moved { account: AccountId::default(), moves: moves.into(), back }
+        };
+        let account = AccountId::from("mine");
+        for (event, severity, words) in [
+            (up(AccountId::default()), Severity::Recovery, "connection 2: up again"),
+            (up(account.clone()), Severity::Recovery, "connection 2 of mine: up again"),
+            (
+                lost,
+                Severity::Error,
+                "connection 2: lost: the server ended the stream without a close frame",
+            ),
+            (
+                moved(false),
+                Severity::Notice,
+                "connection 2: 2 of its instruments moved to other connections",
+            ),
+            (moved(true), Severity::Notice, "connection 1: 2 of its instruments are back"),
+            (
+                ManagerEvent::Dark { account, connection: 0, tokens: [4].into() },
+                Severity::Error,
+                "connection 1 of mine: down, and no other has room for 1 of its instruments",
+            ),
+            (ManagerEvent::Lagged { missed: 7 }, Severity::Warning, "events missed: 7"),
+        ] {
+            assert_eq!(event.to_string(), words);
+            assert_eq!(event.severity(), severity, "{words}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kite_conn::{Batch, ErrorChain, Event, Sink, Stamp};
+use kite_conn::{Batch, Event, Severity, Sink, Stamp};
 use kite_manager::Seat;
 use serde_json::json;
 use tokio::sync::broadcast;
@@ -267,30 +267,14 @@ impl Sink for RingSink {
     }
 }
 
-/// Gives what a message channel says of an event. The typed events say more, and lag cannot touch
+/// Returns what a message channel says of an event. The typed events say more, and lag cannot touch
 /// them.
 fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
     let number = connection + 1;
-    let error = |text: String| Some(TickerMessage::Error(format!("connection {number}: {text}")));
     match event {
         Event::Text { message, .. } => Some(from_text(message)),
         Event::Up { epoch, .. } if *epoch > 1 => {
             Some(TickerMessage::Message(connection_message(connection, "up", Some(*epoch))))
-        }
-        Event::Down { cause, .. } => error(format!("lost, reconnecting: {cause}")),
-        Event::OpenFailed { attempt, error: cause } => {
-            error(format!("try {attempt} to connect failed: {}", ErrorChain(cause)))
-        }
-        Event::Parked(reason) => error(format!("parked: {}", ErrorChain(reason))),
-        Event::FrameDamaged { fault, bytes_left, untold } => error(format!(
-            "{fault}; {bytes_left} bytes cut off, {untold} damaged frames before it not told"
-        )),
-        Event::PacketsSkipped { length, packets, untold } => error(format!(
-            "{packets} packets of unknown length skipped, the first of {length} bytes; \
-             {untold} such frames before it not told"
-        )),
-        Event::TextUnreadable { error: cause, .. } => {
-            error(format!("text frame unreadable: {cause}"))
         }
         Event::Gap(gap) => Some(TickerMessage::Message(json!({
             "type": "gap",
@@ -300,15 +284,16 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
             "instruments": gap.instruments.len(),
             "known_volume": gap.known_volume(),
         }))),
-        Event::FeedSilent { silence, .. } => {
-            error(format!("pongs come, but neither ticks nor heartbeats for {silence:.1?}"))
-        }
-        Event::RenewalFailed { error: cause, .. } => error(format!("no credentials: {cause}")),
         Event::TicksStale { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "stale", None)))
         }
         Event::TicksResumed { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
+        }
+        // The server's own text says the one; of the other nothing is missing yet.
+        Event::LimitRefused { .. } | Event::Suspended { .. } => None,
+        _ if event.severity() >= Severity::Warning => {
+            Some(TickerMessage::Error(format!("connection {number}: {event}")))
         }
         _ => None,
     }

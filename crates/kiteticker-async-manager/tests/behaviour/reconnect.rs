@@ -69,7 +69,7 @@ async fn after_a_drop_of_all_sockets_everything_streams_again_in_its_exact_mode(
         for (id, channel) in &mut channels {
             let messages = until_up(channel).await;
             let errors = errors_of(&messages);
-            let lost = format!("connection {}: lost, reconnecting: ", id.to_index() + 1);
+            let lost = format!("connection {}: lost: ", id.to_index() + 1);
             assert!(errors[0].starts_with(&lost), "{errors:?}");
         }
         assert!(sim.stats().connections_total >= connections_before + 3);

@@ -9,16 +9,14 @@ mod tests;
 
 use std::time::Instant;
 
-use kite_conn::Event;
 use kite_manager::{ManagerEvent, OrderItem};
 use kite_wire::{Mode, Packet};
 use ratatui::layout::Rect;
 
-use crate::format::numbers::grouped;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
 use crate::watch::health::Health;
-use crate::watch::journal::{Journal, Weight, describe, describe_manager, describe_order_item};
+use crate::watch::journal::{Journal, Weight, describe_order_item};
 use crate::watch::layout::Page;
 use crate::watch::redraw::Redraw;
 use crate::watch::row::FADED;
@@ -139,24 +137,13 @@ impl App {
         self.redraw.request();
         match event {
             ManagerEvent::Connection { seat, event } => {
-                self.on_connection(seat.connection, event);
+                self.health.on_connection(seat.connection, event, self.moment.now);
             }
-            ManagerEvent::Lagged { missed } => {
-                self.health.losses.events += missed;
-                self.log(Weight::Warning, format!("{} events missed", grouped(*missed)));
-            }
-            event => {
-                if let Some((weight, text)) = describe_manager(event) {
-                    self.log(weight, text);
-                }
-            }
+            ManagerEvent::Lagged { missed } => self.health.losses.events += missed,
+            _ => {}
         }
-    }
-
-    fn on_connection(&mut self, connection: usize, event: &Event) {
-        self.health.on_connection(connection, event, self.moment.now);
-        if let Some((weight, text)) = describe(connection + 1, event) {
-            self.log(weight, text);
+        if let Some(weight) = Weight::of(event.severity()) {
+            self.log(weight, event.to_string());
         }
     }
 

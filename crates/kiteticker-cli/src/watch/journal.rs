@@ -1,14 +1,13 @@
 //! What happened, in lines: sockets lost and up, gaps, damage, errors, orders.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use kite_conn::{ErrorChain, Event, Gap};
-use kite_manager::{ManagerEvent, OrderItem};
+use kite_conn::Severity;
+use kite_manager::OrderItem;
 use kite_wire::order::Order;
 use kite_wire::text::TextMessage;
 
-use crate::format::numbers::{duration, grouped};
+use crate::format::numbers::grouped;
 
 /// Lines kept.
 const KEPT: usize = 100;
@@ -56,84 +55,17 @@ impl Journal {
     }
 }
 
-/// Says what happened to a connection; nothing where the header tells it or another line will.
-pub(crate) fn describe(socket: usize, event: &Event) -> Option<(Weight, String)> {
-    let (weight, text) = match event {
-        // Its count of instruments is of the moment: what is subscribed meanwhile is not in it.
-        Event::Up { epoch: 1, .. } => (Weight::Good, "up".to_owned()),
-        Event::Up { .. } => (Weight::Good, "up again".to_owned()),
-        Event::Down { cause, .. } => (Weight::Bad, format!("lost: {cause}")),
-        Event::Gap(gap) => (Weight::Warning, missed(gap)),
-        Event::OpenFailed { attempt, error } => {
-            (Weight::Bad, format!("try {attempt} failed: {}", ErrorChain(error)))
+impl Weight {
+    /// Returns how much something of this severity matters here; `None` for a step on the way, which
+    /// the header shows.
+    pub(crate) fn of(severity: Severity) -> Option<Self> {
+        match severity {
+            Severity::Detail => None,
+            Severity::Recovery => Some(Self::Good),
+            Severity::Warning => Some(Self::Warning),
+            Severity::Error => Some(Self::Bad),
+            _ => Some(Self::Plain),
         }
-        Event::RenewalFailed { error, .. } => {
-            (Weight::Bad, format!("no new credentials: {}", ErrorChain(error)))
-        }
-        Event::Parked(reason) => (Weight::Bad, format!("parked: {}", ErrorChain(reason))),
-        Event::FeedSilent { silence, .. } => {
-            (Weight::Warning, format!("answers, but sent nothing for {}", duration(*silence)))
-        }
-        Event::TicksStale { silence, .. } => {
-            (Weight::Warning, format!("no ticks for {}: is the market open?", duration(*silence)))
-        }
-        Event::TicksResumed { silence } => {
-            (Weight::Good, format!("ticks again after {}", duration(*silence)))
-        }
-        Event::Suspended { slept } => {
-            (Weight::Warning, format!("the machine slept for {}", duration(*slept)))
-        }
-        Event::LimitRefused { message, instruments } => {
-            let instruments = grouped(*instruments as u64);
-            (Weight::Bad, format!("{instruments} instruments refused: {message}"))
-        }
-        Event::DeliveryFailed => (Weight::Bad, "delivery failed".to_owned()),
-        Event::FrameDamaged { fault, bytes_left, untold } => (
-            Weight::Bad,
-            format!("{fault}, {bytes_left} bytes cut off{}", more(*untold, "damaged frame")),
-        ),
-        Event::PacketsSkipped { length, packets, untold } => (
-            Weight::Bad,
-            format!(
-                "{packets} packets of unknown length ({length} bytes) skipped{}",
-                more(*untold, "such frame")
-            ),
-        ),
-        Event::TextUnreadable { error, untold, .. } => {
-            (Weight::Warning, format!("unreadable text: {error}{}", more(*untold, "such text")))
-        }
-        Event::Text { message, .. } => match &**message {
-            TextMessage::Error(error) => (Weight::Bad, format!("the server says: {error}")),
-            TextMessage::Message(data) => match data.as_str() {
-                Some(text) => (Weight::Plain, format!("broker: {text}")),
-                None => (Weight::Plain, format!("broker: {data}")),
-            },
-            // Orders have a stream of their own, each once; greetings say nothing.
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some((weight, format!("socket {socket} {text}")))
-}
-
-/// Says what the manager did with the connections; nothing where another line tells it.
-pub(crate) fn describe_manager(event: &ManagerEvent) -> Option<(Weight, String)> {
-    match event {
-        ManagerEvent::Moved { moves, back, .. } => {
-            let moved = grouped(moves.len() as u64);
-            let text = match back {
-                true => format!("{moved} instruments returned to their socket"),
-                false => format!("{moved} instruments went to other sockets"),
-            };
-            Some((Weight::Plain, text))
-        }
-        ManagerEvent::Dark { connection, tokens, .. } => {
-            let (socket, dark) = (connection + 1, grouped(tokens.len() as u64));
-            let text =
-                format!("socket {socket} is down and no other has room for {dark} instruments");
-            Some((Weight::Bad, text))
-        }
-        _ => None,
     }
 }
 
@@ -177,30 +109,13 @@ fn describe_order(order: &Order) -> String {
     words.join(" ")
 }
 
-fn missed(gap: &Gap) -> String {
-    let time = |time: Duration| format!("no ticks for {}", duration(time));
-    let lasted = gap.without_ticks().map_or_else(|| "no ticks yet".to_owned(), time);
-    let volume = match gap.known_volume() {
-        0 => String::new(),
-        volume => format!(", volume {} traded unseen", grouped(volume)),
-    };
-    format!("gap: {lasted} of {} instruments{volume}", grouped(gap.instruments.len() as u64))
-}
-
-fn more(untold: u64, noun: &str) -> String {
-    match untold {
-        0 => String::new(),
-        1 => format!(", and 1 more {noun}"),
-        more => format!(", and {} more {noun}s", grouped(more)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use bytes::Bytes;
-    use kite_conn::{LossCause, Stamp};
+    use kite_conn::{Event, LossCause, Stamp};
 
     use super::*;
 
@@ -210,26 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn losses_and_returns_are_told() {
+    fn losses_are_bad_returns_good_and_steps_on_the_way_are_no_lines() {
         let down = Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() };
-        let (weight, line) = describe(2, &down).unwrap();
-        assert_eq!(weight, Weight::Bad);
-        assert_eq!(line, "socket 2 lost: the server ended the stream without a close frame");
-        let up = |epoch| describe(2, &Event::Up { epoch, instruments: 3_000 }).unwrap().1;
-        assert_eq!(up(1), "socket 2 up");
-        assert_eq!(up(2), "socket 2 up again");
-        assert_eq!(describe(2, &Event::Retry { attempt: 1, delay: Duration::ZERO }), None);
-    }
-
-    #[test]
-    fn words_of_the_server_are_told_and_greetings_are_not() {
-        let told = |json| describe(1, &text(json)).map(|(_, line)| line);
-        let error = told(r#"{"type":"error","data":"too much"}"#);
-        assert_eq!(error.as_deref(), Some("socket 1 the server says: too much"));
-        let broker = told(r#"{"type":"message","data":"hello"}"#);
-        assert_eq!(broker.as_deref(), Some("socket 1 broker: hello"));
-        assert_eq!(told(r#"{"type":"app_code","timestamp":"x"}"#), None);
-        assert_eq!(told(r#"{"type":"order","data":{}}"#), None);
+        for (event, weight) in [
+            (down, Some(Weight::Bad)),
+            (Event::Up { epoch: 2, instruments: 3_000 }, Some(Weight::Good)),
+            (Event::Retry { attempt: 1, delay: Duration::ZERO }, None),
+            (text(r#"{"type":"error","data":"too much"}"#), Some(Weight::Bad)),
+            (text(r#"{"type":"message","data":"hello"}"#), Some(Weight::Plain)),
+            (text(r#"{"type":"app_code","timestamp":"x"}"#), None),
+            // Orders have a stream of their own, each once.
+            (text(r#"{"type":"order","data":{}}"#), None),
+        ] {
+            assert_eq!(Weight::of(event.severity()), weight, "{event}");
+        }
     }
 
     #[test]

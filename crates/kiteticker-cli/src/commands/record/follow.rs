@@ -98,15 +98,14 @@ impl Recording<'_> {
                     }
                 }
                 event = events.recv() => match event {
-                    Some(ManagerEvent::Connection { seat, event }) => {
-                        if let Some(text) = report::event(&seat, &event) {
+                    Some(event) => {
+                        if let Some(text) = report::event(&event) {
                             status.note(&text);
                         }
-                        if let Event::Parked(reason) = event {
+                        if let ManagerEvent::Connection { seat, event: Event::Parked(reason) } = event {
                             is_waiting |= self.parked(&seat, reason, &mut status)?;
                         }
                     }
-                    Some(_) => {}
                     None => break,
                 },
             }
@@ -136,7 +135,7 @@ impl Recording<'_> {
                 .because(reason)
                 .help("kite doctor says what is wrong, step by step"));
         }
-        status.note(&format!("connection {} gave up, the others go on", seat.connection));
+        status.note(&format!("{seat} gave up, the others go on"));
         Ok(false)
     }
 

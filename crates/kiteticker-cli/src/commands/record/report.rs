@@ -1,7 +1,7 @@
 //! What a recording tells: a line while it runs, and what it came to.
 
-use kite_conn::{ErrorChain, Event};
-use kite_manager::Seat;
+use kite_conn::Severity;
+use kite_manager::ManagerEvent;
 use kite_tape::RecorderStats;
 use serde_json::json;
 
@@ -70,16 +70,7 @@ pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
     })
 }
 
-/// What of a connection's life is worth a line.
-pub(super) fn event(seat: &Seat, event: &Event) -> Option<String> {
-    let says = match event {
-        Event::Down { cause, .. } => format!("lost: {cause}"),
-        Event::Up { epoch: 2.., .. } => "up again".to_owned(),
-        Event::OpenFailed { error, .. } => format!("cannot open: {}", ErrorChain(error)),
-        Event::LimitRefused { message, instruments } => {
-            format!("{} refused: {message}", counted(*instruments as u64, "instrument"))
-        }
-        _ => return None,
-    };
-    Some(format!("connection {} {says}", seat.connection))
+/// Returns what happened, where it is worth a line: something may be missing, or no longer is.
+pub(super) fn event(event: &ManagerEvent) -> Option<String> {
+    (event.severity() >= Severity::Recovery).then(|| event.to_string())
 }

@@ -346,14 +346,17 @@ fn losses_and_waits_of_sockets_are_noted() {
     let mut app = app();
     app.health.feed = crate::watch::state::Gauge::default().take(vec![reading()], app.moment.now);
     let down = Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() };
-    app.on_connection(0, &down);
-    app.on_connection(0, &Event::Retry { attempt: 1, delay: Duration::from_secs(3) });
+    let now = app.moment.now;
+    app.health.on_connection(0, &down, now);
+    app.health.on_connection(0, &Event::Retry { attempt: 1, delay: Duration::from_secs(3) }, now);
     assert_eq!(app.health.feed.sockets[0].phase, Phase::Waiting);
     assert_eq!(app.health.retry_at[&0], app.moment.now + Duration::from_secs(3));
-    app.on_connection(7, &Event::Closed);
+    app.health.on_connection(7, &Event::Closed, now);
     app.on_lag(12);
     assert_eq!(app.health.losses.lagged, 12);
-    assert!(app.journal.last(1).next().unwrap().text.starts_with("socket 1 lost"));
+    app.on_event(&ManagerEvent::Lagged { missed: 7 });
+    assert_eq!(app.health.losses.events, 7);
+    assert_eq!(app.journal.last(1).next().unwrap().text, "events missed: 7");
 }
 
 fn reading() -> crate::watch::state::Reading {

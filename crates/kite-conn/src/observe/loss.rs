@@ -1,0 +1,145 @@
+//! Why sockets are lost, and why a connection no longer tries.
+
+use std::time::Duration;
+
+use crate::transport::OpenError;
+
+/// Why a live socket was lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossCause {
+    /// The server ended the stream without a close frame.
+    #[error("the server ended the stream without a close frame")]
+    Eof,
+    /// Reading or writing failed.
+    #[error("the socket failed: {0}")]
+    Io(std::io::ErrorKind),
+    /// The server sent a close frame.
+    #[error("the server closed with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    CloseFrame {
+        /// The close code, 1005 if there was none.
+        code: u16,
+        /// The reason, often empty.
+        reason: String,
+    },
+    /// The server broke the WebSocket protocol.
+    #[error("the server broke the WebSocket protocol: {0}")]
+    Protocol(String),
+    /// A frame exceeded the configured size.
+    #[error("a frame of {bytes} bytes came, at most {limit} are taken")]
+    FrameTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit (`max_frame_bytes`).
+        limit: usize,
+    },
+    /// Nothing came for twice the threshold, not even a pong.
+    #[error("nothing came for {silence:.1?}, not even a pong")]
+    Silence {
+        /// How long.
+        silence: Duration,
+    },
+    /// Pongs came, but neither ticks nor a heartbeat.
+    #[error("the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}")]
+    FeedSilence {
+        /// How long.
+        silence: Duration,
+    },
+    /// Bytes of ours waited for twice the threshold, in which the socket took none of them.
+    #[error("the socket took none of our bytes for {blocked:.1?}")]
+    WriteBlocked {
+        /// How long.
+        blocked: Duration,
+    },
+}
+
+/// The kind of a [`LossCause`], without its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LossKind {
+    /// [`LossCause::Eof`].
+    Eof,
+    /// [`LossCause::Io`].
+    Io,
+    /// [`LossCause::CloseFrame`].
+    CloseFrame,
+    /// [`LossCause::Protocol`].
+    Protocol,
+    /// [`LossCause::FrameTooLarge`].
+    FrameTooLarge,
+    /// [`LossCause::Silence`].
+    Silence,
+    /// [`LossCause::FeedSilence`].
+    FeedSilence,
+    /// [`LossCause::WriteBlocked`].
+    WriteBlocked,
+}
+
+impl LossKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Eof,
+        Self::Io,
+        Self::CloseFrame,
+        Self::Protocol,
+        Self::FrameTooLarge,
+        Self::Silence,
+        Self::FeedSilence,
+        Self::WriteBlocked,
+    ];
+
+    /// Gives the name for reports, in snake case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Io => "io",
+            Self::CloseFrame => "close_frame",
+            Self::Protocol => "protocol",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::Silence => "silence",
+            Self::FeedSilence => "feed_silence",
+            Self::WriteBlocked => "write_blocked",
+        }
+    }
+}
+
+impl LossCause {
+    /// Gives the kind.
+    #[must_use]
+    pub fn kind(&self) -> LossKind {
+        match self {
+            Self::Eof => LossKind::Eof,
+            Self::Io(_) => LossKind::Io,
+            Self::CloseFrame { .. } => LossKind::CloseFrame,
+            Self::Protocol(_) => LossKind::Protocol,
+            Self::FrameTooLarge { .. } => LossKind::FrameTooLarge,
+            Self::Silence { .. } => LossKind::Silence,
+            Self::FeedSilence { .. } => LossKind::FeedSilence,
+            Self::WriteBlocked { .. } => LossKind::WriteBlocked,
+        }
+    }
+}
+
+/// Why a connection no longer tries.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParkReason {
+    /// Kite refused the credentials.
+    #[error("authentication failed, renew the access token")]
+    Authentication(#[source] OpenError),
+    /// Only another configuration can help, and so a new connection.
+    #[error("cannot connect with this configuration")]
+    Configuration(#[source] OpenError),
+    /// The tries are used up. Setting credentials, also the same ones, resumes.
+    #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
+    AttemptsUsedUp {
+        /// Failures in a row since the last stable connection.
+        failures: u32,
+        /// The configured number of reconnects.
+        limit: usize,
+        /// Why the last try failed; `None` where it was a live socket that was lost.
+        #[source]
+        last: Option<OpenError>,
+    },
+}
