@@ -4,13 +4,14 @@ mod settlement;
 mod suffering;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
 use kite_conn::{
     Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Tagged, Tls, TokenSource,
 };
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::deck::{Deal, Deck};
@@ -23,7 +24,7 @@ use crate::pace::{
     STABLE_AFTER, STALE_AFTER,
 };
 use crate::proof::Proof;
-use crate::recorder::{Recorder, lock};
+use crate::recorder::Recorder;
 use crate::tally::Tally;
 
 /// One in so many questions to a token source is answered by an error.
@@ -112,7 +113,7 @@ impl Account {
         recorder.state().gaps.expect(holdings.steady().clone());
         let events = EventLane::default();
         let lane = events.subscribe();
-        let credentials = Credentials::new(&*api_key, &*lock(&token));
+        let credentials = Credentials::new(&*api_key, &*token.lock());
         let connection = Connection::spawn(config, credentials, recorder.sink(), &events, number)
             .map_err(ChaosError::Spawn)?;
         let wanted = holdings.desired().iter().map(|(&token, &mode)| (token, Some(mode)));
@@ -190,7 +191,7 @@ fn source(token: Arc<Mutex<String>>) -> TokenSource {
     let asked = Arc::new(AtomicU64::new(0));
     TokenSource::new(move |request| {
         let count = 1 + asked.fetch_add(1, Ordering::Relaxed);
-        let token = lock(&token).clone();
+        let token = token.lock().clone();
         async move {
             if count.is_multiple_of(SOURCE_FAILS_EVERY) {
                 return Err("the login page is down");

@@ -1,13 +1,14 @@
 //! The simulators that connections are broken on, a few connections to each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use kite_sim::{Sim, SimError};
+use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::pace::{HEARTBEAT_EVERY, PATIENCE, UPDATES_PER_SECOND};
-use crate::recorder::{Recorder, lock};
+use crate::recorder::Recorder;
 
 /// Connections to a simulator. A fault that may strike all of them waits until none is in the
 /// middle of another: with many to one, they would wait for each other most of the time.
@@ -72,13 +73,13 @@ impl Ground {
 
     /// Notes a connection to the simulator.
     pub(crate) fn join(&self, recorder: Arc<Recorder>) {
-        lock(&self.recorders).push(recorder);
+        self.recorders.lock().push(recorder);
     }
 
     /// Waits until ticks flow on all connections: none is at the door to take what is another's.
     /// Says whether they do in time.
     pub(crate) async fn is_flowing(&self) -> bool {
-        let recorders = lock(&self.recorders).clone();
+        let recorders = self.recorders.lock().clone();
         for recorder in recorders {
             let flows = recorder.until(PATIENCE, |state| state.flows().then_some(()));
             if flows.await.is_none() {

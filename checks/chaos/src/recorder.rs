@@ -1,12 +1,13 @@
 //! The sink of a connection under test: counts, remembers, and checks what it can on the spot.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kite_conn::{Batch, Event, Sink, Stamp};
 use kite_sim::Chain;
 use kite_wire::Frame;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::course::Course;
@@ -197,7 +198,7 @@ impl Recorder {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 
     /// Waits until the state gives something; `None` if it does not in time.
@@ -243,11 +244,6 @@ impl Drop for Ear {
     fn drop(&mut self) {
         self.0.tell(|state| state.is_dropped = true);
     }
-}
-
-/// Locks a mutex of plain data, which is whole between any two statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn line(at: Stamp, event: &Event) -> String {

@@ -1,11 +1,12 @@
 //! A run from its first socket to its last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kite_sim::{Fault, FaultKind};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::account::{Account, credentials};
@@ -13,7 +14,6 @@ use crate::failure::ChaosError;
 use crate::ground::{CONNECTIONS, Ground};
 use crate::options::Options;
 use crate::pace::PATIENCE;
-use crate::recorder::lock;
 use crate::report::{Report, Volume};
 use crate::resources::{Sample, Samples, leftovers, panics, watch_panics};
 use crate::tally::Tally;
@@ -59,7 +59,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, C
         add_volume(&mut volume, &account);
         failures.append(&mut account.failures);
     }
-    let tally = lock(&tally).clone();
+    let tally = tally.lock().clone();
     if failures.is_empty() {
         wrong.extend(uncounted(&grounds, &tally));
     }

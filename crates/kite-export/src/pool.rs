@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
 
 /// A job and where its result goes.
 type Job<J, R> = (J, SyncSender<R>);
@@ -30,7 +32,7 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
         let mut pool = Self { jobs: Some(jobs), promised: VecDeque::new(), threads: Vec::new() };
         for _ in 0..threads {
             let (queue, mut work) = (Arc::clone(&queue), worker());
-            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let next = move || queue.lock().recv();
             let run = move || {
                 while let Ok((job, result)) = next() {
                     // A result that nobody waits for belongs to an export that was cancelled.

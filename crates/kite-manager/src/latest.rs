@@ -8,10 +8,11 @@ mod table;
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use kite_conn::{Batch, Event, Sink, Stamp};
 use kite_wire::{Packet, Tick};
+use parking_lot::RwLock;
 
 use self::table::{Copied, Table, Writer};
 
@@ -92,7 +93,7 @@ impl Latest {
     /// connections have had the instrument, it is the one received last.
     #[must_use]
     pub fn get(&self, instrument_token: u32) -> Option<LatestTick> {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.read();
         let found = tables.iter().enumerate();
         let found = found.filter_map(|(slot, table)| Some((slot, table.get(instrument_token)?)));
         let (slot, copied) = found.max_by_key(|(_, copied)| copied.received_ns)?;
@@ -103,7 +104,7 @@ impl Latest {
     /// Gives how many packets were not remembered, their instruments being too many.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.read();
         tables.iter().map(|table| table.refused()).sum()
     }
 
@@ -114,7 +115,7 @@ impl Latest {
     /// If there is no such slot.
     pub(crate) fn sink(&self, slot: usize) -> LatestSink {
         let table = Arc::new(Table::new());
-        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.tables.write();
         tables[slot] = Arc::clone(&table);
         LatestSink { table, instruments: 0 }
     }

@@ -10,9 +10,10 @@ mod control;
 mod readings;
 mod subscriptions;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kite_conn::{Credentials, Endpoint, EventLane};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, broadcast};
 
 use crate::account_id::AccountId;
@@ -181,8 +182,7 @@ const NOTICES: usize = 256;
 
 impl Core {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
-        // A plan is computed before anything is changed: a poisoned state is still whole.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.control.lock()
     }
 
     /// Tells all listeners; none is fine.

@@ -13,12 +13,13 @@ mod replayed;
 pub(crate) mod state;
 mod timer;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kite_wire::{MAX_INSTRUMENTS, ParsedCommand};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval};
 use tokio_tungstenite::tungstenite::Message;
@@ -28,7 +29,6 @@ use crate::fault::chance::Mischief;
 use crate::flow::Writing;
 use crate::replay::{Feed, Queued};
 use crate::server::handshake::discard;
-use crate::server::lock::lock;
 use crate::server::session::{self, Event, Session};
 use crate::server::socket::{End, HEARTBEAT, Socket};
 use crate::server::subscriptions::LimitExceeded;
@@ -231,7 +231,7 @@ impl Client {
             }
             // What a replay dealt before the command comes before what it asks for.
             let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
-            let mut book = lock(&self.book);
+            let mut book = self.book.lock();
             (before, book.obey(command, MAX_INSTRUMENTS, &self.state.exchange))
         };
         for queued in before {
@@ -260,7 +260,7 @@ impl Client {
             }
             Control::Tick(tokens, writing) => {
                 for tokens in tokens.chunks(MAX_INSTRUMENTS) {
-                    let frame = lock(&self.book).next_of(tokens);
+                    let frame = self.book.lock().next_of(tokens);
                     self.send_frame(frame, &writing).await?;
                 }
                 Ok(())
@@ -286,9 +286,9 @@ impl Client {
             return Ok(());
         }
         let Some(writing) = self.state.flow.begin_updates() else { return Ok(()) };
-        lock(&self.book).elapse(elapsed, self.state.config.updates_per_second);
+        self.book.lock().elapse(elapsed, self.state.config.updates_per_second);
         loop {
-            let frame = lock(&self.book).next_due();
+            let frame = self.book.lock().next_due();
             if frame.is_none() {
                 return Ok(());
             }
@@ -307,7 +307,7 @@ impl Client {
 
     /// Counts a frame of the market that was sent whole.
     fn count_frame(&mut self, frame: &[u8], _: &Writing) {
-        let packets = lock(&self.book).confirm(frame);
+        let packets = self.book.lock().confirm(frame);
         self.count(frame, packets);
     }
 

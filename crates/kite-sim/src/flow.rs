@@ -1,12 +1,12 @@
 //! Whether the market's frames flow, and how many of them are on their way.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::server::changes::Changes;
-use crate::server::lock::lock;
 
 /// Shared by all who send frames of the market, and by those who pause them.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ impl Flow {
 
     /// Announces a frame of the market.
     pub(crate) fn begin(self: &Arc<Self>) -> Writing {
-        lock(&self.state).writing += 1;
+        self.state.lock().writing += 1;
         Writing { flow: Arc::clone(self) }
     }
 
     /// Announces a frame of updates, unless they are paused.
     pub(crate) fn begin_updates(self: &Arc<Self>) -> Option<Writing> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.paused_at.is_some() {
             return None;
         }
@@ -46,7 +46,7 @@ impl Flow {
     }
 
     pub(crate) fn set_paused(&self, is_paused: bool) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match (is_paused, state.paused_at) {
             (true, None) => state.paused_at = Some(Instant::now()),
             (false, Some(since)) => {
@@ -61,11 +61,11 @@ impl Flow {
 
     /// Returns how long the pauses that have ended took together.
     pub(crate) fn paused_for(&self) -> Duration {
-        lock(&self.state).paused_for
+        self.state.lock().paused_for
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        lock(&self.state).paused_at.is_some()
+        self.state.lock().paused_at.is_some()
     }
 
     /// Waits until updates are not paused.
@@ -75,7 +75,7 @@ impl Flow {
 
     /// Waits until no frame of the market is on its way.
     pub(crate) async fn until_quiet(&self) {
-        self.changes.until(|| lock(&self.state).writing == 0).await;
+        self.changes.until(|| self.state.lock().writing == 0).await;
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        lock(&self.flow.state).writing -= 1;
+        self.flow.state.lock().writing -= 1;
         self.flow.changes.notify();
     }
 }

@@ -14,7 +14,6 @@ pub(crate) mod changes;
 pub(crate) mod cut;
 pub(crate) mod handshake;
 pub(crate) mod listener;
-pub(crate) mod lock;
 pub(crate) mod refusal;
 pub(crate) mod session;
 pub(crate) mod socket;

@@ -7,10 +7,11 @@ mod replay;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kite_wire::Mode;
+use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +23,6 @@ use crate::client::ledger::SocketRecord;
 use crate::client::state::{AcceptorCommand, Control, SimState};
 use crate::market::{Instrument, Sent};
 use crate::replay::Records;
-use crate::server::lock::lock;
 use crate::server::refusal::Refusal;
 use crate::server::texts;
 use crate::stats::SimStats;
@@ -120,7 +120,7 @@ impl Sim {
     /// Gives what each open socket is subscribed to, in order of connecting.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<BTreeMap<u32, Mode>> {
-        self.state.books().iter().map(|book| lock(book).modes()).collect()
+        self.state.books().iter().map(|book| book.lock().modes()).collect()
     }
 
     /// Stops updates, and returns once no frame of the market is being written any more.
@@ -246,7 +246,7 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe: cancelled, the rest happens without being waited for.
     pub async fn stop(&self) {
-        let acceptor = lock(&self.acceptor).take();
+        let acceptor = self.acceptor.lock().take();
         if let Some(Acceptor { task, stop }) = acceptor {
             // A task that has ended already needs no telling, and no waiting.
             let _ = stop.send(());
@@ -257,7 +257,7 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        if let Some(acceptor) = lock(&self.acceptor).take() {
+        if let Some(acceptor) = self.acceptor.lock().take() {
             // Its set of clients goes with it.
             acceptor.task.abort();
         }

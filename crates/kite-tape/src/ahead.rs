@@ -1,8 +1,10 @@
 //! Unpacks blocks on other threads before they are wanted.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use parking_lot::Mutex;
 
 use crate::file::{Part, TapeFile};
 use crate::unpack::{Unpacked, unpack};
@@ -61,7 +63,7 @@ impl Ahead {
 
 fn work(todo: &Mutex<Receiver<Job>>) {
     loop {
-        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = todo.lock().recv();
         let Ok(Job { file, part, reply }) = job else { return };
         // Whoever asked may have gone.
         let _ = reply.send(unpack(&file, part));

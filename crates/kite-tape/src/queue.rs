@@ -4,15 +4,16 @@
 //! Only while frames of a source are missing, and no gap has been queued for them yet, is a lock
 //! taken.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
+use parking_lot::{Mutex, MutexGuard};
 
 /// The writer is at work.
 const AWAKE: u8 = 0;
@@ -300,8 +301,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Loss>> {
-        // No change to it can stop half way.
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.losses.lock()
     }
 }
 

@@ -6,10 +6,8 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(feature = "conn")]
-use std::sync::MutexGuard;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
@@ -17,6 +15,9 @@ use fs4::{FileExt, TryLockError};
 #[cfg(feature = "conn")]
 use kite_wire::tape::Source;
 use kite_wire::tape::{Gap, Received, RecordKind};
+use parking_lot::Mutex;
+#[cfg(feature = "conn")]
+use parking_lot::MutexGuard;
 
 use crate::config::{Fsync, RecorderConfig, lock_name};
 use crate::error::RecordError;
@@ -196,8 +197,7 @@ impl Recorder {
 
     #[cfg(feature = "conn")]
     fn closed(&self) -> MutexGuard<'_, BTreeMap<Source, u64>> {
-        // No change to it can stop half way.
-        self.owner.closed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.owner.closed.lock()
     }
 
     /// Says what has been done so far.
@@ -265,7 +265,7 @@ impl Owner {
     /// error if it panicked.
     fn end(&self) -> Result<Option<io::Error>, ()> {
         self.queue.close();
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.work.lock();
         *work = match std::mem::replace(&mut *work, Work::Failed) {
             Work::Goes { thread, _lock } => match thread.join() {
                 Ok(failed) => Work::Ended(failed.map(|it| (it.kind(), it.to_string()))),

@@ -7,14 +7,15 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kite_wire::ist::Day;
 use kite_wire::tape::{Gap, GapReason, Source};
+use parking_lot::{Mutex, MutexGuard};
 
 use self::block::Collector;
 use self::disk::{Current, Disk, Opened};
@@ -66,8 +67,7 @@ impl Told {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slow> {
-        // Each change to it is one assignment.
-        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slow.lock()
     }
 }
 

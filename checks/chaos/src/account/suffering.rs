@@ -13,7 +13,6 @@ use crate::ground::fillers;
 use crate::pace::{LOOK_EVERY, PATIENCE};
 use crate::promise::{Promise, Standing};
 use crate::proof::Finding;
-use crate::recorder::lock;
 
 /// Between two long commands to a server that does not read.
 const FLOOD_EVERY: Duration = Duration::from_millis(3);
@@ -93,7 +92,7 @@ impl Account {
         if is_struck {
             // Others dropped this one's socket along with theirs.
             self.prove().await?;
-            lock(&self.tally).struck += 1;
+            self.tally.lock().struck += 1;
         } else {
             let state = self.recorder.state();
             let is_loss = |it: &&Event| matches!(it, Event::Down { .. } | Event::OpenFailed { .. });
@@ -119,7 +118,7 @@ impl Account {
         match deal.kind() {
             FaultKind::AuthRefusal => {
                 let token = format!("token-{}-{}", self.number, deal.ordinal);
-                token.clone_into(&mut lock(&self.token));
+                token.clone_into(&mut self.token.lock());
                 sim.set_access_token(&*self.api_key, token);
             }
             FaultKind::TruncatedFrame | FaultKind::LyingCount => self.dealt.damaging += 1,
@@ -202,7 +201,7 @@ impl Account {
                 Some(Standing::Parked) => {
                     // While nobody listens: it must be told once somebody does.
                     self.change_holdings();
-                    let token = lock(&self.token).clone();
+                    let token = self.token.lock().clone();
                     self.connection.set_credentials(Credentials::new(&*self.api_key, token));
                     let resumed = self.recorder.until(PATIENCE, |state| {
                         (promise.judge(&state.seen) != Standing::Parked).then_some(())
@@ -259,7 +258,7 @@ impl Account {
             Fault::HeartbeatsOnly => first(|it| matches!(it, Event::TicksStale { .. })),
             _ => first(|it| matches!(it, Event::Down { .. })),
         };
-        let mut tally = lock(&self.tally);
+        let mut tally = self.tally.lock();
         tally.suffered(deal);
         if promise.loses() {
             tally.recovered(deal.kind());

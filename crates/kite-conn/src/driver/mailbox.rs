@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use kite_wire::Mode;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::credentials::Credentials;
 use crate::error::{CapacityError, SubscribeError};
@@ -56,8 +56,7 @@ impl Mailbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The map operations below do not panic half-way: a poisoned state is still whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn post(&self, fill: impl FnOnce(&mut Mail)) {

@@ -5,11 +5,12 @@
 //! some plain stores, and readers neither lock it nor hold it up.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kite_wire::{FullPacket, Mode, Packet, TickBatch, TokenMap};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::count::Count;
 use crate::clock::Stamp;
@@ -172,7 +173,7 @@ impl Default for Instruments {
 
 impl Instruments {
     fn lock(&self) -> MutexGuard<'_, Arc<Table>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Gives all instruments that ticked, by rising token.

@@ -4,7 +4,8 @@
 //! for ever, while its neighbours serve. Addresses are remembered, not places: resolvers shuffle.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The address that the last attempt ended at, unless it succeeded.
 #[derive(Debug, Default)]
@@ -13,17 +14,17 @@ pub(super) struct Route(Mutex<Option<SocketAddr>>);
 impl Route {
     /// Puts addresses in the order to try them: after the one tried last, if that failed.
     pub(super) fn order(&self, addresses: &mut [SocketAddr]) {
-        start_after(addresses, *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        start_after(addresses, *self.0.lock());
     }
 
     /// Takes note that an address is being tried.
     pub(super) fn on_try(&self, address: SocketAddr) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        *self.0.lock() = Some(address);
     }
 
     /// Takes note that the attempt succeeded: the next one follows the resolver again.
     pub(super) fn on_success(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 }
 

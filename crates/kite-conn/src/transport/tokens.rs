@@ -1,7 +1,8 @@
 //! The access tokens that a connection has used: a server may echo an old one.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::credentials::Secret;
 
@@ -15,7 +16,7 @@ pub(super) struct Tokens(Mutex<VecDeque<Secret>>);
 impl Tokens {
     /// Takes note of a token in use; returns it and those before it.
     pub(super) fn remember(&self, token: &Secret) -> Vec<Secret> {
-        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.lock();
         tokens.retain(|it| it != token);
         tokens.push_front(token.clone());
         tokens.truncate(REMEMBERED);

@@ -3,11 +3,12 @@
 //! A thin shell: a lock held for the governor's own work, and a bell that wakes whoever waits.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kite_conn::{Admission, AdmissionFuture, OpenError, Pacer};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::pacing::governor::{Failure, Governor, Next, Pace};
@@ -61,8 +62,7 @@ impl fmt::Debug for AccountPacer {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The governor does not panic half-way: a poisoned state is still whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -8,13 +8,14 @@
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use kite_conn::{Batch, ConfigError, Event, LaneSink, Sink, lane};
 use kite_wire::{Packet, TokenMap};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::seat::{Seat, Seats};
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
@@ -200,8 +201,7 @@ impl Hub {
 
 impl Ports {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No change to it can stop half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -2,13 +2,13 @@
 //! tests take turns, so that what is counted is theirs.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kite_conn::{Credentials, Endpoint, Phase};
 use kite_manager::{Manager, StreamConfig, TickStream};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Fault, Refusal, Sim};
 use kite_wire::Mode;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::{Builder, Runtime};
 
 /// Longer than anything here takes on a slow machine.
@@ -42,7 +42,7 @@ fn open_files() -> usize {
 impl Stage {
     fn new(accounts: usize) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.lock();
         let outside = runtime();
         let builder = (1..accounts).fold(Sim::builder(), |builder, account| {
             builder.account(format!("{API_KEY}{account}"), ACCESS_TOKEN)

@@ -3,18 +3,18 @@
 //! No socket and no clock here: the socket's task says how much time has passed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kite_wire::{
     EncodeError, Frame, FrameEncoder, MAX_INSTRUMENTS, Mode, PacketKind, ParsedCommand,
 };
+use parking_lot::Mutex;
 
 use crate::market::{Exchange, Walk};
 use crate::replay::{LatestPackets, Subscriber};
 use crate::server::cut::{Cut, Cutter};
-use crate::server::lock::lock;
 use crate::server::subscriptions::{LimitExceeded, Subscriptions};
 
 /// Most time that is made up for after a delay, unless updates are rarer; what would have come
@@ -169,7 +169,7 @@ impl Book {
     fn encode(&mut self, state: State) -> Result<usize, EncodeError> {
         let mut encoder = FrameEncoder::new(&mut self.buffer)?;
         if let Some(latest) = &self.latest {
-            let latest = lock(latest);
+            let latest = latest.lock();
             for &position in &self.framed {
                 let held = self.subscriptions.at(position);
                 if let Some(packet) = latest.packet(held.token, held.mode) {

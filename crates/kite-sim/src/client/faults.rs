@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::{Client, Manner, Says};
 use crate::fault::{Fault, FaultKind, damage, texts as odd_texts};
 use crate::flow::Writing;
-use crate::server::lock::lock;
 use crate::server::socket::{End, HEARTBEAT};
 use crate::server::texts;
 
@@ -138,7 +137,7 @@ impl Client {
     /// Sends the first bytes of a WebSocket frame of ticks, or of a heartbeat if there are none.
     async fn send_part(&mut self, at: usize, writing: &Writing) -> Result<(), End> {
         let is_talking = self.manner.says == Says::Everything;
-        let ticks = is_talking.then(|| lock(&self.book).next_some()).flatten();
+        let ticks = is_talking.then(|| self.book.lock().next_some()).flatten();
         let message = damage::binary_message(ticks.as_ref().unwrap_or(&HEARTBEAT));
         let part = &message[..at.min(message.len())];
         self.socket.write_raw(part).await?;
@@ -157,7 +156,7 @@ impl Client {
         if self.manner.says != Says::Everything {
             return Ok(false);
         }
-        let good = lock(&self.book).next_some().map_or_else(|| vec![0, 0], Vec::from);
+        let good = self.book.lock().next_some().map_or_else(|| vec![0, 0], Vec::from);
         let Some(frame) = damage(good) else { return Ok(false) };
         self.send_frame(Some(frame.into()), writing).await?;
         Ok(true)
@@ -166,7 +165,7 @@ impl Client {
     async fn send_burst(&mut self, frames: usize, writing: &Writing) -> Result<bool, End> {
         let mut is_any = false;
         for _ in 0..frames {
-            let frame = lock(&self.book).next_some();
+            let frame = self.book.lock().next_some();
             is_any |= frame.is_some() && self.manner.says == Says::Everything;
             self.send_frame(frame, writing).await?;
         }

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kite_wire::Mode;
+use parking_lot::Mutex;
 
 use super::book::Book;
 use crate::fault::FaultKind;
 use crate::hash::{hash, mix};
-use crate::server::lock::lock;
 use crate::server::socket::End;
 
 /// A rolling hash over frames: equal chains mean the same frames in the same order.
@@ -152,8 +152,8 @@ struct Line {
 
 impl Line {
     fn record(&self) -> SocketRecord {
-        let book = lock(&self.book);
-        let mut record = lock(&self.record).clone();
+        let book = self.book.lock();
+        let mut record = self.record.lock().clone();
         if record.end.is_none() {
             record.subscriptions = book.modes();
         }
@@ -169,19 +169,20 @@ impl Ledger {
             book: Arc::clone(book),
             record: Mutex::new(SocketRecord::new(id)),
         });
-        lock(&self.lines).insert(id, Arc::clone(&line));
+        self.lines.lock().insert(id, Arc::clone(&line));
         Entry { line }
     }
 
     /// Gives the records of an account in order of acceptance.
     pub(crate) fn records(&self, api_key: &str) -> Vec<SocketRecord> {
-        let lines = lock(&self.lines);
+        let lines = self.lines.lock();
         lines.values().filter(|line| line.api_key == api_key).map(|line| line.record()).collect()
     }
 
     pub(crate) fn forget_ended(&self, api_key: &str) {
-        lock(&self.lines)
-            .retain(|_, line| line.api_key != api_key || lock(&line.record).end.is_none());
+        self.lines
+            .lock()
+            .retain(|_, line| line.api_key != api_key || line.record.lock().end.is_none());
     }
 }
 
@@ -197,7 +198,7 @@ impl Entry {
         if frame.len() < 2 {
             return;
         }
-        let mut record = lock(&self.line.record);
+        let mut record = self.line.record.lock();
         let mut chain = record.chain();
         chain.add(frame);
         record.chains.push(chain);
@@ -205,17 +206,17 @@ impl Entry {
     }
 
     pub(crate) fn add_fault(&self, kind: FaultKind) {
-        lock(&self.line.record).faults.push(kind);
+        self.line.record.lock().faults.push(kind);
     }
 
     pub(crate) fn ticks(&self) -> u64 {
-        lock(&self.line.record).ticks
+        self.line.record.lock().ticks
     }
 
     /// Notes how the socket ended; what ended it first counts.
     pub(crate) fn end(&self, end: SocketEnd) {
-        let mut book = lock(&self.line.book);
-        let mut record = lock(&self.line.record);
+        let mut book = self.line.book.lock();
+        let mut record = self.line.record.lock();
         if record.end.is_none() {
             record.end = Some(end);
             // The instruments themselves would be kept as long as the record.

@@ -1,11 +1,12 @@
 //! What all clients of a simulator share, and what its user tells them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -25,7 +26,6 @@ use crate::server::accounts::Accounts;
 use crate::server::admission::{self, Admission, Admitted};
 use crate::server::changes::Changes;
 use crate::server::handshake::Upgrade;
-use crate::server::lock::lock;
 use crate::server::refusal::Refusal;
 use crate::stats::{Counters, SimStats};
 use crate::time::FOREVER;
@@ -141,7 +141,7 @@ impl SimState {
             pings_received: counters.pings.value(),
             commands_received: counters.commands.value(),
             bad_commands: counters.bad_commands.value(),
-            faults: lock(&self.faults).clone(),
+            faults: self.faults.lock().clone(),
         }
     }
 
@@ -158,7 +158,7 @@ impl SimState {
         let (sender, controls) = mpsc::unbounded_channel();
         let book = Arc::<Mutex<Book>>::default();
         let feed = self.fanout.as_ref().map(|fanout| {
-            lock(&book).follow(fanout.latest());
+            book.lock().follow(fanout.latest());
             fanout.join(id, api_key, book.clone())
         });
         let entry = self.ledger.open(id, api_key, &book);
@@ -242,7 +242,7 @@ impl SimState {
 
     /// Counts a fault that takes effect.
     pub(crate) fn note_fault(&self, kind: FaultKind) {
-        *lock(&self.faults).entry(kind).or_insert(0) += 1;
+        *self.faults.lock().entry(kind).or_insert(0) += 1;
         self.changes.notify();
     }
 

@@ -1,12 +1,12 @@
 //! Faults that await handshakes to come, by account.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use super::Fault;
 #[cfg(feature = "tls")]
 use super::FaultFamily;
-use crate::server::lock::lock;
 
 /// What awaits the handshakes of all accounts.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Pending {
 
 impl PendingFaults {
     fn with<T>(&self, api_key: &str, act: impl FnOnce(&mut Pending) -> T) -> T {
-        act(lock(&self.by_key).entry(api_key.to_owned()).or_default())
+        act(self.by_key.lock().entry(api_key.to_owned()).or_default())
     }
 
     /// Has a fault await an account's next handshake, after those that wait already.
@@ -64,7 +64,7 @@ impl PendingFaults {
     #[cfg(feature = "tls")]
     pub(crate) fn take_tls(&self) -> Option<Fault> {
         let is_tls = |fault: &Fault| fault.kind().family() == FaultFamily::Tls;
-        lock(&self.by_key).values_mut().find_map(|pending| pending.take_if(is_tls))
+        self.by_key.lock().values_mut().find_map(|pending| pending.take_if(is_tls))
     }
 
     /// Counts a handshake of an account and takes the fault that awaits it.
@@ -85,7 +85,7 @@ impl PendingFaults {
 
     /// Forgets what awaits handshakes.
     pub(crate) fn clear(&self) {
-        for pending in lock(&self.by_key).values_mut() {
+        for pending in self.by_key.lock().values_mut() {
             pending.queue.clear();
             pending.scripted.clear();
         }

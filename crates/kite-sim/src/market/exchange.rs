@@ -1,13 +1,13 @@
 //! All instruments traded so far, shared by the sockets that hold them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kite_wire::Frame;
+use parking_lot::Mutex;
 
 use super::instrument::Instrument;
 use super::sent::Sent;
-use crate::server::lock::lock;
 
 /// Instrument tokens below this have no identifier beside their segment.
 const FIRST_TOKEN: u32 = 256;
@@ -60,7 +60,7 @@ impl Exchange {
 
     /// Gives an instrument, listed now if it was not.
     pub(super) fn traded(&self, token: u32) -> Arc<Mutex<Traded>> {
-        let mut floor = lock(&self.floor);
+        let mut floor = self.floor.lock();
         let day = floor.day;
         let list = || {
             let mut instrument = Instrument::new(self.seed, token, self.start_unix_s);
@@ -73,23 +73,23 @@ impl Exchange {
 
     /// Returns the newest state of an instrument.
     pub(crate) fn newest(&self, token: u32) -> Instrument {
-        lock(&self.traded(token)).instrument.clone()
+        self.traded(token).lock().instrument.clone()
     }
 
     /// Moves instruments by steps that no socket is sent.
     pub(crate) fn advance(&self, tokens: &[u32], steps: u64) {
         for &token in tokens.iter().filter(|&&token| self.trades(token)) {
             let traded = self.traded(token);
-            lock(&traded).jump(|instrument| (0..steps).for_each(|_| instrument.advance()));
+            traded.lock().jump(|instrument| (0..steps).for_each(|_| instrument.advance()));
         }
     }
 
     /// Begins the next trading day for all instruments.
     pub(crate) fn next_day(&self) {
-        let mut floor = lock(&self.floor);
+        let mut floor = self.floor.lock();
         floor.day += 1;
         for traded in floor.traded.values() {
-            lock(traded).jump(Instrument::next_day);
+            traded.lock().jump(Instrument::next_day);
         }
     }
 
@@ -98,15 +98,15 @@ impl Exchange {
         let packets = Frame::walk(frame).packets();
         let count = packets.len() as u64;
         for packet in packets {
-            lock(&self.traded(packet.instrument_token())).sent.add(packet.as_bytes());
+            self.traded(packet.instrument_token()).lock().sent.add(packet.as_bytes());
         }
         count
     }
 
     /// Gives what was sent, per instrument of which anything was.
     pub(crate) fn sent(&self) -> BTreeMap<u32, Sent> {
-        let floor = lock(&self.floor);
-        let sent = floor.traded.iter().map(|(&token, traded)| (token, lock(traded).sent));
+        let floor = self.floor.lock();
+        let sent = floor.traded.iter().map(|(&token, traded)| (token, traded.lock().sent));
         sent.filter(|(_, sent)| sent.ticks > 0).collect()
     }
 }
@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn an_instrument_keeps_its_state_between_subscriptions() {
         let exchange = Exchange::new(1, 0, BTreeSet::new());
-        lock(&exchange.traded(408_065)).instrument.advance();
-        assert_eq!(lock(&exchange.traded(408_065)).instrument.step(), 1);
+        exchange.traded(408_065).lock().instrument.advance();
+        assert_eq!(exchange.traded(408_065).lock().instrument.step(), 1);
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         exchange.next_day();
         let late = exchange.traded(884_737);
         let time = |traded: &Mutex<Traded>| {
-            lock(traded).instrument.tick(Mode::Full).full().unwrap().exchange_timestamp
+            traded.lock().instrument.tick(Mode::Full).full().unwrap().exchange_timestamp
         };
         assert_eq!([time(&early), time(&late)], [1_754_279_100 + 2 * 86_400; 2]);
     }

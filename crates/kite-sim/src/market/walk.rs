@@ -2,13 +2,13 @@
 //!
 //! A state is a function of the step, so that each socket walks by itself and misses none.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kite_wire::{Mode, Tick};
+use parking_lot::Mutex;
 
 use super::exchange::{Exchange, Traded};
 use super::instrument::Instrument;
-use crate::server::lock::lock;
 
 /// An instrument as one socket was last sent it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Walk {
     pub(crate) fn new(exchange: &Exchange, token: u32) -> Self {
         let traded = exchange.traded(token);
         let (instrument, jumps) = {
-            let newest = lock(&traded);
+            let newest = traded.lock();
             (newest.instrument.clone(), newest.jumps)
         };
         Self { traded, instrument, jumps }
@@ -32,13 +32,13 @@ impl Walk {
 
     /// Returns the present state, after what the market did unseen.
     pub(crate) fn present(&mut self, mode: Mode) -> Tick {
-        Self::catch_up(&lock(&self.traded), &mut self.instrument, &mut self.jumps);
+        Self::catch_up(&self.traded.lock(), &mut self.instrument, &mut self.jumps);
         self.instrument.tick(mode)
     }
 
     /// Makes a step and returns the state then.
     pub(crate) fn next(&mut self, mode: Mode) -> Tick {
-        let mut traded = lock(&self.traded);
+        let mut traded = self.traded.lock();
         Self::catch_up(&traded, &mut self.instrument, &mut self.jumps);
         self.instrument.advance();
         if traded.instrument.step() < self.instrument.step() {
@@ -50,7 +50,7 @@ impl Walk {
 
     /// Counts a packet as sent.
     pub(crate) fn confirm(&self, packet: &[u8]) {
-        lock(&self.traded).sent.add(packet);
+        self.traded.lock().sent.add(packet);
     }
 
     fn catch_up(traded: &Traded, instrument: &mut Instrument, jumps: &mut u64) {

@@ -5,14 +5,15 @@
 //! what a socket gets depends on the order of its commands and records, not on who ran when.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use kite_wire::Frame;
 use kite_wire::tape::{RecordKind, Source};
 use kite_wire::text::TextMessage;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -24,7 +25,6 @@ use super::progress::ReplayProgress;
 use super::reader::{Record, Records, TapeStart};
 use crate::flow::{Flow, Writing};
 use crate::server::cut::{Cut, Cutter};
-use crate::server::lock::lock;
 
 /// Frames that may wait for a socket's client to read. Sockets are at most this far apart.
 const QUEUE: usize = 16;
@@ -135,7 +135,7 @@ impl Fanout {
         subscriber: Arc<Mutex<dyn Subscriber>>,
     ) -> Feed {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let taken = |number: &usize| {
             state.outlets.values().any(|it| it.api_key == api_key && it.number == *number)
         };
@@ -153,7 +153,7 @@ impl Fanout {
 
     /// Keeps records from being dealt while a socket changes its subscriptions.
     pub(crate) fn turn(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 
     /// Begins the replay whatever it waits for.
@@ -168,7 +168,7 @@ impl Fanout {
     /// Says whether heartbeats come from the tape now.
     pub(crate) fn brings_heartbeats(&self) -> bool {
         let running = || {
-            let progress = &lock(&self.state).progress;
+            let progress = &self.state.lock().progress;
             progress.begun && !progress.finished
         };
         self.replay.is_verbatim() && running()
@@ -176,38 +176,38 @@ impl Fanout {
 
     /// Counts the sockets that wait for records.
     pub(super) fn audience(&self) -> usize {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let waits =
-            |outlet: &&Outlet| self.replay.is_verbatim() || !lock(&outlet.subscriber).is_empty();
+            |outlet: &&Outlet| self.replay.is_verbatim() || !outlet.subscriber.lock().is_empty();
         state.outlets.values().filter(waits).count()
     }
 
     pub(super) fn commands(&self) -> u64 {
-        lock(&self.state).commands
+        self.state.lock().commands
     }
 
     pub(crate) fn progress(&self) -> ReplayProgress {
-        lock(&self.state).progress.clone()
+        self.state.lock().progress.clone()
     }
 
     pub(super) fn note_begun(&self) {
-        lock(&self.state).progress.begun = true;
+        self.state.lock().progress.begun = true;
     }
 
     pub(super) fn note_finished(&self) {
-        lock(&self.state).progress.finished = true;
+        self.state.lock().progress.finished = true;
     }
 
     pub(super) fn note_damage(&self, damage: String) {
         tracing::warn!(damage, "tape damaged, replay goes on behind it");
-        let progress = &mut lock(&self.state).progress;
+        let progress = &mut self.state.lock().progress;
         progress.damages += 1;
         progress.last_damage = Some(damage);
     }
 
     /// Notes that a socket has room again, or ended.
     pub(super) fn note_room(&self, id: u64, room: Option<OwnedPermit<Queued>>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if room.is_none() {
             state.outlets.remove(&id);
         } else if let Some(outlet) = state.outlets.get_mut(&id) {
@@ -217,7 +217,7 @@ impl Fanout {
 
     /// Deals a record out to all sockets, or to none.
     pub(super) fn deal(&self, record: &Record, flow: &Arc<Flow>) -> Dealt {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         let full = state.outlets.iter().filter(|(_, outlet)| outlet.room.is_none());
         let full: Vec<_> = full.map(|(&id, outlet)| (id, outlet.sender.clone())).collect();
         if !full.is_empty() {
@@ -251,9 +251,9 @@ impl Fanout {
             let piece = || Piece::Frame(bytes.clone());
             return self.deal_verbatim(state, record.received.source, flow, piece);
         }
-        lock(&self.latest).add(&frame);
+        self.latest.lock().add(&frame);
         for outlet in state.outlets.values_mut() {
-            let cut = lock(&outlet.subscriber).cut(&mut state.cutter, bytes, &frame);
+            let cut = outlet.subscriber.lock().cut(&mut state.cutter, bytes, &frame);
             progress.leaner_packets += cut.leaner;
             if let Some(frame) = cut.frame {
                 outlet.send(Piece::Frame(frame), flow);
@@ -325,7 +325,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let outlet = lock(&self.fanout.state).outlets.remove(&self.id);
+        let outlet = self.fanout.state.lock().outlets.remove(&self.id);
         drop(outlet);
     }
 }

@@ -1,16 +1,16 @@
 //! Who may connect and who is connected: credentials, and each API key's three sockets.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::accounts::Accounts;
 use super::changes::Changes;
 use super::handshake::Upgrade;
-use super::lock::lock;
 use super::refusal::Refusal;
 
 /// Sockets an API key may have open, as documented by Kite.
@@ -116,12 +116,12 @@ impl<H> Admission<H> {
     ) -> Result<Membership<H, T>, Refusal> {
         let answer = match request {
             Ok(upgrade) => {
-                let slot = self.changes.until(|| lock(&self.state).has_slot(&upgrade.api_key));
+                let slot = self.changes.until(|| self.state.lock().has_slot(&upgrade.api_key));
                 // Without a slot in time, the answer is that there is none.
                 let _ = timeout(SLOT_GRACE, slot).await;
                 self.try_admit(upgrade, enter)
             }
-            Err(refusal) => Err(lock(&self.state).refusal.clone().unwrap_or(refusal.clone())),
+            Err(refusal) => Err(self.state.lock().refusal.clone().unwrap_or(refusal.clone())),
         };
         match &answer {
             Ok(_) => self.changes.notify(),
@@ -135,7 +135,7 @@ impl<H> Admission<H> {
         upgrade: &Upgrade,
         enter: impl FnOnce(Admitted<'_>) -> (H, T),
     ) -> Result<Membership<H, T>, Refusal> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.check(upgrade)?;
         let (id, api_key) = (state.accepted, upgrade.api_key.clone());
         state.accepted += 1;
@@ -150,73 +150,73 @@ impl<H> Admission<H> {
     }
 
     pub(crate) fn set_token(&self, api_key: String, access_token: String) {
-        lock(&self.state).accounts.set(api_key, access_token);
+        self.state.lock().accounts.set(api_key, access_token);
     }
 
     pub(crate) fn revoke_token(&self, api_key: &str) {
-        lock(&self.state).accounts.revoke(api_key);
+        self.state.lock().accounts.revoke(api_key);
     }
 
     /// Refuses all handshakes, or none beside those that have to be.
     pub(crate) fn refuse_with(&self, refusal: Option<Refusal>) {
-        lock(&self.state).refusal = refusal;
+        self.state.lock().refusal = refusal;
     }
 
     pub(crate) fn count_refused(&self, refusal: &Refusal) {
-        *lock(&self.state).refused.entry(refusal.status()).or_insert(0) += 1;
+        *self.state.lock().refused.entry(refusal.status()).or_insert(0) += 1;
         self.changes.notify();
     }
 
     /// Returns how many handshakes were refused, by HTTP status.
     pub(crate) fn refused(&self) -> BTreeMap<u16, u64> {
-        lock(&self.state).refused.clone()
+        self.state.lock().refused.clone()
     }
 
     /// Returns how many handshakes were accepted.
     pub(crate) fn accepted(&self) -> u64 {
-        lock(&self.state).accepted
+        self.state.lock().accepted
     }
 
     /// Returns how many sockets hold a slot.
     pub(crate) fn open_sockets(&self) -> usize {
-        lock(&self.state).members.len()
+        self.state.lock().members.len()
     }
 
     /// Visits the sockets that hold a slot, in order of connecting: number, API key and handle.
     pub(crate) fn visit(&self, mut see: impl FnMut(u64, &str, &H)) {
-        for (&id, member) in &lock(&self.state).members {
+        for (&id, member) in &self.state.lock().members {
             see(id, &member.api_key, &member.handle);
         }
     }
 
     /// Returns the account of a socket that holds a slot.
     pub(crate) fn api_key_of(&self, id: u64) -> Option<String> {
-        lock(&self.state).members.get(&id).map(|member| member.api_key.clone())
+        self.state.lock().members.get(&id).map(|member| member.api_key.clone())
     }
 
     /// Keeps an account's slots taken until an instant.
     pub(crate) fn hold_slots(&self, api_key: &str, until: Instant) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.slots_by_key.entry(api_key.to_owned()).or_default().held_until = Some(until);
     }
 
     /// Frees the slots that are held without a socket.
     pub(crate) fn release_slots(&self) {
-        for slots in lock(&self.state).slots_by_key.values_mut() {
+        for slots in self.state.lock().slots_by_key.values_mut() {
             slots.held_until = None;
         }
     }
 
     /// Drops every socket at once; their slots are free.
     pub(crate) fn kick_all(&self) {
-        let members = std::mem::take(&mut lock(&self.state).members);
+        let members = std::mem::take(&mut self.state.lock().members);
         members.values().for_each(|member| member.kick.notify_one());
         self.changes.notify();
     }
 
     /// Takes every socket's slot and lets the owner reach it a last time.
     pub(crate) fn dismiss_all(&self, mut see: impl FnMut(&H)) {
-        let members = std::mem::take(&mut lock(&self.state).members);
+        let members = std::mem::take(&mut self.state.lock().members);
         members.values().for_each(|member| see(&member.handle));
         self.changes.notify();
     }
@@ -236,7 +236,7 @@ impl<H> SocketSlot<H> {
 
 impl<H> Drop for SocketSlot<H> {
     fn drop(&mut self) {
-        let member = lock(&self.admission.state).members.remove(&self.id);
+        let member = self.admission.state.lock().members.remove(&self.id);
         // Outside the lock: what the handle still holds may end here, guards included.
         drop(member);
         self.admission.changes.notify();

@@ -1,8 +1,9 @@
 //! A broadcast ring that waits for its first taker, and the count of what lag loses.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -48,7 +49,7 @@ impl<T: Clone> Ring<T> {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<broadcast::Receiver<T>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     fn unkeep(&self) -> Option<broadcast::Receiver<T>> {

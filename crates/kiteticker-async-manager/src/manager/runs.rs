@@ -1,10 +1,11 @@
 //! The typed manager and the channels of its runs, which every manager of this crate is made of.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kite_conn::{Endpoint, EndpointError};
 use kite_manager::{Manager, Seat, StartError, Tap};
+use parking_lot::Mutex;
 
 use crate::error::describe;
 use crate::manager::channels::{Channels, RingSink};
@@ -97,13 +98,13 @@ impl Filling {
     fn tap(&self) -> Tap {
         let this = self.clone();
         Tap::new(move |seat| {
-            let make_sink = this.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let make_sink = this.0.lock();
             make_sink.as_ref().map(|make_sink| make_sink(seat))
         })
     }
 
     fn set(&self, make_sink: Option<MakeSink>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = make_sink;
+        *self.0.lock() = make_sink;
     }
 
     async fn start(

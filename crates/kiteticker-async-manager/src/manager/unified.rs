@@ -1,10 +1,11 @@
 //! The channel that carries the messages of all accounts, each with its account.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use kite_manager::{OrderItem, Orders};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::manager::multi::ApiKeyId;
@@ -84,7 +85,7 @@ impl OrdersOnce {
     /// Passes on what waits. To be called at every event of every connection: what a sink is told
     /// waits here already, so that no update is left behind and the wait stays short.
     pub(crate) fn pass_on(&self, unified: &ToUnified) {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.orders.lock();
         let taking = async {
             while let Some(item) = orders.try_recv() {
                 unified.ring.send(match item {
