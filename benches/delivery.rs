@@ -63,7 +63,7 @@ fn through_a_lane(c: &mut Criterion) {
         let (mut sink, mut lane) = ends(overflow);
         group.bench_function(format!("{overflow:?}"), |b| {
             b.iter(|| {
-                sink.on_batch(black_box(&batch).clone());
+                sink.on_batch(black_box(&batch));
                 lane.try_recv().map_or(0, |item| ticks_in(&item))
             });
         });
@@ -77,10 +77,10 @@ fn into_a_full_lane(c: &mut Criterion) {
     for overflow in [Overflow::DropOldest, Overflow::Conflate] {
         let (mut sink, lane) = ends(overflow);
         for _ in 0..SLOTS {
-            sink.on_batch(batch.clone());
+            sink.on_batch(&batch);
         }
         group.bench_function(format!("{overflow:?}"), |b| {
-            b.iter(|| sink.on_batch(black_box(&batch).clone()));
+            b.iter(|| sink.on_batch(black_box(&batch)));
         });
         drop(lane);
     }
@@ -92,11 +92,7 @@ fn into_a_full_lane(c: &mut Criterion) {
 struct Count(usize);
 
 impl Sink for Count {
-    fn on_batch(&mut self, batch: Batch) {
-        self.0 += batch.ticks.len();
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         self.0 += batch.ticks.len();
     }
 
@@ -107,13 +103,12 @@ fn to_sinks(c: &mut Criterion) {
     let batch = batch();
     let mut group = group(c, "a frame to sinks that count");
     let mut one = Count::default();
-    group.bench_function("one", |b| b.iter(|| one.on_batch(black_box(&batch).clone())));
+    group.bench_function("one", |b| b.iter(|| one.on_batch(black_box(&batch))));
     let mut two = (Count::default(), Count::default());
-    group.bench_function("a pair", |b| b.iter(|| two.on_batch(black_box(&batch).clone())));
+    group.bench_function("a pair", |b| b.iter(|| two.on_batch(black_box(&batch))));
     let pair = || (Count::default(), Count::default());
     let mut four = (pair(), pair());
-    group
-        .bench_function("a pair of pairs", |b| b.iter(|| four.on_batch(black_box(&batch).clone())));
+    group.bench_function("a pair of pairs", |b| b.iter(|| four.on_batch(black_box(&batch))));
     group.finish();
 }
 

@@ -72,7 +72,7 @@ struct Counted {
 struct CountingSink(Arc<Counted>);
 
 impl Sink for CountingSink {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let packets = self.0.packets.load(Ordering::Relaxed) + batch.ticks.len() as u64;
         self.0.packets.store(packets, Ordering::Relaxed);
         if packets == self.0.wanted.load(Ordering::Relaxed) {

@@ -471,7 +471,7 @@ struct Inline {
 }
 
 impl Sink for Inline {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let Some((application, _)) = &mut self.application else { return };
         if application.on_batch(&batch.ticks) == ControlFlow::Break(())
             && let Some((application, done)) = self.application.take()

@@ -231,8 +231,8 @@ impl Recorder {
 pub(crate) struct Ear(Arc<Recorder>);
 
 impl Sink for Ear {
-    fn on_batch(&mut self, batch: Batch) {
-        self.0.tell(|state| state.on_batch(&batch));
+    fn on_batch(&mut self, batch: &Batch) {
+        self.0.tell(|state| state.on_batch(batch));
     }
 
     fn on_event(&mut self, event: &Event) {

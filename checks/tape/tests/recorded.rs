@@ -46,7 +46,7 @@ impl WitnessSink {
 }
 
 impl Sink for WitnessSink {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         self.note(batch.received.as_nanos(), Heard::Binary(batch.frame().clone()));
     }
 

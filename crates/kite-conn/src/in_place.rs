@@ -211,14 +211,10 @@ impl<S: Sink> Sink for Slot<S> {
         self.beside.poll_ready(cx)
     }
 
-    fn keeps_frames(&self) -> bool {
-        self.beside.keeps_frames()
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
-        self.beside.on_shared(&batch);
+    fn on_batch(&mut self, batch: &Batch) {
+        self.beside.on_batch(batch);
         if !batch.ticks.frame().is_heartbeat() {
-            self.batch = Some(batch);
+            self.batch = Some(batch.clone());
         }
     }
 

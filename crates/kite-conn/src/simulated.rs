@@ -188,7 +188,7 @@ impl Record {
 }
 
 impl Sink for Record {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let mut seen = self.seen();
         if batch.frame().len() >= 2 {
             let (frames, chain) = seen.frames.entry(batch.epoch).or_default();

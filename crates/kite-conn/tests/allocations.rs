@@ -23,7 +23,7 @@ fn a_lane_that_is_not_full_allocates_nothing() {
                 assert!(lane.poll_recv(&mut context).is_pending());
                 assert!(sink.poll_ready(&mut context).is_ready());
                 let ticks = TickBatch::new(frame.clone()).unwrap();
-                sink.on_batch(Batch::new(ticks, Stamp::now(), 1, sequence));
+                sink.on_batch(&Batch::new(ticks, Stamp::now(), 1, sequence));
                 let taken = lane.poll_recv(&mut context);
                 let Poll::Ready(Some(LaneItem::Batch(batch))) = taken else { panic!("no batch") };
                 assert_eq!(batch.sequence, sequence);

@@ -129,11 +129,7 @@ pub(crate) struct LatestSink {
 }
 
 impl Sink for LatestSink {
-    fn on_batch(&mut self, batch: Batch) {
-        self.on_shared(&batch);
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let mut writer = Writer { table: &self.table, len: &mut self.instruments };
         let received_ns = batch.received.as_nanos();
         for packet in batch.ticks.packets() {

@@ -60,17 +60,9 @@ impl Sink for TapSinks {
         if ready.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn keeps_frames(&self) -> bool {
-        self.0.iter().any(|sink| sink.keeps_frames())
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
-        self.on_shared(&batch);
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         for sink in &mut self.0 {
-            sink.on_shared(batch);
+            sink.on_batch(batch);
         }
     }
 

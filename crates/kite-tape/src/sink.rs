@@ -86,15 +86,7 @@ impl RecorderSink {
 }
 
 impl Sink for RecorderSink {
-    fn keeps_frames(&self) -> bool {
-        true
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
-        self.on_shared(&batch);
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let received = self.received(batch.received);
         self.recorder.record(received, RecordKind::Binary, batch.frame().clone());
     }
@@ -252,9 +244,9 @@ mod tests {
         let stamp = Stamp::now();
         let entries = recorded(|sink| {
             let ticks = TickBatch::new(frame.clone()).unwrap();
-            sink.on_shared(&Batch::new(ticks, stamp, 1, 1));
+            sink.on_batch(&Batch::new(ticks, stamp, 1, 1));
             let heartbeat = TickBatch::new(Bytes::from_static(&[0])).unwrap();
-            sink.on_batch(Batch::new(heartbeat, stamp, 1, 2));
+            sink.on_batch(&Batch::new(heartbeat, stamp, 1, 2));
         });
         let payloads: Vec<_> = entries.iter().map(|entry| &entry.payload[..]).collect();
         assert_eq!(payloads, [&frame[..], &[0]]);

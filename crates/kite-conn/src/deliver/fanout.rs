@@ -6,8 +6,7 @@ use super::batch::Batch;
 use super::sink::Sink;
 use crate::observe::Event;
 
-/// Delivers all to both: a batch costs one reference count more where the first keeps it. Pairs of
-/// pairs make more of them.
+/// Delivers all to both. Pairs of pairs make more of them.
 ///
 /// A pair is ready when both are; one that blocks holds the other back too. Either may be asked
 /// again after it was ready, before a batch comes.
@@ -18,18 +17,9 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         if first.is_ready() { second } else { first }
     }
 
-    fn keeps_frames(&self) -> bool {
-        self.0.keeps_frames() || self.1.keeps_frames()
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
-        self.0.on_shared(&batch);
+    fn on_batch(&mut self, batch: &Batch) {
+        self.0.on_batch(batch);
         self.1.on_batch(batch);
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
-        self.0.on_shared(batch);
-        self.1.on_shared(batch);
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -40,9 +30,7 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
 
 /// Delivers to nobody.
 impl Sink for () {
-    fn on_batch(&mut self, _: Batch) {}
-
-    fn on_shared(&mut self, _: &Batch) {}
+    fn on_batch(&mut self, _: &Batch) {}
 
     fn on_event(&mut self, _: &Event) {}
 }
@@ -53,19 +41,9 @@ impl<S: Sink> Sink for Option<S> {
         self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_ready(cx))
     }
 
-    fn keeps_frames(&self) -> bool {
-        self.as_ref().is_some_and(Sink::keeps_frames)
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         if let Some(sink) = self {
             sink.on_batch(batch);
-        }
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
-        if let Some(sink) = self {
-            sink.on_shared(batch);
         }
     }
 
@@ -82,16 +60,8 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
         (**self).poll_ready(cx)
     }
 
-    fn keeps_frames(&self) -> bool {
-        (**self).keeps_frames()
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         (**self).on_batch(batch);
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
-        (**self).on_shared(batch);
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -111,7 +81,7 @@ mod tests {
     struct Counts(u32);
 
     impl Sink for Counts {
-        fn on_batch(&mut self, _: Batch) {
+        fn on_batch(&mut self, _: &Batch) {
             self.0 += 1;
         }
 
@@ -131,7 +101,7 @@ mod tests {
         let (second, mut other) = lane(LaneConfig::default()).unwrap();
         let mut all = ((first, second), Counts(0));
         let given = batch();
-        all.on_batch(given.clone());
+        all.on_batch(&given);
         all.on_event(&Event::Closed);
         for lane in [&mut one, &mut other] {
             let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("no batch") };
@@ -150,7 +120,7 @@ mod tests {
                 lane(LaneConfig { overflow: Overflow::DropOldest, ..config.clone() }).unwrap();
             let mut pair = if blocking_first { (blocking, free) } else { (free, blocking) };
             assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_ready());
-            pair.on_batch(batch());
+            pair.on_batch(&batch());
             assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_pending());
             taker.try_recv().unwrap();
             assert!(pair.poll_ready(&mut Context::from_waker(waker)).is_ready());

@@ -52,10 +52,6 @@ impl<S: Sink> Intake<S> {
         &mut self.sink
     }
 
-    pub(super) fn keeps_frames(&self) -> bool {
-        self.sink.keeps_frames()
-    }
-
     pub(super) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let counts = &self.counters.parser;
         let heartbeat = bytes.len() == 1;
@@ -82,12 +78,10 @@ impl<S: Sink> Intake<S> {
             }
         }
         self.sequence += 1;
-        let frame_bytes = damaged.as_deref().unwrap_or_else(|| ticks.as_bytes()).len();
         counts.heartbeats.add(u64::from(heartbeat));
         counts.ticks.add(ticks.len() as u64);
-        let ours = ticks.clone();
         let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
-        call(&mut self.sink, &self.counters, |sink| sink.on_batch(batch));
+        call(&mut self.sink, &self.counters, |sink| sink.on_batch(&batch));
         let done = Stamp::at(Instant::now());
         let latency_ns = u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX);
         counts.latency_ns.add(latency_ns);
@@ -96,11 +90,11 @@ impl<S: Sink> Intake<S> {
         }
         counts.last_frame.set(done.as_nanos());
         // Behind the delivery: nobody waits for it.
-        let gap = self.gaps.on_frame(&ours, received);
+        let gap = self.gaps.on_frame(&batch.ticks, received);
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
-        counts.bytes.add(frame_bytes as u64);
+        counts.bytes.add(batch.frame().len() as u64);
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
         self.tell_gap(gap);

@@ -85,14 +85,6 @@ impl<S: Sink> Outlet<S> {
         }
     }
 
-    /// Says whether frames wait for another task.
-    pub(crate) fn keeps_frames(&self) -> bool {
-        match self {
-            Self::Inline(intake) => intake.keeps_frames(),
-            Self::Queue(_) => true,
-        }
-    }
-
     /// Moves events into the queue as it has room, where no frame is about to.
     pub(crate) fn poll_events(&mut self, cx: &mut Context<'_>) {
         if let Self::Queue(queue) = self

@@ -20,21 +20,9 @@ pub trait Sink: Send + 'static {
         Poll::Ready(())
     }
 
-    /// Says whether frames wait for another task, as a rule. Then the connection's task gives way
-    /// to it now and then, before so many wait that they no longer fit into the processor's caches.
-    /// It may be asked at any time. The default is that they do not.
-    fn keeps_frames(&self) -> bool {
-        false
-    }
-
-    /// Takes a frame, heartbeats included.
-    fn on_batch(&mut self, batch: Batch);
-
-    /// Takes a frame that others are given too. The default takes a clone of it; a sink that does
-    /// not keep what it is given can do without.
-    fn on_shared(&mut self, batch: &Batch) {
-        self.on_batch(batch.clone());
-    }
+    /// Takes a frame, heartbeats included. A clone of it shares its memory: one that keeps frames
+    /// clones, at the cost of a reference count.
+    fn on_batch(&mut self, batch: &Batch);
 
     /// Takes an event, in order with the batches: after [`Event::Down`] nothing of that socket
     /// follows. Called also while [`Sink::poll_ready`] is pending, but behind a parser queue, where

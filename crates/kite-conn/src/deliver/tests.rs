@@ -60,7 +60,7 @@ impl Sink for Gated {
         if self.0.open.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let tokens: Vec<u32> = batch.ticks.iter().map(|tick| tick.instrument_token).collect();
         assert!(!tokens.contains(&0), "the sink of this test gives up here");
         self.0.batches.lock().unwrap().push((batch.sequence, batch.epoch));
@@ -176,7 +176,7 @@ fn a_sink_can_have_every_frame_as_it_was_received() {
     struct Keeps(Arc<Mutex<Vec<(Bytes, usize)>>>);
 
     impl Sink for Keeps {
-        fn on_batch(&mut self, batch: Batch) {
+        fn on_batch(&mut self, batch: &Batch) {
             self.0.lock().unwrap().push((batch.frame().clone(), batch.ticks.len()));
         }
 

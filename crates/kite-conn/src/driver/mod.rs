@@ -210,7 +210,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
                     }
                     return Poll::Ready(Pause::Enough);
                 }
-                Wake::Turn if self.is_spent() && self.outlet.keeps_frames() => {
+                Wake::Turn if self.is_spent() => {
                     // Now, as above.
                     self.begin_turn();
                     cx.waker().wake_by_ref();

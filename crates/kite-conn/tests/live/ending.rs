@@ -172,7 +172,7 @@ async fn a_sink_that_panics_is_told_and_ends_the_connection(parser_queue: Option
 struct Impatient;
 
 impl Sink for Impatient {
-    fn on_batch(&mut self, _: Batch) {}
+    fn on_batch(&mut self, _: &Batch) {}
 
     fn on_event(&mut self, event: &Event) {
         assert!(!matches!(event, Event::Retry { .. }), "the sink of this test gives up here");

@@ -116,7 +116,7 @@ impl Sink for Recorder {
         if self.0.open.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         assert!(!self.0.panics.load(Ordering::SeqCst), "the sink of this test gives up here");
         self.0.seen.send_modify(|seen| {
             seen.frames += 1;

@@ -36,14 +36,14 @@ fn the_newest_packet_is_copied_with_where_and_when_it_came() {
     let (mut first, mut second) = (latest.sink(0), latest.sink(1));
     let start = Stamp::now();
     let given = batch(&[(7, 44, 1), (7, 28, 2), (8, 8, 3)], after(start, 20), 3);
-    first.on_batch(given.clone());
+    first.on_batch(&given);
     let tick = latest.get(7).unwrap();
     assert_eq!(tick.packet().as_bytes(), packet(&(7, 28, 2)));
     assert_eq!(tick.tick(), given.ticks.iter().nth(1).unwrap());
     assert_eq!((tick.received(), tick.epoch(), tick.slot()), (after(start, 20), 3, 0));
-    second.on_batch(batch(&[(7, 184, 9)], after(start, 10), 1));
+    second.on_batch(&batch(&[(7, 184, 9)], after(start, 10), 1));
     assert_eq!(latest.get(7).unwrap().slot(), 0, "received before");
-    second.on_batch(batch(&[(7, 184, 9)], after(start, 30), 1));
+    second.on_batch(&batch(&[(7, 184, 9)], after(start, 30), 1));
     assert_eq!(latest.get(7).unwrap().packet().as_bytes(), packet(&(7, 184, 9)));
     assert_eq!(latest.get(8).unwrap().packet().as_bytes(), packet(&(8, 8, 3)));
     assert!(latest.get(9).is_none() && latest.get(0).is_none());
@@ -54,7 +54,7 @@ fn nothing_pins_the_frame() {
     let latest = Latest::new(1);
     let bytes: Bytes = batch(&[(7, 8, 1)], Stamp::now(), 1).frame().to_vec().into();
     let ticks = TickBatch::new(bytes.clone()).unwrap();
-    latest.sink(0).on_batch(Batch::new(ticks, Stamp::now(), 1, 1));
+    latest.sink(0).on_batch(&Batch::new(ticks, Stamp::now(), 1, 1));
     assert!(latest.get(7).is_some() && bytes.is_unique());
 }
 
@@ -62,13 +62,13 @@ fn nothing_pins_the_frame() {
 fn a_run_starts_with_nothing_and_the_last_one_is_kept_until_then() {
     let latest = Latest::new(1);
     let mut old = latest.sink(0);
-    old.on_batch(batch(&[(7, 8, 1)], Stamp::now(), 1));
+    old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
     drop(latest.sink(0));
     assert!(latest.get(7).is_none());
-    old.on_batch(batch(&[(7, 8, 1)], Stamp::now(), 1));
+    old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
     assert!(latest.get(7).is_none(), "it is heard no more");
     let mut new = latest.sink(0);
-    new.on_batch(batch(&[(7, 8, 2)], Stamp::now(), 1));
+    new.on_batch(&batch(&[(7, 8, 2)], Stamp::now(), 1));
     drop(new);
     assert!(latest.get(7).is_some());
 }
@@ -79,10 +79,10 @@ fn instruments_beyond_the_bound_are_counted_and_harm_no_other() {
     let mut sink = latest.sink(0);
     let now = Stamp::now();
     for token in 1..=65_600 {
-        sink.on_batch(batch(&[(token << 8 | 1, 8, token as u8)], now, 1));
+        sink.on_batch(&batch(&[(token << 8 | 1, 8, token as u8)], now, 1));
     }
     assert_eq!(latest.refused(), 64);
-    sink.on_batch(batch(&[(1 << 8 | 1, 8, 77), (0, 8, 1)], now, 1));
+    sink.on_batch(&batch(&[(1 << 8 | 1, 8, 77), (0, 8, 1)], now, 1));
     assert_eq!(latest.get(1 << 8 | 1).unwrap().packet().as_bytes(), packet(&(257, 8, 77)));
     for token in 2..=65_536 {
         let found = latest.get(token << 8 | 1).unwrap();
@@ -114,7 +114,7 @@ proptest! {
         for (number, (slot, nanos, packets)) in given.iter().enumerate() {
             // Later frames of a connection are not received earlier; nor are two at one moment.
             let nanos = (number as u64) * 100 + nanos;
-            sinks[*slot].on_batch(batch(packets, after(start, nanos), 1));
+            sinks[*slot].on_batch(&batch(packets, after(start, nanos), 1));
             for of_model in packets {
                 model[*slot].insert(of_model.0, (nanos, packet(of_model)));
             }
@@ -153,7 +153,7 @@ fn readers_never_see_two_packets_in_one() {
         let ticks = TickBatch::new(frame.into()).unwrap();
         Batch::new(ticks, after(start, number), number as u32, number)
     };
-    sink.on_batch(batch_of(0));
+    sink.on_batch(&batch_of(0));
     let (done, changes) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let read = || {
@@ -177,9 +177,9 @@ fn readers_never_see_two_packets_in_one() {
         scope.spawn(|| {
             let batches: Vec<_> = (1..1_000).map(batch_of).collect();
             let mut numbers = 1_000..;
-            batches.into_iter().for_each(|batch| sink.on_batch(batch));
+            batches.into_iter().for_each(|batch| sink.on_batch(&batch));
             while !done.load(Ordering::Acquire) {
-                numbers.next().into_iter().for_each(|number| sink.on_batch(batch_of(number)));
+                numbers.next().into_iter().for_each(|number| sink.on_batch(&batch_of(number)));
             }
         });
         let readers = [scope.spawn(read), scope.spawn(read), scope.spawn(read)];

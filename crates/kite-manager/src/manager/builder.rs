@@ -84,7 +84,7 @@ impl ManagerBuilder {
     /// struct Printer(usize);
     ///
     /// impl Sink for Printer {
-    ///     fn on_batch(&mut self, batch: Batch) {
+    ///     fn on_batch(&mut self, batch: &Batch) {
     ///         println!("connection {}: {} ticks", self.0, batch.ticks.len());
     ///     }
     ///

@@ -1,5 +1,6 @@
 //! A run without tasks for its connections: one stream drives all their sockets.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -157,13 +158,17 @@ impl Stream for Seated {
             }
             // It has been given this batch, and knows what belongs to whom since.
             let ours = match self.ticks.sink_mut() {
-                Some((_, (hub, _))) => hub.ours(batch),
-                None => Some(batch),
+                Some((_, (hub, _))) => hub.ours(&batch),
+                None => Some(Cow::Borrowed(&batch)),
             };
-            if let Some(batch) = ours {
-                let (account, connection) = (self.account.clone(), self.connection);
-                return Poll::Ready(Some(TaggedBatch { account, connection, batch }));
-            }
+            let part = match ours {
+                None => continue,
+                Some(Cow::Borrowed(_)) => None,
+                Some(Cow::Owned(part)) => Some(part),
+            };
+            let (account, connection) = (self.account.clone(), self.connection);
+            let batch = part.unwrap_or(batch);
+            return Poll::Ready(Some(TaggedBatch { account, connection, batch }));
         }
     }
 }

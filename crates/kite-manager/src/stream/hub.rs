@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -78,20 +79,15 @@ struct Subscriber {
 impl Subscriber {
     /// Gives it what it wants of a batch.
     fn give(&mut self, batch: &Batch) {
-        let wanted = match &self.tokens {
-            None => Some(batch.clone()),
-            Some(tokens) => select(batch, |packet| tokens.contains(packet.instrument_token())),
-        };
-        if let Some(batch) = wanted {
-            self.sink.on_batch(batch);
-        }
-    }
-
-    /// As [`Subscriber::give`], for the last one who gets the batch.
-    fn give_away(&mut self, batch: Batch) {
-        match self.tokens {
+        match &self.tokens {
             None => self.sink.on_batch(batch),
-            Some(_) => self.give(&batch),
+            Some(tokens) => {
+                if let Some(batch) =
+                    select(batch, |packet| tokens.contains(packet.instrument_token()))
+                {
+                    self.sink.on_batch(&batch);
+                }
+            }
         }
     }
 }
@@ -234,11 +230,11 @@ pub(crate) struct HubSink {
 
 impl HubSink {
     /// Gives of a batch what belongs to this connection, if anything does.
-    pub(crate) fn ours(&self, batch: Batch) -> Option<Batch> {
+    pub(crate) fn ours<'a>(&self, batch: &'a Batch) -> Option<Cow<'a, Batch>> {
         if self.ignored.is_empty() {
-            return Some(batch);
+            return Some(Cow::Borrowed(batch));
         }
-        select(&batch, |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token()))
+        select(batch, |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token()))
     }
 
     /// Notes what has changed. Says whether anybody wants this batch.
@@ -274,27 +270,14 @@ impl Sink for HubSink {
         ready
     }
 
-    fn keeps_frames(&self) -> bool {
-        !self.subscribers.is_empty()
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
-        if !self.is_wanted(&batch) {
+    fn on_batch(&mut self, batch: &Batch) {
+        if !self.is_wanted(batch) {
             return;
         }
         self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
         let Some(batch) = self.ours(batch) else { return };
-        if let Some((last, others)) = self.subscribers.split_last_mut() {
-            for subscriber in others {
-                subscriber.give(&batch);
-            }
-            last.give_away(batch);
-        }
-    }
-
-    fn on_shared(&mut self, batch: &Batch) {
-        if self.is_wanted(batch) {
-            self.on_batch(batch.clone());
+        for subscriber in &mut self.subscribers {
+            subscriber.give(&batch);
         }
     }
 

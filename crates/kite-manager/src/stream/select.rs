@@ -1,5 +1,7 @@
 //! Frames made of chosen packets of other frames.
 
+use std::borrow::Cow;
+
 use kite_conn::Batch;
 use kite_wire::{FrameBuilder, Packet};
 
@@ -8,11 +10,14 @@ use kite_wire::{FrameBuilder, Packet};
 /// Where all are kept it is the same batch in the same memory, where none is there is no batch
 /// (also for a heartbeat). Else the packets are copied into a frame of their own, which keeps the
 /// stamp, epoch and sequence, and leaves out packets of unknown length and a damaged tail.
-pub(crate) fn select(batch: &Batch, mut keep: impl FnMut(Packet<'_>) -> bool) -> Option<Batch> {
+pub(crate) fn select(
+    batch: &Batch,
+    mut keep: impl FnMut(Packet<'_>) -> bool,
+) -> Option<Cow<'_, Batch>> {
     let mut packets = batch.ticks.packets();
     let before_gap = packets.by_ref().take_while(|&packet| keep(packet)).count();
     if before_gap == batch.ticks.len() {
-        return (before_gap > 0).then(|| batch.clone());
+        return (before_gap > 0).then_some(Cow::Borrowed(batch));
     }
     let mut frame = FrameBuilder::new();
     let rest = packets.filter(|&packet| keep(packet));
@@ -26,7 +31,7 @@ pub(crate) fn select(batch: &Batch, mut keep: impl FnMut(Packet<'_>) -> bool) ->
         return None;
     }
     let ticks = frame.finish_batch();
-    Some(Batch::new(ticks, batch.received, batch.epoch, batch.sequence))
+    Some(Cow::Owned(Batch::new(ticks, batch.received, batch.epoch, batch.sequence)))
 }
 
 #[cfg(test)]

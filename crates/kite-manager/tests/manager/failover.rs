@@ -192,7 +192,7 @@ struct Raw(Arc<Mutex<Vec<(usize, u32, Stamp)>>>);
 struct RawSink(Raw, Seat);
 
 impl Sink for RawSink {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let packets = batch.ticks.packets().map(|it| it.instrument_token());
         let all = packets.map(|token| (self.1.connection, token, batch.received));
         self.0.0.lock().unwrap().extend(all);

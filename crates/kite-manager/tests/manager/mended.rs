@@ -72,7 +72,7 @@ async fn new_instruments_without_a_live_connection_are_told_dark() {
 
 struct Panics(bool);
 impl Sink for Panics {
-    fn on_batch(&mut self, _: Batch) {}
+    fn on_batch(&mut self, _: &Batch) {}
     fn on_event(&mut self, event: &Event) {
         assert!(!self.0 || !matches!(event, Event::Opening { .. }), "this sink gives up")
     }

@@ -25,7 +25,7 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 struct Tally(Arc<Mutex<BTreeMap<u32, Sent>>>);
 
 impl Sink for Tally {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let mut tally = self.0.lock().unwrap();
         for packet in batch.ticks.packets() {
             tally.entry(packet.instrument_token()).or_default().add(packet.as_bytes());

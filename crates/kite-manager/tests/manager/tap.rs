@@ -38,7 +38,7 @@ impl Listener {
 }
 
 impl Sink for Listener {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         self.heard(|heard| {
             if !batch.ticks.frame().is_heartbeat() {
                 heard.frames += 1;
@@ -97,7 +97,7 @@ struct Turns {
 }
 
 impl Sink for Turns {
-    fn on_batch(&mut self, _: Batch) {
+    fn on_batch(&mut self, _: &Batch) {
         self.turns.lock().unwrap().push(self.name);
     }
 

@@ -175,7 +175,7 @@ impl KiteTickerManagerBuilder {
     /// struct Counter(usize);
     ///
     /// impl Sink for Counter {
-    ///     fn on_batch(&mut self, batch: Batch) {
+    ///     fn on_batch(&mut self, batch: &Batch) {
     ///         self.0 += batch.frame().len();
     ///     }
     ///

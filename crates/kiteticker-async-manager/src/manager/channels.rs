@@ -49,10 +49,12 @@ struct Rings {
 }
 
 impl Rings {
-    /// Sends to the message channel, and to that of all accounts; says whether anybody gets it.
-    fn send(&self, message: TickerMessage) -> bool {
-        let unified = self.unified.as_ref().is_some_and(|unified| unified.send(&message));
-        self.messages.send(message) || unified
+    /// Sends to the message channel, and to that of all accounts.
+    fn send(&self, message: TickerMessage) {
+        if let Some(unified) = &self.unified {
+            unified.send(&message);
+        }
+        self.messages.send(message);
     }
 
     fn let_go(&self) {
@@ -120,7 +122,6 @@ impl Channels {
             first_ticks: None,
             kept_bytes: 0,
             keeping: true,
-            heard: true,
         }
     }
 
@@ -209,8 +210,6 @@ pub(crate) struct RingSink {
     kept_bytes: usize,
     /// Whether the rings may still hold a receiver for their first taker.
     keeping: bool,
-    /// Whether anybody got the last frame.
-    heard: bool,
 }
 
 impl RingSink {
@@ -231,22 +230,16 @@ impl RingSink {
 }
 
 impl Sink for RingSink {
-    fn keeps_frames(&self) -> bool {
-        self.heard
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         if self.keeping && !batch.ticks.is_empty() {
             self.stop_keeping_in_time(batch.received, batch.ticks.as_bytes().len());
         }
-        let raw = self.rings.raw.as_ref();
-        let mut heard = raw.is_some_and(|raw| raw.send(batch.ticks.as_bytes().clone()));
-        if !batch.ticks.is_empty() {
-            if !self.raw_only {
-                let ticks = TickBatch::new(batch.ticks, batch.received);
-                heard |= self.rings.send(TickerMessage::Ticks(ticks));
-            }
-            self.heard = heard;
+        if let Some(raw) = &self.rings.raw {
+            raw.send(batch.ticks.as_bytes().clone());
+        }
+        if !batch.ticks.is_empty() && !self.raw_only {
+            let ticks = TickBatch::new(batch.ticks.clone(), batch.received);
+            self.rings.send(TickerMessage::Ticks(ticks));
         }
     }
 
@@ -256,9 +249,7 @@ impl Sink for RingSink {
             Some(order @ TickerMessage::OrderPostback(_)) => {
                 self.rings.messages.send(order);
             }
-            Some(message) => {
-                self.rings.send(message);
-            }
+            Some(message) => self.rings.send(message),
             None => {}
         }
         if let (Some(orders), Some(unified)) = (&self.orders, &self.rings.unified) {
@@ -319,7 +310,7 @@ mod tests {
 
     fn deliver(sink: &mut RingSink, bytes: Bytes, received: Stamp) {
         let ticks = kite_wire::TickBatch::new(bytes).unwrap();
-        sink.on_batch(Batch::new(ticks, received, 1, 1));
+        sink.on_batch(&Batch::new(ticks, received, 1, 1));
     }
 
     #[test]

@@ -75,18 +75,18 @@ impl LaneSink {
     }
 
     /// Queues a frame, or folds it into the table where there is one or no room.
-    fn queue_or_fold(&mut self, batch: Batch) {
+    fn queue_or_fold(&mut self, batch: &Batch) {
         if self.folding {
             if let Some(mut pending) = self.shared.table.pop() {
                 let counted = pending.table.sums();
-                pending.table.fold(&batch);
+                pending.table.fold(batch);
                 self.hand_over(pending, counted);
                 return;
             }
             // The consumer has taken it, and with it all that was queued before.
             self.folding = false;
         }
-        if let Err(batch) = self.try_queue(batch) {
+        if let Err(batch) = self.try_queue(batch.clone()) {
             let pending = Pending { table: Table::new(&batch), frames_before: self.frames };
             self.folding = true;
             self.hand_over(Box::new(pending), Sums::default());
@@ -120,11 +120,7 @@ impl Sink for LaneSink {
         if ready(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn keeps_frames(&self) -> bool {
-        !self.is_closed()
-    }
-
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         if batch.ticks.frame().is_heartbeat() {
             return;
         }
@@ -134,7 +130,7 @@ impl Sink for LaneSink {
             return;
         }
         match self.shared.overflow {
-            Overflow::Block | Overflow::DropOldest => self.queue(batch),
+            Overflow::Block | Overflow::DropOldest => self.queue(batch.clone()),
             Overflow::Conflate => self.queue_or_fold(batch),
         }
         self.shared.consumer.wake();

@@ -119,7 +119,7 @@ fn frames_pass_in_the_memory_they_came_in_while_the_consumer_keeps_up() {
         let (mut sink, mut lane) = bounded(overflow, 2, 1_000);
         for sequence in 1..100 {
             let given = batch(sequence, &[(7, 1, 44), (8, 2, 8)]);
-            sink.on_batch(given.clone());
+            sink.on_batch(&given);
             let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("{overflow:?}") };
             assert_eq!(taken.frame().as_ptr(), given.frame().as_ptr());
             assert_eq!(taken.sequence, sequence);
@@ -133,11 +133,11 @@ fn heartbeats_are_left_out_and_frames_without_readable_packets_are_not() {
         let (mut sink, mut lane) = bounded(overflow, 1, 1_000);
         let beat = TickBatch::new(Bytes::from_static(&[0])).unwrap();
         for _ in 0..10 {
-            sink.on_batch(Batch::new(beat.clone(), Stamp::now(), 1, 1));
+            sink.on_batch(&Batch::new(beat.clone(), Stamp::now(), 1, 1));
         }
         assert_eq!(sink.stats(), LaneStats { bytes_limit: 1_000, ..LaneStats::default() });
         let unknown = TickBatch::new(Bytes::from_static(&[0, 1, 0, 3, 1, 2, 3])).unwrap();
-        sink.on_batch(Batch::new(unknown, Stamp::from_nanos(3), 1, 2));
+        sink.on_batch(&Batch::new(unknown, Stamp::from_nanos(3), 1, 2));
         assert_eq!(drain(&mut lane), [Seen::Batch(2, vec![])], "{overflow:?}");
     }
 }
@@ -148,7 +148,7 @@ fn a_full_lane_that_blocks_is_ready_again_when_the_consumer_takes() {
     let (woken, waker) = alarm();
     for sequence in 1..=2 {
         assert!(ready(&mut sink, &waker));
-        sink.on_batch(batch(sequence, &[(7, 1, 8)]));
+        sink.on_batch(&batch(sequence, &[(7, 1, 8)]));
     }
     assert!(!ready(&mut sink, &waker) && !ready(&mut sink, &waker));
     assert_eq!(woken.0.load(Ordering::SeqCst), 0);
@@ -163,7 +163,7 @@ fn a_lane_that_blocks_takes_the_frame_that_exceeds_its_bytes_and_no_more() {
     let (woken, waker) = alarm();
     for sequence in 1..=2 {
         assert!(ready(&mut sink, &waker));
-        sink.on_batch(batch(sequence, &[(7, 1, 184)]));
+        sink.on_batch(&batch(sequence, &[(7, 1, 184)]));
     }
     assert!(!ready(&mut sink, &waker));
     assert_eq!(lane.stats().queued_bytes, 2 * 188);
@@ -178,7 +178,7 @@ fn a_lane_that_blocks_takes_the_frame_that_exceeds_its_bytes_and_no_more() {
 fn a_caller_that_does_not_ask_loses_the_oldest_and_is_told_even_where_the_lane_blocks() {
     let (mut sink, mut lane) = bounded(Overflow::Block, 2, 1_000);
     for sequence in 1..=5 {
-        sink.on_batch(batch(sequence, &[(7, 1, 8), (8, 1, 8)]));
+        sink.on_batch(&batch(sequence, &[(7, 1, 8), (8, 1, 8)]));
     }
     let expected = [
         Seen::Dropped(3, 6),
@@ -191,7 +191,7 @@ fn a_caller_that_does_not_ask_loses_the_oldest_and_is_told_even_where_the_lane_b
 #[test]
 fn drops_are_told_where_the_frames_are_missing() {
     let (mut sink, mut lane) = bounded(Overflow::DropOldest, 3, 10_000);
-    let mut give = |sequence| sink.on_batch(batch(sequence, &[(7, sequence as i32, 8)]));
+    let mut give = |sequence| sink.on_batch(&batch(sequence, &[(7, sequence as i32, 8)]));
     let one = |sequence| Seen::Batch(sequence, vec![(7, sequence as i32, 8)]);
     (1..=3).for_each(&mut give);
     assert_eq!(next(&mut lane), Some(one(1)));
@@ -207,12 +207,12 @@ fn drops_are_told_where_the_frames_are_missing() {
 fn a_frame_larger_than_the_byte_bound_passes_alone() {
     for overflow in EVERY {
         let (mut sink, mut lane) = bounded(overflow, 4, 100);
-        sink.on_batch(batch(1, &[(7, 1, 184)]));
+        sink.on_batch(&batch(1, &[(7, 1, 184)]));
         assert_eq!(drain(&mut lane), [Seen::Batch(1, vec![(7, 1, 184)])], "{overflow:?}");
     }
     let (mut sink, mut lane) = bounded(Overflow::DropOldest, 4, 100);
-    sink.on_batch(batch(1, &[(7, 1, 8)]));
-    sink.on_batch(batch(2, &[(7, 2, 184)]));
+    sink.on_batch(&batch(1, &[(7, 1, 8)]));
+    sink.on_batch(&batch(2, &[(7, 2, 184)]));
     assert_eq!(drain(&mut lane), [Seen::Dropped(1, 1), Seen::Batch(2, vec![(7, 2, 184)])]);
 }
 
@@ -223,7 +223,7 @@ fn the_last_value_of_every_instrument_arrives_though_the_market_goes_quiet() {
     assert!(lane.poll_recv(&mut Context::from_waker(&waker)).is_pending());
     for sequence in 1..=10 {
         assert!(ready(&mut sink, Waker::noop()), "never holds back");
-        sink.on_batch(batch(sequence, &[(sequence as u32 % 4, sequence as i32, 8)]));
+        sink.on_batch(&batch(sequence, &[(sequence as u32 % 4, sequence as i32, 8)]));
     }
     assert!(woken.0.load(Ordering::SeqCst) > 0);
     let last = vec![(1, 9, 8), (2, 10, 8), (3, 7, 8), (0, 8, 8)];
@@ -231,7 +231,7 @@ fn the_last_value_of_every_instrument_arrives_though_the_market_goes_quiet() {
     let stats = sink.stats();
     assert_eq!((stats.conflated_ticks, stats.delivered_ticks, stats.dropped_ticks), (6, 4, 0));
     assert_eq!((stats.queued_frames, stats.queued_bytes), (0, 0));
-    sink.on_batch(batch(11, &[(1, 11, 8)]));
+    sink.on_batch(&batch(11, &[(1, 11, 8)]));
     assert_eq!(drain(&mut lane), [Seen::Batch(11, vec![(1, 11, 8)])], "it keeps up again");
 }
 
@@ -243,9 +243,9 @@ fn a_table_keeps_the_newest_layout_of_an_instrument_and_copies_it() {
         .zip([8, 184, 44, 44, 28])
         .map(|(n, len)| batch(n, &[(7, n as i32, len), (8, n as i32, 8)]))
         .collect();
-    sink.on_batch(first);
+    sink.on_batch(&first);
     for batch in &kept {
-        sink.on_batch(batch.clone());
+        sink.on_batch(&batch);
     }
     let pinned: Vec<bool> = kept.into_iter().map(|batch| batch.frame().is_unique()).collect();
     assert_eq!(pinned, [true; 5], "frames folded are not kept");
@@ -255,8 +255,8 @@ fn a_table_keeps_the_newest_layout_of_an_instrument_and_copies_it() {
 #[test]
 fn of_two_packets_of_an_instrument_in_a_frame_the_later_is_the_newer() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 10_000);
-    sink.on_batch(batch(1, &[(7, 1, 8), (7, 2, 8), (9, 3, 8)]));
-    sink.on_batch(batch(2, &[(8, 4, 8), (8, 5, 8)]));
+    sink.on_batch(&batch(1, &[(7, 1, 8), (7, 2, 8), (9, 3, 8)]));
+    sink.on_batch(&batch(2, &[(8, 4, 8), (8, 5, 8)]));
     let rows = vec![(7, 2, 8), (9, 3, 8), (8, 5, 8)];
     assert_eq!(drain(&mut lane), [Seen::Conflated(2, rows, 2)]);
 }
@@ -265,9 +265,9 @@ fn of_two_packets_of_an_instrument_in_a_frame_the_later_is_the_newer() {
 fn a_table_is_bounded_and_what_it_has_no_row_for_is_told() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 10_000_000);
     let many = |range: std::ops::Range<u32>| range.map(|n| (n, 5, 8)).collect::<Vec<Told>>();
-    sink.on_batch(batch(1, &many(0..30_000)));
-    sink.on_batch(batch(2, &many(20_000..60_000)));
-    sink.on_batch(batch(3, &many(50_000..100_000)));
+    sink.on_batch(&batch(1, &many(0..30_000)));
+    sink.on_batch(&batch(2, &many(20_000..60_000)));
+    sink.on_batch(&batch(3, &many(50_000..100_000)));
     assert_eq!(sink.stats().dropped_ticks, 100_000 - 20_000 - 65_535);
     let lost = 100_000 - 65_535;
     assert_eq!(next(&mut lane), Some(Seen::Dropped(0, lost)));
@@ -283,7 +283,7 @@ async fn the_stream_ends_when_the_sink_is_gone_and_all_was_taken() {
         assert_eq!(lane.try_recv().unwrap_err(), TryRecvError::Empty);
         assert!(lane.recv().now_or_never().is_none(), "a future dropped takes nothing");
         for sequence in 1..=2 {
-            sink.on_batch(batch(sequence, &[(7, 1, 8)]));
+            sink.on_batch(&batch(sequence, &[(7, 1, 8)]));
         }
         let waiting = tokio::spawn(async move {
             let seen: Vec<Seen> = lane.by_ref().map(Seen::from).collect().await;
@@ -302,7 +302,7 @@ async fn the_stream_ends_when_the_sink_is_gone_and_all_was_taken() {
 fn a_table_is_taken_though_the_sink_is_gone() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 1_000);
     for sequence in 1..=3 {
-        sink.on_batch(batch(sequence, &[(7, sequence as i32, 8)]));
+        sink.on_batch(&batch(sequence, &[(7, sequence as i32, 8)]));
     }
     drop(sink);
     assert_eq!(next(&mut lane), Some(Seen::Conflated(3, vec![(7, 3, 8)], 2)));
@@ -315,10 +315,10 @@ fn a_sink_without_a_consumer_takes_all_and_keeps_nothing() {
         let (mut sink, lane) = bounded(overflow, 1, 1_000);
         let (woken, waker) = alarm();
         let waits = batch(1, &[(7, 1, 8)]);
-        sink.on_batch(waits.clone());
+        sink.on_batch(&waits);
         assert_eq!(ready(&mut sink, &waker), overflow != Overflow::Block);
         if overflow != Overflow::Block {
-            sink.on_batch(batch(2, &[(7, 2, 8)]));
+            sink.on_batch(&batch(2, &[(7, 2, 8)]));
         }
         drop(lane);
         assert_eq!(woken.0.load(Ordering::SeqCst), u32::from(overflow == Overflow::Block));
@@ -326,7 +326,7 @@ fn a_sink_without_a_consumer_takes_all_and_keeps_nothing() {
         for sequence in 3..100 {
             assert!(ready(&mut sink, &waker));
             let given = batch(sequence, &[(7, 1, 8)]);
-            sink.on_batch(given.clone());
+            sink.on_batch(&given);
             assert!(given.frame().is_unique());
         }
         let stats = sink.stats();
@@ -338,7 +338,7 @@ fn a_sink_without_a_consumer_takes_all_and_keeps_nothing() {
 async fn a_consumer_of_a_lane_that_is_never_empty_still_yields() {
     let (mut sink, mut lane) = bounded(Overflow::Block, 10_000, usize::MAX);
     for sequence in 1..=10_000 {
-        sink.on_batch(batch(sequence, &[(7, 1, 8)]));
+        sink.on_batch(&batch(sequence, &[(7, 1, 8)]));
     }
     let mut taken = 0;
     let consumer = async {

@@ -77,7 +77,7 @@ fn every_stream_gets_every_frame_in_its_own_memory_and_knows_whose_it_is() {
     let (hub, mut sinks) = begun();
     let mut streams = [0; 3].map(|_| hub.subscribe(&all()).unwrap());
     let given = batch(5);
-    sinks[3].on_batch(given.clone());
+    sinks[3].on_batch(&given);
     for stream in &mut streams {
         let Ok(StreamItem::Ticks(taken)) = stream.try_recv() else { panic!("no ticks") };
         assert_eq!(taken.batch.frame().as_ptr(), given.frame().as_ptr());
@@ -90,9 +90,9 @@ fn every_stream_gets_every_frame_in_its_own_memory_and_knows_whose_it_is() {
 fn a_stream_made_while_the_feed_runs_gets_what_comes_from_then_on() {
     let (hub, mut sinks) = begun();
     let mut before = hub.subscribe(&all()).unwrap();
-    sinks[0].on_batch(batch(1));
+    sinks[0].on_batch(&batch(1));
     let mut later = hub.subscribe(&all()).unwrap();
-    sinks[0].on_batch(batch(2));
+    sinks[0].on_batch(&batch(2));
     assert_eq!(sequences(&mut before), [1, 2]);
     assert_eq!(sequences(&mut later), [2]);
 }
@@ -104,15 +104,15 @@ fn a_stream_made_before_a_start_lasts_to_the_end_of_that_run() {
     assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Empty);
     hub.begin();
     let mut sinks = [0, 1, 2, 3].map(|slot| hub.sink(slot));
-    sinks[0].on_batch(batch(1));
+    sinks[0].on_batch(&batch(1));
     hub.end();
-    sinks[1].on_batch(batch(9));
+    sinks[1].on_batch(&batch(9));
     assert_eq!(sequences(&mut stream), [1, 9], "what comes while it closes is delivered");
     let alarm = Arc::<Alarm>::default();
     let waker = Waker::from(Arc::clone(&alarm));
     let mut cx = Context::from_waker(&waker);
     assert!(stream.poll_recv(&mut cx).is_pending());
-    sinks[2].on_batch(batch(4));
+    sinks[2].on_batch(&batch(4));
     drop(sinks);
     assert!(alarm.0.load(Ordering::SeqCst) > 0, "its end wakes");
     assert_eq!(sequences(&mut stream), [4], "what waits is delivered");
@@ -128,14 +128,14 @@ fn a_stream_made_between_runs_is_whole_in_the_next_one() {
     drop(second);
     hub.end();
     let mut next = hub.subscribe(&all()).unwrap();
-    first.on_batch(batch(1));
+    first.on_batch(&batch(1));
     assert!(matches!(late.recv().now_or_never(), Some(None)), "a stream of the run that ended");
     hub.begin();
     let mut sinks = [0, 1, 2, 3].map(|slot| hub.sink(slot));
-    first.on_batch(batch(2));
+    first.on_batch(&batch(2));
     drop(first);
     for (sink, sequence) in sinks.iter_mut().zip(10..) {
-        sink.on_batch(batch(sequence));
+        sink.on_batch(&batch(sequence));
     }
     assert_eq!(sequences(&mut next), [10, 11, 12, 13]);
     assert_eq!(next.try_recv().unwrap_err(), TryRecvError::Empty);
@@ -146,7 +146,7 @@ fn a_connection_that_ended_early_leaves_its_streams_the_others() {
     let (hub, [first, mut second, ..]) = begun();
     drop(first);
     let mut stream = hub.subscribe(&all()).unwrap();
-    second.on_batch(batch(1));
+    second.on_batch(&batch(1));
     assert_eq!(sequences(&mut stream), [1]);
     drop(second);
     assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Empty, "the run goes on");
@@ -171,10 +171,10 @@ fn a_stream_that_is_dropped_is_forgotten_on_both_ways() {
     assert_eq!(hub.ports.lock().ports[0].waiting.len(), 1, "the last is not known to be gone");
     let kept = hub.subscribe(&all()).unwrap();
     drop(hub.subscribe(&all()).unwrap());
-    sinks[0].on_batch(batch(1));
+    sinks[0].on_batch(&batch(1));
     assert_eq!(sinks[0].subscribers.len(), 1);
     drop(kept);
-    sinks[0].on_batch(batch(2));
+    sinks[0].on_batch(&batch(2));
     assert!(sinks[0].subscribers.is_empty());
 }
 
@@ -186,13 +186,13 @@ fn a_stream_that_blocks_holds_back_until_it_takes_or_goes() {
     let mut blocking = hub.subscribe(&config(Overflow::Block)).unwrap();
     let mut dropping = hub.subscribe(&config(Overflow::DropOldest)).unwrap();
     assert!(is_ready(&mut sink));
-    sink.on_batch(batch(1));
+    sink.on_batch(&batch(1));
     assert!(!is_ready(&mut sink));
     assert!(is_ready(&mut other), "other connections are not held back");
     assert_eq!(sequences(&mut blocking), [1]);
     assert!(is_ready(&mut sink));
-    sink.on_batch(batch(2));
-    sink.on_batch(batch(3));
+    sink.on_batch(&batch(2));
+    sink.on_batch(&batch(3));
     let tag = || ("first".to_owned(), 0);
     let (account, connection) = tag();
     assert_eq!(drain(&mut dropping)[0], (account, connection, Err((2, 2)), vec![]));
@@ -215,11 +215,11 @@ fn a_stream_of_chosen_instruments_counts_nothing_else() {
     let mut none = hub
         .subscribe(&StreamConfig { tokens: Some(BTreeSet::new()), ..StreamConfig::default() })
         .unwrap();
-    sinks[0].on_batch(batch_of(1, &[1, 2, 1]));
+    sinks[0].on_batch(&batch_of(1, &[1, 2, 1]));
     for sequence in 2..50 {
-        sinks[0].on_batch(batch_of(sequence, &[8, 9]));
+        sinks[0].on_batch(&batch_of(sequence, &[8, 9]));
     }
-    sinks[0].on_batch(batch_of(50, &[3, 2, 4]));
+    sinks[0].on_batch(&batch_of(50, &[3, 2, 4]));
     let seen: Vec<_> = drain(&mut chosen).into_iter().map(|it| (it.2, it.3)).collect();
     assert_eq!(seen, [(Ok(1), vec![1, 2, 1]), (Ok(50), vec![2])]);
     assert_eq!(chosen.stats().delivered_ticks, 4);
@@ -232,7 +232,7 @@ fn a_conflating_stream_says_what_it_replaced() {
     let lane = LaneConfig { frames: 1, overflow: Overflow::Conflate, ..LaneConfig::default() };
     let mut stream = hub.subscribe(&StreamConfig { lane, ..StreamConfig::default() }).unwrap();
     for sequence in 1..=5 {
-        sink.on_batch(batch_of(sequence, &[1, 2]));
+        sink.on_batch(&batch_of(sequence, &[1, 2]));
     }
     let Ok(StreamItem::Conflated { ticks, replaced }) = stream.try_recv() else { panic!("frame") };
     assert_eq!((ticks.account.as_str(), ticks.connection, replaced), ("first", 0, 8));
@@ -246,7 +246,7 @@ fn frames_without_ticks_go_to_no_stream() {
     let mut stream = hub.subscribe(&all()).unwrap();
     for bytes in [&[0][..], &[0, 1, 0, 3, 9, 9, 9]] {
         let ticks = TickBatch::new(bytes.to_vec().into()).unwrap();
-        sinks[0].on_batch(Batch::new(ticks, Stamp::now(), 1, 1));
+        sinks[0].on_batch(&Batch::new(ticks, Stamp::now(), 1, 1));
     }
     assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Empty);
 }
@@ -257,21 +257,21 @@ fn what_belongs_to_another_connection_is_left_out_until_it_is_heeded() {
     let mut stream = hub.subscribe(&all()).unwrap();
     hub.ignore(0, &[1, 3]);
     hub.ignore(0, &[3, 4]);
-    first.on_batch(batch_of(1, &[1, 2, 3, 4]));
-    first.on_batch(batch_of(2, &[4, 1]));
-    second.on_batch(batch_of(1, &[1, 2, 3, 4]));
+    first.on_batch(&batch_of(1, &[1, 2, 3, 4]));
+    first.on_batch(&batch_of(2, &[4, 1]));
+    second.on_batch(&batch_of(1, &[1, 2, 3, 4]));
     let tokens = |stream: &mut TickStream| -> Vec<_> {
         drain(stream).into_iter().map(|it| (it.1, it.3)).collect()
     };
     assert_eq!(tokens(&mut stream), [(0, vec![2]), (1, vec![1, 2, 3, 4])]);
     hub.heed(0, &[3, 9]);
-    first.on_batch(batch_of(3, &[1, 2, 3, 4]));
+    first.on_batch(&batch_of(3, &[1, 2, 3, 4]));
     assert_eq!(tokens(&mut stream), [(0, vec![2, 3])]);
     hub.begin();
-    hub.sink(0).on_batch(batch_of(1, &[1]));
+    hub.sink(0).on_batch(&batch_of(1, &[1]));
     let mut next = hub.subscribe(&all()).unwrap();
     let mut sink = hub.sink(0);
-    sink.on_batch(batch_of(2, &[1]));
+    sink.on_batch(&batch_of(2, &[1]));
     assert_eq!(tokens(&mut next), [(0, vec![1])], "a new run ignores nothing");
 }
 
@@ -280,10 +280,10 @@ fn connections_take_turns_however_much_waits_on_one() {
     let (hub, mut sinks) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
     for sequence in 0..4 {
-        sinks[0].on_batch(batch(sequence));
-        sinks[2].on_batch(batch(100 + sequence));
+        sinks[0].on_batch(&batch(sequence));
+        sinks[2].on_batch(&batch(100 + sequence));
     }
-    sinks[3].on_batch(batch(200));
+    sinks[3].on_batch(&batch(200));
     assert_eq!(sequences(&mut stream), [0, 100, 200, 1, 101, 2, 102, 3, 103]);
 }
 
@@ -292,7 +292,7 @@ async fn a_stream_wakes_for_each_of_its_connections() {
     let (hub, sinks) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
     for (slot, mut sink) in sinks.into_iter().enumerate() {
-        let (item, ()) = tokio::join!(stream.recv(), async { sink.on_batch(batch(1)) });
+        let (item, ()) = tokio::join!(stream.recv(), async { sink.on_batch(&batch(1)) });
         let (account, connection, ..) = seen(item.unwrap());
         assert_eq!((account == "second", connection), (slot >= 2, slot % 2));
         // Kept alive: an end would wake too.
@@ -304,13 +304,13 @@ async fn a_stream_wakes_for_each_of_its_connections() {
 async fn a_stream_that_is_never_empty_lets_other_tasks_run() {
     let (hub, [mut sink, ..]) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
-    sink.on_batch(batch(0));
+    sink.on_batch(&batch(0));
     let other = tokio::spawn(async {});
     let mut sequence = 0;
     while !other.is_finished() {
         assert!(sequence < 10_000, "the other task never ran");
         sequence += 1;
-        sink.on_batch(batch(sequence));
+        sink.on_batch(&batch(sequence));
         stream.recv().await.unwrap();
     }
 }
@@ -350,7 +350,7 @@ fn streams_come_and_go_under_load_and_miss_nothing_in_between() {
     while taken.load(Ordering::Acquire) < 4_000 && !consumers.iter().any(|it| it.is_finished()) {
         if is_ready(&mut sink) {
             sequence += 1;
-            sink.on_batch(batch(sequence));
+            sink.on_batch(&batch(sequence));
         } else {
             thread::yield_now();
         }

@@ -161,7 +161,7 @@ impl MultiApiKiteTickerManagerBuilder {
     /// struct Counter(usize);
     ///
     /// impl Sink for Counter {
-    ///     fn on_batch(&mut self, batch: Batch) {
+    ///     fn on_batch(&mut self, batch: &Batch) {
     ///         self.0 += batch.frame().len();
     ///     }
     ///

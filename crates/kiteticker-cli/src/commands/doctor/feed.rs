@@ -33,7 +33,7 @@ enum Heard {
 struct Ear(mpsc::UnboundedSender<Heard>);
 
 impl Sink for Ear {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: &Batch) {
         let heard = match batch.ticks.packets().next() {
             Some(packet) => {
                 Heard::Tick { exchange: packet.exchange_timestamp(), received: batch.received }

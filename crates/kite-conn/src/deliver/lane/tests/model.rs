@@ -137,7 +137,7 @@ proptest! {
                         })
                         .collect();
                     given += packets.len() as u64;
-                    sink.on_batch(batch(sequence, &packets));
+                    sink.on_batch(&batch(sequence, &packets));
                     model.give((sequence, packets));
                 }
                 Op::Take(most) => {

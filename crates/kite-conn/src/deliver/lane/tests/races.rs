@@ -95,7 +95,7 @@ async fn race(overflow: Overflow, seed: u64) {
     let producer = tokio::spawn(async move {
         for (index, frame) in frames.iter().enumerate() {
             poll_fn(|cx| sink.poll_ready(cx)).await;
-            sink.on_batch(batch(index as u64 + 1, frame));
+            sink.on_batch(&batch(index as u64 + 1, frame));
             dawdle(&mut pace, 4).await;
         }
         all_came.await.unwrap();
@@ -210,7 +210,7 @@ fn lockstep(seed: u64) {
     let producer = thread::spawn(move || {
         for _ in 0..ROUNDS {
             run(|cx| sink.poll_ready(cx));
-            sink.on_batch(given.clone());
+            sink.on_batch(&given);
             pause(&mut pace);
         }
     });
@@ -229,7 +229,7 @@ fn a_table_replaces_just_the_frames_between_its_neighbours() {
     let producer = thread::spawn(move || {
         let mut random = fastrand::Rng::with_seed(3);
         for sequence in 1..=ROUNDS {
-            sink.on_batch(batch(sequence, &[(1, sequence as i32, 8)]));
+            sink.on_batch(&batch(sequence, &[(1, sequence as i32, 8)]));
             pause(&mut random);
         }
     });
@@ -261,7 +261,7 @@ fn what_was_given_just_before_the_sink_went_is_found() {
         let mut random = fastrand::Rng::with_seed(5);
         for mut sink in given {
             pause(&mut random);
-            sink.on_batch(batch(1, &[(1, 1, 8)]));
+            sink.on_batch(&batch(1, &[(1, 1, 8)]));
         }
     });
     for _ in 0..ROUNDS {
