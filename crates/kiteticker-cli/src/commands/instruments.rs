@@ -159,7 +159,7 @@ pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Statu
         let all = numbers::grouped(found.len() as u64);
         output.note(format_args!(
             "{} of {all} shown; --limit {} shows all",
-            shown.len(),
+            numbers::grouped(shown.len() as u64),
             found.len()
         ));
     }

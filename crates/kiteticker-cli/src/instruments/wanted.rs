@@ -11,6 +11,7 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::tapes;
 use crate::feed::{Feed, ReplayFeed};
+use crate::format::numbers;
 use crate::instruments::names::{Named, Names};
 
 /// As many as the connections of an account take.
@@ -54,9 +55,10 @@ pub(crate) async fn find(
         };
     }
     if instruments.len() > MOST {
-        let asked = instruments.len();
+        let asked = numbers::counted(instruments.len() as u64, "instrument");
+        let most = numbers::grouped(MOST as u64);
         return Err(CliError::usage(format!(
-            "{asked} instruments asked, an account's three connections take {MOST}"
+            "{asked} asked, an account's three connections take {most}"
         )));
     }
     Ok(Wanted { instruments, names, feed })

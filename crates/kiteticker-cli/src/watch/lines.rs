@@ -15,6 +15,7 @@ use crate::console::output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed;
+use crate::format::numbers::{grouped, price};
 use crate::format::times;
 use crate::instruments::names::Named;
 
@@ -132,15 +133,16 @@ impl<'a> Lines<'a> {
 
 /// Gives the line of an instrument: name, last price, change, volume, bid, ask.
 fn line(name: &str, tick: &Tick) -> String {
-    let mut text = format!("{name:<20} {:>14}", tick.last_price().to_string());
+    let mut text = format!("{name:<20} {:>14}", price(tick.last_price()));
     if let Some(change) = tick.change_percent() {
         text.push_str(&format!(" {change:>+8.2}%"));
     }
     if let Some(quote) = tick.quote() {
-        text.push_str(&format!("  volume {}", quote.volume));
+        text.push_str(&format!("  volume {}", grouped(quote.volume.into())));
     }
     if let Some(full) = tick.full() {
-        let (bid, ask) = (tick.price(full.bids[0].price), tick.price(full.asks[0].price));
+        let (bid, ask) = (full.bids[0].price, full.asks[0].price);
+        let [bid, ask] = [bid, ask].map(|raw| price(tick.price(raw)));
         text.push_str(&format!("  bid {bid}  ask {ask}"));
     }
     text

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What came.
 #[derive(Debug, Default)]
-struct Received {
+struct Tally {
     ticks: u64,
     dropped: u64,
     instruments: HashMap<u32, Sent>,
@@ -102,7 +102,7 @@ pub(super) async fn run(
     let config = StreamConfig { lane: LaneConfig::default(), ..StreamConfig::default() };
     let mut stream =
         manager.stream(config).map_err(|error| CliError::unable("cannot stream").because(error))?;
-    let mut received = Received::default();
+    let mut received = Tally::default();
     let is_whole = stream_for(&manager, &mut stream, &mut received, length, output, stop).await?;
     settle(&sim, &mut stream, &mut received, simulated.len()).await;
     let (snapshot, latency) = (manager.snapshot(), manager.distributions().latency_ns);
@@ -142,7 +142,7 @@ pub(super) async fn run(
 async fn stream_for(
     manager: &Manager,
     stream: &mut TickStream,
-    received: &mut Received,
+    received: &mut Tally,
     length: Duration,
     output: Output,
     stop: &Stop,
@@ -186,7 +186,7 @@ async fn stream_for(
 }
 
 /// Stops the market and waits until all that was sent has come, or nothing comes any more.
-async fn settle(sim: &Sim, stream: &mut TickStream, received: &mut Received, instruments: usize) {
+async fn settle(sim: &Sim, stream: &mut TickStream, received: &mut Tally, instruments: usize) {
     // A socket that is not read keeps the simulator waiting: it is read meanwhile.
     let mut pause = pin!(timeout(PATIENCE, sim.pause()));
     let mut is_paused = false;
@@ -206,7 +206,7 @@ async fn settle(sim: &Sim, stream: &mut TickStream, received: &mut Received, ins
     }
 }
 
-impl Received {
+impl Tally {
     fn take(&mut self, item: &StreamItem) {
         match item {
             StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. } => {
