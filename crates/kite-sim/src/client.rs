@@ -25,7 +25,7 @@ use tokio::time::{Instant, Interval};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::fault::Fault;
-use crate::fault::chance::Mischief;
+use crate::fault::chance::ChanceFaults;
 use crate::flow::Writing;
 use crate::replay::{Feed, Queued};
 use crate::server::handshake::discard;
@@ -36,7 +36,7 @@ use crate::server::texts;
 use crate::server::transport::Connection;
 use book::Book;
 use ledger::{Entry, SocketEnd};
-use mute::Mutable;
+use mute::MuteStream;
 use state::{Control, Joined, Membership, SimState};
 use timer::Timer;
 
@@ -53,7 +53,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) struct Client {
-    socket: Socket<Mutable<Box<dyn Connection>>>,
+    socket: Socket<MuteStream<Box<dyn Connection>>>,
     state: Arc<SimState>,
     book: Arc<Mutex<Book>>,
     entry: Entry,
@@ -64,8 +64,8 @@ pub(crate) struct Client {
     updates: Option<Interval>,
     updated_at: Instant,
     looks: Interval,
-    mischief: Option<Mischief>,
-    mischief_timer: Timer,
+    chance_faults: Option<ChanceFaults>,
+    chance_timer: Timer,
 }
 
 /// How a socket is served; a fault may change it.
@@ -95,7 +95,7 @@ pub(crate) enum Update {
     /// So much time has passed for the market.
     Elapsed(Duration),
     Replayed(Queued),
-    Mischief,
+    Chance,
 }
 
 /// Serves a client until it goes or is closed.
@@ -105,9 +105,9 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
     let Opened { connection, rest, strike } = opened;
     let id = slot.id();
     tracing::debug!(id, "socket open");
-    let socket = Socket::new(Mutable::new(connection), rest).await;
+    let socket = Socket::new(MuteStream::new(connection), rest).await;
     let chance = state.config.chance.clone();
-    let mischief = chance.map(|chance| Mischief::new(chance, &api_key, number));
+    let chance_faults = chance.map(|chance| ChanceFaults::new(chance, &api_key, number));
     let rate = state.config.updates_per_second;
     let heartbeat_every = state.config.heartbeat_every;
     let mut client = Client {
@@ -122,8 +122,8 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
         updates: None,
         updated_at: Instant::now(),
         looks: session::timer(LOOK),
-        mischief,
-        mischief_timer: Timer::default(),
+        chance_faults,
+        chance_timer: Timer::default(),
     };
     let end = match client.begin(strike).await {
         Ok(()) => {
@@ -142,7 +142,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
 }
 
 impl Session for Client {
-    type Stream = Mutable<Box<dyn Connection>>;
+    type Stream = MuteStream<Box<dyn Connection>>;
     type Control = Control;
     type Update = Update;
 
@@ -176,9 +176,9 @@ impl Session for Client {
         {
             return Poll::Ready(Ok(Update::Replayed(queued)));
         }
-        let mischief_due = self.mischief_due();
-        if self.mischief_timer.poll_at(mischief_due, cx).is_ready() {
-            return Poll::Ready(Ok(Update::Mischief));
+        let chance_due = self.chance_due();
+        if self.chance_timer.poll_at(chance_due, cx).is_ready() {
+            return Poll::Ready(Ok(Update::Chance));
         }
         // Where nothing is read, nothing else would show that the client has gone.
         while !self.manner.reads && self.looks.poll_tick(cx).is_ready() {
@@ -198,7 +198,7 @@ impl Session for Client {
             Event::HeartbeatDue => self.send_heartbeat().await?,
             Event::Update(Update::Elapsed(elapsed)) => self.send_updates(elapsed).await?,
             Event::Update(Update::Replayed(queued)) => self.send_queued(queued).await?,
-            Event::Update(Update::Mischief) => self.on_mischief().await?,
+            Event::Update(Update::Chance) => self.on_chance().await?,
         }
         self.state.changes.notify();
         Ok(())

@@ -11,12 +11,12 @@ use crate::server::changes::Changes;
 /// Shared by all who send frames of the market, and by those who pause them.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    state: Mutex<State>,
+    state: Mutex<FlowState>,
     changes: Arc<Changes>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FlowState {
     /// Since when updates are paused; `None` while updates flow.
     paused_at: Option<Instant>,
     /// How long all pauses before took.

@@ -53,7 +53,7 @@ pub(crate) struct Book {
 
 /// Which state of an instrument goes into a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Moment {
     Present,
     Next,
 }
@@ -88,12 +88,12 @@ impl Book {
     /// Makes a frame of the present state of these instruments; `None` if none is subscribed, or in a
     /// replay if the tape has had none of them.
     fn snapshot(&mut self, tokens: &[u32]) -> Option<Bytes> {
-        self.frame_of(tokens, State::Present)
+        self.frame_of(tokens, Moment::Present)
     }
 
     /// Makes a frame of the next state of these instruments; `None` if none is subscribed.
     pub(crate) fn next_of(&mut self, tokens: &[u32]) -> Option<Bytes> {
-        self.frame_of(tokens, State::Next)
+        self.frame_of(tokens, Moment::Next)
     }
 
     /// Notes that time has passed: each instrument is due `rate` times a second.
@@ -138,23 +138,23 @@ impl Book {
         self.framed.clear();
         self.framed.extend((start..start + count).map(|position| position % total));
         self.cursor = (start + count).checked_rem(total)?;
-        self.frame(State::Next)
+        self.frame(Moment::Next)
     }
 
-    fn frame_of(&mut self, tokens: &[u32], state: State) -> Option<Bytes> {
+    fn frame_of(&mut self, tokens: &[u32], moment: Moment) -> Option<Bytes> {
         self.framed.clear();
         self.framed.extend(tokens.iter().filter_map(|&token| self.subscriptions.position(token)));
-        self.frame(state)
+        self.frame(moment)
     }
 
-    fn frame(&mut self, state: State) -> Option<Bytes> {
+    fn frame(&mut self, moment: Moment) -> Option<Bytes> {
         if self.framed.is_empty() {
             return None;
         }
         let largest = 2 + self.framed.len() * (2 + PacketKind::Full.packet_len());
         // The socket has let go of the frame before, so this takes its memory again.
         self.buffer.resize(largest, 0);
-        let length = match self.encode(state) {
+        let length = match self.encode(moment) {
             Ok(length) => length,
             Err(error) => {
                 tracing::error!(%error, packets = self.framed.len(), "frame not sent");
@@ -166,7 +166,7 @@ impl Book {
         Some(frame).filter(|frame| frame.len() > EMPTY_FRAME_BYTES)
     }
 
-    fn encode(&mut self, state: State) -> Result<usize, EncodeError> {
+    fn encode(&mut self, moment: Moment) -> Result<usize, EncodeError> {
         let mut encoder = FrameEncoder::new(&mut self.buffer)?;
         if let Some(latest) = &self.latest {
             let latest = latest.lock();
@@ -180,9 +180,9 @@ impl Book {
         }
         for &position in &self.framed {
             let held = self.subscriptions.at(position);
-            let tick = match state {
-                State::Present => held.owned.present(held.mode),
-                State::Next => held.owned.next(held.mode),
+            let tick = match moment {
+                Moment::Present => held.owned.present(held.mode),
+                Moment::Next => held.owned.next(held.mode),
             };
             encoder.push(&tick)?;
         }

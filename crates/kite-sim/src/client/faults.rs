@@ -10,23 +10,23 @@ use crate::server::texts;
 
 impl Client {
     /// Says when chance has something for this socket.
-    pub(super) fn mischief_due(&self) -> Option<Instant> {
-        let mischief = self.mischief.as_ref().filter(|_| !self.state.is_calm())?;
-        mischief.due(self.entry.ticks())
+    pub(super) fn chance_due(&self) -> Option<Instant> {
+        let chance_faults = self.chance_faults.as_ref().filter(|_| !self.state.is_calm())?;
+        chance_faults.due(self.entry.ticks())
     }
 
-    pub(super) async fn on_mischief(&mut self) -> Result<(), End> {
+    pub(super) async fn on_chance(&mut self) -> Result<(), End> {
         let ticks = self.entry.ticks();
-        let Some(mischief) = self.mischief.as_mut() else { return Ok(()) };
-        if mischief.heals() {
+        let Some(chance_faults) = self.chance_faults.as_mut() else { return Ok(()) };
+        if chance_faults.heals() {
             self.behave(Manner::WHOLE);
             return Ok(());
         }
         if self.state.is_calm() || self.state.flow.is_paused() {
-            mischief.postpone();
+            chance_faults.postpone();
             return Ok(());
         }
-        let Some(fault) = mischief.next(ticks) else { return Ok(()) };
+        let Some(fault) = chance_faults.next(ticks) else { return Ok(()) };
         let writing = self.state.flow.begin();
         self.on_fault(fault, &writing).await
     }

@@ -12,12 +12,12 @@ use crate::server::transport::{Connection, Transport};
 
 /// A stream whose writing side can be cut off.
 #[derive(Debug)]
-pub(crate) struct Mutable<S> {
+pub(crate) struct MuteStream<S> {
     stream: S,
     is_muted: bool,
 }
 
-impl<S> Mutable<S> {
+impl<S> MuteStream<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self { stream, is_muted: false }
     }
@@ -28,13 +28,13 @@ impl<S> Mutable<S> {
     }
 }
 
-impl<S: Connection> Connection for Mutable<S> {
+impl<S: Connection> Connection for MuteStream<S> {
     fn transport(&mut self) -> &mut Transport {
         self.stream.transport()
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Mutable<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MuteStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -44,7 +44,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mutable<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Mutable<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MuteStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -77,7 +77,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_muted_stream_reads_but_does_not_write() {
         let (near, mut far) = duplex(64);
-        let mut near = Mutable::new(near);
+        let mut near = MuteStream::new(near);
         near.mute(true);
         near.write_all(b"lost").await.unwrap();
         far.write_all(b"heard").await.unwrap();

@@ -75,7 +75,7 @@ impl FaultChance {
 
 /// When chance strikes one socket, and with what.
 #[derive(Debug)]
-pub(crate) struct Mischief {
+pub(crate) struct ChanceFaults {
     chance: Arc<FaultChance>,
     random: Random,
     due: Instant,
@@ -84,7 +84,7 @@ pub(crate) struct Mischief {
     ticks_then: u64,
 }
 
-impl Mischief {
+impl ChanceFaults {
     pub(crate) fn new(chance: Arc<FaultChance>, api_key: &str, number: u64) -> Self {
         let mut random = Random::of_socket(chance.seed, api_key, number);
         let due = Instant::now() + random.interval(chance.mean_interval);
@@ -137,14 +137,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fault_waits_for_ticks_and_what_lasts_is_healed_first() {
         let chance = FaultChance::new(3, Duration::from_secs(1)).kinds([FaultKind::HalfOpen]);
-        let mut mischief = Mischief::new(Arc::new(chance), "key", 1);
-        assert_eq!(mischief.due(0), None);
-        assert!(mischief.due(1).is_some());
-        assert_eq!(mischief.next(1), Some(Fault::HalfOpen));
-        assert_eq!(mischief.due(1), Some(Instant::now() + Duration::from_secs(1)));
-        assert!(mischief.heals() && !mischief.heals());
-        assert_eq!(mischief.due(1), None);
-        assert!(mischief.due(2).is_some());
+        let mut chance_faults = ChanceFaults::new(Arc::new(chance), "key", 1);
+        assert_eq!(chance_faults.due(0), None);
+        assert!(chance_faults.due(1).is_some());
+        assert_eq!(chance_faults.next(1), Some(Fault::HalfOpen));
+        assert_eq!(chance_faults.due(1), Some(Instant::now() + Duration::from_secs(1)));
+        assert!(chance_faults.heals() && !chance_faults.heals());
+        assert_eq!(chance_faults.due(1), None);
+        assert!(chance_faults.due(2).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,17 +153,17 @@ mod tests {
             .kinds([FaultKind::HalfOpen, FaultKind::Restart])
             .longest_delay(Duration::MAX)
             .heal_after(Duration::MAX);
-        let mut mischief = Mischief::new(Arc::new(chance), "key", 1);
+        let mut chance_faults = ChanceFaults::new(Arc::new(chance), "key", 1);
         for ticks in 1..50 {
-            assert!(mischief.due(ticks).is_some() && mischief.next(ticks).is_some());
-            mischief.heals();
-            mischief.postpone();
+            assert!(chance_faults.due(ticks).is_some() && chance_faults.next(ticks).is_some());
+            chance_faults.heals();
+            chance_faults.postpone();
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_kinds_nothing_is_drawn() {
         let chance = FaultChance::new(3, Duration::ZERO).kinds([]);
-        assert_eq!(Mischief::new(Arc::new(chance), "key", 1).next(1), None);
+        assert_eq!(ChanceFaults::new(Arc::new(chance), "key", 1).next(1), None);
     }
 }

@@ -66,11 +66,11 @@ pub(crate) struct Fanout {
     pub(super) replay: Replay,
     latest: Arc<Mutex<LatestPackets>>,
     is_requested: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<FanoutState>,
 }
 
 /// What changes in turns.
-pub(crate) struct State {
+pub(crate) struct FanoutState {
     outlets: BTreeMap<u64, Outlet>,
     cutter: Cutter,
     dedup: Dedup,
@@ -99,7 +99,7 @@ impl Outlet {
     }
 }
 
-impl State {
+impl FanoutState {
     /// Notes that a command was obeyed.
     pub(crate) fn note_command(&mut self) {
         self.commands += 1;
@@ -116,7 +116,7 @@ impl Fanout {
             last_damage: damages.pop(),
             ..ReplayProgress::default()
         };
-        let state = State {
+        let state = FanoutState {
             outlets: BTreeMap::new(),
             cutter: Cutter::default(),
             dedup: Dedup::default(),
@@ -152,7 +152,7 @@ impl Fanout {
     }
 
     /// Keeps records from being dealt while a socket changes its subscriptions.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn turn(&self) -> MutexGuard<'_, FanoutState> {
         self.state.lock()
     }
 
@@ -237,7 +237,7 @@ impl Fanout {
         Dealt::Out
     }
 
-    fn deal_frame(&self, state: &mut State, record: &Record, flow: &Arc<Flow>) {
+    fn deal_frame(&self, state: &mut FanoutState, record: &Record, flow: &Arc<Flow>) {
         let bytes = &record.payload;
         let frame = Frame::walk(bytes);
         let progress = &mut state.progress;
@@ -261,7 +261,7 @@ impl Fanout {
         }
     }
 
-    fn deal_text(&self, state: &mut State, record: &Record, flow: &Arc<Flow>) {
+    fn deal_text(&self, state: &mut FanoutState, record: &Record, flow: &Arc<Flow>) {
         let progress = &mut state.progress;
         progress.texts += 1;
         let Ok(text) = Utf8Bytes::try_from(record.payload.clone()) else {
@@ -287,7 +287,7 @@ impl Fanout {
     /// Sends to the sockets that stand for this recorded connection.
     fn deal_verbatim(
         &self,
-        state: &mut State,
+        state: &mut FanoutState,
         source: Source,
         flow: &Arc<Flow>,
         piece: impl Fn() -> Piece,

@@ -22,11 +22,11 @@ const SLOT_GRACE: Duration = Duration::from_millis(100);
 
 /// Lets sockets in and knows those that are; the owner keeps an `H` of each, to reach it.
 pub(crate) struct Admission<H> {
-    state: Mutex<State<H>>,
+    state: Mutex<AdmissionState<H>>,
     changes: Arc<Changes>,
 }
 
-struct State<H> {
+struct AdmissionState<H> {
     accounts: Accounts,
     /// What all handshakes are refused with.
     refusal: Option<Refusal>,
@@ -70,7 +70,7 @@ pub(crate) struct Membership<H, T> {
     pub(crate) owned: T,
 }
 
-impl<H> State<H> {
+impl<H> AdmissionState<H> {
     fn has_slot(&self, api_key: &str) -> bool {
         let held_until = self.slots_by_key.get(api_key).and_then(|slots| slots.held_until);
         let taken = self.members.values().filter(|member| member.api_key == api_key);
@@ -93,7 +93,7 @@ impl<H> State<H> {
 
 impl<H> Admission<H> {
     pub(crate) fn new(accounts: Accounts, changes: Arc<Changes>) -> Self {
-        let state = State {
+        let state = AdmissionState {
             accounts,
             refusal: None,
             refused: BTreeMap::new(),

@@ -7,13 +7,13 @@ mod damage;
 mod endings;
 mod faults;
 mod feed;
-mod giving;
 mod handshake;
 mod handshake_faults;
 mod layers;
 mod manners;
 #[cfg(feature = "tape")]
 mod replay;
+mod scripts;
 #[cfg(feature = "tls")]
 mod tls;
 mod totals;
