@@ -8,6 +8,11 @@ pub(crate) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// A random value that depends on key, step and purpose only.
+pub(crate) fn noise(key: u64, step: u64, lane: u64) -> u64 {
+    mix(key.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ mix(lane))
+}
+
 /// Hashes bytes; not against an adversary.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();

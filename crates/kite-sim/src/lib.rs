@@ -29,8 +29,10 @@
 //! - A command that would exceed 3,000 instruments is refused whole. Unknown tokens do not count.
 //! - Every token from 256 on is an instrument, of the segment that its low byte says.
 //! - A fourth socket is refused after 100 ms, in which one just closing may free its slot.
-//! - All updates are trades: price, volume and time move with every step of an instrument, and an
-//!   instrument moves only while someone is subscribed. See [`Instrument`].
+//! - All updates are trades: volume and time move with every step of an instrument and the price
+//!   with most, and an instrument moves only while someone is subscribed. See [`Instrument`].
+//! - [`known_instruments`] have names and plausible prices: indices, shares, and contracts of the
+//!   month in which the simulated clock starts. All prices stay near their start for a day.
 //! - Sockets that hold the same instrument each see all its steps from their subscription on, at
 //!   their own pace. A new subscription begins at the newest state that any of them has seen.
 //! - The heartbeat's byte is 0.
@@ -103,7 +105,7 @@ pub use fault::{
     BodyDelivery, Fault, FaultArgument, FaultError, FaultFamily, FaultKind, InvalidFrame,
 };
 pub use kite_wire::MAX_INSTRUMENTS;
-pub use market::{Instrument, Sent, universe};
+pub use market::{Instrument, Sent, known_instruments, universe};
 #[cfg(feature = "tape")]
 pub use replay::{Replay, ReplayProgress, Speed, Start};
 pub use server::admission::MAX_SOCKETS;

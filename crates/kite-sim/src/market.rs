@@ -4,12 +4,15 @@
 
 mod exchange;
 mod instrument;
+mod known;
+mod price;
 mod sent;
 mod universe;
 mod walk;
 
 pub(crate) use exchange::Exchange;
 pub use instrument::Instrument;
+pub use known::known_instruments;
 pub use sent::Sent;
 pub use universe::universe;
 pub(crate) use walk::Walk;

@@ -1,4 +1,4 @@
-//! The simulated exchange: one seeded walk per instrument.
+//! One simulated instrument: price, volume, depth and open interest from step to step.
 //!
 //! No socket, no clock and no shared generator here. The state of an instrument is a function of
 //! seed, instrument token and step number alone, so that the same seed gives the same bytes per
@@ -6,7 +6,9 @@
 
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, Mode, QuoteFields, Segment, Tick};
 
-use crate::hash::mix;
+use super::known;
+use super::price::{self, Price};
+use crate::hash::noise;
 
 /// Steps of an instrument within a second of its simulated time: Kite's usual update rate.
 const STEPS_PER_SECOND: u64 = 2;
@@ -16,8 +18,13 @@ const LEVELS: u32 = 5;
 
 /// One simulated instrument: its price walks in ticks, volume grows with every step.
 ///
-/// Its segment, and with it unit and tick size of the price, follows from the token's low byte:
-/// 0.0025 rupees for CDS and BCD, 0.05 for all others. Segment 9 holds indices, which have neither
+/// [`known_instruments`](crate::known_instruments) start near their prices of late 2025: futures
+/// near their underlying, options by intrinsic and time value. Any other token starts at a price
+/// that its segment makes plausible. A price stays within 5 percent of its start, that of INDIA VIX
+/// within 20; that of an option follows its underlying.
+///
+/// Its segment, and with it the unit of the price, follows from the token's low byte, and so does
+/// the tick size of what is not known: 0.0025 rupees for CDS and BCD, 0.05 for all others. Segment 9 holds indices, which have neither
 /// volume nor depth. The simulated time moves by a second every two steps; it follows the steps
 /// and not the wall clock, so that bytes repeat.
 ///
@@ -38,7 +45,8 @@ pub struct Instrument {
     step: u64,
     start_unix_s: u32,
     listing: Listing,
-    /// Prices are counted in ticks of the segment.
+    price: Price,
+    /// Prices are counted in ticks.
     last: i32,
     open: i32,
     high: i32,
@@ -58,7 +66,7 @@ pub struct Instrument {
 struct Listing {
     /// Tick size in the segment's smallest unit.
     tick: i32,
-    /// Lowest and highest price an instrument starts at, in ticks.
+    /// Lowest and highest price an instrument that is not known starts at, in ticks.
     lowest: u32,
     highest: u32,
     lot: u32,
@@ -67,7 +75,15 @@ struct Listing {
 }
 
 impl Listing {
-    fn of(segment: Segment, noise: u64) -> Self {
+    fn new(token: u32, noise: u64) -> Self {
+        let listing = Self::of_segment(Segment::of_token(token), noise);
+        match known::find(token) {
+            Some(known) => Self { tick: known.tick, lot: known.lot, ..listing },
+            None => listing,
+        }
+    }
+
+    fn of_segment(segment: Segment, noise: u64) -> Self {
         let share = Self {
             tick: 5,
             lowest: 1_000,
@@ -80,7 +96,7 @@ impl Listing {
         match segment {
             Segment::Nfo | Segment::Bfo => {
                 let lot = [25, 50, 75, 500][(noise % 4) as usize];
-                Self { lowest: 400, highest: 500_000, lot, ..future }
+                Self { lowest: 400, highest: 40_000, lot, ..future }
             }
             Segment::Cds => Self { tick: 25_000, lowest: 24_000, highest: 48_000, ..future },
             Segment::Bcd => Self { tick: 25, lowest: 24_000, highest: 48_000, ..future },
@@ -99,17 +115,17 @@ impl Instrument {
     /// Lists an instrument, at step 0, its simulated clock at `start_unix_s` (Unix seconds).
     #[must_use]
     pub fn new(seed: u64, token: u32, start_unix_s: u32) -> Self {
-        let key = mix(mix(seed) ^ u64::from(token));
-        let listing = Listing::of(Segment::of_token(token), noise(key, 0, 1));
+        let key = price::key(seed, token);
+        let listing = Listing::new(token, noise(key, 0, 1));
         let span = u64::from(listing.highest - listing.lowest);
         // At most 1,600,000 ticks: fits.
-        let close = (u64::from(listing.lowest) + noise(key, 0, 2) % span) as i32;
-        let open = close + spread_around_zero(noise(key, 0, 3), close / 100);
-        let last = open + spread_around_zero(noise(key, 0, 4), close / 100);
-        let lots = 1_000 + noise(key, 0, 5) % 99_000;
+        let start = (u64::from(listing.lowest) + noise(key, 0, 8) % span) as i64;
+        let price = Price::new(seed, token, listing.tick, start * i64::from(listing.tick));
+        let (last, open, close) = (price.last(), price.first_open(), price.first_close());
+        let lots = 1_000 + noise(key, 0, 9) % 99_000;
         let volume = lots * u64::from(listing.lot);
         let open_interest = match listing.has_open_interest {
-            true => listing.lot * (10_000 + (noise(key, 0, 6) % 90_000) as u32),
+            true => listing.lot * (10_000 + (noise(key, 0, 10) % 90_000) as u32),
             false => 0,
         };
         Self {
@@ -118,6 +134,7 @@ impl Instrument {
             step: 0,
             start_unix_s,
             listing,
+            price,
             last,
             open,
             high: open.max(last),
@@ -154,6 +171,7 @@ impl Instrument {
     /// Begins the next trading day with a first trade at the last price: volume starts anew, the
     /// last price is the day's close before, and the clock stands a day later.
     pub fn next_day(&mut self) {
+        self.price.next_day();
         self.start_unix_s = self.start_unix_s.saturating_add(DAY_S);
         self.close = self.last;
         self.open = self.last;
@@ -166,16 +184,14 @@ impl Instrument {
         self.open_interest_low = self.open_interest;
     }
 
-    /// Makes one step: a trade at a price up to two ticks away from the last.
+    /// Makes one step: a trade at a price near the last.
     pub fn advance(&mut self) {
         self.step += 1;
         let noise = noise(self.key, self.step, 0);
-        let [b0, b1, b2, b3, ..] = noise.to_le_bytes();
+        let [_, b1, b2, b3, ..] = noise.to_le_bytes();
 
-        // Ten percent around the close of the day before: the exchange's own price band.
-        let band = self.close / 10;
-        let moved = self.last + i32::from(b0 % 5) - 2;
-        self.last = moved.clamp(self.close - band, self.close + band);
+        self.price.advance();
+        self.last = self.price.last();
         self.high = self.high.max(self.last);
         self.low = self.low.min(self.last);
 
@@ -208,10 +224,10 @@ impl Instrument {
             (Mode::Quote, false) => Fields::Quote(self.quote()),
             (Mode::Full, false) => Fields::Full { quote: self.quote(), full: self.full() },
         };
-        Tick { instrument_token: self.token, last_price: self.price(self.last), fields }
+        Tick { instrument_token: self.token, last_price: self.in_units(self.last), fields }
     }
 
-    fn price(&self, ticks: i32) -> i32 {
+    fn in_units(&self, ticks: i32) -> i32 {
         ticks * self.listing.tick
     }
 
@@ -222,11 +238,11 @@ impl Instrument {
 
     fn index(&self) -> IndexFields {
         IndexFields {
-            high: self.price(self.high),
-            low: self.price(self.low),
-            open: self.price(self.open),
-            close: self.price(self.close),
-            change: self.price(self.last - self.close),
+            high: self.in_units(self.high),
+            low: self.in_units(self.low),
+            open: self.in_units(self.open),
+            close: self.in_units(self.close),
+            change: self.in_units(self.last - self.close),
         }
     }
 
@@ -242,10 +258,10 @@ impl Instrument {
             volume: self.volume().unwrap_or_default(),
             total_buy_quantity: beyond(waiting),
             total_sell_quantity: beyond(waiting >> 32),
-            open: self.price(self.open),
-            high: self.price(self.high),
-            low: self.price(self.low),
-            close: self.price(self.close),
+            open: self.in_units(self.open),
+            high: self.in_units(self.high),
+            low: self.in_units(self.low),
+            close: self.in_units(self.close),
         }
     }
 
@@ -259,7 +275,7 @@ impl Instrument {
             let lots = 1 + (noise % 64) as u32;
             DepthLevel {
                 quantity: self.listing.lot * lots,
-                price: self.price(best + direction * depth as i32),
+                price: self.in_units(best + direction * depth as i32),
                 orders: 1 + ((noise >> 32) % u64::from(lots)) as u16,
             }
         };
@@ -273,16 +289,6 @@ impl Instrument {
             asks: std::array::from_fn(|depth| level(best_ask, 1, 32, depth)),
         }
     }
-}
-
-/// A random value that depends on instrument, step and purpose only.
-fn noise(key: u64, step: u64, lane: u64) -> u64 {
-    mix(key.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ mix(lane))
-}
-
-/// Gives a value from `-reach` to `reach`.
-fn spread_around_zero(noise: u64, reach: i32) -> i32 {
-    (noise % (2 * reach as u64 + 1)) as i32 - reach
 }
 
 #[cfg(test)]
@@ -356,7 +362,7 @@ mod tests {
                 instrument.advance();
                 let after = instrument.tick(Mode::Ltp).last_price;
                 prop_assert_eq!(after % tick_size, 0);
-                prop_assert!((after - before).abs() <= 2 * tick_size);
+                prop_assert!((after - before).abs() <= (3 * tick_size).max(before / 10_000));
             }
         }
 
@@ -430,14 +436,56 @@ mod tests {
         assert!([2, 3, 5, 6, 7, 12].map(open_interest).iter().all(|&value| value > 0));
     }
 
-    #[test]
-    fn a_day_of_steps_stays_in_the_price_band() {
-        let mut instrument = Instrument::new(3, 1_594 << 8 | 3, START);
-        let close = instrument.close;
-        for _ in 0..45_000 {
+    /// Steps of a trading day, 09:15 to 15:30.
+    const DAY_STEPS: u32 = 45_000;
+
+    /// Returns the farthest that the price is from its start within a day, as a part of the start,
+    /// and whether high, low, open and close are as near.
+    fn farthest_in_a_day(seed: u64, token: u32) -> f64 {
+        let mut instrument = Instrument::new(seed, token, START);
+        let start = f64::from(instrument.last);
+        for _ in 0..DAY_STEPS {
             instrument.advance();
-            assert!((instrument.last - close).abs() <= close / 10);
         }
-        assert!(instrument.tick(Mode::Full).full().unwrap().asks[4].price > 0);
+        let Instrument { low, high, open, close, .. } = instrument;
+        let far = |price: i32| (f64::from(price) - start).abs() / start;
+        [low, high, open, close].into_iter().map(far).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn a_day_of_steps_stays_within_five_percent_of_its_start() {
+        let unknown = [1_u32, 2, 3, 4, 5, 6, 7, 8, 9, 12].map(|segment| 1_594 << 8 | segment);
+        let is_option = |name: &str| name.ends_with("CE") || name.ends_with("PE");
+        let known = known::known_instruments().filter(|(_, name)| !is_option(name));
+        for token in unknown.into_iter().chain(known.map(|(token, _)| token)) {
+            let most = if token == 264_969 { 0.20 } else { 0.05 };
+            for seed in 1..4 {
+                let far = farthest_in_a_day(seed, token);
+                assert!(far < most, "{token}: {far}");
+                assert!(far > 0.0005, "{token} stands still: {far}");
+            }
+        }
+        let mut low = Instrument::new(3, 1_594 << 8 | 3, START);
+        (0..DAY_STEPS).for_each(|_| low.advance());
+        assert!(low.tick(Mode::Full).full().unwrap().asks[4].price > 0);
+    }
+
+    #[test]
+    fn known_instruments_start_at_plausible_prices() {
+        let rupees = |seed, token| Instrument::new(seed, token, START).tick(Mode::Ltp).last_price();
+        for (token, price) in [
+            (256_265, 26_000.0),
+            (260_105, 59_000.0),
+            (265, 85_000.0),
+            (264_969, 12.0),
+            (738_561, 1_550.0),
+            (408_065, 1_500.0),
+            (341_249, 1_000.0),
+        ] {
+            for seed in 0..20 {
+                let start = rupees(seed, token).to_f64();
+                assert!((start / price - 1.0).abs() < 0.006, "{token}: {start}");
+            }
+        }
     }
 }

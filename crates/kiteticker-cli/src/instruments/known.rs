@@ -1,7 +1,7 @@
 //! Instruments that are known without a list, because their tokens stay the same for years.
 
 /// Indices and shares.
-pub(crate) const LASTING: [(u32, &str); 22] = [
+const LASTING: [(u32, &str); 22] = [
     (256_265, "NSE:NIFTY 50"),
     (260_105, "NSE:NIFTY BANK"),
     (265, "BSE:SENSEX"),
@@ -36,4 +36,19 @@ pub(super) const USUAL: [u32; 10] =
 /// Returns all of them.
 pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
     LASTING.into_iter().chain(COMMODITIES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_simulator_knows_them_by_the_same_names() {
+        let simulated: BTreeMap<u32, &str> = kite_sim::known_instruments().collect();
+        for (token, name) in all() {
+            assert_eq!(simulated.get(&token), Some(&name));
+        }
+    }
 }

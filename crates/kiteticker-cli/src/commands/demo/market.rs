@@ -5,30 +5,13 @@ use std::collections::BTreeSet;
 
 use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
-use kite_wire::{Mode, Segment};
+use kite_wire::Mode;
 
 use crate::instruments::directory::Directory;
-use crate::instruments::known::LASTING;
 use crate::instruments::names::{Named, Names};
 
 /// As many as the sockets of an account take.
 const ALL: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
-
-/// Contracts of the simulated month. Theirs are tokens of the simulator's list, by segment.
-const CONTRACTS: [(Segment, &str); 12] = [
-    (Segment::Nfo, "NFO:NIFTY25AUGFUT"),
-    (Segment::Nfo, "NFO:BANKNIFTY25AUGFUT"),
-    (Segment::Nfo, "NFO:NIFTY25AUG24500CE"),
-    (Segment::Nfo, "NFO:NIFTY25AUG24500PE"),
-    (Segment::Nfo, "NFO:RELIANCE25AUGFUT"),
-    (Segment::Bfo, "BFO:SENSEX25AUGFUT"),
-    (Segment::Bfo, "BFO:SENSEX25AUG81000CE"),
-    (Segment::Cds, "CDS:USDINR25AUGFUT"),
-    (Segment::Bcd, "BCD:USDINR25AUGFUT"),
-    (Segment::Mcx, "MCX:GOLD25OCTFUT"),
-    (Segment::Mcx, "MCX:CRUDEOIL25AUGFUT"),
-    (Segment::Nco, "NCO:ALUMINI25AUGFUT"),
-];
 
 /// The instruments of the demonstration.
 #[derive(Debug)]
@@ -41,17 +24,10 @@ pub(crate) struct Simulated {
 impl Default for Simulated {
     fn default() -> Self {
         let universe = kite_sim::universe(ALL);
-        let mut taken: BTreeSet<u32> = LASTING.iter().map(|(token, _)| *token).collect();
-        let mut named: Vec<Named> =
-            LASTING.iter().map(|&(token, name)| Named { token, name: name.to_owned() }).collect();
-        for (segment, name) in CONTRACTS {
-            let is_free =
-                |token: &&u32| Segment::of_token(**token) == segment && !taken.contains(token);
-            if let Some(&token) = universe.iter().find(is_free) {
-                taken.insert(token);
-                named.push(Named { token, name: name.to_owned() });
-            }
-        }
+        let named: Vec<Named> = kite_sim::known_instruments()
+            .map(|(token, name)| Named { token, name: name.to_owned() })
+            .collect();
+        let taken: BTreeSet<u32> = named.iter().map(|named| named.token).collect();
         let others = universe.into_iter().filter(|token| !taken.contains(token));
         let unnamed = others.take(ALL - named.len()).collect();
         Self { named, unnamed }
@@ -105,13 +81,15 @@ impl Directory for Simulated {
 
 #[cfg(test)]
 mod tests {
+    use kite_wire::Segment;
+
     use super::*;
 
     #[test]
     fn three_sockets_are_full_and_no_instrument_is_there_twice() {
         let simulated = Simulated::default();
         let mut tokens: BTreeSet<u32> = simulated.shown().iter().map(|named| named.token).collect();
-        assert_eq!(tokens.len(), LASTING.len() + CONTRACTS.len());
+        assert_eq!(tokens.len(), kite_sim::known_instruments().len());
         for (_, share) in simulated.background() {
             tokens.extend(share);
         }
@@ -119,11 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn every_contract_is_of_its_segment() {
-        let shown = Simulated::default().shown();
-        for (segment, name) in CONTRACTS {
-            let named = shown.iter().find(|named| named.name == name).unwrap();
-            assert_eq!(Segment::of_token(named.token), segment, "{name}");
+    fn every_instrument_is_of_the_segment_that_its_name_says() {
+        for named in Simulated::default().shown() {
+            let (exchange, _) = named.name.split_once(':').unwrap();
+            let segment = Segment::of_token(named.token);
+            let is_right = match segment {
+                Segment::Indices => matches!(exchange, "NSE" | "BSE"),
+                segment => segment.to_string() == exchange,
+            };
+            assert!(is_right, "{}: {segment}", named.name);
         }
     }
 
@@ -142,7 +124,7 @@ mod tests {
             assert_eq!(simulated.resolve(text).unwrap().name, "NSE:ITC", "{text}");
         }
         assert!(simulated.resolve("NSE:NOBODY").is_err());
-        let found = simulated.complete("nifty 24500", 9);
+        let found = simulated.complete("nifty 26000", 9);
         assert_eq!(found.len(), 2, "{found:?}");
     }
 }
