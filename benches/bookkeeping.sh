@@ -54,10 +54,10 @@ for workload; do
     cut -d' ' -f1 "$scratch/each" | grep -v '^-' | sort -u | addr2line -a -i -e "$program" >"$scratch/lines"
     awk -v workload="$workload" '
         function part(file) {
-            if (file ~ /kite-conn\/src\/(counters|distribution|clock|session)/) return "bookkeeping"
-            if (file ~ /kite-conn\/src\/(instruments|gap)/) return "tracking"
+            if (file ~ /kite-conn\/src\/(clock|session|observe\/(count|distribution))/) return "bookkeeping"
+            if (file ~ /kite-conn\/src\/observe\/(instruments|gap)/) return "tracking"
             if (file ~ /kite-conn\/src\/(websocket|transport)/) return "websocket"
-            if (file ~ /kite-conn\/src\/lane|kite-manager\/src|kiteticker-async-manager\/src/) return "delivery"
+            if (file ~ /kite-conn\/src\/deliver\/lane|kite-manager\/src|kiteticker-async-manager\/src/) return "delivery"
             if (file ~ /kite-conn\/src/) return "driver"
             if (file ~ /kite-wire\/src/) return "codec"
             return ""
