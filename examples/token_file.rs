@@ -10,8 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use examples::{INSTRUMENTS, Market};
-use kite_conn::{Credentials, Event, TokenSource};
-use kite_manager::{Manager, ManagerEvent, StreamConfig, StreamItem};
+use kite_conn::{Credentials, TokenSource};
+use kite_manager::{Manager, StreamConfig, StreamItem};
 use kite_wire::Mode;
 
 #[tokio::main]
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 ticks += batch.batch.ticks.len() as u64;
                 println!("{ticks} ticks");
             }
-            Some(event) = events.recv() => print(&event),
+            Some(event) = events.recv() => println!("{event}"),
             else => break,
         }
     }
@@ -64,15 +64,4 @@ fn token_source(path: PathBuf) -> TokenSource {
 
 async fn read(path: &Path) -> io::Result<String> {
     Ok(tokio::fs::read_to_string(path).await?.trim().to_owned())
-}
-
-fn print(event: &ManagerEvent) {
-    let ManagerEvent::Connection { event, .. } = event else { return };
-    match event {
-        Event::Up { .. } => println!("connected"),
-        Event::Down { cause, .. } => println!("lost: {cause}"),
-        Event::OpenFailed { error, .. } => println!("not connected: {error}"),
-        Event::RenewalFailed { error, .. } => println!("no new token yet: {error}"),
-        _ => {}
-    }
 }
