@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let manager = Manager::builder()
         .account("mine", market.credentials()?)
         .endpoint(market.endpoint())
-        .connection(|connection| connection.reconnect_delay = Duration::from_millis(100))
+        .connection(|connection| connection.reconnect.delay = Duration::from_millis(100))
         .tap(move |seat| tape.sink(Source::of(seat.account_index, seat.connection)))
         .build()?;
     manager.subscribe(&kite_sim::universe(1_000), Mode::Full)?;

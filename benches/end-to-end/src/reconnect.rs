@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use benches::server::shake_hands;
-use kite_conn::{Connection, ConnectionConfig, Credentials, Endpoint, EventLane};
+use kite_conn::{Reconnect, Connection, ConnectionConfig, Credentials, Endpoint, EventLane};
 use kite_wire::Mode;
 
 use crate::Failure;
@@ -36,13 +36,11 @@ pub fn report() -> Result<(), Failure> {
 fn measure(reconnects: usize) -> Result<Vec<Duration>, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let config = ConnectionConfig {
-        endpoint: Endpoint::parse(&format!("ws://{}/", listener.local_addr()?))?,
-        reconnect_delay: Duration::from_millis(1),
+    let config = ConnectionConfig { 
+        endpoint: Endpoint::parse(&format!("ws://{}/", listener.local_addr()?))?,reconnect: Reconnect { 
+        delay: Duration::from_millis(1), 
         // Each try is a first one.
-        stable_after: Duration::from_millis(1),
-        ..ConnectionConfig::default()
-    };
+        stable_after: Duration::from_millis(1), ..Default::default() }, ..ConnectionConfig::default() };
     let events = EventLane::default();
     let entered = runtime.enter();
     let credentials = Credentials::new("api_key", "access_token");

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use http::Uri;
-use kite_conn::{
+use kite_conn::{Transport, 
     Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, LaneConfig,
     LaneItem, Sink, lane,
 };
@@ -292,11 +292,9 @@ impl Run {
     }
 
     fn config(&self) -> Result<ConnectionConfig, Failure> {
-        Ok(ConnectionConfig {
-            endpoint: Endpoint::parse(&self.url())?,
-            read_buffer_bytes: self.read_buffer,
-            ..ConnectionConfig::default()
-        })
+        Ok(ConnectionConfig { 
+            endpoint: Endpoint::parse(&self.url())?,transport: Transport { 
+            read_buffer_bytes: self.read_buffer, ..Default::default() }, ..ConnectionConfig::default() })
     }
 
     async fn inline(self, number: usize) -> Result<Application, Failure> {
@@ -369,7 +367,7 @@ impl Run {
                 self.way,
                 Way::FacadeParsers | Way::FacadeRawParsers
             ))
-            .connection(|connection| connection.read_buffer_bytes = read_buffer)
+            .connection(|connection| connection.transport.read_buffer_bytes = read_buffer)
     }
 
     fn channels(&self) -> impl Iterator<Item = ChannelId> {

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Tagged, Tls, TokenSource,
+    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Liveness, Reconnect, Tagged,
+    Tls, TokenSource, Transport,
 };
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -93,18 +94,22 @@ impl Account {
         };
         let config = ConnectionConfig {
             endpoint: Endpoint::parse(&ground.sim.endpoint()).map_err(ChaosError::Endpoint)?,
-            connect_timeout: CONNECT_TIMEOUT,
-            reconnect_delay: RECONNECT_DELAY,
-            reconnect_delay_cap: RECONNECT_DELAY_CAP,
-            silence_threshold: SILENCE_THRESHOLD,
-            stable_after: STABLE_AFTER,
-            stale_after: STALE_AFTER,
-            close_deadline: CLOSE_DEADLINE,
-            tls,
             // In place and behind a queue.
             parser_queue: is_queued.then_some(PARSER_QUEUE),
             token_source: renews.then(|| source(Arc::clone(&token))),
-            jitter_seed: options.seed ^ number as u64,
+            transport: Transport { connect_timeout: CONNECT_TIMEOUT, tls, ..Default::default() },
+            reconnect: Reconnect {
+                delay: RECONNECT_DELAY,
+                delay_cap: RECONNECT_DELAY_CAP,
+                stable_after: STABLE_AFTER,
+                jitter_seed: options.seed ^ number as u64,
+                ..Default::default()
+            },
+            liveness: Liveness {
+                silence_threshold: SILENCE_THRESHOLD,
+                stale_after: STALE_AFTER,
+                close_deadline: CLOSE_DEADLINE,
+            },
             ..ConnectionConfig::default()
         };
         let recorder = Arc::<Recorder>::default();

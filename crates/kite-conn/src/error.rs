@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Displays an error and its causes in one line: "error: cause: cause".
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,31 @@ impl ConfigError {
     /// Names a setting, its value and what it may be.
     pub fn new(field: &'static str, value: impl fmt::Debug, range: &'static str) -> Self {
         Self { field, value: format!("{value:?}"), range }
+    }
+}
+
+/// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
+pub(crate) const MAX_QUEUE: usize = 1 << 20;
+
+/// Checks a number against its range.
+pub(crate) fn check_range(
+    field: &'static str,
+    value: usize,
+    range: RangeInclusive<usize>,
+    named: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value, named)) }
+}
+
+/// A day: far beyond any sensible timeout, and far from the end of the clock.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Checks that a duration is above zero and at most a day.
+pub(crate) fn check_duration(field: &'static str, value: Duration) -> Result<(), ConfigError> {
+    if value > Duration::ZERO && value <= MAX_DURATION {
+        Ok(())
+    } else {
+        Err(ConfigError::new(field, value, "above 0 and at most a day"))
     }
 }
 

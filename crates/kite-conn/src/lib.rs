@@ -25,8 +25,8 @@ mod websocket;
 
 pub use clock::Stamp;
 pub use config::{
-    Admission, AdmissionFuture, ConnectionConfig, MAX_QUEUE, Pacer, TokenRequest, TokenSource,
-    TokenSourceError, check, check_duration,
+    Admission, AdmissionFuture, ConnectionConfig, Liveness, Pacer, Reconnect, TokenRequest,
+    TokenSource, TokenSourceError,
 };
 pub use connection::Connection;
 pub use credentials::{Credentials, Secret};
@@ -43,7 +43,7 @@ pub use observe::{
 pub use tokio_rustls::rustls;
 pub use transport::{
     Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Probe, ProbeStream, Proxy,
-    ProxyError, Refusal, Tls, TlsError, TlsFault,
+    ProxyError, Refusal, Tls, TlsError, TlsFault, Transport,
 };
 
 /// Runs a session through the operations that these bytes say; panics where it breaks a rule. For

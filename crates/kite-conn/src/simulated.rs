@@ -21,14 +21,14 @@ use kite_wire::Mode;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::TokenSource;
+use crate::config::{Reconnect, TokenSource};
 use crate::connection::Connection;
 use crate::credentials::Credentials;
 use crate::deliver::{Batch, Sink};
 use crate::driver::{Network, Wire};
 use crate::in_place::Driven;
 use crate::observe::{Event, EventLane, LossCause, ParkReason, Phase};
-use crate::transport::{Deadline, Endpoint, OpenError, OpenOptions, handshake};
+use crate::transport::{Deadline, Endpoint, OpenError, Transport, handshake};
 use crate::websocket::WebSocket;
 use crate::{ConnectionConfig, VolumeMissed};
 
@@ -115,7 +115,6 @@ impl Network for Cable {
     ) -> impl Future<Output = Result<WebSocket<Pipe>, OpenError>> + Send + 'static {
         let (sim, credentials) = (Arc::clone(&self.sim), credentials.clone());
         let cut = Arc::clone(&self.cut);
-        let config = ConnectionConfig::default();
         async move {
             if cut.load(Ordering::SeqCst) {
                 // As a name server that cannot be reached.
@@ -125,16 +124,9 @@ impl Network for Cable {
             }
             let pipe = Pipe { stream: sim.connect(), bytes_written: 0 };
             let endpoint = Endpoint::default();
-            let options = OpenOptions {
-                connect_timeout: config.connect_timeout,
-                read_buffer_bytes: config.read_buffer_bytes,
-                max_frame_bytes: config.max_frame_bytes,
-                headers: Vec::new(),
-                tls: config.tls,
-                proxy: None,
-            };
-            let deadline = Deadline::within(options.connect_timeout);
-            handshake(pipe, &endpoint, &credentials, &options, &[], deadline).await
+            let settings = Transport::default();
+            let deadline = Deadline::within(settings.connect_timeout);
+            handshake(pipe, &endpoint, &credentials, &settings, &[], deadline).await
         }
     }
 
@@ -270,10 +262,10 @@ async fn day(seed: u64) -> (u32, u64) {
     let config = ConnectionConfig {
         token_source: has_source.then_some(source),
         parser_queue: seed.is_multiple_of(3).then_some(16),
-        jitter_seed: seed,
+        reconnect: Reconnect { jitter_seed: seed, ..Default::default() },
         ..ConnectionConfig::default()
     };
-    assert_eq!((config.silence_threshold, config.reconnect_delay_cap), (THRESHOLD, CAP));
+    assert_eq!((config.liveness.silence_threshold, config.reconnect.delay_cap), (THRESHOLD, CAP));
     let cable = Cable { sim: Arc::clone(&sim), cut: Arc::clone(&cut) };
     let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
     let connection = connect(cable, config, credentials.clone(), &record, seed % 3 == 1);

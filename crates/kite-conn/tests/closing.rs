@@ -9,7 +9,9 @@ mod probe;
 
 use std::time::Duration;
 
-use kite_conn::{Connection, ConnectionConfig, EventLane, LaneConfig, Phase, TokenSource, lane};
+use kite_conn::{
+    Connection, ConnectionConfig, EventLane, LaneConfig, Liveness, Phase, TokenSource, lane,
+};
 use kite_sim::{API_KEY, Fault, Refusal, Sim, universe};
 use kite_wire::Mode;
 
@@ -169,14 +171,20 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
 
         // Its close frame is never answered.
         let close_deadline = Duration::from_millis(50);
-        let (connection, _probe) = connect(ConnectionConfig { close_deadline, ..config() });
+        let (connection, _probe) = connect(ConnectionConfig {
+            liveness: Liveness { close_deadline, ..config().liveness },
+            ..config()
+        });
         phase(&connection, Phase::Live).await;
         sim.inject(API_KEY, Fault::Stalls);
         close(connection, "stalled").await;
         gone("stalled: no socket").await;
 
         // Its bytes are not taken.
-        let (connection, probe) = connect(ConnectionConfig { close_deadline, ..config() });
+        let (connection, probe) = connect(ConnectionConfig {
+            liveness: Liveness { close_deadline, ..config().liveness },
+            ..config()
+        });
         phase(&connection, Phase::Live).await;
         sim.inject(API_KEY, Fault::StopsReading);
         let tokens = universe(3_000);
@@ -196,7 +204,11 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
 async fn every_consumer(sim: &Sim, leaks: &Leaks<'_>) {
     for parser_queue in [None, Some(4)] {
         let close_deadline = Duration::from_millis(50);
-        let config = ConnectionConfig { parser_queue, close_deadline, ..config(sim) };
+        let config = ConnectionConfig {
+            parser_queue,
+            liveness: Liveness { close_deadline, ..config(sim).liveness },
+            ..config(sim)
+        };
         let (connection, probe) = connect(config.clone());
         connection.subscribe(&universe(100), Mode::Full).unwrap();
         probe.until("ticks", |seen| !seen.ticks.is_empty()).await;

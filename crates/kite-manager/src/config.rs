@@ -1,8 +1,9 @@
 //! What can be set on a manager.
 
+use std::fmt;
 use std::time::Duration;
 
-use kite_conn::{ConfigError, ConnectionConfig, check, check_duration};
+use kite_conn::{ConfigError, ConnectionConfig};
 
 use crate::tap::Tap;
 
@@ -15,12 +16,12 @@ pub struct ManagerConfig {
     /// How many connections of each account share its instruments: 1 to 3. Default 3.
     pub connections: usize,
     /// What each connection is made with. Its `instrument_limit` is the room of one connection;
-    /// its `connect_timeout` is also how long a start waits; a `pacer` is the manager's to set.
+    /// its `transport.connect_timeout` is also how long a start waits; a `pacer` is the manager's to set.
     pub connection: ConnectionConfig,
     /// When the instruments of a connection that stays down go to others. Default after 30 s, back
     /// after 30 s; `None`: never.
     pub failover: Option<FailoverConfig>,
-    /// The least time between the beginnings of two handshakes of an account. Default 100 ms.
+    /// The least time between the beginnings of two handshakes of an account. Default 100 ms; at most a minute.
     pub stagger: Duration,
     /// Whether the last packet of every instrument is kept for
     /// [`Manager::latest`](crate::Manager::latest): a copy of each packet. Default false.
@@ -34,9 +35,9 @@ pub struct ManagerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailoverConfig {
     /// How long a connection is down, or parked, before its instruments are handed over to those
-    /// connections of its account that are up and have room.
+    /// connections of its account that are up and have room. Default 30 s; above 0 and at most a day.
     pub after: Duration,
-    /// How long it must then be up before it gets them back.
+    /// How long it must then be up before it gets them back. Default 30 s; above 0 and at most a day.
     pub stable_after: Duration,
 }
 
@@ -65,19 +66,45 @@ impl ManagerConfig {
     /// # Errors
     /// [`ConfigError`] names the first setting outside of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check("connections", self.connections, 1..=MAX_CONNECTIONS, "from 1 to 3")?;
+        let connections = self.connections;
+        let is_valid = (1..=MAX_CONNECTIONS).contains(&connections);
+        check(is_valid, "connections", connections, "from 1 to 3")?;
         if let Some(failover) = &self.failover {
-            check_duration("failover.after", failover.after)?;
-            check_duration("failover.stable_after", failover.stable_after)?;
+            failover.validate()?;
         }
-        if self.stagger > LONGEST_STAGGER {
-            return Err(ConfigError::new("stagger", self.stagger, "at most a minute"));
-        }
+        let stagger = self.stagger;
+        check(stagger <= LONGEST_STAGGER, "stagger", stagger, "at most a minute")?;
         self.connection.validate()
     }
 }
 
+impl FailoverConfig {
+    /// Checks both settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting outside of its range, such as `failover.after`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (field, value) in
+            [("failover.after", self.after), ("failover.stable_after", self.stable_after)]
+        {
+            let is_valid = !value.is_zero() && value <= LONGEST_WAIT;
+            check(is_valid, field, value, "above 0 and at most a day")?;
+        }
+        Ok(())
+    }
+}
+
 const LONGEST_STAGGER: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn check(
+    is_valid: bool,
+    field: &'static str,
+    value: impl fmt::Debug,
+    range: &'static str,
+) -> Result<(), ConfigError> {
+    if is_valid { Ok(()) } else { Err(ConfigError::new(field, value, range)) }
+}
 
 #[cfg(test)]
 mod tests {
@@ -98,8 +125,8 @@ mod tests {
             "instrument_limit is 3001, it must be from 1 to 3000"
         );
         assert_eq!(
-            with(|it| it.connection.connect_timeout = Duration::ZERO),
-            "connect_timeout is 0ns, it must be above 0 and at most a day"
+            with(|it| it.connection.transport.connect_timeout = Duration::ZERO),
+            "transport.connect_timeout is 0ns, it must be above 0 and at most a day"
         );
         assert!(with(|it| it.connection.parser_queue = Some(0)).contains("parser_queue"));
         assert_eq!(

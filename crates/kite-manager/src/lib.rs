@@ -64,7 +64,7 @@ pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
 pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
-pub use kite_conn::{ConfigError, MAX_QUEUE, check, check_duration};
+pub use kite_conn::ConfigError;
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, ManagerBuilder};
 pub use observe::{

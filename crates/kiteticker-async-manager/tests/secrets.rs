@@ -233,7 +233,7 @@ const OTHER_KEY: &str = "longerkeyofanother";
 fn accounts(sim: &Sim) -> MultiApiKiteTickerManagerBuilder {
     MultiApiKiteTickerManager::builder()
         .endpoint(sim.endpoint())
-        .connection(|connection| connection.reconnect_delay = Duration::from_millis(10))
+        .connection(|connection| connection.reconnect.delay = Duration::from_millis(10))
         .add_api_key("mine", API_KEY, TOKEN)
         .add_api_key("hers", OTHER_KEY, TODAYS)
 }

@@ -1,58 +1,36 @@
 //! What can be set on a connection.
 
+mod liveness;
 mod pacer;
+mod reconnect;
 mod token_source;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
 use kite_wire::MAX_INSTRUMENTS;
 
+pub use self::liveness::Liveness;
 pub use self::pacer::{Admission, AdmissionFuture, Pacer};
+pub use self::reconnect::Reconnect;
 pub use self::token_source::{TokenRequest, TokenSource, TokenSourceError};
-use crate::error::ConfigError;
-use crate::transport::{Endpoint, Proxy, Tls};
-
-/// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
-pub const MAX_QUEUE: usize = 1 << 20;
+use crate::error::{ConfigError, MAX_QUEUE, check_range};
+use crate::transport::{Endpoint, Transport};
 
 /// Settings of one connection. All have defaults: change the fields that matter.
 ///
 /// ```
 /// use std::time::Duration;
-/// use kite_conn::ConnectionConfig;
+/// use kite_conn::{ConnectionConfig, Liveness};
 ///
-/// let config = ConnectionConfig { silence_threshold: Duration::from_secs(5), ..Default::default() };
+/// let liveness =
+///     Liveness { silence_threshold: Duration::from_secs(5), ..Default::default() };
+/// let config = ConnectionConfig { liveness, ..Default::default() };
 /// assert_eq!(config.instrument_limit, 3_000);
 /// ```
 #[derive(Debug, Clone)]
 pub struct ConnectionConfig {
     /// Where to connect. Default `wss://ws.kite.trade`.
     pub endpoint: Endpoint,
-    /// For everything from the look-up of the host to the handshake. Default 30 s.
-    pub connect_timeout: Duration,
-    /// Base of the exponential backoff, full jitter. Default 2 s.
-    pub reconnect_delay: Duration,
-    /// Longest delay between two tries (the base, if that is longer). Default 30 s.
-    pub reconnect_delay_cap: Duration,
-    /// Reconnects in a row, without a stable connection between them, after which the connection
-    /// is parked. Default unlimited.
-    pub max_reconnect_attempts: usize,
-    /// Silence of the socket after which a ping is sent; twice this without any sign of life means
-    /// a dead socket and a reconnect. Default 10 s.
-    pub silence_threshold: Duration,
-    /// How long a connection must live before its failures are forgotten: one that is accepted
-    /// and dropped at once is not retried at full speed. Default 10 s.
-    pub stable_after: Duration,
-    /// How long no ticks may come on a socket with heartbeats before [`Event::TicksStale`] says
-    /// so. Default 60 s.
-    ///
-    /// [`Event::TicksStale`]: crate::Event::TicksStale
-    pub stale_after: Duration,
-    /// How long the closing handshake may take; Kite often does not finish it. Default 2 s.
-    pub close_deadline: Duration,
     /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
     pub instrument_limit: usize,
     /// Checks frames on a task of its own behind a queue of this many frames, and of 1 MiB whatever
@@ -60,21 +38,12 @@ pub struct ConnectionConfig {
     /// socket's task. Default `None`.
     /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
     pub parser_queue: Option<usize>,
-    /// What is read from the socket at once, in bytes; memory is taken in blocks of twice
-    /// this. Default 64 KiB, at most 16 MiB.
-    pub read_buffer_bytes: usize,
-    /// Largest frame taken, in bytes: a server's word is enough for memory of this size. Default
-    /// 1 MiB, at most 1 GiB; the largest lawful frame has 558,002 bytes.
-    pub max_frame_bytes: usize,
-    /// Further headers of the handshake. `Debug` shows their values unless they are marked by
-    /// [`HeaderValue::set_sensitive`].
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whose certificates are believed over `wss://`. Default [`Tls::web_pki`]: the roots of
-    /// Mozilla's list, as compiled in.
-    pub tls: Tls,
-    /// An HTTP proxy to connect through. Default none; the environment is not consulted. A `ws://`
-    /// endpoint takes one on loopback only, since it would see the access token.
-    pub proxy: Option<Proxy>,
+    /// When a lost connection is opened again.
+    pub reconnect: Reconnect,
+    /// How long the server may be silent.
+    pub liveness: Liveness,
+    /// How a socket is opened and read.
+    pub transport: Transport,
     /// Asked for credentials before reconnects and after a refusal. Default none: a refusal of
     /// the credentials parks the connection until [`Connection::set_credentials`].
     ///
@@ -89,33 +58,20 @@ pub struct ConnectionConfig {
     /// [`Connection::instruments`]: crate::Connection::instruments
     /// [`Event::Gap`]: crate::Event::Gap
     pub track_instruments: bool,
-    /// Seed of the backoff's jitter. Default random.
-    pub jitter_seed: u64,
 }
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
             endpoint: Endpoint::default(),
-            connect_timeout: Duration::from_secs(30),
-            reconnect_delay: Duration::from_secs(2),
-            reconnect_delay_cap: Duration::from_secs(30),
-            max_reconnect_attempts: usize::MAX,
-            silence_threshold: Duration::from_secs(10),
-            stable_after: Duration::from_secs(10),
-            stale_after: Duration::from_secs(60),
-            close_deadline: Duration::from_secs(2),
             instrument_limit: MAX_INSTRUMENTS,
             parser_queue: None,
-            read_buffer_bytes: 64 * 1024,
-            max_frame_bytes: 1024 * 1024,
-            headers: Vec::new(),
-            tls: Tls::default(),
-            proxy: None,
+            reconnect: Reconnect::default(),
+            liveness: Liveness::default(),
+            transport: Transport::default(),
             token_source: None,
             pacer: None,
             track_instruments: true,
-            jitter_seed: fastrand::u64(..),
         }
     }
 }
@@ -127,89 +83,65 @@ impl ConnectionConfig {
     /// [`ConfigError`] names the first setting outside of its range. Zero durations are among
     /// them: they would reconnect or probe without a pause.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check("instrument_limit", self.instrument_limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
-        check("parser_queue", self.parser_queue.unwrap_or(1), 1..=MAX_QUEUE, "from 1 to 1048576")?;
-        check("read_buffer_bytes", self.read_buffer_bytes, 1..=MAX_READ, "from 1 to 16777216")?;
-        check("max_frame_bytes", self.max_frame_bytes, 1..=MAX_FRAME, "from 1 to 1073741824")?;
-        for (field, value) in [
-            ("connect_timeout", self.connect_timeout),
-            ("reconnect_delay", self.reconnect_delay),
-            ("silence_threshold", self.silence_threshold),
-            ("stable_after", self.stable_after),
-            ("stale_after", self.stale_after),
-            ("close_deadline", self.close_deadline),
-        ] {
-            check_duration(field, value)?;
-        }
-        Ok(())
-    }
-}
-
-/// Checks a number against its range.
-///
-/// # Errors
-/// [`ConfigError`] names the setting, its value and the range.
-pub fn check(
-    field: &'static str,
-    value: usize,
-    range: RangeInclusive<usize>,
-    named: &'static str,
-) -> Result<(), ConfigError> {
-    if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value, named)) }
-}
-
-/// Two of them are a block.
-const MAX_READ: usize = 16 * 1024 * 1024;
-
-/// Memory for a frame is taken as soon as its header tells its length.
-const MAX_FRAME: usize = 1024 * 1024 * 1024;
-
-/// A day: far beyond any sensible timeout, and far from the end of the clock.
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Checks that a duration is above zero and at most a day.
-///
-/// # Errors
-/// [`ConfigError`] names the setting, its value and the range.
-pub fn check_duration(field: &'static str, value: Duration) -> Result<(), ConfigError> {
-    if value > Duration::ZERO && value <= MAX_DURATION {
-        Ok(())
-    } else {
-        Err(ConfigError::new(field, value, "above 0 and at most a day"))
+        let limit = self.instrument_limit;
+        check_range("instrument_limit", limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
+        let queue = self.parser_queue.unwrap_or(1);
+        check_range("parser_queue", queue, 1..=MAX_QUEUE, "from 1 to 1048576")?;
+        self.reconnect.validate()?;
+        self.liveness.validate()?;
+        self.transport.validate()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn the_defaults_are_valid_and_every_bound_is_named() {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         type Change = fn(&mut ConnectionConfig);
-        let cases: [(Change, &str); 8] = [
+        let cases: [(Change, &str); 11] = [
             (|c| c.instrument_limit = 3_001, "instrument_limit is 3001, it must be from 1 to 3000"),
             (|c| c.parser_queue = Some(0), "parser_queue is 0, it must be from 1 to 1048576"),
-            (|c| c.read_buffer_bytes = 0, "read_buffer_bytes is 0, it must be from 1 to 16777216"),
             (
-                |c| c.max_frame_bytes = MAX_FRAME + 1,
-                "max_frame_bytes is 1073741825, it must be from 1 to 1073741824",
+                |c| c.transport.read_buffer_bytes = 0,
+                "transport.read_buffer_bytes is 0, it must be from 1 to 16777216",
             ),
             (
-                |c| c.connect_timeout = Duration::ZERO,
-                "connect_timeout is 0ns, it must be above 0 and at most a day",
+                |c| c.transport.max_frame_bytes = (1 << 30) + 1,
+                "transport.max_frame_bytes is 1073741825, it must be from 1 to 1073741824",
             ),
             (
-                |c| c.reconnect_delay = Duration::ZERO,
-                "reconnect_delay is 0ns, it must be above 0 and at most a day",
+                |c| c.transport.connect_timeout = Duration::ZERO,
+                "transport.connect_timeout is 0ns, it must be above 0 and at most a day",
             ),
             (
-                |c| c.silence_threshold = Duration::ZERO,
-                "silence_threshold is 0ns, it must be above 0 and at most a day",
+                |c| c.reconnect.delay = Duration::ZERO,
+                "reconnect.delay is 0ns, it must be above 0 and at most a day",
             ),
             (
-                |c| c.close_deadline = Duration::from_secs(86_401),
-                "close_deadline is 86401s, it must be above 0 and at most a day",
+                |c| c.reconnect.stable_after = Duration::ZERO,
+                "reconnect.stable_after is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.liveness.silence_threshold = Duration::ZERO,
+                "liveness.silence_threshold is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.liveness.stale_after = Duration::ZERO,
+                "liveness.stale_after is 0ns, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.liveness.close_deadline = Duration::from_secs(86_401),
+                "liveness.close_deadline is 86401s, it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.liveness.close_deadline = Duration::MAX,
+                "liveness.close_deadline is 18446744073709551615.999999999s, \
+                 it must be above 0 and at most a day",
             ),
         ];
         for (change, expected) in cases {

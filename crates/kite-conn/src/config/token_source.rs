@@ -17,7 +17,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// is open, and one question at a time for each connection. Before a reconnect it has five seconds
 /// (or `connect_timeout`, if that is shorter); where it fails, the credentials at hand are used,
 /// which have not been refused. After a refusal it has the whole `connect_timeout`, and is asked
-/// again with growing delays, up to `reconnect_delay_cap`; so it is where what it gave is refused
+/// again with growing delays, up to `reconnect.delay_cap`; so it is where what it gave is refused
 /// again.
 ///
 /// # Examples

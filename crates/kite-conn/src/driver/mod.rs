@@ -39,7 +39,7 @@ use crate::config::{Admission, ConnectionConfig, TokenRequest, TokenSourceError}
 use crate::credentials::Credentials;
 use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
 use crate::observe::{Event, GapTracker, InstrumentWriter, LossCause};
-use crate::session::{Input, Output, Policy, Session};
+use crate::session::{Input, Output, Session};
 use crate::transport::{OpenError, Refusal};
 use crate::websocket::WebSocket;
 
@@ -134,27 +134,17 @@ impl<S: Sink, O: Network> Driver<S, O> {
         sink: S,
         reporter: Reporter,
     ) -> Self {
-        let policy = Policy {
-            reconnect_delay: config.reconnect_delay,
-            reconnect_delay_cap: config.reconnect_delay_cap,
-            max_reconnect_attempts: config.max_reconnect_attempts,
-            stable_after: config.stable_after,
-            silence_threshold: config.silence_threshold,
-            stale_after: config.stale_after,
-            close_deadline: config.close_deadline,
-            renews: config.token_source.is_some(),
-            seed: config.jitter_seed,
-        };
+        let renews = config.token_source.is_some();
         let tracked = config.track_instruments;
         let instruments =
             tracked.then(|| InstrumentWriter::new(Arc::clone(&reporter.counters.instruments)));
-        let gaps = GapTracker::new(instruments, config.silence_threshold, O::wall_clock);
+        let gaps = GapTracker::new(instruments, config.liveness.silence_threshold, O::wall_clock);
         let (counters, events) = (Arc::clone(&reporter.counters), reporter.events.clone());
         let intake = Intake::new(sink, counters, events, gaps);
         let outlet = Outlet::new(intake, config.parser_queue);
         Self {
-            session: Session::new(policy),
-            suspension: SuspensionWatch::new(config.silence_threshold),
+            session: Session::new(config.reconnect, config.liveness, renews),
+            suspension: SuspensionWatch::new(config.liveness.silence_threshold),
             config,
             network,
             credentials,
@@ -182,7 +172,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
     pub(crate) async fn run(mut self) {
         std::future::poll_fn(|cx| self.poll_run(cx, |_| false)).await;
         // Whatever the sink is still given, and what is told of that, comes before the end.
-        self.outlet.finish(self.config.close_deadline).await;
+        self.outlet.finish(self.config.liveness.close_deadline).await;
         self.reporter.finish();
     }
 
@@ -369,7 +359,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
         let request = TokenRequest { current: self.credentials.clone(), refusal };
         // What was not refused may still be good: nobody waits long for better.
         let limit = if refused { Duration::MAX } else { LONGEST_RENEWAL };
-        let after = self.config.connect_timeout.min(limit);
+        let after = self.config.transport.connect_timeout.min(limit);
         self.link = Link::Renewing(Box::pin(async move {
             // The application's code: a panic of it must not take the connection along.
             let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();

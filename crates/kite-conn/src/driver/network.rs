@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
-use crate::transport::{Dialer, OpenError, OpenOptions, Stream};
+use crate::transport::{Dialer, OpenError, Stream};
 use crate::websocket::WebSocket;
 
 /// A byte stream that says how many bytes of ours it has taken.
@@ -62,14 +62,6 @@ impl Network for Dialer {
 
 impl From<&ConnectionConfig> for Dialer {
     fn from(config: &ConnectionConfig) -> Self {
-        let options = OpenOptions {
-            connect_timeout: config.connect_timeout,
-            read_buffer_bytes: config.read_buffer_bytes,
-            max_frame_bytes: config.max_frame_bytes,
-            headers: config.headers.clone(),
-            tls: config.tls.clone(),
-            proxy: config.proxy.clone(),
-        };
-        Self::with_options(config.endpoint.clone(), options)
+        Self::new(config.endpoint.clone(), config.transport.clone())
     }
 }

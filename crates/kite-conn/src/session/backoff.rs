@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::Reconnect;
+
 /// Exponential backoff with full jitter.
 ///
 /// The failures count from the last stable connection: one that breaks at once counts as one more.
@@ -14,9 +16,10 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) fn new(base: Duration, cap: Duration, seed: u64) -> Self {
-        let random = fastrand::Rng::with_seed(seed);
-        Self { base, cap: cap.max(base), failures: 0, random }
+    pub(crate) fn new(reconnect: &Reconnect) -> Self {
+        let Reconnect { delay: base, delay_cap, jitter_seed, .. } = *reconnect;
+        let random = fastrand::Rng::with_seed(jitter_seed);
+        Self { base, cap: delay_cap.max(base), failures: 0, random }
     }
 
     /// Gives the number of failures since the last stable connection.
@@ -61,12 +64,16 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    fn backoff(delay: Duration, delay_cap: Duration, jitter_seed: u64) -> Backoff {
+        Backoff::new(&Reconnect { delay, delay_cap, jitter_seed, ..Reconnect::default() })
+    }
+
     #[test]
     fn delays_grow_to_the_cap_and_start_over_after_a_reset() {
         let (base, cap) = (Duration::from_secs(2), Duration::from_secs(30));
         let mut longest = [Duration::ZERO; 8];
         for seed in 0..500 {
-            let mut backoff = Backoff::new(base, cap, seed);
+            let mut backoff = self::backoff(base, cap, seed);
             for longest in &mut longest {
                 backoff.fail();
                 *longest = backoff.delay().max(*longest);
@@ -84,7 +91,7 @@ mod tests {
     #[test]
     fn any_number_of_failures_stays_below_the_cap() {
         let cap = Duration::from_secs(30);
-        let mut backoff = Backoff::new(Duration::from_secs(2), cap, 1);
+        let mut backoff = self::backoff(Duration::from_secs(2), cap, 1);
         for _ in 0..200 {
             backoff.fail();
             assert!(backoff.delay() <= cap);
@@ -95,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_base_above_the_cap_is_kept() {
-        let mut backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(30), 1);
+        let mut backoff = self::backoff(Duration::from_secs(60), Duration::from_secs(30), 1);
         let longest = (0..1_000).map(|_| backoff.delay()).max();
         assert!(longest > Some(Duration::from_secs(50)));
     }

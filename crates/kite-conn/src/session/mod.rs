@@ -20,36 +20,13 @@ use self::freshness::Freshness;
 use self::round_trip::RoundTrip;
 use self::watchdog::{Verdict, Watchdog};
 use crate::clock::{FAR, Stamp};
-use crate::config::TokenSourceError;
+use crate::config::{Liveness, Reconnect, TokenSourceError};
 use crate::observe::{Event, LossCause, ParkReason};
 use crate::transport::OpenError;
 
 /// How much longer each time a silent feed is borne that answers pings: up to 32 times twice the
 /// threshold, ten minutes with the default. An idle socket without heartbeats may be lawful.
 const LONGEST_FEED_PATIENCE: u32 = 32;
-
-/// The numbers a session decides by.
-#[derive(Debug, Clone)]
-pub(crate) struct Policy {
-    /// Base of the exponential backoff.
-    pub(crate) reconnect_delay: Duration,
-    /// Longest delay between two tries.
-    pub(crate) reconnect_delay_cap: Duration,
-    /// How many reconnects in a row without a stable connection between them.
-    pub(crate) max_reconnect_attempts: usize,
-    /// How long a connection must have lived before its failures are forgotten.
-    pub(crate) stable_after: Duration,
-    /// Silence that sends a ping; twice this is death.
-    pub(crate) silence_threshold: Duration,
-    /// How long no ticks may come, on a socket that lives, before it is told.
-    pub(crate) stale_after: Duration,
-    /// How long the closing handshake may take.
-    pub(crate) close_deadline: Duration,
-    /// Whether somebody can be asked for credentials before a reconnect.
-    pub(crate) renews: bool,
-    /// Seed of the jitter.
-    pub(crate) seed: u64,
-}
 
 /// What happens to a session.
 #[derive(Debug)]
@@ -153,7 +130,10 @@ struct Live {
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    policy: Policy,
+    reconnect: Reconnect,
+    liveness: Liveness,
+    /// Whether there is a token source.
+    renews: bool,
     phase: Phase,
     book: Book,
     backoff: Backoff,
@@ -171,20 +151,24 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts a session; its first output opens a socket.
-    pub(crate) fn new(mut policy: Policy) -> Self {
+    ///
+    /// With `renews`, a [`TokenSource`](crate::TokenSource) can be asked for credentials.
+    pub(crate) fn new(mut reconnect: Reconnect, mut liveness: Liveness, renews: bool) -> Self {
         for duration in [
-            &mut policy.reconnect_delay,
-            &mut policy.reconnect_delay_cap,
-            &mut policy.stable_after,
-            &mut policy.silence_threshold,
-            &mut policy.stale_after,
-            &mut policy.close_deadline,
+            &mut reconnect.delay,
+            &mut reconnect.delay_cap,
+            &mut reconnect.stable_after,
+            &mut liveness.silence_threshold,
+            &mut liveness.stale_after,
+            &mut liveness.close_deadline,
         ] {
             *duration = (*duration).min(FAR);
         }
-        let backoff = Backoff::new(policy.reconnect_delay, policy.reconnect_delay_cap, policy.seed);
+        let backoff = Backoff::new(&reconnect);
         let mut session = Self {
-            policy,
+            reconnect,
+            liveness,
+            renews,
             phase: Phase::Parked,
             book: Book::default(),
             backoff,
@@ -306,7 +290,7 @@ impl Session {
             }
             (Input::Close, Phase::Live(_)) => {
                 self.pending.push_back(Output::SendClose);
-                self.phase = Phase::Closing { until: now + self.policy.close_deadline };
+                self.phase = Phase::Closing { until: now + self.liveness.close_deadline };
             }
             (Input::Close, Phase::Opening | Phase::Renewing { .. }) => {
                 self.pending.push_back(Output::Abort);
@@ -418,7 +402,7 @@ impl Session {
     /// Begins a try: with the credentials at hand where they have not been used yet, else by
     /// asking for newer ones.
     fn open(&mut self) {
-        if self.policy.renews && self.credentials_used {
+        if self.renews && self.credentials_used {
             let refused = self.credentials_refused;
             self.phase = Phase::Renewing { refused };
             self.tell(Event::Renewing { attempt: self.attempt(), refused });
@@ -444,10 +428,10 @@ impl Session {
         self.epoch = self.epoch.saturating_add(1);
         self.book.forget_told();
         self.tell(Event::Up { epoch: self.epoch, instruments: self.book.len() });
-        let threshold = self.policy.silence_threshold;
+        let threshold = self.liveness.silence_threshold;
         let feed_patience = threshold * 2 * self.feed_patience;
         // What was told stale on the socket before is so until ticks come.
-        let anew = || Freshness::new(now, self.policy.stale_after);
+        let anew = || Freshness::new(now, self.liveness.stale_after);
         let mut freshness = self.freshness.take().unwrap_or_else(anew);
         freshness.restart(now);
         self.phase = Phase::Live(Live {
@@ -463,7 +447,7 @@ impl Session {
         let Phase::Live(live) = &self.phase else { return };
         let last_heard = Stamp::at(live.watchdog.last_heard());
         self.freshness = Some(live.freshness.clone());
-        if now.saturating_duration_since(live.since) >= self.policy.stable_after {
+        if now.saturating_duration_since(live.since) >= self.reconnect.stable_after {
             self.backoff.reset();
         }
         self.tell(Event::Down { epoch: self.epoch, cause, last_heard });
@@ -477,7 +461,7 @@ impl Session {
         let told = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
         self.tell(told);
         self.credentials_refused |= error.is_auth();
-        if error.is_auth() && !self.policy.renews {
+        if error.is_auth() && !self.renews {
             self.park(ParkReason::Authentication(error));
             return;
         }
@@ -517,7 +501,7 @@ impl Session {
     }
 
     fn retry(&mut self, now: Instant, delay: Duration, last: Option<OpenError>) {
-        let (failures, limit) = (self.backoff.failures(), self.policy.max_reconnect_attempts);
+        let (failures, limit) = (self.backoff.failures(), self.reconnect.max_attempts);
         if usize::try_from(failures).unwrap_or(usize::MAX) > limit {
             self.park(ParkReason::AttemptsUsedUp { failures, limit, last });
             return;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
-use super::{Input, Output, Policy, Session, Why};
+use super::{Input, Output, Session, Why};
+use crate::config::{Liveness, Reconnect};
 use crate::observe::{Event, ParkReason};
 
 /// What the server keeps for one socket.
@@ -72,10 +73,19 @@ pub(super) struct Rig {
     pub(super) done: bool,
 }
 
+/// What a session is made with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) reconnect: Reconnect,
+    pub(super) liveness: Liveness,
+    pub(super) renews: bool,
+}
+
 impl Rig {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
+        let Settings { reconnect, liveness, renews } = settings;
         Self {
-            session: Session::new(policy),
+            session: Session::new(reconnect, liveness, renews),
             now: Instant::now(),
             socket: Socket::None,
             up: false,
@@ -93,8 +103,8 @@ impl Rig {
     }
 
     /// Starts a session that is live, with nothing wanted.
-    pub(super) fn live(policy: Policy) -> Self {
-        let mut rig = Self::new(policy);
+    pub(super) fn live(settings: Settings) -> Self {
+        let mut rig = Self::new(settings);
         assert_eq!(rig.settle(), ["opening 1", "open"]);
         assert_eq!(rig.on(Input::Opened), ["up 1 with 0"]);
         rig

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use kite_wire::Mode;
 
-use super::model::{Rig, Socket};
-use super::{Input, Policy};
-use crate::config::TokenSourceError;
+use super::Input;
+use super::model::{Rig, Settings, Socket};
+use crate::config::{Liveness, Reconnect, TokenSourceError};
 use crate::observe::LossCause;
 use crate::transport::{HandshakeError, OpenError, Refusal};
 
@@ -164,22 +164,26 @@ pub(crate) fn run(mut bytes: &[u8]) {
         *first
     };
     let (seed, settings) = (next(), next());
-    let max_reconnect_attempts = match settings & 3 {
+    let max_attempts = match settings & 3 {
         0 => usize::MAX,
         attempts => usize::from(attempts),
     };
-    let policy = Policy {
-        reconnect_delay: 2 * SECOND,
-        reconnect_delay_cap: 30 * SECOND,
-        max_reconnect_attempts,
-        stable_after: 10 * SECOND,
-        silence_threshold: 10 * SECOND,
-        stale_after: 60 * SECOND,
-        close_deadline: 2 * SECOND,
+    let settings = Settings {
+        reconnect: Reconnect {
+            delay: 2 * SECOND,
+            delay_cap: 30 * SECOND,
+            max_attempts,
+            stable_after: 10 * SECOND,
+            jitter_seed: seed.into(),
+        },
+        liveness: Liveness {
+            silence_threshold: 10 * SECOND,
+            stale_after: 60 * SECOND,
+            close_deadline: 2 * SECOND,
+        },
         renews: settings & 4 != 0,
-        seed: seed.into(),
     };
-    let mut rig = Rig::new(policy);
+    let mut rig = Rig::new(settings);
     rig.settle();
     while let Some(op) = Op::read(&mut bytes) {
         op.apply(&mut rig);

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::model::Rig;
+use super::model::{Rig, Settings};
 use super::ops::{self, Op, misconfigured, no_token, refused, unreachable};
 use super::*;
 
@@ -11,18 +11,29 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 const STALE_AFTER: Duration = Duration::from_secs(60);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
-fn policy() -> Policy {
-    Policy {
-        reconnect_delay: 2 * SECOND,
-        reconnect_delay_cap: CAP,
-        max_reconnect_attempts: usize::MAX,
-        stable_after: STABLE_AFTER,
-        silence_threshold: THRESHOLD,
-        stale_after: STALE_AFTER,
-        close_deadline: CLOSE_DEADLINE,
+fn settings() -> Settings {
+    Settings {
+        reconnect: Reconnect {
+            delay: 2 * SECOND,
+            delay_cap: CAP,
+            max_attempts: usize::MAX,
+            stable_after: STABLE_AFTER,
+            jitter_seed: 7,
+        },
+        liveness: Liveness {
+            silence_threshold: THRESHOLD,
+            stale_after: STALE_AFTER,
+            close_deadline: CLOSE_DEADLINE,
+        },
         renews: false,
-        seed: 7,
     }
+}
+
+/// The same with this changed.
+fn with(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = settings();
+    change(&mut settings);
+    settings
 }
 
 fn expired() -> OpenError {
@@ -35,7 +46,7 @@ fn eof() -> Input {
 
 #[test]
 fn a_session_opens_at_once_and_waits_for_the_answer() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     assert_eq!(rig.wait, None);
     assert!(!rig.session.is_live());
@@ -44,7 +55,7 @@ fn a_session_opens_at_once_and_waits_for_the_answer() {
 
 #[test]
 fn subscriptions_wanted_before_go_out_once_the_socket_is_open() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.want(2, Some(Mode::Full));
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     rig.want(1, Some(Mode::Quote));
@@ -61,7 +72,7 @@ fn subscriptions_wanted_before_go_out_once_the_socket_is_open() {
 
 #[test]
 fn wishes_of_a_live_session_go_out_at_once_and_only_the_difference() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Quote));
     assert_eq!(rig.settle().len(), 2);
     rig.want(1, Some(Mode::Ltp));
@@ -72,7 +83,7 @@ fn wishes_of_a_live_session_go_out_at_once_and_only_the_difference() {
 
 #[test]
 fn reconnect_replays_the_desired_set_in_its_exact_modes() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(5, Some(Mode::Ltp));
     rig.want(6, Some(Mode::Full));
     rig.want(7, Some(Mode::Full));
@@ -97,7 +108,7 @@ fn reconnect_replays_the_desired_set_in_its_exact_modes() {
 #[test]
 fn a_refusal_of_the_credentials_parks_until_others_come() {
     for status in [400, 401, 403] {
-        let mut rig = Rig::new(policy());
+        let mut rig = Rig::new(settings());
         rig.want(1, Some(Mode::Full));
         rig.settle();
         let error = refused(status, Some("Invalid `access_token` or `api_key`."), None);
@@ -111,7 +122,7 @@ fn a_refusal_of_the_credentials_parks_until_others_come() {
 
 #[test]
 fn credentials_that_come_during_a_try_replace_it() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 1", "open"]);
     assert_eq!(rig.on(Input::Opened), ["up 1 with 0"]);
@@ -119,7 +130,7 @@ fn credentials_that_come_during_a_try_replace_it() {
 
 #[test]
 fn credentials_that_come_while_waiting_are_tried_at_once() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     rig.on(Input::OpenFailed(unreachable()));
     assert_eq!(rig.on(Input::CredentialsChanged), ["opening 1", "open"]);
@@ -127,7 +138,7 @@ fn credentials_that_come_while_waiting_are_tried_at_once() {
 
 #[test]
 fn an_open_socket_outlives_new_credentials() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert!(rig.on(Input::CredentialsChanged).is_empty());
     assert!(rig.session.is_live());
 }
@@ -136,7 +147,7 @@ fn an_open_socket_outlives_new_credentials() {
 fn a_refusal_without_kites_json_is_retried_slowly() {
     for status in [301, 400, 401, 403, 418] {
         for seed in 0..20 {
-            let mut rig = Rig::new(Policy { seed, ..policy() });
+            let mut rig = Rig::new(with(|it| it.reconnect.jitter_seed = seed));
             rig.settle();
             let error = refused(status, None, None);
             assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "retry 2"]);
@@ -150,7 +161,7 @@ fn a_refusal_without_kites_json_is_retried_slowly() {
 fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     let asked = 45 * SECOND;
     for status in [429, 503] {
-        let mut rig = Rig::new(policy());
+        let mut rig = Rig::new(settings());
         rig.settle();
         rig.on(Input::OpenFailed(refused(status, Some("Too many requests"), Some(asked))));
         assert_eq!(rig.delay, asked);
@@ -161,7 +172,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
 
 #[test]
 fn a_busy_server_that_asks_for_less_gets_the_exponential_step() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     let mut longest = Duration::ZERO;
     for _ in 0..40 {
@@ -175,7 +186,7 @@ fn a_busy_server_that_asks_for_less_gets_the_exponential_step() {
 
 #[test]
 fn a_kite_error_with_another_status_is_no_authentication_failure() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     let error = refused(500, Some("Something went wrong."), None);
     assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "retry 2"]);
@@ -183,7 +194,7 @@ fn a_kite_error_with_another_status_is_no_authentication_failure() {
 
 #[test]
 fn what_only_another_configuration_mends_parks() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     let transcript = rig.on(Input::OpenFailed(misconfigured()));
     assert_eq!(transcript, ["failed 1", "parked: configuration"]);
@@ -191,7 +202,7 @@ fn what_only_another_configuration_mends_parks() {
 
 #[test]
 fn attempts_used_up_park_and_say_so() {
-    let mut rig = Rig::new(Policy { max_reconnect_attempts: 2, ..policy() });
+    let mut rig = Rig::new(with(|it| it.reconnect.max_attempts = 2));
     rig.settle();
     for attempt in 1..=2 {
         let next = attempt + 1;
@@ -207,13 +218,13 @@ fn attempts_used_up_park_and_say_so() {
 
 #[test]
 fn a_connection_without_attempts_parks_at_its_first_loss() {
-    let mut rig = Rig::live(Policy { max_reconnect_attempts: 0, ..policy() });
+    let mut rig = Rig::live(with(|it| it.reconnect.max_attempts = 0));
     assert_eq!(rig.on(eof())[1..], ["parked: 1 failures, 0 allowed"]);
 }
 
 #[test]
 fn silence_sends_a_ping_and_then_ends_the_socket() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.wait, Some(THRESHOLD));
     assert!(rig.after(THRESHOLD - SECOND).is_empty());
     assert_eq!(rig.after(SECOND), ["ping"]);
@@ -225,7 +236,7 @@ fn silence_sends_a_ping_and_then_ends_the_socket() {
 
 #[test]
 fn a_session_that_runs_late_asks_before_it_judges() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.after(100 * THRESHOLD), ["ping"]);
     assert_eq!(rig.wait, Some(THRESHOLD));
     rig.session.on_frame(rig.now, false);
@@ -234,7 +245,7 @@ fn a_session_that_runs_late_asks_before_it_judges() {
 
 #[test]
 fn whatever_is_heard_keeps_the_socket() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     for _ in 0..50 {
         assert_eq!(rig.after(THRESHOLD), ["ping"]);
         rig.now += THRESHOLD - SECOND;
@@ -246,20 +257,20 @@ fn whatever_is_heard_keeps_the_socket() {
 
 #[test]
 fn a_wait_says_what_for() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.why, Some(Why::Silence));
     rig.after(THRESHOLD);
     assert_eq!(rig.why, Some(Why::Pong));
     rig.on(eof());
     assert_eq!(rig.why, Some(Why::Retry));
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::ReadingPaused(true));
     assert_eq!((rig.wait, rig.why), (None, None), "nothing to wake for");
     rig.on(Input::WriteBlocked(true));
     assert_eq!(rig.why, Some(Why::Write));
     rig.on(Input::Close);
     assert_eq!(rig.why, Some(Why::Close));
-    let mut rig = Rig::live(Policy { stale_after: SECOND, ..policy() });
+    let mut rig = Rig::live(with(|it| it.liveness.stale_after = SECOND));
     rig.want(1, Some(Mode::Full));
     rig.settle();
     assert_eq!(rig.why, Some(Why::Ticks));
@@ -284,7 +295,7 @@ fn with_pongs(rig: &mut Rig, time: Duration) -> Vec<String> {
 
 #[test]
 fn pongs_without_a_feed_reconnect_and_each_time_later() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     let mut patience = 2 * THRESHOLD;
     for epoch in 1..=8 {
         let silence = 2 * THRESHOLD;
@@ -320,7 +331,7 @@ fn pongs_without_a_feed_reconnect_and_each_time_later() {
 
 #[test]
 fn a_socket_that_slept_through_a_suspension_is_asked_at_once() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.now += SECOND;
     let slept = Duration::from_secs(3_600);
     assert_eq!(rig.on(Input::Suspended(slept)), ["slept 3600s".to_owned(), "ping".to_owned()]);
@@ -330,7 +341,7 @@ fn a_socket_that_slept_through_a_suspension_is_asked_at_once() {
 
 #[test]
 fn a_delay_passes_while_the_machine_sleeps() {
-    let mut rig = Rig::new(policy());
+    let mut rig = Rig::new(settings());
     rig.settle();
     let asked = 100 * SECOND;
     rig.on(Input::OpenFailed(refused(429, None, Some(asked))));
@@ -342,7 +353,7 @@ fn a_delay_passes_while_the_machine_sleeps() {
 
 #[test]
 fn the_round_trip_of_the_last_ping_is_measured() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.on(Input::Ping), ["ping"]);
     let first = rig.ping;
     rig.now += SECOND;
@@ -357,7 +368,7 @@ fn the_round_trip_of_the_last_ping_is_measured() {
 
 #[test]
 fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     let heartbeats = |rig: &mut Rig, seconds: u32| -> Vec<String> {
         let beat = |rig: &mut Rig| {
             rig.now += SECOND;
@@ -379,7 +390,7 @@ fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
 
 #[test]
 fn stale_ticks_end_on_whichever_socket_they_come() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
     for _ in 0..60 {
@@ -396,7 +407,7 @@ fn stale_ticks_end_on_whichever_socket_they_come() {
 
 #[test]
 fn a_wish_that_comes_with_a_deadly_silence_is_no_part_of_what_was_told() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
@@ -408,7 +419,7 @@ fn a_wish_that_comes_with_a_deadly_silence_is_no_part_of_what_was_told() {
 
 #[test]
 fn ticks_that_we_do_not_read_are_not_stale() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
     rig.on(Input::ReadingPaused(true));
@@ -418,7 +429,7 @@ fn ticks_that_we_do_not_read_are_not_stale() {
 
 #[test]
 fn instruments_refused_for_want_of_room_stay_wanted() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Ltp));
     rig.settle();
     rig.now += 15 * SECOND;
@@ -440,8 +451,8 @@ fn instruments_refused_for_want_of_room_stay_wanted() {
     assert!(rig.on(refusal("Too many requests.")).is_empty(), "another error is another matter");
 }
 
-fn renewing() -> Policy {
-    Policy { renews: true, ..policy() }
+fn renewing() -> Settings {
+    with(|it| it.renews = true)
 }
 
 #[test]
@@ -494,7 +505,10 @@ fn a_token_source_in_trouble_does_not_keep_the_feed_down() {
 
 #[test]
 fn a_token_that_is_refused_again_is_tried_later_each_time_and_up_to_the_limit() {
-    let mut rig = Rig::new(Policy { max_reconnect_attempts: 3, ..renewing() });
+    let mut rig = Rig::new(with(|it| {
+        it.renews = true;
+        it.reconnect.max_attempts = 3;
+    }));
     rig.settle();
     for _ in 0..3 {
         rig.on(Input::OpenFailed(expired()));
@@ -516,7 +530,7 @@ fn closing_ends_a_question_for_credentials() {
 
 #[test]
 fn what_waited_for_the_socket_is_not_sent_to_a_dead_one() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
     rig.now += THRESHOLD;
     rig.want(1, Some(Mode::Full));
@@ -528,7 +542,7 @@ fn what_waited_for_the_socket_is_not_sent_to_a_dead_one() {
 
 #[test]
 fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..19 {
         rig.now += SECOND;
@@ -541,7 +555,7 @@ fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
 
 #[test]
 fn a_peer_that_takes_our_bytes_slowly_lives() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..10 {
         rig.now += 2 * THRESHOLD - SECOND;
@@ -556,7 +570,7 @@ fn a_peer_that_takes_our_bytes_slowly_lives() {
 
 #[test]
 fn pings_behind_a_blocked_write_do_not_pile_up() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..100 {
         assert!(rig.on(Input::Ping).is_empty());
@@ -567,7 +581,7 @@ fn pings_behind_a_blocked_write_do_not_pile_up() {
 
 #[test]
 fn wishes_behind_a_blocked_write_merge() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for mode in [Mode::Ltp, Mode::Quote, Mode::Full].into_iter().cycle().take(3_000) {
         rig.want(1, Some(mode));
@@ -579,7 +593,7 @@ fn wishes_behind_a_blocked_write_merge() {
 
 #[test]
 fn our_own_slowness_is_not_the_peers_death() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::ReadingPaused(true));
     assert!(rig.after(100 * THRESHOLD).is_empty());
     assert!(rig.on(Input::ReadingPaused(false)).is_empty());
@@ -589,7 +603,7 @@ fn our_own_slowness_is_not_the_peers_death() {
 
 #[test]
 fn the_next_socket_starts_with_a_clean_slate() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::ReadingPaused(true));
     rig.on(Input::WriteBlocked(true));
     rig.after(5 * SECOND);
@@ -604,7 +618,7 @@ fn the_next_socket_starts_with_a_clean_slate() {
 
 #[test]
 fn only_a_stable_connection_resets_the_failures() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     for failures in 1..=5 {
         rig.now += STABLE_AFTER - SECOND;
         assert_eq!(rig.on(eof())[1..], [format!("retry {}", failures + 1)]);
@@ -613,12 +627,12 @@ fn only_a_stable_connection_resets_the_failures() {
     }
     rig.now += STABLE_AFTER;
     assert_eq!(rig.on(eof())[1..], ["retry 2"]);
-    assert!(rig.delay <= policy().reconnect_delay);
+    assert!(rig.delay <= settings().reconnect.delay);
 }
 
 #[test]
 fn closing_a_live_session_is_polite() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     assert_eq!(rig.on(Input::Close), ["close"]);
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
     rig.want(1, Some(Mode::Full));
@@ -630,7 +644,7 @@ fn closing_a_live_session_is_polite() {
 
 #[test]
 fn a_peer_that_does_not_finish_the_close_is_cut_off() {
-    let mut rig = Rig::live(policy());
+    let mut rig = Rig::live(settings());
     rig.on(Input::Close);
     assert!(rig.after(CLOSE_DEADLINE / 2).is_empty());
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE / 2));
@@ -640,7 +654,7 @@ fn a_peer_that_does_not_finish_the_close_is_cut_off() {
 
 #[test]
 fn closing_ends_every_other_phase_at_once() {
-    let opening = || Rig::new(policy());
+    let opening = || Rig::new(settings());
     let mut rig = opening();
     rig.settle();
     assert_eq!(rig.on(Input::Close), ["abort", "closed"]);
@@ -671,10 +685,10 @@ fn late_inputs_of_a_socket_that_is_gone_change_nothing() {
             eof(),
         ]
     };
-    let mut waiting = Rig::new(policy());
+    let mut waiting = Rig::new(settings());
     waiting.settle();
     waiting.on(Input::OpenFailed(unreachable()));
-    let mut parked = Rig::new(policy());
+    let mut parked = Rig::new(settings());
     parked.settle();
     parked.on(Input::OpenFailed(expired()));
     for rig in [&mut waiting, &mut parked] {
@@ -690,16 +704,15 @@ fn late_inputs_of_a_socket_that_is_gone_change_nothing() {
 
 #[test]
 fn settings_that_mean_never_do_not_overflow_the_clock() {
-    let never = Policy {
-        reconnect_delay: Duration::MAX,
-        reconnect_delay_cap: Duration::MAX,
-        stable_after: Duration::MAX,
-        silence_threshold: Duration::MAX,
-        stale_after: Duration::MAX,
-        close_deadline: Duration::MAX,
-        ..policy()
-    };
-    let mut rig = Rig::live(never.clone());
+    let forever = Duration::MAX;
+    let never = with(|it| {
+        let reconnect = it.reconnect;
+        it.reconnect =
+            Reconnect { delay: forever, delay_cap: forever, stable_after: forever, ..reconnect };
+        it.liveness =
+            Liveness { silence_threshold: forever, stale_after: forever, close_deadline: forever };
+    });
+    let mut rig = Rig::live(never);
     assert!(rig.after(Duration::from_secs(86_400 * 365)).is_empty());
     rig.on(Input::WriteBlocked(true));
     rig.on(eof());
@@ -749,10 +762,14 @@ proptest! {
     fn any_inputs_in_any_order_keep_the_rules(
         ops in prop::collection::vec(op(), 0..120),
         seed in any::<u64>(),
-        max_reconnect_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
+        max_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
         renews in any::<bool>(),
     ) {
-        let mut rig = Rig::new(Policy { seed, max_reconnect_attempts, renews, ..policy() });
+        let mut rig = Rig::new(with(|it| {
+            it.reconnect.jitter_seed = seed;
+            it.reconnect.max_attempts = max_attempts;
+            it.renews = renews;
+        }));
         rig.settle();
         for op in ops {
             op.apply(&mut rig);
@@ -771,7 +788,7 @@ proptest! {
     /// where it said it would, and each time does something.
     #[test]
     fn each_wake_up_has_a_reason(seed in any::<u64>(), wakes in 1_usize..40) {
-        let mut rig = Rig::live(Policy { seed, ..policy() });
+        let mut rig = Rig::live(with(|it| it.reconnect.jitter_seed = seed));
         for _ in 0..wakes {
             let transcript = match rig.wait {
                 Some(wait) => rig.after(wait),

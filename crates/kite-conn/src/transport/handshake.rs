@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
-use super::OpenOptions;
+use super::Transport;
 use super::body::{Body, read_body};
 use super::dial::Deadline;
 use super::endpoint::Endpoint;
@@ -52,7 +52,7 @@ pub(crate) async fn handshake<S>(
     mut stream: S,
     endpoint: &Endpoint,
     credentials: &Credentials,
-    options: &OpenOptions,
+    settings: &Transport,
     past_tokens: &[Secret],
     deadline: Deadline,
 ) -> Result<WebSocket<S>, OpenError>
@@ -61,7 +61,7 @@ where
 {
     let key = generate_key();
     let request =
-        request(endpoint, credentials, &options.headers, &key).map_err(OpenError::Handshake)?;
+        request(endpoint, credentials, &settings.headers, &key).map_err(OpenError::Handshake)?;
     let exchange = async {
         let written = match stream.write_all(&request).await {
             Ok(()) => stream.flush().await,
@@ -86,7 +86,7 @@ where
 
     head.check_switch(&key).map_err(OpenError::Handshake)?;
     let limits =
-        Limits { read_bytes: options.read_buffer_bytes, message_bytes: options.max_frame_bytes };
+        Limits { read_bytes: settings.read_buffer_bytes, message_bytes: settings.max_frame_bytes };
     Ok(WebSocket::new(stream, &rest, limits))
 }
 

@@ -16,6 +16,7 @@ mod proxy;
 mod refusal;
 mod retry_after;
 mod route;
+mod settings;
 mod socket;
 mod spelling;
 mod stream;
@@ -25,9 +26,7 @@ mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
 use tokio_rustls::rustls::ClientConfig;
 
 use self::dial::Way;
@@ -41,29 +40,12 @@ pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
 pub use self::probe::{Probe, ProbeStream};
 pub use self::proxy::{Proxy, ProxyError};
 pub use self::refusal::Refusal;
+pub use self::settings::Transport;
 pub use self::tls::{Tls, TlsError};
 
 pub(crate) use self::dial::Deadline;
 pub(crate) use self::handshake::handshake;
 pub(crate) use self::stream::Stream;
-
-/// How to open a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenOptions {
-    /// For everything from the look-up of the host to the last byte of a refusal.
-    pub(crate) connect_timeout: Duration,
-    /// What is read at once.
-    pub(crate) read_buffer_bytes: usize,
-    /// The largest frame, and the largest message made of frames, that is accepted.
-    pub(crate) max_frame_bytes: usize,
-    /// Sent with the handshake. `User-Agent` and `X-Kite-Version` replace ours; those of the
-    /// handshake itself are refused ([`HandshakeError::ReservedHeader`]).
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whose certificates are believed.
-    pub(crate) tls: Tls,
-    /// The way there, where it is not direct.
-    pub(crate) proxy: Option<Proxy>,
-}
 
 /// Opens the sockets of one connection, one attempt a call.
 ///
@@ -74,15 +56,15 @@ pub(crate) struct Dialer(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     endpoint: Endpoint,
-    options: OpenOptions,
+    settings: Transport,
     route: Route,
     tokens: Tokens,
 }
 
 impl Dialer {
-    pub(crate) fn with_options(endpoint: Endpoint, options: OpenOptions) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, settings: Transport) -> Self {
         let (route, tokens) = (Route::default(), Tokens::default());
-        Self(Arc::new(Inner { endpoint, options, route, tokens }))
+        Self(Arc::new(Inner { endpoint, settings, route, tokens }))
     }
 
     /// Opens a connection: one attempt, all addresses of the host, one handshake.
@@ -108,7 +90,7 @@ impl Inner {
         credentials: &Credentials,
         tokens: &[Secret],
     ) -> Result<WebSocket<Stream>, OpenError> {
-        let deadline = Deadline::within(self.options.connect_timeout);
+        let deadline = Deadline::within(self.settings.connect_timeout);
         let tls = match self.endpoint.is_secure() {
             true => Some(self.build_tls(deadline).await?),
             false => None,
@@ -118,12 +100,12 @@ impl Inner {
     }
 
     async fn build_tls(&self, deadline: Deadline) -> Result<Arc<ClientConfig>, OpenError> {
-        let built = deadline.bound(OpenStage::Tls, self.options.tls.build()).await?;
+        let built = deadline.bound(OpenStage::Tls, self.settings.tls.build()).await?;
         built.map_err(OpenError::TlsSetup)
     }
 
     fn way<'a>(&'a self, tls: Option<&'a Arc<ClientConfig>>) -> Way<'a> {
-        Way { endpoint: &self.endpoint, proxy: self.options.proxy.as_ref(), tls }
+        Way { endpoint: &self.endpoint, proxy: self.settings.proxy.as_ref(), tls }
     }
 
     async fn open_at(
@@ -138,7 +120,8 @@ impl Inner {
         // No second address from here on: the server may have counted this socket already, and a
         // second one while its slot is taken earns a 429. The next attempt begins with another.
         let socket =
-            handshake(stream, &self.endpoint, credentials, &self.options, tokens, deadline).await?;
+            handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline)
+                .await?;
         self.route.on_success();
         Ok(socket)
     }

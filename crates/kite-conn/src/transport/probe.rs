@@ -99,7 +99,7 @@ impl Probe {
     }
 
     fn deadline(&self) -> Deadline {
-        Deadline::within(self.inner().options.connect_timeout)
+        Deadline::within(self.inner().settings.connect_timeout)
     }
 }
 

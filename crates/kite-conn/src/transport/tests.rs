@@ -1,6 +1,8 @@
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use http::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
@@ -21,8 +23,8 @@ fn credentials() -> Credentials {
     Credentials::new("a key", TOKEN)
 }
 
-fn options(connect_timeout: Duration) -> OpenOptions {
-    OpenOptions {
+fn options(connect_timeout: Duration) -> Transport {
+    Transport {
         connect_timeout,
         read_buffer_bytes: 4096,
         max_frame_bytes: 64,
@@ -74,7 +76,7 @@ fn switch(request: &str) -> String {
 /// Shakes hands over memory with a server that runs `script` on its end.
 async fn shake<F: Future>(
     pipe_bytes: usize,
-    options: &OpenOptions,
+    options: &Transport,
     script: impl FnOnce(DuplexStream) -> F,
 ) -> (Result<WebSocket<DuplexStream>, OpenError>, F::Output) {
     let (client, server) = duplex(pipe_bytes);
@@ -96,9 +98,9 @@ async fn refused_with(reply: &str) -> OpenError {
 async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
-    options: &OpenOptions,
+    options: &Transport,
 ) -> Result<WebSocket<Stream>, OpenError> {
-    Dialer::with_options(endpoint.clone(), options.clone()).open(credentials).await
+    Dialer::new(endpoint.clone(), options.clone()).open(credentials).await
 }
 
 /// Opens with addresses of our choice in place of a look-up.
@@ -107,7 +109,7 @@ async fn open_to(
     addresses: &[SocketAddr],
     timeout: Duration,
 ) -> Result<WebSocket<Stream>, OpenError> {
-    let dialer = Dialer::with_options(endpoint.clone(), options(timeout));
+    let dialer = Dialer::new(endpoint.clone(), options(timeout));
     open_through(&dialer, addresses).await
 }
 
@@ -117,8 +119,8 @@ async fn open_through(
     addresses: &[SocketAddr],
 ) -> Result<WebSocket<Stream>, OpenError> {
     let inner = &dialer.0;
-    let deadline = Deadline::within(inner.options.connect_timeout);
-    let tls = inner.options.tls.build().await.unwrap();
+    let deadline = Deadline::within(inner.settings.connect_timeout);
+    let tls = inner.settings.tls.build().await.unwrap();
     let tls = inner.endpoint.is_secure().then_some(&tls);
     inner.open_at(addresses, tls, &credentials(), &[], deadline).await
 }
@@ -419,7 +421,7 @@ async fn an_address_that_hangs_leaves_the_next_its_turn() {
 async fn an_attempt_begins_behind_the_address_that_took_us_and_refused() {
     let (bad, bad_address) = listen().await;
     let (good, good_address) = listen().await;
-    let dialer = Dialer::with_options(endpoint("ws", bad_address), options(LONG));
+    let dialer = Dialer::new(endpoint("ws", bad_address), options(LONG));
     let addresses = [bad_address, good_address];
     let refusing = async {
         let (mut stream, _) = bad.accept().await.unwrap();
@@ -446,7 +448,7 @@ async fn an_attempt_begins_behind_the_address_that_took_us_and_refused() {
 #[tokio::test]
 async fn an_old_token_that_the_server_echoes_is_redacted() {
     let (listener, address) = listen().await;
-    let dialer = Dialer::with_options(endpoint("ws", address), options(LONG));
+    let dialer = Dialer::new(endpoint("ws", address), options(LONG));
     let tokens: Vec<_> = (0..8).map(|n| format!("s3cr3t-{n}")).collect();
     let page = format!("<p>{} not-a-token</p>", tokens.join(" "));
     let mut bodies = Vec::new();

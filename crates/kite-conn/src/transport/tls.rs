@@ -20,8 +20,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// ```
 /// use kite_conn::{ConnectionConfig, Tls, TlsError};
 ///
-/// let config = ConnectionConfig { tls: Tls::web_pki(), ..Default::default() };
-/// assert_eq!(format!("{:?}", config.tls), "Tls { roots: webpki, added: 0 }");
+/// let config = ConnectionConfig { transport: Transport {  tls: Tls::web_pki(), ..Default::default() }, ..Default::default() };
+/// assert_eq!(format!("{:?}", config.transport.tls), "Tls { roots: webpki, added: 0 }");
 /// assert!(matches!(
 ///     Tls::only([b"no certificate"]),
 ///     Err(TlsError::Certificate { index: 0 })

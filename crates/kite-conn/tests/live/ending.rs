@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Credentials, Event, EventLane, LossCause, Phase, Sink,
-    SpawnError, SubscribeError,
+    Batch, Connection, ConnectionConfig, Credentials, Event, EventLane, Liveness, LossCause, Phase,
+    Reconnect, Sink, SpawnError, SubscribeError,
 };
 use kite_sim::{Refusal, Sim};
 use kite_wire::Mode;
@@ -35,7 +35,7 @@ async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>
     let other = connection.clone();
     let begun = Instant::now();
     in_time("the close", async { tokio::join!(connection.close(), other.close()) }).await;
-    assert!(begun.elapsed() < config(&sim).close_deadline, "the handshake was finished");
+    assert!(begun.elapsed() < config(&sim).liveness.close_deadline, "the handshake was finished");
     probe.look(|seen| {
         assert!(seen.ended, "the sink is gone");
         assert_eq!(seen.count(is_closed), 1);
@@ -58,8 +58,11 @@ async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>
 async fn closing_against_a_silent_peer_ends_at_the_deadline(parser_queue: Option<usize>) {
     let sim = Sim::builder().start().await.unwrap();
     let close_deadline = Duration::from_millis(200);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, close_deadline, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { close_deadline, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.go_silent(true);
@@ -72,8 +75,11 @@ async fn closing_against_a_silent_peer_ends_at_the_deadline(parser_queue: Option
 async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline(parser_queue: Option<usize>) {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
     let close_deadline = Duration::from_millis(200);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, close_deadline, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { close_deadline, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     probe.take_frames(false);
@@ -140,7 +146,7 @@ async fn a_sink_that_panics_is_told_and_ends_the_connection(parser_queue: Option
     let mut told = lane.subscribe();
     let config = ConnectionConfig {
         parser_queue,
-        close_deadline: Duration::from_millis(200),
+        liveness: Liveness { close_deadline: Duration::from_millis(200), ..config(&sim).liveness },
         ..config(&sim)
     };
     let connection = Connection::spawn(config, credentials(), probe.sink(), &lane, 7).unwrap();
@@ -187,9 +193,12 @@ async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too(
     let reconnect_delay = Duration::from_secs(60 * 60);
     let config = ConnectionConfig {
         parser_queue,
-        reconnect_delay,
-        reconnect_delay_cap: reconnect_delay,
-        jitter_seed: 3,
+        reconnect: Reconnect {
+            delay: reconnect_delay,
+            delay_cap: reconnect_delay,
+            jitter_seed: 3,
+            ..config(&sim).reconnect
+        },
         ..config(&sim)
     };
     let lane = EventLane::default();
@@ -288,11 +297,14 @@ fn on_a_runtime_without_timers_a_connection_ends_at_once() {
 
 #[test]
 fn a_setting_outside_of_its_range_is_an_error() {
-    let config = ConnectionConfig { reconnect_delay: Duration::ZERO, ..Default::default() };
+    let config = ConnectionConfig {
+        reconnect: Reconnect { delay: Duration::ZERO, ..Default::default() },
+        ..Default::default()
+    };
     let (sink, lane) = (Probe::new().sink(), EventLane::default());
     let refused = Connection::spawn(config, credentials(), sink, &lane, 0);
     let Err(SpawnError::Config(error)) = refused else { panic!("{refused:?}") };
-    assert_eq!(error.to_string(), "reconnect_delay is 0ns, it must be above 0 and at most a day");
+    assert_eq!(error.to_string(), "reconnect.delay is 0ns, it must be above 0 and at most a day");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use kite_conn::{
-    Connection, ConnectionConfig, Endpoint, Event, EventLane, LossCause, OpenError, ParkReason,
-    Phase,
+    Connection, ConnectionConfig, Endpoint, Event, EventLane, Liveness, LossCause, OpenError,
+    ParkReason, Phase, Reconnect, Transport,
 };
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sim, universe};
 use kite_wire::text::TextMessage;
@@ -105,8 +105,10 @@ async fn refusals_that_are_not_of_the_credentials_are_tried_again() {
 async fn attempts_used_up_park_and_new_credentials_resume() {
     let sim = Sim::builder().start().await.unwrap();
     sim.refuse_with(Some(Refusal::new(502, "")));
-    let (connection, probe) =
-        connect(ConnectionConfig { max_reconnect_attempts: 2, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        reconnect: Reconnect { max_attempts: 2, ..config(&sim).reconnect },
+        ..config(&sim)
+    });
     probe.until("the park", |seen| seen.count(is_parked) == 1).await;
     assert_eq!(sim.stats().refused[&502], 3, "one try and two more");
     assert!(matches!(
@@ -123,7 +125,10 @@ async fn attempts_used_up_park_and_new_credentials_resume() {
 async fn a_header_that_belongs_to_the_handshake_parks_before_anything_is_sent() {
     let sim = Sim::builder().start().await.unwrap();
     let headers = vec![("host".parse().unwrap(), "elsewhere".parse().unwrap())];
-    let (connection, probe) = connect(ConnectionConfig { headers, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        transport: Transport { headers, ..config(&sim).transport },
+        ..config(&sim)
+    });
     probe.until("the park", |seen| seen.count(is_parked) == 1).await;
     assert!(matches!(connection.status().parked, Some(ParkReason::Configuration(_))));
     connection.close().await;
@@ -240,8 +245,11 @@ async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole(
 async fn a_frame_above_the_limit_is_told_and_reconnected(parser_queue: Option<usize>) {
     let sim = Sim::builder().start().await.unwrap();
     let limit = 10_000;
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, max_frame_bytes: limit, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        transport: Transport { max_frame_bytes: limit, ..config(&sim).transport },
+        ..config(&sim)
+    });
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.send_binary(vec![0; limit + 1]);
@@ -305,8 +313,11 @@ async fn a_peer_that_takes_no_bytes_is_replaced_though_it_sends(parser_queue: Op
     let (connection, probe) = connect(ConnectionConfig {
         endpoint: Endpoint::parse(&format!("ws://{address}")).unwrap(),
         parser_queue,
-        silence_threshold,
-        close_deadline: Duration::from_millis(100),
+        liveness: Liveness {
+            silence_threshold,
+            close_deadline: Duration::from_millis(100),
+            ..config(&sim).liveness
+        },
         ..config(&sim)
     });
     probe.until("heartbeats", |seen| seen.heartbeats > 1).await;

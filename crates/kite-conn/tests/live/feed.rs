@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Event, LossCause, Phase, SubscribeError};
+use kite_conn::{ConnectionConfig, Event, Liveness, LossCause, Phase, SubscribeError};
 use kite_sim::{Sim, universe};
 use kite_wire::Mode;
 
@@ -173,8 +173,11 @@ async fn a_half_open_socket_is_found_and_replaced(parser_queue: Option<usize>) {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     let wanted = mixed(30);
     connection.apply(wishes(&wanted)).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 30).await;
@@ -204,8 +207,11 @@ async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing(parser_queue: Option<u
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(300);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.apply(wishes(&mixed(30))).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 30).await;
     probe.take_frames(false);
@@ -254,8 +260,11 @@ async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(300);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     probe.until("heartbeats", |seen| seen.heartbeats > 3).await;
     probe.take_frames(false);
     let beats = sim.stats().heartbeats_sent;
@@ -273,8 +282,11 @@ async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<
 async fn pongs_without_a_feed_are_told_and_borne_longer_each_time(parser_queue: Option<usize>) {
     let sim = Sim::builder().no_heartbeats().start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     let dead =
         |event: &Event| matches!(event, Event::Down { cause: LossCause::FeedSilence { .. }, .. });
     probe.until("two silent feeds", |seen| seen.count(dead) == 2).await;
@@ -308,7 +320,10 @@ fn a_runtime_that_was_held_up_hears_what_came_before_it_judges() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let silence_threshold = Duration::from_millis(300);
-        let (connection, probe) = connect(ConnectionConfig { silence_threshold, ..config(&sim) });
+        let (connection, probe) = connect(ConnectionConfig {
+            liveness: Liveness { silence_threshold, ..config(&sim).liveness },
+            ..config(&sim)
+        });
         probe.until("heartbeats", |seen| seen.heartbeats > 3).await;
         for token in 256..260 {
             std::thread::sleep(3 * silence_threshold);

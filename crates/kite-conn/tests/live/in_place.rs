@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, LossCause,
-    Overflow, Phase, SubscribeError, Tagged, lane,
+    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, Liveness,
+    LossCause, Overflow, Phase, SubscribeError, Tagged, lane,
 };
 use kite_sim::{API_KEY, Chain, Fault, Sent, Sim, universe};
 use kite_wire::Mode;
@@ -147,8 +147,10 @@ async fn a_lost_socket_comes_back_with_every_mode_and_one_gap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_peer_is_found_and_replaced_by_polling_alone() {
     let sim = Sim::builder().heartbeat_every(BEAT).start().await.unwrap();
-    let (connection, mut stream, mut told) =
-        in_place(ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) });
+    let (connection, mut stream, mut told) = in_place(ConnectionConfig {
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.subscribe(&[257], Mode::Full).unwrap();
     let mut taken = Taken::default();
     taken.until("ticks", &mut stream, |taken| !taken.ticks.is_empty()).await;
@@ -171,8 +173,11 @@ async fn a_consumer_that_was_away_for_long_hears_before_it_judges() {
     let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
     let sim = sim.start().await.unwrap();
     let (connection, mut stream, mut told) = in_place(ConnectionConfig {
-        silence_threshold: THRESHOLD,
-        stale_after: BEAT * 3,
+        liveness: Liveness {
+            silence_threshold: THRESHOLD,
+            stale_after: BEAT * 3,
+            ..config(&sim).liveness
+        },
         ..config(&sim)
     });
     connection.apply(wishes(&mixed(30))).unwrap();
@@ -365,8 +370,11 @@ async fn large_frames_are_heard_too_before_a_silence_is_judged() {
     let sim = Sim::builder().greet(false).heartbeat_every(BEAT).updates_per_second(20.0);
     let sim = sim.start().await.unwrap();
     let (connection, mut stream, mut told) = in_place(ConnectionConfig {
-        silence_threshold: THRESHOLD,
-        stale_after: BEAT * 3,
+        liveness: Liveness {
+            silence_threshold: THRESHOLD,
+            stale_after: BEAT * 3,
+            ..config(&sim).liveness
+        },
         ..config(&sim)
     });
     connection.subscribe(&universe(250), Mode::Full).unwrap();

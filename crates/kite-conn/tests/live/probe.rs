@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, Sink,
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, Liveness,
+    Reconnect, Sink,
 };
 use kite_sim::{ACCESS_TOKEN, API_KEY, Chain, Sent, Sim};
 use tokio::sync::watch;
@@ -151,11 +152,17 @@ impl Drop for Recorder {
 pub(crate) fn config(sim: &Sim) -> ConnectionConfig {
     ConnectionConfig {
         endpoint: Endpoint::parse(&sim.endpoint()).unwrap(),
-        reconnect_delay: Duration::from_millis(10),
-        reconnect_delay_cap: Duration::from_millis(50),
-        silence_threshold: Duration::from_secs(60),
-        close_deadline: Duration::from_secs(10),
-        jitter_seed: 1,
+        reconnect: Reconnect {
+            delay: Duration::from_millis(10),
+            delay_cap: Duration::from_millis(50),
+            jitter_seed: 1,
+            ..Default::default()
+        },
+        liveness: Liveness {
+            silence_threshold: Duration::from_secs(60),
+            close_deadline: Duration::from_secs(10),
+            ..Default::default()
+        },
         ..Default::default()
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, Pacer, Phase, SpawnError, Stamp, SubscribeError,
+    Connection, ConnectionConfig, Credentials, Pacer, Phase, Reconnect, SpawnError, Stamp,
+    SubscribeError,
 };
 use kite_wire::Mode;
 
@@ -50,7 +51,7 @@ impl Account {
         // Settings are judged at the start; until then none may cost more than a valid one.
         let connections = config.connections.min(MAX_CONNECTIONS);
         let limit = config.connection.instrument_limit.min(kite_conn::MAX_INSTRUMENTS);
-        let turn = config.connection.connect_timeout.min(LONGEST_TURN);
+        let turn = config.connection.transport.connect_timeout.min(LONGEST_TURN);
         let pace = Pace { stagger: config.stagger, ..Pace::new(turn) };
         Self {
             name,
@@ -94,9 +95,12 @@ impl Account {
             let slot = self.first_slot + number;
             let common = &config.connection;
             let connection = ConnectionConfig {
-                // Connections of one seed would come back at the same moment.
-                jitter_seed: common.jitter_seed.wrapping_add(slot as u64),
                 pacer: Some(Arc::clone(&self.pacer)),
+                reconnect: Reconnect {
+                    // Connections of one seed would come back at the same moment.
+                    jitter_seed: common.reconnect.jitter_seed.wrapping_add(slot as u64),
+                    ..common.reconnect
+                },
                 ..common.clone()
             };
             let connection = make(slot, connection, self.credentials.clone())?;

@@ -52,7 +52,7 @@ impl Manager {
         connections: &[Connection],
         mut events: broadcast::Receiver<Tagged>,
     ) -> Result<(), StartError> {
-        let timeout = self.config().connection.connect_timeout;
+        let timeout = self.config().connection.transport.connect_timeout;
         let deadline = Instant::now() + timeout + LAST_WORD;
         let mut overdue = false;
         loop {

@@ -61,8 +61,8 @@ impl Stage {
             .stagger(Duration::ZERO)
             .latest(true)
             .connection(|it| {
-                it.connect_timeout = PATIENCE;
-                it.reconnect_delay = Duration::from_millis(5);
+                it.transport.connect_timeout = PATIENCE;
+                it.reconnect.delay = Duration::from_millis(5);
             });
         let manager = builder.build().unwrap();
         manager.subscribe(&[256, 512, 768], Mode::Quote).unwrap();

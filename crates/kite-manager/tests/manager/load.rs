@@ -15,8 +15,8 @@ async fn new_instruments_go_where_the_observed_load_is_least() {
     let sim =
         sim(1, |it| it.updates_per_second(0.0).heartbeat_every(Duration::from_secs(3_600))).await;
     let builder = builder(&sim, 1).connections(2).connection(|it| {
-        it.silence_threshold = Duration::from_secs(3_600);
-        it.stale_after = Duration::from_secs(3_600);
+        it.liveness.silence_threshold = Duration::from_secs(3_600);
+        it.liveness.stale_after = Duration::from_secs(3_600);
     });
     let manager = builder.build().unwrap();
     let all = kite_sim::universe(100);

@@ -111,7 +111,8 @@ async fn losses_of_all_kinds_bring_no_429_upon_us() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_while_the_last_run_still_closes_waits_for_its_slots() {
     let sim = sim(1, |it| it).await;
-    let builder = builder(&sim, 1).connection(|it| it.close_deadline = Duration::from_millis(600));
+    let builder =
+        builder(&sim, 1).connection(|it| it.liveness.close_deadline = Duration::from_millis(600));
     let manager = builder.build().unwrap();
     in_time("start", manager.start()).await.unwrap();
     // A server that reads no close frame keeps the slots until the sockets are gone.

@@ -54,11 +54,11 @@ pub(crate) fn builder(sim: &Sim, accounts: usize) -> ManagerBuilder {
         .stagger(Duration::from_millis(1))
         .failover(None)
         .connection(|connection| {
-            connection.connect_timeout = PATIENCE;
-            connection.reconnect_delay = Duration::from_millis(5);
-            connection.reconnect_delay_cap = Duration::from_millis(20);
-            connection.silence_threshold = Duration::from_secs(60);
-            connection.jitter_seed = 1;
+            connection.transport.connect_timeout = PATIENCE;
+            connection.reconnect.delay = Duration::from_millis(5);
+            connection.reconnect.delay_cap = Duration::from_millis(20);
+            connection.liveness.silence_threshold = Duration::from_secs(60);
+            connection.reconnect.jitter_seed = 1;
         });
     (0..accounts).fold(builder, |builder, it| builder.account(name(it), credentials(it)))
 }

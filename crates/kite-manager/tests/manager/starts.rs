@@ -38,8 +38,8 @@ impl Sink for Tally {
 fn config(sim: &Sim, connect_timeout: Duration) -> ManagerConfig {
     let mut config = ManagerConfig::default();
     config.connection.endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
-    config.connection.connect_timeout = connect_timeout;
-    config.connection.reconnect_delay = Duration::from_millis(5);
+    config.connection.transport.connect_timeout = connect_timeout;
+    config.connection.reconnect.delay = Duration::from_millis(5);
     config
 }
 

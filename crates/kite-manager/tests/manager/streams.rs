@@ -100,7 +100,8 @@ async fn a_stream_belongs_to_its_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_made_while_a_stop_is_under_way_is_for_the_next_run() {
     let sim = sim(1, |it| it).await;
-    let builder = builder(&sim, 1).connection(|it| it.close_deadline = Duration::from_millis(200));
+    let builder =
+        builder(&sim, 1).connection(|it| it.liveness.close_deadline = Duration::from_millis(200));
     let manager = builder.build().unwrap();
     manager.subscribe(&[256, 512, 768], Mode::Quote).unwrap();
     in_time("start", manager.start()).await.unwrap();

@@ -141,7 +141,7 @@ impl KiteTickerManagerBuilder {
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
     ///
     /// let manager = KiteTickerManagerBuilder::new("api_key", "access_token")
-    ///     .connection(|connection| connection.stale_after = Duration::from_secs(20))
+    ///     .connection(|connection| connection.liveness.stale_after = Duration::from_secs(20))
     ///     .build();
     /// ```
     pub fn connection(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
@@ -152,14 +152,14 @@ impl KiteTickerManagerBuilder {
     /// Sets when the instruments of a connection that stays down go to the others, and when they
     /// come back; `None`: never. Default after 30 s, back after 30 s.
     pub fn failover(mut self, failover: Option<FailoverConfig>) -> Self {
-        self.underlying.failover = failover;
+        self.underlying.manager.failover = failover;
         self
     }
 
     /// Says whether the last packet of every instrument is kept for
     /// [`Manager::latest`](kite_manager::Manager::latest), a copy of each packet. Default false.
     pub fn latest(mut self, latest: bool) -> Self {
-        self.underlying.latest = latest;
+        self.underlying.manager.latest = latest;
         self
     }
 
@@ -191,7 +191,7 @@ impl KiteTickerManagerBuilder {
         S: Sink,
         F: Fn(Seat) -> S + Send + Sync + 'static,
     {
-        self.underlying.taps.push(Tap::new(make_sink));
+        self.underlying.manager.taps.push(Tap::new(make_sink));
         self
     }
 

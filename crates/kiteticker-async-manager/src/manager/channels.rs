@@ -8,6 +8,7 @@ use kite_manager::Seat;
 use serde_json::json;
 use tokio::sync::broadcast;
 
+use crate::manager::config::MAX_BUFFER;
 use crate::manager::multi::ApiKeyId;
 use crate::manager::ring::{LagCount, Ring};
 use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
@@ -196,7 +197,7 @@ impl Channels {
 
 /// Slots are allocated at once, some hundred bytes each.
 fn lawful(capacity: usize) -> usize {
-    if (1..=kite_manager::MAX_QUEUE).contains(&capacity) { capacity } else { 1 }
+    if (1..=MAX_BUFFER).contains(&capacity) { capacity } else { 1 }
 }
 
 /// Fills the rings of one connection.

@@ -1,9 +1,10 @@
 //! The published settings and their checks.
 
+use std::mem::swap;
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, MAX_INSTRUMENTS};
-use kite_manager::{ConfigError, MAX_CONNECTIONS, MAX_QUEUE, check, check_duration};
+use kite_conn::MAX_INSTRUMENTS;
+use kite_manager::{ConfigError, MAX_CONNECTIONS, ManagerConfig};
 
 use crate::models::Mode;
 
@@ -68,49 +69,59 @@ impl Default for KiteManagerConfig {
 impl KiteManagerConfig {
     /// Checks every setting and names the first outside of its range as the user wrote it.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let connections = self.max_connections;
-        check("max_connections", connections, 1..=MAX_CONNECTIONS, "from 1 to 3")?;
-        let symbols = self.max_symbols_per_connection;
-        check("max_symbols_per_connection", symbols, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
         for (field, value) in [
             ("connection_buffer_size", self.connection_buffer_size),
             ("parser_buffer_size", self.parser_buffer_size),
         ] {
-            check(field, value, 1..=MAX_QUEUE, "from 1 to 1048576")?;
+            if !(1..=MAX_BUFFER).contains(&value) {
+                return Err(ConfigError::new(field, value, "from 1 to 1048576"));
+            }
         }
-        for (field, value) in [
-            ("connection_timeout", self.connection_timeout),
-            ("health_check_interval", self.health_check_interval),
-            ("reconnect_delay", self.reconnect_delay),
-            ("heartbeat_liveness_threshold", self.heartbeat_liveness_threshold),
-        ] {
-            check_duration(field, value)?;
+        let interval = self.health_check_interval;
+        if interval.is_zero() || interval > LONGEST_INTERVAL {
+            let range = "above 0 and at most a day";
+            return Err(ConfigError::new("health_check_interval", interval, range));
         }
-        Ok(())
+        let mut manager = ManagerConfig::default();
+        self.clone().exchange(&mut manager);
+        manager.validate().map_err(with_published_name)
     }
 
-    /// Gives a connection the settings that it has, too.
-    pub(crate) fn write_to(&self, connection: &mut ConnectionConfig) {
-        connection.connect_timeout = self.connection_timeout;
-        connection.reconnect_delay = self.reconnect_delay;
-        connection.max_reconnect_attempts = self.max_reconnect_attempts;
-        connection.silence_threshold = self.heartbeat_liveness_threshold;
-        connection.instrument_limit = self.max_symbols_per_connection;
-        connection.parser_queue =
-            self.enable_dedicated_parsers.then_some(self.connection_buffer_size);
-    }
-
-    /// Takes them from a connection.
-    pub(crate) fn read_from(&mut self, connection: &ConnectionConfig) {
-        self.connection_timeout = connection.connect_timeout;
-        self.reconnect_delay = connection.reconnect_delay;
-        self.max_reconnect_attempts = connection.max_reconnect_attempts;
-        self.heartbeat_liveness_threshold = connection.silence_threshold;
-        self.max_symbols_per_connection = connection.instrument_limit;
+    /// Exchanges the settings that a manager has, too, with the manager's values of them.
+    ///
+    /// The only place that pairs them: each direction is an exchange, and a second one undoes it.
+    pub(crate) fn exchange(&mut self, manager: &mut ManagerConfig) {
+        swap(&mut self.max_connections, &mut manager.connections);
+        let connection = &mut manager.connection;
+        swap(&mut self.max_symbols_per_connection, &mut connection.instrument_limit);
+        swap(&mut self.connection_timeout, &mut connection.transport.connect_timeout);
+        swap(&mut self.reconnect_delay, &mut connection.reconnect.delay);
+        swap(&mut self.max_reconnect_attempts, &mut connection.reconnect.max_attempts);
+        swap(&mut self.heartbeat_liveness_threshold, &mut connection.liveness.silence_threshold);
+        let queue = self.enable_dedicated_parsers.then_some(self.connection_buffer_size);
         self.enable_dedicated_parsers = connection.parser_queue.is_some();
         self.connection_buffer_size =
             connection.parser_queue.unwrap_or(self.connection_buffer_size);
+        connection.parser_queue = queue;
     }
+}
+
+/// The largest buffer, in messages: its slots are allocated at once.
+pub(crate) const MAX_BUFFER: usize = 1 << 20;
+
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Names a setting of a manager as [`KiteManagerConfig`] does, where it has one.
+fn with_published_name(mut error: ConfigError) -> ConfigError {
+    error.field = match error.field {
+        "connections" => "max_connections",
+        "instrument_limit" => "max_symbols_per_connection",
+        "transport.connect_timeout" => "connection_timeout",
+        "reconnect.delay" => "reconnect_delay",
+        "liveness.silence_threshold" => "heartbeat_liveness_threshold",
+        other => other,
+    };
+    error
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! and old programs write them out in full; so the rest stands here.
 
 use kite_conn::{ConnectionConfig, Endpoint, EndpointError};
-use kite_manager::{FailoverConfig, ManagerConfig, Tap};
+use kite_manager::ManagerConfig;
 
 use crate::manager::KiteManagerConfig;
 
@@ -10,53 +10,42 @@ use crate::manager::KiteManagerConfig;
 #[derive(Debug, Clone)]
 pub(crate) struct Underlying {
     pub(crate) endpoint: Result<Endpoint, EndpointError>,
-    pub(crate) failover: Option<FailoverConfig>,
-    pub(crate) latest: bool,
-    pub(crate) taps: Vec<Tap>,
-    /// Without those settings that stand elsewhere: their values here do not count.
-    connection: ConnectionConfig,
+    /// The values of those settings that [`KiteManagerConfig`] has do not count here.
+    pub(crate) manager: ManagerConfig,
 }
 
 impl Default for Underlying {
     fn default() -> Self {
-        let ManagerConfig { connection, failover, latest, taps, .. } = ManagerConfig::default();
-        Self { endpoint: Ok(connection.endpoint.clone()), failover, latest, taps, connection }
+        let manager = ManagerConfig::default();
+        Self { endpoint: Ok(manager.connection.endpoint.clone()), manager }
     }
 }
 
 impl Underlying {
-    /// Has a connection's settings changed, also those that `config` has a field for: whatever was
-    /// said last holds.
+    /// Has a connection's settings changed, also those that `config` has a field for: the last
+    /// change of a setting holds.
     pub(crate) fn change(
         &mut self,
         config: &mut KiteManagerConfig,
         change: impl FnOnce(&mut ConnectionConfig),
     ) {
-        let mut connection = self.connection.clone();
-        config.write_to(&mut connection);
         let before = self.endpoint.clone().unwrap_or_default();
+        config.exchange(&mut self.manager);
+        let connection = &mut self.manager.connection;
         connection.endpoint = before.clone();
-        change(&mut connection);
-        config.read_from(&connection);
-        // A bad endpoint stays one, to be told by the start, unless there is another now.
+        change(connection);
+        // A bad endpoint stays one, for the start to report, unless there is another now.
         if connection.endpoint != before {
             self.endpoint = Ok(connection.endpoint.clone());
         }
-        self.connection = connection;
+        config.exchange(&mut self.manager);
     }
 
-    /// Gives all settings in the terms of the layer beneath, but for the endpoint: it may be bad.
+    /// Returns all settings in the terms of the layer beneath, but for the endpoint: it may be bad.
     pub(crate) fn manager_config(&self, config: &KiteManagerConfig) -> ManagerConfig {
-        let mut connection = self.connection.clone();
-        config.write_to(&mut connection);
-        ManagerConfig {
-            connections: config.max_connections,
-            connection,
-            failover: self.failover,
-            latest: self.latest,
-            taps: self.taps.clone(),
-            ..ManagerConfig::default()
-        }
+        let mut manager = self.manager.clone();
+        config.clone().exchange(&mut manager);
+        manager
     }
 }
 
@@ -77,20 +66,20 @@ mod tests {
         let mut underlying = Underlying::default();
         let mut config = KiteManagerConfig { max_reconnect_attempts: 7, ..Default::default() };
         underlying.change(&mut config, |connection| {
-            assert_eq!(connection.max_reconnect_attempts, 7);
+            assert_eq!(connection.reconnect.max_attempts, 7);
             assert_eq!(connection.parser_queue, Some(5_000));
             connection.parser_queue = None;
             connection.instrument_limit = 10;
-            connection.silence_threshold = Duration::from_secs(3);
-            connection.stale_after = Duration::from_secs(9);
+            connection.liveness.silence_threshold = Duration::from_secs(3);
+            connection.liveness.stale_after = Duration::from_secs(9);
         });
         assert!(!config.enable_dedicated_parsers);
         assert_eq!(config.connection_buffer_size, 5_000);
         assert_eq!(config.max_symbols_per_connection, 10);
         config.heartbeat_liveness_threshold = Duration::from_secs(4);
         let connection = underlying.manager_config(&config).connection;
-        assert_eq!(connection.silence_threshold, Duration::from_secs(4));
-        assert_eq!(connection.stale_after, Duration::from_secs(9));
+        assert_eq!(connection.liveness.silence_threshold, Duration::from_secs(4));
+        assert_eq!(connection.liveness.stale_after, Duration::from_secs(9));
         assert_eq!((connection.instrument_limit, connection.parser_queue), (10, None));
     }
 

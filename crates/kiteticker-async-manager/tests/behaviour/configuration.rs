@@ -164,10 +164,13 @@ async fn a_token_source_gives_the_builders_manager_its_token() {
 async fn what_is_changed_of_a_connection_is_checked_like_the_rest() {
     let sim = quiet_sim().await;
     for (manager, told) in [
-        (manager(&sim).connection(|it| it.read_buffer_bytes = 0), "read_buffer_bytes is 0"),
+        (
+            manager(&sim).connection(|it| it.transport.read_buffer_bytes = 0),
+            "read_buffer_bytes is 0",
+        ),
         // By the name of the published setting, where there is one.
         (
-            manager(&sim).connection(|it| it.silence_threshold = Duration::ZERO),
+            manager(&sim).connection(|it| it.liveness.silence_threshold = Duration::ZERO),
             "heartbeat_liveness_threshold is 0ns",
         ),
         (

@@ -16,8 +16,8 @@ use self::shared::{Entry, Pending, Shared};
 pub use self::sink::LaneSink;
 use self::table::Table;
 use super::batch::Batch;
-use crate::config::{MAX_QUEUE, check};
 use crate::error::ConfigError;
+use crate::error::{MAX_QUEUE, check_range};
 
 mod shared;
 mod sink;
@@ -94,8 +94,8 @@ impl LaneConfig {
     /// # Errors
     /// [`ConfigError`] names the first setting outside of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check("frames", self.frames, 1..=MAX_QUEUE, "from 1 to 1048576")?;
-        check("bytes", self.bytes, 1..=usize::MAX, "above 0")
+        check_range("frames", self.frames, 1..=MAX_QUEUE, "from 1 to 1048576")?;
+        check_range("bytes", self.bytes, 1..=usize::MAX, "above 0")
     }
 }
 

@@ -77,7 +77,7 @@ async fn a_plain_endpoint_goes_through_a_proxy_on_loopback_only() {
     };
     let through = |proxy: &str| {
         let proxy = Some(Proxy::parse(proxy).unwrap());
-        Dialer::with_options(endpoint("ws", target), OpenOptions { proxy, ..options(LONG) })
+        Dialer::new(endpoint("ws", target), Transport { proxy, ..options(LONG) })
     };
     let local = through(&format!("http://{address}"));
     let answer = "HTTP/1.1 200 OK\r\n\r\n";
@@ -151,8 +151,8 @@ async fn what_is_no_answer_of_a_proxy_is_told_apart() {
 async fn a_proxy_that_hangs_times_out_at_its_stage() {
     let (_listener, address) = listen().await;
     let endpoint = Endpoint::parse("wss://ticker.example").unwrap();
-    let options = OpenOptions { proxy: Some(proxy_at(address)), ..options(SHORT) };
-    let error = Dialer::with_options(endpoint, options).open(&credentials()).await.unwrap_err();
+    let options = Transport { proxy: Some(proxy_at(address)), ..options(SHORT) };
+    let error = Dialer::new(endpoint, options).open(&credentials()).await.unwrap_err();
     let OpenError::Timeout { stage, after } = error else { panic!("{error:?}") };
     assert_eq!((stage, after), (OpenStage::Proxy, SHORT));
 }
@@ -214,7 +214,10 @@ async fn the_proxys_credentials_are_printed_and_logged_nowhere() {
         }
     }
     let config = ConnectionConfig {
-        proxy: Some(proxy_at(([127, 0, 0, 1], 1).into())),
+        transport: Transport {
+            proxy: Some(proxy_at(([127, 0, 0, 1], 1).into())),
+            ..Default::default()
+        },
         ..Default::default()
     };
     printed.push_str(&format!("{config:?} {config:#?} {:?}", Dialer::from(&config)));

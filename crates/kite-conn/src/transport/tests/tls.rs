@@ -49,7 +49,7 @@ pub(super) async fn serve(identity: &Identity, tcp: TcpStream) -> io::Result<(St
 
 pub(super) fn dialer(host: &str, port: u16, tls: Tls, proxy: Option<Proxy>) -> Dialer {
     let endpoint = Endpoint::parse(&format!("wss://{host}:{port}/?user_id=AB12")).unwrap();
-    Dialer::with_options(endpoint, OpenOptions { tls, proxy, ..options(LONG) })
+    Dialer::new(endpoint, Transport { tls, proxy, ..options(LONG) })
 }
 
 /// What a client that believes `tls` makes of a server that shows `identity`.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use kite_conn::{
     Connection, ConnectionConfig, ErrorChain, Event, EventLane, OpenError, ParkReason, Phase,
-    Refusal as Refused, TokenRequest, TokenSource,
+    Reconnect, Refusal as Refused, TokenRequest, TokenSource, Transport,
 };
 use kite_sim::{ACCESS_TOKEN, API_KEY, BodyDelivery, Fault, Refusal, Sim};
 use kite_wire::Mode;
@@ -75,9 +75,15 @@ async fn the_same_statuses_without_kites_whole_json_are_tried_again_slowly() {
         sim.at_next_handshake(API_KEY, Fault::Refuse { refusal, body });
         let cap = Duration::from_millis(100);
         let (connection, probe) = connect(ConnectionConfig {
-            connect_timeout: Duration::from_millis(800),
-            reconnect_delay: Duration::from_millis(1),
-            reconnect_delay_cap: cap,
+            transport: Transport {
+                connect_timeout: Duration::from_millis(800),
+                ..config(&sim).transport
+            },
+            reconnect: Reconnect {
+                delay: Duration::from_millis(1),
+                delay_cap: cap,
+                ..config(&sim).reconnect
+            },
             ..config(&sim)
         });
         let failed = format!("failed 1: {status}");
@@ -216,10 +222,12 @@ async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_
     }));
     let (base, cap) = (Duration::from_millis(20), Duration::from_millis(80));
     let (connection, probe) = connect(ConnectionConfig {
-        connect_timeout: Duration::from_millis(600),
-        reconnect_delay: base,
-        reconnect_delay_cap: cap,
         token_source,
+        transport: Transport {
+            connect_timeout: Duration::from_millis(600),
+            ..config(&sim).transport
+        },
+        reconnect: Reconnect { delay: base, delay_cap: cap, ..config(&sim).reconnect },
         ..config(&sim)
     });
     connection.subscribe(&[257], Mode::Full).unwrap();
@@ -285,8 +293,11 @@ async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_dow
         }
     }));
     let connect_timeout = Duration::from_millis(600);
-    let (connection, probe) =
-        connect(ConnectionConfig { connect_timeout, token_source, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        token_source,
+        transport: Transport { connect_timeout, ..config(&sim).transport },
+        ..config(&sim)
+    });
     connection.subscribe(&[257], Mode::Full).unwrap();
     tells(&probe, 0, &["opening 1", "up 1"]).await;
     let mut from = 2;

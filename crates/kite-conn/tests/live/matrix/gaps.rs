@@ -243,7 +243,8 @@ async fn without_memory_of_volumes_the_gap_itself_is_told(parser_queue: Option<u
 
 async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same(parser_queue: Option<usize>) {
     let settle = Duration::from_millis(300);
-    let market = Market::open(parser_queue, |config| config.silence_threshold = settle).await;
+    let market =
+        Market::open(parser_queue, |config| config.liveness.silence_threshold = settle).await;
     market.sim.at_next_handshake(API_KEY, Fault::HeartbeatsOnly);
     market.sim.drop_all();
     let gap = market.gap(1).await;

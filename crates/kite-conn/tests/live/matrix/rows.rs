@@ -85,11 +85,11 @@ impl Row {
     }
 
     fn watched(self) -> Self {
-        self.tune(|config| config.silence_threshold = THRESHOLD)
+        self.tune(|config| config.liveness.silence_threshold = THRESHOLD)
     }
 
     fn hurried(self) -> Self {
-        self.tune(|config| config.connect_timeout = Duration::from_millis(600))
+        self.tune(|config| config.transport.connect_timeout = Duration::from_millis(600))
     }
 
     fn cured_by(self, cure: Cure) -> Self {
@@ -157,8 +157,8 @@ fn rows() -> Vec<Row> {
         .watched(),
         Row::new(Fault::HeartbeatsOnly, &["stale", CURE, "resumed"])
             .tune(|config| {
-                config.stale_after = THRESHOLD;
-                config.silence_threshold = THRESHOLD;
+                config.liveness.stale_after = THRESHOLD;
+                config.liveness.silence_threshold = THRESHOLD;
             })
             .cured_by(Cure::Heal),
         Row::new(Fault::StopsReading, &[CURE]).cured_by(Cure::Heal),
@@ -273,7 +273,7 @@ async fn run(row: Row, parser_queue: Option<usize>, secure: bool) {
     let sim = sim.start().await.unwrap();
     let mut config = ConnectionConfig { parser_queue, ..config(&sim) };
     if let Some(certificate) = sim.certificate_der() {
-        config.tls = Tls::only([certificate]).unwrap();
+        config.transport.tls = Tls::only([certificate]).unwrap();
     }
     tune(&mut config);
     let (connection, probe) = connect(config);

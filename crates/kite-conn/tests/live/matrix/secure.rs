@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Event, OpenError, Proxy, Tls, TlsFault};
+use kite_conn::{ConnectionConfig, Event, OpenError, Proxy, Tls, TlsFault, Transport};
 use kite_sim::{API_KEY, Sim};
 use kite_wire::Mode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -33,7 +33,11 @@ async fn a_server_whose_root_is_given_is_believed(parser_queue: Option<usize>) {
     let sim = secure_sim().await;
     assert!(sim.endpoint().starts_with("wss://"));
     for tls in [root(&sim), Tls::web_pki().and([sim.certificate_der().unwrap()]).unwrap()] {
-        let (connection, probe) = connect(ConnectionConfig { parser_queue, tls, ..config(&sim) });
+        let (connection, probe) = connect(ConnectionConfig {
+            parser_queue,
+            transport: Transport { tls, ..config(&sim).transport },
+            ..config(&sim)
+        });
         let wanted = mixed(300);
         connection.apply(wishes(&wanted)).unwrap();
         sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
@@ -127,8 +131,11 @@ async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription(
     let (address, connects) = (proxy.address, Arc::clone(&proxy.connects));
     let (connection, probe) = connect(ConnectionConfig {
         parser_queue,
-        tls: root(&sim),
-        proxy: Some(Proxy::parse(&format!("http://{address}")).unwrap()),
+        transport: Transport {
+            tls: root(&sim),
+            proxy: Some(Proxy::parse(&format!("http://{address}")).unwrap()),
+            ..config(&sim).transport
+        },
         ..config(&sim)
     });
     let wanted = mixed(60);
@@ -172,9 +179,12 @@ async fn a_proxy_that_never_answers_is_told_and_tried_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        connect_timeout: Duration::from_millis(200),
-        tls: root(&sim),
-        proxy: Some(Proxy::parse(&format!("http://{address}")).unwrap()),
+        transport: Transport {
+            connect_timeout: Duration::from_millis(200),
+            tls: root(&sim),
+            proxy: Some(Proxy::parse(&format!("http://{address}")).unwrap()),
+            ..config(&sim).transport
+        },
         ..config(&sim)
     });
     let story = ["opening 1", "failed 1: timeout of the proxy", "retry 2", "opening 2"];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kite_conn::{
-    Connection, ConnectionConfig, Event, EventLane, LaneConfig, LaneItem, LossCause, lane,
+    Connection, ConnectionConfig, Event, EventLane, LaneConfig, LaneItem, Liveness, LossCause, lane,
 };
 use kite_sim::{API_KEY, Fault, Sim, SimBuilder, universe};
 use kite_wire::Mode;
@@ -31,8 +31,11 @@ async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before(
     parser_queue: Option<usize>,
 ) {
     let sim = sim().start().await.unwrap();
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.apply(wishes(&mixed(30))).unwrap();
     for epoch in 1..=4 {
         probe.until("ticks", |seen| seen.epoch == epoch && seen.ticks.len() == 30).await;
@@ -59,8 +62,11 @@ async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before(
 
 async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows(parser_queue: Option<usize>) {
     let sim = sim().start().await.unwrap();
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     connection.subscribe(&[257], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.at_next_handshake(API_KEY, Fault::PongsOnly);
@@ -98,8 +104,11 @@ async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect(parser_queue: Opt
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         parser_queue,
-        silence_threshold: THRESHOLD,
-        stale_after: THRESHOLD,
+        liveness: Liveness {
+            silence_threshold: THRESHOLD,
+            stale_after: THRESHOLD,
+            ..config(&sim).liveness
+        },
         ..config(&sim)
     });
     // Nothing is wanted: nothing is stale.
@@ -134,8 +143,11 @@ async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads(
     parser_queue: Option<usize>,
 ) {
     let sim = sim().start().await.unwrap();
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, silence_threshold: THRESHOLD, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        parser_queue,
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     let before = mixed(30);
     connection.apply(wishes(&before)).unwrap();
     sim_until(&sim, "all", |sim| sim.subscriptions() == [before.clone()]).await;
@@ -157,8 +169,10 @@ async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_bytes_is_replaced_though_its_feed_flows() {
     let sim = sim().start().await.unwrap();
-    let (connection, probe) =
-        connect(ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig {
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
     sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
     sim.inject(API_KEY, Fault::StopsReading);
     let tokens = universe(3_000);
@@ -192,7 +206,10 @@ async fn a_consumer_that_blocks_for_many_times_the_threshold_is_no_dead_peer() {
     let (sink, mut lane) = lane(LaneConfig { frames: 2, ..LaneConfig::default() }).unwrap();
     let events = EventLane::default();
     let mut told = events.subscribe();
-    let config = ConnectionConfig { silence_threshold: THRESHOLD, ..config(&sim) };
+    let config = ConnectionConfig {
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    };
     let connection = Connection::spawn(config, credentials(), sink, &events, 0).unwrap();
     connection.apply(wishes(&mixed(30))).unwrap();
     in_time("a tick", lane.recv()).await.unwrap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use kite_conn::{ConnectionConfig, Endpoint, Event, SubscribeError};
+use kite_conn::{ConnectionConfig, Endpoint, Event, Liveness, SubscribeError, Transport};
 use kite_sim::{API_KEY, Fault, FaultChance, FaultKind, Sim, universe};
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 use tokio::sync::watch;
@@ -60,8 +60,14 @@ async fn many_tasks_and_faults_by_chance_end_in_what_is_desired(parser_queue: Op
         .unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         parser_queue,
-        connect_timeout: Duration::from_millis(700),
-        silence_threshold: Duration::from_millis(250),
+        transport: Transport {
+            connect_timeout: Duration::from_millis(700),
+            ..config(&sim).transport
+        },
+        liveness: Liveness {
+            silence_threshold: Duration::from_millis(250),
+            ..config(&sim).liveness
+        },
         ..config(&sim)
     });
     let tokens = universe(200);

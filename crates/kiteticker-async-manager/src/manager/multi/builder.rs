@@ -138,14 +138,14 @@ impl MultiApiKiteTickerManagerBuilder {
     /// Sets when the instruments of a connection that stays down go to others of its account, and
     /// when they come back; `None`: never. Default after 30 s, back after 30 s.
     pub fn failover(mut self, failover: Option<FailoverConfig>) -> Self {
-        self.underlying.failover = failover;
+        self.underlying.manager.failover = failover;
         self
     }
 
     /// Says whether the last packet of every instrument is kept for
     /// [`Manager::latest`](kite_manager::Manager::latest), a copy of each packet. Default false.
     pub fn latest(mut self, latest: bool) -> Self {
-        self.underlying.latest = latest;
+        self.underlying.manager.latest = latest;
         self
     }
 
@@ -177,7 +177,7 @@ impl MultiApiKiteTickerManagerBuilder {
         S: Sink,
         F: Fn(Seat) -> S + Send + Sync + 'static,
     {
-        self.underlying.taps.push(Tap::new(make_sink));
+        self.underlying.manager.taps.push(Tap::new(make_sink));
         self
     }
 

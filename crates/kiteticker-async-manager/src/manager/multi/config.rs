@@ -1,6 +1,6 @@
 //! The published settings of several accounts.
 
-use kite_manager::{ConfigError, MAX_CONNECTIONS, check};
+use kite_manager::{ConfigError, MAX_CONNECTIONS};
 
 use crate::manager::KiteManagerConfig;
 
@@ -45,9 +45,12 @@ impl Default for MultiApiConfig {
 impl MultiApiConfig {
     /// Checks every setting and names the first outside of its range as the user wrote it.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let connections = self.max_connections_per_api;
-        check("max_connections_per_api", connections, 1..=MAX_CONNECTIONS, "from 1 to 3")?;
-        self.of_each().validate()
+        self.of_each().validate().map_err(|mut error| {
+            if error.field == "max_connections" {
+                error.field = "max_connections_per_api";
+            }
+            error
+        })
     }
 
     /// Gives the settings of each account.

@@ -43,7 +43,7 @@ fn manager(sim: &Sim, accounts: usize) -> MultiApiKiteTickerManagerBuilder {
     let builder = ACCOUNTS[..accounts]
         .iter()
         .fold(builder, |builder, (name, key, token)| builder.add_api_key(*name, *key, *token));
-    builder.connection(|connection| connection.reconnect_delay = Duration::from_millis(20))
+    builder.connection(|connection| connection.reconnect.delay = Duration::from_millis(20))
 }
 
 async fn start(manager: &mut MultiApiKiteTickerManager) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kite_conn::{
     Batch, Connection, ConnectionConfig, Credentials, Endpoint, ErrorChain, Event, EventLane,
-    LossCause, OpenError, OpenStage, Sink, Stamp, Tagged,
+    LossCause, OpenError, OpenStage, Reconnect, Sink, Stamp, Tagged, Transport,
 };
 use kite_wire::{Mode, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
@@ -57,8 +57,8 @@ pub(super) async fn examine(
     let cannot = |error| CliError::unable("cannot set up a connection").because(error);
     let config = ConnectionConfig {
         endpoint: endpoint.clone(),
-        connect_timeout: OPENING,
-        max_reconnect_attempts: 0,
+        transport: Transport { connect_timeout: OPENING, ..Default::default() },
+        reconnect: Reconnect { max_attempts: 0, ..Default::default() },
         ..Default::default()
     };
     let (lane, (tell, mut heard)) = (EventLane::default(), mpsc::unbounded_channel());

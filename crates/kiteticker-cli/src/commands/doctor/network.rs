@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault};
+use kite_conn::{
+    ConnectionConfig, Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault, Transport,
+};
 
 use super::check::Finding;
 
@@ -15,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn probe(endpoint: &Endpoint) -> Probe {
     Probe::new(&ConnectionConfig {
         endpoint: endpoint.clone(),
-        connect_timeout: PATIENCE,
+        transport: Transport { connect_timeout: PATIENCE, ..Default::default() },
         ..ConnectionConfig::default()
     })
 }

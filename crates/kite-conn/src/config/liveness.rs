@@ -1,0 +1,44 @@
+//! When an open socket counts as dead, and its ticks as stale.
+
+use std::time::Duration;
+
+use crate::error::{ConfigError, check_duration};
+
+/// How long the server may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Liveness {
+    /// Silence of the socket after which a ping is sent; twice this without any sign of life means
+    /// a dead socket and a reconnect. Default 10 s; above 0 and at most a day.
+    pub silence_threshold: Duration,
+    /// How long no ticks may come on a socket with heartbeats before [`Event::TicksStale`] says
+    /// so. Default 60 s; above 0 and at most a day.
+    ///
+    /// [`Event::TicksStale`]: crate::Event::TicksStale
+    pub stale_after: Duration,
+    /// How long the closing handshake may take; Kite often does not finish it. Default 2 s; above 0
+    /// and at most a day.
+    pub close_deadline: Duration,
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self {
+            silence_threshold: Duration::from_secs(10),
+            stale_after: Duration::from_secs(60),
+            close_deadline: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Liveness {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting outside of its range, such as
+    /// `liveness.silence_threshold`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_duration("liveness.silence_threshold", self.silence_threshold)?;
+        check_duration("liveness.stale_after", self.stale_after)?;
+        check_duration("liveness.close_deadline", self.close_deadline)
+    }
+}

@@ -1,0 +1,45 @@
+//! When a lost connection is opened again.
+
+use std::time::Duration;
+
+use crate::error::{ConfigError, check_duration};
+
+/// When a lost connection is opened again, and when it is given up.
+#[derive(Debug, Clone, Copy)]
+pub struct Reconnect {
+    /// Base of the exponential backoff, full jitter. Default 2 s; above 0 and at most a day.
+    pub delay: Duration,
+    /// Longest delay between two tries (the base, if that is longer). Default 30 s; any.
+    pub delay_cap: Duration,
+    /// Reconnects in a row, without a stable connection between them, after which the connection
+    /// is parked. Default unlimited; any, 0 included.
+    pub max_attempts: usize,
+    /// How long a connection must live before its failures are forgotten: one that is accepted
+    /// and dropped at once is not retried at full speed. Default 10 s; above 0 and at most a day.
+    pub stable_after: Duration,
+    /// Seed of the backoff's jitter. Default random; any.
+    pub jitter_seed: u64,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(2),
+            delay_cap: Duration::from_secs(30),
+            max_attempts: usize::MAX,
+            stable_after: Duration::from_secs(10),
+            jitter_seed: fastrand::u64(..),
+        }
+    }
+}
+
+impl Reconnect {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting outside of its range, such as `reconnect.delay`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_duration("reconnect.delay", self.delay)?;
+        check_duration("reconnect.stable_after", self.stable_after)
+    }
+}
