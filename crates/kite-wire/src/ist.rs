@@ -38,8 +38,10 @@ impl Day {
     #[inline]
     #[must_use]
     pub const fn at_unix_s(unix_s: u64) -> Self {
-        let days = unix_s.saturating_add(UTC_OFFSET_S as u64) / DAY_S as u64;
-        if days < Self::LAST.0 as u64 { Self(days as i32) } else { Self::LAST }
+        const LAST_UNIX_S: u64 = Day::LAST.start_unix_s() as u64;
+        // Before the sum, which cannot overflow then.
+        let unix_s = if unix_s < LAST_UNIX_S { unix_s } else { LAST_UNIX_S };
+        Self(((unix_s + UTC_OFFSET_S as u64) / DAY_S as u64) as i32)
     }
 
     /// Returns the day in India at this moment. 64 bits of nanoseconds end in the year 2554.
