@@ -16,6 +16,8 @@ use crate::watch::terminal::{self, Keys};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Starting<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + 'a>>;
+
 /// Something that has happened.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -40,7 +42,7 @@ pub(super) struct Inputs<'a> {
     keys: Keys,
     events: Events,
     orders: Orders,
-    start: Option<Pin<Box<dyn Future<Output = Result<(), StartError>> + 'a>>>,
+    start: Option<Starting<'a>>,
     seconds: Interval,
     stream: TickStream,
     has_stream_ended: bool,
@@ -101,9 +103,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// Waits until the start is over, and for ever once it has been.
-async fn started(
-    start: &mut Option<Pin<Box<dyn Future<Output = Result<(), StartError>> + '_>>>,
-) -> Result<(), StartError> {
+async fn started(start: &mut Option<Starting<'_>>) -> Result<(), StartError> {
     let Some(starting) = start else { return std::future::pending().await };
     let started = starting.await;
     *start = None;
