@@ -283,7 +283,13 @@ async fn a_replay_gives_a_client_every_frame_of_a_recorded_connection_byte_for_b
         let mut events = manager.typed().events();
         sim.close_all(1000);
         in_time("the close", async {
-            while !manager.typed().snapshot().connections.iter().all(|it| it.stats.losses > 0) {
+            while !manager
+                .typed()
+                .snapshot()
+                .connections
+                .iter()
+                .all(|it| !it.figures.losses.is_empty())
+            {
                 events.recv().await;
             }
         })

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The name of an account, as the application chose it. Cheap to clone.
 ///
 /// It is printed in logs and errors: no place for an api_key or a token.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct AccountId(Arc<str>);
 
 impl AccountId {
@@ -33,6 +36,12 @@ impl From<&str> for AccountId {
 impl From<String> for AccountId {
     fn from(name: String) -> Self {
         Self(name.into())
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 

@@ -67,9 +67,7 @@ pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
 pub use kite_conn::ConfigError;
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, ManagerBuilder};
-pub use observe::{
-    ConnectionReport, ConnectionSnapshot, Health, HealthLevel, Quantiles, Report, Snapshot, Unseen,
-};
+pub use observe::{ConnectionSnapshot, Figures, Health, HealthLevel, Quantiles, Snapshot, Unseen};
 pub use run::InPlaceStream;
 pub use seat::Seat;
 pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};

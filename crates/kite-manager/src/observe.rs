@@ -1,9 +1,16 @@
 //! The state of a manager as data, and what it says about its health.
 
-mod rate;
-mod report;
+mod figures;
+mod health;
+mod phase;
+mod quantiles;
+mod rates;
+mod reading;
 mod snapshot;
 
-pub(crate) use rate::Rate;
-pub use report::{ConnectionReport, Quantiles, Report};
-pub use snapshot::{ConnectionSnapshot, Health, HealthLevel, Snapshot, Unseen};
+pub use figures::Figures;
+pub use health::{Health, HealthLevel};
+pub use quantiles::Quantiles;
+pub(crate) use rates::{Rates, SAMPLE_EVERY};
+pub(crate) use reading::Reading;
+pub use snapshot::{ConnectionSnapshot, Snapshot, Unseen};

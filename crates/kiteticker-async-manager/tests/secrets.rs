@@ -154,7 +154,9 @@ async fn bad_endpoints(shown: &mut Shown) {
 
 fn is_parked(manager: &KiteTickerManager) -> bool {
     let connections = manager.typed().snapshot().connections;
-    connections.iter().all(|connection| connection.status.parked.is_some())
+    connections
+        .iter()
+        .all(|connection| connection.phase == kiteticker_async_manager::kite_conn::Phase::Parked)
 }
 
 async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {

@@ -10,7 +10,6 @@ mod lines;
 mod redraw;
 mod row;
 mod sort;
-mod state;
 mod table;
 mod terminal;
 mod theme;
@@ -35,7 +34,6 @@ use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
 use crate::watch::inputs::{Input, Inputs};
 use crate::watch::journal::Weight;
-use crate::watch::state::Gauge;
 use crate::watch::terminal::Screen;
 use crate::watch::theme::Theme;
 
@@ -118,7 +116,7 @@ async fn show(
     let mut screen = Screen::open().map_err(terminal::error)?;
     let (width, height) = screen.size().map_err(terminal::error)?;
     app.on_resize(width, height);
-    let (mut gauge, mut tape) = (Gauge::default(), TapeEnd::default());
+    let mut tape = TapeEnd::default();
     let mut next_frame = Instant::now();
     loop {
         if Instant::now() >= next_frame {
@@ -146,8 +144,7 @@ async fn show(
                 hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str()));
             }
             Input::Second => {
-                let (snapshot, distributions) = (manager.snapshot(), manager.distributions());
-                app.on_reading(gauge.read(&snapshot, &distributions, Instant::now()));
+                app.on_reading(manager.snapshot());
                 if tape.has_just_come(sim) {
                     app.log(Weight::Plain, "the tape has ended");
                 }

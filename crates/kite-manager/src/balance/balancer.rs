@@ -286,6 +286,12 @@ impl Balancer {
         (0..self.counts.len()).map(on).collect()
     }
 
+    /// Returns the instruments of a connection, rising.
+    pub(crate) fn tokens_on(&self, connection: usize) -> Vec<u32> {
+        let here = self.places.iter().filter(|place| place.is_on(connection));
+        here.map(|place| place.token).collect()
+    }
+
     /// Gives the number of instruments on each connection.
     pub(crate) fn counts(&self) -> &[usize] {
         &self.counts

@@ -1,6 +1,6 @@
 //! One account: its credentials, its connections and what they carry.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::account_id::AccountId;
 use crate::balance::{Balancer, Failover, Plan, Standing};
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::CapacityError;
-use crate::observe::{ConnectionSnapshot, Rate, Unseen};
+use crate::observe::{Rates, Reading};
 use crate::pacing::{AccountPacer, Pace};
 use crate::stream::Hub;
 
@@ -31,7 +31,7 @@ pub(crate) struct Account {
     /// The connections of the present run, or of the last one while stopped.
     pub(crate) open: Vec<Connection>,
     pacer: Arc<dyn Pacer>,
-    rates: Vec<Rate>,
+    rates: Vec<Rates>,
     /// Ticks of each instrument at the last observation.
     observed: HashMap<u32, u64>,
     hub: Hub,
@@ -107,7 +107,7 @@ impl Account {
             post(&connection, instruments.into_iter().map(|(token, mode)| (token, Some(mode))));
             open.push(connection);
         }
-        self.rates = vec![Rate::from(now); open.len()];
+        self.rates = vec![Rates::from(now); open.len()];
         self.failover = Failover::new(open.len(), config.failover, now.to_instant());
         for number in 0..open.len() {
             self.balancer.set_standing(number, self.failover.standing(number));
@@ -182,8 +182,7 @@ impl Account {
         if !is_lost || is_live || self.balancer.counts().get(number) == Some(&0) {
             return Vec::new();
         }
-        let mut distribution = self.balancer.distribution();
-        distribution.swap_remove(number).into_keys().collect()
+        self.balancer.tokens_on(number)
     }
 
     pub(crate) fn set_access_token(&mut self, access_token: String) {
@@ -215,16 +214,24 @@ impl Account {
         self.balancer.distribution()
     }
 
-    /// Gives the instruments that did not tick on their connection, by connection.
-    pub(crate) fn unseen(&self) -> Vec<Unseen> {
-        let all = self.open.iter().zip(self.balancer.distribution()).enumerate();
-        let unseen = all.map(|(number, (connection, wanted))| {
-            let seen: BTreeSet<u32> =
-                connection.instruments().into_iter().map(|it| it.token).collect();
-            let tokens = wanted.into_keys().filter(|token| !seen.contains(token)).collect();
-            Unseen { account: self.name.clone(), connection: number, tokens }
-        });
-        unseen.filter(|it| !it.tokens.is_empty()).collect()
+    /// Returns its connections, to be read without the manager's lock.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = Reading> {
+        let all = self.open.iter().zip(&self.rates).enumerate();
+        all.map(|(number, (open, &rates))| Reading {
+            account: self.name.clone(),
+            connection: number,
+            open: open.clone(),
+            instruments: self.balancer.tokens_on(number),
+            dark: self.dark_on(number),
+            rates,
+        })
+    }
+
+    /// Takes a sample of its connections' counts.
+    pub(crate) fn sample(&mut self, now: Stamp) {
+        for (open, rates) in self.open.iter().zip(&mut self.rates) {
+            rates.sample(now, &open.stats());
+        }
     }
 
     /// Tells the balancer how often each instrument has ticked since the last time.
@@ -243,27 +250,6 @@ impl Account {
             }
         }
         self.observed = observed;
-    }
-
-    pub(crate) fn snapshot(&mut self, now: Stamp) -> Vec<ConnectionSnapshot> {
-        let dark: Vec<Vec<u32>> = (0..self.open.len()).map(|number| self.dark_on(number)).collect();
-        let Self { name, open, rates, balancer, .. } = self;
-        let all = open.iter().zip(rates).zip(balancer.counts()).zip(dark).enumerate();
-        all.map(|(connection, (((open, rate), &instruments), dark))| {
-            let stats = open.stats();
-            ConnectionSnapshot {
-                account: name.clone(),
-                connection,
-                status: open.status(),
-                stats,
-                losses: open.losses_by_kind(),
-                instruments,
-                dark,
-                frames_per_second: rate.update(now, stats.frames_delivered),
-                uptime: stats.up_since.map_or(Duration::ZERO, |since| now.since(since)),
-            }
-        })
-        .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use kite_wire::Mode;
 
 use crate::manager::Manager;
 use crate::manager::account::Account;
-use crate::observe::{Snapshot, Unseen};
+use crate::observe::{Reading, Snapshot, Unseen};
 use crate::seat::Seat;
 
 impl Manager {
@@ -25,7 +25,9 @@ impl Manager {
     /// subscription comes at once.
     #[must_use]
     pub fn unseen(&self) -> Vec<Unseen> {
-        self.lock().accounts.iter().flat_map(Account::unseen).collect()
+        let readings: Vec<Reading> =
+            self.lock().accounts.iter().flat_map(Account::readings).collect();
+        readings.into_iter().map(Reading::unseen).filter(|it| !it.tokens.is_empty()).collect()
     }
 
     /// Gives what is known of every instrument that ticked: when last, how often, its volume; by
@@ -54,18 +56,21 @@ impl Manager {
         connections.iter().any(|connection| connection.status().phase == Phase::Live)
     }
 
-    /// Reads the state of all connections. While stopped it is that of the last run.
+    /// Reads the state of all connections: counts, rates, quantiles. While stopped it is that of
+    /// the last run. Any number of readers get the same rates.
+    ///
+    /// The manager's lock is held only to see which connections there are.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = Stamp::now();
-        let mut control = self.lock();
-        let started = control.started;
-        let accounts = &mut control.accounts;
-        Snapshot {
-            instruments: accounts.iter().map(Account::instruments).sum(),
-            connections: accounts.iter_mut().flat_map(|account| account.snapshot(now)).collect(),
-            uptime: started.map_or(Duration::ZERO, |started| now.since(started)),
-        }
+        let (readings, subscribed, started) = {
+            let control = self.lock();
+            let readings = control.accounts.iter().flat_map(Account::readings).collect();
+            let subscribed = control.accounts.iter().map(Account::instruments).sum();
+            (readings, subscribed, control.started)
+        };
+        let uptime = started.map_or(Duration::ZERO, |started| now.since(started));
+        Snapshot::new(readings, subscribed, uptime, now)
     }
 
     /// Reads how latencies, frame sizes and outages are distributed, over all connections of all

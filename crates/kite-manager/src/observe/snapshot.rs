@@ -1,47 +1,82 @@
-//! A manager's state at one moment, as plain data, and what it says about its health.
+//! A manager's state at one moment: plain numbers and words, to be read or serialised.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kite_conn::{LossKind, Phase, Stamp, Stats, Status};
+use kite_conn::{Distributions, Phase, Stamp};
+use serde::{Deserialize, Serialize};
 
 use crate::account_id::AccountId;
+use crate::observe::figures::Figures;
+use crate::observe::phase;
+use crate::observe::reading::Reading;
 
-/// One connection at one moment.
-#[derive(Debug, Clone)]
+/// The state of a manager at one moment. Plain data: nothing here is secret.
+///
+/// Serialised, the fields of [`Snapshot::total`] and [`ConnectionSnapshot::figures`] stand among
+/// the others, not in an object of their own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// When it was made, in milliseconds since the Unix epoch by our wall clock.
+    pub unix_ms: u64,
+    /// Seconds since the start; zero while stopped.
+    pub uptime_s: f64,
+    /// Instruments subscribed, whether connected or not.
+    pub instruments: usize,
+    /// Instruments that have not ticked on their connection.
+    pub unseen: usize,
+    /// Instruments that nobody streams.
+    pub dark: usize,
+    /// Connections whose socket is up.
+    pub live: usize,
+    /// Seconds since anything came on any connection; `None` if nothing has.
+    pub silent_s: Option<f64>,
+    /// All connections together.
+    #[serde(flatten)]
+    pub total: Figures,
+    /// The connections, account by account, by number; empty before the first start.
+    pub connections: Vec<ConnectionSnapshot>,
+}
+
+/// The state of one connection at one moment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {
-    /// The account it belongs to.
+    /// The account's name.
     pub account: AccountId,
     /// The connection's number within the account, from 0.
     pub connection: usize,
-    /// Where it stands.
-    pub status: Status,
-    /// Its counts since the manager's start.
-    pub stats: Stats,
-    /// How often its sockets were lost, and by what.
-    pub losses: BTreeMap<LossKind, u64>,
-    /// How many instruments it carries.
+    /// Where it stands. Serialised it is `opening`, `renewing`, `live`, `waiting`, `parked` or
+    /// `closed`.
+    #[serde(with = "phase")]
+    pub phase: Phase,
+    /// Number of its present or last socket, from 1.
+    pub epoch: u32,
+    /// Why it is parked, or why the last try failed.
+    pub failure: Option<String>,
+    /// Instruments it carries.
     pub instruments: usize,
+    /// Those of them that have not ticked on it.
+    pub unseen: usize,
     /// Those of them that nobody streams: it has been down for too long, and no other connection
     /// has room for them.
-    pub dark: Vec<u32>,
-    /// Frames delivered per second since the reading before.
-    pub frames_per_second: f64,
-    /// How long its present socket has been up; zero while it is down.
-    pub uptime: Duration,
-}
-
-/// All connections of a manager at one moment.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// The connections, account by account, by number; empty before the first start.
-    pub connections: Vec<ConnectionSnapshot>,
-    /// How many instruments are subscribed, whether connected or not.
-    pub instruments: usize,
-    /// How long the manager has been running; zero while stopped.
-    pub uptime: Duration,
+    pub dark: usize,
+    /// The instruments that [`ConnectionSnapshot::dark`] counts, rising.
+    pub dark_tokens: Vec<u32>,
+    /// Seconds since the present socket came up; zero while it is down.
+    pub uptime_s: f64,
+    /// Seconds since anything came, on this socket or an earlier one; `None` if nothing has.
+    pub silent_s: Option<f64>,
+    /// When anything came last, by the clock of [`Stamp`] (nanoseconds that mean something within
+    /// this process).
+    pub last_message_ns: Option<u64>,
+    /// When a frame was delivered last, by the same clock.
+    pub last_delivery_ns: Option<u64>,
+    /// Nanoseconds that the last ping took there and back; `None` before the first pong.
+    pub last_round_trip_ns: Option<u64>,
+    /// What is counted and measured.
+    #[serde(flatten)]
+    pub figures: Figures,
 }
 
 /// Instruments that were subscribed on a connection and have not ticked there.
@@ -56,114 +91,40 @@ pub struct Unseen {
     pub tokens: Vec<u32>,
 }
 
-/// What a snapshot says about health.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// Connections that are up and heard from: places in [`Snapshot::connections`].
-    pub healthy: Vec<usize>,
-    /// Connections that are not.
-    pub unhealthy: Vec<usize>,
-    /// How many instruments nobody streams.
-    pub dark: usize,
-}
-
-/// How well a manager is, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum HealthLevel {
-    /// All connections are healthy.
-    Healthy,
-    /// Some are not.
-    Degraded,
-    /// None is, or there is none.
-    Critical,
-}
-
-impl Health {
-    /// Sums up.
-    #[must_use]
-    pub fn level(&self) -> HealthLevel {
-        match (self.healthy.is_empty(), self.unhealthy.is_empty()) {
-            (true, _) => HealthLevel::Critical,
-            (false, true) => HealthLevel::Healthy,
-            (false, false) => HealthLevel::Degraded,
-        }
-    }
-}
-
 impl Snapshot {
-    /// Judges each connection: healthy is one whose socket is up and from which something (data,
-    /// a heartbeat) came within `silence` before `now`, or which came up within that time. Errors
-    /// of the past do not count.
-    #[must_use]
-    pub fn health(&self, now: Stamp, silence: Duration) -> Health {
-        let is_healthy = |place: &usize| {
-            let connection = &self.connections[*place];
-            let stats = &connection.stats;
-            let heard = stats.last_message.max(stats.up_since);
-            connection.status.phase == Phase::Live
-                && heard.is_some_and(|heard| now.since(heard) <= silence)
+    /// Reads connections. `subscribed` counts the instruments, also of those not yet made.
+    pub(crate) fn new(
+        readings: Vec<Reading>,
+        subscribed: usize,
+        uptime: Duration,
+        now: Stamp,
+    ) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut snapshot = Self {
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+            uptime_s: uptime.as_secs_f64(),
+            instruments: subscribed,
+            ..Self::default()
         };
-        let (healthy, unhealthy) = (0..self.connections.len()).partition(is_healthy);
-        let dark = self.connections.iter().map(|connection| connection.dark.len()).sum();
-        Health { healthy, unhealthy, dark }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SILENCE: Duration = Duration::from_secs(20);
-
-    fn connection(phase: Phase, up_since: Option<Stamp>, heard: Option<Stamp>) -> Snapshot {
-        let mut status = Status::default();
-        status.phase = phase;
-        let mut stats = Stats::default();
-        (stats.up_since, stats.last_message) = (up_since, heard);
-        let connection = ConnectionSnapshot {
-            account: AccountId::default(),
-            connection: 7,
-            status,
-            stats,
-            losses: BTreeMap::new(),
-            instruments: 0,
-            dark: Vec::new(),
-            frames_per_second: 0.0,
-            uptime: Duration::ZERO,
-        };
-        Snapshot { connections: vec![connection], ..Snapshot::default() }
+        let mut distributions = Distributions::default();
+        for reading in readings {
+            let (connection, measured) = reading.take(now);
+            distributions = distributions.merged(&measured);
+            snapshot.add(connection);
+        }
+        snapshot.total = snapshot.total.with_quantiles(&distributions);
+        snapshot
     }
 
-    #[test]
-    fn healthy_is_what_is_up_and_was_heard_in_time() {
-        let start = Stamp::now();
-        let after = |seconds| Stamp::at(start.to_instant() + Duration::from_secs(seconds));
-        let is_healthy = |snapshot: Snapshot, now| {
-            let health = snapshot.health(now, SILENCE);
-            assert_eq!(health.healthy.len() + health.unhealthy.len(), 1);
-            health.healthy == [0]
+    fn add(&mut self, connection: ConnectionSnapshot) {
+        self.unseen += connection.unseen;
+        self.dark += connection.dark;
+        self.live += usize::from(connection.phase == Phase::Live);
+        self.silent_s = match (self.silent_s, connection.silent_s) {
+            (Some(all), Some(one)) => Some(all.min(one)),
+            (all, one) => all.or(one),
         };
-        let heard = || connection(Phase::Live, Some(start), Some(after(100)));
-        assert!(is_healthy(heard(), after(120)));
-        assert!(!is_healthy(heard(), after(121)), "silent for longer than allowed");
-        let just_up = || connection(Phase::Live, Some(after(100)), Some(start));
-        assert!(is_healthy(just_up(), after(110)), "nothing can have come yet");
-        assert!(!is_healthy(just_up(), after(121)), "nothing came");
-        let down = connection(Phase::Waiting, None, Some(after(100)));
-        assert!(!is_healthy(down, after(101)), "heard just now, but down");
-    }
-
-    #[test]
-    fn a_level_says_how_many_are_well() {
-        let level = |healthy: &[usize], unhealthy: &[usize]| {
-            let (healthy, unhealthy) = (healthy.to_vec(), unhealthy.to_vec());
-            Health { healthy, unhealthy, dark: 0 }.level()
-        };
-        assert_eq!(level(&[0, 1], &[]), HealthLevel::Healthy);
-        assert_eq!(level(&[0], &[1]), HealthLevel::Degraded);
-        assert_eq!(level(&[], &[0]), HealthLevel::Critical);
-        assert_eq!(level(&[], &[]), HealthLevel::Critical);
+        self.total.add(&connection.figures);
+        self.connections.push(connection);
     }
 }

@@ -1,19 +1,21 @@
 //! Looks after failover: one task for each run of a manager.
 //!
-//! It wakes when something happens to a connection and when a patience runs out. What to do then
-//! is decided by `failover` and `balancer`.
+//! It wakes when something happens to a connection, when a patience runs out, and once a second to
+//! sample the counts that rates are computed from. What to do is decided by `failover` and
+//! `balancer`.
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::select;
-use kite_conn::{EventLane, Phase, Status, Tagged};
+use kite_conn::{EventLane, Phase, Stamp, Status, Tagged};
 use tokio::sync::{Notify, broadcast};
 
 use crate::balance::{Action, Change};
 use crate::events::ManagerEvent;
 use crate::manager::{Account, Core};
+use crate::observe::SAMPLE_EVERY;
 
 /// How often the rates of instruments are taken, for the balance of later subscriptions.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
@@ -22,7 +24,7 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 pub(crate) async fn watch(core: Weak<Core>, bell: Arc<Notify>) {
     let Some(mut events) = listen(&core) else { return };
     let mut seen = Vec::new();
-    let mut observed = now();
+    let (mut observed, mut sampled) = (now(), now());
     loop {
         let deadline = {
             let Some(core) = core.upgrade() else { return };
@@ -31,9 +33,13 @@ pub(crate) async fn watch(core: Weak<Core>, bell: Arc<Notify>) {
                 observe(&core, now - observed);
                 observed = now;
             }
+            if now - sampled >= SAMPLE_EVERY {
+                sample(&core);
+                sampled = now;
+            }
             let patience = look(&core, &mut seen, now);
-            let observation = observed + OBSERVE_EVERY;
-            patience.map_or(observation, |patience| patience.min(observation))
+            let next = (observed + OBSERVE_EVERY).min(sampled + SAMPLE_EVERY);
+            patience.map_or(next, |patience| patience.min(next))
         };
         // What happened does not matter, nor how much of it was missed: the states tell all.
         let (event, rung) = (pin!(events.recv()), pin!(bell.notified()));
@@ -49,6 +55,13 @@ fn listen(core: &Weak<Core>) -> Option<broadcast::Receiver<Tagged>> {
 fn observe(core: &Core, since: Duration) {
     for account in &mut core.lock().accounts {
         account.observe(since);
+    }
+}
+
+fn sample(core: &Core) {
+    let now = Stamp::now();
+    for account in &mut core.lock().accounts {
+        account.sample(now);
     }
 }
 

@@ -202,7 +202,7 @@ fn a_runtime_that_goes_takes_the_run_along_and_another_can_begin_a_new_one() {
     stage.sim_until("the end of all sockets", |sim| sim.stats().connections_open == 0);
     assert!(!manager.is_live());
     let phases = manager.snapshot().connections;
-    assert!(phases.iter().all(|it| it.status.phase == Phase::Closed));
+    assert!(phases.iter().all(|it| it.phase == Phase::Closed));
     // The end of a stream is told on any runtime.
     in_time(&stage.outside, "the stream's end", drain(stream));
     in_time(&stage.inside, "stop", manager.stop());

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kite_conn::Stamp;
 use kite_manager::StreamConfig;
 use kite_wire::Mode;
 
@@ -40,7 +39,7 @@ async fn eighteen_thousand_instruments_of_two_accounts_arrive_whole_and_tagged()
         assert!(planned[slot].contains_key(&instrument.token), "{seat:?}");
         assert!(instrument.last_seen.elapsed() < Duration::from_secs(60));
     }
-    let health = manager.snapshot().health(Stamp::now(), Duration::from_secs(9));
+    let health = manager.snapshot().health(Duration::from_secs(9));
     assert_eq!((health.healthy.len(), health.dark), (6, 0));
     assert!(sim.stats().refused.is_empty());
     in_time("stop", manager.stop()).await;

@@ -1,10 +1,10 @@
-//! Stats, distributions and reports: the simulator's own counts, exactly, once all is quiet.
+//! Snapshots and distributions: the simulator's own counts, exactly, once all is quiet.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kite_conn::{LossKind, Stamp, Stats};
-use kite_manager::{Manager, Quantiles, Report};
+use kite_conn::{LossKind, Phase};
+use kite_manager::{Figures, Manager, Quantiles, Snapshot};
 use kite_sim::{Fault, Sent, Sim};
 use kite_wire::{Mode, PacketKind, Tick};
 
@@ -41,8 +41,8 @@ fn bytes_sent(
     packets.sum::<u64>() + 2 * stats.frames_sent + stats.heartbeats_sent
 }
 
-fn sum(manager: &Manager, of: impl Fn(&Stats) -> u64) -> u64 {
-    manager.snapshot().connections.iter().map(|it| of(&it.stats)).sum()
+fn sum(manager: &Manager, of: impl Fn(&Figures) -> u64) -> u64 {
+    manager.snapshot().connections.iter().map(|it| of(&it.figures)).sum()
 }
 
 fn unix_now_s() -> u32 {
@@ -97,7 +97,10 @@ async fn counts_are_the_simulators(parser_queue: Option<usize>) {
     let (sent, snapshot) = (sim.stats(), manager.snapshot());
     assert_eq!(sum(&manager, |it| it.bytes), bytes_sent(&sim, &sim.sent(), &modes, 2));
     assert_eq!(sum(&manager, |it| it.connects), sent.connections_total);
-    assert_eq!((sum(&manager, |it| it.losses), sum(&manager, |it| it.unreadable_texts)), (6, 6));
+    assert_eq!(
+        (sum(&manager, Figures::sockets_lost), sum(&manager, |it| it.unreadable_texts)),
+        (6, 6)
+    );
     assert_eq!(sum(&manager, |it| it.errors), 12);
     assert_eq!(sum(&manager, |it| it.skipped_packets + it.damaged_frames), 0);
     for (slot, connection) in snapshot.connections.iter().enumerate() {
@@ -106,18 +109,18 @@ async fn counts_are_the_simulators(parser_queue: Option<usize>) {
         let own = records.iter().filter(|it| it.subscriptions == planned[slot]);
         let (frames, ticks) =
             own.fold((0, 0), |sum, it| (sum.0 + it.frames() as u64, sum.1 + it.ticks));
-        let stats = &connection.stats;
+        let figures = &connection.figures;
         assert!(frames > open.frames() as u64, "two sockets each");
-        assert_eq!((stats.frames - stats.heartbeats, stats.ticks), (frames, ticks), "{slot}");
+        assert_eq!((figures.frames - figures.heartbeats, figures.ticks), (frames, ticks), "{slot}");
         let kind = if slot < 3 { LossKind::CloseFrame } else { LossKind::Eof };
-        assert_eq!(connection.losses, BTreeMap::from([(kind, 1)]));
-        assert_eq!((stats.connects, stats.losses, stats.texts), (2, 1, 5));
-        assert_eq!((connection.status.epoch, connection.instruments), (2, planned[slot].len()));
-        assert!(stats.round_trip.is_some() && connection.uptime > Duration::ZERO);
-        assert!(connection.uptime < snapshot.uptime);
+        assert_eq!(figures.losses, BTreeMap::from([(kind.name().to_owned(), 1)]));
+        assert_eq!((figures.connects, figures.sockets_lost(), figures.texts), (2, 1, 5));
+        assert_eq!((connection.epoch, connection.instruments), (2, planned[slot].len()));
+        assert!(connection.last_round_trip_ns.is_some() && connection.uptime_s > 0.0);
+        assert!(connection.uptime_s < snapshot.uptime_s);
     }
     figures_are_plausible(&manager, &sent);
-    a_report_says_the_same(&manager);
+    the_total_is_the_sum_and_can_be_written_and_read(&manager);
 }
 
 fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
@@ -145,32 +148,41 @@ fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
     assert!((100..=186 * 15 + 100).contains(&longest), "{longest}");
 }
 
-fn a_report_says_the_same(manager: &Manager) {
-    let report = manager.report();
+fn the_total_is_the_sum_and_can_be_written_and_read(manager: &Manager) {
     let snapshot = manager.snapshot();
-    assert_eq!((report.instruments, report.unseen), (90, 0));
-    assert_eq!(report.connections.len(), 6);
-    for (one, connection) in report.connections.iter().zip(&snapshot.connections) {
-        let stats = &connection.stats;
-        assert_eq!(
-            (one.account.as_str(), one.connection),
-            (connection.account.as_str(), connection.connection)
-        );
-        assert_eq!((one.frames, one.bytes, one.ticks), (stats.frames, stats.bytes, stats.ticks));
-        assert_eq!((one.connects, one.errors, one.queued), (2, 2, 0));
-        assert_eq!((one.epoch, one.phase.as_str(), one.failure.as_ref()), (2, "live", None));
-        assert_eq!((one.instruments, one.dark), (connection.instruments, 0));
-        assert_eq!(one.losses.values().sum::<u64>(), 1);
-        assert!(one.uptime_s > 0.0 && one.uptime_s < report.uptime_s);
-        assert!(one.silent_s.is_some_and(|silent_s| silent_s < one.uptime_s));
+    assert_eq!((snapshot.instruments, snapshot.unseen, snapshot.dark), (90, 0, 0));
+    assert_eq!((snapshot.connections.len(), snapshot.live), (6, 6));
+    for connection in &snapshot.connections {
+        let figures = &connection.figures;
+        assert_eq!((figures.connects, figures.errors, figures.queued), (2, 2, 0));
+        assert_eq!((connection.phase, connection.failure.as_ref()), (Phase::Live, None));
+        assert_eq!((connection.dark, connection.dark_tokens.len()), (0, 0));
+        assert_eq!(figures.latency_ns.count, figures.frames_delivered - figures.heartbeats);
+        assert!(figures.mean_latency_ns > 0);
+        assert!(connection.silent_s.is_some_and(|silent_s| silent_s < connection.uptime_s));
+        assert!(connection.last_message_ns.is_some() && connection.last_delivery_ns.is_some());
     }
-    assert_eq!(report.latency_ns, Quantiles::from(&manager.distributions().latency_ns));
+    let (total, each) = (&snapshot.total, snapshot.connections.iter().map(|it| &it.figures));
+    let sum = |of: fn(&Figures) -> u64| each.clone().map(of).sum::<u64>();
+    assert_eq!((total.frames, total.bytes), (sum(|it| it.frames), sum(|it| it.bytes)));
+    assert_eq!((total.ticks, total.connects), (sum(|it| it.ticks), sum(|it| it.connects)));
+    assert_eq!((total.sockets_lost(), total.losses["eof"]), (6, 3));
+    let distributions = manager.distributions();
+    assert_eq!(total.latency_ns, Quantiles::from(&distributions.latency_ns));
+    assert_eq!(total.frame_bytes.count, sum(|it| it.frame_bytes.count));
     let now_ms = u64::from(unix_now_s()) * 1_000;
-    assert!(report.unix_ms.abs_diff(now_ms) < 60_000);
-    let written = serde_json::to_string(&report).unwrap();
-    assert_eq!(serde_json::from_str::<Report>(&written).unwrap(), report);
+    assert!(snapshot.unix_ms.abs_diff(now_ms) < 60_000);
+
+    let written = serde_json::to_string(&snapshot).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&written).unwrap(), snapshot);
     let secrets = [key(0), key(1), secret(0), secret(1)];
     assert!(!secrets.iter().any(|it| written.contains(it)), "{written}");
+    let json: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(json["latency_ns"]["count"], total.latency_ns.count);
+    let first = &json["connections"][0];
+    assert_eq!((&first["phase"], &first["dark"]), (&"live".into(), &0.into()));
+    assert_eq!(first["frames"], snapshot.connections[0].figures.frames);
+    assert_eq!(first["account"], snapshot.connections[0].account.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,25 +196,26 @@ async fn counts_behind_a_parser_are_the_simulators_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_of_a_refusal_says_why_and_nothing_secret() {
+async fn a_snapshot_of_a_refusal_says_why_and_nothing_secret() {
     let sim = sim(1, |it| it.unknown_token(9_999 << 8 | 1)).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&[9_999 << 8 | 1, 256, 512], Mode::Quote).unwrap();
     in_time("start", manager.start()).await.unwrap();
-    until("ticks of those there are", || manager.report().unseen == 1).await;
+    until("ticks of those there are", || manager.snapshot().unseen == 1).await;
     assert_eq!(
         manager.unseen().iter().flat_map(|it| &it.tokens).collect::<Vec<_>>(),
         [&(9_999 << 8 | 1)]
     );
     sim.revoke_token(&key(0));
     sim.drop_all();
-    until("parking", || manager.report().connections.iter().all(|it| it.phase == "parked")).await;
-    let report = manager.report();
-    let why = report.connections[0].failure.clone().unwrap();
+    until("parking", || manager.snapshot().connections.iter().all(|it| it.phase == Phase::Parked))
+        .await;
+    let snapshot = manager.snapshot();
+    let why = snapshot.connections[0].failure.clone().unwrap();
     assert!(why.contains("renew the access token") && why.contains("403"), "{why}");
-    let written = serde_json::to_string(&report).unwrap() + &format!("{report:?} {manager:?}");
+    let written = serde_json::to_string(&snapshot).unwrap() + &format!("{snapshot:?} {manager:?}");
     assert!(!written.contains(&secret(0)), "{written}");
-    assert!(!serde_json::to_string(&report).unwrap().contains(&key(0)));
-    let health = manager.snapshot().health(Stamp::now(), Duration::from_secs(9));
+    assert!(!serde_json::to_string(&snapshot).unwrap().contains(&key(0)));
+    let health = manager.snapshot().health(Duration::from_secs(9));
     assert_eq!(health.level(), kite_manager::HealthLevel::Critical);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kite_conn::{Overflow, Phase, SpawnError, Stamp};
+use kite_conn::{Overflow, Phase, SpawnError};
 use kite_manager::{HealthLevel, InPlaceError, InPlaceStream, Manager, StreamConfig, TaggedBatch};
 use kite_sim::Fault;
 use kite_wire::Mode;
@@ -61,9 +61,9 @@ async fn every_tick_of_all_connections_comes_in_order_and_beside_it_all_is_as_ev
     }
     let snapshot = manager.snapshot();
     assert_eq!((live(&snapshot), snapshot.instruments), (6, 120));
-    let health = snapshot.health(Stamp::now(), Duration::from_secs(20));
+    let health = snapshot.health(Duration::from_secs(20));
     assert_eq!(health.level(), HealthLevel::Healthy);
-    assert!(snapshot.connections.iter().any(|it| it.frames_per_second > 0.0));
+    assert!(snapshot.connections.iter().any(|it| it.figures.frames_per_second > 0.0));
     in_time("stop", manager.stop()).await;
     for all in [&taking, &beside, &later] {
         until("the end", || all.look(|taken| taken.ended)).await;
@@ -123,7 +123,7 @@ async fn a_lost_connection_comes_back_by_polling_alone() {
     until("another socket", || taking.look(|taken| taken.socket(name(0), 1, 2).0 > 0)).await;
     agreed(&sim, &manager).await;
     let losses: Vec<u64> =
-        manager.snapshot().connections.iter().map(|it| it.stats.losses).collect();
+        manager.snapshot().connections.iter().map(|it| it.figures.sockets_lost()).collect();
     assert_eq!(losses, [0, 1, 0]);
     sim.pause().await;
     let record = socket(&sim, 0, &planned[1]);
@@ -172,7 +172,7 @@ async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
     let closed = |manager: &Manager| {
         assert!(!manager.is_running());
         let connections = manager.snapshot().connections;
-        assert!(connections.iter().all(|it| it.status.phase == Phase::Closed));
+        assert!(connections.iter().all(|it| it.phase == Phase::Closed));
     };
     // Politely.
     let mut stream = in_place(&manager);

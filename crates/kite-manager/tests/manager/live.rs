@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kite_conn::{OpenError, Phase, Stamp};
+use kite_conn::{OpenError, Phase};
 use kite_manager::HealthLevel;
 use kite_sim::Refusal;
 
@@ -24,7 +24,7 @@ async fn all_are_live_once_it_says_so() {
     sim_until(&sim, "a refusal", |sim| !sim.stats().refused.is_empty()).await;
     sim.refuse_with(None);
     in_time("all", manager.wait_until_live(FAR)).await.unwrap();
-    assert!(manager.snapshot().connections.iter().all(|it| it.status.phase == Phase::Live));
+    assert!(manager.snapshot().connections.iter().all(|it| it.phase == Phase::Live));
     assert_eq!(manager.snapshot().connections.len(), 6);
     in_time("start", starting).await.unwrap().unwrap();
 }
@@ -78,7 +78,7 @@ async fn what_is_up_and_says_nothing_is_not_healthy() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     in_time("start", manager.start()).await.unwrap();
-    let level = |silence| manager.snapshot().health(Stamp::now(), silence).level();
+    let level = |silence| manager.snapshot().health(silence).level();
     assert_eq!(level(FAR), HealthLevel::Healthy);
     sim.go_silent(true);
     let silence = Duration::from_millis(200);

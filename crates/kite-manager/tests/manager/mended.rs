@@ -28,7 +28,7 @@ async fn room_for_the_dark_of_a_parked_connection_is_used_at_once() {
             break;
         }
     }
-    let lost = manager.snapshot().connections.iter().position(|it| !it.dark.is_empty()).unwrap();
+    let lost = manager.snapshot().connections.iter().position(|it| it.dark > 0).unwrap();
     let elsewhere: Vec<u32> =
         manager.distribution()[(lost + 1) % 3].keys().copied().take(4).collect();
     manager.unsubscribe(&elsewhere);
@@ -58,7 +58,7 @@ async fn new_instruments_without_a_live_connection_are_told_dark() {
         }
     }
     manager.subscribe(&[256], Mode::Quote).unwrap();
-    assert_eq!(manager.snapshot().connections[0].dark, [256, 512]);
+    assert_eq!(manager.snapshot().connections[0].dark_tokens, [256, 512]);
     let told = tokio::time::timeout(Duration::from_secs(3), async {
         loop {
             if let ManagerEvent::Dark { tokens, .. } = events.recv().await.unwrap() {

@@ -94,9 +94,8 @@ pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> 
 pub(crate) async fn all_delivered(sim: &Sim, manager: &Manager) {
     until("all delivered", || {
         let connections = manager.snapshot().connections;
-        let ticks: u64 = connections.iter().map(|it| it.stats.ticks).sum();
-        ticks == sim.stats().ticks_sent
-            && connections.iter().all(|it| it.stats.frames_queued() == 0)
+        let ticks: u64 = connections.iter().map(|it| it.figures.ticks).sum();
+        ticks == sim.stats().ticks_sent && connections.iter().all(|it| it.figures.queued == 0)
     })
     .await;
 }
@@ -126,7 +125,7 @@ pub(crate) fn socket(sim: &Sim, account: usize, instruments: &BTreeMap<u32, Mode
 
 /// Gives how many connections are live.
 pub(crate) fn live(snapshot: &Snapshot) -> usize {
-    let phases = snapshot.connections.iter().map(|it| it.status.phase);
+    let phases = snapshot.connections.iter().map(|it| it.phase);
     phases.filter(|phase| *phase == kite_conn::Phase::Live).count()
 }
 

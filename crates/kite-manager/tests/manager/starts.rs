@@ -75,7 +75,7 @@ async fn a_sink_of_ones_own_gets_every_tick_of_all_connections() {
         }
     })
     .await;
-    let counted: u64 = manager.snapshot().connections.iter().map(|one| one.stats.ticks).sum();
+    let counted: u64 = manager.snapshot().connections.iter().map(|one| one.figures.ticks).sum();
     assert_eq!(counted, sim.stats().ticks_sent);
     within("stop", manager.stop()).await;
 }

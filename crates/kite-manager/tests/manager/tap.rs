@@ -118,7 +118,7 @@ async fn several_taps_get_the_same_one_after_the_other() {
     let manager = builder.build().unwrap();
     manager.subscribe(&kite_sim::universe(10), Mode::Ltp).unwrap();
     in_time("start", manager.start()).await.unwrap();
-    until("frames", || manager.snapshot().connections[0].stats.frames > 100).await;
+    until("frames", || manager.snapshot().connections[0].figures.frames > 100).await;
     in_time("stop", manager.stop()).await;
     let turns = turns.lock().unwrap();
     assert!(turns.len() > 100 && turns.len() % 2 == 0, "{}", turns.len());

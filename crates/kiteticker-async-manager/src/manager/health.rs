@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kite_conn::Stamp;
 use kite_manager::Snapshot;
 
 use crate::manager::ManagerStats;
@@ -32,11 +31,11 @@ pub struct HealthSummary {
 
 impl HealthSummary {
     pub(crate) fn of(snapshot: &Snapshot, stats: &ManagerStats, silence: Duration) -> Self {
-        let health = snapshot.health(Stamp::now(), silence);
+        let health = snapshot.health(silence);
         let flows = |number: &&usize| {
-            let stats = &snapshot.connections[**number].stats;
+            let connection = &snapshot.connections[**number];
             // What came on an earlier socket says nothing about this one.
-            stats.last_message.is_some_and(|last| Some(last) >= stats.up_since)
+            connection.silent_s.is_some_and(|silent_s| silent_s <= connection.uptime_s)
         };
         Self {
             healthy_connections: health.healthy.len(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kite_conn::{Phase, Stamp};
-use kite_manager::{ConnectionSnapshot, Snapshot};
+use kite_manager::{ConnectionSnapshot, Figures, Snapshot};
 
 /// Counts of one connection since the start, over all its sockets.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,7 @@ pub struct ConnectionStats {
     /// When the last message came.
     pub last_message_time: Option<Instant>,
     /// Mean time from the socket's read to the end of delivery, over all frames since the start.
-    /// How it is distributed is in [`Manager::distributions`](kite_manager::Manager::distributions).
+    /// How it is distributed is in [`Manager::snapshot`](kite_manager::Manager::snapshot).
     pub average_latency: Duration,
     /// Time since the present socket came up; zero while it is down.
     pub connection_uptime: Duration,
@@ -55,9 +55,9 @@ pub struct ManagerStats {
 pub struct ProcessorStats {
     /// Frames checked and handed to the channels, heartbeats among them.
     pub messages_processed: u64,
-    /// The same per second, over the time since the last reading that is at least 200 ms ago. Any
-    /// look at statistics or health is a reading, also one of the typed layer; the first is over
-    /// the time since the start.
+    /// The same per second, over the last one to two seconds, or since the start where that is
+    /// later; zero within 200 ms of it. A look at the statistics does not change what the next one
+    /// shows.
     pub messages_per_second: f64,
     /// Mean time from the socket's read to the end of delivery, over all frames since the start.
     pub processing_latency_avg: Duration,
@@ -71,17 +71,17 @@ pub struct ProcessorStats {
 
 impl ConnectionStats {
     pub(crate) fn of(snapshot: &ConnectionSnapshot, lagged: u64) -> Self {
-        let stats = &snapshot.stats;
+        let figures = &snapshot.figures;
         Self {
             connection_id: snapshot.connection,
-            is_connected: snapshot.status.phase == Phase::Live,
+            is_connected: snapshot.phase == Phase::Live,
             symbol_count: snapshot.instruments,
-            messages_received: stats.frames + stats.texts,
-            messages_parsed: stats.frames_delivered + stats.texts - stats.unreadable_texts,
-            errors_count: stats.errors + stats.damaged_frames + stats.skipped_packets + lagged,
-            last_message_time: stats.last_message.map(Stamp::to_instant),
-            average_latency: stats.mean_latency(),
-            connection_uptime: snapshot.uptime,
+            messages_received: figures.frames + figures.texts,
+            messages_parsed: figures.frames_delivered + figures.texts - figures.unreadable_texts,
+            errors_count: figures.errors + damage(figures) + lagged,
+            last_message_time: snapshot.last_message_ns.map(instant),
+            average_latency: Duration::from_nanos(figures.mean_latency_ns),
+            connection_uptime: Duration::from_secs_f64(snapshot.uptime_s),
         }
     }
 }
@@ -92,7 +92,7 @@ impl ManagerStats {
             let lagged = lagged.get(connection.connection).copied().unwrap_or_default();
             ConnectionStats::of(connection, lagged)
         });
-        Self::sum(connection_stats.collect(), snapshot.instruments, snapshot.uptime)
+        Self::sum(connection_stats.collect(), snapshot.instruments, uptime(snapshot))
     }
 
     /// Sums up connections.
@@ -117,14 +117,27 @@ impl ManagerStats {
 
 impl ProcessorStats {
     pub(crate) fn of(snapshot: &ConnectionSnapshot) -> Self {
-        let stats = &snapshot.stats;
+        let figures = &snapshot.figures;
         Self {
-            messages_processed: stats.frames_delivered,
-            messages_per_second: snapshot.frames_per_second,
-            processing_latency_avg: stats.mean_latency(),
-            last_processed_time: stats.last_delivery.map(Stamp::to_instant),
-            queue_size: usize::try_from(stats.frames_queued()).unwrap_or(usize::MAX),
-            errors_count: stats.damaged_frames + stats.skipped_packets,
+            messages_processed: figures.frames_delivered,
+            messages_per_second: figures.frames_per_second,
+            processing_latency_avg: Duration::from_nanos(figures.mean_latency_ns),
+            last_processed_time: snapshot.last_delivery_ns.map(instant),
+            queue_size: usize::try_from(figures.queued).unwrap_or(usize::MAX),
+            errors_count: damage(figures),
         }
     }
+}
+
+/// Returns the time since the start.
+pub(crate) fn uptime(snapshot: &Snapshot) -> Duration {
+    Duration::from_secs_f64(snapshot.uptime_s)
+}
+
+fn damage(figures: &Figures) -> u64 {
+    figures.damaged_frames + figures.skipped_packets
+}
+
+fn instant(stamp_ns: u64) -> Instant {
+    Stamp::from_nanos(stamp_ns).to_instant()
 }

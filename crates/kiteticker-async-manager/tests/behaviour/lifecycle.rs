@@ -126,7 +126,7 @@ async fn channels_taken_only_after_start_and_subscribe_still_get_the_first_snaps
     // All of it has been read from the sockets before anyone asks for it.
     crate::rig::until_manager(&manager, "three marks", |manager| {
         let connections = manager.typed().snapshot().connections;
-        connections.iter().all(|connection| connection.stats.texts == 3)
+        connections.iter().all(|connection| connection.figures.texts == 3)
     })
     .await;
 

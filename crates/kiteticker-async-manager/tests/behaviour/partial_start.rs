@@ -23,7 +23,7 @@ async fn take_slots(sim: &Sim, count: usize) -> Vec<KiteTickerAsync> {
 
 fn live(manager: &KiteTickerManager) -> usize {
     let connections = manager.typed().snapshot().connections;
-    connections.iter().filter(|connection| connection.status.phase == Phase::Live).count()
+    connections.iter().filter(|connection| connection.phase == Phase::Live).count()
 }
 
 async fn starts_with_what_there_is_and_gets_the_rest_later(taken: usize) {

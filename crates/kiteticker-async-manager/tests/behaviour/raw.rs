@@ -120,7 +120,7 @@ async fn a_lag_is_counted_and_does_not_end_the_loop() {
     until_manager(&manager, "all frames", |manager| {
         // Nothing tells of a frame: the mark behind them does.
         mark(&sim);
-        manager.typed().snapshot().connections[0].stats.frames_delivered == frames
+        manager.typed().snapshot().connections[0].figures.frames_delivered == frames
     })
     .await;
 

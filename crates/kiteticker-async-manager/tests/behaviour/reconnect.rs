@@ -175,7 +175,7 @@ async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
     assert!(manager.get_health().await.unwrap().is_critical());
     let parked = |manager: &KiteTickerManager| {
         let connections = manager.typed().snapshot().connections;
-        connections.iter().all(|connection| connection.status.phase == Phase::Parked)
+        connections.iter().all(|connection| connection.phase == Phase::Parked)
     };
     assert!(parked(&manager));
     // Asked once each: a parked connection does not knock.

@@ -9,7 +9,7 @@ mod tests;
 
 use std::time::Instant;
 
-use kite_manager::{ManagerEvent, OrderItem};
+use kite_manager::{ManagerEvent, OrderItem, Snapshot};
 use kite_wire::{Mode, Packet};
 use ratatui::layout::Rect;
 
@@ -20,7 +20,6 @@ use crate::watch::journal::{Journal, Weight, describe_order_item};
 use crate::watch::layout::Page;
 use crate::watch::redraw::Redraw;
 use crate::watch::row::FADED;
-use crate::watch::state::FeedState;
 use crate::watch::table::{Table, Taken};
 use crate::watch::theme::Theme;
 
@@ -155,7 +154,7 @@ impl App {
     }
 
     /// Takes a reading of the feed; to be given once a second.
-    pub(crate) fn on_reading(&mut self, feed: FeedState) {
+    pub(crate) fn on_reading(&mut self, feed: Snapshot) {
         self.health.feed = feed;
         self.redraw.on_second();
     }

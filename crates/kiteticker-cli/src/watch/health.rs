@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use kite_conn::{Event, Phase};
+use kite_manager::Snapshot;
 use kite_wire::UnixSeconds;
-
-use crate::watch::state::FeedState;
 
 /// What did not reach the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub(crate) struct Losses {
 /// The newest reading of the feed, and what events have added to it.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    pub(crate) feed: FeedState,
+    pub(crate) feed: Snapshot,
     pub(crate) losses: Losses,
     /// When connections that wait try again.
     pub(crate) retry_at: BTreeMap<usize, Instant>,
@@ -43,8 +42,8 @@ impl Health {
             _ => None,
         };
         // Readings come once a second: what an event says is known before.
-        if let (Some(phase), Some(socket)) = (phase, self.feed.sockets.get_mut(connection)) {
-            socket.phase = phase;
+        if let (Some(phase), Some(known)) = (phase, self.feed.connections.get_mut(connection)) {
+            known.phase = phase;
         }
         match event {
             Event::Retry { delay, .. } => {

@@ -14,6 +14,7 @@ use crate::manager::multi::{
 };
 use crate::manager::ring::ended;
 use crate::manager::runs::Runs;
+use crate::manager::stats::uptime;
 use crate::manager::underlying::Underlying;
 use crate::manager::unified::{OrdersOnce, Unified};
 use crate::manager::{ChannelId, ConnectionStats, ManagerStats};
@@ -281,7 +282,7 @@ impl MultiApiKiteTickerManager {
     pub async fn get_stats(&self) -> MultiApiStats {
         let snapshot = self.typed().snapshot();
         let missed = self.runs.channels().unified().map_or(0, |unified| unified.lag().get());
-        MultiApiStats::of(self.stats_of_each(&snapshot), snapshot.uptime, missed)
+        MultiApiStats::of(self.stats_of_each(&snapshot), uptime(&snapshot), missed)
     }
 
     /// Gives counts of one account since the start; after a stop those of the last run.
@@ -347,7 +348,7 @@ impl MultiApiKiteTickerManager {
             let symbols = symbols.iter().skip(first).take(connections).sum();
             ApiKeyStats::of(
                 api.0.clone(),
-                ManagerStats::sum(stats.collect(), symbols, snapshot.uptime),
+                ManagerStats::sum(stats.collect(), symbols, uptime(snapshot)),
             )
         };
         self.apis.iter().enumerate().map(of_one).collect()

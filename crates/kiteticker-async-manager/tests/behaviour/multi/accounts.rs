@@ -17,7 +17,7 @@ async fn until_phase(manager: &MultiApiKiteTickerManager, account: &str, phase: 
     let holds = || {
         let connections = manager.typed().snapshot().connections;
         let mut its = connections.iter().filter(|one| one.account.as_str() == account);
-        its.all(|one| one.status.phase == phase)
+        its.all(|one| one.phase == phase)
     };
     within(format!("{account} to be {phase:?}"), async {
         while !holds() {

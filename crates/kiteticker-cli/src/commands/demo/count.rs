@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use kite_conn::LaneConfig;
-use kite_manager::{Manager, Snapshot, StreamConfig, StreamItem, TickStream};
+use kite_manager::{Figures, Manager, StreamConfig, StreamItem, TickStream};
 use kite_sim::{Sent, Sim};
 use kite_wire::Mode;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -105,14 +105,15 @@ pub(super) async fn run(
     let mut received = Tally::default();
     let is_whole = stream_for(&manager, &mut stream, &mut received, length, output, stop).await?;
     settle(&sim, &mut stream, &mut received, simulated.len()).await;
-    let (snapshot, latency) = (manager.snapshot(), manager.distributions().latency_ns);
+    let total = manager.snapshot().total;
     manager.stop().await;
 
     let asked = if is_whole { simulated.len() } else { 0 };
     let comparison = Comparison::new(asked, &sim.sent(), &received.instruments);
-    let time = |share| {
-        let time = latency.quantile(share).map(Duration::from_nanos);
-        time.map_or_else(|| "unknown".to_owned(), duration)
+    let latency = total.latency_ns;
+    let time = |time_ns| match latency.count {
+        0 => "unknown".to_owned(),
+        _ => duration(Duration::from_nanos(time_ns)),
     };
     output.line(format_args!("sent      {} ticks", grouped(comparison.sent)))?;
     output.line(format_args!(
@@ -122,11 +123,11 @@ pub(super) async fn run(
     ))?;
     output.line(format_args!(
         "latency   p50 {}, p99 {}, from the socket's read to delivery",
-        time(0.5),
-        time(0.99)
+        time(latency.p50),
+        time(latency.p99)
     ))?;
     let mut findings = comparison.findings();
-    findings.extend(faults(&snapshot, received.dropped));
+    findings.extend(faults(&total, received.dropped));
     if findings.is_empty() {
         let text = "Nothing was lost: ticks and checksums of every instrument are those sent.";
         output.line(output.paint(output::GREEN, text))?;
@@ -152,7 +153,6 @@ async fn stream_for(
     let began = Instant::now();
     let mut seconds = interval_at(began + SECOND, SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut before, mut at) = (0, began);
     loop {
         tokio::select! {
             biased;
@@ -163,16 +163,13 @@ async fn stream_for(
                 is_started = true;
             }
             now = seconds.tick() => {
-                let rate = (received.ticks - before) as f64 / (now - at).as_secs_f64();
-                (before, at) = (received.ticks, now);
                 let snapshot = manager.snapshot();
-                let live = snapshot.connections.iter().filter(|it| it.stats.up_since.is_some());
                 output.line(format_args!(
                     "{:>4} s  {} of {} sockets up, {:>6} ticks/s, {:>9} ticks of {} instruments",
                     (now - began).as_secs(),
-                    live.count(),
+                    snapshot.live,
                     snapshot.connections.len(),
-                    grouped(rate.round() as u64),
+                    grouped(snapshot.total.ticks_per_second.round() as u64),
                     grouped(received.ticks),
                     grouped(received.instruments.len() as u64),
                 ))?;
@@ -223,15 +220,12 @@ impl Tally {
 }
 
 /// Gives what the sockets themselves know to have gone wrong, in words.
-fn faults(snapshot: &Snapshot, dropped: u64) -> Vec<String> {
-    let sum = |count: fn(&kite_conn::Stats) -> u64| -> u64 {
-        snapshot.connections.iter().map(|one| count(&one.stats)).sum()
-    };
+fn faults(total: &Figures, dropped: u64) -> Vec<String> {
     let all = [
         (dropped, "dropped tick"),
-        (sum(|stats| stats.losses), "lost socket"),
-        (sum(|stats| stats.damaged_frames), "damaged frame"),
-        (sum(|stats| stats.skipped_packets), "unknown packet"),
+        (total.sockets_lost(), "lost socket"),
+        (total.damaged_frames, "damaged frame"),
+        (total.skipped_packets, "unknown packet"),
     ];
     let wrong = all.into_iter().filter(|(number, _)| *number > 0);
     wrong.map(|(number, noun)| numbers::counted(number, noun)).collect()

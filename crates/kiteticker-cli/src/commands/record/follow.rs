@@ -141,12 +141,12 @@ impl Recording<'_> {
 
     fn count_parked(&self) -> (usize, usize) {
         let connections = self.manager.snapshot().connections;
-        let parked = connections.iter().filter(|it| it.status.phase == Phase::Parked).count();
+        let parked = connections.iter().filter(|it| it.phase == Phase::Parked).count();
         (parked, connections.len())
     }
 }
 
 /// How many ticks have come.
 pub(super) fn ticks(manager: &Manager) -> u64 {
-    manager.snapshot().connections.iter().map(|connection| connection.stats.ticks).sum()
+    manager.snapshot().total.ticks
 }

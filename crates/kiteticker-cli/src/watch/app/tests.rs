@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use kite_conn::Phase;
+use kite_manager::ConnectionSnapshot;
 use kite_wire::{DepthLevel, Fields, FullFields, QuoteFields, Tick};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -317,9 +318,9 @@ fn the_longest_wait_from_receipt_to_screen_is_told_once_a_second() {
         app.on_drawn(start + Duration::from_millis(millis));
     }
     assert_eq!(app.redraw.drawn_after, None);
-    app.on_reading(FeedState::default());
+    app.on_reading(Snapshot::default());
     assert_eq!(app.redraw.drawn_after, Some(Duration::from_millis(70)));
-    app.on_reading(FeedState::default());
+    app.on_reading(Snapshot::default());
     assert_eq!(app.redraw.drawn_after, None, "nothing was drawn since");
 }
 
@@ -344,12 +345,12 @@ fn losses_and_waits_of_sockets_are_noted() {
     use kite_conn::{Event, LossCause, Stamp};
 
     let mut app = app();
-    app.health.feed = crate::watch::state::Gauge::default().take(vec![reading()], app.moment.now);
+    app.health.feed.connections.push(ConnectionSnapshot::default());
     let down = Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() };
     let now = app.moment.now;
     app.health.on_connection(0, &down, now);
     app.health.on_connection(0, &Event::Retry { attempt: 1, delay: Duration::from_secs(3) }, now);
-    assert_eq!(app.health.feed.sockets[0].phase, Phase::Waiting);
+    assert_eq!(app.health.feed.connections[0].phase, Phase::Waiting);
     assert_eq!(app.health.retry_at[&0], app.moment.now + Duration::from_secs(3));
     app.health.on_connection(7, &Event::Closed, now);
     app.on_lag(12);
@@ -357,17 +358,4 @@ fn losses_and_waits_of_sockets_are_noted() {
     app.on_event(&ManagerEvent::Lagged { missed: 7 });
     assert_eq!(app.health.losses.events, 7);
     assert_eq!(app.journal.last(1).next().unwrap().text, "events missed: 7");
-}
-
-fn reading() -> crate::watch::state::Reading {
-    crate::watch::state::Reading {
-        connection: 0,
-        phase: Phase::Live,
-        frames: 0,
-        ticks: 0,
-        instruments: 3,
-        damaged_frames: 0,
-        skipped_packets: 0,
-        trouble: None,
-    }
 }

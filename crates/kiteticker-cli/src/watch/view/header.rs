@@ -1,6 +1,9 @@
 //! The lines at the top: where ticks come from, how the sockets are, what was lost, how late it is.
 
+use std::time::Duration;
+
 use kite_conn::Phase;
+use kite_manager::ConnectionSnapshot;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -13,7 +16,6 @@ use crate::format::times::ist_clock;
 use crate::watch::app::App;
 use crate::watch::row::Direction;
 use crate::watch::sort::Key;
-use crate::watch::state::Socket;
 
 /// From this width on the units of rates are written out.
 const ROOMY: u16 = 112;
@@ -55,7 +57,7 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
         vec![Span::styled(format!(" {} ", app.origin.badge), badge)],
         vec![Span::raw(theme.text(&app.origin.title))],
         vec![Span::styled(
-            format!("{:>6} ticks/s", rate(app.health.feed.ticks_per_second)),
+            format!("{:>6} ticks/s", rate(app.health.feed.total.ticks_per_second)),
             theme.bold(),
         )],
         vec![Span::raw(format!("{shown} shown"))],
@@ -84,22 +86,22 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
 }
 
 fn sockets(app: &App, width: u16) -> Line<'_> {
-    if app.health.feed.sockets.is_empty() {
+    if app.health.feed.connections.is_empty() {
         return Line::styled(" connecting", app.theme.dim());
     }
-    let groups = app.health.feed.sockets.iter().enumerate().map(|(at, socket)| {
+    let groups = app.health.feed.connections.iter().enumerate().map(|(at, socket)| {
         let (state, style) = phase(app, at, socket);
-        let mut group = vec![Span::raw(format!("{} ", socket.number)), Span::styled(state, style)];
-        match (socket.phase, &socket.trouble) {
+        let mut group = vec![Span::raw(format!("{} ", at + 1)), Span::styled(state, style)];
+        match (socket.phase, &socket.failure) {
             (Phase::Live, _) => {
-                let frames = rate(socket.frames_per_second);
-                let ticks = rate(socket.ticks_per_second);
+                let frames = rate(socket.figures.frames_per_second);
+                let ticks = rate(socket.figures.ticks_per_second);
                 group.push(Span::raw(match width >= ROOMY {
                     true => format!(" {frames:>4} frames/s {ticks:>6} ticks/s"),
                     false => format!(" {frames:>4}f/s {ticks:>6}t/s"),
                 }));
             }
-            (_, Some(trouble)) if width >= ROOMY && app.health.feed.sockets.len() == 1 => {
+            (_, Some(trouble)) if width >= ROOMY && app.health.feed.connections.len() == 1 => {
                 let trouble = app.theme.text(trouble).replace(char::is_control, " ");
                 group.push(Span::styled(format!(" {trouble}"), app.theme.dim()));
             }
@@ -112,7 +114,7 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
 }
 
 /// Says what a socket is doing.
-fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
+fn phase(app: &App, at: usize, socket: &ConnectionSnapshot) -> (String, Style) {
     let theme = app.theme;
     match socket.phase {
         Phase::Live => ("live".to_owned(), theme.good()),
@@ -137,7 +139,7 @@ fn phase(app: &App, at: usize, socket: &Socket) -> (String, Style) {
 fn figures(app: &App, width: usize) -> Line<'_> {
     let theme = app.theme;
     let (losses, feed) = (app.health.losses, &app.health.feed);
-    let damaged = feed.damaged_frames + feed.skipped_packets;
+    let damaged = feed.total.damaged_frames + feed.total.skipped_packets;
     let counted = |name: &str, number: u64, style: Style| {
         let style = if number > 0 { style } else { theme.dim() };
         Span::styled(format!("{name} {}", grouped(number)), style)
@@ -150,12 +152,15 @@ fn figures(app: &App, width: usize) -> Line<'_> {
     if losses.events > 0 {
         lost.push(counted(" events missed", losses.events, theme.bad()));
     }
-    let time = |time: Option<_>| {
-        let text = time.map_or_else(|| theme.none().to_owned(), duration);
+    let latency = feed.total.latency_ns;
+    let time = |time_ns| {
+        let text = match latency.count {
+            0 => theme.none().to_owned(),
+            _ => duration(Duration::from_nanos(time_ns)),
+        };
         theme.text(&format!("{text:>7}"))
     };
-    let p50 = time(feed.latency_p50);
-    let p99 = time(feed.latency_p99);
+    let (p50, p99) = (time(latency.p50), time(latency.p99));
     let drawn = match app.redraw.drawn_after {
         Some(waited) => format!("{:>3} ms", waited.as_millis()),
         None => format!("{:>6}", theme.none()),

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use kite_conn::Phase;
+use kite_manager::{ConnectionSnapshot, Snapshot};
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, Mode, Packet, QuoteFields, Tick};
 use proptest::prelude::*;
 use ratatui::Terminal;
@@ -15,7 +16,6 @@ use crate::instruments::names::Named;
 use crate::watch::app::{App, Moment, Origin};
 use crate::watch::chart::Glyphs;
 use crate::watch::journal::Weight;
-use crate::watch::state::{FeedState, Gauge, Reading};
 use crate::watch::theme::Theme;
 
 const INFY: u32 = 408_065;
@@ -97,28 +97,25 @@ fn busy(theme: Theme, millis: u64) -> App {
     let index = IndexFields { close: 2_481_235, open: 2_480_000, ..IndexFields::default() };
     let fields = Fields::IndexQuote(index);
     give(&mut app, Tick { instrument_token: NIFTY, last_price: 2_501_235, fields }, start);
-    let mut gauge = Gauge::default();
-    gauge.take(readings(0), start);
-    let feed = gauge.take(readings(1), start + Duration::from_secs(1));
-    app.on_reading(FeedState { instruments: 9_000, ..feed });
+    app.on_reading(feed());
     app.log(Weight::Bad, "socket 2 lost: reset");
     let now = start + Duration::from_millis(millis);
     app.on_frame(Moment { now, ..app.moment });
     app
 }
 
-fn readings(second: u64) -> Vec<Reading> {
-    let of = |(connection, phase)| Reading {
-        connection,
-        phase,
-        frames: 20 * second,
-        ticks: 6_012 * second,
-        instruments: 3_000,
-        damaged_frames: 0,
-        skipped_packets: 0,
-        trouble: None,
-    };
-    [(0, Phase::Live), (1, Phase::Waiting), (2, Phase::Parked)].into_iter().map(of).collect()
+fn feed() -> Snapshot {
+    let mut feed = Snapshot::default();
+    for (number, phase) in [Phase::Live, Phase::Waiting, Phase::Parked].into_iter().enumerate() {
+        let mut connection = ConnectionSnapshot::default();
+        (connection.connection, connection.phase) = (number, phase);
+        let figures = &mut connection.figures;
+        (figures.frames_per_second, figures.ticks_per_second) = (20.0, 6_012.0);
+        feed.total.ticks_per_second += 6_012.0;
+        feed.connections.push(connection);
+    }
+    feed.instruments = 9_000;
+    feed
 }
 
 fn drawn(app: &mut App, width: u16, height: u16) -> Buffer {

@@ -1,0 +1,59 @@
+//! What is taken of a connection under the manager's lock, to be read without it.
+
+use kite_conn::{Connection, Distributions, ErrorChain, Stamp};
+
+use crate::account_id::AccountId;
+use crate::observe::figures::Figures;
+use crate::observe::rates::Rates;
+use crate::observe::snapshot::{ConnectionSnapshot, Unseen};
+
+/// A connection and what it carries.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) account: AccountId,
+    pub(crate) connection: usize,
+    pub(crate) open: Connection,
+    /// The instruments that it carries, rising.
+    pub(crate) instruments: Vec<u32>,
+    /// Those of them that nobody streams.
+    pub(crate) dark: Vec<u32>,
+    pub(crate) rates: Rates,
+}
+
+impl Reading {
+    /// Returns the instruments that have not ticked on this connection.
+    pub(crate) fn unseen(self) -> Unseen {
+        let seen = self.open.instruments();
+        let is_unseen =
+            |token: &u32| seen.binary_search_by_key(token, |instrument| instrument.token).is_err();
+        let tokens = self.instruments.into_iter().filter(is_unseen).collect();
+        Unseen { account: self.account, connection: self.connection, tokens }
+    }
+
+    pub(super) fn take(self, now: Stamp) -> (ConnectionSnapshot, Distributions) {
+        let (status, stats) = (self.open.status(), self.open.stats());
+        let distributions = self.open.distributions();
+        let parked = status.parked.as_ref().map(|reason| ErrorChain(reason).to_string());
+        let failed = || status.last_failure.as_ref().map(|error| ErrorChain(error).to_string());
+        let seconds = |since: Stamp| now.since(since).as_secs_f64();
+        let (losses, rates) = (self.open.losses_by_kind(), self.rates.read(now, &stats));
+        let snapshot = ConnectionSnapshot {
+            account: self.account.clone(),
+            connection: self.connection,
+            phase: status.phase,
+            epoch: status.epoch,
+            failure: parked.or_else(failed),
+            instruments: self.instruments.len(),
+            dark: self.dark.len(),
+            dark_tokens: self.dark.clone(),
+            uptime_s: stats.up_since.map_or(0.0, seconds),
+            silent_s: stats.last_message.map(seconds),
+            last_message_ns: stats.last_message.map(Stamp::as_nanos),
+            last_delivery_ns: stats.last_delivery.map(Stamp::as_nanos),
+            last_round_trip_ns: stats.round_trip.and_then(|it| u64::try_from(it.as_nanos()).ok()),
+            figures: Figures::new(&stats, &losses, rates, &distributions),
+            unseen: self.unseen().tokens.len(),
+        };
+        (snapshot, distributions)
+    }
+}
