@@ -9,15 +9,16 @@
 //! | [`Manager::stream`] | one task wants the ticks of all connections, or of chosen instruments, and decides what happens when it is too slow |
 //! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
 //! | [`Manager::start_in_place`] | one task wants the ticks of all connections without a hop, and does the connections' work when it polls |
-//! | [`ManagerBuilder::tap`] | your own [`kite_conn::Sink`] on the connections' tasks, without a hop, beside any of these: all that comes, before anything is left out |
+//! | [`ManagerBuilder::tap`] | your own [`Sink`] on the connections' tasks, without a hop, beside any of these: all that comes, before anything is left out |
 //! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
+//!
+//! A program needs this crate alone: the types that its calls take and return, of `kite_conn` and
+//! `kite_wire`, are exported here too.
 //!
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use kite_conn::Credentials;
-//! use kite_manager::{Manager, StreamConfig, StreamItem};
-//! use kite_wire::Mode;
+//! use kite_manager::{Credentials, Manager, Mode, StreamConfig, StreamItem};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let manager = Manager::builder()
@@ -64,7 +65,6 @@ pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
 pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
-pub use kite_conn::ConfigError;
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, ManagerBuilder};
 pub use observe::{ConnectionSnapshot, Figures, Health, HealthLevel, Quantiles, Snapshot, Unseen};
@@ -72,3 +72,17 @@ pub use run::InPlaceStream;
 pub use seat::Seat;
 pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};
 pub use tap::Tap;
+
+pub use kite_conn::{
+    Batch, ConfigError, ConnectionConfig, Credentials, Distribution, Distributions, Endpoint,
+    EndpointError, ErrorChain, Event, Gap, InstrumentStats, LaneConfig, LaneStats, Liveness,
+    LossCause, LossKind, MAX_INSTRUMENTS, Missed, OpenError, OpenStage, Overflow, ParkReason,
+    Phase, Proxy, Reconnect, Refusal, Secret, Severity, Sink, SpawnError, Stamp, Tls, TokenRequest,
+    TokenSource, TokenSourceError, Transport, TryRecvError, VolumeMissed,
+};
+pub use kite_wire::text::TextMessage;
+pub use kite_wire::{
+    Depth, DepthEntry, DepthLevel, Fields, FullFields, FullPacket, IndexFields, IndexFullPacket,
+    IndexQuotePacket, LtpPacket, Mode, Ohlc, Packet, PacketKind, PacketView, Price, QuoteFields,
+    QuotePacket, Segment, Tick, TickBatch, UnixSeconds, ist, order,
+};

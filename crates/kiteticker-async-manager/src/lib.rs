@@ -38,8 +38,7 @@
 //! ```no_run
 //! # use kiteticker_async_manager::*;
 //! # async fn example(manager: KiteTickerManager) -> Result<(), Box<dyn std::error::Error>> {
-//! use kiteticker_async_manager::kite_conn::LaneConfig;
-//! use kiteticker_async_manager::kite_manager::{StreamConfig, StreamItem};
+//! use kiteticker_async_manager::kite_manager::{LaneConfig, StreamConfig, StreamItem};
 //!
 //! let lane = LaneConfig::drop_oldest();
 //! let mut stream = manager.typed().stream(StreamConfig { lane, ..Default::default() })?;

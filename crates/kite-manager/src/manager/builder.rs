@@ -15,8 +15,7 @@ use crate::tap::Tap;
 /// Builds a [`Manager`] step by step.
 ///
 /// ```
-/// use kite_conn::Credentials;
-/// use kite_manager::Manager;
+/// use kite_manager::{Credentials, Manager};
 ///
 /// # fn main() -> Result<(), kite_manager::BuildError> {
 /// let manager = Manager::builder()
@@ -78,8 +77,7 @@ impl ManagerBuilder {
     /// order in which the taps were added.
     ///
     /// ```
-    /// use kite_conn::{Batch, Credentials, Event, Sink};
-    /// use kite_manager::Manager;
+    /// use kite_manager::{Batch, Credentials, Event, Manager, Sink};
     ///
     /// struct Printer(usize);
     ///

@@ -26,9 +26,7 @@ impl Manager {
     /// [`Manager::wait_until_live`] on another task tells when all are up, and so do the events.
     ///
     /// ```no_run
-    /// use kite_conn::Credentials;
-    /// use kite_manager::Manager;
-    /// use kite_wire::Mode;
+    /// use kite_manager::{Credentials, Manager, Mode};
     ///
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
     /// let manager = Manager::builder()
@@ -70,7 +68,7 @@ impl Manager {
 ///
 /// Polling it does all that the connections' tasks would do, those that have something to do. While
 /// nobody polls, nothing happens and TCP holds the servers back: poll it steadily, several times
-/// within [`silence_threshold`](kite_conn::ConnectionConfig::silence_threshold) at least.
+/// within [`silence_threshold`](crate::Liveness::silence_threshold) at least.
 ///
 /// Items of one connection are in order; connections take turns, frame by frame. What still comes
 /// from a connection whose instruments were handed over is left out, as in [`Manager::stream`]. It

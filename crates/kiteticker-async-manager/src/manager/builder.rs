@@ -170,7 +170,7 @@ impl KiteTickerManagerBuilder {
     ///
     /// ```
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
-    /// use kiteticker_async_manager::kite_conn::{Batch, Event, Sink};
+    /// use kiteticker_async_manager::kite_manager::{Batch, Event, Sink};
     ///
     /// struct Counter(usize);
     ///

@@ -156,7 +156,7 @@ impl MultiApiKiteTickerManagerBuilder {
     ///
     /// ```
     /// use kiteticker_async_manager::MultiApiKiteTickerManagerBuilder;
-    /// use kiteticker_async_manager::kite_conn::{Batch, Event, Sink};
+    /// use kiteticker_async_manager::kite_manager::{Batch, Event, Sink};
     ///
     /// struct Counter(usize);
     ///
