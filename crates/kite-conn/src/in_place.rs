@@ -79,7 +79,7 @@ impl Connection {
 /// Polling it opens the socket, reads it, answers pings, sends what the handles ask for, watches
 /// the silence, reconnects and resubscribes. While nobody polls, none of that happens and TCP holds
 /// the server back: poll it steadily, several times within
-/// [`silence_threshold`](ConnectionConfig::silence_threshold) at least. After a longer pause what
+/// [`silence_threshold`](crate::Liveness::silence_threshold) at least. After a longer pause what
 /// has come meanwhile is heard before a silence is judged; but the server may have given the
 /// connection up by then, and [`Batch::received`] says when a frame was read, not when it came.
 ///

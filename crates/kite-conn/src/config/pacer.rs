@@ -13,10 +13,10 @@ pub type AdmissionFuture = Pin<Box<dyn Future<Output = Box<dyn Admission>> + Sen
 
 /// Decides when each of several connections may open a socket.
 ///
-/// A connection asks before every attempt; [`ConnectionConfig::connect_timeout`] begins when it is
+/// A connection asks before every attempt; [`Transport::connect_timeout`] begins when it is
 /// admitted.
 ///
-/// [`ConnectionConfig::connect_timeout`]: crate::ConnectionConfig::connect_timeout
+/// [`Transport::connect_timeout`]: crate::Transport::connect_timeout
 pub trait Pacer: fmt::Debug + Send + Sync + 'static {
     /// Asks for leave to open one socket.
     fn admit(&self) -> AdmissionFuture;

@@ -245,7 +245,7 @@ fn a_table_keeps_the_newest_layout_of_an_instrument_and_copies_it() {
         .collect();
     sink.on_batch(&first);
     for batch in &kept {
-        sink.on_batch(&batch);
+        sink.on_batch(batch);
     }
     let pinned: Vec<bool> = kept.into_iter().map(|batch| batch.frame().is_unique()).collect();
     assert_eq!(pinned, [true; 5], "frames folded are not kept");
