@@ -169,18 +169,8 @@ pub(crate) fn run(mut bytes: &[u8]) {
         attempts => usize::from(attempts),
     };
     let settings = Settings {
-        reconnect: Reconnect {
-            delay: 2 * SECOND,
-            delay_cap: 30 * SECOND,
-            max_attempts,
-            stable_after: 10 * SECOND,
-            jitter_seed: seed.into(),
-        },
-        liveness: Liveness {
-            silence_threshold: 10 * SECOND,
-            stale_after: 60 * SECOND,
-            close_deadline: 2 * SECOND,
-        },
+        reconnect: Reconnect { max_attempts, jitter_seed: seed.into(), ..Default::default() },
+        liveness: Liveness::default(),
         renews: settings & 4 != 0,
     };
     let mut rig = Rig::new(settings);
