@@ -130,11 +130,10 @@ impl Taker {
             ..ConnectionConfig::default()
         };
         let tokens: Vec<u32> = (0..200).map(|n| n << 8 | 1).collect();
-        let facade = |parsers: bool| {
+        let facade = || {
             KiteTickerManagerBuilder::new("key", "token")
                 .endpoint(url.clone())
                 .max_connections(1)
-                .enable_dedicated_parsers(parsers)
                 .build()
         };
         Ok(match way.trim_end_matches("-untracked") {
@@ -184,8 +183,8 @@ impl Taker {
                 manager.subscribe(&tokens, Mode::Full)?;
                 Self::Stream { _manager: manager, stream }
             }
-            "channel" | "channel-parser" | "channel-of-sixteen" => {
-                let mut manager = facade(way == "channel-parser");
+            "channel" | "channel-of-sixteen" => {
+                let mut manager = facade();
                 manager.start().await?;
                 let one = || manager.get_channel(ChannelId::Connection1).ok_or("no channel");
                 let receivers = if way == "channel-of-sixteen" { 16 } else { 1 };
@@ -193,7 +192,7 @@ impl Taker {
                 Self::Channel { _manager: manager, channels }
             }
             "raw" => {
-                let mut manager = facade(false).with_raw_only(true);
+                let mut manager = facade().with_raw_only(true);
                 manager.start().await?;
                 let channel = manager.get_raw_frame_channel(ChannelId::Connection1);
                 Self::Raw { channel: channel.ok_or("no channel")?, _manager: manager }

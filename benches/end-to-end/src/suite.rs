@@ -114,9 +114,8 @@ impl Suite {
     /// Runs all and prints the tables.
     pub fn run(&self) -> Result<(), Failure> {
         use Way::{
-            Bare, BareChannel, BareDefault, BareMerged, ByHand, Facade, FacadeParsers, FacadeRaw,
-            FacadeRawParsers, InPlace, InPlaceMerged, Inline, Kiteconnect, Lane, Tcp,
-            TokioWebsockets, Typed,
+            Bare, BareChannel, BareDefault, BareMerged, ByHand, Facade, FacadeRaw, InPlace,
+            InPlaceMerged, Inline, Kiteconnect, Lane, Tcp, TokioWebsockets, Typed,
         };
         let all = [
             Bare,
@@ -130,31 +129,19 @@ impl Suite {
             Lane,
             Typed,
             Facade,
-            FacadeParsers,
             FacadeRaw,
-            FacadeRawParsers,
             Kiteconnect,
         ];
         self.compare("Views, at full speed", &all, Work::Views, FULL_SPEED)?;
-        let ours = [Bare, InPlace, Inline, Lane, Typed, Facade, FacadeParsers, Kiteconnect];
+        let ours = [Bare, InPlace, Inline, Lane, Typed, Facade, Kiteconnect];
         self.compare("Ticks, at full speed", &ours, Work::Ticks, FULL_SPEED)?;
         let merged = [BareMerged, InPlaceMerged];
         self.compare("Views in one task, at full speed", &merged, Work::Views, FULL_SPEED)?;
         self.compare("Ticks in one task, at full speed", &merged, Work::Ticks, FULL_SPEED)?;
-        let paced = [
-            Bare,
-            BareChannel,
-            InPlace,
-            InPlaceMerged,
-            Inline,
-            Lane,
-            Typed,
-            Facade,
-            FacadeParsers,
-            Kiteconnect,
-        ];
+        let paced =
+            [Bare, BareChannel, InPlace, InPlaceMerged, Inline, Lane, Typed, Facade, Kiteconnect];
         self.compare("Views, 300,000 ticks a second", &paced, Work::Views, PACED)?;
-        let paced = [Bare, InPlace, Lane, Facade, FacadeParsers];
+        let paced = [Bare, InPlace, Lane, Facade];
         self.compare("Ticks, 300,000 ticks a second", &paced, Work::Ticks, PACED)?;
         self.packets_a_frame()?;
         self.connections()?;
@@ -220,7 +207,7 @@ impl Suite {
     fn stopped(&self) -> Result<(), Failure> {
         println!("\nMemory beyond the empty process, consumers that take nothing, at full speed\n");
         println!("| way | MB |\n|---|---|");
-        for way in [Way::InPlace, Way::Lane, Way::Typed, Way::Facade, Way::FacadeParsers] {
+        for way in [Way::InPlace, Way::Lane, Way::Typed, Way::Facade] {
             let load = Load { frames: 20_000, ..FULL_SPEED };
             let run = Run { way, work: Work::Stop, load, port: 0, read_buffer: READ_BUFFER };
             let outcome = run.measure()?;

@@ -56,16 +56,12 @@ pub enum Way {
     Lane,
     /// Ours: the manager's merged stream, which blocks.
     Typed,
-    /// Ours: the facade's channels, without dedicated parsers.
+    /// Ours: the facade's channels.
     Facade,
-    /// Ours: the facade's channels as they come, with dedicated parsers.
-    FacadeParsers,
     /// Ours: the facade's channel of the first connection with sixteen receivers.
     FacadeSixteen,
-    /// Ours: the facade's raw channels, without dedicated parsers.
+    /// Ours: the facade's raw channels.
     FacadeRaw,
-    /// Ours: the facade's raw channels, with dedicated parsers.
-    FacadeRawParsers,
     /// kiteconnect 1.0.1.
     Kiteconnect,
 }
@@ -87,10 +83,8 @@ impl Way {
             Self::Lane => "lane (Block)",
             Self::Typed => "typed stream (Block)",
             Self::Facade => "facade channel",
-            Self::FacadeParsers => "facade channel, parsers",
             Self::FacadeSixteen => "facade channel, 16 takers",
             Self::FacadeRaw => "facade raw",
-            Self::FacadeRawParsers => "facade raw, parsers",
             Self::Kiteconnect => "kiteconnect 1.0.1",
         }
     }
@@ -133,10 +127,10 @@ impl Run {
             Way::Inline => self.each(&mut consumers, Self::inline),
             Way::Lane => self.each(&mut consumers, Self::lane),
             Way::Typed => self.typed(&mut consumers).await?,
-            Way::Facade | Way::FacadeParsers | Way::FacadeSixteen => {
+            Way::Facade | Way::FacadeSixteen => {
                 self.facade(&mut consumers).await?
             }
-            Way::FacadeRaw | Way::FacadeRawParsers => self.facade_raw(&mut consumers).await?,
+            Way::FacadeRaw => self.facade_raw(&mut consumers).await?,
             Way::Kiteconnect => self.each(&mut consumers, Self::kiteconnect),
         };
         let mut received = Vec::new();
@@ -363,10 +357,6 @@ impl Run {
         KiteTickerManagerBuilder::new("api_key", "access_token")
             .endpoint(self.url())
             .max_connections(self.load.connections)
-            .enable_dedicated_parsers(matches!(
-                self.way,
-                Way::FacadeParsers | Way::FacadeRawParsers
-            ))
             .connection(|connection| connection.transport.read_buffer_bytes = read_buffer)
     }
 

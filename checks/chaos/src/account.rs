@@ -30,8 +30,7 @@ use crate::tally::Tally;
 
 /// One in so many questions to a token source is answered by an error.
 const SOURCE_FAILS_EVERY: u64 = 7;
-/// Frames between the socket and the sink of a connection that has a parser of its own.
-const PARSER_QUEUE: usize = 64;
+
 /// A connection, its account at the simulator, and what both have shown so far.
 pub(crate) struct Account {
     number: usize,
@@ -47,8 +46,6 @@ pub(crate) struct Account {
     token: Arc<Mutex<String>>,
     renews: bool,
     is_tls: bool,
-    /// Whether frames and events go through a queue to the sink.
-    is_queued: bool,
     pub(crate) proof: Proof,
     tally: Arc<Mutex<Tally>>,
     /// Events heard on the lane, by name.
@@ -86,7 +83,7 @@ impl Account {
         let (api_key, token) = credentials(number);
         let is_tls = options.is_tls(number);
         // Both forms of renewal, over both transports.
-        let (renews, is_queued) = (number % 4 < 2, number % 3 == 1);
+        let renews = number % 4 < 2;
         let token = Arc::new(Mutex::new(token));
         let tls = match ground.sim.certificate_der() {
             Some(certificate) => Tls::only([certificate]).map_err(ChaosError::Tls)?,
@@ -94,8 +91,6 @@ impl Account {
         };
         let config = ConnectionConfig {
             endpoint: Endpoint::parse(&ground.sim.endpoint()).map_err(ChaosError::Endpoint)?,
-            // In place and behind a queue.
-            parser_queue: is_queued.then_some(PARSER_QUEUE),
             token_source: renews.then(|| source(Arc::clone(&token))),
             transport: Transport { connect_timeout: CONNECT_TIMEOUT, tls, ..Default::default() },
             reconnect: Reconnect {
@@ -137,7 +132,6 @@ impl Account {
             token,
             renews,
             is_tls,
-            is_queued,
             proof: Proof::default(),
             tally,
             heard: BTreeMap::new(),

@@ -19,7 +19,7 @@ use crate::transport::Dialer;
 impl Connection {
     /// Makes a connection without a task: its socket is opened, read and kept alive by whoever
     /// polls the stream, and a frame gets to them without a hop. All else is as with
-    /// [`Connection::spawn`]; `parser_queue` is not used.
+    /// [`Connection::spawn`].
     ///
     /// Nothing happens before the stream is first polled, and no runtime is needed until then. Keep
     /// the handle: a connection closes when its last one is dropped.
@@ -156,14 +156,13 @@ pub(crate) struct Driven<S: Sink, O: Network> {
 impl<S: Sink, O: Network> Driven<S, O> {
     pub(crate) fn new(
         network: O,
-        mut config: ConnectionConfig,
+        config: ConnectionConfig,
         credentials: Credentials,
         sink: S,
         events: &EventLane,
         number: usize,
     ) -> Result<(Connection, Self), ConfigError> {
         config.validate()?;
-        config.parser_queue = None;
         let (connection, reporter) = Connection::with_reporter(&config, events, number);
         let slot = Slot { batch: None, beside: sink };
         let driver = Box::new(Driver::new(config, network, credentials, slot, reporter));
@@ -175,7 +174,7 @@ impl<S: Sink, O: Network> Driven<S, O> {
             let Some(driver) = &mut self.driver else { return Poll::Ready(None) };
             match ready!(driver.poll_run(cx, |slot| slot.batch.is_some())) {
                 Pause::Enough => {
-                    if let Some(batch) = driver.sink_mut().and_then(|slot| slot.batch.take()) {
+                    if let Some(batch) = driver.sink_mut().batch.take() {
                         return Poll::Ready(Some(batch));
                     }
                 }
@@ -195,7 +194,7 @@ impl<S: Sink, O: Network> Driven<S, O> {
     }
 
     fn sink_mut(&mut self) -> Option<&mut S> {
-        Some(&mut self.driver.as_mut()?.sink_mut()?.beside)
+        Some(&mut self.driver.as_mut()?.sink_mut().beside)
     }
 }
 

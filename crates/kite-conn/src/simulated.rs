@@ -261,7 +261,6 @@ async fn day(seed: u64) -> (u32, u64) {
     };
     let config = ConnectionConfig {
         token_source: has_source.then_some(source),
-        parser_queue: seed.is_multiple_of(3).then_some(16),
         reconnect: Reconnect { jitter_seed: seed, ..Default::default() },
         ..ConnectionConfig::default()
     };

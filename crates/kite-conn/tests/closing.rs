@@ -74,8 +74,7 @@ async fn nothing_is_left_of_any_connection() {
 
 async fn thousands_of_closes(sim: &Sim, leaks: &Leaks<'_>) {
     for round in 0..2_000 {
-        let parser_queue = (round % 2 == 0).then_some(4);
-        let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(sim) });
+        let (connection, probe) = connect(config(sim));
         if round % 4 < 2 {
             connection.subscribe(&[257], Mode::Ltp).unwrap();
             probe.until("a tick", |seen| !seen.ticks.is_empty()).await;
@@ -136,99 +135,91 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
     let gone = async |what: &str| {
         sim_until(sim, what, |sim| sim.stats().connections_open == 0).await;
     };
-    for parser_queue in [None, Some(4)] {
-        let config = || ConnectionConfig { parser_queue, ..config(sim) };
-        let late = Duration::from_millis(300);
-        for fault in [Fault::HangingHandshake, Fault::SlowHandshake { delay: late }] {
-            sim.at_next_handshake(API_KEY, fault.clone());
-            let struck = sim.stats().faults.get(&fault.kind()).copied().unwrap_or(0) + 1;
-            let (connection, _probe) = connect(config());
-            sim_until(sim, "a handshake", |sim| {
-                sim.stats().faults.get(&fault.kind()) == Some(&struck)
-            })
+    let config = || config(sim);
+    let late = Duration::from_millis(300);
+    for fault in [Fault::HangingHandshake, Fault::SlowHandshake { delay: late }] {
+        sim.at_next_handshake(API_KEY, fault.clone());
+        let struck = sim.stats().faults.get(&fault.kind()).copied().unwrap_or(0) + 1;
+        let (connection, _probe) = connect(config());
+        sim_until(sim, "a handshake", |sim| sim.stats().faults.get(&fault.kind()) == Some(&struck))
             .await;
-            assert_eq!(connection.status().phase, Phase::Opening);
-            close(connection, "opening").await;
-        }
-
-        sim.refuse_with(Some(Refusal::kite(503, "later").retry_after("3600")));
-        let (connection, _probe) = connect(config());
-        phase(&connection, Phase::Waiting).await;
-        close(connection, "waiting").await;
-
-        sim.refuse_with(Some(Refusal::auth()));
-        let (connection, _probe) = connect(config());
-        phase(&connection, Phase::Parked).await;
-        close(connection, "parked").await;
-
-        let token_source = Some(TokenSource::new(|_| {
-            std::future::pending::<Result<kite_conn::Credentials, std::io::Error>>()
-        }));
-        let (connection, _probe) = connect(ConnectionConfig { token_source, ..config() });
-        phase(&connection, Phase::Renewing).await;
-        close(connection, "renewing").await;
-        sim.refuse_with(None);
-
-        // Its close frame is never answered.
-        let close_deadline = Duration::from_millis(50);
-        let (connection, _probe) = connect(ConnectionConfig {
-            liveness: Liveness { close_deadline, ..config().liveness },
-            ..config()
-        });
-        phase(&connection, Phase::Live).await;
-        sim.inject(API_KEY, Fault::Stalls);
-        close(connection, "stalled").await;
-        gone("stalled: no socket").await;
-
-        // Its bytes are not taken.
-        let (connection, probe) = connect(ConnectionConfig {
-            liveness: Liveness { close_deadline, ..config().liveness },
-            ..config()
-        });
-        phase(&connection, Phase::Live).await;
-        sim.inject(API_KEY, Fault::StopsReading);
-        let tokens = universe(3_000);
-        for mode in Mode::ALL.into_iter().cycle().take(300) {
-            connection.subscribe(&tokens, mode).unwrap();
-            tokio::task::yield_now().await;
-        }
-        close(connection, "write-blocked").await;
-        // Behind a full buffer it cannot see that we went.
-        sim.heal(API_KEY);
-        gone("write-blocked: no socket").await;
-        assert!(probe.look(|seen| seen.ended));
+        assert_eq!(connection.status().phase, Phase::Opening);
+        close(connection, "opening").await;
     }
+
+    sim.refuse_with(Some(Refusal::kite(503, "later").retry_after("3600")));
+    let (connection, _probe) = connect(config());
+    phase(&connection, Phase::Waiting).await;
+    close(connection, "waiting").await;
+
+    sim.refuse_with(Some(Refusal::auth()));
+    let (connection, _probe) = connect(config());
+    phase(&connection, Phase::Parked).await;
+    close(connection, "parked").await;
+
+    let token_source = Some(TokenSource::new(|_| {
+        std::future::pending::<Result<kite_conn::Credentials, std::io::Error>>()
+    }));
+    let (connection, _probe) = connect(ConnectionConfig { token_source, ..config() });
+    phase(&connection, Phase::Renewing).await;
+    close(connection, "renewing").await;
+    sim.refuse_with(None);
+
+    // Its close frame is never answered.
+    let close_deadline = Duration::from_millis(50);
+    let (connection, _probe) = connect(ConnectionConfig {
+        liveness: Liveness { close_deadline, ..config().liveness },
+        ..config()
+    });
+    phase(&connection, Phase::Live).await;
+    sim.inject(API_KEY, Fault::Stalls);
+    close(connection, "stalled").await;
+    gone("stalled: no socket").await;
+
+    // Its bytes are not taken.
+    let (connection, probe) = connect(ConnectionConfig {
+        liveness: Liveness { close_deadline, ..config().liveness },
+        ..config()
+    });
+    phase(&connection, Phase::Live).await;
+    sim.inject(API_KEY, Fault::StopsReading);
+    let tokens = universe(3_000);
+    for mode in Mode::ALL.into_iter().cycle().take(300) {
+        connection.subscribe(&tokens, mode).unwrap();
+        tokio::task::yield_now().await;
+    }
+    close(connection, "write-blocked").await;
+    // Behind a full buffer it cannot see that we went.
+    sim.heal(API_KEY);
+    gone("write-blocked: no socket").await;
+    assert!(probe.look(|seen| seen.ended));
     leaks.none("every phase").await;
 }
 
 async fn every_consumer(sim: &Sim, leaks: &Leaks<'_>) {
-    for parser_queue in [None, Some(4)] {
-        let close_deadline = Duration::from_millis(50);
-        let config = ConnectionConfig {
-            parser_queue,
-            liveness: Liveness { close_deadline, ..config(sim).liveness },
-            ..config(sim)
-        };
-        let (connection, probe) = connect(config.clone());
-        connection.subscribe(&universe(100), Mode::Full).unwrap();
-        probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
-        probe.take_frames(false);
-        let frames = sim.stats().frames_sent + 50;
-        sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
-        close(connection, "a sink that takes nothing").await;
-        assert!(probe.look(|seen| seen.ended));
+    let close_deadline = Duration::from_millis(50);
+    let config = ConnectionConfig {
+        liveness: Liveness { close_deadline, ..config(sim).liveness },
+        ..config(sim)
+    };
+    let (connection, probe) = connect(config.clone());
+    connection.subscribe(&universe(100), Mode::Full).unwrap();
+    probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
+    probe.take_frames(false);
+    let frames = sim.stats().frames_sent + 50;
+    sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
+    close(connection, "a sink that takes nothing").await;
+    assert!(probe.look(|seen| seen.ended));
 
-        let (sink, mut items) = lane(LaneConfig { frames: 2, ..Default::default() }).unwrap();
-        let events = EventLane::default();
-        let connection =
-            Connection::spawn(config.clone(), credentials(), sink, &events, 0).unwrap();
-        connection.subscribe(&universe(100), Mode::Full).unwrap();
-        in_time("a tick", items.recv()).await.unwrap();
-        let frames = sim.stats().frames_sent + 50;
-        sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
-        close(connection, "a lane that nobody reads").await;
-        while items.recv().await.is_some() {}
-        assert_eq!(items.stats().queued_frames, 0);
-    }
+    let (sink, mut items) = lane(LaneConfig { frames: 2, ..Default::default() }).unwrap();
+    let events = EventLane::default();
+    let connection = Connection::spawn(config.clone(), credentials(), sink, &events, 0).unwrap();
+    connection.subscribe(&universe(100), Mode::Full).unwrap();
+    in_time("a tick", items.recv()).await.unwrap();
+    let frames = sim.stats().frames_sent + 50;
+    sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
+    close(connection, "a lane that nobody reads").await;
+    while items.recv().await.is_some() {}
+    assert_eq!(items.stats().queued_frames, 0);
     leaks.none("every consumer").await;
 }

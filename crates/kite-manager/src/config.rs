@@ -128,7 +128,6 @@ mod tests {
             with(|it| it.connection.transport.connect_timeout = Duration::ZERO),
             "transport.connect_timeout is 0ns, it must be above 0 and at most a day"
         );
-        assert!(with(|it| it.connection.parser_queue = Some(0)).contains("parser_queue"));
         assert_eq!(
             with(|it| {
                 it.failover =

@@ -15,7 +15,7 @@ use crate::recorder::Recorder;
 /// time at which they were read from the socket. Where the connection was down, a gap tells from
 /// when to when; notes in JSON tell of what else happened: `up`, `down`, `gap` and so on.
 ///
-/// It never holds the connection back. Behind a parser queue it records what comes out of that.
+/// It never holds the connection back.
 #[derive(Debug)]
 pub struct RecorderSink {
     recorder: Recorder,

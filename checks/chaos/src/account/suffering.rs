@@ -263,10 +263,6 @@ impl Account {
         if promise.loses() {
             tally.recovered(deal.kind());
         }
-        if self.is_queued {
-            // The sink hears of a loss after its queue, and so later than it was.
-            return;
-        }
         if let Some(shown) = shown.filter(|_| deal.provocation.is_none()) {
             tally.told_after(deal.kind(), shown.since(injected));
         }

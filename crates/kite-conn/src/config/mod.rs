@@ -13,7 +13,7 @@ pub use self::liveness::Liveness;
 pub use self::pacer::{Admission, AdmissionFuture, Pacer};
 pub use self::reconnect::Reconnect;
 pub use self::token_source::{TokenRequest, TokenSource, TokenSourceError};
-use crate::error::{ConfigError, MAX_QUEUE, check_range};
+use crate::error::{ConfigError, check_range};
 use crate::transport::{Endpoint, Transport};
 
 /// Settings of one connection. All have defaults: change the fields that matter.
@@ -33,11 +33,6 @@ pub struct ConnectionConfig {
     pub endpoint: Endpoint,
     /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
     pub instrument_limit: usize,
-    /// Checks frames on a task of its own behind a queue of this many frames, and of 1 MiB whatever
-    /// their number; a full queue stops reading, so that TCP holds the server back. `None`: on the
-    /// socket's task. Default `None`.
-    /// Not used by [`Connection::in_place`](crate::Connection::in_place), which has no task.
-    pub parser_queue: Option<usize>,
     /// When a lost connection is opened again.
     pub reconnect: Reconnect,
     /// How long the server may be silent.
@@ -65,7 +60,6 @@ impl Default for ConnectionConfig {
         Self {
             endpoint: Endpoint::default(),
             instrument_limit: MAX_INSTRUMENTS,
-            parser_queue: None,
             reconnect: Reconnect::default(),
             liveness: Liveness::default(),
             transport: Transport::default(),
@@ -85,8 +79,6 @@ impl ConnectionConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limit = self.instrument_limit;
         check_range("instrument_limit", limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
-        let queue = self.parser_queue.unwrap_or(1);
-        check_range("parser_queue", queue, 1..=MAX_QUEUE, "from 1 to 1048576")?;
         self.reconnect.validate()?;
         self.liveness.validate()?;
         self.transport.validate()
@@ -103,9 +95,8 @@ mod tests {
     fn the_defaults_are_valid_and_every_bound_is_named() {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         type Change = fn(&mut ConnectionConfig);
-        let cases: [(Change, &str); 11] = [
+        let cases: [(Change, &str); 10] = [
             (|c| c.instrument_limit = 3_001, "instrument_limit is 3001, it must be from 1 to 3000"),
-            (|c| c.parser_queue = Some(0), "parser_queue is 0, it must be from 1 to 1048576"),
             (
                 |c| c.transport.read_buffer_bytes = 0,
                 "transport.read_buffer_bytes is 0, it must be from 1 to 16777216",

@@ -44,16 +44,12 @@ impl<S: Sink> Intake<S> {
         }
     }
 
-    pub(super) fn counters(&self) -> &Arc<Counters> {
-        &self.counters
-    }
-
-    pub(super) fn sink_mut(&mut self) -> &mut S {
+    pub(crate) fn sink_mut(&mut self) -> &mut S {
         &mut self.sink
     }
 
-    pub(super) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
-        let counts = &self.counters.parser;
+    pub(crate) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
+        let counts = &self.counters.delivery;
         let heartbeat = bytes.len() == 1;
         let (ticks, damaged) = match TickBatch::new(bytes) {
             Ok(ticks) => (ticks, None),
@@ -94,7 +90,6 @@ impl<S: Sink> Intake<S> {
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
-        counts.bytes.add(batch.frame().len() as u64);
         // Last: who sees this frame counted sees its ticks counted too.
         counts.frames.add(1);
         self.tell_gap(gap);
@@ -108,7 +103,7 @@ impl<S: Sink> Intake<S> {
         self.on_event(&event);
     }
 
-    pub(super) fn on_notice(&mut self, notice: Notice) {
+    pub(crate) fn on_notice(&mut self, notice: Notice) {
         // A gap that is told because of what happened now is told before it.
         let gap = match &notice.event {
             Event::Up { epoch, .. } => {
@@ -126,7 +121,7 @@ impl<S: Sink> Intake<S> {
         self.on_event(&notice.event);
     }
 
-    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         call(&mut self.sink, &self.counters, |sink| sink.poll_ready(cx))
     }
 

@@ -6,7 +6,6 @@ mod batch;
 mod fanout;
 mod intake;
 mod lane;
-mod outlet;
 mod rate_limit;
 mod sink;
 #[cfg(test)]
@@ -19,5 +18,4 @@ pub use self::lane::{
 pub use self::sink::Sink;
 
 pub(crate) use self::intake::{Intake, Notice};
-pub(crate) use self::outlet::{Outlet, SinkGone};
 pub(crate) use self::rate_limit::RateLimit;

@@ -7,11 +7,9 @@ use crate::observe::Event;
 
 /// Takes what a connection delivers. Called on the hot path: it must not block.
 ///
-/// It is called on the connection's task, or with [`ConnectionConfig::parser_queue`] on a task of
-/// its own behind that queue. A sink that panics ends its connection ([`Event::DeliveryFailed`]);
-/// beside a stream in place it is called by whoever polls that, and panics there.
-///
-/// [`ConnectionConfig::parser_queue`]: crate::ConnectionConfig::parser_queue
+/// It is called on the connection's task. A sink that panics ends its connection
+/// ([`Event::DeliveryFailed`]); beside a stream in place it is called by whoever polls that, and
+/// panics there.
 pub trait Sink: Send + 'static {
     /// Says whether another batch can be taken. While it cannot, the socket is not read and TCP
     /// holds the server back; the watchdog knows that the silence is ours. The default always can.
@@ -25,7 +23,6 @@ pub trait Sink: Send + 'static {
     fn on_batch(&mut self, batch: &Batch);
 
     /// Takes an event, in order with the batches: after [`Event::Down`] nothing of that socket
-    /// follows. Called also while [`Sink::poll_ready`] is pending, but behind a parser queue, where
-    /// events wait their turn.
+    /// follows. Called also while [`Sink::poll_ready`] is pending.
     fn on_event(&mut self, event: &Event);
 }

@@ -116,15 +116,8 @@ fn at(millis: u64) -> Stamp {
     Stamp::from_nanos(1 + millis * 1_000_000)
 }
 
-/// Lets the parser task run until it has nothing left to do.
-async fn run_parser() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
-}
-
-fn poll_now<S: Sink>(outlet: &mut Outlet<S>) -> Poll<Result<(), SinkGone>> {
-    outlet.poll_ready(&mut Context::from_waker(std::task::Waker::noop()))
+fn poll_now<S: Sink>(intake: &mut Intake<S>) -> Poll<()> {
+    intake.poll_ready(&mut Context::from_waker(std::task::Waker::noop()))
 }
 
 fn read(counters: &Counters) -> Stats {
@@ -231,164 +224,14 @@ fn an_empty_frame_is_damage_and_no_panic() {
     assert_eq!(read(&counters).heartbeats, 0);
 }
 
-#[tokio::test]
-async fn a_full_queue_holds_back_and_loses_nothing() {
-    let Bench { gate, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(4));
-    let (mut expected, mut next) = (Vec::new(), 1);
-    let mut give = |outlet: &mut Outlet<Gated>, expected: &mut Vec<Seen>| {
-        outlet.frame(frame(&[next]).into(), at(0), 1);
-        outlet.event(opening(next));
-        expected.extend([Seen::Tokens(vec![next]), Seen::Attempt(next)]);
-        next += 1;
-    };
-    while poll_now(&mut outlet).is_ready() {
-        give(&mut outlet, &mut expected);
-        run_parser().await;
-        assert!(expected.len() < 20, "the queue has no end");
-    }
-    assert!(expected.len() >= 4, "the queue has its length");
-    assert!(gate.seen().is_empty());
-    // Events come when they come, whatever the queue.
-    for attempt in 100..110 {
-        outlet.event(opening(attempt));
-        expected.push(Seen::Attempt(attempt));
-    }
-    gate.open();
-    for _ in 0..200 {
-        std::future::poll_fn(|cx| outlet.poll_ready(cx)).await.unwrap();
-        give(&mut outlet, &mut expected);
-    }
-    outlet.finish(Duration::from_secs(60)).await;
-    assert_eq!(gate.seen(), expected);
-    assert_eq!(Arc::strong_count(&gate), 1, "the sink is gone with the outlet");
-}
-
-#[tokio::test]
-async fn a_queue_is_full_by_its_bytes_too_and_events_pass() {
-    let Bench { gate, counters, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(1_000));
-    let large = frame(&vec![7; 10_000]);
-    let give = |outlet: &mut Outlet<Gated>| {
-        // As the socket's task does.
-        counters.socket.bytes.add(large.len() as u64);
-        outlet.frame(large.clone().into(), at(0), 1);
-    };
-    let mut given = 0;
-    while poll_now(&mut outlet).is_ready() {
-        give(&mut outlet);
-        given += large.len() as u64;
-        run_parser().await;
-    }
-    let full = outlet::MOST_BYTES..outlet::MOST_BYTES + large.len() as u64;
-    assert!(full.contains(&given), "{given}");
-    assert_eq!(read(&counters).bytes_queued, given);
-    outlet.event(opening(5));
-    assert!(poll_now(&mut outlet).is_pending(), "the event has gone, a frame may not");
-    gate.open();
-    std::future::poll_fn(|cx| outlet.poll_ready(cx)).await.unwrap();
-    give(&mut outlet);
-    outlet.finish(Duration::from_secs(60)).await;
-    assert_eq!(read(&counters).bytes_queued, 0);
-    assert_eq!(gate.seen().len() as u64, given / large.len() as u64 + 2);
-    assert_eq!(gate.seen().iter().rev().nth(1), Some(&Seen::Attempt(5)));
-}
-
-#[tokio::test]
-async fn events_behind_a_full_queue_arrive_though_no_frame_comes() {
-    let Bench { gate, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(1));
-    for attempt in 1..=10 {
-        outlet.event(opening(attempt));
-        run_parser().await;
-    }
-    gate.open();
-    let all: Vec<Seen> = (1..=10).map(Seen::Attempt).collect();
-    let arrived = std::future::poll_fn(|cx| {
-        outlet.poll_events(cx);
-        // The queue wakes this task for each place that becomes free.
-        if matches!(&outlet, Outlet::Queue(queue) if queue.events.is_empty()) {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    });
-    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
-    run_parser().await;
-    assert_eq!(gate.seen(), all);
-}
-
-#[tokio::test]
-async fn a_sink_that_panics_is_reported_and_harms_nobody_else() {
-    let Bench { gate, intake, .. } = bench();
-    gate.open();
-    let mut outlet = Outlet::new(intake, Some(4));
-    std::future::poll_fn(|cx| outlet.poll_ready(cx)).await.unwrap();
-    outlet.frame(frame(&[0]).into(), at(0), 1);
-    run_parser().await;
-    assert!(matches!(poll_now(&mut outlet), Poll::Ready(Err(SinkGone))));
-    outlet.frame(frame(&[1]).into(), at(0), 1);
-    outlet.event(opening(1));
-    assert!(matches!(poll_now(&mut outlet), Poll::Ready(Err(SinkGone))));
-    outlet.finish(Duration::from_secs(60)).await;
-    assert!(gate.seen().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sink_that_panics_behind_a_full_queue_is_reported_too() {
-    let Bench { gate, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(1));
-    while poll_now(&mut outlet).is_ready() {
-        outlet.frame(frame(&[0]).into(), at(0), 1);
-        run_parser().await;
-    }
-    gate.open();
-    let begun = tokio::time::Instant::now();
-    let ready = std::future::poll_fn(|cx| outlet.poll_ready(cx));
-    let gone = tokio::time::timeout(Duration::from_secs(60), ready).await.unwrap();
-    assert!(gone.is_err());
-    assert_eq!(begun.elapsed(), Duration::ZERO, "it was woken");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sink_that_takes_nothing_does_not_hold_up_the_end() {
-    let Bench { gate, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(2));
-    while poll_now(&mut outlet).is_ready() {
-        outlet.frame(frame(&[1]).into(), at(0), 1);
-        run_parser().await;
-    }
-    let begun = tokio::time::Instant::now();
-    outlet.finish(Duration::from_secs(2)).await;
-    assert!(begun.elapsed() < Duration::from_secs(3));
-    assert_eq!(Arc::strong_count(&gate), 1, "the sink is gone");
-}
-
 #[test]
-fn in_place_the_sinks_readiness_is_the_outlets() {
-    let Bench { gate, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, None);
-    assert!(poll_now(&mut outlet).is_pending());
-    outlet.event(opening(1));
+fn the_sinks_readiness_is_the_intakes_and_events_do_not_wait() {
+    let Bench { gate, mut intake, .. } = bench();
+    assert!(poll_now(&mut intake).is_pending());
+    intake.on_notice(opening(1));
     assert_eq!(gate.seen(), [Seen::Attempt(1)], "events do not wait");
     gate.open();
-    assert!(poll_now(&mut outlet).is_ready());
-    outlet.frame(frame(&[1]).into(), at(0), 1);
+    assert!(poll_now(&mut intake).is_ready());
+    intake.on_frame(frame(&[1]).into(), at(0), 1);
     assert_eq!(gate.seen().len(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_queue_to_a_sink_that_panicked_holds_nobody_back_and_nothing() {
-    let Bench { gate, counters, intake, .. } = bench();
-    let mut outlet = Outlet::new(intake, Some(64));
-    gate.open();
-    let large = frame(&vec![7; 60_000]);
-    for bytes in [frame(&[0]), large.clone(), large] {
-        assert!(poll_now(&mut outlet).is_ready());
-        counters.socket.bytes.add(bytes.len() as u64);
-        outlet.frame(bytes.into(), at(0), 1);
-    }
-    assert!(poll_now(&mut outlet).is_pending());
-    let since = tokio::time::Instant::now();
-    outlet.finish(Duration::from_secs(2)).await;
-    assert_eq!((since.elapsed(), read(&counters).bytes_queued), (Duration::ZERO, 0));
 }

@@ -1,7 +1,6 @@
 //! Tells what happens: counts it, logs it, keeps the status true to it, and hands it on.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
@@ -67,9 +66,6 @@ impl<S: Sink, O: Network> Driver<S, O> {
                 self.deliver(event, Stamp::at(now()));
                 return;
             }
-            Event::DeliveryFailed => {
-                self.reporter.counters.sink_panicked.store(false, Ordering::Release);
-            }
             _ => {}
         }
         self.reporter.events.send(event.clone());
@@ -83,7 +79,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
             Event::Up { .. } => self.session.desired().clone(),
             _ => BTreeMap::new(),
         };
-        self.outlet.event(Notice { event, at, instruments });
+        self.intake.on_notice(Notice { event, at, instruments });
     }
 }
 

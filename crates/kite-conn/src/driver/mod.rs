@@ -37,7 +37,7 @@ use self::suspension::SuspensionWatch;
 use crate::clock::Stamp;
 use crate::config::{Admission, ConnectionConfig, TokenRequest, TokenSourceError};
 use crate::credentials::Credentials;
-use crate::deliver::{Intake, Outlet, RateLimit, Sink, SinkGone};
+use crate::deliver::{Intake, RateLimit, Sink};
 use crate::observe::{Event, GapTracker, InstrumentWriter, LossCause};
 use crate::session::{Input, Output, Session};
 use crate::transport::{OpenError, Refusal};
@@ -85,7 +85,6 @@ enum Wake<W> {
     Renewed(Result<Credentials, TokenSourceError>),
     Opened(Result<Box<WebSocket<W>>, OpenError>),
     Lost(LossCause),
-    SinkGone,
     /// A turn's worth of frames has been taken, or the deadline may have moved.
     Turn,
 }
@@ -97,7 +96,7 @@ pub(crate) struct Driver<S, O: Network> {
     /// The server's last refusal of the credentials at hand.
     refusal: Option<Refusal>,
     session: Session,
-    outlet: Outlet<S>,
+    intake: Intake<S>,
     link: Link<O::Wire>,
     /// The leave that the open socket has.
     admission: Option<Box<dyn Admission>>,
@@ -141,7 +140,6 @@ impl<S: Sink, O: Network> Driver<S, O> {
         let gaps = GapTracker::new(instruments, config.liveness.silence_threshold, O::wall_clock);
         let (counters, events) = (Arc::clone(&reporter.counters), reporter.events.clone());
         let intake = Intake::new(sink, counters, events, gaps);
-        let outlet = Outlet::new(intake, config.parser_queue);
         Self {
             session: Session::new(config.reconnect, config.liveness, renews),
             suspension: SuspensionWatch::new(config.liveness.silence_threshold),
@@ -149,7 +147,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
             network,
             credentials,
             refusal: None,
-            outlet,
+            intake,
             link: Link::None,
             admission: None,
             reporter,
@@ -171,9 +169,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
     /// Runs the connection to its end.
     pub(crate) async fn run(mut self) {
         std::future::poll_fn(|cx| self.poll_run(cx, |_| false)).await;
-        // Whatever the sink is still given, and what is told of that, comes before the end.
-        self.outlet.finish(self.config.liveness.close_deadline).await;
-        self.reporter.finish();
+        self.finish();
     }
 
     /// Runs the connection until the sink has enough, to its end where it never has.
@@ -212,9 +208,9 @@ impl<S: Sink, O: Network> Driver<S, O> {
         }
     }
 
-    /// Tells the end, once it is over; only for a sink that is called in place.
+    /// Tells the end, once it is over and the sink is gone.
     pub(crate) fn finish(self) {
-        drop(self.outlet);
+        drop(self.intake);
         self.reporter.finish();
     }
 
@@ -223,9 +219,9 @@ impl<S: Sink, O: Network> Driver<S, O> {
         self.reporter.mailbox.close();
     }
 
-    /// Gives the sink, if it is called in place.
-    pub(crate) fn sink_mut(&mut self) -> Option<&mut S> {
-        self.outlet.sink_mut()
+    /// Gives the sink.
+    pub(crate) fn sink_mut(&mut self) -> &mut S {
+        self.intake.sink_mut()
     }
 
     /// Lets requests and the session have their say; says whether all is over.
@@ -411,10 +407,6 @@ impl<S: Sink, O: Network> Driver<S, O> {
                 self.hang_up();
                 self.session.handle(now, Input::Lost(cause));
             }
-            Wake::SinkGone => {
-                self.tell(Event::DeliveryFailed);
-                self.session.handle(now, Input::Close);
-            }
         }
     }
 
@@ -423,18 +415,12 @@ impl<S: Sink, O: Network> Driver<S, O> {
         cx: &mut Context<'_>,
         has_enough: impl Fn(&S) -> bool,
     ) -> Poll<Wake<O::Wire>> {
-        if let Poll::Ready(SinkGone) = self.outlet.poll_gone(cx) {
-            return Poll::Ready(Wake::SinkGone);
-        }
-        match &mut self.link {
-            Link::None | Link::Renewing(_) | Link::Opening(_) => self.outlet.poll_events(cx),
-            // Before the requests and the timer: what has come must be heard before the session
-            // judges the silence, however late this task runs.
-            Link::Open(_) => {
-                if let Poll::Ready(wake) = self.poll_socket(cx, has_enough) {
-                    return Poll::Ready(wake);
-                }
-            }
+        // Before the requests and the timer: what has come must be heard before the session judges
+        // the silence, however late this task runs.
+        if let Link::Open(_) = &self.link
+            && let Poll::Ready(wake) = self.poll_socket(cx, has_enough)
+        {
+            return Poll::Ready(wake);
         }
         if self.reporter.mailbox.poll_filled(cx).is_ready() {
             return Poll::Ready(Wake::Mail);
@@ -475,12 +461,8 @@ impl<S: Sink, O: Network> Driver<S, O> {
         }
         while !self.is_spent() {
             self.frames_left -= 1;
-            match self.outlet.poll_ready(cx) {
-                Poll::Ready(Ok(())) => self.pause_reading(false),
-                // The parser task is about to end, which wakes us.
-                Poll::Ready(Err(SinkGone)) if self.session.is_live() => return self.write_on(cx),
-                // Closing already, and what still comes has nowhere to go: nothing to wait for.
-                Poll::Ready(Err(SinkGone)) => return Poll::Ready(Wake::Lost(LossCause::Eof)),
+            match self.intake.poll_ready(cx) {
+                Poll::Ready(()) => self.pause_reading(false),
                 Poll::Pending => {
                     self.pause_reading(true);
                     return self.write_on(cx);
@@ -497,7 +479,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
                 let _ = self.write(cx);
                 return Poll::Ready(Wake::Lost(cause));
             }
-            if self.outlet.sink_mut().is_some_and(|sink| has_enough(sink)) {
+            if has_enough(self.intake.sink_mut()) {
                 return Poll::Ready(Wake::Enough);
             }
             if self.consult {
@@ -578,7 +560,7 @@ impl<S: Sink, O: Network> Driver<S, O> {
                     counts.frame_bytes.record(bytes.len() as u64);
                 }
                 self.consult |= self.session.on_frame(now, has_ticks);
-                self.outlet.frame(bytes, received, self.session.epoch());
+                self.intake.on_frame(bytes, received, self.session.epoch());
             }
             Message::Text(text) => {
                 self.session.on_heard(now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::mailbox::Mailbox;
 use crate::observe::{Counters, Event, EventSender, Phase, Status};
@@ -46,6 +46,7 @@ impl Drop for Reporter {
             return;
         }
         if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
+            warn!(conn = self.events.connection(), "the sink panicked, closing");
             self.events.send(Event::DeliveryFailed);
         }
         self.finish();

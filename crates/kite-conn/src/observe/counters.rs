@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::count::Count;
@@ -12,9 +11,8 @@ use super::instruments::Instruments;
 use super::loss::LossKind;
 use crate::clock::Stamp;
 
-/// Written by the task that owns the socket. Aligned, so that its lines are not the parser's.
+/// What is counted at the socket.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 pub(crate) struct SocketCounts {
     pub(crate) frames: Count,
     pub(crate) bytes: Count,
@@ -35,12 +33,10 @@ pub(crate) struct SocketCounts {
     pub(crate) outages_ns: Recorder,
 }
 
-/// Written by the task that checks frames: the socket's or the dedicated parser.
+/// What is counted at the delivery to the sink.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct ParserCounts {
+pub(crate) struct DeliveryCounts {
     pub(crate) frames: Count,
-    pub(crate) bytes: Count,
     pub(crate) ticks: Count,
     pub(crate) heartbeats: Count,
     pub(crate) skipped_packets: Count,
@@ -56,10 +52,8 @@ pub(crate) struct ParserCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
-    pub(crate) parser: ParserCounts,
+    pub(crate) delivery: DeliveryCounts,
     pub(crate) instruments: Arc<Instruments>,
-    /// Whether there was a parser task and is none any more.
-    pub(crate) parser_gone: AtomicBool,
     /// Whether the sink panicked and nobody has been told.
     pub(crate) sink_panicked: AtomicBool,
 }
@@ -89,12 +83,9 @@ pub struct Stats {
     /// How long the last ping took there and back, on this socket or an earlier one. Pings go out
     /// in silences and on demand.
     pub round_trip: Option<Duration>,
-    /// Frames checked and delivered, heartbeats among them. `frames - frames_delivered` wait.
+    /// Frames checked and delivered, heartbeats among them: `frames`, but for one that is being
+    /// delivered, or whose sink panicked.
     pub frames_delivered: u64,
-    /// Bytes of binary frames that wait for the parser task: at most 1 MiB and one frame, by
-    /// [`ConnectionConfig::parser_queue`](crate::ConnectionConfig::parser_queue); without it those
-    /// of the frame that is being delivered.
-    pub bytes_queued: u64,
     /// Ticks delivered.
     pub ticks: u64,
     /// Heartbeats received.
@@ -115,12 +106,6 @@ impl Stats {
     pub fn mean_latency(&self) -> Duration {
         let nanos = self.latency.as_nanos() / u128::from(self.frames_delivered.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// Gives the number of frames read and not yet delivered.
-    #[must_use]
-    pub fn frames_queued(&self) -> u64 {
-        self.frames.saturating_sub(self.frames_delivered)
     }
 }
 
@@ -158,20 +143,10 @@ impl Distributions {
 }
 
 impl Counters {
-    /// Gives the bytes of frames that have been read and not delivered.
-    pub(crate) fn bytes_queued(&self) -> u64 {
-        if self.parser_gone.load(SeqCst) {
-            return 0;
-        }
-        // The part before the whole: read later, it could exceed it.
-        let delivered = self.parser.bytes.get();
-        self.socket.bytes.get().saturating_sub(delivered)
-    }
-
     pub(crate) fn distributions(&self) -> Distributions {
         Distributions {
-            latency_ns: self.parser.latencies_ns.read(),
-            exchange_lag_s: self.parser.exchange_lags_s.read(),
+            latency_ns: self.delivery.latencies_ns.read(),
+            exchange_lag_s: self.delivery.exchange_lags_s.read(),
             frame_bytes: self.socket.frame_bytes.read(),
             round_trip_ns: self.socket.round_trips_ns.read(),
             outage_ns: self.socket.outages_ns.read(),
@@ -186,11 +161,10 @@ impl Counters {
 
     pub(crate) fn read(&self) -> Stats {
         // Parts before their wholes: read later, they could exceed them.
-        let frames_delivered = self.parser.frames.get();
-        let bytes_queued = self.bytes_queued();
+        let frames_delivered = self.delivery.frames.get();
         let unreadable_texts = self.socket.unreadable_texts.get();
         let stamp = |nanos| (nanos != 0).then(|| Stamp::from_nanos(nanos));
-        let (socket, parser) = (&self.socket, &self.parser);
+        let (socket, delivery) = (&self.socket, &self.delivery);
         Stats {
             frames: socket.frames.get(),
             bytes: socket.bytes.get(),
@@ -206,13 +180,12 @@ impl Counters {
                 nanos => Some(Duration::from_nanos(nanos)),
             },
             frames_delivered,
-            bytes_queued,
-            ticks: parser.ticks.get(),
-            heartbeats: parser.heartbeats.get(),
-            skipped_packets: parser.skipped_packets.get(),
-            damaged_frames: parser.damaged_frames.get(),
-            latency: Duration::from_nanos(parser.latency_ns.get()),
-            last_delivery: stamp(parser.last_frame.get()),
+            ticks: delivery.ticks.get(),
+            heartbeats: delivery.heartbeats.get(),
+            skipped_packets: delivery.skipped_packets.get(),
+            damaged_frames: delivery.damaged_frames.get(),
+            latency: Duration::from_nanos(delivery.latency_ns.get()),
+            last_delivery: stamp(delivery.last_frame.get()),
         }
     }
 }

@@ -51,7 +51,7 @@ pub enum Event {
     /// What was missed between a loss and the ticks after it. Comes once for each reconnect: when
     /// every instrument that had ticked before has ticked again, or with the first frame that comes
     /// a `silence_threshold` after the handshake, or with the next loss or the end, whichever is
-    /// first. Behind a parser queue it may come after the [`Event::Down`] of the next loss.
+    /// first.
     Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {

@@ -189,6 +189,7 @@ impl Session {
     }
 
     /// Says whether a socket is open and subscriptions flow.
+    #[cfg(test)]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live(_))
     }

@@ -27,9 +27,9 @@ fn is_closed(event: &Event) -> bool {
     matches!(event, Event::Closed)
 }
 
-async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>) {
+async fn closing_says_goodbye_and_ends_task_and_sink() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     let other = connection.clone();
@@ -44,7 +44,8 @@ async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>
     });
     assert_eq!(connection.status().phase, Phase::Closed);
     assert!(connection.stats().up_since.is_none());
-    assert_eq!(connection.stats().frames_queued(), 0);
+    let stats = connection.stats();
+    assert_eq!(stats.frames, stats.frames_delivered);
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
     // What comes afterwards finds nobody, and harms nobody.
     assert_eq!(connection.subscribe(&[257], Mode::Full), Err(SubscribeError::Closed));
@@ -55,11 +56,10 @@ async fn closing_says_goodbye_and_ends_task_and_sink(parser_queue: Option<usize>
     assert_eq!(sim.stats().connections_total, 1);
 }
 
-async fn closing_against_a_silent_peer_ends_at_the_deadline(parser_queue: Option<usize>) {
+async fn closing_against_a_silent_peer_ends_at_the_deadline() {
     let sim = Sim::builder().start().await.unwrap();
     let close_deadline = Duration::from_millis(200);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { close_deadline, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -72,11 +72,10 @@ async fn closing_against_a_silent_peer_ends_at_the_deadline(parser_queue: Option
     assert!(probe.look(|seen| seen.ended && seen.count(is_closed) == 1));
 }
 
-async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline(parser_queue: Option<usize>) {
+async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
     let close_deadline = Duration::from_millis(200);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { close_deadline, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -93,9 +92,9 @@ async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline(parser_queu
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
-async fn dropping_the_last_handle_closes_politely(parser_queue: Option<usize>) {
+async fn dropping_the_last_handle_closes_politely() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     let mut status = connection.watch();
     let clone = connection.clone();
@@ -109,10 +108,10 @@ async fn dropping_the_last_handle_closes_politely(parser_queue: Option<usize>) {
     assert_eq!(status.borrow().phase, Phase::Closed);
 }
 
-async fn closing_a_parked_connection_ends_it(parser_queue: Option<usize>) {
+async fn closing_a_parked_connection_ends_it() {
     let sim = Sim::builder().start().await.unwrap();
     sim.refuse_with(Some(Refusal::auth()));
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     let parked = |event: &Event| matches!(event, Event::Parked(_));
     probe.until("the park", |seen| seen.count(parked) == 1).await;
     in_time("the close", connection.close()).await;
@@ -140,12 +139,11 @@ async fn closing_a_connection_that_is_just_opening_leaves_no_socket() {
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
-async fn a_sink_that_panics_is_told_and_ends_the_connection(parser_queue: Option<usize>) {
+async fn a_sink_that_panics_is_told_and_ends_the_connection() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
     let (probe, lane) = (Probe::new(), EventLane::default());
     let mut told = lane.subscribe();
     let config = ConnectionConfig {
-        parser_queue,
         liveness: Liveness { close_deadline: Duration::from_millis(200), ..config(&sim).liveness },
         ..config(&sim)
     };
@@ -185,14 +183,11 @@ impl Sink for Impatient {
     }
 }
 
-async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too(
-    parser_queue: Option<usize>,
-) {
+async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too() {
     let sim = Sim::builder().start().await.unwrap();
     sim.refuse_with(Some(Refusal::new(502, "")));
     let reconnect_delay = Duration::from_secs(60 * 60);
     let config = ConnectionConfig {
-        parser_queue,
         reconnect: Reconnect {
             delay: reconnect_delay,
             delay_cap: reconnect_delay,
@@ -220,12 +215,12 @@ async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too(
     assert_eq!(connection.subscribe(&[256], Mode::Full), Err(SubscribeError::Closed));
 }
 
-async fn hundreds_of_connections_leave_nothing_behind(parser_queue: Option<usize>) {
+async fn hundreds_of_connections_leave_nothing_behind() {
     let sim = Sim::builder().start().await.unwrap();
     let metrics = tokio::runtime::Handle::current().metrics();
     let before = metrics.num_alive_tasks();
     for round in 0..300 {
-        let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+        let (connection, probe) = connect(config(&sim));
         connection.subscribe(&[256, 512], Mode::Full).unwrap();
         probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
         if round % 2 == 0 {

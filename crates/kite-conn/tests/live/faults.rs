@@ -31,11 +31,9 @@ fn is_parked(event: &Event) -> bool {
     matches!(event, Event::Parked(_))
 }
 
-async fn an_expired_token_parks_and_new_credentials_resume_with_all_subscriptions(
-    parser_queue: Option<usize>,
-) {
+async fn an_expired_token_parks_and_new_credentials_resume_with_all_subscriptions() {
     let sim = Sim::builder().start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256, 257], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
     sim.set_access_token(API_KEY, "of tomorrow");
@@ -65,18 +63,18 @@ async fn an_expired_token_parks_and_new_credentials_resume_with_all_subscription
 }
 
 #[tokio::test]
-async fn events_reach_a_slow_sink_though_no_socket_is_open_any_more() {
+async fn events_reach_a_sink_that_takes_no_frames_though_no_socket_is_open_any_more() {
     let sim = Sim::builder().updates_per_second(0.0).greet(false).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue: Some(1), ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
     let mut status = connection.watch();
     in_time("live", status.wait_for(|status| status.phase == Phase::Live)).await.unwrap();
-    probe.take_frames(false);
-    sim.revoke_token(API_KEY);
+    sim.refuse_with(Some(Refusal::kite(503, "later").retry_after("3600")));
     sim.drop_all();
-    in_time("the park", status.wait_for(|status| status.phase == Phase::Parked)).await.unwrap();
-    assert_eq!(probe.look(|seen| seen.count(is_parked)), 0);
-    probe.take_frames(true);
+    in_time("a wait", status.wait_for(|status| status.phase == Phase::Waiting)).await.unwrap();
+    probe.take_frames(false);
+    sim.refuse_with(Some(Refusal::auth()));
+    connection.set_credentials(credentials());
     probe.until("the park", |seen| seen.count(is_parked) == 1).await;
     drop(connection);
 }
@@ -134,11 +132,9 @@ async fn a_header_that_belongs_to_the_handshake_parks_before_anything_is_sent() 
     connection.close().await;
 }
 
-async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes_on(
-    parser_queue: Option<usize>,
-) {
+async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes_on() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
 
@@ -242,11 +238,10 @@ async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole(
     connection.close().await;
 }
 
-async fn a_frame_above_the_limit_is_told_and_reconnected(parser_queue: Option<usize>) {
+async fn a_frame_above_the_limit_is_told_and_reconnected() {
     let sim = Sim::builder().start().await.unwrap();
     let limit = 10_000;
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         transport: Transport { max_frame_bytes: limit, ..config(&sim).transport },
         ..config(&sim)
     });
@@ -306,13 +301,12 @@ async fn deaf_server(listen: Arc<Notify>) -> (SocketAddr, mpsc::UnboundedReceive
     (address, messages)
 }
 
-async fn a_peer_that_takes_no_bytes_is_replaced_though_it_sends(parser_queue: Option<usize>) {
+async fn a_peer_that_takes_no_bytes_is_replaced_though_it_sends() {
     let (address, _messages) = deaf_server(Arc::default()).await;
     let silence_threshold = Duration::from_millis(300);
     let sim = Sim::builder().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         endpoint: Endpoint::parse(&format!("ws://{address}")).unwrap(),
-        parser_queue,
         liveness: Liveness {
             silence_threshold,
             close_deadline: Duration::from_millis(100),

@@ -28,9 +28,9 @@ fn wishes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode
     modes.iter().map(|(&token, &mode)| (token, Some(mode)))
 }
 
-async fn every_tick_arrives_exactly_once(parser_queue: Option<usize>) {
+async fn every_tick_arrives_exactly_once() {
     let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     let wanted = mixed(300);
     connection.apply(wishes(&wanted)).unwrap();
     assert_eq!(connection.desired(), wanted);
@@ -51,11 +51,9 @@ async fn every_tick_arrives_exactly_once(parser_queue: Option<usize>) {
     connection.close().await;
 }
 
-async fn a_drop_of_the_socket_brings_back_every_instrument_in_its_mode(
-    parser_queue: Option<usize>,
-) {
+async fn a_drop_of_the_socket_brings_back_every_instrument_in_its_mode() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     let wanted = mixed(500);
     connection.apply(wishes(&wanted)).unwrap();
     for epoch in 1..=5 {
@@ -157,9 +155,9 @@ async fn new_credentials_leave_an_open_socket_alone() {
     connection.close().await;
 }
 
-async fn a_close_by_the_server_is_told_with_its_code_and_reconnected(parser_queue: Option<usize>) {
+async fn a_close_by_the_server_is_told_with_its_code_and_reconnected() {
     let sim = Sim::builder().start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.close_all(1_001);
@@ -169,12 +167,11 @@ async fn a_close_by_the_server_is_told_with_its_code_and_reconnected(parser_queu
     connection.close().await;
 }
 
-async fn a_half_open_socket_is_found_and_replaced(parser_queue: Option<usize>) {
+async fn a_half_open_socket_is_found_and_replaced() {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -203,12 +200,11 @@ async fn a_half_open_socket_is_found_and_replaced(parser_queue: Option<usize>) {
     connection.close().await;
 }
 
-async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing(parser_queue: Option<usize>) {
+async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing() {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(300);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -220,7 +216,7 @@ async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing(parser_queue: Option<u
     sim_until(&sim, "90 beats", |sim| sim.stats().heartbeats_sent >= beats + 90).await;
     let stats = connection.stats();
     assert_eq!(stats.losses, 0);
-    assert!(stats.frames_queued() <= 4 + 1, "{stats:?}");
+    assert!(stats.frames - stats.frames_delivered <= 1, "{stats:?}");
     probe.take_frames(true);
     in_time("a pause", sim.pause()).await;
     let sent = sim.sent();
@@ -229,9 +225,9 @@ async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing(parser_queue: Option<u
     connection.close().await;
 }
 
-async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing(parser_queue: Option<usize>) {
+async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
-    let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&universe(3_000), Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 3_000).await;
     probe.take_frames(false);
@@ -246,8 +242,8 @@ async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing(parser_que
         }
     })
     .await;
-    let queued = connection.stats().frames_queued();
-    assert!(queued <= 4 + 1, "{queued} frames wait in memory");
+    let stats = connection.stats();
+    assert!(stats.frames - stats.frames_delivered <= 1, "{stats:?}");
     probe.take_frames(true);
     in_time("a pause", sim.pause()).await;
     let sent = sim.sent();
@@ -256,12 +252,11 @@ async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing(parser_que
     connection.close().await;
 }
 
-async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<usize>) {
+async fn a_peer_that_died_during_a_pause_is_found_after_it() {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(300);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -279,11 +274,10 @@ async fn a_peer_that_died_during_a_pause_is_found_after_it(parser_queue: Option<
     connection.close().await;
 }
 
-async fn pongs_without_a_feed_are_told_and_borne_longer_each_time(parser_queue: Option<usize>) {
+async fn pongs_without_a_feed_are_told_and_borne_longer_each_time() {
     let sim = Sim::builder().no_heartbeats().start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });

@@ -107,7 +107,8 @@ async fn the_stream_gives_what_was_sent_in_order_and_nothing_happens_without_it(
     let record = &sim.sockets(API_KEY)[0];
     assert_eq!(taken.sockets[&1], (record.frames(), record.chain()));
     let stats = connection.stats();
-    assert_eq!((stats.connects, stats.losses, stats.errors, stats.frames_queued()), (1, 0, 0, 0));
+    assert_eq!((stats.connects, stats.losses, stats.errors), (1, 0, 0));
+    assert_eq!(stats.frames, stats.frames_delivered);
     assert_eq!(stats.ticks, sim.stats().ticks_sent);
     assert!(stats.heartbeats > 0 && stats.frames == stats.heartbeats + record.frames() as u64);
     assert_eq!(words(&mut told), ["opening 1", "up 1"]);
@@ -225,7 +226,8 @@ async fn a_slow_consumer_holds_the_server_back_and_loses_nothing() {
         }
     })
     .await;
-    assert_eq!(connection.stats().frames_queued(), 0, "nothing waits on our side");
+    let stats = connection.stats();
+    assert_eq!(stats.frames, stats.frames_delivered, "nothing waits on our side");
     taken.during(&mut stream, sim.pause()).await;
     let sent = sim.sent();
     taken.until("every tick", &mut stream, |taken| taken.ticks == sent).await;
@@ -304,12 +306,10 @@ async fn the_drop_of_the_last_handle_ends_the_stream() {
 }
 
 #[test]
-fn no_runtime_is_needed_to_make_one_and_a_parser_queue_is_not_used() {
+fn no_runtime_is_needed_to_make_one_and_a_bad_setting_is_named() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sim = runtime.block_on(Sim::builder().start()).unwrap();
-    let parser_queue = Some(4);
-    let (connection, mut stream, _told) =
-        in_place(ConnectionConfig { parser_queue, ..config(&sim) });
+    let (connection, mut stream, _told) = in_place(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     runtime.block_on(async {
         let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -329,9 +329,9 @@ fn no_runtime_is_needed_to_make_one_and_a_parser_queue_is_not_used() {
         assert_eq!(tasks() - before, of_the_sim + 1, "the detached form has one more");
         connection.close().await;
     });
-    let bad = ConnectionConfig { parser_queue: Some(0), ..ConnectionConfig::default() };
+    let bad = ConnectionConfig { instrument_limit: 0, ..ConnectionConfig::default() };
     let refused = Connection::in_place(bad, credentials(), &EventLane::default(), 0).unwrap_err();
-    assert_eq!(refused.field, "parser_queue");
+    assert_eq!(refused.field, "instrument_limit");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,26 +9,20 @@ mod matrix;
 mod probe;
 mod story;
 
-/// Runs each test with frames checked on the connection's task, through a parser's queue, and
-/// without a task, driven by who takes the frames.
+/// Runs each test on a connection with a task of its own, and on one without, driven by who takes
+/// the frames.
 macro_rules! both_ways {
     ($($name:ident),* $(,)?) => {
         mod inline {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(None).await;
-            })*
-        }
-        mod through_a_parser {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Some(4)).await;
+                super::$name().await;
             })*
         }
         mod driven_by_its_consumer {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                crate::probe::driven(super::$name(None)).await;
+                crate::probe::driven(super::$name()).await;
             })*
         }
     };

@@ -30,10 +30,6 @@ pub struct Figures {
     pub frames_delivered: u64,
     /// Ticks delivered.
     pub ticks: u64,
-    /// Frames read and not yet delivered.
-    pub queued: u64,
-    /// Bytes of frames that wait for the parser task, or of the one that is being delivered.
-    pub queued_bytes: u64,
     /// Packets of unknown length, skipped.
     pub skipped_packets: u64,
     /// Frames with an unreadable tail, delivered without it.
@@ -80,8 +76,6 @@ impl Figures {
             heartbeats: stats.heartbeats,
             frames_delivered: stats.frames_delivered,
             ticks: stats.ticks,
-            queued: stats.frames_queued(),
-            queued_bytes: stats.bytes_queued,
             skipped_packets: stats.skipped_packets,
             damaged_frames: stats.damaged_frames,
             errors: stats.errors,
@@ -113,8 +107,6 @@ impl Figures {
         self.heartbeats += other.heartbeats;
         self.frames_delivered += other.frames_delivered;
         self.ticks += other.ticks;
-        self.queued += other.queued;
-        self.queued_bytes += other.queued_bytes;
         self.skipped_packets += other.skipped_packets;
         self.damaged_frames += other.damaged_frames;
         self.errors += other.errors;

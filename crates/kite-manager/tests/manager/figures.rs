@@ -49,10 +49,10 @@ fn unix_now_s() -> u32 {
     u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-async fn counts_are_the_simulators(parser_queue: Option<usize>) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_the_simulators_exactly() {
     let sim = sim(2, |it| it.market_time(unix_now_s() - 4)).await;
-    let manager = builder(&sim, 2).connection(|it| it.parser_queue = parser_queue);
-    let manager = manager.build().unwrap();
+    let manager = builder(&sim, 2).build().unwrap();
     let tokens = kite_sim::universe(90);
     let modes: BTreeMap<u32, Mode> =
         tokens.iter().copied().zip(Mode::ALL.into_iter().cycle()).collect();
@@ -154,7 +154,7 @@ fn the_total_is_the_sum_and_can_be_written_and_read(manager: &Manager) {
     assert_eq!((snapshot.connections.len(), snapshot.live), (6, 6));
     for connection in &snapshot.connections {
         let figures = &connection.figures;
-        assert_eq!((figures.connects, figures.errors, figures.queued), (2, 2, 0));
+        assert_eq!((figures.connects, figures.errors), (2, 2));
         assert_eq!((connection.phase, connection.failure.as_ref()), (Phase::Live, None));
         assert_eq!((connection.dark, connection.dark_tokens.len()), (0, 0));
         assert_eq!(figures.latency_ns.count, figures.frames_delivered - figures.heartbeats);
@@ -183,16 +183,6 @@ fn the_total_is_the_sum_and_can_be_written_and_read(manager: &Manager) {
     assert_eq!((&first["phase"], &first["dark"]), (&"live".into(), &0.into()));
     assert_eq!(first["frames"], snapshot.connections[0].figures.frames);
     assert_eq!(first["account"], snapshot.connections[0].account.as_str());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_are_the_simulators_exactly() {
-    counts_are_the_simulators(None).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_behind_a_parser_are_the_simulators_exactly() {
-    counts_are_the_simulators(Some(4)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,7 +95,8 @@ pub(crate) async fn all_delivered(sim: &Sim, manager: &Manager) {
     until("all delivered", || {
         let connections = manager.snapshot().connections;
         let ticks: u64 = connections.iter().map(|it| it.figures.ticks).sum();
-        ticks == sim.stats().ticks_sent && connections.iter().all(|it| it.figures.queued == 0)
+        ticks == sim.stats().ticks_sent
+            && connections.iter().all(|it| it.figures.frames == it.figures.frames_delivered)
     })
     .await;
 }

@@ -23,8 +23,8 @@ pub struct KiteManagerConfig {
     pub max_symbols_per_connection: usize,
     /// Connections, 1 to 3 (Kite's limit for an api_key). Default 3.
     pub max_connections: usize,
-    /// Frames that wait for a dedicated parser before reading from the socket stops, 1 MiB of them
-    /// at most. Default 5,000. Without dedicated parsers nothing waits.
+    /// Kept for programs that set it, and checked: no frame waits for a parser. 1 to 1,048,576.
+    /// Default 5,000.
     pub connection_buffer_size: usize,
     /// Messages that a channel holds for its slowest receiver; older ones are lost to it and told
     /// as `Lagged`. A receiver that stops has so many frames held for it, whatever their size. Default 10,000; rounded up to a power of two, its slots are allocated at once.
@@ -39,7 +39,7 @@ pub struct KiteManagerConfig {
     pub max_reconnect_attempts: usize,
     /// Base of the exponential backoff (full jitter, at most 30 s or this base). Default 2 s.
     pub reconnect_delay: Duration,
-    /// Whether frames are checked on a task of their own instead of the socket's. Default true.
+    /// Kept for programs that set it. Each frame is checked on its socket's task. Default true.
     pub enable_dedicated_parsers: bool,
     /// Mode of subscriptions that name none. Default [`Mode::Quote`].
     pub default_mode: Mode,
@@ -98,11 +98,6 @@ impl KiteManagerConfig {
         swap(&mut self.reconnect_delay, &mut connection.reconnect.delay);
         swap(&mut self.max_reconnect_attempts, &mut connection.reconnect.max_attempts);
         swap(&mut self.heartbeat_liveness_threshold, &mut connection.liveness.silence_threshold);
-        let queue = self.enable_dedicated_parsers.then_some(self.connection_buffer_size);
-        self.enable_dedicated_parsers = connection.parser_queue.is_some();
-        self.connection_buffer_size =
-            connection.parser_queue.unwrap_or(self.connection_buffer_size);
-        connection.parser_queue = queue;
     }
 }
 

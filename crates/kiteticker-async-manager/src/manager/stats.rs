@@ -63,7 +63,8 @@ pub struct ProcessorStats {
     pub processing_latency_avg: Duration,
     /// When the last frame was handed on.
     pub last_processed_time: Option<Instant>,
-    /// Frames read from the socket that wait for the parser.
+    /// Frames read from the socket that wait for a parser: 0, since each is delivered as it is
+    /// read.
     pub queue_size: usize,
     /// Frames damaged and packets of unknown length.
     pub errors_count: u64,
@@ -123,7 +124,7 @@ impl ProcessorStats {
             messages_per_second: figures.frames_per_second,
             processing_latency_avg: Duration::from_nanos(figures.mean_latency_ns),
             last_processed_time: snapshot.last_delivery_ns.map(instant),
-            queue_size: usize::try_from(figures.queued).unwrap_or(usize::MAX),
+            queue_size: 0,
             errors_count: damage(figures),
         }
     }

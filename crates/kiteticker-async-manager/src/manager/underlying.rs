@@ -67,20 +67,16 @@ mod tests {
         let mut config = KiteManagerConfig { max_reconnect_attempts: 7, ..Default::default() };
         underlying.change(&mut config, |connection| {
             assert_eq!(connection.reconnect.max_attempts, 7);
-            assert_eq!(connection.parser_queue, Some(5_000));
-            connection.parser_queue = None;
             connection.instrument_limit = 10;
             connection.liveness.silence_threshold = Duration::from_secs(3);
             connection.liveness.stale_after = Duration::from_secs(9);
         });
-        assert!(!config.enable_dedicated_parsers);
-        assert_eq!(config.connection_buffer_size, 5_000);
         assert_eq!(config.max_symbols_per_connection, 10);
         config.heartbeat_liveness_threshold = Duration::from_secs(4);
         let connection = underlying.manager_config(&config).connection;
         assert_eq!(connection.liveness.silence_threshold, Duration::from_secs(4));
         assert_eq!(connection.liveness.stale_after, Duration::from_secs(9));
-        assert_eq!((connection.instrument_limit, connection.parser_queue), (10, None));
+        assert_eq!(connection.instrument_limit, 10);
     }
 
     #[test]
@@ -88,7 +84,7 @@ mod tests {
         let mut underlying =
             Underlying { endpoint: Endpoint::parse("nonsense"), ..Default::default() };
         let mut config = KiteManagerConfig::default();
-        underlying.change(&mut config, |connection| connection.parser_queue = None);
+        underlying.change(&mut config, |connection| connection.instrument_limit = 10);
         assert!(underlying.endpoint.is_err());
         let other = Endpoint::parse("wss://example.org").unwrap();
         underlying.change(&mut config, |connection| connection.endpoint = other.clone());

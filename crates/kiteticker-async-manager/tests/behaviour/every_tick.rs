@@ -45,9 +45,10 @@ async fn message_tally(mut channel: Receiver<TickerMessage>) -> Tally {
     tally
 }
 
-async fn every_tick_arrives_once(has_parsers: bool) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tick_sent_is_received_exactly_once() {
     let sim = Sim::builder().heartbeat_every(Duration::from_millis(50)).start().await.unwrap();
-    let mut manager = manager(&sim).enable_dedicated_parsers(has_parsers).build();
+    let mut manager = manager(&sim).build();
     start(&mut manager).await;
 
     let tokens = universe(9_000);
@@ -91,14 +92,4 @@ async fn every_tick_arrives_once(has_parsers: bool) {
     }
     assert!(received == sent, "the raw channels did not carry what was sent");
     assert_eq!(manager.get_stats().await.unwrap().total_errors, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tick_sent_is_received_exactly_once() {
-    every_tick_arrives_once(true).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tick_sent_is_received_exactly_once_without_dedicated_parsers() {
-    every_tick_arrives_once(false).await;
 }

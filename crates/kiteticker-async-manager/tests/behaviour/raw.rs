@@ -101,11 +101,7 @@ async fn the_full_subscriber_yields_every_full_packet_of_every_frame_in_order() 
 async fn a_lag_is_counted_and_does_not_end_the_loop() {
     const KEPT: u64 = 4;
     let sim = quiet_sim().await;
-    let mut manager = manager(&sim)
-        .max_connections(1)
-        .parser_buffer_size(KEPT as usize)
-        .enable_dedicated_parsers(false)
-        .build();
+    let mut manager = manager(&sim).max_connections(1).parser_buffer_size(KEPT as usize).build();
     let mut reader = manager.get_full_raw_subscriber(ChannelId::Connection1).unwrap();
     let mut channel = only_channel(&mut manager);
     start(&mut manager).await;

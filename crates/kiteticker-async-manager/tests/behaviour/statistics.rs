@@ -11,10 +11,11 @@ use crate::rig::{
     up_to_mark, within,
 };
 
-async fn counters_equal_the_simulators(has_parsers: bool) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_equal_the_simulators_when_quiet() {
     let builder = Sim::builder().updates_per_second(20.0).no_heartbeats();
     let sim = builder.start().await.unwrap();
-    let mut manager = manager(&sim).enable_dedicated_parsers(has_parsers).build();
+    let mut manager = manager(&sim).build();
     let mut channels = manager.get_all_channels();
     start(&mut manager).await;
     let started = Instant::now();
@@ -77,16 +78,6 @@ async fn counters_equal_the_simulators(has_parsers: bool) {
     assert_eq!((health.total_symbols, health.total_errors), (301, 0));
     assert_eq!(health.total_messages, stats.total_messages_received);
     assert!((health.health_percentage() - 100.0).abs() < f64::EPSILON);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_equal_the_simulators_when_quiet() {
-    counters_equal_the_simulators(true).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_equal_the_simulators_when_quiet_without_dedicated_parsers() {
-    counters_equal_the_simulators(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

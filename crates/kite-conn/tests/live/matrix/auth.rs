@@ -23,7 +23,7 @@ both_ways![
 
 const TOMORROW: &str = "token_of_tomorrow";
 
-async fn kites_refusals_park_however_their_body_comes(parser_queue: Option<usize>) {
+async fn kites_refusals_park_however_their_body_comes() {
     let later = BodyDelivery::Later(Duration::from_millis(40));
     let deliveries = [BodyDelivery::AtOnce, later, BodyDelivery::Chunked];
     let cases = [400, 401, 403].into_iter().flat_map(|status| deliveries.map(|it| (status, it)));
@@ -31,7 +31,7 @@ async fn kites_refusals_park_however_their_body_comes(parser_queue: Option<usize
         let sim = Sim::builder().greet(false).start().await.unwrap();
         let refusal = Refusal::kite(status, "Invalid auth token.");
         sim.at_next_handshake(API_KEY, Fault::Refuse { refusal: refusal.clone(), body });
-        let (connection, probe) = connect(ConnectionConfig { parser_queue, ..config(&sim) });
+        let (connection, probe) = connect(config(&sim));
         connection.subscribe(&[257, 513], Mode::Full).unwrap();
         let failed = format!("failed 1: {status} auth");
         tells(&probe, 0, &["opening 1", &failed, "parked: authentication"]).await;
@@ -148,7 +148,7 @@ impl Source {
     }
 }
 
-async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal(parser_queue: Option<usize>) {
+async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
     let asked = Arc::clone(&source);
@@ -158,8 +158,7 @@ async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal(parser_queue: 
         async move { Ok::<_, std::io::Error>(request.current.with_access_token(token)) }
     });
     let token_source = Some(renew);
-    let (connection, probe) =
-        connect(ConnectionConfig { parser_queue, token_source, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
     assert_eq!(source.questions(), 0, "what was given is good until it is refused");

@@ -39,11 +39,11 @@ struct Market {
 }
 
 impl Market {
-    async fn open(parser_queue: Option<usize>, tune: impl FnOnce(&mut ConnectionConfig)) -> Self {
+    async fn open(tune: impl FnOnce(&mut ConnectionConfig)) -> Self {
         let beat = Duration::from_millis(20);
         let sim = Sim::builder().greet(false).updates_per_second(0.0).heartbeat_every(beat);
         let sim = sim.start().await.unwrap();
-        let mut config = ConnectionConfig { parser_queue, ..config(&sim) };
+        let mut config = config(&sim);
         tune(&mut config);
         let (connection, probe) = connect(config);
         let wanted = BTreeMap::from([
@@ -103,8 +103,8 @@ fn assert_in_order(gap: &Gap) {
     );
 }
 
-async fn the_volume_missed_is_exact_where_the_mode_carries_it(parser_queue: Option<usize>) {
-    let market = Market::open(parser_queue, |_| {}).await;
+async fn the_volume_missed_is_exact_where_the_mode_carries_it() {
+    let market = Market::open(|_| {}).await;
     let before = market.volumes();
     let down = Duration::from_millis(150);
     market.sim.inject(API_KEY, Fault::Restart { down });
@@ -135,8 +135,8 @@ async fn the_volume_missed_is_exact_where_the_mode_carries_it(parser_queue: Opti
     assert_eq!(market.probe.look(gaps).len(), 1);
 }
 
-async fn losses_in_a_row_are_told_apart_and_add_up(parser_queue: Option<usize>) {
-    let market = Market::open(parser_queue, |_| {}).await;
+async fn losses_in_a_row_are_told_apart_and_add_up() {
+    let market = Market::open(|_| {}).await;
     let before = market.volumes();
     // Three sockets in a row: one that ticks, one that is lost before anything ticked on it, one
     // that stays.
@@ -181,8 +181,8 @@ async fn losses_in_a_row_are_told_apart_and_add_up(parser_queue: Option<usize>) 
     market.connection.close().await;
 }
 
-async fn a_gap_over_night_is_told_as_such(parser_queue: Option<usize>) {
-    let market = Market::open(parser_queue, |_| {}).await;
+async fn a_gap_over_night_is_told_as_such() {
+    let market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::Restart { down: Duration::from_millis(100) });
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
     market.sim.next_day();
@@ -194,8 +194,8 @@ async fn a_gap_over_night_is_told_as_such(parser_queue: Option<usize>) {
     market.connection.close().await;
 }
 
-async fn what_is_unsubscribed_meanwhile_is_not_waited_for(parser_queue: Option<usize>) {
-    let market = Market::open(parser_queue, |_| {}).await;
+async fn what_is_unsubscribed_meanwhile_is_not_waited_for() {
+    let market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::Restart { down: Duration::from_millis(100) });
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
     market.connection.unsubscribe(&[QUOTE]);
@@ -207,9 +207,9 @@ async fn what_is_unsubscribed_meanwhile_is_not_waited_for(parser_queue: Option<u
     market.connection.close().await;
 }
 
-async fn what_never_ticked_is_told_as_such(parser_queue: Option<usize>) {
+async fn what_never_ticked_is_told_as_such() {
     const LATE: u32 = 2_953_217;
-    let mut market = Market::open(parser_queue, |_| {}).await;
+    let mut market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::HeartbeatsOnly);
     market.connection.subscribe(&[LATE], Mode::Full).unwrap();
     market.wanted.insert(LATE, Mode::Full);
@@ -230,8 +230,8 @@ async fn what_never_ticked_is_told_as_such(parser_queue: Option<usize>) {
     market.connection.close().await;
 }
 
-async fn without_memory_of_volumes_the_gap_itself_is_told(parser_queue: Option<usize>) {
-    let market = Market::open(parser_queue, |config| config.track_instruments = false).await;
+async fn without_memory_of_volumes_the_gap_itself_is_told() {
+    let market = Market::open(|config| config.track_instruments = false).await;
     market.sim.drop_all();
     let gap = market.gap(1).await;
     assert_in_order(&gap);
@@ -241,10 +241,9 @@ async fn without_memory_of_volumes_the_gap_itself_is_told(parser_queue: Option<u
     market.connection.close().await;
 }
 
-async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same(parser_queue: Option<usize>) {
+async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same() {
     let settle = Duration::from_millis(300);
-    let market =
-        Market::open(parser_queue, |config| config.liveness.silence_threshold = settle).await;
+    let market = Market::open(|config| config.liveness.silence_threshold = settle).await;
     market.sim.at_next_handshake(API_KEY, Fault::HeartbeatsOnly);
     market.sim.drop_all();
     let gap = market.gap(1).await;

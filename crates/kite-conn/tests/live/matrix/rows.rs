@@ -230,18 +230,18 @@ fn no_kind_of_fault_is_without_a_row() {
     assert_eq!(covered, Fault::KINDS.iter().copied().collect());
 }
 
-async fn every_fault_is_told_exactly_and_mended(parser_queue: Option<usize>) {
-    run_all(parser_queue, false).await;
+async fn every_fault_is_told_exactly_and_mended() {
+    run_all(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_is_told_exactly_and_mended_over_tls() {
-    run_all(None, true).await;
+    run_all(true).await;
 }
 
-async fn run_all(parser_queue: Option<usize>, secure: bool) {
+async fn run_all(secure: bool) {
     let rows = futures_util::stream::iter(rows());
-    rows.for_each_concurrent(SIDE_BY_SIDE, |row| run(row, parser_queue, secure)).await;
+    rows.for_each_concurrent(SIDE_BY_SIDE, |row| run(row, secure)).await;
 }
 
 /// Leaves the number of tries open: their numbers are cut and repetitions folded.
@@ -263,7 +263,7 @@ fn fold_tries(told: Vec<String>) -> Vec<String> {
     folded
 }
 
-async fn run(row: Row, parser_queue: Option<usize>, secure: bool) {
+async fn run(row: Row, secure: bool) {
     let Row { fault, tune, told, told_over_tls, cure, many_tries, strays } = row;
     let name = format!("{fault:?}");
     let told = told_over_tls.filter(|_| secure).unwrap_or(told);
@@ -271,7 +271,7 @@ async fn run(row: Row, parser_queue: Option<usize>, secure: bool) {
     let sim = Sim::builder().greet(false).heartbeat_every(beat).updates_per_second(20.0);
     let sim = if secure { sim.tls() } else { sim };
     let sim = sim.start().await.unwrap();
-    let mut config = ConnectionConfig { parser_queue, ..config(&sim) };
+    let mut config = config(&sim);
     if let Some(certificate) = sim.certificate_der() {
         config.transport.tls = Tls::only([certificate]).unwrap();
     }

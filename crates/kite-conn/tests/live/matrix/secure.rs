@@ -29,12 +29,11 @@ fn root(sim: &Sim) -> Tls {
     Tls::only([sim.certificate_der().unwrap()]).unwrap()
 }
 
-async fn a_server_whose_root_is_given_is_believed(parser_queue: Option<usize>) {
+async fn a_server_whose_root_is_given_is_believed() {
     let sim = secure_sim().await;
     assert!(sim.endpoint().starts_with("wss://"));
     for tls in [root(&sim), Tls::web_pki().and([sim.certificate_der().unwrap()]).unwrap()] {
         let (connection, probe) = connect(ConnectionConfig {
-            parser_queue,
             transport: Transport { tls, ..config(&sim).transport },
             ..config(&sim)
         });
@@ -123,14 +122,11 @@ async fn tunnel(mut client: TcpStream, connects: Arc<AtomicUsize>) {
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
-async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription(
-    parser_queue: Option<usize>,
-) {
+async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription() {
     let sim = secure_sim().await;
     let proxy = TinyProxy::start("127.0.0.1:0".parse().unwrap(), &Arc::default());
     let (address, connects) = (proxy.address, Arc::clone(&proxy.connects));
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         transport: Transport {
             tls: root(&sim),
             proxy: Some(Proxy::parse(&format!("http://{address}")).unwrap()),

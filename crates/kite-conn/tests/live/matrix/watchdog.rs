@@ -27,12 +27,9 @@ fn sim() -> SimBuilder {
     Sim::builder().greet(false).heartbeat_every(Duration::from_millis(20)).updates_per_second(20.0)
 }
 
-async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before(
-    parser_queue: Option<usize>,
-) {
+async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -60,10 +57,9 @@ async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before(
     connection.close().await;
 }
 
-async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows(parser_queue: Option<usize>) {
+async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     });
@@ -100,10 +96,9 @@ async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows(parser_queue:
     connection.close().await;
 }
 
-async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect(parser_queue: Option<usize>) {
+async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness {
             silence_threshold: THRESHOLD,
             stale_after: THRESHOLD,
@@ -139,12 +134,9 @@ async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect(parser_queue: Opt
     connection.close().await;
 }
 
-async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads(
-    parser_queue: Option<usize>,
-) {
+async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     });

@@ -20,7 +20,7 @@ both_ways![
     a_server_that_has_no_room_is_told_again_once_there_is,
 ];
 
-async fn many_tasks_and_faults_by_chance_end_in_what_is_desired(parser_queue: Option<usize>) {
+async fn many_tasks_and_faults_by_chance_end_in_what_is_desired() {
     const TASKS: u64 = 8;
     const ENOUGH: u64 = 60;
     // Not those that wait for a timeout, which have their rows, nor what parks.
@@ -59,7 +59,6 @@ async fn many_tasks_and_faults_by_chance_end_in_what_is_desired(parser_queue: Op
         .await
         .unwrap();
     let (connection, probe) = connect(ConnectionConfig {
-        parser_queue,
         transport: Transport {
             connect_timeout: Duration::from_millis(700),
             ..config(&sim).transport
@@ -202,11 +201,11 @@ async fn small_server(room: usize) -> (SocketAddr, watch::Receiver<BTreeMap<u32,
     (address, seen)
 }
 
-async fn a_server_that_has_no_room_is_told_again_once_there_is(parser_queue: Option<usize>) {
+async fn a_server_that_has_no_room_is_told_again_once_there_is() {
     let (address, mut held) = small_server(10).await;
     let sim = Sim::builder().start().await.unwrap();
     let endpoint = Endpoint::parse(&format!("ws://{address}")).unwrap();
-    let (connection, probe) = connect(ConnectionConfig { endpoint, parser_queue, ..config(&sim) });
+    let (connection, probe) = connect(ConnectionConfig { endpoint, ..config(&sim) });
     let tokens = universe(13);
     connection.subscribe(&tokens[..10], Mode::Full).unwrap();
     in_time("ten", held.wait_for(|held| held.len() == 10)).await.unwrap();

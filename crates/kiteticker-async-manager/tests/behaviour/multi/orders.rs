@@ -15,13 +15,10 @@ fn orders_of<'a>(messages: impl IntoIterator<Item = &'a TickerMessage>) -> Vec<S
     orders.collect()
 }
 
-async fn each_once(has_parsers: bool) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
     let sim = quiet_sim().await;
-    let config = kiteticker_async_manager::KiteManagerConfig {
-        enable_dedicated_parsers: has_parsers,
-        ..Default::default()
-    };
-    let mut manager = manager(&sim, 2).base_config(config).build();
+    let mut manager = manager(&sim, 2).build();
     let mut channel = manager.get_unified_channel();
     start(&mut manager).await;
     let ids: Vec<String> = (0..40).map(|number| format!("order {number}")).collect();
@@ -50,16 +47,6 @@ async fn each_once(has_parsers: bool) {
     }
     let all = messages.iter().filter(|(_, it)| matches!(it, TickerMessage::OrderPostback(_)));
     assert_eq!(all.count(), 2 * 41);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
-    each_once(true).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_update_comes_once_an_account_in_the_unified_channel_without_parsers() {
-    each_once(false).await;
 }
 
 #[tokio::test]
