@@ -6,9 +6,8 @@
 use std::error::Error;
 
 use examples::Market;
-use kite_manager::{Manager, OrderItem};
-use kite_wire::order::Order;
-use kite_wire::text::TextMessage;
+use kite_manager::order::Order;
+use kite_manager::{Manager, OrderItem, TextMessage};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

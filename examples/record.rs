@@ -7,9 +7,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use examples::Market;
-use kite_manager::Manager;
+use kite_manager::{Manager, Mode};
 use kite_tape::{Recorder, RecorderConfig, Source};
-use kite_wire::Mode;
 use tokio::time::sleep;
 
 #[tokio::main]

@@ -7,11 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use kite_conn::{Credentials, Endpoint};
-use kite_manager::{Manager, StreamConfig, StreamItem};
+use kite_manager::{Credentials, Endpoint, Manager, Mode, Price, StreamConfig, StreamItem};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Replay, Sim, Speed};
 use kite_tape::Reel;
-use kite_wire::{Mode, Price};
 
 /// Prices of an instrument in a minute.
 #[derive(Debug)]

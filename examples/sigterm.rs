@@ -8,8 +8,7 @@ use std::io;
 use std::pin::pin;
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Manager, StreamConfig, StreamItem};
-use kite_wire::Mode;
+use kite_manager::{Manager, Mode, StreamConfig, StreamItem};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

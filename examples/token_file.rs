@@ -10,9 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use examples::{INSTRUMENTS, Market};
-use kite_conn::{Credentials, TokenSource};
-use kite_manager::{Manager, StreamConfig, StreamItem};
-use kite_wire::Mode;
+use kite_manager::{Credentials, Manager, Mode, StreamConfig, StreamItem, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Manager, StreamConfig, StreamItem};
-use kite_wire::Mode;
+use kite_manager::{Manager, Mode, StreamConfig, StreamItem};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

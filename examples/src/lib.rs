@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint};
+use kite_manager::{Credentials, Endpoint};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Sim};
 use serde_json::json;
 use tempfile::TempDir;
