@@ -1,10 +1,10 @@
-//! How long a whole list takes to load, next to the `csv` crate reading the same bytes.
+//! Measures how long a full list takes to load, compared with the `csv` crate on the same bytes.
 //!
 //! ```text
 //! cargo run --release -p kite-instruments --example load
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
 
 use std::error::Error;
 use std::hint::black_box;
@@ -29,9 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let loaded = Instruments::from_csv(&csv)?;
     assert_eq!((loaded.instruments.len(), loaded.problem_count), (ROWS, 0));
-    println!("{ROWS} rows, {} bytes of CSV, {} packed", csv.len(), packed.len());
+    println!("{ROWS} rows, {} bytes of CSV, {} compressed", csv.len(), packed.len());
 
-    // Turn by turn, so that a busy machine slows all of them down alike.
+    // Interleaved, so that a busy machine slows all of them down equally.
     let mut times = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         times[0].push(time(|| Instruments::from_csv(&csv))?);
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("loaded and indexed, plain   {:>8.2} ms", milliseconds(plain));
     println!("loaded and indexed, gzip    {:>8.2} ms", milliseconds(gzip));
     println!("csv crate, StringRecords    {:>8.2} ms", milliseconds(bare));
-    println!("plain against csv crate     {:>8.2}", plain.as_secs_f64() / bare.as_secs_f64());
+    println!("plain / csv crate           {:>8.2}", plain.as_secs_f64() / bare.as_secs_f64());
 
     let instruments = loaded.instruments;
     let tokens: Vec<u32> = instruments.iter().map(|row| row.instrument_token).collect();
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads all records as the `csv` crate gives them, and keeps none.
+/// Reads all records with the `csv` crate and keeps none.
 fn records(csv: &str) -> Result<usize, csv::Error> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let mut record = csv::StringRecord::new();

@@ -1,4 +1,4 @@
-//! Days of the calendar: expiries, and the trading day in India.
+//! Calendar days: expiries, and the trading day in India.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ use crate::error::DateError;
 /// The Julian day of 1970-01-01.
 const EPOCH: i32 = 2_440_588;
 
-/// A day of the Gregorian calendar, from 0001-01-01 to 9999-12-31.
+/// A day in the Gregorian calendar, from 0001-01-01 to 9999-12-31.
 ///
-/// Prints as ISO 8601 (`2026-11-26`), reads that back, and orders by time. An `Option<Date>` takes
+/// Prints and parses as ISO 8601 (`2026-11-26`), and orders by time. An `Option<Date>` takes
 /// four bytes.
 ///
 /// ```
@@ -28,10 +28,10 @@ const EPOCH: i32 = 2_440_588;
 pub struct Date(time::Date);
 
 impl Date {
-    /// Makes the day of a year, a month (1 to 12) and a day of the month.
+    /// Creates a date from a year, a month (1 to 12) and a day of the month.
     ///
     /// # Errors
-    /// There is no such day, or the year is not within 1 to 9999.
+    /// The day does not exist, or the year is not within 1 to 9999.
     pub fn new(year: u16, month: u8, day: u8) -> Result<Self, DateError> {
         let none = DateError::NoSuchDay { year, month, day };
         if !(1..=9999).contains(&year) {
@@ -43,52 +43,52 @@ impl Date {
         date.map(Self).ok_or(none)
     }
 
-    /// Gives the year.
+    /// Returns the year.
     #[must_use]
     pub const fn year(self) -> u16 {
         // Within 1 to 9999.
         self.0.year() as u16
     }
 
-    /// Gives the month, 1 to 12.
+    /// Returns the month, 1 to 12.
     #[must_use]
     pub const fn month(self) -> u8 {
         self.0.month() as u8
     }
 
-    /// Gives the day of the month, 1 to 31.
+    /// Returns the day of the month, 1 to 31.
     #[must_use]
     pub const fn day(self) -> u8 {
         self.0.day()
     }
 
-    /// Counts the days since 1970-01-01; days before it are negative.
+    /// Returns the number of days since 1970-01-01; negative for earlier days.
     #[must_use]
     pub fn days(self) -> i32 {
         self.0.to_julian_day() - EPOCH
     }
 
-    /// Gives the day that is so many days after 1970-01-01, if its year is within 1 to 9999.
+    /// Returns the date `days` days after 1970-01-01, if its year is within 1 to 9999.
     #[must_use]
     pub fn from_days(days: i32) -> Option<Self> {
         let date = time::Date::from_julian_day(days.checked_add(EPOCH)?).ok()?;
         (1..=9999).contains(&date.year()).then_some(Self(date))
     }
 
-    /// Counts the days from another day to this one.
+    /// Returns the number of days from `earlier` to this date.
     #[must_use]
     pub fn days_since(self, earlier: Self) -> i32 {
         self.days() - earlier.days()
     }
 
-    /// Gives the day it is in India (UTC+05:30) at a time; 1970-01-01 for times before that day.
+    /// Returns the date in India (UTC+05:30) at `time`; 1970-01-01 for times before that day.
     #[must_use]
     pub fn in_india(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self::from_days(Day::at_unix_s(since.as_secs()).unix_days()).unwrap_or(Self::LAST)
     }
 
-    /// Gives the day it is in India (UTC+05:30), by this machine's clock.
+    /// Returns today's date in India (UTC+05:30), by this machine's clock.
     #[must_use]
     pub fn today_in_india() -> Self {
         Self::in_india(SystemTime::now())
@@ -96,7 +96,7 @@ impl Date {
 
     const LAST: Self = Self(time::Date::MAX);
 
-    /// Reads `YYYY-MM-DD`.
+    /// Parses `YYYY-MM-DD`.
     pub(crate) fn from_iso(text: &[u8]) -> Option<Self> {
         let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text else { return None };
         let number = |digits: &[u8]| {
@@ -129,10 +129,10 @@ impl fmt::Debug for Date {
 impl FromStr for Date {
     type Err = DateError;
 
-    /// Reads `YYYY-MM-DD`.
+    /// Parses `YYYY-MM-DD`.
     ///
     /// # Errors
-    /// The text has another form, or names no day of the calendar.
+    /// The text has another form, or the day does not exist.
     fn from_str(text: &str) -> Result<Self, DateError> {
         Self::from_iso(text.as_bytes()).ok_or_else(|| DateError::NotADate { text: text.to_owned() })
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_of_the_calendar_count_up_one_by_one() {
+    fn calendar_days_count_up_one_by_one() {
         let mut day = Date::new(1, 1, 1).unwrap();
         let last = Date::new(9999, 12, 31).unwrap();
         assert_eq!(day.days(), -719_162);
@@ -156,7 +156,7 @@ mod tests {
             day = next;
             count += 1;
         }
-        // 9,999 years of 365 days, and the leap days of the Gregorian rule.
+        // 9,999 years of 365 days, plus the leap days of the Gregorian rule.
         assert_eq!(count, 9_999 * 365 + 9_999 / 4 - 9_999 / 100 + 9_999 / 400);
         assert_eq!(Date::from_days(last.days() + 1), None);
         assert_eq!(Date::from_days(i32::MAX), None);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_read_back_and_others_are_refused() {
+    fn iso_dates_parse_back_and_other_texts_are_refused() {
         let date = Date::new(2017, 12, 28).unwrap();
         assert_eq!(date.to_string(), "2017-12-28");
         assert_eq!("2017-12-28".parse(), Ok(date));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_in_india_begins_at_half_past_six_in_the_evening_of_utc() {
+    fn the_day_in_india_begins_at_18_30_utc() {
         // 2026-11-22T18:29:59Z and one second later.
         let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_372_199);
         assert_eq!(Date::in_india(before).to_string(), "2026-11-22");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_date_takes_no_room() {
+    fn an_optional_date_takes_four_bytes() {
         assert_eq!(size_of::<Option<Date>>(), 4);
     }
 }

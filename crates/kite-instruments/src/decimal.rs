@@ -1,4 +1,4 @@
-//! Decimal numbers kept exactly: prices, strikes and tick sizes as the list writes them.
+//! Exact decimal numbers: prices, strikes and tick sizes as the list writes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use kite_wire::Price;
 
 use crate::error::DecimalError;
 
-/// The decimals a number is kept with: those of the finest prices on the wire (CDS).
+/// The number of decimals kept: those of the finest prices on the wire (CDS).
 const DECIMALS: usize = 7;
 
 /// Units of the last decimal in one rupee.
 const UNITS: i64 = 10_000_000;
 
-/// A number with up to seven decimals, exact: an integer in units of 10⁻⁷.
+/// An exact number with up to seven decimals, stored as an integer in units of 10⁻⁷.
 ///
-/// Instruments carry their prices, strikes and tick sizes in it, so that 0.05 is 0.05. The largest
-/// is about 922 billion. It prints without trailing zeros (`24500`, `105.25`, `0.0025`) and reads
-/// back.
+/// Used for the prices, strikes and tick sizes of instruments, so that 0.05 is exactly 0.05. The
+/// largest value is about 922 billion. Prints without trailing zeros (`24500`, `105.25`, `0.0025`)
+/// and parses back.
 ///
 /// ```
 /// use kite_instruments::Decimal;
@@ -32,40 +32,40 @@ const UNITS: i64 = 10_000_000;
 pub struct Decimal(i64);
 
 impl Decimal {
-    /// Nothing: what the list writes where there is no strike, price or tick size.
+    /// Zero, which the list also writes for a missing strike, price or tick size.
     pub const ZERO: Self = Self(0);
 
-    /// Makes the number of so many units of 10⁻⁷.
+    /// Creates a number from units of 10⁻⁷.
     #[must_use]
     pub const fn from_units(units: i64) -> Self {
         Self(units)
     }
 
-    /// Gives the number in units of 10⁻⁷.
+    /// Returns the number in units of 10⁻⁷.
     #[must_use]
     pub const fn units(self) -> i64 {
         self.0
     }
 
-    /// Gives the nearest `f64`. Exact rounding holds up to about 900 million.
+    /// Returns the nearest `f64`. The rounding is correct up to about 900 million.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         // Both operands are exact in f64 below 2^53 units, so the one division rounds correctly.
         self.0 as f64 / UNITS as f64
     }
 
-    /// Says whether the number is zero.
+    /// Returns whether the number is zero.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// Gives the number if it is whole and fits.
+    /// Returns the number if it is an integer that fits.
     pub(crate) fn to_u32(self) -> Option<u32> {
         if self.0 % UNITS == 0 { u32::try_from(self.0 / UNITS).ok() } else { None }
     }
 
-    /// Reads digits with an optional sign and point.
+    /// Parses digits with an optional sign and decimal point.
     pub(crate) fn from_ascii(text: &[u8]) -> Result<Self, DecimalError> {
         let (negative, digits) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -73,7 +73,7 @@ impl Decimal {
             all => (false, all),
         };
         let mut units: i64 = 0;
-        // Decimals seen, once there was a point.
+        // Number of decimals seen, once there was a point.
         let mut decimals: Option<usize> = None;
         let mut last_is_digit = false;
         for &byte in digits {
@@ -122,7 +122,7 @@ impl From<i32> for Decimal {
 }
 
 impl From<Price> for Decimal {
-    /// Takes over a price of the wire, exactly.
+    /// Converts a price of the feed exactly.
     fn from(price: Price) -> Self {
         Self(i64::from(price.raw()) * (UNITS / i64::from(price.divisor())))
     }
@@ -151,10 +151,10 @@ impl fmt::Debug for Decimal {
 impl FromStr for Decimal {
     type Err = DecimalError;
 
-    /// Reads digits with an optional sign and point: `24500`, `105.25`, `-0.0025`.
+    /// Parses digits with an optional sign and decimal point: `24500`, `105.25`, `-0.0025`.
     ///
     /// # Errors
-    /// The text is no such number, has more than seven decimals that are not zero, or is larger
+    /// The text is not such a number, has more than seven decimals that are not zero, or is larger
     /// than about 922 billion.
     fn from_str(text: &str) -> Result<Self, DecimalError> {
         Self::from_ascii(text.as_bytes())
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_the_list_are_exact() {
+    fn numbers_in_the_list_are_exact() {
         for (text, units, printed) in [
             ("0.0", 0, "0"),
             ("0.05", 500_000, "0.05"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_exact_number_is_refused() {
+    fn texts_that_are_not_exact_numbers_are_refused() {
         for bad in ["", "-", ".", ".5", "5.", "1e3", "1,000", " 1", "1.2.3", "NaN", "--1"] {
             assert_eq!(bad.parse::<Decimal>(), Err(DecimalError::NotANumber), "{bad}");
         }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_of_the_wire_convert_exactly() {
+    fn prices_of_the_feed_convert_exactly() {
         assert_eq!(Decimal::from(Price::new(157_370, Segment::Nse)).to_string(), "1573.7");
         assert_eq!(Decimal::from(Price::new(865_025_000, Segment::Cds)).to_string(), "86.5025");
         assert_eq!(Decimal::from(Price::new(i32::MIN, Segment::Nco)).to_string(), "-214748.3648");
@@ -207,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_reads_back_as_printed(units in (i64::MIN + 1)..=i64::MAX) {
+        fn every_number_parses_back_as_printed(units in (i64::MIN + 1)..=i64::MAX) {
             let number = Decimal::from_units(units);
             prop_assert_eq!(number.to_string().parse::<Decimal>(), Ok(number));
         }

@@ -1,15 +1,15 @@
-//! What can go wrong with a whole list, and with texts of its types.
+//! Errors for a whole list, and for parsing its types.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::problem::{Column, Names};
 
-/// Why a list was not loaded.
+/// An error loading a list.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// There is not even a header.
+    /// The input is empty: it has no header.
     #[error("the list is empty: expected a CSV with a header of {} columns", Column::ALL.len())]
     Empty,
     /// The header lacks columns.
@@ -18,29 +18,31 @@ pub enum LoadError {
         Names(missing)
     )]
     MissingColumns {
-        /// The columns that are needed and not there.
+        /// The missing columns.
         missing: Vec<Column>,
         /// The beginning of the first line.
         header: String,
     },
-    /// The header names a column twice, so that it is unclear which holds the value.
+    /// The header names a column twice, so it is ambiguous which one to read.
     #[error("the header names the column {column} twice")]
     RepeatedColumn {
         /// The column.
         column: Column,
     },
-    /// The packed data is damaged or cut.
-    #[error("the gzip data is damaged or cut after {unpacked_bytes} unpacked bytes: get it again")]
+    /// The compressed data is damaged or truncated.
+    #[error(
+        "the gzip data is damaged or truncated after {unpacked_bytes} unpacked bytes: fetch it again"
+    )]
     Gzip {
-        /// The bytes that could be unpacked.
+        /// Number of bytes that could be unpacked.
         unpacked_bytes: u64,
-        /// What the unpacker says.
+        /// The decompressor's error.
         source: io::Error,
     },
-    /// The list is larger than a list can sensibly be.
+    /// The list is larger than the limit.
     #[error("the list is larger than {limit_bytes} bytes unpacked")]
     TooLarge {
-        /// The most bytes that are taken.
+        /// The limit, in bytes.
         limit_bytes: u64,
     },
     /// A file cannot be read.
@@ -48,31 +50,31 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file was read and is no list.
-    #[error("{} is no instrument list that loads", path.display())]
+    /// A file was read but is not a valid list.
+    #[error("{} is not a valid instrument list", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why it is no list.
+        /// What is wrong with it.
         source: Box<LoadError>,
     },
 }
 
-/// Why a text is no [`Date`](crate::Date).
+/// An error creating or parsing a [`Date`](crate::Date).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DateError {
-    /// The text does not read as a day.
-    #[error("{text:?} is no day of the calendar as YYYY-MM-DD")]
+    /// The text is not a valid date.
+    #[error("{text:?} is not a valid date, expected YYYY-MM-DD")]
     NotADate {
         /// The text.
         text: String,
     },
-    /// The calendar has no such day.
-    #[error("there is no day {year:04}-{month:02}-{day:02} (years are 1 to 9999)")]
+    /// The day does not exist.
+    #[error("the date {year:04}-{month:02}-{day:02} does not exist (years are 1 to 9999)")]
     NoSuchDay {
         /// The year.
         year: u16,
@@ -83,17 +85,17 @@ pub enum DateError {
     },
 }
 
-/// Why a text is no [`Decimal`](crate::Decimal).
+/// An error parsing a [`Decimal`](crate::Decimal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecimalError {
-    /// The text is no number of digits and at most one point.
+    /// The text is not digits with at most one decimal point.
     #[error("not a decimal number")]
     NotANumber,
     /// The number has more than seven decimals.
     #[error("more than 7 decimals")]
     TooFine,
-    /// The number is too large to be kept exactly.
-    #[error("beyond 922 billion")]
+    /// The number is too large to be stored exactly.
+    #[error("larger than 922 billion")]
     OutOfRange,
 }

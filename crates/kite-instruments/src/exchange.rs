@@ -1,15 +1,15 @@
-//! The exchanges and the kinds of instruments that the list names.
+//! The exchanges and instrument types that the list names.
 
 use std::fmt;
 
-/// The most bytes of a name that this crate does not know.
+/// Maximum length in bytes of a name that this crate does not know.
 const MAX_NAME_BYTES: usize = 15;
 
 /// The exchange that a trading symbol belongs to: the last column of the list.
 ///
-/// A symbol is unique within its exchange. This is not the segment of the wire
+/// A symbol is unique within its exchange. This is not the segment of the feed
 /// ([`kite_wire::Segment`]), which [`Instrument::wire_segment`](crate::Instrument::wire_segment)
-/// tells.
+/// returns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Exchange {
@@ -31,17 +31,17 @@ pub enum Exchange {
     Nco,
     /// NSE International Exchange (GIFT City): indices.
     NseIx,
-    /// Indices of other countries.
+    /// Indices from other countries.
     Global,
-    /// An exchange this crate has no name for.
+    /// An exchange that this crate does not know.
     Other(UnnamedText),
 }
 
-/// What kind of instrument a row is: the tenth column of the list.
+/// The type of an instrument: the tenth column of the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum InstrumentType {
-    /// An equity, a fund, a bond, and an index too (its segment is then `INDICES`).
+    /// An equity, fund or bond, or an index (its segment is then `INDICES`).
     Eq,
     /// A future.
     Fut,
@@ -49,13 +49,13 @@ pub enum InstrumentType {
     Ce,
     /// A put option (European).
     Pe,
-    /// A kind this crate has no name for.
+    /// A type that this crate does not know.
     Other(UnnamedText),
 }
 
-/// The text of an exchange or kind that this crate has no name for, 15 bytes at most.
+/// The name of an exchange or type that this crate does not know, at most 15 bytes.
 ///
-/// Only reading makes one, so what has a name is never an `Other`.
+/// Created only by parsing, so a known name is never an `Other`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnnamedText {
     bytes: [u8; MAX_NAME_BYTES],
@@ -69,26 +69,26 @@ impl UnnamedText {
         Some(Self { bytes, len: u8::try_from(text.len()).ok()? })
     }
 
-    /// Gives the text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 }
 
-/// Gives a type its names: reading, `as_str`, and the traits of text.
+/// Implements parsing, `as_str` and `Display` for a type by its names.
 macro_rules! named {
     ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
         impl $type {
-            /// Reads a name as the list writes it, case insensitively. A name that is not known is
-            /// an `Other`, unless it is longer than 15 bytes.
+            /// Parses a name as the list writes it, ignoring case. An unknown name becomes
+            /// `Other`; `None` if it is longer than 15 bytes.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 $(if name.eq_ignore_ascii_case($name) { return Some(Self::$variant); })+
                 UnnamedText::new(name).map(Self::Other)
             }
 
-            #[doc = concat!("Gives the ", $what, "'s name as the list writes it.")]
+            #[doc = concat!("Returns the ", $what, "'s name as the list writes it.")]
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -120,10 +120,10 @@ named!(
     NseIx = "NSEIX",
     Global = "GLOBAL"
 );
-named!(InstrumentType, "kind", Eq = "EQ", Fut = "FUT", Ce = "CE", Pe = "PE");
+named!(InstrumentType, "type", Eq = "EQ", Fut = "FUT", Ce = "CE", Pe = "PE");
 
 impl InstrumentType {
-    /// Says whether this is an option: a call or a put.
+    /// Returns whether this is an option: a call or a put.
     #[must_use]
     pub const fn is_option(&self) -> bool {
         matches!(self, Self::Ce | Self::Pe)
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_read_back_whatever_their_case() {
+    fn names_parse_back_ignoring_case() {
         for name in ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCO", "NSEIX", "GLOBAL"] {
             let exchange = Exchange::from_name(name).unwrap();
             assert!(!matches!(exchange, Exchange::Other(_)), "{name}");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_future_are_kept_as_they_are() {
+    fn unknown_names_are_kept_as_they_are() {
         let exchange = Exchange::from_name("NEWEX").unwrap();
         assert!(matches!(exchange, Exchange::Other(_)));
         assert_eq!(exchange.as_str(), "NEWEX");

@@ -1,7 +1,7 @@
-//! The list from Kite, fetched once a day and kept on disk.
+//! Fetches the list from Kite once a day and caches it on disk.
 //!
-//! Blocking: in async programs it belongs on a thread for blocking work. How bytes come is in
-//! `download.rs`, how they are kept in `cache.rs`.
+//! Blocking: async programs should call it on a thread for blocking work. The request is in
+//! `download.rs`, the cache in `cache.rs`.
 
 mod cache;
 mod download;
@@ -23,20 +23,20 @@ use crate::unpack::{MAX_LIST_BYTES, unpack};
 
 pub use self::error::FetchError;
 
-/// Where Kite publishes the list of all exchanges.
+/// The URL of Kite's list of all exchanges.
 pub const KITE_INSTRUMENTS_URL: &str = "https://api.kite.trade/instruments";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many days a list of another day is kept.
+/// Age in days after which a cached list is removed.
 const KEEP_DAYS: i32 = 7;
 
-/// Where the list comes from, and where it is kept for the day.
+/// The source of the list, with a cache on disk.
 ///
-/// The list of a day (in India) is fetched once; later calls of the day, and other processes, take
-/// it from disk. Kite's documentation advises to fetch once a day, at about 08:30 IST: a list that
-/// was fetched earlier can lack what is listed that day, which [`Source::refresh`] mends.
+/// The list of a day (in India) is fetched once; later calls on that day, and other processes, read
+/// it from disk. Kite's documentation recommends fetching once a day at about 08:30 IST. A list
+/// fetched earlier may lack instruments listed that day; call [`Source::refresh`] to update it.
 ///
 /// `Debug` and errors show neither credentials nor the query of the URL.
 ///
@@ -64,7 +64,7 @@ pub struct Source {
     max_bytes: u64,
 }
 
-/// The value of the header that holds the access token.
+/// The value of the header that contains the access token.
 #[derive(Clone)]
 struct Authorization(String);
 
@@ -74,35 +74,35 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// A list, and how it was had.
+/// A list and its origin.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The list and what is wrong with its rows.
+    /// The list and the problems in its rows.
     pub loaded: Loaded,
-    /// Whether it was fetched, kept, or is an old one.
+    /// Whether it was fetched now, was cached today, or is from an earlier day.
     pub origin: Origin,
-    /// Why a fetched list could not be kept on disk: the next call fetches it again.
+    /// Why a fetched list could not be cached; the next call fetches it again.
     pub not_kept: Option<FetchError>,
 }
 
-/// How a list was had.
+/// Where a list came from.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Origin {
     /// It was fetched just now.
     Fetched,
-    /// It was fetched earlier on this day, and kept.
+    /// It was fetched earlier today and read from the cache.
     Kept {
         /// The file it was read from.
         path: PathBuf,
     },
-    /// It could not be fetched: this is the latest that was kept. Instruments that were listed
-    /// since are missing, and tokens of expired ones may mean others by now.
+    /// The list could not be fetched: this is the latest cached one. Instruments listed since are
+    /// missing, and tokens of expired instruments may have been reused.
     Stale {
         /// The day it was fetched.
         day: Date,
-        /// Why there is no newer one.
+        /// Why no newer list could be fetched.
         why: Box<FetchError>,
         /// The file it was read from.
         path: PathBuf,
@@ -116,8 +116,8 @@ impl Default for Source {
 }
 
 impl Source {
-    /// Takes all exchanges' list from Kite ([`KITE_INSTRUMENTS_URL`]) and keeps it in the user's
-    /// cache folder, in `kiteticker`.
+    /// Creates a source for Kite's list of all exchanges ([`KITE_INSTRUMENTS_URL`]), cached in
+    /// `kiteticker` in the user's cache folder.
     pub fn new() -> Self {
         Self {
             url: KITE_INSTRUMENTS_URL.to_owned(),
@@ -130,67 +130,67 @@ impl Source {
         }
     }
 
-    /// Takes the list from another URL. Lists of different URLs are kept apart.
+    /// Sets the URL. Lists of different URLs are cached separately.
     pub fn url(self, url: impl Into<String>) -> Self {
         Self { url: url.into(), ..self }
     }
 
-    /// Takes the list of one exchange: its name is appended to the URL as `/NSE`.
+    /// Restricts the list to one exchange: appends its name to the URL, as in `/NSE`.
     pub fn exchange(self, exchange: Exchange) -> Self {
         Self { exchange: Some(exchange), ..self }
     }
 
-    /// Keeps lists in this folder; it is made if it is not there.
+    /// Sets the cache folder, which is created if it does not exist.
     pub fn cache_dir(self, folder: impl Into<PathBuf>) -> Self {
         Self { cache_dir: Some(folder.into()), ..self }
     }
 
-    /// Sends credentials with the request. Kite's documentation does; the list comes without, as far
-    /// as is known.
+    /// Sends credentials with the request, as Kite's documentation does. As far as is known the list
+    /// is served without them.
     ///
-    /// They are sent encrypted only: by `https`, or in plain text to this very machine.
+    /// They are sent only over `https`, or unencrypted to a loopback address.
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {
         let authorization = Authorization(format!("token {api_key}:{access_token}"));
         Self { authorization: Some(authorization), ..self }
     }
 
-    /// Gives up a connection after this time: 10 s if not set.
+    /// Sets the limit for connecting. Default: 10 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// Gives up fetching after this time in all: 60 s if not set.
+    /// Sets the limit for the whole request. Default: 60 s.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Refuses lists of more bytes, unpacked: 256 MiB ([`MAX_LIST_BYTES`]) if not set, which is
-    /// also the most.
+    /// Sets the maximum size of a list in bytes, unpacked. The default, 256 MiB
+    /// ([`MAX_LIST_BYTES`]), is also the maximum.
     pub fn max_bytes(self, max_bytes: u64) -> Self {
         Self { max_bytes: max_bytes.min(MAX_LIST_BYTES), ..self }
     }
 
-    /// Gives today's list: the one that is kept, else a fetched one, else the latest kept.
+    /// Returns today's list from the cache, else fetches it, else returns the latest cached list.
     ///
-    /// `Ok` does not mean that the list is today's ([`Fetched::origin`]) or that all its rows read
-    /// ([`Loaded::problems`]). Blocks for as long as fetching takes.
+    /// `Ok` does not mean that the list is today's ([`Fetched::origin`]) or that all its rows are
+    /// valid ([`Loaded::problems`]). Blocks for as long as fetching takes.
     ///
     /// # Errors
-    /// There is no list: none could be fetched and none is kept. The error is that of fetching.
+    /// The list could not be fetched and none is cached. The error is that of fetching.
     pub fn today(&self) -> Result<Fetched, FetchError> {
         self.on(Date::today_in_india())
     }
 
-    /// Fetches the list, though today's may be kept already; else as [`Source::today`].
+    /// Fetches the list even if today's is cached; otherwise like [`Source::today`].
     ///
     /// # Errors
-    /// None could be fetched and none is kept.
+    /// The list could not be fetched and none is cached.
     pub fn refresh(&self) -> Result<Fetched, FetchError> {
         self.fetch_on(&self.cache()?, Date::today_in_india())
     }
 
-    /// Gives the latest list that is kept, of whatever day; `None` if none is. Nothing is fetched:
-    /// for names of what was recorded, which an old list has too.
+    /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Use it
+    /// to name recorded instruments, which an old list contains too.
     #[must_use]
     pub fn kept(&self) -> Option<(Loaded, Date)> {
         let (loaded, _, day) = self.cache().ok()?.read_latest(self.max_bytes)?;
@@ -199,7 +199,7 @@ impl Source {
 
     fn on(&self, today: Date) -> Result<Fetched, FetchError> {
         let cache = self.cache()?;
-        // A kept list that does not read is fetched anew and then replaced.
+        // A cached list that cannot be loaded is fetched again and replaced.
         match cache.read(today, self.max_bytes) {
             Some((loaded, path)) => {
                 Ok(Fetched { loaded, origin: Origin::Kept { path }, not_kept: None })
@@ -235,7 +235,7 @@ impl Source {
         let not_a_list = |source| FetchError::NotAList { url: shown_url(&url), source };
         let plain = unpack(&bytes, self.max_bytes).map_err(not_a_list)?;
         let loaded = load(&plain).map_err(not_a_list)?;
-        // What has no row is no list of a day, and must not replace one.
+        // A list without rows is not valid and must not replace one that is.
         if loaded.instruments.is_empty() {
             let problem_count = loaded.problem_count;
             return Err(FetchError::NoRows { url: shown_url(&url), problem_count });
@@ -264,12 +264,13 @@ impl Source {
 }
 
 impl Instruments {
-    /// Gives today's list of all exchanges from Kite, kept in the user's cache folder for the day.
+    /// Returns today's list of all exchanges from Kite, cached in the user's cache folder for the
+    /// day.
     ///
-    /// The same as [`Source::today`] of [`Source::new`].
+    /// Equivalent to [`Source::today`] on [`Source::new`].
     ///
     /// # Errors
-    /// None could be fetched and none is kept.
+    /// The list could not be fetched and none is cached.
     pub fn today() -> Result<Fetched, FetchError> {
         Source::new().today()
     }

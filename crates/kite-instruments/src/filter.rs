@@ -1,4 +1,4 @@
-//! Choosing instruments by what they are.
+//! Selects instruments by criteria.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -9,7 +9,7 @@ use crate::instrument::Instrument;
 use crate::instruments::Instruments;
 use crate::list::{List, Row};
 
-/// What instruments must be to be chosen. All conditions hold together; none chooses all.
+/// Criteria for selecting instruments. All of them must hold; an empty filter selects everything.
 ///
 /// ```
 /// use kite_instruments::{Date, Decimal, Exchange, Filter, InstrumentType};
@@ -43,7 +43,7 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Chooses all instruments.
+    /// Selects all instruments.
     pub const fn new() -> Self {
         Self {
             exchange: None,
@@ -57,53 +57,54 @@ impl Filter {
         }
     }
 
-    /// Chooses those of an exchange.
+    /// Selects instruments of an exchange.
     pub fn exchange(self, exchange: Exchange) -> Self {
         Self { exchange: Some(exchange), ..self }
     }
 
-    /// Chooses those of a segment as the list names it (`NFO-OPT`, `INDICES`), whatever its case.
+    /// Selects instruments of a segment as the list names it (`NFO-OPT`, `INDICES`), ignoring case.
     pub fn segment(self, segment: impl Into<String>) -> Self {
         Self { segment: Some(segment.into()), ..self }
     }
 
-    /// Chooses those of a kind. Indices are of the kind `EQ` too: their segment is `INDICES`.
+    /// Selects instruments of a type. Indices also have the type `EQ`; their segment is `INDICES`.
     pub fn instrument_type(self, instrument_type: InstrumentType) -> Self {
         Self { instrument_type: Some(instrument_type), ..self }
     }
 
-    /// Chooses those with this name, whatever its case: for derivatives the underlying, `NIFTY`.
+    /// Selects instruments with this name, ignoring case. For derivatives it is the underlying:
+    /// `NIFTY`.
     pub fn name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// Chooses those that expire on a day.
+    /// Selects instruments that expire on `day`.
     pub fn expiry(self, day: Date) -> Self {
         self.expiry_from(day).expiry_until(day)
     }
 
-    /// Chooses those that expire on a day or later. What never expires is not chosen.
+    /// Selects instruments that expire on `day` or later, excluding those that never expire.
     pub fn expiry_from(self, day: Date) -> Self {
         Self { expires_from: Some(day), ..self }
     }
 
-    /// Chooses those that expire on a day or earlier. What never expires is not chosen.
+    /// Selects instruments that expire on `day` or earlier, excluding those that never expire.
     pub fn expiry_until(self, day: Date) -> Self {
         Self { expires_until: Some(day), ..self }
     }
 
-    /// Chooses those that expire first: on the earliest day, not before the one given, on which
-    /// any instrument expires that all other conditions choose.
+    /// Selects the nearest expiry: the earliest day from `not_before` on which any instrument that
+    /// meets all other criteria expires.
     pub fn nearest_expiry(self, not_before: Date) -> Self {
         Self { nearest_from: Some(not_before), ..self }
     }
 
-    /// Chooses options with a strike in a range. What is no option is not chosen.
+    /// Selects options with a strike in `range`, excluding everything that is not an option.
     pub fn strikes(self, range: impl RangeBounds<Decimal>) -> Self {
         Self { strikes: Some((range.start_bound().cloned(), range.end_bound().cloned())), ..self }
     }
 
-    /// Says for each class of the list whether its rows may be chosen.
+    /// Returns for each class of the list whether its rows can match.
     fn classes(&self, list: &List) -> Vec<bool> {
         let may = |class: &crate::list::Class| {
             self.exchange.is_none_or(|exchange| exchange == class.exchange)
@@ -117,7 +118,7 @@ impl Filter {
         list.classes.iter().map(may).collect()
     }
 
-    /// Says whether a row has what its class does not tell.
+    /// Returns whether a row meets the criteria that its class does not cover.
     fn takes(&self, list: &List, row: &Row) -> bool {
         let until = |day| self.expires_until.is_none_or(|last| day <= last);
         let from = |day| self.expires_from.max(self.nearest_from).is_none_or(|first| day >= first);
@@ -136,7 +137,7 @@ impl Filter {
 }
 
 impl Instruments {
-    /// Goes through the instruments that a filter chooses, in the order of the file.
+    /// Iterates over the instruments that match a filter, in the order of the file.
     ///
     /// # Examples
     /// ```
@@ -156,7 +157,7 @@ impl Instruments {
         if filter.nearest_from.is_some() {
             let chosen = list.rows.iter().filter(|row| takes(&classes, &filter, row));
             let nearest = chosen.filter_map(|row| row.expiry).min();
-            // Where none expires so late, the filter chooses nothing as it is.
+            // If none expires that late, the filter already matches nothing.
             if let Some(day) = nearest {
                 filter = filter.expiry(day);
             }

@@ -8,30 +8,31 @@ use crate::date::Date;
 use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 
-/// One row of the list, by the names of its columns. The texts are the list's own: no copy.
+/// One row of the list. Fields are named after its columns, and texts are borrowed from the list.
 ///
-/// Prints as `NSE:INFY`, which is what [`Instruments::by_symbol`](crate::Instruments::by_symbol)
-/// takes.
+/// Prints as `NSE:INFY`, the form that [`Instruments::by_symbol`](crate::Instruments::by_symbol)
+/// accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Instrument<'a> {
-    /// The number by which ticks are subscribed and marked.
+    /// The number that identifies the instrument in subscriptions and ticks.
     pub instrument_token: u32,
-    /// The number that the exchange gave.
+    /// The number that the exchange assigned.
     pub exchange_token: u32,
     /// The symbol, unique within the exchange.
     pub tradingsymbol: &'a str,
-    /// The company's name; of a derivative, its underlying (`NIFTY`). Can be empty.
+    /// The company's name, or the underlying of a derivative (`NIFTY`). May be empty.
     pub name: &'a str,
-    /// The last price when the list was made; Kite mostly writes 0. No source of prices.
+    /// The last price when the list was created. Kite usually writes 0, so it is not a source of
+    /// prices.
     pub last_price: Decimal,
-    /// The last day of a derivative.
+    /// The day on which a derivative expires.
     pub expiry: Option<Date>,
-    /// The strike of an option, else 0.
+    /// The strike of an option; 0 for other instruments.
     pub strike: Decimal,
-    /// The smallest step of a price; 0 for an index.
+    /// The smallest price step; 0 for an index.
     pub tick_size: Decimal,
-    /// The units in one lot; 0 for an index.
+    /// The number of units in one lot; 0 for an index.
     pub lot_size: u32,
     /// Equity, future, call or put.
     pub instrument_type: InstrumentType,
@@ -42,13 +43,14 @@ pub struct Instrument<'a> {
 }
 
 impl Instrument<'_> {
-    /// Gives the segment of the wire, the low byte of the token: it decides the decimals of prices.
+    /// Returns the segment of the feed, the low byte of the token, which determines the decimals of
+    /// prices.
     #[must_use]
     pub const fn wire_segment(&self) -> Segment {
         Segment::of_token(self.instrument_token)
     }
 
-    /// Says whether this is an index, which has no depth and cannot be traded.
+    /// Returns whether this is an index, which has no depth and cannot be traded.
     #[must_use]
     pub const fn is_index(&self) -> bool {
         !self.wire_segment().is_tradable()

@@ -1,4 +1,4 @@
-//! The list, and looking instruments up in it.
+//! The list, and look-ups in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use crate::date::Date;
 use crate::instrument::Instrument;
 use crate::list::{List, Row};
 
-/// Kite's instrument list: all instruments of one day, to be looked up, searched and filtered.
+/// Kite's instrument list: all instruments of one day, with look-ups, search and filters.
 ///
-/// A clone is cheap and shares the list. Nothing in it changes.
+/// Immutable. A clone is cheap and shares the list.
 #[derive(Clone, Default)]
 pub struct Instruments {
     list: Arc<List>,
@@ -20,41 +20,42 @@ impl Instruments {
         Self { list: Arc::new(list) }
     }
 
-    /// Counts the instruments.
+    /// Returns the number of instruments.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.rows.len()
     }
 
-    /// Says whether there is no instrument.
+    /// Returns whether the list has no instruments.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.rows.is_empty()
     }
 
-    /// Finds the instrument that a tick's token means.
+    /// Finds an instrument by the token that ticks carry.
     #[must_use]
     pub fn by_token(&self, instrument_token: u32) -> Option<Instrument<'_>> {
         self.list.row_of_token(instrument_token).map(|row| self.at(row))
     }
 
-    /// Finds an instrument by exchange and trading symbol, as `NSE:INFY` or `NFO:NIFTY26DECFUT`.
+    /// Finds an instrument by exchange and trading symbol, such as `NSE:INFY` or
+    /// `NFO:NIFTY26DECFUT`.
     ///
-    /// If none is written so, one that differs in upper and lower case is taken. Nothing is
-    /// allocated.
+    /// An exact match is preferred; otherwise case is ignored. Does not allocate.
     #[must_use]
     pub fn by_symbol(&self, symbol: &str) -> Option<Instrument<'_>> {
         self.list.row_of_symbol(symbol).map(|row| self.at(row))
     }
 
-    /// Goes through all instruments in the order of the file.
+    /// Iterates over all instruments in the order of the file.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Instrument<'_>> + ExactSizeIterator {
         self.list.rows.iter().map(|row| self.view(row))
     }
 
-    /// Gives the days on which derivatives of an underlying expire, earliest first, each once.
+    /// Returns the days on which derivatives of an underlying expire, earliest first, without
+    /// duplicates.
     ///
-    /// The name is that of the list's column `name`, whatever its case.
+    /// `name` is matched with the list's column `name`, ignoring case.
     #[must_use]
     pub fn expiries(&self, name: &str) -> Vec<Date> {
         let of_name =

@@ -1,8 +1,8 @@
-//! Zerodha Kite Connect's instrument list: from symbols to tokens and back, and what an instrument
-//! is: its lot and tick size, expiry and strike.
+//! Zerodha Kite Connect's instrument list: maps symbols to tokens and back, and describes each
+//! instrument: lot size, tick size, expiry and strike.
 //!
-//! Ticks carry nothing but an instrument's token. The list, a CSV that Kite publishes each day
-//! ("Market quotes and instruments" in Kite Connect's documentation), says what it means:
+//! Ticks identify an instrument only by its token. The list, a CSV that Kite publishes each day
+//! ("Market quotes and instruments" in Kite Connect's documentation), describes the token:
 //!
 //! ```
 //! use kite_instruments::{Date, Decimal, Filter, Instruments, InstrumentType};
@@ -22,12 +22,12 @@
 //! assert_eq!(infosys.instrument_token, 408_065);
 //! assert_eq!(instruments.by_token(408_065).ok_or("unknown")?.to_string(), "NSE:INFY");
 //!
-//! // What a person types.
+//! // Search for what a user types.
 //! let call = instruments.search("nifty 24500 ce", 10)[0];
 //! assert_eq!((call.tradingsymbol, call.lot_size), ("NIFTY26DEC24500CE", 75));
 //! assert_eq!(call.tick_size.to_string(), "0.05");
 //!
-//! // What a program chooses.
+//! // Select by criteria.
 //! let puts = Filter::new()
 //!     .name("NIFTY")
 //!     .instrument_type(InstrumentType::Pe)
@@ -35,7 +35,7 @@
 //!     .strikes(Decimal::from(24_000)..);
 //! assert_eq!(instruments.filter(&puts).count(), 1);
 //!
-//! // Many at once; what does not exist is told.
+//! // Many at once; the error names those that do not exist.
 //! let error = instruments.resolve(["NSE:INFY", "NSE:INFI"]).unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
@@ -44,15 +44,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Rows that do not read are left out and told by line ([`Loaded::problems`]); the others load.
-//! Numbers are exact ([`Decimal`]). A list takes 64 bytes a row and its texts; looking up allocates
-//! nothing.
+//! Invalid rows are left out and reported by line ([`Loaded::problems`]); the others load. Numbers
+//! are exact ([`Decimal`]). A list takes 64 bytes per row plus its texts; look-ups do not allocate.
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `fetch` | no | `Source`: the list from Kite, kept on disk for the day |
+//! | `fetch` | no | `Source`: fetches the list from Kite and caches it on disk for the day |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod date;

@@ -1,7 +1,7 @@
 //! The list in memory: one text, flat rows, and two indices of row numbers.
 //!
-//! Nothing is parsed here; see `load.rs`. A row takes 64 bytes, and what many rows have in common
-//! (names, and exchange with segment and kind) is kept once.
+//! Parsing is in `load.rs`. A row takes 64 bytes; values that many rows share (names, and exchange
+//! with segment and type) are stored once.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -30,11 +30,11 @@ pub(crate) struct Row {
     pub(crate) name: Span,
     pub(crate) expiry: Option<Date>,
     pub(crate) lot_size: u32,
-    /// Which of the list's classes it belongs to.
+    /// Index of its class in the list.
     pub(crate) class: u32,
 }
 
-/// What thousands of rows share. Kite's list has about thirty of these.
+/// Values that thousands of rows share. Kite's list has about thirty classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class {
     pub(crate) exchange: Exchange,
@@ -42,9 +42,9 @@ pub(crate) struct Class {
     pub(crate) segment: Span,
 }
 
-/// All rows, and where to find them.
+/// All rows, with their indices.
 ///
-/// Both indices hash with a seed of their own, so that no file can be made to be slow.
+/// The hashes are seeded at random, so that no file can be crafted to collide.
 #[derive(Debug, Default)]
 pub(crate) struct List {
     text: String,
@@ -55,7 +55,7 @@ pub(crate) struct List {
     seed: RandomState,
 }
 
-/// Why a row is not taken: the row that has its place.
+/// Why a row is rejected: the row that already has its token or symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Token { by: usize },
@@ -76,11 +76,11 @@ impl List {
 
     pub(crate) fn text(&self, span: Span) -> &str {
         let start = span.start as usize;
-        // Spans are made by `add_text` alone, of whole texts.
+        // Only `add_text` creates spans, each of a whole text.
         self.text.get(start..start + span.len as usize).unwrap_or_default()
     }
 
-    /// Appends a text. A list is far smaller than 4 GiB (`MAX_LIST_BYTES`), so the numbers fit.
+    /// Appends a text. A list is far smaller than 4 GiB (`MAX_LIST_BYTES`), so the offsets fit.
     pub(crate) fn add_text(&mut self, text: &str) -> Span {
         let start = self.text.len() as u32;
         self.text.push_str(text);
@@ -99,7 +99,7 @@ impl List {
         Some(*row as usize)
     }
 
-    /// Finds `EXCHANGE:SYMBOL`; as written if there is one, else whatever its case.
+    /// Finds `EXCHANGE:SYMBOL`: an exact match if there is one, else ignoring case.
     pub(crate) fn row_of_symbol(&self, key: &str) -> Option<usize> {
         let (exchange, symbol) = key.split_once(':')?;
         let mut folded = None;
@@ -113,15 +113,15 @@ impl List {
                 if has == symbol {
                     return Some(row);
                 }
-                // Of several spellings the first of the list, whatever the order of the table.
+                // Among several spellings the first in the list, whatever the order of the table.
                 folded = Some(folded.map_or(row, |earlier: usize| earlier.min(row)));
             }
         }
         folded
     }
 
-    /// Adds a row whose texts are in place, but for its symbol, unless its token or its symbol is
-    /// another row's.
+    /// Adds a row unless another row has its token or symbol. The row's texts are stored already,
+    /// except its symbol.
     pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Taken> {
         if let Some(by) = self.row_of_token(row.instrument_token) {
             return Err(Taken::Token { by });
@@ -151,17 +151,17 @@ impl List {
         Ok(())
     }
 
-    /// Gives back the memory that was taken in advance.
+    /// Releases unused capacity.
     pub(crate) fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.rows.shrink_to_fit();
     }
 }
 
-/// Hashes `EXCHANGE:SYMBOL` whatever its case, without making that text.
+/// Hashes `EXCHANGE:SYMBOL` ignoring case, without building that text.
 fn symbol_hash(seed: &RandomState, exchange: &str, symbol: &str) -> u64 {
     let mut hasher = seed.build_hasher();
-    // In portions whose ends depend on the text alone: a hasher may tell portions apart.
+    // Portions must depend only on the text: a hasher may distinguish how bytes are split.
     let mut portion = [0_u8; 32];
     for part in [exchange.as_bytes(), symbol.as_bytes()] {
         for bytes in part.chunks(portion.len()) {

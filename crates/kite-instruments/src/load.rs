@@ -1,4 +1,4 @@
-//! From the bytes of a list to the list: columns by their names, wrong rows told and left out.
+//! Loads a list from its bytes: finds columns by name, leaves out and reports invalid rows.
 
 mod records;
 
@@ -15,12 +15,12 @@ use crate::list::{Class, List, Row, Span, Taken};
 use crate::problem::{Column, Fault, Problem, shown};
 use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
-/// The most problems of one list that are kept; the others are counted.
+/// Maximum number of problems kept for one list; further ones are only counted.
 pub const MAX_PROBLEMS: usize = 100;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// A list, and what was wrong with it.
+/// A list and the problems in its file.
 ///
 /// Each row of the file is either in the list or a problem.
 #[derive(Debug, Clone, Default)]
@@ -28,14 +28,14 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 pub struct Loaded {
     /// The list.
     pub instruments: Instruments,
-    /// The rows that were left out, in the order of the file: the first 100 ([`MAX_PROBLEMS`]).
+    /// The rows left out, in the order of the file: at most the first 100 ([`MAX_PROBLEMS`]).
     pub problems: Vec<Problem>,
-    /// How many rows were left out, those beyond the first 100 too.
+    /// Number of rows left out, including those beyond the first 100.
     pub problem_count: u64,
 }
 
 impl Loaded {
-    /// Counts the rows of the file: those in the list and those left out.
+    /// Returns the number of rows in the file: those in the list and those left out.
     #[must_use]
     pub fn row_count(&self) -> u64 {
         self.instruments.len() as u64 + self.problem_count
@@ -43,14 +43,14 @@ impl Loaded {
 }
 
 impl Instruments {
-    /// Loads a list from Kite's CSV, plain or packed by gzip.
+    /// Loads a list from Kite's CSV, plain or compressed with gzip.
     ///
-    /// Columns are found by their names in the first line, in any order; others are passed over.
-    /// Rows that do not read, and those whose token or symbol an earlier row has, are left out and
-    /// told in [`Loaded::problems`]: `Ok` does not mean that all rows are there.
+    /// Columns are found by their names in the first line, in any order; unknown columns are
+    /// ignored. Rows that are invalid, or that repeat the token or symbol of an earlier row, are
+    /// left out and reported in [`Loaded::problems`]: `Ok` does not mean that all rows were loaded.
     ///
     /// # Errors
-    /// The bytes are empty, are no such list, are damaged gzip, or are more than 256 MiB
+    /// The bytes are empty, are not such a list, are damaged gzip, or are more than 256 MiB
     /// ([`MAX_LIST_BYTES`]).
     ///
     /// # Examples
@@ -67,7 +67,7 @@ impl Instruments {
     /// assert_eq!(infosys.instrument_token, 408_065);
     /// assert_eq!(
     ///     loaded.problems[0].to_string(),
-    ///     r#"line 3: instrument_token is "bad", expected a whole number below 4294967296"#
+    ///     r#"line 3: instrument_token is "bad", expected an integer below 4,294,967,296"#
     /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -78,7 +78,7 @@ impl Instruments {
     /// Loads a list from a file, as [`Instruments::from_csv`] does from its bytes.
     ///
     /// # Errors
-    /// The file cannot be read or is no list; the error names the path.
+    /// The file cannot be read or is not a valid list; the error names the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Loaded, LoadError> {
         let path = path.as_ref();
         Self::from_csv(read_file(path, MAX_LIST_BYTES)?)
@@ -93,7 +93,7 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
         None => return Err(LoadError::Empty),
         Some(header) => Places::find(&header)?,
     };
-    // A row of the whole list has 75 bytes; more room is made as it is needed.
+    // A row of the full list has about 75 bytes; the estimate need not be exact.
     let mut loader = Loader::new(bytes.len() / 75 + 1);
     while let Some(record) = records.next() {
         loader.take(&record, &places);
@@ -101,7 +101,7 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
     Ok(loader.finish())
 }
 
-/// Where each column is in a row.
+/// Position of each column in a row.
 struct Places {
     at: [usize; Column::ALL.len()],
     field_count: usize,
@@ -131,7 +131,7 @@ impl Places {
     }
 }
 
-/// The fields of one row by their columns.
+/// The fields of one row, by column.
 struct Cells<'a> {
     fields: Fields<'a>,
     places: &'a Places,
@@ -149,26 +149,30 @@ impl<'a> Cells<'a> {
 
     fn token(&self, column: Column) -> Result<u32, Fault> {
         let bytes = self.bytes(column);
-        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "a whole number below 4294967296"))
+        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "an integer below 4,294,967,296"))
     }
 
-    /// Reads a number; an empty field is 0, which is what Kite writes where there is none.
+    /// Parses a number. An empty field is 0, which Kite writes for a missing value.
     fn decimal(&self, column: Column) -> Result<Decimal, Fault> {
         match self.bytes(column) {
             [] => Ok(Decimal::ZERO),
             bytes => Decimal::from_ascii(bytes).map_err(|_| {
-                Fault::value(column, bytes, "a number as 105.25, at most 7 decimals, or nothing")
+                Fault::value(
+                    column,
+                    bytes,
+                    "a number such as 105.25, at most 7 decimals, or nothing",
+                )
             }),
         }
     }
 
     fn lot_size(&self) -> Result<u32, Fault> {
         let bytes = self.bytes(Column::LotSize);
-        // Some producers write whole numbers as 50.0.
+        // Some producers write integers as 50.0.
         match whole(bytes) {
             Some(size) => Ok(size),
             None => self.decimal(Column::LotSize).ok().and_then(Decimal::to_u32).ok_or_else(|| {
-                Fault::value(Column::LotSize, bytes, "a whole number below 4294967296, or nothing")
+                Fault::value(Column::LotSize, bytes, "an integer below 4,294,967,296, or nothing")
             }),
         }
     }
@@ -178,13 +182,17 @@ impl<'a> Cells<'a> {
             [] => Ok(None),
             bytes => match Date::from_iso(bytes) {
                 Some(date) => Ok(Some(date)),
-                None => Err(Fault::value(Column::Expiry, bytes, "a day as 2026-11-26, or nothing")),
+                None => Err(Fault::value(
+                    Column::Expiry,
+                    bytes,
+                    "a date such as 2026-11-26, or nothing",
+                )),
             },
         }
     }
 }
 
-/// Reads digits alone.
+/// Parses a number that has only digits.
 fn whole(text: &[u8]) -> Option<u32> {
     let mut number = None;
     for &byte in text {
@@ -197,14 +205,14 @@ fn whole(text: &[u8]) -> Option<u32> {
 /// Builds the list.
 struct Loader {
     list: List,
-    /// The line of each row.
+    /// The line number of each row.
     lines: Vec<u64>,
     names: HashMap<Box<str>, Span>,
-    /// The classes, by exchange, segment and kind as they are written.
+    /// The classes, by exchange, segment and type as written.
     classes: HashMap<[Box<[u8]>; 3], u32>,
-    /// The fields of the class of the row before, which mostly is that of the next.
+    /// The class of the previous row with its fields; usually the next row has the same.
     class_before: Option<([Box<[u8]>; 3], u32)>,
-    /// The name of the row before, which mostly is that of the next.
+    /// The name of the previous row; usually the next row has the same.
     name_before: Span,
     problems: Vec<Problem>,
     problem_count: u64,
@@ -224,7 +232,7 @@ impl Loader {
         }
     }
 
-    /// Takes a row into the list, or its fault into the problems.
+    /// Adds a row to the list, or its fault to the problems.
     fn take(&mut self, record: &Record<'_>, places: &Places) {
         if let Err(fault) = self.add(record, places) {
             self.problem_count += 1;
@@ -255,7 +263,7 @@ impl Loader {
         let strike = cells.decimal(Column::Strike)?;
         let tick_size = cells.decimal(Column::TickSize)?;
         let lot_size = cells.lot_size()?;
-        // Last, as what they keep stays kept.
+        // Last, because what they store is not removed if the row is rejected.
         let class = self.class(&cells)?;
         let name = self.name(name);
         let row = Row {
@@ -327,12 +335,12 @@ impl Loader {
             .filter(|name| !name.is_empty() && !name.contains(':'))
             .and_then(Exchange::from_name)
             .ok_or_else(|| {
-                let expected = "an exchange as NSE, at most 15 bytes, without a colon";
+                let expected = "an exchange such as NSE, at most 15 bytes, without a colon";
                 Fault::value(Column::Exchange, name.as_bytes(), expected)
             })?;
         let name = cells.text(Column::InstrumentType)?;
         let instrument_type = InstrumentType::from_name(name).ok_or_else(|| {
-            let expected = "a kind as EQ, FUT, CE or PE, at most 15 bytes";
+            let expected = "a type such as EQ, FUT, CE or PE, at most 15 bytes";
             Fault::value(Column::InstrumentType, name.as_bytes(), expected)
         })?;
         let segment = cells.text(Column::Segment)?;

@@ -1,8 +1,8 @@
-//! What is wrong with single rows of a list.
+//! Problems in single rows of a list.
 
 use std::fmt;
 
-/// The most characters of a wrong value that a problem keeps.
+/// Maximum number of characters of an invalid value that a problem keeps.
 const MAX_VALUE_CHARS: usize = 60;
 
 /// A row that was left out of the list, and why.
@@ -10,9 +10,9 @@ const MAX_VALUE_CHARS: usize = 60;
 #[error("line {line}: {fault}")]
 #[non_exhaustive]
 pub struct Problem {
-    /// The line of the file; the header is line 1.
+    /// The line number in the file; the header is line 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// What is wrong with the row.
     pub fault: Fault,
 }
 
@@ -20,22 +20,23 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A field does not hold what its column must.
+    /// A field is not valid for its column.
     #[error("{column} is {value:?}, expected {expected}")]
     Value {
         /// The column.
         column: Column,
-        /// The field, its first 60 characters.
+        /// The first 60 characters of the field.
         value: String,
-        /// What the column holds, in words.
+        /// What the column must contain, in words.
         expected: &'static str,
     },
-    /// The row has more or fewer fields than the header; perhaps a comma in a name without quotes.
+    /// The row has more or fewer fields than the header, perhaps because a name with a comma is not
+    /// quoted.
     #[error("{found} fields, expected {expected} as in the header")]
     FieldCount {
-        /// The fields of the row.
+        /// Number of fields in the row.
         found: usize,
-        /// The fields of the header.
+        /// Number of fields in the header.
         expected: usize,
     },
     /// A quoted field does not end on its line.
@@ -45,7 +46,7 @@ pub enum Fault {
         beginning: String,
     },
     /// An earlier row has the same instrument token; that one is kept.
-    #[error("instrument_token {instrument_token} is that of line {first_line} already")]
+    #[error("instrument_token {instrument_token} is already on line {first_line}")]
     RepeatedToken {
         /// The token.
         instrument_token: u32,
@@ -53,9 +54,9 @@ pub enum Fault {
         first_line: u64,
     },
     /// An earlier row has the same exchange and trading symbol; that one is kept.
-    #[error("{symbol} is on line {first_line} already")]
+    #[error("{symbol} is already on line {first_line}")]
     RepeatedSymbol {
-        /// Exchange and trading symbol, as `NSE:INFY`.
+        /// Exchange and trading symbol, such as `NSE:INFY`.
         symbol: String,
         /// The line of the row that is kept.
         first_line: u64,
@@ -68,9 +69,9 @@ impl Fault {
     }
 }
 
-/// Gives the beginning of a text from outside, for a message.
+/// Returns the beginning of an untrusted text, for use in a message.
 pub(crate) fn shown(text: &[u8]) -> String {
-    // Four bytes a character at most, so that a line of megabytes is not converted whole.
+    // At most four bytes per character, so that a line of megabytes is not converted whole.
     let text = &text[..text.len().min(4 * MAX_VALUE_CHARS)];
     String::from_utf8_lossy(text).chars().take(MAX_VALUE_CHARS).collect()
 }
@@ -79,7 +80,7 @@ pub(crate) fn shown(text: &[u8]) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Column {
-    /// The number by which an instrument is subscribed.
+    /// The number used to subscribe to the instrument.
     InstrumentToken,
     /// The exchange's own number.
     ExchangeToken,
@@ -87,15 +88,15 @@ pub enum Column {
     Tradingsymbol,
     /// The company or the underlying.
     Name,
-    /// The last price, if the list has one.
+    /// The last price when the list was created.
     LastPrice,
-    /// The last day of a derivative.
+    /// The day on which a derivative expires.
     Expiry,
     /// The strike of an option.
     Strike,
-    /// The smallest step of a price.
+    /// The smallest price step.
     TickSize,
-    /// The units in one lot.
+    /// The number of units in one lot.
     LotSize,
     /// Equity, future, call or put.
     InstrumentType,
@@ -106,7 +107,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// All columns, in Kite's order; a list must have each, in any order.
+    /// All columns, in Kite's order. A list must have all of them, in any order.
     pub const ALL: [Self; 12] = [
         Self::InstrumentToken,
         Self::ExchangeToken,
@@ -122,7 +123,7 @@ impl Column {
         Self::Exchange,
     ];
 
-    /// Gives the column's name in the header.
+    /// Returns the column's name in the header.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -148,7 +149,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// Column names with commas between.
+/// Column names, separated by commas.
 pub(crate) struct Names<'a>(pub(crate) &'a [Column]);
 
 impl fmt::Display for Names<'_> {

@@ -1,29 +1,29 @@
-//! Many symbols at once, and what was meant by those that do not exist.
+//! Resolves many symbols at once and suggests alternatives for those that do not exist.
 
 use std::fmt;
 
 use crate::instrument::Instrument;
 use crate::instruments::Instruments;
 
-/// The most suggestions for one symbol.
+/// Maximum number of suggestions for one symbol.
 const MAX_NEAR: usize = 3;
 
-/// The most unknown symbols that suggestions are looked for: each goes through the whole list.
+/// Maximum number of unknown symbols that get suggestions: each requires a scan of the whole list.
 const MAX_WITH_NEAR: usize = 20;
 
-/// The most unknown symbols that the message names.
+/// Maximum number of unknown symbols that the message names.
 const MAX_NAMED: usize = 10;
 
-/// Symbols of more bytes are not compared for likeness; real ones have less than 30.
+/// Longer symbols, in bytes, are not compared; real ones have less than 30.
 const MAX_COMPARED_BYTES: usize = 48;
 
-/// Some of the symbols asked for are not in the list.
+/// Some of the requested symbols are not in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownSymbols {
-    /// Those that are not, in the order asked.
+    /// The unknown symbols, in the order requested.
     pub unknown: Vec<UnknownSymbol>,
-    /// How many were asked for.
+    /// Number of symbols requested.
     pub asked: usize,
 }
 
@@ -31,10 +31,10 @@ pub struct UnknownSymbols {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownSymbol {
-    /// What was asked for.
+    /// The symbol as requested.
     pub asked: String,
-    /// Symbols of the list that are like it, the nearest first; three at most. Only the first 20
-    /// unknown symbols have any.
+    /// Similar symbols in the list, most similar first, at most three. Empty for unknown symbols
+    /// after the first 20.
     pub near: Vec<String>,
 }
 
@@ -68,13 +68,12 @@ impl fmt::Display for UnknownSymbol {
 }
 
 impl Instruments {
-    /// Finds many instruments by their symbols, in the order asked.
+    /// Finds many instruments by their symbols, in the order requested.
     ///
-    /// Each is `EXCHANGE:SYMBOL` as [`Instruments::by_symbol`] takes it, or a number: an instrument
-    /// token.
+    /// Each is `EXCHANGE:SYMBOL` as for [`Instruments::by_symbol`], or an instrument token.
     ///
     /// # Errors
-    /// Some are not in the list: the error names all of them, with what is like them.
+    /// Some are not in the list. The error names all of them, with similar symbols.
     pub fn resolve<S: AsRef<str>>(
         &self,
         symbols: impl IntoIterator<Item = S>,
@@ -114,7 +113,7 @@ impl Instruments {
             let elsewhere = exchange
                 .is_some_and(|asked| !instrument.exchange.as_str().eq_ignore_ascii_case(asked));
             let Some(unlike) = unlikeness(&wanted, instrument.tradingsymbol) else { continue };
-            // On another exchange only the same symbol is meant.
+            // On other exchanges only the same symbol is suggested.
             if elsewhere && unlike > 0 {
                 continue;
             }
@@ -126,11 +125,11 @@ impl Instruments {
     }
 }
 
-/// Says how far a symbol is from the one wanted (in upper case): edits, or more where it only
-/// begins so; `None` where it is not like it.
+/// Returns how much a symbol differs from `wanted` (in upper case): the number of edits, or one more
+/// than the maximum if it only starts with `wanted`. `None` if it is not similar.
 fn unlikeness(wanted: &str, symbol: &str) -> Option<usize> {
     let (wanted, symbol) = (wanted.as_bytes(), symbol.as_bytes());
-    // In a short symbol, two edits make any other.
+    // Two edits turn a short symbol into nearly any other.
     let most = if wanted.len() <= 4 { 1 } else { 2 };
     let edits = edits(wanted, symbol, most);
     let begins =
@@ -138,13 +137,13 @@ fn unlikeness(wanted: &str, symbol: &str) -> Option<usize> {
     edits.or_else(|| begins().then_some(most + 1))
 }
 
-/// Counts the letters to change, insert, remove or swap with their neighbours, if `most` do.
+/// Counts the letters to change, insert, remove or swap with a neighbour; `None` if more than `most`.
 fn edits(wanted: &[u8], symbol: &[u8], most: usize) -> Option<usize> {
     let too_long = wanted.len().max(symbol.len()) > MAX_COMPARED_BYTES;
     if too_long || wanted.len().abs_diff(symbol.len()) > most {
         return None;
     }
-    // Three rows of the table of distances between the beginnings of both.
+    // Three rows of the table of distances between the prefixes of both.
     let mut before_last = [0; MAX_COMPARED_BYTES + 1];
     let mut last: [usize; MAX_COMPARED_BYTES + 1] = std::array::from_fn(|at| at);
     for (i, a) in wanted.iter().enumerate() {
@@ -160,7 +159,7 @@ fn edits(wanted: &[u8], symbol: &[u8], most: usize) -> Option<usize> {
             row[j + 1] = edits;
             least = least.min(edits);
         }
-        // A swap reaches back one row more, so the row before must be hopeless too.
+        // A swap refers to the row before the last, so both must exceed the maximum.
         if least > most && last[..=symbol.len()].iter().all(|&edits| edits > most) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Finding instruments by what a person types.
+//! Finds instruments by what a user types.
 
 use std::cmp::Reverse;
 
@@ -9,18 +9,19 @@ use crate::instrument::Instrument;
 use crate::instruments::Instruments;
 use crate::list::{List, Row};
 
-/// Months as symbols and people write them.
+/// Months as symbols and users write them.
 const MONTHS: [&str; 12] =
     ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 impl Instruments {
-    /// Finds instruments by words, best first, `limit` at most: `infy`, `nifty 24500 ce`,
+    /// Finds at most `limit` instruments by words, best match first: `infy`, `nifty 24500 ce`,
     /// `reliance dec fut`, `NSE:INFY`.
     ///
-    /// An instrument is found if each word is in its symbol or name, or is its exchange, segment,
-    /// kind, strike, or its expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case does not matter.
-    /// First come those whose symbol is what was typed, then those whose symbol begins so; among
-    /// these what never expires, then by how well the words fit, then by expiry.
+    /// An instrument matches if each word is part of its symbol or name, or is its exchange,
+    /// segment, type, strike or expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case is ignored.
+    /// Symbols equal to the text come first, then symbols that start with it. Within these groups,
+    /// instruments that never expire come first, then those that match the words better, then those
+    /// that expire earlier.
     #[must_use]
     pub fn search(&self, words: &str, limit: usize) -> Vec<Instrument<'_>> {
         let list = self.list();
@@ -32,7 +33,7 @@ impl Instruments {
         let mut found: Vec<(Rank<'_>, u32)> = Vec::new();
         for (number, row) in list.rows.iter().enumerate() {
             if let Some(rank) = query.rank(list, row) {
-                // Row numbers are kept in 32 bits all over the list.
+                // The list stores row numbers in 32 bits.
                 found.push((rank, number as u32));
             }
         }
@@ -45,11 +46,11 @@ impl Instruments {
     }
 }
 
-/// How well a row fits; less is better, in the order of the fields.
+/// How well a row matches: less is better, compared in the order of the fields.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
     whole: Whole,
-    // Before the words: an index or a share is meant more often than its derivatives.
+    // Before the words: users mean an index or a share more often than its derivatives.
     expires: bool,
     words: u32,
     expiry: Option<Date>,
@@ -59,7 +60,7 @@ struct Rank<'a> {
     symbol: &'a str,
 }
 
-/// How all that was typed is in the symbol.
+/// How the whole text matches the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whole {
     Equal,
@@ -67,14 +68,14 @@ enum Whole {
     Not,
 }
 
-/// How a word is in a row, from best to worst.
+/// How a word matches a row, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    /// The symbol or the name is the word.
+    /// The word is the symbol or the name.
     Equal,
-    /// The strike, expiry, kind, exchange or segment is the word, or the symbol begins so.
-    Told,
-    /// A word of the name begins so.
+    /// The word is the strike, expiry, type, exchange or segment, or the symbol starts with it.
+    Attribute,
+    /// A word of the name starts with it.
     NameWord,
     InSymbol,
     InName,
@@ -89,25 +90,25 @@ struct Word<'a> {
     text: &'a str,
     number: Option<Decimal>,
     expiry: Option<ExpiryWord<'a>>,
-    /// For each class of the list, whether its exchange, segment or kind is the word.
+    /// For each class of the list, whether the word is its exchange, segment or type.
     classes: Vec<bool>,
 }
 
-/// What a word says of an expiry.
+/// A word that matches expiries.
 enum ExpiryWord<'a> {
-    /// The beginning of an ISO date, with the month at least.
+    /// The beginning of an ISO date, including at least the month.
     Iso(&'a str),
-    /// A month by its name, with a day of it or without.
+    /// A month by name, optionally with a day.
     Month { month: u8, day: Option<u8> },
 }
 
 impl<'a> Query<'a> {
-    /// Takes what was typed, in upper case.
+    /// Creates a query from the text in upper case.
     fn new(list: &List, typed: &'a str) -> Self {
-        // `NSE:INFY` is typed too: the exchange then is a word of its own.
+        // In `NSE:INFY` the exchange is a separate word.
         let (exchange, whole) = typed.split_once(':').unwrap_or(("", typed));
         let texts = exchange.split_whitespace().chain(whole.split_whitespace());
-        // Longest first: the word that most rows do not have.
+        // Longest first: the longest word rules out most rows.
         let mut words: Vec<Word<'_>> = texts.map(|text| Word::new(list, text)).collect();
         words.sort_by_key(|word| Reverse(word.text.len()));
         Self { whole: whole.trim(), words }
@@ -143,7 +144,7 @@ impl<'a> Word<'a> {
         let classes = list.classes.iter().map(|class| {
             [class.exchange.as_str(), class.instrument_type.as_str(), list.text(class.segment)]
                 .iter()
-                .any(|told| told.eq_ignore_ascii_case(text))
+                .any(|value| value.eq_ignore_ascii_case(text))
         });
         Self {
             text,
@@ -158,11 +159,14 @@ impl<'a> Word<'a> {
         if symbol.eq_ignore_ascii_case(word) || name.eq_ignore_ascii_case(word) {
             return Some(Fit::Equal);
         }
-        let told = self.classes.get(row.class as usize) == Some(&true)
+        let is_attribute = self.classes.get(row.class as usize) == Some(&true)
             || self.number == Some(row.strike)
-            || self.expiry.as_ref().is_some_and(|said| row.expiry.is_some_and(|day| said.is(day)));
-        if told || begins(symbol, word) {
-            return Some(Fit::Told);
+            || self
+                .expiry
+                .as_ref()
+                .is_some_and(|word| row.expiry.is_some_and(|day| word.matches(day)));
+        if is_attribute || begins(symbol, word) {
+            return Some(Fit::Attribute);
         }
         let mut in_name = false;
         for at in places(name, word) {
@@ -190,7 +194,7 @@ impl<'a> ExpiryWord<'a> {
         Some(Self::Month { month: u8::try_from(month + 1).ok()?, day })
     }
 
-    fn is(&self, expiry: Date) -> bool {
+    fn matches(&self, expiry: Date) -> bool {
         match *self {
             Self::Iso(beginning) => expiry.to_string().starts_with(beginning),
             Self::Month { month, day } => {
@@ -200,12 +204,12 @@ impl<'a> ExpiryWord<'a> {
     }
 }
 
-/// Says whether a text begins with a word that is in upper case.
+/// Returns whether a text starts with `word`, which is in upper case.
 fn begins(text: &[u8], word: &[u8]) -> bool {
     text.get(..word.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
 }
 
-/// Gives the places of a text where a word is that is in upper case.
+/// Returns the positions in a text of `word`, which is in upper case.
 fn places(text: &[u8], word: &[u8]) -> impl Iterator<Item = usize> {
     let first = word.first().copied().unwrap_or(0);
     let last_start = (text.len() + 1).saturating_sub(word.len());

@@ -1,4 +1,4 @@
-//! Bytes of a list: read from a file, unpacked if they are packed, and never too many.
+//! Reads the bytes of a list and decompresses them, within a size limit.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -9,14 +9,14 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::LoadError;
 
-/// The most bytes a list may have, unpacked: 256 MiB. Kite's whole list has about 8 MB.
+/// Maximum size of a list in bytes, unpacked: 256 MiB. Kite's full list has about 8 MB.
 ///
-/// A small packed file can unpack to any size; this is where that ends.
+/// A small compressed file could otherwise unpack to any size.
 pub const MAX_LIST_BYTES: u64 = 256 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Gives the bytes as they are, or unpacked if they begin as gzip does.
+/// Returns the bytes as they are, or decompressed if they start with the gzip magic.
 pub(crate) fn unpack(bytes: &[u8], limit_bytes: u64) -> Result<Cow<'_, [u8]>, LoadError> {
     let plain = if bytes.starts_with(&GZIP_MAGIC) {
         let mut plain = Vec::new();
@@ -37,7 +37,7 @@ pub(crate) fn unpack(bytes: &[u8], limit_bytes: u64) -> Result<Cow<'_, [u8]>, Lo
     }
 }
 
-/// Reads a file whole, unless it is larger than a list.
+/// Reads a whole file, unless it is larger than the limit.
 pub(crate) fn read_file(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, LoadError> {
     let read = || -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_bytes_are_not_copied_and_packed_ones_are_unpacked() {
+    fn plain_bytes_are_borrowed_and_gzip_is_unpacked() {
         assert!(matches!(unpack(b"a,b", 3), Ok(Cow::Borrowed(b"a,b"))));
         assert_eq!(unpack(&packed(b"a,b"), 3).unwrap(), b"a,b".as_slice());
         let both = [packed(b"a,"), packed(b"b")].concat();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_beyond_the_limit_is_refused() {
+    fn input_that_unpacks_beyond_the_limit_is_refused() {
         let bomb = packed(&vec![b'0'; 10_000_000]);
         assert!(bomb.len() < 100_000);
         let error = unpack(&bomb, 1_000_000).unwrap_err();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_packed_bytes_are_told_from_whole_ones() {
+    fn truncated_gzip_is_refused_at_every_length() {
         let whole = packed(&b"instrument_token,".repeat(1000));
         for len in 2..whole.len() {
             let error = unpack(&whole[..len], 1 << 20).unwrap_err();

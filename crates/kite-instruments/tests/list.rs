@@ -1,4 +1,4 @@
-//! Loading, looking up, searching, filtering: what a user of the list sees.
+//! Loading, look-ups, search and filters, as a user sees them.
 
 #![expect(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
@@ -71,7 +71,7 @@ fn a_row_is_read_exactly() {
 }
 
 #[test]
-fn columns_are_found_by_name_and_others_are_passed_over() {
+fn columns_are_found_by_name_and_unknown_ones_are_ignored() {
     let csv = "\u{feff}exchange,colour,segment,instrument_type,lot_size,tick_size,strike,expiry,\
                last_price,name,tradingsymbol,exchange_token,Instrument_Token\r\n\
                NSE,red,NSE,EQ,1,0.05,,,,,INFY,1594,408065\r\n\r\n\
@@ -87,7 +87,7 @@ fn columns_are_found_by_name_and_others_are_passed_over() {
 }
 
 #[test]
-fn what_is_no_list_is_refused_with_what_it_lacks() {
+fn input_that_is_not_a_list_is_refused_with_what_it_lacks() {
     let error = Instruments::from_csv("instrument_token,name\n1,a\n").unwrap_err();
     let LoadError::MissingColumns { missing, header } = &error else { panic!("{error}") };
     assert_eq!((missing.len(), header.as_str()), (10, "instrument_token,name"));
@@ -104,11 +104,11 @@ fn what_is_no_list_is_refused_with_what_it_lacks() {
     for empty in ["", "\n\r\n", "\u{feff}"] {
         assert!(matches!(Instruments::from_csv(empty), Err(LoadError::Empty)), "{empty:?}");
     }
-    assert!(load("").instruments.is_empty(), "a header alone is a list of none");
+    assert!(load("").instruments.is_empty(), "a header alone is an empty list");
 }
 
 #[test]
-fn wrong_rows_are_told_by_line_and_the_others_load() {
+fn invalid_rows_are_reported_by_line_and_the_others_load() {
     let loaded = load(
         "1,1,A,,0,,0,0.05,1,EQ,NSE,NSE\n\
          x,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
@@ -126,8 +126,8 @@ fn wrong_rows_are_told_by_line_and_the_others_load() {
          2,2,B,\"never closed,0,,0,0.05,1,EQ,NSE,NSE\n\
          3,3,C,,0,,0,0.05,50.0,EQ,NSE,NSE",
     );
-    let whole = "expected a whole number below 4294967296";
-    let exchange = "expected an exchange as NSE, at most 15 bytes, without a colon";
+    let whole = "expected an integer below 4,294,967,296";
+    let exchange = "expected an exchange such as NSE, at most 15 bytes, without a colon";
     assert_eq!(
         problems(&loaded),
         [
@@ -135,8 +135,8 @@ fn wrong_rows_are_told_by_line_and_the_others_load() {
             &format!("line 4: instrument_token is \"4294967296\", {whole}"),
             &format!("line 5: exchange_token is \"\", {whole}"),
             "line 6: tradingsymbol is \"\", expected a symbol",
-            "line 8: last_price is \"1e3\", expected a number as 105.25, at most 7 decimals, or nothing",
-            "line 9: expiry is \"26-11-2026\", expected a day as 2026-11-26, or nothing",
+            "line 8: last_price is \"1e3\", expected a number such as 105.25, at most 7 decimals, or nothing",
+            "line 9: expiry is \"26-11-2026\", expected a date such as 2026-11-26, or nothing",
             &format!("line 10: lot_size is \"1.5\", {whole}, or nothing"),
             &format!("line 11: exchange is \"\", {exchange}"),
             &format!("line 12: exchange is \"N:SE\", {exchange}"),
@@ -152,7 +152,7 @@ fn wrong_rows_are_told_by_line_and_the_others_load() {
 }
 
 #[test]
-fn texts_that_are_not_utf8_are_told() {
+fn texts_that_are_not_utf8_are_reported() {
     let csv = [HEADER.as_bytes(), b"1,1,\xff,,0,,0,0.05,1,EQ,NSE,NSE\n"].concat();
     let loaded = Instruments::from_csv(csv).unwrap();
     let Fault::Value { column: Column::Tradingsymbol, .. } = loaded.problems[0].fault else {
@@ -161,7 +161,7 @@ fn texts_that_are_not_utf8_are_told() {
 }
 
 #[test]
-fn of_repeated_tokens_and_symbols_the_first_is_kept() {
+fn the_first_of_repeated_tokens_and_symbols_is_kept() {
     let loaded = load(
         "1,1,A,first,0,,0,0.05,1,EQ,NSE,NSE\n\
          1,1,B,second,0,,0,0.05,1,EQ,NSE,NSE\n\
@@ -170,10 +170,7 @@ fn of_repeated_tokens_and_symbols_the_first_is_kept() {
     );
     assert_eq!(
         problems(&loaded),
-        [
-            "line 3: instrument_token 1 is that of line 2 already",
-            "line 4: NSE:A is on line 2 already"
-        ]
+        ["line 3: instrument_token 1 is already on line 2", "line 4: NSE:A is already on line 2"]
     );
     assert_eq!(loaded.instruments.by_token(1).unwrap().name, "first");
     assert_eq!(loaded.instruments.by_symbol("NSE:A").unwrap().name, "first");
@@ -191,7 +188,7 @@ fn problems_beyond_the_limit_are_counted() {
 }
 
 #[test]
-fn symbols_are_found_whatever_their_case_the_written_one_first() {
+fn symbols_are_found_ignoring_case_exact_matches_first() {
     let loaded = load(
         "1,1,abc,lower,0,,0,0.05,1,EQ,NSE,NSE\n\
          2,2,ABC,upper,0,,0,0.05,1,EQ,NSE,NSE\n",
@@ -200,17 +197,17 @@ fn symbols_are_found_whatever_their_case_the_written_one_first() {
     assert_eq!(name("NSE:abc"), Some("lower"));
     assert_eq!(name("NSE:ABC"), Some("upper"));
     assert_eq!(name("nse:ABC"), Some("upper"));
-    assert_eq!(name("nse:Abc"), Some("lower"), "of both the first");
+    assert_eq!(name("nse:Abc"), Some("lower"), "the first of both");
     assert_eq!((name("ABC"), name("BSE:ABC"), name("NSE:"), name("")), (None, None, None, None));
 }
 
 #[test]
-fn search_puts_first_what_was_typed() {
+fn search_puts_exact_matches_first() {
     let market = market();
     let found = |words| symbols(market.search(words, 3));
     assert_eq!(found("infy"), ["NSE:INFY", "BSE:INFY"]);
     assert_eq!(found("BSE:infy"), ["BSE:INFY"]);
-    // The strikes of options have a 50 in them too.
+    // The strikes of options contain a 50 too.
     assert_eq!(found("nifty 50")[0], "NSE:NIFTY 50");
     assert_eq!(
         found("nifty 24500 ce"),
@@ -228,11 +225,11 @@ fn search_puts_first_what_was_typed() {
     let all = symbols(market.search("nifty", 100));
     assert_eq!(all.len(), 8);
     assert_eq!(all[..2], ["NSE:NIFTY 50", "NSE:NIFTYBEES"]);
-    assert_eq!(found("nifty"), all[..3], "the best are the same, whatever the limit");
+    assert_eq!(found("nifty"), all[..3], "the best matches do not depend on the limit");
 }
 
 #[test]
-fn filters_hold_together() {
+fn all_criteria_of_a_filter_must_hold() {
     let market = market();
     let found = |filter: Filter| symbols(market.filter(&filter));
     let november = Date::new(2026, 11, 26).unwrap();
@@ -250,12 +247,12 @@ fn filters_hold_together() {
     assert_eq!(found(Filter::new().expiry(november)).len(), 6);
     assert_eq!(found(Filter::new().expiry_until(november)).len(), 6);
     assert_eq!(found(Filter::new().strikes(Decimal::from(24_501)..)), ["NFO:NIFTY26NOV25000PE"]);
-    // A range that holds 0 does not take what is no option.
+    // A range that includes 0 does not select instruments that are not options.
     assert_eq!(found(Filter::new().strikes(..Decimal::from(100))), ["CDS:USDINR26NOV86.25CE"]);
 }
 
 #[test]
-fn the_nearest_expiry_is_that_of_what_else_is_chosen() {
+fn the_nearest_expiry_respects_the_other_criteria() {
     let market = market();
     let nearest = |filter: Filter, day: u8, month: u8| {
         let day = Date::new(2026, month, day).unwrap();
@@ -266,7 +263,7 @@ fn the_nearest_expiry_is_that_of_what_else_is_chosen() {
     assert_eq!(nearest(calls(), 27, 11), ["NFO:NIFTY26DEC24500CE"]);
     assert_eq!(nearest(Filter::new().name("NIFTY"), 1, 1).len(), 4);
     assert_eq!(nearest(Filter::new(), 1, 12), ["NFO:NIFTY26DEC24500CE"]);
-    // After the last expiry there is none, and shares never expire.
+    // Shares never expire, and no instrument expires after the last expiry.
     assert_eq!(nearest(Filter::new(), 31, 12), ["NFO:NIFTY26DEC24500CE"]);
     let late = Filter::new().nearest_expiry(Date::new(2027, 1, 1).unwrap());
     assert_eq!(symbols(market.filter(&late)), [""; 0]);
@@ -296,7 +293,7 @@ fn many_symbols_resolve_in_order_or_all_unknown_are_named() {
 }
 
 #[test]
-fn a_file_is_read_plain_or_packed_and_its_errors_name_it() {
+fn files_are_read_plain_or_gzip_and_errors_name_the_file() {
     use std::io::Write;
 
     let folder = tempfile::tempdir().unwrap();
@@ -314,16 +311,16 @@ fn a_file_is_read_plain_or_packed_and_its_errors_name_it() {
     let cut = std::fs::read(&packed).unwrap();
     std::fs::write(&packed, &cut[..cut.len() / 2]).unwrap();
     let error = Instruments::from_file(&packed).unwrap_err();
-    assert!(error.to_string().ends_with("list.csv.gz is no instrument list that loads"), "{error}");
+    assert!(error.to_string().ends_with("list.csv.gz is not a valid instrument list"), "{error}");
     let why = std::error::Error::source(&error).unwrap().to_string();
-    assert!(why.starts_with("the gzip data is damaged or cut after"), "{why}");
+    assert!(why.starts_with("the gzip data is damaged or truncated after"), "{why}");
 
     let error = Instruments::from_file(folder.path().join("none.csv")).unwrap_err().to_string();
     assert!(error.ends_with("none.csv cannot be read"), "{error}");
 }
 
 #[test]
-fn a_whole_list_loads_and_every_row_is_found_by_token_and_symbol() {
+fn a_full_list_loads_and_every_row_is_found_by_token_and_symbol() {
     let loaded = Instruments::from_csv(dump::dump(90_000)).unwrap();
     assert_eq!((loaded.instruments.len(), problems(&loaded)), (90_000, Vec::new()));
     let list = loaded.instruments;
@@ -340,7 +337,7 @@ fn the_published_lists_load_without_a_problem() {
         let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
         let path = vectors.join(name);
         if !path.exists() {
-            println!("{} is not there", path.display());
+            println!("skipped: {} does not exist", path.display());
             continue;
         }
         let loaded = Instruments::from_file(path).unwrap();

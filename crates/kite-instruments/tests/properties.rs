@@ -1,4 +1,4 @@
-//! Any list reads back as it was written, and no bytes make loading panic or lose a row.
+//! Every list loads back as it was written, and no input makes loading panic or lose a row.
 
 use kite_instruments::{Date, Decimal, Exchange, Instrument, InstrumentType, Instruments};
 use proptest::collection::vec;
@@ -21,7 +21,7 @@ const COLUMNS: [&str; 12] = [
     "exchange",
 ];
 
-/// A row as its fields, in the order of `COLUMNS`.
+/// The fields of a row, in the order of `COLUMNS`.
 #[derive(Debug, Clone)]
 struct Made {
     tokens: (u32, u32),
@@ -67,14 +67,14 @@ impl Made {
     }
 }
 
-/// Texts with all that CSV treats in its own way, but for ends of lines.
+/// Texts with all characters that are special in CSV, except line ends.
 fn text(least: usize) -> impl Strategy<Value = String> {
     vec(select(vec!['A', 'b', '7', ' ', ',', '"', '\'', ':', '-', '&', 'é', 'अ', '\t']), least..9)
         .prop_map(|chars| chars.into_iter().collect())
 }
 
 fn row() -> impl Strategy<Value = Made> {
-    // Few tokens and symbols, so that some are repeated.
+    // Few tokens and symbols, so that some repeat.
     let tokens = (prop_oneof![0..40_u32, any::<u32>()], any::<u32>());
     let price = prop_oneof![
         Just(Decimal::ZERO),
@@ -110,7 +110,7 @@ fn row() -> impl Strategy<Value = Made> {
         )
 }
 
-/// Writes rows as CSV, their columns in this order, with one more that nobody asked for.
+/// Writes rows as CSV with the columns in this order, plus an unknown column.
 fn write(rows: &[Made], order: &[usize], end_of_line: &str, quote_all: bool) -> String {
     let mut csv = String::new();
     for &column in order {
@@ -134,7 +134,7 @@ fn write(rows: &[Made], order: &[usize], end_of_line: &str, quote_all: bool) -> 
 
 proptest! {
     #[test]
-    fn rows_read_back_as_they_were_written(
+    fn rows_load_back_as_written(
         rows in vec(row(), 0..60),
         order in subsequence((0..12).collect::<Vec<_>>(), 12).prop_shuffle(),
         end_of_line in select(vec!["\n", "\r\n"]),
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_of_any_bytes_are_rows_or_problems(
+    fn every_line_is_a_row_or_a_problem(
         lines in vec(vec(select(b"0159,\"\"AE.-\xff: \t".to_vec()), 0..40), 0..60),
         valid in vec(0..60_usize, 0..5),
     ) {
@@ -184,7 +184,7 @@ proptest! {
         }
         let loaded = Instruments::from_csv(&csv).unwrap();
         prop_assert_eq!(loaded.row_count(), expected);
-        // Whatever stands before them: quotes left open too.
+        // Valid rows load whatever precedes them, even unclosed quotes.
         for number in valid.iter().filter(|&&number| number < lines.len()) {
             let symbol = format!("NSE:VALID{number}");
             prop_assert!(loaded.instruments.by_symbol(&symbol).is_some(), "{}", symbol);
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_loading_or_searching_panic(
+    fn no_input_makes_loading_or_searching_panic(
         bytes in vec(any::<u8>(), 0..400),
         with_header: bool,
         words in ".{0,20}",

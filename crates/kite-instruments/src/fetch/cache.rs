@@ -1,7 +1,7 @@
-//! Lists on disk, one file for each day and URL.
+//! Lists on disk, one file per day and URL.
 //!
-//! A file is written beside its place and then moved there, so that at any moment, and whoever
-//! else writes, a name means a whole file or none.
+//! A file is written under a temporary name and then renamed, so that a name always refers to a
+//! complete file, even if other processes write at the same time.
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,22 +19,22 @@ use crate::unpack::{read_file, unpack};
 /// The folder within the user's cache folder.
 const FOLDER: &str = "kiteticker";
 
-/// How the name of a file begins that is being written.
+/// Prefix of a file that is being written.
 const UNFINISHED: &str = ".instruments-";
 
-/// An unfinished file of this age is nobody's any more: fetching takes a minute.
+/// Age after which an unfinished file is abandoned: fetching takes at most a minute.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The most characters of a URL in the name of a file.
+/// Maximum number of characters of the URL in a file name.
 const MAX_URL_CHARS: usize = 60;
 
 pub(super) struct Cache {
     folder: PathBuf,
-    /// What the names of this URL's files begin with.
+    /// Prefix of this URL's files.
     prefix: String,
 }
 
-/// Gives the user's cache folder for this project.
+/// Returns the user's cache folder for this project.
 pub(super) fn default_folder() -> Result<PathBuf, FetchError> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| FetchError::NoCacheFolder)?;
     Ok(strategy.cache_dir().join(FOLDER))
@@ -42,7 +42,7 @@ pub(super) fn default_folder() -> Result<PathBuf, FetchError> {
 
 impl Cache {
     pub(super) fn new(folder: PathBuf, url: &str) -> Self {
-        // Readable, and with the whole URL's hash: what is cut and replaced must not make two one.
+        // Readable, plus the hash of the whole URL: URLs that look alike when shortened must not collide.
         let shown = shown_url(url);
         let host_and_path = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);
         let readable: String = host_and_path
@@ -57,7 +57,7 @@ impl Cache {
         self.folder.join(format!("{}{day}.csv", self.prefix))
     }
 
-    /// Reads the list of a day, if there is one with a row in it.
+    /// Reads the list of a day; `None` if it does not exist or has no valid row.
     pub(super) fn read(&self, day: Date, max_bytes: u64) -> Option<(Loaded, PathBuf)> {
         let path = self.path(day);
         let bytes = read_file(&path, max_bytes).ok()?;
@@ -65,7 +65,7 @@ impl Cache {
         (!loaded.instruments.is_empty()).then_some((loaded, path))
     }
 
-    /// Reads the list of the latest day that has one.
+    /// Reads the list of the latest day.
     pub(super) fn read_latest(&self, max_bytes: u64) -> Option<(Loaded, PathBuf, Date)> {
         let mut days = self.days();
         days.sort_unstable();
@@ -81,7 +81,7 @@ impl Cache {
             fs::create_dir_all(&self.folder)?;
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
             file.write_all(plain)?;
-            // Before the name: after a power cut, a name without its bytes would be a list of none.
+            // Before the rename: after a power cut the name must not refer to a file without its bytes.
             file.as_file().sync_all()?;
             file.persist(&path)?;
             Ok(())
@@ -89,9 +89,9 @@ impl Cache {
         write().map_err(|source| FetchError::Cache { path: path.clone(), source })
     }
 
-    /// Removes lists of days long before or after, and what crashed processes left unfinished.
+    /// Removes lists of days long before or after today, and unfinished files of crashed processes.
     ///
-    /// What cannot be removed stays: the next day tries again.
+    /// Files that cannot be removed stay until the next attempt.
     pub(super) fn remove_old(&self, today: Date, keep_days: i32) {
         for day in self.days() {
             if today.days_since(day).abs() > keep_days {
@@ -105,7 +105,7 @@ impl Cache {
         }
     }
 
-    /// Gives the days of this URL that have a file.
+    /// Returns the days for which this URL has a file.
     fn days(&self) -> Vec<Date> {
         let day = |name: &str| {
             name.strip_prefix(self.prefix.as_str())?.strip_suffix(".csv")?.parse().ok()
@@ -114,7 +114,7 @@ impl Cache {
     }
 }
 
-/// Goes through the files of a folder that have a name in Unicode, as all of ours.
+/// Iterates over the files of a folder with Unicode names, which all of ours have.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, String)> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| Some((entry.path(), entry.file_name().into_string().ok()?)))
@@ -125,8 +125,8 @@ fn age(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(modified).ok()
 }
 
-/// Hashes by FNV-1a in 64 bits: names of files must stay the same from one version of Rust to the
-/// next, which the hashes of `std` do not promise.
+/// Hashes with 64-bit FNV-1a: file names must stay the same across versions of Rust, which the hashes
+/// of `std` do not guarantee.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! One request over HTTP, within limits of time and size.
+//! One HTTP request, with limits for time and size.
 
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use ureq::{Agent, Error};
 
 use super::error::FetchError;
 
-/// The version of Kite Connect's interface, which its clients send.
+/// The version of Kite Connect's API, which its clients send.
 const KITE_VERSION: &str = "3";
 
 pub(super) struct Download<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Gives the bytes of the answer; what HTTP packed is unpacked.
+    /// Returns the body of the response, with its content encoding removed.
     pub(super) fn run(&self) -> Result<Vec<u8>, FetchError> {
         let url = || shown_url(self.url);
         let invalid = || FetchError::Url { url: url() };
@@ -42,7 +42,7 @@ impl Download<'_> {
             .http_status_as_error(false)
             .user_agent(concat!("kite-instruments/", env!("CARGO_PKG_VERSION")));
         if here {
-            // No proxy leads back to this machine.
+            // A proxy cannot reach this machine's loopback.
             config = config.proxy(None);
         }
         let agent = Agent::new_with_config(config.build());
@@ -50,9 +50,9 @@ impl Download<'_> {
         if let Some(authorization) = self.authorization {
             let mut value =
                 HeaderValue::from_str(authorization).map_err(|_| FetchError::Credentials)?;
-            // Keeps it out of what the HTTP client logs.
+            // Keeps it out of the HTTP client's logs.
             value.set_sensitive(true);
-            // Not sent on to where a redirect leads: that is the client's default.
+            // By default the client does not send it to redirect targets.
             request = request.header(AUTHORIZATION, value);
         }
         let response = request.call().map_err(|error| request_error(url(), error))?;
@@ -76,7 +76,7 @@ impl Download<'_> {
 
 fn request_error(url: String, error: Error) -> FetchError {
     match error {
-        // The client's text would name the URL with all that is secret in it.
+        // The client's message would contain the URL with its secrets.
         Error::BadUri(_) => FetchError::Url { url },
         Error::Io(source) => FetchError::Request { url, source: Box::new(source) },
         Error::Timeout(_) => {
@@ -92,7 +92,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Gives a URL without user, query and fragment: what may be shown.
+/// Returns a URL without user, query and fragment, which is safe to show.
 pub(super) fn shown_url(url: &str) -> String {
     let shown = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = shown.split_once("://").unwrap_or(("", shown));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_told_from_others() {
+    fn loopback_hosts_are_distinguished_from_others() {
         for host in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
             assert!(is_loopback(host), "{host}");
         }

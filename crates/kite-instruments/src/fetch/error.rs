@@ -1,4 +1,4 @@
-//! Why the list was not fetched or not kept.
+//! Errors fetching or caching the list.
 
 use std::error::Error;
 use std::io;
@@ -6,94 +6,94 @@ use std::path::PathBuf;
 
 use crate::error::LoadError;
 
-/// Why a list was not fetched, or a fetched one not kept.
+/// An error fetching a list or caching a fetched one.
 ///
-/// URLs in it are without user, query and fragment.
+/// URLs are shown without user, query and fragment.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The text is no URL of a web server.
-    #[error("{url:?} is no URL: expected one as https://api.kite.trade/instruments")]
+    /// The text is not an HTTP URL.
+    #[error("{url:?} is not a URL: expected one such as https://api.kite.trade/instruments")]
     Url {
         /// The text.
         url: String,
     },
-    /// Credentials would have been sent in plain text to another machine.
+    /// Credentials would be sent unencrypted to another machine.
     #[error("credentials are not sent to {url} in plain text: use https")]
     PlainText {
         /// The URL.
         url: String,
     },
-    /// The API key or the access token has characters that no header can hold.
-    #[error("the api key or the access token has characters that cannot be sent: check both")]
+    /// The API key or the access token contains characters that a header cannot contain.
+    #[error("the api key or the access token contains characters that cannot be sent: check both")]
     Credentials,
     /// The server was not reached, or did not answer in time.
-    #[error("{url} does not answer")]
+    #[error("{url} did not answer")]
     Request {
         /// The URL.
         url: String,
-        /// What the HTTP client says.
+        /// The HTTP client's error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The server refuses.
-    #[error("{url} answers with status {status}{}", advice(*status))]
+    /// The server refused the request.
+    #[error("{url} answered with status {status}{}", advice(*status))]
     Status {
         /// The URL.
         url: String,
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
     },
-    /// The answer ends early, is damaged, or takes too long.
-    #[error("the answer of {url} is broken after {received_bytes} bytes")]
+    /// The response ended early, is damaged, or took too long.
+    #[error("the response from {url} broke off after {received_bytes} bytes")]
     Body {
         /// The URL.
         url: String,
-        /// The bytes that came, unpacked.
+        /// Number of bytes received, unpacked.
         received_bytes: u64,
-        /// What the HTTP client says.
+        /// The HTTP client's error.
         source: io::Error,
     },
-    /// The answer is larger than a list.
-    #[error("the answer of {url} is larger than {limit_bytes} bytes unpacked")]
+    /// The response is larger than the limit.
+    #[error("the response from {url} is larger than {limit_bytes} bytes unpacked")]
     TooLarge {
         /// The URL.
         url: String,
-        /// The most bytes that are taken.
+        /// The limit, in bytes.
         limit_bytes: u64,
     },
-    /// The answer is no instrument list.
-    #[error("the answer of {url} is no instrument list that loads")]
+    /// The response is not an instrument list.
+    #[error("the response from {url} is not a valid instrument list")]
     NotAList {
         /// The URL.
         url: String,
         /// What is wrong with it.
         source: LoadError,
     },
-    /// The answer is a list without a row that reads.
-    #[error("the list of {url} has no row that reads, and {problem_count} that do not")]
+    /// The response is a list without a valid row.
+    #[error("the list from {url} has no valid row and {problem_count} invalid ones")]
     NoRows {
         /// The URL.
         url: String,
-        /// The rows that do not read.
+        /// Number of invalid rows.
         problem_count: u64,
     },
-    /// There is no folder to keep lists in.
-    #[error("the user has no home folder: set a folder to keep lists in")]
+    /// No cache folder is known.
+    #[error("the user has no home folder: set a cache folder")]
     NoCacheFolder,
-    /// The list cannot be kept.
+    /// The list cannot be cached.
     #[error("{} cannot be written: check the folder or set another", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Says what to do about a status.
+/// Returns advice for a status.
 fn advice(status: u16) -> &'static str {
     match status {
-        401 | 403 => ": it may need credentials, or new ones of today",
+        401 | 403 => ": it may need credentials, or today's access token",
         404 => ": check the URL and the exchange",
         429 => ": too many requests, try again later",
         500.. => ": try again later",

@@ -1,4 +1,4 @@
-//! Fetching from a server on loopback, and what is kept on disk.
+//! Fetching from a server on loopback, and the cache on disk.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use crate::error::LoadError;
 const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
                       tick_size,lot_size,instrument_type,segment,exchange\n";
 
-/// A server that gives the same answer to each request until it is given another.
+/// A server that sends the same answer to each request until another is set.
 ///
 /// Its thread ends when it is dropped.
 struct Server {
@@ -45,7 +45,7 @@ impl Server {
         let thread = thread::spawn({
             let state = Arc::clone(&state);
             move || {
-                // One connection at a time, each for one request; an empty one ends the server.
+                // One connection at a time, with one request each; an empty request ends the server.
                 while let Ok((socket, _)) = listener.accept() {
                     let request = read_request(&socket);
                     if request.is_empty() {
@@ -54,7 +54,7 @@ impl Server {
                     state.count.fetch_add(1, Ordering::SeqCst);
                     state.requests.lock().unwrap().push(request);
                     let answer = state.answer.lock().unwrap().clone();
-                    // A client that has had enough may be gone.
+                    // The client may have closed the connection already.
                     let _ = (&socket).write_all(&answer);
                 }
             }
@@ -139,11 +139,11 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn plain_and_packed_lists_are_fetched() {
+fn plain_and_gzip_lists_are_fetched() {
     let plain = csv("INFY");
     let answers = [
         ok(&plain),
-        // A packed file, and plain data that HTTP packs on its way.
+        // A gzip file, and a plain file with a gzip content encoding.
         ok(&packed(&plain)),
         response("200 OK", "Content-Encoding: gzip\r\n", &packed(&plain)),
     ];
@@ -153,12 +153,12 @@ fn plain_and_packed_lists_are_fetched() {
         assert!(matches!(fetched.origin, Origin::Fetched) && fetched.not_kept.is_none());
         assert_eq!(first_symbol(&fetched), "NSE:INFY");
         let kept = folder.path().join(&names(folder.path())[0]);
-        assert_eq!(std::fs::read(kept).unwrap(), plain, "kept unpacked");
+        assert_eq!(std::fs::read(kept).unwrap(), plain, "cached unpacked");
     }
 }
 
 #[test]
-fn a_day_is_fetched_once_and_another_day_again() {
+fn the_list_is_fetched_once_a_day() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     source.on(day(23)).unwrap();
@@ -174,7 +174,7 @@ fn a_day_is_fetched_once_and_another_day_again() {
 }
 
 #[test]
-fn refresh_fetches_though_the_list_is_kept() {
+fn refresh_fetches_even_if_the_list_is_cached() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     source.refresh().unwrap();
@@ -184,7 +184,7 @@ fn refresh_fetches_though_the_list_is_kept() {
 }
 
 #[test]
-fn lists_of_exchanges_and_urls_are_kept_apart() {
+fn lists_of_exchanges_and_urls_are_cached_separately() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     source.on(day(23)).unwrap();
@@ -195,18 +195,18 @@ fn lists_of_exchanges_and_urls_are_kept_apart() {
 }
 
 #[test]
-fn a_refusal_is_told_with_what_to_do() {
+fn a_refusal_is_reported_with_advice() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(response("403 Forbidden", "", b"{\"status\":\"error\"}"));
     let error = server.source(&folder).on(day(23)).unwrap_err();
     assert!(matches!(error, FetchError::Status { status: 403, .. }), "{error}");
-    let expected = "answers with status 403: it may need credentials, or new ones of today";
+    let expected = "answered with status 403: it may need credentials, or today's access token";
     assert_eq!(error.to_string(), format!("{} {expected}", server.url()));
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
 #[test]
-fn an_answer_that_is_no_list_or_has_no_row_is_not_kept() {
+fn an_answer_without_a_valid_row_is_not_cached() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(ok(b"<html>maintenance</html>"));
     let error = server.source(&folder).on(day(23)).unwrap_err();
@@ -220,7 +220,7 @@ fn an_answer_that_is_no_list_or_has_no_row_is_not_kept() {
 }
 
 #[test]
-fn a_cut_answer_is_told_and_not_kept() {
+fn a_truncated_answer_is_reported_and_not_cached() {
     let folder = TempDir::new().unwrap();
     let whole = csv("INFY");
     for answer in [ok(&whole), response("200 OK", "Content-Encoding: gzip\r\n", &packed(&whole))] {
@@ -239,7 +239,7 @@ fn a_cut_answer_is_told_and_not_kept() {
 }
 
 #[test]
-fn an_answer_beyond_the_limit_is_refused_however_it_is_packed() {
+fn an_answer_beyond_the_limit_is_refused_however_it_is_compressed() {
     let folder = TempDir::new().unwrap();
     let bomb = packed(&csv("INFY").repeat(10_000));
     assert!(bomb.len() < 100_000);
@@ -256,7 +256,7 @@ fn an_answer_beyond_the_limit_is_refused_however_it_is_packed() {
 }
 
 #[test]
-fn the_latest_kept_list_is_used_when_none_can_be_fetched() {
+fn the_latest_cached_list_is_used_if_none_can_be_fetched() {
     let (server, folder) = (Server::start(ok(&csv("OLD"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     source.on(day(19)).unwrap();
@@ -269,30 +269,27 @@ fn the_latest_kept_list_is_used_when_none_can_be_fetched() {
     assert_eq!(*of, day(20));
     assert!(matches!(**why, FetchError::Status { status: 503, .. }), "{why}");
 
-    // A damaged one is passed over.
+    // A damaged one is skipped.
     let newer = Cache::new(folder.path().to_owned(), &server.url()).path(day(20));
     std::fs::write(newer, "damaged").unwrap();
     assert_eq!(first_symbol(&source.on(day(23)).unwrap()), "NSE:OLD");
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told() {
+fn an_unreachable_server_is_reported() {
     let folder = TempDir::new().unwrap();
-    // Bound and closed again: nobody listens.
+    // Bound and closed again: nothing listens on this port.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let source = Source::new().url(format!("http://127.0.0.1:{port}/")).cache_dir(folder.path());
     let error = source.on(day(23)).unwrap_err();
     assert!(matches!(error, FetchError::Request { .. }), "{error}");
-    assert!(
-        error.to_string().starts_with(&format!("http://127.0.0.1:{port}/ does not")),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with(&format!("http://127.0.0.1:{port}/ did not")), "{error}");
 }
 
 #[test]
-fn a_server_that_is_silent_is_given_up() {
+fn a_silent_server_times_out() {
     let folder = TempDir::new().unwrap();
-    // Connections wait to be accepted, which nobody does.
+    // Connections are never accepted.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let source = Source::new().url(url).cache_dir(folder.path()).timeout(Duration::from_millis(50));
@@ -301,7 +298,7 @@ fn a_server_that_is_silent_is_given_up() {
 }
 
 #[test]
-fn a_damaged_kept_list_is_fetched_again_and_replaced() {
+fn a_damaged_cached_list_is_fetched_again_and_replaced() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     let path = Cache::new(folder.path().to_owned(), &server.url()).path(day(23));
@@ -313,7 +310,7 @@ fn a_damaged_kept_list_is_fetched_again_and_replaced() {
 }
 
 #[test]
-fn old_lists_and_abandoned_files_are_removed_and_others_left_alone() {
+fn old_lists_and_abandoned_files_are_removed_and_others_stay() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     for of in [1, 15, 16] {
@@ -340,7 +337,7 @@ fn old_lists_and_abandoned_files_are_removed_and_others_left_alone() {
 }
 
 #[test]
-fn a_list_that_cannot_be_kept_is_given_all_the_same() {
+fn a_list_that_cannot_be_cached_is_still_returned() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let file = folder.path().join("a file, not a folder");
     std::fs::write(&file, "").unwrap();
@@ -352,8 +349,8 @@ fn a_list_that_cannot_be_kept_is_given_all_the_same() {
 }
 
 #[test]
-fn many_at_once_leave_one_whole_list() {
-    // Of so many bytes that writing takes more than one call of the system.
+fn concurrent_fetches_leave_one_complete_list() {
+    // Large enough that writing takes more than one system call.
     let rows = (1..5_000).map(|token| format!("{token},1,S{token},,0,,0,0.05,1,EQ,NSE,NSE\n"));
     let list = [csv("INFY"), rows.collect::<String>().into_bytes()].concat();
     let (server, folder) = (Server::start(ok(&list)), TempDir::new().unwrap());
@@ -372,7 +369,7 @@ fn many_at_once_leave_one_whole_list() {
         }
     });
     let names = names(folder.path());
-    // Two if midnight in India passed meanwhile.
+    // Two if midnight in India passed during the test.
     assert!(matches!(names.len(), 1 | 2), "{names:?}");
     for name in names {
         assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), list);
@@ -393,9 +390,9 @@ fn credentials_are_sent_and_never_shown() {
     for (source, expected) in [
         (source.clone().url("http://example.com/x?key=s3cr3t"), "in plain text"),
         (source.clone().exchange(Exchange::Nse).credentials("a", "s3cr3t\n"), "cannot be sent"),
-        (source.clone().url("ftp://s3cr3t@example.com/"), "is no URL"),
-        (source.clone().url("http:///s p?s3cr3t"), "is no URL"),
-        (source.clone().url("not a url?s3cr3t"), "is no URL"),
+        (source.clone().url("ftp://s3cr3t@example.com/"), "is not a URL"),
+        (source.clone().url("http:///s p?s3cr3t"), "is not a URL"),
+        (source.clone().url("not a url?s3cr3t"), "is not a URL"),
     ] {
         let error = source.on(day(23)).unwrap_err();
         let shown = format!("{error} {error:?}");
@@ -405,7 +402,7 @@ fn credentials_are_sent_and_never_shown() {
 }
 
 #[test]
-fn what_is_kept_is_given_without_fetching() {
+fn the_cached_list_is_returned_without_fetching() {
     let (server, folder) = (Server::start(ok(&csv("INFY"))), TempDir::new().unwrap());
     let source = server.source(&folder);
     assert!(source.kept().is_none());

@@ -1,7 +1,7 @@
-//! The rows of a list's CSV.
+//! Splits a list's CSV into rows.
 //!
-//! The CSV itself is read by `csv-core`, one line at a time: a quote that is never closed then
-//! costs its own line and not the rest of the file.
+//! `csv-core` parses the CSV one line at a time, so that an unclosed quote costs its own line and not
+//! the rest of the file.
 
 use std::io::BufRead;
 
@@ -12,7 +12,7 @@ use crate::problem::Column;
 /// The rows of a file, line by line.
 pub(super) struct Records<'a> {
     rest: &'a [u8],
-    /// The rest of the line that is being read; a lone carriage return ends a record too.
+    /// The rest of the current line; a lone carriage return also ends a record.
     line: &'a [u8],
     line_number: u64,
     reader: Reader,
@@ -20,11 +20,11 @@ pub(super) struct Records<'a> {
     ends: Vec<usize>,
 }
 
-/// One row: its fields, or that a quote was left open.
+/// One row: its fields, or an unclosed quote.
 pub(super) struct Record<'a> {
     pub(super) line: &'a [u8],
     pub(super) line_number: u64,
-    /// `None`: a quoted field goes on beyond the line.
+    /// `None` if a quoted field does not end on the line.
     pub(super) fields: Option<Fields<'a>>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Goes to the next row that is not an empty line.
+    /// Advances to the next row that is not an empty line.
     pub(super) fn next(&mut self) -> Option<Record<'_>> {
         while self.line.iter().all(|&byte| matches!(byte, b'\r' | b'\n')) {
             let all = self.rest;
@@ -72,10 +72,10 @@ impl<'a> Records<'a> {
         Some(Record { line, line_number: self.line_number, fields })
     }
 
-    /// Reads one record of the line; gives the length of its fields and how many there are, if it
+    /// Reads one record of the line. Returns the total length of its fields, and their number if it
     /// ends on the line.
     fn read(&mut self) -> (usize, Option<usize>) {
-        // Fields are never longer than what they are read from.
+        // Fields are never longer than their input.
         if self.fields.len() < self.line.len() {
             self.fields.resize(self.line.len(), 0);
         }
@@ -94,7 +94,7 @@ impl<'a> Records<'a> {
                 ReadRecordResult::Record => return (fields_len, Some(ends_len)),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2 + 1, 0),
-                // The file's last line may lack its end.
+                // The last line of the file may lack its line end.
                 ReadRecordResult::InputEmpty if !ended => {
                     self.line = b"\n";
                     ended = true;

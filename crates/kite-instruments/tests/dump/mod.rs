@@ -1,4 +1,4 @@
-//! A made-up list in the shape of Kite's whole one: what is in it, how much, and how it is written.
+//! A synthetic list with the content, size and notation of Kite's full list.
 
 const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
                       tick_size,lot_size,instrument_type,segment,exchange\n";
@@ -10,7 +10,7 @@ const MONTHS: [&str; 12] =
 const EXPIRIES: [(u8, u8); 8] =
     [(11, 26), (12, 1), (12, 8), (12, 15), (12, 22), (12, 29), (1, 26), (2, 23)];
 
-/// Writes rows one after the other; tokens are those of the exchange with the wire's segment.
+/// Writes rows; the token of each is its exchange token combined with the feed's segment.
 struct Writer {
     csv: String,
     rows: usize,
@@ -62,7 +62,7 @@ struct Place {
     expiries: usize,
 }
 
-/// Makes a list of so many rows, the same each time.
+/// Creates a list with this number of rows, the same each time.
 pub(crate) fn dump(rows: usize) -> String {
     let mut random = fastrand::Rng::with_seed(7);
     let mut writer = Writer { csv: HEADER.to_owned(), rows: 0, next_token: 256 };
@@ -72,7 +72,7 @@ pub(crate) fn dump(rows: usize) -> String {
     for index in ["NIFTY 50", "NIFTY BANK", "INDIA VIX"] {
         writer.row(index, index, "0,,0,0,0,EQ,INDICES,NSE", 9);
     }
-    // About a fifth of the list are shares, funds and bonds.
+    // About a fifth of the list is shares, funds and bonds.
     for number in 0..rows / 5 {
         let symbol = format!("{}{number}", letters(4 + number % 6));
         let company = format!("{} {} LIMITED", letters(7), letters(5));
