@@ -145,8 +145,8 @@ impl Source {
         Self { cache_dir: Some(folder.into()), ..self }
     }
 
-    /// Sends credentials with the request, as Kite's documentation does. As far as is known the list
-    /// is served without them.
+    /// Sends credentials with the request, as Kite's documentation does. As far as is known the
+    /// list is served without them.
     ///
     /// They are sent only over `https`, or unencrypted to a loopback address.
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {
@@ -189,8 +189,8 @@ impl Source {
         self.fetch_on(&self.cache()?, Date::today_in_india())
     }
 
-    /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Use it
-    /// to name recorded instruments, which an old list contains too.
+    /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Use
+    /// it to name recorded instruments, which an old list contains too.
     #[must_use]
     pub fn kept(&self) -> Option<(Loaded, Date)> {
         let (loaded, _, day) = self.cache().ok()?.read_latest(self.max_bytes)?;

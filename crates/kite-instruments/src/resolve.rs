@@ -98,62 +98,69 @@ impl Instruments {
         Err(UnknownSymbols { asked: found.len() + unknown.len(), unknown })
     }
 
-    /// Gives the symbols that are most like one that does not exist.
+    /// Returns the symbols most similar to one that does not exist.
     fn near(&self, asked: &str) -> Vec<String> {
         let (exchange, symbol) = match asked.split_once(':') {
             Some((exchange, symbol)) => (Some(exchange), symbol),
             None => (None, asked),
         };
-        let wanted = symbol.trim().to_ascii_uppercase();
-        if wanted.is_empty() {
+        let target = symbol.trim().to_ascii_uppercase();
+        if target.is_empty() {
             return Vec::new();
         }
         let mut near = Vec::new();
         for (row, instrument) in self.iter().enumerate() {
             let elsewhere = exchange
                 .is_some_and(|asked| !instrument.exchange.as_str().eq_ignore_ascii_case(asked));
-            let Some(unlike) = unlikeness(&wanted, instrument.tradingsymbol) else { continue };
+            let Some(distance) = distance(&target, instrument.tradingsymbol) else { continue };
             // On other exchanges only the same symbol is suggested.
-            if elsewhere && unlike > 0 {
+            if elsewhere && distance > 0 {
                 continue;
             }
             let expires = instrument.expiry.is_some();
-            near.push((unlike, expires, instrument.tradingsymbol.len(), instrument.exchange, row));
+            near.push((
+                distance,
+                expires,
+                instrument.tradingsymbol.len(),
+                instrument.exchange,
+                row,
+            ));
         }
         near.sort_unstable();
         near.iter().take(MAX_NEAR).map(|&(.., row)| self.at(row).to_string()).collect()
     }
 }
 
-/// Returns how much a symbol differs from `wanted` (in upper case): the number of edits, or one more
-/// than the maximum if it only starts with `wanted`. `None` if it is not similar.
-fn unlikeness(wanted: &str, symbol: &str) -> Option<usize> {
-    let (wanted, symbol) = (wanted.as_bytes(), symbol.as_bytes());
+/// Returns how much a symbol differs from `target` (in upper case): the number of edits, or one
+/// more than the maximum if it only starts with `target`. `None` if it is not similar.
+fn distance(target: &str, symbol: &str) -> Option<usize> {
+    let (target, symbol) = (target.as_bytes(), symbol.as_bytes());
     // Two edits turn a short symbol into nearly any other.
-    let most = if wanted.len() <= 4 { 1 } else { 2 };
-    let edits = edits(wanted, symbol, most);
+    let most = if target.len() <= 4 { 1 } else { 2 };
+    let edits = edits(target, symbol, most);
     let begins =
-        || symbol.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
+        || symbol.get(..target.len()).is_some_and(|start| start.eq_ignore_ascii_case(target));
     edits.or_else(|| begins().then_some(most + 1))
 }
 
-/// Counts the letters to change, insert, remove or swap with a neighbour; `None` if more than `most`.
-fn edits(wanted: &[u8], symbol: &[u8], most: usize) -> Option<usize> {
-    let too_long = wanted.len().max(symbol.len()) > MAX_COMPARED_BYTES;
-    if too_long || wanted.len().abs_diff(symbol.len()) > most {
+/// Counts the letters to change, insert, remove or swap with a neighbour; `None` if more than
+/// `most`.
+fn edits(target: &[u8], symbol: &[u8], most: usize) -> Option<usize> {
+    let too_long = target.len().max(symbol.len()) > MAX_COMPARED_BYTES;
+    if too_long || target.len().abs_diff(symbol.len()) > most {
         return None;
     }
     // Three rows of the table of distances between the prefixes of both.
     let mut before_last = [0; MAX_COMPARED_BYTES + 1];
     let mut last: [usize; MAX_COMPARED_BYTES + 1] = std::array::from_fn(|at| at);
-    for (i, a) in wanted.iter().enumerate() {
+    for (i, a) in target.iter().enumerate() {
         let mut row = [0; MAX_COMPARED_BYTES + 1];
         row[0] = i + 1;
         let mut least = row[0];
         for (j, symbol_byte) in symbol.iter().enumerate() {
             let b = symbol_byte.to_ascii_uppercase();
             let mut edits = (last[j] + usize::from(*a != b)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == symbol[j - 1].to_ascii_uppercase() && wanted[i - 1] == b {
+            if i > 0 && j > 0 && *a == symbol[j - 1].to_ascii_uppercase() && target[i - 1] == b {
                 edits = edits.min(before_last[j - 1] + 1);
             }
             row[j + 1] = edits;
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn edits_count_changes_insertions_removals_and_swaps() {
-        for (wanted, symbol, expected) in [
+        for (target, symbol, expected) in [
             ("INFY", "INFY", Some(0)),
             ("INFY", "infy", Some(0)),
             ("INFI", "INFY", Some(1)),
@@ -186,7 +193,7 @@ mod tests {
             ("TCS", "INFY", None),
             ("", "AB", Some(2)),
         ] {
-            assert_eq!(edits(wanted.as_bytes(), symbol.as_bytes(), 2), expected, "{wanted}");
+            assert_eq!(edits(target.as_bytes(), symbol.as_bytes(), 2), expected, "{target}");
         }
     }
 }

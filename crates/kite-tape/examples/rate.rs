@@ -1,26 +1,26 @@
-//! Measures how fast a full market is recorded and read back, and what a tick takes on the disk.
+//! Measures how fast a full market is recorded and read back, and how much disk a tick takes.
 //!
 //! ```text
 //! cargo run --release -p kite-tape --example rate -- [GB of frames] [zstd levels] [block in MiB]
 //! ```
 //!
-//! The defaults are 5, `1` and 1; levels are separated by commas, `stored` among them.
+//! The defaults are 5, `1` and 1; levels are separated by commas, and one may be `stored`.
 //!
 //! The market: 9,000 instruments in full mode, each updated twice a second, over three connections,
-//! in frames of up to 50 packets. Compression depends on how much is new in an update, so the
-//! market is made to move as a busy one does, by a seeded generator:
+//! in frames of up to 50 packets. Compression depends on how much changes in an update, so a seeded
+//! generator moves the market like a busy one:
 //!
-//! - With 40 % of the updates there was a trade since the last one: the last price moves by up to
-//!   two ticks in half of those, volume grows by a few lots, the average price follows, and the
-//!   time of the last trade is now. The book moves with the price.
-//! - With every update one to four of the ten depth levels have another quantity and number of
-//!   orders, and the total quantities have changed by as much.
-//! - Open interest changes with one trade in four.
-//! - The instruments of a connection come in another order each time.
+//! - In 40 % of the updates there was a trade since the last one. The last price moves by up to two
+//!   ticks in half of those, volume grows by a few lots, the average price follows, and the time of
+//!   the last trade is now. The book moves with the price.
+//! - In every update one to four of the ten depth levels have a new quantity and number of orders,
+//!   and the total quantities change accordingly.
+//! - Open interest changes in one trade of four.
+//! - The instruments of a connection are in a different order each time.
 //!
-//! A block of 1 MiB holds each instrument once at most, so what zstd finds to be alike is within a
-//! packet and between instruments, not between two updates of one. Written for the measurement
-//! only; what the market does has no meaning.
+//! A block of 1 MiB contains each instrument at most once, so zstd finds repetitions within a
+//! packet and between instruments, not between two updates of one. The market serves only this
+//! measurement and is not meant to be realistic otherwise.
 
 #![expect(clippy::print_stdout, reason = "a measuring program")]
 
@@ -71,12 +71,12 @@ fn record(directory: &Path, config: RecorderConfig, bytes: u64) -> Result<(), Bo
     let most_queued = config.queue_bytes / 4;
     let recorder = Recorder::start(directory, config)?;
     let mut market = Market::new();
-    let (mut given, mut ticks, mut rounds) = (0, 0, 0);
+    let (mut sent_bytes, mut ticks, mut rounds) = (0, 0, 0);
     let start = Instant::now();
-    while given < bytes {
+    while sent_bytes < bytes {
         rounds += 1;
         market.round(|received, frame, packets| {
-            given += frame.len() as u64;
+            sent_bytes += frame.len() as u64;
             ticks += packets as u64;
             recorder.record(received, RecordKind::Binary, frame);
         });
@@ -103,13 +103,16 @@ fn record(directory: &Path, config: RecorderConfig, bytes: u64) -> Result<(), Bo
         raw / 1e6 / real_s
     );
     println!(
-        "  on disk {:.2} GB in {} blocks: {:.1} bytes a tick, {:.2} times smaller",
+        "  on disk {:.2} GB in {} blocks: {:.1} bytes per tick, {:.2} times smaller",
         disk / 1e9,
         stats.blocks,
         disk / ticks as f64,
         raw / disk
     );
-    println!("  wall {wall_s:.1} s with making the frames: {:.0} times real time", real_s / wall_s);
+    println!(
+        "  wall {wall_s:.1} s including frame generation: {:.0} times real time",
+        real_s / wall_s
+    );
     if let Some(writer_s) = writer_s {
         println!(
             "  writer's thread {writer_s:.1} s of CPU: {:.0} times real time on one core",
@@ -146,7 +149,7 @@ fn read(directory: &Path, threads: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// CPU time of one of this process's threads, by the name of the thread, where `/proc` tells.
+/// Returns the CPU time of one of this process's threads by name, if `/proc` provides it.
 fn thread_cpu_s(name: &str) -> Option<f64> {
     let tasks = fs::read_dir("/proc/self/task").ok()?.flatten();
     let mut task = tasks.filter(|task| {
@@ -159,8 +162,8 @@ fn process_cpu_s() -> Option<f64> {
     cpu_s(Path::new("/proc/self/stat"))
 }
 
-/// User and system time are the 14th and 15th field, in hundredths of a second. The second field is
-/// a name in parentheses.
+/// Reads user and system time, the 14th and 15th field, in hundredths of a second. The second field
+/// is a name in parentheses.
 fn cpu_s(stat: &Path) -> Option<f64> {
     let stat = fs::read_to_string(stat).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -204,8 +207,8 @@ impl Market {
         Self { rng, connections, round: 0 }
     }
 
-    /// Updates every instrument once and gives the frames.
-    fn round(&mut self, mut give: impl FnMut(Received, Bytes, usize)) {
+    /// Updates every instrument once and passes the frames to `send`.
+    fn round(&mut self, mut send: impl FnMut(Received, Bytes, usize)) {
         let begun_ns = self.round * 1_000_000_000 / UPDATES_PER_SECOND;
         let now_s = (MORNING_S + begun_ns / 1_000_000_000) as u32;
         for (connection, instruments) in self.connections.iter_mut().enumerate() {
@@ -221,7 +224,7 @@ impl Market {
                 }
                 let within_ns = number as u64 * 8_000_000 + self.rng.u64(..100_000);
                 let recv_unix_ns = MORNING_S * 1_000_000_000 + begun_ns + within_ns;
-                give(Received { recv_unix_ns, source }, frame.freeze(), packets.len());
+                send(Received { recv_unix_ns, source }, frame.freeze(), packets.len());
             }
         }
         self.round += 1;
@@ -293,7 +296,7 @@ impl Instrument {
             self.high = self.high.max(self.last);
             self.low = self.low.min(self.last);
         }
-        // Small trades are the most.
+        // Most trades are small.
         self.last_quantity = self.lot * (1 + rng.u32(..60) * rng.u32(..60) / 400);
         self.volume += u64::from(self.last_quantity * rng.u32(1..4));
         self.turnover += u64::from(self.last_quantity) * u64::from(self.last);

@@ -1,4 +1,4 @@
-//! Unpacks blocks on other threads before they are wanted.
+//! Unpacks blocks on other threads before they are needed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,7 +11,7 @@ use crate::unpack::{Unpacked, unpack};
 
 const MOST_THREADS: usize = 64;
 
-/// Threads that unpack blocks; they end with it.
+/// Threads that unpack blocks; they end when it is dropped.
 pub(crate) struct Ahead {
     jobs: Sender<Job>,
     threads: usize,
@@ -23,11 +23,11 @@ struct Job {
     reply: Sender<Unpacked>,
 }
 
-/// What a thread will have unpacked.
+/// A block that a thread will unpack.
 pub(crate) struct Promise(Receiver<Unpacked>);
 
 impl Promise {
-    /// Waits for it; `None` if there is nobody to do it.
+    /// Waits for the block; `None` if no thread is running.
     pub(crate) fn wait(self) -> Option<Unpacked> {
         self.0.recv().ok()
     }
@@ -40,7 +40,7 @@ impl Ahead {
         let todo = Arc::new(Mutex::new(todo));
         for number in 0..threads {
             let todo = Arc::clone(&todo);
-            // Where no thread can be had, who waits does it.
+            // If no thread can be started, the reader unpacks the block itself.
             let _ = thread::Builder::new()
                 .name(format!("tape-reader-{number}"))
                 .spawn(move || work(&todo));
@@ -48,14 +48,14 @@ impl Ahead {
         Self { jobs, threads }
     }
 
-    /// How many parts of a file may be asked for at once.
+    /// How many parts may be requested at the same time.
     pub(crate) fn window(&self) -> usize {
         2 * self.threads
     }
 
-    pub(crate) fn ask(&self, file: TapeFile, part: Part) -> Promise {
+    pub(crate) fn request(&self, file: TapeFile, part: Part) -> Promise {
         let (reply, answer) = mpsc::channel();
-        // Nobody there: then nobody answers either.
+        // Fails if no thread is running; then `wait` returns `None`.
         let _ = self.jobs.send(Job { file, part, reply });
         Promise(answer)
     }
@@ -65,7 +65,7 @@ fn work(todo: &Mutex<Receiver<Job>>) {
     loop {
         let job = todo.lock().recv();
         let Ok(Job { file, part, reply }) = job else { return };
-        // Whoever asked may have gone.
+        // The reader may have been dropped.
         let _ = reply.send(unpack(&file, part));
     }
 }

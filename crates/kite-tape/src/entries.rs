@@ -12,41 +12,41 @@ use crate::error::Damage;
 use crate::file::{Part, TapeFile};
 use crate::unpack::{Unpacked, unpack};
 
-/// How tapes are read. All settings have defaults: change the fields that matter.
+/// Settings for reading tapes. All have defaults: change the fields that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadConfig {
-    /// Begin with the first record received at or after this time, in nanoseconds since the Unix
-    /// epoch. Default 0: with the first.
+    /// Start with the first record received at or after this time, in nanoseconds since the Unix
+    /// epoch. Default 0: the first record.
     pub from_unix_ns: u64,
-    /// How many threads unpack and check blocks ahead; at most 64 are made. The records are the
-    /// same, in the same order. Default 0: whoever iterates does it, when they are wanted.
+    /// Number of threads that unpack and check blocks ahead, at most 64. The records and their
+    /// order do not depend on it. Default 0: the iterator unpacks blocks itself when it needs them.
     ///
-    /// For each thread two blocks are held in memory, of 1 MiB each as a rule; as many again for
-    /// each further recording that was made at the same time.
+    /// Each thread keeps two blocks in memory, usually of 1 MiB each, per recording that is read at
+    /// the same time.
     pub threads: usize,
 }
 
-/// What reading came to.
+/// Counts of what was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Records given.
+    /// Records returned.
     pub entries: u64,
-    /// Damaged parts given.
+    /// Damaged parts returned.
     pub damages: u64,
-    /// Records that were lost with them, where that is known: at least so many.
+    /// Records known to be lost with them: a lower bound.
     pub records_lost: u64,
-    /// Records passed over because this version does not know their kind.
+    /// Records skipped because this version does not know their kind.
     pub unknown_kinds: u64,
 }
 
-/// The records of several tapes, with what had to be passed over between them.
+/// An iterator over the records of several tapes, and over the damaged parts between them.
 ///
 /// An `Err` does not end the iteration.
 pub struct Entries {
     streams: Vec<Stream>,
-    /// Who gives the next record: the earliest, the first of those equally early. Recordings that
-    /// were not looked into yet stand at their earliest time.
+    /// Which recording has the next record: the earliest, and the first among equals. Recordings
+    /// not yet read are ordered by their earliest time.
     order: BinaryHeap<Reverse<(u64, usize)>>,
     ahead: Option<Ahead>,
     tally: Tally,
@@ -59,20 +59,20 @@ impl Entries {
             recordings.map(|files| Stream::new(files, config.from_unix_ns)).collect();
         let order = streams.iter().enumerate().map(|(index, stream)| {
             let first = stream.files.iter().find_map(TapeFile::span);
-            // One without records may have damage to tell: first, it does not matter.
+            // A recording without records may still have damage to report, at any position.
             Reverse((first.map_or(0, |it| it.0.max(config.from_unix_ns)), index))
         });
         Self { order: order.collect(), streams, ahead, tally: Tally::default() }
     }
 
-    /// How far reading has come, of [`Reel::len_bytes`](crate::Reel::len_bytes): for a progress
-    /// bar.
+    /// Returns how many of the [`Reel::len_bytes`](crate::Reel::len_bytes) have been read, for a
+    /// progress bar.
     #[must_use]
     pub fn position_bytes(&self) -> u64 {
         self.streams.iter().map(|stream| stream.position).sum()
     }
 
-    /// What reading came to so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tally
@@ -91,7 +91,7 @@ impl Iterator for Entries {
                 self.order.pop();
                 continue;
             };
-            // One whose next record is not the earliest gives way.
+            // If the next record is not the earliest, another recording goes first.
             if let Ok(entry) = &item
                 && entry.recv_unix_ns() > time
             {
@@ -128,16 +128,16 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// The records of one recording, whose files follow one another.
+/// The records of one recording, file by file.
 struct Stream {
     files: Vec<TapeFile>,
-    /// The next part to be asked for: which file, and which of its parts.
+    /// The next part to read: index of the file, and of the part in it.
     next_part: (usize, usize),
-    /// Parts that others unpack, in order.
-    asked: VecDeque<(Place, Promise)>,
+    /// Parts being unpacked by threads, in order.
+    requested: VecDeque<(Place, Promise)>,
     items: vec::IntoIter<Result<Entry, Damage>>,
     put_back: Option<Result<Entry, Damage>>,
-    /// Records before it are passed over until one from then on has been given.
+    /// Records before this time are skipped until one at or after it has been returned.
     not_before: u64,
     position: u64,
 }
@@ -154,7 +154,7 @@ impl Stream {
         Self {
             files,
             next_part: (0, 0),
-            asked: VecDeque::new(),
+            requested: VecDeque::new(),
             items: Vec::new().into_iter(),
             put_back: None,
             not_before,
@@ -196,25 +196,25 @@ impl Stream {
             self.reached(place);
             return Some(unpack(&self.files[place.file], place.part));
         };
-        // Which parts matter is not known before the first record sought is found.
+        // Until the first record sought is found, it is not known which parts are needed.
         let window = if self.not_before > 0 { 1 } else { ahead.window() };
-        while self.asked.len() < window
+        while self.requested.len() < window
             && let Some(place) = self.next_place()
         {
-            let promise = ahead.ask(self.files[place.file].clone(), place.part);
-            self.asked.push_back((place, promise));
+            let promise = ahead.request(self.files[place.file].clone(), place.part);
+            self.requested.push_back((place, promise));
         }
-        let (place, promise) = self.asked.pop_front()?;
+        let (place, promise) = self.requested.pop_front()?;
         self.reached(place);
         Some(promise.wait().unwrap_or_else(|| unpack(&self.files[place.file], place.part)))
     }
 
-    /// Steps to the next part that may have records from the time sought on.
+    /// Advances to the next part that may have records at or after the time sought.
     fn next_place(&mut self) -> Option<Place> {
         loop {
             let (file, part) = self.next_part;
             let Some(parts) = self.files.get(file).map(TapeFile::parts) else {
-                if self.asked.is_empty() {
+                if self.requested.is_empty() {
                     self.position = self.len_before(self.files.len());
                 }
                 return None;
@@ -240,7 +240,7 @@ impl Stream {
         self.position = self.len_before(place.file) + end as u64;
     }
 
-    /// The bytes of the files before one.
+    /// Returns the length in bytes of the files before this one.
     fn len_before(&self, file: usize) -> u64 {
         self.files[..file].iter().map(TapeFile::len_bytes).sum()
     }

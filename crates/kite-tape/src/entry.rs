@@ -1,19 +1,19 @@
-//! One record of a tape, owned without a copy.
+//! One record of a tape, owned without copying.
 
 use bytes::Bytes;
 use kite_wire::Frame;
 use kite_wire::tape::{Gap, Received, RecordKind};
 
-/// A record. Its payload is a share of the mapped file, or of the block that was unpacked: a clone
-/// costs one reference count, and keeps that memory.
+/// A record. Its payload shares the memory of the mapped file or of the unpacked block: a clone
+/// costs one reference count and keeps that memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When it was received, by the recorder's clock, and from where.
+    /// When it was received, by the recorder's clock, and from which connection.
     pub received: Received,
-    /// What the payload is.
+    /// The kind of the payload.
     pub kind: RecordKind,
-    /// The payload, byte for byte as it was given to the writer.
+    /// The payload, byte for byte as it was passed to the recorder.
     pub payload: Bytes,
 }
 
@@ -22,19 +22,19 @@ impl Entry {
         Self { received, kind, payload }
     }
 
-    /// When it was received, in nanoseconds since the Unix epoch (UTC).
+    /// Returns the time of receipt, in nanoseconds since the Unix epoch (UTC).
     #[must_use]
     pub fn recv_unix_ns(&self) -> u64 {
         self.received.recv_unix_ns
     }
 
-    /// Walks the payload of a binary frame; other kinds give `None`.
+    /// Parses the payload of a binary frame; `None` for other kinds.
     #[must_use]
     pub fn frame(&self) -> Option<Frame<'_>> {
         (self.kind == RecordKind::Binary).then(|| Frame::walk(&self.payload))
     }
 
-    /// Reads the payload of a gap; other kinds, and a payload too short for one, give `None`.
+    /// Parses the payload of a gap; `None` for other kinds, or if the payload is too short.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()

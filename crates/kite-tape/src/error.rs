@@ -1,4 +1,4 @@
-//! What can be wrong with tape files. Offsets are bytes from the start of the file.
+//! Errors of tape files. Offsets are in bytes from the start of the file.
 
 use std::fmt;
 use std::io;
@@ -7,27 +7,27 @@ use std::sync::Arc;
 
 use kite_wire::tape::{MAX_BODY_LEN, Skipped, TapeError};
 
-/// Why tapes cannot be opened.
+/// An error opening tapes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The file or directory cannot be read.
     #[error("cannot read {}", path.display())]
     Io {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// What the operating system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is not a tape that can be read.
+    /// The file is not a readable tape.
     #[error("cannot open {} as a tape", path.display())]
     Tape {
-        /// Its path.
+        /// The path.
         path: PathBuf,
         /// What is wrong with its header, and where.
         source: TapeError,
     },
-    /// There is no tape in the directory.
+    /// The directory contains no tape.
     #[error("no tape in {}: tapes are files that end in .ktape", path.display())]
     NoTapes {
         /// The directory.
@@ -38,55 +38,55 @@ pub enum OpenError {
     Nothing,
 }
 
-/// Why nothing can be recorded.
+/// An error starting or finishing a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// A setting is outside of its range.
+    /// A setting is out of range.
     #[error("{field} is {value}, it must be {range}")]
     Config {
-        /// Its name.
+        /// The setting's name.
         field: &'static str,
-        /// Its value.
+        /// The setting's value.
         value: String,
-        /// What it may be.
+        /// The allowed range.
         range: &'static str,
     },
-    /// Another recorder writes there.
+    /// Another recorder writes to this directory with this prefix.
     #[error(
         "{} is locked by another recorder: end it, or choose another directory or prefix",
         path.display()
     )]
     Locked {
-        /// The lock.
+        /// The lock file.
         path: PathBuf,
     },
     /// The directory or a file in it cannot be written to.
     #[error("cannot write {}", path.display())]
     Io {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// What the operating system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is no room for another thread.
+    /// The recorder's thread cannot be started.
     #[error("cannot start the recorder's thread")]
     Thread(#[source] io::Error),
-    /// The recorder's thread panicked. What it had written is on the disk.
-    #[error("the recorder failed; what it had written can be read")]
+    /// The recorder's thread panicked. What it wrote before is on the disk.
+    #[error("the recorder's thread panicked; what it wrote before can be read")]
     Failed,
 }
 
-/// A part of a tape that cannot be read. Reading goes on behind it.
+/// A part of a tape that cannot be read. Reading continues after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
     /// The file.
     pub path: Arc<Path>,
-    /// Where the damaged part begins, in bytes from the start of the file. Within a compressed
-    /// block, where the block begins.
+    /// Offset of the damaged part, in bytes from the start of the file; for damage within a
+    /// compressed block, the offset of the block.
     pub offset: usize,
-    /// How many records are lost with it, if that is known.
+    /// Number of records lost with it, if known.
     pub records: Option<u32>,
     /// What is wrong.
     pub cause: DamageCause,
@@ -109,23 +109,23 @@ impl std::error::Error for Damage {}
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DamageCause {
-    /// Bytes had to be passed over.
+    /// Bytes had to be skipped.
     #[error("{0}")]
     Skipped(Skipped),
-    /// The compressed bytes of a block are not those that were written.
-    #[error("compressed block damaged: its checksum does not fit")]
+    /// The compressed bytes of a block do not match their checksum.
+    #[error("compressed block damaged: its checksum does not match")]
     BlockChecksum,
-    /// A block cannot be unpacked, though its checksum fits.
+    /// A block cannot be unpacked although its checksum matches.
     #[error("compressed block cannot be unpacked: {0}")]
     Unpack(String),
-    /// A block declares more than any block may hold.
+    /// A block declares more bytes than a block may have.
     #[error("block declares {declared} bytes, at most {MAX_BODY_LEN} are allowed")]
     BlockTooLong {
-        /// What its header says.
+        /// The length in its header.
         declared: u32,
     },
-    /// A block is compressed in a way of a later version.
-    #[error("block with codec {codec} of a later version; read it with a newer release")]
+    /// A block uses a codec of a later version.
+    #[error("block uses codec {codec} of a later version; read it with a newer release")]
     UnknownCodec {
         /// The block's codec.
         codec: u8,

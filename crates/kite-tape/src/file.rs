@@ -11,12 +11,12 @@ use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
 
-/// A tape file, mapped into memory and looked through block by block when it was opened: what a
-/// recorder adds later is not seen. Cheap to clone.
+/// A tape file, mapped into memory. Its block headers are read when it is opened, so records added
+/// later are not seen. Cheap to clone.
 ///
-/// The file must not be cut or overwritten while it is open: reading what is gone ends the process,
-/// as with every mapped file. A recorder appends; it cuts a file when it repairs it as it starts, and
-/// takes back what a failed write left.
+/// The file must not be truncated or overwritten while it is open: as with every mapped file,
+/// reading a truncated page kills the process. A recorder only appends, except that it truncates a
+/// file when it repairs it at start and when it undoes a failed write.
 #[derive(Clone)]
 pub struct TapeFile {
     inner: Arc<Inner>,
@@ -30,19 +30,19 @@ struct Inner {
     span: Option<(u64, u64)>,
 }
 
-/// What follows in a tape.
+/// A part of a tape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     /// A block.
     Block {
-        /// Where it begins.
+        /// Offset of its header.
         offset: usize,
-        /// Where its body ends.
+        /// Offset of the end of its body.
         end: usize,
-        /// The latest time of its records, where its header says that, in Unix nanoseconds.
+        /// The latest time of its records in Unix nanoseconds, if its header has it.
         latest_unix_ns: Option<u64>,
     },
-    /// What had to be passed over.
+    /// Bytes that had to be skipped.
     Skipped(Skipped),
 }
 
@@ -50,8 +50,8 @@ impl TapeFile {
     /// Maps a file and reads the headers of its blocks.
     ///
     /// # Errors
-    /// The file cannot be read, or has no header of a supported version. Damage behind the header
-    /// is no reason.
+    /// The file cannot be read, or has no header of a supported version. Damage after the header is
+    /// not an error here.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let bytes = map(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
@@ -87,36 +87,37 @@ impl TapeFile {
         Ok(Self { inner: Arc::new(Inner { path, parts, ending, span, bytes }) })
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// The file's bytes as a tape: its header and metadata, and its blocks as they stand.
+    /// Returns the file's bytes as a tape: its header, metadata and blocks.
     ///
     /// # Panics
-    /// Only where somebody has overwritten the header since: it was checked when the file was opened.
+    /// Only if the header, which was checked when the file was opened, has been overwritten since.
     #[must_use]
     pub fn tape(&self) -> Tape<'_> {
         #[expect(clippy::expect_used, reason = "the same bytes were opened before")]
-        Tape::open(&self.inner.bytes).expect("a tape stays one")
+        Tape::open(&self.inner.bytes).expect("the header was checked when the file was opened")
     }
 
-    /// The length of the file when it was opened, in bytes.
+    /// Returns the length of the file when it was opened, in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.inner.bytes.len() as u64
     }
 
-    /// How the tape ends. Torn is what a crash leaves, and what a recording in progress looks like.
+    /// Returns how the tape ends. A crash leaves a torn end, and a recording in progress has one
+    /// too.
     #[must_use]
     pub fn ending(&self) -> Ending {
         self.inner.ending
     }
 
-    /// The earliest and the latest receive time of its records, in nanoseconds since the Unix
-    /// epoch; `None` if it has none.
+    /// Returns the earliest and the latest receive time of its records, in nanoseconds since the
+    /// Unix epoch; `None` if it has no records.
     #[must_use]
     pub fn span(&self) -> Option<(u64, u64)> {
         self.inner.span
@@ -146,7 +147,7 @@ impl fmt::Debug for TapeFile {
     }
 }
 
-/// A mapping that `Bytes` can own.
+/// A mapped file that `Bytes` can own.
 struct Map {
     file: MemoryMappedFile,
     len: u64,
@@ -154,12 +155,12 @@ struct Map {
 
 impl AsRef<[u8]> for Map {
     fn as_ref(&self) -> &[u8] {
-        // Fails for mappings that can be written to, which this is not.
+        // Fails only for writable mappings, and this one is read-only.
         self.file.as_slice_bytes(0, self.len).unwrap_or_default()
     }
 }
 
-/// Maps a file; an empty one, which cannot be mapped, gives no bytes.
+/// Maps a file. An empty file cannot be mapped and yields empty bytes.
 fn map(path: &Path) -> io::Result<Bytes> {
     if std::fs::metadata(path)?.len() == 0 {
         return Ok(Bytes::new());

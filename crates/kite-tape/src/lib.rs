@@ -1,7 +1,7 @@
-//! Tick files: records a market-data feed, and reads it back.
+//! Records a market-data feed to tick files (tapes) and reads them back.
 //!
-//! The format is that of [`kite_wire::tape`], described byte by byte in `docs/tape-format.md` of the
-//! repository.
+//! The format is that of [`kite_wire::tape`], described byte by byte in `docs/tape-format.md` of
+//! the repository.
 //!
 //! ```no_run
 //! use kite_tape::Reel;

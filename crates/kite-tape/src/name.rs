@@ -1,13 +1,13 @@
-//! The names of a recorder's files: `kite-2026-01-31.ktape`, then `kite-2026-01-31.1.ktape`.
+//! The file names of a recorder: `kite-2026-01-31.ktape`, then `kite-2026-01-31.1.ktape`.
 
 use std::path::Path;
 
 use kite_wire::ist::Day;
 
-/// The ending of a tape's file name.
+/// The extension of a tape's file name.
 pub const EXTENSION: &str = "ktape";
 
-/// Names a file of a recorder.
+/// Returns the name of a recorder's file.
 pub(crate) fn file_name(prefix: &str, day: Day, number: u32) -> String {
     match number {
         0 => format!("{prefix}-{day}.{EXTENSION}"),
@@ -15,18 +15,18 @@ pub(crate) fn file_name(prefix: &str, day: Day, number: u32) -> String {
     }
 }
 
-/// What the name of a recorder's file says.
+/// The parts of a recorder's file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name<'n> {
     pub(crate) prefix: &'n str,
-    /// The day in India, such as `2026-01-31`: in this form the order of text is that of time.
+    /// The day in India, such as `2026-01-31`, so that text order is time order.
     pub(crate) day: &'n str,
     /// Its number among the files of the day.
     pub(crate) number: u32,
 }
 
 impl<'n> Name<'n> {
-    /// Reads the name of a file; `None` if no recorder names files so.
+    /// Parses a file name; `None` if it is not a recorder's.
     pub(crate) fn of(path: &'n Path) -> Option<Self> {
         let stem = path.file_name()?.to_str()?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
         if let Some((stem, number)) = stem.rsplit_once('.')
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_given() {
+    fn names_parse_back_as_written() {
         let day = Day::at_unix_ns(1_767_585_600_000_000_000);
         for (prefix, number) in [("kite", 0), ("kite", 1), ("my.tapes-2", 12), ("a-2025-01-01", 3)]
         {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_nobodys() {
+    fn other_names_are_not_parsed() {
         for name in ["day.ktape", "kite-2026-01-05.txt", "2026-01-05.ktape", "kite-2026-1-5.ktape"]
         {
             assert_eq!(Name::of(Path::new(name)), None, "{name}");

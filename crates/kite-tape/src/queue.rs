@@ -1,8 +1,7 @@
-//! Where frames wait for the writer.
+//! The queue in which frames wait for the writer.
 //!
-//! Whoever brings a frame takes no lock and wakes nobody, as a rule: the writer comes by itself.
-//! Only while frames of a source are missing, and no gap has been queued for them yet, is a lock
-//! taken.
+//! Pushing a frame normally takes no lock and wakes no thread: the writer polls. A lock is taken
+//! only while frames of a source are missing and no gap has been queued for them yet.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -15,14 +14,14 @@ use crossbeam_queue::ArrayQueue;
 use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 use parking_lot::{Mutex, MutexGuard};
 
-/// The writer is at work.
+/// The writer is working.
 const AWAKE: u8 = 0;
-/// The writer comes again in a moment.
-const NAPS: u8 = 1;
-/// The writer waits until something comes.
-const SLEEPS: u8 = 2;
+/// The writer polls again shortly.
+const POLLING: u8 = 1;
+/// The writer sleeps until it is woken.
+const SLEEPING: u8 = 2;
 
-/// One record that waits.
+/// A record waiting for the writer.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) received: Received,
@@ -40,27 +39,27 @@ impl Item {
         (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()
     }
 
-    /// What it counts for in the queue: never nothing, so that an empty queue counts 0.
+    /// Its size for the byte limit, at least 1, so that only an empty queue counts 0.
     fn weight(&self) -> usize {
         self.payload.len().max(1)
     }
 }
 
-/// What of one source is missing.
+/// Missing records of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loss {
     pub(crate) source: Source,
     pub(crate) reason: GapReason,
-    /// When the first and the last of it were received, in Unix nanoseconds.
+    /// When the first and the last of them were received, in Unix nanoseconds.
     pub(crate) from_unix_ns: u64,
     pub(crate) to_unix_ns: u64,
-    /// How many frames, if that is known.
+    /// Number of frames, if known.
     pub(crate) frames: Option<u64>,
 }
 
 impl Loss {
-    /// Gives the record that tells of it. It stands where the last of the frames would: who seeks
-    /// a time within the gap comes upon it.
+    /// Returns the gap record for it. Its time is that of the last missing frame, so that a reader
+    /// that seeks to a time within the gap finds it.
     pub(crate) fn item(&self) -> Item {
         let received = Received { recv_unix_ns: self.to_unix_ns, source: self.source };
         let gap = Gap {
@@ -73,7 +72,7 @@ impl Loss {
     }
 }
 
-/// Notes that a record is missing, which makes the gap one frame longer if it is a frame.
+/// Notes a missing record. The gap grows by one frame if the record is a frame.
 pub(crate) fn note_loss(
     losses: &mut Vec<Loss>,
     received: Received,
@@ -89,7 +88,7 @@ pub(crate) fn note_loss(
     );
 }
 
-/// Notes a gap, as part of what its source is missing already for the same reason.
+/// Notes a gap, merging it with an existing loss of the same source and reason.
 pub(crate) fn note_gap(losses: &mut Vec<Loss>, source: Source, gap: &Gap) {
     let Gap { reason, from_unix_ns, to_unix_ns, frames } = *gap;
     match losses.iter_mut().find(|it| it.source == source && it.reason == reason) {
@@ -102,7 +101,7 @@ pub(crate) fn note_gap(losses: &mut Vec<Loss>, source: Source, gap: &Gap) {
     }
 }
 
-/// Says whether records of a kind came from the server.
+/// Returns whether records of this kind come from the server.
 pub(crate) fn is_frame(kind: RecordKind) -> bool {
     matches!(kind, RecordKind::Binary | RecordKind::Text)
 }
@@ -113,12 +112,12 @@ pub(crate) struct Queue {
     items: ArrayQueue<Item>,
     bytes: AtomicUsize,
     most_bytes: usize,
-    /// Whether there may be losses: looked at for each frame.
+    /// Whether there may be losses; checked for each frame.
     has_losses: AtomicBool,
     losses: Mutex<Vec<Loss>>,
     dropped: AtomicU64,
     is_closed: AtomicBool,
-    /// What the writer does: [`AWAKE`], [`NAPS`] or [`SLEEPS`].
+    /// The writer's state: [`AWAKE`], [`POLLING`] or [`SLEEPING`].
     rest: AtomicU8,
     writer: OnceLock<Thread>,
 }
@@ -138,15 +137,15 @@ impl Queue {
         }
     }
 
-    /// Says who is to be woken.
+    /// Sets the thread to wake.
     pub(crate) fn set_writer(&self, writer: Thread) {
-        // There is one writer.
+        // There is only one writer, so this cannot have been set before.
         let _ = self.writer.set(writer);
     }
 
     /// Queues a record, or counts it as lost.
     pub(crate) fn push(&self, item: Item) {
-        if self.has_losses.load(Acquire) && !self.tell_loss(&item) {
+        if self.has_losses.load(Acquire) && !self.queue_gaps(&item) {
             return;
         }
         if let Err(item) = self.try_push(item) {
@@ -155,14 +154,14 @@ impl Queue {
         self.wake();
     }
 
-    /// Queues the gap of the item's source before the item, if there is one. Says whether the item
-    /// may be queued now.
+    /// Queues the gaps of the item's source, if any, before the item. Returns whether the item may
+    /// be queued now.
     #[cold]
-    fn tell_loss(&self, item: &Item) -> bool {
+    fn queue_gaps(&self, item: &Item) -> bool {
         let mut losses = self.lock();
         let source = item.received.source;
         while let Some(index) = losses.iter().position(|it| it.source == source) {
-            // Else a gap that fits would go in alone again and again, and end before the next frame.
+            // Otherwise a gap that fits without its frame would be queued again and again.
             let gap = losses[index].item();
             if !self.has_room(gap.weight() + item.weight()) || self.try_push(gap).is_err() {
                 self.count(&mut losses, item);
@@ -184,13 +183,13 @@ impl Queue {
     fn count(&self, losses: &mut Vec<Loss>, item: &Item) {
         self.dropped.fetch_add(1, Relaxed);
         match item.as_gap() {
-            // A gap that finds no room is told all the same, with its own reason.
+            // A gap that finds no room is still recorded later, with its own reason.
             Some(gap) => note_gap(losses, item.received.source, &gap),
             None => note_loss(losses, item.received, item.kind, GapReason::QueueFull),
         }
     }
 
-    /// Says whether a gap and the record behind it would fit in now.
+    /// Returns whether a gap and the record after it fit now.
     fn has_room(&self, weight: usize) -> bool {
         let bytes = self.bytes.load(Acquire);
         (bytes == 0 || bytes + weight <= self.most_bytes)
@@ -199,10 +198,10 @@ impl Queue {
 
     fn try_push(&self, item: Item) -> Result<(), Item> {
         let weight = item.weight();
-        // Counted before it is asked whether the queue is closed, so that a writer which finds a
-        // closed queue counting nothing knows that nothing is on its way into it.
+        // Counted before checking whether the queue is closed: a writer that finds a closed queue
+        // with a count of 0 knows that no record is being pushed.
         let before = self.bytes.fetch_add(weight, SeqCst);
-        // One that is longer than the queue passes where nothing else waits.
+        // A record larger than the whole limit is accepted if the queue is empty.
         if self.is_closed.load(SeqCst) || (before > 0 && before + weight > self.most_bytes) {
             self.bytes.fetch_sub(weight, AcqRel);
             return Err(item);
@@ -212,10 +211,10 @@ impl Queue {
         })
     }
 
-    /// Wakes the writer where it has no reason to come by itself soon.
+    /// Wakes the writer if it would not poll soon enough by itself.
     fn wake(&self) {
         let rest = self.rest.load(Relaxed);
-        let must_wake = rest == SLEEPS || (rest == NAPS && self.is_filling());
+        let must_wake = rest == SLEEPING || (rest == POLLING && self.is_filling());
         if must_wake && self.rest.swap(AWAKE, AcqRel) != AWAKE {
             self.unpark();
         }
@@ -232,7 +231,7 @@ impl Queue {
         }
     }
 
-    /// Takes what waits, at most so many records, and says whether anything was taken.
+    /// Takes at most `most` records, plus gaps; returns whether anything was taken.
     pub(crate) fn take(&self, into: &mut Vec<Item>, most: usize) -> bool {
         let before = into.len();
         while into.len() - before < most
@@ -247,8 +246,8 @@ impl Queue {
         into.len() > before
     }
 
-    /// Takes the gaps of sources that may have fallen silent. What such a source brought before it
-    /// is taken first; what it brings after it waits for the lock.
+    /// Takes the gaps of sources from which no further frame may follow. Records pushed before the
+    /// gap are taken first; a push after it waits for the lock.
     #[cold]
     fn take_losses(&self, into: &mut Vec<Item>) {
         let mut losses = self.lock();
@@ -260,12 +259,12 @@ impl Queue {
         self.has_losses.store(false, Release);
     }
 
-    /// Lets the writer rest, unless something waits that it should come for: for a moment, from
-    /// which only a queue that fills wakes it, or else until anything comes. That a waking is missed
-    /// in between costs the `longest` rest at most.
-    pub(crate) fn rest(&self, is_nap: bool, longest: Duration) {
-        self.rest.store(if is_nap { NAPS } else { SLEEPS }, Release);
-        let must_stay = match is_nap {
+    /// Parks the writer for at most `longest`, unless it has work. If `is_polling`, only a queue
+    /// that is filling wakes it; otherwise any record does. A missed wake-up costs at most
+    /// `longest`.
+    pub(crate) fn rest(&self, is_polling: bool, longest: Duration) {
+        self.rest.store(if is_polling { POLLING } else { SLEEPING }, Release);
+        let must_stay = match is_polling {
             true => self.is_filling(),
             false => !self.items.is_empty() || self.has_losses.load(Acquire),
         };
@@ -275,13 +274,13 @@ impl Queue {
         self.rest.store(AWAKE, Release);
     }
 
-    /// Takes no more; what comes is counted as lost.
+    /// Closes the queue: later records are counted as dropped.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, SeqCst);
         self.unpark();
     }
 
-    /// Says that nothing waits, and of a closed queue that nothing will.
+    /// Returns whether the queue is empty; a closed queue then stays empty.
     pub(crate) fn is_drained(&self) -> bool {
         self.bytes.load(SeqCst) == 0
     }
@@ -290,12 +289,12 @@ impl Queue {
         self.is_closed.load(Acquire)
     }
 
-    /// Records that were not taken, ever.
+    /// Returns the number of records dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Records and bytes that wait.
+    /// Returns the number of records waiting, and their bytes.
     pub(crate) fn depth(&self) -> (usize, usize) {
         (self.items.len(), self.bytes.load(Relaxed))
     }
@@ -316,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_one_gap_where_only_the_gap_would_have_room() {
+    fn a_stall_is_one_gap_even_if_only_the_gap_would_fit() {
         let queue = Queue::new(1_024, 10_000);
         for number in 0..11 {
             queue.push(frame(number));
         }
         let mut taken = Vec::new();
         queue.take(&mut taken, 1);
-        // Room for the gap, or for a frame, and not for one behind the other.
+        // Room for the gap or for a frame, but not for both.
         for number in 11..1_000 {
             queue.push(frame(number));
         }
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_brings_behind_its_gap_stands_behind_it() {
+    fn records_after_a_gap_are_queued_after_it() {
         let queue = Queue::new(4, 1 << 20);
         for number in 0..6 {
             queue.push(frame(number));

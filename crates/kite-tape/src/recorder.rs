@@ -1,4 +1,4 @@
-//! The recorder, as its user holds it.
+//! The recorder's handle.
 
 #[cfg(feature = "conn")]
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ use crate::config::{Fsync, RecorderConfig, lock_name};
 use crate::error::RecordError;
 use crate::queue::{Item, Queue};
 use crate::writer::disk::{Disk, Wrap};
-use crate::writer::{Told, Writer};
+use crate::writer::{Counters, Writer};
 
-/// Records a feed to files, on a thread of its own. Cheap to clone; the end of the last clone ends
-/// the recording, and waits until what was given to it is written.
+/// Records a feed to files on its own thread. Cheap to clone; dropping the last clone ends the
+/// recording and blocks until everything queued is written.
 ///
-/// What is given to it waits in a queue with bounds. Giving never waits: where the queue is full the
-/// frame is dropped and counted, and a gap in the tape tells when, from whom and how many.
+/// Records wait in a bounded queue. Recording never blocks: if the queue is full the frame is
+/// dropped and counted, and a gap on the tape states when, from which connection and how many.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -56,76 +56,76 @@ pub struct Recorder {
     owner: Arc<Owner>,
 }
 
-/// What a recorder has done so far.
+/// Statistics of a recorder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecorderStats {
-    /// Frames written, binary ones (heartbeats too) and texts.
+    /// Frames written, both binary (including heartbeats) and text.
     pub frames: u64,
     /// Records written: frames, gaps and notes.
     pub records: u64,
-    /// Gaps among them.
+    /// Gaps written, included in `records`.
     pub gaps: u64,
-    /// Blocks written. What is in them outlives the process.
+    /// Blocks written. Their content survives the process.
     pub blocks: u64,
     /// Bytes of the records written, before compression.
     pub bytes_raw: u64,
-    /// Bytes that they take in the files.
+    /// Bytes that the blocks take in the files.
     pub bytes_on_disk: u64,
-    /// Records dropped because the queue was full, or because the recording had ended.
+    /// Records dropped because the queue was full or the recording had ended.
     pub dropped: u64,
     /// Frames and notes lost because writing failed.
     pub lost: u64,
-    /// How often writing failed.
+    /// Number of failed writes.
     pub failures: u64,
-    /// What the last failure was.
+    /// The last failure.
     pub last_error: Option<String>,
-    /// Records that wait for the writer now, and their bytes.
+    /// Records waiting for the writer now.
     pub queued: usize,
-    /// Bytes of the payloads that wait for the writer now.
+    /// Bytes of the payloads waiting for the writer now.
     pub queued_bytes: usize,
     /// The files written to, in order.
     pub files: Vec<PathBuf>,
 }
 
-/// What a recording came to.
+/// The result of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecorderSummary {
-    /// All that was done.
+    /// The final statistics.
     pub stats: RecorderStats,
 }
 
-/// Ends the recording with the last clone.
+/// Ends the recording when the last clone is dropped.
 struct Owner {
     queue: Arc<Queue>,
-    told: Arc<Told>,
+    counters: Arc<Counters>,
     directory: PathBuf,
-    /// Held until the thread has ended, by all who wait for that.
+    /// Locked until the thread has ended by every caller that waits for it.
     work: Mutex<Work>,
-    /// When each connection was closed that a sink may come for again, in Unix nanoseconds.
+    /// When each connection was closed, in Unix nanoseconds, in case it comes up again.
     #[cfg(feature = "conn")]
     closed: Mutex<BTreeMap<Source, u64>>,
 }
 
-/// The thread of a recorder, and what became of it.
+/// The state of a recorder's thread.
 enum Work {
-    /// It works, under this lock of the directory.
-    Goes { thread: JoinHandle<Option<io::Error>>, _lock: File },
-    /// It has ended, perhaps with something that could not be written.
+    /// Running, holding the lock on the directory.
+    Running { thread: JoinHandle<Option<io::Error>>, _lock: File },
+    /// Ended, possibly with an error of the last write.
     Ended(Option<(io::ErrorKind, String)>),
-    /// It panicked.
+    /// Panicked.
     Failed,
 }
 
 impl Recorder {
-    /// Starts a recorder that writes into a directory, which is made if need be. Files are named
-    /// `kite-2026-01-31.ktape`, `kite-2026-01-31.1.ktape` and so on, by the day in India of their
-    /// records. The newest of a day is gone on with: what a crash left torn in it is cut off, and a
-    /// gap tells from when to when nothing was recorded.
+    /// Starts a recorder that writes into a directory, which is created if needed. Files are named
+    /// `kite-2026-01-31.ktape`, `kite-2026-01-31.1.ktape` and so on, by their records' day in
+    /// India. The newest file of a day is continued: an incomplete end left by a crash is cut off,
+    /// and a gap states the time during which nothing was recorded.
     ///
     /// # Errors
-    /// A setting is outside of its range, another recorder of the same prefix writes there, or the
+    /// A setting is out of range, another recorder with the same prefix writes there, or the
     /// directory cannot be written to.
     pub fn start(directory: impl AsRef<Path>, config: RecorderConfig) -> Result<Self, RecordError> {
         Self::start_with(directory.as_ref(), config, Box::new(|file| Box::new(file)))
@@ -144,7 +144,7 @@ impl Recorder {
         std::fs::create_dir_all(directory).map_err(failed(directory))?;
         let lock = lock(&directory.join(lock_name(&config.prefix)))?;
         let queue = Arc::new(Queue::new(config.queue_frames, config.queue_bytes));
-        let told = Arc::new(Told::default());
+        let counters = Arc::new(Counters::default());
         let disk = Disk {
             directory: directory.to_owned(),
             prefix: config.prefix.clone(),
@@ -153,7 +153,7 @@ impl Recorder {
             syncs: config.fsync != Fsync::Never,
             wrap,
         };
-        let writer = Writer::new(&config, disk, Arc::clone(&queue), Arc::clone(&told))
+        let writer = Writer::new(&config, disk, Arc::clone(&queue), Arc::clone(&counters))
             .map_err(failed(directory))?;
         let thread = Builder::new()
             .name("tape-recorder".into())
@@ -162,23 +162,23 @@ impl Recorder {
         queue.set_writer(thread.thread().clone());
         let owner = Owner {
             queue,
-            told,
+            counters,
             directory: directory.to_owned(),
-            work: Mutex::new(Work::Goes { thread, _lock: lock }),
+            work: Mutex::new(Work::Running { thread, _lock: lock }),
             #[cfg(feature = "conn")]
             closed: Mutex::default(),
         };
         Ok(Self { owner: Arc::new(owner) })
     }
 
-    /// Gives a record to the writer, and never waits. What is given from one thread is written in
-    /// this order. After the end of the recording, and where the queue is full, it is dropped and
+    /// Queues a record for the writer, without blocking. Records from one thread are written in
+    /// their order. If the queue is full or the recording has ended, the record is dropped and
     /// counted.
     pub fn record(&self, received: Received, kind: RecordKind, payload: Bytes) {
         self.owner.queue.push(Item { received, kind, payload });
     }
 
-    /// Gives a gap to the writer, as [`Recorder::record`] does a frame.
+    /// Queues a gap for the writer, like [`Recorder::record`].
     pub fn gap(&self, received: Received, gap: Gap) {
         self.owner.queue.push(Item::gap(received, &gap));
     }
@@ -189,7 +189,7 @@ impl Recorder {
         self.closed().insert(source, unix_ns);
     }
 
-    /// Gives when a connection was closed that comes up again.
+    /// Returns when a connection that comes up again was closed.
     #[cfg(feature = "conn")]
     pub(crate) fn take_closed(&self, source: Source) -> Option<u64> {
         self.closed().remove(&source)
@@ -200,25 +200,25 @@ impl Recorder {
         self.owner.closed.lock()
     }
 
-    /// Says what has been done so far.
+    /// Returns the statistics so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
         self.owner.stats()
     }
 
-    /// Where the files are.
+    /// Returns the directory of the files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.owner.directory
     }
 
-    /// Ends the recording for all clones and frees the directory for another: what was given is
-    /// written, the file ended. Blocks until then, whoever else has called it. What others still give
-    /// is dropped and counted.
+    /// Ends the recording for all clones: writes what is queued, closes the file and releases the
+    /// directory. Blocks until this is done, for every caller. Records from other clones are then
+    /// dropped and counted.
     ///
     /// # Errors
-    /// The end could not be written or put onto the disk, or the recorder's thread panicked. What
-    /// failed before, and did not any more in the end, is told by [`RecorderStats::lost`].
+    /// The end could not be written or synced, or the recorder's thread panicked. Earlier failures
+    /// that were recovered from are counted in [`RecorderStats::lost`].
     pub fn finish(self) -> Result<RecorderSummary, RecordError> {
         let ended = self.owner.end();
         let stats = self.owner.stats();
@@ -241,33 +241,33 @@ impl fmt::Debug for Recorder {
 
 impl Owner {
     fn stats(&self) -> RecorderStats {
-        let told = &self.told;
-        let slow = told.slow();
+        let counters = &self.counters;
+        let details = counters.details();
         let (queued, queued_bytes) = self.queue.depth();
         RecorderStats {
-            frames: told.frames.load(Relaxed),
-            records: told.records.load(Relaxed),
-            gaps: told.gaps.load(Relaxed),
-            blocks: told.blocks.load(Relaxed),
-            bytes_raw: told.bytes_raw.load(Relaxed),
-            bytes_on_disk: told.bytes_on_disk.load(Relaxed),
+            frames: counters.frames.load(Relaxed),
+            records: counters.records.load(Relaxed),
+            gaps: counters.gaps.load(Relaxed),
+            blocks: counters.blocks.load(Relaxed),
+            bytes_raw: counters.bytes_raw.load(Relaxed),
+            bytes_on_disk: counters.bytes_on_disk.load(Relaxed),
             dropped: self.queue.dropped(),
-            lost: told.lost.load(Relaxed),
-            failures: told.failures.load(Relaxed),
-            last_error: slow.last_error,
+            lost: counters.lost.load(Relaxed),
+            failures: counters.failures.load(Relaxed),
+            last_error: details.last_error,
             queued,
             queued_bytes,
-            files: slow.files,
+            files: details.files,
         }
     }
 
-    /// Ends the thread, waits for it, frees the directory, and gives the thread's last failure; an
-    /// error if it panicked.
+    /// Ends the thread, waits for it and releases the directory. Returns the thread's last failure,
+    /// or an error if it panicked.
     fn end(&self) -> Result<Option<io::Error>, ()> {
         self.queue.close();
         let mut work = self.work.lock();
         *work = match std::mem::replace(&mut *work, Work::Failed) {
-            Work::Goes { thread, _lock } => match thread.join() {
+            Work::Running { thread, _lock } => match thread.join() {
                 Ok(failed) => Work::Ended(failed.map(|it| (it.kind(), it.to_string()))),
                 Err(_) => Work::Failed,
             },
@@ -277,7 +277,7 @@ impl Owner {
             Work::Ended(failed) => {
                 Ok(failed.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone())))
             }
-            Work::Goes { .. } | Work::Failed => Err(()),
+            Work::Running { .. } | Work::Failed => Err(()),
         }
     }
 }
@@ -285,12 +285,12 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         if self.end().is_err() {
-            tracing::error!(directory = %self.directory.display(), "the recorder panicked");
+            tracing::error!(directory = %self.directory.display(), "recorder thread panicked");
         }
     }
 }
 
-/// Takes the lock of a recorder.
+/// Acquires the lock of a recorder.
 fn lock(path: &Path) -> Result<File, RecordError> {
     let failed = |source| RecordError::Io { path: path.to_owned(), source };
     let file =

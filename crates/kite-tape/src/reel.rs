@@ -1,4 +1,4 @@
-//! Several tapes as one.
+//! Several tapes as one stream.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::name::{EXTENSION, Name};
 
 /// Several tapes as one stream of records, such as the files of a day. Cheap to clone.
 ///
-/// The files of one recorder, which have one directory and one prefix, follow one another as they
-/// were written: what a connection brought keeps its order, whatever the clock did. Different
-/// recordings are merged by receive time.
+/// The files of one recorder (one directory, one prefix) are read in the order in which they were
+/// written, so that each connection keeps its order whatever the clock did. Different recordings
+/// are merged by receive time.
 #[derive(Debug, Clone)]
 pub struct Reel {
     files: Vec<TapeFile>,
-    /// Which of the files follow one another.
+    /// The files of each recording.
     recordings: Vec<Range<usize>>,
     passed_over: Arc<[OpenError]>,
 }
@@ -27,11 +27,12 @@ pub struct Reel {
 impl Reel {
     /// Opens files, and all files of directories whose names end in `.ktape`.
     ///
-    /// In a directory a file that ends within its header is passed over: a recorder that was killed
-    /// as it began a file leaves one, and it holds nothing. [`Reel::passed_over`] tells.
+    /// In a directory, a file that ends within its header is skipped and listed in
+    /// [`Reel::passed_over`]: a recorder killed while it started a file leaves one, and it has no
+    /// records.
     ///
     /// # Errors
-    /// A path cannot be read, a directory has no tape, or a file is none.
+    /// A path cannot be read, a directory contains no tape, or a file is not a tape.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
         let (mut files, mut passed_over) = (Vec::new(), Vec::new());
         for path in paths {
@@ -43,8 +44,8 @@ impl Reel {
             for path in tapes_in(path)? {
                 match TapeFile::open(path) {
                     Ok(file) => files.push(file),
-                    Err(error) if is_begun_only(&error) => {
-                        tracing::warn!(%error, "passed over");
+                    Err(error) if is_incomplete_header(&error) => {
+                        tracing::warn!(%error, "file skipped");
                         passed_over.push(error);
                     }
                     Err(error) => return Err(error),
@@ -59,11 +60,12 @@ impl Reel {
         Ok(Self::of(files, passed_over))
     }
 
-    /// Puts the files of each recorder one behind the other.
+    /// Groups the files by recorder.
     fn of(files: Vec<TapeFile>, passed_over: Vec<OpenError>) -> Self {
         let mut recordings: Vec<Vec<TapeFile>> = Vec::new();
         for file in files {
-            let fellow = recordings.iter_mut().find(|fellows| are_of_one(&fellows[0], &file));
+            let fellow =
+                recordings.iter_mut().find(|fellows| are_of_one_recorder(&fellows[0], &file));
             match fellow {
                 Some(fellows) => fellows.push(file),
                 None => recordings.push(vec![file]),
@@ -78,48 +80,48 @@ impl Reel {
         Self { files, recordings: ranges, passed_over: passed_over.into() }
     }
 
-    /// The files: recordings in the order in which they were named, the files of one in the order
-    /// of writing.
+    /// Returns the files: recordings in the order in which they were named, the files of each in
+    /// the order of writing.
     #[must_use]
     pub fn files(&self) -> &[TapeFile] {
         &self.files
     }
 
-    /// What was found in directories and holds nothing yet: why it could not be opened.
+    /// Returns why files in directories were skipped: they end within their header.
     #[must_use]
     pub fn passed_over(&self) -> &[OpenError] {
         &self.passed_over
     }
 
-    /// The earliest and the latest receive time, in nanoseconds since the Unix epoch; `None` if
-    /// there is no record.
+    /// Returns the earliest and the latest receive time, in nanoseconds since the Unix epoch;
+    /// `None` if there are no records.
     #[must_use]
     pub fn span(&self) -> Option<(u64, u64)> {
         let spans = self.files.iter().filter_map(TapeFile::span);
         spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// The length of all files in bytes.
+    /// Returns the total length of the files in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.files.iter().map(TapeFile::len_bytes).sum()
     }
 
-    /// All records.
+    /// Returns an iterator over all records.
     #[must_use]
     pub fn entries(&self) -> Entries {
         self.entries_with(ReadConfig::default())
     }
 
-    /// The records from the first one on that was received at or after the time, in nanoseconds
-    /// since the Unix epoch. Blocks that end before it are stepped over unread; what is damaged in
-    /// them is not told.
+    /// Returns an iterator that starts with the first record received at or after `unix_ns`, in
+    /// nanoseconds since the Unix epoch. Blocks that end before that time are skipped unread, and
+    /// damage in them is not reported.
     #[must_use]
     pub fn seek(&self, unix_ns: u64) -> Entries {
         self.entries_with(ReadConfig { from_unix_ns: unix_ns, ..ReadConfig::default() })
     }
 
-    /// The records, read as the settings say.
+    /// Returns an iterator over the records with the given settings.
     #[must_use]
     pub fn entries_with(&self, config: ReadConfig) -> Entries {
         let recordings = self.recordings.iter().map(|range| self.files[range.clone()].to_vec());
@@ -133,7 +135,7 @@ impl From<TapeFile> for Reel {
     }
 }
 
-/// Gives the tapes of a directory, by name.
+/// Returns the tapes in a directory, sorted by name.
 fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let failed = |source| OpenError::Io { path: directory.into(), source };
     let mut paths = Vec::new();
@@ -150,21 +152,21 @@ fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(paths)
 }
 
-/// Says whether a file is no more than the beginning of a tape.
-fn is_begun_only(error: &OpenError) -> bool {
+/// Returns whether a file ends within the header of a tape.
+fn is_incomplete_header(error: &OpenError) -> bool {
     use TapeError::{Empty, HeaderCut};
     matches!(error, OpenError::Tape { source: Empty | HeaderCut { .. }, .. })
 }
 
-/// Says whether two files are of one recorder.
-fn are_of_one(a: &TapeFile, b: &TapeFile) -> bool {
+/// Returns whether two files are of the same recorder.
+fn are_of_one_recorder(a: &TapeFile, b: &TapeFile) -> bool {
     let directory_and_prefix = |file: &TapeFile| {
         Some((file.path().parent()?.to_owned(), Name::of(file.path())?.prefix.to_owned()))
     };
     directory_and_prefix(a).is_some_and(|it| Some(it) == directory_and_prefix(b))
 }
 
-/// Where a file stands among those of its recorder.
+/// Returns the position of a file among those of its recorder.
 fn order_of(file: &TapeFile) -> Option<(&str, u32)> {
     Name::of(file.path()).map(|name| (name.day, name.number))
 }

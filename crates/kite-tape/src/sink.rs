@@ -1,4 +1,4 @@
-//! A recorder at a connection.
+//! The recorder's sink for a connection.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,24 +9,24 @@ use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 
 use crate::recorder::Recorder;
 
-/// Records all that a connection receives; made by [`Recorder::sink`].
+/// Records everything that a connection receives; created by [`Recorder::sink`].
 ///
-/// Binary frames, heartbeats and damaged ones too, and texts are recorded byte for byte with the
-/// time at which they were read from the socket. Where the connection was down, a gap tells from
-/// when to when; notes in JSON tell of what else happened: `up`, `down`, `gap` and so on.
+/// Binary frames (including heartbeats and damaged ones) and texts are recorded byte for byte, with
+/// the time at which they were read from the socket. A gap is recorded for the time that the
+/// connection was down, and a note in JSON for other events: `up`, `down`, `gap` and so on.
 ///
-/// It never holds the connection back.
+/// It never delays the connection.
 #[derive(Debug)]
 pub struct RecorderSink {
     recorder: Recorder,
     source: Source,
     clock: WallClock,
-    /// When the server was last heard on the socket that was lost.
+    /// When the lost socket last received anything.
     down_since: Option<Stamp>,
 }
 
 impl Recorder {
-    /// Makes a sink for a connection. Each connection needs a source of its own.
+    /// Creates a sink for a connection. Each connection needs its own source.
     ///
     /// ```no_run
     /// use kite_conn::Credentials;
@@ -60,15 +60,14 @@ impl RecorderSink {
         self.recorder.record(received, RecordKind::Text, text.clone());
     }
 
-    /// Notes an event under its name, with further members of the JSON object.
+    /// Records an event under its name, with further members of the JSON object.
     fn note(&mut self, at: Stamp, event: &Event, members: &str) {
         let received = self.received(at);
         let note = format!(r#"{{"event":"{}"{members}}}"#, event.name());
         self.recorder.record(received, RecordKind::Event, note.into());
     }
 
-    /// Tells of the time that the connection was down, if it was; also since the end of a run
-    /// before this one.
+    /// Records a gap for the time that the connection was down, or since the end of a previous run.
     fn end_gap(&mut self, now: Stamp) {
         let closed = self.recorder.take_closed(self.source);
         let down = self.down_since.take().map(|since| self.clock.unix_ns(since));
@@ -119,20 +118,20 @@ impl Sink for RecorderSink {
                 let seconds = time.as_secs_f64();
                 self.note(now, event, &format!(r#","seconds":{seconds:.3}"#));
             }
-            // What lies between a loss and the end of the connection is missing too.
+            // The time between a loss and the end of the connection is missing too.
             Event::Closed => {
                 self.end_gap(now);
                 self.note(now, event, "");
                 let unix_ns = self.clock.unix_ns(now);
                 self.recorder.note_closed(self.source, unix_ns);
             }
-            // Tries to reconnect lie within the gap; damaged frames are on the tape themselves.
+            // Reconnect attempts are within the gap; damaged frames are on the tape themselves.
             _ => {}
         }
     }
 }
 
-/// Gives a text as a JSON string.
+/// Returns a text as a JSON string.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -150,40 +149,40 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// How far the wall clock may be off before its new time is taken over.
+/// Difference from the wall clock that is corrected.
 const MOST_OFF: Duration = Duration::from_millis(5);
-/// How often it is looked at, by the stamps of what comes.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the wall clock is compared, by the stamps of received records.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Converts stamps to the time of day.
 ///
-/// Stamps count from the start of the process and know of no sleep of the machine and no
-/// correction of its clock since; a recording lasts for days. Between two corrections, differences
-/// are exactly those of the stamps.
+/// Stamps count from the start of the process and ignore sleep of the machine and corrections of
+/// its clock, but a recording lasts for days. Between two corrections, differences are exactly
+/// those of the stamps.
 #[derive(Debug)]
 struct WallClock {
-    /// What a stamp's own time of day is off.
+    /// What to add to a stamp's own time of day.
     offset_ns: i128,
-    looked: Stamp,
+    compared: Stamp,
 }
 
 impl WallClock {
     fn new() -> Self {
-        let mut clock = Self { offset_ns: 0, looked: Stamp::now() };
-        clock.look(clock.looked);
+        let mut clock = Self { offset_ns: 0, compared: Stamp::now() };
+        clock.compare(clock.compared);
         clock
     }
 
-    /// Gives the time in nanoseconds since the Unix epoch.
+    /// Returns the time in nanoseconds since the Unix epoch.
     fn unix_ns(&mut self, at: Stamp) -> u64 {
-        if at.since(self.looked) >= LOOK_EVERY {
-            self.look(at);
+        if at.since(self.compared) >= COMPARE_EVERY {
+            self.compare(at);
         }
         u64::try_from(own_unix_ns(at) + self.offset_ns).unwrap_or(0)
     }
 
-    fn look(&mut self, at: Stamp) {
-        self.looked = at;
+    fn compare(&mut self, at: Stamp) {
+        self.compared = at;
         let off = since_epoch_ns(SystemTime::now()) - own_unix_ns(Stamp::now());
         if (off - self.offset_ns).unsigned_abs() > MOST_OFF.as_nanos() {
             self.offset_ns = off;
@@ -216,12 +215,12 @@ mod tests {
 
     const SOURCE: Source = Source { account: 2, connection: 1 };
 
-    fn recorded(give: impl FnOnce(&mut RecorderSink)) -> Vec<Entry> {
+    fn recorded(deliver: impl FnOnce(&mut RecorderSink)) -> Vec<Entry> {
         let directory = tempfile::tempdir().unwrap();
         let config = RecorderConfig { fsync: Fsync::Never, ..RecorderConfig::default() };
         let recorder = Recorder::start(directory.path(), config).unwrap();
         let mut sink = recorder.sink(SOURCE);
-        give(&mut sink);
+        deliver(&mut sink);
         drop(sink);
         recorder.finish().unwrap();
         let entries: Result<Vec<_>, _> =
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_recorded_byte_for_byte_with_the_time_at_which_they_were_read() {
+    fn frames_are_recorded_byte_for_byte_with_their_read_time() {
         let frame = Bytes::from_static(&[0, 1, 0, 8, 0, 6, 0x3a, 1, 0, 2, 0x66, 0xba]);
         let stamp = Stamp::now();
         let entries = recorded(|sink| {
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_was_down_is_a_gap_before_what_follows() {
+    fn a_downtime_is_a_gap_before_the_records_that_follow() {
         let entries = recorded(|sink| {
             sink.on_event(&Event::Up { epoch: 1, instruments: 3 });
             sink.on_event(&down(Stamp::now()));
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_ends_while_it_is_down_has_a_gap_to_its_end() {
+    fn a_connection_closed_while_down_has_a_gap_up_to_its_end() {
         let entries = recorded(|sink| {
             sink.on_event(&down(Stamp::now()));
             sink.on_event(&Event::Closed);
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_runs_of_a_connection_stands_a_gap() {
+    fn a_gap_is_recorded_between_two_runs_of_a_connection() {
         let entries = recorded(|sink| {
             sink.on_event(&Event::Up { epoch: 1, instruments: 3 });
             sink.on_event(&Event::Closed);
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_recorded_as_they_came() {
+    fn texts_are_recorded_as_received() {
         let said = r#"{"type":"message","data":"hello"}"#;
         let text = Bytes::from_static(said.as_bytes());
         let entries = recorded(|sink| {

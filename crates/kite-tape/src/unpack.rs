@@ -1,4 +1,4 @@
-//! From a block in a file to its records.
+//! Unpacks a block of a file into its records.
 
 use bytes::Bytes;
 use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record, Skipped};
@@ -10,9 +10,9 @@ use crate::file::{Part, TapeFile};
 /// The records of one part of a tape.
 #[derive(Debug, Default)]
 pub(crate) struct Unpacked {
-    /// They, and what had to be passed over between them.
+    /// The records, and the damage between them.
     pub(crate) items: Vec<Result<Entry, Damage>>,
-    /// How many more had kinds of later versions.
+    /// Number of further records with kinds of later versions.
     pub(crate) unknown_kinds: u64,
 }
 
@@ -23,7 +23,7 @@ impl Unpacked {
     }
 }
 
-/// Reads the records of a part. Blocks stand alone, so that any thread can do it at any time.
+/// Reads the records of a part. Blocks are independent, so any thread can do it at any time.
 pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
     let offset = match part {
         Part::Block { offset, .. } => offset,
@@ -33,7 +33,7 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
         }
     };
     let tape = file.tape();
-    // It was found there when the file was opened.
+    // The block was found at this offset when the file was opened.
     let Some(block) = tape.block_at(offset) else { return Unpacked::default() };
     let lost = |cause| Unpacked::damage(file, offset, Some(block.records_len()), cause);
     match block.codec() {
@@ -42,7 +42,7 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
             lost(DamageCause::BlockTooLong { declared: block.raw_len() })
         }
         CODEC_ZSTD if !block.is_stored_intact() => lost(DamageCause::BlockChecksum),
-        // Gives no more than this many bytes, whatever the compressed ones say.
+        // Never unpacks more than `raw_len` bytes, whatever the compressed data claims.
         CODEC_ZSTD => match zstd::bulk::decompress(block.stored(), to_usize(block.raw_len())) {
             Ok(raw) => records(file, &block, &Bytes::from(raw)),
             Err(error) => lost(DamageCause::Unpack(error.to_string())),
@@ -51,7 +51,7 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
     }
 }
 
-/// Reads the records in the bytes of a block, as shares of these.
+/// Reads the records in the bytes of a block, as slices of these.
 fn records(file: &TapeFile, block: &Block<'_>, raw: &Bytes) -> Unpacked {
     let mut records = block.decoded(raw);
     let mut items = Vec::with_capacity(to_usize(block.records_len()).min(raw.len() / 24 + 1));
@@ -70,7 +70,7 @@ fn entry(record: &Record<'_>, raw: &Bytes) -> Entry {
 }
 
 fn damage(file: &TapeFile, block: &Block<'_>, skipped: Skipped) -> Damage {
-    // Offsets behind the header of a compressed block are none of the file's.
+    // Offsets within a compressed block are not offsets in the file.
     let offset = if block.codec() == CODEC_STORED { skipped.from } else { block.offset() };
     let (path, records) = (file.shared_path(), skipped.records);
     Damage { path, offset, records, cause: DamageCause::Skipped(skipped) }

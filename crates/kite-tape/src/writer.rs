@@ -1,4 +1,5 @@
-//! The recorder's thread: takes what waits, collects blocks, writes them, and begins files anew.
+//! The recorder's thread: takes records from the queue, collects blocks, writes them and rotates
+//! files.
 
 mod block;
 pub(crate) mod disk;
@@ -22,18 +23,18 @@ use self::disk::{Current, Disk, Opened};
 use crate::config::{Fsync, RecorderConfig};
 use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
 
-/// How often the writer comes while frames come.
-const NAP: Duration = Duration::from_millis(20);
-/// How often it looks whether it missed something.
-const SLEEP: Duration = Duration::from_secs(1);
-/// Records taken from the queue at once.
+/// How often the writer polls while frames arrive.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// How often a sleeping writer checks for a missed wake-up.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Maximum number of records taken from the queue in one step.
 const TAKEN: usize = 1_024;
-/// Failures are logged so often at most.
+/// Minimum time between two logged failures.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// What the writer tells. Each number has this one writer.
+/// What the writer reports. Only the writer changes these counters.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Counters {
     pub(crate) records: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) blocks: AtomicU64,
@@ -42,32 +43,32 @@ pub(crate) struct Told {
     pub(crate) gaps: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) failures: AtomicU64,
-    pub(crate) slow: Mutex<Slow>,
+    pub(crate) details: Mutex<Details>,
 }
 
-/// What changes seldom.
+/// Values that change rarely.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Slow {
+pub(crate) struct Details {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) last_error: Option<String>,
 }
 
-impl Told {
-    pub(crate) fn slow(&self) -> Slow {
+impl Counters {
+    pub(crate) fn details(&self) -> Details {
         self.lock().clone()
     }
 
-    /// Notes the file that is written to now.
+    /// Notes the file being written.
     fn note_file(&self, path: &Path) {
         let files = &mut self.lock().files;
-        // After a failure it is the same one again.
+        // After a failure it may be the same file again.
         if files.last().is_none_or(|last| last != path) {
             files.push(path.to_owned());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slow> {
-        self.slow.lock()
+    fn lock(&self) -> MutexGuard<'_, Details> {
+        self.details.lock()
     }
 }
 
@@ -75,25 +76,25 @@ fn add(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Relaxed);
 }
 
-/// Writes what a queue brings.
+/// Writes the records from a queue.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
-    told: Arc<Told>,
+    counters: Arc<Counters>,
     disk: Disk,
     block_bytes: usize,
     block_age: Duration,
     by_day: bool,
     fsync: Fsync,
     collector: Collector,
-    /// When the block's first record was taken.
+    /// When the block's first record was added.
     begun: Option<Instant>,
     current: Option<Current>,
-    /// Whether this run has written to no file yet: what is missing from before it is told then.
+    /// Whether this run has not opened a file yet; the first one gets a gap for the time before.
     is_first: bool,
-    /// What is missing from the files and not told in them yet.
+    /// Losses for which no gap has been written yet.
     losses: Vec<Loss>,
     synced: Instant,
-    /// Written since then.
+    /// Whether anything was written since then.
     is_unsynced: bool,
     logged: Option<Instant>,
     failed: Option<io::Error>,
@@ -104,11 +105,11 @@ impl Writer {
         config: &RecorderConfig,
         disk: Disk,
         queue: Arc<Queue>,
-        told: Arc<Told>,
+        counters: Arc<Counters>,
     ) -> io::Result<Self> {
         Ok(Self {
             queue,
-            told,
+            counters,
             disk,
             block_bytes: config.block_bytes,
             block_age: config.block_age,
@@ -126,8 +127,8 @@ impl Writer {
         })
     }
 
-    /// Works until the queue is closed and empty, and gives the failure because of which the end
-    /// could not be written, if there is one.
+    /// Runs until the queue is closed and empty. Returns the failure that kept the end from being
+    /// written, if any.
     pub(crate) fn run(mut self) -> Option<io::Error> {
         let mut taken = Vec::with_capacity(TAKEN);
         loop {
@@ -144,14 +145,14 @@ impl Writer {
             self.sync_if_due(now);
             match (load, closed) {
                 (0, true) if self.queue.is_drained() => break,
-                // Somebody was about to queue something when the queue was closed.
+                // A record was being pushed when the queue was closed.
                 (0, true) => thread::yield_now(),
                 (0, false) => {
                     let has_work = !self.collector.is_empty() || self.is_unsynced;
-                    self.queue.rest(has_work, if has_work { NAP } else { SLEEP });
+                    self.queue.rest(has_work, if has_work { POLL_EVERY } else { CHECK_EVERY });
                 }
-                // A full load is followed by the next at once.
-                (1..TAKEN, false) => self.queue.rest(true, NAP),
+                // After a full load the next one follows immediately.
+                (1..TAKEN, false) => self.queue.rest(true, POLL_EVERY),
                 (_, _) => {}
             }
         }
@@ -160,10 +161,10 @@ impl Writer {
         self.failed
     }
 
-    /// Writes what is left, and what turns out to be missing as that is written.
+    /// Writes what is left, and the gaps for losses that occur while doing so.
     fn write_rest(&mut self) {
         loop {
-            self.tell_losses();
+            self.push_gaps();
             if self.collector.is_empty() {
                 return;
             }
@@ -178,38 +179,37 @@ impl Writer {
         self.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun))
     }
 
-    /// Adds a record to the block, after the block before it was written where it is full or of
-    /// another day.
+    /// Adds a record to the block, writing the block first if it is full or of another day.
     fn add(&mut self, item: &Item, now: Instant) {
         let unix_ns = item.received.recv_unix_ns;
         let day = Day::at_unix_ns(unix_ns);
-        // Where the clock stepped back over midnight, the day that has begun goes on.
+        // If the clock stepped back over midnight, the new day's file is kept.
         if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
             if !self.collector.is_empty() {
                 self.write_block();
             }
             self.close();
         }
-        // Tried once for each block: what keeps a file from being opened is told often enough, and
-        // to look through one for each record would take too long.
+        // Tried once per block: that reports failures often enough, and scanning the file for each
+        // record would take too long.
         if self.current.is_none()
             && self.collector.is_empty()
             && let Err(error) = self.open(unix_ns)
         {
             self.fail(error);
         }
-        self.tell_losses();
+        self.push_gaps();
         if self.collector.push(item).is_err() {
             if !self.collector.is_empty() {
                 self.write_block();
-                self.tell_losses();
+                self.push_gaps();
             }
             if let Err(error) = self.collector.push(item) {
-                // Longer than any record may be.
+                // Longer than a record may be.
                 note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
-                add(&self.told.lost, 1);
+                add(&self.counters.lost, 1);
                 self.fail(io::Error::other(error));
-                self.tell_losses();
+                self.push_gaps();
             }
         }
         self.begun.get_or_insert(now);
@@ -218,8 +218,8 @@ impl Writer {
         }
     }
 
-    /// Opens the file for a record received then. The first file of a run gets a gap since its last
-    /// record.
+    /// Opens the file for a record received at this time. The first file of a run gets a gap since
+    /// its last record.
     fn open(&mut self, unix_ns: u64) -> io::Result<()> {
         let Opened { current, last_unix_ns } = self.disk.open(Day::at_unix_ns(unix_ns), unix_ns)?;
         self.begin(current);
@@ -234,12 +234,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts what is missing into the block: behind what was recorded before it, and before what
-    /// comes.
-    fn tell_losses(&mut self) {
+    /// Adds gaps for the noted losses to the block: after the records before them, and before those
+    /// that follow.
+    fn push_gaps(&mut self) {
         while let Some(loss) = self.losses.first() {
             if self.collector.push(&loss.item()).is_err() {
-                // The block is full: they begin the next one.
+                // The block is full: the gaps go into the next one.
                 return;
             }
             self.losses.remove(0);
@@ -247,7 +247,7 @@ impl Writer {
     }
 
     fn begin(&mut self, current: Current) {
-        self.told.note_file(&current.path);
+        self.counters.note_file(&current.path);
         self.current = Some(current);
     }
 
@@ -257,11 +257,11 @@ impl Writer {
             Ok(()) => {
                 self.failed = None;
                 let (records, frames) = self.collector.counts();
-                add(&self.told.records, records);
-                add(&self.told.frames, frames);
-                add(&self.told.bytes_raw, self.collector.body_len() as u64);
-                add(&self.told.gaps, self.collector.gaps());
-                add(&self.told.blocks, 1);
+                add(&self.counters.records, records);
+                add(&self.counters.frames, frames);
+                add(&self.counters.bytes_raw, self.collector.body_len() as u64);
+                add(&self.counters.gaps, self.collector.gaps());
+                add(&self.counters.blocks, 1);
                 self.is_unsynced = true;
                 if self.fsync == Fsync::EveryBlock {
                     self.sync();
@@ -269,7 +269,7 @@ impl Writer {
             }
             Err(error) => {
                 let lost = self.collector.note_lost(&mut self.losses);
-                add(&self.told.lost, lost);
+                add(&self.counters.lost, lost);
                 self.fail(error);
             }
         }
@@ -294,7 +294,7 @@ impl Writer {
                 unsynced = current.output.sync().err();
             }
             let next = self.disk.open_next(current.day, last)?;
-            self.told.note_file(&next.path);
+            self.counters.note_file(&next.path);
             *current = next;
             self.collector.seal(current.tape_id, current.sequence)
         } else {
@@ -302,10 +302,10 @@ impl Writer {
         };
         let appended = current.output.append(&header).and_then(|()| current.output.append(body));
         if let Err(error) = appended {
-            // What got there is taken back; if not even that works, the file is repaired when it
-            // is opened again.
+            // Undo the partial write. If that fails too, the file is repaired when it is opened
+            // again.
             let _ = current.output.cut(current.len);
-            // What was written before it is not to wait for the next file that can be opened.
+            // Earlier blocks must not wait for the next file that can be opened.
             if self.disk.syncs && current.output.sync().is_ok() {
                 self.is_unsynced = false;
             }
@@ -314,7 +314,7 @@ impl Writer {
         }
         current.len += more;
         current.sequence += 1;
-        add(&self.told.bytes_on_disk, more);
+        add(&self.counters.bytes_on_disk, more);
         if let Some(error) = unsynced {
             self.fail(error);
         }
@@ -340,7 +340,7 @@ impl Writer {
         self.synced = Instant::now();
     }
 
-    /// Ends the file.
+    /// Closes the file.
     fn close(&mut self) {
         if self.fsync != Fsync::Never && self.is_unsynced {
             self.sync();
@@ -349,14 +349,14 @@ impl Writer {
     }
 
     fn fail(&mut self, error: io::Error) {
-        add(&self.told.failures, 1);
+        add(&self.counters.failures, 1);
         let directory = self.disk.directory.display();
         let text = format!("cannot write to {directory}: {error}");
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
-            tracing::error!(%error, %directory, "recording failed, the feed goes on");
+            tracing::error!(%error, %directory, "recording failed, the feed continues");
         }
-        self.told.lock().last_error = Some(text);
+        self.counters.lock().last_error = Some(text);
         self.failed = Some(error);
     }
 }

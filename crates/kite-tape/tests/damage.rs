@@ -1,4 +1,4 @@
-//! Bad files give clear errors, and never take with them what is good.
+//! Damaged files cause clear errors and never affect intact blocks.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
@@ -14,8 +14,8 @@ use kite_wire::tape::{
 
 const TAPE_ID: u64 = 0x1122_3344_5566_7788;
 
-/// A tape of four blocks with two records each, in turns stored and compressed, and where the
-/// blocks are.
+/// A tape of four blocks with two records each, alternately stored and compressed, with the range
+/// of each block.
 fn tape() -> (Vec<u8>, Vec<Range<usize>>) {
     let header = TapeHeader { created_unix_ns: 1, tape_id: TAPE_ID, metadata: b"{}" };
     let mut bytes = vec![0; header.encoded_len()];
@@ -83,7 +83,7 @@ fn refusal(bytes: &[u8]) -> TapeError {
 }
 
 #[test]
-fn what_is_no_tape_is_named() {
+fn files_that_are_not_tapes_are_refused_with_the_reason() {
     assert_eq!(refusal(&[]), TapeError::Empty);
     assert!(matches!(refusal(b"\x7fELF and so on"), TapeError::ForeignMagic { .. }));
     let (mut bytes, _) = tape();
@@ -98,7 +98,7 @@ fn what_is_no_tape_is_named() {
 }
 
 #[test]
-fn a_tape_cut_at_any_length_gives_all_its_complete_blocks() {
+fn a_tape_cut_at_any_length_keeps_its_complete_blocks() {
     let (bytes, blocks) = tape();
     let directory = tempfile::tempdir().unwrap();
     for length in 0..blocks[0].start {
@@ -119,7 +119,7 @@ fn a_tape_cut_at_any_length_gives_all_its_complete_blocks() {
 }
 
 #[test]
-fn a_flipped_byte_takes_nothing_of_other_blocks_and_is_told() {
+fn a_flipped_byte_is_reported_and_affects_only_its_block() {
     let (bytes, blocks) = tape();
     let directory = tempfile::tempdir().unwrap();
     for at in 0..bytes.len() {
@@ -141,22 +141,22 @@ fn a_flipped_byte_takes_nothing_of_other_blocks_and_is_told() {
             assert!(found.eq(others), "byte {at} flipped: {records:?}");
             assert!(!damages.is_empty(), "byte {at} flipped");
             for damage in damages {
-                // What is told of a block's number is told where the next one begins.
+                // A wrong block number is reported at the start of the next block.
                 assert!((blocks[hit].start..=blocks[hit].end).contains(&damage.offset), "{damage}");
             }
         }
     }
 }
 
-/// CRC-32C, bit by bit as the format's description has it.
+/// CRC-32C, bit by bit as in the format's description.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
     })
 }
 
-/// A tape with one good block behind one whose body claims to unpack to so many bytes, and does to
-/// another number.
+/// A tape with a good block after one whose body claims to unpack to `claimed` bytes but unpacks to
+/// `unpacked`.
 fn bomb(claimed: u32, unpacked: usize) -> Vec<u8> {
     let (bytes, blocks) = tape();
     let body = zstd::bulk::compress(&vec![0; unpacked], 1).unwrap();
@@ -168,7 +168,7 @@ fn bomb(claimed: u32, unpacked: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_block_never_unpacks_to_more_than_it_may() {
+fn a_block_never_unpacks_to_more_than_it_declares() {
     let directory = tempfile::tempdir().unwrap();
     let (bytes, blocks) = tape();
     let good = &bytes[blocks[1].clone()];

@@ -1,9 +1,8 @@
-//! A recorder that is killed loses nothing that it had written, and goes on when it is started
-//! again.
+//! A killed recorder loses nothing that it had written, and continues when it is started again.
 //!
-//! The test starts itself again as a child, which records numbered frames as fast as it can and
-//! says how many are in blocks that were written. The child is killed, a hundred times over the
-//! same directory.
+//! The test starts itself as a child process, which records numbered frames as fast as it can and
+//! prints how many are in written blocks. The child is killed a hundred times over the same
+//! directory.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
@@ -29,7 +28,7 @@ const MORNING: u64 = 1_767_585_600_000_000_000;
 const STEP: u64 = 1_000;
 const KILLS: u32 = 100;
 
-/// What the child does; without its environment it does nothing.
+/// The child process; without its environment variables it does nothing.
 #[test]
 fn child() {
     let Ok(directory) = env::var(DIRECTORY) else { return };
@@ -41,27 +40,27 @@ fn child() {
     let config = RecorderConfig {
         queue_frames: 1_024,
         block_bytes: 2_048,
-        // So that some are killed between two files.
+        // Small, so that some kills happen between two files.
         rotation: Rotation { max_bytes: Some(64 << 10), by_day: true },
         compression,
         fsync: Fsync::Never,
         ..RecorderConfig::default()
     };
     let recorder = Recorder::start(directory, config).unwrap();
-    let mut told = 0;
-    // Ends by itself where nobody kills it.
+    let mut printed = 0;
+    // Ends by itself if it is not killed.
     let end = Instant::now() + Duration::from_secs(60);
     for number in first.. {
         let stats = recorder.stats();
-        if stats.frames > told {
-            told = stats.frames;
-            println!("\nwritten {}", first + told);
+        if stats.frames > printed {
+            printed = stats.frames;
+            println!("\nwritten {}", first + printed);
             std::io::stdout().flush().unwrap();
         }
         while recorder.stats().queued > 512 && Instant::now() < end {
             thread::yield_now();
         }
-        assert!(Instant::now() < end, "nobody killed the child");
+        assert!(Instant::now() < end, "the child was not killed");
         let source = Source { account: 0, connection: 0 };
         let received = Received { recv_unix_ns: MORNING + number * STEP, source };
         let payload = Bytes::copy_from_slice(&number.to_be_bytes());
@@ -70,7 +69,7 @@ fn child() {
     }
 }
 
-/// Starts the child, kills it after a while, and gives how many frames it had said were written.
+/// Starts the child, kills it after a while, and returns how many frames it reported as written.
 fn record_and_kill(directory: &Path, first: u64, round: u32) -> u64 {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
@@ -88,9 +87,8 @@ fn record_and_kill(directory: &Path, first: u64, round: u32) -> u64 {
         written = number.parse().unwrap_or(written);
         true
     };
-    // Some are killed before they have written anything, the others at some moment of their work.
-    let heard = fastrand::u32(0..12);
-    let mut left = heard;
+    // Some are killed before they have written anything, the others at a random moment.
+    let mut left = fastrand::u32(0..12);
     while left > 0 {
         left -= u32::from(note(lines.next().unwrap()));
     }
@@ -98,7 +96,7 @@ fn record_and_kill(directory: &Path, first: u64, round: u32) -> u64 {
     child.kill().unwrap();
     child.wait().unwrap();
     for line in lines {
-        // The kill may have cut it.
+        // The kill may have cut the last line.
         note(line);
     }
     written
@@ -112,7 +110,7 @@ fn a_hundred_kills_lose_nothing_that_was_written() {
     for round in 0..KILLS {
         let written = record_and_kill(directory.path(), first, round);
         let Ok(reel) = Reel::open([directory.path()]) else {
-            assert_eq!((written, first), (0, 0), "round {round}: what was written is gone");
+            assert_eq!((written, first), (0, 0), "round {round}: written frames are gone");
             continue;
         };
         let (mut next, mut stops) = (first, 0);
@@ -123,7 +121,7 @@ fn a_hundred_kills_lose_nothing_that_was_written() {
                     assert_eq!(gap.reason, GapReason::RecorderStopped);
                     assert_eq!(gap.from_unix_ns, MORNING + (first - 1) * STEP);
                     assert_eq!(gap.to_unix_ns, MORNING + first * STEP);
-                    assert_eq!(next, first, "the gap stands before what follows it");
+                    assert_eq!(next, first, "the gap is before the records that follow it");
                     stops += 1;
                 }
                 None => {
@@ -132,7 +130,7 @@ fn a_hundred_kills_lose_nothing_that_was_written() {
                 }
             }
         }
-        assert!(next >= written, "round {round}: {written} were written, {next} are there");
+        assert!(next >= written, "round {round}: {written} frames written, {next} found");
         if next > first {
             assert_eq!(stops, u32::from(first > 0), "round {round}");
             rounds_that_wrote += 1;
@@ -140,9 +138,9 @@ fn a_hundred_kills_lose_nothing_that_was_written() {
         first = next;
     }
     assert!(rounds_that_wrote > KILLS / 2, "only {rounds_that_wrote} wrote anything");
-    // All of it, from the beginning: numbered without a hole, none twice.
+    // The whole recording is numbered without a hole or a repetition.
     let reel = Reel::open([directory.path()]).unwrap();
-    assert!(reel.files().len() > 10, "some kills were to come between two files");
+    assert!(reel.files().len() > 10, "some kills should happen between two files");
     let frames = reel.entries().map(Result::unwrap).filter(|it| it.kind == RecordKind::Binary);
     let mut count = 0;
     for entry in frames {

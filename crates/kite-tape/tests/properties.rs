@@ -1,4 +1,4 @@
-//! Whatever is recorded reads back, cut anywhere and read in any way.
+//! Every recording reads back, cut at any length and read with any settings.
 
 use std::fs;
 
@@ -12,9 +12,9 @@ use proptest::prelude::*;
 /// 5 January 2026, 09:30 in India.
 const MORNING: u64 = 1_767_585_600_000_000_000;
 
-type Given = (Received, RecordKind, Bytes);
+type Recorded = (Received, RecordKind, Bytes);
 
-fn record() -> impl Strategy<Value = Given> {
+fn record() -> impl Strategy<Value = Recorded> {
     let kinds = [RecordKind::Binary, RecordKind::Text, RecordKind::Event];
     let kind = prop::sample::select(kinds.to_vec());
     // The clock may step back, but not to another day.
@@ -33,7 +33,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_recorded_reads_back_cut_anywhere_and_read_in_any_way(
+    fn recordings_read_back_cut_at_any_length_with_any_settings(
         given in vec(record(), 1..60),
         compression in compression(),
         keep in 0.0..=1.0,
@@ -53,7 +53,7 @@ proptest! {
             recorder.record(*received, *kind, payload.clone());
         }
         let path = recorder.finish().unwrap().stats.files[0].clone();
-        let read = |config| -> Vec<Given> {
+        let read = |config| -> Vec<Recorded> {
             let reel = Reel::open([&path]).unwrap();
             let entries = reel.entries_with(config).map(Result::unwrap);
             entries.map(|it| (it.received, it.kind, it.payload)).collect()

@@ -1,4 +1,4 @@
-//! Tapes are read back as they were written, whole and in parts.
+//! Tapes read back as they were written, from the start and from any time.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
@@ -10,7 +10,7 @@ use kite_wire::tape::{BlockEncoder, CODEC_ZSTD, Received, RecordKind, Source, Ta
 
 const TAPE_ID: u64 = 77;
 
-/// Writes a tape whose blocks hold one binary record for each of the given times.
+/// Writes a tape whose blocks have one binary record for each of the given times.
 fn write_tape(path: &Path, blocks: &[&[u64]], zstd: bool) {
     let header = TapeHeader { created_unix_ns: 1, tape_id: TAPE_ID, metadata: b"{}" };
     let mut bytes = header.head().unwrap().to_vec();
@@ -45,7 +45,7 @@ fn file(dir: &tempfile::TempDir, name: &str) -> PathBuf {
 }
 
 #[test]
-fn stored_and_compressed_blocks_give_the_records_that_were_written() {
+fn stored_and_compressed_blocks_read_back() {
     let dir = tempfile::tempdir().unwrap();
     for zstd in [false, true] {
         let path = file(&dir, "a.ktape");
@@ -81,7 +81,7 @@ fn files_are_one_stream_ordered_by_time() {
 }
 
 #[test]
-fn of_records_of_the_same_time_those_of_the_file_named_first_come_first() {
+fn records_with_the_same_time_keep_the_order_of_the_paths() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (file(&dir, "a.ktape"), file(&dir, "b.ktape"));
     write_tape(&a, &[&[1, 2, 2, 3]], false);
@@ -89,7 +89,7 @@ fn of_records_of_the_same_time_those_of_the_file_named_first_come_first() {
     for (paths, of_a) in [([&a, &b], "aaabbab"), ([&b, &a], "abbaaba")] {
         let reel = Reel::open(paths).unwrap();
         let map = reel.files().iter().find(|file| file.path() == a).unwrap().tape().as_bytes();
-        // Stored payloads lie in the map of their file.
+        // Stored payloads are slices of their mapped file.
         let is_of_a = |entry: &Entry| map.as_ptr_range().contains(&entry.payload.as_ptr());
         let names: String =
             reel.entries().map(|entry| if is_of_a(&entry.unwrap()) { 'a' } else { 'b' }).collect();
@@ -98,7 +98,7 @@ fn of_records_of_the_same_time_those_of_the_file_named_first_come_first() {
 }
 
 #[test]
-fn threads_change_nothing_in_what_is_read() {
+fn threads_do_not_change_the_records() {
     let dir = tempfile::tempdir().unwrap();
     // The clock steps back in the third block, and one block is damaged.
     let path = file(&dir, "a.ktape");
@@ -131,7 +131,7 @@ fn records_keep_their_memory_after_the_reel_is_gone() {
 }
 
 #[test]
-fn a_tape_file_tells_of_its_tape() {
+fn a_tape_file_exposes_its_path_metadata_and_length() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.ktape");
     write_tape(&path, &[&[7]], false);

@@ -1,4 +1,4 @@
-//! What a recorder is given is what its files hold.
+//! A recorder's files contain what was recorded, over restarts, rotations and cuts.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
@@ -59,14 +59,14 @@ fn records_read_back_in_order_whatever_the_compression() {
         let config = RecorderConfig { compression, block_bytes: 4_096, ..config() };
         let recorder = Recorder::start(directory.path(), config).unwrap();
         let kinds = [RecordKind::Binary, RecordKind::Text, RecordKind::Event];
-        let mut given = Vec::new();
+        let mut expected = Vec::new();
         for number in 0..500_u64 {
             let source = Source { account: (number % 3) as u8, connection: (number % 2) as u8 };
             let received = Received { recv_unix_ns: MORNING + number, source };
             let payload = Bytes::from(vec![number as u8; number as usize % 97]);
             let kind = kinds[number as usize % 3];
             recorder.record(received, kind, payload.clone());
-            given.push((received, kind, payload));
+            expected.push((received, kind, payload));
         }
         let summary = recorder.finish().unwrap();
         assert_eq!((summary.stats.records, summary.stats.dropped), (500, 0));
@@ -74,7 +74,7 @@ fn records_read_back_in_order_whatever_the_compression() {
         let entries = read(directory.path());
         let found: Vec<_> =
             entries.into_iter().map(|it| (it.received, it.kind, it.payload)).collect();
-        assert_eq!(found, given);
+        assert_eq!(found, expected);
         let on_disk: u64 =
             summary.stats.files.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
         assert_eq!(summary.stats.bytes_on_disk, on_disk - 40);
@@ -82,7 +82,7 @@ fn records_read_back_in_order_whatever_the_compression() {
 }
 
 #[test]
-fn each_day_in_india_has_a_file_of_its_own() {
+fn each_day_in_india_has_its_own_file() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();
     let midnight = MORNING + DAY * 29 / 48;
@@ -98,7 +98,7 @@ fn each_day_in_india_has_a_file_of_its_own() {
 }
 
 #[test]
-fn a_file_that_would_grow_too_long_is_followed_by_the_next() {
+fn a_file_at_its_limit_is_followed_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let config = RecorderConfig {
         compression: Compression::Stored,
@@ -115,7 +115,7 @@ fn a_file_that_would_grow_too_long_is_followed_by_the_next() {
     for path in &stats.files {
         assert!(fs::metadata(path).unwrap().len() <= 65_536);
     }
-    // A later start goes on with the last of them, which has more than one digit.
+    // A later start continues the last of them, whose number has more than one digit.
     let recorder = Recorder::start(directory.path(), config).unwrap();
     record(&recorder, MORNING + 700, "x");
     assert_eq!(recorder.finish().unwrap().stats.files, stats.files[stats.files.len() - 1..]);
@@ -123,7 +123,7 @@ fn a_file_that_would_grow_too_long_is_followed_by_the_next() {
 }
 
 #[test]
-fn two_recorders_never_write_in_the_same_place() {
+fn two_recorders_never_share_a_directory_and_prefix() {
     let directory = tempfile::tempdir().unwrap();
     let first = Recorder::start(directory.path(), config()).unwrap();
     let error = Recorder::start(directory.path(), config()).unwrap_err();
@@ -161,7 +161,7 @@ fn settings_out_of_range_are_refused_by_name() {
 }
 
 #[test]
-fn the_next_start_goes_on_with_the_file_and_tells_since_when_nothing_was_recorded() {
+fn the_next_start_continues_the_file_after_a_gap() {
     let directory = tempfile::tempdir().unwrap();
     for start in [0, 100, 200] {
         let recorder = Recorder::start(directory.path(), config()).unwrap();
@@ -184,9 +184,9 @@ fn the_next_start_goes_on_with_the_file_and_tells_since_when_nothing_was_recorde
 }
 
 #[test]
-fn other_metadata_begin_another_file_and_the_gap_is_told_there() {
+fn other_metadata_starts_another_file_with_the_gap() {
     let directory = tempfile::tempdir().unwrap();
-    for (metadata, time) in [("mine", 0), ("hers", 1_000), ("hers", 2_000)] {
+    for (metadata, time) in [("mine", 0), ("other", 1_000), ("other", 2_000)] {
         let config = RecorderConfig { metadata: metadata.into(), ..config() };
         let recorder = Recorder::start(directory.path(), config).unwrap();
         record(&recorder, MORNING + time, vec![0]);
@@ -201,7 +201,7 @@ fn other_metadata_begin_another_file_and_the_gap_is_told_there() {
 }
 
 #[test]
-fn the_end_of_the_last_clone_ends_the_recording() {
+fn dropping_the_last_clone_ends_the_recording() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();
     let clone = recorder.clone();
@@ -213,7 +213,7 @@ fn the_end_of_the_last_clone_ends_the_recording() {
 }
 
 #[test]
-fn what_is_given_after_the_end_is_counted_as_dropped() {
+fn records_after_the_end_are_counted_as_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();
     let clone = recorder.clone();
@@ -225,19 +225,19 @@ fn what_is_given_after_the_end_is_counted_as_dropped() {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_left_alone() {
+fn a_foreign_file_is_left_untouched() {
     let directory = tempfile::tempdir().unwrap();
     let foreign = directory.path().join("kite-2026-01-05.ktape");
-    fs::write(&foreign, "not a tape, but someone's").unwrap();
+    fs::write(&foreign, "not a tape").unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();
     record(&recorder, MORNING, "x");
     let files = recorder.finish().unwrap().stats.files;
     assert_eq!(files, [directory.path().join("kite-2026-01-05.1.ktape")]);
-    assert_eq!(fs::read(&foreign).unwrap(), b"not a tape, but someone's");
+    assert_eq!(fs::read(&foreign).unwrap(), b"not a tape");
 }
 
 #[test]
-fn a_file_cut_at_any_length_is_gone_on_with() {
+fn a_file_cut_at_any_length_is_continued() {
     for compression in [Compression::Stored, Compression::Zstd { level: 1 }] {
         let directory = tempfile::tempdir().unwrap();
         let config =
@@ -249,7 +249,7 @@ fn a_file_cut_at_any_length_is_gone_on_with() {
         let path = recorder.finish().unwrap().stats.files[0].clone();
         let whole = fs::read(&path).unwrap();
         let reel = Reel::open([&path]).unwrap();
-        // Where each block ends, and how many records there are up to there.
+        // The end of each block, and the number of records up to it.
         let tape = reel.files()[0].tape();
         let mut complete = vec![(0, 0)];
         for block in tape.blocks().map(Result::unwrap) {
@@ -276,7 +276,7 @@ fn a_file_cut_at_any_length_is_gone_on_with() {
     }
 }
 
-/// A recorder whose every record is a block, and whose files hold a few of them.
+/// A configuration with small blocks, and files of a few blocks.
 fn small() -> RecorderConfig {
     RecorderConfig {
         block_bytes: 1_024,
@@ -287,11 +287,11 @@ fn small() -> RecorderConfig {
 }
 
 #[test]
-fn files_of_a_day_follow_one_another_as_they_were_written_whatever_the_clock_said() {
+fn files_of_a_day_keep_the_order_of_writing_whatever_the_clock_did() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), small()).unwrap();
     for number in 0..900_u64 {
-        // It is set back every fifty records, and often stands still.
+        // The clock is set back every fifty records, and often stands still.
         let time = MORNING + (number % 50) / 10 * 1_000_000;
         let mut payload = number.to_be_bytes().to_vec();
         payload.resize(1_000, 0);
@@ -312,13 +312,13 @@ fn files_of_a_day_follow_one_another_as_they_were_written_whatever_the_clock_sai
         .map(|entry| u64::from_be_bytes(*entry.unwrap().payload.first_chunk().unwrap()))
         .collect();
     assert_eq!(numbers, (0..900).collect::<Vec<_>>());
-    // Named one by one in another order, they are the same recording.
+    // Opened one by one in another order, they are the same recording.
     let named = Reel::open(reel.files().iter().rev().map(|file| file.path())).unwrap();
     assert!(reel.entries().flatten().eq(named.entries().flatten()));
 }
 
 #[test]
-fn a_block_behind_damage_that_ends_in_half_a_header_can_be_read() {
+fn a_block_after_damage_that_ends_in_half_a_header_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), small()).unwrap();
     record(&recorder, MORNING, "before");
@@ -334,17 +334,17 @@ fn a_block_behind_damage_that_ends_in_half_a_header_can_be_read() {
         bytes.extend_from_slice(&header[..kept]);
         fs::write(&path, &bytes).unwrap();
         let recorder = Recorder::start(directory.path(), small()).unwrap();
-        record(&recorder, MORNING + 5, "behind");
+        record(&recorder, MORNING + 5, "after");
         recorder.finish().unwrap();
         let reel = Reel::open([directory.path()]).unwrap();
         let payloads: Vec<_> = reel.entries().flatten().map(|entry| entry.payload).collect();
         assert!(payloads.contains(&Bytes::from("before")), "{kept} bytes of a header");
-        assert!(payloads.contains(&Bytes::from("behind")), "{kept} bytes of a header");
+        assert!(payloads.contains(&Bytes::from("after")), "{kept} bytes of a header");
     }
 }
 
 #[test]
-fn files_without_records_do_not_hide_since_when_nothing_was_recorded() {
+fn files_without_records_do_not_hide_the_gap() {
     let directory = tempfile::tempdir().unwrap();
     let name = |number| directory.path().join(format!("kite-2026-01-05.{number}.ktape"));
     let recorder = Recorder::start(directory.path(), small()).unwrap();
@@ -353,7 +353,7 @@ fn files_without_records_do_not_hide_since_when_nothing_was_recorded() {
     let header = fs::read(directory.path().join("kite-2026-01-05.ktape")).unwrap()[..40].to_vec();
     fs::write(name(1), &header).unwrap();
     fs::write(name(2), &header[..20]).unwrap();
-    // What a kill at a rotation leaves keeps nobody from reading the rest.
+    // The incomplete file that a kill during rotation leaves does not prevent reading the rest.
     let reel = Reel::open([directory.path()]).unwrap();
     assert_eq!((reel.entries().count(), reel.passed_over().len()), (1, 1));
     let recorder = Recorder::start(directory.path(), small()).unwrap();
@@ -362,7 +362,7 @@ fn files_without_records_do_not_hide_since_when_nothing_was_recorded() {
     let entries = read(directory.path());
     let gap = entries.iter().find_map(Entry::gap).unwrap();
     assert_eq!((gap.from_unix_ns, gap.to_unix_ns), (MORNING, MORNING + 500));
-    // The first ones were archived: what is new still comes behind what is old.
+    // If the first files were moved away, new records still follow the old ones.
     fs::remove_file(directory.path().join("kite-2026-01-05.ktape")).unwrap();
     let recorder = Recorder::start(directory.path(), small()).unwrap();
     record(&recorder, MORNING + 900, "z");
@@ -373,7 +373,7 @@ fn files_without_records_do_not_hide_since_when_nothing_was_recorded() {
 }
 
 #[test]
-fn a_clock_set_back_between_two_runs_makes_no_gap_that_ends_before_it_begins() {
+fn a_clock_set_back_between_two_runs_leaves_no_negative_gap() {
     let directory = tempfile::tempdir().unwrap();
     for time in [MORNING + 1_000, MORNING] {
         let recorder = Recorder::start(directory.path(), config()).unwrap();
@@ -385,7 +385,7 @@ fn a_clock_set_back_between_two_runs_makes_no_gap_that_ends_before_it_begins() {
 }
 
 #[test]
-fn everyone_who_finishes_waits_for_the_end_and_the_directory_is_free_then() {
+fn every_finish_waits_for_the_end_and_then_the_directory_is_free() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), config()).unwrap();
     for number in 0..1_000 {

@@ -45,7 +45,8 @@ impl Server {
         let thread = thread::spawn({
             let state = Arc::clone(&state);
             move || {
-                // One connection at a time, with one request each; an empty request ends the server.
+                // One connection at a time, with one request each; an empty request ends the
+                // server.
                 while let Ok((socket, _)) = listener.accept() {
                     let request = read_request(&socket);
                     if request.is_empty() {

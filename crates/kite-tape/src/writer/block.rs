@@ -1,4 +1,4 @@
-//! One block while it is collected.
+//! One block while it is being filled.
 
 use std::io;
 
@@ -10,8 +10,8 @@ use kite_wire::tape::{
 use crate::config::Compression;
 use crate::queue::{Item, Loss, is_frame, note_gap, note_loss};
 
-/// Collects the records of a block, and gives its bytes at once: a file never holds half of it
-/// but at its end.
+/// Collects the records of a block and returns its bytes as a whole, so that only the last block of
+/// a file can be incomplete.
 pub(crate) struct Collector {
     records: Vec<Noted>,
     body: Vec<u8>,
@@ -20,7 +20,7 @@ pub(crate) struct Collector {
     encoder: BlockEncoder,
 }
 
-/// What must be known of a record if it cannot be written.
+/// What is needed of a record if it cannot be written.
 struct Noted {
     received: Received,
     kind: RecordKind,
@@ -38,7 +38,7 @@ impl Collector {
             body: Vec::new(),
             packed: Vec::new(),
             compressor,
-            // Replaced where the block is written: it is not known before in which tape.
+            // Replaced when the block is written, since its tape is not known before.
             encoder: BlockEncoder::new(0, 0),
         })
     }
@@ -46,7 +46,7 @@ impl Collector {
     /// Adds a record.
     ///
     /// # Errors
-    /// The payload is too long, or the block full; the block stays as it was.
+    /// The payload is too long or the block is full; the block is unchanged.
     pub(crate) fn push(&mut self, item: &Item) -> Result<(), TapeWriteError> {
         let header = self.encoder.record(item.received, item.kind, &item.payload)?;
         self.body.extend_from_slice(&header);
@@ -59,35 +59,35 @@ impl Collector {
         self.records.is_empty()
     }
 
-    /// Bytes of the records so far.
+    /// Returns the bytes of the records so far.
     pub(crate) fn body_len(&self) -> usize {
         self.body.len()
     }
 
-    /// How many records there are, and how many of them are frames.
+    /// Returns the number of records, and how many of them are frames.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let frames = self.records.iter().filter(|it| is_frame(it.kind)).count();
         (self.records.len() as u64, frames as u64)
     }
 
-    /// How many of the records are gaps.
+    /// Returns how many of the records are gaps.
     pub(crate) fn gaps(&self) -> u64 {
         self.records.iter().filter(|it| it.kind == RecordKind::Gap).count() as u64
     }
 
-    /// When its last record was received, in Unix nanoseconds.
+    /// Returns when the last record was received, in Unix nanoseconds.
     pub(crate) fn last_unix_ns(&self) -> u64 {
         self.records.last().map_or(0, |it| it.received.recv_unix_ns)
     }
 
-    /// Gives the block's header and its body, compressed where that makes it smaller, as the block
-    /// of this number in the tape of this identity.
+    /// Returns the block's header and its body, compressed if that makes it smaller, for this
+    /// number and tape id.
     pub(crate) fn seal(&mut self, tape_id: u64, sequence: u32) -> ([u8; BLOCK_HEADER_LEN], &[u8]) {
         let encoder = self.encoder.moved_to(tape_id, sequence);
         if let Some(compressor) = &mut self.compressor {
             self.packed.clear();
             self.packed.reserve(self.body.len());
-            // What does not fit into the room of the original is no compression.
+            // If it does not fit into the space of the original, it is not smaller.
             if compressor.compress_to_buffer(&self.body, &mut self.packed).is_ok()
                 && let Ok(header) = encoder.seal_compressed(CODEC_ZSTD, &self.packed)
             {
@@ -97,15 +97,15 @@ impl Collector {
         (encoder.seal(), &self.body)
     }
 
-    /// Begins the next block.
+    /// Starts the next block.
     pub(crate) fn clear(&mut self) {
         self.records.clear();
         self.body.clear();
         self.encoder = BlockEncoder::new(0, 0);
     }
 
-    /// Notes the records of the block as lost, and its gaps as not told yet. Gives how many frames
-    /// and notes are lost.
+    /// Notes the records of the block as lost, and its gaps as not written yet. Returns the number
+    /// of frames and notes lost.
     pub(crate) fn note_lost(&self, losses: &mut Vec<Loss>) -> u64 {
         let mut lost = 0;
         for Noted { received, kind, gap } in &self.records {

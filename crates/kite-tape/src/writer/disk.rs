@@ -1,4 +1,4 @@
-//! The files of a recorder: which one is next, how one is gone on with, how bytes get there.
+//! The files of a recorder: choosing the next one, continuing an existing one, and writing to it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,13 +11,13 @@ use crate::error::OpenError;
 use crate::file::TapeFile;
 use crate::name::{Name, file_name};
 
-/// Where bytes go: a file, or in tests something that fails on demand.
+/// The output: a file, or in tests one that fails on demand.
 pub(crate) trait Output: Send {
     /// Appends bytes.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Has what was appended put onto the disk.
+    /// Syncs appended bytes to the disk.
     fn sync(&mut self) -> io::Result<()>;
-    /// Takes back what was appended behind a length.
+    /// Truncates the output to a length.
     fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
@@ -36,10 +36,10 @@ impl Output for File {
     }
 }
 
-/// Puts something between the writer and its files.
+/// Wraps the files that the writer opens.
 pub(crate) type Wrap = Box<dyn Fn(File) -> Box<dyn Output> + Send>;
 
-/// A file that is written to.
+/// The file being written.
 pub(crate) struct Current {
     pub(crate) path: PathBuf,
     pub(crate) day: Day,
@@ -50,8 +50,7 @@ pub(crate) struct Current {
     pub(crate) sequence: u32,
 }
 
-/// A file that was opened, and when the last record before it was received, if there is one of
-/// the same day.
+/// An opened file, and the receive time of the last record before it on the same day, if any.
 pub(crate) struct Opened {
     pub(crate) current: Current,
     pub(crate) last_unix_ns: Option<u64>,
@@ -68,24 +67,24 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Opens the newest file of a day to go on with it, or begins one where there is none, where it
-    /// is full, has other metadata, or where something stands there that is no tape.
+    /// Opens the newest file of a day to continue it. Creates a new one if none exists, or if the
+    /// newest is full, has other metadata or is not a tape.
     pub(crate) fn open(&self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
         let numbers = self.numbers(day)?;
-        let (mut next, mut goes_on, mut last_unix_ns) = (0, None, None);
+        let (mut next, mut resumed, mut last_unix_ns) = (0, None, None);
         for number in numbers.iter().rev().copied() {
             let path = self.path(day, number);
             match TapeFile::open(&path) {
                 Ok(file) => {
                     last_unix_ns = file.span().map(|(_, latest)| latest);
-                    // Its metadata says whose its records are.
+                    // The metadata identifies the accounts in its records.
                     let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata);
                     let has_room = self.max_bytes.is_none_or(|max| file.len_bytes() < max);
                     if next == 0 && is_ours && has_room {
-                        goes_on = Some((path, file));
+                        resumed = Some((path, file));
                     }
                 }
-                // Killed before the header was written whole: there is nothing in it.
+                // Killed before the header was complete: the file has no records.
                 Err(OpenError::Tape {
                     source: TapeError::Empty | TapeError::HeaderCut { .. },
                     ..
@@ -98,29 +97,29 @@ impl Disk {
                 Err(OpenError::Io { source, .. }) => return Err(source),
                 Err(error) => {
                     let path = path.display();
-                    tracing::warn!(%path, %error, "left alone, another file is begun");
+                    tracing::warn!(%path, %error, "not a tape; left untouched");
                 }
             }
             next = next.max(number + 1);
-            // A file without records does not say since when nothing was recorded.
+            // A file without records does not tell when recording stopped.
             if last_unix_ns.is_some() {
                 break;
             }
         }
-        let current = match goes_on {
-            Some((path, file)) => self.go_on(path, day, file)?,
+        let current = match resumed {
+            Some((path, file)) => self.resume(path, day, file)?,
             None => self.create(self.path(day, next), day, created_unix_ns)?,
         };
         Ok(Opened { current, last_unix_ns })
     }
 
-    /// Begins the next file of a day.
+    /// Creates the next file of a day.
     pub(crate) fn open_next(&self, day: Day, created_unix_ns: u64) -> io::Result<Current> {
         let next = self.numbers(day)?.last().map_or(0, |number| number + 1);
         self.create(self.path(day, next), day, created_unix_ns)
     }
 
-    /// The numbers of the files of a day, in order. Some may have been moved away.
+    /// Returns the numbers of the files of a day, in order. Some may have been moved away.
     fn numbers(&self, day: Day) -> io::Result<Vec<u32>> {
         let day = day.to_string();
         let mut numbers = Vec::new();
@@ -147,7 +146,7 @@ impl Disk {
         let written = output.append(&head).and_then(|()| output.append(metadata));
         if let Err(error) = written {
             drop(output);
-            // Else it would be found on the next start, with nothing in it.
+            // Otherwise the next start would find a file without records.
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
@@ -159,14 +158,14 @@ impl Disk {
         Ok(Current { path, day, output, len, tape_id, sequence: 0 })
     }
 
-    /// Repairs a file as the tape format says, and goes on behind its last complete block.
-    fn go_on(&self, path: PathBuf, day: Day, tape_file: TapeFile) -> io::Result<Current> {
+    /// Repairs a file as the tape format describes, and continues after its last complete block.
+    fn resume(&self, path: PathBuf, day: Day, tape_file: TapeFile) -> io::Result<Current> {
         let tape = tape_file.tape();
         let resume = tape.resume();
         let seals: Vec<_> = tape.seals().collect();
         let (tape_id, old_len) = (tape.tape_id(), tape_file.len_bytes());
         let mut len = resume.append_at as u64;
-        // Nothing may be mapped behind the end of a file.
+        // A file must not be mapped while it is truncated.
         drop(tape_file);
         let mut file = OpenOptions::new().write(true).open(&path)?;
         for seal in seals {
@@ -174,13 +173,13 @@ impl Disk {
             file.write_all(&seal.header)?;
         }
         if len < old_len {
-            tracing::info!(path = %path.display(), bytes = old_len - len, "cut what was torn");
+            tracing::info!(path = %path.display(), bytes = old_len - len, "incomplete end cut off");
             file.set_len(len)?;
         }
         file.seek(SeekFrom::Start(len))?;
         if matches!(resume.ending, Ending::Damaged { .. }) {
-            // The damage may end in the beginning of a block's header, which what follows would
-            // complete to a block of its own.
+            // The damage may end with the start of a block header, which the following bytes would
+            // complete to a block.
             file.write_all(&[0; BLOCK_HEADER_LEN])?;
             len += BLOCK_HEADER_LEN as u64;
         }
@@ -189,8 +188,7 @@ impl Disk {
     }
 }
 
-/// Says whether a file that is too short to be a tape is the beginning of one, and not somebody
-/// else's.
+/// Returns whether a file too short to be a tape is the beginning of one, and not a foreign file.
 fn is_cut_header(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
     File::open(path)?.take(40).read_to_end(&mut head)?;
@@ -202,7 +200,7 @@ fn is_cut_header(path: &Path) -> io::Result<bool> {
     Ok(head[..known] == ours[..known])
 }
 
-/// Has a new file's name put onto the disk, where the operating system can do that.
+/// Syncs the directory, and so a new file's name, if the operating system supports it.
 fn sync_directory(directory: &Path) {
     if let Err(error) = File::open(directory).and_then(|it| it.sync_all()) {
         tracing::debug!(directory = %directory.display(), %error, "directory not synced");

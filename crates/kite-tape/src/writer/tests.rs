@@ -1,4 +1,4 @@
-//! A recorder whose disk stands still or fails when the test says so.
+//! A recorder on a disk that stalls or fails on demand.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -25,10 +25,10 @@ const B: Source = Source { account: 0, connection: 1 };
 
 #[derive(Default)]
 struct Disk {
-    stands_still: bool,
-    /// Somebody waits for it to go on.
+    is_stalled: bool,
+    /// The writer waits for it to continue.
     is_waited_for: bool,
-    /// Half of what is appended arrives, and nothing can be taken back.
+    /// Only half of each append arrives, and truncating fails.
     fails: bool,
     syncs: u32,
 }
@@ -42,7 +42,7 @@ impl Control {
         self.0.1.notify_all();
     }
 
-    /// Waits until the writer has come to a disk that stands still.
+    /// Waits until the writer is blocked by a stalled disk.
     fn wait_until_held(&self) {
         let disk = self.0.0.lock().unwrap();
         let (_disk, timeout) =
@@ -63,7 +63,7 @@ impl Output for Held {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (disk, changed) = &*self.1.0;
         let mut disk = disk.lock().unwrap();
-        while disk.stands_still {
+        while disk.is_stalled {
             disk.is_waited_for = true;
             changed.notify_all();
             disk = changed.wait(disk).unwrap();
@@ -88,8 +88,8 @@ impl Output for Held {
     }
 }
 
-/// Writes each record as soon as it is taken.
-fn at_once() -> RecorderConfig {
+/// Writes each record as soon as it is taken from the queue.
+fn unbuffered() -> RecorderConfig {
     RecorderConfig {
         block_age: Duration::ZERO,
         compression: Compression::Stored,
@@ -106,12 +106,12 @@ fn wait_for(recorder: &Recorder, holds: impl Fn(&RecorderStats) -> bool) {
     }
 }
 
-fn give(recorder: &Recorder, source: Source, number: u64, len: usize) {
+fn record(recorder: &Recorder, source: Source, number: u64, len: usize) {
     let received = Received { recv_unix_ns: MORNING + number, source };
     recorder.record(received, RecordKind::Binary, Bytes::from(vec![0; len]));
 }
 
-/// What was recorded: of frames the number and the length, of gaps all.
+/// What was recorded: the number and length of each frame, and each gap.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Frame(u64, usize),
@@ -138,34 +138,34 @@ fn seen(directory: &tempfile::TempDir, source: Source) -> Vec<Seen> {
         .collect()
 }
 
-/// Starts a recorder that has written frame 0 of A and is held in writing frame 1.
+/// Starts a recorder that has written frame 0 of A and is blocked writing frame 1.
 fn held(control: &Control, directory: &tempfile::TempDir, config: RecorderConfig) -> Recorder {
     let recorder = control.start(directory, config);
-    give(&recorder, A, 0, 8);
+    record(&recorder, A, 0, 8);
     wait_for(&recorder, |stats| stats.blocks == 1);
-    control.set(|disk| disk.stands_still = true);
-    give(&recorder, A, 1, 8);
+    control.set(|disk| disk.is_stalled = true);
+    record(&recorder, A, 1, 8);
     control.wait_until_held();
     recorder
 }
 
 #[test]
-fn frames_that_find_the_queue_full_are_gaps_before_the_next_frame_of_their_source() {
+fn dropped_frames_are_gaps_before_the_next_frame_of_their_source() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let config = RecorderConfig { queue_frames: 4, ..at_once() };
+    let config = RecorderConfig { queue_frames: 4, ..unbuffered() };
     let recorder = held(&control, &directory, config);
     for number in 2..6 {
-        give(&recorder, A, number, 8);
+        record(&recorder, A, number, 8);
     }
     assert_eq!((recorder.stats().dropped, recorder.stats().queued), (0, 4));
     for number in 6..9 {
-        give(&recorder, A, number, 8);
-        give(&recorder, B, number, 8);
+        record(&recorder, A, number, 8);
+        record(&recorder, B, number, 8);
     }
     assert_eq!(recorder.stats().dropped, 6);
-    control.set(|disk| disk.stands_still = false);
+    control.set(|disk| disk.is_stalled = false);
     wait_for(&recorder, |stats| stats.gaps == 2);
-    give(&recorder, A, 9, 8);
+    record(&recorder, A, 9, 8);
     let stats = recorder.finish().unwrap().stats;
     assert_eq!((stats.frames, stats.gaps, stats.dropped, stats.queued_bytes), (7, 2, 6, 0));
     let mut expected: Vec<_> = (0..6).map(|number| Frame(number, 8)).collect();
@@ -176,16 +176,16 @@ fn frames_that_find_the_queue_full_are_gaps_before_the_next_frame_of_their_sourc
 }
 
 #[test]
-fn a_frame_that_fits_where_a_longer_one_did_not_comes_behind_its_gap() {
+fn a_frame_that_fits_after_a_longer_one_was_dropped_follows_the_gap() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let config = RecorderConfig { queue_bytes: 1_024, ..at_once() };
+    let config = RecorderConfig { queue_bytes: 1_024, ..unbuffered() };
     let recorder = held(&control, &directory, config);
-    give(&recorder, A, 2, 900);
-    give(&recorder, A, 3, 500);
-    give(&recorder, B, 4, 20);
-    give(&recorder, A, 5, 50);
+    record(&recorder, A, 2, 900);
+    record(&recorder, A, 3, 500);
+    record(&recorder, B, 4, 20);
+    record(&recorder, A, 5, 50);
     assert_eq!(recorder.stats().dropped, 1);
-    control.set(|disk| disk.stands_still = false);
+    control.set(|disk| disk.is_stalled = false);
     recorder.finish().unwrap();
     let full = gap(GapReason::QueueFull, 3, 3, 1);
     let expected = [Frame(0, 8), Frame(1, 8), Frame(2, 900), full, Frame(5, 50)];
@@ -194,11 +194,11 @@ fn a_frame_that_fits_where_a_longer_one_did_not_comes_behind_its_gap() {
 }
 
 #[test]
-fn a_gap_and_a_note_that_find_the_queue_full_make_no_frames_of_it() {
+fn dropped_gaps_and_notes_do_not_count_as_frames() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let config = RecorderConfig { queue_frames: 1, ..at_once() };
+    let config = RecorderConfig { queue_frames: 1, ..unbuffered() };
     let recorder = held(&control, &directory, config);
-    give(&recorder, A, 2, 8);
+    record(&recorder, A, 2, 8);
     let received = Received { recv_unix_ns: MORNING + 4, source: A };
     let down = Gap {
         reason: GapReason::Disconnected,
@@ -208,7 +208,7 @@ fn a_gap_and_a_note_that_find_the_queue_full_make_no_frames_of_it() {
     };
     recorder.gap(received, down);
     recorder.record(received, RecordKind::Event, Bytes::from_static(b"{}"));
-    control.set(|disk| disk.stands_still = false);
+    control.set(|disk| disk.is_stalled = false);
     let stats = recorder.finish().unwrap().stats;
     assert_eq!(stats.dropped, 2);
     let down = gap(GapReason::Disconnected, 3, 4, None);
@@ -217,13 +217,13 @@ fn a_gap_and_a_note_that_find_the_queue_full_make_no_frames_of_it() {
 }
 
 #[test]
-fn what_could_not_be_written_is_told_before_what_can_be_again() {
+fn failed_writes_are_gaps_before_the_next_written_record() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let recorder = control.start(&directory, at_once());
-    give(&recorder, A, 0, 8);
+    let recorder = control.start(&directory, unbuffered());
+    record(&recorder, A, 0, 8);
     wait_for(&recorder, |stats| stats.blocks == 1);
     control.set(|disk| disk.fails = true);
-    give(&recorder, A, 1, 8);
+    record(&recorder, A, 1, 8);
     wait_for(&recorder, |stats| stats.lost == 1);
     // The gap of the first failure is lost with the second block, and so is one of another reason.
     let received = Received { recv_unix_ns: MORNING + 3, source: B };
@@ -234,10 +234,10 @@ fn what_could_not_be_written_is_told_before_what_can_be_again() {
         frames: None,
     };
     recorder.gap(received, down);
-    give(&recorder, A, 4, 8);
+    record(&recorder, A, 4, 8);
     wait_for(&recorder, |stats| stats.lost == 2);
     control.set(|disk| disk.fails = false);
-    give(&recorder, A, 5, 8);
+    record(&recorder, A, 5, 8);
     let stats = recorder.finish().unwrap().stats;
     assert_eq!((stats.frames, stats.lost), (2, 2));
     assert!(stats.failures >= 2);
@@ -248,17 +248,17 @@ fn what_could_not_be_written_is_told_before_what_can_be_again() {
 }
 
 #[test]
-fn an_end_that_cannot_be_written_is_an_error_and_the_next_start_goes_on() {
+fn an_end_that_cannot_be_written_is_an_error_and_the_next_start_continues() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let recorder = control.start(&directory, at_once());
-    give(&recorder, A, 0, 8);
+    let recorder = control.start(&directory, unbuffered());
+    record(&recorder, A, 0, 8);
     wait_for(&recorder, |stats| stats.blocks == 1);
     control.set(|disk| disk.fails = true);
-    give(&recorder, A, 1, 8);
+    record(&recorder, A, 1, 8);
     assert!(matches!(recorder.finish(), Err(RecordError::Io { .. })));
     control.set(|disk| disk.fails = false);
-    let recorder = control.start(&directory, at_once());
-    give(&recorder, A, 2, 8);
+    let recorder = control.start(&directory, unbuffered());
+    record(&recorder, A, 2, 8);
     recorder.finish().unwrap();
     assert_eq!(seen(&directory, A), [Frame(0, 8), Frame(2, 8)]);
     assert_eq!(seen(&directory, Source::RECORDER), [gap(GapReason::RecorderStopped, 0, 2, None)]);
@@ -268,8 +268,8 @@ fn an_end_that_cannot_be_written_is_an_error_and_the_next_start_goes_on() {
 fn a_sync_that_fails_at_the_end_is_an_error() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
     let fsync = Fsync::Every(Duration::from_secs(3_600));
-    let recorder = control.start(&directory, RecorderConfig { fsync, ..at_once() });
-    give(&recorder, A, 0, 8);
+    let recorder = control.start(&directory, RecorderConfig { fsync, ..unbuffered() });
+    record(&recorder, A, 0, 8);
     wait_for(&recorder, |stats| stats.blocks == 1);
     control.set(|disk| disk.fails = true);
     assert!(matches!(recorder.finish(), Err(RecordError::Io { .. })));
@@ -277,12 +277,12 @@ fn a_sync_that_fails_at_the_end_is_an_error() {
 }
 
 #[test]
-fn every_block_is_synced_where_that_is_asked_for() {
+fn every_block_is_synced_if_configured() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
     let fsync = Fsync::EveryBlock;
-    let recorder = control.start(&directory, RecorderConfig { fsync, ..at_once() });
+    let recorder = control.start(&directory, RecorderConfig { fsync, ..unbuffered() });
     for number in 0..3 {
-        give(&recorder, A, number, 8);
+        record(&recorder, A, number, 8);
         wait_for(&recorder, |stats| stats.blocks == number + 1);
     }
     recorder.finish().unwrap();
@@ -292,12 +292,12 @@ fn every_block_is_synced_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_payload_longer_than_any_record_may_be_is_a_gap() {
+fn a_payload_longer_than_the_limit_is_a_gap() {
     let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
-    let recorder = control.start(&directory, at_once());
-    give(&recorder, A, 0, 8);
-    give(&recorder, A, 1, (16 << 20) + 1);
-    give(&recorder, A, 2, 8);
+    let recorder = control.start(&directory, unbuffered());
+    record(&recorder, A, 0, 8);
+    record(&recorder, A, 1, (16 << 20) + 1);
+    record(&recorder, A, 2, 8);
     let stats = recorder.finish().unwrap().stats;
     assert_eq!((stats.frames, stats.lost), (2, 1));
     let failed = gap(GapReason::WriteFailed, 1, 1, 1);
