@@ -1,4 +1,5 @@
-//! The fluent way to a manager.
+//! The settings that the builders of both managers have, and the builder of the one for a single
+//! account.
 
 use std::time::Duration;
 
@@ -8,6 +9,24 @@ use kite_manager::{FailoverConfig, Seat, Tap};
 use crate::manager::underlying::Underlying;
 use crate::manager::{KiteManagerConfig, KiteTickerManager};
 use crate::models::Mode;
+
+/// Builds a manager step by step: [`KiteTickerManagerBuilder`] for one account,
+/// [`MultiApiKiteTickerManagerBuilder`](crate::MultiApiKiteTickerManagerBuilder) for several. What
+/// is set here holds for every connection of every account.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct TickerManagerBuilder<A> {
+    pub(super) accounts: A,
+    pub(super) config: KiteManagerConfig,
+    pub(super) underlying: Underlying,
+}
+
+/// What the builder of a manager of one account has of its own.
+#[derive(Debug, Clone)]
+pub struct OneAccount {
+    credentials: Credentials,
+    raw_only: bool,
+}
 
 /// Builds a [`KiteTickerManager`] step by step.
 ///
@@ -19,91 +38,104 @@ use crate::models::Mode;
 ///     .default_mode(Mode::Full)
 ///     .build();
 /// ```
-#[derive(Debug, Clone)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct KiteTickerManagerBuilder {
-    credentials: Credentials,
-    config: KiteManagerConfig,
-    underlying: Underlying,
-    raw_only: bool,
-}
-
-/// A method that sets one field of the configuration.
-macro_rules! setting {
-    ($(#[$doc:meta])* $field:ident: $ty:ty = $config_field:ident) => {
-        $(#[$doc])*
-        pub fn $field(mut self, $field: $ty) -> Self {
-            self.config.$config_field = $field;
-            self
-        }
-    };
-}
+pub type KiteTickerManagerBuilder = TickerManagerBuilder<OneAccount>;
 
 impl KiteTickerManagerBuilder {
     /// Starts with the default configuration.
     pub fn new(api_key: impl Into<String>, access_token: impl Into<String>) -> Self {
+        let credentials = Credentials::new(api_key, access_token);
         Self {
-            credentials: Credentials::new(api_key, access_token),
+            accounts: OneAccount { credentials, raw_only: false },
             config: KiteManagerConfig::default(),
             underlying: Underlying::default(),
-            raw_only: false,
         }
     }
 
-    setting! {
-        /// Sets [`KiteManagerConfig::max_connections`].
-        max_connections: usize = max_connections
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::max_symbols_per_connection`].
-        max_symbols_per_connection: usize = max_symbols_per_connection
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::connection_timeout`].
-        connection_timeout: Duration = connection_timeout
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::health_check_interval`].
-        health_check_interval: Duration = health_check_interval
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::max_reconnect_attempts`].
-        reconnect_attempts: usize = max_reconnect_attempts
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::reconnect_delay`].
-        reconnect_delay: Duration = reconnect_delay
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::enable_dedicated_parsers`].
-        enable_dedicated_parsers: bool = enable_dedicated_parsers
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::default_mode`].
-        default_mode: Mode = default_mode
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::heartbeat_liveness_threshold`].
-        heartbeat_liveness_threshold: Duration = heartbeat_liveness_threshold
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::connection_buffer_size`].
-        connection_buffer_size: usize = connection_buffer_size
-    }
-    setting! {
-        /// Sets [`KiteManagerConfig::parser_buffer_size`].
-        parser_buffer_size: usize = parser_buffer_size
+    /// Sets [`KiteManagerConfig::max_connections`].
+    pub fn max_connections(mut self, max_connections: usize) -> Self {
+        self.config.max_connections = max_connections;
+        self
     }
 
     /// Emits raw frames only: the message channels carry no `Ticks`, texts still arrive there.
     pub fn raw_only(mut self, raw_only: bool) -> Self {
-        self.raw_only = raw_only;
+        self.accounts.raw_only = raw_only;
         self
     }
 
     /// Replaces the whole configuration.
     pub fn config(mut self, config: KiteManagerConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Makes the manager. The configuration is checked when it starts.
+    #[must_use]
+    pub fn build(self) -> KiteTickerManager {
+        let OneAccount { credentials, raw_only } = self.accounts;
+        KiteTickerManager::with_settings(credentials, self.config, self.underlying)
+            .with_raw_only(raw_only)
+    }
+}
+
+impl<A> TickerManagerBuilder<A> {
+    /// Sets [`KiteManagerConfig::max_symbols_per_connection`].
+    pub fn max_symbols_per_connection(mut self, max_symbols_per_connection: usize) -> Self {
+        self.config.max_symbols_per_connection = max_symbols_per_connection;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::connection_timeout`].
+    pub fn connection_timeout(mut self, connection_timeout: Duration) -> Self {
+        self.config.connection_timeout = connection_timeout;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::health_check_interval`].
+    pub fn health_check_interval(mut self, health_check_interval: Duration) -> Self {
+        self.config.health_check_interval = health_check_interval;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::max_reconnect_attempts`].
+    pub fn reconnect_attempts(mut self, reconnect_attempts: usize) -> Self {
+        self.config.max_reconnect_attempts = reconnect_attempts;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::reconnect_delay`].
+    pub fn reconnect_delay(mut self, reconnect_delay: Duration) -> Self {
+        self.config.reconnect_delay = reconnect_delay;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::enable_dedicated_parsers`].
+    pub fn enable_dedicated_parsers(mut self, enable_dedicated_parsers: bool) -> Self {
+        self.config.enable_dedicated_parsers = enable_dedicated_parsers;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::default_mode`].
+    pub fn default_mode(mut self, default_mode: Mode) -> Self {
+        self.config.default_mode = default_mode;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::heartbeat_liveness_threshold`].
+    pub fn heartbeat_liveness_threshold(mut self, heartbeat_liveness_threshold: Duration) -> Self {
+        self.config.heartbeat_liveness_threshold = heartbeat_liveness_threshold;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::connection_buffer_size`].
+    pub fn connection_buffer_size(mut self, connection_buffer_size: usize) -> Self {
+        self.config.connection_buffer_size = connection_buffer_size;
+        self
+    }
+
+    /// Sets [`KiteManagerConfig::parser_buffer_size`].
+    pub fn parser_buffer_size(mut self, parser_buffer_size: usize) -> Self {
+        self.config.parser_buffer_size = parser_buffer_size;
         self
     }
 
@@ -115,7 +147,9 @@ impl KiteTickerManagerBuilder {
 
     /// Has the application's own code asked for credentials: before every reconnect, and after a
     /// refusal. Without one, a refusal parks the connections until
-    /// [`set_access_token`](KiteTickerManager::set_access_token).
+    /// [`set_access_token`](KiteTickerManager::set_access_token). It is one source for all
+    /// accounts; the api_key of the credentials at hand
+    /// ([`TokenRequest::current`](kite_conn::TokenRequest::current)) says for which it is asked.
     ///
     /// ```
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
@@ -149,8 +183,8 @@ impl KiteTickerManagerBuilder {
         self
     }
 
-    /// Sets when the instruments of a connection that stays down go to the others, and when they
-    /// come back; `None`: never. Default after 30 s, back after 30 s.
+    /// Sets when the instruments of a connection that stays down go to the others of its account,
+    /// and when they come back; `None`: never. Default after 30 s, back after 30 s.
     pub fn failover(mut self, failover: Option<FailoverConfig>) -> Self {
         self.underlying.manager.failover = failover;
         self
@@ -193,12 +227,5 @@ impl KiteTickerManagerBuilder {
     {
         self.underlying.manager.taps.push(Tap::new(make_sink));
         self
-    }
-
-    /// Makes the manager. The configuration is checked when it starts.
-    #[must_use]
-    pub fn build(self) -> KiteTickerManager {
-        KiteTickerManager::with_settings(self.credentials, self.config, self.underlying)
-            .with_raw_only(self.raw_only)
     }
 }

@@ -13,13 +13,13 @@ mod ticker_manager;
 pub(crate) mod underlying;
 mod unified;
 
-pub use builder::KiteTickerManagerBuilder;
+pub use builder::{KiteTickerManagerBuilder, OneAccount, TickerManagerBuilder};
 pub use channel_id::ChannelId;
 pub use config::KiteManagerConfig;
 pub use health::HealthSummary;
 pub use multi::{
     ApiCredentials, ApiKeyId, ApiKeyStats, DistributionStrategy, MultiApiConfig,
-    MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, MultiApiStats,
+    MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, MultiApiStats, SeveralAccounts,
 };
 pub use stats::{ConnectionStats, ManagerStats, ProcessorStats};
 pub use ticker_manager::KiteTickerManager;

@@ -7,7 +7,7 @@ mod manager;
 mod stats;
 
 pub use api_key::{ApiCredentials, ApiKeyId};
-pub use builder::MultiApiKiteTickerManagerBuilder;
+pub use builder::{MultiApiKiteTickerManagerBuilder, SeveralAccounts};
 pub use config::{DistributionStrategy, MultiApiConfig};
 pub use manager::MultiApiKiteTickerManager;
 pub use stats::{ApiKeyStats, MultiApiStats};
