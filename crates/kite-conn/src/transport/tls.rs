@@ -18,9 +18,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 ///
 /// # Examples
 /// ```
-/// use kite_conn::{ConnectionConfig, Tls, TlsError};
+/// use kite_conn::{ConnectionConfig, Tls, TlsError, Transport};
 ///
-/// let config = ConnectionConfig { transport: Transport {  tls: Tls::web_pki(), ..Default::default() }, ..Default::default() };
+/// let transport = Transport { tls: Tls::web_pki(), ..Default::default() };
+/// let config = ConnectionConfig { transport, ..Default::default() };
 /// assert_eq!(format!("{:?}", config.transport.tls), "Tls { roots: webpki, added: 0 }");
 /// assert!(matches!(
 ///     Tls::only([b"no certificate"]),
