@@ -103,7 +103,7 @@ for size in '80 24' '100 30'; do
     sees 'SIMULATOR'
     matches '1 live +[0-9,]+f/s +[0-9,]+t/s'
     matches 'lag 0 gaps 0 damaged 0'
-    sees 'socket 1 up'
+    sees 'connection 1: up'
     matches '▶(NSE:)?INFY +[0-9,]+\.[0-9]{2}[▲▼ ] +[+-][0-9.]+% '
     matches '[▁▂▃▄▅▆▇█]{3,}'
     # The depth of the selected instrument, best level first.
@@ -185,12 +185,12 @@ for size in '80 24' '100 30'; do
 done
 
 start 'Ctrl-C' 80 24 '' "$watched"
-sees 'socket 1 up'
+sees 'connection 1: up'
 press C-c
 ended 0
 
 start 'SIGTERM' 80 24 '' "$watched"
-sees 'socket 1 up'
+sees 'connection 1: up'
 kill -TERM "$(tmux list-panes -t kite -F '#{pane_pid}' | xargs -n1 ps -o pid= --ppid | tr -d ' ')"
 ended 0
 
@@ -207,7 +207,7 @@ kill "$server_pid"
 ended 3
 
 start 'NO_COLOR and ASCII' 80 24 'NO_COLOR=1' "$watched --ascii"
-sees 'socket 1 up'
+sees 'connection 1: up'
 matches '>INFY +[0-9,]+\.[0-9]{2}'
 # An arrow beside a price that has just changed.
 matches '[0-9]\.[0-9]{2}[v^] '
@@ -221,7 +221,7 @@ ended 0
 
 start 'faults' 100 30 '' 'watch --sim --chaos 500ms NSE:INFY'
 # Sockets are lost and come back, and the screen says so.
-matches 'socket 1 (lost|up again)'
+matches 'connection 1: (lost|up again)'
 matches 'up again'
 types q
 ended 0
@@ -234,7 +234,7 @@ sees 'next: kite --help'
 matches 'SIMULATOR +1[0-9],[0-9]{3} ticks/s'
 sees '▶RELIANCE'
 types /nifty
-sees '6 of 34 shown'
+sees '12 of 43 shown'
 press Enter
 fits 24
 types q
