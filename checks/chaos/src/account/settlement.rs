@@ -72,8 +72,8 @@ impl Account {
         let state = self.recorder.state();
         let (totals, stats) = (&state.totals, self.connection.stats());
         let events = |name| totals.events(name);
-        let unreadable = events("TextUnreadable");
-        let fallen = events("Down") + events("OpenFailed") + events("RenewalFailed");
+        let unreadable = events("text_unreadable");
+        let fallen = events("down") + events("open_failed") + events("renewal_failed");
         let compared = [
             ("frames delivered", stats.frames_delivered, totals.batches),
             ("frames read", stats.frames, totals.batches),
@@ -83,12 +83,12 @@ impl Account {
             ("damaged frames injected", self.dealt.damaging, totals.damaged),
             ("skipped packets", stats.skipped_packets, totals.skipped),
             ("unknown packets injected", self.dealt.unknown_packets, totals.skipped),
-            ("texts", stats.texts, events("Text") + unreadable),
+            ("texts", stats.texts, events("text") + unreadable),
             ("unreadable texts", stats.unreadable_texts, unreadable),
-            ("connects", stats.connects, events("Up")),
-            ("losses", stats.losses, events("Down")),
+            ("connects", stats.connects, events("up")),
+            ("losses", stats.losses, events("down")),
             ("errors", stats.errors, fallen + unreadable),
-            ("gaps", events("Gap"), events("Down")),
+            ("gaps", events("gap"), events("down")),
         ];
         if let Some((what, one, other)) = compared.iter().find(|(_, one, other)| one != other) {
             return Err(format!("{what}: {one} against {other}"));
@@ -96,7 +96,7 @@ impl Account {
         if totals.damage_told > totals.damaged || totals.skips_told > totals.skipped {
             return Err("events spoke of more damage than there was".into());
         }
-        for (name, &count) in totals.events.iter().filter(|(name, _)| **name != "TextUnreadable") {
+        for (name, &count) in totals.events.iter().filter(|(name, _)| **name != "text_unreadable") {
             let heard = self.heard.get(name).copied().unwrap_or_default();
             if heard != count {
                 return Err(format!("{name}: {heard} on the lane, {count} at the sink"));
