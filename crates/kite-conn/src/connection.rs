@@ -24,17 +24,17 @@ use crate::transport::Dialer;
 /// network. Dropping the last handle closes the connection politely in the background.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    shared: Arc<Shared>,
+    state: Arc<HandleState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct HandleState {
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
     status: watch::Receiver<Status>,
 }
 
-impl Drop for Shared {
+impl Drop for HandleState {
     fn drop(&mut self) {
         self.mailbox.close();
     }
@@ -88,13 +88,10 @@ impl Connection {
         let mailbox = Arc::new(Mailbox::new(config.instrument_limit));
         let counters = Arc::new(Counters::default());
         let (status_sender, status) = watch::channel(Status::default());
-        let reporter = Reporter {
-            events: events.sender(number),
-            counters: Arc::clone(&counters),
-            status: status_sender,
-            mailbox: Arc::clone(&mailbox),
-        };
-        (Self { shared: Arc::new(Shared { mailbox, counters, status }) }, reporter)
+        let events = events.sender(number);
+        let reporter =
+            Reporter::new(events, Arc::clone(&counters), status_sender, Arc::clone(&mailbox));
+        (Self { state: Arc::new(HandleState { mailbox, counters, status }) }, reporter)
     }
 
     /// Wants instruments in this mode; those already wanted get the mode.
@@ -124,27 +121,27 @@ impl Connection {
         &self,
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
-        self.shared.mailbox.want(changes.into_iter())
+        self.state.mailbox.want(changes.into_iter())
     }
 
     /// Gives the instruments wanted and their modes.
     #[must_use]
     pub fn desired(&self) -> BTreeMap<u32, Mode> {
-        self.shared.mailbox.desired()
+        self.state.mailbox.desired()
     }
 
     /// Uses other credentials from the next handshake on. A parked or waiting connection tries at
     /// once; an open socket stays, since Kite checks the token at the handshake only.
     pub fn set_credentials(&self, credentials: Credentials) {
-        self.shared.mailbox.set_credentials(credentials);
+        self.state.mailbox.set_credentials(credentials);
     }
 
     /// Sends a ping, if the connection is live; says whether it is. None goes out while the socket
     /// does not take our bytes.
     pub fn ping(&self) -> bool {
-        let live = self.shared.status.borrow().phase == Phase::Live;
+        let live = self.state.status.borrow().phase == Phase::Live;
         if live {
-            self.shared.mailbox.ping();
+            self.state.mailbox.ping();
         }
         live
     }
@@ -152,31 +149,31 @@ impl Connection {
     /// Gives where the connection stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.status.borrow().clone()
+        self.state.status.borrow().clone()
     }
 
     /// Watches where the connection stands.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Status> {
-        self.shared.status.clone()
+        self.state.status.clone()
     }
 
     /// Reads the counts.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.counters.read()
+        self.state.counters.read()
     }
 
     /// Reads how latencies, sizes and outages are distributed: some microseconds' work.
     #[must_use]
     pub fn distributions(&self) -> Distributions {
-        self.shared.counters.distributions()
+        self.state.counters.distributions()
     }
 
     /// Gives how often each kind of loss occurred, those that did.
     #[must_use]
     pub fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
-        self.shared.counters.losses_by_kind()
+        self.state.counters.losses_by_kind()
     }
 
     /// Gives what is known of each instrument that ticked, by rising token; empty without
@@ -185,7 +182,7 @@ impl Connection {
     /// lost.
     #[must_use]
     pub fn instruments(&self) -> Vec<InstrumentStats> {
-        self.shared.counters.instruments.read()
+        self.state.counters.instruments.read()
     }
 
     /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
@@ -197,9 +194,9 @@ impl Connection {
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.
     pub async fn close(&self) {
-        self.shared.mailbox.close();
+        self.state.mailbox.close();
         // The sender lives in the task: it is gone when the task is.
-        let mut status = self.shared.status.clone();
+        let mut status = self.state.status.clone();
         while status.changed().await.is_ok() {}
     }
 }

@@ -150,7 +150,7 @@ impl<S: Sink> fmt::Debug for InPlace<S> {
 /// A driver that is polled from outside, wherever its sockets come from.
 pub(crate) struct Driven<S: Sink, O: Network> {
     /// `None` once it has ended.
-    driver: Option<Box<Driver<Slot<S>, O>>>,
+    driver: Option<Box<Driver<NextBatch<S>, O>>>,
 }
 
 impl<S: Sink, O: Network> Driven<S, O> {
@@ -164,15 +164,15 @@ impl<S: Sink, O: Network> Driven<S, O> {
     ) -> Result<(Connection, Self), ConfigError> {
         config.validate()?;
         let (connection, reporter) = Connection::with_reporter(&config, events, number);
-        let slot = Slot { batch: None, beside: sink };
-        let driver = Box::new(Driver::new(config, network, credentials, slot, reporter));
+        let next = NextBatch { batch: None, beside: sink };
+        let driver = Box::new(Driver::new(config, network, credentials, next, reporter));
         Ok((connection, Self { driver: Some(driver) }))
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         loop {
             let Some(driver) = &mut self.driver else { return Poll::Ready(None) };
-            match ready!(driver.poll_run(cx, |slot| slot.batch.is_some())) {
+            match ready!(driver.poll_run(cx, |next| next.batch.is_some())) {
                 Pause::Enough => {
                     if let Some(batch) = driver.sink_mut().batch.take() {
                         return Poll::Ready(Some(batch));
@@ -199,13 +199,13 @@ impl<S: Sink, O: Network> Driven<S, O> {
 }
 
 /// Where a driver leaves a frame for whoever polls it.
-struct Slot<S> {
+struct NextBatch<S> {
     batch: Option<Batch>,
     /// The application's sink, which gets all.
     beside: S,
 }
 
-impl<S: Sink> Sink for Slot<S> {
+impl<S: Sink> Sink for NextBatch<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.beside.poll_ready(cx)
     }

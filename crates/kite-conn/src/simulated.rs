@@ -25,11 +25,11 @@ use crate::config::{Reconnect, TokenSource};
 use crate::connection::Connection;
 use crate::credentials::Credentials;
 use crate::deliver::{Batch, Sink};
-use crate::driver::{Network, Wire};
+use crate::driver::Network;
 use crate::in_place::Driven;
 use crate::observe::{Event, EventLane, LossCause, ParkReason, Phase};
 use crate::transport::{Deadline, Endpoint, OpenError, Transport, handshake};
-use crate::websocket::WebSocket;
+use crate::websocket::{WebSocket, Wire};
 use crate::{ConnectionConfig, VolumeMissed};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use kite_wire::{DamagedFrame, Mode, PacketKind, TickBatch};
+use kite_wire::{DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
 
 use super::batch::Batch;
 use super::rate_limit::RateLimit;
@@ -48,45 +48,21 @@ impl<S: Sink> Intake<S> {
         &mut self.sink
     }
 
+    /// Checks a frame and hands it to the sink; to be called once after each
+    /// [`Intake::poll_ready`] that was ready.
     pub(crate) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
-        let counts = &self.counters.delivery;
-        let heartbeat = bytes.len() == 1;
-        let (ticks, damaged) = match TickBatch::new(bytes) {
-            Ok(ticks) => (ticks, None),
-            Err(DamagedFrame { batch, fault, bytes_left, frame }) => {
-                counts.damaged_frames.add(1);
-                if let Some(untold) = self.damaged.admit(received) {
-                    let event = Event::FrameDamaged { fault, bytes_left, untold };
-                    self.events.send(event.clone());
-                    call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
-                }
-                (batch, Some(Box::new(frame)))
-            }
-        };
-        if ticks.skipped() > 0 {
-            counts.skipped_packets.add(u64::from(ticks.skipped()));
-            if let Some(untold) = self.skipped.admit(received) {
-                let unknown = |body: &&[u8]| PacketKind::of_len(body.len()).is_none();
-                let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
-                let event = Event::PacketsSkipped { length, packets: ticks.skipped(), untold };
-                self.events.send(event.clone());
-                call(&mut self.sink, &self.counters, |sink| sink.on_event(&event));
-            }
-        }
+        let is_heartbeat = bytes.len() == 1;
+        let (ticks, damaged) = self.check(bytes, received);
         self.sequence += 1;
-        counts.heartbeats.add(u64::from(heartbeat));
+        let counts = &self.counters.delivery;
+        counts.heartbeats.add(u64::from(is_heartbeat));
         counts.ticks.add(ticks.len() as u64);
         let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
-        call(&mut self.sink, &self.counters, |sink| sink.on_batch(&batch));
-        let done = Stamp::at(Instant::now());
-        let latency_ns = u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX);
-        counts.latency_ns.add(latency_ns);
-        if !heartbeat {
-            counts.latencies_ns.record(latency_ns);
-        }
-        counts.last_frame.set(done.as_nanos());
-        // Behind the delivery: nobody waits for it.
+        self.call(|sink| sink.on_batch(&batch));
+        self.count_delivery(received, is_heartbeat);
+        // After the delivery: nobody waits for it.
         let gap = self.gaps.on_frame(&batch.ticks, received);
+        let counts = &self.counters.delivery;
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
@@ -95,14 +71,52 @@ impl<S: Sink> Intake<S> {
         self.tell_gap(gap);
     }
 
-    /// Tells of a gap that has settled, behind the frame that settled it.
-    fn tell_gap(&mut self, gap: Option<Gap>) {
-        let Some(gap) = gap else { return };
-        let event = Event::Gap(Arc::new(gap));
-        self.events.send(event.clone());
-        self.on_event(&event);
+    /// Returns the readable part of a frame, and the whole where its tail is damaged.
+    fn check(&mut self, bytes: Bytes, received: Stamp) -> (TickBatch, Option<Box<Bytes>>) {
+        let (ticks, damaged) = match TickBatch::new(bytes) {
+            Ok(ticks) => (ticks, None),
+            Err(DamagedFrame { batch, fault, bytes_left, frame }) => {
+                self.on_damage(fault, bytes_left, received);
+                (batch, Some(Box::new(frame)))
+            }
+        };
+        if ticks.skipped() > 0 {
+            self.on_skipped(&ticks, received);
+        }
+        (ticks, damaged)
     }
 
+    #[cold]
+    fn on_damage(&mut self, fault: FrameFault, bytes_left: usize, received: Stamp) {
+        self.counters.delivery.damaged_frames.add(1);
+        if let Some(untold) = self.damaged.admit(received) {
+            self.tell(&Event::FrameDamaged { fault, bytes_left, untold });
+        }
+    }
+
+    #[cold]
+    fn on_skipped(&mut self, ticks: &TickBatch, received: Stamp) {
+        let packets = ticks.skipped();
+        self.counters.delivery.skipped_packets.add(u64::from(packets));
+        if let Some(untold) = self.skipped.admit(received) {
+            let unknown = |body: &&[u8]| PacketKind::of_len(body.len()).is_none();
+            let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
+            self.tell(&Event::PacketsSkipped { length, packets, untold });
+        }
+    }
+
+    fn count_delivery(&self, received: Stamp, is_heartbeat: bool) {
+        let counts = &self.counters.delivery;
+        let done = Stamp::at(Instant::now());
+        let latency_ns = u64::try_from(done.since(received).as_nanos()).unwrap_or(u64::MAX);
+        counts.latency_ns.add(latency_ns);
+        if !is_heartbeat {
+            counts.latencies_ns.record(latency_ns);
+        }
+        counts.last_frame.set(done.as_nanos());
+    }
+
+    /// Hands over an event, in order with the frames; can be called at any time.
     pub(crate) fn on_notice(&mut self, notice: Notice) {
         // A gap that is told because of what happened now is told before it.
         let gap = match &notice.event {
@@ -121,30 +135,45 @@ impl<S: Sink> Intake<S> {
         self.on_event(&notice.event);
     }
 
+    /// Ready when the sink takes another frame.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        call(&mut self.sink, &self.counters, |sink| sink.poll_ready(cx))
+        self.call(|sink| sink.poll_ready(cx))
     }
 
-    fn on_event(&mut self, event: &Event) {
-        call(&mut self.sink, &self.counters, |sink| sink.on_event(event));
-    }
-}
-
-/// Calls the sink, and notes where it does not return. That a thread panics says too little: the
-/// connection may be dropped by a panic that is not its sink's.
-fn call<S, R>(sink: &mut S, counters: &Counters, call: impl FnOnce(&mut S) -> R) -> R {
-    struct Unreturned<'a>(&'a Counters);
-
-    impl Drop for Unreturned<'_> {
-        fn drop(&mut self) {
-            self.0.sink_panicked.store(true, Ordering::Release);
+    /// Tells of a gap that has settled, after the frame that settled it.
+    fn tell_gap(&mut self, gap: Option<Gap>) {
+        if let Some(gap) = gap {
+            self.tell(&Event::Gap(Arc::new(gap)));
         }
     }
 
-    let unreturned = Unreturned(counters);
-    let result = call(sink);
-    std::mem::forget(unreturned);
-    result
+    /// Sends an event to the listeners and the sink.
+    fn tell(&mut self, event: &Event) {
+        self.events.send(event.clone());
+        self.on_event(event);
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.call(|sink| sink.on_event(event));
+    }
+
+    /// Calls the sink, and notes where it does not return. That a thread panics says too little: the
+    /// connection may be dropped by a panic that is not its sink's.
+    fn call<R>(&mut self, call: impl FnOnce(&mut S) -> R) -> R {
+        let unreturned = Unreturned(&self.counters);
+        let result = call(&mut self.sink);
+        std::mem::forget(unreturned);
+        result
+    }
+}
+
+/// Dropped only where a sink panics.
+struct Unreturned<'a>(&'a Counters);
+
+impl Drop for Unreturned<'_> {
+    fn drop(&mut self) {
+        self.0.sink_panicked.store(true, Ordering::Release);
+    }
 }
 
 /// An event on its way to the sink.

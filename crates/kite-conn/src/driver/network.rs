@@ -5,32 +5,10 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::transport::{Dialer, OpenError, Stream};
-use crate::websocket::WebSocket;
-
-/// A byte stream that says how many bytes of ours it has taken.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Gives the number of bytes taken so far, those of TLS included.
-    fn bytes_written(&self) -> u64;
-
-    /// Makes a reset of the stream's end: behind a peer that takes no bytes, an orderly end would
-    /// wait with them, and the peer would count the socket as open.
-    fn reset_on_drop(&self);
-}
-
-impl Wire for Stream {
-    fn reset_on_drop(&self) {
-        Stream::reset_on_drop(self);
-    }
-
-    fn bytes_written(&self) -> u64 {
-        Stream::bytes_written(self)
-    }
-}
+use crate::websocket::{WebSocket, Wire};
 
 /// Where sockets come from.
 pub(crate) trait Network: Send + 'static {

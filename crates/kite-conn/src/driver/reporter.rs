@@ -1,42 +1,117 @@
-//! What handles and listeners see of a connection.
+//! What handles and listeners see of a connection: events, counts, status.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use super::clock::now;
 use super::mailbox::Mailbox;
-use crate::observe::{Counters, Event, EventSender, Phase, Status};
+use super::nanos;
+use crate::clock::Stamp;
+use crate::observe::{Counters, Event, EventSender, Phase, Severity, Status};
 
-/// Where the handles and listeners look: counts, status, events.
+/// Where the handles and listeners look.
 ///
-/// It says closed when the task is gone, however it went: a sink that panics on this task takes
+/// It reports the end when the task is gone, however it went: a sink that panics on this task takes
 /// the connection with it, and so does a runtime that shuts down.
 pub(crate) struct Reporter {
-    pub(crate) events: EventSender,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
-    pub(crate) mailbox: Arc<Mailbox>,
+    pub(super) events: EventSender,
+    pub(super) counters: Arc<Counters>,
+    status: watch::Sender<Status>,
+    pub(super) mailbox: Arc<Mailbox>,
+    /// When the last socket was lost, while there is no other.
+    lost: Option<Stamp>,
 }
 
 impl Reporter {
-    pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
-        self.status.send_modify(change);
+    pub(crate) fn new(
+        events: EventSender,
+        counters: Arc<Counters>,
+        status: watch::Sender<Status>,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        Self { events, counters, status, mailbox, lost: None }
     }
 
-    /// Tells the end, as the last thing of all.
-    pub(super) fn finish(&self) {
-        info!(conn = self.events.connection(), event = Event::Closed.name(), "{}", Event::Closed);
-        self.close();
-        self.events.send(Event::Closed);
+    /// Logs an event, counts it, keeps the status true to it, and sends it to the listeners.
+    pub(super) fn report(&mut self, event: &Event, epoch: u32) {
+        self.log(event, epoch);
+        self.count(event);
+        self.update_status(event, epoch);
+        self.events.send(event.clone());
     }
 
-    fn close(&self) {
+    /// Logs an event, except the server's texts, which are the application's.
+    fn log(&self, event: &Event, epoch: u32) {
+        let (conn, name) = (self.events.connection(), event.name());
+        match (event, event.severity()) {
+            (Event::Text { .. }, _) => {}
+            (_, Severity::Detail) => debug!(conn, epoch, event = name, "{event}"),
+            (_, Severity::Notice | Severity::Recovery) => {
+                info!(conn, epoch, event = name, "{event}");
+            }
+            (_, Severity::Warning | Severity::Error) => {
+                warn!(conn, epoch, event = name, "{event}");
+            }
+        }
+    }
+
+    fn count(&mut self, event: &Event) {
+        let counts = &self.counters.socket;
+        match event {
+            Event::Up { .. } => {
+                counts.connects.add(1);
+                let up = Stamp::at(now());
+                counts.up_since.set(up.as_nanos());
+                if let Some(lost) = self.lost.take() {
+                    counts.outages_ns.record(nanos(up.since(lost)));
+                }
+            }
+            Event::Down { cause, .. } => {
+                counts.losses.add(1);
+                counts.losses_by_kind[cause.kind() as usize].add(1);
+                counts.errors.add(1);
+                counts.up_since.set(0);
+                self.lost = Some(Stamp::at(now()));
+            }
+            Event::OpenFailed { .. } | Event::RenewalFailed { .. } => counts.errors.add(1),
+            Event::Closed => counts.up_since.set(0),
+            _ => {}
+        }
+    }
+
+    fn update_status(&self, event: &Event, epoch: u32) {
+        self.status.send_if_modified(|status| {
+            match event {
+                Event::Opening { .. } => {
+                    (status.phase, status.parked) = (Phase::Opening, None);
+                }
+                Event::Renewing { .. } => {
+                    (status.phase, status.parked) = (Phase::Renewing, None);
+                }
+                Event::Up { .. } => {
+                    *status = Status { phase: Phase::Live, epoch, ..Status::default() };
+                }
+                Event::OpenFailed { error, .. } => status.last_failure = Some(error.clone()),
+                Event::Retry { .. } => status.phase = Phase::Waiting,
+                Event::Parked(reason) => {
+                    (status.phase, status.parked) = (Phase::Parked, Some(reason.clone()));
+                }
+                Event::Closed => status.phase = Phase::Closed,
+                _ => return false,
+            }
+            true
+        });
+    }
+
+    /// Reports the end, as the last thing of all.
+    pub(super) fn finish(&mut self) {
         // First: who sees the connection closed is refused.
         self.mailbox.end();
-        self.counters.socket.up_since.set(0);
-        self.set_status(|status| status.phase = Phase::Closed);
+        let epoch = self.status.borrow().epoch;
+        self.report(&Event::Closed, epoch);
     }
 }
 
@@ -46,8 +121,8 @@ impl Drop for Reporter {
             return;
         }
         if self.counters.sink_panicked.swap(false, Ordering::AcqRel) {
-            warn!(conn = self.events.connection(), "the sink panicked, closing");
-            self.events.send(Event::DeliveryFailed);
+            let epoch = self.status.borrow().epoch;
+            self.report(&Event::DeliveryFailed, epoch);
         }
         self.finish();
     }

@@ -47,7 +47,7 @@ pub(crate) struct LastTick {
 /// instrument, and one that a server made up is merely not remembered.
 #[derive(Debug, Default)]
 #[repr(align(32))]
-struct Slot {
+struct TrackedInstrument {
     /// The token in the high half, the volume in the low one: one load finds both.
     token_and_volume: AtomicU64,
     /// The exchange's time in the high half. In the low one the day, times four, plus two where
@@ -68,7 +68,7 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
-impl Slot {
+impl TrackedInstrument {
     fn token(&self) -> u32 {
         high(self.token_and_volume.load(Acquire))
     }
@@ -143,15 +143,15 @@ impl Words {
 /// what is needed next lies beside what was needed last, and is in the caches when it is.
 #[derive(Debug)]
 struct Table {
-    slots: Box<[Slot]>,
+    slots: Box<[TrackedInstrument]>,
 }
 
 impl Table {
     fn new(slots: usize) -> Self {
-        Self { slots: std::iter::repeat_with(Slot::default).take(slots).collect() }
+        Self { slots: std::iter::repeat_with(TrackedInstrument::default).take(slots).collect() }
     }
 
-    fn taken(&self) -> impl Iterator<Item = (u32, &Slot)> {
+    fn taken(&self) -> impl Iterator<Item = (u32, &TrackedInstrument)> {
         let slots = self.slots.iter().map(|slot| (slot.token(), slot));
         slots.filter(|&(token, _)| token != 0)
     }
@@ -249,7 +249,7 @@ impl InstrumentWriter {
         let mut slots = &*table.slots;
         let received = received.as_nanos();
         for (token, tick) in packets {
-            let is_next = |slot: &Slot| slot.token() == token && token != 0;
+            let is_next = |slot: &TrackedInstrument| slot.token() == token && token != 0;
             let place = match slots.get(self.next) {
                 Some(slot) if is_next(slot) => Some(self.next),
                 _ => self.place(token),

@@ -1,7 +1,25 @@
 //! Decides everything about one connection: when to open, what to send, when to give up.
 //!
 //! No socket, no clock, no runtime: [`Session::handle`] takes an input with its time,
-//! [`Session::poll`] gives what to do next until there is nothing left but to wait.
+//! [`Session::poll`] returns what to do next until there is nothing left but to wait.
+//!
+//! Its caller, the driver, goes round this sequence:
+//!
+//! 1. [`Session::poll`], again and again, carrying out each [`Output`] at once, until it returns
+//!    [`Output::Wait`] or [`Output::Done`]. No input comes in between.
+//! 2. After [`Output::Wait`] the driver waits: for the socket, for a request of a handle, for the end
+//!    of an attempt or a renewal, and for the moment that came with it.
+//! 3. The socket comes first. What it brings goes to [`Session::on_frame`], [`Session::on_heard`] and
+//!    [`Session::on_pong`], the hot path; whatever else happens to [`Session::handle`]. Both before
+//!    the next [`Session::poll`], which checks for silence: a poll that comes late must have heard
+//!    what has arrived meanwhile.
+//! 4. After a [`Session::handle`], a [`Session::on_frame`] that returned true, and the moment waited
+//!    for: back to 1. After other frames only now and then.
+//!
+//! An [`Output::Open`] is answered by [`Input::Opened`] or [`Input::OpenFailed`], an
+//! [`Output::Renew`] by [`Input::Renewed`] or [`Input::RenewalFailed`], unless [`Output::Abort`] comes
+//! first. An open socket ends by [`Input::Lost`] or by [`Output::Abort`], once. Inputs that come late,
+//! of a socket that is no longer there, are ignored.
 
 mod backoff;
 mod book;
@@ -18,7 +36,7 @@ use self::backoff::Backoff;
 use self::book::Book;
 use self::freshness::Freshness;
 use self::round_trip::RoundTrip;
-use self::watchdog::{Verdict, Watchdog};
+use self::watchdog::{Finding, Watchdog};
 use crate::clock::{FAR, Stamp};
 use crate::config::{Liveness, Reconnect, TokenSourceError};
 use crate::observe::{Event, LossCause, ParkReason};
@@ -337,9 +355,9 @@ impl Session {
             self.feed_patience = 1;
             live.watchdog.lose_patience();
         }
-        let verdict = live.watchdog.check(now);
-        let cause = match verdict {
-            Verdict::Fine { next } => {
+        let finding = live.watchdog.check(now);
+        let cause = match finding {
+            Finding::Fine { next } => {
                 // Behind bytes that the socket does not take, commands would only pile up: the book
                 // merges them meanwhile.
                 if !live.watchdog.is_write_blocked() {
@@ -358,20 +376,20 @@ impl Session {
                 let ticks = live.freshness.due().filter(|_| watched).map(|due| (due, Why::Ticks));
                 return Some(Output::Wait(next.into_iter().chain(ticks).min()));
             }
-            Verdict::Probe => {
+            Finding::Probe => {
                 self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
                 return None;
             }
-            Verdict::FeedSilent { silence, grace } => {
+            Finding::FeedSilent { silence, grace } => {
                 self.tell(Event::FeedSilent { silence, grace });
                 return None;
             }
-            Verdict::Silent { silence } => LossCause::Silence { silence },
-            Verdict::FeedDead { silence } => {
+            Finding::Silent { silence } => LossCause::Silence { silence },
+            Finding::FeedDead { silence } => {
                 self.feed_patience = (self.feed_patience * 2).min(LONGEST_FEED_PATIENCE);
                 LossCause::FeedSilence { silence }
             }
-            Verdict::WriteBlocked { blocked } => LossCause::WriteBlocked { blocked },
+            Finding::WriteBlocked { blocked } => LossCause::WriteBlocked { blocked },
         };
         self.pending.push_back(Output::Abort);
         self.on_lost(now, cause);

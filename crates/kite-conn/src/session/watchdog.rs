@@ -36,7 +36,7 @@ pub(crate) struct Watchdog {
 
 /// What the watchdog finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Finding {
     /// Nothing to do before this moment.
     Fine {
         /// When to look again, and what for.
@@ -162,27 +162,27 @@ impl Watchdog {
     }
 
     /// Looks at the clock.
-    pub(crate) fn check(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn check(&mut self, now: Instant) -> Finding {
         let limit = self.threshold * 2;
         if let Some(since) = self.write_blocked_since {
             let blocked = now.saturating_duration_since(since);
             if blocked >= limit {
-                return Verdict::WriteBlocked { blocked };
+                return Finding::WriteBlocked { blocked };
             }
             // Nor is anybody asked: a ping would wait behind the bytes that are not taken.
-            return Verdict::Fine { next: Some((since + limit, Why::Write)) };
+            return Finding::Fine { next: Some((since + limit, Why::Write)) };
         }
         if self.reading_paused {
-            return Verdict::Fine { next: None };
+            return Finding::Fine { next: None };
         }
-        let fine = |next| Verdict::Fine { next: Some(next) };
+        let fine = |next| Finding::Fine { next: Some(next) };
         let silence = now.saturating_duration_since(self.silent_since);
         if let Some(asked) = self.probed {
             // From the question on: where our own task was held up, what came meanwhile may still
             // wait in the socket, and nobody is dead for not answering what was never asked.
             let due = asked + self.threshold;
             if now >= due {
-                return Verdict::Silent { silence };
+                return Finding::Silent { silence };
             }
             return fine((due, Why::Pong));
         }
@@ -195,16 +195,16 @@ impl Watchdog {
             if feed_silence >= limit && !self.feed_told {
                 self.feed_told = true;
                 let grace = self.feed_patience.saturating_sub(feed_silence);
-                return Verdict::FeedSilent { silence: feed_silence, grace };
+                return Finding::FeedSilent { silence: feed_silence, grace };
             }
             if feed_silence >= self.feed_patience {
-                return Verdict::FeedDead { silence: feed_silence };
+                return Finding::FeedDead { silence: feed_silence };
             }
         }
         if self.suspicious || silence >= self.threshold {
             self.suspicious = false;
             self.probed = Some(now);
-            return Verdict::Probe;
+            return Finding::Probe;
         }
         let silent = (self.silent_since + self.threshold, Why::Silence);
         let due = if self.feed_told { self.feed_patience } else { limit };
@@ -234,24 +234,24 @@ mod tests {
             self.start + SECOND * seconds
         }
 
-        fn check(&mut self, seconds: u32) -> Verdict {
+        fn check(&mut self, seconds: u32) -> Finding {
             self.dog.check(self.at(seconds))
         }
 
-        fn fine(&self, until: u32, why: Why) -> Verdict {
-            Verdict::Fine { next: Some((self.at(until), why)) }
+        fn fine(&self, until: u32, why: Why) -> Finding {
+            Finding::Fine { next: Some((self.at(until), why)) }
         }
 
-        /// Answers every ping at once, up to the first verdict that is not about pings.
-        fn answer_pings(&mut self, seconds: std::ops::RangeInclusive<u32>) -> (u32, Verdict) {
+        /// Answers every ping at once, up to the first finding that is not about pings.
+        fn answer_pings(&mut self, seconds: std::ops::RangeInclusive<u32>) -> (u32, Finding) {
             for second in seconds {
-                let mut verdict = self.check(second);
-                if verdict == Verdict::Probe {
+                let mut finding = self.check(second);
+                if finding == Finding::Probe {
                     self.dog.heard(self.at(second));
-                    verdict = self.check(second);
+                    finding = self.check(second);
                 }
-                match verdict {
-                    Verdict::Fine { next } => {
+                match finding {
+                    Finding::Fine { next } => {
                         assert!(next.is_some_and(|(until, _)| until > self.at(second)));
                     }
                     other => return (second, other),
@@ -265,10 +265,10 @@ mod tests {
     fn silence_is_probed_once_and_then_is_death() {
         let mut line = Timeline::new(THRESHOLD * 2);
         assert_eq!(line.check(0), line.fine(10, Why::Silence));
-        assert_eq!(line.check(10), Verdict::Probe);
+        assert_eq!(line.check(10), Finding::Probe);
         assert_eq!(line.check(10), line.fine(20, Why::Pong));
         assert_eq!(line.check(15), line.fine(20, Why::Pong));
-        assert_eq!(line.check(20), Verdict::Silent { silence: THRESHOLD * 2 });
+        assert_eq!(line.check(20), Finding::Silent { silence: THRESHOLD * 2 });
     }
 
     #[test]
@@ -277,23 +277,23 @@ mod tests {
         line.check(12);
         line.dog.fed(line.at(19));
         assert_eq!(line.check(20), line.fine(29, Why::Silence));
-        assert_eq!(line.check(29), Verdict::Probe);
+        assert_eq!(line.check(29), Finding::Probe);
         assert_eq!(line.check(29), line.fine(39, Why::Pong));
     }
 
     #[test]
     fn nobody_is_dead_who_has_not_been_asked() {
         let mut line = Timeline::new(THRESHOLD * 2);
-        assert_eq!(line.check(100), Verdict::Probe);
+        assert_eq!(line.check(100), Finding::Probe);
         assert_eq!(line.check(109), line.fine(110, Why::Pong));
-        assert_eq!(line.check(110), Verdict::Silent { silence: SECOND * 110 });
+        assert_eq!(line.check(110), Finding::Silent { silence: SECOND * 110 });
     }
 
     #[test]
     fn our_own_slowness_is_not_the_peers_death() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.pause_reading(line.at(1), true);
-        assert_eq!(line.check(500), Verdict::Fine { next: None });
+        assert_eq!(line.check(500), Finding::Fine { next: None });
         line.dog.pause_reading(line.at(500), false);
         assert_eq!(line.check(500), line.fine(510, Why::Silence));
         assert_eq!(line.dog.last_heard(), line.at(0), "nothing was heard meanwhile");
@@ -306,9 +306,9 @@ mod tests {
         line.dog.write_blocked(line.at(9), true);
         line.dog.fed(line.at(24));
         assert_eq!(line.check(24), line.fine(25, Why::Write));
-        assert_eq!(line.check(25), Verdict::WriteBlocked { blocked: THRESHOLD * 2 });
+        assert_eq!(line.check(25), Finding::WriteBlocked { blocked: THRESHOLD * 2 });
         line.dog.write_blocked(line.at(25), false);
-        assert!(matches!(line.check(25), Verdict::Fine { .. }));
+        assert!(matches!(line.check(25), Finding::Fine { .. }));
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             assert_eq!(line.check(second), line.fine(second + 20, Why::Write));
         }
         line.dog.write_blocked(line.at(100), false);
-        assert_eq!(line.check(100), Verdict::Probe);
+        assert_eq!(line.check(100), Finding::Probe);
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         line.answer_pings(1..=100);
         line.dog.pause_reading(line.at(30), true);
         line.dog.pause_reading(line.at(40), false);
-        let told = Verdict::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
+        let told = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
         assert_eq!(line.answer_pings(41..=200), (60, told));
     }
 
@@ -337,17 +337,17 @@ mod tests {
     fn pongs_prove_the_path_and_not_the_feed() {
         let mut line = Timeline::new(THRESHOLD * 2);
         let silence = THRESHOLD * 2;
-        let told = Verdict::FeedSilent { silence, grace: Duration::ZERO };
+        let told = Finding::FeedSilent { silence, grace: Duration::ZERO };
         assert_eq!(line.answer_pings(1..=100), (20, told));
-        assert_eq!(line.check(20), Verdict::FeedDead { silence });
+        assert_eq!(line.check(20), Finding::FeedDead { silence });
     }
 
     #[test]
     fn patience_with_a_silent_feed_goes_as_far_as_it_was_given() {
         let mut line = Timeline::new(THRESHOLD * 8);
-        let told = Verdict::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
+        let told = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
         assert_eq!(line.answer_pings(1..=100), (20, told));
-        let dead = Verdict::FeedDead { silence: THRESHOLD * 8 };
+        let dead = Finding::FeedDead { silence: THRESHOLD * 8 };
         assert_eq!(line.answer_pings(20..=100), (80, dead), "told once for one silence");
     }
 
@@ -383,9 +383,9 @@ mod tests {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.fed(line.at(1));
         line.dog.suspect();
-        assert_eq!(line.check(2), Verdict::Probe);
+        assert_eq!(line.check(2), Finding::Probe);
         assert_eq!(line.check(2), line.fine(12, Why::Pong));
-        assert_eq!(line.check(12), Verdict::Silent { silence: SECOND * 11 });
+        assert_eq!(line.check(12), Finding::Silent { silence: SECOND * 11 });
 
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.suspect();

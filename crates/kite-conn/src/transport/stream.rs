@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::websocket::Wire;
+
 /// A connected byte stream.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -19,19 +21,15 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Tcp>>),
 }
 
-impl Stream {
-    /// Gives the number of bytes that the operating system has taken, those of TLS included.
-    pub(crate) fn bytes_written(&self) -> u64 {
+impl Wire for Stream {
+    fn bytes_written(&self) -> u64 {
         match self {
             Self::Plain(tcp) => tcp.bytes_written,
             Self::Tls(tls) => tls.get_ref().0.bytes_written,
         }
     }
-}
 
-impl Stream {
-    /// Makes a reset of the socket's end.
-    pub(crate) fn reset_on_drop(&self) {
+    fn reset_on_drop(&self) {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,

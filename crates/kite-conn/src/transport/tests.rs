@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::*;
+use crate::websocket::Wire;
 
 mod proxy;
 mod tls;

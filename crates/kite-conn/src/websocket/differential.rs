@@ -351,7 +351,7 @@ fn check_memory(socket: &WebSocket<Wire>) {
     if let Some((_, whole)) = &socket.fragments {
         assert!(whole.len() <= message_bytes && whole.capacity() <= (2 * message_bytes).max(8));
     }
-    assert!(socket.output.capacity() <= 512, "an answer is small");
+    assert!(socket.queue.bytes.capacity() <= 512, "an answer is small");
 }
 
 fn as_told_by_them(message: Message) -> Message {

@@ -10,21 +10,24 @@ mod blocks;
 pub(crate) mod differential;
 #[cfg(test)]
 mod tests;
+mod wire;
+mod write_queue;
 
 use std::fmt;
-use std::io::{self, Cursor};
-use std::pin::{Pin, pin};
+use std::io::Cursor;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio_rustls::rustls::crypto::{SecureRandom, ring};
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use self::blocks::Blocks;
+pub(crate) use self::wire::Wire;
+use self::write_queue::WriteQueue;
 
 /// The largest payload of a control frame (RFC 6455, section 5.5).
 const MAX_CONTROL_BYTES: usize = 125;
@@ -49,14 +52,10 @@ pub(crate) struct WebSocket<W> {
     header: Option<(FrameHeader, usize)>,
     /// The first frames of a message that comes in several.
     fragments: Option<(Data, BytesMut)>,
-    /// Frames on their way out, and how much of them is.
-    output: Vec<u8>,
-    written: usize,
-    /// The pong, or the reply to a close frame, that is owed.
-    answer: Option<Frame>,
-    /// Whether a close frame of ours has gone out, behind which nothing does.
-    closed: bool,
-    random: &'static dyn SecureRandom,
+    queue: WriteQueue,
+    /// Whether bytes wait for the stream, and how many it had taken, when they were last written.
+    blocked: bool,
+    bytes_written: u64,
 }
 
 impl<W> fmt::Debug for WebSocket<W> {
@@ -80,11 +79,9 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
             input,
             header: None,
             fragments: None,
-            output: Vec::new(),
-            written: 0,
-            answer: None,
-            closed: false,
-            random: ring::default_provider().secure_random,
+            queue: WriteQueue::new(),
+            blocked: false,
+            bytes_written: 0,
         }
     }
 
@@ -93,7 +90,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         &self.stream
     }
 
-    /// Gives the next message; an answer that one asks for is owed from then on, to be written by
+    /// Gives the next message; an answer that one asks for is queued, to be written by
     /// [`WebSocket::poll_flush`]. After an error there is nothing more to be had.
     ///
     /// # Errors
@@ -188,25 +185,17 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
                     code: if close.code.is_allowed() { close.code } else { CloseCode::Protocol },
                     reason: Utf8Bytes::default(),
                 });
-                self.owe(Frame::close(reply));
+                self.queue.answer(Frame::close(reply));
                 Ok(Message::Close(close))
             }
             Control::Ping => {
-                self.owe(Frame::pong(payload.clone()));
+                self.queue.answer(Frame::pong(payload.clone()));
                 Ok(Message::Ping(payload))
             }
             Control::Pong => Ok(Message::Pong(payload)),
             Control::Reserved(code) => {
                 Err(Error::Protocol(ProtocolError::UnknownControlFrameType(code)))
             }
-        }
-    }
-
-    /// Answers what came last: a pong that has not gone out gives way to a newer one, the reply to
-    /// a close frame to nothing.
-    fn owe(&mut self, answer: Frame) {
-        if !self.closed && !self.answer.as_ref().is_some_and(is_close) {
-            self.answer = Some(answer);
         }
     }
 
@@ -245,13 +234,14 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }))
     }
 
-    /// Puts a message on its way; to be called when [`WebSocket::poll_flush`] was ready.
+    /// Queues a message, to be written by [`WebSocket::poll_flush`]. A close frame replaces what
+    /// has not begun to go out.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system has no random numbers for a mask.
+    /// [`ProtocolError::SendAfterClosing`] after a close frame of ours.
     pub(crate) fn send(&mut self, message: Message) -> Result<(), Error> {
         let data = |kind, payload: Bytes| Frame::message(payload, OpCode::Data(kind), true);
-        self.put(match message {
+        self.queue.push(match message {
             Message::Text(text) => data(Data::Text, text.into()),
             Message::Binary(bytes) => data(Data::Binary, bytes),
             Message::Ping(payload) => Frame::ping(payload),
@@ -261,44 +251,43 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         })
     }
 
-    fn put(&mut self, mut frame: Frame) -> Result<(), Error> {
-        if self.closed {
-            return Err(Error::Protocol(ProtocolError::SendAfterClosing));
-        }
-        let mut mask = [0; 4];
-        self.random.fill(&mut mask).map_err(|_| io::Error::other("no random numbers"))?;
-        frame.header_mut().mask = Some(mask);
-        if is_close(&frame) {
-            self.closed = true;
-            self.answer = None;
-        }
-        frame.format(&mut self.output)
-    }
-
-    /// Writes what is on its way, and the answer that is owed.
+    /// Writes what waits, answers included. Ready when all of it is written.
     ///
     /// # Errors
-    /// [`Error::Io`] for a stream that fails.
+    /// [`Error::Io`] for a stream that fails, or where the system has no random numbers for a mask.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            while let rest @ [_, ..] = &self.output[self.written..] {
-                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
-                    0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
-                    bytes => self.written += bytes,
-                }
-            }
-            self.output.clear();
-            self.written = 0;
-            match self.answer.take() {
-                Some(answer) => self.put(answer)?,
-                None => return Pin::new(&mut self.stream).poll_flush(cx).map_err(Error::from),
-            }
-        }
+        self.queue.poll_flush(&mut self.stream, cx)
     }
 }
 
-fn is_close(frame: &Frame) -> bool {
-    frame.header().opcode == OpCode::Control(Control::Close)
+/// What changed by writing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Writing {
+    /// Whether bytes of ours wait for the stream, if that has changed.
+    pub(crate) blocked: Option<bool>,
+    /// Whether the stream has taken some bytes.
+    pub(crate) progressed: bool,
+}
+
+impl<W: Wire> WebSocket<W> {
+    /// Writes as much of what waits as the stream takes, as [`WebSocket::poll_flush`] does.
+    ///
+    /// # Errors
+    /// As [`WebSocket::poll_flush`].
+    #[inline]
+    pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> Result<Writing, Error> {
+        if self.queue.is_flushed() {
+            return Ok(Writing::default());
+        }
+        let blocked = self.poll_flush(cx)?.is_pending();
+        let bytes_written = self.stream.bytes_written();
+        let writing = Writing {
+            blocked: (blocked != self.blocked).then_some(blocked),
+            progressed: bytes_written != self.bytes_written,
+        };
+        (self.blocked, self.bytes_written) = (blocked, bytes_written);
+        Ok(writing)
+    }
 }
 
 fn close_frame(payload: Bytes) -> Result<Option<CloseFrame>, Error> {

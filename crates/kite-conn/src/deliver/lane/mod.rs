@@ -12,15 +12,15 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use tokio::task::coop;
 
-use self::shared::{Entry, Pending, Shared};
 pub use self::sink::LaneSink;
+use self::state::{Entry, LaneState, Pending};
 use self::table::Table;
 use super::batch::Batch;
 use crate::error::ConfigError;
 use crate::error::{MAX_QUEUE, check_range};
 
-mod shared;
 mod sink;
+mod state;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -195,7 +195,7 @@ pub enum TryRecvError {
 /// [`ConfigError`] for a bound outside of its range.
 pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
     config.validate()?;
-    let shared = Arc::new(Shared::new(&config));
+    let shared = Arc::new(LaneState::new(&config));
     let lane = Lane { shared: Arc::clone(&shared), frames_seen: 0, ticks_seen: 0, held: None };
     Ok((LaneSink::new(shared), lane))
 }
@@ -206,7 +206,7 @@ pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
 /// that waited was taken.
 #[derive(Debug)]
 pub struct Lane {
-    shared: Arc<Shared>,
+    shared: Arc<LaneState>,
     /// Up to where the frames queued, and the ticks in them, are accounted for.
     frames_seen: u64,
     ticks_seen: u64,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::shared::{Entry, Pending, Shared};
+use super::state::{Entry, LaneState, Pending};
 use super::table::{Sums, Table};
 use super::{LaneStats, Overflow};
 use crate::deliver::{Batch, Sink};
@@ -16,7 +16,7 @@ use crate::observe::Event;
 /// is dropped it is always ready and what comes is discarded.
 #[derive(Debug)]
 pub struct LaneSink {
-    shared: Arc<Shared>,
+    shared: Arc<LaneState>,
     /// How many frames, and ticks in them, have been queued.
     frames: u64,
     ticks: u64,
@@ -25,7 +25,7 @@ pub struct LaneSink {
 }
 
 impl LaneSink {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<LaneState>) -> Self {
         Self { shared, frames: 0, ticks: 0, folding: false }
     }
 
@@ -106,7 +106,7 @@ impl LaneSink {
 
 impl Sink for LaneSink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = |shared: &Shared| {
+        let ready = |shared: &LaneState| {
             shared.overflow != Overflow::Block
                 || shared.has_room_for(0)
                 || shared.lane_gone.load(Ordering::Acquire)

@@ -1,5 +1,8 @@
 //! What a server sends, and what is made of it.
 
+use std::io;
+use std::pin::Pin;
+
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 

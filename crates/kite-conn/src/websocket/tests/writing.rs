@@ -1,6 +1,8 @@
 //! What we send, and whether a server understands it.
 
 use std::collections::HashSet;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
@@ -126,6 +128,31 @@ fn a_frame_that_has_begun_to_go_out_is_finished_before_an_answer() {
     flush(&mut socket).unwrap();
     let text = (OpCode::Data(Data::Text), b"subscribe".to_vec());
     assert_eq!(written(&socket), [text, pong(b"p")]);
+}
+
+#[test]
+fn a_close_frame_replaces_what_has_not_begun_to_go_out() {
+    let mut socket = client(&control(0x89, b"p"), &[3, 0]);
+    for text in ["begun", "waiting", "waiting too"] {
+        socket.send(Message::text(text)).unwrap();
+    }
+    assert!(flush_once(&mut socket).is_pending());
+    next(&mut socket).unwrap();
+    socket.send(closing()).unwrap();
+    flush(&mut socket).unwrap();
+    let begun = (OpCode::Data(Data::Text), b"begun".to_vec());
+    assert_eq!(written(&socket), [begun, close_of(1_000)]);
+}
+
+#[test]
+fn a_pong_goes_out_before_what_waits() {
+    let mut socket = client(&[control(0x89, b"old"), control(0x89, b"new")].concat(), &[]);
+    socket.send(Message::text("waiting")).unwrap();
+    next(&mut socket).unwrap();
+    next(&mut socket).unwrap();
+    flush(&mut socket).unwrap();
+    let waiting = (OpCode::Data(Data::Text), b"waiting".to_vec());
+    assert_eq!(written(&socket), [pong(b"new"), waiting]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::observe::Count;
 
 /// What both ends of a lane see.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct LaneState {
     pub(super) queue: ArrayQueue<Entry>,
     /// The table of a conflating lane, unless an end has it in hand. While there is one, nothing
     /// is added to the queue: what is there is older.
@@ -68,7 +68,7 @@ pub(super) struct TakenCounts {
     pub(super) replaced: Count,
 }
 
-impl Shared {
+impl LaneState {
     pub(super) fn new(config: &LaneConfig) -> Self {
         Self {
             queue: ArrayQueue::new(config.frames),

@@ -1,0 +1,82 @@
+//! What a connection has to its server: nothing, an attempt to get there, or a socket.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::config::{Admission, Pacer, TokenRequest, TokenSource, TokenSourceError};
+use crate::credentials::Credentials;
+use crate::transport::OpenError;
+use crate::websocket::WebSocket;
+
+pub(super) enum Link<W> {
+    None,
+    Renewing(Renewing),
+    Opening(Opening<W>),
+    Open(Box<Socket<W>>),
+}
+
+/// An open socket.
+pub(super) struct Socket<W> {
+    pub(super) websocket: WebSocket<W>,
+    /// The leave that the socket has. Dropped after the socket: whoever is admitted in its place
+    /// finds the slot free.
+    _admission: Option<Box<dyn Admission>>,
+}
+
+/// A question to the token source.
+pub(super) type Renewing =
+    Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
+
+/// An attempt to open a socket.
+pub(super) type Opening<W> =
+    Pin<Box<dyn Future<Output = Result<Box<Socket<W>>, OpenError>> + Send>>;
+
+impl<W: Send + 'static> Link<W> {
+    /// Opens a socket, once admitted.
+    pub(super) fn open(
+        opening: impl Future<Output = Result<WebSocket<W>, OpenError>> + Send + 'static,
+        pacer: Option<&Arc<dyn Pacer>>,
+    ) -> Self {
+        let Some(pacer) = pacer else {
+            return Self::Opening(Box::pin(async { Ok(Socket::new(opening.await?, None)) }));
+        };
+        let admission = pacer.admit();
+        Self::Opening(Box::pin(async {
+            let mut admission = admission.await;
+            match opening.await {
+                Ok(websocket) => {
+                    admission.on_opened();
+                    Ok(Socket::new(websocket, Some(admission)))
+                }
+                Err(error) => {
+                    admission.on_failed(&error);
+                    Err(error)
+                }
+            }
+        }))
+    }
+
+    /// Asks the token source, which may take `limit`.
+    pub(super) fn renew(source: TokenSource, request: TokenRequest, limit: Duration) -> Self {
+        Self::Renewing(Box::pin(async move {
+            // The application's code: a panic of it must not take the connection along.
+            let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
+            match tokio::time::timeout(limit, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(TokenSourceError::Panicked),
+                Err(_) => Err(TokenSourceError::Timeout { after: limit }),
+            }
+        }))
+    }
+}
+
+impl<W> Socket<W> {
+    fn new(websocket: WebSocket<W>, admission: Option<Box<dyn Admission>>) -> Box<Self> {
+        Box::new(Self { websocket, _admission: admission })
+    }
+}

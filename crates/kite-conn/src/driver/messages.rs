@@ -1,0 +1,126 @@
+//! Takes what the server sends, each kind of message by itself.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use kite_wire::text::{TextError, TextMessage};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
+
+use super::clock::now;
+use super::network::Network;
+use super::{Driver, nanos};
+use crate::clock::Stamp;
+use crate::deliver::Sink;
+use crate::observe::{Event, LossCause};
+use crate::session::Input;
+
+impl<S: Sink, N: Network> Driver<S, N> {
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// The cause where it ends the socket.
+    #[inline]
+    pub(super) fn on_message(&mut self, message: Message) -> Result<(), LossCause> {
+        let now = now();
+        self.turn.take(message.len());
+        match message {
+            Message::Binary(bytes) => self.on_binary(now, bytes),
+            Message::Text(text) => self.on_text(now, text),
+            Message::Pong(payload) => self.on_pong(now, &payload),
+            Message::Ping(_) => self.session.on_heard(now),
+            Message::Close(frame) => return Err(close_cause(frame)),
+            Message::Frame(_) => {}
+        }
+        Ok(())
+    }
+
+    fn on_binary(&mut self, now: Instant, bytes: Bytes) {
+        let received = Stamp::at(now);
+        let counts = &self.reporter.counters.socket;
+        counts.frames.add(1);
+        counts.bytes.add(bytes.len() as u64);
+        counts.last_message.set(received.as_nanos());
+        // A heartbeat is one byte, and a frame without packets two.
+        let has_ticks = bytes.len() > 2;
+        if has_ticks {
+            counts.frame_bytes.record(bytes.len() as u64);
+        }
+        if self.session.on_frame(now, has_ticks) {
+            // There is something to tell, in order with the frames.
+            self.turn.end();
+        }
+        self.intake.on_frame(bytes, received, self.session.epoch());
+    }
+
+    fn on_text(&mut self, now: Instant, text: Utf8Bytes) {
+        let received = Stamp::at(now);
+        self.session.on_heard(now);
+        let counts = &self.reporter.counters.socket;
+        counts.texts.add(1);
+        counts.last_message.set(received.as_nanos());
+        let parsed = TextMessage::parse(&text);
+        let text = Bytes::from(text);
+        match parsed {
+            Ok(message) => self.on_readable_text(received, text, message),
+            Err(error) => self.on_unreadable_text(received, text, error),
+        }
+    }
+
+    fn on_readable_text(&mut self, received: Stamp, text: Bytes, message: TextMessage) {
+        if let TextMessage::Error(message) = &message {
+            self.hear(Input::ServerError(message.clone()));
+        }
+        let message = Arc::new(message);
+        self.tell(Event::Text { text, message, received });
+    }
+
+    fn on_unreadable_text(&mut self, received: Stamp, text: Bytes, error: TextError) {
+        let counts = &self.reporter.counters.socket;
+        counts.unreadable_texts.add(1);
+        counts.errors.add(1);
+        // The sink loses nothing; the lane keeps its room for what matters.
+        let told = self.unreadable.admit(received);
+        let untold = told.unwrap_or_default();
+        let event = Event::TextUnreadable { text, error, received, untold };
+        match told {
+            Some(_) => self.tell(event),
+            None => self.deliver(event, received),
+        }
+    }
+
+    fn on_pong(&mut self, now: Instant, payload: &[u8]) {
+        let Some(round_trip) = self.session.on_pong(now, payload) else { return };
+        let counts = &self.reporter.counters.socket;
+        // Zero means that there is none: a clock that did not move says at least 1 ns.
+        let round_trip_ns = nanos(round_trip).max(1);
+        counts.round_trip_ns.set(round_trip_ns);
+        counts.round_trips_ns.record(round_trip_ns);
+    }
+}
+
+fn close_cause(frame: Option<CloseFrame>) -> LossCause {
+    let (code, reason) = frame.map_or((1005, String::new()), |frame| {
+        (frame.code.into(), frame.reason.as_str().to_owned())
+    });
+    LossCause::CloseFrame { code, reason }
+}
+
+/// Returns what an error of a socket means.
+pub(super) fn loss_cause(error: WsError) -> LossCause {
+    match error {
+        WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LossCause::Eof,
+        // TLS without its close_notify: as TCP's own end.
+        WsError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => LossCause::Eof,
+        WsError::Io(error) => LossCause::Io(error.kind()),
+        WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            LossCause::FrameTooLarge { bytes: size, limit: max_size }
+        }
+        other => LossCause::Protocol(other.to_string()),
+    }
+}

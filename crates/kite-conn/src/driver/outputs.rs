@@ -1,0 +1,137 @@
+//! Carries out what the session wants.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tracing::trace;
+
+use super::clock::now;
+use super::link::Link;
+use super::network::Network;
+use super::{Driver, Pause};
+use crate::clock::Stamp;
+use crate::config::TokenRequest;
+use crate::credentials::Credentials;
+use crate::deliver::{Notice, Sink};
+use crate::observe::Event;
+use crate::session::{Input, Output};
+use crate::websocket::Wire;
+
+/// How long a token source may keep a reconnect waiting whose credentials were not refused.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
+
+impl<S: Sink, N: Network> Driver<S, N> {
+    /// Passes the handles' requests to the session and carries out what it wants, until it waits:
+    /// then a turn begins.
+    pub(super) fn ask_session(&mut self) -> Option<Pause> {
+        let now = now();
+        self.collect_mail(now);
+        loop {
+            match self.session.poll(now) {
+                Output::Open => self.open(),
+                Output::Renew { refused } => self.renew(refused),
+                Output::Send(text) => self.send(Message::text(text)),
+                Output::Ping(payload) => {
+                    self.send(Message::Ping(Bytes::copy_from_slice(&payload)));
+                }
+                Output::SendClose => {
+                    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+                    self.send(Message::Close(Some(frame)));
+                }
+                Output::Abort => self.abort(),
+                Output::Tell(event) => self.tell(event),
+                Output::Wait(wait) => {
+                    trace!(conn = self.reporter.events.connection(), ?wait, "waiting");
+                    let deadline = wait.map(|(deadline, _)| deadline);
+                    self.clock.arm(now, deadline, self.session.minds_suspension());
+                    self.turn.begin();
+                    return None;
+                }
+                Output::Done => {
+                    // Found again, where this is not what the caller asked for.
+                    self.turn.end();
+                    return Some(Pause::Over);
+                }
+            }
+        }
+    }
+
+    fn collect_mail(&mut self, now: Instant) {
+        let Some(mail) = self.reporter.mailbox.collect() else { return };
+        for (token, mode) in mail.wanted {
+            self.session.handle(now, Input::Want(token, mode));
+        }
+        if let Some(credentials) = mail.credentials {
+            self.take_credentials(credentials);
+            self.session.handle(now, Input::CredentialsChanged);
+        }
+        if mail.ping {
+            self.session.handle(now, Input::Ping);
+        }
+        if mail.close {
+            self.session.handle(now, Input::Close);
+        }
+    }
+
+    pub(super) fn take_credentials(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
+        self.refusal = None;
+    }
+
+    fn open(&mut self) {
+        let opening = self.network.open(&self.credentials);
+        self.link = Link::open(opening, self.config.pacer.as_ref());
+    }
+
+    fn renew(&mut self, refused: bool) {
+        let Some(source) = self.config.token_source.clone() else { return };
+        let refusal = self.refusal.clone().filter(|_| refused);
+        let request = TokenRequest { current: self.credentials.clone(), refusal };
+        // What was not refused may still be good: nobody waits long for better.
+        let limit = if refused { Duration::MAX } else { LONGEST_RENEWAL };
+        let limit = self.config.transport.connect_timeout.min(limit);
+        self.link = Link::renew(source, request, limit);
+    }
+
+    fn send(&mut self, message: Message) {
+        if let Link::Open(socket) = &mut self.link {
+            // Refused only after a close frame, and the session sends nothing after one.
+            let _ = socket.websocket.send(message);
+        }
+    }
+
+    fn abort(&mut self) {
+        if let Link::Open(socket) = &self.link {
+            socket.websocket.get_ref().reset_on_drop();
+        }
+        self.hang_up();
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.link = Link::None;
+        self.reading_paused = false;
+    }
+
+    /// Reports an event and hands it to the sink.
+    pub(super) fn tell(&mut self, event: Event) {
+        // The end is reported once the sink has had everything.
+        if !matches!(event, Event::Closed) {
+            self.reporter.report(&event, self.session.epoch());
+        }
+        self.deliver(event, Stamp::at(now()));
+    }
+
+    /// Hands an event to the sink, in order with the frames.
+    pub(super) fn deliver(&mut self, event: Event, at: Stamp) {
+        let instruments = match &event {
+            Event::Down { .. } => self.session.told().clone(),
+            Event::Up { .. } => self.session.desired().clone(),
+            _ => BTreeMap::new(),
+        };
+        self.intake.on_notice(Notice { event, at, instruments });
+    }
+}

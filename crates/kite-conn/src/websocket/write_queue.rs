@@ -1,0 +1,123 @@
+//! What waits to be written, in the order in which it goes out.
+//!
+//! One queue for all frames: what [`WebSocket::send`](super::WebSocket::send) takes, and the answers
+//! to pings and close frames. A server can make it no longer: pongs take one place, and nothing goes
+//! out after a close frame. How much is sent is the caller's decision.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite;
+use tokio_rustls::rustls::crypto::{SecureRandom, ring};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
+
+pub(super) struct WriteQueue {
+    /// Frames that have not begun to go out.
+    waiting: VecDeque<Frame>,
+    /// The frame that is going out, masked, and how much of it has been written.
+    pub(super) bytes: Vec<u8>,
+    written: usize,
+    /// Whether the stream has taken and flushed everything.
+    flushed: bool,
+    /// Whether a close frame has been queued, after which nothing is.
+    closed: bool,
+    random: &'static dyn SecureRandom,
+}
+
+impl WriteQueue {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: Vec::new(),
+            written: 0,
+            flushed: true,
+            closed: false,
+            random: ring::default_provider().secure_random,
+        }
+    }
+
+    /// Returns whether nothing waits.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.flushed
+    }
+
+    /// Queues a frame after the others. A close frame replaces those that have not begun to go out.
+    ///
+    /// # Errors
+    /// [`ProtocolError::SendAfterClosing`] after a close frame.
+    pub(super) fn push(&mut self, frame: Frame) -> Result<(), Error> {
+        if self.closed {
+            return Err(Error::Protocol(ProtocolError::SendAfterClosing));
+        }
+        self.clear_for(&frame);
+        self.waiting.push_back(frame);
+        Ok(())
+    }
+
+    /// Queues a pong, or the reply to a close frame, before the others. A pong replaces an older one
+    /// that has not begun to go out; the reply replaces everything. After a close frame there is no
+    /// answer.
+    pub(super) fn answer(&mut self, frame: Frame) {
+        if self.closed {
+            return;
+        }
+        self.clear_for(&frame);
+        if self.waiting.front().is_some_and(|next| is(next, Control::Pong)) {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_front(frame);
+    }
+
+    fn clear_for(&mut self, frame: &Frame) {
+        self.flushed = false;
+        if is(frame, Control::Close) {
+            self.closed = true;
+            self.waiting.clear();
+        }
+    }
+
+    /// Writes what waits. Ready when all of it is written and flushed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a stream that fails, or where the system has no random numbers for a mask.
+    pub(super) fn poll_flush(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            while let rest @ [_, ..] = &self.bytes[self.written..] {
+                match ready!(Pin::new(&mut *stream).poll_write(cx, rest))? {
+                    0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                    bytes => self.written += bytes,
+                }
+            }
+            self.bytes.clear();
+            self.written = 0;
+            match self.waiting.pop_front() {
+                Some(frame) => self.begin(frame)?,
+                None => break,
+            }
+        }
+        ready!(Pin::new(stream).poll_flush(cx))?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Masks a frame and formats it. One at a time, so that no more than the largest is held twice.
+    fn begin(&mut self, mut frame: Frame) -> Result<(), Error> {
+        let mut mask = [0; 4];
+        self.random.fill(&mut mask).map_err(|_| io::Error::other("no random numbers"))?;
+        frame.header_mut().mask = Some(mask);
+        frame.format(&mut self.bytes)
+    }
+}
+
+fn is(frame: &Frame, control: Control) -> bool {
+    frame.header().opcode == OpCode::Control(control)
+}
