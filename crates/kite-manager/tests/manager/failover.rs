@@ -200,6 +200,21 @@ impl Sink for RawSink {
     fn on_event(&mut self, _: &Event) {}
 }
 
+/// Keeps the two that stand in from hearing that they are to let go, and lets the lost one come
+/// back; returns when it had its instruments again.
+async fn given_back_by_the_deaf(sim: &Sim, events: &mut Events) -> Stamp {
+    for record in sim.sockets(&key(0)).iter().filter(|it| it.end.is_none()) {
+        assert!(sim.inject_socket(record.id, Fault::StopsReading));
+    }
+    sim_until(sim, "deafness", |sim| {
+        sim.stats().faults.get(&kite_sim::FaultKind::StopsReading) == Some(&2)
+    })
+    .await;
+    sim.refuse_with(None);
+    assert!(moved(events).await.1);
+    Stamp::now()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_former_owner_that_goes_on_sending_is_passed_over() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
@@ -216,17 +231,7 @@ async fn a_former_owner_that_goes_on_sending_is_passed_over() {
     kill(&sim, &planned[1]);
     let (moves, _) = moved(&mut events).await;
     agreed(&sim, &manager).await;
-    // Those who stand in will not hear that they are to let go.
-    for record in sim.sockets(&key(0)).iter().filter(|it| it.end.is_none()) {
-        assert!(sim.inject_socket(record.id, Fault::StopsReading));
-    }
-    sim_until(&sim, "deafness", |sim| {
-        sim.stats().faults.get(&kite_sim::FaultKind::StopsReading) == Some(&2)
-    })
-    .await;
-    sim.refuse_with(None);
-    assert!(moved(&mut events).await.1);
-    let since = Stamp::now();
+    let since = given_back_by_the_deaf(&sim, &mut events).await;
     let moved_tokens = tokens(&moves);
     let strays = || {
         let raw = raw.0.lock().unwrap();
@@ -276,17 +281,7 @@ async fn a_run_in_place_hands_over_and_passes_former_owners_over_too() {
         complete(&taking, connection, 1, &socket(&sim, 0, &spread[connection])).await;
     }
     sim.resume();
-    // Those who stand in will not hear that they are to let go.
-    for record in sim.sockets(&key(0)).iter().filter(|it| it.end.is_none()) {
-        assert!(sim.inject_socket(record.id, Fault::StopsReading));
-    }
-    sim_until(&sim, "deafness", |sim| {
-        sim.stats().faults.get(&kite_sim::FaultKind::StopsReading) == Some(&2)
-    })
-    .await;
-    sim.refuse_with(None);
-    assert!(moved(&mut events).await.1);
-    let since = Stamp::now();
+    let since = given_back_by_the_deaf(&sim, &mut events).await;
     let strays = || {
         let all = manager.instruments();
         let stray = all.iter().filter(|(seat, it)| {
