@@ -1,11 +1,11 @@
-//! Reads a tick file and prints what each instrument did.
+//! Reads a tick file and prints a summary of each instrument.
 //!
 //! ```sh
 //! cargo run --release -p kite-wire --example offline -- FILE
 //! ```
 //!
 //! Without a file it writes a small one first. The file is mapped, not read: records and packets
-//! are views into the page cache, so it may be larger than the memory.
+//! are views into the page cache, so it may be larger than memory.
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
 use std::collections::BTreeMap;
@@ -49,13 +49,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is known of one instrument at the end of the file.
+/// Summary of one instrument.
 struct Summary {
     ticks: u64,
     last: Price,
     high: Price,
     low: Price,
-    /// Of the last packet that carried it; LTP packets do not.
+    /// From the last packet that has one; LTP packets do not.
     volume: Option<u32>,
 }
 

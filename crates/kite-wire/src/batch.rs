@@ -10,10 +10,10 @@ use crate::packet::{Packet, PacketKind};
 use crate::scan::Stride;
 use crate::tick::Tick;
 
-/// The ticks of one binary frame, still in the bytes they came in.
+/// The ticks of one binary frame, in the bytes as received.
 ///
-/// Cloning costs one reference count; ticks are decoded while iterating. A batch that is kept pins
-/// the memory that it was read into: [`TickBatch::detach`] copies it to its own size.
+/// Cloning costs one reference count; ticks are decoded during iteration. A batch that is kept
+/// keeps the whole read buffer in memory; [`TickBatch::detach`] copies it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickBatch {
     bytes: Bytes,
@@ -21,10 +21,10 @@ pub struct TickBatch {
     skipped: u16,
 }
 
-/// Steps through the packets of a frame that it owns, where an iterator would have to borrow.
+/// Steps through the packets of a frame that it owns; an iterator would have to borrow it.
 ///
-/// It trusts the frame to be a good part ([`TickBatch::as_bytes`]): where the bytes of a packet are
-/// not whole, it ends.
+/// The frame is not checked and should come from [`TickBatch::as_bytes`]; the cursor ends at the
+/// first incomplete packet.
 #[derive(Debug, Clone)]
 pub struct PacketCursor {
     frame: Bytes,
@@ -33,23 +33,23 @@ pub struct PacketCursor {
 }
 
 impl PacketCursor {
-    /// Starts before the first packet.
+    /// Creates a cursor before the first packet.
     #[inline]
     #[must_use]
     pub fn new(good: Bytes) -> Self {
-        // The packets start behind the two bytes of their count.
+        // The packets start after the two-byte count.
         Self { frame: good, offset: 2, stride: Stride::default() }
     }
 
-    /// Steps to the next packet of known length; `None` at the frame's end.
+    /// Advances to the next packet of known length; `None` at the end of the frame.
     #[inline]
     pub fn next_packet(&mut self) -> Option<Packet<'_>> {
         let body = self.step()?;
         Packet::checked(&self.frame[body])
     }
 
-    /// Steps to the next packet of this layout and gives its bytes, shared with the frame; `None`
-    /// at the frame's end.
+    /// Advances to the next packet of this layout and returns its bytes, shared with the frame;
+    /// `None` at the end of the frame.
     #[inline]
     pub fn next_bytes_of(&mut self, kind: PacketKind) -> Option<Bytes> {
         loop {
@@ -60,7 +60,7 @@ impl PacketCursor {
         }
     }
 
-    /// Steps over the next packet of known length and says where it stands.
+    /// Advances past the next packet of known length and returns its position.
     #[inline]
     fn step(&mut self) -> Option<Range<usize>> {
         let mut rest = self.frame.get(self.offset..)?;
@@ -76,16 +76,16 @@ impl PacketCursor {
 
 /// A frame with a damaged tail: its good part, and what is wrong with the rest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("frame damaged behind {} whole packets, {bytes_left} bytes are cut off", batch.len() + usize::from(batch.skipped()))]
+#[error("frame damaged after {} whole packets, {bytes_left} bytes discarded", batch.len() + usize::from(batch.skipped()))]
 pub struct DamagedFrame {
     /// The packets before the damage.
     pub batch: TickBatch,
-    /// What is wrong behind them.
+    /// What is wrong after them.
     #[source]
     pub fault: FrameFault,
-    /// How many bytes were cut off.
+    /// How many bytes were discarded.
     pub bytes_left: usize,
-    /// The frame as it came.
+    /// The frame as received.
     pub frame: Bytes,
 }
 
@@ -110,33 +110,33 @@ impl TickBatch {
         }
     }
 
-    /// Trusts that the frame holds so many packets, all of known lengths.
+    /// Wraps a frame known to hold this many packets, all of known length.
     pub(crate) fn built(frame: Bytes, packets: u16) -> Self {
         Self { bytes: frame, packets, skipped: 0 }
     }
 
-    /// Gives the number of ticks.
+    /// Returns the number of ticks.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         usize::from(self.packets)
     }
 
-    /// Says whether there is no tick, as in a heartbeat.
+    /// Returns whether there are no ticks, as in a heartbeat.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packets == 0
     }
 
-    /// Gives the number of packets of unknown length, which are not among the ticks.
+    /// Returns the number of packets of unknown length, which are not among the ticks.
     #[inline]
     #[must_use]
     pub fn skipped(&self) -> u16 {
         self.skipped
     }
 
-    /// Gives the checked frame.
+    /// Returns the checked frame.
     #[inline]
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
@@ -150,20 +150,20 @@ impl TickBatch {
         self.frame().packets()
     }
 
-    /// Iterates over owned ticks, each decoded when it is asked for.
+    /// Iterates over owned ticks, each decoded when reached.
     #[inline]
     pub fn iter(&self) -> BatchIter<'_> {
         BatchIter { packets: self.packets() }
     }
 
-    /// Gives the frame's bytes (the good part of them).
+    /// Returns the frame's bytes, without a damaged tail.
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Copies the frame out of the memory it was read into, so that keeping it pins nothing else.
+    /// Copies the frame out of its read buffer, so that keeping it keeps no other memory.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..*self }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_frame_gives_its_good_packets_in_a_slice_of_the_same_memory() {
+    fn the_good_packets_of_a_damaged_frame_share_its_memory() {
         let frame = Bytes::from_static(&[0, 2, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5, 0, 8, 1]);
         let damaged = TickBatch::new(frame.clone()).unwrap_err();
         assert_eq!((damaged.batch.len(), damaged.bytes_left), (1, 3));
@@ -221,13 +221,10 @@ mod tests {
         use core::error::Error;
         use std::string::ToString;
 
-        // A packet of unknown length, one LTP packet, and a third that is cut.
+        // A packet of unknown length, one LTP packet, and a third that is truncated.
         let frame = [0, 3, 0, 1, 9, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5, 0, 8, 1];
         let damaged = TickBatch::new(Bytes::copy_from_slice(&frame)).unwrap_err();
-        assert_eq!(
-            damaged.to_string(),
-            "frame damaged behind 2 whole packets, 3 bytes are cut off"
-        );
+        assert_eq!(damaged.to_string(), "frame damaged after 2 whole packets, 3 bytes discarded");
         let source = damaged.source().and_then(|source| source.downcast_ref());
         assert_eq!(source, Some(&damaged.fault));
     }
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_gives_the_packets_of_its_frame_and_ends_with_it() {
+    fn a_cursor_yields_the_packets_of_its_frame_and_ends_with_it() {
         // An LTP packet, one of an unknown length, another LTP packet.
         let mut frame = std::vec![0, 3, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5];
         frame.extend([0, 3, 9, 9, 9, 0, 8, 0, 0, 0, 2, 0, 0, 0, 6]);
@@ -253,7 +250,7 @@ mod tests {
                 assert_eq!(cursor.next_packet(), Some(packet), "{end}");
             }
             assert_eq!(cursor.next_packet(), None, "{end}");
-            assert_eq!(cursor.next_packet(), None, "{end}, asked again");
+            assert_eq!(cursor.next_packet(), None, "{end}, called again");
             let mut cursor = PacketCursor::new(bytes.clone());
             for packet in Frame::walk(&bytes).packets() {
                 let shared = cursor.next_bytes_of(PacketKind::Ltp).unwrap();

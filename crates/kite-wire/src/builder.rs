@@ -1,7 +1,7 @@
-//! Builds a frame of packets that are there already, chosen from other frames.
+//! Builds a frame from packets of other frames.
 //!
-//! Grows with what is pushed; [`FrameEncoder`](crate::FrameEncoder) writes ticks into a buffer of
-//! the caller's.
+//! Grows as packets are pushed; [`FrameEncoder`](crate::FrameEncoder) writes ticks into the
+//! caller's buffer.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::batch::TickBatch;
 use crate::error::EncodeError;
 use crate::packet::Packet;
 
-/// A frame under construction, of packets as they came.
+/// A frame under construction, from packets as received.
 ///
 /// ```
 /// use kite_wire::{Frame, FrameBuilder, Mode};
@@ -39,8 +39,8 @@ impl FrameBuilder {
         Self { frame: vec![0; 2], packets: 0 }
     }
 
-    /// Starts an empty frame with room for packets of so many bytes, the two of each one's length
-    /// included.
+    /// Starts an empty frame with room for `bytes` bytes of packets, including the two-byte length
+    /// of each.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         let mut frame = Vec::with_capacity(2 + bytes);
@@ -51,8 +51,8 @@ impl FrameBuilder {
     /// Adds a packet.
     ///
     /// # Errors
-    /// [`EncodeError::TooManyPackets`] if the frame holds 65,535 packets, which no frame of packets
-    /// of one other frame does. It stays as it was.
+    /// [`EncodeError::TooManyPackets`] if the frame already holds 65,535 packets, as many as a
+    /// frame can. It is unchanged.
     #[inline]
     pub fn push(&mut self, packet: Packet<'_>) -> Result<(), EncodeError> {
         self.packets = self.packets.checked_add(1).ok_or(EncodeError::TooManyPackets)?;
@@ -70,7 +70,7 @@ impl FrameBuilder {
         self.packets
     }
 
-    /// Returns the frame, in no more memory than it takes.
+    /// Returns the frame, without spare capacity.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.frame[..2].copy_from_slice(&self.packets.to_be_bytes());
@@ -78,7 +78,7 @@ impl FrameBuilder {
         self.frame
     }
 
-    /// Returns the frame as a batch, which needs no second look at its packets.
+    /// Returns the frame as a batch, without checking its packets again.
     #[cfg(feature = "bytes")]
     #[must_use]
     pub fn finish_batch(self) -> TickBatch {
@@ -101,7 +101,7 @@ mod tests {
     use crate::packet::PacketKind;
 
     #[test]
-    fn packets_come_back_in_order_and_cut_to_their_mode() {
+    fn packets_are_in_order_and_cut_to_their_mode() {
         let bytes: Vec<u8> = (0..184).collect();
         let full = Packet::from_bytes(&bytes).unwrap();
         let index = Packet::from_bytes(&bytes[..32]).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_more_than_a_count_can_say_is_refused_and_changes_nothing() {
+    fn a_packet_beyond_65_535_is_refused_and_changes_nothing() {
         let bytes = [0; 8];
         let packet = Packet::from_bytes(&bytes).unwrap();
         let mut frame = FrameBuilder::new();

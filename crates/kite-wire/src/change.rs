@@ -1,16 +1,16 @@
-//! Change since the close of the day before, from the wire's integers.
+//! Change since the previous day's close, from the wire's integers.
 //!
-//! One computation for views and owned ticks. Not for an index's absolute change, which the
-//! exchange sends.
+//! Shared by views and owned ticks. Not used for an index's absolute change: the exchange sends
+//! that.
 
-/// Gives last price minus close. `None` if there is no close (0) or 32 bits cannot hold the
-/// difference.
+/// Returns last price minus close. `None` if there is no close (0) or the difference does not fit
+/// in 32 bits.
 #[inline]
 pub(crate) const fn absolute(last_price: i32, close: i32) -> Option<i32> {
     if close == 0 { None } else { last_price.checked_sub(close) }
 }
 
-/// Gives last price minus close in percent of the close. `None` if there is no close (0).
+/// Returns last price minus close in percent of the close. `None` if there is no close (0).
 #[inline]
 pub(crate) fn percent(last_price: i32, close: i32) -> Option<f64> {
     (close != 0).then(|| {
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_close_of_zero_gives_neither() {
+    fn a_close_of_zero_has_no_change() {
         assert_eq!((absolute(5, 0), percent(5, 0)), (None, None));
     }
 

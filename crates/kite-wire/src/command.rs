@@ -1,14 +1,14 @@
-//! What a client says: subscribe, unsubscribe and mode, written as JSON and read back.
+//! A client's commands: subscribe, unsubscribe and mode, written as JSON and parsed.
 //!
-//! Neither side allocates. The reader takes what other clients write too: any white space, keys in
-//! any order, unknown keys. Tokens written as strings are passed over, as the server does.
+//! Neither direction allocates. The parser also accepts what other clients write: any white space,
+//! keys in any order, unknown keys. Like the server, it ignores tokens written as strings.
 
 use core::fmt;
 
 use crate::error::CommandError;
 use crate::mode::Mode;
 
-/// A command to the server; [`fmt::Display`] gives its JSON.
+/// A command to the server; [`fmt::Display`] writes its JSON.
 ///
 /// ```
 /// use kite_wire::{Command, Mode};
@@ -22,14 +22,14 @@ use crate::mode::Mode;
 pub enum Command<'a> {
     /// Subscribes instruments; a bare subscribe means [`Mode::Quote`].
     Subscribe(&'a [u32]),
-    /// Ends subscriptions.
+    /// Unsubscribes instruments.
     Unsubscribe(&'a [u32]),
     /// Sets the mode of subscribed instruments.
     Mode(Mode, &'a [u32]),
 }
 
 impl Command<'_> {
-    /// Splits the command so that none names more than `most` instruments (at least one).
+    /// Splits the command into commands of at most `most` instruments (at least one) each.
     pub fn chunks(self, most: usize) -> impl Iterator<Item = Self> {
         let (Self::Subscribe(tokens) | Self::Unsubscribe(tokens) | Self::Mode(_, tokens)) = self;
         tokens.chunks(most.max(1)).map(move |tokens| match self {
@@ -65,12 +65,12 @@ impl fmt::Display for Command<'_> {
     }
 }
 
-/// What a command asks for.
+/// What a command requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
     /// Subscribes instruments.
     Subscribe,
-    /// Ends subscriptions.
+    /// Unsubscribes instruments.
     Unsubscribe,
     /// Sets a mode.
     Mode(Mode),
@@ -79,7 +79,7 @@ pub enum CommandKind {
 /// A command read from a client's text frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedCommand<'a> {
-    /// What the client asks for.
+    /// What the client requests.
     pub kind: CommandKind,
     /// The instruments concerned.
     pub tokens: TokenList<'a>,
@@ -87,7 +87,7 @@ pub struct ParsedCommand<'a> {
 
 /// The instrument tokens of a command, read from its text while iterating.
 ///
-/// Elements that are no unsigned 32-bit integers are passed over, as the server does.
+/// Like the server, it ignores elements that are not unsigned 32-bit integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenList<'a> {
     cursor: Cursor<'a>,
@@ -97,7 +97,7 @@ impl<'a> ParsedCommand<'a> {
     /// Reads the JSON of a command.
     ///
     /// # Errors
-    /// [`CommandError`] says what is missing, unknown or malformed, and where.
+    /// [`CommandError`] if a field is missing, unknown or malformed.
     pub fn parse(text: &'a str) -> Result<Self, CommandError> {
         let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
         let (mut action, mut value) = (None, None);
@@ -149,7 +149,7 @@ impl Iterator for TokenList<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        // The list was checked as a whole by `parse`: it ends with its bracket.
+        // `parse` checked the whole list, so it ends with its bracket.
         while self.cursor.peek()? != b']' {
             let start = self.cursor.at;
             self.cursor.skip_value(0).ok()?;
@@ -164,10 +164,10 @@ impl Iterator for TokenList<'_> {
     }
 }
 
-/// How deep values may nest that are skipped: commands nest two deep.
+/// How deep skipped values may nest. Commands nest two deep.
 const MAX_DEPTH: u8 = 16;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cursor<'a> {
     text: &'a [u8],
@@ -200,7 +200,7 @@ impl<'a> Cursor<'a> {
         if self.accept(byte) { Ok(()) } else { Err(self.malformed()) }
     }
 
-    /// Reads a string and gives its bytes as written, escapes not resolved.
+    /// Reads a string and returns its bytes as written, with escapes unresolved.
     fn string(&mut self) -> Result<&'a [u8], CommandError> {
         self.expect(b'"')?;
         let start = self.at;
@@ -292,13 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn tokens_written_as_strings_are_passed_over() {
+    fn tokens_written_as_strings_are_ignored() {
         let text = r#"{"a":"subscribe","v":[1,"2",-3,4.5,99999999999,[6],7]}"#;
         assert_eq!(parse(text), Ok((CommandKind::Subscribe, Vec::from([1, 7]))));
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_what_is_wrong() {
         use CommandError::{Malformed, Missing, UnknownAction, UnknownMode, WrongValue};
         assert_eq!(parse("{}"), Err(Missing { field: "a" }));
         assert_eq!(parse(r#"{"a":"subscribe"}"#), Err(Missing { field: "v" }));
@@ -311,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_in_chunks(
+        fn commands_read_back_in_chunks(
             tokens in proptest::collection::vec(any::<u32>(), 1..50),
             most in 1_usize..60,
         ) {

@@ -1,9 +1,9 @@
-//! Builds binary frames out of ticks: for simulators, tests and recordings.
+//! Builds binary frames from ticks: for simulators, tests and recordings.
 
 use crate::error::EncodeError;
 use crate::tick::Tick;
 
-/// Builds one binary frame in a buffer of the caller's.
+/// Builds one binary frame in the caller's buffer.
 ///
 /// ```
 /// use kite_wire::{Fields, Frame, FrameEncoder, Tick};
@@ -38,7 +38,7 @@ impl<'b> FrameEncoder<'b> {
     /// Adds a tick as a packet.
     ///
     /// # Errors
-    /// The buffer is full or the frame already holds 65,535 packets; the frame stays as it was.
+    /// The buffer is full or the frame already holds 65,535 packets; the frame is unchanged.
     pub fn push(&mut self, tick: &Tick) -> Result<(), EncodeError> {
         let length = tick.kind().packet_len();
         let room = self.reserve(length)?;
@@ -57,19 +57,19 @@ impl<'b> FrameEncoder<'b> {
         Ok(())
     }
 
-    /// Gives the number of packets so far.
+    /// Returns the number of packets so far.
     #[must_use]
     pub fn packets(&self) -> u16 {
         self.packets
     }
 
-    /// Gives the frame's bytes.
+    /// Returns the frame's bytes.
     #[must_use]
     pub fn finish(self) -> &'b [u8] {
         &self.buffer[..self.len]
     }
 
-    /// Writes a packet's length and gives the room for its body.
+    /// Writes a packet's length and returns the room for its body.
     fn reserve(&mut self, length: usize) -> Result<&mut [u8], EncodeError> {
         let declared = u16::try_from(length).map_err(|_| EncodeError::PacketTooLong { length })?;
         if self.packets == u16::MAX {
@@ -98,7 +98,7 @@ mod tests {
     use crate::tick::Fields;
 
     #[test]
-    fn a_refused_packet_leaves_the_frame_as_it_was() {
+    fn a_refused_packet_leaves_the_frame_unchanged() {
         let mut buffer = [0; 20];
         let mut frame = FrameEncoder::new(&mut buffer).unwrap();
         let tick = Tick { instrument_token: 9, last_price: -1, fields: Fields::Ltp };

@@ -1,13 +1,13 @@
-//! What can be wrong with bytes: small values that say where and how much.
+//! Errors in bytes: small values with positions and sizes.
 
 /// Why the tail of a frame could not be read. The packets before it are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameFault {
-    /// The frame holds no byte at all; the shortest lawful one, a heartbeat, has one.
+    /// The frame is empty; the shortest valid one, a heartbeat, has one byte.
     #[error("frame of 0 bytes")]
     Empty,
-    /// The frame ends where the two length bytes of a packet should stand.
+    /// The frame ends where the two length bytes of a packet should be.
     #[error(
         "frame ends at byte {offset} within the length of packet {index}, {declared} packets declared"
     )]
@@ -16,7 +16,7 @@ pub enum FrameFault {
         index: u16,
         /// How many packets the frame's head declares.
         declared: u16,
-        /// Where the packet's length should stand, in bytes from the start of the frame.
+        /// Where the packet's length should be, in bytes from the start of the frame.
         offset: usize,
     },
     /// A packet's length reaches beyond the end of the frame.
@@ -47,9 +47,9 @@ pub enum FrameFault {
     },
 }
 
-/// A packet's length is none of the known ones.
+/// A packet has an unknown length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("packet of {length} bytes, lengths known are 8, 28, 32, 44 and 184")]
+#[error("packet of {length} bytes, known lengths are 8, 28, 32, 44 and 184")]
 pub struct PacketError {
     /// The length found, in bytes.
     pub length: usize,
@@ -62,9 +62,8 @@ pub enum EncodeError {
     /// The buffer is too small.
     #[error("{needed} bytes needed, {free} free in the buffer")]
     BufferFull {
-        /// How many bytes were to be written: the packet with the two bytes of its length where
-        /// a frame is built, the packet alone by `Tick::encode`, the two bytes of the packet
-        /// count where a frame is begun.
+        /// How many bytes are needed: in a frame for the packet and its two-byte length, in
+        /// `Tick::encode` for the packet alone, in a new frame for the two-byte packet count.
         needed: usize,
         /// How many bytes the buffer has left.
         free: usize,
@@ -75,7 +74,7 @@ pub enum EncodeError {
     /// A packet declares its length in 16 bits.
     #[error("packet of {length} bytes, at most 65535 can be declared")]
     PacketTooLong {
-        /// The length asked for, in bytes.
+        /// The packet's length, in bytes.
         length: usize,
     },
 }
@@ -84,7 +83,7 @@ pub enum EncodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// The text is no plain decimal number.
+    /// The text is not a plain decimal number.
     #[error("not a decimal number")]
     NotANumber,
     /// No segment has prices with this many decimals.
@@ -102,7 +101,7 @@ pub enum PriceError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The text is not the JSON object that a command is.
+    /// The text is not a JSON object.
     #[error("not a command: malformed JSON at byte {offset}")]
     Malformed {
         /// Where reading stopped, in bytes.
@@ -111,16 +110,16 @@ pub enum CommandError {
     /// The object has no `a` (action) or no `v` (value).
     #[error("command without its {field:?} field")]
     Missing {
-        /// The absent field's name.
+        /// The missing field's name.
         field: &'static str,
     },
     /// The action is not one of `subscribe`, `unsubscribe` and `mode`.
-    #[error("unknown action, known are subscribe, unsubscribe and mode")]
+    #[error("unknown action, expected subscribe, unsubscribe or mode")]
     UnknownAction,
     /// The mode is not one of `ltp`, `quote` and `full`.
-    #[error("unknown mode, known are ltp, quote and full")]
+    #[error("unknown mode, expected ltp, quote or full")]
     UnknownMode,
-    /// The value is not shaped as the action demands.
+    /// The value has the wrong shape for the action.
     #[error("the action's value has the wrong shape at byte {offset}")]
     WrongValue {
         /// Where reading stopped, in bytes.

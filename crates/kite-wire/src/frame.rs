@@ -1,4 +1,4 @@
-//! A binary frame: lengths walked once, then packets that cannot fail.
+//! A binary frame: packet lengths are checked once, then reading packets cannot fail.
 
 use core::iter::FusedIterator;
 
@@ -9,18 +9,19 @@ use crate::scan::{Scan, Stride};
 /// Instruments that Kite allows on one socket (documented; older pages say 1,000).
 pub const MAX_INSTRUMENTS: usize = 3_000;
 
-/// The largest lawful frame: 3,000 full packets (computed from the documented limits), in bytes.
+/// The largest valid frame: 3,000 full packets (computed from the documented limits), in bytes.
 pub const MAX_FRAME_BYTES: usize = 2 + MAX_INSTRUMENTS * (2 + 184);
 
 /// A binary frame whose packet lengths have been checked.
 ///
-/// The walk never fails as a whole: what is good is kept and the rest is accounted for.
+/// The walk never fails as a whole: good packets are kept and the rest is accounted for.
 /// - A packet of unknown length is skipped by its length and counted in [`Frame::skipped`].
-/// - Where the frame's tail is damaged, [`Frame::fault`] says how, and [`Frame::as_bytes`] is the
-///   good part before it.
+/// - If the frame's tail is damaged, [`Frame::fault`] says how, and [`Frame::as_bytes`] is the good
+///   part before it.
 /// - A frame of one byte is a heartbeat.
 ///
-/// `packets().len() + skipped` packets and `as_bytes().len() + bytes_left()` bytes account for all.
+/// `packets().len() + skipped()` is the number of whole packets, `as_bytes().len() + bytes_left()`
+/// that of all bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     good: &'a [u8],
@@ -33,13 +34,14 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Walks the packet lengths of a binary frame.
     ///
-    /// [`Scan`] yields the packets while it walks, where the counts may come afterwards.
+    /// [`Scan`] yields the packets while it walks, for callers that need the counts only
+    /// afterwards.
     #[must_use]
     pub fn walk(bytes: &'a [u8]) -> Self {
         Scan::new(bytes).finish()
     }
 
-    /// Takes the account of a walk.
+    /// Wraps the result of a walk.
     #[inline]
     pub(crate) fn accounted(
         bytes: &'a [u8],
@@ -52,41 +54,41 @@ impl<'a> Frame<'a> {
         Self { good, bytes_left, packets, skipped, fault }
     }
 
-    /// Trusts an earlier walk of the same bytes.
+    /// Wraps bytes with the counts of an earlier walk.
     #[cfg(feature = "bytes")]
     pub(crate) fn walked(good: &'a [u8], packets: u16, skipped: u16) -> Self {
         Self { good, bytes_left: 0, packets, skipped, fault: None }
     }
 
-    /// Says whether this is a heartbeat: a frame of one byte, whose value is not documented.
+    /// Returns whether this is a heartbeat: a frame of one byte, whose value is not documented.
     #[inline]
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
         self.good.len() == 1
     }
 
-    /// Gives what is wrong with the frame's tail, if anything is.
+    /// Returns what is wrong with the frame's tail, if anything.
     #[inline]
     #[must_use]
     pub fn fault(&self) -> Option<FrameFault> {
         self.fault
     }
 
-    /// Gives the number of packets of unknown length.
+    /// Returns the number of packets of unknown length.
     #[inline]
     #[must_use]
     pub fn skipped(&self) -> u16 {
         self.skipped
     }
 
-    /// Gives the number of bytes behind the good part.
+    /// Returns the number of bytes after the good part.
     #[inline]
     #[must_use]
     pub fn bytes_left(&self) -> usize {
         self.bytes_left
     }
 
-    /// Gives the good part of the frame. Its head still declares as many packets as it did.
+    /// Returns the good part of the frame. Its head still declares the original number of packets.
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
@@ -100,20 +102,20 @@ impl<'a> Frame<'a> {
         Packets { rest: self.body(), left: self.packets, stride: Stride::default() }
     }
 
-    /// Iterates over the bodies of all packets of the good part, also those of unknown length.
+    /// Iterates over the bodies of all packets in the good part, including those of unknown length.
     #[inline]
     #[must_use]
     pub fn bodies(&self) -> Bodies<'a> {
         Bodies { rest: self.body(), left: self.packets + self.skipped, stride: Stride::default() }
     }
 
-    /// Gives the good part behind the packet count.
+    /// Returns the good part after the packet count.
     #[inline]
     fn body(&self) -> &'a [u8] {
         self.good.get(2..).unwrap_or_default()
     }
 
-    /// Gives the first packet of an instrument.
+    /// Returns the first packet of an instrument.
     #[must_use]
     pub fn find(&self, instrument_token: u32) -> Option<Packet<'a>> {
         self.packets().find(|packet| packet.instrument_token() == instrument_token)
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_keeps_its_whole_packets_and_says_what_is_missing() {
+    fn every_prefix_keeps_its_whole_packets_and_has_a_fault() {
         let bytes = frame_of(&[8, 184, 28]);
         for cut in 2..bytes.len() {
             let frame = Frame::walk(&bytes[..cut]);
@@ -240,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_is_a_heartbeat_and_none_a_fault() {
+    fn one_byte_is_a_heartbeat_and_an_empty_frame_a_fault() {
         assert!(Frame::walk(&[0]).is_heartbeat() && Frame::walk(&[7]).is_heartbeat());
         assert_eq!(Frame::walk(&[]).fault(), Some(FrameFault::Empty));
         assert_eq!(Frame::walk(&[0, 0]).packets().len(), 0);
     }
 
     #[test]
-    fn trailing_bytes_are_a_fault_behind_good_packets() {
+    fn trailing_bytes_are_a_fault_after_good_packets() {
         let mut bytes = frame_of(&[8]);
         bytes.push(1);
         let frame = Frame::walk(&bytes);

@@ -1,11 +1,11 @@
-//! India's clock, UTC+05:30 all year, and the calendar's days by it.
+//! Indian Standard Time, UTC+05:30 all year, and calendar days in it.
 //!
-//! Trading days, order timestamps and the files of a day follow it. No other time zone, no leap
-//! seconds, and no clock: times come in as seconds or nanoseconds since the Unix epoch.
+//! Trading days, order timestamps and daily files use it. No other time zone, no leap seconds and
+//! no clock: times are passed in as seconds or nanoseconds since the Unix epoch.
 
 use core::fmt;
 
-/// India's clock minus UTC, in seconds.
+/// Indian Standard Time minus UTC, in seconds.
 pub const UTC_OFFSET_S: i64 = 19_800;
 
 /// Seconds of a day.
@@ -34,12 +34,12 @@ impl Day {
     /// 9999-12-31.
     pub const LAST: Self = Self((days_before_year(10_000) - UNIX_EPOCH_DAY - 1) as i32);
 
-    /// Returns the day in India at this moment; [`Day::LAST`] for later ones.
+    /// Returns the day in India at this moment; [`Day::LAST`] for later moments.
     #[inline]
     #[must_use]
     pub const fn at_unix_s(unix_s: u64) -> Self {
         const LAST_UNIX_S: u64 = Day::LAST.start_unix_s() as u64;
-        // Before the sum, which cannot overflow then.
+        // Limited before the sum, so that it cannot overflow.
         let unix_s = if unix_s < LAST_UNIX_S { unix_s } else { LAST_UNIX_S };
         Self(((unix_s + UTC_OFFSET_S as u64) / DAY_S as u64) as i32)
     }
@@ -51,7 +51,7 @@ impl Day {
         Self::at_unix_s(unix_ns / 1_000_000_000)
     }
 
-    /// Returns the day that is so many days after 1970-01-01, if its year is within 0 to 9999.
+    /// Returns the day `days` days after 1970-01-01, if its year is within 0 to 9999.
     #[must_use]
     pub const fn from_unix_days(days: i64) -> Option<Self> {
         let is_day = days >= -UNIX_EPOCH_DAY && days <= Self::LAST.0 as i64;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn leap_days_and_turns_of_the_year_are_named_rightly() {
+    fn leap_days_and_year_ends_print_correctly() {
         for (unix_s, name) in [
             (0, "1970-01-01"),
             (1_709_164_800, "2024-02-29"),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_date_is_its_day() {
+    fn every_date_round_trips() {
         for days in Day::from_date(1899, 12, 31).unwrap().0..Day::from_date(2101, 1, 1).unwrap().0 {
             let day = Day(days);
             let (year, month, of_month) = day.date();

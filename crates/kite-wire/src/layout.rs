@@ -1,6 +1,6 @@
 //! The bytes of each packet, field by field: views that need no copy and no alignment.
 //!
-//! Only layout and field access; which layout a packet has is decided in `packet.rs`.
+//! Only layout and field access; `packet.rs` decides which layout a packet has.
 #![expect(unnameable_types, reason = "zerocopy's derive makes one for every layout")]
 
 use core::ops::Deref;
@@ -33,14 +33,14 @@ macro_rules! layout {
             /// The packet's length in bytes.
             pub const LEN: usize = $size;
 
-            /// Views bytes of exactly this layout's length; any other length gives `None`.
+            /// Views bytes of exactly this layout's length; `None` for any other length.
             #[inline]
             #[must_use]
             pub fn from_bytes(bytes: &[u8]) -> Option<&Self> {
                 Self::ref_from_bytes(bytes).ok()
             }
 
-            /// Gives the bytes as the wire carries them.
+            /// Returns the bytes as on the wire.
             #[inline]
             #[must_use]
             pub fn as_bytes(&self) -> &[u8; $size] {
@@ -71,7 +71,7 @@ layout! {
 }
 
 layout! {
-    /// Full packet of an index: its quote packet and the exchange's time.
+    /// Full packet of an index: its quote packet and the exchange timestamp.
     IndexFullPacket, 32 {
         quote: IndexQuotePacket,
         exchange_timestamp: U32,
@@ -121,41 +121,41 @@ layout! {
         quantity: U32,
         price: I32,
         orders: U16,
-        /// Two bytes without a meaning; kept so that views give back the bytes they cover.
+        /// Two bytes without a meaning, kept so that views return the bytes they cover.
         padding: [u8; 2],
     }
 }
 
 impl LtpPacket {
-    /// Gives the instrument token.
+    /// Returns the instrument token.
     #[inline]
     #[must_use]
     pub fn instrument_token(&self) -> u32 {
         self.instrument_token.get()
     }
 
-    /// Gives the segment, which is in the token.
+    /// Returns the segment, which the token encodes.
     #[inline]
     #[must_use]
     pub fn segment(&self) -> Segment {
         Segment::of_token(self.instrument_token())
     }
 
-    /// Gives the last traded price.
+    /// Returns the last traded price.
     #[inline]
     #[must_use]
     pub fn last_price(&self) -> Price {
         self.price(self.last_price)
     }
 
-    /// Gives a price field of this packet in the unit of its segment.
+    /// Returns a price field of this packet in the unit of its segment.
     #[inline]
     pub(crate) fn price(&self, raw: I32) -> Price {
         Price::new(raw.get(), self.segment())
     }
 }
 
-/// A richer packet starts with the bytes of the leaner one and answers for its fields too.
+/// A larger packet starts with the bytes of the smaller one and dereferences to it.
 macro_rules! starts_with {
     ($rich:ident, $field:ident: $lean:ident) => {
         impl Deref for $rich {
@@ -175,7 +175,8 @@ starts_with!(QuotePacket, head: LtpPacket);
 starts_with!(FullPacket, quote: QuotePacket);
 
 impl IndexQuotePacket {
-    /// Gives open, high, low and close of the day (close of the day before while trading).
+    /// Returns open, high, low and close of the day (the previous day's close while the market is
+    /// open).
     #[inline]
     #[must_use]
     pub fn ohlc(&self) -> Ohlc {
@@ -187,7 +188,7 @@ impl IndexQuotePacket {
         }
     }
 
-    /// Gives the change since the close of the day before as the exchange sends it, whatever the
+    /// Returns the change since the previous day's close as sent by the exchange, whatever the
     /// close.
     #[inline]
     #[must_use]
@@ -195,7 +196,7 @@ impl IndexQuotePacket {
         self.price(self.change)
     }
 
-    /// Gives last price minus close in percent of the close. `None` if the close is 0.
+    /// Returns last price minus close in percent of the close. `None` if the close is 0.
     #[inline]
     #[must_use]
     pub fn change_percent(&self) -> Option<f64> {
@@ -204,7 +205,7 @@ impl IndexQuotePacket {
 }
 
 impl IndexFullPacket {
-    /// Gives the exchange's time of this state.
+    /// Returns the exchange timestamp.
     #[inline]
     #[must_use]
     pub fn exchange_timestamp(&self) -> Option<UnixSeconds> {
@@ -213,42 +214,43 @@ impl IndexFullPacket {
 }
 
 impl QuotePacket {
-    /// Gives the quantity of the last trade.
+    /// Returns the quantity of the last trade.
     #[inline]
     #[must_use]
     pub fn last_quantity(&self) -> u32 {
         self.last_quantity.get()
     }
 
-    /// Gives the volume-weighted average price of the day.
+    /// Returns the volume-weighted average price of the day.
     #[inline]
     #[must_use]
     pub fn average_price(&self) -> Price {
         self.price(self.average_price)
     }
 
-    /// Gives the day's traded volume. 32 bits: whether larger volumes wrap is unknown.
+    /// Returns the day's traded volume. 32 bits: whether larger volumes wrap is unknown.
     #[inline]
     #[must_use]
     pub fn volume(&self) -> u32 {
         self.volume.get()
     }
 
-    /// Gives the quantity of all waiting buy orders.
+    /// Returns the total quantity of pending buy orders.
     #[inline]
     #[must_use]
     pub fn total_buy_quantity(&self) -> u32 {
         self.total_buy_quantity.get()
     }
 
-    /// Gives the quantity of all waiting sell orders.
+    /// Returns the total quantity of pending sell orders.
     #[inline]
     #[must_use]
     pub fn total_sell_quantity(&self) -> u32 {
         self.total_sell_quantity.get()
     }
 
-    /// Gives open, high, low and close of the day (close of the day before while trading).
+    /// Returns open, high, low and close of the day (the previous day's close while the market is
+    /// open).
     #[inline]
     #[must_use]
     pub fn ohlc(&self) -> Ohlc {
@@ -260,8 +262,8 @@ impl QuotePacket {
         }
     }
 
-    /// Gives last price minus close, exactly. `None` if the close is 0 or 32 bits cannot hold the
-    /// difference.
+    /// Returns last price minus close, exactly. `None` if the close is 0 or the difference does not
+    /// fit in 32 bits.
     #[inline]
     #[must_use]
     pub fn change(&self) -> Option<Price> {
@@ -269,7 +271,7 @@ impl QuotePacket {
         Some(Price::new(change, self.segment()))
     }
 
-    /// Gives last price minus close in percent of the close. `None` if the close is 0.
+    /// Returns last price minus close in percent of the close. `None` if the close is 0.
     #[inline]
     #[must_use]
     pub fn change_percent(&self) -> Option<f64> {
@@ -278,63 +280,63 @@ impl QuotePacket {
 }
 
 impl FullPacket {
-    /// Gives the time of the last trade.
+    /// Returns the time of the last trade.
     #[inline]
     #[must_use]
     pub fn last_trade_timestamp(&self) -> Option<UnixSeconds> {
         UnixSeconds::from_wire(self.last_trade_timestamp.get())
     }
 
-    /// Gives the open interest.
+    /// Returns the open interest.
     #[inline]
     #[must_use]
     pub fn open_interest(&self) -> u32 {
         self.open_interest.get()
     }
 
-    /// Gives the day's highest open interest.
+    /// Returns the day's highest open interest.
     #[inline]
     #[must_use]
     pub fn open_interest_high(&self) -> u32 {
         self.open_interest_high.get()
     }
 
-    /// Gives the day's lowest open interest.
+    /// Returns the day's lowest open interest.
     #[inline]
     #[must_use]
     pub fn open_interest_low(&self) -> u32 {
         self.open_interest_low.get()
     }
 
-    /// Gives the exchange's time of this state.
+    /// Returns the exchange timestamp.
     #[inline]
     #[must_use]
     pub fn exchange_timestamp(&self) -> Option<UnixSeconds> {
         UnixSeconds::from_wire(self.exchange_timestamp.get())
     }
 
-    /// Gives the market depth.
+    /// Returns the market depth.
     #[inline]
     #[must_use]
     pub fn depth(&self) -> &Depth {
         &self.depth
     }
 
-    /// Gives the best bid's price, if there is a bid.
+    /// Returns the best bid's price, if there is a bid.
     #[inline]
     #[must_use]
     pub fn best_bid(&self) -> Option<Price> {
         self.best(&self.depth.bids)
     }
 
-    /// Gives the best ask's price, if there is an ask.
+    /// Returns the best ask's price, if there is an ask.
     #[inline]
     #[must_use]
     pub fn best_ask(&self) -> Option<Price> {
         self.best(&self.depth.asks)
     }
 
-    /// Gives the distance from the best bid to the best ask, if both are there.
+    /// Returns the distance from the best bid to the best ask, if both exist.
     #[inline]
     #[must_use]
     pub fn spread(&self) -> Option<Price> {
@@ -344,34 +346,34 @@ impl FullPacket {
 
     #[inline]
     fn best(&self, side: &[DepthEntry; 5]) -> Option<Price> {
-        // An empty level is all zeros; a price alone may be 0 or less in some contracts.
+        // Tested by quantity: the prices of some contracts may be 0 or less.
         let level = &side[0];
         (level.quantity() != 0).then(|| self.price(level.price))
     }
 }
 
 impl Depth {
-    /// Gives the five bids, the best (highest) first. Empty levels have quantity 0.
+    /// Returns the five bids, the best (highest) first. Empty levels have quantity 0.
     #[inline]
     #[must_use]
     pub fn bids(&self) -> &[DepthEntry; 5] {
         &self.bids
     }
 
-    /// Gives the five asks, the best (lowest) first. Empty levels have quantity 0.
+    /// Returns the five asks, the best (lowest) first. Empty levels have quantity 0.
     #[inline]
     #[must_use]
     pub fn asks(&self) -> &[DepthEntry; 5] {
         &self.asks
     }
 
-    /// Iterates over the bids that are there, the best (highest) first.
+    /// Iterates over the non-empty bids, the best (highest) first.
     #[inline]
     pub fn bid_levels(&self) -> impl DoubleEndedIterator<Item = &DepthEntry> + Clone {
         self.bids.iter().filter(|level| level.quantity() != 0)
     }
 
-    /// Iterates over the asks that are there, the best (lowest) first.
+    /// Iterates over the non-empty asks, the best (lowest) first.
     #[inline]
     pub fn ask_levels(&self) -> impl DoubleEndedIterator<Item = &DepthEntry> + Clone {
         self.asks.iter().filter(|level| level.quantity() != 0)
@@ -379,21 +381,21 @@ impl Depth {
 }
 
 impl DepthEntry {
-    /// Gives the quantity waiting at this price.
+    /// Returns the quantity at this price.
     #[inline]
     #[must_use]
     pub fn quantity(&self) -> u32 {
         self.quantity.get()
     }
 
-    /// Gives the level's price in the unit of the packet's segment.
+    /// Returns the level's price in the unit of the packet's segment.
     #[inline]
     #[must_use]
     pub fn price(&self, segment: Segment) -> Price {
         Price::new(self.price.get(), segment)
     }
 
-    /// Gives the number of orders at this price.
+    /// Returns the number of orders at this price.
     #[inline]
     #[must_use]
     pub fn orders(&self) -> u16 {

@@ -15,28 +15,29 @@
 //! }
 //! ```
 //!
-//! Nothing here panics on bad input or knows of sockets and clocks; the crate is `no_std`.
-//! Decoding, encoding, commands and tapes allocate nothing. What allocates needs a feature:
-//! [`Frame::append_ticks`] where the caller's `Vec` has no room, [`FrameBuilder`], [`TokenMap`],
-//! [`TickBatch::detach`], and the JSON of text frames and orders. A frame whose tail is damaged keeps its good packets, a packet of unknown length is
-//! skipped and counted: see [`Frame`]. Recordings of such frames are read and written in [`tape`].
+//! Nothing here panics on bad input, and nothing uses a socket or a clock; the crate is `no_std`.
+//! Decoding, encoding, commands and tapes allocate nothing. Only these allocate, and each needs a
+//! feature: [`Frame::append_ticks`] if the caller's `Vec` has no room, [`FrameBuilder`],
+//! [`TokenMap`], [`TickBatch::detach`], and the JSON of text frames and orders. If a frame's tail
+//! is damaged, its good packets are kept; a packet of unknown length is skipped and counted (see
+//! [`Frame`]). [`tape`] reads and writes recordings of frames.
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `std` | yes | `alloc`; [`UnixSeconds`] into `SystemTime`; the dependencies' `std` |
+//! | `std` | yes | `alloc`; [`UnixSeconds`] to `SystemTime`; the dependencies' `std` |
 //! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`] |
 //! | `bytes` | no | `alloc`; [`TickBatch`], a received frame that is shared, not copied |
 //! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
-//! | `chrono`, `time` | no | [`UnixSeconds`] into these crates' instants |
+//! | `chrono`, `time` | no | [`UnixSeconds`] to these crates' types |
 //! | `text` | no | text frames and order updates ([`text`], [`order`]) |
 //!
 //! # Names in serde
 //!
-//! These are stable. A struct has its fields' names; a variant of [`PacketKind`], [`Mode`] or
-//! [`Fields`] is its name in snake_case (`"index_quote"`). A [`Segment`] is its number, a
-//! [`Price`] `{"raw":157370,"decimals":2}`, a [`UnixSeconds`] a number.
+//! These are stable. A struct serialises under its fields' names; a variant of [`PacketKind`],
+//! [`Mode`] or [`Fields`] under its name in snake_case (`"index_quote"`). A [`Segment`] is its
+//! number, a [`Price`] `{"raw":157370,"decimals":2}`, a [`UnixSeconds`] a number.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

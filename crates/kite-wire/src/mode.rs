@@ -17,10 +17,10 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All modes, from the leanest to the richest.
+    /// All modes, from the smallest packets to the largest.
     pub const ALL: [Self; 3] = [Self::Ltp, Self::Quote, Self::Full];
 
-    /// Gives the mode's name in commands: `ltp`, `quote` or `full`.
+    /// Returns the mode's name in commands: `ltp`, `quote` or `full`.
     #[inline]
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -31,7 +31,7 @@ impl Mode {
         }
     }
 
-    /// Gives the mode with this name in commands.
+    /// Returns the mode with this name in commands.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == name)

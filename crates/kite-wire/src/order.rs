@@ -1,10 +1,10 @@
 //! Order updates, read field by field.
 //!
-//! An order update is the postback payload, and the order book of the HTTP API has the same
-//! shape. Any field may be missing, null or of another JSON type than documented, and new ones
-//! appear. So reading an [`Order`] never fails: what fits its field is read, what does not is
-//! named in [`Order::unreadable`], and the JSON object itself is kept. Nothing is checked for
-//! sense: that filled and pending quantities add up is the broker's business.
+//! An order update is the postback payload, and the order book of the HTTP API has the same shape.
+//! Any field may be missing, null or of another JSON type than documented, and new ones appear.
+//! Reading an [`Order`] therefore never fails: values that fit their field are read, the others are
+//! listed in [`Order::unreadable`], and the JSON object itself is kept. Values are not checked
+//! against each other, for instance whether filled and pending quantities add up.
 //!
 //! ```
 //! use kite_wire::order::{Order, OrderStatus};
@@ -46,7 +46,7 @@ macro_rules! order {
             raw: Map<String, Value>,
         }
 
-        /// The names of all fields that are read, without `meta`, which is never taken apart.
+        /// The names of all fields that are read. `meta` is not among them: it stays JSON.
         const READ_FIELDS: &[&str] = &[$(stringify!($name)),+];
 
         impl From<Map<String, Value>> for Order {
@@ -63,40 +63,40 @@ macro_rules! order {
 order! {
     /// An order as an order update, a postback or the order book describes it.
     ///
-    /// A field is `None` where it is missing, null, a blank string (texts excepted: those are
-    /// kept as they are) or not readable; only the last is listed in
-    /// [`unreadable`](Self::unreadable). Numbers are read from JSON integers, floats and strings:
-    /// a quantity must be a whole number that is not negative, texts take numbers too and hold
-    /// the same digits. Which fields exist comes from the documented postback payload, the
-    /// published order book and what the official clients read.
+    /// A field is `None` if it is missing, null, a blank string (a text field keeps it) or
+    /// unreadable; only unreadable ones are listed in [`unreadable`](Self::unreadable). Numbers are
+    /// read from JSON integers, floats and strings. A quantity must be a whole number and not
+    /// negative. A text field accepts a number too and keeps its digits. The set of fields comes
+    /// from the documented postback payload, the published order book and what the official clients
+    /// read.
     ///
-    /// The fields are a reading of [`raw`](Self::raw). `Serialize` writes that object back,
-    /// whatever has been assigned to fields since; `Deserialize` takes any JSON object. Should an
-    /// object name a key twice, the last one counts.
+    /// The fields are read from [`raw`](Self::raw). `Serialize` writes that object, even if fields
+    /// have been assigned since; `Deserialize` accepts any JSON object. If a key occurs twice, the
+    /// last value counts.
     Order {
         /// The user for whom the order was placed.
         user_id: String,
-        /// The account of the order, where it is told apart from the user.
+        /// The account of the order, if it is distinguished from the user.
         account_id: String,
         /// The number of the app that placed the order.
         app_id: u64,
         /// Kite's own unique identifier of the request.
         guid: String,
-        /// The user who placed the order, who may be another one than `user_id`.
+        /// The user who placed the order; may differ from `user_id`.
         placed_by: String,
         /// Hexadecimal SHA-256 of order id, order timestamp and API secret, to prove the sender.
         checksum: String,
         /// Kite's identifier of the order.
         order_id: String,
-        /// The exchange's identifier; none before the order reached it.
+        /// The exchange's identifier; absent before the order has reached the exchange.
         exchange_order_id: String,
-        /// The order to which this one is the second leg.
+        /// The order of which this one is the second leg.
         parent_order_id: String,
-        /// Where the order stands.
+        /// The order's status.
         status: OrderStatus,
-        /// The status told to people, mostly why an order was rejected.
+        /// The status as a message for the user, mostly the reason for a rejection.
         status_message: String,
-        /// The same as the exchange or the order system worded it.
+        /// The same message in the words of the exchange or the order system.
         status_message_raw: String,
         /// When Kite registered the order.
         order_timestamp: IstDateTime,
@@ -112,7 +112,7 @@ order! {
         exchange: String,
         /// The exchange's symbol of the instrument.
         tradingsymbol: String,
-        /// The instrument's token on the ticker. Tokens are issued anew, so keep symbols instead.
+        /// The instrument's token on the ticker. Tokens are reissued, so store symbols instead.
         instrument_token: u32,
         /// `MARKET`, `LIMIT`, `SL`, `SL-M` and others.
         order_type: String,
@@ -148,41 +148,41 @@ order! {
         market_protection: f64,
         /// The caller's tag.
         tag: String,
-        /// The caller's tags, where there may be several.
+        /// The caller's tags, if there may be several.
         tags: Vec<String>,
     }
 }
 
 impl Order {
-    /// The names of the fields that are there but could not be read, in the order in which the
-    /// struct declares them.
+    /// Returns the names of the fields that are present but could not be read, in the order of
+    /// their declaration.
     ///
-    /// Their values stand in [`raw`](Self::raw).
+    /// Their values are in [`raw`](Self::raw).
     #[must_use]
     pub fn unreadable(&self) -> &[&'static str] {
         &self.unreadable
     }
 
-    /// The JSON object as it came, with unknown and unreadable fields.
+    /// Returns the JSON object as received, including unknown and unreadable fields.
     #[must_use]
     pub fn raw(&self) -> &Map<String, Value> {
         &self.raw
     }
 
-    /// Gives the JSON object away.
+    /// Converts the order into its JSON object.
     #[must_use]
     pub fn into_raw(self) -> Map<String, Value> {
         self.raw
     }
 
-    /// The field `meta`, of any JSON type but null: details by variety, for instance the legs of
-    /// an iceberg order.
+    /// Returns the field `meta`, of any JSON type except null: details that depend on the variety,
+    /// for instance the legs of an iceberg order.
     #[must_use]
     pub fn meta(&self) -> Option<&Value> {
         self.raw.get("meta").filter(|meta| !meta.is_null())
     }
 
-    /// The fields that [`Order`] has no member for, with their values.
+    /// Iterates over the fields that [`Order`] has no member for, with their values.
     pub fn unknown_fields(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.raw
             .iter()
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_wrong_type_are_none_named_and_kept() {
+    fn fields_of_a_wrong_type_are_none_listed_and_kept() {
         let raw: Map<String, Value> =
             READ_FIELDS.iter().map(|name| (name.to_string(), json!({"odd": 1}))).collect();
         let order = Order::from(raw.clone());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_field_spoils_no_other() {
+    fn one_unreadable_field_does_not_affect_others() {
         let order = order(json!({
             "order_id": "1",
             "quantity": -5,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_and_fields_survive() {
+    fn unknown_words_and_fields_are_kept() {
         let json = json!({
             "status": "PARTLY FROZEN", "transaction_type": "SHORT", "validity": "GTD",
             "novelty": [1, {"deep": null}],
@@ -329,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_values_in_the_known_fields_are_read_or_named_and_kept(
+        fn any_values_in_the_known_fields_are_read_or_listed_and_kept(
             members in prop::collection::btree_map(
                 prop::sample::select(READ_FIELDS), any_json(), 0..6,
             ),

@@ -1,4 +1,5 @@
-//! One packet of a frame: its layout told by its length, shared fields read without asking which.
+//! One packet of a frame. Its length decides the layout; fields that all layouts share are read
+//! without checking it.
 
 use zerocopy::FromBytes;
 
@@ -9,7 +10,7 @@ use crate::price::Price;
 use crate::segment::Segment;
 use crate::time::UnixSeconds;
 
-/// Which layout a packet has. Five are known; Kite may send others one day.
+/// The layout of a packet. Five are known; Kite may add others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -28,7 +29,7 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    /// Gives the layout of packets of this length in bytes.
+    /// Returns the layout of packets of this length in bytes.
     #[inline]
     #[must_use]
     pub const fn of_len(length: usize) -> Option<Self> {
@@ -42,7 +43,7 @@ impl PacketKind {
         }
     }
 
-    /// Gives the length of a packet of this layout, in bytes.
+    /// Returns the length of a packet of this layout, in bytes.
     #[inline]
     #[must_use]
     pub const fn packet_len(self) -> usize {
@@ -55,7 +56,7 @@ impl PacketKind {
         }
     }
 
-    /// Gives the streaming mode in which such packets are sent.
+    /// Returns the streaming mode in which such packets are sent.
     #[inline]
     #[must_use]
     pub const fn mode(self) -> Mode {
@@ -66,7 +67,7 @@ impl PacketKind {
         }
     }
 
-    /// Returns the layout that is left of this one in a mode: the same where the mode asks for as
+    /// Returns the layout of such a packet cut down to a mode; the same one if the mode includes as
     /// much or more.
     #[inline]
     #[must_use]
@@ -82,7 +83,7 @@ impl PacketKind {
 
 /// Open, high, low and close, in rupees.
 ///
-/// While the market trades, Kite's `close` is the close of the day before.
+/// While the market is open, Kite's `close` is the previous day's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ohlc {
@@ -92,11 +93,11 @@ pub struct Ohlc {
     pub high: Price,
     /// Lowest price of the day.
     pub low: Price,
-    /// Closing price (of the day before while trading).
+    /// Closing price (the previous day's while the market is open).
     pub close: Price,
 }
 
-/// A packet as its layout, of which there are five so far.
+/// A packet, by layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PacketView<'a> {
@@ -112,10 +113,10 @@ pub enum PacketView<'a> {
     Full(&'a FullPacket),
 }
 
-/// One packet, a view into the frame it came in.
+/// One packet: a view into its frame.
 ///
-/// Fields that every packet has (token, segment, last price) are read without a branch; those that
-/// depend on the layout are `None` where it lacks them. [`Packet::view`] gives the layout itself.
+/// Fields that every packet has (token, segment, last price) are read without a branch; the others
+/// are `None` if the layout lacks them. [`Packet::view`] returns the layout itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
     head: &'a LtpPacket,
@@ -133,58 +134,58 @@ impl<'a> Packet<'a> {
         PacketKind::of_len(bytes.len()).and_then(|_| Self::checked(bytes)).ok_or(unknown)
     }
 
-    /// Views bytes whose length is known to be one of a layout.
+    /// Views bytes whose length is known to be that of a layout.
     #[inline(always)]
     pub(crate) fn checked(bytes: &'a [u8]) -> Option<Self> {
         let (head, _) = LtpPacket::ref_from_prefix(bytes).ok()?;
         Some(Self { head, bytes })
     }
 
-    /// Gives the packet's bytes, without its length prefix.
+    /// Returns the packet's bytes, without its length prefix.
     #[inline]
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Gives the instrument token.
+    /// Returns the instrument token.
     #[inline]
     #[must_use]
     pub fn instrument_token(self) -> u32 {
         self.head.instrument_token()
     }
 
-    /// Gives the segment, which is in the token.
+    /// Returns the segment, which the token encodes.
     #[inline]
     #[must_use]
     pub fn segment(self) -> Segment {
         self.head.segment()
     }
 
-    /// Gives the last traded price.
+    /// Returns the last traded price.
     #[inline]
     #[must_use]
     pub fn last_price(self) -> Price {
         self.head.last_price()
     }
 
-    /// Gives the layout.
+    /// Returns the layout.
     #[inline]
     #[must_use]
     pub fn kind(self) -> PacketKind {
-        // The constructor lets known lengths pass only; the shortest layout stands for "any".
+        // The constructor accepts known lengths only, so the fallback is never used.
         PacketKind::of_len(self.bytes.len()).unwrap_or(PacketKind::Ltp)
     }
 
-    /// Gives the streaming mode in which such packets are sent.
+    /// Returns the streaming mode in which such packets are sent.
     #[inline]
     #[must_use]
     pub fn mode(self) -> Mode {
         self.kind().mode()
     }
 
-    /// Cuts the packet to a mode: every richer layout begins with the leaner one. One that is as
-    /// lean already stays as it is.
+    /// Cuts the packet down to a mode: every larger layout begins with the smaller one. A packet
+    /// that is already as small is unchanged.
     #[inline]
     #[must_use]
     pub fn in_mode(self, mode: Mode) -> Self {
@@ -192,7 +193,7 @@ impl<'a> Packet<'a> {
         Self { head: self.head, bytes: self.bytes.get(..length).unwrap_or(self.bytes) }
     }
 
-    /// Gives the packet as its layout.
+    /// Returns the packet as its layout.
     #[inline]
     #[must_use]
     pub fn view(self) -> PacketView<'a> {
@@ -209,14 +210,14 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives the full layout, if this packet has it.
+    /// Returns the full layout, if this packet has it.
     #[inline]
     #[must_use]
     pub fn full(self) -> Option<&'a FullPacket> {
         FullPacket::from_bytes(self.bytes)
     }
 
-    /// Gives the quote layout: of a quote packet, or the quote part of a full one.
+    /// Returns the quote layout: a quote packet, or the quote part of a full one.
     #[inline]
     #[must_use]
     pub fn quote(self) -> Option<&'a QuotePacket> {
@@ -228,7 +229,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives the index layout: of an index quote, or the quote part of an index full packet.
+    /// Returns the index layout: an index quote packet, or the quote part of an index full packet.
     #[inline]
     #[must_use]
     pub fn index(self) -> Option<&'a IndexQuotePacket> {
@@ -240,7 +241,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives open, high, low and close (all packets but LTP).
+    /// Returns open, high, low and close (all packets except LTP).
     #[inline]
     #[must_use]
     pub fn ohlc(self) -> Option<Ohlc> {
@@ -250,98 +251,98 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives the day's traded volume (quote and full packets).
+    /// Returns the day's traded volume (quote and full packets).
     #[inline]
     #[must_use]
     pub fn volume(self) -> Option<u32> {
         self.quote().map(QuotePacket::volume)
     }
 
-    /// Gives the open interest (full packets).
+    /// Returns the open interest (full packets).
     #[inline]
     #[must_use]
     pub fn open_interest(self) -> Option<u32> {
         self.full().map(FullPacket::open_interest)
     }
 
-    /// Gives the market depth (full packets).
+    /// Returns the market depth (full packets).
     #[inline]
     #[must_use]
     pub fn depth(self) -> Option<&'a Depth> {
         self.full().map(FullPacket::depth)
     }
 
-    /// Gives the best bid's price (full packets with a bid).
+    /// Returns the best bid's price (full packets with a bid).
     #[inline]
     #[must_use]
     pub fn best_bid(self) -> Option<Price> {
         self.full()?.best_bid()
     }
 
-    /// Gives the best ask's price (full packets with an ask).
+    /// Returns the best ask's price (full packets with an ask).
     #[inline]
     #[must_use]
     pub fn best_ask(self) -> Option<Price> {
         self.full()?.best_ask()
     }
 
-    /// Gives the distance from the best bid to the best ask (full packets with both).
+    /// Returns the distance from the best bid to the best ask (full packets with both).
     #[inline]
     #[must_use]
     pub fn spread(self) -> Option<Price> {
         self.full()?.spread()
     }
 
-    /// Gives the quantity of the last trade (quote and full packets).
+    /// Returns the quantity of the last trade (quote and full packets).
     #[inline]
     #[must_use]
     pub fn last_quantity(self) -> Option<u32> {
         self.quote().map(QuotePacket::last_quantity)
     }
 
-    /// Gives the volume-weighted average price of the day (quote and full packets).
+    /// Returns the volume-weighted average price of the day (quote and full packets).
     #[inline]
     #[must_use]
     pub fn average_price(self) -> Option<Price> {
         self.quote().map(QuotePacket::average_price)
     }
 
-    /// Gives the quantity of all waiting buy orders (quote and full packets).
+    /// Returns the total quantity of pending buy orders (quote and full packets).
     #[inline]
     #[must_use]
     pub fn total_buy_quantity(self) -> Option<u32> {
         self.quote().map(QuotePacket::total_buy_quantity)
     }
 
-    /// Gives the quantity of all waiting sell orders (quote and full packets).
+    /// Returns the total quantity of pending sell orders (quote and full packets).
     #[inline]
     #[must_use]
     pub fn total_sell_quantity(self) -> Option<u32> {
         self.quote().map(QuotePacket::total_sell_quantity)
     }
 
-    /// Gives the day's highest open interest (full packets).
+    /// Returns the day's highest open interest (full packets).
     #[inline]
     #[must_use]
     pub fn open_interest_high(self) -> Option<u32> {
         self.full().map(FullPacket::open_interest_high)
     }
 
-    /// Gives the day's lowest open interest (full packets).
+    /// Returns the day's lowest open interest (full packets).
     #[inline]
     #[must_use]
     pub fn open_interest_low(self) -> Option<u32> {
         self.full().map(FullPacket::open_interest_low)
     }
 
-    /// Gives the time of the last trade (full packets).
+    /// Returns the time of the last trade (full packets).
     #[inline]
     #[must_use]
     pub fn last_trade_timestamp(self) -> Option<UnixSeconds> {
         self.full()?.last_trade_timestamp()
     }
 
-    /// Gives the exchange's time of this state (full and index full packets).
+    /// Returns the exchange timestamp (full and index full packets).
     #[inline]
     #[must_use]
     pub fn exchange_timestamp(self) -> Option<UnixSeconds> {
@@ -352,11 +353,11 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives the change since the close of the day before: the exchange's own for an index,
-    /// whatever the close, else last price minus close.
+    /// Returns the change since the previous day's close. For an index this is the value sent by
+    /// the exchange, whatever the close; otherwise last price minus close.
     ///
-    /// `None` for LTP packets; but for an index also if the close is 0 or 32 bits cannot hold the
-    /// difference.
+    /// `None` for LTP packets and, other than for an index, if the close is 0 or the difference
+    /// does not fit in 32 bits.
     #[inline]
     #[must_use]
     pub fn change(self) -> Option<Price> {
@@ -366,7 +367,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Gives last price minus close in percent of the close, for an index too.
+    /// Returns last price minus close in percent of the close, for an index too.
     ///
     /// `None` for LTP packets and if the close is 0.
     #[inline]
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_lengths_are_refused_by_name() {
+    fn unknown_lengths_are_refused_with_the_length() {
         for len in (0..=255).filter(|len| ![8, 28, 32, 44, 184].contains(len)) {
             assert_eq!(Packet::from_bytes(&[0; 255][..len]), Err(PacketError { length: len }));
         }

@@ -14,7 +14,7 @@ const MAX_DECIMALS: u8 = 7;
 /// A price in rupees, exact: the wire's integer and the segment's number of decimals.
 ///
 /// Prices compare by value, also across segments. [`fmt::Display`] prints all decimals of the
-/// segment and reads back by [`FromStr`]; no float is on the way unless [`Price::to_f64`] is called.
+/// segment and reads back by [`FromStr`]; no float is involved unless [`Price::to_f64`] is called.
 ///
 /// The wire's 32 bits are read as signed, as Kite's documentation says (half of the official
 /// clients read them unsigned).
@@ -28,8 +28,8 @@ const MAX_DECIMALS: u8 = 7;
 /// assert_eq!((price.raw(), price.decimals()), (157_370, 2));
 /// ```
 ///
-/// With the feature `serde` it is `{"raw":157370,"decimals":2}`; decimals that no segment has are
-/// refused.
+/// With the feature `serde` it serialises as `{"raw":157370,"decimals":2}`; decimals that no
+/// segment has are rejected.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
@@ -38,7 +38,7 @@ pub struct Price {
     decimals: u8,
 }
 
-/// A price as it comes from outside.
+/// A price that has not been checked.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct Unchecked {
@@ -59,28 +59,28 @@ impl TryFrom<Unchecked> for Price {
 }
 
 impl Price {
-    /// Makes a price of the wire's integer in the segment's smallest unit.
+    /// Creates a price from the wire's integer in the segment's smallest unit.
     #[inline]
     #[must_use]
     pub const fn new(raw: i32, segment: Segment) -> Self {
         Self { raw, decimals: segment.decimals() }
     }
 
-    /// Gives the integer of the wire, in the smallest unit of the segment.
+    /// Returns the wire's integer, in the segment's smallest unit.
     #[inline]
     #[must_use]
     pub const fn raw(self) -> i32 {
         self.raw
     }
 
-    /// Gives the number of decimals: 7 for CDS, 4 for BCD and NCO, else 2.
+    /// Returns the number of decimals: 7 for CDS, 4 for BCD and NCO, else 2.
     #[inline]
     #[must_use]
     pub const fn decimals(self) -> u8 {
         self.decimals
     }
 
-    /// Gives the divisor that turns [`Price::raw`] into rupees.
+    /// Returns the divisor that turns [`Price::raw`] into rupees.
     #[inline]
     #[must_use]
     pub const fn divisor(self) -> i32 {
@@ -91,7 +91,7 @@ impl Price {
         }
     }
 
-    /// Gives the price in rupees as the nearest `f64`.
+    /// Returns the price in rupees as the nearest `f64`.
     #[inline]
     #[must_use]
     pub fn to_f64(self) -> f64 {
@@ -99,7 +99,7 @@ impl Price {
         f64::from(self.raw) / f64::from(self.divisor())
     }
 
-    /// Gives the value in units of 10⁻⁷ rupees, the common measure of all segments.
+    /// Returns the value in units of 10⁻⁷ rupees, a unit common to all segments.
     #[inline]
     const fn common(self) -> i64 {
         (self.raw as i64) * (10_000_000 / self.divisor()) as i64
@@ -139,7 +139,7 @@ impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let divisor = self.divisor().unsigned_abs();
         let value = self.raw.unsigned_abs();
-        // "214748.3648" and its like: 1 sign, 10 digits and the point.
+        // Like "-214748.3648": 1 sign, 10 digits and the point.
         let mut text = Text::<12>::default();
         fmt::write(
             &mut text,
@@ -186,10 +186,10 @@ impl FromStr for Price {
     type Err = PriceError;
 
     /// Reads a decimal number as [`fmt::Display`] prints it: the number of decimals (2, 4 or 7)
-    /// tells the unit. Fewer decimals than two are read as two.
+    /// decides the unit. Fewer decimals than two are read as two.
     ///
     /// # Errors
-    /// The text is no decimal number, has a number of decimals that no segment has, or does not
+    /// The text is not a decimal number, has a number of decimals that no segment has, or does not
     /// fit the wire's 32 bits.
     fn from_str(text: &str) -> Result<Self, PriceError> {
         let (negative, digits) = match text.as_bytes() {

@@ -1,4 +1,4 @@
-//! One pass over a frame: packets first, the account of the frame afterwards.
+//! One pass over a frame: packets first, counts and faults afterwards.
 
 use core::iter::FusedIterator;
 
@@ -8,14 +8,14 @@ use crate::packet::{Packet, PacketKind};
 
 /// Yields the packets of a binary frame while it walks their lengths.
 ///
-/// One pass instead of the two of [`Frame::walk`] and its iterator: the faster way over frames that
-/// are not in the caches, such as a recording. What was skipped or damaged is known afterwards, by
-/// [`Scan::finish`].
+/// One pass instead of the two of [`Frame::walk`] and its iterator: faster for frames that are not
+/// in the CPU caches, such as those of a recording. [`Scan::finish`] reports afterwards what was
+/// skipped or damaged.
 ///
 /// ```
 /// use kite_wire::{FrameFault, Scan};
 ///
-/// // Two packets declared, the second one cut.
+/// // Two packets declared, the second one truncated.
 /// let bytes = [0, 2, 0, 8, 0x00, 0x06, 0x3a, 0x01, 0x00, 0x02, 0x66, 0xba, 0, 8, 1];
 /// let mut scan = Scan::new(&bytes);
 /// assert_eq!(scan.by_ref().map(|packet| packet.instrument_token()).sum::<u32>(), 408_065);
@@ -36,7 +36,7 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Starts before the first packet.
+    /// Creates a scan before the first packet.
     #[inline]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
@@ -58,10 +58,10 @@ impl<'a> Scan<'a> {
         Some(body)
     }
 
-    /// Walks what is left and gives the account of the whole frame.
+    /// Walks the remaining packets and returns the checked frame.
     #[must_use]
     pub fn finish(mut self) -> Frame<'a> {
-        self.step_over_alike();
+        self.skip_uniform();
         while self.next_body().is_some() {}
         let index = self.declared - self.left;
         let fault = self.fault(index);
@@ -69,10 +69,10 @@ impl<'a> Scan<'a> {
         Frame::accounted(self.bytes, bytes_left, self.packets, index - self.packets, fault)
     }
 
-    /// Steps over what is left where it is packets of one layout, as in most frames: where each of
-    /// their lengths stands is known without the one before.
+    /// Skips the remaining packets if they all have one layout, as in most frames: the position of
+    /// each length is then known without reading the previous one.
     #[inline]
-    fn step_over_alike(&mut self) {
+    fn skip_uniform(&mut self) {
         let Some((prefix, _)) = self.rest.split_first_chunk::<2>() else { return };
         let length = usize::from(u16::from_be_bytes(*prefix));
         let is_whole = usize::from(self.left) * (2 + length) == self.rest.len();
@@ -86,7 +86,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Says why the walk ended before packet `index`, if that is not the frame's end.
+    /// Returns why the walk ended before packet `index`; `None` at the end of the frame.
     fn fault(&self, index: u16) -> Option<FrameFault> {
         let (declared, left) = (self.declared, self.rest.len());
         let offset = self.bytes.len() - left;
@@ -127,10 +127,10 @@ impl<'a> Iterator for Scan<'a> {
 
 impl FusedIterator for Scan<'_> {}
 
-/// The length of the packet before, which is most often the length of the next one too.
+/// The length of the previous packet, which is usually that of the next one too.
 ///
-/// Packets hang on each other's lengths like a chain: each address waits for a load. Where the
-/// bytes of a length repeat, the known one is used instead, and the processor need not wait.
+/// The address of each packet depends on the length of the one before, which has to be loaded
+/// first. If the length bytes repeat, the known length is used and the processor does not wait.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stride {
     prefix: [u8; 2],
@@ -140,8 +140,8 @@ pub(crate) struct Stride {
 }
 
 impl Stride {
-    /// Splits the next packet's body off, and its length before it. Nothing is split off where
-    /// either is not whole.
+    /// Splits off the next packet's length and body and returns the body; splits off nothing if
+    /// either is incomplete.
     #[inline(always)]
     pub(crate) fn split_body<'a>(&mut self, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
         let (prefix, tail) = rest.split_first_chunk::<2>()?;
@@ -154,7 +154,7 @@ impl Stride {
         Some(body)
     }
 
-    /// Says whether a layout has the length of the body split off last.
+    /// Returns whether the body split off last has the length of a layout.
     #[inline(always)]
     pub(crate) fn is_known(&self) -> bool {
         self.known
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_of_one_layout_are_accounted_for_as_any_others(
+        fn frames_of_one_layout_are_accounted_for_like_any_other(
             length in proptest::sample::select(std::vec![0_u16, 8, 12, 28, 32, 44, 184]),
             packets in 0_u16..6,
             changed in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
@@ -195,16 +195,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_scan_taken_any_part_of_the_way_agrees_with_the_walk(
+        fn a_scan_stopped_anywhere_agrees_with_the_walk(
             lengths in proptest::collection::vec(
                 prop_oneof![4 => prop::sample::select(&[8_u16, 28, 32, 44, 184][..]), 1 => 0_u16..70],
                 0..12,
             ),
-            lie in -1_i32..3,
+            count_error in -1_i32..3,
             cut in 0_usize..40,
             taken in 0_usize..14,
         ) {
-            let declared = u16::try_from((lengths.len() as i32 + lie).max(0)).unwrap();
+            let declared = u16::try_from((lengths.len() as i32 + count_error).max(0)).unwrap();
             let mut bytes = Vec::from(declared.to_be_bytes());
             for length in lengths {
                 bytes.extend(length.to_be_bytes());

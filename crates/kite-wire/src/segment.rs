@@ -5,10 +5,11 @@ use core::fmt;
 /// Exchange segment of an instrument: the low byte of its token.
 ///
 /// The segment decides the divisor of prices and whether the instrument is tradable. It does not
-/// decide the layout of a packet: its length does (Kite's Python, Go, Node and Java clients agree).
+/// decide the layout of a packet: the packet's length does (Kite's Python, Go, Node and Java
+/// clients agree).
 ///
-/// With the feature `serde` it is its number ([`Segment::code`]), so that one without a name today
-/// reads back when it has one.
+/// With the feature `serde` it serialises as its number ([`Segment::code`]), so that a segment
+/// without a name today still reads back once it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "u8", into = "u8"))]
@@ -34,18 +35,18 @@ pub enum Segment {
     Indices,
     /// NSE commodities (12). Prices have four decimals.
     Nco,
-    /// A segment this crate has no name for; prices are taken to have two decimals.
+    /// A segment this crate has no name for; prices are assumed to have two decimals.
     Other(UnnamedSegment),
 }
 
 /// The number of a segment that this crate has no name for.
 ///
-/// [`Segment::from_code`] alone makes one, so a segment with a name is never [`Segment::Other`].
+/// Only [`Segment::from_code`] creates one, so a segment with a name is never [`Segment::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnnamedSegment(u8);
 
 impl UnnamedSegment {
-    /// Gives the segment's number on the wire.
+    /// Returns the segment's number on the wire.
     #[inline]
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -54,14 +55,14 @@ impl UnnamedSegment {
 }
 
 impl Segment {
-    /// Gives the segment of an instrument token (`token & 0xff`).
+    /// Returns the segment of an instrument token (`token & 0xff`).
     #[inline]
     #[must_use]
     pub const fn of_token(instrument_token: u32) -> Self {
         Self::from_code(instrument_token.to_be_bytes()[3])
     }
 
-    /// Gives the segment with this number.
+    /// Returns the segment with this number.
     #[inline]
     #[must_use]
     pub const fn from_code(code: u8) -> Self {
@@ -80,7 +81,7 @@ impl Segment {
         }
     }
 
-    /// Gives the segment's number on the wire.
+    /// Returns the segment's number on the wire.
     #[inline]
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -99,7 +100,7 @@ impl Segment {
         }
     }
 
-    /// Returns the segment's name as Kite writes it, unless this crate has none for it.
+    /// Returns the segment's name as Kite writes it; `None` for [`Segment::Other`].
     #[inline]
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
@@ -124,7 +125,8 @@ impl Segment {
         (0..=u8::MAX).map(Self::from_code).find(|segment| segment.name() == Some(name))
     }
 
-    /// Gives the number of decimals in this segment's prices: 7 for CDS, 4 for BCD and NCO, else 2.
+    /// Returns the number of decimals in this segment's prices: 7 for CDS, 4 for BCD and NCO, else
+    /// 2.
     #[inline]
     #[must_use]
     pub const fn decimals(self) -> u8 {
@@ -135,7 +137,7 @@ impl Segment {
         }
     }
 
-    /// Says whether instruments of this segment can be traded: all but indices.
+    /// Returns whether instruments of this segment can be traded: all except indices.
     #[inline]
     #[must_use]
     pub const fn is_tradable(self) -> bool {
@@ -144,7 +146,7 @@ impl Segment {
 }
 
 impl fmt::Display for Segment {
-    /// Prints the segment's name, or its number where it has none.
+    /// Prints the segment's name, or its number if it has no name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.pad(name),
@@ -195,7 +197,7 @@ mod tests {
 
     #[cfg(feature = "serde")]
     #[test]
-    fn every_segment_is_its_number_to_serde_and_reads_back_named() {
+    fn serde_writes_a_segment_as_its_number_and_reads_it_back() {
         for code in 0..=u8::MAX {
             let segment = Segment::from_code(code);
             let json = serde_json::to_string(&segment).unwrap();

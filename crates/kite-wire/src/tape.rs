@@ -1,12 +1,12 @@
 //! The record format of a tick file: what a feed received, when, byte for byte.
 //!
 //! A tape is a header and blocks of records. Each record carries its own checksums and each block
-//! its own mark, so a tape that was cut by a crash or damaged on disk gives back every complete
-//! record, tells what it passed over and why it ended. `docs/tape-format.md` in the repository
-//! describes every byte.
+//! its own marker, so every complete record can be read even if a crash cut the tape off or the
+//! disk damaged it, and the reader reports what it skipped and how the tape ends.
+//! `docs/tape-format.md` in the repository describes every byte.
 //!
-//! Everything works on byte slices, without allocation: opening and mapping files, compression
-//! and clocks are the caller's.
+//! Everything works on byte slices, without allocation; files, compression and clocks are left to
+//! the caller.
 //!
 //! ```
 //! use kite_wire::tape::{BlockBuffer, Ending, RecordKind, Source, Received, Tape, TapeHeader};
@@ -54,20 +54,19 @@ pub const VERSION_MAJOR: u16 = 1;
 /// The minor version that this code writes. It reads all minor versions of its major one.
 pub const VERSION_MINOR: u16 = 0;
 
-/// The most metadata that a tape's header is given, in bytes.
+/// The maximum length of a tape's metadata, in bytes.
 pub const MAX_METADATA_LEN: usize = 1 << 20;
 
-/// The longest payload that a record is given, in bytes: 16 MiB, sixteen times the largest frame
-/// that a connection takes.
+/// The maximum length of a record's payload, in bytes: 16 MiB, 16 times the largest frame that a
+/// connection accepts.
 pub const MAX_PAYLOAD_LEN: usize = 1 << 24;
 
-/// The most that a block's records are given together before compression, in bytes: 64 MiB. It
-/// bounds what a reader must hold of a compressed block.
+/// The maximum total length of a block's records before compression, in bytes: 64 MiB. It limits
+/// the memory that a reader needs for a compressed block.
 pub const MAX_BODY_LEN: usize = 1 << 26;
 
-/// Codec of a block whose records stand in it as they are.
+/// Codec of a block whose records are not compressed.
 pub const CODEC_STORED: u8 = 0;
 
-/// Codec of a block whose records are one zstd frame. This crate passes such blocks on as they
-/// are.
+/// Codec of a block whose records are one zstd frame. This crate returns such blocks compressed.
 pub const CODEC_ZSTD: u8 = 1;

@@ -1,12 +1,12 @@
-//! Text frames of the server: order updates, errors, messages, and whatever else it sends.
+//! Text frames from the server: order updates, errors, messages, and anything else it sends.
 //!
 //! Besides its documented `order`, `error` and `message` frames Kite sends undocumented ones right
 //! after the handshake (`instruments_meta`; `app_code`, which has no `data`), and a strict parser
-//! breaks on them. Here every JSON object that can be held is a frame: what is not understood comes
-//! out whole, as [`TextMessage::Other`]. All else is an error, and then the caller still holds the
-//! text. Errors are also a few objects that JSON's grammar allows: with a number that no `f64` is
-//! near (`1e999`), with half of a surrogate pair in a string (`"\ud800"`), or nested more than 127
-//! levels deep. Integers beyond 64 bits are held as the nearest `f64`.
+//! breaks on them. Here every representable JSON object is a frame; one that is not understood is
+//! returned whole, as [`TextMessage::Other`]. Anything else is an error, and the caller still has
+//! the text. A few objects that JSON's grammar allows are not representable: those with a number
+//! beyond `f64` (`1e999`), with half of a surrogate pair in a string (`"\ud800"`), or nested more
+//! than 127 levels deep. Integers beyond 64 bits become the nearest `f64`.
 //!
 //! ```
 //! use kite_wire::text::TextMessage;
@@ -28,10 +28,10 @@ use serde_json::{Map, Value, error::Category};
 
 use crate::order::Order;
 
-/// What a text frame says.
+/// The content of a text frame.
 ///
-/// Serde uses the frame of the wire: `{"type": …, "data": …}`, or the kept object where the frame
-/// was not understood.
+/// Serde uses the wire format: `{"type": …, "data": …}`, or the original object if the frame was
+/// not understood.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TextMessage {
@@ -45,12 +45,12 @@ pub enum TextMessage {
     /// The server refuses something, for instance to subscribe to more than 3,000 instruments.
     /// The socket stays up.
     Error(String),
-    /// A broadcast from the broker: `data` as it came, a string as a rule.
+    /// A broadcast from the broker: `data` as received, usually a string.
     Message(Value),
-    /// A frame of another `type`, one without it, an `error` whose `data` is no string, or a
-    /// `message` without `data`.
+    /// A frame of another `type` or none, an `error` whose `data` is not a string, or a `message`
+    /// without `data`.
     Other {
-        /// The `type`; none where it is missing or no string.
+        /// The `type`; `None` if it is missing or not a string.
         kind: Option<String>,
         /// The whole frame, a JSON object.
         raw: Value,
@@ -60,17 +60,17 @@ pub enum TextMessage {
 impl TextMessage {
     /// Reads a text frame.
     ///
-    /// Members that an order, error or message frame has beside `type` and `data` are not part of
-    /// the message: [`TextFrame`] keeps them too.
+    /// Of an order, error or message frame, members other than `type` and `data` are not part of
+    /// the message; [`TextFrame`] keeps them.
     ///
     /// # Errors
-    /// [`TextError`] where the text is no JSON object, or one that cannot be held: with a number
-    /// beyond `f64`, with half of a surrogate pair, or nested more than 127 levels deep.
+    /// [`TextError`] if the text is not a representable JSON object: not JSON, not an object, a
+    /// number beyond `f64`, half of a surrogate pair, or more than 127 levels of nesting.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         TextFrame::parse(text).map(|frame| frame.message)
     }
 
-    /// The `type` of the frame; none where it is missing or no string.
+    /// Returns the `type` of the frame; `None` if it is missing or not a string.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
         match self {
@@ -82,27 +82,27 @@ impl TextMessage {
     }
 }
 
-/// A text frame with nothing left out: its message, and the members around it.
+/// A complete text frame: its message and all other members.
 ///
-/// Serialised it gives JSON equal to that of the wire.
+/// Serialises to JSON equal to that received.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TextFrame {
-    /// What the frame says.
+    /// The frame's content.
     pub message: TextMessage,
-    /// What stood beside `type` and `data` of an order, error or message. Nothing is documented,
-    /// so it is empty as a rule; it is empty too where the message holds the whole frame.
+    /// Members other than `type` and `data` of an order, error or message. None are documented, so
+    /// it is usually empty; it is also empty if the message holds the whole frame.
     pub extra: Map<String, Value>,
 }
 
 impl TextFrame {
     /// Reads a text frame.
     ///
-    /// Should an object name a key twice, the last one counts.
+    /// If a key occurs twice, the last value counts.
     ///
     /// # Errors
-    /// [`TextError`] where the text is no JSON object, or one that cannot be held: with a number
-    /// beyond `f64`, with half of a surrogate pair, or nested more than 127 levels deep.
+    /// [`TextError`] if the text is not a representable JSON object: not JSON, not an object, a
+    /// number beyond `f64`, half of a surrogate pair, or more than 127 levels of nesting.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let len_bytes = text.len();
         let value = serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -128,7 +128,7 @@ const ERROR: &str = "error";
 const MESSAGE: &str = "message";
 
 impl From<Map<String, Value>> for TextFrame {
-    /// Reads a frame that is parsed JSON already.
+    /// Reads a frame from parsed JSON.
     fn from(mut object: Map<String, Value>) -> Self {
         let kind = object.get("type").and_then(Value::as_str).map(String::from);
         let data = object.remove("data");
@@ -204,9 +204,9 @@ impl<'de> Deserialize<'de> for TextFrame {
     }
 }
 
-/// Why a text is no text frame.
+/// Why a text is not a text frame.
 ///
-/// It tells where, never what: nothing of the text is in it.
+/// Contains the position of the error, never any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -216,28 +216,28 @@ pub enum TextError {
         /// Length of the text, in bytes.
         len_bytes: usize,
     },
-    /// The text is not JSON, or JSON that cannot be held: a number beyond `f64`, half of a surrogate
-    /// pair, or more than 127 levels of nesting. The place is told, not which of them it is.
+    /// The text is not JSON, or JSON that cannot be represented: a number beyond `f64`, half of a
+    /// surrogate pair, or more than 127 levels of nesting. The error does not distinguish these.
     #[error("text frame of {len_bytes} bytes is not valid JSON at line {line}, column {column}")]
     InvalidJson {
-        /// Line of the fault, from 1.
+        /// Line of the error, from 1.
         line: usize,
-        /// Column of the fault, in bytes.
+        /// Column of the error, in bytes.
         column: usize,
         /// Length of the text, in bytes.
         len_bytes: usize,
     },
-    /// The text is JSON, but no object.
+    /// The text is JSON, but not an object.
     #[error("text frame of {len_bytes} bytes holds {found} instead of a JSON object")]
     NotAnObject {
-        /// What it is.
+        /// What it is instead.
         found: JsonKind,
         /// Length of the text, in bytes.
         len_bytes: usize,
     },
 }
 
-/// What a JSON value is, where an object was expected.
+/// The type of a JSON value found in place of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JsonKind {
     /// The literal `null`.
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_or_odd_frames_survive_whole() {
+    fn unknown_or_malformed_frames_are_kept_whole() {
         for (frame, kind) in [
             (
                 json!({"type": "instruments_meta", "data": {"count": 86481, "etag": "W/\"6-5\""}}),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_an_object_says_so_and_is_kept() {
+    fn an_order_without_an_object_is_unreadable_and_kept() {
         for frame in [
             json!({"type": "order"}),
             json!({"type": "order", "data": null}),
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_a_typed_error() {
+    fn anything_but_a_json_object_is_a_typed_error() {
         for (text, error) in [
             ("", TextError::Truncated { len_bytes: 0 }),
             (r#"{"type":"ord"#, TextError::Truncated { len_bytes: 12 }),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_cannot_be_held_are_refused_and_integers_beyond_64_bits_rounded() {
+    fn unrepresentable_objects_are_refused_and_integers_beyond_64_bits_rounded() {
         for text in [
             r#"{"type":"order","data":{"price":1e999}}"#,
             r#"{"type":"order","data":{"price":-1e999}}"#,
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_tell_nothing_of_the_text() {
+    fn errors_contain_nothing_of_the_text() {
         let error = TextMessage::parse(r#"{"access_token": secret}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_of_text_is_only_long() {
+    fn a_megabyte_of_text_is_read() {
         let text = "x".repeat(1 << 20);
         let message = parse(&json!({"type": "message", "data": text}));
         assert_eq!(message, TextMessage::Message(text.into()));
@@ -470,7 +470,7 @@ mod tests {
         }
 
         #[test]
-        fn every_json_object_is_a_frame_that_gives_it_back(
+        fn every_json_object_is_a_frame_and_round_trips(
             kind in prop_oneof![
                 Just(Some(json!("order"))),
                 Just(Some(json!("error"))),
@@ -500,7 +500,7 @@ mod tests {
         }
 
         #[test]
-        fn every_other_json_is_told_by_its_kind(json in any_json()) {
+        fn every_other_json_value_is_an_error(json in any_json()) {
             let text = json.to_string();
             match TextMessage::parse(&text) {
                 Ok(_) => prop_assert!(json.is_object()),

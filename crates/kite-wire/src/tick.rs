@@ -1,4 +1,4 @@
-//! An owned tick: plain integers that outlive the frame, and their way back to bytes.
+//! An owned tick: plain integers that outlive the frame and encode back to bytes.
 
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
@@ -16,11 +16,11 @@ use crate::price::Price;
 use crate::scan::Scan;
 use crate::segment::Segment;
 
-/// One instrument's state, owned: plain, `Copy`, without an allocation.
+/// One instrument's state, owned: `Copy`, without an allocation.
 ///
-/// Integers are the wire's own: prices in the segment's smallest unit (see [`Tick::price`]),
-/// timestamps in Unix seconds with 0 for none. So a tick encodes back to the bytes it came from,
-/// but for the meaningless padding of depth entries, which is written as zero.
+/// Integers are those of the wire: prices in the segment's smallest unit (see [`Tick::price`]),
+/// timestamps in Unix seconds, 0 if absent. A tick therefore encodes to the bytes it was decoded
+/// from, except for the padding of depth entries, which is written as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tick {
@@ -28,7 +28,7 @@ pub struct Tick {
     pub instrument_token: u32,
     /// Last traded price, in the segment's smallest unit.
     pub last_price: i32,
-    /// What else the packet carries.
+    /// The other fields of the packet.
     pub fields: Fields,
 }
 
@@ -44,18 +44,18 @@ pub enum Fields {
     IndexQuote(IndexFields),
     /// Index in full mode.
     IndexFull {
-        /// What the quote packet carries.
+        /// Fields of the quote packet.
         quote: IndexFields,
-        /// Exchange's time in Unix seconds, 0 for none.
+        /// Exchange timestamp in Unix seconds, 0 if absent.
         exchange_timestamp: u32,
     },
     /// Tradable instrument in quote mode.
     Quote(QuoteFields),
     /// Tradable instrument in full mode.
     Full {
-        /// What the quote packet carries.
+        /// Fields of the quote packet.
         quote: QuoteFields,
-        /// What only the full packet carries.
+        /// Fields that only the full packet has.
         full: FullFields,
     },
 }
@@ -70,9 +70,9 @@ pub struct IndexFields {
     pub low: i32,
     /// First price of the day.
     pub open: i32,
-    /// Close of the day before.
+    /// Previous day's close.
     pub close: i32,
-    /// Absolute change, as the exchange sends it.
+    /// Absolute change, as sent by the exchange.
     pub change: i32,
 }
 
@@ -86,9 +86,9 @@ pub struct QuoteFields {
     pub average_price: i32,
     /// Day's traded volume.
     pub volume: u32,
-    /// Quantity of all waiting buy orders.
+    /// Total quantity of pending buy orders.
     pub total_buy_quantity: u32,
-    /// Quantity of all waiting sell orders.
+    /// Total quantity of pending sell orders.
     pub total_sell_quantity: u32,
     /// First price of the day.
     pub open: i32,
@@ -96,15 +96,15 @@ pub struct QuoteFields {
     pub high: i32,
     /// Lowest price of the day.
     pub low: i32,
-    /// Close of the day before.
+    /// Previous day's close.
     pub close: i32,
 }
 
-/// Fields that only a full packet carries.
+/// Fields that only a full packet has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FullFields {
-    /// Time of the last trade in Unix seconds, 0 for none.
+    /// Time of the last trade in Unix seconds, 0 if absent.
     pub last_trade_timestamp: u32,
     /// Open interest.
     pub open_interest: u32,
@@ -112,7 +112,7 @@ pub struct FullFields {
     pub open_interest_high: u32,
     /// Day's lowest open interest.
     pub open_interest_low: u32,
-    /// Exchange's time in Unix seconds, 0 for none.
+    /// Exchange timestamp in Unix seconds, 0 if absent.
     pub exchange_timestamp: u32,
     /// Five bids, the best first.
     pub bids: [DepthLevel; 5],
@@ -124,7 +124,7 @@ pub struct FullFields {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DepthLevel {
-    /// Quantity waiting at this price.
+    /// Quantity at this price.
     pub quantity: u32,
     /// Price in the segment's smallest unit.
     pub price: i32,
@@ -133,28 +133,28 @@ pub struct DepthLevel {
 }
 
 impl Tick {
-    /// Gives the segment, which is in the token.
+    /// Returns the segment, which the token encodes.
     #[inline]
     #[must_use]
     pub const fn segment(&self) -> Segment {
         Segment::of_token(self.instrument_token)
     }
 
-    /// Gives the last traded price in rupees.
+    /// Returns the last traded price in rupees.
     #[inline]
     #[must_use]
     pub const fn last_price(&self) -> Price {
         self.price(self.last_price)
     }
 
-    /// Gives one of this tick's integer prices in rupees.
+    /// Converts one of this tick's integer prices to rupees.
     #[inline]
     #[must_use]
     pub const fn price(&self, raw: i32) -> Price {
         Price::new(raw, self.segment())
     }
 
-    /// Gives the layout of the packet this tick came from or encodes to.
+    /// Returns the layout of the packet this tick came from or encodes to.
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> PacketKind {
@@ -167,7 +167,7 @@ impl Tick {
         }
     }
 
-    /// Gives the quote fields (quote and full ticks).
+    /// Returns the quote fields (quote and full ticks).
     #[inline]
     #[must_use]
     pub const fn quote(&self) -> Option<&QuoteFields> {
@@ -177,7 +177,7 @@ impl Tick {
         }
     }
 
-    /// Gives the fields of a full packet.
+    /// Returns the fields of a full packet.
     #[inline]
     #[must_use]
     pub const fn full(&self) -> Option<&FullFields> {
@@ -187,7 +187,7 @@ impl Tick {
         }
     }
 
-    /// Gives the index fields (index ticks in quote or full mode).
+    /// Returns the index fields (index ticks in quote or full mode).
     #[inline]
     #[must_use]
     pub const fn index(&self) -> Option<&IndexFields> {
@@ -197,11 +197,11 @@ impl Tick {
         }
     }
 
-    /// Gives the change since the close of the day before: the exchange's own for an index,
-    /// whatever the close, else last price minus close.
+    /// Returns the change since the previous day's close. For an index this is the value sent by
+    /// the exchange, whatever the close; otherwise last price minus close.
     ///
-    /// `None` for LTP ticks; but for an index also if the close is 0 or 32 bits cannot hold the
-    /// difference.
+    /// `None` for LTP ticks and, other than for an index, if the close is 0 or the difference does
+    /// not fit in 32 bits.
     #[inline]
     #[must_use]
     pub const fn change(&self) -> Option<Price> {
@@ -220,7 +220,7 @@ impl Tick {
         }
     }
 
-    /// Gives last price minus close in percent of the close, for an index too.
+    /// Returns last price minus close in percent of the close, for an index too.
     ///
     /// `None` for LTP ticks and if the close is 0.
     #[inline]
@@ -234,10 +234,10 @@ impl Tick {
         change::percent(self.last_price, close)
     }
 
-    /// Writes the packet, without its length prefix, to the front of `out`; gives its length.
+    /// Writes the packet, without its length prefix, to the start of `out` and returns its length.
     ///
     /// # Errors
-    /// [`EncodeError::BufferFull`] if `out` is shorter than the packet; nothing is written then.
+    /// [`EncodeError::BufferFull`] if `out` is shorter than the packet; nothing is written.
     #[inline]
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let head = LtpPacket {
@@ -273,7 +273,7 @@ fn write(
 }
 
 impl From<Packet<'_>> for Tick {
-    // Always inlined, so that a loop which reads three fields decodes three.
+    // Always inlined, so that a loop which reads three fields decodes only those.
     #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
         match packet.view() {
@@ -290,8 +290,8 @@ impl From<Packet<'_>> for Tick {
 impl Frame<'_> {
     /// Decodes all packets of known length and appends them to `ticks`.
     ///
-    /// The fastest way to owned ticks of a frame that has just come: each is built where it stays.
-    /// [`Scan::append_ticks`] does the same in the one pass that walks the frame.
+    /// The fastest way to decode a frame that was just received: each tick is built in place.
+    /// [`Scan::append_ticks`] does the same in the pass that walks the frame.
     pub fn append_ticks(&self, ticks: &mut alloc::vec::Vec<Tick>) {
         let packets = self.packets();
         ticks.reserve(packets.len());
@@ -301,8 +301,8 @@ impl Frame<'_> {
 
 #[cfg(feature = "alloc")]
 impl<'a> Scan<'a> {
-    /// Decodes what is left of the packets of known length, appends them to `ticks`, and gives the
-    /// account of the whole frame: the way for frames that are not in the caches.
+    /// Decodes the remaining packets of known length, appends them to `ticks`, and returns the
+    /// checked frame. Meant for frames that are not in the CPU caches.
     pub fn append_ticks(mut self, ticks: &mut alloc::vec::Vec<Tick>) -> Frame<'a> {
         for packet in self.by_ref() {
             append(packet, ticks);
@@ -311,11 +311,11 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Decodes a packet into its place.
+/// Decodes a packet directly into the vector.
 #[cfg(feature = "alloc")]
 #[inline(always)]
 fn append(packet: Packet<'_>, ticks: &mut alloc::vec::Vec<Tick>) {
-    // One push an arm: behind a common one the tick would be built beside and copied over.
+    // One push per arm: with a shared one the tick would be built elsewhere and copied.
     match packet.view() {
         PacketView::Full(full) => ticks.push(full.into()),
         PacketView::Quote(quote) => ticks.push(quote.into()),
@@ -429,7 +429,7 @@ impl From<&FullPacket> for FullFields {
     }
 }
 
-/// Written out: `map` over the array would build it beside the tick and copy it over.
+/// Written out because `map` would build the array elsewhere and copy it.
 #[inline(always)]
 fn levels([a, b, c, d, e]: &[DepthEntry; 5]) -> [DepthLevel; 5] {
     [a.into(), b.into(), c.into(), d.into(), e.into()]

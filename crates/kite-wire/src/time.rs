@@ -1,22 +1,22 @@
-//! The exchange's clock as the wire carries it: whole seconds.
+//! Exchange time as on the wire: whole seconds.
 
 /// Seconds since the Unix epoch (UTC), as packets carry them.
 ///
-/// The wire's 0 means "none" and is never wrapped in this type by the accessors of this crate.
+/// 0 on the wire means no time; the accessors of this crate return `None` for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct UnixSeconds(pub u32);
 
 impl UnixSeconds {
-    /// Wraps a value of the wire, where 0 means that there is none.
+    /// Wraps a value from the wire; `None` for 0.
     #[inline]
     #[must_use]
     pub const fn from_wire(seconds: u32) -> Option<Self> {
         if seconds == 0 { None } else { Some(Self(seconds)) }
     }
 
-    /// Gives the seconds since the Unix epoch.
+    /// Returns the seconds since the Unix epoch.
     #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
@@ -31,7 +31,7 @@ impl core::fmt::Display for UnixSeconds {
 }
 
 impl From<UnixSeconds> for core::time::Duration {
-    /// Gives the time since the Unix epoch.
+    /// Converts to the time since the Unix epoch.
     fn from(seconds: UnixSeconds) -> Self {
         Self::from_secs(u64::from(seconds.0))
     }

@@ -1,14 +1,14 @@
-//! A hash table keyed by instrument token, for code that looks one up with every packet.
+//! A hash table keyed by instrument token, for code that looks up a token for every packet.
 //!
-//! Nothing is ever removed: what needs fewer tokens builds a new table.
+//! Tokens cannot be removed: a caller that needs fewer builds a new table.
 
 use alloc::boxed::Box;
 use core::mem;
 
-/// Values by instrument token: open addressing in one array, and a multiplication to hash.
+/// Values by instrument token: open addressing in one array, hashed by a multiplication.
 ///
-/// Faster than a `HashMap` by what a keyed hash costs, which tokens of an authenticated server do
-/// not need. At most half of the places are taken, so that runs stay short.
+/// Faster than a `HashMap` because it skips the keyed hash, which tokens from an authenticated
+/// server do not need. At most half of the slots are used, so that probe sequences stay short.
 ///
 /// ```
 /// use kite_wire::TokenMap;
@@ -20,19 +20,18 @@ use core::mem;
 /// ```
 #[derive(Debug, Clone)]
 pub struct TokenMap<V> {
-    /// None, or a power of two, of which at most half are taken. A token of 0 is a free place.
-    places: Box<[(u32, V)]>,
-    /// How many of them are taken.
-    taken: usize,
-    /// The value of token 0, which Kite does not have but anyone may ask for.
+    /// Empty, or a power of two of slots, at most half of them used. Token 0 marks a free slot.
+    slots: Box<[(u32, V)]>,
+    /// How many slots are used.
+    used: usize,
+    /// The value of token 0, which Kite does not use but a caller may look up.
     zero: Option<V>,
 }
 
-/// Spreads instrument tokens over a table with a power of two of places: take the low bits.
+/// Hashes an instrument token for a table with a power of two of slots: use the low bits.
 ///
-/// Tokens come in runs, with their segment in the lowest byte (`exchange_token << 8 | segment`).
-/// Multiplied by 2⁶⁴ divided by the golden ratio they lie far apart in the upper bits, of which
-/// these are the upper 24.
+/// Tokens are issued in runs, with the segment (`token & 0xff`) in the lowest byte. Multiplying by
+/// 2⁶⁴ divided by the golden ratio spreads them over the upper bits; this returns the upper 24.
 #[inline]
 #[must_use]
 pub const fn token_hash(instrument_token: u32) -> usize {
@@ -44,17 +43,17 @@ impl<V> TokenMap<V> {
     #[inline]
     #[must_use]
     pub fn get(&self, instrument_token: u32) -> Option<&V> {
-        let mask = self.places.len().wrapping_sub(1);
-        let mut place = token_hash(instrument_token) & mask;
-        // Without places the first look ends it; else one is always free.
-        while let Some((found, value)) = self.places.get(place) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut slot = token_hash(instrument_token) & mask;
+        // Without slots the first `get` ends the loop; otherwise a slot is always free.
+        while let Some((found, value)) = self.slots.get(slot) {
             if *found == 0 {
                 break;
             }
             if *found == instrument_token {
                 return Some(value);
             }
-            place = (place + 1) & mask;
+            slot = (slot + 1) & mask;
         }
         if instrument_token == 0 { self.zero.as_ref() } else { None }
     }
@@ -70,10 +69,10 @@ impl<V> TokenMap<V> {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.taken + usize::from(self.zero.is_some())
+        self.used + usize::from(self.zero.is_some())
     }
 
-    /// Returns whether there is no token.
+    /// Returns whether the table is empty.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -82,48 +81,48 @@ impl<V> TokenMap<V> {
 }
 
 impl<V: Default> TokenMap<V> {
-    /// Makes an empty table, without an allocation.
+    /// Creates an empty table without allocating.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(0)
     }
 
-    /// Makes an empty table that takes so many tokens without an allocation.
+    /// Creates an empty table with room for `tokens` tokens.
     #[must_use]
     pub fn with_capacity(tokens: usize) -> Self {
-        let places = if tokens == 0 { 0 } else { (tokens * 2).next_power_of_two() };
-        let places = core::iter::repeat_with(|| (0, V::default())).take(places).collect();
-        Self { places, taken: 0, zero: None }
+        let slots = if tokens == 0 { 0 } else { (tokens * 2).next_power_of_two() };
+        let slots = core::iter::repeat_with(|| (0, V::default())).take(slots).collect();
+        Self { slots, used: 0, zero: None }
     }
 
-    /// Sets the value of a token; returns the one before.
+    /// Sets the value of a token and returns the previous one.
     #[inline]
     pub fn insert(&mut self, instrument_token: u32, value: V) -> Option<V> {
         if instrument_token == 0 {
             return self.zero.replace(value);
         }
-        if (self.taken + 1) * 2 > self.places.len() {
+        if (self.used + 1) * 2 > self.slots.len() {
             self.grow();
         }
-        let mask = self.places.len() - 1;
-        let mut place = token_hash(instrument_token) & mask;
-        while ![0, instrument_token].contains(&self.places[place].0) {
-            place = (place + 1) & mask;
+        let mask = self.slots.len() - 1;
+        let mut slot = token_hash(instrument_token) & mask;
+        while ![0, instrument_token].contains(&self.slots[slot].0) {
+            slot = (slot + 1) & mask;
         }
-        let (found, before) = mem::replace(&mut self.places[place], (instrument_token, value));
-        self.taken += usize::from(found == 0);
+        let (found, before) = mem::replace(&mut self.slots[slot], (instrument_token, value));
+        self.used += usize::from(found == 0);
         (found != 0).then_some(before)
     }
 
     #[cold]
     fn grow(&mut self) {
-        let mut larger = Self::with_capacity((self.taken * 2).max(4));
-        for (token, value) in mem::take(&mut self.places) {
+        let mut larger = Self::with_capacity((self.used * 2).max(4));
+        for (token, value) in mem::take(&mut self.slots) {
             if token != 0 {
                 larger.insert(token, value);
             }
         }
-        (self.places, self.taken) = (larger.places, larger.taken);
+        (self.slots, self.used) = (larger.slots, larger.used);
     }
 }
 
@@ -144,7 +143,7 @@ impl<V: Default> FromIterator<(u32, V)> for TokenMap<V> {
     }
 }
 
-/// A set of tokens: four bytes a place.
+/// A set of tokens: four bytes per slot.
 impl FromIterator<u32> for TokenMap<()> {
     fn from_iter<I: IntoIterator<Item = u32>>(tokens: I) -> Self {
         tokens.into_iter().map(|token| (token, ())).collect()
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_table_has_no_token_and_takes_token_0() {
+    fn an_empty_table_has_no_token_and_accepts_token_0() {
         let mut map: TokenMap<u8> = TokenMap::new();
         assert_eq!((map.get(0), map.get(1), map.is_empty()), (None, None, true));
         assert_eq!((map.insert(0, 7), map.get(0), map.get(1)), (None, Some(&7), None));
@@ -169,31 +168,31 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_room_is_not_moved() {
+    fn a_table_with_room_is_not_reallocated() {
         let mut map = TokenMap::with_capacity(3_000);
-        let places = map.places.as_ptr();
+        let slots = map.slots.as_ptr();
         for token in 1..=3_000 {
             map.insert(token << 8 | 1, token);
         }
-        assert_eq!((map.len(), map.places.as_ptr(), map.places.len()), (3_000, places, 8_192));
+        assert_eq!((map.len(), map.slots.as_ptr(), map.slots.len()), (3_000, slots, 8_192));
     }
 
-    /// Kite's tokens: a segment's exchange tokens are mostly near each other.
+    /// A segment's exchange tokens are mostly close to each other.
     #[test]
     fn neighbouring_tokens_of_a_segment_are_found_in_a_step_or_two() {
         let map: TokenMap<()> = (0..3_000_u32).map(|n| (40_000 + n) << 8 | 2).collect();
-        let mask = map.places.len() - 1;
-        let steps = |(place, &(token, ())): (usize, &(u32, ()))| {
-            place.wrapping_sub(token_hash(token) & mask) & mask
+        let mask = map.slots.len() - 1;
+        let steps = |(slot, &(token, ())): (usize, &(u32, ()))| {
+            slot.wrapping_sub(token_hash(token) & mask) & mask
         };
-        let taken = map.places.iter().enumerate().filter(|(_, (token, _))| *token != 0);
-        let worst = taken.map(steps).max();
+        let used = map.slots.iter().enumerate().filter(|(_, (token, _))| *token != 0);
+        let worst = used.map(steps).max();
         assert!(worst < Some(4), "{worst:?}");
     }
 
     proptest! {
         #[test]
-        fn it_holds_what_a_map_holds(
+        fn it_behaves_as_a_map(
             values in prop::collection::vec((prop_oneof![0_u32..40, any::<u32>()], any::<u8>()), 0..200),
             asked in prop::collection::vec(prop_oneof![0_u32..40, any::<u32>()], 0..60),
         ) {

@@ -1,6 +1,6 @@
-//! Frames that are cut, that lie or that are noise: the good packets are kept, the rest is
-//! accounted for byte by byte, and nothing panics.
-#![expect(clippy::unwrap_used, reason = "a frame of ours that does not encode fails the test")]
+//! Truncated, inconsistent and random frames: good packets are kept, the rest is accounted for byte
+//! by byte, and nothing panics.
+#![expect(clippy::unwrap_used, reason = "a frame that does not encode fails the test")]
 
 use std::hint::black_box;
 
@@ -13,8 +13,8 @@ use proptest::sample::select;
 
 const KNOWN: [u16; 5] = [8, 28, 32, 44, 184];
 
-/// A frame that declares `declared` packets and holds bodies of these lengths. The first bytes of
-/// each body are its place in the frame, as far as it has room for them.
+/// A frame that declares `declared` packets and holds bodies of these lengths. Each body starts
+/// with its index in the frame, as far as it fits.
 fn frame_of(declared: u16, lengths: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::from(declared.to_be_bytes());
     for (index, &length) in lengths.iter().enumerate() {
@@ -35,7 +35,7 @@ struct Expected {
     is_whole: bool,
 }
 
-/// Walks the plain way: index by index, with 64 bits and nothing shared with the crate.
+/// Walks in the simplest way: index by index, in 64 bits, sharing no code with the crate.
 fn model(bytes: &[u8]) -> Expected {
     if bytes.len() < 2 {
         let is_whole = bytes.len() == 1;
@@ -59,7 +59,7 @@ fn model(bytes: &[u8]) -> Expected {
     Expected { tokens, skipped, good: at, is_whole: left == 0 && at == bytes.len() }
 }
 
-/// Reads the bytes in every way there is and holds each to the model.
+/// Reads the bytes in every way and compares each with the model.
 #[track_caller]
 fn check(bytes: &[u8]) {
     let expected = model(bytes);
@@ -75,7 +75,7 @@ fn check(bytes: &[u8]) {
     assert_eq!(frame.is_heartbeat(), bytes.len() == 1);
 
     let mut scan = Scan::new(bytes);
-    assert!(scan.by_ref().eq(frame.packets()), "one pass and two give the same packets");
+    assert!(scan.by_ref().eq(frame.packets()), "one pass and two yield the same packets");
     assert_eq!(scan.finish(), frame);
 
     for packet in frame.packets() {
@@ -108,7 +108,7 @@ fn check_batch(bytes: &[u8], frame: Frame<'_>) {
     assert_eq!(batch.detach(), batch);
 }
 
-/// Calls every accessor and holds those that must agree to one another.
+/// Calls every accessor and compares those that must agree.
 fn read_everything(packet: Packet<'_>) {
     let (kind, tick) = (packet.kind(), Tick::from(packet));
     assert_eq!(packet.as_bytes().len(), kind.packet_len());
@@ -158,7 +158,7 @@ fn read_everything(packet: Packet<'_>) {
 }
 
 /// Encoded ticks of every layout, alone and together.
-fn lawful_frames() -> Vec<Vec<u8>> {
+fn valid_frames() -> Vec<Vec<u8>> {
     let tick = |fields| Tick { instrument_token: 408_065, last_price: -5, fields };
     let (quote, index) = (QuoteFields::default(), IndexFields::default());
     let ticks = [
@@ -182,8 +182,8 @@ fn lawful_frames() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_prefix_of_every_lawful_frame_keeps_its_whole_packets() {
-    for bytes in lawful_frames() {
+fn every_prefix_of_every_valid_frame_keeps_its_whole_packets() {
+    for bytes in valid_frames() {
         assert_eq!(Frame::walk(&bytes).fault(), None);
         for cut in 0..=bytes.len() {
             check(&bytes[..cut]);
@@ -203,8 +203,8 @@ fn a_count_too_low_leaves_trailing_bytes_and_one_too_high_a_missing_length() {
         assert_eq!(frame.packets().len(), usize::from(declared.min(4)));
         match (declared, frame.fault()) {
             (4, None) => {}
-            (0..4, Some(FrameFault::TrailingBytes { declared: told, offset, left })) => {
-                assert_eq!((told, offset + left), (declared, bytes.len()));
+            (0..4, Some(FrameFault::TrailingBytes { declared: found, offset, left })) => {
+                assert_eq!((found, offset + left), (declared, bytes.len()));
                 assert_eq!(frame.bytes_left(), left);
             }
             (5.., Some(fault)) => {
@@ -218,7 +218,7 @@ fn a_count_too_low_leaves_trailing_bytes_and_one_too_high_a_missing_length() {
 }
 
 #[test]
-fn a_length_past_the_end_is_told_with_what_is_left() {
+fn a_length_past_the_end_is_reported_with_what_is_left() {
     for length in [1_u16, 8, 44, 184, u16::MAX] {
         let mut bytes = frame_of(2, &[8]);
         bytes.extend(length.to_be_bytes());
@@ -228,7 +228,7 @@ fn a_length_past_the_end_is_told_with_what_is_left() {
         let fault = FrameFault::TruncatedPacket { index: 1, declared: 2, offset, length, left };
         let frame = Frame::walk(&bytes);
         assert_eq!((frame.fault(), frame.packets().len()), (Some(fault), 1));
-        assert_eq!(frame.bytes_left(), 2 + left, "the length that lied is left too");
+        assert_eq!(frame.bytes_left(), 2 + left, "the wrong length is left too");
     }
 }
 
@@ -272,7 +272,7 @@ fn every_segment_is_read_under_every_layout() {
 
 #[test]
 fn the_largest_count_of_the_smallest_packets_is_walked_whole() {
-    // 65,535 steps of nothing: work that grew with the square would be seen by its hours.
+    // 65,535 empty packets: quadratic work would take hours.
     let bytes = frame_of(u16::MAX, &vec![0; usize::from(u16::MAX)]);
     let frame = Frame::walk(&bytes);
     assert_eq!((frame.fault(), frame.skipped(), frame.bytes_left()), (None, u16::MAX, 0));
@@ -280,7 +280,7 @@ fn the_largest_count_of_the_smallest_packets_is_walked_whole() {
     assert_eq!(frame.bodies().count(), usize::from(u16::MAX));
     check(&bytes);
 
-    // The one good packet stands last.
+    // The only good packet is the last.
     let mut lengths = vec![0; usize::from(u16::MAX)];
     *lengths.last_mut().unwrap() = 8;
     let bytes = frame_of(u16::MAX, &lengths);
@@ -294,21 +294,21 @@ proptest! {
         check(&bytes);
     }
 
-    /// Noise seldom looks like a frame: here lengths are good as a rule, bodies are noise, the
-    /// count may lie and the end may be cut or longer.
+    /// Random bytes rarely look like a frame. Here most lengths are known, bodies are random, the
+    /// count may be wrong and the end may be cut or extended.
     #[test]
-    fn what_is_nearly_a_frame_is_accounted_for(
+    fn almost_valid_frames_are_accounted_for(
         packets in proptest::collection::vec(
             prop_oneof![8 => select(&KNOWN[..]), 1 => 0_u16..260]
                 .prop_flat_map(|length| proptest::collection::vec(any::<u8>(), usize::from(length))),
             0..10,
         ),
-        lie in prop_oneof![3 => Just(0_i32), 1 => -2_i32..3],
+        count_error in prop_oneof![3 => Just(0_i32), 1 => -2_i32..3],
         cut in prop_oneof![Just(0_usize), 0_usize..250],
         surplus in prop_oneof![Just(0_usize), 0_usize..20],
         flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
     ) {
-        let declared = (packets.len() as i32 + lie).max(0) as u16;
+        let declared = (packets.len() as i32 + count_error).max(0) as u16;
         let mut bytes = Vec::from(declared.to_be_bytes());
         for packet in &packets {
             bytes.extend((packet.len() as u16).to_be_bytes());

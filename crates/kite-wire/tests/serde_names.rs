@@ -1,4 +1,4 @@
-//! The names that serialised values carry: files and programs rely on them.
+//! The names in serialised values, which files and programs rely on.
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own JSON has failed")]
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Gives the value as JSON that reads back as the same value.
+/// Serialises the value and checks that it reads back.
 #[track_caller]
 fn json_of<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) -> Value {
     let json = serde_json::to_value(&value).unwrap();
@@ -46,7 +46,7 @@ fn variants_are_named_in_snake_case() {
 }
 
 #[test]
-fn a_tick_is_its_fields_under_their_names() {
+fn a_tick_serialises_under_its_field_names() {
     let index = IndexFields { high: 4, low: 1, open: 2, close: 3, change: -1 };
     let fields = Fields::IndexFull { quote: index, exchange_timestamp: 9 };
     let tick = Tick { instrument_token: 256_265, last_price: 2, fields };
@@ -62,7 +62,7 @@ fn a_tick_is_its_fields_under_their_names() {
 }
 
 #[test]
-fn segments_and_prices_are_numbers() {
+fn segments_and_prices_serialise_as_numbers() {
     assert_eq!(json_of(Segment::Cds), json!(3));
     assert_eq!(json_of(Segment::from_code(200)), json!(200));
     assert_eq!(json_of(Price::new(5, Segment::Nse)), json!({"raw": 5, "decimals": 2}));

@@ -1,4 +1,4 @@
-//! The worked example of docs/tape-format.md: read, written, and the same in both places.
+//! The worked example of docs/tape-format.md: read, written, and compared with the page.
 
 use kite_wire::tape::{
     BlockBuffer, Ending, Gap, GapReason, Received, RecordKind, Source, Tape, TapeHeader,
@@ -76,7 +76,7 @@ fn the_example_reads_as_the_page_says() {
 }
 
 #[test]
-fn the_example_is_what_is_written() {
+fn the_example_is_written_byte_for_byte() {
     let header = TapeHeader { created_unix_ns: CREATED, tape_id: TAPE_ID, metadata: METADATA };
     let mut bytes = [0; 512];
     let mut length = header.encode(&mut bytes).unwrap();

@@ -1,12 +1,8 @@
-//! The published order payloads, read with the values of their documentation.
+//! The published order payloads, compared with their documented values.
 //!
-//! The vectors are not part of this repository; where they are absent the tests say so and pass.
+//! The vectors are not part of this repository; if they are absent, the tests print that and pass.
 #![cfg(feature = "text")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "the functions around the tests are tests too"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -16,20 +12,20 @@ use kite_wire::{
 };
 use serde_json::{Value, json};
 
-/// Reads a vector, or says that it is not there.
+/// Reads a vector; prints a message if it is absent.
 fn vector(name: &str) -> Option<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
     match fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("skipped: {} is not there", path.display());
+            println!("skipped: {} does not exist", path.display());
             None
         }
         Err(error) => panic!("{}: {error}", path.display()),
     }
 }
 
-/// Parses `data` as the ticker would send it, and demands that every field was understood.
+/// Parses `data` as the ticker would send it, and asserts that every field was read.
 fn order(data: &Value) -> Order {
     let frame = json!({"type": "order", "data": data});
     let TextMessage::Order(order) = TextMessage::parse(&frame.to_string()).unwrap() else {

@@ -1,7 +1,7 @@
-//! Reads one field of an order whatever JSON type it came in.
+//! Reads one field of an order from any JSON type.
 //!
-//! Readings are exact or refused: a number that could have been rounded on the way is never
-//! shown as an integer or as text.
+//! Values are read exactly or not at all: a number that may have been rounded is never returned as
+//! an integer or as text.
 
 use alloc::{
     string::{String, ToString},
@@ -12,19 +12,19 @@ use serde_json::{Map, Value};
 
 use super::{IstDateTime, OrderStatus, TransactionType, Validity};
 
-/// 2^53: whole floats below it are exact, above it some integers fall together.
+/// 2^53: whole floats below it are exact, above it some integers share a float.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// A type that a field of an order is read into.
+/// The type of an order's field.
 pub(super) trait Field: Sized {
     /// Whether a blank string means the same as null.
     const BLANK_IS_ABSENT: bool = true;
 
-    /// Reads a value that is there; `None` where it does not fit.
+    /// Reads a value that is present; `None` if it does not fit.
     fn read(value: &Value) -> Option<Self>;
 }
 
-/// Reads field `name` of `object`; a value that does not fit puts the name on `unreadable`.
+/// Reads field `name` of `object`; if its value does not fit, adds the name to `unreadable`.
 pub(super) fn read<T: Field>(
     object: &Map<String, Value>,
     name: &'static str,
@@ -48,7 +48,7 @@ impl Field for String {
     fn read(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(text.clone()),
-            // Identifiers come as numbers now and then; their digits must be those of the wire.
+            // Identifiers are sometimes numbers; their digits must be those received.
             Value::Number(number)
                 if number.is_u64()
                     || number.is_i64()
@@ -78,7 +78,7 @@ impl Field for u64 {
     }
 }
 
-/// A float as the integer it stands for, where it stands for exactly one.
+/// Returns the integer that a float stands for, if it stands for exactly one.
 fn whole(float: f64) -> Option<u64> {
     if !(0.0..EXACT_BELOW).contains(&float) {
         return None;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_come_as_integers_floats_or_strings() {
+    fn quantities_are_read_from_integers_floats_or_strings() {
         for json in ["5", "5.0", "5e0", r#""5""#, r#""5.0""#, r#""5.""#, r#"" 5 ""#, r#""5e0""#] {
             assert_eq!(parsed::<u64>(json), Some(5), "{json}");
         }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_that_are_no_whole_numbers_are_refused() {
+    fn quantities_that_are_not_whole_numbers_are_refused() {
         for json in [
             "-1",
             "-1.0",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_come_as_integers_floats_or_strings() {
+    fn prices_are_read_from_integers_floats_or_strings() {
         for (json, price) in [
             ("470", 470.0),
             ("470.05", 470.05),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_as_booleans_numbers_or_strings() {
+    fn flags_are_read_from_booleans_numbers_or_strings() {
         for json in ["true", "1", "1.0", r#""true""#, r#""True""#, r#""1""#] {
             assert_eq!(parsed::<bool>(json), Some(true), "{json}");
         }
@@ -256,14 +256,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_quantity_reads_alike_in_every_form(quantity in any::<u64>()) {
+        fn any_quantity_reads_the_same_in_every_form(quantity in any::<u64>()) {
             prop_assert_eq!(parsed::<u64>(&format!("{quantity}")), Some(quantity));
             prop_assert_eq!(parsed::<u64>(&format!("\"{quantity}\"")), Some(quantity));
             prop_assert_eq!(parsed::<u64>(&format!("\"{quantity}.0\"")), Some(quantity));
         }
 
         #[test]
-        fn any_price_reads_alike_in_every_form(paise in -1_000_000_000_i64..1_000_000_000) {
+        fn any_price_reads_the_same_in_every_form(paise in -1_000_000_000_i64..1_000_000_000) {
             let price = paise as f64 / 100.0;
             prop_assert_eq!(parsed::<f64>(&format!("{price}")), Some(price));
             prop_assert_eq!(parsed::<f64>(&format!("\"{price}\"")), Some(price));

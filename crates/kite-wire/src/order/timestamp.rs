@@ -1,8 +1,7 @@
-//! Date and time as Kite's order updates print it.
+//! Date and time as printed in Kite's order updates.
 //!
-//! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30,
-//! no daylight saving). No other layout is read here, so what is read prints back to the same
-//! text.
+//! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30, no
+//! daylight saving). No other layout is accepted, so a parsed value prints as the same text.
 
 use alloc::string::String;
 use core::{fmt, str::FromStr};
@@ -13,9 +12,9 @@ use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 
 /// A date and time of day in Indian Standard Time, to the second.
 ///
-/// It is always a date that exists (proleptic Gregorian calendar, years 0 to 9999, no leap
-/// seconds). Values compare in the order of time, `Display` gives `YYYY-MM-DD HH:MM:SS`, and serde
-/// uses that same text.
+/// Always a date that exists (proleptic Gregorian calendar, years 0 to 9999, no leap seconds).
+/// Values compare chronologically; `Display` writes `YYYY-MM-DD HH:MM:SS`, and serde uses the same
+/// text.
 ///
 /// # Examples
 /// ```
@@ -37,7 +36,7 @@ pub struct IstDateTime {
 }
 
 impl IstDateTime {
-    /// Makes a date and time out of its civil parts, in Indian Standard Time.
+    /// Creates a date and time from its civil parts, in Indian Standard Time.
     ///
     /// # Errors
     /// [`TimestampError::OutOfRange`] names the first part that does not exist, for instance day
@@ -59,9 +58,9 @@ impl IstDateTime {
         Ok(Self { year, month, day, hour, minute, second })
     }
 
-    /// Gives the Indian civil time of an instant in seconds since the Unix epoch (UTC).
+    /// Converts an instant in seconds since the Unix epoch (UTC) to Indian civil time.
     ///
-    /// `None` where the year would not be within 0 to 9999.
+    /// `None` if the year is not within 0 to 9999.
     #[must_use]
     pub fn from_unix_seconds(unix_seconds: i64) -> Option<Self> {
         let local = unix_seconds.checked_add(UTC_OFFSET_S)?;
@@ -72,10 +71,10 @@ impl IstDateTime {
         Some(Self { year, month, day, hour, minute, second: part(of_day % 60)? })
     }
 
-    /// The instant, in seconds since the Unix epoch (UTC).
+    /// Returns the instant, in seconds since the Unix epoch (UTC).
     #[must_use]
     pub fn unix_seconds(&self) -> i64 {
-        // It is a date that exists, so there is such a day.
+        // The date exists, so the conversion cannot fail.
         let day = Day::from_date(self.year, self.month, self.day).unwrap_or(Day::LAST);
         day.start_unix_s()
             + i64::from(self.hour) * 3600
@@ -83,37 +82,37 @@ impl IstDateTime {
             + i64::from(self.second)
     }
 
-    /// The year, 0 to 9999.
+    /// Returns the year, 0 to 9999.
     #[must_use]
     pub fn year(&self) -> u16 {
         self.year
     }
 
-    /// The month, 1 to 12.
+    /// Returns the month, 1 to 12.
     #[must_use]
     pub fn month(&self) -> u8 {
         self.month
     }
 
-    /// The day of the month, from 1.
+    /// Returns the day of the month, from 1.
     #[must_use]
     pub fn day(&self) -> u8 {
         self.day
     }
 
-    /// The hour in India, 0 to 23.
+    /// Returns the hour in India, 0 to 23.
     #[must_use]
     pub fn hour(&self) -> u8 {
         self.hour
     }
 
-    /// The minute, 0 to 59.
+    /// Returns the minute, 0 to 59.
     #[must_use]
     pub fn minute(&self) -> u8 {
         self.minute
     }
 
-    /// The second, 0 to 59.
+    /// Returns the second, 0 to 59.
     #[must_use]
     pub fn second(&self) -> u8 {
         self.second
@@ -157,14 +156,14 @@ impl<'de> Deserialize<'de> for IstDateTime {
     }
 }
 
-/// Why a text or a set of civil parts is no [`IstDateTime`].
+/// Why a text or a set of civil parts is not an [`IstDateTime`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimestampError {
     /// The text is not laid out as `YYYY-MM-DD HH:MM:SS`.
     #[error("timestamp of {len_bytes} bytes is not laid out as YYYY-MM-DD HH:MM:SS")]
     Layout {
-        /// Length of the text, in bytes; a right one has 19.
+        /// Length of the text, in bytes; a valid one has 19.
         len_bytes: usize,
     },
     /// A part of the date or time does not exist.
@@ -174,9 +173,9 @@ pub enum TimestampError {
         part: TimestampPart,
         /// Its value.
         value: u16,
-        /// The least it may be.
+        /// The smallest valid value.
         min: u16,
-        /// The most it may be; for a day this follows from month and year.
+        /// The largest valid value; for a day it depends on month and year.
         max: u16,
     },
 }
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_do_not_exist_are_refused_by_name() {
+    fn dates_that_do_not_exist_are_refused_with_the_part() {
         use TimestampPart::{Day, Hour, Minute, Month, Second};
         for (text, part, value, min, max) in [
             ("2022-00-10 00:00:00", Month, 0, 1, 12),
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_beyond_the_calendar_give_none() {
+    fn instants_beyond_the_calendar_are_none() {
         for unix_seconds in [i64::MIN, i64::MAX, 253_402_281_000, -62_167_239_001] {
             assert_eq!(IstDateTime::from_unix_seconds(unix_seconds), None);
         }
@@ -344,7 +343,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same_text(
+        fn a_parsed_text_prints_unchanged(
             text in "[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
         ) {
             if let Ok(at) = parse(&text) {

@@ -1,7 +1,7 @@
-//! The closed vocabularies of an order that turned out not to be closed.
+//! Order fields with a set of known words, which Kite extends without notice.
 //!
-//! Each enum knows the words that are documented or seen, keeps any other as it came and gives
-//! the same word back. Matching is exact: Kite sends upper case.
+//! Each enum has a variant for every documented or observed word and keeps any other word as
+//! received. Matching is exact: Kite sends upper case.
 
 use alloc::{borrow::ToOwned, string::String};
 use core::fmt;
@@ -12,8 +12,8 @@ macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         ///
-        /// Make one with `From`, which knows the words; an `Other` written by hand around a known
-        /// word is not equal to the variant of that word. Serde uses the word of the wire.
+        /// Create it with `From`: an `Other` that holds a known word is not equal to the variant of
+        /// that word. Serde uses the word as on the wire.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
@@ -22,12 +22,12 @@ macro_rules! words {
                 #[doc = concat!("On the wire: `", $word, "`.")]
                 $variant,
             )+
-            /// Any other word, as it came.
+            /// Any other word, as received.
             Other(String),
         }
 
         impl $name {
-            /// The word as it stands on the wire.
+            /// Returns the word as on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -77,9 +77,9 @@ macro_rules! words {
 }
 
 words! {
-    /// Where an order stands.
+    /// Status of an order.
     OrderStatus {
-        /// Filled wholly.
+        /// Filled completely.
         Complete = "COMPLETE",
         /// Refused by the broker or the exchange.
         Rejected = "REJECTED",
@@ -113,7 +113,7 @@ words! {
 }
 
 impl OrderStatus {
-    /// Whether nothing more happens to the order: complete, rejected or cancelled.
+    /// Returns whether the status is final: complete, rejected or cancelled.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Complete | Self::Rejected | Self::Cancelled)
@@ -135,7 +135,7 @@ words! {
     Validity {
         /// Until the end of the trading day.
         Day = "DAY",
-        /// Filled at once or cancelled.
+        /// Filled immediately or cancelled.
         Ioc = "IOC",
         /// For a number of minutes, which [`validity_ttl`](super::Order::validity_ttl) holds.
         Ttl = "TTL",

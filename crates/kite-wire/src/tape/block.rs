@@ -1,8 +1,8 @@
 //! The blocks of a tape, and the records within one.
 //!
-//! Of a sealed block only the header is read to step over it. Where a block has no intact seal,
-//! its record headers are walked to find where it ends. After damage the next block is searched
-//! for by its mark, forwards only: no byte is looked at more than a few times.
+//! A sealed block can be skipped by its header alone. If a block has no intact seal, its record
+//! headers are walked to find its end. After damage the next block is found by its marker,
+//! searching forwards only, so no byte is read more than a few times.
 
 use core::iter::FusedIterator;
 
@@ -15,7 +15,7 @@ use super::layout::{
 };
 use super::record::{Record, RecordKind};
 
-/// One block of a tape, its records not yet looked at.
+/// One block of a tape, its records not yet read.
 ///
 /// It is `Copy` and borrows from the tape's bytes, so blocks can be handed to several threads.
 #[derive(Debug, Clone, Copy)]
@@ -29,72 +29,72 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Where the block's header starts, in bytes from the start of the tape.
+    /// Returns where the block's header starts, in bytes from the start of the tape.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The block's number in the tape, counted from 0.
+    /// Returns the block's number in the tape, counted from 0.
     #[must_use]
     pub fn sequence(&self) -> u32 {
         self.head.sequence.get()
     }
 
-    /// How the block's bytes are compressed: [`CODEC_STORED`], [`CODEC_ZSTD`](super::CODEC_ZSTD)
-    /// or one of a later version.
+    /// Returns how the block's bytes are compressed: [`CODEC_STORED`],
+    /// [`CODEC_ZSTD`](super::CODEC_ZSTD) or one of a later version.
     #[must_use]
     pub fn codec(&self) -> u8 {
         self.head.codec
     }
 
-    /// Whether the block was completed and is all there.
+    /// Returns whether the block was completed and is whole.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.is_sealed
     }
 
-    /// The number of records: of a sealed block as its header says, of an open one as counted.
+    /// Returns the number of records: declared in a sealed block, counted in an open one.
     #[must_use]
     pub fn records_len(&self) -> u32 {
         self.span.records
     }
 
-    /// The earliest receive time of its records, in nanoseconds since the Unix epoch; 0 if it has
-    /// none.
+    /// Returns the earliest receive time of its records, in nanoseconds since the Unix epoch; 0 if
+    /// it has none.
     #[must_use]
     pub fn earliest_unix_ns(&self) -> u64 {
         self.span.earliest_unix_ns
     }
 
-    /// The latest receive time of its records, in nanoseconds since the Unix epoch; 0 if it has
-    /// none.
+    /// Returns the latest receive time of its records, in nanoseconds since the Unix epoch; 0 if it
+    /// has none.
     #[must_use]
     pub fn latest_unix_ns(&self) -> u64 {
         self.span.latest_unix_ns
     }
 
-    /// The bytes after the block's header as they stand on the tape, perhaps compressed.
+    /// Returns the bytes after the block's header as stored, possibly compressed.
     #[must_use]
     pub fn stored(&self) -> &'a [u8] {
         self.body
     }
 
-    /// How many bytes the records take when they are not compressed, as the header says. A reader
-    /// that reserves memory by it holds it against [`MAX_BODY_LEN`](super::MAX_BODY_LEN) first.
+    /// Returns the uncompressed length of the records in bytes, as the header declares. Compare it
+    /// with [`MAX_BODY_LEN`](super::MAX_BODY_LEN) before reserving memory.
     #[must_use]
     pub fn raw_len(&self) -> u32 {
         self.span.body_len
     }
 
-    /// Tells whether the bytes of a compressed block are as they were written. A stored block is
-    /// checked record by record instead and always gives `true`.
+    /// Returns whether the bytes of a compressed block match their checksum. Always `true` for a
+    /// stored block, which is checked record by record instead.
     #[must_use]
     pub fn is_stored_intact(&self) -> bool {
         self.codec() == CODEC_STORED || crc32c(self.body) == self.head.stored_crc.get()
     }
 
-    /// Gives the block's records; those of a compressed block are skipped as a whole.
+    /// Returns the block's records; those of a compressed block are skipped as a whole.
     #[must_use]
     pub fn records(&self) -> BlockRecords<'a> {
         let skipped = (self.codec() != CODEC_STORED).then(|| Skipped {
@@ -106,7 +106,7 @@ impl<'a> Block<'a> {
         BlockRecords { skipped, ..self.decoded(self.body) }
     }
 
-    /// Gives the block's records out of its uncompressed bytes.
+    /// Returns the block's records, read from its uncompressed bytes.
     #[must_use]
     pub fn decoded<'r>(&self, raw: &'r [u8]) -> BlockRecords<'r> {
         BlockRecords {
@@ -121,8 +121,8 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Gives the header that makes the readable part of an open block a sealed one. A sealed block
-    /// needs none; one too long for its own length field stays open.
+    /// Returns the header that seals the readable part of an open block; `None` if the block is
+    /// sealed or too long for its length field.
     pub(super) fn seal(&self, tape_id: u64) -> Option<[u8; BLOCK_HEADER_LEN]> {
         if self.is_sealed || to_usize(self.span.body_len) != self.body.len() {
             return None;
@@ -132,45 +132,53 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The blocks of a tape, in order, with what had to be passed over between them.
+/// The blocks of a tape, in order, with what had to be skipped between them.
 ///
-/// An `Err` does not end the iteration; [`Blocks::ending`] tells how the tape ends.
+/// An `Err` does not end the iteration; [`Blocks::ending`] returns how the tape ends.
 #[derive(Debug, Clone)]
 pub struct Blocks<'a> {
     bytes: &'a [u8],
     tape_id: u64,
     at: usize,
-    /// The number that the next block should have; not known after damage.
+    /// The expected number of the next block; unknown after damage.
     expected: Option<u32>,
-    /// The seal of the block at `at` is damaged, and that has been told.
-    seal_told: bool,
-    /// Set if the block before `at` was open: what it should have held beyond what it does.
+    /// Whether the damaged seal of the block at `at` has been reported.
+    seal_reported: bool,
+    /// Set if the block before `at` was open: how many records it lacks, if known.
     open: Option<Option<u32>>,
     ending: Option<Ending>,
 }
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(bytes: &'a [u8], tape_id: u64, at: usize) -> Self {
-        Self { bytes, tape_id, at, expected: Some(0), seal_told: false, open: None, ending: None }
+        Self {
+            bytes,
+            tape_id,
+            at,
+            expected: Some(0),
+            seal_reported: false,
+            open: None,
+            ending: None,
+        }
     }
 
-    /// Reads the one block whose header starts there.
+    /// Reads the block whose header starts at `at`.
     pub(super) fn one(bytes: &'a [u8], tape_id: u64, at: usize) -> Option<Block<'a>> {
-        // What came before it is not known here, and so its number is as good as any.
+        // The block before it is unknown here, so any number is accepted.
         let blocks = Self { expected: None, ..Self::new(bytes, tape_id, at) };
         bytes.get(at..)?;
         blocks.filter_map(Result::ok).next().filter(|block| block.offset() == at)
     }
 
-    /// Tells how the tape ends, once the iteration has.
+    /// Returns how the tape ends, once the iteration has ended.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         self.ending
     }
 
-    /// Tells what is wrong around a block's header, each thing once: records that the block before
-    /// should have held, a number that is not the next one, a damaged seal.
-    fn complain(&mut self, head: &BlockHead) -> Option<Skipped> {
+    /// Reports what is wrong at a block's header, each problem once: records missing from the block
+    /// before it, an unexpected number, a damaged seal.
+    fn check_header(&mut self, head: &BlockHead) -> Option<Skipped> {
         let at = self.at;
         if let Some(Some(lost @ 1..)) = self.open.take() {
             return Some(Skipped {
@@ -188,18 +196,18 @@ impl<'a> Blocks<'a> {
             }
             _ => {}
         }
-        // A compressed block cannot be read without its seal: that is told as its loss.
-        let is_new = !self.seal_told
+        // A compressed block cannot be read without its seal; that is reported as its loss.
+        let is_new = !self.seal_reported
             && head.codec == CODEC_STORED
             && head.seal_state() == SealState::Damaged;
         is_new.then(|| {
-            self.seal_told = true;
+            self.seal_reported = true;
             let (from, to) = (at + SEAL_AT, at + BLOCK_HEADER_LEN);
             Skipped { from, to, records: Some(0), why: SkipReason::BlockSeal }
         })
     }
 
-    /// Gives the block at `at` and steps behind it.
+    /// Returns the block at `at` and advances past it.
     fn take(&mut self, head: &'a BlockHead, rest: &'a [u8]) -> Option<Result<Block<'a>, Skipped>> {
         let offset = self.at;
         let is_sealed = head.seal_state() == SealState::Sealed;
@@ -230,14 +238,14 @@ impl<'a> Blocks<'a> {
         };
         self.at = offset + BLOCK_HEADER_LEN + block.body.len();
         self.expected = Some(head.sequence.get().wrapping_add(1));
-        self.seal_told = false;
+        self.seal_reported = false;
         self.open = (!block.is_sealed).then_some(block.records_lost);
         Some(Ok(block))
     }
 
-    /// Tells whether the end of a block is missing though the file is long enough: the header was
-    /// written, zeros stand where its records should. That can only be so at the end of the tape,
-    /// so the records of all other blocks are left alone.
+    /// Returns whether the end of a block was never written although the file is long enough: the
+    /// header is there, but zeros in place of its records. This is possible only at the end of the
+    /// tape, so the records of other blocks are not read.
     fn is_unwritten(&self, head: &BlockHead, body: &[u8], after: &[u8]) -> bool {
         is_blank(after)
             && body.last() == Some(&0)
@@ -247,7 +255,7 @@ impl<'a> Blocks<'a> {
             }
     }
 
-    /// Steps to the next block, or ends the tape, where what stands at `at` is not readable.
+    /// Advances from unreadable bytes at `at` to the next block, or ends the tape.
     fn lose_unreadable(&mut self) -> Option<Result<Block<'a>, Skipped>> {
         let rest = &self.bytes[self.at..];
         let is_block = BLOCK_MAGIC.starts_with(&rest[..rest.len().min(BLOCK_MAGIC.len())]);
@@ -271,7 +279,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Goes to the next block. If there is none the tape ends here: torn if fewer than the
+    /// Advances to the next block. If there is none, the tape ends here: torn if fewer than the
     /// `needed` bytes were written, else damaged.
     fn lose(
         &mut self,
@@ -283,7 +291,7 @@ impl<'a> Blocks<'a> {
         let from = self.at;
         self.expected = None;
         self.open = None;
-        self.seal_told = false;
+        self.seal_reported = false;
         let end = self.bytes.len();
         if let Some(to) = find_block(self.bytes, from + 1, self.tape_id) {
             self.at = to;
@@ -319,8 +327,8 @@ impl<'a> Iterator for Blocks<'a> {
         }
         match BlockHead::read(&self.bytes[at..], self.tape_id) {
             None => self.lose_unreadable(),
-            Some((head, rest)) => match self.complain(head) {
-                Some(complaint) => Some(Err(complaint)),
+            Some((head, rest)) => match self.check_header(head) {
+                Some(problem) => Some(Err(problem)),
                 None => self.take(head, rest),
             },
         }
@@ -329,10 +337,10 @@ impl<'a> Iterator for Blocks<'a> {
 
 impl FusedIterator for Blocks<'_> {}
 
-/// The records of one block, in order, with those that had to be passed over.
+/// The records of one block, in order, with what had to be skipped.
 ///
-/// An `Err` does not end the iteration. Records of kinds that this version does not know are
-/// passed over and counted.
+/// An `Err` does not end the iteration. Records of kinds unknown to this version are ignored and
+/// counted.
 #[derive(Debug, Clone)]
 pub struct BlockRecords<'a> {
     body: &'a [u8],
@@ -342,20 +350,20 @@ pub struct BlockRecords<'a> {
     declared: Option<u32>,
     found: u32,
     unknown_kinds: u64,
-    /// Records received before it are passed over until one from then on was given.
+    /// Records received before this time are ignored until one at or after it has been returned.
     pub(super) not_before: u64,
     /// Set if the body cannot be read at all.
     skipped: Option<Skipped>,
 }
 
 impl<'a> BlockRecords<'a> {
-    /// How many records of unknown kinds were passed over so far.
+    /// Returns how many records of unknown kinds were ignored so far.
     #[must_use]
     pub fn unknown_kinds(&self) -> u64 {
         self.unknown_kinds
     }
 
-    /// Gives up the rest of the block.
+    /// Abandons the rest of the block.
     fn lose(&mut self, why: SkipReason) -> Skipped {
         let from = self.base + self.at;
         self.at = self.body.len();
@@ -363,7 +371,7 @@ impl<'a> BlockRecords<'a> {
         Skipped { from, to: self.base + self.at, records, why }
     }
 
-    /// Tells once of a count that is not the declared one.
+    /// Reports once a count that differs from the declared one.
     fn end(&mut self) -> Option<Result<Record<'a>, Skipped>> {
         let declared = self.declared.take().filter(|declared| *declared != self.found)?;
         let why = SkipReason::RecordCount { declared, found: self.found };
@@ -418,7 +426,7 @@ impl<'a> Iterator for BlockRecords<'a> {
 
 impl FusedIterator for BlockRecords<'_> {}
 
-/// Gives the part of the bytes that is records with intact headers, and what they span.
+/// Returns the leading bytes that are records with intact headers, and their span.
 fn walk(bytes: &[u8], tape_id: u64) -> (&[u8], Span) {
     let mut span = Span::default();
     let mut before_last = (0, span);
@@ -434,7 +442,7 @@ fn walk(bytes: &[u8], tape_id: u64) -> (&[u8], Span) {
         let record_len = (RECORD_HEADER_LEN as u32).saturating_add(head.payload_len.get());
         span.add(head.recv_unix_ns.get(), record_len);
     }
-    // The last record counts as cut, not as damaged, if its payload was never written to its end.
+    // The last record counts as torn, not as damaged, if the end of its payload was never written.
     if let Some((payload, crc)) = last_payload
         && payload.last() == Some(&0)
         && is_blank(&bytes[len..])
@@ -445,7 +453,7 @@ fn walk(bytes: &[u8], tape_id: u64) -> (&[u8], Span) {
     (&bytes[..len], span)
 }
 
-/// Finds the next intact block header of this tape's.
+/// Finds the next intact block header of this tape.
 fn find_block(bytes: &[u8], from: usize, tape_id: u64) -> Option<usize> {
     let mut at = from;
     loop {
@@ -460,8 +468,8 @@ fn find_block(bytes: &[u8], from: usize, tape_id: u64) -> Option<usize> {
     }
 }
 
-/// Tells whether nothing but zeros is left, looking no further than to the first other byte: this
-/// is asked once for each open block.
+/// Returns whether only zeros are left. Stops at the first other byte, because it is called for
+/// each open block.
 fn is_blank(bytes: &[u8]) -> bool {
     let zeros = bytes.iter().position(|byte| *byte != 0);
     #[cfg(test)]
@@ -469,8 +477,7 @@ fn is_blank(bytes: &[u8]) -> bool {
     zeros.is_none()
 }
 
-/// Gives the length without the zeros at the end: those of a file that is longer than what was
-/// written to it.
+/// Returns the length without trailing zeros, such as those of a preallocated file.
 fn written_len(bytes: &[u8]) -> usize {
     let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     #[cfg(test)]

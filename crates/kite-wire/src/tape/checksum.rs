@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli), by table, eight bytes a step.
+//! CRC-32C (Castagnoli), table-driven, eight bytes per step.
 //!
 //! The tables are 8 KiB of constants. Hardware instructions would need `unsafe`.
 
@@ -34,7 +34,7 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
-/// Gives the checksum of the bytes: initial value and final exclusive-or are all ones.
+/// Returns the checksum of the bytes: initial value and final exclusive-or are all ones.
 pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     #[cfg(test)]
     work::add(bytes.len());
@@ -58,7 +58,7 @@ pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     !crc
 }
 
-/// Counts the bytes that reading looks at, so that tests can show that it takes linear time.
+/// Counts the bytes read, so that tests can show that reading takes linear time.
 #[cfg(test)]
 pub(super) mod work {
     use core::cell::Cell;
@@ -71,7 +71,7 @@ pub(super) mod work {
         BYTES.with(|sum| sum.set(sum.get() + bytes));
     }
 
-    /// Gives the count and starts again from zero.
+    /// Returns the count and resets it.
     pub(in crate::tape) fn take() -> usize {
         BYTES.with(Cell::take)
     }
@@ -83,7 +83,7 @@ mod tests {
 
     /// RFC 3720, appendix B.4, read as little-endian numbers; the second is the usual check value.
     #[test]
-    fn known_checksums_come_out() {
+    fn known_checksums_match() {
         assert_eq!(crc32c(b""), 0);
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);

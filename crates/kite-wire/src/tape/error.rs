@@ -8,13 +8,13 @@ use super::{CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSI
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TapeError {
-    /// There is no byte at all.
+    /// The tape is empty.
     #[error("tape of 0 bytes")]
     Empty,
     /// The first bytes are not those of a tape.
     #[error("not a tape: first bytes are {found:02x?}, a tape's are 89 4b 54 41 50 45 0d 0a")]
     ForeignMagic {
-        /// The first eight bytes; zero where there are fewer.
+        /// The first eight bytes, padded with zeros if there are fewer.
         found: [u8; 8],
     },
     /// The tape is written in a version with another layout.
@@ -31,7 +31,7 @@ pub enum TapeError {
     /// The tape ends within its header.
     #[error("tape ends at byte {found} within its header of {needed} bytes")]
     HeaderCut {
-        /// How many bytes the header takes with its metadata, as far as it says.
+        /// Length of the header with its metadata, as far as known.
         needed: usize,
         /// How many bytes there are.
         found: usize,
@@ -54,32 +54,32 @@ pub enum TapeError {
     },
 }
 
-/// A part of a tape that was passed over. Reading goes on after it.
+/// A part of a tape that was skipped. Reading continues after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{why}; bytes {from}..{to} skipped")]
 pub struct Skipped {
     /// Where the part begins.
     pub from: usize,
-    /// Where reading goes on.
+    /// Where reading continues.
     pub to: usize,
-    /// How many records are lost with it, if that is known.
+    /// How many records are lost with it, if known.
     pub records: Option<u32>,
-    /// Why it was passed over.
+    /// Why it was skipped.
     pub why: SkipReason,
 }
 
-/// Why a part of a tape was passed over.
+/// Why a part of a tape was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Where a block should start stands no intact header of this tape's: a block is lost.
+    /// No intact header of this tape where a block should start: a block is lost.
     #[error("no intact block header")]
     BlockHeader,
-    /// What a block's header says of its length and times is damaged. Its records are read one by
-    /// one all the same.
+    /// The part of a block's header with its length and times is damaged. Its records are still
+    /// read one by one.
     #[error("seal of the block damaged")]
     BlockSeal,
-    /// Blocks are missing, repeated or out of order. Those that are there are read.
+    /// Blocks are missing, repeated or out of order. Those present are read.
     #[error("block {found} found, {expected} expected")]
     BlockSequence {
         /// The number of the next block.
@@ -87,19 +87,19 @@ pub enum SkipReason {
         /// The number of the block found.
         found: u32,
     },
-    /// Another block starts before this one holds all the records that its header tells of. Those
-    /// in it were read.
+    /// Another block starts before this one has all the records that its header declares. Those
+    /// present were read.
     #[error("block cut short by the next one")]
     BlockCut,
-    /// The block is compressed. [`Block::decoded`](super::Block::decoded) takes its records once
-    /// they are not.
+    /// The block is compressed. Decompress it and pass the bytes to
+    /// [`Block::decoded`](super::Block::decoded).
     #[error("block with codec {codec}, only stored blocks (0) are read here")]
     Codec {
         /// The block's codec.
         codec: u8,
     },
-    /// A compressed block is not complete or does not say how long it is: it is lost.
-    #[error("compressed block is not complete")]
+    /// A compressed block is incomplete or its length is unknown: it is lost.
+    #[error("incomplete compressed block")]
     CompressedBlock,
     /// The header of a record is damaged: the rest of its block is lost.
     #[error("record header damaged")]
@@ -120,7 +120,8 @@ pub enum SkipReason {
         /// The checksum of the payload.
         computed: u32,
     },
-    /// A block holds another number of records than its header says. Those in it were read.
+    /// A block holds a different number of records than its header declares. Those present were
+    /// read.
     #[error("block of {declared} records holds {found}")]
     RecordCount {
         /// The number in the block's header.
@@ -134,25 +135,25 @@ pub enum SkipReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ending {
-    /// With a complete block, or with the header.
+    /// The tape ends after a complete block, or after the header.
     Clean {
         /// The tape's length.
         at: usize,
     },
-    /// In the middle of being written: usual after a crash, and while a recording goes on. Only
-    /// what was not complete is missing.
+    /// The tape ends in the middle of a write: usual after a crash, and during a recording. Only
+    /// the incomplete part is missing.
     Torn {
         /// Where the last complete record or block ends.
         at: usize,
-        /// How many bytes follow: the start of what was not completed, or zeros of a file that was
-        /// made longer in advance.
+        /// How many bytes follow: the start of an incomplete record or block, or the zeros of a
+        /// preallocated file.
         bytes: usize,
-        /// How many records the block should have held beyond those read, if it says so.
+        /// How many more records the block should hold, if its header says so.
         records_lost: Option<u32>,
-        /// What was not completed.
+        /// What is incomplete.
         tear: Tear,
     },
-    /// With bytes that are neither: they were damaged.
+    /// The tape ends with damaged bytes.
     Damaged {
         /// Where the last readable record or block ends.
         at: usize,
@@ -162,7 +163,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Where the last complete record or block ends.
+    /// Returns where the last complete record or block ends.
     #[must_use]
     pub const fn at(self) -> usize {
         match self {
@@ -176,20 +177,20 @@ impl fmt::Display for Ending {
         match self {
             Self::Clean { at } => write!(f, "complete, ends at byte {at}"),
             Self::Torn { at, bytes, records_lost, tear } => {
-                write!(f, "torn at byte {at}, {tear}: {bytes} bytes of what was not completed")?;
+                write!(f, "torn at byte {at}, {tear}: {bytes} bytes of an incomplete write")?;
                 match records_lost {
                     Some(records) => write!(f, ", {records} records lost"),
                     None => Ok(()),
                 }
             }
             Self::Damaged { at, bytes } => {
-                write!(f, "damaged behind byte {at}: {bytes} bytes are unreadable")
+                write!(f, "damaged after byte {at}: {bytes} bytes are unreadable")
             }
         }
     }
 }
 
-/// What a torn tape was cut in.
+/// Where a torn tape was cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Tear {
@@ -217,7 +218,7 @@ impl fmt::Display for Tear {
     }
 }
 
-/// Why something cannot be written.
+/// Why a part of a tape cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TapeWriteError {
@@ -232,16 +233,16 @@ pub enum TapeWriteError {
     /// The metadata is too long.
     #[error("metadata of {length} bytes, at most {MAX_METADATA_LEN} are allowed")]
     MetadataTooLong {
-        /// Its length in bytes.
+        /// Its length, in bytes.
         length: usize,
     },
     /// The payload is too long for one record.
     #[error("payload of {length} bytes, at most {MAX_PAYLOAD_LEN} are allowed")]
     PayloadTooLong {
-        /// Its length in bytes.
+        /// Its length, in bytes.
         length: usize,
     },
-    /// The block cannot take the record; it belongs in the next block.
+    /// The record does not fit in the block; it belongs in the next one.
     #[error(
         "record of {needed} bytes does not fit a block of {used} bytes, at most {MAX_BODY_LEN} are \
          allowed; finish the block and begin another"
@@ -249,23 +250,24 @@ pub enum TapeWriteError {
     BlockFull {
         /// How many bytes the record takes.
         needed: usize,
-        /// How many bytes the block's records take already.
+        /// How many bytes the block's records already take.
         used: usize,
     },
-    /// The codec given for compressed bytes is [`CODEC_STORED`], which means that they are not:
-    /// readers would take them for records. [`BlockEncoder::seal`] makes the header of stored ones.
+    /// The codec passed with compressed bytes is [`CODEC_STORED`], which means uncompressed:
+    /// readers would take the bytes for records. [`BlockEncoder::seal`] creates the header of a
+    /// stored block.
     ///
     /// [`CODEC_STORED`]: super::CODEC_STORED
     /// [`BlockEncoder::seal`]: super::BlockEncoder::seal
     #[error(
-        "codec {CODEC_STORED} means records stored as they are, compressed bytes need another; \
-         seal the block as stored, or name their codec"
+        "codec {CODEC_STORED} means uncompressed records, compressed bytes need another; \
+         seal the block as stored, or pass their codec"
     )]
     NotACompression,
-    /// A block's compressed bytes are longer than any block's may be.
+    /// A block's compressed bytes exceed the limit.
     #[error("{length} compressed bytes, at most {MAX_BODY_LEN} are allowed; store the block as is")]
     CompressedTooLong {
-        /// Their length in bytes.
+        /// Their length, in bytes.
         length: usize,
     },
 }

@@ -3,7 +3,7 @@
 use zerocopy::byteorder::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The count of a gap whose number of frames is not known.
+/// The count of a gap whose number of frames is unknown.
 const UNKNOWN: u64 = u64::MAX;
 
 /// Why frames are missing.
@@ -20,12 +20,12 @@ pub enum GapReason {
     RecorderStopped,
     /// Code 5: writing failed, for instance because the disk was full.
     WriteFailed,
-    /// Any other code: 0 stands for an unknown reason, further ones for those of later versions.
+    /// Any other code: 0 means an unknown reason, others are reasons of later versions.
     Other(u16),
 }
 
 impl GapReason {
-    /// Gives the code that stands in the payload.
+    /// Returns the code used in the payload.
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -38,7 +38,7 @@ impl GapReason {
         }
     }
 
-    /// Gives the name for reports, in snake case; `None` for a reason without a name.
+    /// Returns the name for reports, in snake case; `None` for a reason without a name.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {
@@ -51,7 +51,7 @@ impl GapReason {
         }
     }
 
-    /// Gives the reason that a code stands for.
+    /// Returns the reason with this code.
     #[must_use]
     pub const fn from_code(code: u16) -> Self {
         match code {
@@ -67,7 +67,7 @@ impl GapReason {
 
 /// A stretch of time for which frames are missing.
 ///
-/// Which connection it concerns is said by the record's [`Source`](super::Source).
+/// The record's [`Source`](super::Source) is the connection concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Gap {
     /// Why they are missing.
@@ -76,8 +76,8 @@ pub struct Gap {
     pub from_unix_ns: u64,
     /// When it ended, in nanoseconds since the Unix epoch; 0 if not known.
     pub to_unix_ns: u64,
-    /// How many frames are missing, if that is known. The tape cannot carry `u64::MAX`: it reads
-    /// back as `None`.
+    /// How many frames are missing, if known. The tape cannot carry `u64::MAX`: it reads back as
+    /// `None`.
     pub frames: Option<u64>,
 }
 
@@ -95,7 +95,7 @@ impl Gap {
     /// Length of a gap's payload, in bytes.
     pub const LEN: usize = 32;
 
-    /// Gives the payload of a gap record.
+    /// Returns the payload of a gap record.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         zerocopy::transmute!(Layout {
@@ -107,8 +107,8 @@ impl Gap {
         })
     }
 
-    /// Reads the payload of a gap record; one of fewer than [`Gap::LEN`] bytes gives `None`. What
-    /// follows them belongs to later versions and is ignored.
+    /// Reads the payload of a gap record; `None` if it has fewer than [`Gap::LEN`] bytes. Further
+    /// bytes belong to later versions and are ignored.
     #[must_use]
     pub fn from_bytes(payload: &[u8]) -> Option<Self> {
         let (layout, _) = Layout::ref_from_prefix(payload).ok()?;

@@ -1,6 +1,6 @@
 //! The bytes of the tape's headers, little-endian, readable at any alignment.
 //!
-//! Layouts and their checksums only; what follows from a wrong one is decided by the readers.
+//! Layouts and their checksums only; the readers decide what follows from a wrong one.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -17,13 +17,13 @@ pub const BLOCK_HEADER_LEN: usize = 64;
 /// Length of a record's header, in bytes.
 pub const RECORD_HEADER_LEN: usize = 24;
 
-/// First bytes of a tape: one above 127 and a line end, so that a transfer as text shows.
+/// First bytes of a tape: one above 127 and a line end, so that a transfer in text mode is noticed.
 pub(super) const FILE_MAGIC: [u8; 8] = *b"\x89KTAPE\r\n";
 
 /// First bytes of a block.
 pub(super) const BLOCK_MAGIC: [u8; 8] = *b"\x89KBLOCK\n";
 
-/// Where the half of a block's header starts that is zero while the block is open.
+/// Offset of the half of a block's header that is zero while the block is open.
 pub(super) const SEAL_AT: usize = 28;
 
 /// Offsets of the checksums within their headers, each over all bytes before it.
@@ -73,7 +73,7 @@ pub(super) struct BlockHead {
 
 const _: () = assert!(size_of::<BlockHead>() == BLOCK_HEADER_LEN);
 
-/// What the second half of a block's header says.
+/// State of the second half of a block's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SealState {
     Open,
@@ -81,7 +81,7 @@ pub(super) enum SealState {
     Damaged,
 }
 
-/// What a seal tells of a block's records.
+/// What a seal declares about a block's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) records: u32,
@@ -103,7 +103,7 @@ impl Span {
 }
 
 impl BlockHead {
-    /// Makes the header of a block that is still being written.
+    /// Creates the header of a block that is still being written.
     pub(super) fn open(tape_id: u64, sequence: u32, codec: u8) -> Self {
         let mut head = Self::new_zeroed();
         head.magic = BLOCK_MAGIC;
@@ -114,7 +114,7 @@ impl BlockHead {
         head
     }
 
-    /// Fills in what is known of a block once it is complete.
+    /// Fills in the fields of a completed block.
     pub(super) fn seal(mut self, span: &Span, stored_len: u32, stored_crc: u32) -> Self {
         self.records.set(span.records);
         self.earliest_unix_ns.set(span.earliest_unix_ns);
@@ -126,7 +126,7 @@ impl BlockHead {
         self
     }
 
-    /// Views the start of the bytes as a header of this tape's, if its first half is intact.
+    /// Views the start of the bytes as a header of this tape, if its first half is intact.
     pub(super) fn read(bytes: &[u8], tape_id: u64) -> Option<(&Self, &[u8])> {
         if !bytes.starts_with(&BLOCK_MAGIC) {
             return None;
@@ -199,7 +199,7 @@ impl RecordHead {
         (head.crc.get() == head.computed_crc()).then_some((head, rest))
     }
 
-    /// Gives the payload's length; one that no slice here can have where addresses are narrow.
+    /// Returns the payload's length, saturated if `usize` is narrower than 32 bits.
     pub(super) fn payload_len(&self) -> usize {
         to_usize(self.payload_len.get())
     }
@@ -213,7 +213,7 @@ impl RecordHead {
     }
 }
 
-/// Widens a length; where addresses are narrower than it, to one longer than any slice.
+/// Converts a length, saturating if `usize` is narrower than 32 bits.
 pub(super) fn to_usize(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }

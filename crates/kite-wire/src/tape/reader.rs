@@ -1,4 +1,4 @@
-//! Opens a tape and reads its records from one block to the next.
+//! Opens a tape and reads its records across blocks.
 
 use core::iter::FusedIterator;
 
@@ -23,8 +23,8 @@ impl<'a> Tape<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// There is no header of a supported version, or it is cut or damaged. Damaged metadata is no
-    /// reason: see [`Tape::metadata`].
+    /// The tape has no header of a supported version, or the header is cut off or damaged. Damaged
+    /// metadata is not an error here: see [`Tape::metadata`].
     pub fn open(bytes: &'a [u8]) -> Result<Self, TapeError> {
         if bytes.is_empty() {
             return Err(TapeError::Empty);
@@ -35,7 +35,7 @@ impl<'a> Tape<'a> {
             found[..known].copy_from_slice(&bytes[..known]);
             return Err(TapeError::ForeignMagic { found });
         }
-        // The magic and the version stand where they are in all versions, the rest need not.
+        // The magic and the version have the same offsets in all versions; the rest may differ.
         if let Some(&[a, b, c, d]) = bytes.get(8..12).and_then(<[u8]>::first_chunk) {
             let (major, minor) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
             if major != VERSION_MAJOR {
@@ -55,28 +55,28 @@ impl<'a> Tape<'a> {
         Ok(Self { bytes, head, metadata })
     }
 
-    /// The version in which the tape is written, major and minor.
+    /// Returns the version in which the tape is written, major and minor.
     #[must_use]
     pub fn version(&self) -> (u16, u16) {
         (self.head.major.get(), self.head.minor.get())
     }
 
-    /// When the tape was begun, in nanoseconds since the Unix epoch.
+    /// Returns when the tape was begun, in nanoseconds since the Unix epoch.
     #[must_use]
     pub fn created_unix_ns(&self) -> u64 {
         self.head.created_unix_ns.get()
     }
 
-    /// The number that all blocks of this tape carry.
+    /// Returns the identifier that all blocks of this tape carry.
     #[must_use]
     pub fn tape_id(&self) -> u64 {
         self.head.tape_id.get()
     }
 
-    /// The free-form metadata.
+    /// Returns the free-form metadata.
     ///
     /// # Errors
-    /// [`TapeError::MetadataChecksum`]; the records can be read all the same.
+    /// [`TapeError::MetadataChecksum`]; the records can still be read.
     pub fn metadata(&self) -> Result<&'a [u8], TapeError> {
         let (stored, computed) = (self.head.metadata_crc.get(), crc32c(self.metadata));
         if stored != computed {
@@ -85,39 +85,39 @@ impl<'a> Tape<'a> {
         Ok(self.metadata)
     }
 
-    /// The bytes that the tape was opened over.
+    /// Returns the bytes of the tape.
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The blocks. Of those that are complete only the headers are read.
+    /// Iterates over the blocks. Only the headers of complete blocks are read.
     #[must_use]
     pub fn blocks(&self) -> Blocks<'a> {
         let first = FILE_HEADER_LEN + self.metadata.len();
         Blocks::new(self.bytes, self.tape_id(), first)
     }
 
-    /// Gives the block whose header starts at the offset again, for who keeps [`Block::offset`]
-    /// and not the block; `None` if there is none.
+    /// Returns the block whose header starts at the offset, for callers that keep [`Block::offset`]
+    /// instead of the block; `None` if there is none.
     #[must_use]
     pub fn block_at(&self, offset: usize) -> Option<Block<'a>> {
         Blocks::one(self.bytes, self.tape_id(), offset)
     }
 
-    /// All records, in the order of the tape.
+    /// Iterates over all records, in the order of the tape.
     #[must_use]
     pub fn records(&self) -> Records<'a> {
         self.seek(0)
     }
 
-    /// The first record received at or after the time, in nanoseconds since the Unix epoch, and
-    /// all that follow it on the tape.
+    /// Iterates over the first record received at or after the time, in nanoseconds since the Unix
+    /// epoch, and all that follow it on the tape.
     ///
-    /// Where the recorder's clock stepped back, earlier records can be among those that follow.
-    /// Blocks that end before the time are stepped over by their headers: linear in their number,
-    /// without reading their records. What is damaged in the part stepped over is not told, except
-    /// where blocks or record headers could not be found.
+    /// If the recorder's clock stepped back, earlier records can be among those that follow. Blocks
+    /// that end before the time are skipped by their headers, without reading their records: the
+    /// cost is linear in their number. Damage in that part is not reported, unless blocks or record
+    /// headers could not be found.
     #[must_use]
     pub fn seek(&self, unix_ns: u64) -> Records<'a> {
         Records {
@@ -128,13 +128,13 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// Finds out where a writer goes on with the tape, for instance after a crash.
+    /// Determines where a writer continues the tape, for instance after a crash.
     ///
-    /// The writer first puts all [`seals`](Self::seals) in their places, then cuts the file to
-    /// [`Resume::append_at`] bytes and begins the next block there. The cut matters: bytes left
-    /// behind the end could be taken for records of the new block after another crash.
+    /// The writer first writes all [`seals`](Self::seals) at their offsets, then truncates the file
+    /// to [`Resume::append_at`] bytes and begins the next block there. The truncation matters:
+    /// bytes left after the end could be taken for records of the new block after another crash.
     ///
-    /// Reads the headers of blocks, and of records where a block was not completed.
+    /// Reads the headers of all blocks, and of the records in incomplete blocks.
     #[must_use]
     pub fn resume(&self) -> Resume {
         let mut blocks = self.blocks();
@@ -148,8 +148,8 @@ impl<'a> Tape<'a> {
         Resume { ending, append_at, next_sequence }
     }
 
-    /// Gives the headers that complete the blocks which were left open or cut, such as the last
-    /// one after a crash: their readable records become all that they hold.
+    /// Iterates over the headers that seal the blocks left open or cut off, such as the last one
+    /// after a crash. A block sealed this way holds only its readable records.
     pub fn seals(&self) -> impl Iterator<Item = Seal> + use<'a> {
         let tape_id = self.tape_id();
         self.blocks().filter_map(Result::ok).filter_map(move |block| {
@@ -158,23 +158,23 @@ impl<'a> Tape<'a> {
         })
     }
 
-    /// Where the last complete record or block ends: what [`Resume::ending`] gives as its offset.
+    /// Returns where the last complete record or block ends: the offset of [`Resume::ending`].
     #[must_use]
     pub fn valid_prefix_len(&self) -> usize {
         self.resume().ending.at()
     }
 }
 
-/// Where a writer goes on with a tape.
+/// Where a writer continues a tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resume {
     /// How the tape ends.
     pub ending: Ending,
-    /// Where the next block begins: behind the last complete record or block, or where bytes were
-    /// damaged behind those, so that none of them is destroyed. In that case the writer first puts
-    /// [`BLOCK_HEADER_LEN`] zero bytes there: damage may end in the first bytes of a header, which
-    /// the block would complete.
+    /// Where the next block begins: after the last complete record or block, or after the damaged
+    /// bytes that follow it, so that those are kept. In the second case the writer first writes
+    /// [`BLOCK_HEADER_LEN`] zero bytes there: the damage may end in the first bytes of a header,
+    /// which the new block would complete.
     pub append_at: usize,
     /// The number of the next block.
     pub next_sequence: u32,
@@ -189,44 +189,44 @@ pub struct Seal {
     pub header: [u8; BLOCK_HEADER_LEN],
 }
 
-/// The records of a tape, in order, with what had to be passed over between them.
+/// The records of a tape, in order, with what had to be skipped between them.
 ///
-/// An `Err` does not end the iteration: `for record in tape.records().flatten()` reads all that
-/// can be read. Once it has ended, [`Records::ending`] tells how the tape ends and
-/// [`Records::tally`] what was lost on the way.
+/// An `Err` does not end the iteration: `for record in tape.records().flatten()` reads every
+/// readable record. Once it has ended, [`Records::ending`] returns how the tape ends and
+/// [`Records::tally`] what was lost.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     blocks: Blocks<'a>,
     current: Option<BlockRecords<'a>>,
-    /// The time sought, 0 once a record from then on has been found.
+    /// The time sought; 0 once a record at or after it has been found.
     not_before: u64,
     tally: Tally,
 }
 
-/// What reading a tape came to.
+/// Counts of reading a tape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Records given.
+    /// Records returned.
     pub records: u64,
-    /// Records passed over because this version does not know their kind.
+    /// Records ignored because this version does not know their kind.
     pub unknown_kinds: u64,
-    /// How often something else was passed over.
+    /// How often something else was skipped.
     pub skips: u64,
-    /// How many bytes were passed over with it.
+    /// How many bytes were skipped.
     pub bytes_skipped: u64,
-    /// How many records were lost with it, where that is known: at least so many.
+    /// How many records are known to be lost: a lower bound.
     pub records_lost: u64,
 }
 
 impl Records<'_> {
-    /// Tells how the tape ends, once the iteration has.
+    /// Returns how the tape ends, once the iteration has ended.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         self.blocks.ending()
     }
 
-    /// Tells what was read and what was not, so far.
+    /// Returns what was read and what was lost so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let unknown_kinds = self.current.as_ref().map_or(0, BlockRecords::unknown_kinds);

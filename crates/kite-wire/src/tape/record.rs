@@ -18,12 +18,12 @@ pub enum RecordKind {
     Text = 2,
     /// A stretch of time for which frames are missing: a [`Gap`].
     Gap = 3,
-    /// A note of the recorder's, such as a connection that came up: UTF-8, JSON advised.
+    /// A note of the recorder, such as a connection coming up: UTF-8, preferably JSON.
     Event = 4,
 }
 
 impl RecordKind {
-    /// Gives the kind of a record's kind byte, if this version knows it.
+    /// Returns the kind with this code; `None` if this version does not know it.
     #[must_use]
     pub const fn from_u8(kind: u8) -> Option<Self> {
         match kind {
@@ -36,8 +36,8 @@ impl RecordKind {
     }
 }
 
-/// Where a record comes from. What the numbers stand for is up to the recorder, best told in the
-/// tape's metadata.
+/// Where a record comes from. The recorder decides what the numbers stand for, and should write
+/// that into the tape's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
     /// The account, counted from 0.
@@ -47,10 +47,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// The recorder itself: a gap of all connections, an event of none.
+    /// The recorder itself: for a gap of all connections, or an event of none.
     pub const RECORDER: Self = Self { account: 255, connection: 255 };
 
-    /// Makes one of numbers as managers count them; what is beyond 254 becomes 254.
+    /// Creates a source from a manager's numbers; those above 254 become 254.
     #[must_use]
     pub const fn of(account: usize, connection: usize) -> Self {
         const fn byte(number: usize) -> u8 {
@@ -60,7 +60,7 @@ impl Source {
     }
 }
 
-/// When and from where a record came.
+/// When a record was received, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Received {
     /// When it was received, in nanoseconds since the Unix epoch (UTC).
@@ -69,7 +69,7 @@ pub struct Received {
     pub source: Source,
 }
 
-/// A record whose checksums are right, borrowed from the tape.
+/// A record with valid checksums, borrowed from the tape.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     pub(super) head: &'a RecordHead,
@@ -79,51 +79,51 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// When the record was received, in nanoseconds since the Unix epoch (UTC), by the recorder's
-    /// clock: it may step back.
+    /// Returns when the record was received, in nanoseconds since the Unix epoch (UTC), by the
+    /// recorder's clock, which may step back.
     #[inline]
     #[must_use]
     pub fn recv_unix_ns(&self) -> u64 {
         self.head.recv_unix_ns.get()
     }
 
-    /// Where the record comes from.
+    /// Returns where the record comes from.
     #[inline]
     #[must_use]
     pub fn source(&self) -> Source {
         Source { account: self.head.account, connection: self.head.connection }
     }
 
-    /// What the payload is.
+    /// Returns what the payload is.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> RecordKind {
         self.kind
     }
 
-    /// The payload, byte for byte as it was given to the writer.
+    /// Returns the payload, byte for byte as it was passed to the writer.
     #[inline]
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// Where the record's header starts, in bytes from the start of the tape. In a compressed
-    /// block, where it would start if the block were not compressed.
+    /// Returns where the record's header starts, in bytes from the start of the tape. In a
+    /// compressed block, where it would start if the block were not compressed.
     #[inline]
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Walks the payload of a binary record; other kinds give `None`.
+    /// Walks the payload of a binary record; `None` for other kinds.
     #[inline]
     #[must_use]
     pub fn frame(&self) -> Option<Frame<'a>> {
         (self.kind == RecordKind::Binary).then(|| Frame::walk(self.payload))
     }
 
-    /// Reads the payload of a text or event record; other kinds give `None`.
+    /// Reads the payload of a text or event record; `None` for other kinds.
     ///
     /// # Errors
     /// Within the `Some`: the payload is not UTF-8.
@@ -133,8 +133,8 @@ impl<'a> Record<'a> {
             .then(|| core::str::from_utf8(self.payload))
     }
 
-    /// Reads the payload of a gap record; other kinds, and a payload too short for a gap, give
-    /// `None`.
+    /// Reads the payload of a gap record; `None` for other kinds, and for a payload too short for a
+    /// gap.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(self.payload)).flatten()
@@ -153,7 +153,7 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-/// Two records are equal if they say the same, wherever they stand.
+/// Two records are equal if their contents are, whatever their offsets.
 impl PartialEq for Record<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.recv_unix_ns() == other.recv_unix_ns()

@@ -1,4 +1,4 @@
-//! Tapes whole and cut: what was written comes back, and a writer goes on behind it.
+//! Whole and truncated tapes: written records read back, and a writer can continue them.
 
 mod arbitrary;
 mod damage;
@@ -78,8 +78,8 @@ fn owned(recv_unix_ns: u64, kind: RecordKind, payload: &[u8]) -> Owned {
     Owned { received: Received { recv_unix_ns, source }, kind, payload: payload.to_vec() }
 }
 
-/// Four blocks, of which the second and the last are open, one is empty and one starts earlier
-/// than the one before.
+/// Four blocks, of which the second and the last are open, one is empty and one starts earlier than
+/// the one before it.
 fn small() -> Model {
     use RecordKind::{Binary, Event, Text};
     let gap = Gap { reason: GapReason::Lagged, from_unix_ns: 1, to_unix_ns: 2, frames: Some(3) };
@@ -96,7 +96,7 @@ fn small() -> Model {
     Model::write(b"{\"feed\":1}", blocks.to_vec())
 }
 
-/// Reads to the end, holding what a reader promises for any bytes.
+/// Reads to the end and checks what a reader guarantees for any bytes.
 fn read(bytes: &[u8]) -> (Vec<Owned>, Vec<Skipped>, Ending, Tally) {
     let mut records = Tape::open(bytes).expect("the header is intact").records();
     let (mut good, mut skips, mut at) = (Vec::new(), Vec::new(), 0);
@@ -128,7 +128,7 @@ fn read(bytes: &[u8]) -> (Vec<Owned>, Vec<Skipped>, Ending, Tally) {
     (good, skips, ending, tally)
 }
 
-/// Goes on with a tape as a writer does after a crash.
+/// Continues a tape as a writer does after a crash.
 fn resume(bytes: &[u8], more: &Owned) -> Vec<u8> {
     let tape = Tape::open(bytes).unwrap();
     let resume = tape.resume();
@@ -150,7 +150,7 @@ fn is_subsequence(part: &[Owned], whole: &[Owned]) -> bool {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn written_records_are_read_back() {
     let model = small();
     let (records, skips, ending, _) = read(&model.bytes);
     assert!(records.iter().eq(model.records()));
@@ -172,7 +172,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn every_cut_gives_the_complete_records_before_it_and_can_be_written_on() {
+fn every_truncated_tape_keeps_its_complete_records_and_can_be_continued() {
     let model = small();
     let clean = |cut| {
         let sealed = model.blocks.iter().zip(&model.extents).filter(|(block, _)| block.is_sealed);
@@ -215,7 +215,7 @@ fn every_cut_gives_the_complete_records_before_it_and_can_be_written_on() {
 }
 
 #[test]
-fn every_cut_of_a_file_made_longer_in_advance_is_a_torn_tail() {
+fn every_cut_of_a_preallocated_file_is_a_torn_tail() {
     let model = small();
     for cut in model.header_len..=model.bytes.len() {
         let mut bytes = model.bytes[..cut].to_vec();
@@ -230,7 +230,7 @@ fn every_cut_of_a_file_made_longer_in_advance_is_a_torn_tail() {
 }
 
 #[test]
-fn seeking_gives_the_first_record_from_a_time_on_and_all_after_it() {
+fn seeking_returns_the_first_record_at_or_after_a_time_and_all_that_follow() {
     let model = small();
     let tape = Tape::open(&model.bytes).unwrap();
     for time in 0..40 {
@@ -267,7 +267,7 @@ fn seeking_reads_no_record_of_sealed_blocks_before_the_time() {
 }
 
 #[test]
-fn records_of_unknown_kinds_are_passed_over_and_counted() {
+fn records_of_unknown_kinds_are_ignored_and_counted() {
     let model = small();
     let mut bytes = model.bytes.clone();
     let header = model.extents[0].0 + BLOCK_HEADER_LEN;
@@ -279,7 +279,7 @@ fn records_of_unknown_kinds_are_passed_over_and_counted() {
 }
 
 #[test]
-fn a_compressed_block_is_handed_on_and_its_records_read_from_its_decoded_bytes() {
+fn a_compressed_block_is_returned_as_stored_and_read_from_its_decoded_bytes() {
     let mut encoder = BlockEncoder::new(ID, 0);
     let record = owned(3, RecordKind::Binary, &[1, 2, 3]);
     let mut raw = encoder.record(record.received, record.kind, &record.payload).unwrap().to_vec();
@@ -320,7 +320,7 @@ fn a_compressed_block_is_handed_on_and_its_records_read_from_its_decoded_bytes()
 }
 
 #[test]
-fn foreign_bytes_and_other_versions_are_refused_by_name() {
+fn foreign_bytes_and_other_versions_are_refused() {
     let refusal = |bytes: &[u8]| Tape::open(bytes).unwrap_err();
     assert_eq!(refusal(b""), TapeError::Empty);
     assert_eq!(refusal(b"RIFF"), TapeError::ForeignMagic { found: *b"RIFF\0\0\0\0" });
@@ -336,7 +336,7 @@ fn foreign_bytes_and_other_versions_are_refused_by_name() {
 }
 
 #[test]
-fn limits_are_told_and_leave_all_as_it_was() {
+fn exceeding_a_limit_is_an_error_and_changes_nothing() {
     let metadata = std::vec![0; MAX_METADATA_LEN + 1];
     let header = TapeHeader { created_unix_ns: 0, tape_id: ID, metadata: &metadata };
     let length = metadata.len();

@@ -1,4 +1,4 @@
-//! Writes tapes: headers as small arrays, records into any buffer of the caller's.
+//! Writes tapes: headers as small arrays, records into any buffer.
 //!
 //! [`BlockEncoder`] never sees the destination, so a payload can go from where it was received to
 //! the file without a copy in between; [`BlockBuffer`] puts a whole block into one slice.
@@ -15,10 +15,10 @@ use super::{
     CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR, VERSION_MINOR,
 };
 
-/// Gives the bytes that a record takes, header and payload.
+/// Returns the length of a record in bytes, header and payload.
 ///
-/// A tape takes [`TapeHeader::encoded_len`], then [`BLOCK_HEADER_LEN`] for every block and this
-/// for every record; there is no padding and nothing at the end.
+/// A tape takes [`TapeHeader::encoded_len`], plus [`BLOCK_HEADER_LEN`] for every block and this for
+/// every record; there is no padding and no trailer.
 #[must_use]
 pub const fn record_len(payload_len: usize) -> usize {
     RECORD_HEADER_LEN.saturating_add(payload_len)
@@ -29,21 +29,21 @@ pub const fn record_len(payload_len: usize) -> usize {
 pub struct TapeHeader<'m> {
     /// When the tape was begun, in nanoseconds since the Unix epoch.
     pub created_unix_ns: u64,
-    /// Tells this tape's blocks from those of other tapes, left on a disk or recorded as payload:
-    /// random, or where there is no chance to be had the time of creation.
+    /// Distinguishes this tape's blocks from those of other tapes, left on a disk or recorded as
+    /// payload: random, or the creation time if no random number is available.
     pub tape_id: u64,
-    /// Free-form, at most [`MAX_METADATA_LEN`] bytes: a JSON object in UTF-8 is advised.
+    /// Free-form, at most [`MAX_METADATA_LEN`] bytes: preferably a JSON object in UTF-8.
     pub metadata: &'m [u8],
 }
 
 impl TapeHeader<'_> {
-    /// Gives the bytes that the header takes with its metadata. The first block follows them.
+    /// Returns the length of the header with its metadata, in bytes. The first block follows.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
         FILE_HEADER_LEN.saturating_add(self.metadata.len())
     }
 
-    /// Gives the header's bytes without the metadata, which follow it.
+    /// Returns the header's bytes without the metadata, which follows.
     ///
     /// # Errors
     /// The metadata is too long.
@@ -65,10 +65,10 @@ impl TapeHeader<'_> {
         Ok(zerocopy::transmute!(head))
     }
 
-    /// Writes the header and its metadata to the start of the buffer and gives their length.
+    /// Writes the header and its metadata to the start of the buffer and returns their length.
     ///
     /// # Errors
-    /// The metadata is too long or the buffer too small; the buffer stays as it was.
+    /// The metadata is too long or the buffer too small; the buffer is unchanged.
     pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, TapeWriteError> {
         let head = self.head()?;
         let needed = self.encoded_len();
@@ -81,13 +81,12 @@ impl TapeHeader<'_> {
     }
 }
 
-/// Makes the headers of one block and its records; where the bytes go is up to the caller.
+/// Creates the headers of one block and its records; the caller writes the bytes.
 ///
-/// In a file: the [`opening`](Self::opening), then for each record its
-/// [`header`](Self::record) and its payload. Once the block is complete, the
-/// [`seal`](Self::seal) is written over the opening; where that cannot be done the block stays
-/// open, which costs a reader a walk over its record headers. Or the records are collected first,
-/// perhaps compressed, and seal and records written at once.
+/// In a file: the [`opening`](Self::opening), then for each record its [`header`](Self::record) and
+/// its payload. Once the block is complete, the [`seal`](Self::seal) is written over the opening;
+/// if that is not possible the block stays open, and a reader has to walk its record headers.
+/// Alternatively the records are collected first, possibly compressed, and written after the seal.
 ///
 /// ```
 /// use kite_wire::tape::{BlockEncoder, RecordKind, Source, Received, TapeWriteError};
@@ -113,29 +112,29 @@ pub struct BlockEncoder {
 }
 
 impl BlockEncoder {
-    /// Begins a block: the tape's identity, and the block's number in the tape, counted from 0.
+    /// Begins a block, by the tape's identifier and the block's number in the tape, counted from 0.
     #[must_use]
     pub fn new(tape_id: u64, sequence: u32) -> Self {
         Self { tape_id, sequence, span: Span::default() }
     }
 
-    /// Gives the same records as a block of another tape or another number, for a writer that
-    /// collects them before it knows where they go.
+    /// Returns the same block for another tape or number, for a writer that collects records before
+    /// it knows where they go.
     #[must_use]
     pub fn moved_to(&self, tape_id: u64, sequence: u32) -> Self {
         Self { tape_id, sequence, span: self.span }
     }
 
-    /// Gives the header of the block while it is being written.
+    /// Returns the header of the block while it is being written.
     #[must_use]
     pub fn opening(&self) -> [u8; BLOCK_HEADER_LEN] {
         BlockHead::open(self.tape_id, self.sequence, CODEC_STORED).to_bytes()
     }
 
-    /// Counts a record in and gives its header; the payload must follow it.
+    /// Adds a record to the counts and returns its header; the payload must follow it.
     ///
     /// # Errors
-    /// The payload is too long, or the block is full; the block stays as it was.
+    /// The payload is too long, or the block is full; the block is unchanged.
     pub fn record(
         &mut self,
         received: Received,
@@ -149,7 +148,7 @@ impl BlockEncoder {
         Ok(head.to_bytes())
     }
 
-    /// Gives the header of the complete block, its records stored as they are.
+    /// Returns the header of the complete block, with its records uncompressed.
     #[must_use]
     pub fn seal(&self) -> [u8; BLOCK_HEADER_LEN] {
         BlockHead::open(self.tape_id, self.sequence, CODEC_STORED)
@@ -157,11 +156,11 @@ impl BlockEncoder {
             .to_bytes()
     }
 
-    /// Gives the header of the complete block, whose records were compressed to `stored`, which
+    /// Returns the header of the complete block, whose records were compressed to `stored`, which
     /// must follow it.
     ///
     /// # Errors
-    /// The codec is [`CODEC_STORED`], which is no compression, or the compressed bytes are longer
+    /// The codec is [`CODEC_STORED`], which means uncompressed, or the compressed bytes are longer
     /// than [`MAX_BODY_LEN`].
     pub fn seal_compressed(
         &self,
@@ -179,19 +178,19 @@ impl BlockEncoder {
             .to_bytes())
     }
 
-    /// The number of records so far.
+    /// Returns the number of records so far.
     #[must_use]
     pub fn records(&self) -> u32 {
         self.span.records
     }
 
-    /// The bytes that the records take so far, without the block's header.
+    /// Returns the bytes that the records take so far, without the block's header.
     #[must_use]
     pub fn body_len(&self) -> usize {
         self.span.body_len as usize
     }
 
-    /// Gives the bytes that a record takes, if the block may have it.
+    /// Returns the length of a record, if it fits in the block.
     fn check(&self, payload_len: usize) -> Result<u32, TapeWriteError> {
         if payload_len > MAX_PAYLOAD_LEN {
             return Err(TapeWriteError::PayloadTooLong { length: payload_len });
@@ -202,7 +201,7 @@ impl BlockEncoder {
     }
 }
 
-/// One block in a buffer of the caller's.
+/// One block in the caller's buffer.
 #[derive(Debug)]
 pub struct BlockBuffer<'b> {
     buffer: &'b mut [u8],
@@ -210,8 +209,8 @@ pub struct BlockBuffer<'b> {
 }
 
 impl<'b> BlockBuffer<'b> {
-    /// Begins a block at the start of the buffer: the tape's identity, and the block's number in
-    /// the tape, counted from 0.
+    /// Begins a block at the start of the buffer, by the tape's identifier and the block's number
+    /// in the tape, counted from 0.
     ///
     /// # Errors
     /// The buffer has no room for the block's header.
@@ -228,7 +227,7 @@ impl<'b> BlockBuffer<'b> {
     /// Adds a record.
     ///
     /// # Errors
-    /// The payload is too long, or the block or the buffer full; the block stays as it was.
+    /// The payload is too long, or the block or the buffer is full; the block is unchanged.
     pub fn push(
         &mut self,
         received: Received,
@@ -248,7 +247,7 @@ impl<'b> BlockBuffer<'b> {
         Ok(())
     }
 
-    /// Adds a record that says what is missing.
+    /// Adds a gap record.
     ///
     /// # Errors
     /// As for [`BlockBuffer::push`].
@@ -256,31 +255,32 @@ impl<'b> BlockBuffer<'b> {
         self.push(received, RecordKind::Gap, &gap.to_bytes())
     }
 
-    /// The block so far, readable as an open one: header and records.
+    /// Returns the block so far, header and records, readable as an open block.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.buffer[..self.len_bytes()]
     }
 
-    /// The records so far, without the block's header: what there is to compress.
+    /// Returns the records so far, without the block's header, for compression.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.buffer[BLOCK_HEADER_LEN..self.len_bytes()]
     }
 
-    /// The length of the block so far, in bytes.
+    /// Returns the length of the block so far, in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         BLOCK_HEADER_LEN + self.encoder.body_len()
     }
 
-    /// The counts, and the headers for records that are put elsewhere, such as compressed ones.
+    /// Returns the encoder, for its counts and for the headers of records written elsewhere, such
+    /// as compressed ones.
     #[must_use]
     pub fn encoder(&self) -> &BlockEncoder {
         &self.encoder
     }
 
-    /// Completes the block and gives its bytes.
+    /// Completes the block and returns its bytes.
     #[must_use]
     pub fn finish(self) -> &'b [u8] {
         let length = self.len_bytes();
@@ -290,7 +290,7 @@ impl<'b> BlockBuffer<'b> {
     }
 }
 
-/// Gives the length as the tape carries it, if it is within the limit.
+/// Returns the length as stored on the tape, if it is within the limit.
 fn checked_len(length: usize, limit: usize) -> Option<u32> {
     if length > limit { None } else { u32::try_from(length).ok() }
 }

@@ -1,4 +1,4 @@
-//! Tapes made up by chance: any contents, any damage, any order of parts.
+//! Random tapes: any contents, any damage, any order of parts.
 
 use std::vec::Vec;
 
@@ -27,7 +27,7 @@ fn any_tape() -> impl Strategy<Value = Model> {
         .prop_map(|(metadata, blocks)| Model::write(&metadata, blocks))
 }
 
-/// Pieces that look like parts of a tape, so that their arbitrary orders go deep.
+/// Pieces that look like parts of a tape, so that random orders of them reach deep into the reader.
 fn any_piece() -> impl Strategy<Value = Vec<u8>> {
     let seal = |(sequence, codec, records, stored): (u32, u8, u8, Vec<u8>)| {
         let mut block = BlockEncoder::new(ID, sequence);
@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn damage_anywhere_makes_nothing_up(
+    fn damage_anywhere_invents_nothing(
         model in any_tape(),
         flips in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..5),
         cut in any::<prop::sample::Index>(),
@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_read_in_linear_time_and_can_be_written_on(
+    fn arbitrary_bytes_are_read_in_linear_time_and_can_be_continued(
         pieces in prop::collection::vec(any_piece(), 0..12),
     ) {
         let mut bytes = Model::write(b"", std::vec![]).bytes;

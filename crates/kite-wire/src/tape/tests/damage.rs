@@ -1,4 +1,4 @@
-//! Tapes with damage: it costs what it hits, nothing is made up, and it is told.
+//! Damaged tapes: only what is damaged is lost, nothing is invented, and all damage is reported.
 
 use std::vec::Vec;
 
@@ -6,7 +6,7 @@ use super::super::layout::RecordHead;
 use super::*;
 
 #[test]
-fn every_flipped_bit_harms_its_own_block_alone_and_is_told() {
+fn every_flipped_bit_harms_only_its_own_block_and_is_reported() {
     let model = small();
     let written: Vec<Owned> = model.records().cloned().collect();
     for bit in 0..model.bytes.len() * 8 {
@@ -17,7 +17,7 @@ fn every_flipped_bit_harms_its_own_block_alone_and_is_told() {
             continue;
         }
         let (records, skips, ending, tally) = read(&bytes);
-        assert!(is_subsequence(&records, &written), "byte {at}: nothing was made up");
+        assert!(is_subsequence(&records, &written), "byte {at}: nothing was invented");
         let mut others = Vec::new();
         for (block, (start, end)) in model.blocks.iter().zip(&model.extents) {
             if !(*start..*end).contains(&at) {
@@ -30,8 +30,9 @@ fn every_flipped_bit_harms_its_own_block_alone_and_is_told() {
         if at < model.header_len {
             assert!(Tape::open(&bytes).unwrap().metadata().is_err());
         } else {
-            let told = !skips.is_empty() || matches!(ending, Ending::Torn { bytes: 1.., .. });
-            assert!(told, "byte {at}: {ending:?}");
+            let is_reported =
+                !skips.is_empty() || matches!(ending, Ending::Torn { bytes: 1.., .. });
+            assert!(is_reported, "byte {at}: {ending:?}");
         }
     }
 }
@@ -63,7 +64,7 @@ fn a_damaged_payload_costs_one_record_and_a_damaged_header_the_rest_of_a_block()
     let (records, skips, _, _) = read(&bytes);
     assert_eq!(records.len(), 5);
     let why = SkipReason::BlockHeader;
-    assert_eq!(skips, [Skipped { from, to, records: None, why }], "told once");
+    assert_eq!(skips, [Skipped { from, to, records: None, why }], "reported once");
 }
 
 #[test]
@@ -97,8 +98,8 @@ fn a_block_of_another_tape_is_not_taken_for_one_of_this() {
     assert_eq!(skips, [Skipped { from, to, records: None, why: SkipReason::BlockHeader }]);
 }
 
-/// The tape id is chosen so that the header of block 1 is at once the intact header of a record
-/// with ten bytes.
+/// The tape id is chosen so that the header of block 1 is also the intact header of a record with
+/// ten bytes.
 #[test]
 fn a_block_header_that_reads_as_a_record_is_still_a_block_header() {
     let tape_id = 0x3bb1_fefd_0000_000a;
@@ -119,7 +120,7 @@ fn a_block_header_that_reads_as_a_record_is_still_a_block_header() {
 }
 
 #[test]
-fn damage_at_the_end_is_kept_when_writing_goes_on() {
+fn damage_at_the_end_is_kept_when_a_writer_continues() {
     let model = small();
     let mut bytes = model.bytes.clone();
     let start = model.extents[3].0 + BLOCK_HEADER_LEN;
@@ -135,7 +136,7 @@ fn damage_at_the_end_is_kept_when_writing_goes_on() {
 }
 
 #[test]
-fn lost_and_repeated_blocks_are_told() {
+fn lost_and_repeated_blocks_are_reported() {
     let model = small();
     let (start, end) = model.extents[1];
     let mut bytes = model.bytes.clone();
@@ -147,12 +148,12 @@ fn lost_and_repeated_blocks_are_told() {
 }
 
 #[test]
-fn a_block_that_the_next_one_cuts_short_is_told() {
+fn a_block_that_the_next_one_cuts_short_is_reported() {
     let model = small();
     let (cut, end) = (model.ends[1], model.ends[2]);
     let mut bytes = model.bytes[..model.extents[2].1].to_vec();
     bytes.drain(cut..end);
-    // Without the blocks after it, the first block would end behind the end of the tape.
+    // Without the blocks after it, the first block would end after the end of the tape.
     bytes.drain(cut..cut + model.extents[1].1 - model.extents[1].0);
     let first = model.extents[0].0;
     let mut longer = BlockEncoder::new(ID, 0);
@@ -174,5 +175,5 @@ fn a_block_that_the_next_one_cuts_short_is_told() {
     bytes.splice(cut..cut, [0xee; 30]);
     let (_, skips, _, _) = read(&bytes);
     let (to, why) = (cut + 30, SkipReason::RecordHeader);
-    assert_eq!(skips, [Skipped { from, to, records: Some(1), why }], "told once");
+    assert_eq!(skips, [Skipped { from, to, records: Some(1), why }], "reported once");
 }
