@@ -1,4 +1,4 @@
-//! Nine thousand instruments of one account: placed on three connections and put into commands.
+//! Places the 9,000 instruments of one account on three connections and encodes their commands.
 //!
 //! `cargo bench -p benches --bench balancer`
 
@@ -10,21 +10,21 @@ use kite_wire::{Command, Mode};
 use kiteticker_async_manager::kite_conn::Credentials;
 use kiteticker_async_manager::kite_manager::{Manager, ManagerConfig};
 
-/// What three connections take.
+/// The capacity of three connections.
 const INSTRUMENTS: u32 = 9_000;
 
-/// Makes a manager that is not started: it plans, places and has nobody to tell.
+/// Creates a manager that is not started: it places instruments and opens no socket.
 fn manager() -> Manager {
     Manager::new(Credentials::new("key", "token"), ManagerConfig::default())
 }
 
-/// Makes tokens of shares and options in no order, as a program reads them from its own list.
+/// Returns unordered tokens of shares and options, as in a program's own list.
 fn tokens() -> Vec<u32> {
     let spread = |n: u32| (n.wrapping_mul(0x9e37_79b9) >> 8) << 8 | (1 + n % 2);
     (0..INSTRUMENTS).map(spread).collect()
 }
 
-/// Writes the commands that a new socket is told its instruments by.
+/// Writes the commands that subscribe a new socket to its instruments.
 fn encode(tokens: &[u32], commands: &mut String) {
     commands.clear();
     for command in [Command::Subscribe(tokens), Command::Mode(Mode::Full, tokens)] {
@@ -33,7 +33,7 @@ fn encode(tokens: &[u32], commands: &mut String) {
     }
 }
 
-/// Writes the commands of every connection; gives their bytes.
+/// Writes the commands of every connection and returns their length in bytes.
 fn encode_all(manager: &Manager, commands: &mut String) -> usize {
     let mut bytes = 0;
     for instruments in manager.distribution() {
@@ -49,12 +49,12 @@ fn subscribe(c: &mut Criterion) {
     let mut ascending = tokens.clone();
     ascending.sort_unstable();
     let full = manager();
-    assert!(full.subscribe(&tokens, Mode::Full).is_ok(), "they fit");
+    assert!(full.subscribe(&tokens, Mode::Full).is_ok(), "all instruments fit");
     let counts: Vec<usize> = full.distribution().iter().map(|on| on.len()).collect();
-    assert_eq!(counts, [3_000; 3], "none is named twice");
+    assert_eq!(counts, [3_000; 3], "every token is unique");
 
-    let mut group = c.benchmark_group("nine thousand instruments");
-    for (name, tokens) in [("planned", &tokens), ("planned, ascending", &ascending)] {
+    let mut group = c.benchmark_group("9,000 instruments");
+    for (name, tokens) in [("placed", &tokens), ("placed, ascending", &ascending)] {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
                 manager,
@@ -64,17 +64,17 @@ fn subscribe(c: &mut Criterion) {
         });
     }
     let mut commands = String::with_capacity(1 << 20);
-    group.bench_function("planned and encoded", |b| {
+    group.bench_function("placed and encoded", |b| {
         b.iter_batched_ref(
             manager,
             |manager| {
-                let planned = manager.subscribe(black_box(&tokens), Mode::Full);
-                (planned, encode_all(manager, &mut commands))
+                let placed = manager.subscribe(black_box(&tokens), Mode::Full);
+                (placed, encode_all(manager, &mut commands))
             },
             BatchSize::SmallInput,
         );
     });
-    group.bench_function("planned one by one", |b| {
+    group.bench_function("placed one by one", |b| {
         b.iter_batched_ref(
             manager,
             |manager| {
@@ -85,7 +85,7 @@ fn subscribe(c: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-    group.bench_function("all known already", |b| {
+    group.bench_function("all placed already", |b| {
         b.iter(|| full.subscribe(black_box(&tokens), Mode::Full));
     });
     group.bench_function("another mode and back", |b| {
@@ -94,7 +94,7 @@ fn subscribe(c: &mut Criterion) {
             full.set_mode(black_box(&tokens), Mode::Full);
         });
     });
-    group.bench_function("one leaves, one comes", |b| {
+    group.bench_function("one removed and added again", |b| {
         b.iter(|| {
             full.unsubscribe(black_box(&tokens[4_000..4_001]));
             full.subscribe(black_box(&tokens[4_000..4_001]), Mode::Full)

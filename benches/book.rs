@@ -1,7 +1,7 @@
-//! The 3,000 instruments of one connection: wanted, changed, and put into commands.
+//! Adds the 3,000 instruments of one connection to its desired set and encodes their commands.
 //!
-//! `cargo bench -p benches --bench book`. The connection is one that nobody polls: it takes wishes
-//! and opens no socket. Placing them on several connections is measured by `balancer`.
+//! `cargo bench -p benches --bench book`. The connection is never polled, so it opens no
+//! socket. Placing instruments on several connections is measured by `balancer`.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -14,40 +14,40 @@ use kiteticker_async_manager::kite_conn::{
 
 const INSTRUMENTS: u32 = 3_000;
 
-/// Makes tokens in no order, as a program reads them from its own list.
+/// Returns unordered tokens, as in a program's own list.
 fn tokens() -> Vec<u32> {
     (0..INSTRUMENTS).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 8) << 8 | 1).collect()
 }
 
 fn connection() -> (Connection, InPlace) {
     let credentials = Credentials::new("key", "token");
-    #[expect(clippy::expect_used, reason = "the defaults are lawful")]
+    #[expect(clippy::expect_used, reason = "the defaults are valid")]
     Connection::in_place(ConnectionConfig::default(), credentials, &EventLane::default(), 1)
-        .expect("a connection")
+        .expect("a valid configuration")
 }
 
-fn wishes(c: &mut Criterion) {
+fn desired(c: &mut Criterion) {
     let tokens = tokens();
     let (full, _stream) = connection();
-    assert!(full.subscribe(&tokens, Mode::Full).is_ok(), "they fit");
-    assert_eq!(full.desired().len(), MAX_INSTRUMENTS, "none is named twice");
-    let mut group = c.benchmark_group("three thousand instruments");
+    assert!(full.subscribe(&tokens, Mode::Full).is_ok(), "all instruments fit");
+    assert_eq!(full.desired().len(), MAX_INSTRUMENTS, "every token is unique");
+    let mut group = c.benchmark_group("3,000 instruments");
     group.throughput(Throughput::Elements(u64::from(INSTRUMENTS)));
-    group.bench_function("wanted", |b| {
+    group.bench_function("added", |b| {
         b.iter_batched_ref(
             connection,
             |(connection, _)| connection.subscribe(black_box(&tokens), Mode::Full),
             BatchSize::SmallInput,
         );
     });
-    group.bench_function("wanted already", |b| {
+    group.bench_function("added again", |b| {
         b.iter(|| full.subscribe(black_box(&tokens), Mode::Full));
     });
     group.bench_function("read back", |b| b.iter(|| full.desired().len()));
     group.finish();
 }
 
-/// Writes the commands of a new socket.
+/// Writes the commands that subscribe a new socket.
 fn encode(tokens: &[u32], commands: &mut String) -> usize {
     commands.clear();
     for command in [Command::Subscribe(tokens), Command::Mode(Mode::Full, tokens)] {
@@ -57,15 +57,15 @@ fn encode(tokens: &[u32], commands: &mut String) -> usize {
     commands.len()
 }
 
-/// The same with a loop over the digits.
+/// Writes the same commands with a hand-written loop over the digits.
 fn encode_by_hand(tokens: &[u32], commands: &mut String) -> usize {
     commands.clear();
     for (head, end) in
         [("{\"a\":\"subscribe\",\"v\":[", "]}"), ("{\"a\":\"mode\",\"v\":[\"full\",[", "]]}")]
     {
         commands.push_str(head);
-        for (place, &token) in tokens.iter().enumerate() {
-            if place > 0 {
+        for (index, &token) in tokens.iter().enumerate() {
+            if index > 0 {
                 commands.push(',');
             }
             let (mut digits, mut at, mut left) = (['0'; 10], 10, token);
@@ -87,7 +87,7 @@ fn commands(c: &mut Criterion) {
     encode(&tokens, &mut ours);
     encode_by_hand(&tokens, &mut by_hand);
     assert_eq!(ours, by_hand, "equal work on both sides");
-    let mut group = c.benchmark_group("commands of three thousand instruments");
+    let mut group = c.benchmark_group("commands of 3,000 instruments");
     group.throughput(Throughput::Elements(u64::from(INSTRUMENTS)));
     group.bench_function("by hand", |b| {
         b.iter(|| encode_by_hand(black_box(&tokens), &mut by_hand));
@@ -96,5 +96,5 @@ fn commands(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, wishes, commands);
+criterion_group!(benches, desired, commands);
 criterion_main!(benches);

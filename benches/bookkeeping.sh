@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tells whose instructions a frame takes from the socket to the application, by the source that each
-# was inlined from, and what share of them is bookkeeping. Needs valgrind and addr2line.
+# Attributes the instructions of a frame, from the socket to the application, to the source that
+# each was inlined from, and prints the share of bookkeeping. Needs valgrind and addr2line.
 #
-#   benches/bookkeeping.sh [WAY/PACKETSxBURST...]
+#   benches/bookkeeping.sh [CONSUMER/PACKETSxBURST...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,8 +14,8 @@ program=${CARGO_TARGET_DIR:-target}/release/examples/instructions
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# Prints "ADDRESS INSTRUCTIONS" of the program, and "- INSTRUCTIONS" for the libraries. What it takes
-# to read and compare clocks is "ADDRESS INSTRUCTIONS clock", where that is asked for.
+# Prints "ADDRESS INSTRUCTIONS" for the program and "- INSTRUCTIONS" for the libraries. Reading and
+# comparing clocks is printed as "ADDRESS INSTRUCTIONS clock", at the address of the caller.
 addresses() { # WORKLOAD FRAMES
     valgrind --tool=callgrind --dump-instr=yes --compress-pos=no --callgrind-out-file="$scratch/out" \
         "$program" "$1" "$2" >/dev/null 2>"$scratch/log" || { cat "$scratch/log" >&2; return 1; }
@@ -64,7 +64,7 @@ for workload; do
         }
         FNR == 1 { pass++ }
         pass == 1 && /^0x/ { at = $1; sub(/^0x0*/, "0x", at); next }
-        # The innermost of our sources decides, but what tracking walks and counts is its own.
+        # The innermost of our sources decides, except that all work for tracking counts as tracking.
         pass == 1 {
             found = part($0)
             if (found != "" && (!(at in whose) || found == "tracking")) whose[at] = found
@@ -76,12 +76,12 @@ for workload; do
             sum[owner] += $2; all += $2
         }
         END {
-            printf "%s: %.0f a frame\n", workload, all
+            printf "%s: %.0f per frame\n", workload, all
             n = split("runtime libraries websocket codec driver bookkeeping delivery tracking", order, " ")
             for (i = 1; i <= n; i++) if (sum[order[i]] >= 0.5)
                 printf "    %-12s %8.0f  %5.1f %%\n", order[i], sum[order[i]], 100 * sum[order[i]] / all
             path = all - sum["tracking"]
-            printf "    bookkeeping of all but tracking, which is behind the delivery: %.1f %%\n",
+            printf "    bookkeeping, without tracking (which runs after delivery): %.1f %%\n",
                 100 * sum["bookkeeping"] / path
         }
     ' "$scratch/lines" "$scratch/each"

@@ -1,6 +1,7 @@
-//! What a careful hand would write against the offsets of the documentation: the measure of ours.
+//! What a careful programmer would write from the offsets in the protocol's documentation: the
+//! baseline for kite-wire.
 //!
-//! It trusts its input, as such code does: a lying length panics.
+//! It trusts its input, as such code does: a wrong length panics.
 
 /// One depth level.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +12,7 @@ pub struct Level {
     pub orders: u16,
 }
 
-/// A full packet, flat.
+/// A full packet as a flat struct.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "plain fields, named as in the protocol")]
 pub struct FlatTick {
@@ -51,7 +52,7 @@ pub fn bodies(frame: &[u8], mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// Sums token, last price, volume, best bid and best ask, as far as a packet has them.
+/// Sums token, last price, volume, best bid and best ask, if the packet has them.
 #[must_use]
 pub fn five_fields(frame: &[u8]) -> u64 {
     let mut sum = 0_u64;
@@ -70,12 +71,12 @@ pub fn five_fields(frame: &[u8]) -> u64 {
     sum
 }
 
-/// Decodes the full packets into a vector.
+/// Decodes the full packets and appends them to `ticks`.
 pub fn full_ticks(frame: &[u8], ticks: &mut Vec<FlatTick>) {
     each_full_tick(frame, |tick| ticks.push(tick));
 }
 
-/// Decodes the full packets, one after the other.
+/// Calls `each` with every full packet, decoded.
 #[inline(always)]
 pub fn each_full_tick(frame: &[u8], mut each: impl FnMut(FlatTick)) {
     bodies(frame, |body| {
@@ -110,7 +111,7 @@ pub fn each_full_tick(frame: &[u8], mut each: impl FnMut(FlatTick)) {
     });
 }
 
-/// Writes full packets: a copy of each one's fields, swapped.
+/// Encodes full packets by copying and byte-swapping their fields.
 ///
 /// # Panics
 /// If `out` is too small.

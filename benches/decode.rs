@@ -1,6 +1,6 @@
-//! Decoding and encoding, each side by side with code written by hand against the offsets.
+//! Decoding and encoding, compared with code written by hand from the protocol's offsets.
 //!
-//! `cargo bench -p benches`; the table it led to is in benches/RESULTS.md.
+//! `cargo bench -p benches --bench decode`; the results are in benches/RESULTS.md.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use kite_wire::{Frame, FrameEncoder, Scan, Tick, TickBatch};
 
 /// Packets in a frame.
 const PACKETS: u32 = 200;
-/// Frames that together are larger than the caches: 64 MB of full packets.
+/// Enough frames to exceed the caches: 67 MB of full packets.
 const MANY: u32 = 1_800;
 
 fn walked(frame: &[u8]) -> u64 {
@@ -109,7 +109,7 @@ fn ticks(c: &mut Criterion) {
     group.finish();
 }
 
-/// What a user of the facade's message channel does with a frame that has come.
+/// Iterates over a frame as a user of the facade's message channel does.
 fn facade(c: &mut Criterion) {
     let shared = Bytes::from(frame(Contents::Full, 0, PACKETS));
     let mut group = group(c, "last price of every tick", PACKETS);

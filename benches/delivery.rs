@@ -1,9 +1,9 @@
-//! What it costs to hand a frame that has been checked to whoever wants it.
+//! The cost of handing a checked frame to its consumers.
 //!
-//! `cargo bench -p benches --bench delivery`. Everything runs on one thread, so that it is the work
-//! that is measured, not the waking of another. A frame is handed over and taken; what is in it is
-//! not looked at. The hub of a manager cannot be reached without its sockets: its way is counted by
-//! `benches/instructions.sh` (`stream`).
+//! `cargo bench -p benches --bench delivery`. Everything runs on one thread, which excludes the
+//! cost of waking another. Each frame is handed over and received; its contents are not read. The
+//! hub of a manager cannot be reached without sockets; `benches/instructions.sh stream/200x1`
+//! counts its instructions.
 
 use std::hint::black_box;
 
@@ -19,11 +19,11 @@ use kiteticker_async_manager::kite_conn::{
 use tokio::sync::{broadcast, mpsc};
 
 const PACKETS: u32 = 200;
-/// As many frames as the default lane takes.
+/// The capacity of the default lane in frames.
 const SLOTS: usize = 64;
 
 fn batch() -> Batch {
-    // A frame that was just made has no damage.
+    // An encoded frame is undamaged.
     let ticks = TickBatch::new(Bytes::from(frame(Contents::Full, 0, PACKETS)));
     Batch::new(ticks.unwrap_or_else(|damaged| damaged.batch), Stamp::now(), 1, 1)
 }
@@ -36,8 +36,8 @@ fn group<'c>(c: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
 
 fn ends(overflow: Overflow) -> (LaneSink, Lane) {
     let config = LaneConfig { frames: SLOTS, overflow, ..LaneConfig::default() };
-    #[expect(clippy::expect_used, reason = "the bounds are lawful")]
-    lane(config).expect("a lane")
+    #[expect(clippy::expect_used, reason = "the bounds are valid")]
+    lane(config).expect("a valid configuration")
 }
 
 fn ticks_in(item: &LaneItem) -> usize {
@@ -53,7 +53,7 @@ fn through_a_lane(c: &mut Criterion) {
     let batch = batch();
     let mut group = group(c, "a frame through a lane");
     let (sender, mut receiver) = mpsc::channel::<Batch>(SLOTS);
-    group.bench_function("by hand, a channel of tokio", |b| {
+    group.bench_function("by hand, a tokio channel", |b| {
         b.iter(|| {
             let _ = sender.try_send(black_box(&batch).clone());
             receiver.try_recv().map_or(0, |batch| batch.ticks.len())
@@ -73,7 +73,7 @@ fn through_a_lane(c: &mut Criterion) {
 
 fn into_a_full_lane(c: &mut Criterion) {
     let batch = batch();
-    let mut group = group(c, "a frame into a lane that nobody takes from");
+    let mut group = group(c, "a frame into a full lane");
     for overflow in [Overflow::DropOldest, Overflow::Conflate] {
         let (mut sink, lane) = ends(overflow);
         for _ in 0..SLOTS {
@@ -87,7 +87,7 @@ fn into_a_full_lane(c: &mut Criterion) {
     group.finish();
 }
 
-/// Adds up the ticks it is given.
+/// Counts the ticks that it receives.
 #[derive(Default)]
 struct Count(usize);
 
@@ -101,7 +101,7 @@ impl Sink for Count {
 
 fn to_sinks(c: &mut Criterion) {
     let batch = batch();
-    let mut group = group(c, "a frame to sinks that count");
+    let mut group = group(c, "a frame to counting sinks");
     let mut one = Count::default();
     group.bench_function("one", |b| b.iter(|| one.on_batch(black_box(&batch))));
     let mut two = (Count::default(), Count::default());
@@ -112,7 +112,7 @@ fn to_sinks(c: &mut Criterion) {
     group.finish();
 }
 
-/// The rings of the facade are broadcast channels, and what they carry is a reference.
+/// The rings of the facade are broadcast channels whose messages are references to the frame.
 fn through_a_channel(c: &mut Criterion) {
     let batch = batch();
     let mut group = group(c, "a frame through a broadcast channel");
@@ -124,11 +124,11 @@ fn through_a_channel(c: &mut Criterion) {
             b.iter(|| {
                 let ticks = black_box(&batch).ticks.clone();
                 let _ = sender.send(TickerMessage::Ticks(ticks.into()));
-                let taken = all.iter_mut().map(|receiver| match receiver.try_recv() {
+                let received = all.iter_mut().map(|receiver| match receiver.try_recv() {
                     Ok(TickerMessage::Ticks(ticks)) => ticks.len(),
                     _ => 0,
                 });
-                taken.sum::<usize>()
+                received.sum::<usize>()
             });
         });
         let (sender, first) = broadcast::channel::<Bytes>(SLOTS);
@@ -141,7 +141,7 @@ fn through_a_channel(c: &mut Criterion) {
             });
         });
     }
-    // What every receiver would do if the message were its ticks, and not a reference to them.
+    // The cost per receiver if the message held its ticks instead of a reference to the frame.
     let ticks = kiteticker_async_manager::TickBatch::from(batch.ticks).to_vec();
     group.bench_function("by hand, a copy of the ticks", |b| {
         b.iter(|| black_box(black_box(&ticks).clone()).len());

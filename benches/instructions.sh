@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Counts instructions of the hot paths: decoding a packet, and a frame's path from the socket to the
-# application. Needs valgrind.
+# Counts the instructions of the hot paths: decoding a packet, and delivering a frame from the
+# socket to the application. Needs valgrind.
 #
-#   benches/instructions.sh [WORKLOAD...]   prints them
+#   benches/instructions.sh [WORKLOAD...]   prints the counts
 #   benches/instructions.sh --check         compares them with benches/instructions.txt
 #   benches/instructions.sh --accept        writes that file
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 baselines=benches/instructions.txt
-tolerance=2 # per cent
+tolerance=2 # percent
 few=512 many=1536
 workloads=(
     fields-{by-hand,frame,scan}{,-mixed} ticks-{by-hand,frame,scan} walk encode-by-hand encode
@@ -38,18 +38,18 @@ count() { # WORKLOAD FRAMES
     sed -n 's/.*Collected : //p' <<<"$log"
 }
 
-# What is compared only counts the same where these are the same.
+# Counts are only comparable between identical tool versions.
 made_with="$(rustc --version), $(rustc -vV | sed -n 's/^host: //p'), $(valgrind --version)"
 
 measure() {
-    echo "# Instructions a packet, or a frame where the name says how it comes (PACKETSxBURST)."
+    echo "# Instructions per packet, or per frame if the name contains its load (PACKETSxBURST)."
     echo "# $made_with"
     local workload less more per
     for workload in "${workloads[@]}"; do
         less=$(count "$workload" "$few")
         more=$(count "$workload" "$many")
         if ! [[ $less =~ ^[0-9]+$ && $more =~ ^[0-9]+$ ]] || [ "$more" -le "$less" ]; then
-            echo "$workload: counted '$less' and '$more' instructions, which is no measurement" >&2
+            echo "$workload: invalid counts '$less' and '$more'" >&2
             return 1
         fi
         per=$((many - few))
@@ -63,7 +63,7 @@ case $mode in
     accept) measure | tee "$baselines.new" && mv "$baselines.new" "$baselines" ;;
     check)
         [ "$(sed -n '2s/^# //p' "$baselines")" = "$made_with" ] ||
-            echo "The baselines are of other tools: $(sed -n '2s/^# //p' "$baselines"); these are $made_with."
+            echo "The baselines were made with $(sed -n '2s/^# //p' "$baselines"); this run uses $made_with."
         measure | awk -v tolerance="$tolerance" '
             /^#/ { next }
             NR == FNR { baseline[$1] = $2; next }
@@ -71,13 +71,13 @@ case $mode in
             {
                 limit = baseline[$1] * (1 + tolerance / 100)
                 change = 100 * ($2 / baseline[$1] - 1)
-                word = $2 > limit ? "TOO MANY" : change < -tolerance ? "fewer: accept them" : "ok"
+                word = $2 > limit ? "TOO MANY" : change < -tolerance ? "fewer: run --accept" : "ok"
                 printf "%-26s %9.1f  baseline %9.1f  limit %9.1f  %+6.1f %%  %s\n", $1, $2, baseline[$1], limit, change, word
                 failed += $2 > limit
             }
             END {
                 if (failed) {
-                    print "Where more are meant: benches/instructions.sh --accept, and say why in the commit."
+                    print "If the increase is intended, run benches/instructions.sh --accept and explain it in the commit."
                     exit 1
                 }
             }' "$baselines" -

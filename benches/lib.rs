@@ -1,4 +1,4 @@
-//! Frames for the benches, made once, and what they are measured against.
+//! Frames for the benches, and the hand-written code that they compare with.
 
 pub mod by_hand;
 pub mod server;
@@ -7,7 +7,7 @@ use kite_wire::{
     DepthLevel, Fields, FrameEncoder, FullFields, Packet, PacketView, QuoteFields, Tick,
 };
 
-/// What a frame holds.
+/// The packets that a frame contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
     /// Full packets only, as a connection in full mode receives.
@@ -16,16 +16,16 @@ pub enum Contents {
     Quote,
     /// LTP packets only.
     Ltp,
-    /// A third each in a fixed disorder: no length tells the next.
+    /// A third of each, in a fixed irregular order, so that no length predicts the next.
     Mixed,
 }
 
 impl Contents {
-    /// All of them.
+    /// All contents.
     pub const ALL: [Self; 4] = [Self::Full, Self::Quote, Self::Ltp, Self::Mixed];
 }
 
-/// Makes one tick; `n` varies token and prices.
+/// Creates a tick; `n` varies its token and prices.
 #[must_use]
 pub fn tick(contents: Contents, n: u32) -> Tick {
     let price = 100_000 + i32::try_from(n % 5_000).unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn tick(contents: Contents, n: u32) -> Tick {
         bids: [-5, -10, -15, -20, -25].map(level),
         asks: [5, 10, 15, 20, 25].map(level),
     };
-    // The finaliser of a hash: neighbours fall into different thirds.
+    // The finalizer of a hash, so that neighbours fall into different thirds.
     let disorder = (n.wrapping_mul(0x9e37_79b9) ^ (n >> 3)).wrapping_mul(0x85eb_ca6b) >> 16;
     let fields = match (contents, disorder % 3) {
         (Contents::Full, _) | (Contents::Mixed, 0) => Fields::Full { quote, full },
@@ -60,23 +60,23 @@ pub fn tick(contents: Contents, n: u32) -> Tick {
     Tick { instrument_token: (n << 8) | 1, last_price: price, fields }
 }
 
-/// Makes a frame of packets numbered from `first`.
+/// Creates a frame of `packets` packets, numbered from `first`.
 ///
 /// # Panics
-/// If more than 65,535 packets are asked for.
+/// If `packets` exceeds 65,535.
 #[must_use]
 pub fn frame(contents: Contents, first: u32, packets: u32) -> Vec<u8> {
     frame_of((first..first + packets).map(|n| tick(contents, n)))
 }
 
-/// Makes a frame of these ticks.
+/// Creates a frame of these ticks.
 ///
 /// # Panics
 /// If there are more than 65,535.
 #[must_use]
 pub fn frame_of(ticks: impl ExactSizeIterator<Item = Tick>) -> Vec<u8> {
     let mut buffer = vec![0; 2 + ticks.len() * 186];
-    #[expect(clippy::expect_used, reason = "the buffer is made for this very frame")]
+    #[expect(clippy::expect_used, reason = "the buffer is sized for this frame")]
     let len = {
         let mut frame = FrameEncoder::new(&mut buffer).expect("room for the count");
         for tick in ticks {

@@ -1,5 +1,5 @@
-//! As much of a WebSocket server as a load needs: it answers one handshake and sends frames made
-//! beforehand. What a client says is not looked at.
+//! The parts of a WebSocket server that a load needs: the answer to a handshake and the header of a
+//! frame. Frames from the client are not parsed.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ pub fn shake_hands(socket: &mut TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut head = Vec::new();
     let mut byte = [0];
-    // A byte at a time, so that nothing of what follows the request is taken.
+    // One byte at a time, so that nothing after the request is consumed.
     while !head.ends_with(b"\r\n\r\n") {
         socket.read_exact(&mut byte)?;
         head.push(byte[0]);
@@ -24,7 +24,7 @@ pub fn shake_hands(socket: &mut TcpStream) -> io::Result<()> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("sec-websocket-key").then_some(value.trim())
     });
-    let key = key.ok_or_else(|| io::Error::other("a handshake without a key"))?;
+    let key = key.ok_or_else(|| io::Error::other("the handshake has no Sec-WebSocket-Key"))?;
     let accept = derive_accept_key(key.as_bytes());
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -33,7 +33,7 @@ pub fn shake_hands(socket: &mut TcpStream) -> io::Result<()> {
     socket.write_all(answer.as_bytes())
 }
 
-/// Makes the header of a final binary frame with so many bytes of payload, not masked.
+/// Returns the header of a final, unmasked binary frame with this payload length.
 #[must_use]
 pub fn header(payload_bytes: usize) -> Vec<u8> {
     let mut header = vec![0x82];

@@ -1,6 +1,6 @@
-//! Prints the first ticks of three instruments, then ends.
+//! Prints the first ticks of three instruments, then exits.
 //!
-//! `cargo run --example first_ticks -- 20` prints twenty.
+//! `cargo run --example first_ticks -- 20` prints 20 ticks.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .endpoint(market.endpoint())
         .build()?;
 
-    // Both before the start, so that the stream gets the first tick of each.
+    // Open the stream and subscribe before starting, so that no tick is missed.
     let mut stream = manager.stream(StreamConfig::default())?;
     manager.subscribe(&INSTRUMENTS, Mode::Full)?;
     manager.start().await?;
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Some(StreamItem::Ticks(ticks)) => {
                 for packet in ticks.batch.ticks.packets().take(left) {
                     left -= 1;
-                    // An index has no volume; `Price` prints rupees.
+                    // An index has no volume. A `Price` is displayed in rupees.
                     let volume = packet.volume().map_or("-".into(), |volume| volume.to_string());
                     println!(
                         "{:>7} {:>10} volume {volume}",
@@ -36,7 +36,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     );
                 }
             }
-            Some(StreamItem::Dropped { ticks, .. }) => eprintln!("too slow: {ticks} ticks dropped"),
+            Some(StreamItem::Dropped { ticks, .. }) => {
+                eprintln!("this program is too slow: {ticks} ticks dropped")
+            }
             Some(_) => {}
             None => break,
         }

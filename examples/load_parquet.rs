@@ -1,8 +1,8 @@
-//! Exports a recording as Parquet and loads it with the Arrow reader: ranges and averages of the
+//! Exports a recording to Parquet, reads it with Arrow and prints price ranges and averages of the
 //! busiest instruments.
 //!
-//! `cargo run --release --example load_parquet -- recordings`, after `record`; or a `.parquet` file.
-#![expect(clippy::print_stdout, reason = "the report is what it is for")]
+//! `cargo run --release --example load_parquet -- recordings`, after `record`; or a Parquet file.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use kite_tape::Reel;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// What the ticks of an instrument show, prices in rupees.
+/// Totals over the ticks of an instrument, prices in rupees.
 #[derive(Debug, Default)]
 struct Instrument {
     ticks: u64,
@@ -26,7 +26,7 @@ struct Instrument {
     low: f64,
     volume: i64,
     traded: i64,
-    /// Each rise of the day's volume at the last price.
+    /// Sum of each increase of the day's volume times the last price.
     turnover: f64,
 }
 
@@ -40,12 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    // Three columns of more than fifty: the others are not even read.
-    let wanted = ["instrument_token", "last_price", "volume"];
-    let columns = ProjectionMask::columns(file.parquet_schema(), wanted);
+    // Reads only three of more than fifty columns.
+    let names = ["instrument_token", "last_price", "volume"];
+    let columns = ProjectionMask::columns(file.parquet_schema(), names);
     let mut instruments = HashMap::new();
     for batch in file.with_projection(columns).build()? {
-        add(&batch?, &mut instruments).ok_or("the table has other types")?;
+        add(&batch?, &mut instruments).ok_or("a column is missing or has another type")?;
     }
     let mut busiest: Vec<_> = instruments.into_iter().collect();
     busiest.sort_by_key(|(token, it)| (Reverse(it.ticks), *token));
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds a batch; `None` where a column is missing or has another type.
+/// Adds the rows of a batch. Returns `None` if a column is missing or has another type.
 fn add(batch: &RecordBatch, instruments: &mut HashMap<u32, Instrument>) -> Option<()> {
     let tokens = batch.column_by_name("instrument_token")?.as_primitive_opt::<UInt32Type>()?;
     let prices = batch.column_by_name("last_price")?.as_primitive_opt::<Decimal128Type>()?;
@@ -68,7 +68,7 @@ fn add(batch: &RecordBatch, instruments: &mut HashMap<u32, Instrument>) -> Optio
         let first = Instrument { high: price, low: price, ..Instrument::default() };
         let it = instruments.entry(tokens.value(row)).or_insert(first);
         (it.ticks, it.high, it.low) = (it.ticks + 1, it.high.max(price), it.low.min(price));
-        // Null for an index, which is not traded.
+        // Null for an index, which has no volume.
         let Some(volume) = volumes.is_valid(row).then(|| volumes.value(row)) else { continue };
         if it.volume > 0 && volume > it.volume {
             it.traded += volume - it.volume;

@@ -1,6 +1,6 @@
-//! Prints order updates. Kite sends each on every socket of the account: it is printed once.
+//! Prints order updates. Kite sends each on every socket of the account; `orders()` yields it once.
 //!
-//! `cargo run --example orders -- 3` ends after three.
+//! `cargo run --example orders -- 3` exits after three updates.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .endpoint(market.endpoint())
         .connections(1)
         .build()?;
-    // No instrument is needed: an account's updates come on any socket of it.
+    // Order updates need no subscription: every socket of the account receives them.
     let mut orders = manager.orders();
     manager.start().await?;
 
@@ -28,12 +28,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 left -= 1;
                 match &*update.message {
                     TextMessage::Order(order) => print(order),
-                    // What is not as documented is passed on as it came.
+                    // A message that does not match Kite's documentation is passed on as received.
                     _ => println!("{}", String::from_utf8_lossy(&update.text)),
                 }
             }
             Some(OrderItem::Lagged { missed }) => {
-                eprintln!("{missed} events missed: ask Kite for the order book");
+                eprintln!("missed {missed} updates: fetch the order book from Kite");
             }
             Some(_) => {}
             None => break,

@@ -1,6 +1,6 @@
-//! Records what comes into a directory, every frame byte for byte: `replay` and `load_parquet` read it.
+//! Records every frame, byte for byte, to a directory that `replay` and `load_parquet` read.
 //!
-//! `cargo run --release --example record -- recordings 10` records ten seconds of 1,000 instruments.
+//! `cargo run --release --example record -- recordings 10` records 1,000 instruments for 10 s.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -36,13 +36,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let stats = recorder.stats();
         println!("second {second:>2}: {} frames, {} dropped", stats.frames, stats.dropped);
         if second == seconds.div_ceil(2) {
-            // So that the tape has a gap, as a day's has.
+            // Leaves a gap on the tape, as a real day would.
             market.drop_sockets();
         }
     }
     manager.stop().await;
 
-    // The end of the last clone would finish the tape too, but could not report how it went.
+    // Dropping the last clone would also finish the tape, but could not report errors.
     let stats = recorder.finish()?.stats;
     println!(
         "{} frames and {} gaps: {} kB, {} kB on disk, in {directory}",

@@ -1,5 +1,5 @@
-//! Replays a recording into a manager, as fast as it reads, and makes bars of a minute: the beginning
-//! of a backtest. Only the endpoint distinguishes it from a live feed.
+//! Replays a recording to a manager, as fast as the manager reads, and builds one-minute bars: a
+//! starting point for a backtest. Only the endpoint differs from a live feed.
 //!
 //! `cargo run --release --example replay -- recordings`, after `record`.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
@@ -11,7 +11,7 @@ use kite_manager::{Credentials, Endpoint, Manager, Mode, Price, StreamConfig, St
 use kite_sim::{ACCESS_TOKEN, API_KEY, Replay, Sim, Speed};
 use kite_tape::Reel;
 
-/// Prices of an instrument in a minute.
+/// The prices of an instrument in one minute.
 #[derive(Debug)]
 struct Bar {
     open: Price,
@@ -31,18 +31,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let packets = entry.frame().into_iter().flat_map(|frame| frame.packets());
         tokens.extend(packets.map(|packet| packet.instrument_token()));
     }
-    println!("{} instruments on tape in {directory}", tokens.len());
+    println!("{} instruments recorded in {directory}", tokens.len());
     let tokens: Vec<u32> = tokens.into_iter().take(3_000).collect();
 
     let sim = Sim::builder().replay(Replay::new(reel).speed(Speed::AsRead)).start().await?;
-    // One socket: with several, those that read faster would wait for the others.
+    // One connection: with several, the faster ones would wait for the slowest.
     let manager = Manager::builder()
         .account("replay", Credentials::new(API_KEY, ACCESS_TOKEN))
         .endpoint(Endpoint::parse(&sim.endpoint())?)
         .connections(1)
         .build()?;
     manager.subscribe(&tokens, Mode::Full)?;
-    // A lane that blocks, the default, holds the replay back: nothing is missed at any speed.
+    // The default stream blocks when full, which slows the replay down: no tick is lost.
     let mut stream = manager.stream(StreamConfig::default())?;
     manager.start().await?;
 
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         while let Some(item) = stream.recv().await {
             let StreamItem::Ticks(tagged) = item else { continue };
             for packet in tagged.batch.ticks.packets() {
-                // By the exchange's clock: it is on the tape, and does not depend on the speed.
+                // The exchange's time is part of the packet, so it does not depend on the speed.
                 let Some(at) = packet.exchange_timestamp() else { continue };
                 let price = packet.last_price();
                 let first = Bar { open: price, high: price, low: price, close: price, ticks: 0 };
@@ -68,8 +68,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bars = bars.await?;
     for ((minute, token), Bar { open, high, low, close, ticks }) in bars.iter().take(10) {
         let at = minute * 60;
-        println!("{at} {token:>9}  {open} to {close}, {low} to {high} in {ticks} ticks");
+        println!("{at} {token:>9}  open {open} high {high} low {low} close {close}, {ticks} ticks");
     }
-    println!("{} bars in all", bars.len());
+    println!("{} bars in total", bars.len());
     Ok(())
 }

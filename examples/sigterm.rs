@@ -1,6 +1,6 @@
-//! Runs until SIGTERM or Ctrl-C, then closes its sockets and ends with status 0.
+//! Runs until SIGTERM or Ctrl-C, then closes its sockets and exits with status 0.
 //!
-//! `cargo run --example sigterm`, and `kill -TERM` from another terminal.
+//! Run `cargo run --example sigterm`, then press Ctrl-C or send `kill -TERM` from another terminal.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -20,11 +20,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut stream = manager.stream(StreamConfig::default())?;
     manager.subscribe(&INSTRUMENTS, Mode::Full)?;
 
-    // Listened for from here on: before it, a signal ends the process at once, and nothing is lost.
-    let mut ended = pin!(ended());
+    // The handler is installed when this is first polled, below. An earlier signal ends the
+    // process, which has no socket open yet.
+    let mut signal = pin!(shutdown_signal());
     tokio::select! {
         started = manager.start() => started?,
-        signal = &mut ended => return Ok(signal?),
+        result = &mut signal => return Ok(result?),
     }
     println!("process {} streams {} instruments", std::process::id(), INSTRUMENTS.len());
 
@@ -36,20 +37,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Some(_) => {}
                 None => break,
             },
-            signal = &mut ended => {
-                signal?;
+            result = &mut signal => {
+                result?;
                 break;
             }
         }
     }
-    // Sends each server a close frame and waits for its answer, two seconds at most.
+    // Sends a close frame on each socket and waits up to two seconds for the server's answer.
     manager.stop().await;
     println!("stopped after {ticks} ticks");
     Ok(())
 }
 
+/// Completes on SIGTERM or Ctrl-C.
 #[cfg(unix)]
-async fn ended() -> io::Result<()> {
+async fn shutdown_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -58,7 +60,8 @@ async fn ended() -> io::Result<()> {
     }
 }
 
+/// Completes on Ctrl-C.
 #[cfg(not(unix))]
-async fn ended() -> io::Result<()> {
+async fn shutdown_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }

@@ -1,8 +1,7 @@
-//! Takes the access token from a file, and the next day's while running: whatever logs in writes it.
+//! Reads the access token from a file, and picks up the next day's when another program writes it.
 //!
-//! `KITE_TOKEN_FILE=access_token KITE_API_KEY=… cargo run --example token_file -- 40`
-//!
-//! Ends after so many ticks. The simulator voids its token after two seconds.
+//! `cargo run --example token_file -- 40` exits after 40 ticks. The simulator's token expires after
+//! two seconds. With a real server, set `KITE_TOKEN_FILE` to the path of the file.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -45,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Asked before each reconnect, and after a refusal until it has credentials.
+/// Called before each reconnect, and again after a refusal until it returns new credentials.
 fn token_source(path: PathBuf) -> TokenSource {
     TokenSource::new(move |request| {
         let path = path.clone();
@@ -53,7 +52,7 @@ fn token_source(path: PathBuf) -> TokenSource {
             let token = read(&path).await?;
             let is_old = token == request.current.access_token().expose();
             if request.refusal.is_some() && is_old {
-                return Err(io::Error::other("the file has the refused token still"));
+                return Err(io::Error::other("the file still has the refused token"));
             }
             Ok(request.current.with_access_token(token))
         }

@@ -1,6 +1,6 @@
-//! Streams two accounts at once, each over sockets and with limits of its own.
+//! Streams two accounts at once; each has its own sockets and limits.
 //!
-//! `cargo run --example two_accounts -- 10` ends once each has brought so many ticks.
+//! `cargo run --example two_accounts -- 10` exits when each account has received ten ticks.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::collections::BTreeMap;
@@ -14,16 +14,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wanted: usize = std::env::args().nth(1).map_or(Ok(10), |count| count.parse())?;
     let market = Market::open().await?;
     let manager = Manager::builder()
-        .account("mine", market.credentials()?)
-        .account("hers", market.second_credentials()?)
+        .account("first", market.credentials()?)
+        .account("second", market.second_credentials()?)
         .endpoint(market.endpoint())
         .connections(1)
         .build()?;
 
-    // An instrument that is subscribed twice would come twice: each account gets its own.
-    let (mine, hers) = INSTRUMENTS.split_at(1);
-    manager.subscribe_on(&"mine".into(), mine, Mode::Full)?;
-    manager.subscribe_on(&"hers".into(), hers, Mode::Full)?;
+    // Each account subscribes to different instruments: a shared one would arrive twice.
+    let (first, second) = INSTRUMENTS.split_at(1);
+    manager.subscribe_on(&"first".into(), first, Mode::Full)?;
+    manager.subscribe_on(&"second".into(), second, Mode::Full)?;
     let mut stream = manager.stream(StreamConfig::default())?;
     manager.start().await?;
 

@@ -1,4 +1,4 @@
-//! Decoding and encoding, without a socket.
+//! Decoding and encoding workloads, without a socket.
 
 use std::hint::black_box;
 
@@ -7,7 +7,7 @@ use kite_wire::{Frame, FrameEncoder, Scan, Tick};
 
 const PACKETS: u32 = 200;
 
-/// Runs a workload on frames of 200 packets; says whether there is one of this name.
+/// Runs a workload on frames of 200 packets. Returns `false` if no workload has this name.
 pub(crate) fn run(workload: &str, frames: u32) -> bool {
     let contents = if workload.ends_with("mixed") { Contents::Mixed } else { Contents::Full };
     let bytes = frame(contents, 0, PACKETS);

@@ -1,7 +1,7 @@
-//! A server on loopback that sends frames prepared beforehand, on the client's own thread.
+//! A server on loopback that sends prepared frames on the client's thread.
 //!
-//! Loopback hands over what is written at once, so a client that reads behind a write finds all of
-//! it: nothing depends on who runs when, and two runs count the same.
+//! Loopback delivers a write immediately, so a read after it finds all of the data. Nothing depends
+//! on scheduling, and two runs have the same count.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use benches::server::{header, shake_hands};
 use benches::{Contents, frame_of, tick};
 use kite_wire::Fields;
 
-/// The server, before its one client has come.
+/// A server that waits for its only client.
 pub(crate) struct Server {
     listener: TcpListener,
 }
@@ -31,7 +31,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Takes the client's handshake, on a thread of its own that ends with it.
+    /// Accepts the client and answers its handshake on a blocking thread.
     pub(crate) async fn accept(self, bursts: [Vec<u8>; 2]) -> io::Result<Feeder> {
         let socket = tokio::task::spawn_blocking(move || {
             let (mut socket, _) = self.listener.accept()?;
@@ -43,15 +43,15 @@ impl Server {
 }
 
 impl Feeder {
-    /// Sends a burst of frames, the two in turn.
+    /// Sends the next burst; the two alternate.
     pub(crate) fn feed(&mut self) -> io::Result<()> {
         self.bursts.swap(0, 1);
         self.socket.write_all(&self.bursts[0])
     }
 }
 
-/// Makes two bursts of WebSocket frames of so many full packets each, fresh by the exchange's clock.
-/// Between them every instrument has traded, as those have that tick.
+/// Creates two bursts of WebSocket frames with `packets` full packets each and current exchange
+/// times. Every instrument trades between them, as a ticking instrument does.
 pub(crate) fn bursts(packets: u32, frames: u32) -> [Vec<u8>; 2] {
     [0, 1].map(|traded| burst(packets, frames, traded))
 }

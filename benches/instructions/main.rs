@@ -1,7 +1,7 @@
-//! Runs one workload for so many frames, for counting its instructions.
+//! Runs one workload for a number of frames, so that its instructions can be counted.
 //!
-//! `benches/instructions.sh` runs them all under callgrind, each for two numbers of frames, so that
-//! the start falls out of the difference: unlike times, instructions are the same on a busy machine.
+//! `benches/instructions.sh` runs each workload under callgrind for two numbers of frames; the
+//! difference excludes start-up. Unlike times, instruction counts do not change on a busy machine.
 
 mod decode;
 mod feeder;
@@ -9,7 +9,7 @@ mod path;
 
 use std::process::ExitCode;
 
-/// `instructions WORKLOAD FRAMES`; a workload of the path of frames is `WAY/PACKETSxBURST`.
+/// `instructions WORKLOAD FRAMES`; workloads that use a socket are named `CONSUMER/PACKETSxBURST`.
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let workload = arguments.next().unwrap_or_default();
@@ -18,9 +18,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let ran = match workload.split_once('/') {
-        Some((way, load)) => path::run(way, load, frames),
+        Some((consumer, load)) => path::run(consumer, load, frames),
         None if decode::run(&workload, frames) => Ok(()),
-        None => Err("no such workload".into()),
+        None => Err("unknown workload".into()),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
-//! The path of a frame from the socket's read to the application, by every way there is.
+//! The path of a frame from the socket to the application, for every kind of consumer.
 //!
 //! One thread, one real socket on loopback, production code throughout. A burst is written, then
-//! taken: what is counted of the system is its calls, not its work.
+//! received. Callgrind counts the system calls, but not the kernel's work in them.
 
 use std::error::Error;
 use std::pin::pin;
@@ -31,41 +31,41 @@ use crate::feeder::{Server, bursts};
 
 type Failure = Box<dyn Error>;
 
-/// Runs a way for so many frames, in bursts: `20x8` is eight frames of twenty packets.
-pub(crate) fn run(way: &str, load: &str, frames: u32) -> Result<(), Failure> {
-    let (packets, a_burst) = load.split_once('x').ok_or("no such load")?;
-    let (packets, a_burst): (u32, u32) = (packets.parse()?, a_burst.parse()?);
+/// Delivers `frames` frames to a consumer, in bursts: `20x8` is eight frames of twenty packets.
+pub(crate) fn run(consumer: &str, load: &str, frames: u32) -> Result<(), Failure> {
+    let (packets, per_burst) = load.split_once('x').ok_or("a load is PACKETSxBURST")?;
+    let (packets, per_burst): (u32, u32) = (packets.parse()?, per_burst.parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::bind()?;
         let address = server.address()?;
-        let bursts = bursts(packets, a_burst);
-        let (burst_bytes, want) = (bursts[0].len(), u64::from(packets * a_burst));
+        let bursts = bursts(packets, per_burst);
+        let (burst_bytes, expected) = (bursts[0].len(), u64::from(packets * per_burst));
         let accepting = tokio::spawn(server.accept(bursts));
-        let mut taker = Taker::new(way, &address.to_string(), burst_bytes).await?;
-        // Who has no task of its own opens its socket here.
-        let mut feeder = match select(accepting, pin!(taker.take(1, 0))).await {
+        let mut consumer = Consumer::new(consumer, &address.to_string(), burst_bytes).await?;
+        // A consumer that is not spawned as a task opens its socket here.
+        let mut feeder = match select(accepting, pin!(consumer.receive(1, 0))).await {
             Either::Left((feeder, _)) => feeder??,
-            Either::Right(_) => return Err("ended before its first frame".into()),
+            Either::Right(_) => return Err("the consumer ended before its first frame".into()),
         };
-        for _ in 0..frames / a_burst {
+        for _ in 0..frames / per_burst {
             feeder.feed()?;
-            let got = taker.take(a_burst, want).await?;
-            if got != want {
-                return Err(format!("{got} packets of {want}").into());
+            let received = consumer.receive(per_burst, expected).await?;
+            if received != expected {
+                return Err(format!("received {received} of {expected} packets").into());
             }
         }
-        // As it is: a farewell would be counted.
-        std::mem::forget(taker);
+        // Not dropped: closing would be counted.
+        std::mem::forget(consumer);
         Ok(())
     })
 }
 
-/// Counts packets, and wakes whoever waits for so many.
+/// Counts packets, and notifies when the expected number is reached.
 #[derive(Debug, Default)]
 struct Counted {
     packets: AtomicU64,
-    wanted: AtomicU64,
+    expected: AtomicU64,
     reached: Notify,
 }
 
@@ -75,7 +75,7 @@ impl Sink for CountingSink {
     fn on_batch(&mut self, batch: &Batch) {
         let packets = self.0.packets.load(Ordering::Relaxed) + batch.ticks.len() as u64;
         self.0.packets.store(packets, Ordering::Relaxed);
-        if packets == self.0.wanted.load(Ordering::Relaxed) {
+        if packets == self.0.expected.load(Ordering::Relaxed) {
             self.0.reached.notify_one();
         }
     }
@@ -83,15 +83,15 @@ impl Sink for CountingSink {
     fn on_event(&mut self, _: &Event) {}
 }
 
-/// Who takes the frames.
-enum Taker {
-    /// Bytes, nothing more: what all others are measured against.
+/// A consumer of frames.
+enum Consumer {
+    /// Reads only the bytes: the baseline for the others.
     Tcp {
         socket: TcpStream,
         buffer: BytesMut,
         burst_bytes: usize,
     },
-    /// tungstenite, and the number of packets that each frame says it has.
+    /// tungstenite; reads only the packet count of each frame.
     Tungstenite(WebSocketStream<TcpStream>),
     InPlace {
         _connection: Connection,
@@ -119,14 +119,14 @@ enum Taker {
     },
 }
 
-impl Taker {
-    async fn new(way: &str, address: &str, burst_bytes: usize) -> Result<Self, Failure> {
+impl Consumer {
+    async fn new(name: &str, address: &str, burst_bytes: usize) -> Result<Self, Failure> {
         let url = format!("ws://{address}");
         let credentials = Credentials::new("key", "token");
         let events = EventLane::default();
         let config = ConnectionConfig {
             endpoint: Endpoint::parse(&url)?,
-            track_instruments: !way.ends_with("-untracked"),
+            track_instruments: !name.ends_with("-untracked"),
             ..ConnectionConfig::default()
         };
         let tokens: Vec<u32> = (0..200).map(|n| n << 8 | 1).collect();
@@ -136,7 +136,7 @@ impl Taker {
                 .max_connections(1)
                 .build()
         };
-        Ok(match way.trim_end_matches("-untracked") {
+        Ok(match name.trim_end_matches("-untracked") {
             "tcp" => {
                 let mut socket = TcpStream::connect(address).await?;
                 let request = "GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n";
@@ -186,8 +186,10 @@ impl Taker {
             "channel" | "channel-of-sixteen" => {
                 let mut manager = facade();
                 manager.start().await?;
-                let one = || manager.get_channel(ChannelId::Connection1).ok_or("no channel");
-                let receivers = if way == "channel-of-sixteen" { 16 } else { 1 };
+                let one = || {
+                    manager.get_channel(ChannelId::Connection1).ok_or("the channel does not exist")
+                };
+                let receivers = if name == "channel-of-sixteen" { 16 } else { 1 };
                 let channels = (0..receivers).map(|_| one()).collect::<Result<_, _>>()?;
                 Self::Channel { _manager: manager, channels }
             }
@@ -195,14 +197,17 @@ impl Taker {
                 let mut manager = facade().with_raw_only(true);
                 manager.start().await?;
                 let channel = manager.get_raw_frame_channel(ChannelId::Connection1);
-                Self::Raw { channel: channel.ok_or("no channel")?, _manager: manager }
+                Self::Raw {
+                    channel: channel.ok_or("the channel does not exist")?,
+                    _manager: manager,
+                }
             }
-            _ => return Err("no such way".into()),
+            _ => return Err("unknown consumer".into()),
         })
     }
 
-    /// Takes a burst of frames; gives the number of packets in them.
-    async fn take(&mut self, frames: u32, want: u64) -> Result<u64, Failure> {
+    /// Receives a burst of frames and returns the number of packets in them.
+    async fn receive(&mut self, frames: u32, expected: u64) -> Result<u64, Failure> {
         let mut packets = 0;
         match self {
             Self::Tcp { socket, buffer, burst_bytes } => {
@@ -211,7 +216,7 @@ impl Taker {
                     buffer.clear();
                     left -= socket.read_buf(buffer).await?;
                 }
-                packets = want;
+                packets = expected;
             }
             Self::Tungstenite(socket) => {
                 for _ in 0..frames {
@@ -227,7 +232,7 @@ impl Taker {
                 }
             }
             Self::Sink { counted, .. } => {
-                counted.wanted.store(want, Ordering::Relaxed);
+                counted.expected.store(expected, Ordering::Relaxed);
                 counted.reached.notified().await;
                 packets = counted.packets.swap(0, Ordering::Relaxed);
             }

@@ -1,9 +1,10 @@
-//! Owned ticks of 200 full packets: ours, by hand, and the published Rust clients.
+//! Owned ticks of 200 full packets: kite-wire, hand-written code and the published Rust clients.
 //!
 //! `cargo bench --manifest-path benches/peers/Cargo.toml`; the table is in benches/RESULTS.md.
 //!
-//! The peers give what they give: `kiteconnect` a new `Vec` of its ticks, 0.4.0 one tick a packet,
-//! put into a reused `Vec` here as its parser task does with a new one.
+//! The peers are called through their public functions: `kiteconnect` returns a new `Vec` of its
+//! ticks; 0.4.0 returns one tick per packet, which is pushed to a reused `Vec` here, whereas its
+//! parser task allocates a new one.
 
 use std::hint::black_box;
 

@@ -1,1 +1,1 @@
-//! Nothing of its own: the benches of this package measure ours against published clients.
+//! Empty: this package only holds benches that compare kite-wire with published clients.

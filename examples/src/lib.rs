@@ -1,19 +1,19 @@
-//! Where the programs in this package connect to, and as whom. What they show is in themselves.
+//! The endpoint and credentials of the example programs. Everything else is in the programs.
 //!
 //! ```text
 //! cargo run --example first_ticks -- 20        # prints ticks
 //! cargo run --example orders                   # prints order updates
-//! cargo run --example token_file               # takes each day's access token from a file
+//! cargo run --example token_file               # reads each day's access token from a file
 //! cargo run --example sigterm                  # stops cleanly on SIGTERM and Ctrl-C
 //! cargo run --example two_accounts             # streams two accounts at once
-//! cargo run --example record -- recordings     # records every frame into a directory
-//! cargo run --example replay -- recordings     # replays it and makes bars of a minute
-//! cargo run --example load_parquet -- recordings   # exports it and reads the table with Arrow
+//! cargo run --example record -- recordings     # records every frame to a directory
+//! cargo run --example replay -- recordings     # replays the recording and builds one-minute bars
+//! cargo run --example load_parquet -- recordings   # exports it to Parquet and reads it with Arrow
 //! ```
 //!
-//! As they stand they use a simulator of Kite's ticker server, started in the same process. With
-//! `KITE_ENDPOINT` set (Kite's own is `wss://ws.kite.trade`) they connect there, as `KITE_API_KEY`
-//! with `KITE_ACCESS_TOKEN`.
+//! By default, each program starts a simulator of Kite's ticker server in its process. To connect
+//! elsewhere, set `KITE_ENDPOINT` (Kite's server is `wss://ws.kite.trade`), `KITE_API_KEY` and
+//! `KITE_ACCESS_TOKEN`.
 
 use std::env;
 use std::error::Error;
@@ -33,7 +33,7 @@ pub const INSTRUMENTS: [u32; 3] = [256_265, 738_561, 408_065];
 const SECOND_API_KEY: &str = "second_api_key";
 const SECOND_ACCESS_TOKEN: &str = "second_access_token";
 
-/// Kite's ticker, or a simulator of it that ends with this value.
+/// Kite's ticker server, or a simulator of it that stops when this is dropped.
 #[derive(Debug)]
 pub struct Market {
     endpoint: Endpoint,
@@ -47,7 +47,7 @@ struct Simulator {
 }
 
 impl Market {
-    /// Takes `KITE_ENDPOINT`, or starts a simulator where it is not set.
+    /// Uses the server at `KITE_ENDPOINT`, or starts a simulator if the variable is not set.
     ///
     /// # Errors
     /// The endpoint cannot be parsed, or the simulator cannot be started.
@@ -57,13 +57,13 @@ impl Market {
         }
         let sim = Sim::builder().account(SECOND_API_KEY, SECOND_ACCESS_TOKEN).start().await?;
         let (sim, directory) = (Arc::new(sim), tempfile::tempdir()?);
-        eprintln!("a simulated market: set KITE_ENDPOINT for another");
+        eprintln!("using a simulated market; set KITE_ENDPOINT to use another");
         tokio::spawn(trade(Arc::clone(&sim)));
         let endpoint = Endpoint::parse(&sim.endpoint())?;
         Ok(Self { endpoint, simulator: Some(Simulator { sim, directory }) })
     }
 
-    /// Returns where to connect to.
+    /// Returns the endpoint to connect to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
@@ -80,7 +80,8 @@ impl Market {
         }
     }
 
-    /// Returns those of a second account: `KITE_API_KEY_2` and `KITE_ACCESS_TOKEN_2`.
+    /// Returns the credentials of a second account: `KITE_API_KEY_2` and `KITE_ACCESS_TOKEN_2`, or
+    /// the simulator's.
     ///
     /// # Errors
     /// One of the variables is not set.
@@ -91,9 +92,9 @@ impl Market {
         }
     }
 
-    /// Returns the API key, and the file named by `KITE_TOKEN_FILE` that has the access token.
+    /// Returns the API key, and the path of the access token's file in `KITE_TOKEN_FILE`.
     ///
-    /// The simulator's token is void after two seconds; three seconds later a new one is in the file.
+    /// The simulator's token expires after two seconds; three seconds later the file has a new one.
     ///
     /// # Errors
     /// One of the variables is not set, or the simulator's file cannot be written.
@@ -107,7 +108,7 @@ impl Market {
         Ok((API_KEY.to_owned(), path))
     }
 
-    /// Drops the simulator's sockets, as a bad network does; Kite's are left alone.
+    /// Drops the simulator's sockets, as a bad network would. Does nothing with a real server.
     pub fn drop_sockets(&self) {
         if let Some(Simulator { sim, .. }) = &self.simulator {
             sim.drop_all();
@@ -131,13 +132,13 @@ async fn trade(sim: Arc<Sim>) {
     }
 }
 
-/// Does what happens to an access token every morning.
+/// Expires the access token and writes the next one, as happens every morning.
 async fn renew(sim: Arc<Sim>, path: impl AsRef<Path>) {
     sleep(Duration::from_secs(2)).await;
     sim.set_access_token(API_KEY, "the token of the next day");
     sim.drop_all();
     sleep(Duration::from_secs(3)).await;
     if let Err(error) = std::fs::write(path, "the token of the next day\n") {
-        eprintln!("the new token cannot be written: {error}");
+        eprintln!("cannot write the new token: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the application does with a frame, the same whatever client it came by.
+//! The application: does the same work with each frame, whichever client delivered it.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -13,50 +13,50 @@ use crate::Failure;
 use crate::load::STAMP_AT;
 use crate::machine::clock_ns;
 
-/// What it does with the packets.
+/// What the application does with the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {
-    /// Adds up token and last price of every packet, through views where the client has them.
+    /// Adds up token and last price of every packet, through views if the client has them.
     Views,
-    /// Takes every packet as a struct of its own.
+    /// Reads every packet as a struct.
     Ticks,
-    /// Only counts them, as the client does.
+    /// Counts the packets and does not read them.
     Count,
-    /// Takes one frame, and nothing for two seconds.
+    /// Reads one frame, then nothing for two seconds.
     Stop,
 }
 
-/// How long a consumer that stops does so: enough to fill whatever has a bound.
+/// How long a consumer stops reading: long enough to fill every bounded queue.
 const STOPPED: Duration = Duration::from_secs(2);
 
 /// What one consumer has received.
 #[derive(Debug)]
 pub struct Application {
     work: Work,
-    /// Whether latencies are measured; at full speed they say how deep the queues are.
+    /// Whether latencies are measured; at full speed they would only reflect queue depths.
     timed: bool,
     pub ticks: u64,
-    /// Ticks that the client said it lost; a client that says frames has them counted as such.
+    /// What the client reported as lost: ticks, or frames if the client counts frames.
     pub lost: u64,
     sum: u64,
     latency_ns: Histogram<u64>,
 }
 
 impl Application {
-    /// Starts without anything received.
+    /// Creates an application that has received nothing.
     pub fn new(work: Work, timed: bool) -> Result<Self, Failure> {
         let latency_ns = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
         Ok(Self { work, timed, ticks: 0, lost: 0, sum: 0, latency_ns })
     }
 
-    /// Takes a frame's bytes: the work of a program that has no client.
+    /// Processes the bytes of a frame, as a program without a client would.
     #[inline]
     pub fn on_bytes(&mut self, frame: &[u8]) -> ControlFlow<()> {
         if frame.len() < 4 {
             return ControlFlow::Continue(());
         }
-        self.arrived(frame);
+        self.record_latency(frame);
         let mut packets = u64::from(u16::from_be_bytes([frame[0], frame[1]]));
         match self.work {
             Work::Views => by_hand::bodies(frame, |body| {
@@ -74,16 +74,16 @@ impl Application {
             }
             Work::Count | Work::Stop => {}
         }
-        self.took(packets)
+        self.count(packets)
     }
 
-    /// Takes a batch: views or ticks through the public iterators.
+    /// Processes a batch through the public iterators.
     #[inline]
     pub fn on_batch(&mut self, batch: &kite_wire::TickBatch) -> ControlFlow<()> {
         if batch.is_empty() {
             return ControlFlow::Continue(());
         }
-        self.arrived(batch.as_bytes());
+        self.record_latency(batch.as_bytes());
         match self.work {
             Work::Views => self.views(batch),
             Work::Ticks => {
@@ -93,13 +93,13 @@ impl Application {
             }
             Work::Count | Work::Stop => {}
         }
-        self.took(batch.len() as u64)
+        self.count(batch.len() as u64)
     }
 
-    /// Takes a batch of the facade.
+    /// Processes a batch of the facade.
     #[inline]
     pub fn on_facade(&mut self, ticks: &kiteticker_async_manager::TickBatch) -> ControlFlow<()> {
-        self.arrived(ticks.as_wire().as_bytes());
+        self.record_latency(ticks.as_wire().as_bytes());
         match self.work {
             Work::Views => self.views(ticks.as_wire()),
             Work::Ticks => {
@@ -109,10 +109,10 @@ impl Application {
             }
             Work::Count | Work::Stop => {}
         }
-        self.took(ticks.len() as u64)
+        self.count(ticks.len() as u64)
     }
 
-    /// Takes the ticks of the published client.
+    /// Processes the ticks of the published client.
     pub fn on_kiteconnect(&mut self, ticks: &[kiteconnect::Tick]) -> ControlFlow<()> {
         if self.timed
             && let Some(first) = ticks.first()
@@ -134,7 +134,7 @@ impl Application {
             }
             Work::Count | Work::Stop => {}
         }
-        self.took(ticks.len() as u64)
+        self.count(ticks.len() as u64)
     }
 
     #[inline]
@@ -147,7 +147,7 @@ impl Application {
     }
 
     #[inline]
-    fn arrived(&mut self, frame: &[u8]) {
+    fn record_latency(&mut self, frame: &[u8]) {
         if self.timed
             && let Some(stamp) = frame.get(STAMP_AT..).and_then(|rest| rest.first_chunk())
         {
@@ -159,12 +159,12 @@ impl Application {
         self.latency_ns.saturating_record(clock_ns().saturating_sub(sent_ns));
     }
 
-    /// The last frame of a connection is the only one with a single packet.
+    /// Counts a frame's packets. Only the last frame of a connection has a single packet.
     #[inline]
-    fn took(&mut self, packets: u64) -> ControlFlow<()> {
+    fn count(&mut self, packets: u64) -> ControlFlow<()> {
         self.ticks += packets;
         if self.work == Work::Stop {
-            // Its thread's other tasks go on elsewhere.
+            // `block_in_place` moves the other tasks of this thread to another one.
             tokio::task::block_in_place(|| std::thread::sleep(STOPPED));
             return ControlFlow::Break(());
         }
@@ -180,12 +180,12 @@ impl Application {
         Ok(self)
     }
 
-    /// Gives the sum of the views, so that nobody can leave them out.
+    /// Returns the sum over the views, so that the compiler cannot remove the reads.
     pub fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// Gives p50, p99, p99.9 and the longest latency in microseconds.
+    /// Returns p50, p99, p99.9 and the longest latency in microseconds.
     pub fn latency_us(&self) -> [f64; 4] {
         let quantile = |share| self.latency_ns.value_at_quantile(share) as f64 / 1e3;
         [quantile(0.5), quantile(0.99), quantile(0.999), self.latency_ns.max() as f64 / 1e3]

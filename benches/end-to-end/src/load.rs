@@ -1,7 +1,7 @@
-//! The load: a server in a process of its own, that sends frames prepared beforehand.
+//! The load: a server in a separate process that sends frames prepared in advance.
 //!
-//! It speaks just enough HTTP and WebSocket for any client, and takes what clients send without
-//! looking at it. The time of sending is in the first packet of a frame.
+//! It speaks just enough HTTP and WebSocket for any client, and discards what clients send. The
+//! first packet of each frame carries the time of sending.
 
 use std::io::{self, BufRead, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -17,70 +17,72 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 use crate::machine::clock_ns;
 
-/// Where a frame's first packet, a full one, has its volume and what is behind it: eight bytes that
-/// every client decodes as they are.
+/// Offset of the volume and the total buy quantity in a frame's first packet: eight bytes that
+/// every client decodes unchanged.
 pub const STAMP_AT: usize = 4 + 16;
 
-/// What is sent.
+/// What the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub struct Load {
-    /// How many sockets are waited for before anything is sent.
+    /// Number of sockets; nothing is sent until all are open.
     #[arg(long, default_value_t = 3)]
     pub connections: usize,
-    /// Full packets a frame, at least two: one alone is the end.
+    /// Full packets per frame, at least two: a frame with one packet is the last.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     pub packets: u32,
-    /// Frames on each connection. A last one with a single packet follows them.
+    /// Frames on each connection, followed by a last one with a single packet.
     #[arg(long, default_value_t = 6_000)]
     pub frames: u64,
-    /// Frames a second on each connection; as fast as the socket takes them if 0.
+    /// Frames per second on each connection; 0 sends as fast as the socket accepts them.
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
-    /// Instruments on each connection, over which the frames go round.
+    /// Instruments on each connection; successive frames cycle through them.
     #[arg(long, default_value_t = 3_000)]
     pub instruments: u32,
-    /// Sends a heartbeat a second for so many seconds, and nothing else.
+    /// Sends only heartbeats, one per second, for this many seconds.
     #[arg(long, default_value_t = 0)]
     pub idle: u64,
 }
 
 impl Load {
-    /// Gives the ticks on all connections together, those of the last frames among them.
+    /// Returns the number of ticks on all connections, including those of the last frames.
     pub fn ticks(&self) -> u64 {
         self.connections as u64 * (self.frames * u64::from(self.packets) + 1)
     }
 }
 
-/// Says what has happened, to whoever has started this process.
-pub fn tell(word: &str) -> io::Result<()> {
+/// Writes a line to the parent process.
+pub fn send_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{word}")?;
+    writeln!(out, "{line}")?;
     out.flush()
 }
 
-/// Waits for a word of whoever has started this process.
-pub fn hear() -> io::Result<String> {
+/// Waits for a line from the parent process.
+pub fn read_line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim().to_owned())
 }
 
-/// Serves one load: tells its port, then that all are connected, sends when told to, tells the
-/// seconds that it took.
+/// Serves one load.
+///
+/// Writes its port, then a line when all clients are connected; waits for a line, sends the load,
+/// and writes the seconds that this took.
 pub fn serve(load: Load) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    tell(&listener.local_addr()?.port().to_string())?;
+    send_line(&listener.local_addr()?.port().to_string())?;
     let mut sockets = Vec::new();
     while sockets.len() < load.connections {
         let mut socket = listener.accept()?.0;
         shake_hands(&mut socket)?;
-        let mut heard = socket.try_clone()?;
-        // What clients say must not fill the socket.
-        thread::spawn(move || io::copy(&mut heard, &mut io::sink()));
+        let mut incoming = socket.try_clone()?;
+        // Discarded, so that what clients send does not fill the socket.
+        thread::spawn(move || io::copy(&mut incoming, &mut io::sink()));
         sockets.push(socket);
     }
-    tell("connected")?;
-    hear()?;
+    send_line("connected")?;
+    read_line()?;
     let started = Instant::now();
     let (done, all_done) = mpsc::channel();
     for (number, socket) in (0_u32..).zip(sockets) {
@@ -90,13 +92,13 @@ pub fn serve(load: Load) -> Result<(), Failure> {
     for _ in 0..load.connections {
         all_done.recv()??;
     }
-    tell(&started.elapsed().as_secs_f64().to_string())?;
-    // Until nobody needs the sockets.
-    hear()?;
+    send_line(&started.elapsed().as_secs_f64().to_string())?;
+    // Keeps the sockets open until the parent is done.
+    read_line()?;
     Ok(())
 }
 
-/// A WebSocket frame, whole, and where its payload begins.
+/// A complete WebSocket frame, and the offset of its payload.
 struct Prepared {
     bytes: Vec<u8>,
     payload: usize,
@@ -131,7 +133,7 @@ fn send(mut socket: TcpStream, load: &Load, number: u32, started: Instant) -> io
         let kinds = frames.len() as u64;
         for n in 0..load.frames {
             if let Some(every) = 1_000_000_000_u64.checked_div(load.rate) {
-                // The connections take turns, so that no two frames are due at once.
+                // The connections are offset, so that no two frames are due at the same time.
                 let offset = every * u64::from(number) / load.connections as u64;
                 let due = started + Duration::from_nanos(n * every + offset);
                 thread::sleep(due.saturating_duration_since(Instant::now()));

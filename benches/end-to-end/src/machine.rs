@@ -1,4 +1,4 @@
-//! What the operating system says: a clock that all processes share, CPU time, memory.
+//! Measurements from the operating system: a clock shared by all processes, CPU time, memory.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of the monotonic clock, which is one for all processes.
+/// Returns the monotonic clock in nanoseconds, which all processes share.
 pub fn clock_ns() -> u64 {
-    // Cannot fail for this clock, which every Linux has.
+    // Cannot fail: every Linux has this clock.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
         now.tv_sec().cast_unsigned() * 1_000_000_000 + now.tv_nsec().cast_unsigned()
     })
 }
 
-/// Seconds of CPU that this process has used, its own code and the kernel's for it.
+/// Returns the CPU seconds used by this process, in user mode and in the kernel.
 pub fn cpu_seconds() -> io::Result<(f64, f64)> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
@@ -24,14 +24,14 @@ pub fn cpu_seconds() -> io::Result<(f64, f64)> {
 /// Memory of this process in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Resident now.
+    /// Currently resident.
     pub resident: u64,
-    /// The most that was ever resident.
+    /// Peak resident.
     pub peak: u64,
 }
 
 impl Memory {
-    /// Reads it.
+    /// Reads the current values.
     pub fn read() -> io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status")?;
         let field = |name: &str| {

@@ -1,11 +1,13 @@
-//! From the socket to the application: ours, a bare loop and a published client, side by side.
+//! Compares this project's clients with a bare loop and a published client, from the socket to the
+//! application.
 //!
-//! Without a command it runs all and prints the tables of benches/RESULTS.md. A load generator
-//! and every run of a client are processes of their own; the runs are interleaved, and what counts
-//! are ratios within a round.
+//! Without a command, runs everything and prints the tables of benches/RESULTS.md. The load
+//! generator and every run of a client are separate processes. The runs are interleaved; compare
+//! the ratios within a round.
 
 mod application;
-mod client;
+mod client_process;
+mod clients;
 mod load;
 mod machine;
 mod processes;
@@ -13,7 +15,6 @@ mod reader;
 mod reconnect;
 mod suite;
 mod table;
-mod ways;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -21,15 +22,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::application::Work;
+use crate::clients::{Client, Run};
 use crate::load::Load;
 use crate::suite::Suite;
-use crate::ways::{Run, Way};
 
-/// What can go wrong here ends the program.
+/// Any error ends the program.
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, Parser)]
-#[command(about = "From the socket to the application, side by side; without a command all of it")]
+#[command(
+    about = "Compares clients from the socket to the application; by default runs everything"
+)]
 struct Arguments {
     #[command(flatten)]
     suite: Suite,
@@ -39,14 +42,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves a load; started by the others.
+    /// Serves a load; started by the other commands.
     #[command(hide = true)]
     Serve(Load),
-    /// Runs one client once; started by the others.
+    /// Runs one client once; started by the other commands.
     #[command(hide = true)]
     Client {
         #[arg(long)]
-        way: Way,
+        client: Client,
         #[arg(long)]
         work: Work,
         #[arg(long)]
@@ -56,7 +59,7 @@ enum Command {
         #[command(flatten)]
         load: Load,
     },
-    /// Runs an idle manager; started by the others.
+    /// Runs an idle manager; started by the other commands.
     #[command(hide = true)]
     Idle {
         #[arg(long)]
@@ -64,9 +67,9 @@ enum Command {
         #[arg(long)]
         seconds: u64,
     },
-    /// Measures reconnects alone.
+    /// Measures only reconnects.
     Reconnect,
-    /// Compares the ways under one load.
+    /// Compares clients under one load.
     Compare(suite::Comparison),
 }
 
@@ -74,10 +77,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Some(Command::Serve(load)) => load::serve(load),
-        Some(Command::Client { way, work, port, read_buffer, load }) => {
-            client::run(Run { way, work, load, port, read_buffer })
+        Some(Command::Client { client, work, port, read_buffer, load }) => {
+            client_process::run(Run { client, work, load, port, read_buffer })
         }
-        Some(Command::Idle { port, seconds }) => client::idle(port, seconds),
+        Some(Command::Idle { port, seconds }) => client_process::idle(port, seconds),
         Some(Command::Reconnect) => reconnect::report(),
         Some(Command::Compare(comparison)) => comparison.run(),
         None => arguments.suite.run(),

@@ -1,4 +1,4 @@
-//! One run: a load and a client, each a process of its own, and the words between them.
+//! One run: a load and a client in separate processes, coordinated by lines on their pipes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,14 +9,14 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::Failure;
-use crate::client::Outcome;
+use crate::client_process::Outcome;
+use crate::clients::Run;
 use crate::load::Load;
-use crate::ways::Run;
 
-/// Between the last handshake and the first frame: clients tell their applications meanwhile.
+/// Pause between the last handshake and the first frame, for clients to report the connection.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A process that is ended with this.
+/// A child process, killed on drop.
 struct Process {
     child: Child,
     input: ChildStdin,
@@ -33,29 +33,29 @@ impl Process {
         Ok(Self { child, input, output })
     }
 
-    fn hear(&mut self) -> Result<String, Failure> {
+    fn read_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            return Err("a process ended before its word".into());
+            return Err("a process ended without an answer".into());
         }
         Ok(line.trim().to_owned())
     }
 
-    fn tell(&mut self, word: &str) -> Result<(), Failure> {
-        writeln!(self.input, "{word}")?;
+    fn send_line(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.input, "{line}")?;
         Ok(self.input.flush()?)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Gives an option and its value.
+/// Returns an option and its value as arguments.
 fn option(name: &str, value: u64) -> [String; 2] {
     [format!("--{name}"), value.to_string()]
 }
@@ -73,27 +73,28 @@ impl Load {
         .concat()
     }
 
-    /// Starts a server of this load, and gives its port.
+    /// Starts a server of this load and returns it with its port.
     fn start(&self) -> Result<(Process, u16), Failure> {
         let mut server = Process::start(&[&["serve".to_owned()], &self.options()[..]].concat())?;
-        let port = server.hear()?.parse()?;
+        let port = server.read_line()?.parse()?;
         Ok((server, port))
     }
 
-    /// Lets a client run under this load, from its word that all are connected to its outcome.
-    fn put_on(&self, mut server: Process, arguments: &[String]) -> Result<String, Failure> {
+    /// Runs a client under this load and returns its outcome. The load starts once all are
+    /// connected.
+    fn run_client(&self, mut server: Process, arguments: &[String]) -> Result<String, Failure> {
         let mut client = Process::start(arguments)?;
-        server.hear()?;
+        server.read_line()?;
         thread::sleep(SETTLE);
-        client.tell("start")?;
-        client.hear()?;
-        server.tell("go")?;
-        client.hear()
+        client.send_line("start")?;
+        client.read_line()?;
+        server.send_line("go")?;
+        client.read_line()
     }
 }
 
 impl Run {
-    /// Runs it with a load of its own.
+    /// Runs the client with a new load process and returns the outcome.
     pub fn measure(self) -> Result<Outcome, Failure> {
         let (server, port) = self.load.start()?;
         let name = |value: Option<PossibleValue>| {
@@ -101,25 +102,24 @@ impl Run {
         };
         let arguments = [
             vec!["client".to_owned()],
-            vec!["--way".to_owned(), name(self.way.to_possible_value())],
+            vec!["--client".to_owned(), name(self.client.to_possible_value())],
             vec!["--work".to_owned(), name(self.work.to_possible_value())],
             option("port", port.into()).to_vec(),
             option("read-buffer", self.read_buffer as u64).to_vec(),
             self.load.options(),
         ]
         .concat();
-        let outcome = self.load.put_on(server, &arguments);
-        let outcome = outcome.map_err(|error| format!("{}: {error}", self.way.label()))?;
+        let outcome = self.load.run_client(server, &arguments);
+        let outcome = outcome.map_err(|error| format!("{}: {error}", self.client.label()))?;
         Ok(serde_json::from_str(&outcome)?)
     }
 }
 
-/// Gives the share of a core that a manager takes which hears only heartbeats, for so long.
+/// Returns the share of a core used by a manager that receives only heartbeats for `seconds`.
 pub fn idle(seconds: u64) -> Result<f64, Failure> {
-    let load =
-        Load { connections: 3, packets: 2, frames: 0, rate: 0, instruments: 1, idle: seconds };
-    // Longer than is measured, so that no socket ends meanwhile.
-    let load = Load { idle: seconds + 5, ..load };
+    // Longer than the measurement, so that no socket ends during it.
+    let idle = seconds + 5;
+    let load = Load { connections: 3, packets: 2, frames: 0, rate: 0, instruments: 1, idle };
     let (server, port) = load.start()?;
     let arguments = [
         vec!["idle".to_owned()],
@@ -127,5 +127,5 @@ pub fn idle(seconds: u64) -> Result<f64, Failure> {
         option("seconds", seconds).to_vec(),
     ]
     .concat();
-    Ok(load.put_on(server, &arguments)?.parse()?)
+    Ok(load.run_client(server, &arguments)?.parse()?)
 }

@@ -1,7 +1,7 @@
-//! A WebSocket reader by hand: how far another than tungstenite could get.
+//! A hand-written WebSocket reader: shows how fast a replacement for tungstenite could be.
 //!
 //! It reads into memory that is not zeroed first and trusts the server: no pings, no fragments, no
-//! checks. What a client needs beyond that costs little, being seldom.
+//! checks. The missing parts run rarely and would cost little.
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
@@ -17,12 +17,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads so many bytes at once, behind the handshake.
+    /// Creates a reader for a socket after its handshake, which reads `read_buffer` bytes at a
+    /// time.
     pub fn new(socket: TcpStream, read_buffer: usize) -> Self {
         Self { socket, buffer: BytesMut::with_capacity(read_buffer), read_buffer }
     }
 
-    /// Gives the payload of the next frame; `None` at the end.
+    /// Returns the payload of the next frame, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let (header, payload) = loop {
             if let Some(header) = self.header() {
@@ -41,7 +42,7 @@ impl Reader {
         Ok(Some(self.buffer.split_to(payload).freeze()))
     }
 
-    /// Gives the lengths of the header and of the payload.
+    /// Returns the lengths of the header and the payload.
     fn header(&self) -> Option<(usize, usize)> {
         match *self.buffer.get(1)? & 0x7f {
             126 => {

@@ -1,12 +1,12 @@
-//! How long a connection of 3,000 instruments takes from the server's accept to its last
-//! subscription.
+//! Measures the time from the server's accept to the last subscription of a connection with 3,000
+//! instruments.
 
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use benches::server::shake_hands;
-use kite_conn::{Reconnect, Connection, ConnectionConfig, Credentials, Endpoint, EventLane};
+use kite_conn::{Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Reconnect};
 use kite_wire::Mode;
 
 use crate::Failure;
@@ -14,14 +14,14 @@ use crate::Failure;
 /// Silence after which no further subscription is expected.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How many are measured.
+/// Number of reconnects that are measured.
 const RECONNECTS: usize = 41;
 
-/// Measures and prints it.
+/// Measures reconnects and prints the result.
 pub fn report() -> Result<(), Failure> {
     let times = measure(RECONNECTS)?;
     let (Some(median), Some(longest)) = (times.get(RECONNECTS / 2), times.last()) else {
-        return Err("no reconnect".into());
+        return Err("no reconnect was measured".into());
     };
     println!(
         "\nReconnect of 3,000 instruments, from the server's accept to the last subscription: \
@@ -32,15 +32,20 @@ pub fn report() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the times of some reconnects, the shortest first. The server's own part is in them.
+/// Returns the times of `reconnects` reconnects, shortest first, including the server's part.
 fn measure(reconnects: usize) -> Result<Vec<Duration>, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let config = ConnectionConfig { 
-        endpoint: Endpoint::parse(&format!("ws://{}/", listener.local_addr()?))?,reconnect: Reconnect { 
-        delay: Duration::from_millis(1), 
-        // Each try is a first one.
-        stable_after: Duration::from_millis(1), ..Default::default() }, ..ConnectionConfig::default() };
+    let config = ConnectionConfig {
+        endpoint: Endpoint::parse(&format!("ws://{}/", listener.local_addr()?))?,
+        reconnect: Reconnect {
+            delay: Duration::from_millis(1),
+            // Every attempt counts as the first, so the delay does not grow.
+            stable_after: Duration::from_millis(1),
+            ..Default::default()
+        },
+        ..ConnectionConfig::default()
+    };
     let events = EventLane::default();
     let entered = runtime.enter();
     let credentials = Credentials::new("api_key", "access_token");
@@ -49,7 +54,7 @@ fn measure(reconnects: usize) -> Result<Vec<Duration>, Failure> {
     let tokens: Vec<u32> = (0..3_000).map(|n| n << 8 | 1).collect();
     connection.subscribe(&tokens, Mode::Full)?;
     let mut times = Vec::new();
-    // The first is no reconnect.
+    // One more, because the first is the initial connect.
     for _ in 0..=reconnects {
         let (mut socket, _) = listener.accept()?;
         let accepted = Instant::now();
@@ -59,9 +64,9 @@ fn measure(reconnects: usize) -> Result<Vec<Duration>, Failure> {
         while let Ok(read @ 1..) = socket.read(&mut buffer) {
             (last, bytes) = (Instant::now(), bytes + read);
         }
-        // Five digits and a comma for each token at least, and as much again for the modes.
+        // At least five digits and a comma per token, and the same again for the modes.
         if bytes < 2 * 3_000 * 6 {
-            return Err(format!("{bytes} bytes of subscriptions, which are not all").into());
+            return Err(format!("only {bytes} bytes of subscriptions were received").into());
         }
         times.push(last - accepted);
     }

@@ -1,29 +1,29 @@
-//! Interleaved rounds of several ways, and all that benches/RESULTS.md shows of them.
+//! Interleaved rounds of several clients, and the suite that benches/RESULTS.md shows.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 
 use crate::application::Work;
-use crate::client::Outcome;
+use crate::client_process::Outcome;
+use crate::clients::{Client, Run};
 use crate::load::Load;
 use crate::table::Row;
-use crate::ways::{Run, Way};
 use crate::{Failure, processes, reconnect, table};
 
-/// Ways under one load, interleaved, with ratios to the first of them within the same round.
+/// Clients under one load, interleaved, with ratios to the first client of the same round.
 #[derive(Debug, Clone, Args)]
 pub struct Comparison {
-    /// The ways; the first is what the others are measured by.
+    /// The clients; the first is the baseline for the others.
     #[arg(long, value_delimiter = ',', default_value = "bare,in-place,inline,lane,typed,facade")]
-    pub ways: Vec<Way>,
+    pub clients: Vec<Client>,
     /// What the application does with a frame.
     #[arg(long, default_value = "views")]
     pub work: Work,
-    /// How many times each way is run.
+    /// How many times each client is run.
     #[arg(long, default_value_t = 11)]
     pub rounds: usize,
-    /// Read buffers in bytes, each one a row.
+    /// Read buffer sizes in bytes; each adds a row per client.
     #[arg(long, value_delimiter = ',', default_value = "65536")]
     pub read_buffers: Vec<usize>,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Runs it and prints its table.
+    /// Runs the comparison and prints its table.
     pub fn run(&self) -> Result<(), Failure> {
         table::print(&self.measure()?);
         Ok(())
@@ -40,18 +40,21 @@ impl Comparison {
     fn measure(&self) -> Result<Vec<Row>, Failure> {
         let (work, load) = (self.work, self.load);
         let several = self.read_buffers.len() > 1;
-        let runs = self.ways.iter().flat_map(|&way| {
+        let runs = self.clients.iter().flat_map(|&client| {
             self.read_buffers.iter().map(move |&read_buffer| {
                 let kib = read_buffer / 1024;
                 let of = if several { format!(", {kib} KiB") } else { String::new() };
-                (format!("{}{of}", way.label()), Run { way, work, load, port: 0, read_buffer })
+                (
+                    format!("{}{of}", client.label()),
+                    Run { client, work, load, port: 0, read_buffer },
+                )
             })
         });
         interleave(self.rounds, &runs.collect::<Vec<_>>())
     }
 }
 
-/// Runs all in turn, again and again.
+/// Runs all of `runs` in turn, `rounds` times.
 fn interleave(rounds: usize, runs: &[(String, Run)]) -> Result<Vec<Row>, Failure> {
     let mut outcomes: BTreeMap<usize, Vec<Outcome>> = BTreeMap::new();
     for round in 1..=rounds {
@@ -59,16 +62,16 @@ fn interleave(rounds: usize, runs: &[(String, Run)]) -> Result<Vec<Row>, Failure
             eprint!("\r\x1b[Kround {round} of {rounds}: {label}");
             let outcome = run.measure()?;
             check(run, &outcome)?;
-            // Each way must have seen what the bare loop saw.
+            // Each client must have received the same ticks as the bare loop.
             let first = runs.iter().position(|(_, first)| first.load == run.load);
             let first = first.and_then(|first| outcomes.get(&first)?.get(round - 1));
             if let Some(first) = first
                 && run.work == Work::Views
                 && outcome.lost == 0
-                && !matches!(run.way, Way::Tcp | Way::Kiteconnect)
+                && !matches!(run.client, Client::Tcp | Client::Kiteconnect)
                 && outcome.sum != first.sum
             {
-                return Err(format!("{label}: the ticks are not those that were sent").into());
+                return Err(format!("{label}: the received ticks differ from those sent").into());
             }
             outcomes.entry(row).or_default().push(outcome);
         }
@@ -81,39 +84,41 @@ fn interleave(rounds: usize, runs: &[(String, Run)]) -> Result<Vec<Row>, Failure
     Ok(rows.collect())
 }
 
-/// Where nothing was lost, everything has arrived.
+/// Checks that every tick arrived, unless the client reported losses.
 fn check(run: &Run, outcome: &Outcome) -> Result<(), Failure> {
-    let sixteen = if run.way == Way::FacadeSixteen { 16 } else { 1 };
+    let sixteen = if run.client == Client::FacadeSixteen { 16 } else { 1 };
     let sent = run.load.ticks() * sixteen;
     if run.work != Work::Stop && outcome.lost == 0 && outcome.ticks != sent {
-        let (label, ticks) = (run.way.label(), outcome.ticks);
-        return Err(format!("{label}: {ticks} of {sent} ticks, and none said to be lost").into());
+        let (label, ticks) = (run.client.label(), outcome.ticks);
+        return Err(
+            format!("{label}: received {ticks} of {sent} ticks, but reported no loss").into()
+        );
     }
     Ok(())
 }
 
-/// All that benches/RESULTS.md shows.
+/// Everything that benches/RESULTS.md shows.
 #[derive(Debug, Clone, Args)]
 pub struct Suite {
-    /// How many times each way is run.
+    /// How many times each client is run.
     #[arg(long, default_value_t = 11)]
     rounds: usize,
 }
 
-/// As fast as the sockets take them: 200 full packets a frame on three connections.
+/// Three connections with 200 full packets per frame, as fast as the sockets accept them.
 const FULL_SPEED: Load =
     Load { connections: 3, packets: 200, frames: 10_000, rate: 0, instruments: 3_000, idle: 0 };
 
-/// 300,000 ticks a second for two seconds, fifteen times a full account's real load.
+/// 300,000 ticks per second for two seconds: fifteen times the real load of a full account.
 const PACED: Load = Load { packets: 100, frames: 2_000, rate: 1_000, ..FULL_SPEED };
 
-/// Read at once by ours and by the bare loop that ours is measured by.
+/// Bytes per read, the same for our clients and the bare loop that is their baseline.
 const READ_BUFFER: usize = 64 * 1024;
 
 impl Suite {
-    /// Runs all and prints the tables.
+    /// Runs everything and prints the tables.
     pub fn run(&self) -> Result<(), Failure> {
-        use Way::{
+        use Client::{
             Bare, BareChannel, BareDefault, BareMerged, ByHand, Facade, FacadeRaw, InPlace,
             InPlaceMerged, Inline, Kiteconnect, Lane, Tcp, TokioWebsockets, Typed,
         };
@@ -143,31 +148,37 @@ impl Suite {
         self.compare("Views, 300,000 ticks a second", &paced, Work::Views, PACED)?;
         let paced = [Bare, InPlace, Lane, Facade];
         self.compare("Ticks, 300,000 ticks a second", &paced, Work::Ticks, PACED)?;
-        self.packets_a_frame()?;
+        self.packets_per_frame()?;
         self.connections()?;
-        self.sixteen_takers()?;
+        self.sixteen_receivers()?;
         self.stopped()?;
         let share = processes::idle(20)? * 100.0;
         println!("\nIdle: 9,000 instruments, heartbeats only: {share:.3} % of a core.");
         reconnect::report()
     }
 
-    fn compare(&self, title: &str, ways: &[Way], work: Work, load: Load) -> Result<(), Failure> {
+    fn compare(
+        &self,
+        title: &str,
+        clients: &[Client],
+        work: Work,
+        load: Load,
+    ) -> Result<(), Failure> {
         println!("\n{title}\n");
-        let (ways, read_buffers) = (ways.to_vec(), vec![READ_BUFFER]);
-        Comparison { ways, work, rounds: self.rounds, read_buffers, load }.run()
+        let (clients, read_buffers) = (clients.to_vec(), vec![READ_BUFFER]);
+        Comparison { clients, work, rounds: self.rounds, read_buffers, load }.run()
     }
 
-    /// The same number of ticks in frames of other sizes.
-    fn packets_a_frame(&self) -> Result<(), Failure> {
-        println!("\nViews, at full speed, by packets a frame\n");
+    /// Compares frame sizes with the same number of ticks.
+    fn packets_per_frame(&self) -> Result<(), Failure> {
+        println!("\nViews, at full speed, by packets per frame\n");
         let ticks = FULL_SPEED.frames * u64::from(FULL_SPEED.packets);
         let load =
             |packets: u32| Load { packets, frames: ticks / u64::from(packets), ..FULL_SPEED };
         self.sweep([50, 100, 200, 500].map(|packets| (format!("{packets} packets"), load(packets))))
     }
 
-    /// The same number of ticks on each of more connections.
+    /// Compares numbers of connections with the same number of ticks on each.
     fn connections(&self) -> Result<(), Failure> {
         println!("\nViews, at full speed, by connections\n");
         let load = |connections| Load { connections, ..FULL_SPEED };
@@ -176,23 +187,25 @@ impl Suite {
 
     fn sweep(&self, loads: [(String, Load); 4]) -> Result<(), Failure> {
         let runs = loads.iter().flat_map(|(name, load)| {
-            [Way::Bare, Way::InPlace, Way::Lane].map(|way| {
-                let label = format!("{name}, {}", way.label());
+            [Client::Bare, Client::InPlace, Client::Lane].map(|client| {
+                let label = format!("{name}, {}", client.label());
                 let (work, read_buffer) = (Work::Views, READ_BUFFER);
-                (label, Run { way, work, load: *load, port: 0, read_buffer })
+                (label, Run { client, work, load: *load, port: 0, read_buffer })
             })
         });
         table::print(&interleave(self.rounds, &runs.collect::<Vec<_>>())?);
         Ok(())
     }
 
-    /// What fifteen further receivers of one channel cost.
-    fn sixteen_takers(&self) -> Result<(), Failure> {
+    /// Measures the cost of fifteen more receivers of one channel.
+    fn sixteen_receivers(&self) -> Result<(), Failure> {
         let load = Load { connections: 1, frames: 20_000, ..FULL_SPEED };
-        let run = |way| Run { way, work: Work::Count, load, port: 0, read_buffer: READ_BUFFER };
-        let runs = [Way::Facade, Way::FacadeSixteen].map(|way| (way.label().to_owned(), run(way)));
+        let run =
+            |client| Run { client, work: Work::Count, load, port: 0, read_buffer: READ_BUFFER };
+        let runs = [Client::Facade, Client::FacadeSixteen]
+            .map(|client| (client.label().to_owned(), run(client)));
         let rows = interleave(self.rounds, &runs)?;
-        let [one, sixteen] = &rows[..] else { return Err("two rows".into()) };
+        let [one, sixteen] = &rows[..] else { return Err("expected two rows".into()) };
         let busy = |outcome: &Outcome| outcome.user_s + outcome.system_s;
         let ratio = table::ratio(sixteen, one, busy);
         let lost: u64 = sixteen.outcomes.iter().map(|outcome| outcome.lost).sum();
@@ -203,15 +216,15 @@ impl Suite {
         Ok(())
     }
 
-    /// What is held for consumers that take nothing, at full speed.
+    /// Measures the memory held for consumers that stop reading, at full speed.
     fn stopped(&self) -> Result<(), Failure> {
-        println!("\nMemory beyond the empty process, consumers that take nothing, at full speed\n");
-        println!("| way | MB |\n|---|---|");
-        for way in [Way::InPlace, Way::Lane, Way::Typed, Way::Facade] {
+        println!("\nMemory above the empty process, consumers that read nothing, at full speed\n");
+        println!("| client | MB |\n|---|---|");
+        for client in [Client::InPlace, Client::Lane, Client::Typed, Client::Facade] {
             let load = Load { frames: 20_000, ..FULL_SPEED };
-            let run = Run { way, work: Work::Stop, load, port: 0, read_buffer: READ_BUFFER };
+            let run = Run { client, work: Work::Stop, load, port: 0, read_buffer: READ_BUFFER };
             let outcome = run.measure()?;
-            println!("| {} | {:.1} |", way.label(), outcome.peak_bytes as f64 / 1e6);
+            println!("| {} | {:.1} |", client.label(), outcome.peak_bytes as f64 / 1e6);
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Tables of medians, with ratios to the first row of the same round.
+//! Tables of medians, with ratios to the first row within the same round.
 
-use crate::client::Outcome;
+use crate::client_process::Outcome;
 use crate::load::Load;
 
-/// What all runs of a row have measured, by round.
+/// The outcomes of a row, by round.
 #[derive(Debug)]
 pub struct Row {
     pub label: String,
@@ -11,11 +11,11 @@ pub struct Row {
     pub outcomes: Vec<Outcome>,
 }
 
-/// The middle of some values, and the least and the greatest.
+/// Median, minimum and maximum of some values.
 struct Spread {
     median: f64,
-    least: f64,
-    greatest: f64,
+    min: f64,
+    max: f64,
 }
 
 impl Spread {
@@ -23,31 +23,28 @@ impl Spread {
         let mut values: Vec<f64> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Self {
-            median: at(values.len() / 2),
-            least: at(0),
-            greatest: at(values.len().saturating_sub(1)),
-        }
+        Self { median: at(values.len() / 2), min: at(0), max: at(values.len().saturating_sub(1)) }
     }
 }
 
-/// Gives the ratio of two rows, round by round: its median, its least and its greatest.
+/// Formats the ratio of two rows by round: median, minimum and maximum.
 pub fn ratio(row: &Row, base: &Row, of: impl Fn(&Outcome) -> f64) -> String {
     let pairs = row.outcomes.iter().zip(&base.outcomes);
     let spread = Spread::of(pairs.map(|(ours, bare)| of(ours) / of(bare)));
-    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.greatest)
+    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.min, spread.max)
 }
 
 fn median(row: &Row, of: impl Fn(&Outcome) -> f64) -> f64 {
     Spread::of(row.outcomes.iter().map(of)).median
 }
 
-/// CPU nanoseconds a tick that reached the application.
+/// Returns the CPU nanoseconds per tick that reached the application.
 fn cpu_ns(outcome: &Outcome) -> f64 {
     (outcome.user_s + outcome.system_s) * 1e9 / outcome.ticks as f64
 }
 
-/// Prints rows, each measured by the first of its load. Delivered is the least of all runs.
+/// Prints rows, with ratios to the first row of the same load. Delivered is the minimum of all
+/// runs.
 pub fn print(rows: &[Row]) {
     let Some(base) = rows.first() else { return };
     let paced = base.load.rate > 0;
@@ -56,11 +53,11 @@ pub fn print(rows: &[Row]) {
     } else {
         &["M ticks/s"]
     };
-    let first = ["way", "CPU ns a tick", "of it user", "ratio"];
+    let first = ["client", "CPU ns a tick", "user", "ratio"];
     let columns = [&first[..], measured, &["MB", "sent, M", "delivered", "lost"]].concat();
     println!("| {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len()));
     for row in rows {
-        // Of its own load.
+        // The first row of the same load.
         let base = rows.iter().find(|base| base.load == row.load).unwrap_or(base);
         let user = median(row, |it| it.user_s * 1e9 / it.ticks as f64);
         print!("| {} | {:.1} | {user:.1} ", row.label, median(row, cpu_ns));
@@ -78,7 +75,7 @@ pub fn print(rows: &[Row]) {
         let sent = row.load.ticks();
         let megabytes = median(row, |it| it.peak_bytes as f64 / 1e6);
         let all = row.outcomes.iter().map(|it| it.ticks as f64 / sent as f64);
-        let delivered = Spread::of(all).least * 100.0;
+        let delivered = Spread::of(all).min * 100.0;
         let lost: u64 = row.outcomes.iter().map(|it| it.lost).sum();
         println!("| {megabytes:.1} | {:.2} | {delivered:.2} % | {lost} |", sent as f64 / 1e6);
     }

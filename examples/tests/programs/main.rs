@@ -1,5 +1,5 @@
-//! Every example, started as a user starts it.
-#![expect(clippy::expect_used, reason = "a step that fails ends the test")]
+//! Runs every example as a user would.
+#![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
 mod process;
 
@@ -10,26 +10,26 @@ use kite_sim::{ACCESS_TOKEN, API_KEY, Sim, SocketEnd};
 use process::{Running, example, run, succeed_in};
 use serde_json::json;
 
-/// As the simulator's account, over the simulator of the test.
-fn over(sim: &Sim, name: &str, arguments: &[&str]) -> Command {
+/// Returns the command of an example that connects to the test's simulator.
+fn connected_to(sim: &Sim, name: &str, arguments: &[&str]) -> Command {
     let mut command = example(name, arguments);
     command.env("KITE_ENDPOINT", sim.endpoint());
     command.env("KITE_API_KEY", API_KEY).env("KITE_ACCESS_TOKEN", ACCESS_TOKEN);
     command
 }
 
-/// Waits without keeping the simulator, which runs on the test's own threads, from its work.
+/// Runs a blocking wait on another thread, so that the simulator continues on the test's threads.
 async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(wait).await.expect("no panic")
+    tokio::task::spawn_blocking(wait).await.expect("the wait does not panic")
 }
 
 async fn until(sim: &Sim, holds: impl FnMut(&Sim) -> bool) {
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, sim.wait_until(holds)).await.expect("it comes to that");
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, sim.wait_until(holds)).await.expect("the condition is met in time");
 }
 
 #[test]
-fn first_ticks_prints_as_many_as_asked_for_and_ends() {
+fn first_ticks_prints_the_requested_number_and_exits() {
     let ended = run("first_ticks", &["5"]);
     assert_eq!((ended.code, ended.out.len()), (Some(0), 5), "{ended:?}");
     assert!(ended.out.iter().all(|line| line.contains("volume")), "{ended:?}");
@@ -37,7 +37,7 @@ fn first_ticks_prints_as_many_as_asked_for_and_ends() {
 }
 
 #[test]
-fn an_endpoint_without_credentials_is_refused_by_the_variable_that_is_missing() {
+fn an_endpoint_without_credentials_fails_and_names_the_missing_variable() {
     let mut command = example("first_ticks", &[]);
     command.env("KITE_ENDPOINT", "ws://127.0.0.1:1").env("KITE_API_KEY", "key");
     let ended = Running::start(command).ended();
@@ -47,8 +47,8 @@ fn an_endpoint_without_credentials_is_refused_by_the_variable_that_is_missing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_prints_each_update_once() {
-    let sim = Sim::builder().start().await.expect("a simulator");
-    let running = Running::start(over(&sim, "orders", &["2"]));
+    let sim = Sim::builder().start().await.expect("the simulator starts");
+    let running = Running::start(connected_to(&sim, "orders", &["2"]));
     until(&sim, |sim| sim.stats().connections_open == 1).await;
     for (id, status) in [("1", "OPEN"), ("2", "REJECTED")] {
         sim.send_order(json!({
@@ -63,27 +63,27 @@ async fn orders_prints_each_update_once() {
 }
 
 #[test]
-fn orders_runs_by_itself() {
+fn orders_runs_without_any_setup() {
     let ended = run("orders", &["2"]);
     assert_eq!((ended.code, ended.out.len()), (Some(0), 2), "{ended:?}");
     assert!(ended.out[1].ends_with("INFY 10 of 10: COMPLETE"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_token_in_the_file_brings_the_ticks_back_after_a_refusal() {
-    let sim = Sim::builder().start().await.expect("a simulator");
-    let directory = tempfile::tempdir().expect("a directory");
+async fn a_new_token_in_the_file_resumes_the_ticks_after_a_refusal() {
+    let sim = Sim::builder().start().await.expect("the simulator starts");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("access_token");
-    std::fs::write(&file, ACCESS_TOKEN).expect("a file");
-    let mut command = over(&sim, "token_file", &["1000000"]);
+    std::fs::write(&file, ACCESS_TOKEN).expect("the file is written");
+    let mut command = connected_to(&sim, "token_file", &["1000000"]);
     command.env("KITE_TOKEN_FILE", &file).env_remove("KITE_ACCESS_TOKEN");
     let running = Running::start(command);
     let running = blocking(move || (running.line_with("ticks"), running).1).await;
 
-    sim.set_access_token(API_KEY, "of the next day");
+    sim.set_access_token(API_KEY, "next_day_token");
     sim.drop_all();
     until(&sim, |sim| sim.stats().refused.contains_key(&403)).await;
-    std::fs::write(&file, "of the next day\n").expect("the file");
+    std::fs::write(&file, "next_day_token\n").expect("the file is written");
     until(&sim, |sim| sim.stats().connections_total == 2).await;
     let lines = blocking(move || {
         let refused = running.line_with("connect failed");
@@ -95,8 +95,8 @@ async fn a_new_token_in_the_file_brings_the_ticks_back_after_a_refusal() {
 }
 
 #[test]
-fn token_file_shows_a_day_of_the_simulator_by_itself() {
-    let ended = run("token_file", &["20"]);
+fn token_file_reconnects_after_the_simulators_token_expires() {
+    let ended = run("token_file", &["40"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let up_again = ended.out.iter().any(|line| line == "connection 1 of mine: up again");
     assert!(up_again, "{ended:?}");
@@ -104,10 +104,10 @@ fn token_file_shows_a_day_of_the_simulator_by_itself() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_and_ctrl_c_close_every_socket_and_end_with_0() {
+async fn sigterm_and_ctrl_c_close_every_socket_and_exit_with_0() {
     for signal in ["-TERM", "-INT"] {
-        let sim = Sim::builder().start().await.expect("a simulator");
-        let running = Running::start(over(&sim, "sigterm", &[]));
+        let sim = Sim::builder().start().await.expect("the simulator starts");
+        let running = Running::start(connected_to(&sim, "sigterm", &[]));
         let running = blocking(move || (running.line_with("streams 3"), running).1).await;
         until(&sim, |sim| sim.stats().ticks_sent > 0).await;
         running.signal(signal);
@@ -123,25 +123,25 @@ async fn sigterm_and_ctrl_c_close_every_socket_and_end_with_0() {
 }
 
 #[test]
-fn two_accounts_print_their_ticks_each() {
+fn two_accounts_prints_ticks_of_both() {
     let ended = run("two_accounts", &["3"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for account in ["mine", "hers"] {
+    for account in ["first", "second"] {
         let ticks = ended.out.iter().filter(|line| line.starts_with(&format!("{account} ")));
         assert!(ticks.count() >= 3, "{ended:?}");
     }
 }
 
 #[test]
-fn what_is_recorded_is_replayed_and_loaded_as_a_table() {
-    let directory = tempfile::tempdir().expect("a directory");
+fn a_recording_is_replayed_and_loaded_as_a_table() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let recorded = succeed_in(directory.path(), "record", &["tapes", "2"]);
-    let last = recorded.last().expect("a summary");
+    let last = recorded.last().expect("a summary line");
     assert!(last.contains(" frames and 3 gaps: ") && last.ends_with("in tapes"), "{last}");
 
     let replayed = succeed_in(directory.path(), "replay", &["tapes"]);
-    assert_eq!(replayed[0], "1000 instruments on tape in tapes");
-    let bars = replayed.last().and_then(|line| line.strip_suffix(" bars in all"));
+    assert_eq!(replayed[0], "1000 instruments recorded in tapes");
+    let bars = replayed.last().and_then(|line| line.strip_suffix(" bars in total"));
     assert!(
         bars.is_some_and(|bars| bars.parse::<u32>().is_ok_and(|bars| bars > 0)),
         "{replayed:?}"
@@ -149,7 +149,7 @@ fn what_is_recorded_is_replayed_and_loaded_as_a_table() {
 
     let loaded = succeed_in(directory.path(), "load_parquet", &["tapes"]);
     assert!(loaded[0].ends_with("ticks exported to tapes.parquet, 3 gaps"), "{loaded:?}");
-    // A heading and the ten busiest.
+    // The export, a heading and the ten busiest instruments.
     assert_eq!(loaded.len(), 12, "{loaded:?}");
     assert_eq!(succeed_in(directory.path(), "load_parquet", &["tapes.parquet"]), loaded[1..]);
 }

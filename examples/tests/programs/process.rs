@@ -1,4 +1,4 @@
-//! An example as a process: started, listened to, ended.
+//! Runs an example as a process and reads its output.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -6,27 +6,27 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Longer than anything takes here, also on a busy machine: a test that hangs has to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Limit for each wait, so that a hanging test fails. Generous, for busy machines.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An example with these arguments, in an environment that has nothing of the machine's.
+/// Returns the command of an example with these arguments and an empty environment.
 pub(crate) fn example(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(path(name));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }
 
-/// Cargo builds the examples with the tests and passes their place to none of them.
+/// Searches for the example's binary: Cargo builds it with the tests, but does not pass its path.
 fn path(name: &str) -> PathBuf {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let test = std::env::current_exe().expect("the path of this test");
-    let places = test.ancestors().map(|directory| directory.join("examples").join(&file));
-    places.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
+    let candidates = test.ancestors().map(|directory| directory.join("examples").join(&file));
+    candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
         panic!("{name} is not built: run `cargo test -p examples`, without `--test`")
     })
 }
 
-/// How it ended, and what it printed.
+/// The exit code and the output of an example.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -34,12 +34,12 @@ pub(crate) struct Ended {
     pub(crate) err: String,
 }
 
-/// Runs it to its end.
+/// Runs an example until it exits.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Ended {
     Running::start(example(name, arguments)).ended()
 }
 
-/// Runs it in a directory to its end, which has to be a good one.
+/// Runs an example in `directory`, asserts that it succeeds and returns its output.
 pub(crate) fn succeed_in(directory: &Path, name: &str, arguments: &[&str]) -> Vec<String> {
     let mut command = example(name, arguments);
     command.current_dir(directory);
@@ -48,7 +48,7 @@ pub(crate) fn succeed_in(directory: &Path, name: &str, arguments: &[&str]) -> Ve
     ended.out
 }
 
-/// One that runs. It is killed where the test ends before it.
+/// A running example, killed if the test ends first.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -65,11 +65,12 @@ impl Running {
         Self { child, lines, errors }
     }
 
-    /// Waits for a line with this in it, and returns it.
+    /// Waits for a line on standard output that contains `text`, and returns it.
     pub(crate) fn line_with(&self, text: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("a line with {text:?} on standard output"));
+            let line = self.lines.recv_timeout(TIMEOUT);
+            let line =
+                line.unwrap_or_else(|_| panic!("no line on standard output contains {text:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -82,14 +83,16 @@ impl Running {
         assert!(sent.expect("kill starts").success());
     }
 
-    /// Waits for the end.
+    /// Waits for the process to exit.
     pub(crate) fn ended(mut self) -> Ended {
         let mut out = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) => out.push(line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {out:?}"),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("the example does not exit: {out:?}")
+                }
             }
         }
         let err = self.errors.iter().collect::<Vec<_>>().join("\n");
@@ -100,13 +103,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended where the test went well.
+        // The process may already have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads lines on a thread of their own, until their end.
+/// Reads lines on a separate thread until the pipe is closed.
 fn lines_of(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || {

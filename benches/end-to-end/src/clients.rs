@@ -1,4 +1,4 @@
-//! The ways from the socket to the application: without a client, with ours, with another.
+//! The clients that are compared: bare loops, this project's and a published one.
 
 use std::ops::ControlFlow;
 
@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use http::Uri;
-use kite_conn::{Transport, 
+use kite_conn::{
     Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, LaneConfig,
-    LaneItem, Sink, lane,
+    LaneItem, Sink, Transport, lane,
 };
 use kite_manager::{Manager, StreamConfig, StreamItem};
 use kiteticker_async_manager::{ChannelId, KiteTickerManagerBuilder, TickerMessage};
@@ -28,37 +28,37 @@ use crate::application::{Application, Work};
 use crate::load::Load;
 use crate::reader::Reader;
 
-/// A way from the socket to the application.
+/// A path from the socket to the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Way {
-    /// TCP alone: what reading the bytes costs.
+pub enum Client {
+    /// TCP alone: the cost of reading the bytes.
     Tcp,
-    /// A loop over tokio-tungstenite with our read buffer: the measure of all.
+    /// A loop over tokio-tungstenite with our read buffer: the baseline.
     Bare,
-    /// The same with tungstenite's own read buffer of 128 KiB.
+    /// The same with tungstenite's default read buffer of 128 KiB.
     BareDefault,
-    /// The bare loop in one task for all sockets.
+    /// The bare loop, with one task for all sockets.
     BareMerged,
-    /// The bare loop, and a bounded tokio channel to another task.
+    /// The bare loop with a bounded tokio channel to another task.
     BareChannel,
     /// A loop over tokio-websockets.
     TokioWebsockets,
-    /// A loop over a reader by hand, which checks nothing.
+    /// A loop over a hand-written reader that checks nothing.
     ByHand,
-    /// Ours: a stream a connection that drives its own socket.
+    /// Ours: a stream per connection that drives its socket.
     InPlace,
-    /// Ours: one stream in place over all connections.
+    /// Ours: one in-place stream over all connections.
     InPlaceMerged,
     /// Ours: a sink, called on the connection's task.
     Inline,
-    /// Ours: a lane a connection, which blocks.
+    /// Ours: a lane per connection, which blocks.
     Lane,
     /// Ours: the manager's merged stream, which blocks.
     Typed,
     /// Ours: the facade's channels.
     Facade,
-    /// Ours: the facade's channel of the first connection with sixteen receivers.
+    /// Ours: the facade's channels, with sixteen receivers on the first connection.
     FacadeSixteen,
     /// Ours: the facade's raw channels.
     FacadeRaw,
@@ -66,8 +66,8 @@ pub enum Way {
     Kiteconnect,
 }
 
-impl Way {
-    /// Gives its name in a table.
+impl Client {
+    /// Returns the name in a table.
     pub fn label(self) -> &'static str {
         match self {
             Self::Tcp => "TCP alone",
@@ -83,55 +83,53 @@ impl Way {
             Self::Lane => "lane (Block)",
             Self::Typed => "typed stream (Block)",
             Self::Facade => "facade channel",
-            Self::FacadeSixteen => "facade channel, 16 takers",
+            Self::FacadeSixteen => "facade channel, 16 receivers",
             Self::FacadeRaw => "facade raw",
             Self::Kiteconnect => "kiteconnect 1.0.1",
         }
     }
 }
 
-/// What is to be run.
+/// A run to make.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    pub way: Way,
+    pub client: Client,
     pub work: Work,
     pub load: Load,
     pub port: u16,
-    /// Bytes read from the socket at once, of the bare loops and ours.
+    /// Bytes per read from the socket, for the bare loops and our clients.
     pub read_buffer: usize,
 }
 
 type Consumers = JoinSet<Result<Application, Failure>>;
 
 impl Run {
-    /// Connects and consumes until the last frame of every connection; gives what each consumer
-    /// has received.
+    /// Connects and consumes until the last frame of every connection, and returns the application
+    /// of each consumer.
     pub async fn consume(self) -> Result<Vec<Application>, Failure> {
         let mut consumers = Consumers::new();
-        // What must live as long as the consumers do.
-        let _kept: Box<dyn Send> = match self.way {
-            Way::Tcp => self.each(&mut consumers, Self::tcp),
-            Way::Bare | Way::BareDefault => self.each(&mut consumers, Self::bare),
-            Way::BareMerged => {
+        // Must live as long as the consumers.
+        let _kept: Box<dyn Send> = match self.client {
+            Client::Tcp => self.each(&mut consumers, Self::tcp),
+            Client::Bare | Client::BareDefault => self.each(&mut consumers, Self::bare),
+            Client::BareMerged => {
                 consumers.spawn(self.bare_merged());
                 Box::new(())
             }
-            Way::BareChannel => self.each(&mut consumers, Self::bare_channel),
-            Way::TokioWebsockets => self.each(&mut consumers, Self::tokio_websockets),
-            Way::ByHand => self.each(&mut consumers, Self::by_hand),
-            Way::InPlace => self.each(&mut consumers, Self::in_place),
-            Way::InPlaceMerged => {
+            Client::BareChannel => self.each(&mut consumers, Self::bare_channel),
+            Client::TokioWebsockets => self.each(&mut consumers, Self::tokio_websockets),
+            Client::ByHand => self.each(&mut consumers, Self::by_hand),
+            Client::InPlace => self.each(&mut consumers, Self::in_place),
+            Client::InPlaceMerged => {
                 consumers.spawn(self.in_place_merged());
                 Box::new(())
             }
-            Way::Inline => self.each(&mut consumers, Self::inline),
-            Way::Lane => self.each(&mut consumers, Self::lane),
-            Way::Typed => self.typed(&mut consumers).await?,
-            Way::Facade | Way::FacadeSixteen => {
-                self.facade(&mut consumers).await?
-            }
-            Way::FacadeRaw => self.facade_raw(&mut consumers).await?,
-            Way::Kiteconnect => self.each(&mut consumers, Self::kiteconnect),
+            Client::Inline => self.each(&mut consumers, Self::inline),
+            Client::Lane => self.each(&mut consumers, Self::lane),
+            Client::Typed => self.typed(&mut consumers).await?,
+            Client::Facade | Client::FacadeSixteen => self.facade(&mut consumers).await?,
+            Client::FacadeRaw => self.facade_raw(&mut consumers).await?,
+            Client::Kiteconnect => self.each(&mut consumers, Self::kiteconnect),
         };
         let mut received = Vec::new();
         while let Some(consumer) = consumers.join_next().await {
@@ -140,12 +138,12 @@ impl Run {
         Ok(received)
     }
 
-    fn each<F>(self, consumers: &mut Consumers, way: fn(Self, usize) -> F) -> Box<dyn Send>
+    fn each<F>(self, consumers: &mut Consumers, consume: fn(Self, usize) -> F) -> Box<dyn Send>
     where
         F: Future<Output = Result<Application, Failure>> + Send + 'static,
     {
         for number in 0..self.load.connections {
-            consumers.spawn(way(self, number));
+            consumers.spawn(consume(self, number));
         }
         Box::new(())
     }
@@ -165,8 +163,8 @@ impl Run {
     }
 
     async fn web_socket(&self) -> Result<WebSocketStream<TcpStream>, Failure> {
-        let config = match self.way {
-            Way::BareDefault => WebSocketConfig::default(),
+        let config = match self.client {
+            Client::BareDefault => WebSocketConfig::default(),
             _ => WebSocketConfig::default().read_buffer_size(self.read_buffer),
         };
         let request = self.url().into_client_request()?;
@@ -174,7 +172,7 @@ impl Run {
     }
 
     async fn tcp(self, _: usize) -> Result<Application, Failure> {
-        // The handshake is a WebSocket's; what follows is taken from under it.
+        // Only the handshake uses the WebSocket; the rest is read from the socket below it.
         let mut socket = self.web_socket().await?.into_inner();
         let mut buffer = vec![0; self.read_buffer];
         let mut application = self.application()?;
@@ -182,7 +180,7 @@ impl Run {
         while let read @ 1.. = socket.read(&mut buffer).await? {
             bytes += read as u64;
         }
-        // A frame has a header and a count besides its packets.
+        // A frame has a header and a count in addition to its packets.
         let frame = 2 + 186 * u64::from(self.load.packets);
         let header = if frame < 65_536 { 4 } else { 10 };
         let overhead = self.load.frames * (header + 2) + 4 + 2;
@@ -212,7 +210,7 @@ impl Run {
         let mut application = self.application()?;
         let mut left = self.load.connections;
         while let Some(message) = messages.next().await {
-            // A socket ends behind its last frame, while others go on.
+            // A socket ends after its last frame, while others continue.
             if let Ok(Message::Binary(bytes)) = message
                 && application.on_bytes(&bytes).is_break()
             {
@@ -286,9 +284,11 @@ impl Run {
     }
 
     fn config(&self) -> Result<ConnectionConfig, Failure> {
-        Ok(ConnectionConfig { 
-            endpoint: Endpoint::parse(&self.url())?,transport: Transport { 
-            read_buffer_bytes: self.read_buffer, ..Default::default() }, ..ConnectionConfig::default() })
+        Ok(ConnectionConfig {
+            endpoint: Endpoint::parse(&self.url())?,
+            transport: Transport { read_buffer_bytes: self.read_buffer, ..Default::default() },
+            ..ConnectionConfig::default()
+        })
     }
 
     async fn inline(self, number: usize) -> Result<Application, Failure> {
@@ -369,8 +369,9 @@ impl Run {
         let mut manager = self.builder().build();
         manager.start().await?;
         for (number, channel) in self.channels().enumerate() {
-            let takers = if self.way == Way::FacadeSixteen && number == 0 { 16 } else { 1 };
-            for _ in 0..takers {
+            let receivers =
+                if self.client == Client::FacadeSixteen && number == 0 { 16 } else { 1 };
+            for _ in 0..receivers {
                 let mut channel = manager.get_channel(channel).ok_or("no such channel")?;
                 let mut application = self.application()?;
                 consumers.spawn(async move {
@@ -397,7 +398,7 @@ impl Run {
         manager.start().await?;
         for channel in self.channels() {
             let channel = manager.get_raw_frame_channel(channel).ok_or("no such channel")?;
-            consumers.spawn(take_raw(channel, self.application()?));
+            consumers.spawn(receive_raw(channel, self.application()?));
         }
         Ok(Box::new(manager))
     }
@@ -419,7 +420,7 @@ impl Run {
     }
 }
 
-async fn take_raw(
+async fn receive_raw(
     mut channel: broadcast::Receiver<Bytes>,
     mut application: Application,
 ) -> Result<Application, Failure> {
@@ -436,12 +437,12 @@ async fn take_raw(
     }
 }
 
-/// Makes a manager with the defaults of the library.
+/// Creates a manager with the library's defaults.
 pub fn manager(port: u16, connections: usize) -> Result<Manager, Failure> {
     let manager = Manager::builder()
         .connections(connections.min(3))
         .endpoint(Endpoint::parse(&format!("ws://127.0.0.1:{port}/"))?);
-    // Kite takes three of an account.
+    // Kite allows three connections per account.
     let accounts = (0..connections.div_ceil(3)).fold(manager, |manager, account| {
         manager.account(format!("load {account}"), credentials())
     });
@@ -454,7 +455,7 @@ fn credentials() -> Credentials {
 
 /// The application as a sink.
 struct Inline {
-    /// Gone with the last frame.
+    /// `None` after the last frame.
     application: Option<(Application, oneshot::Sender<Application>)>,
 }
 
@@ -464,7 +465,7 @@ impl Sink for Inline {
         if application.on_batch(&batch.ticks) == ControlFlow::Break(())
             && let Some((application, done)) = self.application.take()
         {
-            // Whoever waits for it has the whole run to do so.
+            // The receiver waits for the whole run.
             let _ = done.send(application);
         }
     }
