@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares exported tables with sums over the tape, by readers that are not ours.
+"""Compares exported tables with sums over the tape, using third-party readers.
 
     check.py SUMS.json TABLE...
 
-SUMS.json comes from the example `sums` of kite-export, which decodes the tape by kite-wire alone.
-Parquet is read by pyarrow and by polars, CSV by pyarrow, by polars and by Python's own csv,
-JSON lines by Python's own json. Ends with 1 where anything differs.
+SUMS.json is written by the example `sums` of kite-export, which decodes the tape with kite-wire
+only. Parquet is read by pyarrow and polars, CSV by pyarrow, polars and Python's csv, JSON lines by
+Python's json. Exits with 1 if anything differs.
 """
 
 import csv
@@ -35,7 +35,7 @@ def is_price(name):
 
 
 def price_units(value):
-    """A price in units of 10**-7 rupees. A decimal is taken as it is, a float to the nearest."""
+    """Returns a price in units of 10**-7 rupees: decimals exactly, floats rounded."""
     if isinstance(value, float):
         return round(value * 1e7)
     units = value * UNIT
@@ -44,7 +44,7 @@ def price_units(value):
 
 
 def nanoseconds(text):
-    """Reads RFC 3339 in UTC."""
+    """Parses an RFC 3339 time in UTC."""
     assert text.endswith("Z"), text
     seconds, _, fraction = text[:-1].partition(".")
     since = datetime.datetime.strptime(seconds, "%Y-%m-%dT%H:%M:%S") - EPOCH
@@ -57,7 +57,7 @@ def text_value(text):
 
 
 def arrow_columns(table):
-    """Columns of a pyarrow table as lists of integers, and what is wrong with their types."""
+    """Yields the columns of a pyarrow table as lists of integers, and checks their types."""
     wrong = []
     for field in table.schema:
         name, kind = field.name, field.type
@@ -102,7 +102,7 @@ def polars_columns(frame):
 
 
 def text_columns(rows, names):
-    """Columns of rows whose cells are texts, or null."""
+    """Yields the columns of rows whose cells are strings or null."""
     for name in names:
         cells = [row.get(name) for row in rows]
         if name in TIMES:
@@ -121,7 +121,7 @@ def read_csv_arrow(path):
     with open(path, newline="", encoding="utf-8") as file:
         for name in next(csv.reader(file)):
             if name in TIMES:
-                # pyarrow's own reader of timestamps takes nanoseconds and a zone.
+                # pyarrow parses timestamps with nanoseconds and a zone only into these types.
                 types[name] = pyarrow.timestamp("ns" if name == "recv_time" else "ms", "UTC")
             elif is_price(name):
                 types[name] = pyarrow.decimal128(18, 7)
@@ -148,7 +148,7 @@ def read_csv_python(path):
 
 def read_json_python(path):
     with open(path, encoding="utf-8") as file:
-        # Numbers stay as they are written.
+        # Numbers stay text, exactly as written.
         rows = [json.loads(line, parse_float=str, parse_int=str) for line in file]
     names = dict.fromkeys(name for row in rows for name in row)
     return text_columns(rows, names)
@@ -165,12 +165,12 @@ READERS = {
 
 
 def differences(expected, columns):
-    """What a table has that the tape has not, or the other way round; and how much was compared."""
+    """Returns the differences between a table and the tape, and the number of cells compared."""
     found = dict(columns)
     wrong = []
     cells = 0
-    wanted = expected["columns"]
-    for name in wanted.keys() - found.keys():
+    columns_expected = expected["columns"]
+    for name in columns_expected.keys() - found.keys():
         wrong.append(f"column {name} is missing")
     for name, values in found.items():
         if len(values) != expected["rows"]:
@@ -201,8 +201,8 @@ def differences(expected, columns):
                 sums["sum"] += value
                 sums["weighted"] += value * row
         cells += sums["count"]
-        if sums != wanted.get(name, {"count": 0, "sum": 0, "weighted": 0}):
-            wrong.append(f"{name}: {sums}, {wanted.get(name)} on the tape")
+        if sums != columns_expected.get(name, {"count": 0, "sum": 0, "weighted": 0}):
+            wrong.append(f"{name}: {sums}, {columns_expected.get(name)} on the tape")
     return wrong, cells
 
 
@@ -218,7 +218,7 @@ def main():
         for reader, read in READERS[path.rsplit(".", 1)[1]]:
             try:
                 wrong, cells = differences(expected, read(path))
-            except Exception as error:  # A reader that cannot read the file is a difference too.
+            except Exception as error:  # A file that cannot be read counts as a difference.
                 wrong, cells = [f"{type(error).__name__}: {error}"], 0
             failed = failed or bool(wrong)
             verdict = "DIFFERS" if wrong else "equal"

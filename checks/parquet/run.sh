@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Exports a tape of every segment and mode, and has it read by pyarrow and polars: equal sums in
-# every column, or an end with 1. Needs a Rust toolchain, Python 3 with venv, and the network once.
+# Exports a tape of every segment and mode, reads it with pyarrow and polars, and compares the sums
+# of every column; exits with 1 if any differs. Needs a Rust toolchain, Python 3 with venv, and, the
+# first time, network access.
 #
 #   checks/parquet/run.sh [TICKS]
 set -euo pipefail
@@ -33,7 +34,7 @@ run export "$work/day.ktape" "$work/day.jsonl" symbols 2>/dev/null
 "$venv/bin/python" checks/parquet/check.py "$work/sums.json" \
     "$work/decimal.parquet" "$work/float.parquet" "$work/day.csv" "$work/day.jsonl"
 
-# The events beside them: as many of each kind as the tape has.
+# The events file must hold as many events of each kind as the tape.
 "$venv/bin/python" - "$work/sums.json" "$work/events.parquet" <<'PYTHON'
 import json, sys
 import polars

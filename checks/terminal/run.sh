@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Drives the kite binary in a terminal of tmux, as a person would, and looks at the screen.
+# Drives the kite binary in a tmux terminal as a user would, and checks the screen.
 #
-#   checks/terminal/run.sh [path of a kite that is built already]
+#   checks/terminal/run.sh [path of a built kite binary]
 #
-# Needs tmux 3. Exits with 0 where every screen showed what it should, else with 1 and the screen.
+# Needs tmux 3. Exits with 0 if every screen was as expected, else with 1 after printing the screen.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C.UTF-8
@@ -16,13 +16,13 @@ if [ -z "$kite" ]; then
 fi
 kite=$(realpath "$kite")
 
-# A server of our own, without the user's settings; its socket goes with the directory.
+# A separate tmux server without the user's settings; its socket is removed with the directory.
 scratch=$(mktemp -d)
 server=0
 tmux() { command tmux -u -S "$scratch/tmux-$server" -f /dev/null "$@"; }
 trap 'tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
-# A screen is an outside thing: a text is waited for this long, in tenths of a second.
+# How long to wait for a text on the screen, in tenths of a second.
 patience=150
 case_name=
 failed() {
@@ -58,11 +58,11 @@ misses() {
 press() { tmux send-keys -t kite "$@"; }
 types() { tmux send-keys -t kite -l "$1"; }
 
-# Starts a shell of this size, and kite in it.
+# Starts a shell of this size and runs kite in it.
 start() { # name, columns, lines, environment, arguments
     case_name=$1
     tmux kill-server 2>/dev/null || true
-    # Another one: the old may still be about to end.
+    # A new name, since the old server may still be shutting down.
     server=$((server + 1))
     tmux new-session -d -s kite -x "$2" -y "$3" \
         "env LC_ALL=C.UTF-8 PS1='ready ' $4 sh"
@@ -70,7 +70,7 @@ start() { # name, columns, lines, environment, arguments
     types "stty -a > $scratch/before; $kite $5; echo status=\$?"
     press Enter
 }
-# After the end the shell's screen is back, nothing is left over, and lines are echoed again.
+# Checks that the shell's screen is restored and clean, and that the terminal echoes again.
 ended() { # status
     sees "status=$1"
     misses 'ticks/s'
@@ -78,21 +78,21 @@ ended() { # status
     press Enter
     types "stty -a > $scratch/after; echo sum=\$((40 + 2))"
     press Enter
-    # Both are seen: what is typed, and what comes of it.
+    # Both the typed line and its output must be visible.
     sees 'echo sum=$((40 + 2))'
     sees 'sum=42'
-    cmp -s "$scratch/before" "$scratch/after" || failed 'the terminal has other settings than before'
+    cmp -s "$scratch/before" "$scratch/after" || failed 'the terminal settings are not restored'
     [ "$(tmux display-message -p -t kite '#{alternate_on} #{cursor_flag}')" = '0 1' ] ||
-        failed 'the other screen is still on, or the cursor hidden'
+        failed 'the alternate screen is still on, or the cursor is hidden'
     echo "passed $case_name"
 }
 
-# The keys stand on the last line of the screen, and the title on its first.
+# The keys are on the last line of the screen, and the title is on the first.
 fits() { # lines
     sees ' q quit '
     [ "$(screen | wc -l)" -eq "$1" ] || failed "not $1 lines"
-    screen | tail -1 | grep -q '^ q quit ' || failed 'the last line is another'
-    screen | head -1 | grep -q '^  SIMULATOR .* IST$' || failed 'the first line is another'
+    screen | tail -1 | grep -q '^ q quit ' || failed 'the last line does not show the keys'
+    screen | head -1 | grep -q '^  SIMULATOR .* IST$' || failed 'the first line does not show the title'
 }
 
 watched='watch --sim NSE:INFY NSE:RELIANCE NSE:SBIN "NSE:NIFTY 50"'
@@ -106,19 +106,19 @@ for size in '80 24' '100 30'; do
     sees 'connection 1: up'
     matches '▶(NSE:)?INFY +[0-9,]+\.[0-9]{2}[▲▼ ] +[+-][0-9.]+% '
     matches '[▁▂▃▄▅▆▇█]{3,}'
-    # The depth of the selected instrument, best level first.
+    # Depth of the selected instrument, best level first.
     sees 'NSE:INFY  full mode, token 408065'
     matches '[█▐]+ +[0-9,.]+ +[0-9,]+\.[0-9]{2}  [0-9,]+\.[0-9]{2} +[0-9]+ +[█▏▎▍▌▋▊▉]'
     sees 'average'
     fits "$lines"
-    # Another instrument: its depth.
+    # Depth of another instrument.
     press Down
     matches '▶(NSE:)?RELIANCE'
     sees 'NSE:RELIANCE  full mode'
     press End
     sees 'an index has no market depth'
     press Home
-    # Order: by the last price, largest first, and the other way round.
+    # Sort by the last price, largest first, then reversed.
     types 2
     sees 'by last ▼'
     sees 'last▼'
@@ -126,7 +126,7 @@ for size in '80 24' '100 30'; do
     sees 'by last ▲'
     types 0
     misses 'by last'
-    # Filter: what is typed narrows at once; Escape shows all.
+    # The filter applies while typing; Escape clears it.
     types /rel
     sees 'filter: rel'
     sees '1 of 4 shown'
@@ -134,16 +134,16 @@ for size in '80 24' '100 30'; do
     misses 'filter: rel'
     press Escape
     sees '4 shown'
-    # Mode: less of an instrument, then all of it again.
+    # Change the mode to ltp, then back to full.
     press Home
     types m
-    sees 'NSE:INFY in ltp mode from now on'
-    sees 'market depth comes in full mode: press m'
+    sees 'NSE:INFY switched to ltp mode'
+    sees 'market depth needs full mode: press m'
     types m
     types m
     sees 'NSE:INFY  full mode'
-    misses 'market depth comes'
-    # Add by a name that is completed, by token, and one that does not exist.
+    misses 'market depth needs'
+    # Add an instrument by completion, one by token, and one that does not exist.
     types atcs
     sees 'NSE:TCS'
     press Down Enter
@@ -153,30 +153,30 @@ for size in '80 24' '100 30'; do
     types a5633
     press Enter
     sees '6 subscribed'
-    types aNSE:NOBODY
+    types aNSE:ABSENT
     press Enter
-    sees 'no instrument is named NSE:NOBODY'
+    sees 'no instrument is named NSE:ABSENT'
     press Escape
-    # Escape and a letter at once would be one key.
+    # Escape followed immediately by a letter would be read as one key.
     misses ' add: '
     # Remove it again.
     types d
     sees '5 subscribed'
-    # Pause, go on.
+    # Pause and resume.
     press Space
     matches 'paused: [0-9,]+ ticks held'
     press Space
     misses 'paused:'
-    # Help over everything, closed by any key.
+    # The help covers the screen until any key is pressed.
     types '?'
-    sees 'keys: any closes this'
+    sees 'help: any key closes it'
     press Space
-    misses 'keys: any closes this'
-    # A smaller terminal, one too small, and back.
+    misses 'help: any key closes it'
+    # Resize to a smaller terminal, to one that is too small, and back.
     tmux resize-window -t kite -x 50 -y 10
     sees 'INFY'
     tmux resize-window -t kite -x 30 -y 6
-    sees '40x8 is the least;'
+    sees 'terminal too small: 30x6,'
     tmux resize-window -t kite -x "$columns" -y "$lines"
     sees 'full mode'
     fits "$lines"
@@ -194,14 +194,14 @@ sees 'connection 1: up'
 kill -TERM "$(tmux list-panes -t kite -F '#{pane_pid}' | xargs -n1 ps -o pid= --ppid | tr -d ' ')"
 ended 0
 
-# A server that knows no such account: the terminal is given back before it is said why.
+# The server does not know the account: the terminal is restored before the error is printed.
 mkfifo "$scratch/served"
 "$kite" sim --port 0 --json > "$scratch/served" 2>/dev/null &
 server_pid=$!
 trap 'kill "$server_pid" 2>/dev/null || true; tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
 read -r served < "$scratch/served"
 endpoint=$(sed -E 's/.*"endpoint":"([^"]+)".*/\1/' <<<"$served")
-start 'a refusal' 80 24 'KITE_API_KEY=nobody KITE_ACCESS_TOKEN=none' "watch --endpoint $endpoint 408065"
+start 'a refusal' 80 24 'KITE_API_KEY=unknown KITE_ACCESS_TOKEN=none' "watch --endpoint $endpoint 408065"
 sees 'error: cannot connect'
 kill "$server_pid"
 ended 3
@@ -209,18 +209,18 @@ ended 3
 start 'NO_COLOR and ASCII' 80 24 'NO_COLOR=1' "$watched --ascii"
 sees 'connection 1: up'
 matches '>INFY +[0-9,]+\.[0-9]{2}'
-# An arrow beside a price that has just changed.
+# An arrow next to a price that has just changed.
 matches '[0-9]\.[0-9]{2}[v^] '
 tmux capture-pane -p -e -t kite > "$scratch/colours"
 if grep -qP '\x1b\[[0-9;]*(3[0-7]|4[0-7]|9[0-7]|38;|48;)' "$scratch/colours"; then
-    failed 'colours in spite of NO_COLOR'
+    failed 'colours despite NO_COLOR'
 fi
-if screen | grep -qP '[^\x00-\x7f]'; then failed 'signs beyond ASCII'; fi
+if screen | grep -qP '[^\x00-\x7f]'; then failed 'characters outside ASCII'; fi
 types q
 ended 0
 
 start 'faults' 100 30 '' 'watch --sim --chaos 500ms NSE:INFY'
-# Sockets are lost and come back, and the screen says so.
+# Sockets are lost and recover, and the screen reports it.
 matches 'connection 1: (lost|up again)'
 matches 'up again'
 types q
@@ -243,11 +243,11 @@ ended 0
 
 case_name='demo without a terminal'
 "$kite" demo --seconds 3 > "$scratch/lines" || failed "status $?"
-grep -q '^Nothing was lost' "$scratch/lines" || { cat "$scratch/lines" >&2; failed 'a loss'; }
+grep -q '^Nothing was lost' "$scratch/lines" || { cat "$scratch/lines" >&2; failed 'ticks were lost'; }
 echo "passed $case_name"
 
 case_name='watch without a terminal'
-# The reader's end ends it, and is no fault.
+# A closed pipe ends the command without an error.
 first=$("$kite" watch --sim NSE:INFY --json | head -1)
 grep -q '"instrument_token":408065' <<<"$first" || failed "$first"
 echo "passed $case_name"

@@ -1,4 +1,4 @@
-//! The command line, as clap reads it. What a command takes stands with the command.
+//! The command line, as clap reads it. Each command defines its own arguments.
 
 pub(crate) mod feed;
 
@@ -15,27 +15,27 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-const ABOUT: &str = "Watch, record, replay and export market data of Kite Connect";
+const ABOUT: &str = "Watch, record, replay and export Kite Connect market data";
 
 const EXAMPLES: &str = "\
 Start here:
   kite                                    a demo, no account needed
-  kite watch --sim                        the live table over the simulator
+  kite watch --sim                        the live table, on simulated data
   kite record --sim --to tapes --for 10s
-  kite inspect tapes                      what was recorded
-  kite replay tapes --speed 10            serve it again, to any client
+  kite inspect tapes                      show what was recorded
+  kite replay tapes --speed 10            serve it to any client
   kite export tapes --to day.parquet
 
 With an account:
   export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
-  kite doctor                             is everything in order?
+  kite doctor                             check network, token and feed
   kite watch NSE:INFY NSE:RELIANCE
 
 Exit status:
-  0 done    1 something lost, damaged or wrong    2 wrong usage
-  3 cannot start or go on    130 ended by a second Ctrl-C";
+  0 success    1 data lost or damaged, or a check failed    2 invalid usage
+  3 cannot start or continue    130 stopped by a second Ctrl-C";
 
-/// What was typed.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "kite", version, about = ABOUT, after_help = EXAMPLES, styles = STYLES,
@@ -49,18 +49,18 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Colours: auto, always or never (NO_COLOR is heeded)
+    /// Colours: auto, always or never; auto respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub(crate) color: ColorChoice,
     /// Draw with ASCII only
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
-    /// Say nothing but results, warnings and errors
+    /// Print only results, warnings and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Show logs on standard error; -vv and -vvv show more
@@ -82,8 +82,8 @@ pub(crate) enum Command {
     Completions(commands::completions::Completions),
 }
 
-/// Reads the command line. Help, the version and wrong usage come as clap's error, ready to be
-/// shown.
+/// Parses the command line. Help, the version and invalid usage are returned as clap's error,
+/// ready to print.
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = std::ffi::OsString> + Clone,
 ) -> Result<Cli, clap::Error> {
@@ -92,7 +92,7 @@ pub(crate) fn parse(
     Cli::from_arg_matches_mut(&mut matches)
 }
 
-/// Looks for `--color` before clap reads it, since help and errors are coloured too.
+/// Finds `--color` before clap parses the line, because help and errors are coloured too.
 fn asked_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
     let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
     let mut asked = clap::ColorChoice::Auto;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_definition_passes_claps_checks() {
         Cli::command().debug_assert();
     }
 
@@ -136,7 +136,7 @@ mod tests {
             let help = page.render_help().to_string();
             let overlong = help.lines().find(|line| line.trim_end().chars().count() > 80);
             assert_eq!(overlong, None, "{name}");
-            // What is wrapped for want of room loses its columns.
+            // Wrapped examples would lose their columns.
             let after = page.get_after_help().map(ToString::to_string).unwrap_or_default();
             let overlong = after.lines().find(|line| line.chars().count() > 80);
             assert_eq!(overlong, None, "{name}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_usage_is_status_two_and_help_is_zero() {
+    fn invalid_usage_exits_with_two_and_help_with_zero() {
         let code = |line: &str| parsed(line).map(|_| -1).unwrap_or_else(|error| error.exit_code());
         assert_eq!(code("kite frobnicate"), 2);
         assert_eq!(code("kite record --to"), 2);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_known_before_the_line_is_understood() {
+    fn the_colour_choice_is_found_before_the_line_is_parsed() {
         let of = |line: &str| asked_color(line.split_whitespace().map(Into::into));
         assert_eq!(of("kite --color never --help"), clap::ColorChoice::Never);
         assert_eq!(of("kite --help --color=always"), clap::ColorChoice::Always);

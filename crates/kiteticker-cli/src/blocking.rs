@@ -1,18 +1,18 @@
-//! Work that blocks, away from the threads that run sockets and the screen.
+//! Runs blocking work away from the threads that serve sockets and the screen.
 
 use crate::exit::CliError;
 
-/// Runs work that reads files, or takes long, on a thread of its own.
+/// Runs work that reads files, or takes long, on a separate thread.
 ///
 /// # Errors
-/// The work has panicked; `what` names it: "reading the tapes".
+/// The work panicked; `what` names it in the message: "reading the tapes".
 ///
 /// # Cancel safety
-/// The work goes on to its end where the future is dropped.
+/// If the future is dropped, the work still runs to its end.
 pub(crate) async fn run<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CliError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| CliError::unable(format!("{what} broke off")).because(error))
+    done.map_err(|error| CliError::unable(format!("{what} failed unexpectedly")).because(error))
 }

@@ -1,4 +1,4 @@
-//! What each command takes and does.
+//! The commands and their arguments.
 
 pub(crate) mod completions;
 pub(crate) mod demo;

@@ -1,4 +1,4 @@
-//! What the user sees besides the live table, and the signals the user sends.
+//! Output other than the live table, and signals from the user.
 
 pub(crate) mod logs;
 pub(crate) mod output;

@@ -1,19 +1,19 @@
-//! How the command ends: its exit statuses, and the one form that errors have.
+//! Exit statuses, and the error type of every command.
 
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-/// What the exit status says. Wrong usage is 2, clap's own.
+/// An exit status. Invalid usage is 2, as in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// Something was lost, damaged or wrong in the data, or a check found a fault.
+    /// Data was lost, damaged or wrong, or a check failed.
     Findings = 1,
-    /// The command line cannot be meant so.
+    /// Invalid usage.
     Usage = 2,
-    /// The command cannot start or go on: a file, the network, credentials.
+    /// The command cannot start or continue: a file, the network, credentials.
     Unable = 3,
 }
 
@@ -23,10 +23,10 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// The exit status of a process that a second Ctrl-C has ended.
+/// The exit status of a process stopped by a second Ctrl-C.
 pub(crate) const FORCED: i32 = 130;
 
-/// Why a command ended before it was done: a sentence, its causes and what to do.
+/// Why a command failed: a message, its causes and advice.
 #[derive(Debug)]
 pub(crate) struct CliError {
     status: Status,
@@ -36,12 +36,12 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    /// Something that keeps the command from starting or going on.
+    /// Creates an error that keeps the command from starting or continuing.
     pub(crate) fn unable(what: impl Into<String>) -> Self {
         Self { status: Status::Unable, what: what.into(), source: None, help: None }
     }
 
-    /// A command line that clap takes and that still cannot be meant so.
+    /// Creates an error for a command line that clap accepts but that is invalid.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self { status: Status::Usage, ..Self::unable(what) }
     }
@@ -52,7 +52,7 @@ impl CliError {
         self
     }
 
-    /// Adds what the user can do.
+    /// Adds advice for the user.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -62,12 +62,12 @@ impl CliError {
         self.status
     }
 
-    /// What the user can do, where there is something.
+    /// Returns the advice for the user, if any.
     pub(crate) fn advice(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// Says whether the reader of standard output has gone, as `head` does: nothing is wrong then.
+    /// Returns whether the reader of standard output has exited, as `head` does. Not a failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Error::source(self);
         while let Some(error) = cause {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_shown_with_its_causes_in_one_line() {
+    fn an_error_is_shown_with_its_causes_on_one_line() {
         let error = CliError::unable("cannot read day.ktape")
             .because(io::Error::new(io::ErrorKind::NotFound, "no such file"))
             .help("look there");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_found_below_its_causes() {
+    fn a_closed_pipe_is_found_anywhere_in_the_chain_of_causes() {
         let pipe = || io::Error::new(io::ErrorKind::BrokenPipe, "closed");
         assert!(CliError::unable("cannot write").because(pipe()).is_closed_pipe());
         let deeper = CliError::unable("inner").because(pipe());

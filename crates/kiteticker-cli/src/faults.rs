@@ -1,11 +1,11 @@
-//! The simulator's faults on the command line: reading and listing them.
+//! Parses and lists the simulator's faults.
 
 use std::fmt::Write as _;
 
 use kite_sim::{Fault, FaultError, FaultFamily, FaultKind, PlannedFault};
 use serde_json::json;
 
-/// Reads a fault and when it strikes, such as `10s=half_open:3s`.
+/// Parses a fault and its time, such as `10s=half_open:3s`.
 pub(crate) fn planned(text: &str) -> Result<PlannedFault, String> {
     text.parse().map_err(|error: FaultError| match error {
         FaultError::Kind { .. } => format!("{error}: kite sim --list-faults lists them"),
@@ -13,17 +13,17 @@ pub(crate) fn planned(text: &str) -> Result<PlannedFault, String> {
     })
 }
 
-/// Lists all faults, each with its value and a sentence.
+/// Lists all faults, each with its value and a description.
 pub(crate) fn list() -> String {
     let mut list = String::from(
         "Faults for `kite sim --fault WHEN=KIND[:VALUE]`. WHEN is a time after the start (10s)\n\
-         or a handshake counted from 1 (handshake2). Values in brackets may be left out.\n",
+         or a handshake, counted from 1 (handshake2). Values in brackets are optional.\n",
     );
     for (family, heading) in [
         (FaultFamily::Socket, "On every open socket"),
-        (FaultFamily::Handshake, "At the next handshake"),
-        (FaultFamily::Tls, "At the next TLS handshake, or request without TLS"),
-        (FaultFamily::Server, "Of the whole server"),
+        (FaultFamily::Handshake, "On the next handshake"),
+        (FaultFamily::Tls, "On the next TLS handshake, or on the next request if there is no TLS"),
+        (FaultFamily::Server, "On the whole server"),
     ] {
         // Writing to a `String` cannot fail.
         let _ = writeln!(list, "\n{heading}:");
@@ -36,7 +36,7 @@ pub(crate) fn list() -> String {
     list
 }
 
-/// Returns all faults for machines.
+/// Returns all faults as JSON.
 pub(crate) fn list_json() -> serde_json::Value {
     let one = |kind: &FaultKind| {
         json!({
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_answered_with_where_they_are_listed() {
+    fn the_error_for_an_unknown_kind_says_how_to_list_them() {
         let error = planned("1s=rest").expect_err("no such kind");
         assert_eq!(error, "there is no fault \"rest\": kite sim --list-faults lists them");
     }

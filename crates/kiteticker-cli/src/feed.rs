@@ -1,7 +1,7 @@
-//! Where ticks come from: the simulator, a tape, or Kite; always through a manager.
+//! The source of ticks: the simulator, a tape, or Kite; always through a manager.
 //!
-//! The simulator and the replay of a tape are servers of their own on a free loopback port, so
-//! that all three take the same way.
+//! The simulator and the replay run as servers on a free loopback port, so that all three share
+//! one path.
 
 pub(crate) mod credentials;
 pub(crate) mod tapes;
@@ -18,7 +18,7 @@ use kite_tape::{Reel, Source};
 use crate::exit::CliError;
 use crate::format::times::Moment;
 
-/// Where ticks come from.
+/// The source of ticks.
 #[derive(Debug, Clone)]
 pub(crate) enum Feed {
     Sim(SimFeed),
@@ -29,11 +29,11 @@ pub(crate) enum Feed {
 /// The simulated market.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SimFeed {
-    /// The same seed gives the same bytes per instrument.
+    /// The same seed produces the same bytes per instrument.
     pub(crate) seed: u64,
-    /// Updates per second and instrument.
+    /// Updates per second per instrument.
     pub(crate) rate: f64,
-    /// The mean time between faults by chance on each socket.
+    /// The mean time between random faults on each socket.
     pub(crate) chaos: Option<Duration>,
 }
 
@@ -43,13 +43,13 @@ impl Default for SimFeed {
     }
 }
 
-/// Recorded tapes, played again.
+/// A replay of recorded tapes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ReplayFeed {
     /// Files, or directories of them.
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) speed: Speed,
-    /// Where to begin; the tape's beginning without.
+    /// Where to start; `None` is the start of the tape.
     pub(crate) from: Option<Moment>,
     /// Stretches in which nothing was recorded are shortened to this.
     pub(crate) longest_pause: Option<Duration>,
@@ -58,9 +58,9 @@ pub(crate) struct ReplayFeed {
 /// How fast a tape is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Speed {
-    /// So many times as fast as recorded.
+    /// This many times as fast as recorded.
     Times(f64),
-    /// As fast as it is read.
+    /// As fast as the tape can be read.
     Max,
 }
 
@@ -73,35 +73,35 @@ impl FromStr for Speed {
         }
         let times = text.strip_suffix('x').unwrap_or(text).parse().ok();
         times.filter(|times| (1e-3..=1e6).contains(times)).map(Self::Times).ok_or_else(|| {
-            "write a number from 0.001 to 1000000, such as 1, 10 or 0.5, or max".to_owned()
+            "expected max or a number from 0.001 to 1,000,000, such as 1, 10 or 0.5".to_owned()
         })
     }
 }
 
-/// Kite itself, or another server of its protocol.
+/// Kite, or another server that speaks its protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveFeed {
     pub(crate) credentials: Credentials,
     pub(crate) endpoint: Endpoint,
-    /// The file that the credentials are from, if they are from one: tomorrow's will be there.
+    /// The file that the credentials came from, if any; a new token will appear in it.
     pub(crate) file: Option<PathBuf>,
 }
 
-/// A feed that is open: its manager is to be made.
+/// An open feed, and the builder of its manager.
 #[derive(Debug)]
 pub(crate) struct OpenFeed {
     pub(crate) builder: ManagerBuilder,
-    /// The embedded server, of the simulator or of a tape. It ends when dropped.
+    /// The embedded server, for the simulator or a tape. Stops when dropped.
     pub(crate) sim: Option<Sim>,
-    /// Where ticks come from, in a few words for a title line: "simulator, seed 1".
+    /// The source of ticks for a title line: "simulator, seed 1".
     pub(crate) title: String,
 }
 
-/// The name under which the one account of a feed is recorded.
+/// The name of a feed's only account.
 const ACCOUNT: &str = "default";
 
 impl Feed {
-    /// Opens what the feed needs and sets out a manager for it; the caller makes and starts it.
+    /// Opens what the feed needs and prepares a manager; the caller builds and starts it.
     pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
         let (sim, title, endpoint, credentials) = match self {
             Self::Sim(feed) => {
@@ -134,7 +134,7 @@ impl Feed {
     }
 }
 
-/// Makes the manager of a feed.
+/// Builds the manager of a feed.
 pub(crate) fn manager(builder: ManagerBuilder) -> Result<Manager, CliError> {
     builder
         .build()
@@ -142,7 +142,7 @@ pub(crate) fn manager(builder: ManagerBuilder) -> Result<Manager, CliError> {
 }
 
 impl ReplayFeed {
-    /// Sets a tape out to be replayed.
+    /// Prepares the replay of a tape.
     pub(crate) fn replay(&self, reel: &Reel) -> Replay {
         let replay = Replay::new(reel.clone()).speed(match self.speed {
             Speed::Times(times) => kite_sim::Speed::Times(times),
@@ -168,13 +168,12 @@ impl ReplayFeed {
     }
 }
 
-/// How many connections so many instruments take.
+/// Returns the number of connections that this many instruments need.
 pub(crate) fn connections_for(instruments: usize) -> usize {
     instruments.div_ceil(MAX_INSTRUMENTS).clamp(1, MAX_CONNECTIONS)
 }
 
-/// The number under which a connection's ticks are kept. There is one account; its connections are
-/// few.
+/// Returns the source under which a connection is recorded. Each feed has one account.
 pub(crate) fn source(connection: usize) -> Source {
     Source { account: 0, connection: u8::try_from(connection).unwrap_or(u8::MAX) }
 }

@@ -1,7 +1,7 @@
-//! Instruments as people name them, and which of them a command takes.
+//! Instrument names, and the instruments that a command uses.
 
 pub(crate) mod directory;
 pub(crate) mod known;
 pub(crate) mod lists;
 pub(crate) mod names;
-pub(crate) mod wanted;
+pub(crate) mod selection;

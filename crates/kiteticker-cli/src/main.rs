@@ -1,7 +1,7 @@
 //! The `kite` command: watches, records, replays and exports Kite Connect market data.
 #![allow(
     rustdoc::broken_intra_doc_links,
-    reason = "clap takes help from documentation, and defaults stand in brackets there"
+    reason = "clap builds help from doc comments, in which defaults are in brackets"
 )]
 
 mod args;
@@ -27,10 +27,10 @@ use crate::exit::{CliError, Status};
 fn main() -> ExitCode {
     let cli = match args::parse(std::env::args_os().collect::<Vec<_>>()) {
         Ok(cli) => cli,
-        Err(told) => {
-            // Help and the version come this way too. A reader that has gone misses nothing.
-            let _ = told.print();
-            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Status::Usage as u8));
+        Err(error) => {
+            // Help and the version are "errors" too. A closed output is not worth reporting.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Status::Usage as u8));
         }
     };
     let output = Output::new(cli.global.color, cli.global.ascii, cli.global.quiet);
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
     let draws = matches!(cli.command, None | Some(Command::Demo(_) | Command::Watch(_)));
     if cli.global.verbose > 0 && draws && io::stdout().is_terminal() && io::stderr().is_terminal() {
-        return Err(CliError::usage("the logs of -v would be written over the table")
-            .help("send them elsewhere: kite watch -v … 2>kite.log"));
+        return Err(CliError::usage("-v would write its logs over the table")
+            .help("redirect them: kite watch -v … 2>kite.log"));
     }
     logs::show(cli.global.verbose)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,16 +59,16 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         let stop = Stop::new();
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
-            Command::Demo(asked) => commands::demo::run(&asked, output, stop).await,
-            Command::Watch(asked) => commands::watch::run(&asked, output, stop).await.map(done),
-            Command::Record(asked) => commands::record::run(asked, output, stop).await,
-            Command::Replay(asked) => commands::replay::run(asked, output, stop).await.map(done),
-            Command::Inspect(asked) => commands::inspect::run(asked, output, stop).await,
-            Command::Export(asked) => commands::export::run(asked, output, stop).await,
-            Command::Instruments(asked) => commands::instruments::run(&asked, output).await,
-            Command::Sim(asked) => commands::sim::run(&asked, output, stop).await.map(done),
-            Command::Doctor(asked) => commands::doctor::run(&asked, output, stop).await,
-            Command::Completions(asked) => commands::completions::run(&asked, output).map(done),
+            Command::Demo(args) => commands::demo::run(&args, output, stop).await,
+            Command::Watch(args) => commands::watch::run(&args, output, stop).await.map(done),
+            Command::Record(args) => commands::record::run(args, output, stop).await,
+            Command::Replay(args) => commands::replay::run(args, output, stop).await.map(done),
+            Command::Inspect(args) => commands::inspect::run(args, output, stop).await,
+            Command::Export(args) => commands::export::run(args, output, stop).await,
+            Command::Instruments(args) => commands::instruments::run(&args, output).await,
+            Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
+            Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
+            Command::Completions(args) => commands::completions::run(&args, output).map(done),
         }
     })
 }

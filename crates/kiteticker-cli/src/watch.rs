@@ -1,4 +1,4 @@
-//! The live table in the terminal, or lines where there is no terminal.
+//! The live table in the terminal, or lines if there is no terminal.
 
 mod app;
 mod chart;
@@ -37,47 +37,47 @@ use crate::watch::journal::Weight;
 use crate::watch::terminal::Screen;
 use crate::watch::theme::Theme;
 
-/// The least time between two frames: about twelve a second.
+/// The minimum time between two frames: about 12 per second.
 const FRAME: Duration = Duration::from_millis(80);
-/// The longest time that a frame spends on taking ticks, so that keys are not kept waiting.
-const TAKING: Duration = Duration::from_millis(20);
-/// How long the sockets are given to close politely.
-const CLOSING: Duration = Duration::from_secs(2);
+/// The maximum time spent on ticks per frame, so that keys do not wait.
+const TICK_BUDGET: Duration = Duration::from_millis(20);
+/// Limit for the closing handshakes of the sockets.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What `kite watch` was asked for.
+/// Options of the live table.
 #[derive(Debug)]
 pub(crate) struct WatchOptions {
     pub(crate) instruments: Vec<Named>,
-    /// For instruments that are added while it runs.
+    /// Looks up instruments added while the table runs.
     pub(crate) directory: Box<dyn Directory>,
     pub(crate) mode: Mode,
     pub(crate) feed: Feed,
-    /// Instruments that are streamed as well, and not shown.
+    /// Instruments that are streamed but not shown.
     pub(crate) background: Vec<(Mode, Vec<u32>)>,
-    /// Lines to begin with.
+    /// Lines to log at the start.
     pub(crate) hints: Vec<String>,
-    /// Whether colours are wanted.
+    /// Whether to use colours.
     pub(crate) color: bool,
-    /// Whether only ASCII may be drawn.
+    /// Whether to draw only ASCII.
     pub(crate) ascii: bool,
-    /// Whether every tick is wanted as a line of JSON.
+    /// Whether to print every tick as a line of JSON instead.
     pub(crate) json: bool,
-    /// Rings when a signal asks for the end.
+    /// Reports that a signal asked to stop.
     pub(crate) stop: Stop,
 }
 
-/// Says whether there is a terminal to draw on.
+/// Returns whether there is a terminal to draw on.
 pub(crate) fn has_screen() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Shows the table until the user ends it.
+/// Shows the table until the user quits.
 ///
 /// # Errors
-/// The feed cannot be opened, or is refused, or the terminal fails.
+/// The feed cannot be opened, the server refuses the connection, or the terminal fails.
 ///
 /// # Cancel safety
-/// Dropping it gives the terminal back; the connections then close in the background.
+/// If the future is dropped, the terminal is restored and the connections close in the background.
 pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
     let WatchOptions { instruments, directory, mode, feed, background, stop, .. } = options;
     let streamed = background.iter().map(|(_, tokens)| tokens.len()).sum::<usize>();
@@ -97,14 +97,14 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
         return done;
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
-    let look = Theme { color: options.color, glyphs };
-    let app = App::new(look, origin, directory, instruments, mode, moment(sim.as_ref()));
+    let theme = Theme { color: options.color, glyphs };
+    let app = App::new(theme, origin, directory, instruments, mode, moment(sim.as_ref()));
     let shown = show(&manager, sim.as_ref(), app, options.hints, &stop).await;
     close(&manager).await;
     shown
 }
 
-/// Runs the screen: inputs to the state, the state to the terminal, its wishes to the feed.
+/// Runs the screen: applies inputs to the state, draws the state, and applies effects to the feed.
 async fn show(
     manager: &Manager,
     sim: Option<&Sim>,
@@ -120,9 +120,9 @@ async fn show(
     let mut next_frame = Instant::now();
     loop {
         if Instant::now() >= next_frame {
-            // Between two frames nobody looks: what came meanwhile is taken at once.
+            // Nothing is visible between two frames, so ticks are processed once per frame.
             take_ticks(&mut app, &mut inputs, None);
-            if app.redraw.is_wanted() {
+            if app.redraw.is_needed() {
                 next_frame = Instant::now() + FRAME;
                 draw(&mut app, &mut screen, moment(sim))?;
                 continue;
@@ -145,7 +145,7 @@ async fn show(
             }
             Input::Second => {
                 app.on_reading(manager.snapshot());
-                if tape.has_just_come(sim) {
+                if tape.has_just_ended(sim) {
                     app.log(Weight::Plain, "the tape has ended");
                 }
             }
@@ -162,21 +162,21 @@ fn draw(app: &mut App, screen: &mut Screen, moment: Moment) -> Result<(), CliErr
     Ok(())
 }
 
-/// Whether the end of the tape has been noticed.
+/// Detects the end of the tape.
 #[derive(Debug, Default)]
 struct TapeEnd {
     is_noticed: bool,
 }
 
 impl TapeEnd {
-    /// Says once that the tape has been played to its end.
-    fn has_just_come(&mut self, sim: Option<&Sim>) -> bool {
+    /// Returns true once, after the tape has been played to its end.
+    fn has_just_ended(&mut self, sim: Option<&Sim>) -> bool {
         let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
         is_over && !std::mem::replace(&mut self.is_noticed, is_over)
     }
 }
 
-/// Takes an item and those that wait after it.
+/// Processes an item and those queued after it, within the time budget.
 fn take_ticks(app: &mut App, inputs: &mut Inputs<'_>, first: Option<StreamItem>) {
     let now = Instant::now();
     let mut next = first.or_else(|| inputs.try_ticks());
@@ -190,7 +190,7 @@ fn take_ticks(app: &mut App, inputs: &mut Inputs<'_>, first: Option<StreamItem>)
             StreamItem::Dropped { ticks, .. } => app.on_lag(ticks),
             _ => {}
         }
-        next = if now.elapsed() < TAKING { inputs.try_ticks() } else { None };
+        next = if now.elapsed() < TICK_BUDGET { inputs.try_ticks() } else { None };
     }
 }
 
@@ -201,11 +201,11 @@ fn take_batch(app: &mut App, batch: &Batch, now: Instant) {
     }
 }
 
-/// Does what the table asks of the feed.
+/// Applies an effect to the feed.
 fn apply(manager: &Manager, app: &mut App, effect: Effect) {
     match effect {
         Effect::Subscribe { token, mode } => match manager.subscribe(&[token], mode) {
-            // One that is streamed already kept its mode.
+            // An instrument already streamed in the background keeps its mode on subscribe.
             Ok(()) => manager.set_mode(&[token], mode),
             Err(error) => app.on_refused(token, &error.to_string()),
         },
@@ -215,10 +215,10 @@ fn apply(manager: &Manager, app: &mut App, effect: Effect) {
     }
 }
 
-/// Closes the sockets, politely if that does not take long.
+/// Closes the sockets, with the closing handshake if it completes in time.
 async fn close(manager: &Manager) {
-    // What is not closed by then closes with the process.
-    let _ = timeout(CLOSING, manager.stop()).await;
+    // Sockets still open after that close with the process.
+    let _ = timeout(CLOSE_TIMEOUT, manager.stop()).await;
 }
 
 fn origin(feed: &Feed) -> Origin {
@@ -235,7 +235,7 @@ fn origin(feed: &Feed) -> Origin {
             badge: "REPLAY",
             title: match feed.speed {
                 Speed::Times(times) => format!("{times}x"),
-                Speed::Max => "as fast as it goes".to_owned(),
+                Speed::Max => "full speed".to_owned(),
             },
             is_now: false,
         },

@@ -1,4 +1,4 @@
-//! What the commands that take ticks have in common: from where, and of which instruments.
+//! Arguments shared by the commands that receive ticks: the source and the instruments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,53 +13,53 @@ use crate::feed::credentials::{self, Origin};
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::{self, Moment};
 
-/// To this much are stretches shortened in which nothing was recorded.
+/// Stretches in which nothing was recorded are shortened to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Where ticks come from.
+/// The source of ticks.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where ticks come from (default: Kite)")]
+#[command(next_help_heading = "Source of ticks (default: Kite)")]
 pub(crate) struct FeedArgs {
-    /// The simulated market: no account needed
+    /// Use the simulated market; no account needed
     #[arg(long, conflicts_with = "replay")]
     sim: bool,
-    /// A tape, or a directory of tapes, played again
+    /// Replay a tape, or a directory of tapes
     #[arg(long, value_name = "TAPE")]
     replay: Vec<PathBuf>,
     /// With --sim: the market's seed [1]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     seed: Option<u64>,
-    /// With --sim: updates per second and instrument [2]
+    /// With --sim: updates per second per instrument [2]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     rate: Option<f64>,
-    /// With --sim: faults by chance, one in this time
+    /// With --sim: random faults, one per TIME on average
     #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// With --sim: take N instruments of all segments
+    /// With --sim: add N instruments from all segments
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     pub(crate) count: Option<usize>,
-    /// With --replay: how many times as fast, or max [1]
+    /// With --replay: speed factor, or max [1]
     #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
     speed: Option<Speed>,
-    /// With --replay: begin at this time, such as 09:15
+    /// With --replay: start at this time, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
-    /// Another server than Kite's, such as `kite sim`
+    /// Connect to another server, such as `kite sim`
     #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
     endpoint: Option<Endpoint>,
-    /// The file that has api_key and access_token
+    /// File with api_key and access_token
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sim", "replay"])]
     credentials: Option<PathBuf>,
 }
 
 impl FeedArgs {
-    /// Settles on a feed; for Kite, finds the credentials and says from where.
+    /// Builds the feed; for Kite, also finds the credentials and reports their source.
     pub(crate) fn feed(&self, output: Output) -> Result<Feed, CliError> {
         if self.sim {
-            let usual = SimFeed::default();
+            let default = SimFeed::default();
             return Ok(Feed::Sim(SimFeed {
-                seed: self.seed.unwrap_or(usual.seed),
-                rate: self.rate.unwrap_or(usual.rate),
+                seed: self.seed.unwrap_or(default.seed),
+                rate: self.rate.unwrap_or(default.rate),
                 chaos: self.chaos,
             }));
         }
@@ -68,7 +68,7 @@ impl FeedArgs {
                 paths: self.replay.clone(),
                 speed: self.speed.unwrap_or(Speed::Times(1.0)),
                 from: self.from,
-                // Nobody watches or records a night.
+                // No one wants to watch or record the hours between two sessions.
                 longest_pause: Some(LONGEST_PAUSE),
             }));
         }
@@ -86,26 +86,26 @@ impl FeedArgs {
     }
 }
 
-/// Which instruments, and how much of each.
+/// The instruments and their mode.
 #[derive(Debug, Args)]
 pub(crate) struct InstrumentArgs {
-    /// Instruments: NSE:INFY, or tokens such as 408065
+    /// Instruments: NSE:INFY, or a token such as 408065
     #[arg(value_name = "INSTRUMENT")]
     pub(crate) instruments: Vec<String>,
-    /// A file of more instruments, one on each line
+    /// File with more instruments, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
-    /// How much to ask for: ltp, quote or full [full]
+    /// Mode: ltp, quote or full [full]
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = mode)]
     #[arg(hide_default_value = true)]
     pub(crate) mode: Mode,
-    /// Kite's instruments CSV; default: today's list
+    /// Kite's instruments CSV [today's list]
     #[arg(long, value_name = "CSV")]
     pub(crate) instruments_file: Option<PathBuf>,
 }
 
 impl InstrumentArgs {
-    /// Gives all that was named, the list's too.
+    /// Returns all instruments named, on the command line and in the list.
     pub(crate) fn asked(&self) -> Result<Vec<String>, CliError> {
         let mut asked = self.instruments.clone();
         if let Some(path) = &self.list {
@@ -118,15 +118,15 @@ impl InstrumentArgs {
     }
 }
 
-/// The instruments of a list: one on each line, `#` begins a comment.
+/// Returns the instruments of a list: one per line; `#` starts a comment.
 fn listed(text: &str) -> impl Iterator<Item = &str> {
     let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
     text.lines().map(move |line| line[..without_comment(line)].trim()).filter(|it| !it.is_empty())
 }
 
-/// Reads a mode's name.
+/// Parses a mode's name.
 fn mode(text: &str) -> Result<Mode, String> {
-    Mode::from_name(text).ok_or_else(|| "write ltp, quote or full".to_owned())
+    Mode::from_name(text).ok_or_else(|| "expected ltp, quote or full".to_owned())
 }
 
 #[cfg(test)]
@@ -148,15 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_is_one_of_three_and_takes_only_what_is_its_own() {
-        for lawful in [
+    fn a_feed_is_one_of_three_and_rejects_options_of_the_others() {
+        for valid in [
             "",
             "--sim --seed 7 --rate 0.5 --chaos 2s",
             "--replay a --replay b --speed max",
             "--replay a --from 09:15",
             "--endpoint ws://127.0.0.1:1 --credentials x 408065 NSE:INFY",
         ] {
-            assert!(line(lawful).is_ok(), "{lawful}");
+            assert!(line(valid).is_ok(), "{valid}");
         }
         for wrong in [
             "--sim --replay a",
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_comments_and_blank_lines() {
+    fn a_list_may_have_comments_and_blank_lines() {
         let text = "# mine\nNSE:INFY\n\n  408065  # infosys again\r\n";
         assert_eq!(listed(text).collect::<Vec<_>>(), ["NSE:INFY", "408065"]);
     }

@@ -1,4 +1,4 @@
-//! `kite completions`: what the shell needs to complete the command's words.
+//! `kite completions`: completion scripts for shells.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -13,7 +13,7 @@ Examples:
   kite completions zsh > ~/.zfunc/_kite        (with ~/.zfunc in $fpath)
   kite completions fish > ~/.config/fish/completions/kite.fish";
 
-/// Print completions for a shell
+/// Print a completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Completions {
@@ -22,9 +22,9 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-/// Prints them.
-pub(crate) fn run(asked: &Completions, output: Output) -> Result<(), CliError> {
+/// Prints the script.
+pub(crate) fn run(args: &Completions, output: Output) -> Result<(), CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(asked.shell, &mut Cli::command(), "kite", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), "kite", &mut script);
     output.text(&String::from_utf8_lossy(&script))
 }

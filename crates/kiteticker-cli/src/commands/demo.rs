@@ -1,5 +1,5 @@
-//! `kite demo`, and `kite` alone: three sockets of the simulator and the live table over them, or,
-//! where there is no terminal, a count of what was sent and what came.
+//! `kite demo`, and `kite` alone: the live table over three sockets of the simulator, or, without a
+//! terminal, a comparison of the ticks sent and received.
 
 mod count;
 mod market;
@@ -19,44 +19,44 @@ use crate::watch::{self, WatchOptions};
 const EXAMPLES: &str = "\
 Examples:
   kite
-  kite demo --rate 10 --chaos 5s        a lively market on a bad line";
+  kite demo --rate 10 --chaos 5s        a busy market on a bad network";
 
-/// As long as it takes to see that nothing is lost.
-const USUAL: Duration = Duration::from_secs(10);
+/// Long enough to see that nothing is lost.
+const DEFAULT_LENGTH: Duration = Duration::from_secs(10);
 
-/// Show the live table over the simulator: what `kite` alone does
+/// Show the live table on simulated data (the default)
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
-    /// The market's seed; the same seed, the same ticks [1]
+    /// The market's seed; the same seed repeats the same ticks [1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Updates per second of each instrument [2]
+    /// Updates per second per instrument [2]
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Faults by chance, one in this time on average
+    /// Random faults, one per TIME on average on each socket
     #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// Print lines for N seconds instead [10 where there is no terminal]
+    /// Print lines for N seconds instead [10 if there is no terminal]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
 }
 
-/// Shows it until the user ends it, or prints lines for a while.
+/// Shows the table until the user quits, or prints lines for the given time.
 ///
 /// # Errors
-/// It cannot be started or shown.
-pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
+/// The simulator cannot be started, or the table not shown.
+pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let usual = SimFeed::default();
+    let default = SimFeed::default();
     let feed = SimFeed {
-        seed: asked.seed.unwrap_or(usual.seed),
-        rate: asked.rate.unwrap_or(usual.rate),
-        chaos: asked.chaos,
+        seed: args.seed.unwrap_or(default.seed),
+        rate: args.rate.unwrap_or(default.rate),
+        chaos: args.chaos,
     };
-    let duration = asked.seconds.map(Duration::from_secs);
+    let duration = args.seconds.map(Duration::from_secs);
     if duration.is_some() || !watch::has_screen() {
-        return count::run(feed, duration.unwrap_or(USUAL), output, &stop).await;
+        return count::run(feed, duration.unwrap_or(DEFAULT_LENGTH), output, &stop).await;
     }
     let simulated = market::Simulated::default();
     watch::run(WatchOptions {
@@ -66,7 +66,7 @@ pub(crate) async fn run(asked: &Demo, output: Output, stop: Stop) -> Result<Stat
         mode: Mode::Full,
         feed: Feed::Sim(feed),
         hints: vec![
-            "simulated prices, real sockets: ? shows all keys, q quits".to_owned(),
+            "simulated prices over real sockets: ? shows all keys, q quits".to_owned(),
             "next: kite --help, kite record --sim, kite watch NSE:INFY".to_owned(),
         ],
         color: output.color,

@@ -1,7 +1,7 @@
-//! `kite doctor`: everything between this machine and ticks, one check after the other.
+//! `kite doctor`: checks everything between this machine and ticks, one step after the other.
 //!
-//! What can be checked without credentials comes first. The handshake is made by the project's own
-//! client, so that what it says is what every other command would meet.
+//! Checks that need no credentials come first. The handshake uses the same client as the other
+//! commands, so that they would see the same result.
 
 mod check;
 mod clock;
@@ -25,41 +25,41 @@ const EXAMPLES: &str = "\
 Examples:
   kite doctor
   kite doctor --json | jq '.checks[] | select(.verdict == \"fail\")'
-  kite doctor --endpoint ws://127.0.0.1:8765        against `kite sim`
+  kite doctor --endpoint ws://127.0.0.1:8765        check `kite sim`
 
-Exit status: 0 when nothing failed, 1 when something did.";
+Exit status: 0 if nothing failed, 1 if a check failed.";
 
-/// Check the way to Kite: network, TLS, token, heartbeat, clock
+/// Check the path to Kite: network, TLS, token, heartbeat, clock
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    /// Another server than Kite's
+    /// Check another server
     #[arg(long, value_name = "URL")]
     endpoint: Option<Endpoint>,
-    /// The file that has api_key and access_token
+    /// File with api_key and access_token
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// Print for machines
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Makes all checks and says how they went.
-pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let endpoint = asked.endpoint.clone().unwrap_or_default();
-    if !asked.json {
+/// Runs all checks and prints their results.
+pub(crate) async fn run(args: &Doctor, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let endpoint = args.endpoint.clone().unwrap_or_default();
+    if !args.json {
         output.line(format_args!(
             "{} {endpoint}",
             output.paint(crate::console::output::BOLD, "endpoint")
         ))?;
     }
-    let mut sheet = Sheet::new(output, !asked.json);
+    let mut sheet = Sheet::new(output, !args.json);
     tokio::select! {
-        checked = examine(asked, &endpoint, &mut sheet, &stop) => checked?,
+        checked = examine(args, &endpoint, &mut sheet, &stop) => checked?,
         () = stop.asked() => return Ok(Status::Done),
     }
     let has_failed = sheet.has_failed();
-    if asked.json {
+    if args.json {
         output.json(&json!({
             "endpoint": endpoint.to_string(),
             "ok": !has_failed,
@@ -72,7 +72,7 @@ pub(crate) async fn run(asked: &Doctor, output: Output, stop: Stop) -> Result<St
 }
 
 async fn examine(
-    asked: &Doctor,
+    args: &Doctor,
     endpoint: &Endpoint,
     sheet: &mut Sheet,
     stop: &Stop,
@@ -88,28 +88,28 @@ async fn examine(
             sheet.run(Check::Tls, network::secure(&probe, stream, endpoint)).await?
         }
         Some(stream) => {
-            sheet.add(Check::Tls, Finding::skipped("ws:// on this machine has none"), None)?;
+            sheet.add(Check::Tls, Finding::skipped("ws:// does not use TLS"), None)?;
             Some(stream)
         }
         None => sheet.skip(Check::Tls)?,
     };
     match stream {
-        // The clock fails alone: what follows does not need it.
+        // Later checks do not depend on the clock.
         Some(stream) => drop(sheet.run(Check::Clock, clock::compare(stream, endpoint)).await?),
         None => drop(sheet.skip::<()>(Check::Clock)?),
     }
 
     let begun = Instant::now();
-    let file = asked.credentials.as_deref();
-    // Nobody is asked for what cannot be tried.
+    let file = args.credentials.as_deref();
+    // No prompt for credentials that cannot be tried.
     let found = match sheet.is_reached() {
         true => credentials::find(file),
         false => credentials::find_silently(file),
     };
     let found = match found {
         Ok(found) => {
-            let says = format!("from {}", found.origin);
-            sheet.add(Check::Credentials, Finding::ok(says), Some(begun.elapsed()))?;
+            let text = format!("from {}", found.origin);
+            sheet.add(Check::Credentials, Finding::ok(text), Some(begun.elapsed()))?;
             Some(found.credentials)
         }
         Err(error) => {
@@ -117,7 +117,7 @@ async fn examine(
             None
         }
     };
-    // Credentials may have been asked for until here.
+    // Not earlier: Ctrl-C must end the prompt for credentials.
     stop.listen()?;
     match found.filter(|_| sheet.is_reached()) {
         Some(credentials) => feed::examine(endpoint, credentials, sheet).await,

@@ -1,4 +1,4 @@
-//! `kite export`: ticks of tapes as Parquet, CSV or JSON lines.
+//! `kite export`: converts tapes to Parquet, CSV or JSON lines.
 
 use std::io;
 use std::path::PathBuf;
@@ -29,55 +29,55 @@ Examples:
   kite export tapes --to day.parquet --events events.parquet
   kite export tapes --to - --format jsonl | head
 
-docs/export.md of the project describes every column.
-Exit status: 0 done, 1 when a part of the tapes could not be read.";
+docs/export.md describes every column.
+Exit status: 0 success, 1 if part of the tapes could not be read.";
 
-/// Turn tapes into Parquet, CSV or JSON lines
+/// Convert tapes to Parquet, CSV or JSON lines
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
     /// Tapes, or directories of them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
-    /// The file: .parquet, .csv or .jsonl; - for stdout
+    /// Output file: .parquet, .csv or .jsonl; - for stdout
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// parquet, csv or jsonl [by the file's name]
+    /// parquet, csv or jsonl [by the file name]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     format: Option<FormatName>,
-    /// decimal (exact) or float, in Parquet [decimal]
+    /// Prices in Parquet: decimal (exact) or float [decimal]
     #[arg(long, value_name = "KIND", hide_possible_values = true)]
     prices: Option<PricesName>,
-    /// Leave the 30 columns of market depth out
+    /// Omit the 30 columns of market depth
     #[arg(long)]
     no_depth: bool,
-    /// A file for gaps, texts, heartbeats and damage
+    /// File for gaps, text messages, heartbeats and damage
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     overwrite: bool,
-    /// Kite's instruments CSV; default: the cached list
+    /// Kite's instruments CSV [the cached list]
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
-    /// Print what it came to for machines
+    /// Print the summary as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     part: Part,
 }
 
-/// Which part of the tapes.
+/// The part of the tapes to export.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Only")]
+#[command(next_help_heading = "Filters")]
 struct Part {
-    /// from 09:15 (India) or 2026-11-23T09:15:00Z on
+    /// Start at 09:15 (IST) or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
-    /// before this time
+    /// End before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// these: NSE:INFY or tokens, with commas between
+    /// Names or tokens, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     instruments: Vec<String>,
 }
@@ -106,35 +106,35 @@ enum PricesName {
     Float,
 }
 
-/// Exports until it is done or the user ends it.
-pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
+/// Exports to the end of the tapes, or until the user stops it.
+pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let to_stdout = asked.to.as_os_str() == "-";
-    let format = asked.format.map(Format::from).or_else(|| Format::of_path(&asked.to));
+    let to_stdout = args.to.as_os_str() == "-";
+    let format = args.format.map(Format::from).or_else(|| Format::of_path(&args.to));
     let format = format.ok_or_else(|| {
-        let to = asked.to.display();
-        CliError::usage(format!("the name {to} does not say which format"))
-            .help("end it in .parquet, .csv or .jsonl, or add --format")
+        let to = args.to.display();
+        CliError::usage(format!("cannot infer the format from the name {to}"))
+            .help("use the extension .parquet, .csv or .jsonl, or add --format")
     })?;
-    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
-    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
+    let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let tokens: Vec<u32> =
-        names.resolve_all(&asked.part.instruments)?.into_iter().map(|named| named.token).collect();
+        names.resolve_all(&args.part.instruments)?.into_iter().map(|named| named.token).collect();
 
-    let (is_json, to) = (asked.json, asked.to.clone());
+    let (is_json, to) = (args.json, args.to.clone());
     let exporting = blocking::run("the export", move || {
-        export(asked, &reel, names, tokens, format, output, &stop)
+        export(args, &reel, names, tokens, format, output, &stop)
     });
     let summary = match exporting.await? {
         Ok(summary) => summary,
         Err(ExportError::Cancelled { rows }) => {
             let rows = numbers::counted(rows, "row");
-            output.note(format_args!("ended after {rows}; nothing is left of the file"));
+            output.note(format_args!("stopped after {rows}; the file was removed"));
             return Ok(Status::Done);
         }
         Err(error) => {
             let advice = match error {
-                ExportError::Exists { .. } => Some("--overwrite replaces it"),
+                ExportError::Exists { .. } => Some("replace it by --overwrite"),
                 _ => None,
             };
             let error = failed(error);
@@ -144,23 +144,25 @@ pub(crate) async fn run(asked: ExportArgs, output: Output, stop: Stop) -> Result
             });
         }
     };
-    // The rows have standard output for themselves.
+    // With rows on standard output, the summary goes to standard error.
     match (is_json, to_stdout) {
         (true, false) => output.json(&as_json(&summary))?,
-        (false, false) => output.line(format_args!("{} in {}", came_to(&summary), to.display()))?,
-        (_, true) => output.note(came_to(&summary)),
+        (false, false) => {
+            output.line(format_args!("{} in {}", summary_text(&summary), to.display()))?
+        }
+        (_, true) => output.note(summary_text(&summary)),
     }
     let is_damaged = summary.damage + summary.unreadable_records > 0;
     if is_damaged {
         let records = numbers::counted(summary.records_lost, "record");
-        output.warn(format_args!("parts of the tapes cannot be read, at least {records} lost"));
+        output.warn(format_args!("parts of the tapes cannot be read: at least {records} lost"));
     }
     Ok(if is_damaged { Status::Findings } else { Status::Done })
 }
 
-/// Exports, on a thread that may block.
+/// Runs the export. Blocks.
 fn export(
-    asked: ExportArgs,
+    args: ExportArgs,
     reel: &Reel,
     names: Names,
     tokens: Vec<u32>,
@@ -172,47 +174,47 @@ fn export(
     let cancel = AtomicBool::new(false);
     let mut export = Export::new(reel)
         .symbols(move |token| names.known(token))
-        .depth(!asked.no_depth)
-        .prices(match asked.prices {
+        .depth(!args.no_depth)
+        .prices(match args.prices {
             Some(PricesName::Float) => Prices::Float,
             _ => Prices::Decimal,
         })
-        .overwrite(asked.overwrite)
+        .overwrite(args.overwrite)
         .cancel_on(&cancel)
         .on_progress(|progress| {
             bar.at(progress.bytes_done);
             cancel.store(stop.is_asked(), Ordering::Relaxed);
         })
         .on_damage(|damage| bar.above(|| output.warn(damage)));
-    if let Some(from) = asked.part.from {
+    if let Some(from) = args.part.from {
         export = export.from(tapes::on_first_day(from, reel));
     }
-    if let Some(until) = asked.part.until {
-        // Gaps are noted at their end, seldom later than this.
+    if let Some(until) = args.part.until {
+        // A gap is recorded when it ends, rarely later than this.
         export = export.to(tapes::on_first_day(until, reel)).read_past(READ_PAST);
     }
     if !tokens.is_empty() {
         export = export.tokens(tokens);
     }
-    if let Some(events) = &asked.events {
+    if let Some(events) = &args.events {
         export = export.events(events);
     }
-    let exported = match asked.to.as_os_str() == "-" {
+    let exported = match args.to.as_os_str() == "-" {
         true => export.to_writer(io::stdout(), format),
-        false => export.to_file(&asked.to, format),
+        false => export.to_file(&args.to, format),
     };
     bar.done();
     exported
 }
 
-/// How far behind the end of the time wanted a gap may have been noted.
+/// How far past the end of the exported time to look for gaps recorded late.
 const READ_PAST: Duration = Duration::from_secs(600);
 
 fn failed(error: ExportError) -> CliError {
     CliError::unable("cannot export").because(error)
 }
 
-fn came_to(summary: &Summary) -> String {
+fn summary_text(summary: &Summary) -> String {
     let mut text = format!(
         "{}, {}",
         numbers::counted(summary.rows, "row"),

@@ -1,4 +1,4 @@
-//! `kite inspect`: what is on tapes, and whether it is whole.
+//! `kite inspect`: shows what is on tapes, and whether they are complete.
 
 mod chart;
 mod json;
@@ -26,9 +26,9 @@ Examples:
   kite inspect tapes --verify
   kite inspect tapes --json | jq .ticks
 
-Exit status: 0 when all could be read, 1 when something is damaged or cut off.";
+Exit status: 0 if everything could be read, 1 if data is damaged or cut off.";
 
-/// Say what is on tapes: span, instruments, gaps, rates, damage
+/// Show what is on tapes: span, instruments, gaps, rates, damage
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Inspect {
@@ -38,38 +38,38 @@ pub(crate) struct Inspect {
     /// List every gap, not only the longest
     #[arg(long)]
     gaps: bool,
-    /// Say only whether every record can be read
+    /// Check only whether every record can be read
     #[arg(long, conflicts_with = "gaps")]
     verify: bool,
-    /// How many of the busiest instruments to list [10]
+    /// Number of busiest instruments to list [10]
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
     top: usize,
-    /// Kite's instruments CSV; default: the cached list
+    /// Kite's instruments CSV [the cached list]
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
-    /// Print for machines
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Reads the tapes through and says what is on them.
-pub(crate) async fn run(asked: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
+/// Reads the tapes and prints what is on them.
+pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
-    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
+    let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
         blocking::run("reading the tapes", move || survey(&reel, output, &stop))
     };
     let survey = surveying.await?;
     if !survey.is_whole {
-        output.warn("ended before the tapes did: what follows is of their beginning");
+        output.warn("stopped before the end of the tapes: the report covers only what was read");
     }
-    if asked.json {
-        output.json(&json::of(&survey, &names, asked.top))?;
+    if args.json {
+        output.json(&json::of(&survey, &names, args.top))?;
     } else {
-        if !asked.verify {
-            output.text(&text::survey(&survey, &names, asked.top, asked.gaps, output))?;
+        if !args.verify {
+            output.text(&text::survey(&survey, &names, args.top, args.gaps, output))?;
         }
         output.text(&text::verdict(&survey, output))?;
     }
@@ -84,7 +84,7 @@ fn survey(reel: &Reel, output: Output, stop: &Stop) -> Survey {
     while let Some(entry) = entries.next() {
         survey.take(entry);
         count += 1;
-        if count.is_multiple_of(tapes::LOOK_EVERY) {
+        if count.is_multiple_of(tapes::CHECK_EVERY) {
             bar.at(entries.position_bytes());
             if stop.is_asked() {
                 survey.is_whole = false;

@@ -1,4 +1,4 @@
-//! `kite instruments`: the instrument list, searched and filtered.
+//! `kite instruments`: searches and filters the instrument list.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -23,56 +23,56 @@ Examples:
   kite instruments --token 408065
   kite instruments --segment NSE --limit 5000 --json > nse.json
 
-The list is Kite's of today, fetched once a day and kept; it needs no account.
-KITE_INSTRUMENTS_URL names another place of it.
-Exit status: 0 when something was found, 1 when nothing was.";
+Kite's list is downloaded once a day and cached; it needs no account.
+KITE_INSTRUMENTS_URL sets another URL for it.
+Exit status: 0 if an instrument was found, 1 if none was.";
 
 /// Find instruments: symbols, tokens, lots, expiries
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InstrumentsArgs {
-    /// Words to search for: part of a symbol or name, a kind, a month
+    /// Words to search for: part of a symbol or name, a type, a month
     #[arg(value_name = "WORD")]
     words: Vec<String>,
-    /// The instrument with this token
+    /// Show the instrument with this token
     #[arg(long, value_name = "N", conflicts_with = "words")]
     token: Option<u32>,
-    /// At most this many [20]
+    /// Show at most this many [20]
     #[arg(long, value_name = "N", default_value_t = 20, hide_default_value = true)]
     limit: usize,
-    /// An instruments CSV, plain or gzipped; default: today's
+    /// Instruments CSV, plain or gzipped [today's list]
     #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
     file: Option<PathBuf>,
-    /// Fetch the list again, though today's is there
+    /// Download the list even if today's is cached
     #[arg(long)]
     refresh: bool,
-    /// Print for machines
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    chosen: Chosen,
+    filters: Filters,
 }
 
-/// What instruments must be.
+/// Conditions that instruments must meet.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Only those")]
-struct Chosen {
-    /// of an exchange: NSE, BSE, NFO, BFO, CDS, BCD, MCX …
+#[command(next_help_heading = "Filters")]
+struct Filters {
+    /// Exchange: NSE, BSE, NFO, BFO, CDS, BCD, MCX …
     #[arg(long, value_name = "NAME", value_parser = exchange)]
     exchange: Option<Exchange>,
-    /// of a segment: NSE, INDICES, NFO-FUT, NFO-OPT …
+    /// Segment: NSE, INDICES, NFO-FUT, NFO-OPT …
     #[arg(long, value_name = "NAME")]
     segment: Option<String>,
-    /// of a kind: EQ, FUT, CE or PE
+    /// Instrument type: EQ, FUT, CE or PE
     #[arg(long = "type", value_name = "KIND", value_parser = kind)]
     kind: Option<InstrumentType>,
-    /// with this name: of a derivative the underlying, NIFTY
+    /// Name; for derivatives the underlying: NIFTY
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// that expire on a day, 2026-12-31, or next: nearest
+    /// Expiry: a day such as 2026-12-31, or nearest
     #[arg(long, value_name = "DAY")]
     expiry: Option<Expiry>,
-    /// options with a strike: 24500, or 24000..25000
+    /// Strike price: 24500, or a range 24000..25000
     #[arg(long, value_name = "PRICE", value_parser = strikes)]
     strike: Option<RangeInclusive<Decimal>>,
 }
@@ -90,7 +90,10 @@ impl FromStr for Expiry {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "nearest" | "next" => Ok(Self::Nearest),
-            day => day.parse().map(Self::On).map_err(|_| "write 2026-12-31 or nearest".to_owned()),
+            day => day
+                .parse()
+                .map(Self::On)
+                .map_err(|_| "expected nearest or a date such as 2026-12-31".to_owned()),
         }
     }
 }
@@ -98,24 +101,24 @@ impl FromStr for Expiry {
 fn exchange(text: &str) -> Result<Exchange, String> {
     let upper = text.to_ascii_uppercase();
     Exchange::from_name(&upper)
-        .ok_or_else(|| "write NSE, BSE, NFO, BFO, CDS, BCD or MCX".to_owned())
+        .ok_or_else(|| "expected NSE, BSE, NFO, BFO, CDS, BCD or MCX".to_owned())
 }
 
 fn kind(text: &str) -> Result<InstrumentType, String> {
     let upper = text.to_ascii_uppercase();
-    InstrumentType::from_name(&upper).ok_or_else(|| "write EQ, FUT, CE or PE".to_owned())
+    InstrumentType::from_name(&upper).ok_or_else(|| "expected EQ, FUT, CE or PE".to_owned())
 }
 
 fn strikes(text: &str) -> Result<RangeInclusive<Decimal>, String> {
-    let price = |text: &str| text.parse().map_err(|_| "write 24500 or 24000..25000".to_owned());
+    let price = |text: &str| text.parse().map_err(|_| "expected 24500 or 24000..25000".to_owned());
     match text.split_once("..") {
         Some((from, to)) => Ok(price(from)?..=price(to.trim_start_matches('='))?),
         None => price(text).map(|price| price..=price),
     }
 }
 
-impl Chosen {
-    /// The filter, if anything was asked for.
+impl Filters {
+    /// Returns the filter; `None` if no option was set.
     fn filter(&self) -> Option<Filter> {
         let mut filter = Filter::new();
         if let Some(exchange) = self.exchange {
@@ -142,15 +145,15 @@ impl Chosen {
     }
 }
 
-/// Looks instruments up and prints them.
-pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
-    let list = match &asked.file {
+/// Searches the list and prints what matches.
+pub(crate) async fn run(args: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
+    let list = match &args.file {
         Some(path) => lists::from_file(path, output).await?,
-        None => lists::today(asked.refresh, output).await?,
+        None => lists::today(args.refresh, output).await?,
     };
-    let found = look_up(asked, &list);
-    let shown = &found[..found.len().min(asked.limit)];
-    if asked.json {
+    let found = look_up(args, &list);
+    let shown = &found[..found.len().min(args.limit)];
+    if args.json {
         output.json(&shown.iter().map(as_json).collect())?;
     } else {
         output.text(&table(shown, output))?;
@@ -164,27 +167,25 @@ pub(crate) async fn run(asked: &InstrumentsArgs, output: Output) -> Result<Statu
         ));
     }
     if found.is_empty() {
-        output.note(format_args!(
-            "none of {} is so",
-            numbers::counted(list.len() as u64, "instrument")
-        ));
+        output
+            .note(format_args!("no instrument of {} matches", numbers::grouped(list.len() as u64)));
         return Ok(Status::Findings);
     }
     Ok(Status::Done)
 }
 
-fn look_up<'a>(asked: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
-    let filter = asked.chosen.filter();
-    if let Some(token) = asked.token {
+fn look_up<'a>(args: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
+    let filter = args.filters.filter();
+    if let Some(token) = args.token {
         return list.by_token(token).into_iter().collect();
     }
-    if asked.words.is_empty() {
+    if args.words.is_empty() {
         return list.filter(&filter.unwrap_or_default()).collect();
     }
-    let mut found = list.search(&asked.words.join(" "), list.len());
+    let mut found = list.search(&args.words.join(" "), list.len());
     if let Some(filter) = filter {
-        let takes: HashSet<u32> = list.filter(&filter).map(|one| one.instrument_token).collect();
-        found.retain(|one| takes.contains(&one.instrument_token));
+        let kept: HashSet<u32> = list.filter(&filter).map(|one| one.instrument_token).collect();
+        found.retain(|one| kept.contains(&one.instrument_token));
     }
     found
 }
@@ -240,16 +241,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_are_read_in_any_case() {
+    fn filters_ignore_case() {
         assert_eq!(exchange("nfo"), Ok(Exchange::Nfo));
         assert_eq!(kind("ce"), Ok(InstrumentType::Ce));
-        // What is new at Kite must not need a new release.
+        // An exchange that Kite adds must not need a new release.
         assert!(exchange("GIFT").is_ok());
         assert!(kind(&"far too long for a kind".repeat(9)).is_err());
     }
 
     #[test]
-    fn strikes_are_one_or_a_range() {
+    fn strikes_are_a_price_or_a_range() {
         let price = Decimal::from;
         assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
         assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn expiries_are_days_or_the_nearest() {
+    fn expiries_are_a_date_or_the_nearest() {
         assert_eq!("nearest".parse(), Ok(Expiry::Nearest));
         assert!("2026-12-31".parse::<Expiry>().is_ok());
         assert!("2026-02-30".parse::<Expiry>().is_err());

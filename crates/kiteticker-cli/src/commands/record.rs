@@ -1,4 +1,4 @@
-//! `kite record`: the feed, byte for byte, into tapes.
+//! `kite record`: records the feed to tapes, byte for byte.
 
 mod args;
 mod follow;

@@ -1,4 +1,4 @@
-//! `kite replay`: a recorded day over Kite's protocol.
+//! `kite replay`: serves recorded tapes over Kite's protocol.
 
 mod print;
 
@@ -27,76 +27,76 @@ Examples:
   kite replay kite-2026-11-23.ktape --from 09:15 --until 09:30
   kite replay tapes --speed max --stdout | head
 
-Any Kite client can connect, by its URL: it gets the instruments and modes that
-it subscribes. The replay begins when the first has subscribed.";
+Any Kite client can connect to the printed URL. It receives the instruments and
+modes to which it subscribes. The replay starts with the first subscription.";
 
-/// Serve tapes again over Kite's protocol, or print their ticks
+/// Serve tapes over Kite's protocol, or print their ticks
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplayArgs {
     /// Tapes, or directories of them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
-    /// How many times as fast as recorded, or max [1]
+    /// Speed factor, or max [1]
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     speed: Speed,
-    /// Begin at 09:15 (India) or 2026-11-23T09:15:00Z
+    /// Start at 09:15 (IST) or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// End before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Shorten stretches without a record to this
+    /// Shorten pauses in the recording to this
     #[arg(long, value_name = "TIME", value_parser = times::duration)]
     longest_pause: Option<Duration>,
-    /// Print the ticks as JSON lines, and serve nothing
+    /// Print the ticks as JSON lines instead of serving them
     #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
     stdout: bool,
-    /// Kite's instruments CSV; default: the cached list
+    /// Kite's instruments CSV [the cached list]
     #[arg(long, value_name = "CSV", requires = "stdout")]
     instruments_file: Option<PathBuf>,
-    /// Port on 127.0.0.1 [any free one]
+    /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Begin once N connections have subscribed [1]
+    /// Start once N connections have subscribed [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     sockets: u16,
-    /// Send all frames as recorded, to everybody
+    /// Send every frame as recorded, to every client
     #[arg(long)]
     verbatim: bool,
-    /// Print for machines
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Replays until the tapes or the user end it.
-pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
+/// Replays to the end of the tapes, or until the user stops it.
+pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
     stop.listen()?;
-    let reel = tapes::open_and_warn(&asked.tapes, output).await?;
+    let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let feed = ReplayFeed {
-        paths: asked.tapes.clone(),
-        speed: asked.speed,
-        from: asked.from,
-        longest_pause: asked.longest_pause,
+        paths: args.tapes.clone(),
+        speed: args.speed,
+        from: args.from,
+        longest_pause: args.longest_pause,
     };
-    if asked.stdout {
-        return print(&asked, reel, output, stop).await;
+    if args.stdout {
+        return print(&args, reel, output, stop).await;
     }
-    let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(asked.sockets)));
-    if let Some(until) = asked.until {
+    let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(args.sockets)));
+    if let Some(until) = args.until {
         replay = replay.until(tapes::on_first_day(until, &reel));
     }
-    let mut builder = Sim::builder().port(asked.port);
-    if asked.verbatim {
+    let mut builder = Sim::builder().port(args.port);
+    if args.verbatim {
         let contents = tapes::contents(&reel, 0, None, output, &stop).await?;
         replay = replay.verbatim(contents.sources);
-        // Heartbeats and greetings are the tape's own.
+        // Heartbeats and greetings come from the tape.
         builder = builder.no_heartbeats().greet(false);
     }
     let sim = feed::start(builder.replay(replay)).await?;
     let endpoint = sim.endpoint();
-    if asked.json {
+    if args.json {
         output.json(&json!({
             "endpoint": endpoint, "api_key": API_KEY, "access_token": ACCESS_TOKEN
         }))?;
@@ -113,7 +113,7 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
             () = &mut finished => break,
             () = status.due() => {
                 if let Some(progress) = sim.replay() {
-                    status.show(&line(&progress, asked.sockets));
+                    status.show(&line(&progress, args.sockets));
                 }
             }
         }
@@ -123,29 +123,29 @@ pub(crate) async fn run(asked: ReplayArgs, output: Output, stop: Stop) -> Result
     sim.stop().await;
     if let Some(damage) = &progress.last_damage {
         let places = numbers::counted(progress.damages, "damaged place");
-        output.warn(format_args!("{places} passed over, the last: {damage}"));
+        output.warn(format_args!("{places} skipped, the last: {damage}"));
     }
-    match asked.json {
+    match args.json {
         true => output.json(&progress_json(&progress)),
         false => output.line(summary(&progress)),
     }
 }
 
-/// Prints the ticks where others serve them.
-async fn print(asked: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
-    let names = Names::cached(asked.instruments_file.as_deref(), output).await?;
+/// Prints the ticks instead of serving them.
+async fn print(args: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
+    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let printing = Printing {
-        speed: asked.speed,
-        from_unix_ns: asked.from.map(|from| tapes::on_first_day(from, &reel)),
-        until_unix_ns: asked.until.map(|until| tapes::on_first_day(until, &reel)),
-        longest_pause: asked.longest_pause,
+        speed: args.speed,
+        from_unix_ns: args.from.map(|from| tapes::on_first_day(from, &reel)),
+        until_unix_ns: args.until.map(|until| tapes::on_first_day(until, &reel)),
+        longest_pause: args.longest_pause,
     };
     let summary = print::print(reel, printing, names, stop).await?;
     if let Some(summary) = summary {
         output.note(numbers::counted(summary.rows, "tick"));
         if summary.damage > 0 {
             let places = numbers::counted(summary.damage, "damaged place");
-            output.warn(format_args!("{places} passed over; kite inspect says where"));
+            output.warn(format_args!("{places} skipped; kite inspect lists them"));
         }
     }
     Ok(())
@@ -157,7 +157,7 @@ fn greeting(endpoint: &str, output: Output) -> String {
          export KITE_API_KEY={API_KEY} KITE_ACCESS_TOKEN={ACCESS_TOKEN}\n\
          kite watch --endpoint {endpoint} NSE:INFY\n\
          any other client: {endpoint}/?api_key={API_KEY}&access_token={ACCESS_TOKEN}\n\
-         It begins when a client has subscribed. Ctrl-C ends it.\n",
+         The replay starts when a client subscribes. Ctrl-C stops it.\n",
         output.paint(output::BOLD, "endpoint")
     )
 }
@@ -187,7 +187,7 @@ fn summary(progress: &ReplayProgress) -> String {
         numbers::counted(progress.ticks, "tick"),
         numbers::grouped(progress.ticks_sent),
         numbers::counted(progress.frames_sent, "frame"),
-        if progress.finished { "" } else { "; ended before the tape did" }
+        if progress.finished { "" } else { "; stopped before the end of the tape" }
     )
 }
 

@@ -1,4 +1,4 @@
-//! `kite sim`: Kite's ticker server on this machine.
+//! `kite sim`: a simulated Kite ticker server on this machine.
 
 use std::time::Duration;
 
@@ -20,30 +20,30 @@ Examples:
   kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
   kite sim --list-faults
 
-In another terminal, with the credentials that it prints in the environment:
+In another terminal, after setting the credentials that it prints:
   kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Sim {
-    /// Port on 127.0.0.1 [any free one]
+    /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// The market's seed: the same seed, the same ticks [1]
+    /// The market's seed; the same seed repeats the same ticks [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     seed: u64,
-    /// Updates per second and instrument, at most 1000 [2]
+    /// Updates per second per instrument, at most 1,000 [2]
     #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
     rate: f64,
-    /// How many accounts there are [1]
+    /// Number of accounts [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     accounts: u16,
-    /// End after this time
+    /// Stop after this time
     #[arg(long = "for", value_name = "TIME", value_parser = times::duration)]
     lasts: Option<Duration>,
-    /// Print for machines, at the start and at the end
+    /// Print JSON, at the start and at the end
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -51,42 +51,42 @@ pub(crate) struct Sim {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What goes wrong")]
+#[command(next_help_heading = "Faults")]
 struct FaultArgs {
-    /// Faults by chance, one in this time on each socket
+    /// Random faults, one per TIME on average on each socket
     #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// A fault at its time: 10s=half_open:3s, handshake2=refusal:503
+    /// A fault at a given time: 10s=half_open:3s, handshake2=refusal:503
     #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]
     #[arg(value_parser = faults::planned)]
     planned: Vec<PlannedFault>,
-    /// List the kinds of faults and end
+    /// List the kinds of faults and exit
     #[arg(long)]
     list_faults: bool,
 }
 
-/// Serves until the user ends it.
-pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), CliError> {
-    if asked.faults.list_faults {
-        return match asked.json {
+/// Serves until the user stops it.
+pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), CliError> {
+    if args.faults.list_faults {
+        return match args.json {
             true => output.json(&faults::list_json()),
             false => output.text(&faults::list()),
         };
     }
     stop.listen()?;
-    let accounts = accounts(asked.accounts);
+    let accounts = accounts(args.accounts);
     let mut builder =
-        kite_sim::Sim::builder().port(asked.port).seed(asked.seed).updates_per_second(asked.rate);
+        kite_sim::Sim::builder().port(args.port).seed(args.seed).updates_per_second(args.rate);
     for (key, token) in &accounts[1..] {
         builder = builder.account(key, token);
     }
-    if let Some(mean) = asked.faults.chaos {
-        builder = builder.chance(FaultChance::new(asked.seed, mean));
+    if let Some(mean) = args.faults.chaos {
+        builder = builder.chance(FaultChance::new(args.seed, mean));
     }
-    if !asked.faults.planned.is_empty() {
+    if !args.faults.planned.is_empty() {
         for (key, _) in &accounts {
             let script = FaultScript::new(key);
-            builder = builder.script(asked.faults.planned.iter().fold(script, FaultScript::plan));
+            builder = builder.script(args.faults.planned.iter().fold(script, FaultScript::plan));
         }
     }
     let sim = builder
@@ -95,7 +95,7 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
         .map_err(|error| CliError::unable("cannot start the simulator").because(error))?;
 
     let endpoint = sim.endpoint();
-    if asked.json {
+    if args.json {
         let accounts: Vec<_> = accounts
             .iter()
             .map(|(key, token)| json!({"api_key": key, "access_token": token}))
@@ -105,7 +105,7 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
         output.text(&greeting(&endpoint, &accounts, output))?;
     }
     let lasts = async {
-        match asked.lasts {
+        match args.lasts {
             Some(lasts) => tokio::time::sleep(lasts).await,
             None => std::future::pending().await,
         }
@@ -116,13 +116,13 @@ pub(crate) async fn run(asked: &Sim, output: Output, stop: Stop) -> Result<(), C
     }
     sim.stop().await;
     let stats = sim.stats();
-    match asked.json {
+    match args.json {
         true => output.json(&stats_json(&stats)),
-        false => output.text(&farewell(&stats)),
+        false => output.text(&summary(&stats)),
     }
 }
 
-/// The accounts that there are: the simulator's own, and more numbered from 2.
+/// Returns the accounts: the simulator's default, and more numbered from 2.
 fn accounts(count: u16) -> Vec<(String, String)> {
     let numbered = |number| (format!("{API_KEY}_{number}"), format!("{ACCESS_TOKEN}_{number}"));
     let first = (API_KEY.to_owned(), ACCESS_TOKEN.to_owned());
@@ -138,12 +138,12 @@ fn greeting(endpoint: &str, accounts: &[(String, String)], output: Output) -> St
     text += &format!(
         "kite watch --endpoint {endpoint} NSE:INFY\n\
          any other client: {endpoint}/?api_key={key}&access_token={token}\n\
-         Ctrl-C ends it.\n"
+         Ctrl-C stops it.\n"
     );
     text
 }
 
-fn farewell(stats: &SimStats) -> String {
+fn summary(stats: &SimStats) -> String {
     let mut text = format!(
         "{}, {} in {}, {}\n",
         numbers::counted(stats.connections_total, "socket"),

@@ -6,7 +6,7 @@ use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::instruments::wanted::{self, Wanted};
+use crate::instruments::selection::{self, Selection};
 use crate::watch::{self, WatchOptions};
 
 const EXAMPLES: &str = "\
@@ -24,25 +24,25 @@ pub(crate) struct Watch {
     instruments: InstrumentArgs,
     #[command(flatten)]
     feed: FeedArgs,
-    /// Print ticks as the JSON lines of `kite export` instead
+    /// Print JSON lines in the format of `kite export` instead
     #[arg(long)]
     json: bool,
 }
 
-/// Shows it until the user ends it.
-pub(crate) async fn run(asked: &Watch, output: Output, stop: Stop) -> Result<(), CliError> {
-    let Wanted { instruments, names, feed } =
-        wanted::find(&asked.instruments, &asked.feed, output, &stop).await?;
+/// Shows the table until the user quits.
+pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<(), CliError> {
+    let Selection { instruments, names, feed } =
+        selection::find(&args.instruments, &args.feed, output, &stop).await?;
     watch::run(WatchOptions {
         instruments,
         directory: Box::new(names),
-        mode: asked.instruments.mode,
+        mode: args.instruments.mode,
         feed,
         background: Vec::new(),
         hints: Vec::new(),
         color: output.color,
         ascii: output.ascii,
-        json: asked.json,
+        json: args.json,
         stop,
     })
     .await

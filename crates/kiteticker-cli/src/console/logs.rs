@@ -1,4 +1,4 @@
-//! `-v`: what the layers below log, on standard error.
+//! `-v`: logs of the crates below, on standard error.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -6,9 +6,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::exit::CliError;
 
-/// Shows the logs of the project's own crates: `-v` says what changes, `-vv` more, `-vvv` all.
+/// Shows the logs of the project's own crates: `-v` is INFO, `-vv` DEBUG, `-vvv` TRACE.
 ///
-/// Others stay silent: tungstenite logs the request line at TRACE, and that has the access token.
+/// Other crates stay silent: tungstenite logs the request line at TRACE, with the access token.
 pub(crate) fn show(verbosity: u8) -> Result<(), CliError> {
     let level = match verbosity {
         0 => return Ok(()),

@@ -17,35 +17,35 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
-/// How the command speaks. Cheap to copy.
+/// Writes results, notes, warnings and errors. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// Whether results may be coloured.
     pub(crate) color: bool,
     /// Whether only ASCII may be drawn.
     pub(crate) ascii: bool,
-    /// Whether nothing but results and errors is wanted.
+    /// Whether to print only results, warnings and errors.
     pub(crate) quiet: bool,
-    /// Whether standard error is a terminal: progress is drawn there only.
+    /// Whether to draw progress: standard error is a terminal, and not quiet.
     pub(crate) is_live: bool,
     color_err: bool,
-    /// How wide the terminal is that shows results, if one does.
+    /// The width of the terminal on standard output, if it is one.
     width: Option<usize>,
 }
 
 impl Output {
-    /// Settles on colours and signs by the arguments, the environment and the terminal.
+    /// Chooses colours and characters by the arguments, the environment and the terminal.
     pub(crate) fn new(color: ColorChoice, ascii: bool, quiet: bool) -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        let wants_color = |is_terminal| match color {
+        let use_color = |is_terminal| match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => is_terminal && environment_allows_color(),
         };
         Self {
-            color: wants_color(out),
-            color_err: wants_color(err),
-            ascii: ascii || !speaks_utf8(),
+            color: use_color(out),
+            color_err: use_color(err),
+            ascii: ascii || !is_utf8_locale(),
             quiet,
             is_live: err && !quiet,
             width: if out { terminal_width() } else { None },
@@ -57,33 +57,33 @@ impl Output {
         written(writeln!(io::stdout().lock(), "{text}"))
     }
 
-    /// Writes a whole result, which ends its own lines.
+    /// Writes a whole result, which includes its line ends.
     pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
-    /// Writes a result for machines, on one line.
+    /// Writes a JSON result on one line.
     pub(crate) fn json(&self, value: &serde_json::Value) -> Result<(), CliError> {
         self.line(value)
     }
 
-    /// Tells what happens meanwhile, unless quiet.
+    /// Writes a note to standard error, unless quiet.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            // Where standard error is gone there is nobody left to tell.
+            // If standard error is closed, the failure cannot be reported anywhere.
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
-    /// Tells of something that the user should know, also when quiet.
+    /// Writes a warning to standard error, also when quiet.
     pub(crate) fn warn(&self, text: impl Display) {
         let mark = self.paint_err(YELLOW, "warning:");
         let _ = writeln!(io::stderr().lock(), "{mark} {text}");
     }
 
-    /// Breaks a text that begins at this column into lines that fit the terminal, each behind as
-    /// many blanks. Without a terminal it stays one line: programs read that.
+    /// Wraps a text that starts at column `indent` to the terminal's width, and indents the lines
+    /// that follow. Without a terminal it stays one line, for programs to read.
     pub(crate) fn wrapped(&self, text: &str, indent: usize) -> String {
         match self.width {
             Some(width) if width >= indent + 20 => wrap(text, width - indent, indent),
@@ -91,17 +91,17 @@ impl Output {
         }
     }
 
-    /// How wide drawings may be.
+    /// Returns the width for charts on standard output.
     pub(crate) fn columns(&self) -> usize {
         self.width.unwrap_or(80)
     }
 
-    /// How wide a line on standard error may be, where that is a terminal.
+    /// Returns the width for lines on standard error.
     pub(crate) fn columns_err(&self) -> usize {
         terminal_width().unwrap_or(80).max(20)
     }
 
-    /// Shows an error with its causes on a line, and what to do about it on another.
+    /// Writes an error with its causes on one line, and the advice on another.
     pub(crate) fn error(&self, error: &CliError) {
         let mark = self.paint_err(RED, "error:");
         let _ = writeln!(io::stderr().lock(), "{mark} {}", ErrorChain(error));
@@ -111,12 +111,12 @@ impl Output {
         }
     }
 
-    /// Shows a text in a style, where colours are wanted.
+    /// Returns the text in a style if standard output is coloured.
     pub(crate) fn paint(&self, style: Style, text: impl Display) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 
-    /// The same, for standard error.
+    /// Returns the text in a style if standard error is coloured.
     pub(crate) fn paint_err(&self, style: Style, text: impl Display) -> String {
         if self.color_err { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
@@ -128,19 +128,19 @@ pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
 
-/// Turns the failure of a write to standard output into an error of the command.
+/// Turns a failed write to standard output into an error of the command.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), CliError> {
     result.map_err(|error| CliError::unable("cannot write to standard output").because(error))
 }
 
-/// `NO_COLOR` of any value but an empty one means none (no-color.org), and so does a dumb terminal.
+/// Returns false if `NO_COLOR` is set and not empty (no-color.org), or for a dumb terminal.
 fn environment_allows_color() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether the locale's characters are UTF-8, by the first of the variables that is set.
-fn speaks_utf8() -> bool {
+/// Returns whether the locale is UTF-8, by the first variable that is set.
+fn is_utf8_locale() -> bool {
     if cfg!(windows) {
         return true;
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_broken_between_words() {
+    fn text_wraps_between_words() {
         assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
         assert_eq!(wrap("far-too-long-a-word for it", 5, 1), "far-too-long-a-word\n for\n it");
         assert_eq!(wrap("", 5, 1), "");

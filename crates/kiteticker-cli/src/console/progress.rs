@@ -4,14 +4,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console::output::Output;
 
-/// A bar, or nothing where nobody would see it.
+/// A progress bar; hidden without a terminal.
 #[derive(Debug)]
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    /// A bar of so many bytes.
+    /// Creates a bar for `total` bytes.
     pub(crate) fn bytes(output: Output, total: u64, what: &'static str) -> Self {
         let target = match output.is_live {
             true => ProgressDrawTarget::stderr_with_hz(10),
@@ -31,17 +31,17 @@ impl Bar {
         Self { bar }
     }
 
-    /// Says how far it is.
+    /// Sets the position.
     pub(crate) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }
 
-    /// Lets something be written where the bar is; it goes on below.
+    /// Runs `write` with the bar hidden, so that its output appears above the bar.
     pub(crate) fn above(&self, write: impl FnOnce()) {
         self.bar.suspend(write);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn done(&self) {
         self.bar.finish_and_clear();
     }

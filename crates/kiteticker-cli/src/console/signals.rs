@@ -1,13 +1,13 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first requests a clean stop, the second exits immediately.
 
 use tokio::sync::watch;
 
 use crate::exit::{CliError, FORCED};
 
-/// Tells whoever waits that the user wants the command to end. Cheap to clone.
+/// The user's request to stop the command. Cheap to clone.
 ///
-/// Before [`Stop::listen`] a signal ends the process, as signals do: nothing is to be finished yet,
-/// and a shell sets the terminal right after a prompt that was broken off.
+/// Before [`Stop::listen`] a signal ends the process as usual: there is nothing to finish yet, and
+/// a shell resets the terminal after an interrupted prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     ask: watch::Sender<bool>,
@@ -18,7 +18,7 @@ impl Stop {
         Self { ask: watch::Sender::new(false) }
     }
 
-    /// Listens for the signals from now on; the first no longer ends the process by itself.
+    /// Starts to handle the signals; after that the first no longer ends the process by itself.
     pub(crate) fn listen(&self) -> Result<(), CliError> {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
         let mut signals = Signals::new().map_err(cannot)?;
@@ -32,16 +32,16 @@ impl Stop {
         Ok(())
     }
 
-    /// Waits until the end is asked for; at once where it has been.
+    /// Waits for the request to stop; returns immediately if it has been made.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub(crate) async fn asked(&self) {
-        // This very clone keeps the channel open: there is no other error.
+        // The only error is a closed channel, and this clone keeps it open.
         let _ = self.ask.subscribe().wait_for(|&asked| asked).await;
     }
 
-    /// Says whether the end has been asked for: for threads.
+    /// Returns whether the user asked to stop; for code outside async tasks.
     pub(crate) fn is_asked(&self) -> bool {
         *self.ask.borrow()
     }

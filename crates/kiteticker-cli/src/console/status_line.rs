@@ -1,4 +1,4 @@
-//! A line on the terminal that is written anew every second while a command runs.
+//! A line on the terminal that is rewritten every second while a command runs.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::console::output::Output;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// To the line's beginning, and everything behind it gone (ECMA-48).
-const ANEW: &str = "\r\u{1b}[K";
+/// Returns to the start of the line and erases it (ECMA-48).
+const CLEAR_LINE: &str = "\r\u{1b}[K";
 
-/// The line; it is taken away when this is dropped. Without a terminal there is none.
+/// The line; removed on drop. Without a terminal nothing is drawn.
 #[derive(Debug)]
 pub(crate) struct StatusLine {
     output: Output,
     every: Interval,
-    /// What stands there; empty where nothing does.
+    /// The text shown; empty if none.
     shown: String,
 }
 
@@ -27,7 +27,7 @@ impl StatusLine {
         Self { output, every, shown: String::new() }
     }
 
-    /// Waits until the line is to be written again.
+    /// Waits until the line is due to be rewritten.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -46,7 +46,7 @@ impl StatusLine {
         }
     }
 
-    /// Tells of something; the line goes on below it.
+    /// Writes a note above the line.
     pub(crate) fn note(&mut self, text: &str) {
         self.clear();
         self.output.note(text);
@@ -55,15 +55,15 @@ impl StatusLine {
 
     fn write(&self) {
         if !self.shown.is_empty() {
-            // Where standard error is gone there is nobody left to tell.
+            // If standard error is closed, the failure cannot be reported anywhere.
             let mut err = io::stderr().lock();
-            let _ = write!(err, "{ANEW}{}", self.shown).and_then(|()| err.flush());
+            let _ = write!(err, "{CLEAR_LINE}{}", self.shown).and_then(|()| err.flush());
         }
     }
 
     fn clear(&self) {
         if !self.shown.is_empty() {
-            let _ = write!(io::stderr().lock(), "{ANEW}");
+            let _ = write!(io::stderr().lock(), "{CLEAR_LINE}");
         }
     }
 }

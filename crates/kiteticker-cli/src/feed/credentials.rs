@@ -1,5 +1,5 @@
-//! The API key and the access token: from the environment, a file of their owner's alone, or asked
-//! on the terminal. Never from arguments, which everybody on the machine can read, and never shown.
+//! The API key and the access token: from the environment, a file that only its owner can read, or
+//! a prompt. Never from arguments, which every user of the machine can read, and never shown.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -10,12 +10,12 @@ use kite_conn::{Credentials, Secret};
 
 use crate::exit::CliError;
 
-/// Names the API key in the environment.
+/// Environment variable of the API key.
 pub(crate) const KEY_VARIABLE: &str = "KITE_API_KEY";
-/// Names the access token in the environment.
+/// Environment variable of the access token.
 pub(crate) const TOKEN_VARIABLE: &str = "KITE_ACCESS_TOKEN";
 
-/// A token of Kite's is 32 characters; what is longer than this is another file.
+/// Read at most this much: a credentials file is a few lines, and Kite's token 32 characters.
 const LONGEST_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where credentials came from.
@@ -36,20 +36,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Credentials and where they came from. `Debug` shows neither.
+/// Credentials and where they came from. `Debug` does not show the token.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) credentials: Credentials,
     pub(crate) origin: Origin,
 }
 
-/// Finds credentials: the file that is named, else the environment, else the file of the
-/// configuration directory, else the prompt.
+/// Finds credentials: in the named file, else in the environment, else in the default file, else
+/// by a prompt.
 pub(crate) fn find(named_file: Option<&Path>) -> Result<Found, CliError> {
     find_in(named_file, variable, default_path().as_deref(), prompt)
 }
 
-/// Finds credentials as [`find`] does, but asks nobody.
+/// Finds credentials as [`find`] does, but without a prompt.
 pub(crate) fn find_silently(named_file: Option<&Path>) -> Result<Found, CliError> {
     find_in(named_file, variable, default_path().as_deref(), || Ok(None))
 }
@@ -75,12 +75,12 @@ fn find_in(
         }
         (None, None) => {}
         (key, _) => {
-            let (there, missing) = match key {
+            let (set, missing) = match key {
                 Some(_) => (KEY_VARIABLE, TOKEN_VARIABLE),
                 None => (TOKEN_VARIABLE, KEY_VARIABLE),
             };
-            return Err(CliError::unable(format!("{there} is set and {missing} is not"))
-                .help(format!("set {missing} too, or unset {there} to use a file")));
+            return Err(CliError::unable(format!("{set} is set but {missing} is not"))
+                .help(format!("set {missing} too, or unset {set} to use a file")));
         }
     }
     if let Some(path) = default_file.filter(|path| path.exists()) {
@@ -91,29 +91,29 @@ fn find_in(
         return Ok(Found { credentials, origin: Origin::Prompt });
     }
     let file = default_file.map_or_else(
-        || "pass a file with --credentials".to_owned(),
+        || "pass a file by --credentials".to_owned(),
         |path| format!("write api_key = … and access_token = … to {} (chmod 600)", path.display()),
     );
-    Err(CliError::unable("no credentials")
+    Err(CliError::unable("no credentials found")
         .help(format!("set {KEY_VARIABLE} and {TOKEN_VARIABLE}, or {file}")))
 }
 
-/// The file that is read when none is named.
+/// Returns the file that is read if none is named.
 pub(crate) fn default_path() -> Option<PathBuf> {
     let strategy = etcetera::choose_base_strategy().ok()?;
     Some(strategy.config_dir().join("kiteticker").join("credentials"))
 }
 
-/// Reads a file of `api_key = …` and `access_token = …` lines that nobody else can read.
+/// Reads a file of `api_key = …` and `access_token = …` lines, which only its owner may read.
 pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     use std::io::Read as _;
 
     let cannot = |error: io::Error| {
         CliError::unable(format!("cannot read the credentials in {}", path.display()))
             .because(error)
-            .help("write two lines there: api_key = … and access_token = …")
+            .help("the file needs two lines: api_key = … and access_token = …")
     };
-    // The permissions of what is open are asked, not of what the name means a moment later.
+    // Checked on the open file: the path may name another file a moment later.
     let file = std::fs::File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     check_permissions(path, &metadata)?;
@@ -122,7 +122,7 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     parse(&text).map_err(|error| {
         CliError::unable(format!("cannot use the credentials in {}", path.display()))
             .because(error)
-            .help("write two lines there: api_key = … and access_token = …")
+            .help("the file needs two lines: api_key = … and access_token = …")
     })
 }
 
@@ -135,8 +135,10 @@ fn check_permissions(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Cl
         return Ok(());
     }
     let path = path.display();
-    Err(CliError::unable(format!("others can get at the credentials in {path} (mode {mode:03o})"))
-        .help(format!("chmod 600 '{path}'")))
+    Err(CliError::unable(format!(
+        "other users can access the credentials in {path} (mode {mode:03o})"
+    ))
+    .help(format!("chmod 600 '{path}'")))
 }
 
 #[cfg(not(unix))]
@@ -144,7 +146,7 @@ fn check_permissions(_: &Path, _: &std::fs::Metadata) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Why a file has no credentials. None of these repeats what the file says.
+/// Why a file holds no credentials. No message repeats the file's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum FileError {
     #[error("line {line} is not of the form name = value")]
@@ -175,10 +177,10 @@ fn parse(text: &str) -> Result<Credentials, FileError> {
             return Err(FileError::Again { line, name });
         }
     }
-    let there = |value: Option<Secret>, name| {
+    let required = |value: Option<Secret>, name| {
         value.filter(|value| !value.expose().is_empty()).ok_or(FileError::Missing { name })
     };
-    let (key, token) = (there(key, "api_key")?, there(token, "access_token")?);
+    let (key, token) = (required(key, "api_key")?, required(token, "access_token")?);
     Ok(Credentials::new(key.expose(), token.expose()))
 }
 
@@ -187,18 +189,18 @@ fn unquoted(value: &str) -> &str {
     inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
-/// Asks on the terminal, if there is one.
+/// Prompts for credentials on the terminal; `None` without one.
 fn prompt() -> Result<Option<Credentials>, CliError> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(None);
     }
-    let cannot = |error| CliError::unable("cannot ask for credentials").because(error);
-    // Neither is echoed: the key alone is harmless, and still nobody else's business.
+    let cannot = |error| CliError::unable("cannot prompt for credentials").because(error);
+    // The key is not echoed either: harmless alone, but private.
     let key = Secret::from(rpassword::prompt_password("api_key: ").map_err(cannot)?);
     let token = Secret::from(rpassword::prompt_password("access_token: ").map_err(cannot)?);
     let (key, token) = (key.expose().trim(), token.expose().trim());
     if key.is_empty() || token.is_empty() {
-        return Err(CliError::unable("no credentials given"));
+        return Err(CliError::unable("no credentials entered"));
     }
     Ok(Some(Credentials::new(key, token)))
 }
@@ -211,7 +213,7 @@ mod tests {
 
     const TOKEN: &str = "verysecrettoken";
 
-    fn nobody() -> Result<Option<Credentials>, CliError> {
+    fn no_prompt() -> Result<Option<Credentials>, CliError> {
         Ok(None)
     }
 
@@ -226,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_comes_before_the_environment_and_that_before_the_usual_file() {
+    fn a_named_file_precedes_the_environment_which_precedes_the_default_file() {
         let named = file(&format!("api_key = filekey\naccess_token = {TOKEN}\n"));
         let usual = file(&format!("api_key = usualkey\naccess_token = {TOKEN}\n"));
         let key = |found: Found| found.credentials.api_key().to_owned();
-        let found = find_in(Some(named.path()), both, Some(usual.path()), nobody).unwrap();
+        let found = find_in(Some(named.path()), both, Some(usual.path()), no_prompt).unwrap();
         assert_eq!(found.origin, Origin::File(named.path().into()));
         assert_eq!(key(found), "filekey");
-        let found = find_in(None, both, Some(usual.path()), nobody).unwrap();
+        let found = find_in(None, both, Some(usual.path()), no_prompt).unwrap();
         assert_eq!(found.origin, Origin::Environment);
         assert_eq!(key(found), "envkey");
-        let found = find_in(None, |_| None, Some(usual.path()), nobody).unwrap();
+        let found = find_in(None, |_| None, Some(usual.path()), no_prompt).unwrap();
         assert_eq!(key(found), "usualkey");
         let asked = || Ok(Some(Credentials::new("typed", TOKEN)));
         let found = find_in(None, |_| None, Some(Path::new("/nowhere/at/all")), asked).unwrap();
@@ -244,8 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn without_any_the_help_names_all_ways() {
-        let error = find_in(None, |_| None, Some(Path::new("/nowhere/file")), nobody).unwrap_err();
+    fn without_credentials_the_help_names_every_way_to_pass_them() {
+        let error =
+            find_in(None, |_| None, Some(Path::new("/nowhere/file")), no_prompt).unwrap_err();
         let help = error.advice().unwrap();
         for part in [KEY_VARIABLE, TOKEN_VARIABLE, "/nowhere/file"] {
             assert!(help.contains(part), "{help}");
@@ -253,21 +256,21 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_environment_is_an_error_and_not_passed_over() {
+    fn one_variable_without_the_other_is_an_error() {
         let half = |name: &str| (name == TOKEN_VARIABLE).then(|| TOKEN.to_owned());
-        let error = find_in(None, half, None, nobody).unwrap_err();
-        assert_eq!(error.to_string(), "KITE_ACCESS_TOKEN is set and KITE_API_KEY is not");
+        let error = find_in(None, half, None, no_prompt).unwrap_err();
+        assert_eq!(error.to_string(), "KITE_ACCESS_TOKEN is set but KITE_API_KEY is not");
     }
 
     #[test]
-    fn files_may_have_comments_blanks_and_quotes() {
+    fn files_may_have_comments_blank_lines_and_quotes() {
         let text = "# mine\n\n api_key=\"k\" \r\naccess_token = 'a=b#c'\n";
         assert_eq!(parse(text), Ok(Credentials::new("k", "a=b#c")));
     }
 
     #[test]
-    fn mistakes_in_a_file_are_named_by_line_and_never_shown() {
-        for (text, wanted) in [
+    fn mistakes_in_a_file_are_reported_by_line_without_its_content() {
+        for (text, expected) in [
             (format!("api_key = k\n{TOKEN}\n"), FileError::Form { line: 2 }),
             (format!("token = {TOKEN}\n"), FileError::Name { line: 1 }),
             (
@@ -281,7 +284,7 @@ mod tests {
             ),
         ] {
             let file = file(&text);
-            assert_eq!(parse(&text), Err(wanted));
+            assert_eq!(parse(&text), Err(expected));
             let error = read(file.path()).unwrap_err();
             assert!(!ErrorChain(&error).to_string().contains(TOKEN), "{error}");
             assert!(!format!("{error:?}").contains(TOKEN));
@@ -290,7 +293,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+    fn a_file_that_others_can_access_is_refused_with_the_command_that_fixes_it() {
         use std::os::unix::fs::PermissionsExt;
 
         let file = file(&format!("api_key = k\naccess_token = {TOKEN}\n"));
@@ -305,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_shows_its_token() {
-        let found = find_in(None, both, None, nobody).unwrap();
+    fn found_credentials_never_show_the_token() {
+        let found = find_in(None, both, None, no_prompt).unwrap();
         assert!(!format!("{found:?} {}", found.origin).contains(TOKEN));
     }
 }

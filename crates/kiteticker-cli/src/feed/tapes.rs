@@ -1,4 +1,4 @@
-//! Tapes as the commands open and read them.
+//! Opens and reads tapes for the commands.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,17 +14,17 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::format::times::Moment;
 
-/// So often a long reading looks whether it is to end, in records.
-pub(crate) const LOOK_EVERY: u64 = 4_096;
+/// How often a long read checks whether to stop, in records.
+pub(crate) const CHECK_EVERY: u64 = 4_096;
 
-/// Opens tapes; what they lack is said with the place.
+/// Opens tapes; errors name the file.
 pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
     let paths = paths.to_vec();
     let opened = blocking::run("opening the tapes", move || Reel::open(&paths)).await?;
     opened.map_err(|error| {
         let advice = match error {
-            kite_tape::OpenError::NoTapes { .. } => Some("kite record makes tapes"),
-            kite_tape::OpenError::Tape { .. } => Some("name .ktape files that kite has recorded"),
+            kite_tape::OpenError::NoTapes { .. } => Some("record tapes with kite record"),
+            kite_tape::OpenError::Tape { .. } => Some("name .ktape files recorded by kite"),
             _ => None,
         };
         let error = CliError::unable("cannot read the tapes").because(error);
@@ -35,24 +35,24 @@ pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
     })
 }
 
-/// Opens tapes, and warns of files that hold nothing.
+/// Opens tapes, and warns of each file that was skipped.
 pub(crate) async fn open_and_warn(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
     let reel = open(paths).await?;
     for error in reel.passed_over() {
-        output.warn(format_args!("passed over: {}", ErrorChain(error)));
+        output.warn(format_args!("skipped: {}", ErrorChain(error)));
     }
     Ok(reel)
 }
 
-/// Begins to read with as many threads as the machine has.
+/// Starts to read with as many threads as the machine has.
 pub(crate) fn read(reel: &Reel, from_unix_ns: u64) -> Entries {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // One processor alone unpacks no sooner for handing it over.
+    // On one processor a second thread decompresses no faster.
     let threads = if threads > 1 { threads } else { 0 };
     reel.entries_with(ReadConfig { from_unix_ns, threads })
 }
 
-/// Gives the Unix nanoseconds of a time; one of the day is of the tapes' first day in India.
+/// Returns a time in Unix nanoseconds; a time of day refers to the tapes' first day in India.
 pub(crate) fn on_first_day(moment: Moment, reel: &Reel) -> u64 {
     moment.on_day_of(reel.span().map_or(0, |(from, _)| from))
 }
@@ -64,7 +64,7 @@ pub(crate) struct Contents {
     pub(crate) sources: BTreeSet<Source>,
 }
 
-/// Finds the instruments and connections on the tapes, all of them or this much of their time.
+/// Finds the instruments and connections on the tapes, or in their first `stretch` only.
 pub(crate) async fn contents(
     reel: &Reel,
     from_unix_ns: u64,
@@ -78,12 +78,12 @@ pub(crate) async fn contents(
         first.checked_add(u64::try_from(stretch.as_nanos()).ok()?)
     });
     let reading = blocking::run("reading the tapes", move || {
-        let bar = Bar::bytes(output, reel.len_bytes(), "looking");
+        let bar = Bar::bytes(output, reel.len_bytes(), "scanning");
         let mut contents = Contents::default();
         let mut entries = read(&reel, from_unix_ns);
         let mut count = 0_u64;
         while let Some(entry) = entries.next() {
-            // Damage is told where the tape is read for its own sake.
+            // Damage is reported by the commands that read the whole tape.
             let Ok(entry) = entry else { continue };
             if until.is_some_and(|until| entry.recv_unix_ns() >= until) {
                 break;
@@ -95,7 +95,7 @@ pub(crate) async fn contents(
                     .extend(frame.packets().map(|packet| packet.instrument_token()));
             }
             count += 1;
-            if count.is_multiple_of(LOOK_EVERY) {
+            if count.is_multiple_of(CHECK_EVERY) {
                 bar.at(entries.position_bytes());
                 if stop.is_asked() {
                     break;

@@ -1,25 +1,25 @@
-//! Numbers as people read them: thousands apart, the decimals of the segment, short forms.
+//! Numbers for people: grouped thousands, the decimals of the segment, short forms.
 
 use std::time::Duration;
 
 use kite_wire::Price;
 
 const DAY_S: u64 = 86_400;
-/// Decimals beyond these are shown only where they are not zero: no tick size needs them.
+/// Decimals beyond these are shown only if they are not zero: no tick size needs them.
 const USUAL_DECIMALS: usize = 4;
 
-/// Shows a number with its thousands apart: `1,234,567`.
+/// Formats a number with grouped thousands: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     group(&number.to_string())
 }
 
-/// Shows a number with its noun: `1 file`, `3 files`.
+/// Formats a number with its noun: `1 file`, `3 files`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
 }
 
-/// Gives a price exactly: `100,123.05`, `86.5025`.
+/// Formats a price exactly: `100,123.05`, `86.5025`.
 pub(crate) fn price(price: Price) -> String {
     let text = price.to_string();
     let Some((whole, fraction)) = text.split_once('.') else { return group(&text) };
@@ -30,7 +30,7 @@ pub(crate) fn price(price: Price) -> String {
     format!("{}.{fraction}", group(whole))
 }
 
-/// Gives at most six characters: `950`, `9.50K`, `12.3M`, `4.29B`.
+/// Formats a number in at most six characters: `950`, `9.50K`, `12.3M`, `4.29B`.
 pub(crate) fn compact(number: u64) -> String {
     const UNITS: [(f64, &str); 3] = [(1e3, "K"), (1e6, "M"), (1e9, "B")];
     if number < 1_000 {
@@ -50,18 +50,18 @@ pub(crate) fn compact(number: u64) -> String {
     grouped(number)
 }
 
-/// Gives a signed share with two decimals, one from a hundred on: `+1.25%`, `-100.0%`.
+/// Formats a signed percentage with two decimals, or one from 100 % on: `+1.25%`, `-100.0%`.
 pub(crate) fn percent(value: f64) -> String {
     if value.abs() >= 99.995 {
         let rounded = (value * 10.0).round() / 10.0;
         return format!("{rounded:+.1}%");
     }
-    // A fall too small to show is not `-0.00`.
+    // A fall too small to show must not read `-0.00`.
     let rounded = (value * 100.0).round() / 100.0 + 0.0;
     format!("{rounded:+.2}%")
 }
 
-/// Gives at most three characters: `0s`, `59s`, `3m`, `23h`, `9d`.
+/// Formats an age in at most three characters: `0s`, `59s`, `3m`, `23h`, `9d`.
 pub(crate) fn age(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..60 => format!("{seconds}s"),
@@ -71,7 +71,7 @@ pub(crate) fn age(time: Duration) -> String {
     }
 }
 
-/// Gives three digits and the unit: `850 ns`, `38.2 µs`, `1.20 ms`.
+/// Formats a duration with three digits and a unit: `850 ns`, `38.2 µs`, `1.20 ms`.
 pub(crate) fn duration(time: Duration) -> String {
     let nanos = time.as_nanos();
     if nanos < 1_000 {
@@ -80,7 +80,7 @@ pub(crate) fn duration(time: Duration) -> String {
     let nanos = nanos as f64;
     for (unit, name) in [(1e3, "µs"), (1e6, "ms")] {
         let value = nanos / unit;
-        // Rounded, 999.5 and more would show as 1000: the next unit's.
+        // From 999.5 on the value would round to 1000, so the next unit takes over.
         if value < 999.5 {
             return format!("{value:.*} {name}", three_digits(value));
         }
@@ -89,7 +89,7 @@ pub(crate) fn duration(time: Duration) -> String {
     format!("{value:.*} s", three_digits(value))
 }
 
-/// Gives the number of decimals that leaves three digits.
+/// Returns the number of decimals that leaves three digits.
 fn three_digits(value: f64) -> usize {
     match value {
         _ if value < 9.995 => 2,

@@ -1,6 +1,6 @@
-//! Numbers of bytes as people write and read them.
+//! Parses and formats sizes in bytes.
 
-/// Reads a number of bytes: `512kB`, `100MB`, `1.5GB`, `64MiB`, or bytes without a unit.
+/// Parses a size: `512kB`, `100MB`, `1.5GB`, `64MiB`, or bytes without a unit.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
@@ -12,15 +12,15 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         "kib" => 1024.0,
         "mib" => 1024.0 * 1024.0,
         "gib" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(WANTED.to_owned()),
+        _ => return Err(EXPECTED.to_owned()),
     };
     let bytes = number.parse::<f64>().ok().map(|number| number * factor);
-    // A tebibyte is more than any file here, and exact in a double.
-    let bytes = bytes.filter(|bytes| (1.0..=1e12).contains(bytes)).ok_or(WANTED)?;
+    // A terabyte is more than any file here, and exact in a double.
+    let bytes = bytes.filter(|bytes| (1.0..=1e12).contains(bytes)).ok_or(EXPECTED)?;
     Ok(bytes as u64)
 }
 
-/// Shows a number of bytes: `512 B`, `1.5 MB`, `75.0 GB`, by thousands.
+/// Formats a size in decimal units: `512 B`, `1.5 MB`, `75.0 GB`.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if number < 1_000 {
@@ -34,7 +34,7 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-const WANTED: &str = "write a size such as 500MB or 1GB";
+const EXPECTED: &str = "expected a size such as 500MB or 1GB";
 
 #[cfg(test)]
 mod tests {
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn sizes_have_units() {
         let read = ["1", "512kB", "100mb", "1.5GB", "64MiB"].map(|text| parse(text).ok());
-        let wanted = [1, 512_000, 100_000_000, 1_500_000_000, 67_108_864].map(Some);
-        assert_eq!(read, wanted);
+        let expected = [1, 512_000, 100_000_000, 1_500_000_000, 67_108_864].map(Some);
+        assert_eq!(read, expected);
         for text in ["", "0", "MB", "1TB", "-1MB", "1 MB", "NaN"] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Times and durations as people write them, and as they are shown: the market's clock is India's.
+//! Parses and formats times and durations, by default in India's time as the market does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use kite_wire::ist::{DAY_S, Day, UTC_OFFSET_S};
 /// Nanoseconds in a second.
 pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 
-/// A time on the command line: a moment, or a time of the day in India.
+/// A time on the command line: a moment, or a time of day in India.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// Nanoseconds since the Unix epoch.
     Unix(u64),
-    /// Nanoseconds since midnight in India, of a day that the context gives.
+    /// Nanoseconds since midnight in India, on a day given by the context.
     OfDay(u64),
 }
 
 impl Moment {
-    /// Gives Unix nanoseconds; a time of the day is taken of the day in India of `day_unix_ns`.
+    /// Returns Unix nanoseconds; a time of day is resolved on the day of `day_unix_ns` in India.
     pub(crate) fn on_day_of(self, day_unix_ns: u64) -> u64 {
         match self {
             Self::Unix(unix_ns) => unix_ns,
@@ -29,40 +29,40 @@ impl Moment {
     }
 }
 
-/// Midnight in India before this moment.
+/// Returns the midnight in India before this moment.
 fn midnight_ist(unix_ns: u64) -> u64 {
     u64::try_from(Day::at_unix_ns(unix_ns).start_unix_s()).unwrap_or(0) * SECOND_NS
 }
 
-/// Why a text is no time.
+/// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("write 09:15, 09:15:30 (India's time) or 2026-11-23T09:15:00+05:30")]
-pub(crate) struct NoTime;
+#[error("expected 09:15, 09:15:30 (time in India) or 2026-11-23T09:15:00+05:30")]
+pub(crate) struct NotATime;
 
 impl FromStr for Moment {
-    type Err = NoTime;
+    type Err = NotATime;
 
-    fn from_str(text: &str) -> Result<Self, NoTime> {
+    fn from_str(text: &str) -> Result<Self, NotATime> {
         match text.get(10..11) {
             Some("T" | "t" | " ") => {
-                let (day, clock) = (date(&text[..10]).ok_or(NoTime)?, &text[11..]);
-                let (clock, offset_s) = split_offset(clock).ok_or(NoTime)?;
+                let (day, clock) = (date(&text[..10]).ok_or(NotATime)?, &text[11..]);
+                let (clock, offset_s) = split_offset(clock).ok_or(NotATime)?;
                 let unix_s = i64::from(day) * DAY_S - offset_s;
                 let unix_ns = i128::from(unix_s) * i128::from(SECOND_NS)
-                    + i128::from(clock_ns(clock).ok_or(NoTime)?);
-                u64::try_from(unix_ns).map(Self::Unix).map_err(|_| NoTime)
+                    + i128::from(clock_ns(clock).ok_or(NotATime)?);
+                u64::try_from(unix_ns).map(Self::Unix).map_err(|_| NotATime)
             }
-            _ => clock_ns(text).map(Self::OfDay).ok_or(NoTime),
+            _ => clock_ns(text).map(Self::OfDay).ok_or(NotATime),
         }
     }
 }
 
-/// Reads `2026-11-23` as days since the epoch.
+/// Parses `2026-11-23` as days since the epoch.
 fn date(text: &str) -> Option<i32> {
     text.parse().ok().map(Date::days)
 }
 
-/// Reads `09:15`, `09:15:30` or `09:15:30.25` as nanoseconds since midnight.
+/// Parses `09:15`, `09:15:30` or `09:15:30.25` as nanoseconds since midnight.
 fn clock_ns(text: &str) -> Option<u64> {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -86,7 +86,7 @@ fn clock_ns(text: &str) -> Option<u64> {
     Some(u64::from(hour * 3_600 + minute * 60 + second?) * SECOND_NS + ns)
 }
 
-/// Splits `09:15:00+05:30` and gives the offset in seconds.
+/// Splits `09:15:00+05:30` into the time and its offset in seconds.
 fn split_offset(text: &str) -> Option<(&str, i64)> {
     if let Some(clock) = text.strip_suffix(['Z', 'z']) {
         return Some((clock, 0));
@@ -110,17 +110,17 @@ pub(crate) struct Shown {
     offset_s: i64,
 }
 
-/// Shows a moment by India's clock.
+/// Formats a moment in India's time.
 pub(crate) fn ist(unix_ns: u64) -> Shown {
     Shown { unix_ns, offset_s: UTC_OFFSET_S }
 }
 
-/// Shows the time of the day in India: `09:31:22`.
+/// Formats the time of day in India: `09:31:22`.
 pub(crate) fn ist_clock(unix_s: u64) -> String {
     ist(unix_s.saturating_mul(SECOND_NS)).clock()
 }
 
-/// Shows a moment in UTC.
+/// Formats a moment in UTC.
 pub(crate) fn utc(unix_ns: u64) -> Shown {
     Shown { unix_ns, offset_s: 0 }
 }
@@ -130,18 +130,18 @@ impl Shown {
         (self.unix_ns / SECOND_NS) as i64 + self.offset_s
     }
 
-    /// Its time of the day only: `09:15:00`.
+    /// Returns the time of day: `09:15:00`.
     pub(crate) fn clock(self) -> String {
         let of_day = self.seconds().rem_euclid(DAY_S);
         format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
     }
 
-    /// Its time of the day with milliseconds: `09:15:00.025`.
+    /// Returns the time of day with milliseconds: `09:15:00.025`.
     pub(crate) fn clock_millis(self) -> String {
         format!("{}.{:03}", self.clock(), self.unix_ns / 1_000_000 % 1_000)
     }
 
-    /// Its date only: `2026-11-23`.
+    /// Returns the date: `2026-11-23`.
     pub(crate) fn date(self) -> String {
         // 64 bits of nanoseconds end in the year 2554.
         Day::from_unix_days(self.seconds().div_euclid(DAY_S)).unwrap_or(Day::LAST).to_string()
@@ -155,18 +155,18 @@ impl fmt::Display for Shown {
     }
 }
 
-/// The present moment in Unix nanoseconds.
+/// Returns the current time in Unix nanoseconds.
 pub(crate) fn now_unix_ns() -> u64 {
     unix_ns(SystemTime::now())
 }
 
-/// A moment of the system's clock in Unix nanoseconds.
+/// Converts a system time to Unix nanoseconds.
 pub(crate) fn unix_ns(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Reads a duration: `500ms`, `10s`, `5m`, `2h`, also `1.5s`; without a unit seconds.
+/// Parses a duration: `500ms`, `10s`, `1.5s`, `5m`, `2h`; without a unit it is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
@@ -176,24 +176,24 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        _ => return Err("write a time such as 500ms, 10s, 5m or 2h".to_owned()),
+        _ => return Err("expected a time such as 500ms, 10s, 5m or 2h".to_owned()),
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
-    // A century is more than anyone waits, and can be added to any clock.
+    // A century is longer than any wait, and can be added to any clock.
     let limit = 100.0 * 365.0 * 86_400.0;
     seconds
         .filter(|seconds| (0.0..=limit).contains(seconds))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "write a time such as 500ms, 10s, 5m or 2h".to_owned())
+        .ok_or_else(|| "expected a time such as 500ms, 10s, 5m or 2h".to_owned())
 }
 
-/// Reads a duration that is more than none.
+/// Parses a duration greater than zero.
 pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
-    if duration.is_zero() { Err("it has to be more than 0".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err("must be greater than 0".to_owned()) } else { Ok(duration) }
 }
 
-/// Shows how long something takes: `6 h 15 min`, `12 min 3 s`, `4.2 s`, `18 ms`.
+/// Formats a duration: `6 h 15 min`, `12 min 03 s`, `4.2 s`, `18 ms`.
 pub(crate) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_the_day_is_of_the_day_in_india() {
+    fn a_time_of_day_is_resolved_on_the_day_in_india() {
         let Some(of_day) = moment("09:15:30") else { panic!("no time") };
         assert_eq!(of_day, Moment::OfDay((9 * 3_600 + 15 * 60 + 30) * SECOND_NS));
         // 01:00 in India is still the day before in UTC.
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "9:15",
@@ -256,12 +256,12 @@ mod tests {
             "०९:१५",
             "2026-11-2३T09:15Z",
         ] {
-            assert_eq!(text.parse::<Moment>(), Err(NoTime), "{text}");
+            assert_eq!(text.parse::<Moment>(), Err(NotATime), "{text}");
         }
     }
 
     #[test]
-    fn moments_are_shown_by_both_clocks() {
+    fn moments_are_shown_in_indian_time_and_utc() {
         let opening = OPENING_S * SECOND_NS + 25_000_000;
         assert_eq!(ist(opening).to_string(), "2026-11-23T09:15:00.025+05:30");
         assert_eq!(utc(opening).to_string(), "2026-11-23T03:45:00.025Z");
@@ -275,8 +275,8 @@ mod tests {
     fn durations_have_units() {
         let millis = |text| duration(text).ok().map(|duration| duration.as_millis());
         let read = ["500ms", "10s", "1.5s", "5m", "2h", "7", "0"].map(millis);
-        let wanted = [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0].map(Some);
-        assert_eq!(read, wanted);
+        let expected = [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0].map(Some);
+        assert_eq!(read, expected);
         for text in ["", "s", "-1s", "1d", "1 s", "1..5s", "NaN", "inf", "99999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }

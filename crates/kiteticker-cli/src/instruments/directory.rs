@@ -1,21 +1,21 @@
-//! What is known of instruments by name, while the table runs.
+//! Instrument look-up while the table runs.
 
 use std::fmt::Debug;
 
 use crate::instruments::names::{Named, Names};
 
-/// Looks up instruments for who adds one.
+/// Looks up the instruments that a user adds to the table.
 pub(crate) trait Directory: Debug + Send {
-    /// Finds the one that a text means.
+    /// Finds the instrument that a text names.
     ///
     /// # Errors
-    /// Why there is none, for people.
+    /// A message for the user if there is none.
     fn resolve(&self, text: &str) -> Result<Named, String>;
 
-    /// Finds those that a text may become, the likeliest first, at most so many.
+    /// Returns completions of a text, the best match first, at most `limit`.
     fn complete(&self, text: &str, limit: usize) -> Vec<Named>;
 
-    /// Gives what else is known of one: pairs of a name and a value, the most important first.
+    /// Returns further details as pairs of a name and a value, the most important first.
     fn facts(&self, token: u32) -> Vec<(&'static str, String)>;
 }
 
@@ -25,7 +25,7 @@ impl Directory for Names {
     }
 
     fn complete(&self, text: &str, limit: usize) -> Vec<Named> {
-        // The exchange is no word of a symbol.
+        // The list is searched by words of the symbol, without the colon after the exchange.
         let words = text.trim().replace(':', " ");
         match self.list() {
             Some(list) if !words.is_empty() => {
@@ -35,7 +35,7 @@ impl Directory for Names {
             _ => {
                 let words = words.to_uppercase();
                 let has = |name: &str| words.split_whitespace().all(|word| name.contains(word));
-                Self::by_heart().filter(|named| has(&named.name)).take(limit).collect()
+                Self::built_in_instruments().filter(|named| has(&named.name)).take(limit).collect()
             }
         }
     }

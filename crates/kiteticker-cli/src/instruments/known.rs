@@ -1,4 +1,4 @@
-//! Instruments that are known without a list, because their tokens stay the same for years.
+//! Built-in instruments, whose tokens stay the same for years.
 
 /// Indices and shares.
 const LASTING: [(u32, &str); 22] = [
@@ -26,14 +26,14 @@ const LASTING: [(u32, &str); 22] = [
     (969_473, "NSE:WIPRO"),
 ];
 
-/// Commodities of the simulator. Unlike the others they expire.
+/// Commodities of the simulator. Unlike the others, they expire.
 const COMMODITIES: [(u32, &str); 2] = [(31_132_428, "NCO:ALUMINI"), (33_539_084, "NCO:CRUDEOILM")];
 
-/// Those that a command takes where none is named.
-pub(super) const USUAL: [u32; 10] =
+/// The instruments used if the command line names none.
+pub(super) const DEFAULT: [u32; 10] =
     [256_265, 260_105, 265, 738_561, 408_065, 341_249, 1_270_529, 2_953_217, 779_521, 884_737];
 
-/// Returns all of them.
+/// Returns all built-in instruments.
 pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
     LASTING.into_iter().chain(COMMODITIES)
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_simulator_knows_them_by_the_same_names() {
+    fn the_simulator_uses_the_same_names() {
         let simulated: BTreeMap<u32, &str> = kite_sim::known_instruments().collect();
         for (token, name) in all() {
             assert_eq!(simulated.get(&token), Some(&name));

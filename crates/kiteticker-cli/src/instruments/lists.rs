@@ -1,4 +1,4 @@
-//! Instrument lists as the commands get them: from a file, from today's cache, from Kite.
+//! Loads instrument lists: from a file, from the cache, from Kite.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::format::numbers;
 
-/// Names another place of the list, such as a mirror.
+/// Environment variable with another URL of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
 
-/// How many wrong rows are named; all are counted.
-const PROBLEMS_TOLD: usize = 5;
+/// How many invalid rows are shown; all are counted.
+const PROBLEMS_SHOWN: usize = 5;
 
-/// Loads a list from a file; wrong rows are told and left out.
+/// Loads a list from a file; invalid rows are reported and skipped.
 pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments, CliError> {
     let path = path.to_owned();
     let read = blocking::run("reading the instrument list", move || Instruments::from_file(path));
     let loaded = read.await?.map_err(|error| {
         CliError::unable("cannot use the instrument list")
             .because(error)
-            .help("get one from https://api.kite.trade/instruments")
+            .help("download one from https://api.kite.trade/instruments")
     })?;
-    Ok(taken(loaded, output))
+    Ok(warn_of_problems(loaded, output))
 }
 
-/// Gives the list of today: the one that is kept, unless it is to be refreshed, or Kite's. Where
-/// that cannot be had, an older one with a warning.
+/// Returns today's list: from the cache unless `refresh` is set, else from Kite. If the download
+/// fails, returns an older cached list with a warning.
 pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, CliError> {
     let fetching = blocking::run("fetching the instrument list", move || {
         let source = source();
@@ -43,15 +43,15 @@ pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, 
     })?;
     if let Origin::Stale { day, why, .. } = &fetched.origin {
         let why = ErrorChain(why.as_ref());
-        output.warn(format_args!("the instrument list is that of {day}, for {why}"));
+        output.warn(format_args!("using the instrument list of {day}: {why}"));
     }
     if let Some(why) = &fetched.not_kept {
-        output.warn(format_args!("the instrument list is not kept: {}", ErrorChain(why)));
+        output.warn(format_args!("the instrument list was not cached: {}", ErrorChain(why)));
     }
-    Ok(taken(fetched.loaded, output))
+    Ok(warn_of_problems(fetched.loaded, output))
 }
 
-/// Gives the list that is there already, whatever its day; nothing is fetched.
+/// Returns the cached list, whatever its date; downloads nothing.
 pub(crate) async fn cached() -> Result<Option<Instruments>, CliError> {
     let read = blocking::run("reading the instrument list", || source().kept());
     Ok(read.await?.map(|(loaded, _)| loaded.instruments))
@@ -64,15 +64,15 @@ fn source() -> Source {
     }
 }
 
-/// Tells what was wrong with a list, and gives the rest.
-fn taken(loaded: Loaded, output: Output) -> Instruments {
+/// Warns of a list's invalid rows, and returns the rest.
+fn warn_of_problems(loaded: Loaded, output: Output) -> Instruments {
     if loaded.problem_count > 0 {
         output.warn(format_args!(
-            "{} of {} left out of the instrument list",
+            "{} of {} in the instrument list skipped as invalid",
             numbers::counted(loaded.problem_count, "row"),
             numbers::grouped(loaded.row_count())
         ));
-        for problem in loaded.problems.iter().take(PROBLEMS_TOLD) {
+        for problem in loaded.problems.iter().take(PROBLEMS_SHOWN) {
             output.warn(problem);
         }
     }

@@ -1,4 +1,4 @@
-//! Instruments as people write them: `NSE:INFY`, or plain tokens.
+//! Instrument names as users write them: `NSE:INFY`, or plain tokens.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,90 +11,90 @@ use crate::exit::CliError;
 use crate::feed::Feed;
 use crate::instruments::{known, lists};
 
-/// A token's low byte is the segment, so that no instrument has one below this.
+/// A token's low byte is the segment, so no token is below this.
 const LOWEST_TOKEN: u32 = 256;
 
-/// How many like names an unknown one is answered with.
-const LIKE_TOLD: usize = 3;
+/// How many similar names the error for an unknown one suggests.
+const SUGGESTIONS: usize = 3;
 
-/// An instrument that was asked for, and what to call it.
+/// An instrument and its display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) token: u32,
     pub(crate) name: String,
 }
 
-/// Why a text is no instrument.
+/// Why a text names no instrument.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     #[error("no instrument is named {name}")]
     Unknown {
         name: String,
-        /// Names that are like it.
-        like: Vec<String>,
+        /// Similar names.
+        similar: Vec<String>,
     },
-    #[error("no instrument has the token {token}: tokens are numbers from 256 to 4294967295")]
+    #[error("no instrument has the token {token}: tokens range from 256 to 4,294,967,295")]
     Token { token: String },
 }
 
 impl NameError {
-    /// What the user can do.
+    /// Returns the advice for the user.
     pub(crate) fn advice(&self) -> String {
         match self {
-            Self::Unknown { like, .. } if !like.is_empty() => {
-                format!("did you mean {}?", like.join(", "))
+            Self::Unknown { similar, .. } if !similar.is_empty() => {
+                format!("did you mean {}?", similar.join(", "))
             }
             Self::Unknown { .. } => {
-                "write EXCHANGE:SYMBOL, such as NSE:INFY; kite instruments finds names".to_owned()
+                "write EXCHANGE:SYMBOL, such as NSE:INFY; search names with kite instruments"
+                    .to_owned()
             }
-            Self::Token { .. } => "kite instruments finds tokens".to_owned(),
+            Self::Token { .. } => "search tokens with kite instruments".to_owned(),
         }
     }
 }
 
-/// What is known of the names of instruments. Cheap to clone.
+/// Resolves instrument names. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     list: Option<Instruments>,
 }
 
 impl Names {
-    /// Knows the built-in instruments only.
+    /// Uses the built-in instruments only.
     pub(crate) fn built_in() -> Self {
         Self { list: None }
     }
 
-    /// Learns as many names as the instruments that were asked for need: those of a file; for the
-    /// simulator those known by heart, for a tape and for tokens alone what is cached already; else
-    /// the list of today.
+    /// Loads the names that the named instruments need: those of a file if one is named; for the
+    /// simulator the built-in ones; for a tape, or for tokens only, the cached list; else today's
+    /// list.
     pub(crate) async fn load(
         file: Option<&Path>,
         feed: &Feed,
-        wanted: &[String],
+        texts: &[String],
         output: Output,
     ) -> Result<Self, CliError> {
         if let Some(path) = file {
             return Ok(Self { list: Some(lists::from_file(path, output).await?) });
         }
-        let by_heart = Self::built_in();
-        if matches!(feed, Feed::Sim(_)) && wanted.iter().all(|text| by_heart.resolve(text).is_ok())
-        {
-            return Ok(by_heart);
+        let built_in = Self::built_in();
+        if matches!(feed, Feed::Sim(_)) && texts.iter().all(|text| built_in.resolve(text).is_ok()) {
+            return Ok(built_in);
         }
-        if !matches!(feed, Feed::Live(_)) || wanted.iter().all(|text| is_number(text)) {
+        if !matches!(feed, Feed::Live(_)) || texts.iter().all(|text| is_number(text)) {
             return Ok(Self { list: lists::cached().await? });
         }
         match lists::today(false, output).await {
             Ok(list) => Ok(Self { list: Some(list) }),
-            Err(error) if wanted.iter().all(|text| by_heart.resolve(text).is_ok()) => {
-                output.warn(format_args!("{}: names are those known by heart", ErrorChain(&error)));
-                Ok(by_heart)
+            Err(error) if texts.iter().all(|text| built_in.resolve(text).is_ok()) => {
+                output.warn(format_args!("{}: using the built-in names", ErrorChain(&error)));
+                Ok(built_in)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Knows what a file has, or a list that is cached already: nothing is fetched.
+    /// Loads the names of a file, or of the cached list; downloads nothing.
     pub(crate) async fn cached(file: Option<&Path>, output: Output) -> Result<Self, CliError> {
         let list = match file {
             Some(path) => Some(lists::from_file(path, output).await?),
@@ -103,7 +103,7 @@ impl Names {
         Ok(Self { list })
     }
 
-    /// Finds all instruments that texts mean, each once, in their order.
+    /// Resolves all texts, in their order and without duplicates.
     pub(crate) fn resolve_all(&self, texts: &[String]) -> Result<Vec<Named>, CliError> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::with_capacity(texts.len());
@@ -119,8 +119,8 @@ impl Names {
         Ok(all)
     }
 
-    /// Finds the instrument that a text means: a token, `EXCHANGE:SYMBOL` in any case, or the
-    /// symbol alone of one of NSE.
+    /// Resolves a text: a token, `EXCHANGE:SYMBOL` in any case, or the symbol alone of an NSE
+    /// instrument.
     pub(crate) fn resolve(&self, text: &str) -> Result<Named, NameError> {
         let text = text.trim();
         if is_number(text) {
@@ -137,17 +137,19 @@ impl Names {
         }
         match known::all().find(|(_, name)| name.eq_ignore_ascii_case(&whole)) {
             Some((token, name)) => Ok(Named { token, name: name.to_owned() }),
-            None => Err(NameError::Unknown { name: text.to_owned(), like: self.like(&whole) }),
+            None => {
+                Err(NameError::Unknown { name: text.to_owned(), similar: self.similar(&whole) })
+            }
         }
     }
 
-    /// Finds names that are like one that is none.
-    fn like(&self, whole: &str) -> Vec<String> {
+    /// Returns names similar to an unknown one.
+    fn similar(&self, whole: &str) -> Vec<String> {
         let Some(list) = &self.list else { return Vec::new() };
-        list.search(symbol(whole), LIKE_TOLD).iter().map(|one| named(one).name).collect()
+        list.search(symbol(whole), SUGGESTIONS).iter().map(|one| named(one).name).collect()
     }
 
-    /// Gives the name of a token, `EXCHANGE:SYMBOL`, where it is known.
+    /// Returns the name of a token, `EXCHANGE:SYMBOL`, if it is known.
     pub(crate) fn known(&self, token: u32) -> Option<String> {
         let listed = self.list.as_ref().and_then(|list| list.by_token(token));
         listed.map(|one| named(&one).name).or_else(|| {
@@ -155,29 +157,29 @@ impl Names {
         })
     }
 
-    /// Gives the name of a token where it is known, else the number.
+    /// Returns the name of a token if it is known, else the number.
     pub(crate) fn label(&self, token: u32) -> String {
         self.known(token).unwrap_or_else(|| token.to_string())
     }
 
-    /// Gives an instrument by its token.
+    /// Returns an instrument by its token.
     pub(crate) fn named(&self, token: u32) -> Named {
         Named { token, name: self.label(token) }
     }
 
-    /// Gives the whole list, where there is one.
+    /// Returns the whole list, if one is loaded.
     pub(crate) fn list(&self) -> Option<&Instruments> {
         self.list.as_ref()
     }
 
-    /// Gives all those known by heart.
-    pub(crate) fn by_heart() -> impl Iterator<Item = Named> {
+    /// Returns all built-in instruments.
+    pub(crate) fn built_in_instruments() -> impl Iterator<Item = Named> {
         known::all().map(|(token, name)| Named { token, name: name.to_owned() })
     }
 
-    /// Gives those known by heart that the simulator has: a start for who names none.
-    pub(crate) fn usual(&self) -> Vec<Named> {
-        known::USUAL.map(|token| self.named(token)).to_vec()
+    /// Returns the instruments used if the command line names none.
+    pub(crate) fn default_instruments(&self) -> Vec<Named> {
+        known::DEFAULT.map(|token| self.named(token)).to_vec()
     }
 }
 
@@ -208,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instrument_is_named() {
+    fn the_error_for_an_unknown_instrument_names_it() {
         let names = Names::built_in();
-        let unknown = NameError::Unknown { name: "NSE:INFX".into(), like: Vec::new() };
+        let unknown = NameError::Unknown { name: "NSE:INFX".into(), similar: Vec::new() };
         assert_eq!(names.resolve("NSE:INFX"), Err(unknown));
         for text in ["7", "4294967296", ""] {
             assert!(names.resolve(text).is_err(), "{text}");
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_knows_more_and_tells_what_is_like_an_unknown_name() {
+    fn a_list_adds_names_and_suggests_similar_ones_for_an_unknown_name() {
         let csv = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
                    tick_size,lot_size,instrument_type,segment,exchange\n\
                    340481,1330,HDFC,HDFC LTD,0,,0,0.05,1,EQ,NSE,NSE\n";
@@ -228,14 +230,14 @@ mod tests {
         assert_eq!(names.resolve("hdfc"), Ok(hdfc));
         assert_eq!(names.label(340_481), "NSE:HDFC");
         assert_eq!(names.label(408_065), "NSE:INFY");
-        let Err(unknown) = names.resolve("BSE:HDFC") else { panic!("BSE has none") };
+        let Err(unknown) = names.resolve("BSE:HDFC") else { panic!("BSE:HDFC was found") };
         assert_eq!(unknown.advice(), "did you mean NSE:HDFC?");
     }
 
     #[test]
-    fn the_usual_ones_never_expire() {
-        let usual = Names::built_in().usual();
-        assert!(usual.len() >= 8);
-        assert!(usual.iter().all(|named| !named.name.starts_with("NCO:")));
+    fn the_default_instruments_never_expire() {
+        let default = Names::built_in().default_instruments();
+        assert!(default.len() >= 8);
+        assert!(default.iter().all(|named| !named.name.starts_with("NCO:")));
     }
 }

@@ -1,7 +1,7 @@
-//! The state of the table: what comes in changes it, and it says what is to be done.
+//! The state of the live table.
 //!
-//! No terminal, no socket and no clock here: keys, packets, events and the time are handed in, and
-//! wishes to the feed are given back as [`Effect`]s.
+//! No terminal, no socket and no clock here: keys, packets, events and the time are passed in, and
+//! changes to the feed are returned as [`Effect`]s.
 
 mod keys;
 #[cfg(test)]
@@ -23,10 +23,10 @@ use crate::watch::row::FADED;
 use crate::watch::table::{Table, Taken};
 use crate::watch::theme::Theme;
 
-/// Completions offered while an instrument is added.
+/// The number of completions offered while an instrument is added.
 pub(crate) const CHOICES: usize = 6;
 
-/// What the table asks of the feed.
+/// A change that the table requests from the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     Subscribe { token: u32, mode: Mode },
@@ -35,7 +35,7 @@ pub(crate) enum Effect {
     Quit,
 }
 
-/// What the keys go to.
+/// The part of the screen that receives keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Focus {
     Table,
@@ -44,34 +44,34 @@ pub(crate) enum Focus {
     Help,
 }
 
-/// An instrument that is being named.
+/// The input of an instrument to add.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Adding {
     pub(crate) text: String,
     pub(crate) choices: Vec<Named>,
-    /// The completion that the arrow keys went to.
+    /// The completion selected with the arrow keys.
     pub(crate) chosen: Option<usize>,
-    /// Why the text cannot be added.
+    /// Why the instrument cannot be added.
     pub(crate) refusal: Option<String>,
 }
 
-/// Where the ticks come from, as the title says it.
+/// The source of ticks, as shown in the title.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// `SIMULATOR`, `REPLAY` or `LIVE`.
     pub(crate) badge: &'static str,
     pub(crate) title: String,
-    /// Whether exchange times are of this moment, so that their age says something.
+    /// Whether exchange times are current, so that their delay is meaningful.
     pub(crate) is_now: bool,
 }
 
-/// The time of a frame to be drawn.
+/// The time at which a frame is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) now: Instant,
-    /// The machine's clock.
+    /// The local clock.
     pub(crate) unix_s: u64,
-    /// The time of the tape that is played, if one is.
+    /// The position of the replayed tape, if any.
     pub(crate) tape_unix_s: Option<u64>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct App {
     pub(crate) redraw: Redraw,
     pub(crate) focus: Focus,
     directory: Box<dyn Directory>,
-    /// The mode of instruments that are added.
+    /// The mode of instruments added later.
     mode: Mode,
 }
 
@@ -113,7 +113,7 @@ impl App {
         }
     }
 
-    /// Takes a packet; those of instruments that are not in the table are passed over.
+    /// Processes a packet; ignores instruments that are not in the table.
     pub(crate) fn on_packet(&mut self, packet: Packet<'_>, received: Instant, now: Instant) {
         match self.table.take(packet, received, now) {
             Taken::Unlisted => return,
@@ -125,13 +125,13 @@ impl App {
         self.health.on_exchange_time(packet.exchange_timestamp());
     }
 
-    /// Notes ticks that were replaced by newer ones, or dropped, before they could be taken.
+    /// Counts ticks that were replaced by newer ones, or dropped, before they were processed.
     pub(crate) fn on_lag(&mut self, ticks: u64) {
         self.health.losses.lagged += ticks;
         self.redraw.request();
     }
 
-    /// Takes what happened to the connections.
+    /// Processes an event of the connections.
     pub(crate) fn on_event(&mut self, event: &ManagerEvent) {
         self.redraw.request();
         match event {
@@ -146,20 +146,20 @@ impl App {
         }
     }
 
-    /// Takes an order update.
+    /// Processes an order update.
     pub(crate) fn on_order(&mut self, item: &OrderItem) {
         if let Some((weight, text)) = describe_order_item(item) {
             self.log(weight, text);
         }
     }
 
-    /// Takes a reading of the feed; to be given once a second.
+    /// Updates the feed's figures; called once a second.
     pub(crate) fn on_reading(&mut self, feed: Snapshot) {
         self.health.feed = feed;
         self.redraw.on_second();
     }
 
-    /// Takes back an instrument that the feed has refused.
+    /// Removes an instrument that the feed refused.
     pub(crate) fn on_refused(&mut self, token: u32, why: &str) {
         let row = self.table.row(token);
         let name = row.map_or_else(|| token.to_string(), |row| row.name.clone());
@@ -173,13 +173,13 @@ impl App {
         self.redraw.request();
     }
 
-    /// Writes a line below the table.
+    /// Adds a line to the events below the table.
     pub(crate) fn log(&mut self, weight: Weight, text: impl Into<String>) {
         self.journal.add(self.moment.unix_s, weight, text);
         self.redraw.request();
     }
 
-    /// Prepares a frame that is drawn at this moment.
+    /// Prepares the frame to draw at this moment.
     pub(crate) fn on_frame(&mut self, moment: Moment) {
         self.moment = moment;
         if self.table.arrange_if_due(moment.now) {
@@ -187,13 +187,13 @@ impl App {
         }
     }
 
-    /// Notes that the frame was drawn.
+    /// Records that the frame was drawn.
     pub(crate) fn on_drawn(&mut self, now: Instant) {
-        // Ticks wait for the next ordering, not the screen for the ticks.
+        // If the order is out of date, the next frame sorts again.
         self.redraw.on_drawn(self.moment.now, now, self.table.is_out_of_order());
     }
 
-    /// Returns what the list of instruments knows of one.
+    /// Returns further details of an instrument from the directory.
     pub(crate) fn facts(&self, token: u32) -> Vec<(&'static str, String)> {
         self.directory.facts(token)
     }

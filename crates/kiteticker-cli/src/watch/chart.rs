@@ -1,13 +1,13 @@
-//! Charts of characters: the way of a price, the size of a quantity.
+//! Charts drawn with characters: a price over time, and the size of a quantity.
 
-/// Which characters the terminal shows.
+/// The characters that the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Glyphs {
     Unicode,
     Ascii,
 }
 
-/// To which side a bar grows.
+/// The direction in which a bar grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Growth {
     Left,
@@ -15,12 +15,12 @@ pub(crate) enum Growth {
 }
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// By the height of their ink.
+/// Ordered by apparent height.
 const INK: [char; 8] = ['_', '.', '-', '~', '=', '+', '*', '#'];
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// Draws the last points that fit into a width, the lowest at the bottom and the highest at the
-/// top; always as wide, the newest point at the right.
+/// Draws the newest points that fit into `width`, scaled from the lowest to the highest and padded
+/// on the left.
 pub(crate) fn sparkline(
     points: impl DoubleEndedIterator<Item = i32>,
     width: usize,
@@ -37,17 +37,16 @@ pub(crate) fn sparkline(
     let mut text = " ".repeat(width - shown.len());
     text.extend(shown.iter().map(|&point| {
         let above = i64::from(point) - i64::from(lowest);
-        // A price at rest has no height: drawn half way up, it does not look like a low.
+        // A constant price is drawn half way up, so that it does not look like a low.
         let step = if span == 0 { 3 } else { above * 7 / span };
         steps[usize::try_from(step).unwrap_or_default().min(7)]
     }));
     text
 }
 
-/// Draws a bar of `value` parts of `most`; always `width` wide, and never empty for a value above
-/// zero.
+/// Draws a bar of `value` out of `most`, padded to `width`; never empty for a value above zero.
 pub(crate) fn bar(value: u32, most: u32, width: usize, growth: Growth, glyphs: Glyphs) -> String {
-    // How fine a cell is divided: of blocks that stand at the right, there is only the half.
+    // Steps per cell: Unicode has only a half block for the right side.
     let parts = match (glyphs, growth) {
         (Glyphs::Ascii, _) => 1,
         (Glyphs::Unicode, Growth::Left) => 2,
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_spans_from_its_lowest_to_its_highest_point() {
+    fn a_sparkline_is_scaled_from_its_lowest_to_its_highest_point() {
         assert_eq!(spark(&[1, 2, 3, 4, 5, 6, 7, 8], 8), "▁▂▃▄▅▆▇█");
         assert_eq!(spark(&[10, 0, 10], 3), "█▁█");
         let ascii = sparkline([0, 7, 0].into_iter(), 3, Glyphs::Ascii);
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_at_rest_is_a_line_half_way_up() {
+    fn a_constant_price_is_a_line_half_way_up() {
         assert_eq!(spark(&[5, 5, 5], 3), "▄▄▄");
     }
 
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_quantity_still_shows() {
+    fn the_smallest_quantity_is_still_visible() {
         assert_eq!(bar(1, u32::MAX, 3, Growth::Right, Glyphs::Unicode), "▏  ");
         assert_eq!(bar(1, u32::MAX, 3, Growth::Left, Glyphs::Unicode), "  ▐");
         assert_eq!(bar(1, u32::MAX, 3, Growth::Left, Glyphs::Ascii), "  #");
@@ -125,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn charts_are_as_wide_as_asked(
+        fn charts_have_the_requested_width(
             points in proptest::collection::vec(any::<i32>(), 0..50),
             value in any::<u32>(), most in any::<u32>(),
             width in 0_usize..60,

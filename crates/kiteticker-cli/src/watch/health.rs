@@ -1,4 +1,4 @@
-//! How the connections are, and what did not reach the screen.
+//! The state of the connections, and what did not reach the screen.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,30 +7,30 @@ use kite_conn::{Event, Phase};
 use kite_manager::Snapshot;
 use kite_wire::UnixSeconds;
 
-/// What did not reach the screen.
+/// Counts of what did not reach the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     /// Ticks replaced by newer ones, or dropped, because the display was slower.
     pub(crate) lagged: u64,
-    /// Times that a connection was without ticks and came back.
+    /// Times that a connection lost ticks and recovered.
     pub(crate) gaps: u64,
-    /// Events that the display was too slow for.
+    /// Events missed because the display was slower.
     pub(crate) events: u64,
 }
 
-/// The newest reading of the feed, and what events have added to it.
+/// The newest figures of the feed, updated by events.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     pub(crate) feed: Snapshot,
     pub(crate) losses: Losses,
-    /// When connections that wait try again.
+    /// When waiting connections retry.
     pub(crate) retry_at: BTreeMap<usize, Instant>,
-    /// The newest of the exchange's times.
+    /// The newest exchange time.
     pub(crate) exchange_unix_s: Option<u32>,
 }
 
 impl Health {
-    /// Takes what happened to a connection.
+    /// Processes an event of a connection.
     pub(crate) fn on_connection(&mut self, connection: usize, event: &Event, now: Instant) {
         let phase = match event {
             Event::Up { .. } => Some(Phase::Live),
@@ -41,7 +41,7 @@ impl Health {
             Event::Closed => Some(Phase::Closed),
             _ => None,
         };
-        // Readings come once a second: what an event says is known before.
+        // The figures are updated once a second; events are faster.
         if let (Some(phase), Some(known)) = (phase, self.feed.connections.get_mut(connection)) {
             known.phase = phase;
         }
@@ -54,7 +54,7 @@ impl Health {
         }
     }
 
-    /// Takes the exchange's time of a tick, if it has one.
+    /// Processes the exchange time of a tick, if it has one.
     pub(crate) fn on_exchange_time(&mut self, time: Option<UnixSeconds>) {
         self.exchange_unix_s = self.exchange_unix_s.max(time.map(UnixSeconds::get));
     }

@@ -1,4 +1,4 @@
-//! Everything that can happen to the live table, one after the other.
+//! Merges all inputs of the live table into one sequence.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -18,25 +18,25 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Starting<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + 'a>>;
 
-/// Something that has happened.
+/// An input of the live table.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A signal asks for the end, or the terminal has gone.
+    /// A signal asked to stop, or the terminal is gone.
     Stop,
     Terminal(terminal::Input),
     Event(ManagerEvent),
     Order(OrderItem),
-    /// The connections are made, or cannot be.
+    /// The connections are up, or could not be opened.
     Started(Result<(), StartError>),
     /// A second has passed.
     Second,
-    /// Ticks have come, and a frame may be drawn.
+    /// Ticks arrived, and a frame may be drawn.
     Ticks(StreamItem),
     /// It is time for a frame.
     Frame,
 }
 
-/// Where inputs come from. The connections are made while it is asked for inputs.
+/// The sources of inputs. Polling it also opens the connections.
 pub(super) struct Inputs<'a> {
     stop: &'a Stop,
     keys: Keys,
@@ -49,10 +49,10 @@ pub(super) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Prepares all of them; from then on the keys are read.
+    /// Prepares all sources and starts to read keys.
     pub(super) fn new(manager: &'a Manager, stop: &'a Stop) -> Result<Self, CliError> {
-        // The newest tick of each instrument is all that a screen can show: where it is slow,
-        // ticks are folded together, and the sockets never wait for it.
+        // A screen can show only the newest tick of each instrument, so a slow one conflates and
+        // never delays the sockets.
         let lane = LaneConfig::conflate();
         let stream = manager
             .stream(StreamConfig { lane, ..StreamConfig::default() })
@@ -71,7 +71,7 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Waits for the next input. Before `frame_at` ticks are left where they wait.
+    /// Waits for the next input. Before `frame_at` ticks stay queued.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -96,13 +96,13 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Takes ticks that wait, if there are any.
+    /// Returns queued ticks, if any.
     pub(super) fn try_ticks(&mut self) -> Option<StreamItem> {
         self.stream.try_recv().ok()
     }
 }
 
-/// Waits until the start is over, and for ever once it has been.
+/// Waits for the start to complete; pends forever after that.
 async fn started(start: &mut Option<Starting<'_>>) -> Result<(), StartError> {
     let Some(starting) = start else { return std::future::pending().await };
     let started = starting.await;

@@ -1,4 +1,4 @@
-//! What happened, in lines: sockets lost and up, gaps, damage, errors, orders.
+//! The log below the table: sockets lost and up, gaps, damage, errors, orders.
 
 use std::collections::VecDeque;
 
@@ -9,31 +9,31 @@ use kite_wire::text::TextMessage;
 
 use crate::format::numbers::grouped;
 
-/// Lines kept.
+/// How many lines are kept.
 const KEPT: usize = 100;
 
-/// How much a line matters.
+/// The importance of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// Something is as it should be again.
+    /// A recovery.
     Good,
     Plain,
-    /// Something may be missing.
+    /// Data may be missing.
     Warning,
-    /// Something is missing.
+    /// Data is missing.
     Bad,
 }
 
-/// Something that happened.
+/// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// By the machine's clock.
+    /// The local clock.
     pub(crate) unix_s: u64,
     pub(crate) weight: Weight,
     pub(crate) text: String,
 }
 
-/// The last things that happened, the newest last.
+/// The newest lines, the newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     lines: VecDeque<Line>,
@@ -44,20 +44,19 @@ impl Journal {
         if self.lines.len() == KEPT {
             self.lines.pop_front();
         }
-        // What comes from a server may hold anything.
+        // Text from a server may contain control characters.
         let text = text.into().replace(char::is_control, " ");
         self.lines.push_back(Line { unix_s, weight, text });
     }
 
-    /// Gives the last so many lines, the oldest of them first.
+    /// Returns the newest lines, up to this number, the oldest of them first.
     pub(crate) fn last(&self, lines: usize) -> impl Iterator<Item = &Line> {
         self.lines.iter().skip(self.lines.len().saturating_sub(lines))
     }
 }
 
 impl Weight {
-    /// Returns how much something of this severity matters here; `None` for a step on the way, which
-    /// the header shows.
+    /// Returns the weight of a severity; `None` for details, which the header shows.
     pub(crate) fn of(severity: Severity) -> Option<Self> {
         match severity {
             Severity::Detail => None,
@@ -69,22 +68,25 @@ impl Weight {
     }
 }
 
-/// Says what came of orders.
+/// Describes an order update as a line.
 pub(crate) fn describe_order_item(item: &OrderItem) -> Option<(Weight, String)> {
     match item {
         OrderItem::Update(update) => match &*update.message {
             TextMessage::Order(order) => Some((Weight::Plain, describe_order(order))),
-            _ => Some((Weight::Warning, "an order update that cannot be read".to_owned())),
+            _ => Some((Weight::Warning, "unreadable order update".to_owned())),
         },
         OrderItem::Lagged { missed } => {
             let missed = grouped(*missed);
-            Some((Weight::Warning, format!("order updates may be among {missed} missed")))
+            Some((
+                Weight::Warning,
+                format!("{missed} events missed, order updates may be among them"),
+            ))
         }
         _ => None,
     }
 }
 
-/// Says what an order update says.
+/// Describes an order in words.
 fn describe_order(order: &Order) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut words = vec![
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_bad_returns_good_and_steps_on_the_way_are_no_lines() {
+    fn losses_are_bad_recoveries_good_and_details_not_logged() {
         let down = Event::Down { epoch: 1, cause: LossCause::Eof, last_heard: Stamp::now() };
         for (event, weight) in [
             (down, Some(Weight::Bad)),
@@ -134,7 +136,7 @@ mod tests {
             (text(r#"{"type":"error","data":"too much"}"#), Some(Weight::Bad)),
             (text(r#"{"type":"message","data":"hello"}"#), Some(Weight::Plain)),
             (text(r#"{"type":"app_code","timestamp":"x"}"#), None),
-            // Orders have a stream of their own, each once.
+            // Orders arrive on their own stream, each once.
             (text(r#"{"type":"order","data":{}}"#), None),
         ] {
             assert_eq!(Weight::of(event.severity()), weight, "{event}");
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_a_line() {
+    fn an_order_is_described_on_one_line() {
         let json = r#"{"type":"order","data":{"order_id":"77","transaction_type":"BUY",
             "quantity":1500,"filled_quantity":500,"tradingsymbol":"INFY","average_price":1573.7,
             "status":"OPEN"}}"#;
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_lines_go_and_no_line_can_steer_the_terminal() {
+    fn the_oldest_lines_are_dropped_and_control_characters_replaced() {
         let mut journal = Journal::default();
         for number in 0..=KEPT {
             journal.add(0, Weight::Plain, format!("{number}\x1b[2J\n"));

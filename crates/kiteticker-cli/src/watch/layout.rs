@@ -1,20 +1,20 @@
-//! What stands where on a screen of a size, and which columns the table has.
+//! Divides the screen, and chooses the columns of the table.
 
 use ratatui::layout::Rect;
 
 use crate::watch::sort::Key;
 
-/// Below this many columns or lines nothing can be shown.
+/// The smallest screen, in columns and lines.
 pub(crate) const SMALLEST: (u16, u16) = (40, 8);
 
-/// Lines of the panel of the selected instrument: a title, heads, five levels of depth.
+/// Lines of the panel of the selected instrument: a title, headings, five levels of depth.
 const DETAIL_LINES: u16 = 7;
 
-/// Where the parts of the screen are. Parts for which there is no room have no lines.
+/// The areas of the screen. Parts that do not fit have a height of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) header: Rect,
-    /// The heads of the columns, and below them the rows.
+    /// The headings of the columns, and below them the rows.
     pub(crate) table: Rect,
     pub(crate) detail: Rect,
     pub(crate) events: Rect,
@@ -29,7 +29,7 @@ impl Page {
         }
         let header = if area.height >= 12 { 3 } else { 1 };
         let detail = if area.height >= 20 && area.width >= 60 { DETAIL_LINES } else { 0 };
-        // Their title line is among them.
+        // Includes the title line.
         let events = match area.height {
             0..14 => 0,
             14..28 => 3,
@@ -52,7 +52,7 @@ impl Page {
         })
     }
 
-    /// Gives the number of rows that the table shows at once.
+    /// Returns the number of rows that the table shows at once.
     pub(crate) fn rows(&self) -> usize {
         usize::from(self.table.height.saturating_sub(1))
     }
@@ -62,10 +62,10 @@ impl Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
     Symbol,
-    /// With one more character for the arrow.
+    /// One character wider, for the arrow.
     Last,
     Change,
-    /// To three digits, for want of room.
+    /// Rounded to three digits, if the full volume does not fit.
     VolumeShort,
     Volume,
     Bid,
@@ -78,7 +78,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    /// Gives its head.
+    /// Returns the heading.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Symbol => "symbol",
@@ -95,7 +95,7 @@ impl Column {
         }
     }
 
-    /// Gives by what rows are ordered when it is its turn.
+    /// Returns the key that sorts by this column.
     pub(crate) fn key(self) -> Option<Key> {
         Some(match self {
             Self::Symbol => Key::Symbol,
@@ -115,7 +115,7 @@ impl Column {
     fn narrowest(self) -> u16 {
         match self {
             Self::Symbol => 12,
-            // The largest price of two decimals, without separators.
+            // The largest price with two decimals, without separators.
             Self::Last => 12,
             Self::Change => 7,
             Self::VolumeShort => 6,
@@ -127,7 +127,7 @@ impl Column {
     }
 }
 
-/// In the order in which they stand.
+/// In the order shown.
 const PLACES: [Column; 12] = [
     Column::Symbol,
     Column::Last,
@@ -143,7 +143,7 @@ const PLACES: [Column; 12] = [
     Column::Age,
 ];
 
-/// In the order in which they are given up where there is no room, the last ones first.
+/// In order of priority: if the width does not suffice, the last ones are omitted first.
 const WORTH: [&[Column]; 9] = [
     &[Column::Symbol],
     &[Column::Last],
@@ -158,10 +158,10 @@ const WORTH: [&[Column]; 9] = [
 
 const WIDEST_SYMBOL: u16 = 26;
 const WIDEST_SPARK: u16 = 60;
-/// What charts and names get before the volume does.
+/// The width left for charts and names before the full volume is shown.
 const ROOM: u16 = 12;
 
-/// Chooses the columns for a width, and how wide each is; one character lies between two of them.
+/// Chooses the columns that fit, and their widths; one character separates two columns.
 pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
     let mut left = width;
     let mut chosen: Vec<Column> = Vec::new();
@@ -175,7 +175,7 @@ pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
         left -= needed;
         chosen.extend(columns);
     }
-    // The volume to the last share, once charts and names have some room as well.
+    // The full volume, if charts and names have enough room as well.
     let more = Column::Volume.narrowest() - Column::VolumeShort.narrowest();
     if chosen.contains(&Column::Open) && left >= more + ROOM {
         chosen.retain(|&column| column != Column::VolumeShort);
@@ -183,7 +183,7 @@ pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
         left -= more;
     }
     let has_spark = chosen.contains(&Column::Spark);
-    // What is left goes to names first, as far as most of them go, and to the charts.
+    // The rest goes to names first, up to the length of most, then to the charts.
     let to_symbol = match has_spark {
         true => left.min(8) + left.saturating_sub(8) / 3,
         false => left,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_screen_has_one_part() {
+    fn every_line_of_the_screen_belongs_to_one_part() {
         for width in [40, 60, 80, 200] {
             for height in 8..100 {
                 let area = Rect { x: 0, y: 0, width, height };
@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_too_small_has_no_parts() {
+    fn a_screen_that_is_too_small_has_no_parts() {
         for (width, height) in [(39, 100), (200, 7), (1, 1), (0, 0)] {
             assert_eq!(Page::of(Rect { x: 0, y: 0, width, height }), None);
         }
     }
 
     #[test]
-    fn columns_fill_no_more_than_the_width_and_keep_their_places() {
+    fn columns_fit_into_the_width_and_keep_their_order() {
         for width in 39..250 {
             let columns = columns(width);
             let used: u16 = columns.iter().map(|(_, width)| width + 1).sum();

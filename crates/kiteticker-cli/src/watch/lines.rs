@@ -1,4 +1,4 @@
-//! Ticks as lines, where there is no terminal: for pipes, files and other programs.
+//! Prints ticks as lines if there is no terminal: for pipes, files and other programs.
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -21,10 +21,10 @@ use crate::instruments::names::Named;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Writes every tick as a JSON line of an export, or once a second a line for each instrument that
-/// ticked, until the user or the reader ends it.
+/// Writes every tick as a JSON line in the format of an export, or once a second a line per
+/// instrument that ticked, until the user stops it or the reader exits.
 ///
-/// Ticks are not dropped where the reader is slow: the sockets wait for it.
+/// If the reader is slow, the sockets wait for it; no tick is dropped.
 pub(super) async fn run(
     manager: &Manager,
     instruments: &[Named],
@@ -58,7 +58,7 @@ pub(super) async fn run(
                 }
                 Some(_) => {}
                 None if is_started => break,
-                // Its end may be noticed before the reason why it never began.
+                // The stream may end before the start reports its failure.
                 None => return (&mut start).await.map_err(cannot),
             },
         }
@@ -108,7 +108,7 @@ impl<'a> Lines<'a> {
                 };
                 packets.for_each(|packet| lines.push(received, packet));
                 output::written(self.out.write_all(&lines.take()))?;
-                // Who reads it wants it now; there is no more for the moment.
+                // Nothing more is queued, so the reader gets the lines without delay.
                 if is_more_waiting { Ok(()) } else { self.flush() }
             }
         }
@@ -131,7 +131,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Gives the line of an instrument: name, last price, change, volume, bid, ask.
+/// Returns the line of an instrument: name, last price, change, volume, bid, ask.
 fn line(name: &str, tick: &Tick) -> String {
     let mut text = format!("{name:<20} {:>14}", price(tick.last_price()));
     if let Some(change) = tick.change_percent() {

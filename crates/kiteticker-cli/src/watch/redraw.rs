@@ -1,25 +1,25 @@
-//! When the screen has to be drawn again, and how long ticks waited for it.
+//! Decides when to redraw the screen, and measures how long ticks waited for it.
 
 use std::time::{Duration, Instant};
 
-/// What the screen lacks.
+/// Whether the screen is out of date.
 #[derive(Debug)]
 pub(crate) struct Redraw {
-    is_wanted: bool,
-    /// When the last glow has faded; `None` once that was drawn.
+    is_needed: bool,
+    /// When the last glow fades; `None` once that was drawn.
     glows_until: Option<Instant>,
-    /// When the oldest tick that is not drawn yet was received.
+    /// When the oldest tick not drawn yet was received.
     waiting_since: Option<Instant>,
     longest_wait: Option<Duration>,
-    /// The longest that a tick waited to be drawn, over the last full second.
+    /// The longest time that a tick waited to be drawn, over the last full second.
     pub(crate) drawn_after: Option<Duration>,
 }
 
 impl Default for Redraw {
-    /// Nothing is drawn yet.
+    /// Nothing has been drawn yet.
     fn default() -> Self {
         Self {
-            is_wanted: true,
+            is_needed: true,
             glows_until: None,
             waiting_since: None,
             longest_wait: None,
@@ -29,26 +29,26 @@ impl Default for Redraw {
 }
 
 impl Redraw {
-    /// Says whether the screen would look different if it were drawn.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.is_wanted || self.glows_until.is_some()
+    /// Returns whether a redraw would change the screen.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_needed || self.glows_until.is_some()
     }
 
-    /// Notes that something has changed.
+    /// Records a change.
     pub(crate) fn request(&mut self) {
-        self.is_wanted = true;
+        self.is_needed = true;
     }
 
-    /// Notes a tick that is to be shown, and until when its change stands out.
+    /// Records a tick to be shown, and until when its change glows.
     pub(crate) fn on_tick(&mut self, received: Instant, glows_until: Option<Instant>) {
         self.glows_until = self.glows_until.max(glows_until);
         self.waiting_since = Some(self.waiting_since.map_or(received, |it| it.min(received)));
-        self.is_wanted = true;
+        self.is_needed = true;
     }
 
-    /// Notes that the state of a moment was drawn, and whether more is due already.
+    /// Records that the state at the time `of` was drawn, and whether another redraw is due.
     pub(crate) fn on_drawn(&mut self, of: Instant, now: Instant, is_more_due: bool) {
-        self.is_wanted = is_more_due;
+        self.is_needed = is_more_due;
         if self.glows_until.is_some_and(|until| of >= until) {
             self.glows_until = None;
         }
@@ -58,9 +58,9 @@ impl Redraw {
         }
     }
 
-    /// Ends the second over which the longest wait is taken.
+    /// Ends the second over which the longest wait is measured.
     pub(crate) fn on_second(&mut self) {
         self.drawn_after = self.longest_wait.take();
-        self.is_wanted = true;
+        self.is_needed = true;
     }
 }

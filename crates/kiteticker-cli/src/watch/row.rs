@@ -1,29 +1,29 @@
-//! One instrument of the table: its newest tick, which way its price went, and its recent prices.
+//! One row of the table: the newest tick, the direction of the price, and recent prices.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kite_wire::{Mode, Price, Segment, Tick};
 
-/// A price that has just changed stands out this strongly for this long, then fades.
+/// How long a changed price is bright before it fades.
 pub(crate) const BRIGHT: Duration = Duration::from_millis(250);
-/// After this long a change has faded.
+/// How long until a change has faded.
 pub(crate) const FADED: Duration = Duration::from_millis(600);
 
-/// Points kept of each instrument: as many as the widest sparkline has.
+/// Points kept per instrument; at least the width of the widest sparkline.
 const POINTS: usize = 120;
-/// The least time between two points. Kite sends up to two ticks a second: each is a point, with
-/// some room for one that came late before one that did not.
+/// The minimum time between two points. Kite sends up to two ticks per second; each becomes a
+/// point, even if the first of two was late.
 const POINT_EVERY: Duration = Duration::from_millis(400);
 
-/// Which way a price went.
+/// The direction of a price change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Up,
     Down,
 }
 
-/// How much a change still stands out.
+/// How strongly a change is highlighted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Glow {
     Bright,
@@ -34,23 +34,23 @@ pub(crate) enum Glow {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) token: u32,
-    /// `EXCHANGE:SYMBOL` where known, else the token.
+    /// `EXCHANGE:SYMBOL` if known, else the token.
     pub(crate) name: String,
-    /// As asked for; what has come may still be of another.
+    /// As requested; the last tick may still be of another mode.
     pub(crate) mode: Mode,
     pub(crate) seen: Option<Seen>,
-    /// What came while the display was paused.
+    /// What arrived while the display was paused.
     held: Option<Box<Seen>>,
 }
 
-/// What has been received of an instrument.
+/// What has been received for an instrument.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) tick: Tick,
     pub(crate) received: Instant,
-    /// The last change of the price, and when it was noticed.
+    /// The last change of the price, and when it was processed.
     moved: Option<(Direction, Instant)>,
-    /// The oldest first, in the segment's smallest unit.
+    /// Oldest first, in the segment's smallest unit.
     points: VecDeque<i32>,
     last_point: Instant,
 }
@@ -79,7 +79,7 @@ impl Seen {
         }
     }
 
-    /// Gives the recent prices, the oldest first.
+    /// Returns the recent prices, oldest first.
     pub(crate) fn points(&self) -> impl DoubleEndedIterator<Item = i32> {
         self.points.iter().copied()
     }
@@ -90,7 +90,7 @@ impl Row {
         Self { token, name, mode, seen: None, held: None }
     }
 
-    /// Takes a tick. Of several between two looks, the last decides which way the price went.
+    /// Shows a tick. If several arrive between two frames, the last one decides the direction.
     pub(crate) fn take(&mut self, tick: Tick, received: Instant, now: Instant) {
         match &mut self.seen {
             Some(seen) => seen.take(tick, received, now),
@@ -98,7 +98,7 @@ impl Row {
         }
     }
 
-    /// Takes a tick that is not shown before [`Row::release`].
+    /// Keeps a tick back until [`Row::release`].
     pub(crate) fn hold(&mut self, tick: Tick, received: Instant, now: Instant) {
         match &mut self.held {
             Some(held) => held.take(tick, received, now),
@@ -113,7 +113,7 @@ impl Row {
         }
     }
 
-    /// Shows what was held; says whether anything was.
+    /// Shows what was held; returns whether anything was.
     pub(crate) fn release(&mut self) -> bool {
         match self.held.take() {
             Some(held) => {
@@ -124,7 +124,7 @@ impl Row {
         }
     }
 
-    /// Says how much the last change stands out, and which way it went.
+    /// Returns the direction of the last change and how strongly to highlight it.
     pub(crate) fn glow(&self, now: Instant) -> Option<(Direction, Glow)> {
         let (direction, at) = self.seen.as_ref()?.moved?;
         match now.saturating_duration_since(at) {
@@ -134,12 +134,12 @@ impl Row {
         }
     }
 
-    /// Gives the name without its exchange.
+    /// Returns the name without its exchange.
     pub(crate) fn symbol(&self) -> &str {
         self.name.split_once(':').map_or(self.name.as_str(), |(_, symbol)| symbol)
     }
 
-    /// Gives the segment, which is in the token.
+    /// Returns the segment, which is encoded in the token.
     pub(crate) fn segment(&self) -> Segment {
         Segment::of_token(self.token)
     }
@@ -160,21 +160,21 @@ impl Row {
         Some(self.tick()?.quote()?.volume)
     }
 
-    /// Gives the best bid, where there is one.
+    /// Returns the best bid, if there is one.
     pub(crate) fn bid(&self) -> Option<Price> {
         let tick = self.tick()?;
         let best = tick.full()?.bids[0];
         (best.quantity > 0).then(|| tick.price(best.price))
     }
 
-    /// Gives the best ask, where there is one.
+    /// Returns the best ask, if there is one.
     pub(crate) fn ask(&self) -> Option<Price> {
         let tick = self.tick()?;
         let best = tick.full()?.asks[0];
         (best.quantity > 0).then(|| tick.price(best.price))
     }
 
-    /// Gives open, high, low and close.
+    /// Returns open, high, low and close.
     pub(crate) fn ohlc(&self) -> Option<[Price; 4]> {
         let tick = self.tick()?;
         let raw = match (tick.quote(), tick.index()) {
@@ -209,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn a_change_glows_then_fades_and_an_equal_price_does_not() {
+    fn a_changed_price_glows_then_fades_and_an_equal_one_does_not() {
         let (mut row, start) = (row(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         row.take(ltp(100), start, start);
-        assert_eq!(row.glow(start), None, "the first price came from nowhere");
+        assert_eq!(row.glow(start), None, "the first price is no change");
         row.take(ltp(101), after(1), after(10));
         row.take(ltp(101), after(11), after(20));
         assert_eq!(row.glow(after(259)), Some((Direction::Up, Glow::Bright)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_close_together_are_one_point_of_the_last_price() {
+    fn ticks_close_together_are_one_point_with_the_last_price() {
         let (mut row, start) = (row(), Instant::now());
         for (millis, price) in [(0, 1), (100, 2), (500, 3), (899, 4), (900, 5)] {
             let at = start + Duration::from_millis(millis);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_points_are_kept_and_the_oldest_go() {
+    fn the_oldest_points_are_dropped_beyond_the_limit() {
         let (mut row, start) = (row(), Instant::now());
         for second in 0..200 {
             let at = start + Duration::from_secs(second);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_shows_when_released_with_the_points_between() {
+    fn held_ticks_show_when_released_with_the_points_between() {
         let (mut row, start) = (row(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         row.take(ltp(1), start, start);

@@ -1,14 +1,14 @@
-//! In which order the rows stand, and which of them are shown.
+//! Sorting and filtering of rows.
 
 use std::cmp::Ordering;
 use std::time::Instant;
 
 use crate::watch::row::Row;
 
-/// By what rows can be ordered.
+/// A sort key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// As they were listed and added.
+    /// In the order listed and added.
     Listed,
     Symbol,
     Last,
@@ -23,7 +23,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    /// In the order of the columns; the place is the digit that chooses it, as far as those go.
+    /// In the order of the columns; the index is the digit that chooses the key, up to 9.
     pub(crate) const ALL: [Self; 11] = [
         Self::Listed,
         Self::Symbol,
@@ -54,7 +54,7 @@ impl Key {
         }
     }
 
-    /// Says whether a tick can change the order.
+    /// Returns whether a tick can change the order.
     fn is_moving(self) -> bool {
         !matches!(self, Self::Listed | Self::Symbol)
     }
@@ -74,14 +74,13 @@ impl Default for Sort {
 }
 
 impl Sort {
-    /// Orders by a key, in the direction that is asked for most: names from A, numbers from the
-    /// largest.
+    /// Sorts by a key in its usual direction: names from A, numbers from the largest.
     pub(crate) fn by(key: Key) -> Self {
         let is_descending = !matches!(key, Key::Listed | Key::Symbol | Key::Age);
         Self { key, is_descending }
     }
 
-    /// Chooses a key; the same again turns the order round.
+    /// Chooses a key; the same key again reverses the order.
     pub(crate) fn choose(&mut self, key: Key) {
         *self = match self.key == key {
             true => Self { is_descending: !self.is_descending, ..*self },
@@ -89,7 +88,7 @@ impl Sort {
         };
     }
 
-    /// Goes on to the next key, or back to the one before.
+    /// Moves to the next key, or to the previous one.
     pub(crate) fn step(&mut self, is_forward: bool) {
         let all = Key::ALL;
         let place = all.iter().position(|&key| key == self.key).unwrap_or_default();
@@ -97,13 +96,13 @@ impl Sort {
         *self = Self::by(all[(place + step) % all.len()]);
     }
 
-    /// Says whether a tick can change the order.
+    /// Returns whether a tick can change the order.
     pub(crate) fn is_moving(self) -> bool {
         self.key.is_moving()
     }
 
-    /// Orders places of rows. Rows without a value come last whichever way it goes; equals stand
-    /// as they were listed.
+    /// Sorts indices of rows. Rows without a value come last in both directions; equal rows keep
+    /// the order listed.
     pub(crate) fn sort(self, places: &mut [usize], rows: &[Row], now: Instant) {
         places.sort_unstable_by(|&a, &b| {
             self.compare(&rows[a], &rows[b], now).then_with(|| {
@@ -124,7 +123,7 @@ impl Sort {
             Key::Open => self.values(ohlc(a, 0), ohlc(b, 0), Ord::cmp),
             Key::High => self.values(ohlc(a, 1), ohlc(b, 1), Ord::cmp),
             Key::Low => self.values(ohlc(a, 2), ohlc(b, 2), Ord::cmp),
-            // In seconds, as shown: rows that tick at the same pace do not change places.
+            // In seconds, as shown, so that rows that tick at the same rate do not swap.
             Key::Age => self.values(seconds(a, now), seconds(b, now), Ord::cmp),
         }
     }
@@ -154,7 +153,8 @@ fn seconds(row: &Row, now: Instant) -> Option<u64> {
     row.age(now).map(|age| age.as_secs())
 }
 
-/// Says whether a row has every word of a text in its name or token, whatever their case.
+/// Returns whether a row contains every word of a text in its name, or its token starts with it.
+/// Case is ignored.
 pub(crate) fn matches(row: &Row, text: &str) -> bool {
     let mut words = text.split_whitespace().peekable();
     if words.peek().is_none() {
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn names_begin_at_a_and_the_list_as_it_was_given() {
+    fn names_sort_from_a_and_listed_keeps_the_given_order() {
         assert_eq!(sorted(Sort::by(Key::Symbol)), [0, 1, 2]);
         assert_eq!(sorted(Sort::default()), [0, 1, 2]);
         assert_eq!(sorted(Sort { is_descending: true, ..Sort::default() }), [2, 1, 0]);
     }
 
     #[test]
-    fn the_same_key_again_turns_round_and_steps_visit_all() {
+    fn the_same_key_again_reverses_the_order_and_steps_visit_all_keys() {
         let mut sort = Sort::default();
         sort.choose(Key::Change);
         assert_eq!(sort, Sort { key: Key::Change, is_descending: true });
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_wants_all_of_its_words_in_name_or_token() {
+    fn a_filter_matches_all_of_its_words_in_name_or_token() {
         let row = &rows()[0];
         for text in ["", "  ", "infy", "nse fy", "4080"] {
             assert!(matches(row, text), "{text}");

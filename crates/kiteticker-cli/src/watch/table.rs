@@ -1,4 +1,4 @@
-//! The rows of the table: which are there, in which order, and which one is selected.
+//! The rows of the table, their order and the selection.
 //!
 //! No terminal and no clock here: ticks and the time are passed in.
 
@@ -11,18 +11,18 @@ use crate::instruments::names::Named;
 use crate::watch::row::Row;
 use crate::watch::sort::{Sort, matches};
 
-/// The least time between two orderings by values that move.
+/// The minimum time between two sorts by values that change.
 const SORT_EVERY: Duration = Duration::from_millis(250);
 
-/// What became of a packet.
+/// What happened to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Its instrument is not in the table.
     Unlisted,
-    /// It is shown once the display is no longer paused.
+    /// Held until the display resumes.
     Held,
     Shown {
-        /// Whether its price has just changed.
+        /// Whether the price has just changed.
         is_glowing: bool,
     },
 }
@@ -30,24 +30,24 @@ pub(crate) enum Taken {
 /// The rows and the selection.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// As they were listed and added.
+    /// In the order listed and added.
     pub(crate) rows: Vec<Row>,
-    /// Places in `rows`, by token.
+    /// Indices into `rows`, by token.
     places: HashMap<u32, usize>,
-    /// Places in `rows` of those that the filter lets through, as they are ordered.
+    /// Indices into `rows` of those that match the filter, in sorted order.
     pub(crate) order: Vec<usize>,
     pub(crate) sort: Sort,
     pub(crate) filter: String,
     pub(crate) selected: Option<u32>,
-    /// The first place in `order` on the screen.
+    /// The index into `order` of the first row on the screen.
     pub(crate) top: usize,
-    /// Whether the screen goes where the selected row is. It does not once another order was
-    /// chosen: that is chosen for what comes first.
+    /// Whether the screen follows the selected row. False after a new sort order is chosen, so
+    /// that its first rows are shown.
     is_following: bool,
-    /// How many rows the screen shows at once; `None` before its size is known.
+    /// How many rows the screen shows at once; `None` until its size is known.
     page: Option<usize>,
     pub(crate) is_paused: bool,
-    /// Ticks that came since the pause.
+    /// Ticks held since the pause.
     pub(crate) held_ticks: u64,
     ordered_at: Instant,
     is_out_of_order: bool,
@@ -73,14 +73,14 @@ impl Table {
         for named in instruments {
             table.insert(named, mode);
         }
-        // The first that has a market depth to show.
+        // The first instrument that has market depth.
         let first = table.rows.iter().find(|row| row.segment().is_tradable());
         table.selected = first.or(table.rows.first()).map(|row| row.token);
         table.arrange(now);
         table
     }
 
-    /// Takes a packet.
+    /// Processes a packet.
     pub(crate) fn take(&mut self, packet: Packet<'_>, received: Instant, now: Instant) -> Taken {
         let place = self.places.get(&packet.instrument_token());
         let Some(row) = place.and_then(|&place| self.rows.get_mut(place)) else {
@@ -97,12 +97,12 @@ impl Table {
         Taken::Shown { is_glowing: row.glow(now).is_some() }
     }
 
-    /// Says whether ticks have come that may change the order, and will.
+    /// Returns whether ticks may have changed the order since the last sort.
     pub(crate) fn is_out_of_order(&self) -> bool {
         self.is_out_of_order && !self.is_paused
     }
 
-    /// Orders the rows again, if that is due; says whether it was.
+    /// Sorts the rows again if that is due; returns whether it did.
     pub(crate) fn arrange_if_due(&mut self, now: Instant) -> bool {
         let is_due = now.saturating_duration_since(self.ordered_at) >= SORT_EVERY;
         let is_arranged = self.is_out_of_order() && is_due;
@@ -136,7 +136,7 @@ impl Table {
         self.selected.and_then(|token| self.row(token))
     }
 
-    /// Returns the selected row's place in the order.
+    /// Returns the selected row's index in the order.
     pub(crate) fn selected_at(&self) -> Option<usize> {
         let place = self.places.get(&self.selected?)?;
         self.order.iter().position(|it| it == place)
@@ -151,13 +151,13 @@ impl Table {
         is_new
     }
 
-    /// Adds an instrument and selects it; says whether it was not there before.
+    /// Adds an instrument and selects it; returns whether it is new.
     pub(crate) fn add(&mut self, named: Named, mode: Mode, now: Instant) -> bool {
         let token = named.token;
         let is_new = self.insert(named, mode);
         (self.selected, self.is_following) = (Some(token), true);
         if !self.row(token).is_some_and(|row| matches(row, &self.filter)) {
-            // Who adds an instrument wants to see it.
+            // The filter would hide the added instrument.
             self.filter.clear();
         }
         self.arrange(now);
@@ -171,7 +171,7 @@ impl Table {
             *later -= 1;
         }
         if self.selected == Some(token) {
-            // Its successor, so that several can go one after the other.
+            // Selects the next row, so that several can be removed in a row.
             let at = self.order.iter().position(|&it| it == place).unwrap_or_default();
             let next = self.order.get(at + 1).or_else(|| self.order.get(at.checked_sub(1)?));
             let next = next.map(|&it| if it > place { it - 1 } else { it });
@@ -180,21 +180,21 @@ impl Table {
         self.arrange(now);
     }
 
-    /// Chooses another order, and shows what comes first in it.
+    /// Changes the sort order, and shows its first rows.
     pub(crate) fn order_by(&mut self, change: impl FnOnce(&mut Sort), now: Instant) {
         change(&mut self.sort);
         (self.top, self.is_following) = (0, false);
         self.arrange(now);
     }
 
-    /// Changes the filter, and shows what comes first of the rest.
+    /// Changes the filter, and shows the first rows that match.
     pub(crate) fn filter_by(&mut self, change: impl FnOnce(&mut String), now: Instant) {
         change(&mut self.filter);
         self.top = 0;
         self.arrange(now);
     }
 
-    /// Pauses the display, or goes on with what came meanwhile.
+    /// Pauses the display, or resumes it with the ticks held meanwhile.
     pub(crate) fn toggle_pause(&mut self, now: Instant) {
         self.is_paused = !self.is_paused;
         if !self.is_paused {
@@ -206,7 +206,7 @@ impl Table {
         }
     }
 
-    /// Filters and orders the rows.
+    /// Filters and sorts the rows.
     pub(crate) fn arrange(&mut self, now: Instant) {
         let Self { rows, filter, order, sort, .. } = self;
         order.clear();
@@ -217,7 +217,7 @@ impl Table {
         self.settle();
     }
 
-    /// Selects the row at a place in the order, the last one if there are fewer.
+    /// Selects the row at an index in the order, or the last one if there are fewer.
     pub(crate) fn select(&mut self, at: usize) {
         let place = self.order.get(at).or(self.order.last());
         self.selected = place.and_then(|&place| self.rows.get(place)).map(|row| row.token);
@@ -225,14 +225,14 @@ impl Table {
         self.settle();
     }
 
-    /// Brings the selected row onto the screen, if that is where the screen is to be.
+    /// Scrolls so that the selected row is on the screen, if the screen follows it.
     fn settle(&mut self) {
-        // While nothing is drawn yet, all that is there may have room.
+        // Until the size is known, assume that all rows fit.
         let rows = self.page.unwrap_or(usize::MAX);
         match self.selected_at() {
             Some(_) if !self.is_following => {}
             Some(at) => self.top = self.top.min(at).max((at + 1).saturating_sub(rows)),
-            // Filtered out: the one that came into its place.
+            // The selected row is filtered out: select the one in its place.
             None if !self.order.is_empty() => return self.select(self.top),
             None => self.selected = None,
         }

@@ -1,4 +1,4 @@
-//! The terminal: taken over to draw on, given back however the program ends, and its keys.
+//! The terminal: the screen, restored however the program ends, and the keys.
 
 use std::io;
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use crate::exit::CliError;
 use crate::watch::app::App;
 use crate::watch::view;
 
-/// How long the reader of keys does not look whether it is to end.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Keys that wait while the table is busy.
-const WAITING: usize = 64;
+/// How often the key reader checks whether to stop.
+const POLL_EVERY: Duration = Duration::from_millis(50);
+/// Keys queued while the table is busy.
+const QUEUED_KEYS: usize = 64;
 
-/// The terminal's other screen, in raw mode. Dropping it gives the terminal back; so does a panic.
+/// The alternate screen in raw mode. The terminal is restored on drop and on panic.
 pub(crate) struct Screen {
     terminal: DefaultTerminal,
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Switches the terminal to the alternate screen and raw mode.
     ///
     /// # Errors
-    /// What the terminal says; it is given back then.
+    /// The terminal failed; it is restored.
     pub(crate) fn open() -> io::Result<Self> {
         let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
         Ok(Self { terminal })
     }
 
-    /// Gives columns and lines.
+    /// Returns columns and lines.
     pub(crate) fn size(&self) -> io::Result<(u16, u16)> {
         let size = self.terminal.size()?;
         Ok((size.width, size.height))
@@ -48,27 +48,27 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The cursor is hidden where nothing is typed. A terminal that is gone has none.
+        // The table hides the cursor. A failure means that the terminal is gone.
         let _ = self.terminal.show_cursor();
         ratatui::restore();
     }
 }
 
-/// Says that the terminal has failed.
+/// Wraps a failure of the terminal.
 pub(crate) fn error(error: io::Error) -> CliError {
     CliError::unable("cannot use the terminal").because(error)
 }
 
-/// What comes from the terminal.
+/// An input from the terminal.
 #[derive(Debug)]
 pub(crate) enum Input {
     Key(KeyEvent),
     Resize(u16, u16),
-    /// The terminal cannot be read any more.
+    /// The terminal can no longer be read.
     Failed(io::Error),
 }
 
-/// Reads the terminal on a thread of its own, which ends when this is dropped.
+/// Reads the terminal on a separate thread, which stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Keys {
     inputs: mpsc::Receiver<Input>,
@@ -77,12 +77,12 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Begins to read.
+    /// Starts the reader.
     ///
     /// # Errors
-    /// The system has no thread for it.
+    /// The thread cannot be started.
     pub(crate) fn read() -> io::Result<Self> {
-        let (sender, inputs) = mpsc::channel(WAITING);
+        let (sender, inputs) = mpsc::channel(QUEUED_KEYS);
         let is_over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&is_over);
         let reader = move || {
@@ -91,7 +91,7 @@ impl Keys {
                     Ok(Some(input)) => input,
                     Ok(None) => continue,
                     Err(error) => {
-                        // It is the last, and nobody listens if this fails.
+                        // The last input; if sending fails, the receiver is gone.
                         let _ = sender.blocking_send(Input::Failed(error));
                         return;
                     }
@@ -105,7 +105,7 @@ impl Keys {
         Ok(Self { inputs, is_over, thread: Some(thread) })
     }
 
-    /// Gives the next input; `None` after a failure.
+    /// Returns the next input; `None` after a failure.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -115,7 +115,7 @@ impl Keys {
 }
 
 fn next() -> io::Result<Option<Input>> {
-    if !event::poll(LOOK_EVERY)? {
+    if !event::poll(POLL_EVERY)? {
         return Ok(None);
     }
     Ok(match event::read()? {
@@ -128,10 +128,10 @@ fn next() -> io::Result<Option<Input>> {
 impl Drop for Keys {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // Frees a reader that waits for room.
+        // Wakes a reader blocked on a full channel.
         self.inputs.close();
         if let Some(thread) = self.thread.take() {
-            // Keys typed from now on are the shell's. A panic of the reader has been told.
+            // Joined so that later keys go to the shell. A panic was reported when it happened.
             let _ = thread.join();
         }
     }

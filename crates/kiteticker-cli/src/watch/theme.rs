@@ -1,4 +1,4 @@
-//! The colours and signs of the screen, or what stands for them where there are none.
+//! The colours and symbols of the screen, and their substitutes without colour or Unicode.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -6,7 +6,7 @@ use crate::watch::chart::Glyphs;
 use crate::watch::journal::Weight;
 use crate::watch::row::{Direction, Glow};
 
-/// Whether colours and Unicode signs may be drawn.
+/// Whether to use colours and Unicode symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Theme {
     pub(crate) color: bool,
@@ -42,7 +42,7 @@ impl Theme {
         self.colored(Color::Yellow)
     }
 
-    /// The style of a value that is above or below what it was.
+    /// Returns the style of a value that rose or fell.
     pub(crate) fn direction(self, direction: Direction) -> Style {
         match direction {
             Direction::Up => self.colored(Color::Green),
@@ -50,14 +50,14 @@ impl Theme {
         }
     }
 
-    /// The style of a price that has changed a moment ago.
+    /// Returns the style of a price that has just changed.
     pub(crate) fn glow(self, direction: Direction, glow: Glow) -> Style {
         match glow {
             Glow::Fading => self.direction(direction),
             Glow::Bright if !self.color => self.bold(),
             Glow::Bright => {
-                let ground = if direction == Direction::Up { Color::Green } else { Color::Red };
-                Style::new().fg(Color::Black).bg(ground)
+                let background = if direction == Direction::Up { Color::Green } else { Color::Red };
+                Style::new().fg(Color::Black).bg(background)
             }
         }
     }
@@ -80,12 +80,12 @@ impl Theme {
         }
     }
 
-    /// Stands for what an instrument or a moment does not have.
+    /// Returns the placeholder of a missing value.
     pub(crate) fn none(self) -> &'static str {
         self.sign("–", "-")
     }
 
-    /// Chooses between a sign and what stands for it in ASCII.
+    /// Returns the symbol, or its ASCII substitute.
     pub(crate) fn sign(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
@@ -93,7 +93,7 @@ impl Theme {
         }
     }
 
-    /// Replaces what is not ASCII where only ASCII may be drawn.
+    /// Replaces characters outside ASCII if the theme is ASCII.
     pub(crate) fn text(self, text: &str) -> String {
         match self.glyphs {
             Glyphs::Unicode => text.to_owned(),

@@ -1,4 +1,4 @@
-//! Draws the state of the table. Reads it, and changes nothing.
+//! Draws the state of the table; does not change it.
 
 mod detail;
 mod header;
@@ -21,7 +21,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     let Some(page) = Page::of(area) else {
         let (width, height) = SMALLEST;
-        let text = format!("{width}x{height} is the least; this is {}x{}", area.width, area.height);
+        let text =
+            format!("terminal too small: {}x{}, needs {width}x{height}", area.width, area.height);
         let lines: Vec<Line<'_>> = wrapped(&text, area.width).into_iter().map(Line::from).collect();
         return frame.render_widget(Paragraph::new(lines), area);
     };
@@ -75,7 +76,7 @@ fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
     frame.render_widget(Paragraph::new(line), area);
 }
 
-/// Joins groups of spans behind a leading space, as many as fit into a width.
+/// Joins groups of spans after a leading space, as many as fit into the width.
 fn joined<'a>(groups: Vec<Vec<Span<'a>>>, between: &'static str, width: usize) -> Line<'a> {
     let mut line = vec![Span::raw(" ")];
     let mut used = 1;
@@ -94,7 +95,7 @@ fn joined<'a>(groups: Vec<Vec<Span<'a>>>, between: &'static str, width: usize) -
     Line::from(line)
 }
 
-/// Draws a line across with a title in it.
+/// Returns a horizontal rule with a title in it.
 fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
     let stroke = app.theme.sign("─", "-");
     let used: usize = title.iter().map(Span::width).sum();
@@ -105,7 +106,7 @@ fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
     Line::from(line)
 }
 
-/// Cuts a text to a width, keeping its end, where contracts differ: `NIF…24000CE`.
+/// Shortens a text to a width in the middle, since contracts differ at the end: `NIF…24000CE`.
 fn shortened(text: &str, width: usize, app: &App) -> String {
     let text = app.theme.text(text).replace(char::is_control, " ");
     if Span::raw(text.as_str()).width() <= width {
@@ -129,7 +130,7 @@ fn shortened(text: &str, width: usize, app: &App) -> String {
     format!("{start}{sign}{end}")
 }
 
-/// Breaks a text into lines of a width, at spaces where it can.
+/// Wraps a text at spaces.
 fn wrapped(text: &str, width: u16) -> Vec<String> {
     let width = usize::from(width).max(1);
     let mut lines: Vec<String> = Vec::new();

@@ -11,8 +11,8 @@ fn doctor(endpoint: &str, access_token: &str) -> Ended {
     run(&mut with_credentials(command, access_token))
 }
 
-fn verdict<'a>(said: &'a Value, check: &str) -> &'a str {
-    let checks = said["checks"].as_array().expect("checks");
+fn verdict<'a>(report: &'a Value, check: &str) -> &'a str {
+    let checks = report["checks"].as_array().expect("checks");
     let one = checks.iter().find(|one| one["check"] == check);
     one.and_then(|one| one["verdict"].as_str()).expect("a verdict")
 }
@@ -22,78 +22,79 @@ fn a_healthy_server_passes_every_check() {
     let (_sim, endpoint) = sim(&[]);
     let ended = doctor(&endpoint, "sim_access_token");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let said = ended.json();
-    assert_eq!(said["ok"], true);
+    let report = ended.json();
+    assert_eq!(report["ok"], true);
     for check in ["dns", "tcp", "credentials", "handshake", "token", "heartbeat", "ticks"] {
-        assert_eq!(verdict(&said, check), "ok", "{said}");
+        assert_eq!(verdict(&report, check), "ok", "{report}");
     }
-    assert_eq!(verdict(&said, "tls"), "skipped");
+    assert_eq!(verdict(&report, "tls"), "skipped");
 }
 
 #[test]
-fn a_wrong_token_fails_with_what_to_do() {
+fn a_wrong_token_fails_with_advice() {
     let (_sim, endpoint) = sim(&[]);
     let ended = doctor(&endpoint, "yesterdaystoken");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let said = ended.json();
-    assert_eq!((verdict(&said, "handshake"), verdict(&said, "token")), ("ok", "fail"));
-    assert_eq!((verdict(&said, "heartbeat"), verdict(&said, "ticks")), ("skipped", "skipped"));
-    assert!(ended.out.contains("make a new access token"));
+    let report = ended.json();
+    assert_eq!((verdict(&report, "handshake"), verdict(&report, "token")), ("ok", "fail"));
+    assert_eq!((verdict(&report, "heartbeat"), verdict(&report, "ticks")), ("skipped", "skipped"));
+    assert!(ended.out.contains("create a new access token"));
     assert!(!ended.out.contains("yesterdaystoken") && !ended.err.contains("yesterdaystoken"));
 }
 
 #[test]
-fn where_nothing_listens_tcp_fails_and_the_rest_is_skipped() {
+fn if_nothing_listens_tcp_fails_and_the_rest_is_skipped() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("ws://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let ended = doctor(&endpoint, "sim_access_token");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let said = ended.json();
-    assert_eq!((verdict(&said, "dns"), verdict(&said, "tcp")), ("ok", "fail"));
+    let report = ended.json();
+    assert_eq!((verdict(&report, "dns"), verdict(&report, "tcp")), ("ok", "fail"));
     for check in ["tls", "clock", "handshake", "token", "heartbeat", "ticks"] {
-        assert_eq!(verdict(&said, check), "skipped", "{said}");
+        assert_eq!(verdict(&report, check), "skipped", "{report}");
     }
 }
 
 #[test]
-fn without_credentials_the_network_is_checked_all_the_same() {
+fn without_credentials_the_network_is_still_checked() {
     let (_sim, endpoint) = sim(&[]);
     let ended = run(&mut kite(&["doctor", "--json", "--endpoint", &endpoint]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let said = ended.json();
-    assert_eq!((verdict(&said, "tcp"), verdict(&said, "credentials")), ("ok", "fail"));
+    let report = ended.json();
+    assert_eq!((verdict(&report, "tcp"), verdict(&report, "credentials")), ("ok", "fail"));
 }
 
 #[test]
-fn a_dead_feed_and_a_lost_socket_fail_the_heartbeat() {
-    for (fault, says) in [("handshake1=half_open", "none within"), ("handshake1=reset", "was lost")]
+fn a_silent_feed_and_a_lost_socket_fail_the_heartbeat() {
+    for (fault, text) in
+        [("handshake1=half_open", "no heartbeat within"), ("handshake1=reset", "was lost")]
     {
         let (_sim, endpoint) = sim(&["--fault", fault]);
         let ended = doctor(&endpoint, "sim_access_token");
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let said = ended.json();
-        assert_eq!(verdict(&said, "heartbeat"), "fail", "{said}");
-        assert!(ended.out.contains(says), "{said}");
+        let report = ended.json();
+        assert_eq!(verdict(&report, "heartbeat"), "fail", "{report}");
+        assert!(ended.out.contains(text), "{report}");
     }
 }
 
 #[test]
 fn a_refusal_that_is_not_about_the_token_fails_the_handshake() {
     let (_sim, endpoint) = sim(&["--fault", "handshake1=refusal:429"]);
-    // The first request without an upgrade is the clock's: it counts as no handshake of the account.
+    // The clock check's request has no upgrade, so it does not count as a handshake.
     let ended = doctor(&endpoint, "sim_access_token");
-    let said = ended.json();
+    let report = ended.json();
     assert_eq!(
-        (verdict(&said, "handshake"), verdict(&said, "token")),
+        (verdict(&report, "handshake"), verdict(&report, "token")),
         ("fail", "skipped"),
-        "{said}"
+        "{report}"
     );
-    assert!(ended.out.contains("three sockets"), "{said}");
+    assert!(ended.out.contains("three open sockets"), "{report}");
 }
 
 #[test]
-fn the_fullest_logs_show_what_happens_and_no_token() {
+fn the_most_verbose_logs_contain_no_token() {
     let (_sim, endpoint) = sim(&[]);
     let command = kite(&["doctor", "-vvv", "--endpoint", &endpoint]);
     let ended = run(&mut with_credentials(command, "sim_access_token"));
@@ -103,14 +104,14 @@ fn the_fullest_logs_show_what_happens_and_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_nobody_we_believe_fails_tls() {
+async fn a_certificate_of_an_untrusted_issuer_fails_tls() {
     let sim = kite_sim::Sim::builder().tls().start().await.expect("a server");
     let endpoint = format!("wss://localhost:{}", sim.addr().port());
-    let asked = tokio::task::spawn_blocking(move || doctor(&endpoint, "sim_access_token"));
-    let ended = asked.await.expect("the doctor ends");
+    let running = tokio::task::spawn_blocking(move || doctor(&endpoint, "sim_access_token"));
+    let ended = running.await.expect("the doctor ends");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let said = ended.json();
-    assert_eq!((verdict(&said, "tcp"), verdict(&said, "tls")), ("ok", "fail"), "{said}");
-    assert_eq!((verdict(&said, "clock"), verdict(&said, "handshake")), ("skipped", "skipped"));
-    assert!(ended.out.contains("shows a certificate of its own"), "{said}");
+    let report = ended.json();
+    assert_eq!((verdict(&report, "tcp"), verdict(&report, "tls")), ("ok", "fail"), "{report}");
+    assert_eq!((verdict(&report, "clock"), verdict(&report, "handshake")), ("skipped", "skipped"));
+    assert!(ended.out.contains("may present its own certificate"), "{report}");
 }

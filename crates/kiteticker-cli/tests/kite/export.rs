@@ -1,4 +1,4 @@
-//! `kite export`, and `kite replay --stdout`: the same rows.
+//! `kite export`, and `kite replay --stdout`, which prints the same rows.
 
 use std::path::Path;
 
@@ -22,9 +22,9 @@ fn every_tick_becomes_a_row_of_each_format() {
         let to = directory.path().join(name);
         let ended = export(directory.path(), &to, &["--json"]);
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{name}");
-        let said = ended.json();
-        assert_eq!((&said["rows"], &said["gaps"]), (&ROWS.into(), &1.into()), "{name}");
-        assert_eq!(said["bytes"].as_u64(), std::fs::metadata(&to).ok().map(|file| file.len()));
+        let report = ended.json();
+        assert_eq!((&report["rows"], &report["gaps"]), (&ROWS.into(), &1.into()), "{name}");
+        assert_eq!(report["bytes"].as_u64(), std::fs::metadata(&to).ok().map(|file| file.len()));
     }
     let csv = std::fs::read_to_string(directory.path().join("day.csv")).expect("the file");
     assert_eq!(csv.lines().count() as u64, 1 + ROWS);
@@ -35,7 +35,7 @@ fn every_tick_becomes_a_row_of_each_format() {
 }
 
 #[test]
-fn a_part_is_chosen_by_times_of_the_day_and_names() {
+fn a_part_is_chosen_by_times_of_day_and_names() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let to = directory.path().join("part.csv");
@@ -46,14 +46,14 @@ fn a_part_is_chosen_by_times_of_the_day_and_names() {
 }
 
 #[test]
-fn what_is_there_is_not_replaced_unasked() {
+fn an_existing_file_is_replaced_only_with_overwrite() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let to = directory.path().join("day.csv");
     std::fs::write(&to, "mine").expect("a file");
     let ended = export(directory.path(), &to, &[]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("help: --overwrite replaces it"), "{ended:?}");
+    assert!(ended.err.contains("help: replace it by --overwrite"), "{ended:?}");
     assert_eq!(std::fs::read_to_string(&to).expect("the file"), "mine");
     let ended = export(directory.path(), &to, &["--overwrite"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -61,7 +61,7 @@ fn what_is_there_is_not_replaced_unasked() {
 }
 
 #[test]
-fn a_name_without_a_format_is_wrong_usage() {
+fn a_file_name_without_a_format_is_invalid_usage() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let ended = export(directory.path(), Path::new("-"), &[]);
@@ -70,7 +70,7 @@ fn a_name_without_a_format_is_wrong_usage() {
 }
 
 #[test]
-fn standard_output_has_the_rows_alone_and_may_be_closed() {
+fn standard_output_holds_only_rows_and_may_be_closed() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let ended = export(directory.path(), Path::new("-"), &["--format", "jsonl"]);
@@ -92,7 +92,7 @@ fn standard_output_has_the_rows_alone_and_may_be_closed() {
 }
 
 #[test]
-fn a_replay_to_standard_output_has_the_same_rows() {
+fn a_replay_to_standard_output_prints_the_same_rows() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let tapes = directory.path().to_str().expect("UTF-8");
@@ -105,11 +105,11 @@ fn a_replay_to_standard_output_has_the_same_rows() {
 }
 
 #[test]
-fn a_replay_to_standard_output_can_be_ended_while_it_waits() {
+fn a_replay_to_standard_output_can_be_stopped_while_it_waits() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
     let tapes = directory.path().to_str().expect("UTF-8");
-    // At a thousandth of the speed the second frame comes after a quarter of an hour.
+    // At a thousandth of the speed the second frame is due after a quarter of an hour.
     let mut replay = Running::start(kite(&["replay", tapes, "--stdout", "--speed", "0.001"]));
     assert!(replay.line().contains("NSE:INFY"));
     replay.interrupt();

@@ -1,4 +1,4 @@
-//! `kite instruments`, with a list from a file and one from a server on this machine.
+//! `kite instruments`, with a list from a file and from a local server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -30,7 +30,7 @@ fn find(arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn instruments_are_found_by_words_token_and_kind() {
+fn instruments_are_found_by_words_token_and_type() {
     for (arguments, tokens) in [
         (&["infosys"][..], &[408_065][..]),
         (&["NSE:INFY"], &[408_065]),
@@ -53,7 +53,7 @@ fn instruments_are_found_by_words_token_and_kind() {
 }
 
 #[test]
-fn people_read_a_table() {
+fn instruments_are_printed_as_a_table() {
     let ended = find(&["nifty", "24500"]);
     assert_eq!(
         ended.out,
@@ -63,21 +63,21 @@ fn people_read_a_table() {
 }
 
 #[test]
-fn nothing_found_is_status_one() {
+fn no_match_is_status_one() {
     let ended = find(&["nosuchthing"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.err.contains("none of 4 instruments"), "{ended:?}");
+    assert!(ended.err.contains("no instrument of 4 matches"), "{ended:?}");
 }
 
 #[test]
-fn more_than_the_limit_are_counted() {
+fn matches_beyond_the_limit_are_counted() {
     let ended = find(&["--limit", "1"]);
     assert_eq!(ended.out.lines().count(), 2);
     assert!(ended.err.contains("1 of 4 shown"), "{ended:?}");
 }
 
 #[test]
-fn wrong_rows_are_named_by_line_and_the_rest_loads() {
+fn invalid_rows_are_reported_by_line_and_the_rest_loads() {
     let directory = tempfile::tempdir().expect("a directory");
     let list = listed(&directory, &format!("{LIST}bad,1,X,X,0,,0,0.05,1,EQ,NSE,NSE\n"));
     let list = list.to_str().expect("UTF-8");
@@ -87,10 +87,10 @@ fn wrong_rows_are_named_by_line_and_the_rest_loads() {
 }
 
 #[test]
-fn the_list_is_fetched_once_and_then_names_what_is_on_tapes() {
+fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
-    // One request is answered; a second would find nobody.
+    // Only one request is answered; a second would fail.
     let server = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().expect("a connection");
         let mut request = BufReader::new(socket.try_clone().expect("another handle")).lines();

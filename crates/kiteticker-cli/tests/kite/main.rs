@@ -1,5 +1,5 @@
-//! The built command, as a user meets it: what it prints, where, and how it ends.
-#![expect(clippy::expect_used, reason = "a step that fails ends the test")]
+//! Tests of the built command: its output and its exit status.
+#![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
 mod doctor;
 mod export;

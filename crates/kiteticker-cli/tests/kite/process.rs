@@ -1,4 +1,4 @@
-//! The command as a process: started, listened to, ended.
+//! Runs the command as a process.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longer than anything takes here, also on a busy machine: a test that hangs has to end.
+/// Longer than any step takes, also on a busy machine, so that a test that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command with these arguments, in an environment that says nothing of the machine's.
+/// Returns the command with these arguments and a clean environment.
 pub(crate) fn kite(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kite"));
     command.args(arguments).env_clear().stdin(Stdio::null());
@@ -24,14 +24,14 @@ pub(crate) fn with_credentials(mut command: Command, access_token: &str) -> Comm
     command
 }
 
-/// Runs it to its end.
+/// Runs the command to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
-    // `output` would take standard output where the test has given it to somebody else.
+    // `Command::output` would override a standard output set by the test.
     let child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
     Ended::from(child.wait_with_output().expect("the command ends"))
 }
 
-/// How it ended, and what it said.
+/// The exit status and the output.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -56,7 +56,7 @@ impl Ended {
     }
 }
 
-/// One that runs. It is killed where the test ends before it.
+/// A running command; killed if the test ends before it.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -92,16 +92,16 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("another line on standard output")
     }
 
-    /// Waits until something outside of it holds, such as a file that it writes.
+    /// Waits for an outside condition, such as a file that the command writes.
     pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
-            assert!(Instant::now() < deadline, "it did not come to that");
+            assert!(Instant::now() < deadline, "the condition was not met in time");
             std::thread::yield_now();
         }
     }
 
-    /// Asks for the end, as Ctrl-C does.
+    /// Interrupts the command, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         self.signal("-INT");
     }
@@ -111,7 +111,7 @@ impl Running {
         assert!(sent.expect("kill starts").success());
     }
 
-    /// Waits for the end.
+    /// Waits for the command to end.
     pub(crate) fn ended(mut self) -> Ended {
         let err = self.errors.recv_timeout(PATIENCE).expect("the command ends");
         let out: Vec<String> = self.lines.iter().collect();
@@ -122,16 +122,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended where the test went well.
+        // After a successful test it has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts `kite sim` and gives where it listens.
+/// Starts `kite sim` and returns its endpoint.
 pub(crate) fn sim(arguments: &[&str]) -> (Running, String) {
     let mut sim = Running::start(kite(&[&["sim", "--json"], arguments].concat()));
-    let said: Value = serde_json::from_str(&sim.line()).expect("JSON");
-    let endpoint = said["endpoint"].as_str().expect("an endpoint").to_owned();
+    let report: Value = serde_json::from_str(&sim.line()).expect("JSON");
+    let endpoint = report["endpoint"].as_str().expect("an endpoint").to_owned();
     (sim, endpoint)
 }

@@ -1,4 +1,4 @@
-//! `kite record`, and what `kite inspect` and `kite replay` make of it.
+//! `kite record`, and `kite inspect` and `kite replay` on its tapes.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn record(tapes: &Path, more: &[&str]) -> Ended {
 }
 
 #[test]
-fn what_is_recorded_is_what_is_found_on_the_tape() {
+fn the_tape_holds_what_the_recording_reports() {
     let tapes = tempfile::tempdir().expect("a directory");
     let ended = record(tapes.path(), &["--sim", "--rate", "50", "--for", "1s"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -48,7 +48,7 @@ fn ctrl_c_finishes_the_tape() {
     let command =
         kite(&["record", "408065", "--to", to, "--endpoint", &endpoint, "--zstd-level", "0"]);
     let recording = Running::start(with_credentials(command, "sim_access_token"));
-    // A tape begins with its first block: then frames have come.
+    // Once the first block is written, frames have arrived.
     recording.wait_until(|| has_tape(tapes.path()));
     recording.interrupt();
     let ended = recording.ended();
@@ -62,7 +62,7 @@ fn ctrl_c_finishes_the_tape() {
     assert!(server.line().contains("\"ticks\""));
 }
 
-/// Whether there is a tape with more than its header.
+/// Returns whether there is a tape with more than its header.
 fn has_tape(directory: &Path) -> bool {
     let files = std::fs::read_dir(directory).expect("the directory").flatten();
     let tapes = files.filter(|file| file.path().extension().is_some_and(|it| it == "ktape"));
@@ -70,7 +70,7 @@ fn has_tape(directory: &Path) -> bool {
 }
 
 #[test]
-fn a_tape_that_is_recorded_again_has_the_same_ticks() {
+fn recording_a_replayed_tape_yields_the_same_ticks() {
     let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
     let path = tape::write(from.path());
     let replay = path.to_str().expect("UTF-8");
@@ -81,7 +81,7 @@ fn a_tape_that_is_recorded_again_has_the_same_ticks() {
 }
 
 #[test]
-fn a_refused_token_is_status_three_with_what_to_do() {
+fn a_refused_token_is_status_three_with_advice() {
     let tapes = tempfile::tempdir().expect("a directory");
     let (_server, endpoint) = sim(&[]);
     let to = tapes.path().to_str().expect("UTF-8");
@@ -89,11 +89,11 @@ fn a_refused_token_is_status_three_with_what_to_do() {
     let ended = run(&mut with_credentials(command, "yesterdaystoken"));
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.err.contains("error: cannot start the feed: "), "{ended:?}");
-    assert!(ended.err.contains("help: kite doctor") && !ended.err.contains("yesterdaystoken"));
+    assert!(ended.err.contains("help: run kite doctor") && !ended.err.contains("yesterdaystoken"));
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_status_three() {
+fn a_directory_that_cannot_be_written_is_status_three() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let ended = record(file.path(), &["--sim", "--for", "1s"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
@@ -101,7 +101,7 @@ fn a_place_that_cannot_be_written_to_is_status_three() {
 }
 
 #[test]
-fn live_without_credentials_says_where_to_put_them() {
+fn without_credentials_the_help_says_how_to_set_them() {
     let tapes = tempfile::tempdir().expect("a directory");
     let ended = record(tapes.path(), &["408065"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -109,7 +109,7 @@ fn live_without_credentials_says_where_to_put_them() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_wrong_usage() {
+fn an_unknown_name_is_invalid_usage() {
     let tapes = tempfile::tempdir().expect("a directory");
     let ended = record(tapes.path(), &["--sim", "NSE:INFX"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -118,7 +118,7 @@ fn a_name_that_nobody_knows_is_wrong_usage() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_token_in_the_file_takes_over_from_one_that_is_refused() {
+async fn a_new_token_in_the_file_replaces_a_refused_one() {
     use std::os::unix::fs::PermissionsExt;
 
     let directory = tempfile::tempdir().expect("a directory");

@@ -3,7 +3,7 @@
 use crate::process::{Running, kite, run, sim};
 
 #[test]
-fn it_tells_where_to_connect_and_ends_with_what_it_sent() {
+fn it_prints_its_endpoint_and_ends_with_a_summary() {
     let mut sim = Running::start(kite(&["sim"]));
     assert!(sim.line().starts_with("endpoint  ws://127.0.0.1:"));
     assert_eq!(sim.line(), "export KITE_API_KEY=sim_api_key KITE_ACCESS_TOKEN=sim_access_token");
@@ -15,24 +15,24 @@ fn it_tells_where_to_connect_and_ends_with_what_it_sent() {
 }
 
 #[test]
-fn sigterm_ends_it_cleanly_too() {
+fn sigterm_stops_it_cleanly() {
     let (sim, _) = sim(&[]);
     sim.signal("-TERM");
     assert_eq!(sim.ended().code, Some(0));
 }
 
 #[test]
-fn it_ends_by_itself_after_its_time() {
+fn it_stops_after_the_given_time() {
     let ended = run(&mut kite(&["sim", "--json", "--for", "10ms", "--accounts", "3"]));
     assert_eq!(ended.code, Some(0));
     let first = ended.out.lines().next().and_then(|line| serde_json::from_str(line).ok());
-    let said: serde_json::Value = first.expect("a line of JSON");
-    assert_eq!(said["accounts"].as_array().map(Vec::len), Some(3));
-    assert_eq!(said["accounts"][2]["api_key"], "sim_api_key_3");
+    let report: serde_json::Value = first.expect("a line of JSON");
+    assert_eq!(report["accounts"].as_array().map(Vec::len), Some(3));
+    assert_eq!(report["accounts"][2]["api_key"], "sim_api_key_3");
 }
 
 #[test]
-fn a_port_that_is_taken_is_status_three() {
+fn a_port_in_use_is_status_three() {
     let (_sim, endpoint) = sim(&[]);
     let port = endpoint.rsplit(':').next().expect("a port");
     let ended = run(&mut kite(&["sim", "--port", port]));
@@ -41,7 +41,7 @@ fn a_port_that_is_taken_is_status_three() {
 }
 
 #[test]
-fn faults_are_listed_and_mistakes_in_them_are_wrong_usage() {
+fn faults_are_listed_and_an_unknown_one_is_invalid_usage() {
     let listed = run(&mut kite(&["sim", "--list-faults"]));
     assert_eq!(listed.code, Some(0));
     assert!(listed.out.contains("half_open[:TIME]"));

@@ -1,4 +1,4 @@
-//! Tapes made by hand, whose contents are known to the record.
+//! Writes a tape with known contents.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use kite_wire::tape::{BlockBuffer, Gap, GapReason, Received, RecordKind, Source,
 pub(crate) const OPENING: u64 = 1_795_405_500_000_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// How many frames of two ticks each the tape has, one a second.
+/// The number of frames on the tape, one per second with two ticks each.
 pub(crate) const FRAMES: u64 = 10;
 
 /// A frame with the last prices of INFY and RELIANCE.
@@ -22,7 +22,7 @@ fn frame(price: u32) -> Vec<u8> {
     frame
 }
 
-/// Writes `day.ktape`: ten frames in two blocks, a heartbeat, a text and a gap of three seconds.
+/// Writes `day.ktape`: ten frames in two blocks, a heartbeat, a text message and a gap of 3 s.
 pub(crate) fn write(directory: &Path) -> PathBuf {
     let received = |second: u64| Received {
         recv_unix_ns: OPENING + second * SECOND,

@@ -1,9 +1,9 @@
-//! What every command has in common: exit statuses, colours, closed pipes.
+//! Behaviour shared by all commands: exit statuses, colours, closed pipes.
 
 use crate::process::{kite, run};
 
 #[test]
-fn wrong_usage_is_status_two() {
+fn invalid_usage_is_status_two() {
     for line in [&["frobnicate"][..], &["record"], &["watch", "--sim", "--replay", "x"]] {
         let ended = run(&mut kite(line));
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -21,7 +21,7 @@ fn the_version_is_printed() {
 }
 
 #[test]
-fn every_shell_gets_its_completions() {
+fn every_shell_has_completions() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ended = run(&mut kite(&["completions", shell]));
         assert_eq!(ended.code, Some(0));
@@ -30,7 +30,7 @@ fn every_shell_gets_its_completions() {
 }
 
 #[test]
-fn colours_come_only_when_asked_for_or_on_a_terminal() {
+fn colours_are_used_only_on_request_or_on_a_terminal() {
     let colored = |command: &mut std::process::Command| run(command).out.contains('\u{1b}');
     assert!(!colored(&mut kite(&["--help"])));
     assert!(colored(&mut kite(&["--color", "always", "--help"])));
@@ -40,7 +40,7 @@ fn colours_come_only_when_asked_for_or_on_a_terminal() {
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_it_silently() {
+fn a_closed_pipe_ends_the_command_silently() {
     for line in [&["completions", "zsh"][..], &["sim", "--list-faults"], &["--help"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

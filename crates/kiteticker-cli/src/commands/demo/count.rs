@@ -1,4 +1,4 @@
-//! Counts what the simulator sent and what came of it, instrument by instrument.
+//! Compares the ticks sent by the simulator with those received, instrument by instrument.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -19,10 +19,10 @@ use crate::format::numbers;
 use crate::format::numbers::{duration, grouped};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What has not come after this long without anything coming is lost.
+/// A tick that has not arrived after this long without any is counted as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What came.
+/// The ticks received.
 #[derive(Debug, Default)]
 struct Tally {
     ticks: u64,
@@ -30,38 +30,38 @@ struct Tally {
     instruments: HashMap<u32, Sent>,
 }
 
-/// What was sent against what came.
+/// The ticks sent compared with those received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Comparison {
     sent: u64,
-    /// Ticks that were sent and did not come.
+    /// Ticks sent and not received.
     missing: u64,
-    /// Ticks that came more often than they were sent.
+    /// Ticks received more often than sent.
     surplus: u64,
-    /// Instruments with the right number of ticks and other bytes.
+    /// Instruments with the right number of ticks but different bytes.
     altered: u64,
-    /// Instruments that were subscribed and never came.
+    /// Instruments subscribed and never received.
     unseen: u64,
 }
 
 impl Comparison {
     /// Compares instrument by instrument, so that a loss is not hidden by a duplicate.
-    fn new(asked: usize, sent: &BTreeMap<u32, Sent>, received: &HashMap<u32, Sent>) -> Self {
+    fn new(subscribed: usize, sent: &BTreeMap<u32, Sent>, received: &HashMap<u32, Sent>) -> Self {
         let mut all =
-            Self { unseen: asked.saturating_sub(received.len()) as u64, ..Self::default() };
+            Self { unseen: subscribed.saturating_sub(received.len()) as u64, ..Self::default() };
         for (token, sent) in sent {
-            let came = received.get(token).copied().unwrap_or_default();
+            let got = received.get(token).copied().unwrap_or_default();
             all.sent += sent.ticks;
-            all.missing += sent.ticks.saturating_sub(came.ticks);
-            all.surplus += came.ticks.saturating_sub(sent.ticks);
-            all.altered += u64::from(came.ticks == sent.ticks && came.checksum != sent.checksum);
+            all.missing += sent.ticks.saturating_sub(got.ticks);
+            all.surplus += got.ticks.saturating_sub(sent.ticks);
+            all.altered += u64::from(got.ticks == sent.ticks && got.checksum != sent.checksum);
         }
         let unsent = received.iter().filter(|(token, _)| !sent.contains_key(token));
-        all.surplus += unsent.map(|(_, came)| came.ticks).sum::<u64>();
+        all.surplus += unsent.map(|(_, got)| got.ticks).sum::<u64>();
         all
     }
 
-    /// Gives what is wrong, in words.
+    /// Returns the differences found, in words.
     fn findings(&self) -> Vec<String> {
         let all = [
             (self.missing, "missing tick"),
@@ -85,7 +85,7 @@ pub(super) async fn run(
     let connections = feed::connections_for(simulated.len());
     let OpenFeed { builder, sim, title } = Feed::Sim(sim_feed).open(connections).await?;
     let manager = feed::manager(builder)?;
-    let sim = sim.ok_or_else(|| CliError::unable("the simulator is not there"))?;
+    let sim = sim.ok_or_else(|| CliError::unable("the simulator is not running"))?;
     let shown = simulated.shown().iter().map(|named| named.token).collect();
     for (mode, tokens) in [(Mode::Full, shown)].into_iter().chain(simulated.background()) {
         manager
@@ -98,7 +98,7 @@ pub(super) async fn run(
         numbers::counted(connections as u64, "socket"),
         length.as_secs(),
     ))?;
-    // Nothing may be dropped here: the sockets wait for the count.
+    // Nothing may be dropped here, so the sockets wait for this reader.
     let config = StreamConfig { lane: LaneConfig::default(), ..StreamConfig::default() };
     let mut stream =
         manager.stream(config).map_err(|error| CliError::unable("cannot stream").because(error))?;
@@ -108,8 +108,8 @@ pub(super) async fn run(
     let total = manager.snapshot().total;
     manager.stop().await;
 
-    let asked = if is_whole { simulated.len() } else { 0 };
-    let comparison = Comparison::new(asked, &sim.sent(), &received.instruments);
+    let subscribed = if is_whole { simulated.len() } else { 0 };
+    let comparison = Comparison::new(subscribed, &sim.sent(), &received.instruments);
     let latency = total.latency_ns;
     let time = |time_ns| match latency.count {
         0 => "unknown".to_owned(),
@@ -129,7 +129,7 @@ pub(super) async fn run(
     let mut findings = comparison.findings();
     findings.extend(faults(&total, received.dropped));
     if findings.is_empty() {
-        let text = "Nothing was lost: ticks and checksums of every instrument are those sent.";
+        let text = "Nothing was lost: every instrument's ticks and checksum match what was sent.";
         output.line(output.paint(output::GREEN, text))?;
         Ok(Status::Done)
     } else {
@@ -139,7 +139,7 @@ pub(super) async fn run(
     }
 }
 
-/// Counts until the time is over or the user ends it; says whether all sockets were up before.
+/// Counts until the time is over or the user stops it; returns whether all sockets came up.
 async fn stream_for(
     manager: &Manager,
     stream: &mut TickStream,
@@ -182,9 +182,9 @@ async fn stream_for(
     }
 }
 
-/// Stops the market and waits until all that was sent has come, or nothing comes any more.
+/// Pauses the market and waits until every tick sent has arrived, or no more arrive.
 async fn settle(sim: &Sim, stream: &mut TickStream, received: &mut Tally, instruments: usize) {
-    // A socket that is not read keeps the simulator waiting: it is read meanwhile.
+    // The simulator waits for a socket that is not read, so reading continues meanwhile.
     let mut pause = pin!(timeout(PATIENCE, sim.pause()));
     let mut is_paused = false;
     loop {
@@ -219,7 +219,7 @@ impl Tally {
     }
 }
 
-/// Gives what the sockets themselves know to have gone wrong, in words.
+/// Returns the faults counted by the connections themselves, in words.
 fn faults(total: &Figures, dropped: u64) -> Vec<String> {
     let all = [
         (dropped, "dropped tick"),
@@ -245,17 +245,17 @@ mod tests {
 
     #[test]
     fn every_kind_of_difference_is_found_and_named() {
-        for (came, findings) in [
+        for (received, findings) in [
             (ALL, &[][..]),
             (&[(2, &b"c"[..]), (1, b"b"), (1, b"a")], &[]),
             (&[(1, b"a"), (2, b"c")], &["1 missing tick"]),
             (&[(1, b"a"), (1, b"a"), (2, b"c")], &["1 altered instrument"]),
             (&[(1, b"a"), (1, b"b"), (2, b"c"), (3, b"d")], &["1 surplus tick"]),
-            // The totals agree, and yet.
+            // The totals agree; the instruments do not.
             (&[(1, b"a"), (2, b"c"), (2, b"c")], &["1 missing tick", "1 surplus tick"]),
             (&[(1, b"a"), (1, b"b")], &["1 missing tick", "1 unseen instrument"]),
         ] {
-            let comparison = Comparison::new(2, &of(ALL), &of(came).into_iter().collect());
+            let comparison = Comparison::new(2, &of(ALL), &of(received).into_iter().collect());
             assert_eq!(comparison.sent, 3);
             assert_eq!(comparison.findings(), findings);
         }

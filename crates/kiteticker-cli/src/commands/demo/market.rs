@@ -1,5 +1,4 @@
-//! The instruments of the demonstration: names that are known, and as many others as three sockets
-//! carry.
+//! The instruments of the demo: named ones, and as many others as three sockets carry.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +9,14 @@ use kite_wire::Mode;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::{Named, Names};
 
-/// As many as the sockets of an account take.
+/// The limit of an account's sockets together.
 const ALL: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
 
-/// The instruments of the demonstration.
+/// The instruments of the demo.
 #[derive(Debug)]
 pub(crate) struct Simulated {
     named: Vec<Named>,
-    /// All others.
+    /// All other tokens.
     unnamed: Vec<u32>,
 }
 
@@ -35,19 +34,19 @@ impl Default for Simulated {
 }
 
 impl Simulated {
-    /// Gives those that have names.
+    /// Returns the named instruments.
     pub(super) fn shown(&self) -> Vec<Named> {
         self.named.clone()
     }
 
-    /// Gives all others, a third in each mode.
+    /// Returns all others, a third in each mode.
     pub(super) fn background(&self) -> Vec<(Mode, Vec<u32>)> {
         let share = self.unnamed.len().div_ceil(Mode::ALL.len()).max(1);
         let shares = self.unnamed.chunks(share).map(<[u32]>::to_vec);
         Mode::ALL.into_iter().zip(shares).collect()
     }
 
-    /// Gives the number of all.
+    /// Returns the number of instruments, named or not.
     pub(super) fn len(&self) -> usize {
         self.named.len() + self.unnamed.len()
     }
@@ -55,14 +54,14 @@ impl Simulated {
 
 impl Directory for Simulated {
     fn resolve(&self, text: &str) -> Result<Named, String> {
-        let wanted = text.trim();
-        let is_meant = |named: &&Named| {
+        let text = text.trim();
+        let matches = |named: &&Named| {
             let symbol = named.name.split_once(':').map_or("", |(_, symbol)| symbol);
-            named.name.eq_ignore_ascii_case(wanted)
-                || symbol.eq_ignore_ascii_case(wanted)
-                || named.token.to_string() == wanted
+            named.name.eq_ignore_ascii_case(text)
+                || symbol.eq_ignore_ascii_case(text)
+                || named.token.to_string() == text
         };
-        match self.named.iter().find(is_meant) {
+        match self.named.iter().find(matches) {
             Some(named) => Ok(named.clone()),
             None => Directory::resolve(&Names::built_in(), text),
         }
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_sockets_are_full_and_no_instrument_is_there_twice() {
+    fn the_instruments_fill_three_sockets_without_duplicates() {
         let simulated = Simulated::default();
         let mut tokens: BTreeSet<u32> = simulated.shown().iter().map(|named| named.token).collect();
         assert_eq!(tokens.len(), kite_sim::known_instruments().len());
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_instrument_is_of_the_segment_that_its_name_says() {
+    fn every_instrument_is_in_the_segment_of_its_name() {
         for named in Simulated::default().shown() {
             let (exchange, _) = named.name.split_once(':').unwrap();
             let segment = Segment::of_token(named.token);
@@ -118,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_whole_by_symbol_and_by_token() {
+    fn instruments_are_found_by_name_by_symbol_and_by_token() {
         let simulated = Simulated::default();
         for text in ["nse:itc", "ITC", " 424961 "] {
             assert_eq!(simulated.resolve(text).unwrap().name, "NSE:ITC", "{text}");
         }
-        assert!(simulated.resolve("NSE:NOBODY").is_err());
+        assert!(simulated.resolve("NSE:UNKNOWN").is_err());
         let found = simulated.complete("nifty 26000", 9);
         assert_eq!(found.len(), 2, "{found:?}");
     }

@@ -1,4 +1,4 @@
-//! What is checked, how it went, and the sheet on which that stands.
+//! The checks, their outcomes, and the sheet that collects them.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::console::output::{self, Output};
 use crate::exit::CliError;
 use crate::format::numbers;
 
-/// Where the text of a check begins.
+/// The column at which the text of a check starts.
 const INDENT: usize = 30;
 
 /// One thing that is checked.
@@ -42,7 +42,7 @@ impl Check {
     }
 }
 
-/// How a check went.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
@@ -62,34 +62,34 @@ impl Outcome {
     }
 }
 
-/// How a check went, what was seen, and what to do.
+/// The outcome of a check, with a description and advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) outcome: Outcome,
-    pub(super) says: String,
+    pub(super) text: String,
     pub(super) advice: Option<String>,
 }
 
 impl Finding {
-    pub(super) fn ok(says: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ok, says: says.into(), advice: None }
+    pub(super) fn ok(text: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Ok, text: text.into(), advice: None }
     }
 
-    pub(super) fn skipped(says: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Skipped, ..Self::ok(says) }
+    pub(super) fn skipped(text: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Skipped, ..Self::ok(text) }
     }
 
-    pub(super) fn warn(says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Warn, says: says.into(), advice: Some(advice.into()) }
+    pub(super) fn warn(text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Warn, text: text.into(), advice: Some(advice.into()) }
     }
 
-    pub(super) fn fail(says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, ..Self::warn(says, advice) }
+    pub(super) fn fail(text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Fail, ..Self::warn(text, advice) }
     }
 
     pub(super) fn error(error: &CliError) -> Self {
         let advice = error.advice().map(str::to_owned);
-        Self { outcome: Outcome::Fail, says: ErrorChain(error).to_string(), advice }
+        Self { outcome: Outcome::Fail, text: ErrorChain(error).to_string(), advice }
     }
 }
 
@@ -100,7 +100,7 @@ struct Entry {
     took: Option<Duration>,
 }
 
-/// All checks so far; each is printed as it ends, unless it is for machines.
+/// All checks so far; each is printed as it ends, unless the output is JSON.
 #[derive(Debug)]
 pub(super) struct Sheet {
     output: Output,
@@ -113,27 +113,27 @@ impl Sheet {
         Self { output, is_printed, entries: Vec::new() }
     }
 
-    /// Makes a check, and gives what it made if anything can go on with that.
+    /// Runs a check; returns its result for later checks, if it has one.
     pub(super) async fn run<T>(
         &mut self,
         check: Check,
         checking: impl Future<Output = (Finding, Option<T>)>,
     ) -> Result<Option<T>, CliError> {
         let begun = Instant::now();
-        let (finding, made) = checking.await;
+        let (finding, result) = checking.await;
         self.add(check, finding, Some(begun.elapsed()))?;
-        Ok(made)
+        Ok(result)
     }
 
-    /// Notes a check that cannot be made, since one before it failed.
+    /// Records a check as skipped because an earlier one failed.
     pub(super) fn skip<T>(&mut self, check: Check) -> Result<Option<T>, CliError> {
         let cause = self.entries.iter().rfind(|entry| entry.finding.outcome == Outcome::Fail);
-        let says = cause.map_or("not reached", |_| "after the failure above");
-        self.add(check, Finding::skipped(says), None)?;
+        let text = cause.map_or("not reached", |_| "because of the failure above");
+        self.add(check, Finding::skipped(text), None)?;
         Ok(None)
     }
 
-    /// Notes how a check went.
+    /// Records the finding of a check.
     pub(super) fn add(
         &mut self,
         check: Check,
@@ -163,8 +163,8 @@ impl Sheet {
         let outcome = self.output.paint(style, format_args!("{:<7}", finding.outcome.name()));
         let took = took.map(millis).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
         let name = check.name();
-        let said = self.output.wrapped(&finding.says, INDENT);
-        self.output.line(format_args!("{outcome} {name:<11} {took:>8}  {said}"))?;
+        let text = self.output.wrapped(&finding.text, INDENT);
+        self.output.line(format_args!("{outcome} {name:<11} {took:>8}  {text}"))?;
         if let Some(advice) = &finding.advice {
             let help = self.output.paint(output::BOLD, "help:");
             let advice = self.output.wrapped(advice, INDENT + "help: ".len());
@@ -173,7 +173,7 @@ impl Sheet {
         Ok(())
     }
 
-    /// Whether the server was reached, by all that was checked of the network.
+    /// Returns whether no network check failed.
     pub(super) fn is_reached(&self) -> bool {
         let network = [Check::Dns, Check::Tcp, Check::Tls];
         let of_network = |entry: &&Entry| network.contains(&entry.check);
@@ -188,10 +188,10 @@ impl Sheet {
         self.entries.iter().filter(|entry| entry.finding.outcome == outcome).count()
     }
 
-    /// Says in a line how it all went.
+    /// Returns a one-line summary.
     pub(super) fn summary(&self) -> String {
         match (self.count(Outcome::Fail), self.count(Outcome::Warn)) {
-            (0, 0) => "everything is in order".to_owned(),
+            (0, 0) => "all checks passed".to_owned(),
             (0, warnings) => {
                 format!("nothing failed, {}", numbers::counted(warnings as u64, "warning"))
             }
@@ -205,7 +205,7 @@ impl Sheet {
                 "check": entry.check.name(),
                 "verdict": entry.finding.outcome.name(),
                 "ms": entry.took.map(millis),
-                "says": entry.finding.says,
+                "says": entry.finding.text,
                 "help": entry.finding.advice,
             })
         };
@@ -213,7 +213,7 @@ impl Sheet {
     }
 }
 
-/// Milliseconds, to a thousandth.
+/// Returns milliseconds with three decimals.
 fn millis(took: Duration) -> f64 {
     took.as_micros() as f64 / 1e3
 }

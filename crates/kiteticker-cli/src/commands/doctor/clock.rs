@@ -1,4 +1,4 @@
-//! This machine's clock against the server's, by the `Date` of an HTTP answer.
+//! Compares this machine's clock with the server's, by the `Date` header of an HTTP response.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,22 +9,22 @@ use tokio::time::timeout;
 use super::check::Finding;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More than the head of any answer that has a date near its beginning.
+/// More than any response head needs before its `Date`.
 const LONGEST_HEAD_BYTES: usize = 16 * 1024;
-/// `Date` has whole seconds: less than this cannot be told from none.
+/// `Date` has whole seconds, so a smaller difference cannot be measured.
 const WARN_AFTER_S: f64 = 2.0;
-/// So far off, ticks would be filed under wrong minutes.
+/// From here on ticks would be filed under wrong minutes.
 const FAIL_AFTER_S: f64 = 60.0;
 
-/// Asks the server for its time, without credentials: any answer has it.
+/// Requests the server's time without credentials: any response carries it.
 pub(super) async fn compare(stream: ProbeStream, endpoint: &Endpoint) -> (Finding, Option<()>) {
-    let asked = SystemTime::now();
+    let sent = SystemTime::now();
     let head = timeout(PATIENCE, ask(stream, endpoint)).await;
     let answered = SystemTime::now();
     let date = head.ok().and_then(Result::ok).and_then(|head| date(&head));
     let finding = match date {
-        None => Finding::skipped("the server's answer has no date"),
-        Some(date) => judge(date, asked, answered),
+        None => Finding::skipped("the server's response has no Date header"),
+        Some(date) => judge(date, sent, answered),
     };
     (finding, Some(()))
 }
@@ -56,21 +56,21 @@ fn date(head: &[u8]) -> Option<SystemTime> {
     dates.next().and_then(|(_, value)| httpdate::parse_http_date(value.trim()).ok())
 }
 
-fn judge(date: SystemTime, asked: SystemTime, answered: SystemTime) -> Finding {
-    // The date is of some moment between question and answer, and cut to its second.
+fn judge(date: SystemTime, sent: SystemTime, answered: SystemTime) -> Finding {
+    // The date is a moment between request and response, truncated to the second.
     let theirs = seconds(date) + 0.5;
-    let ours = f64::midpoint(seconds(asked), seconds(answered));
+    let ours = f64::midpoint(seconds(sent), seconds(answered));
     let ahead = ours - theirs;
-    let says = match ahead {
+    let text = match ahead {
         _ if ahead.abs() <= WARN_AFTER_S => "within a second or two of the server's".to_owned(),
         0.0.. => format!("{ahead:.0} s ahead of the server's"),
         _ => format!("{:.0} s behind the server's", -ahead),
     };
-    let advice = "set this machine's clock, best by NTP (timedatectl set-ntp true)";
+    let advice = "synchronise this machine's clock, preferably by NTP (timedatectl set-ntp true)";
     match ahead.abs() {
-        off if off <= WARN_AFTER_S => Finding::ok(says),
-        off if off <= FAIL_AFTER_S => Finding::warn(says, advice),
-        _ => Finding::fail(says, advice),
+        off if off <= WARN_AFTER_S => Finding::ok(text),
+        off if off <= FAIL_AFTER_S => Finding::warn(text, advice),
+        _ => Finding::fail(text, advice),
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
             [999_930, 999_950, 999_999, 1_000_000, 1_000_002, 1_000_030, 1_003_600].map(judged);
         use Outcome::{Fail, Ok, Warn};
         assert_eq!(verdicts, [Fail, Warn, Ok, Ok, Ok, Warn, Fail]);
-        let says = judge(at(1_000_000), at(1_000_030), at(1_000_031)).says;
-        assert_eq!(says, "30 s ahead of the server's");
+        let text = judge(at(1_000_000), at(1_000_030), at(1_000_031)).text;
+        assert_eq!(text, "30 s ahead of the server's");
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake with credentials, and what comes after it: heartbeats and ticks.
+//! Checks the handshake with credentials, and then heartbeats and ticks.
 
 use std::time::Duration;
 
@@ -14,41 +14,41 @@ use super::check::{Check, Finding, Sheet};
 use crate::exit::CliError;
 use crate::format::times::{self, SECOND_NS};
 
-/// For the whole way from the look-up to the answer.
+/// Limit from the DNS look-up to the handshake's response.
 const OPENING: Duration = Duration::from_secs(10);
 /// Kite sends one every couple of seconds.
 const HEARTBEAT_WITHIN: Duration = Duration::from_secs(5);
-/// NIFTY 50: an index that every plan with market data has, and that ticks whenever the market does.
+/// NIFTY 50, which every plan with market data includes and which ticks while the market is open.
 const INSTRUMENT: u32 = 256_265;
-/// Older than this, the exchange's time says that the market rests and nothing about our clock.
+/// An older exchange time means that the market is closed, and says nothing about the local clock.
 const FRESH_NS: u64 = 60 * SECOND_NS;
 
-/// What is heard of the feed.
+/// What the socket received.
 #[derive(Debug, Clone, Copy)]
-enum Heard {
+enum Message {
     Heartbeat,
     Tick { exchange: Option<UnixSeconds>, received: Stamp },
 }
 
-struct Ear(mpsc::UnboundedSender<Heard>);
+struct Forward(mpsc::UnboundedSender<Message>);
 
-impl Sink for Ear {
+impl Sink for Forward {
     fn on_batch(&mut self, batch: &Batch) {
-        let heard = match batch.ticks.packets().next() {
+        let message = match batch.ticks.packets().next() {
             Some(packet) => {
-                Heard::Tick { exchange: packet.exchange_timestamp(), received: batch.received }
+                Message::Tick { exchange: packet.exchange_timestamp(), received: batch.received }
             }
-            None if batch.ticks.frame().is_heartbeat() => Heard::Heartbeat,
+            None if batch.ticks.frame().is_heartbeat() => Message::Heartbeat,
             None => return,
         };
-        // Nobody listens any more once all is known.
-        let _ = self.0.send(heard);
+        // The receiver is gone once the checks are done.
+        let _ = self.0.send(message);
     }
 
     fn on_event(&mut self, _: &Event) {}
 }
 
-/// Makes the checks from the handshake on.
+/// Runs the checks from the handshake on.
 pub(super) async fn examine(
     endpoint: &Endpoint,
     credentials: Credentials,
@@ -61,10 +61,11 @@ pub(super) async fn examine(
         reconnect: Reconnect { max_attempts: 0, ..Default::default() },
         ..Default::default()
     };
-    let (lane, (tell, mut heard)) = (EventLane::default(), mpsc::unbounded_channel());
+    let (lane, (sender, mut messages)) = (EventLane::default(), mpsc::unbounded_channel());
     let mut events = lane.subscribe();
     let begun = Instant::now();
-    let connection = Connection::spawn(config, credentials, Ear(tell), &lane, 0).map_err(cannot)?;
+    let connection =
+        Connection::spawn(config, credentials, Forward(sender), &lane, 0).map_err(cannot)?;
     connection
         .subscribe(&[INSTRUMENT], Mode::Full)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
@@ -73,16 +74,16 @@ pub(super) async fn examine(
     let took = Some(begun.elapsed());
     match opened {
         Ok(()) => {
-            let says = "the server speaks Kite's protocol";
-            sheet.add(Check::Handshake, Finding::ok(says), took)?;
+            let text = "the server speaks Kite's protocol";
+            sheet.add(Check::Handshake, Finding::ok(text), took)?;
             sheet.add(Check::Token, Finding::ok("accepted"), None)?;
-            listen(endpoint, &mut heard, &mut events, sheet).await?;
+            listen(endpoint, &mut messages, &mut events, sheet).await?;
         }
         Err(failure) => {
             let is_auth = failure.as_ref().is_some_and(OpenError::is_auth);
             if is_auth {
-                let says = "the server answers as Kite does";
-                sheet.add(Check::Handshake, Finding::ok(says), took)?;
+                let text = "the server answers as Kite does";
+                sheet.add(Check::Handshake, Finding::ok(text), took)?;
             }
             let check = if is_auth { Check::Token } else { Check::Handshake };
             sheet.add(check, failed(failure.as_ref()), took)?;
@@ -96,7 +97,7 @@ pub(super) async fn examine(
     Ok(())
 }
 
-/// Waits until the socket is open; an error says why it is not, as far as is known.
+/// Waits until the socket is open; the error is the cause of the failure, if known.
 async fn opened(
     events: &mut broadcast::Receiver<Tagged>,
     deadline: Instant,
@@ -119,7 +120,7 @@ fn failed(failure: Option<&OpenError>) -> Finding {
     let Some(error) = failure else {
         return Finding::fail(
             format!("the server did not answer within {OPENING:?}"),
-            "try again; something on the way may hold WebSockets up: a firewall or a proxy",
+            "try again; a firewall or a proxy may block WebSockets",
         );
     };
     Finding::fail(ErrorChain(error).to_string(), advice(error))
@@ -128,54 +129,54 @@ fn failed(failure: Option<&OpenError>) -> Finding {
 fn advice(error: &OpenError) -> String {
     match error {
         OpenError::Refused(refusal) if refusal.is_auth() => {
-            "make a new access token: tokens die every morning (06:00 to 07:35 IST) and when a \
-             new one is made for the same api_key; check that the api_key is the token's, and \
-             that its plan has market data"
+            "create a new access token: tokens expire every morning (06:00 to 07:35 IST) and when \
+            a new one is created for the same api_key; check that the token belongs to the \
+            api_key, and that its plan includes market data"
                 .to_owned()
         }
         OpenError::Refused(refusal) => match refusal.status {
-            429 => "the api_key has its three sockets open already, or one has just been closed: \
-                    end other programs, wait some seconds"
+            429 => "the api_key already has three open sockets, or one was closed a moment ago: \
+            stop other programs and wait a few seconds"
                 .to_owned(),
-            500.. => "the server has trouble of its own: try again in a while".to_owned(),
-            400 | 401 | 403 => "this is not Kite's answer: a firewall, a proxy or a load \
-                                balancer says no"
+            500.. => "the server has a problem: try again later".to_owned(),
+            400 | 401 | 403 => "this response is not Kite's: a firewall, a proxy or a load \
+            balancer refused the request"
                 .to_owned(),
-            _ => "check the endpoint: another service may answer there".to_owned(),
+            _ => "check the endpoint: another service may be listening there".to_owned(),
         },
         OpenError::Handshake(_) => {
-            "something other than a WebSocket server answers, or a proxy interferes".to_owned()
+            "the server is not a WebSocket server, or a proxy interferes".to_owned()
         }
         OpenError::Timeout { stage: OpenStage::Handshake, .. } => {
-            "the server took the connection and does not answer: a proxy may hold WebSockets up"
+            "the server accepted the connection but does not respond: a proxy may block WebSockets"
                 .to_owned()
         }
-        _ => "the network has just changed: try again".to_owned(),
+        _ => "the network changed in between: try again".to_owned(),
     }
 }
 
-/// What came of the feed while it was listened to.
+/// What was received from the feed.
 #[derive(Debug, Default)]
-struct Came {
+struct Received {
     heartbeat: Option<Duration>,
-    /// The first tick, or the first with the exchange's time, and when it came.
+    /// The first tick, or the first with the exchange's time, and how long it took to arrive.
     tick: Option<(Option<UnixSeconds>, Stamp, Duration)>,
     lost: Option<LossCause>,
 }
 
-impl Came {
-    fn is_all(&self) -> bool {
+impl Received {
+    fn is_complete(&self) -> bool {
         // The first packet after a bare subscribe is a quote, which has no time.
         let has_time = self.tick.is_some_and(|(exchange, ..)| exchange.is_some());
         self.lost.is_some() || self.heartbeat.is_some() && has_time
     }
 
-    fn take(&mut self, heard: Heard, after: Duration) {
-        match heard {
-            Heard::Heartbeat => {
+    fn take(&mut self, message: Message, after: Duration) {
+        match message {
+            Message::Heartbeat => {
                 self.heartbeat.get_or_insert(after);
             }
-            Heard::Tick { exchange, received } => {
+            Message::Tick { exchange, received } => {
                 let tick = self.tick.get_or_insert((exchange, received, after));
                 if tick.0.is_none() && exchange.is_some() {
                     (tick.0, tick.1) = (exchange, received);
@@ -188,57 +189,57 @@ impl Came {
 /// Waits for a heartbeat and a tick.
 async fn listen(
     endpoint: &Endpoint,
-    heard: &mut mpsc::UnboundedReceiver<Heard>,
+    messages: &mut mpsc::UnboundedReceiver<Message>,
     events: &mut broadcast::Receiver<Tagged>,
     sheet: &mut Sheet,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
     let deadline = begun + HEARTBEAT_WITHIN;
-    let mut came = Came::default();
-    while !came.is_all() {
+    let mut received = Received::default();
+    while !received.is_complete() {
         tokio::select! {
             biased;
-            one = heard.recv() => match one {
-                Some(one) => came.take(one, begun.elapsed()),
+            message = messages.recv() => match message {
+            Some(message) => received.take(message, begun.elapsed()),
                 None => break,
             },
             event = events.recv() => match event.map(|tagged| tagged.event) {
-                Ok(Event::Down { cause, .. }) => came.lost = Some(cause),
+                Ok(Event::Down { cause, .. }) => received.lost = Some(cause),
                 Err(broadcast::error::RecvError::Closed) => break,
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             },
             () = sleep_until(deadline) => break,
         }
     }
-    sheet.add(Check::Heartbeat, alive(&came), came.heartbeat)?;
-    let (finding, took) = match (came.tick, &came.lost) {
-        (Some((exchange, received, took)), _) => (fresh(endpoint, exchange, received), Some(took)),
-        (None, Some(_)) => (Finding::skipped("after the failure above"), None),
+    sheet.add(Check::Heartbeat, alive(&received), received.heartbeat)?;
+    let (finding, took) = match (received.tick, &received.lost) {
+        (Some((exchange, stamp, took)), _) => (fresh(endpoint, exchange, stamp), Some(took)),
+        (None, Some(_)) => (Finding::skipped("because of the failure above"), None),
         (None, None) => {
-            let says = format!("none of NIFTY 50 within {HEARTBEAT_WITHIN:?}");
-            let advice = "a plan without market data gets none; else the exchange may be closed";
-            (Finding::warn(says, advice), None)
+            let text = format!("no tick of NIFTY 50 within {HEARTBEAT_WITHIN:?}");
+            let advice = "the exchange may be closed, or the plan may not include market data";
+            (Finding::warn(text, advice), None)
         }
     };
     sheet.add(Check::Ticks, finding, took)
 }
 
-/// Judges whether the feed lives.
-fn alive(came: &Came) -> Finding {
-    let silent = format!("none within {HEARTBEAT_WITHIN:?}");
-    match came {
-        Came { lost: Some(cause), .. } => Finding::fail(
+/// Judges whether the feed is alive.
+fn alive(received: &Received) -> Finding {
+    let silent = format!("no heartbeat within {HEARTBEAT_WITHIN:?}");
+    match received {
+        Received { lost: Some(cause), .. } => Finding::fail(
             format!("the connection was lost: {cause}"),
-            "try again; if it stays so, something on the way breaks long connections",
+            "try again; if this repeats, something on the path breaks long connections",
         ),
-        Came { heartbeat: Some(_), .. } => Finding::ok("the feed is alive"),
-        Came { tick: Some(_), .. } => Finding::warn(
+        Received { heartbeat: Some(_), .. } => Finding::ok("the feed is alive"),
+        Received { tick: Some(_), .. } => Finding::warn(
             silent,
-            "ticks come, so the feed lives; programs that wait for heartbeats will reconnect",
+            "ticks arrive, so the feed is alive; programs that wait for heartbeats will reconnect",
         ),
         _ => Finding::fail(
             silent,
-            "the socket is open and the feed is dead: try again; if it stays so, ask Kite",
+            "the socket is open but the feed is silent: try again; if this repeats, ask Kite",
         ),
     }
 }
@@ -246,25 +247,29 @@ fn alive(came: &Came) -> Finding {
 /// Judges a tick's age by the exchange's clock.
 fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) -> Finding {
     let Some(exchange) = exchange else {
-        return Finding::ok("they come, without the exchange's time");
+        return Finding::ok("received, without the exchange's time");
     };
     let exchange_ns = u64::from(exchange.0) * SECOND_NS;
     let shown = times::ist(exchange_ns);
     if is_loopback(endpoint) {
-        return Finding::ok(format!("they come; it is {} {} there", shown.date(), shown.clock()));
+        return Finding::ok(format!(
+            "received; the exchange's time is {} {}",
+            shown.date(),
+            shown.clock()
+        ));
     }
     let received = received.to_system_time().duration_since(std::time::UNIX_EPOCH);
     let received_ns = received.map_or(0, |since| since.as_nanos() as u64);
     let age_ns = i128::from(received_ns) - i128::from(exchange_ns);
     let age_s = age_ns as f64 / SECOND_NS as f64;
     if age_ns > i128::from(FRESH_NS) {
-        let says = format!("they come; the last trade was on {} {}", shown.date(), shown.clock());
-        return Finding::ok(says);
+        let text = format!("received; the last trade was on {} {}", shown.date(), shown.clock());
+        return Finding::ok(text);
     }
-    let advice = "this machine's clock is behind: set it, best by NTP";
+    let advice = "this machine's clock is behind: synchronise it, preferably by NTP";
     match age_s {
         // The exchange's time has whole seconds.
-        ..-2.0 => Finding::warn(format!("{:.1} s from the future", -age_s), advice),
+        ..-2.0 => Finding::warn(format!("{:.1} s before the exchange's time", -age_s), advice),
         _ => Finding::ok(format!("{:.1} s after the exchange's time", age_s.max(0.0))),
     }
 }

@@ -1,4 +1,4 @@
-//! DNS, TCP and TLS, each by itself: the stages of the connections that every command makes.
+//! Checks DNS, TCP and TLS separately, with the stages that every connection goes through.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,10 +10,10 @@ use kite_conn::{
 
 use super::check::Finding;
 
-/// What each step is given.
+/// Limit for each step.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prepares the stages towards an endpoint.
+/// Prepares the stages for an endpoint.
 pub(super) fn probe(endpoint: &Endpoint) -> Probe {
     Probe::new(&ConnectionConfig {
         endpoint: endpoint.clone(),
@@ -22,7 +22,7 @@ pub(super) fn probe(endpoint: &Endpoint) -> Probe {
     })
 }
 
-/// Looks the host up.
+/// Resolves the host.
 pub(super) async fn look_up(
     probe: &Probe,
     endpoint: &Endpoint,
@@ -30,7 +30,7 @@ pub(super) async fn look_up(
     let host = endpoint.host();
     match probe.resolve().await {
         Ok(addresses) if host.parse::<IpAddr>().is_ok() => {
-            (Finding::ok("the host is an address"), Some(addresses))
+            (Finding::ok("the host is an IP address"), Some(addresses))
         }
         Ok(addresses) => {
             let first = addresses.first().map(|first| first.ip().to_string()).unwrap_or_default();
@@ -38,23 +38,23 @@ pub(super) async fn look_up(
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            (Finding::ok(format!("{host} is {first}{more}")), Some(addresses))
+            (Finding::ok(format!("{host} resolves to {first}{more}")), Some(addresses))
         }
         Err(OpenError::NoAddress { host }) => {
-            (Finding::fail(format!("{host} has no address"), "check the name"), None)
+            (Finding::fail(format!("{host} has no address"), "check the host name"), None)
         }
         Err(OpenError::Timeout { .. }) => {
-            let says = format!("the resolver did not answer within {PATIENCE:?}");
-            (Finding::fail(says, "check the network and the resolver"), None)
+            let text = format!("the resolver did not answer within {PATIENCE:?}");
+            (Finding::fail(text, "check the network and the resolver"), None)
         }
         Err(error) => {
-            let says = format!("{host} cannot be looked up: {}", cause(&error));
-            (Finding::fail(says, "check the name, the network and the resolver"), None)
+            let text = format!("{host} cannot be resolved: {}", cause(&error));
+            (Finding::fail(text, "check the host name, the network and the resolver"), None)
         }
     }
 }
 
-/// Connects to the first address that takes a connection.
+/// Connects to the first address that accepts a connection.
 pub(super) async fn connect(
     probe: &Probe,
     addresses: &[SocketAddr],
@@ -67,7 +67,7 @@ pub(super) async fn connect(
                     None => Finding::ok(format!("connected to {address}")),
                     Some(failure) => Finding::warn(
                         format!("connected to {address}, but {failure}"),
-                        "an address that fails costs time at every reconnect",
+                        "an address that fails delays every reconnect",
                     ),
                 };
                 return (finding, Some(stream));
@@ -84,17 +84,17 @@ pub(super) async fn connect(
 fn tcp_advice(error: &OpenError) -> &'static str {
     match error {
         OpenError::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
-            "nothing listens there: check host and port, and that the server runs"
+            "nothing is listening there: check host and port, and that the server is running"
         }
         OpenError::Timeout { .. } => {
-            "nothing answers: a firewall may drop the packets; is port 443 open to the outside?"
+            "nothing answers: a firewall may drop the packets; check that outgoing port 443 is open"
         }
-        OpenError::NotLoopback { .. } => "use wss:// for a server that is not on this machine",
+        OpenError::NotLoopback { .. } => "use wss:// for a server on another machine",
         _ => "check the network",
     }
 }
 
-/// Makes the TLS handshake.
+/// Performs the TLS handshake.
 pub(super) async fn secure(
     probe: &Probe,
     stream: ProbeStream,
@@ -103,20 +103,20 @@ pub(super) async fn secure(
     match probe.secure(stream).await {
         Ok(stream) => {
             let version = stream.tls_version().unwrap_or("no TLS");
-            let says = format!("{version}, the certificate is {}'s", endpoint.host());
-            (Finding::ok(says), Some(stream))
+            let text = format!("{version}, the certificate is valid for {}", endpoint.host());
+            (Finding::ok(text), Some(stream))
         }
         Err(OpenError::Tls { fault, source, .. }) => {
-            let says = format!("the TLS handshake failed: {source}");
-            (Finding::fail(says, tls_advice(fault)), None)
+            let text = format!("the TLS handshake failed: {source}");
+            (Finding::fail(text, tls_advice(fault)), None)
         }
         Err(OpenError::Timeout { .. }) => {
-            let says = format!("the TLS handshake did not end within {PATIENCE:?}");
-            (Finding::fail(says, "something on the way holds TLS up: a firewall or a proxy"), None)
+            let text = format!("the TLS handshake did not complete within {PATIENCE:?}");
+            (Finding::fail(text, "a firewall or a proxy may block TLS"), None)
         }
         Err(error) => {
-            let says = format!("TLS cannot be set up: {}", cause(&error));
-            (Finding::fail(says, "report this"), None)
+            let text = format!("TLS cannot be set up: {}", cause(&error));
+            (Finding::fail(text, "report this as a bug"), None)
         }
     }
 }
@@ -124,22 +124,22 @@ pub(super) async fn secure(
 fn tls_advice(fault: TlsFault) -> &'static str {
     match fault {
         TlsFault::UnknownIssuer => {
-            "somebody on the way, such as a company's proxy, shows a certificate of its own"
+            "a proxy on the path, such as a company's, may present its own certificate"
         }
-        TlsFault::NotValidNow => "set this machine's clock",
+        TlsFault::NotValidNow => "check this machine's clock",
         TlsFault::WrongName | TlsFault::Certificate => {
-            "check the host's name: the certificate is for another"
+            "check the host name: the certificate is for another"
         }
-        TlsFault::NotTls => "the server speaks no TLS on this port",
-        _ => "something on the way broke the connection: a firewall or a proxy",
+        TlsFault::NotTls => "the server does not speak TLS on this port",
+        _ => "a firewall or a proxy may have broken the connection",
     }
 }
 
-/// What a stage failed of, without the stage that the check names already.
+/// Returns the cause of a stage's failure, without the stage, which the check already names.
 fn cause(error: &OpenError) -> String {
     match error {
         OpenError::Dns { source, .. } | OpenError::Connect { source, .. } => source.to_string(),
-        OpenError::Timeout { .. } => format!("no answer in {PATIENCE:?}"),
+        OpenError::Timeout { .. } => format!("no answer within {PATIENCE:?}"),
         error => ErrorChain(error).to_string(),
     }
 }

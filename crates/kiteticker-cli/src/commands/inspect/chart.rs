@@ -6,11 +6,11 @@ use crate::format::numbers;
 use crate::format::times::{self, SECOND_NS};
 
 const ROWS: usize = 6;
-/// Room for the numbers of the upward axis.
+/// Width of the labels of the vertical axis.
 const MARGIN: usize = 9;
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Draws the ticks of each second into `width` columns; nothing where there is less than a second.
+/// Draws the ticks per second in `width` columns; returns an empty string if there are none.
 pub(super) fn ticks(seconds: &BTreeMap<u64, u64>, width: usize, ascii: bool) -> String {
     let (Some((&first, _)), Some((&last, _))) =
         (seconds.first_key_value(), seconds.last_key_value())
@@ -41,8 +41,8 @@ pub(super) fn ticks(seconds: &BTreeMap<u64, u64>, width: usize, ascii: bool) -> 
     chart
 }
 
-/// The average rate of each column. A column is a whole number of seconds wide, so that each has
-/// its fair part.
+/// Returns the average rate of each column. Every column is the same whole number of seconds wide,
+/// so that rates compare.
 fn rates(seconds: &BTreeMap<u64, u64>, first: u64, last: u64, columns: usize) -> Vec<f64> {
     let each = (last - first + 1).div_ceil(columns as u64);
     let used = (last - first) / each + 1;
@@ -50,7 +50,7 @@ fn rates(seconds: &BTreeMap<u64, u64>, first: u64, last: u64, columns: usize) ->
     for (second, ticks) in seconds {
         rates[((second - first) / each) as usize] += *ticks as f64 / each as f64;
     }
-    // The last column may be cut short.
+    // The last column may cover fewer seconds.
     let rest = (last - first) % each + 1;
     if let Some(rate) = rates.last_mut() {
         *rate *= each as f64 / rest as f64;
@@ -58,7 +58,7 @@ fn rates(seconds: &BTreeMap<u64, u64>, first: u64, last: u64, columns: usize) ->
     rates
 }
 
-/// What a bar of this height, 0 to 1, shows in a row counted from below.
+/// Returns the character of a bar of this height (0 to 1) in a row counted from the bottom.
 fn cell(height: f64, row: usize, ascii: bool) -> char {
     let eighths = (height * (ROWS * 8) as f64).ceil() as usize;
     let here = eighths.saturating_sub(row * 8).min(8);
@@ -69,12 +69,12 @@ fn cell(height: f64, row: usize, ascii: bool) -> char {
     }
 }
 
-/// The times in India below the beginning, the middle and the end.
+/// Returns the labels below the axis: the times in India at the start, the middle and the end.
 fn labels(first: u64, last: u64, columns: usize) -> String {
     let clock = |second: u64| times::ist(second * SECOND_NS).clock();
     let mut line = " ".repeat(MARGIN + 2) + &clock(first);
     let mut put = |label: String, ends_at: usize| {
-        // Two blanks between labels, else the later one is left out.
+        // A label without two blanks before it is omitted.
         if let Some(blanks) = ends_at.checked_sub(line.len() + label.len())
             && blanks >= 2
         {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_stand_on_their_axis_with_times_below() {
+    fn bars_stand_on_the_axis_with_times_below() {
         let chart = ticks(&seconds([1, 2, 3, 4, 5, 6]), 40, true);
         let lines: Vec<&str> = chart.lines().collect();
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn eighths_show_what_a_row_cannot() {
+    fn a_bar_ends_in_eighths_of_a_row() {
         let chart = ticks(&seconds([48, 1, 0, 24]), 40, false);
         let bottom = chart.lines().nth(ROWS - 1);
         assert_eq!(bottom, Some("          ┤█▁ █"));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_of_nothing() {
+    fn without_ticks_nothing_is_drawn() {
         assert_eq!(ticks(&BTreeMap::new(), 80, true), "");
         assert_eq!(ticks(&seconds([0, 0]), 80, true), "");
     }

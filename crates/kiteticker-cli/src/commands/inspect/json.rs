@@ -1,4 +1,4 @@
-//! A survey as programs read it.
+//! A survey as JSON.
 
 use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::survey::{self, FileFacts, Survey};
 use crate::format::times::ist;
 use crate::instruments::names::Names;
 
-/// Gives all of a survey; of instruments the busiest.
+/// Returns a whole survey, with the `top` busiest instruments.
 pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
     let [binary, text, gap, event] = survey.kinds;
     let instrument = |(token, ticks): (u32, u64)| json!({"instrument_token": token, "name": names.known(token), "ticks": ticks});
@@ -63,7 +63,7 @@ fn file(file: &FileFacts) -> Value {
         "span": file.span.map(span),
         "ending": file.ending.to_string(),
         "damaged": file.lacks_its_end(),
-        // As JSON where the recorder has written such, else as its text.
+        // As JSON if it parses, else as text.
         "metadata": metadata.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text))),
     })
 }

@@ -1,4 +1,4 @@
-//! What is counted on tapes, record by record.
+//! Counts what is on tapes, record by record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use kite_wire::tape::{Ending, Tear};
 
 use crate::format::times::SECOND_NS;
 
-/// Places are listed up to this number; all are counted. A file of noise must not fill the memory.
+/// How many gaps and damaged places are kept; all are counted. A file of noise must not exhaust
+/// memory.
 const MOST_LISTED: usize = 100_000;
 
 /// What is on tapes.
@@ -36,18 +37,18 @@ pub(super) struct Survey {
     pub(super) listed_gaps: Vec<(Source, Gap)>,
     pub(super) damages: u64,
     pub(super) listed_damages: Vec<Damage>,
-    /// Records lost with the damage, as far as is known.
+    /// Records lost to damage, as far as is known.
     pub(super) records_lost: u64,
-    /// Whether all was read.
+    /// Whether the tapes were read to the end.
     pub(super) is_whole: bool,
 }
 
-/// What a file's headers say.
+/// Facts from a file's headers.
 #[derive(Debug)]
 pub(super) struct FileFacts {
     pub(super) path: PathBuf,
     pub(super) len_bytes: u64,
-    /// What its records have without compression.
+    /// Size of its records without compression.
     pub(super) raw_bytes: u64,
     pub(super) blocks: u64,
     pub(super) span: Option<(u64, u64)>,
@@ -55,7 +56,7 @@ pub(super) struct FileFacts {
     pub(super) metadata: Option<String>,
 }
 
-/// What came from a connection.
+/// Counts of one connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceFacts {
     pub(super) frames: u64,
@@ -65,7 +66,7 @@ pub(super) struct SourceFacts {
 }
 
 impl Survey {
-    /// Begins with what the files' headers say.
+    /// Starts with the facts from the files' headers.
     pub(super) fn of_files(reel: &Reel) -> Self {
         Self {
             span: reel.span(),
@@ -89,7 +90,7 @@ impl Survey {
         }
     }
 
-    /// Counts a record, or a place that cannot be read.
+    /// Counts a record, or a damaged place.
     pub(super) fn take(&mut self, entry: Result<Entry, Damage>) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -151,13 +152,13 @@ impl Survey {
         self.files.iter().map(|file| file.raw_bytes).sum()
     }
 
-    /// How long the tapes last.
+    /// Returns the duration of the tapes.
     pub(super) fn lasts(&self) -> Duration {
         let (from, to) = self.span.unwrap_or_default();
         Duration::from_nanos(to.saturating_sub(from))
     }
 
-    /// The busiest instruments, the lower token first where equally busy.
+    /// Returns the busiest instruments; of equally busy ones the lower token first.
     pub(super) fn busiest(&self, count: usize) -> Vec<(u32, u64)> {
         let mut all: Vec<(u32, u64)> = self.instruments.iter().map(|(&t, &n)| (t, n)).collect();
         all.sort_unstable_by_key(|&(token, ticks)| (std::cmp::Reverse(ticks), token));
@@ -165,7 +166,7 @@ impl Survey {
         all
     }
 
-    /// Whether something cannot be read that once was there.
+    /// Returns whether recorded data can no longer be read.
     pub(super) fn has_damage(&self) -> bool {
         self.damages > 0 || self.files.iter().any(FileFacts::lacks_its_end)
     }
@@ -191,8 +192,8 @@ impl FileFacts {
         }
     }
 
-    /// Whether records are gone from the file's end. What a recorder was just writing when it, or
-    /// the machine, stopped is none: that was never complete.
+    /// Returns whether records are lost from the end of the file. A record that was still being
+    /// written when the recorder or the machine stopped does not count: it was never complete.
     pub(super) fn lacks_its_end(&self) -> bool {
         match self.ending {
             Ending::Clean { .. } => false,
@@ -204,13 +205,13 @@ impl FileFacts {
     }
 }
 
-/// How long a gap lasted, where both of its ends are known.
+/// Returns the length of a gap if both ends are known.
 pub(super) fn length(gap: &Gap) -> Option<Duration> {
     let known = gap.from_unix_ns > 0 && gap.to_unix_ns >= gap.from_unix_ns;
     known.then(|| Duration::from_nanos(gap.to_unix_ns - gap.from_unix_ns))
 }
 
-/// Why frames are missing, in words.
+/// Returns the reason for a gap, in words.
 pub(super) fn reason(reason: GapReason) -> &'static str {
     match reason {
         GapReason::QueueFull => "the recorder's queue was full",
@@ -218,11 +219,11 @@ pub(super) fn reason(reason: GapReason) -> &'static str {
         GapReason::Disconnected => "disconnected",
         GapReason::RecorderStopped => "the recorder was not running",
         GapReason::WriteFailed => "writing failed",
-        _ => "reason not known",
+        _ => "unknown reason",
     }
 }
 
-/// A gap's reason, for machines.
+/// Returns the reason for a gap, for JSON.
 pub(super) fn reason_name(reason: GapReason) -> &'static str {
     reason.name().unwrap_or("other")
 }

@@ -1,4 +1,4 @@
-//! A survey as people read it.
+//! A survey as text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
 use crate::instruments::names::Names;
 
-/// How many gaps are shown unless all are asked for, and how many damaged places.
+/// How many damaged places are shown, and how many gaps without `--gaps`.
 const MOST_SHOWN: usize = 10;
 
-/// Shows what is on the tapes.
+/// Returns the report on the tapes.
 pub(super) fn survey(
     survey: &Survey,
     names: &Names,
@@ -39,7 +39,7 @@ pub(super) fn survey(
     page.text
 }
 
-/// Says in a few lines whether all could be read, and if not, what and where.
+/// Reports whether everything could be read, and if not, what and where.
 pub(super) fn verdict(survey: &Survey, output: Output) -> String {
     let mut text = String::new();
     for damage in survey.listed_damages.iter().take(MOST_SHOWN) {
@@ -55,17 +55,19 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
     }
     if survey.unknown_kinds > 0 {
         let records = counted(survey.unknown_kinds, "record");
-        let _ = writeln!(text, "{records} of kinds that only a later version knows");
+        let _ = writeln!(text, "{records} of kinds from a later version");
     }
     let read = counted(survey.kinds.iter().sum(), "record");
     let _ = match survey.has_damage() {
-        false => writeln!(text, "{} all {read} can be read", output.paint(output::GREEN, "whole")),
+        false => {
+            writeln!(text, "{} all {read} can be read", output.paint(output::GREEN, "complete"))
+        }
         true => writeln!(text, "{read} read, at least {} lost", grouped(survey.records_lost)),
     };
     text
 }
 
-/// Lines with their names in a column before them.
+/// Lines with names in a column on the left.
 struct Page {
     text: String,
     output: Output,
@@ -73,13 +75,13 @@ struct Page {
 
 impl Page {
     // Writing to a `String` cannot fail.
-    fn line(&mut self, name: &str, says: impl std::fmt::Display) {
+    fn line(&mut self, name: &str, text: impl std::fmt::Display) {
         let name = self.output.paint(output::BOLD, format_args!("{name:<12}"));
-        let _ = writeln!(self.text, "{name}{says}");
+        let _ = writeln!(self.text, "{name}{text}");
     }
 
-    fn more(&mut self, says: impl std::fmt::Display) {
-        let _ = writeln!(self.text, "{:12}{says}", "");
+    fn more(&mut self, text: impl std::fmt::Display) {
+        let _ = writeln!(self.text, "{:12}{text}", "");
     }
 }
 
@@ -93,7 +95,7 @@ fn span(page: &mut Page, survey: &Survey) {
     page.more(format_args!("{} to {} UTC", stamp(utc(from)), stamp(utc(to))));
 }
 
-/// A date and a time without their `T` and offset: the line says whose they are.
+/// Formats a date and a time without `T` and offset; the line names the zone.
 fn stamp(shown: times::Shown) -> String {
     format!("{} {}", shown.date(), shown.clock_millis())
 }
@@ -133,13 +135,13 @@ fn records(page: &mut Page, survey: &Survey) {
         format_args!("{}, and {}", grouped(survey.frames), counted(survey.heartbeats, "heartbeat")),
     );
     let rate = match survey.lasts().as_secs_f64() {
-        seconds if seconds > 0.0 => format!(", {} a second", rate(survey.ticks as f64 / seconds)),
+        seconds if seconds > 0.0 => format!(", {} per second", rate(survey.ticks as f64 / seconds)),
         _ => String::new(),
     };
     page.line("ticks", format_args!("{}{rate}", grouped(survey.ticks)));
     if survey.unknown_packets + survey.damaged_frames > 0 {
         page.more(format_args!(
-            "{} of unknown length, {} with an unreadable end: so they came",
+            "{} of unknown length, {} with an unreadable end, recorded as received",
             counted(survey.unknown_packets, "packet"),
             counted(survey.damaged_frames, "frame")
         ));
@@ -165,7 +167,10 @@ fn records(page: &mut Page, survey: &Survey) {
 fn origin(source: Source) -> String {
     match source {
         Source::RECORDER => "the recorder".to_owned(),
-        Source { account, connection } => format!("account {account} connection {connection}"),
+        // Counted from 1 for people; JSON and exports keep the tape's numbers.
+        Source { account, connection } => {
+            format!("account {} connection {}", u32::from(account) + 1, u32::from(connection) + 1)
+        }
     }
 }
 
@@ -175,7 +180,7 @@ fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
     for (token, ticks) in survey.busiest(top) {
         let each = if seconds > 0.0 { ticks as f64 / seconds } else { 0.0 };
         page.more(format_args!(
-            "{:>11} ticks  {:>7} a second  {}",
+            "{:>11} ticks  {:>7} per second  {}",
             grouped(ticks),
             rate(each),
             labelled(names, token)
@@ -183,12 +188,12 @@ fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
     }
 }
 
-/// So many a second: with a place behind the point where there are few.
+/// Formats a rate, with one decimal below 1,000.
 fn rate(rate: f64) -> String {
     if rate < 1_000.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
 }
 
-/// An instrument's name with its token, or the token alone.
+/// Returns an instrument's name with its token, or the token alone.
 fn labelled(names: &Names, token: u32) -> String {
     let label = names.label(token);
     if label == token.to_string() { label } else { format!("{label} ({token})") }
@@ -199,19 +204,19 @@ fn gaps(page: &mut Page, survey: &Survey, all: bool) {
         page.line("gaps", "none");
         return;
     }
-    let together: Duration =
+    let total: Duration =
         survey.listed_gaps.iter().filter_map(|(_, gap)| survey::length(gap)).sum();
-    page.line("gaps", format_args!("{}, {} together", grouped(survey.gaps), times::span(together)));
+    page.line("gaps", format_args!("{}, {} in total", grouped(survey.gaps), times::span(total)));
     let mut listed: Vec<&(Source, Gap)> = survey.listed_gaps.iter().collect();
     if !all && listed.len() > MOST_SHOWN {
         listed.sort_by_key(|(_, gap)| std::cmp::Reverse(survey::length(gap)));
         listed.truncate(MOST_SHOWN);
-        page.more(format_args!("the longest {MOST_SHOWN} of them; --gaps lists all:"));
+        page.more(format_args!("the longest {MOST_SHOWN} (--gaps lists all):"));
     }
     for (source, gap) in listed {
         let frames = match gap.frames {
             Some(frames) => counted(frames, "frame"),
-            None => "frames not known".to_owned(),
+            None => "unknown number of frames".to_owned(),
         };
         page.more(format_args!(
             "{} to {} IST  {:>12}  {}, {}: {frames}",
@@ -224,7 +229,7 @@ fn gaps(page: &mut Page, survey: &Survey, all: bool) {
     }
 }
 
-/// A gap's end, which may not be known.
+/// Formats one end of a gap, which may be unknown.
 fn moment(unix_ns: u64) -> String {
     if unix_ns == 0 { "?".to_owned() } else { ist(unix_ns).clock_millis() }
 }

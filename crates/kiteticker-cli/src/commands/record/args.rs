@@ -1,4 +1,4 @@
-//! What `kite record` takes.
+//! The arguments of `kite record`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,13 +17,13 @@ Examples:
   kite record NSE:INFY NSE:RELIANCE --to tapes
   kite record --list mine.txt --to tapes --rotate-size 1GB --fsync 5s
 
-Tapes are DIR/kite-2026-11-23.ktape and so on: one a day, more where they grow.
-Recording again on the same day goes on with the last.
+Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if they grow
+large. Recording again on the same day continues the last one.
 
-With credentials from a file, a new access_token in it is taken when the old one
-is refused: access tokens die every morning.
+Access tokens expire every morning. If the credentials come from a file and the
+token is refused, recording resumes once the file holds a new access_token.
 
-Exit status: 0 done, 1 when frames were lost here, on their way to the disk.";
+Exit status: 0 success, 1 if frames were lost on the way to the disk.";
 
 /// Record a feed to tapes, byte for byte
 #[derive(Debug, Args)]
@@ -31,25 +31,25 @@ Exit status: 0 done, 1 when frames were lost here, on their way to the disk.";
 pub(crate) struct Record {
     #[command(flatten)]
     pub(super) instruments: InstrumentArgs,
-    /// Directory of the tapes; made if it is missing
+    /// Directory for the tapes; created if missing
     #[arg(long, value_name = "DIR")]
     pub(super) to: PathBuf,
-    /// End after this time
+    /// Stop after this time
     #[arg(long = "for", value_name = "TIME", value_parser = times::positive_duration)]
     pub(super) lasts: Option<Duration>,
-    /// Begin another file at this size [4GiB]
+    /// Start a new file at this size [4GiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     rotate_size: Option<u64>,
-    /// How hard to compress: 1 to 19, 0 not at all [1]
+    /// Compression level: 1 to 19, or 0 for none [1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
     zstd_level: Option<i32>,
-    /// Force to the disk: never, block or every 5s [1s]
+    /// Sync to disk: never, block, or a time such as 5s [1s]
     #[arg(long, value_name = "WHEN")]
     fsync: Option<FsyncWhen>,
-    /// How the names of files begin [kite]
+    /// Prefix of file names [kite]
     #[arg(long, value_name = "NAME")]
     prefix: Option<String>,
-    /// Print for machines
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The recorder's settings; the defaults are its own.
+    /// Returns the recorder's settings; options not given keep its defaults.
     pub(super) fn config(&self, metadata: Vec<u8>) -> RecorderConfig {
         let mut config = RecorderConfig { metadata, ..RecorderConfig::default() };
         if let Some(prefix) = &self.prefix {
@@ -78,7 +78,7 @@ impl Record {
     }
 }
 
-/// When what is written is forced to the disk.
+/// When written data is synced to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FsyncWhen(Fsync);
 
@@ -91,7 +91,7 @@ impl FromStr for FsyncWhen {
             "block" => Fsync::EveryBlock,
             time => Fsync::Every(
                 times::positive_duration(time)
-                    .map_err(|_| "write never, block or a time such as 5s".to_owned())?,
+                    .map_err(|_| "expected never, block or a time such as 5s".to_owned())?,
             ),
         }))
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forcing_to_the_disk_is_never_by_block_or_by_time() {
+    fn fsync_is_never_per_block_or_per_time() {
         let read = |text: &str| text.parse().map(|FsyncWhen(fsync)| fsync);
         assert_eq!(read("never"), Ok(Fsync::Never));
         assert_eq!(read("block"), Ok(Fsync::EveryBlock));

@@ -1,4 +1,4 @@
-//! What is done while a recording runs: it is told how it goes, and a new token is waited for.
+//! Follows a running recording: shows its progress, and waits for a new token if needed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::credentials;
 
-/// How often the file is looked at for a new token.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the file is checked for a new token.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// A recording that runs.
+/// A running recording.
 #[derive(Debug)]
 pub(super) struct Recording<'a> {
     pub(super) manager: &'a Manager,
-    /// The embedded server, of the simulator or of a tape.
+    /// The embedded server, for the simulator or a tape.
     pub(super) sim: Option<&'a Sim>,
     pub(super) recorder: &'a Recorder,
-    /// Where a new token will stand once the present one is refused.
+    /// Where to find a new token once the current one is refused.
     pub(super) renewal: Option<Renewal>,
 }
 
-/// Credentials and the file that they are from.
+/// Credentials and the file they came from.
 #[derive(Debug)]
 pub(super) struct Renewal {
     pub(super) path: PathBuf,
@@ -38,9 +38,9 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// Gives the credentials of the file if they are others than before.
+    /// Returns the credentials in the file if they have changed.
     async fn changed(&mut self) -> Result<Option<Credentials>, CliError> {
-        // A file that is just being written, or of others' reading, is looked at again.
+        // A file that cannot be read yet, such as one being written, is checked again later.
         let path = self.path.clone();
         let read = blocking::run("reading the credentials", move || credentials::read(&path));
         let Ok(found) = read.await? else { return Ok(None) };
@@ -53,8 +53,8 @@ impl Renewal {
 }
 
 impl Recording<'_> {
-    /// Follows the recording until something ends it. Says whether connections had given up then,
-    /// so that their instruments were no longer recorded.
+    /// Follows the recording until it ends. Returns whether any connection had given up, so that
+    /// its instruments were no longer recorded.
     pub(super) async fn follow(
         mut self,
         mut events: Events,
@@ -63,7 +63,7 @@ impl Recording<'_> {
         stop: &Stop,
     ) -> Result<bool, CliError> {
         let mut status = StatusLine::new(output);
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut check = tokio::time::interval(CHECK_EVERY);
         let time_is_over = async {
             match lasts {
                 Some(lasts) => tokio::time::sleep(lasts).await,
@@ -86,13 +86,13 @@ impl Recording<'_> {
                 () = status.due() => {
                     status.show(&report::line(&self.recorder.stats(), ticks(self.manager)));
                 }
-                _ = look.tick(), if is_waiting => {
+                _ = check.tick(), if is_waiting => {
                     let changed = match &mut self.renewal {
                         Some(renewal) => renewal.changed().await?,
                         None => None,
                     };
                     if let Some(found) = changed {
-                        status.note("a new access token");
+                        status.note("found a new access token");
                         self.manager.set_access_token(found.access_token().expose());
                         is_waiting = false;
                     }
@@ -113,10 +113,10 @@ impl Recording<'_> {
         Ok(self.count_parked().0 > 0)
     }
 
-    /// Takes note of a connection that no longer tries. Says whether a new token is waited for.
+    /// Handles a connection that gave up. Returns whether to wait for a new token.
     ///
     /// # Errors
-    /// No connection is left that could go on, and no token is waited for.
+    /// All connections have stopped, and no new token can help.
     fn parked(
         &self,
         seat: &Seat,
@@ -131,11 +131,11 @@ impl Recording<'_> {
         }
         let (parked, all) = self.count_parked();
         if parked == all {
-            return Err(CliError::unable("no connection goes on")
+            return Err(CliError::unable("all connections have stopped")
                 .because(reason)
-                .help("kite doctor says what is wrong, step by step"));
+                .help("run kite doctor to find the cause"));
         }
-        status.note(&format!("{seat} gave up, the others go on"));
+        status.note(&format!("{seat} gave up; the others continue"));
         Ok(false)
     }
 
@@ -146,7 +146,7 @@ impl Recording<'_> {
     }
 }
 
-/// How many ticks have come.
+/// Returns the number of ticks received.
 pub(super) fn ticks(manager: &Manager) -> u64 {
     manager.snapshot().total.ticks
 }

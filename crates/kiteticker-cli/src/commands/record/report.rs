@@ -1,4 +1,4 @@
-//! What a recording tells: a line while it runs, and what it came to.
+//! The output of a recording: a line while it runs, and a summary.
 
 use kite_conn::Severity;
 use kite_manager::ManagerEvent;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::format::numbers::{counted, grouped};
 use crate::format::sizes::bytes;
 
-/// The line that is written anew every second.
+/// Returns the line that is rewritten every second.
 pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
     let mut line = format!(
         "{} frames, {} ticks, {} raw, {} on disk",
@@ -28,7 +28,7 @@ pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
     line
 }
 
-/// What a recording came to.
+/// Returns the summary as text.
 pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
     let ratio = match stats.bytes_on_disk {
         0 => String::new(),
@@ -52,7 +52,7 @@ pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
     text
 }
 
-/// The same for machines.
+/// Returns the summary as JSON.
 pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
     let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
     json!({
@@ -70,7 +70,7 @@ pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
     })
 }
 
-/// Returns what happened, where it is worth a line: something may be missing, or no longer is.
+/// Returns an event as a line if it matters here: data may be missing, or no longer is.
 pub(super) fn event(event: &ManagerEvent) -> Option<String> {
     (event.severity() >= Severity::Recovery).then(|| event.to_string())
 }

@@ -1,4 +1,4 @@
-//! The recording itself: from the start of the feed to the last byte on the disk.
+//! Runs a recording, from the start of the feed to the last byte on disk.
 
 use kite_manager::Seat;
 use kite_tape::Recorder;
@@ -13,12 +13,12 @@ use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, LiveFeed, OpenFeed};
 use crate::format::numbers;
-use crate::instruments::wanted::{self, Wanted};
+use crate::instruments::selection::{self, Selection};
 
-/// Records until its time is over, the tape that feeds it ends, or the user ends it.
-pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let Wanted { instruments, feed, .. } =
-        wanted::find(&asked.instruments, &asked.feed, output, &stop).await?;
+/// Records until its time is over, the replayed tape ends, or the user stops it.
+pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let Selection { instruments, feed, .. } =
+        selection::find(&args.instruments, &args.feed, output, &stop).await?;
     let renewal = match &feed {
         Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
             Some(Renewal { path: path.clone(), current: credentials.clone() })
@@ -31,17 +31,17 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     let metadata = json!({
         "recorder": concat!("kite ", env!("CARGO_PKG_VERSION")),
         "feed": title,
-        "mode": asked.instruments.mode.as_str(),
+        "mode": args.instruments.mode.as_str(),
         "instruments": tokens.len(),
     });
-    let recorder = Recorder::start(&asked.to, asked.config(metadata.to_string().into_bytes()))
+    let recorder = Recorder::start(&args.to, args.config(metadata.to_string().into_bytes()))
         .map_err(|error| {
-            CliError::unable(format!("cannot record to {}", asked.to.display())).because(error)
+            CliError::unable(format!("cannot record to {}", args.to.display())).because(error)
         })?;
     output.note(format_args!(
         "recording {} from {title} to {}",
         numbers::counted(tokens.len() as u64, "instrument"),
-        asked.to.display()
+        args.to.display()
     ));
 
     let tape = recorder.clone();
@@ -49,7 +49,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     let manager = feed::manager(builder.tap(tap))?;
     let events = manager.events();
     manager
-        .subscribe(&tokens, asked.instruments.mode)
+        .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let started = tokio::select! {
         started = manager.start() => started,
@@ -59,14 +59,14 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
         Ok(()) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let recording = Recording { manager, sim, recorder, renewal };
-            recording.follow(events, asked.lasts, output, &stop).await
+            recording.follow(events, args.lasts, output, &stop).await
         }
         Err(error) => Err(CliError::unable("cannot start the feed")
             .because(error)
-            .help("kite doctor says what is wrong, step by step")),
+            .help("run kite doctor to find the cause")),
     };
 
-    // Whatever has ended it: what was received is written to its last frame.
+    // However the recording ended, every frame received is written.
     manager.stop().await;
     let ticks = ticks(&manager);
     let finishing = blocking::run("the recorder", move || recorder.finish());
@@ -76,7 +76,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     if let Some(sim) = sim {
         sim.stop().await;
     }
-    match asked.json {
+    match args.json {
         true => output.json(&report::json(&summary.stats, ticks))?,
         false => output.text(&report::summary(&summary.stats, ticks))?,
     }
@@ -87,7 +87,7 @@ pub(crate) async fn run(asked: Record, output: Output, stop: Stop) -> Result<Sta
     let lost = summary.stats.dropped + summary.stats.lost;
     if lost > 0 {
         let frames = numbers::counted(lost, "frame");
-        output.warn(format_args!("{frames} lost; the tapes say when, as gaps"));
+        output.warn(format_args!("{frames} lost; the tapes record them as gaps"));
         return Ok(Status::Findings);
     }
     Ok(Status::Done)

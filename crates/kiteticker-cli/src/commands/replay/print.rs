@@ -1,4 +1,4 @@
-//! `kite replay --stdout`: the ticks of tapes as JSON lines, at the pace at which they came.
+//! `kite replay --stdout`: prints ticks as JSON lines, at the pace of the recording.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::feed::Speed;
 use crate::format::times::Moment;
 use crate::instruments::names::Names;
 
-/// What of the tapes is printed, and how fast.
+/// The part of the tapes to print, and the speed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printing {
     pub(super) speed: Speed,
@@ -25,7 +25,7 @@ pub(super) struct Printing {
     pub(super) longest_pause: Option<Duration>,
 }
 
-/// Prints until the tapes or the user end it; `None` where the user did.
+/// Prints to the end of the tapes; returns `None` if the user stopped it.
 pub(super) async fn print(
     reel: Reel,
     printing: Printing,
@@ -87,12 +87,12 @@ fn write(
     }
 }
 
-/// When a line is due, by the times that lines have.
+/// Computes when each line is due, from the times of receipt.
 #[derive(Debug)]
 struct Pace {
     times: f64,
     longest_pause: Option<Duration>,
-    /// The time of the line before, and when it was due.
+    /// The time of the previous line, and when it was due.
     last: Option<(u64, Instant)>,
 }
 
@@ -106,7 +106,7 @@ impl Pace {
                 due + gone.div_f64(self.times)
             }
         };
-        // A clock that steps back holds nothing up.
+        // A clock that stepped back must not delay the lines.
         let latest = self.last.map_or(unix_ns, |(before, _)| before.max(unix_ns));
         self.last = Some((latest, due));
         due
@@ -116,10 +116,10 @@ impl Pace {
 /// Writes each line when it is due.
 struct Paced<W, F> {
     out: W,
-    /// Waits until then; says whether to go on.
+    /// Waits until then; returns whether to continue.
     wait: F,
     pace: Pace,
-    /// What of a line has come.
+    /// The part of a line received so far.
     line: Vec<u8>,
 }
 
@@ -152,12 +152,12 @@ impl<W: Write, F: FnMut(Instant) -> bool> Write for Paced<W, F> {
     }
 }
 
-/// The user has ended a wait.
+/// The user interrupted a wait.
 #[derive(Debug, thiserror::Error)]
 #[error("ended")]
 struct Ended;
 
-/// Reads when the tick of a line was received.
+/// Parses when the tick of a line was received.
 fn received(line: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(line).ok()?;
     let value = text.strip_prefix(RECEIVED)?;
@@ -167,7 +167,7 @@ fn received(line: &[u8]) -> Option<u64> {
     }
 }
 
-/// How a line begins: the first column is the time of receipt.
+/// The start of a line: the first column is the time of receipt.
 const RECEIVED: &str = "{\"recv_time\":\"";
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_at_their_pace_however_they_are_cut() {
+    fn lines_are_paced_however_the_writes_split_them() {
         let (mut out, mut waits) = (Vec::new(), Vec::new());
         let begun = Instant::now();
         let mut paced = paced(
@@ -198,14 +198,14 @@ mod tests {
             paced.write_all(part).unwrap();
         }
         assert_eq!(out, LINES);
-        // Half a second, then ten seconds of ten minutes, each at twice the speed.
+        // One second, then ten minutes shortened to ten seconds, both at twice the speed.
         let gone = waits[1] - waits[0];
         assert!(waits.len() == 2 && waits[0] >= Duration::from_millis(500), "{waits:?}");
         assert_eq!(gone, Duration::from_secs(5));
     }
 
     #[test]
-    fn a_wait_that_is_broken_off_ends_the_writing() {
+    fn an_interrupted_wait_ends_the_output() {
         let mut out = Vec::new();
         let error = paced(|_| false, &mut out).write_all(LINES).unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<Ended>()));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_holds_nothing_up() {
+    fn a_clock_that_steps_back_delays_nothing() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let mut pace = Pace { times: 1.0, longest_pause: None, last: None };
         let due = [10, 5, 11].map(|second| pace.due(second * 1_000_000_000, now));

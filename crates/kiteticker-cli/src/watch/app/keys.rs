@@ -1,4 +1,4 @@
-//! What each key does.
+//! Key handling.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -9,13 +9,13 @@ use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
 use crate::watch::journal::Weight;
 use crate::watch::sort::Key;
 
-/// No name of an instrument is as long.
+/// Longer than any instrument's name.
 const LONGEST_TEXT: usize = 40;
 
 impl App {
-    /// Takes a key; gives what is to be done about it outside.
+    /// Handles a key; returns the effect to apply outside.
     pub(crate) fn on_key(&mut self, key: KeyEvent) -> Option<Effect> {
-        // Some terminals tell of keys let go, too.
+        // Some terminals also report key releases.
         if key.kind == KeyEventKind::Release {
             return None;
         }
@@ -23,7 +23,7 @@ impl App {
         let has = |modifier| key.modifiers.contains(modifier);
         match key.code {
             KeyCode::Char('c') if has(KeyModifiers::CONTROL) => return Some(Effect::Quit),
-            // Other keys of control and alt mean nothing, and must not be taken for letters.
+            // Other keys with Ctrl or Alt do nothing, and must not count as letters.
             KeyCode::Char(_) if has(KeyModifiers::CONTROL) || has(KeyModifiers::ALT) => {
                 return None;
             }
@@ -85,7 +85,7 @@ impl App {
         match code {
             KeyCode::Enter => return,
             KeyCode::Esc => return table.filter_by(String::clear, now),
-            // Erasing nothing leaves, as in an editor.
+            // Backspace on an empty filter closes it.
             KeyCode::Backspace if table.filter.is_empty() => return,
             KeyCode::Backspace => table.filter_by(|filter| _ = filter.pop(), now),
             KeyCode::Char(symbol) => table.filter_by(|filter| push(filter, symbol), now),
@@ -104,7 +104,7 @@ impl App {
         match code {
             KeyCode::Esc => return None,
             KeyCode::Backspace => {
-                // Erasing nothing leaves.
+                // Backspace on an empty text closes the prompt.
                 adding.text.pop()?;
                 adding = self.adding(adding.text);
             }
@@ -143,7 +143,7 @@ impl App {
         if self.table.add(named, mode, self.moment.now) {
             return Some(Effect::Subscribe { token, mode });
         }
-        self.log(Weight::Plain, format!("{name} is in the table"));
+        self.log(Weight::Plain, format!("{name} is already in the table"));
         None
     }
 
@@ -156,7 +156,7 @@ impl App {
             Mode::Full => Mode::Ltp,
         };
         let (mode, name) = (row.mode, row.name.clone());
-        self.log(Weight::Plain, format!("{name} in {mode} mode from now on"));
+        self.log(Weight::Plain, format!("{name} switched to {mode} mode"));
         Some(Effect::SetMode { token, mode })
     }
 }

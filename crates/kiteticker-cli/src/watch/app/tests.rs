@@ -9,7 +9,7 @@ use super::*;
 use crate::watch::chart::Glyphs;
 use crate::watch::sort::Key;
 
-/// A list of four instruments.
+/// A directory of four instruments.
 #[derive(Debug)]
 struct Four;
 
@@ -42,7 +42,7 @@ fn origin() -> Origin {
     Origin { badge: "SIMULATOR", title: String::new(), is_now: false }
 }
 
-/// The table of the first three instruments on a usual screen.
+/// A table of the first three instruments on an 80x24 screen.
 fn app() -> App {
     app_of(3)
 }
@@ -76,13 +76,13 @@ fn full(token: u32, last_price: i32, volume: u32) -> Tick {
     Tick { instrument_token: token, last_price, fields: Fields::Full { quote, full } }
 }
 
-fn give(app: &mut App, tick: Tick, now: Instant) {
+fn feed_tick(app: &mut App, tick: Tick, now: Instant) {
     let mut bytes = [0; 184];
     let len = tick.encode(&mut bytes).unwrap();
     app.on_packet(Packet::from_bytes(&bytes[..len]).unwrap(), now, now);
 }
 
-/// Draws nothing, as the loop does it.
+/// Runs a frame as the main loop does, without drawing.
 fn frame(app: &mut App, now: Instant) {
     app.on_frame(Moment { now, ..app.moment });
     app.on_drawn(now);
@@ -93,11 +93,11 @@ fn symbols(app: &App) -> Vec<&str> {
 }
 
 #[test]
-fn digits_choose_what_rows_are_ordered_by_and_again_turns_it_round() {
+fn digits_choose_the_sort_key_and_the_same_digit_again_reverses_it() {
     let mut app = app();
     let start = app.moment.now;
     for (at, price) in [101, 103, 102].into_iter().enumerate() {
-        give(&mut app, full(FOUR[at].0, price, 5), start);
+        feed_tick(&mut app, full(FOUR[at].0, price, 5), start);
     }
     assert_eq!(symbols(&app), ["INFY", "RELIANCE", "SBIN"], "as listed");
     press(&mut app, KeyCode::Char('2'));
@@ -114,7 +114,7 @@ fn digits_choose_what_rows_are_ordered_by_and_again_turns_it_round() {
 }
 
 #[test]
-fn the_selected_instrument_stays_selected_while_rows_change_places() {
+fn the_selected_instrument_stays_selected_while_rows_swap() {
     let mut app = app();
     let start = app.moment.now;
     press(&mut app, KeyCode::Char('2'));
@@ -123,7 +123,7 @@ fn the_selected_instrument_stays_selected_while_rows_change_places() {
     for (millis, prices) in [(0, [1, 2, 3]), (300, [9, 2, 3]), (600, [9, 20, 3])] {
         let now = start + Duration::from_millis(millis);
         for (at, price) in prices.into_iter().enumerate() {
-            give(&mut app, full(FOUR[at].0, price, 5), now);
+            feed_tick(&mut app, full(FOUR[at].0, price, 5), now);
         }
         frame(&mut app, now + Duration::from_millis(1));
         assert_eq!(app.table.selected, selected);
@@ -132,14 +132,14 @@ fn the_selected_instrument_stays_selected_while_rows_change_places() {
 }
 
 #[test]
-fn rows_change_places_at_most_four_times_a_second() {
+fn rows_are_sorted_at_most_four_times_a_second() {
     let mut app = app();
     let start = app.moment.now;
     press(&mut app, KeyCode::Char('2'));
-    give(&mut app, full(FOUR[2].0, 7, 5), start);
+    feed_tick(&mut app, full(FOUR[2].0, 7, 5), start);
     frame(&mut app, start + Duration::from_millis(249));
     assert_eq!(symbols(&app)[0], "INFY");
-    assert!(app.redraw.is_wanted(), "the order is not drawn yet");
+    assert!(app.redraw.is_needed(), "the new order is not drawn yet");
     frame(&mut app, start + Duration::from_millis(250));
     assert_eq!(symbols(&app)[0], "SBIN");
 }
@@ -165,18 +165,18 @@ fn keys_move_the_selection_within_the_list() {
 }
 
 #[test]
-fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_back() {
+fn a_filter_applies_while_it_is_typed_and_escape_clears_it() {
     let mut app = app();
     type_text(&mut app, "/re");
     assert_eq!((app.focus.clone(), symbols(&app)), (Focus::Filter, vec!["RELIANCE"]));
-    assert_eq!(app.table.selected, Some(738_561), "the one that is left");
+    assert_eq!(app.table.selected, Some(738_561), "the only row left");
     press(&mut app, KeyCode::Enter);
     assert_eq!((app.focus.clone(), symbols(&app).len()), (Focus::Table, 1));
-    assert_eq!(press(&mut app, KeyCode::Esc), None, "shows all before it quits");
+    assert_eq!(press(&mut app, KeyCode::Esc), None, "clears the filter before it quits");
     assert_eq!(symbols(&app).len(), 3);
     assert_eq!(press(&mut app, KeyCode::Esc), Some(Effect::Quit));
 
-    type_text(&mut app, "/nobody");
+    type_text(&mut app, "/absent");
     assert_eq!((symbols(&app).len(), app.table.selected), (0, None));
     assert_eq!(type_text(&mut app, "q"), None, "a letter of the filter");
     for _ in 0..7 {
@@ -187,7 +187,7 @@ fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_back() {
 }
 
 #[test]
-fn an_instrument_is_added_by_its_name_and_subscribed_once() {
+fn an_instrument_is_added_by_name_and_subscribed_once() {
     let mut app = app();
     type_text(&mut app, "aitc");
     let effect = press(&mut app, KeyCode::Enter);
@@ -199,7 +199,7 @@ fn an_instrument_is_added_by_its_name_and_subscribed_once() {
 }
 
 #[test]
-fn completions_are_chosen_with_arrows_or_taken_over_with_tab() {
+fn completions_are_chosen_with_arrows_or_inserted_with_tab() {
     let mut app = app();
     type_text(&mut app, "ai");
     press(&mut app, KeyCode::Down);
@@ -217,7 +217,7 @@ fn completions_are_chosen_with_arrows_or_taken_over_with_tab() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_where_it_is_typed() {
+fn an_unknown_name_is_refused_in_the_prompt() {
     let mut app = app();
     type_text(&mut app, "axyz");
     assert_eq!(press(&mut app, KeyCode::Enter), None);
@@ -228,7 +228,7 @@ fn an_unknown_name_is_refused_where_it_is_typed() {
 }
 
 #[test]
-fn what_the_feed_refuses_leaves_again_and_says_why() {
+fn an_instrument_that_the_feed_refuses_is_removed_and_the_reason_logged() {
     let mut app = app();
     type_text(&mut app, "aitc");
     press(&mut app, KeyCode::Enter);
@@ -249,22 +249,22 @@ fn removed_instruments_are_unsubscribed_one_after_the_other() {
         assert_eq!(symbols(&app), left);
     }
     assert_eq!((app.table.selected, press(&mut app, KeyCode::Char('x'))), (None, None));
-    give(&mut app, full(408_065, 1, 1), Instant::now());
-    assert!(app.table.rows.is_empty(), "a late tick brings nothing back");
+    feed_tick(&mut app, full(408_065, 1, 1), Instant::now());
+    assert!(app.table.rows.is_empty(), "a late tick does not add a row");
 }
 
 #[test]
-fn a_row_that_moved_up_still_gets_its_ticks() {
+fn a_row_that_moved_up_still_receives_its_ticks() {
     let mut app = app();
     press(&mut app, KeyCode::Char('d'));
     let now = app.moment.now;
-    give(&mut app, full(779_521, 7, 1), now);
+    feed_tick(&mut app, full(779_521, 7, 1), now);
     assert_eq!(app.table.row(779_521).unwrap().tick().unwrap().last_price, 7);
     assert!(app.table.row(738_561).unwrap().tick().is_none());
 }
 
 #[test]
-fn modes_go_round() {
+fn the_mode_key_cycles_through_all_modes() {
     let mut app = app();
     let token = 408_065;
     for mode in [Mode::Ltp, Mode::Quote, Mode::Full] {
@@ -274,46 +274,46 @@ fn modes_go_round() {
 }
 
 #[test]
-fn a_paused_display_stands_still_and_shows_the_newest_when_it_goes_on() {
+fn a_paused_display_does_not_change_and_shows_the_newest_tick_on_resume() {
     let mut app = app();
     let start = app.moment.now;
-    give(&mut app, full(408_065, 100, 1), start);
+    feed_tick(&mut app, full(408_065, 100, 1), start);
     frame(&mut app, start);
     press(&mut app, KeyCode::Char(' '));
     frame(&mut app, start);
     for price in [101, 102, 99] {
-        give(&mut app, full(408_065, price, 1), start);
+        feed_tick(&mut app, full(408_065, price, 1), start);
     }
     let price = |app: &App| app.table.row(408_065).unwrap().tick().unwrap().last_price;
     assert_eq!((app.table.is_paused, app.table.held_ticks, price(&app)), (true, 3, 100));
-    assert!(!app.redraw.is_wanted(), "nothing to see");
+    assert!(!app.redraw.is_needed(), "nothing to draw");
     press(&mut app, KeyCode::Char(' '));
     assert_eq!((app.table.is_paused, app.table.held_ticks, price(&app)), (false, 0, 99));
 }
 
 #[test]
-fn a_change_is_drawn_until_it_has_faded_and_then_the_screen_rests() {
+fn a_change_is_redrawn_until_it_has_faded_and_not_after() {
     let mut app = app();
     let start = app.moment.now;
-    give(&mut app, full(408_065, 100, 1), start);
-    give(&mut app, full(408_065, 101, 1), start);
+    feed_tick(&mut app, full(408_065, 100, 1), start);
+    feed_tick(&mut app, full(408_065, 101, 1), start);
     for millis in [0, 100, 599] {
         let now = start + Duration::from_millis(millis);
         frame(&mut app, now);
-        assert!(app.redraw.is_wanted(), "{millis} ms");
+        assert!(app.redraw.is_needed(), "{millis} ms");
         assert!(app.table.row(408_065).unwrap().glow(now).is_some());
     }
     frame(&mut app, start + FADED);
-    assert!(!app.redraw.is_wanted());
+    assert!(!app.redraw.is_needed());
     assert!(app.table.row(408_065).unwrap().glow(start + FADED).is_none());
 }
 
 #[test]
-fn the_longest_wait_from_receipt_to_screen_is_told_once_a_second() {
+fn the_longest_wait_from_receipt_to_screen_is_reported_once_a_second() {
     let mut app = app();
     let start = app.moment.now;
     for millis in [40, 70, 10] {
-        give(&mut app, full(408_065, 100, 1), start);
+        feed_tick(&mut app, full(408_065, 100, 1), start);
         app.on_frame(app.moment);
         app.on_drawn(start + Duration::from_millis(millis));
     }
@@ -321,11 +321,11 @@ fn the_longest_wait_from_receipt_to_screen_is_told_once_a_second() {
     app.on_reading(Snapshot::default());
     assert_eq!(app.redraw.drawn_after, Some(Duration::from_millis(70)));
     app.on_reading(Snapshot::default());
-    assert_eq!(app.redraw.drawn_after, None, "nothing was drawn since");
+    assert_eq!(app.redraw.drawn_after, None, "nothing was drawn since then");
 }
 
 #[test]
-fn help_closes_with_any_key_and_control_c_ends_from_anywhere() {
+fn help_closes_with_any_key_and_control_c_quits_from_anywhere() {
     for opening in ["?", "/", "a"] {
         let mut app = app();
         type_text(&mut app, opening);
@@ -337,11 +337,11 @@ fn help_closes_with_any_key_and_control_c_ends_from_anywhere() {
     type_text(&mut app, "?q");
     assert_eq!(app.focus, Focus::Table);
     let paste = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::CONTROL);
-    assert_eq!(app.on_key(paste), None, "control and a letter is no letter");
+    assert_eq!(app.on_key(paste), None, "Ctrl with a letter is not the letter");
 }
 
 #[test]
-fn losses_and_waits_of_sockets_are_noted() {
+fn losses_and_retries_of_sockets_are_recorded() {
     use kite_conn::{Event, LossCause, Stamp};
 
     let mut app = app();

@@ -1,4 +1,4 @@
-//! The panel of the selected instrument: its market depth, and what else is known of it.
+//! The panel of the selected instrument: market depth and further details.
 
 use kite_wire::{DepthLevel, Tick, UnixSeconds};
 use ratatui::Frame;
@@ -15,16 +15,16 @@ use crate::watch::chart::{Growth, bar};
 use crate::watch::row::{Direction, Row};
 use crate::watch::theme::Theme;
 
-/// The width of a column of details: a name and a value.
+/// Width of a column of details: a name and a value.
 const FACT: u16 = 27;
-/// What is left of it for the value of a range.
+/// Width left in it for the value of a range.
 const VALUE: usize = 21;
-/// Heads and five levels.
+/// A heading and five levels.
 const LINES: usize = 6;
 const PRICE: usize = 11;
 const QUANTITY: usize = 6;
 const ORDERS: usize = 6;
-/// A side of the depth this wide has the number of orders too.
+/// From this width on, a side of the depth also shows the number of orders.
 const WITH_ORDERS: usize = 34;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -39,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
 
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    // Two columns of details where the depth keeps enough.
+    // Two columns of details if enough width is left for the depth.
     let columns = if area.width >= 60 + 2 * FACT { 2 } else { 1 };
     let depth = Rect { width: area.width - columns * (FACT + 1), ..body };
     let facts = Rect { x: depth.x + depth.width + 1, width: area.width - depth.width - 1, ..body };
@@ -47,14 +47,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     draw_facts(frame, facts, usize::from(columns), app, row);
 }
 
-/// Gives the lines of the depth: bids at the left, asks at the right, the best ones first.
+/// Returns the lines of the depth: bids on the left, asks on the right, best first.
 fn levels<'a>(theme: Theme, row: &Row, width: u16) -> Vec<Line<'a>> {
     let tick = row.tick();
     let Some((tick, full)) = tick.and_then(|tick| Some((tick, tick.full()?))) else {
         let text = match tick {
             None => " no tick yet",
             Some(_) if !row.segment().is_tradable() => " an index has no market depth",
-            Some(_) => " market depth comes in full mode: press m",
+            Some(_) => " market depth needs full mode: press m",
         };
         return vec![Line::default(), Line::styled(text, theme.dim())];
     };
@@ -95,11 +95,11 @@ fn levels<'a>(theme: Theme, row: &Row, width: u16) -> Vec<Line<'a>> {
     lines
 }
 
-/// How the levels of a depth are drawn.
+/// Settings for drawing the levels of a depth.
 struct Shape<'a> {
     theme: Theme,
     tick: &'a Tick,
-    /// The largest quantity, whose bar is the whole width.
+    /// The largest quantity; its bar has the full width.
     most: u32,
     bar_width: usize,
     has_orders: bool,
@@ -172,7 +172,7 @@ fn draw_facts(frame: &mut Frame<'_>, area: Rect, columns: usize, app: &App, row:
     }
 }
 
-/// Gives names and values, the most important first.
+/// Returns names and values, the most important first.
 fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
     let mut facts: Vec<(&'static str, String)> = Vec::new();
     let Some(tick) = row.tick() else { return app.facts(row.token) };
@@ -180,7 +180,7 @@ fn facts(app: &App, row: &Row) -> Vec<(&'static str, String)> {
         facts.push(("average", price(tick.price(quote.average_price))));
     }
     if let Some([open, high, low, close]) = row.ohlc() {
-        // An index has no average, and room for all four.
+        // An index has no average, which leaves room for the open.
         if tick.quote().is_none() {
             facts.push(("open", price(open)));
         }

@@ -1,4 +1,4 @@
-//! The lines at the top: where ticks come from, how the sockets are, what was lost, how late it is.
+//! The header: source of ticks, state of the sockets, losses and latency.
 
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use crate::watch::app::App;
 use crate::watch::row::Direction;
 use crate::watch::sort::Key;
 
-/// From this width on the units of rates are written out.
+/// From this width on, units of rates are written out.
 const ROOMY: u16 = 112;
-/// An exchange's time this far from ours is of another day, or of a clock that is wrong.
+/// An exchange time further than this from the local clock is from another session, or one of the
+/// clocks is wrong.
 const CREDIBLE_S: u64 = 60;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -101,9 +102,9 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
                     false => format!(" {frames:>4}f/s {ticks:>6}t/s"),
                 }));
             }
-            (_, Some(trouble)) if width >= ROOMY && app.health.feed.connections.len() == 1 => {
-                let trouble = app.theme.text(trouble).replace(char::is_control, " ");
-                group.push(Span::styled(format!(" {trouble}"), app.theme.dim()));
+            (_, Some(failure)) if width >= ROOMY && app.health.feed.connections.len() == 1 => {
+                let failure = app.theme.text(failure).replace(char::is_control, " ");
+                group.push(Span::styled(format!(" {failure}"), app.theme.dim()));
             }
             _ => {}
         }
@@ -113,18 +114,18 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
     joined(groups.collect(), between, usize::from(width))
 }
 
-/// Says what a socket is doing.
+/// Returns the state of a socket in words.
 fn phase(app: &App, at: usize, socket: &ConnectionSnapshot) -> (String, Style) {
     let theme = app.theme;
     match socket.phase {
         Phase::Live => ("live".to_owned(), theme.good()),
         Phase::Opening => ("opening".to_owned(), theme.warning()),
-        Phase::Renewing => ("asking for credentials".to_owned(), theme.warning()),
+        Phase::Renewing => ("renewing credentials".to_owned(), theme.warning()),
         Phase::Waiting => {
             let retry_at = app.health.retry_at.get(&at);
             let left = retry_at.map(|at| at.saturating_duration_since(app.moment.now));
             let text = match left {
-                // Rounded up: in 0 s it would be now.
+                // Rounded up: "in 0 s" would mean now.
                 Some(left) => format!("reconnecting in {} s", left.as_secs() + 1),
                 None => "reconnecting".to_owned(),
             };

@@ -1,4 +1,4 @@
-//! What lies over the table for a while: the help, and what is being typed.
+//! Overlays: the help and the prompts.
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -12,23 +12,23 @@ use crate::watch::chart::Glyphs;
 
 const HELP: [(&str, &str); 18] = [
     ("up, down, j, k", "select an instrument"),
-    ("PgUp, PgDn, g, G", "a page, to the first, to the last"),
-    ("s, <, >", "sort by the next, the previous column"),
+    ("PgUp, PgDn, g, G", "a page up, a page down, first, last"),
+    ("s, <, >", "sort by the next or previous column"),
     ("1 to 9", "sort by symbol, last, change, volume,"),
     ("", "bid, ask, open, high, low"),
-    ("0, r", "as listed; the other way round"),
-    ("/", "filter by names or tokens; Esc shows all"),
+    ("0, r", "sort as listed; reverse the order"),
+    ("/", "filter by name or token; Esc clears it"),
     ("a", "add an instrument by symbol or token"),
-    ("d, x", "remove the selected one: unsubscribe"),
-    ("m", "its mode: ltp, quote, full"),
-    ("space", "pause the display; the feed goes on"),
+    ("d, x", "remove and unsubscribe the selected one"),
+    ("m", "change its mode: ltp, quote, full"),
+    ("space", "pause the display; the feed continues"),
     ("q, Esc, Ctrl-C", "quit"),
     ("", ""),
-    ("lag", "ticks replaced by newer ones undrawn"),
-    ("gaps", "times that a socket missed ticks"),
-    ("p50, p99", "from the socket's read to delivery"),
-    ("drawn", "longest wait from receipt to screen"),
-    ("exch", "the exchange's time, or how long ago"),
+    ("lag", "ticks replaced before they were drawn"),
+    ("gaps", "times that a connection missed ticks"),
+    ("p50, p99", "latency from socket read to delivery"),
+    ("drawn", "longest time from receipt to screen"),
+    ("exch", "the exchange's time, or its delay"),
 ];
 
 const ASCII_BORDER: border::Set<'static> = border::Set {
@@ -61,7 +61,7 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect, app: &App) {
         width,
         height,
     };
-    let block = boxed(app).title(" keys: any closes this ");
+    let block = boxed(app).title(" help: any key closes it ");
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(lines).block(block), place);
 }
@@ -69,7 +69,7 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect, app: &App) {
 pub(super) fn draw_filter(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let hint = match app.table.order.len() {
         0 => "nothing matches",
-        _ => "Enter keeps it, Esc shows all",
+        _ => "Enter keeps it, Esc clears it",
     };
     prompt(frame, area, app, " filter: ", &app.table.filter, hint);
 }
@@ -83,7 +83,7 @@ pub(super) fn draw_adding(
 ) {
     let hint = match &adding.refusal {
         Some(refusal) => refusal.as_str(),
-        None => "symbol or token; Tab completes, Enter adds, Esc leaves",
+        None => "symbol or token; Tab completes, Enter adds, Esc cancels",
     };
     prompt(frame, keys, app, " add: ", &adding.text, hint);
     let lines = adding.choices.len() as u16;
@@ -112,7 +112,7 @@ fn boxed<'a>(app: &App) -> Block<'a> {
     }
 }
 
-/// Draws what is being typed, the cursor behind it, and a hint.
+/// Draws the typed text, the cursor after it, and a hint.
 fn prompt(frame: &mut Frame<'_>, area: Rect, app: &App, name: &str, text: &str, hint: &str) {
     let text = shortened(text, usize::from(area.width) / 2, app);
     let typed = format!("{name}{text}");

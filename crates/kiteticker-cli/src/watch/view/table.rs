@@ -1,4 +1,4 @@
-//! The table: heads of columns, and the rows that the screen has room for.
+//! The table: headings, and the rows that fit on the screen.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -24,8 +24,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     );
     if app.table.order.is_empty() {
         let text = match app.table.rows.is_empty() {
-            true => " no instruments: a adds one",
-            false => " no instrument matches: Esc shows all again",
+            true => " no instruments: press a to add one",
+            false => " no instrument matches: Esc clears the filter",
         };
         lines.push(Line::styled(text, app.theme.dim()));
     }
@@ -47,11 +47,11 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
         };
         let mut name = column.name().to_owned();
         if is_sorted {
-            // In place of its last letters where there is no room for both.
+            // Replaces the last letter if there is no room for both.
             name.truncate(width - 1);
             name.push_str(arrow);
         }
-        // The place of the arrow belongs to the numbers' right.
+        // The arrow has its own place to the right of the price.
         let is_last = column == Column::Last;
         width -= usize::from(is_last);
         let text = match column {
@@ -114,7 +114,7 @@ fn cell<'a>(
                 Some((direction, glow)) => (theme.glow(direction, glow), theme.arrow(direction)),
                 None => (Style::new(), " "),
             };
-            // The ground of a bright price begins at its first digit.
+            // The background of a bright price starts at its first digit.
             let digits = text.trim_start().to_owned();
             line.push(Span::raw(" ".repeat(width - 1 - Span::raw(digits.as_str()).width())));
             line.push(Span::styled(digits, style));
@@ -151,14 +151,14 @@ fn cell<'a>(
     line.push(span);
 }
 
-/// Fills up with spaces to a width.
+/// Pads a text with spaces to a width.
 fn padded(text: String, width: usize, is_right: bool) -> String {
     let rest = " ".repeat(width.saturating_sub(Span::raw(text.as_str()).width()));
     if is_right { rest + &text } else { text + &rest }
 }
 
-/// Takes the separators out of a number that is too wide; one that still is shows as such, never
-/// as another number.
+/// Drops the separators of a number that is too wide. If it still does not fit, returns `#`s, so
+/// that a truncated number is never shown.
 pub(super) fn fitted(text: String, width: usize) -> String {
     if text.chars().count() <= width {
         return text;

@@ -24,9 +24,9 @@ const NIFTY: u32 = 256_265;
 const OPENING: u32 = 1_754_279_100;
 
 #[derive(Debug)]
-struct Nobody;
+struct Echo;
 
-impl Directory for Nobody {
+impl Directory for Echo {
     fn resolve(&self, text: &str) -> Result<Named, String> {
         Err(format!("no {text}"))
     }
@@ -54,7 +54,7 @@ fn app(theme: Theme) -> App {
     let named = instruments.map(|(token, name)| Named { token, name: name.to_owned() });
     let moment = Moment { now: Instant::now(), unix_s: u64::from(OPENING) + 61, tape_unix_s: None };
     let origin = Origin { badge: "SIMULATOR", title: String::new(), is_now: true };
-    App::new(theme, origin, Box::new(Nobody), named.to_vec(), Mode::Full, moment)
+    App::new(theme, origin, Box::new(Echo), named.to_vec(), Mode::Full, moment)
 }
 
 fn full(token: u32, last_price: i32) -> Tick {
@@ -80,23 +80,23 @@ fn full(token: u32, last_price: i32) -> Tick {
     Tick { instrument_token: token, last_price, fields: Fields::Full { quote, full } }
 }
 
-fn give(app: &mut App, tick: Tick, now: Instant) {
+fn feed_tick(app: &mut App, tick: Tick, now: Instant) {
     let mut bytes = [0; 184];
     let len = tick.encode(&mut bytes).unwrap();
     app.on_packet(Packet::from_bytes(&bytes[..len]).unwrap(), now, now);
 }
 
-/// A table in which something has come, seen so long after the last change.
+/// A table that received ticks, seen this long after the last change.
 fn busy(theme: Theme, millis: u64) -> App {
     let mut app = app(theme);
     let start = app.moment.now;
-    give(&mut app, full(INFY, 157_360), start);
-    give(&mut app, full(INFY, 157_370), start);
-    give(&mut app, full(771, 865_025_000), start);
-    give(&mut app, full(771, 865_000_000), start);
+    feed_tick(&mut app, full(INFY, 157_360), start);
+    feed_tick(&mut app, full(INFY, 157_370), start);
+    feed_tick(&mut app, full(771, 865_025_000), start);
+    feed_tick(&mut app, full(771, 865_000_000), start);
     let index = IndexFields { close: 2_481_235, open: 2_480_000, ..IndexFields::default() };
     let fields = Fields::IndexQuote(index);
-    give(&mut app, Tick { instrument_token: NIFTY, last_price: 2_501_235, fields }, start);
+    feed_tick(&mut app, Tick { instrument_token: NIFTY, last_price: 2_501_235, fields }, start);
     app.on_reading(feed());
     app.log(Weight::Bad, "socket 2 lost: reset");
     let now = start + Duration::from_millis(millis);
@@ -137,7 +137,7 @@ fn line_with(buffer: &Buffer, text: &str) -> String {
     found.unwrap_or_else(|| panic!("no {text:?} in {lines:#?}")).clone()
 }
 
-/// Gives the colours of the characters of a text, where it stands first.
+/// Returns the colours of a text's first occurrence.
 fn colors_of(buffer: &Buffer, text: &str) -> (Color, Color) {
     let line = lines(buffer).iter().position(|line| line.contains(text)).unwrap();
     let cells = &buffer.content[line * usize::from(buffer.area.width)..];
@@ -150,7 +150,7 @@ fn colors_of(buffer: &Buffer, text: &str) -> (Color, Color) {
 }
 
 #[test]
-fn the_usual_screen_has_all_parts_and_aligned_numbers() {
+fn an_80x24_screen_has_all_parts_and_aligned_numbers() {
     let buffer = drawn(&mut busy(COLORS, 0), 80, 24);
     let lines = lines(&buffer);
     assert!(
@@ -184,14 +184,14 @@ fn the_panel_shows_depth_and_details_of_the_selected_instrument() {
     assert!(best.contains("200    1,573.69  1,573.69    200"), "{best}");
     assert!(line_with(&buffer, "open interest").ends_with("1,234,567"));
     assert!(line_with(&buffer, "last trade").ends_with("09:15:59"));
-    // The largest quantity fills its bar, at the sides that touch the numbers.
+    // The largest quantity fills its bar, next to the numbers.
     let largest = line_with(&buffer, "1,573.66");
     assert!(largest.starts_with(" █████    500"), "{largest}");
     assert!(largest.contains("500    █████"), "{largest}");
 }
 
 #[test]
-fn a_wide_screen_shows_the_prices_of_the_day_names_whole_and_numbers_of_orders() {
+fn a_wide_screen_shows_prices_of_the_day_full_names_and_numbers_of_orders() {
     let buffer = drawn(&mut busy(COLORS, 0), 140, 40);
     let row = line_with(&buffer, "▶");
     for text in ["NSE:INFY", "1,234,567", "1,560.00", "1,580.00", "1,550.00"] {
@@ -203,13 +203,13 @@ fn a_wide_screen_shows_the_prices_of_the_day_names_whole_and_numbers_of_orders()
 }
 
 #[test]
-fn the_smallest_screen_has_rows_and_one_smaller_says_so() {
+fn the_smallest_screen_has_rows_and_a_smaller_one_names_the_size_needed() {
     let buffer = drawn(&mut busy(COLORS, 0), 40, 8);
     assert!(line_with(&buffer, "INFY").contains("1,573.70"));
     assert!(!lines(&buffer).iter().any(|line| line.contains("events")));
     let buffer = drawn(&mut busy(COLORS, 0), 20, 4);
-    assert_eq!(lines(&buffer)[0].trim_end(), "40x8 is the least;");
-    assert_eq!(lines(&buffer)[1].trim_end(), "this is 20x4");
+    assert_eq!(lines(&buffer)[0].trim_end(), "terminal too small:");
+    assert_eq!(lines(&buffer)[1].trim_end(), "20x4, needs 40x8");
 }
 
 #[test]
@@ -219,11 +219,11 @@ fn a_rise_is_green_and_a_fall_red_and_both_fade() {
     assert_eq!(price(300, "1,573.70"), (Color::Green, Color::Reset));
     assert_eq!(price(600, "1,573.70"), (Color::Reset, Color::Reset));
     assert_eq!(price(0, "86.5000"), (Color::Black, Color::Red));
-    assert_eq!(price(0, "25,012.35"), (Color::Reset, Color::Reset), "its first");
+    assert_eq!(price(0, "25,012.35"), (Color::Reset, Color::Reset), "the first price");
 }
 
 #[test]
-fn without_colour_arrows_say_it() {
+fn without_colour_arrows_show_the_direction() {
     let theme = Theme { color: false, ..COLORS };
     let buffer = drawn(&mut busy(theme, 0), 80, 24);
     assert!(line_with(&buffer, "▶INFY").contains("1,573.70▲"));
@@ -235,7 +235,7 @@ fn without_colour_arrows_say_it() {
 }
 
 #[test]
-fn where_only_ascii_may_be_drawn_nothing_else_is() {
+fn the_ascii_theme_draws_only_ascii() {
     let theme = Theme { color: true, glyphs: Glyphs::Ascii };
     for keys in ["", "?", "ax", "/x"] {
         let mut app = busy(theme, 0);
@@ -251,11 +251,11 @@ fn where_only_ascii_may_be_drawn_nothing_else_is() {
 }
 
 #[test]
-fn a_pause_and_a_filter_are_told() {
+fn a_pause_and_a_filter_are_shown() {
     let mut app = busy(COLORS, 0);
     app.on_key(KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE));
     let now = app.moment.now;
-    give(&mut app, full(INFY, 1), now);
+    feed_tick(&mut app, full(INFY, 1), now);
     for key in "/infy".chars() {
         app.on_key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
     }
@@ -265,23 +265,23 @@ fn a_pause_and_a_filter_are_told() {
     line_with(&buffer, "1 of 5 shown");
 }
 
-/// A table of nine thousand.
+/// A table of 9,000 rows.
 fn long() -> App {
     let instruments: Vec<Named> =
         (1..=9_000).map(|at| Named { token: at * 256 + 1, name: format!("NSE:S{at}") }).collect();
     let moment = app(COLORS).moment;
     let origin = Origin { badge: "LIVE", title: "ws.kite.trade".into(), is_now: true };
-    App::new(COLORS, origin, Box::new(Nobody), instruments, Mode::Ltp, moment)
+    App::new(COLORS, origin, Box::new(Echo), instruments, Mode::Ltp, moment)
 }
 
 #[test]
-fn another_order_shows_its_first_rows_and_keeps_the_selection() {
+fn a_new_sort_order_shows_its_first_rows_and_keeps_the_selection() {
     let mut app = long();
     drawn(&mut app, 80, 24);
     app.on_key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
     let now = app.moment.now;
     let token = app.table.rows[4_000].token;
-    give(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
+    feed_tick(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
     app.on_key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));
     let buffer = drawn(&mut app, 80, 24);
     assert!(lines(&buffer)[4].starts_with(" S4001 "), "{}", lines(&buffer)[4]);
@@ -291,7 +291,7 @@ fn another_order_shows_its_first_rows_and_keeps_the_selection() {
 }
 
 #[test]
-fn keys_bring_the_selected_row_onto_the_screen() {
+fn keys_scroll_to_the_selected_row() {
     let mut app = long();
     for (key, selected) in [
         (KeyCode::End, "▶S9000 "),
@@ -306,7 +306,7 @@ fn keys_bring_the_selected_row_onto_the_screen() {
 }
 
 #[test]
-fn a_selected_name_stands_out_without_colour() {
+fn a_selected_name_is_reversed_without_colour() {
     let theme = Theme { color: false, ..COLORS };
     let buffer = drawn(&mut busy(theme, 600), 80, 24);
     let cell = &buffer[(1, 4)];
@@ -314,7 +314,7 @@ fn a_selected_name_stands_out_without_colour() {
     assert!(cell.modifier.contains(Modifier::REVERSED));
 }
 
-/// What can happen to the table.
+/// An operation on the table.
 #[derive(Debug, Clone)]
 enum Op {
     Key(char),
@@ -351,7 +351,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn nothing_that_happens_on_a_screen_of_any_size_panics(
+    fn no_operation_on_a_screen_of_any_size_panics(
         ops in ops(), size in (1_u16..200, 1_u16..60), color in any::<bool>(), ascii in any::<bool>(),
     ) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
@@ -374,7 +374,7 @@ proptest! {
                         _ => full(tokens[at], last_price / 2).fields,
                     };
                     let tick = Tick { instrument_token: tokens[at], last_price, fields };
-                    give(&mut app, tick, now);
+                    feed_tick(&mut app, tick, now);
                 }
                 Op::Pass(millis) => {
                     let now = now + Duration::from_millis(millis);

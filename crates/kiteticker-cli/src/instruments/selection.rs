@@ -1,4 +1,4 @@
-//! Which instruments a command takes: those that were named, or else a sensible few.
+//! Chooses the instruments of a command: those named, else a sensible default.
 
 use std::time::Duration;
 
@@ -14,30 +14,30 @@ use crate::feed::{Feed, ReplayFeed};
 use crate::format::numbers;
 use crate::instruments::names::{Named, Names};
 
-/// As many as the connections of an account take.
+/// The limit of an account's connections together.
 const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
 
-/// So much of a tape is looked through for its instruments where none is named.
+/// How much of a tape is scanned for its instruments if none is named.
 const GLANCE: Duration = Duration::from_secs(60);
 
-/// What is taken of which feed.
+/// A feed and the instruments to subscribe.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Selection {
     pub(crate) instruments: Vec<Named>,
     pub(crate) names: Names,
     pub(crate) feed: Feed,
 }
 
-/// Settles on a feed and on instruments. Those not named are the usual ones, of a tape all that it
-/// has in its first minute, of the simulator as many as were asked for by number.
+/// Chooses a feed and its instruments. If none is named: for a tape those of its first minute, for
+/// the simulator as many as `--count`, else the default ones.
 pub(crate) async fn find(
     asked: &InstrumentArgs,
     from: &FeedArgs,
     output: Output,
     stop: &Stop,
-) -> Result<Wanted, CliError> {
+) -> Result<Selection, CliError> {
     let feed = from.feed(output)?;
-    // Credentials may have been asked for until here.
+    // Not earlier: Ctrl-C must end the prompt for credentials.
     stop.listen()?;
     let texts = asked.asked()?;
     let names = Names::load(asked.instruments_file.as_deref(), &feed, &texts, output).await?;
@@ -51,17 +51,17 @@ pub(crate) async fn find(
     if instruments.is_empty() {
         instruments = match &feed {
             Feed::Replay(feed) => recorded(feed, &names, output, stop).await?,
-            _ => names.usual(),
+            _ => names.default_instruments(),
         };
     }
     if instruments.len() > MOST {
         let asked = numbers::counted(instruments.len() as u64, "instrument");
         let most = numbers::grouped(MOST as u64);
         return Err(CliError::usage(format!(
-            "{asked} asked, an account's three connections take {most}"
+            "{asked} requested, but the three connections of an account take at most {most}"
         )));
     }
-    Ok(Wanted { instruments, names, feed })
+    Ok(Selection { instruments, names, feed })
 }
 
 async fn recorded(
