@@ -1,19 +1,19 @@
-//! The monotonic time at which something came, in eight bytes.
+//! A monotonic timestamp in eight bytes.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Stands in for durations too long to add to a clock, which some use for "never".
+/// Replaces durations that are too long to add to a clock, which some use for "never".
 pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// A moment of this process's monotonic clock, in nanoseconds since its first use.
 ///
-/// Half the size of an [`Instant`], so that it fits into what travels with every frame. Stamps of
-/// different processes cannot be compared.
+/// Half the size of an [`Instant`], because one is stored with every frame. Stamps of different
+/// processes cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
-/// The same moment by both clocks: the first use.
+/// The moment of first use, by both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Anchor {
     instant: Instant,
@@ -36,45 +36,46 @@ impl Stamp {
     #[must_use]
     pub fn at(instant: Instant) -> Self {
         let since = instant.saturating_duration_since(anchor().instant);
-        // 2^64 ns are 584 years. Never 0, which the counters take for "never": a stamp of the
-        // moment that started the clock is one nanosecond off instead.
+        // 2^64 ns are 584 years. Never 0, which the counters read as "never": a stamp of the moment
+        // that started the clock is one nanosecond late instead.
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1))
     }
 
-    /// Gives the instant.
+    /// Returns the instant.
     #[must_use]
     pub fn to_instant(self) -> Instant {
         anchor().instant + Duration::from_nanos(self.0)
     }
 
-    /// Gives the time of the wall clock, as it stood when this process's clock was first used.
+    /// Returns the wall-clock time, based on the wall clock at the first use of this process's
+    /// clock.
     ///
-    /// Steps and corrections of the wall clock since then are not in it: differences between two
-    /// such times are as true as those between their stamps.
+    /// Later steps and corrections of the wall clock are not included, so differences between two
+    /// such times are as accurate as those between their stamps.
     #[must_use]
     pub fn to_system_time(self) -> SystemTime {
         anchor().system_time + Duration::from_nanos(self.0)
     }
 
-    /// Gives the time that has passed since, zero for a stamp of the future.
+    /// Returns the time elapsed since this stamp, zero if it is in the future.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Self::now().since(self)
     }
 
-    /// Gives the time from `earlier` to this stamp, zero if it is later.
+    /// Returns the time from `earlier` to this stamp, zero if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Gives the nanoseconds since the first use of the clock.
+    /// Returns the nanoseconds since the first use of the clock.
     #[must_use]
     pub fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Makes a stamp of [`Stamp::as_nanos`].
+    /// Creates a stamp from the value of [`Stamp::as_nanos`].
     #[must_use]
     pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_has_its_time_of_the_wall_clock() {
+    fn a_stamp_converts_to_wall_clock_time() {
         let stamp = Stamp::now();
         let later = Stamp::at(stamp.to_instant() + Duration::from_secs(5));
         let between = later.to_system_time().duration_since(stamp.to_system_time()).unwrap();
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_taken_as_the_clock_starts_is_not_taken_for_none() {
+    fn a_stamp_taken_as_the_clock_starts_is_not_zero() {
         let before = Instant::now();
         assert!(Stamp::at(before).as_nanos() > 0);
         let Some(long_before) = before.checked_sub(Duration::from_secs(1)) else { return };

@@ -18,10 +18,10 @@ use crate::transport::Dialer;
 
 /// One WebSocket connection that stays alive.
 ///
-/// Made by [`Connection::spawn`], which starts its task, or by [`Connection::in_place`], where
-/// whoever takes the ticks does the task's work. All requests are merged into a desired state that
-/// is brought to the server, on this socket and on every later one; they never wait for the
-/// network. Dropping the last handle closes the connection politely in the background.
+/// Created by [`Connection::spawn`], which starts its task, or by [`Connection::in_place`], where
+/// the task that reads the ticks does the connection's work too. All requests are merged into a
+/// desired state that is sent to the server, on this socket and on every later one; they never wait
+/// for the network. Dropping the last handle closes the connection gracefully in the background.
 #[derive(Debug, Clone)]
 pub struct Connection {
     state: Arc<HandleState>,
@@ -41,17 +41,18 @@ impl Drop for HandleState {
 }
 
 impl Connection {
-    /// Starts a connection: its socket is opened at once and again after every loss.
+    /// Starts a connection: its socket is opened immediately and again after every loss.
     ///
-    /// What comes is delivered to `sink`; what happens is told on `events` under the number given.
+    /// Ticks and texts are delivered to `sink`; events are sent on `events`, tagged with `number`.
     ///
     /// # Errors
-    /// [`SpawnError::Config`] for a setting outside of its range, [`SpawnError::NoRuntime`] outside
-    /// of a Tokio runtime.
+    /// [`SpawnError::Config`] if a setting is outside its range, [`SpawnError::NoRuntime`] outside
+    /// a Tokio runtime.
     ///
     /// # Panics
-    /// Not here, but the connection's task panics at its start on a runtime whose timers or I/O
-    /// are not enabled, which cannot be asked beforehand: the connection is [`Phase::Closed`] then.
+    /// Does not panic itself. The connection's task panics at its start on a runtime whose timers
+    /// or I/O are not enabled, which cannot be checked beforehand; the connection is then
+    /// [`Phase::Closed`].
     pub fn spawn(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -63,7 +64,7 @@ impl Connection {
         Self::spawn_on(dialer, config, credentials, sink, events, number)
     }
 
-    /// Starts a connection whose sockets come from elsewhere than the network.
+    /// Starts a connection whose sockets come from `network`.
     pub(crate) fn spawn_on(
         network: impl Network,
         config: ConnectionConfig,
@@ -79,7 +80,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Makes a handle, and the reporter of the driver that it is the handle of.
+    /// Creates a handle, and the reporter for its driver.
     pub(crate) fn with_reporter(
         config: &ConnectionConfig,
         events: &EventLane,
@@ -94,29 +95,29 @@ impl Connection {
         (Self { state: Arc::new(HandleState { mailbox, counters, status }) }, reporter)
     }
 
-    /// Wants instruments in this mode; those already wanted get the mode.
+    /// Adds instruments in `mode`; those already subscribed switch to it.
     ///
-    /// `Ok` means accepted: Kite sends no acknowledgement. While the connection is down the wish
-    /// waits and goes out after the next handshake.
+    /// `Ok` means accepted: Kite sends no acknowledgement. While the connection is down the request
+    /// waits and is sent after the next handshake.
     ///
     /// # Errors
-    /// [`SubscribeError`] if they exceed the connection's limit, or if it has ended; nothing is
-    /// changed then.
+    /// [`SubscribeError`] if they exceed the connection's limit, or if it has ended; nothing
+    /// changes then.
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), SubscribeError> {
         self.apply(tokens.iter().map(|&token| (token, Some(mode))))
     }
 
-    /// No longer wants instruments; unknown ones are ignored.
+    /// Removes instruments; unknown ones are ignored.
     pub fn unsubscribe(&self, tokens: &[u32]) {
-        // Cannot exceed a limit: it only takes away. A connection that has ended wants nothing.
+        // Cannot exceed a limit: it only removes. A connection that has ended has no subscriptions.
         let _ = self.apply(tokens.iter().map(|&token| (token, None)));
     }
 
-    /// Wants each instrument in its mode, or not at all (`None`), in one step.
+    /// Sets each instrument's mode, or removes it (`None`), in one step.
     ///
     /// # Errors
-    /// [`SubscribeError`] if the result exceeds the connection's limit, or if it has ended;
-    /// nothing is changed then.
+    /// [`SubscribeError`] if the result exceeds the connection's limit, or if it has ended; nothing
+    /// changes then.
     pub fn apply(
         &self,
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
@@ -124,20 +125,20 @@ impl Connection {
         self.state.mailbox.want(changes.into_iter())
     }
 
-    /// Gives the instruments wanted and their modes.
+    /// Returns the subscribed instruments and their modes.
     #[must_use]
     pub fn desired(&self) -> BTreeMap<u32, Mode> {
         self.state.mailbox.desired()
     }
 
-    /// Uses other credentials from the next handshake on. A parked or waiting connection tries at
-    /// once; an open socket stays, since Kite checks the token at the handshake only.
+    /// Replaces the credentials, from the next handshake on. A parked or waiting connection tries
+    /// immediately; an open socket stays, since Kite checks the token at the handshake only.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.state.mailbox.set_credentials(credentials);
     }
 
-    /// Sends a ping, if the connection is live; says whether it is. None goes out while the socket
-    /// does not take our bytes.
+    /// Sends a ping if the connection is live, and returns whether it is. No ping is sent while
+    /// writing to the socket is blocked.
     pub fn ping(&self) -> bool {
         let live = self.state.status.borrow().phase == Phase::Live;
         if live {
@@ -146,56 +147,55 @@ impl Connection {
         live
     }
 
-    /// Gives where the connection stands.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> Status {
         self.state.status.borrow().clone()
     }
 
-    /// Watches where the connection stands.
+    /// Returns a receiver of status changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.state.status.clone()
     }
 
-    /// Reads the counts.
+    /// Returns the counts.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.counters.read()
     }
 
-    /// Reads how latencies, sizes and outages are distributed: some microseconds' work.
+    /// Returns the distributions of latencies, sizes and outages. Takes some microseconds.
     #[must_use]
     pub fn distributions(&self) -> Distributions {
         self.state.counters.distributions()
     }
 
-    /// Gives how often each kind of loss occurred, those that did.
+    /// Returns how often each kind of loss occurred, without the kinds that did not.
     #[must_use]
     pub fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
         self.state.counters.losses_by_kind()
     }
 
-    /// Gives what is known of each instrument that ticked, by rising token; empty without
-    /// [`ConnectionConfig::track_instruments`]. One that is wanted and not here has not ticked, as
-    /// one that does not exist never will. One that was unsubscribed stays until its socket is
-    /// lost.
+    /// Returns the statistics of each instrument that ticked, by ascending token; empty without
+    /// [`ConnectionConfig::track_instruments`]. A subscribed instrument that is missing has not
+    /// ticked yet, or does not exist. An unsubscribed one stays until its socket is lost.
     #[must_use]
     pub fn instruments(&self) -> Vec<InstrumentStats> {
         self.state.counters.instruments.read()
     }
 
     /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
-    /// the connection's task has ended: after one `close_deadline` where the server does not answer,
-    /// after up to three where the sink takes nothing either. One that was made
-    /// [in place](Connection::in_place) has ended when its stream was polled to its end or dropped:
-    /// whoever polls it does not wait here, but in [`InPlace::close`](crate::InPlace::close).
+    /// the connection's task has ended: after one `close_deadline` if the server does not answer,
+    /// after up to three if the sink accepts nothing either. A connection created [in
+    /// place](Connection::in_place) has ended when its stream was polled to its end or dropped; the
+    /// task that polls it calls [`InPlace::close`](crate::InPlace::close) instead of waiting here.
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.
     pub async fn close(&self) {
         self.state.mailbox.close();
-        // The sender lives in the task: it is gone when the task is.
+        // The task owns the sender, so it is dropped when the task ends.
         let mut status = self.state.status.clone();
         while status.changed().await.is_ok() {}
     }

@@ -1,27 +1,27 @@
 //! The API key and the access token, kept out of everything that is printed.
 //!
-//! Nothing here renews a token or checks one: only the server can.
+//! Tokens are neither renewed nor checked here: only the server can check one.
 
 use std::fmt;
 
-/// How much of the API key its `Debug` form shows at most.
+/// Maximum number of characters of the API key that `Debug` shows.
 const SHOWN_KEY_CHARS: usize = 4;
 
-/// A text that must not be printed.
+/// A string that must not be printed.
 ///
-/// `Debug` shows a placeholder, there is no `Display`, and [`expose`](Self::expose) is the only
-/// way to the text.
+/// `Debug` shows a placeholder, there is no `Display`, and only [`expose`](Self::expose) returns
+/// the string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps a string.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Returns the text itself. Whoever calls this keeps it out of logs and errors.
+    /// Returns the string itself. Keep it out of logs and errors.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -46,10 +46,10 @@ impl From<&str> for Secret {
     }
 }
 
-/// What the server asks for at the handshake: an API key and the access token of the day.
+/// What the server requires at the handshake: an API key and the day's access token.
 ///
-/// Tokens die every morning (about 06:00 to 07:35 IST) and when a new one is made for the same
-/// key. An open socket survives that; the next handshake does not.
+/// Tokens expire every morning (about 06:00 to 07:35 IST) and when a new one is issued for the same
+/// key. An open socket survives that; the next handshake fails.
 ///
 /// `Debug` shows at most the first four characters of the key and nothing of the token.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Half of a short key at most, so that no key is ever shown whole.
+        // At most half of a short key, so that no key is shown whole.
         let shown = (self.api_key.chars().count() / 2).min(SHOWN_KEY_CHARS);
         let mut key: String = self.api_key.chars().take(shown).collect();
         key.push('…');

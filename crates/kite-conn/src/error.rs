@@ -1,4 +1,4 @@
-//! Why a request to a connection was refused, and how errors are shown in one line.
+//! Errors of requests to a connection, and the one-line display of errors.
 
 use std::error::Error;
 use std::fmt;
@@ -21,52 +21,52 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-/// More instruments than the connection takes. Nothing was changed.
+/// More instruments were requested than the connection can hold. Nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{asked} more instruments asked, {free} free of {limit} on this connection")]
+#[error("{asked} more instruments requested, {free} of {limit} free on this connection")]
 #[non_exhaustive]
 pub struct CapacityError {
-    /// How many new instruments were asked for.
+    /// How many new instruments were requested.
     pub asked: usize,
-    /// How many the connection could still take.
+    /// How many the connection could still hold.
     pub free: usize,
     /// The connection's limit.
     pub limit: usize,
 }
 
-/// Why instruments could not be subscribed. Nothing was changed.
+/// Why instruments could not be subscribed. Nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// They exceed the connection's limit.
     #[error(transparent)]
     Capacity(#[from] CapacityError),
-    /// The connection has ended, nobody would carry the wish out.
+    /// The connection has ended.
     #[error("the connection has ended, subscribe on another")]
     Closed,
 }
 
-/// A setting outside of its range.
+/// A setting outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}, it must be {range}")]
 #[non_exhaustive]
 pub struct ConfigError {
     /// The setting's name.
     pub field: &'static str,
-    /// What it was set to.
+    /// The value it was set to.
     pub value: String,
-    /// What it may be.
+    /// The values it accepts.
     pub range: &'static str,
 }
 
 impl ConfigError {
-    /// Names a setting, its value and what it may be.
+    /// Creates an error from a setting, its value and the values it accepts.
     pub fn new(field: &'static str, value: impl fmt::Debug, range: &'static str) -> Self {
         Self { field, value: format!("{value:?}"), range }
     }
 }
 
-/// The largest queue or ring that can be asked for, in frames: its slots are allocated up front.
+/// The largest queue or ring that can be configured, in frames: its slots are allocated up front.
 pub(crate) const MAX_QUEUE: usize = 1 << 20;
 
 /// Checks a number against its range.
@@ -95,10 +95,10 @@ pub(crate) fn check_duration(field: &'static str, value: Duration) -> Result<(),
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// A setting is outside of its range.
+    /// A setting is outside its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
-    /// There is no Tokio runtime to run its task on.
+    /// No Tokio runtime is available to run its task.
     #[error("no Tokio runtime: call this from within one")]
     NoRuntime,
 }

@@ -1,11 +1,11 @@
 //! One Kite Connect ticker WebSocket that stays alive.
 //!
-//! A [`Connection`] opens its socket, keeps it open (backoff, watchdog), brings the server to the
-//! wanted subscriptions after every loss, and delivers what comes to a [`Sink`] without copying it.
-//! What happens to it is told on an [`EventLane`], apart from the ticks.
+//! A [`Connection`] opens its socket, keeps it open (backoff, watchdog), restores the subscriptions
+//! after every loss, and delivers what it receives to a [`Sink`] without copying it. Its events are
+//! sent on an [`EventLane`], apart from the ticks.
 //!
-//! All decisions are made by a state machine without socket, clock or runtime; one task carries
-//! them out, or without a task the stream from which the ticks are taken ([`InPlace`]). Balancing
+//! All decisions are made by a state machine without socket, clock or runtime. They are carried out
+//! by one task, or, without a task, by the stream that yields the ticks ([`InPlace`]). Balancing
 //! over several connections is not here: see `kite-manager`.
 
 mod clock;
@@ -46,15 +46,15 @@ pub use transport::{
     ProxyError, Refusal, Tls, TlsError, TlsFault, Transport,
 };
 
-/// Runs a session through the operations that these bytes say; panics where it breaks a rule. For
-/// the fuzzer, whose builds alone have it.
+/// Runs a session through the operations that `bytes` encode; panics if it breaks a rule. Exists in
+/// fuzzer builds only.
 #[cfg(fuzzing)]
 pub fn fuzz_session(bytes: &[u8]) {
     session::ops::run(bytes);
 }
 
-/// Reads what these bytes say that a server sends, as tungstenite does; panics where the two do not
-/// agree. For the fuzzer, whose builds alone have it.
+/// Reads the server output that `bytes` encode, as tungstenite does; panics if the two do not
+/// agree. Exists in fuzzer builds only.
 #[cfg(fuzzing)]
 pub fn fuzz_websocket(bytes: &[u8]) {
     websocket::differential::run(bytes);

@@ -1,8 +1,9 @@
-//! Trading days under simulated time: the whole connection, over in-memory sockets.
+//! Trading days in simulated time: the whole connection, over in-memory sockets.
 //!
 //! Tokio's clock is paused and jumps to the next timer whenever nothing is left to do, so that a
-//! day of six hours and a quarter takes some tens of milliseconds. A seed makes the day: outages,
-//! faults, the expiry of the token, what the user does. `KITE_DAYS` sets how many are run.
+//! day of six hours and a quarter takes some tens of milliseconds. A seed determines the day:
+//! outages, faults, the expiry of the token, the user's actions. `KITE_DAYS` sets how many days are
+//! run.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -35,16 +36,16 @@ use crate::{ConnectionConfig, VolumeMissed};
 const SECOND: Duration = Duration::from_secs(1);
 /// From 09:15 to 15:30.
 const TRADING_DAY: Duration = Duration::from_secs(22_500);
-/// The default settings' own numbers.
+/// The values of the default settings.
 const THRESHOLD: Duration = Duration::from_secs(10);
 const CAP: Duration = Duration::from_secs(30);
-/// From a server that is well again to ticks: what is left of a delay, a renewal that may fail, the
+/// Limit from the server's recovery to ticks: the rest of a delay, a renewal that may fail, the
 /// handshake and the next update of an instrument.
 const RECOVERY: Duration = Duration::from_secs(150);
 
 const TOKENS: [u32; 6] = [256, 257, 513, 265, 263, 1_025];
 
-/// An in-memory stream that counts what it takes.
+/// An in-memory stream that counts the bytes it accepts.
 #[derive(Debug)]
 struct Pipe {
     stream: DuplexStream,
@@ -92,7 +93,7 @@ impl Wire for Pipe {
 }
 
 thread_local! {
-    /// By how much the simulated wall clock has run ahead: the machine slept so long.
+    /// How far the simulated wall clock is ahead: how long the machine slept.
     static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// When the day began: 09:15 in India, on 4 August 2025.
     static OPENED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -100,7 +101,7 @@ thread_local! {
 
 const OPENED_UNIX_S: u64 = 1_754_279_100;
 
-/// A network of one cable, which can be cut.
+/// A network with one cable, which can be cut.
 struct Cable {
     sim: Arc<Sim>,
     cut: Arc<AtomicBool>,
@@ -117,7 +118,7 @@ impl Network for Cable {
         let cut = Arc::clone(&self.cut);
         async move {
             if cut.load(Ordering::SeqCst) {
-                // As a name server that cannot be reached.
+                // Like an unreachable name server.
                 sleep(5 * SECOND).await;
                 let source = Arc::new(io::Error::from(io::ErrorKind::TimedOut));
                 return Err(OpenError::Dns { host: "ws.kite.trade".to_owned(), source });
@@ -137,21 +138,21 @@ impl Network for Cable {
     }
 }
 
-/// What the application saw of the day.
+/// What the application received during the day.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Frames of at least two bytes of each socket, and their chain.
+    /// Number of frames of at least two bytes per socket, and their chain.
     frames: BTreeMap<u32, (usize, Chain)>,
     ticks: u64,
     last_ticks: Option<Instant>,
     events: Vec<(Instant, Event)>,
-    /// Volume of each instrument at its last tick on the present or last socket.
+    /// Volume of each instrument at its last tick on the current or last socket.
     volumes: BTreeMap<u32, Option<u32>>,
-    /// The same at the last loss, and what the first tick after it said.
+    /// The same at the last loss, and at the first tick after it.
     at_loss: BTreeMap<u32, Option<u32>>,
     first_after: BTreeMap<u32, Option<u32>>,
     gaps: usize,
-    /// Volumes that gaps knew, and those of which they doubted the day.
+    /// Number of missed volumes that were known, and of those with an unknown day.
     known: usize,
     doubtful: usize,
 }
@@ -164,7 +165,7 @@ impl Record {
         self.0.lock().unwrap()
     }
 
-    /// Waits until what was seen satisfies a condition, in simulated time.
+    /// Waits in simulated time until the record satisfies a condition.
     async fn until(&self, what: &str, limit: Duration, holds: impl Fn(&Seen) -> bool) {
         let reached = timeout(limit, async {
             while !holds(&self.seen()) {
@@ -211,7 +212,7 @@ impl Sink for Record {
                     let before = seen.at_loss.get(&missed.token).copied().flatten();
                     let after = seen.first_after.get(&missed.token).copied().flatten();
                     if let (Some(before), Some(after)) = (before, after) {
-                        // Where it traded for the first time today, the day is in doubt.
+                        // If it traded for the first time today, the day is unknown.
                         let expected = VolumeMissed::Known(after - before);
                         let is_doubtful = missed.volume == VolumeMissed::UnknownDay;
                         assert!(
@@ -233,7 +234,7 @@ fn losses(seen: &Seen) -> usize {
     seen.events.iter().filter(|(_, event)| matches!(event, Event::Down { .. })).count()
 }
 
-/// One day; panics where a promise is broken. Gives the number of sockets it took and of ticks.
+/// Runs one day; panics if a guarantee is broken. Returns the numbers of sockets and of ticks.
 async fn day(seed: u64) -> (u32, u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let sim = Sim::builder().seed(seed).updates_per_second(0.2).heartbeat_every(2 * SECOND);
@@ -241,7 +242,7 @@ async fn day(seed: u64) -> (u32, u64) {
     let record = Record::default();
     let cut = Arc::new(AtomicBool::new(false));
     let token = Arc::new(Mutex::new(ACCESS_TOKEN.to_owned()));
-    // Every other day's application has a token source, whose first answers may be errors.
+    // On every other day the application has a token source, whose first answers may be errors.
     let has_source = seed.is_multiple_of(2);
     let failures = Arc::new(AtomicU32::new(random.u32(0..3)));
     let source = {
@@ -253,7 +254,7 @@ async fn day(seed: u64) -> (u32, u64) {
             async move {
                 sleep(SECOND).await;
                 if fails {
-                    return Err("the vault is closed");
+                    return Err("no token available");
                 }
                 Ok(request.current.with_access_token(token))
             }
@@ -298,7 +299,7 @@ async fn day(seed: u64) -> (u32, u64) {
     cut.store(false, Ordering::SeqCst);
     sim.heal(API_KEY);
     live_with_ticks(&record, &connection).await;
-    close_the_books(&sim, &record, &connection).await;
+    check_the_day(&sim, &record, &connection).await;
     let sockets = connection.status().epoch;
     connection.close().await;
     sim.stop().await;
@@ -306,7 +307,7 @@ async fn day(seed: u64) -> (u32, u64) {
     (sockets, ticks)
 }
 
-/// Makes a connection with a task of its own, or one that its consumer drives.
+/// Creates a connection with its own task, or one that its consumer drives.
 fn connect(
     cable: Cable,
     config: ConnectionConfig,
@@ -324,7 +325,7 @@ fn connect(
     connection
 }
 
-/// Waits until the connection is live and ticks have come on its socket.
+/// Waits until the connection is live and ticks have been received on its socket.
 async fn live_with_ticks(record: &Record, connection: &Connection) {
     let since = Instant::now();
     record
@@ -346,11 +347,11 @@ fn change_subscriptions(random: &mut fastrand::Rng, connection: &Connection) {
             _ => {}
         }
     }
-    // Something must tick, or nothing shows that it does.
+    // At least one instrument must tick, to show that the feed works.
     connection.subscribe(&TOKENS[..1], Mode::Full).unwrap();
 }
 
-/// Something goes wrong, lasts for a while, and is mended.
+/// Injects a fault, waits, and heals it.
 async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &AtomicBool) {
     let lasts = SECOND * random.u32(1..200);
     let before = losses(&record.seen());
@@ -367,7 +368,7 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
         .iter()
         .copied()
         .filter(|kind| matches!(kind.family(), FaultFamily::Handshake | FaultFamily::Socket))
-        // Without a source a refusal parks, which is another scene.
+        // Without a source a refusal parks, which is tested separately.
         .filter(|kind| *kind != FaultKind::AuthRefusal)
         .collect();
     let kind = kinds[random.usize(0..kinds.len())];
@@ -379,7 +380,7 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
         }
         _ => assert_eq!(sim.inject(API_KEY, fault), 1),
     }
-    // A socket that says nothing at all is found out in time, however long it would go on.
+    // A silent socket is detected in time, however long the silence would last.
     if matches!(kind, FaultKind::HalfOpen | FaultKind::Stalls) && lasts > 3 * THRESHOLD {
         sleep(2 * THRESHOLD + 3 * SECOND).await;
         let seen = record.seen();
@@ -387,7 +388,7 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
             Event::Down { cause, .. } => Some((*at, cause.clone())),
             _ => None,
         });
-        let (at, cause) = down.nth(before).expect("told of the silence");
+        let (at, cause) = down.nth(before).expect("the silence was reported");
         assert!(matches!(cause, LossCause::Silence { .. }), "{cause:?}");
         assert!(at - began <= 2 * THRESHOLD + 3 * SECOND, "{kind}: {:?}", at - began);
     }
@@ -395,7 +396,7 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
     sim.heal(API_KEY);
 }
 
-/// The token has expired: the connection parks and keeps what is wanted, until it is renewed.
+/// Expects an expired token to park the connection, and renews it after a while.
 async fn parked_until_renewed(
     random: &mut fastrand::Rng,
     record: &Record,
@@ -413,11 +414,12 @@ async fn parked_until_renewed(
     connection.set_credentials(credentials.clone().with_access_token(fresh));
 }
 
-/// What the day leaves behind: nothing lost in silence, nothing twice, and the exact subscriptions.
-async fn close_the_books(sim: &Sim, record: &Record, connection: &Connection) {
+/// Checks the day's totals: nothing lost unreported, nothing twice, and the exact subscriptions.
+async fn check_the_day(sim: &Sim, record: &Record, connection: &Connection) {
     sim.pause().await;
     let sockets: Vec<SocketRecord> = sim.sockets(API_KEY);
-    // Not the last one: the server may have accepted a handshake that we had given up.
+    // Not simply the last one: the server may have accepted a handshake that the client had
+    // abandoned.
     let is_whole = |seen: &Seen| {
         let last = seen.frames.values().next_back();
         last.is_some_and(|&(frames, chain)| {
@@ -433,7 +435,7 @@ async fn close_the_books(sim: &Sim, record: &Record, connection: &Connection) {
     let mut sent = sockets.iter();
     for (epoch, (frames, chain)) in &seen.frames {
         let is_of = |socket: &SocketRecord| socket.has_prefix(*frames, *chain);
-        assert!(sent.any(is_of), "epoch {epoch}: {frames} frames that no later socket sent");
+        assert!(sent.any(is_of), "epoch {epoch}: no later socket sent these {frames} frames");
     }
     let ups: Vec<u32> = seen
         .events
@@ -447,7 +449,7 @@ async fn close_the_books(sim: &Sim, record: &Record, connection: &Connection) {
     assert_eq!(losses(&seen) + 1, ups.len());
     let stats = connection.stats();
     assert_eq!((stats.ticks, stats.frames), (seen.ticks, stats.frames_delivered));
-    // The last gap may not have settled yet: nothing comes while the server is paused.
+    // The last gap may not have settled yet: nothing is sent while the server is paused.
     assert!(seen.gaps + 1 >= losses(&seen), "{} gaps, {} losses", seen.gaps, losses(&seen));
 }
 
@@ -480,25 +482,25 @@ async fn connected(sim: &Arc<Sim>, config: ConnectionConfig) -> (Connection, Rec
 }
 
 #[test]
-fn a_machine_that_slept_asks_its_socket_within_a_second_of_waking() {
+fn a_machine_that_slept_pings_within_a_second_of_waking() {
     in_simulated_time(async {
         let sim = Sim::builder().heartbeat_every(2 * SECOND).start().await.unwrap();
         let sim = Arc::new(sim);
         let (connection, record) = connected(&sim, ConnectionConfig::default()).await;
-        // The server forgot us while we slept: nothing will ever come.
+        // The server dropped the connection during the sleep: nothing more arrives.
         sim.inject(API_KEY, Fault::HalfOpen);
         SLEPT.set(3_600 * SECOND);
         let woken = Instant::now();
-        let told = |seen: &Seen, is_it: fn(&Event) -> bool| {
-            let found = seen.events.iter().find(|(_, event)| is_it(event));
+        let reported = |seen: &Seen, matches: fn(&Event) -> bool| {
+            let found = seen.events.iter().find(|(_, event)| matches(event));
             found.map(|(at, _)| at.saturating_duration_since(woken))
         };
         let is_sleep = |event: &Event| matches!(event, Event::Suspended { .. });
         let is_loss =
             |event: &Event| matches!(event, Event::Down { cause: LossCause::Silence { .. }, .. });
-        record.until("the loss", 2 * THRESHOLD, |seen| told(seen, is_loss).is_some()).await;
-        let sleep = told(&record.seen(), is_sleep);
-        let loss = told(&record.seen(), is_loss);
+        record.until("the loss", 2 * THRESHOLD, |seen| reported(seen, is_loss).is_some()).await;
+        let sleep = reported(&record.seen(), is_sleep);
+        let loss = reported(&record.seen(), is_loss);
         assert!(sleep.is_some_and(|after| after <= SECOND + SECOND / 10), "{sleep:?}");
         assert!(loss.is_some_and(|after| after <= THRESHOLD + 2 * SECOND), "{loss:?}");
         assert!(sim.stats().pings_received > 0);
@@ -507,7 +509,7 @@ fn a_machine_that_slept_asks_its_socket_within_a_second_of_waking() {
 }
 
 #[test]
-fn a_sleep_before_a_delay_is_none_during_it() {
+fn a_sleep_before_a_delay_does_not_shorten_it() {
     in_simulated_time(async {
         let sim = Arc::new(Sim::builder().heartbeat_every(2 * SECOND).start().await.unwrap());
         let (connection, record) = connected(&sim, ConnectionConfig::default()).await;
@@ -525,17 +527,17 @@ fn a_sleep_before_a_delay_is_none_during_it() {
         let is_refused = |seen: &Seen| matches!(seen.events.last(), Some((_, Event::Retry { .. })));
         record.until("the refusal", SECOND, is_refused).await;
         let asked = Instant::now();
-        record.until("the next try", 400 * SECOND, |seen| !is_refused(seen)).await;
+        record.until("the next attempt", 400 * SECOND, |seen| !is_refused(seen)).await;
         assert!(asked.elapsed() >= 299 * SECOND, "after {:?}", asked.elapsed());
         connection.close().await;
     });
 }
 
-/// Days that once broke a promise.
+/// Days that once failed.
 const REGRESSIONS: [u64; 0] = [];
 
 #[test]
-fn trading_days_keep_every_promise() {
+fn trading_days_keep_every_guarantee() {
     for seed in REGRESSIONS {
         run_days(seed..seed + 1);
     }
@@ -545,7 +547,7 @@ fn trading_days_keep_every_promise() {
 /// `KITE_DAYS=5000 cargo test --release -p kite-conn --lib -- --ignored --nocapture thousands`
 #[test]
 #[ignore = "minutes: thousands of days"]
-fn thousands_of_trading_days_keep_every_promise() {
+fn thousands_of_trading_days_keep_every_guarantee() {
     let days = std::env::var("KITE_DAYS").map_or(2_000, |days| days.parse().unwrap());
     let started = std::time::Instant::now();
     let (sockets, ticks) = run_days(0..days);

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(with(|it| it.connections = 0), "connections is 0, it must be from 1 to 3");
         assert_eq!(
             with(|it| it.connection.instrument_limit = 3_001),
-            "instrument_limit is 3001, it must be from 1 to 3000"
+            "instrument_limit is 3001, it must be from 1 to 3,000"
         );
         assert_eq!(
             with(|it| it.connection.transport.connect_timeout = Duration::ZERO),

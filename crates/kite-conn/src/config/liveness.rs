@@ -1,4 +1,4 @@
-//! When an open socket counts as dead, and its ticks as stale.
+//! When an open socket is considered dead, and its ticks stale.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::error::{ConfigError, check_duration};
 /// How long the server may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liveness {
-    /// Silence of the socket after which a ping is sent; twice this without any sign of life means
-    /// a dead socket and a reconnect. Default 10 s; above 0 and at most a day.
+    /// Silence of the socket after which a ping is sent; after twice this without any sign of life
+    /// the socket is considered dead and replaced. Default 10 s; above 0 and at most a day.
     pub silence_threshold: Duration,
-    /// How long no ticks may come on a socket with heartbeats before [`Event::TicksStale`] says
-    /// so. Default 60 s; above 0 and at most a day.
+    /// Time without ticks on a socket with heartbeats after which [`Event::TicksStale`] is sent.
+    /// Default 60 s; above 0 and at most a day.
     ///
     /// [`Event::TicksStale`]: crate::Event::TicksStale
     pub stale_after: Duration,
-    /// How long the closing handshake may take; Kite often does not finish it. Default 2 s; above 0
-    /// and at most a day.
+    /// Limit for the closing handshake, which Kite often does not finish. Default 2 s; above 0 and
+    /// at most a day.
     pub close_deadline: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Liveness {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range, such as
+    /// [`ConfigError`] names the first setting outside its range, such as
     /// `liveness.silence_threshold`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_duration("liveness.silence_threshold", self.silence_threshold)?;

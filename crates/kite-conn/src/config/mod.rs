@@ -1,4 +1,4 @@
-//! What can be set on a connection.
+//! Settings of a connection.
 
 mod liveness;
 mod pacer;
@@ -31,24 +31,25 @@ use crate::transport::{Endpoint, Transport};
 pub struct ConnectionConfig {
     /// Where to connect. Default `wss://ws.kite.trade`.
     pub endpoint: Endpoint,
-    /// How many instruments this connection takes, 1 to 3,000. Default 3,000, Kite's limit.
+    /// How many instruments this connection may subscribe, from 1 to 3,000. Default 3,000, Kite's
+    /// limit.
     pub instrument_limit: usize,
-    /// When a lost connection is opened again.
+    /// When a lost connection is reopened.
     pub reconnect: Reconnect,
     /// How long the server may be silent.
     pub liveness: Liveness,
     /// How a socket is opened and read.
     pub transport: Transport,
-    /// Asked for credentials before reconnects and after a refusal. Default none: a refusal of
-    /// the credentials parks the connection until [`Connection::set_credentials`].
+    /// Provides credentials before reconnects and after a refusal. Default none: a refusal of the
+    /// credentials parks the connection until [`Connection::set_credentials`].
     ///
     /// [`Connection::set_credentials`]: crate::Connection::set_credentials
     pub token_source: Option<TokenSource>,
-    /// Asked for leave before every attempt to open a socket. Default none.
+    /// Consulted before each connection attempt; may delay it. Default none.
     pub pacer: Option<Arc<dyn Pacer>>,
-    /// Remembers of every instrument when it ticked last, how often, and its volume: for
-    /// [`Connection::instruments`], and so that [`Event::Gap`] can say how much volume was missed.
-    /// Some nanoseconds a packet, 64 bytes an instrument. Default true.
+    /// Whether to record each instrument's last tick, number of ticks and volume, for
+    /// [`Connection::instruments`] and for the missed volume in [`Event::Gap`]. Costs some
+    /// nanoseconds per packet and 64 bytes per instrument. Default true.
     ///
     /// [`Connection::instruments`]: crate::Connection::instruments
     /// [`Event::Gap`]: crate::Event::Gap
@@ -74,11 +75,11 @@ impl ConnectionConfig {
     /// Checks every setting; [`Connection::spawn`](crate::Connection::spawn) does so too.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range. Zero durations are among
-    /// them: they would reconnect or probe without a pause.
+    /// [`ConfigError`] names the first setting outside its range. Zero durations are rejected too:
+    /// they would reconnect or ping without a pause.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limit = self.instrument_limit;
-        check_range("instrument_limit", limit, 1..=MAX_INSTRUMENTS, "from 1 to 3000")?;
+        check_range("instrument_limit", limit, 1..=MAX_INSTRUMENTS, "from 1 to 3,000")?;
         self.reconnect.validate()?;
         self.liveness.validate()?;
         self.transport.validate()
@@ -96,14 +97,17 @@ mod tests {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         type Change = fn(&mut ConnectionConfig);
         let cases: [(Change, &str); 10] = [
-            (|c| c.instrument_limit = 3_001, "instrument_limit is 3001, it must be from 1 to 3000"),
+            (
+                |c| c.instrument_limit = 3_001,
+                "instrument_limit is 3001, it must be from 1 to 3,000",
+            ),
             (
                 |c| c.transport.read_buffer_bytes = 0,
-                "transport.read_buffer_bytes is 0, it must be from 1 to 16777216",
+                "transport.read_buffer_bytes is 0, it must be from 1 to 16,777,216",
             ),
             (
                 |c| c.transport.max_frame_bytes = (1 << 30) + 1,
-                "transport.max_frame_bytes is 1073741825, it must be from 1 to 1073741824",
+                "transport.max_frame_bytes is 1073741825, it must be from 1 to 1,073,741,824",
             ),
             (
                 |c| c.transport.connect_timeout = Duration::ZERO,

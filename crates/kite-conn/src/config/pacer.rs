@@ -1,14 +1,14 @@
-//! Leave to open a socket, where several connections share a limit.
+//! Permission to open a socket, for connections that share a limit.
 //!
-//! Kite counts the sockets of an api_key, and frees the slot of one that was closed when it pleases.
-//! What to make of that is not decided here: a connection asks, and reports.
+//! Kite limits the sockets per `api_key`, and frees the slot of a closed one after an unknown time.
+//! The policy for that is not here: a connection asks for permission, and reports the outcome.
 
 use std::fmt;
 use std::pin::Pin;
 
 use crate::transport::OpenError;
 
-/// Completes when a socket may be opened. Dropped before, the wish is withdrawn.
+/// Completes when a socket may be opened. Dropping it earlier withdraws the request.
 pub type AdmissionFuture = Pin<Box<dyn Future<Output = Box<dyn Admission>> + Send>>;
 
 /// Decides when each of several connections may open a socket.
@@ -18,16 +18,16 @@ pub type AdmissionFuture = Pin<Box<dyn Future<Output = Box<dyn Admission>> + Sen
 ///
 /// [`Transport::connect_timeout`]: crate::Transport::connect_timeout
 pub trait Pacer: fmt::Debug + Send + Sync + 'static {
-    /// Asks for leave to open one socket.
+    /// Requests permission to open one socket.
     fn admit(&self) -> AdmissionFuture;
 }
 
-/// The leave to open one socket, from the attempt to the socket's end. Dropping it says that the
-/// attempt was given up or that the socket is gone.
+/// Permission to open one socket, held from the attempt to the socket's end. Dropped when the
+/// attempt is abandoned or the socket is gone.
 pub trait Admission: Send {
-    /// The handshake is done.
+    /// Called when the handshake is done.
     fn on_opened(&mut self);
 
-    /// The attempt failed; dropped next.
+    /// Called when the attempt has failed; the admission is dropped next.
     fn on_failed(&mut self, error: &OpenError);
 }

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use crate::error::{ConfigError, check_duration};
 
-/// When a lost connection is opened again, and when it is given up.
+/// When a lost connection is reopened, and when it is given up.
 #[derive(Debug, Clone, Copy)]
 pub struct Reconnect {
     /// Base of the exponential backoff, full jitter. Default 2 s; above 0 and at most a day.
     pub delay: Duration,
-    /// Longest delay between two tries (the base, if that is longer). Default 30 s; any.
+    /// Longest delay between two attempts (the base, if that is longer). Default 30 s; any value.
     pub delay_cap: Duration,
-    /// Reconnects in a row, without a stable connection between them, after which the connection
-    /// is parked. Default unlimited; any, 0 included.
+    /// Reconnects in a row, without a stable connection between them, after which the connection is
+    /// parked. Default unlimited; any value, 0 included.
     pub max_attempts: usize,
-    /// How long a connection must live before its failures are forgotten: one that is accepted
-    /// and dropped at once is not retried at full speed. Default 10 s; above 0 and at most a day.
+    /// How long a connection must live before its failures are forgotten, so that one that is
+    /// accepted and dropped immediately is not retried at full speed. Default 10 s; above 0 and at
+    /// most a day.
     pub stable_after: Duration,
-    /// Seed of the backoff's jitter. Default random; any.
+    /// Seed of the backoff's jitter. Default random; any value.
     pub jitter_seed: u64,
 }
 
@@ -37,7 +38,7 @@ impl Reconnect {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range, such as `reconnect.delay`.
+    /// [`ConfigError`] names the first setting outside its range, such as `reconnect.delay`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_duration("reconnect.delay", self.delay)?;
         check_duration("reconnect.stable_after", self.stable_after)

@@ -1,4 +1,4 @@
-//! Where a connection gets new credentials by itself.
+//! Renewal of credentials by the connection itself.
 
 use std::error::Error;
 use std::fmt;
@@ -11,14 +11,14 @@ use crate::transport::Refusal;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
 
-/// Asks the application for credentials: access tokens die every morning.
+/// Asks the application for credentials, since access tokens expire every morning.
 ///
-/// It is asked before every reconnect and after a refusal of the credentials, never while a socket
-/// is open, and one question at a time for each connection. Before a reconnect it has five seconds
-/// (or `connect_timeout`, if that is shorter); where it fails, the credentials at hand are used,
-/// which have not been refused. After a refusal it has the whole `connect_timeout`, and is asked
-/// again with growing delays, up to `reconnect.delay_cap`; so it is where what it gave is refused
-/// again.
+/// It is called before every reconnect and after a refusal of the credentials, never while a socket
+/// is open, and once at a time for each connection. Before a reconnect it has five seconds (or
+/// `connect_timeout`, if that is shorter); if it fails, the current credentials are used, which
+/// have not been refused. After a refusal it has the whole `connect_timeout`. If it fails, or if
+/// the credentials it returned are refused too, it is called again with growing delays, up to
+/// `reconnect.delay_cap`.
 ///
 /// # Examples
 /// ```
@@ -27,7 +27,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// # async fn login_of_today() -> std::io::Result<String> { Ok("token".into()) }
 /// let source = TokenSource::new(|request| async move {
 ///     let token = match request.refusal {
-///         // Perhaps another process has renewed it: look before logging in anew.
+///         // Another process may have renewed it: look before logging in again.
 ///         None => std::fs::read_to_string("access_token")?,
 ///         Some(_) => login_of_today().await?,
 ///     };
@@ -40,25 +40,25 @@ pub struct TokenSource {
     ask: Arc<dyn Fn(TokenRequest) -> Answer + Send + Sync>,
 }
 
-/// What a [`TokenSource`] is asked.
+/// A request to a [`TokenSource`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenRequest {
-    /// The credentials at hand.
+    /// The current credentials.
     pub current: Credentials,
-    /// The server's refusal of them; `None` where they may still be good.
+    /// The server's refusal of them; `None` if they may still be valid.
     pub refusal: Option<Refusal>,
 }
 
-/// Why a [`TokenSource`] gave no credentials.
+/// Why a [`TokenSource`] returned no credentials.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenSourceError {
-    /// The application's own error. Its text is the application's: keep tokens out of it.
+    /// The application's own error. Keep tokens out of its text.
     #[error("the token source failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
-    /// No answer came in time.
-    #[error("the token source gave no answer within {after:?}")]
+    /// It did not answer in time.
+    #[error("the token source did not answer within {after:?}")]
     Timeout {
         /// The time it had.
         after: std::time::Duration,
@@ -69,7 +69,7 @@ pub enum TokenSourceError {
 }
 
 impl TokenSource {
-    /// Makes a source of an asynchronous closure.
+    /// Creates a source from an asynchronous closure.
     pub fn new<F, A, E>(ask: F) -> Self
     where
         F: Fn(TokenRequest) -> A + Send + Sync + 'static,

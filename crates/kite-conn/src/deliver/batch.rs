@@ -5,7 +5,7 @@ use kite_wire::TickBatch;
 
 use crate::clock::Stamp;
 
-/// A frame that has been checked, with where and when it came.
+/// A validated frame, with its socket and receive time.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Batch {
@@ -13,22 +13,23 @@ pub struct Batch {
     pub ticks: TickBatch,
     /// When the frame was read from the socket.
     pub received: Stamp,
-    /// Number of the socket among the connection's, from 1.
+    /// Number of the socket on its connection, from 1.
     pub epoch: u32,
     /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
     pub sequence: u64,
-    /// The frame as received, where its tail was damaged and is not in `ticks`. Boxed, being seldom.
+    /// The frame as received, if its tail was damaged and is not in `ticks`. Boxed because it is
+    /// rare.
     pub(super) damaged: Option<Box<Bytes>>,
 }
 
 impl Batch {
-    /// Makes a batch, for instance to test a sink without a connection.
+    /// Creates a batch, for instance to test a sink without a connection.
     #[must_use]
     pub fn new(ticks: TickBatch, received: Stamp, epoch: u32, sequence: u64) -> Self {
         Self { ticks, received, epoch, sequence, damaged: None }
     }
 
-    /// Gives the frame as received, byte for byte, a damaged tail ([`Event::FrameDamaged`](crate::Event::FrameDamaged))
+    /// Returns the frame as received, byte for byte, a damaged tail ([`Event::FrameDamaged`](crate::Event::FrameDamaged))
     /// included.
     #[must_use]
     pub fn frame(&self) -> &Bytes {

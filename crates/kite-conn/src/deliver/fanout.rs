@@ -6,13 +6,13 @@ use super::batch::Batch;
 use super::sink::Sink;
 use crate::observe::Event;
 
-/// Delivers all to both. Pairs of pairs make more of them.
+/// Delivers everything to both sinks. Nest pairs for more.
 ///
-/// A pair is ready when both are; one that blocks holds the other back too. Either may be asked
-/// again after it was ready, before a batch comes.
+/// A pair is ready when both are; one that blocks delays the other too. Either may be polled again
+/// after it was ready, before the next batch.
 impl<A: Sink, B: Sink> Sink for (A, B) {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Both are asked, so that each wakes.
+        // Both are polled, so that each registers the waker.
         let (first, second) = (self.0.poll_ready(cx), self.1.poll_ready(cx));
         if first.is_ready() { second } else { first }
     }
@@ -28,14 +28,14 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 }
 
-/// Delivers to nobody.
+/// Discards everything.
 impl Sink for () {
     fn on_batch(&mut self, _: &Batch) {}
 
     fn on_event(&mut self, _: &Event) {}
 }
 
-/// Delivers if there is somebody.
+/// Delivers if there is a sink.
 impl<S: Sink> Sink for Option<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_ready(cx))
@@ -54,7 +54,7 @@ impl<S: Sink> Sink for Option<S> {
     }
 }
 
-/// Delivers to a sink whose type is not known here.
+/// Delivers to a sink of any type.
 impl<S: Sink + ?Sized> Sink for Box<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_ready(cx)
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn both_get_everything_in_the_same_memory() {
+    fn both_receive_everything_in_the_same_memory() {
         let (first, mut one) = lane(LaneConfig::default()).unwrap();
         let (second, mut other) = lane(LaneConfig::default()).unwrap();
         let mut all = ((first, second), Counts(0));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_blocks_holds_the_pair_back_from_either_place() {
+    fn either_sink_that_blocks_blocks_the_pair() {
         let config = LaneConfig { frames: 1, ..LaneConfig::default() };
         let waker = std::task::Waker::noop();
         for blocking_first in [true, false] {

@@ -1,4 +1,4 @@
-//! Checks frames, counts them, and hands them to the sink.
+//! Checks frames, counts them, and passes them to the sink.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::sink::Sink;
 use crate::clock::Stamp;
 use crate::observe::{Counters, Event, EventSender, Gap, GapTracker};
 
-/// Checks frames, counts, and hands them to the sink.
+/// Checks and counts frames, and passes them to the sink.
 pub(crate) struct Intake<S> {
     sink: S,
     counters: Arc<Counters>,
@@ -48,8 +48,8 @@ impl<S: Sink> Intake<S> {
         &mut self.sink
     }
 
-    /// Checks a frame and hands it to the sink; to be called once after each
-    /// [`Intake::poll_ready`] that was ready.
+    /// Checks a frame and passes it to the sink. Call it once after each [`Intake::poll_ready`]
+    /// that was ready.
     pub(crate) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let is_heartbeat = bytes.len() == 1;
         let (ticks, damaged) = self.check(bytes, received);
@@ -60,18 +60,18 @@ impl<S: Sink> Intake<S> {
         let batch = Batch { ticks, received, epoch, sequence: self.sequence, damaged };
         self.call(|sink| sink.on_batch(&batch));
         self.count_delivery(received, is_heartbeat);
-        // After the delivery: nobody waits for it.
+        // Done after delivery so that it adds no latency.
         let gap = self.gaps.on_frame(&batch.ticks, received);
         let counts = &self.counters.delivery;
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
-        // Last: who sees this frame counted sees its ticks counted too.
+        // Last: a reader that sees this frame counted also sees its ticks counted.
         counts.frames.add(1);
-        self.tell_gap(gap);
+        self.report_gap(gap);
     }
 
-    /// Returns the readable part of a frame, and the whole where its tail is damaged.
+    /// Returns the readable part of a frame, and the whole frame if its tail is damaged.
     fn check(&mut self, bytes: Bytes, received: Stamp) -> (TickBatch, Option<Box<Bytes>>) {
         let (ticks, damaged) = match TickBatch::new(bytes) {
             Ok(ticks) => (ticks, None),
@@ -90,7 +90,7 @@ impl<S: Sink> Intake<S> {
     fn on_damage(&mut self, fault: FrameFault, bytes_left: usize, received: Stamp) {
         self.counters.delivery.damaged_frames.add(1);
         if let Some(untold) = self.damaged.admit(received) {
-            self.tell(&Event::FrameDamaged { fault, bytes_left, untold });
+            self.report(&Event::FrameDamaged { fault, bytes_left, untold });
         }
     }
 
@@ -101,7 +101,7 @@ impl<S: Sink> Intake<S> {
         if let Some(untold) = self.skipped.admit(received) {
             let unknown = |body: &&[u8]| PacketKind::of_len(body.len()).is_none();
             let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
-            self.tell(&Event::PacketsSkipped { length, packets, untold });
+            self.report(&Event::PacketsSkipped { length, packets, untold });
         }
     }
 
@@ -116,14 +116,14 @@ impl<S: Sink> Intake<S> {
         counts.last_frame.set(done.as_nanos());
     }
 
-    /// Hands over an event, in order with the frames; can be called at any time.
+    /// Passes an event to the sink, in order with the frames. May be called at any time.
     pub(crate) fn on_notice(&mut self, notice: Notice) {
-        // A gap that is told because of what happened now is told before it.
+        // A gap that this event closes is reported before it.
         let gap = match &notice.event {
             Event::Up { epoch, .. } => {
                 let gap = self.gaps.on_up(*epoch, notice.at, &notice.instruments);
                 self.on_event(&notice.event);
-                return self.tell_gap(gap);
+                return self.report_gap(gap);
             }
             Event::Down { epoch, last_heard, .. } => {
                 self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.instruments)
@@ -131,24 +131,24 @@ impl<S: Sink> Intake<S> {
             Event::Closed => self.gaps.settle(),
             _ => None,
         };
-        self.tell_gap(gap);
+        self.report_gap(gap);
         self.on_event(&notice.event);
     }
 
-    /// Ready when the sink takes another frame.
+    /// Returns whether the sink accepts another frame.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.call(|sink| sink.poll_ready(cx))
     }
 
-    /// Tells of a gap that has settled, after the frame that settled it.
-    fn tell_gap(&mut self, gap: Option<Gap>) {
+    /// Reports a settled gap, after the frame that settled it.
+    fn report_gap(&mut self, gap: Option<Gap>) {
         if let Some(gap) = gap {
-            self.tell(&Event::Gap(Arc::new(gap)));
+            self.report(&Event::Gap(Arc::new(gap)));
         }
     }
 
-    /// Sends an event to the listeners and the sink.
-    fn tell(&mut self, event: &Event) {
+    /// Sends an event to the lane and the sink.
+    fn report(&mut self, event: &Event) {
         self.events.send(event.clone());
         self.on_event(event);
     }
@@ -157,8 +157,8 @@ impl<S: Sink> Intake<S> {
         self.call(|sink| sink.on_event(event));
     }
 
-    /// Calls the sink, and notes where it does not return. That a thread panics says too little: the
-    /// connection may be dropped by a panic that is not its sink's.
+    /// Calls the sink, and records if it does not return. `std::thread::panicking` would not do:
+    /// the connection may be dropped by a panic that is not its sink's.
     fn call<R>(&mut self, call: impl FnOnce(&mut S) -> R) -> R {
         let unreturned = Unreturned(&self.counters);
         let result = call(&mut self.sink);
@@ -167,7 +167,7 @@ impl<S: Sink> Intake<S> {
     }
 }
 
-/// Dropped only where a sink panics.
+/// Dropped only if the sink panics.
 struct Unreturned<'a>(&'a Counters);
 
 impl Drop for Unreturned<'_> {
@@ -181,7 +181,7 @@ impl Drop for Unreturned<'_> {
 pub(crate) struct Notice {
     pub(crate) event: Event,
     pub(crate) at: Stamp,
-    /// With [`Event::Down`] what the lost socket was subscribed to, with [`Event::Up`] what is
-    /// wanted of the new one.
+    /// The instruments subscribed on the lost socket ([`Event::Down`]), or desired on the new one
+    /// ([`Event::Up`]).
     pub(crate) instruments: BTreeMap<u32, Mode>,
 }

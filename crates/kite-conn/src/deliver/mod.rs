@@ -1,6 +1,6 @@
-//! The way of a frame from the socket's task to the application: checked, counted, handed over.
+//! The path of a frame from the socket to the application: checked, counted, delivered.
 //!
-//! What becomes of a batch is the sink's business: rings live in the layers above.
+//! What happens to a batch is up to the sink: rings are in the layers above.
 
 mod batch;
 mod fanout;

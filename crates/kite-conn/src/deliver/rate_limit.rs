@@ -1,13 +1,13 @@
-//! Holds back repetitions of a report.
+//! Suppresses repetitions of a report.
 
 use std::time::Duration;
 
 use crate::clock::Stamp;
 
-/// At most one event a second tells of damage of a kind: a server gone mad must not flood.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// At most one event a second per kind of damage, so that a faulty server cannot flood the lane.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// Lets one occurrence through a second and counts the others.
+/// Admits one occurrence per second and counts the others.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
     last: Option<Stamp>,
@@ -15,9 +15,10 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// Gives the number of occurrences held back since the last one let through, if this one may.
+    /// Returns the number of occurrences suppressed since the last admitted one, or `None` to
+    /// suppress this one.
     pub(crate) fn admit(&mut self, now: Stamp) -> Option<u64> {
-        if self.last.is_some_and(|last| now.since(last) < TELL_EVERY) {
+        if self.last.is_some_and(|last| now.since(last) < REPORT_EVERY) {
             self.untold += 1;
             return None;
         }

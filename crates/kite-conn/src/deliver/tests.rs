@@ -13,7 +13,7 @@ use super::*;
 use crate::clock::Stamp;
 use crate::observe::{Counters, Event, EventLane, GapTracker, Stats, Tagged};
 
-/// What a sink was given: the tokens of a batch, or an event.
+/// What a sink received: the tokens of a batch, or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Tokens(Vec<u32>),
@@ -51,7 +51,7 @@ impl Gate {
     }
 }
 
-/// Takes nothing before its gate opens, and panics on a batch with token 0.
+/// Accepts nothing before its gate opens, and panics on a batch with token 0.
 struct Gated(Arc<Gate>);
 
 impl Sink for Gated {
@@ -62,7 +62,7 @@ impl Sink for Gated {
 
     fn on_batch(&mut self, batch: &Batch) {
         let tokens: Vec<u32> = batch.ticks.iter().map(|tick| tick.instrument_token).collect();
-        assert!(!tokens.contains(&0), "the sink of this test gives up here");
+        assert!(!tokens.contains(&0), "this sink panics on token 0");
         self.0.batches.lock().unwrap().push((batch.sequence, batch.epoch));
         self.0.seen.lock().unwrap().push(Seen::Tokens(tokens));
     }
@@ -83,17 +83,17 @@ impl Sink for Gated {
 struct Bench {
     gate: Arc<Gate>,
     counters: Arc<Counters>,
-    told: broadcast::Receiver<Tagged>,
+    events: broadcast::Receiver<Tagged>,
     intake: Intake<Gated>,
 }
 
 fn bench() -> Bench {
     let (gate, counters, lane) =
         (Arc::<Gate>::default(), Arc::<Counters>::default(), EventLane::default());
-    let told = lane.subscribe();
+    let events = lane.subscribe();
     let intake =
         Intake::new(Gated(Arc::clone(&gate)), Arc::clone(&counters), lane.sender(1), gaps());
-    Bench { gate, counters, told, intake }
+    Bench { gate, counters, events, intake }
 }
 
 /// A frame with one packet of eight bytes for each token.
@@ -139,12 +139,12 @@ fn batches_are_numbered_without_gaps_over_all_sockets() {
 }
 
 #[test]
-fn damaged_frames_are_told_once_a_second_with_the_number_untold() {
-    let Bench { gate, counters, mut told, mut intake } = bench();
+fn damaged_frames_are_reported_once_a_second_with_the_number_suppressed() {
+    let Bench { gate, counters, mut events, mut intake } = bench();
     for millis in [0, 1, 500, 999, 1_000, 1_500, 60_000] {
         intake.on_frame(cut(frame(&[7, 8])).into(), at(millis), 1);
     }
-    let untold: Vec<u64> = std::iter::from_fn(|| told.try_recv().ok())
+    let untold: Vec<u64> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|tagged| match tagged.event {
             Event::FrameDamaged {
                 fault: FrameFault::TruncatedPacket { .. },
@@ -191,7 +191,7 @@ fn a_sink_can_have_every_frame_as_it_was_received() {
 }
 
 #[test]
-fn packets_of_unknown_length_are_skipped_and_told_apart_from_damage() {
+fn packets_of_unknown_length_are_skipped_and_distinguished_from_damage() {
     let Bench { gate, counters, mut intake, .. } = bench();
     let mut odd = frame(&[7]);
     odd[1] = 3;
@@ -217,7 +217,7 @@ fn packets_of_unknown_length_are_skipped_and_told_apart_from_damage() {
 }
 
 #[test]
-fn an_empty_frame_is_damage_and_no_panic() {
+fn an_empty_frame_is_damaged_and_does_not_panic() {
     let Bench { gate, counters, mut intake, .. } = bench();
     intake.on_frame(Bytes::new(), at(0), 1);
     assert_eq!(gate.seen(), [Seen::Damaged(0), Seen::Tokens(vec![])]);
@@ -225,7 +225,7 @@ fn an_empty_frame_is_damage_and_no_panic() {
 }
 
 #[test]
-fn the_sinks_readiness_is_the_intakes_and_events_do_not_wait() {
+fn the_intake_is_ready_when_its_sink_is_and_events_do_not_wait() {
     let Bench { gate, mut intake, .. } = bench();
     assert!(poll_now(&mut intake).is_pending());
     intake.on_notice(opening(1));

@@ -15,7 +15,7 @@ impl Count {
 
     #[inline]
     pub(crate) fn set(&self, value: u64) {
-        // Release and acquire: who sees a count sees those that were written before it.
+        // Release and acquire: a reader that sees this count also sees those written before it.
         self.0.store(value, Release);
     }
 

@@ -11,7 +11,7 @@ use super::instruments::Instruments;
 use super::loss::LossKind;
 use crate::clock::Stamp;
 
-/// What is counted at the socket.
+/// Counts taken at the socket.
 #[derive(Debug, Default)]
 pub(crate) struct SocketCounts {
     pub(crate) frames: Count,
@@ -25,7 +25,7 @@ pub(crate) struct SocketCounts {
     pub(crate) last_message: Count,
     /// Stamp of the last handshake in nanoseconds, 0 while not connected.
     pub(crate) up_since: Count,
-    /// The last ping's way there and back in nanoseconds, 0 before the first.
+    /// Round-trip time of the last ping in nanoseconds, 0 before the first.
     pub(crate) round_trip_ns: Count,
     pub(crate) losses_by_kind: [Count; LossKind::ALL.len()],
     pub(crate) frame_bytes: Recorder,
@@ -33,7 +33,7 @@ pub(crate) struct SocketCounts {
     pub(crate) outages_ns: Recorder,
 }
 
-/// What is counted at the delivery to the sink.
+/// Counts taken at the delivery to the sink.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryCounts {
     pub(crate) frames: Count,
@@ -54,11 +54,11 @@ pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
     pub(crate) delivery: DeliveryCounts,
     pub(crate) instruments: Arc<Instruments>,
-    /// Whether the sink panicked and nobody has been told.
+    /// Whether the sink panicked and that has not been reported yet.
     pub(crate) sink_panicked: AtomicBool,
 }
 
-/// A reading of a connection's counts, since it was made, over all its sockets.
+/// Counts of a connection since its creation, over all its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -68,23 +68,23 @@ pub struct Stats {
     pub bytes: u64,
     /// Text frames read.
     pub texts: u64,
-    /// Those of them that are no JSON object.
+    /// Text frames that are not a JSON object.
     pub unreadable_texts: u64,
-    /// Sockets lost, tries failed, texts unreadable.
+    /// Lost sockets, failed attempts and unreadable texts.
     pub errors: u64,
     /// Handshakes done.
     pub connects: u64,
     /// Live sockets lost.
     pub losses: u64,
-    /// When the last message of any kind came.
+    /// When the last message of any kind was received.
     pub last_message: Option<Stamp>,
-    /// Since when the present socket is up.
+    /// Since when the current socket has been up.
     pub up_since: Option<Stamp>,
-    /// How long the last ping took there and back, on this socket or an earlier one. Pings go out
-    /// in silences and on demand.
+    /// Round-trip time of the last ping, on this socket or an earlier one. Pings are sent during
+    /// silences and on demand.
     pub round_trip: Option<Duration>,
-    /// Frames checked and delivered, heartbeats among them: `frames`, but for one that is being
-    /// delivered, or whose sink panicked.
+    /// Frames checked and delivered, heartbeats among them: `frames` without one that is being
+    /// delivered or whose sink panicked.
     pub frames_delivered: u64,
     /// Ticks delivered.
     pub ticks: u64,
@@ -101,7 +101,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Gives the mean time from the socket's read to the end of a frame's delivery.
+    /// Returns the mean time from the socket's read to the end of a frame's delivery.
     #[must_use]
     pub fn mean_latency(&self) -> Duration {
         let nanos = self.latency.as_nanos() / u128::from(self.frames_delivered.max(1));
@@ -109,27 +109,27 @@ impl Stats {
     }
 }
 
-/// How what a connection measures is distributed, since it was made, over all its sockets.
+/// Distributions of a connection's measurements since its creation, over all its sockets.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Distributions {
     /// Nanoseconds from the socket's read to the end of a frame's delivery.
     pub latency_ns: Distribution,
-    /// Seconds from the exchange's newest timestamp in a frame to its receipt by our wall clock;
-    /// only frames with full packets have one. Whole seconds, by two clocks that nobody
-    /// compares: a hint of delays of several seconds, no measure of milliseconds. Over a minute
-    /// it is no lag but an old tick, sent again after a subscription, and left out.
+    /// Seconds from the newest exchange timestamp in a frame to its receipt by the local wall
+    /// clock; only frames with full packets have one. In whole seconds, and between two clocks that
+    /// are not synchronised: it shows delays of several seconds, not of milliseconds. Values above
+    /// a minute are left out: they belong to old ticks that the server sends after a subscription.
     pub exchange_lag_s: Distribution,
     /// Bytes of binary frames, heartbeats left out.
     pub frame_bytes: Distribution,
-    /// Nanoseconds that pings took there and back.
+    /// Round-trip times of pings in nanoseconds.
     pub round_trip_ns: Distribution,
-    /// Nanoseconds from the loss of a socket to the next handshake done.
+    /// Nanoseconds from the loss of a socket to the end of the next handshake.
     pub outage_ns: Distribution,
 }
 
 impl Distributions {
-    /// Adds the values of another connection's.
+    /// Adds the values of another connection.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
         Self {
@@ -153,14 +153,14 @@ impl Counters {
         }
     }
 
-    /// Gives how often each kind of loss occurred, those that did.
+    /// Returns how often each kind of loss occurred, without the kinds that did not.
     pub(crate) fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
         let counts = LossKind::ALL.into_iter().zip(&self.socket.losses_by_kind);
         counts.map(|(kind, count)| (kind, count.get())).filter(|(_, count)| *count > 0).collect()
     }
 
     pub(crate) fn read(&self) -> Stats {
-        // Parts before their wholes: read later, they could exceed them.
+        // Parts before their totals: read later, they could exceed them.
         let frames_delivered = self.delivery.frames.get();
         let unreadable_texts = self.socket.unreadable_texts.get();
         let stamp = |nanos| (nanos != 0).then(|| Stamp::from_nanos(nanos));

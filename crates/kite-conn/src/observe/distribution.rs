@@ -1,10 +1,10 @@
-//! Distributions of what is measured per frame: written by one task, read by anyone.
+//! Distributions of per-frame measurements: written by one task, read by any.
 
 use histogram::{AtomicHistogram, Config, Histogram};
 
-/// Values are grouped 32 to a power of two: what is read is at most 3 % above what was recorded.
+/// Each power of two has 32 groups, so a value read is at most 3 % above the one recorded.
 const GROUPING_POWER: u8 = 5;
-/// Values up to 2^42: 73 minutes in nanoseconds. Larger ones count as that.
+/// Values up to 2^42, which is 73 minutes in nanoseconds. Larger ones count as this.
 const MAX_VALUE_POWER: u8 = 42;
 const MAX_VALUE: u64 = (1 << MAX_VALUE_POWER) - 1;
 
@@ -21,14 +21,14 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    /// Gives the number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.as_slice().iter().sum()
     }
 
-    /// Gives the value that this share of the values, 0 to 1, does not exceed, at most 3 % too
-    /// high; `None` where there are no values, or no such share.
+    /// Returns the value that a share of the values, from 0 to 1, does not exceed, at most 3 % too
+    /// high; `None` if there are no values or `share` is outside its range.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<u64> {
         self.counts.quantile_bucket(share).ok().flatten().map(|bucket| bucket.end())
@@ -37,7 +37,7 @@ impl Distribution {
     /// Adds the values of another distribution.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
-        // Of one configuration, and no count comes near to overflowing.
+        // Both have the same configuration, and no count comes near overflowing.
         let counts = self.counts.wrapping_add(&other.counts);
         Self { counts: counts.unwrap_or_else(|_| self.counts.clone()) }
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_largest_value_counts_as_that() {
+    fn values_above_the_largest_count_as_the_largest() {
         let recorder = Recorder::default();
         recorder.record(u64::MAX);
         recorder.record(0);

@@ -1,10 +1,10 @@
-//! What happens to a connection, as data and in words.
+//! Events of a connection, as data and as text.
 //!
-//! On the [`EventLane`](crate::EventLane) events are never pushed out by ticks, and never wait for a
-//! consumer of ticks once they have been read from the socket. A sink gets them in order with its
-//! batches. A sink that blocks ([`Overflow::Block`](crate::Overflow::Block)) stops the reading, and
-//! so what the server sends behind those ticks, order updates among it: take another policy, or a
-//! connection of their own, where they must not wait.
+//! On the [`EventLane`](crate::EventLane) events are never displaced by ticks, and once read from
+//! the socket never wait for a consumer of ticks. A sink receives them in order with its batches. A
+//! sink that blocks ([`Overflow::Block`](crate::Overflow::Block)) stops reading from the socket,
+//! and so delays what the server sends after those ticks, order updates included. If these must not
+//! wait, choose another policy or a separate connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use kite_wire::text::{TextError, TextMessage};
 
 use super::gap::Gap;
 use super::loss::{LossCause, ParkReason};
-use super::wording::{OneLine, counted};
+use super::wording::{OneLine, counted, grouped};
 use crate::clock::Stamp;
 use crate::config::TokenSourceError;
 use crate::error::ErrorChain;
@@ -28,157 +28,158 @@ use crate::transport::OpenError;
 pub enum Event {
     /// A socket is being opened.
     Opening {
-        /// Which try since the last stable connection, from 1.
+        /// Number of the attempt since the last stable connection, from 1.
         attempt: u32,
     },
-    /// The handshake is done; subscriptions go out now.
+    /// The handshake is done; subscriptions are sent now.
     Up {
-        /// Number of this socket among the connection's, from 1.
+        /// Number of this socket on its connection, from 1.
         epoch: u32,
         /// How many instruments are being subscribed.
         instruments: usize,
     },
-    /// A live socket is gone. What the server sent from here to the next [`Event::Up`] is lost;
-    /// [`Event::Gap`] says what that was.
+    /// A live socket was lost. What the server sends until the next [`Event::Up`] is missed;
+    /// [`Event::Gap`] reports what that was.
     Down {
         /// The socket's number.
         epoch: u32,
-        /// Why.
+        /// The cause.
         cause: LossCause,
-        /// When anything came from the server last, a pong included.
+        /// When anything, a pong included, was last received from the server.
         last_heard: Stamp,
     },
-    /// What was missed between a loss and the ticks after it. Comes once for each reconnect: when
-    /// every instrument that had ticked before has ticked again, or with the first frame that comes
-    /// a `silence_threshold` after the handshake, or with the next loss or the end, whichever is
+    /// What was missed between a loss and the ticks after it. Sent once for each reconnect: when
+    /// every instrument that had ticked before has ticked again, with the first frame received a
+    /// `silence_threshold` after the handshake, or with the next loss or the end, whichever is
     /// first.
     Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {
-        /// Which try since the last stable connection, from 1.
+        /// Number of the attempt since the last stable connection, from 1.
         attempt: u32,
-        /// Why.
+        /// The cause.
         error: OpenError,
     },
-    /// The next try is set.
+    /// The next attempt is scheduled.
     Retry {
-        /// Which try it will be, from 1.
+        /// Number of that attempt, from 1.
         attempt: u32,
-        /// How long from now.
+        /// Time until then.
         delay: Duration,
     },
     /// The token source is asked for credentials.
     Renewing {
-        /// Which try this is for, from 1.
+        /// Number of the attempt this is for, from 1.
         attempt: u32,
-        /// Whether the present credentials were refused.
+        /// Whether the current credentials were refused.
         refused: bool,
     },
-    /// The token source failed. Credentials that were not refused are used all the same; else it
-    /// is asked again, later each time.
+    /// The token source failed. Credentials that were not refused are used anyway; otherwise it is
+    /// asked again, with growing delays.
     RenewalFailed {
-        /// Which try this was for, from 1.
+        /// Number of the attempt this was for, from 1.
         attempt: u32,
-        /// Why.
+        /// The cause.
         error: TokenSourceError,
     },
-    /// No further try by itself. Subscriptions are kept; new credentials resume.
+    /// The connection no longer tries by itself. Subscriptions are kept; new credentials resume it.
     Parked(ParkReason),
-    /// The socket answers pings, and for twice the `silence_threshold` neither ticks nor a
-    /// heartbeat came: the path lives, the feed does not.
+    /// The socket answers pings, but for twice the `silence_threshold` no tick or heartbeat was
+    /// received: the path works, the feed does not.
     FeedSilent {
-        /// How long.
+        /// How long this has lasted.
         silence: Duration,
-        /// How long from now the socket is given before it is replaced. Zero at first, longer
-        /// each time that a new socket was as silent.
+        /// Time until the socket is replaced. Zero at first, longer each time a new socket is as
+        /// silent.
         grace: Duration,
     },
-    /// Heartbeats come, but no ticks for `stale_after`. The market may be closed or the
-    /// instruments at rest, so nothing is done about it. Told once for each silence.
+    /// Heartbeats arrive, but no ticks have for `stale_after`. The market may be closed or the
+    /// instruments idle, so nothing is done about it. Sent once for each silence.
     TicksStale {
-        /// How long none came.
+        /// Time without ticks.
         silence: Duration,
-        /// How many instruments are wanted.
+        /// How many instruments are subscribed.
         instruments: usize,
     },
-    /// Ticks come again after [`Event::TicksStale`].
+    /// Ticks have resumed after [`Event::TicksStale`].
     TicksResumed {
-        /// How long none had come.
+        /// Time without ticks.
         silence: Duration,
     },
-    /// The machine slept, or its wall clock was set forward. A live socket is asked for a sign of
-    /// life at once, a waiting try comes sooner by this time.
+    /// The machine slept, or its wall clock was set forward. A live socket is pinged immediately; a
+    /// waiting attempt is made sooner by this time.
     Suspended {
         /// How far the wall clock ran ahead of the monotonic one.
         slept: Duration,
     },
-    /// The server refused instruments for want of room. They stay wanted: they are told again once
-    /// others have been unsubscribed, and with the next socket.
+    /// The server rejected instruments because the limit is reached. They stay in the desired set
+    /// and are sent again once others have been unsubscribed, and on the next socket.
     LimitRefused {
-        /// What the server said.
+        /// The server's message.
         message: String,
-        /// How many instruments are in doubt: its text does not name them, so these are those of
-        /// the last subscribe, and of earlier ones that were refused.
+        /// How many instruments may be affected: the message does not name them, so these are the
+        /// ones of the last subscribe command and of earlier ones that were rejected.
         instruments: usize,
     },
-    /// The application's sink panicked and takes nothing any more; the connection closes.
+    /// The application's sink panicked and receives nothing more; the connection closes.
     DeliveryFailed,
-    /// The connection has ended: it was asked to, its sink panicked, or its runtime went away.
-    /// Nothing follows.
+    /// The connection has ended: it was closed, its sink panicked, or its runtime shut down. No
+    /// event follows.
     Closed,
     /// A frame's tail was unreadable. The packets before it are delivered.
     FrameDamaged {
-        /// What was wrong.
+        /// The fault.
         fault: FrameFault,
         /// How many bytes were cut off.
         bytes_left: usize,
-        /// How many further damaged frames went untold since the last such event.
+        /// How many more damaged frames were not reported since the last such event.
         untold: u64,
     },
     /// Packets of unknown length were skipped. Their neighbours are delivered.
     PacketsSkipped {
         /// Length of the first of them in bytes.
         length: usize,
-        /// How many in this frame.
+        /// How many are in this frame.
         packets: u16,
-        /// How many further frames with such packets went untold since the last such event.
+        /// How many more frames with such packets were not reported since the last such event.
         untold: u64,
     },
-    /// A text frame was unreadable. A sink gets every one of them, the lane one a second.
+    /// A text frame was unreadable. A sink receives every one of these, the lane at most one a
+    /// second.
     TextUnreadable {
         /// The text as received.
         text: Bytes,
-        /// Why.
+        /// The cause.
         error: TextError,
         /// When it was read from the socket.
         received: Stamp,
-        /// How many such texts the lane was not told since the last one it was.
+        /// How many more such texts were not reported on the lane since the last one.
         untold: u64,
     },
     /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
     Text {
         /// The text as received, in the socket's own memory; it is UTF-8.
         text: Bytes,
-        /// What it says.
+        /// Its content.
         message: Arc<TextMessage>,
         /// When it was read from the socket.
         received: Stamp,
     },
 }
 
-/// How much an event matters to those who look after a feed, the least first.
+/// How much an event matters to the operator of a feed, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// A step on the way, such as the next try.
+    /// An intermediate step, such as the next attempt.
     Detail,
     /// Something worth reading that needs no action.
     Notice,
-    /// Something is as it should be again.
+    /// Something works again.
     Recovery,
     /// Something may be missing.
     Warning,
-    /// Something is missing, or was refused.
+    /// Something is missing or was rejected.
     Error,
 }
 
@@ -242,17 +243,17 @@ impl Event {
 
     fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
         match self {
-            Self::Opening { attempt } => write!(out, "opening a socket, try {attempt}"),
+            Self::Opening { attempt } => write!(out, "opening a socket, attempt {attempt}"),
             Self::Up { epoch: 1, .. } => out.write_str("up"),
             Self::Up { .. } => out.write_str("up again"),
             Self::Down { cause, .. } => write!(out, "lost: {cause}"),
             Self::Gap(gap) => write!(out, "gap: {gap}"),
             Self::OpenFailed { attempt, error } => {
-                write!(out, "try {attempt} to connect failed: {}", ErrorChain(error))
+                write!(out, "connection attempt {attempt} failed: {}", ErrorChain(error))
             }
-            Self::Retry { attempt, delay } => write!(out, "try {attempt} in {delay:.1?}"),
+            Self::Retry { attempt, delay } => write!(out, "attempt {attempt} in {delay:.1?}"),
             Self::Renewing { refused: true, .. } => {
-                out.write_str("asking for new credentials, the present ones were refused")
+                out.write_str("asking for new credentials, the current ones were refused")
             }
             Self::Renewing { .. } => out.write_str("asking for credentials"),
             // Without its cause: that is the application's own text, which may hold a token.
@@ -260,17 +261,17 @@ impl Event {
             Self::Parked(reason) => write!(out, "parked: {}", ErrorChain(reason)),
             Self::FeedSilent { silence, .. } => write!(
                 out,
-                "the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}"
+                "the socket answers pings, but no tick or heartbeat was received for {silence:.1?}"
             ),
             Self::TicksStale { silence, instruments } => write!(
                 out,
                 "no ticks of {} for {silence:.1?}, is the market open?",
                 counted(*instruments, "instrument")
             ),
-            Self::TicksResumed { silence } => write!(out, "ticks again after {silence:.1?}"),
+            Self::TicksResumed { silence } => write!(out, "ticks resumed after {silence:.1?}"),
             Self::Suspended { slept } => write!(out, "the machine slept for {slept:.1?}"),
             Self::LimitRefused { message, instruments } => {
-                write!(out, "{} refused: {message}", counted(*instruments, "instrument"))
+                write!(out, "{} rejected: {message}", counted(*instruments, "instrument"))
             }
             Self::DeliveryFailed => out.write_str("the sink panicked, closing"),
             Self::Closed => out.write_str("closed"),
@@ -295,17 +296,15 @@ impl Event {
                     None => write!(out, "broker: {data}"),
                 },
                 TextMessage::Order(_) => out.write_str("an order update"),
-                TextMessage::UnreadableOrder { .. } => {
-                    out.write_str("an order update that cannot be read")
-                }
-                _ => out.write_str("a text of another kind"),
+                TextMessage::UnreadableOrder { .. } => out.write_str("an unreadable order update"),
+                _ => out.write_str("a text of unknown type"),
             },
         }
     }
 }
 
-/// One line of plain English, without secrets and without control characters: parts of it come
-/// from the server, and must not steer a terminal or break a log into lines.
+/// One line of plain English, without secrets and without control characters: parts of it come from
+/// the server, and must not control a terminal or break a log line.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_to(&mut OneLine(f))
@@ -316,7 +315,7 @@ fn more(untold: u64, noun: &str) -> String {
     match untold {
         0 => String::new(),
         1 => format!(", and 1 more {noun}"),
-        more => format!(", and {more} more {noun}s"),
+        more => format!(", and {} more {noun}s", grouped(more)),
     }
 }
 

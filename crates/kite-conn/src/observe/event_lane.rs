@@ -1,26 +1,26 @@
-//! The event lane: small, apart from the ticks, open to any number of listeners.
+//! The event lane: small, apart from the ticks, for any number of subscribers.
 
 use tokio::sync::broadcast;
 
 use super::event::Event;
 use crate::clock::Stamp;
 
-/// Events kept for a listener that does not listen.
+/// Events kept for a subscriber that does not read.
 const CAPACITY: usize = 1_024;
 
 /// An event and the connection it happened to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Tagged {
-    /// The connection's number, as given when it was made.
+    /// The connection's number, as passed when it was created.
     pub connection: usize,
     /// What happened.
     pub event: Event,
-    /// When it was told.
+    /// When it was sent.
     pub at: Stamp,
 }
 
-/// The lane that the events of one or several connections go to.
+/// The lane that receives the events of one or several connections.
 #[derive(Debug, Clone)]
 pub struct EventLane {
     sender: broadcast::Sender<Tagged>,
@@ -33,14 +33,14 @@ impl Default for EventLane {
 }
 
 impl EventLane {
-    /// Listens from now on. A listener more than 1,024 events behind is told how many it lost
-    /// ([`broadcast::error::RecvError::Lagged`]).
+    /// Returns a receiver of the events from now on. A receiver that falls more than 1,024 events
+    /// behind gets the number it missed ([`broadcast::error::RecvError::Lagged`]).
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Tagged> {
         self.sender.subscribe()
     }
 
-    /// Gives the sending side of one connection.
+    /// Returns the sending side of one connection.
     pub(crate) fn sender(&self, connection: usize) -> EventSender {
         EventSender { lane: self.clone(), connection }
     }
@@ -54,13 +54,13 @@ pub(crate) struct EventSender {
 }
 
 impl EventSender {
-    /// Sends to all listeners; none is fine.
+    /// Sends to all subscribers; it is fine if there are none.
     pub(crate) fn send(&self, event: Event) {
         let _ =
             self.lane.sender.send(Tagged { connection: self.connection, event, at: Stamp::now() });
     }
 
-    /// Gives the connection's number.
+    /// Returns the connection's number.
     pub(crate) fn connection(&self) -> usize {
         self.connection
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kite_wire::Mode;
 
-use super::wording::counted;
+use super::wording::{counted, grouped};
 use crate::clock::Stamp;
 
 /// A gap in the feed of one connection: from the last sign of life of a lost socket to the ticks
@@ -15,17 +15,18 @@ use crate::clock::Stamp;
 pub struct Gap {
     /// Number of the socket that was lost.
     pub lost_epoch: u32,
-    /// Number of the socket that came after it.
+    /// Number of the socket that replaced it.
     pub epoch: u32,
-    /// When anything came from the lost socket last. What the server sent after this is missed.
+    /// When anything was last received from the lost socket. What the server sent after this is
+    /// missed.
     pub last_heard: Stamp,
     /// When the loss was noticed.
     pub lost: Stamp,
     /// When the handshake of the next socket was done.
     pub up: Stamp,
-    /// When ticks came again; `None` where none had come when this gap was told.
+    /// When ticks resumed; `None` if they had not when this gap was reported.
     pub resumed: Option<Stamp>,
-    /// The instruments that the lost socket was subscribed to, by rising token.
+    /// The instruments subscribed on the lost socket, by ascending token.
     pub instruments: Vec<Missed>,
 }
 
@@ -41,27 +42,26 @@ pub struct Missed {
     pub volume: VolumeMissed,
 }
 
-/// The volume of an instrument that was traded unseen, where it can be known.
+/// The missed volume of an instrument, or why it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VolumeMissed {
-    /// So much, in the unit of the packet's volume. Zero: nothing was traded.
+    /// This volume, in the unit of the packet's volume. Zero means that nothing was traded.
     Known(u32),
     /// Its packets carry no volume: LTP mode, or an index.
     NotCarried,
     /// It had not ticked before the loss.
     NeverSeen,
-    /// It had not ticked again when the gap was told.
+    /// It had not ticked again when the gap was reported.
     NotBack,
     /// It was unsubscribed while no socket was up.
     Unsubscribed,
-    /// Its packets have no exchange time, and before the gap its volume was not seen to change: the
-    /// last tick before may have been of an earlier day, though it came today.
+    /// Its packets have no exchange time, and its volume was not seen to change before the gap: the
+    /// last tick before it may be of an earlier day, though it was received today.
     UnknownDay,
     /// Its ticks before and after are of different days (IST), and volume starts at zero each day.
     OtherDay,
-    /// Its volume fell within the day: a correction of the exchange, or the counter's 32 bits ran
-    /// over.
+    /// Its volume fell within the day: the exchange corrected it, or the 32-bit counter overflowed.
     Fell,
     /// Instruments are not tracked ([`ConnectionConfig::track_instruments`]).
     ///
@@ -70,14 +70,14 @@ pub enum VolumeMissed {
 }
 
 impl Gap {
-    /// Gives the time without ticks, from the last sign of life to the first tick; `None` where
-    /// none had come when the gap was told.
+    /// Returns the time without ticks, from the last sign of life to the first tick; `None` if
+    /// ticks had not resumed when the gap was reported.
     #[must_use]
     pub fn without_ticks(&self) -> Option<Duration> {
         self.resumed.map(|resumed| resumed.since(self.last_heard))
     }
 
-    /// Adds up the volumes missed, as far as they are known.
+    /// Returns the sum of the missed volumes that are known.
     #[must_use]
     pub fn known_volume(&self) -> u64 {
         let known = self.instruments.iter().map(|missed| match missed.volume {
@@ -88,7 +88,7 @@ impl Gap {
     }
 }
 
-/// One line: how long no ticks came, of how many instruments, and the volume missed.
+/// One line: the time without ticks, the number of instruments, and the missed volume.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instruments = counted(self.instruments.len(), "instrument");
@@ -98,7 +98,7 @@ impl fmt::Display for Gap {
         }
         match self.known_volume() {
             0 => Ok(()),
-            volume => write!(f, ", volume {volume} traded unseen"),
+            volume => write!(f, ", missed volume {}", grouped(volume)),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Watches for what was missed between a loss and the ticks after it.
+//! Detects what was missed between a loss and the ticks after it.
 //!
-//! The feed has no sequence numbers, so what was missed shows only in what grows over the day: the
-//! volume. It is remembered per instrument and compared with the snapshot after the reconnect. No
-//! socket and no timer here; the wall clock is handed in.
+//! The feed has no sequence numbers, so missed trades show only in the volume, which grows over the
+//! day. It is recorded per instrument and compared with the snapshot after the reconnect. No socket
+//! and no timer here; the wall clock is passed in.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,12 +14,12 @@ use super::gap::{Gap, Missed, VolumeMissed};
 use super::instruments::{InstrumentWriter, LastTick};
 use crate::clock::Stamp;
 
-/// Watches the ticks of one connection for what a gap will need, and makes gaps of losses.
+/// Records what a gap needs from the ticks of one connection, and turns losses into gaps.
 #[derive(Debug)]
 pub(crate) struct GapTracker {
-    /// What is known of each instrument; `None` where they are not tracked.
+    /// Statistics of each instrument; `None` if they are not tracked.
     instruments: Option<InstrumentWriter>,
-    /// How long after the handshake instruments are waited for.
+    /// How long to wait for instruments after the handshake.
     settle_after: Duration,
     wall_clock: fn() -> SystemTime,
     today: Today,
@@ -28,14 +28,14 @@ pub(crate) struct GapTracker {
     open: Option<OpenGap>,
 }
 
-/// Our wall clock, looked at once a minute and kept by the monotonic one between.
+/// The local wall clock, read once a minute and extended by the monotonic one.
 #[derive(Debug, Default)]
 struct Today {
-    /// When the clock was looked at, and what it said, in nanoseconds since the Unix epoch.
+    /// When the clock was read, and its time in nanoseconds since the Unix epoch.
     looked: Option<(Stamp, u64)>,
 }
 
-/// A gap that is not told yet.
+/// A gap that has not been reported yet.
 #[derive(Debug)]
 struct OpenGap {
     lost_epoch: u32,
@@ -44,7 +44,7 @@ struct OpenGap {
     up: Option<(u32, Stamp)>,
     resumed: Option<Stamp>,
     instruments: BTreeMap<u32, Instrument>,
-    /// How many of those that ticked before have not ticked again.
+    /// How many of the instruments that ticked before have not ticked again.
     awaited: usize,
 }
 
@@ -52,14 +52,14 @@ struct OpenGap {
 struct Instrument {
     mode: Mode,
     before: Option<LastTick>,
-    /// Its first tick after the gap, where that lacks the exchange's time that is to come: a
-    /// subscription begins in quote mode.
+    /// Its first tick after the gap, if that still lacks the exchange's time: a subscription begins
+    /// in quote mode.
     first: Option<LastTick>,
     volume: Option<VolumeMissed>,
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Ticks older than this are not late but old: sent again after a subscription.
+/// Ticks older than this are not late but old: the server sends the last one after a subscription.
 const LONGEST_LAG_S: u64 = 60;
 
 impl GapTracker {
@@ -78,25 +78,25 @@ impl GapTracker {
         }
     }
 
-    /// The socket was lost that had been told of these instruments. Gives the gap before this one
-    /// as far as it is known, if it had not been told.
+    /// Handles the loss of a socket and the instruments subscribed on it. Returns the gap before
+    /// this one as far as it is known, if it was not reported yet.
     pub(crate) fn on_lost(
         &mut self,
         lost_epoch: u32,
         last_heard: Stamp,
         lost: Stamp,
-        told: BTreeMap<u32, Mode>,
+        subscribed: BTreeMap<u32, Mode>,
     ) -> Option<Gap> {
         let before = self.settle();
         if let Some(instruments) = &mut self.instruments {
-            instruments.retain(&told);
+            instruments.retain(&subscribed);
         }
         let tracked = self.instruments.as_ref();
         let instrument = |(token, mode)| {
             let before = tracked.and_then(|tracked| tracked.last_tick(token));
             (token, Instrument { mode, before, first: None, volume: None })
         };
-        let instruments: BTreeMap<_, _> = told.into_iter().map(instrument).collect();
+        let instruments: BTreeMap<_, _> = subscribed.into_iter().map(instrument).collect();
         let awaited = match tracked {
             Some(_) => instruments.values().filter(|it| it.before.is_some()).count(),
             None => instruments.len(),
@@ -107,20 +107,20 @@ impl GapTracker {
         before
     }
 
-    /// The next socket is up, and these instruments are wanted of it. Gives the gap where there is
-    /// nothing to wait for.
+    /// Handles the handshake of the next socket, on which the instruments `desired` are subscribed.
+    /// Returns the gap if there is nothing to wait for.
     pub(crate) fn on_up(
         &mut self,
         epoch: u32,
         up: Stamp,
-        wanted: &BTreeMap<u32, Mode>,
+        desired: &BTreeMap<u32, Mode>,
     ) -> Option<Gap> {
         let is_tracked = self.instruments.is_some();
-        // A machine that slept may wake on another day.
+        // A machine that slept may wake up on another day.
         self.today.looked = None;
         let open = self.open.as_mut()?;
         open.up = Some((epoch, up));
-        let gone = open.instruments.iter_mut().filter(|(token, _)| !wanted.contains_key(token));
+        let gone = open.instruments.iter_mut().filter(|(token, _)| !desired.contains_key(token));
         for (_, instrument) in gone {
             instrument.volume = Some(VolumeMissed::Unsubscribed);
             open.awaited -= usize::from(!is_tracked || instrument.before.is_some());
@@ -129,7 +129,7 @@ impl GapTracker {
         if all_gone { self.settle() } else { None }
     }
 
-    /// Frames came, also such without ticks. Gives the gap that has settled by it.
+    /// Handles a frame, with or without ticks. Returns the gap if it settles it.
     pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
         self.exchange_lag_s = None;
         if let Some(instruments) = &mut self.instruments
@@ -161,7 +161,7 @@ impl GapTracker {
         self.settle_in_time(ticks, received)
     }
 
-    /// Gives by how many seconds the last frame lags behind the exchange's newest timestamp in it.
+    /// Returns the seconds from the newest exchange timestamp in the last frame to its receipt.
     pub(crate) fn exchange_lag_s(&self) -> Option<u64> {
         self.exchange_lag_s
     }
@@ -177,7 +177,7 @@ impl GapTracker {
         if has_settled { self.settle() } else { None }
     }
 
-    /// Closes the gap as far as it is known; `None` where there is none, or no socket came after.
+    /// Closes the gap as far as it is known; `None` if there is none, or no socket followed.
     pub(crate) fn settle(&mut self) -> Option<Gap> {
         let open = self.open.take()?;
         let (epoch, up) = open.up?;
@@ -215,12 +215,12 @@ impl OpenGap {
             self.awaited -= 1;
             return;
         };
-        // The volume is that of the first tick, the time may be a later one's.
+        // The volume is that of the first tick; the time may be from a later one.
         let first = *instrument.first.get_or_insert(after);
-        let time_is_to_come = instrument.mode == Mode::Full
+        let time_is_pending = instrument.mode == Mode::Full
             && instrument.before.is_some_and(|before| before.exchange_unix_s != 0)
             && after.exchange_unix_s == 0;
-        if time_is_to_come {
+        if time_is_pending {
             return;
         }
         let after = LastTick { volume: first.volume, ..after };
@@ -237,8 +237,8 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
     let (Some(volume_before), Some(volume_after)) = (before.volume, after.volume) else {
         return VolumeMissed::NotCarried;
     };
-    // The exchange's own time where both have one: out of hours the server sends the last tick of
-    // the day before, whenever it is asked.
+    // The exchange's time if both have one: out of hours the server sends the last tick of the day
+    // before, whenever a subscription is made.
     let (same_day, certain) = match (before.exchange_unix_s, after.exchange_unix_s) {
         (0, _) | (_, 0) => (before.day == after.day, before.moved),
         (before, after) => (Day::at_unix_s(before.into()) == Day::at_unix_s(after.into()), true),
@@ -253,7 +253,7 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
 }
 
 impl Today {
-    /// Gives the Unix seconds at which something was received.
+    /// Returns the Unix seconds at which something was received.
     fn unix_s(&mut self, received: Stamp, wall_clock: fn() -> SystemTime) -> u64 {
         let looked = self.looked.filter(|(looked, _)| received.since(*looked) < LOOK_EVERY);
         let (looked, unix_ns) = looked.unwrap_or_else(|| {

@@ -1,8 +1,8 @@
-//! What is known of each instrument of a connection: written with every packet by one task, read
-//! by anyone at any time.
+//! Statistics of each instrument of a connection: written with every packet by one task, read by
+//! any task at any time.
 //!
-//! A table of atomics with a single writer, so that the hot path costs a comparison or a look-up and
-//! some plain stores, and readers neither lock it nor hold it up.
+//! A table of atomics with a single writer, so that the hot path costs a comparison or a lookup and
+//! some plain stores, and readers never block it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,43 +15,43 @@ use parking_lot::{Mutex, MutexGuard};
 use super::count::Count;
 use crate::clock::Stamp;
 
-/// What a connection knows of one instrument.
+/// Statistics of one instrument on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InstrumentStats {
     /// The instrument token.
     pub token: u32,
-    /// Its ticks on this connection, over all sockets while it stayed subscribed. One that was
-    /// unsubscribed is forgotten with the socket.
+    /// Its ticks on this connection, over all sockets while it stayed subscribed. An unsubscribed
+    /// instrument is forgotten when the socket is lost.
     pub ticks: u64,
     /// When the last of them was read from the socket.
     pub last_seen: Stamp,
-    /// The day's volume at that tick, where its packet carries one.
+    /// The day's volume at that tick, if its packet carries one.
     pub volume: Option<u32>,
 }
 
-/// The last tick of an instrument, as far as a gap needs it.
+/// The part of an instrument's last tick that a gap needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastTick {
     pub(crate) volume: Option<u32>,
-    /// The exchange's time, 0 where the packet has none.
+    /// The exchange's time, 0 if the packet has none.
     pub(crate) exchange_unix_s: u32,
-    /// The day on which it came, by our wall clock.
+    /// The day it was received, by the local wall clock.
     pub(crate) day: u32,
-    /// Whether the volume was seen to change on that day: then it is of that day, and no last tick
-    /// of the day before, which a server sends to whoever subscribes before the market opens.
+    /// Whether the volume was seen to change on that day. Without a change it may be the last tick
+    /// of the day before, which the server sends for subscriptions made before the market opens.
     pub(crate) moved: bool,
 }
 
 /// One instrument, half a cache line. A token of 0 means that the slot is free: Kite has no such
-/// instrument, and one that a server made up is merely not remembered.
+/// instrument, and if a server sends one, it is not recorded.
 #[derive(Debug, Default)]
 #[repr(align(32))]
 struct TrackedInstrument {
-    /// The token in the high half, the volume in the low one: one load finds both.
+    /// The token in the high half, the volume in the low one: one load reads both.
     token_and_volume: AtomicU64,
-    /// The exchange's time in the high half. In the low one the day, times four, plus two where
-    /// the volume changed on it, plus one where there is a volume.
+    /// The exchange's time in the high half. The low half is four times the day, plus two if the
+    /// volume changed on it, plus one if there is a volume.
     times: AtomicU64,
     ticks: Count,
     last_seen: Count,
@@ -74,7 +74,7 @@ impl TrackedInstrument {
     }
 
     fn words(&self) -> Words {
-        // First: who is told that there is a volume finds it.
+        // Loaded first: if `times` has a volume, that volume is already stored.
         let times = self.times.load(Acquire);
         Words { volume: low(self.token_and_volume.load(Relaxed)), times }
     }
@@ -82,7 +82,7 @@ impl TrackedInstrument {
     fn set(&self, token: u32, tick: Words, ticks: u64, last_seen: u64) {
         self.ticks.set(ticks);
         self.last_seen.set(last_seen);
-        // Behind these: who finds the token finds its ticks.
+        // Stored last: a reader that sees the token also sees its ticks.
         self.token_and_volume.store(u64::from(token) << 32 | u64::from(tick.volume), Release);
         self.times.store(tick.times, Release);
     }
@@ -96,7 +96,7 @@ struct Words {
 }
 
 impl Words {
-    /// Gives what a slot keeps of a packet, and its token.
+    /// Returns a packet's token and the part of it that a slot keeps.
     #[inline(always)]
     fn of(packet: Packet<'_>, day: u32) -> (u32, Self) {
         let unix_s = packet.exchange_timestamp().map_or(0, |it| it.get());
@@ -116,11 +116,11 @@ impl Words {
         Self { volume: volume.unwrap_or_default(), times }
     }
 
-    /// Notes whether the volume has moved today, knowing the tick before.
+    /// Marks whether the volume has moved today, given the tick before.
     #[inline(always)]
     fn after(self, before: Self) -> Self {
         let moved = Self { times: self.times | MOVED, ..self };
-        // It had moved before, as nearly always.
+        // The common case: it had moved before.
         if low(before.times) == low(moved.times) {
             return moved;
         }
@@ -139,8 +139,8 @@ impl Words {
     }
 }
 
-/// In the order in which they ticked first, which is nearly the order in which they tick again: so
-/// what is needed next lies beside what was needed last, and is in the caches when it is.
+/// In the order of first ticks, which is nearly the order of later ones: the slot needed next is
+/// beside the one needed last, and already in the cache.
 #[derive(Debug)]
 struct Table {
     slots: Box<[TrackedInstrument]>,
@@ -157,16 +157,16 @@ impl Table {
     }
 }
 
-/// Where readers find the table of the present.
+/// The current table, as readers find it.
 #[derive(Debug)]
 pub(crate) struct Instruments {
-    /// Locked to replace the table, seldom, and to read all of it; not by the hot path.
+    /// Locked to replace the table, which is rare, and to read all of it; not by the hot path.
     table: Mutex<Arc<Table>>,
 }
 
 impl Default for Instruments {
     fn default() -> Self {
-        // Nothing: a connection that remembers nothing has no more.
+        // Empty: a connection that tracks no instruments needs no more.
         Self { table: Mutex::new(Arc::new(Table::new(0))) }
     }
 }
@@ -176,7 +176,7 @@ impl Instruments {
         self.table.lock()
     }
 
-    /// Gives all instruments that ticked, by rising token.
+    /// Returns all instruments that ticked, by ascending token.
     pub(crate) fn read(&self) -> Vec<InstrumentStats> {
         let table = Arc::clone(&self.lock());
         let stats = table.taken().map(|(token, slot)| InstrumentStats {
@@ -191,7 +191,7 @@ impl Instruments {
     }
 }
 
-/// The writing side; there is one.
+/// The only writer.
 #[derive(Debug)]
 pub(crate) struct InstrumentWriter {
     shared: Arc<Instruments>,
@@ -199,13 +199,13 @@ pub(crate) struct InstrumentWriter {
     len: usize,
     /// Where in the table each instrument is.
     places: TokenMap<u32>,
-    /// Behind the instrument that ticked last: the likely place of the next.
+    /// The place after the instrument that ticked last: likely that of the next.
     next: usize,
 }
 
-/// Twenty times what a connection can subscribe, and 3 MiB.
+/// Twenty times what a connection can subscribe, in 3 MiB.
 const MOST_INSTRUMENTS: usize = 65_536;
-/// 16 KiB, and half as much for their places.
+/// 16 KiB, plus half as much for their places.
 const FEWEST_SLOTS: usize = 512;
 
 impl InstrumentWriter {
@@ -214,7 +214,7 @@ impl InstrumentWriter {
         Self { shared, table, len: 0, places: TokenMap::new(), next: 0 }
     }
 
-    /// Takes note of a frame's packets, and gives each on as it was noted.
+    /// Records a frame's packets, and passes each to `noted` as recorded.
     #[inline(always)]
     pub(crate) fn on_frame(
         &mut self,
@@ -225,8 +225,8 @@ impl InstrumentWriter {
     ) {
         let bytes = ticks.as_bytes();
         let full = size_of::<FullPacket>();
-        // No packet is longer: as long as this on the whole, each is one of these, and where it
-        // stands is known without the length of the one before.
+        // No packet is longer than a full one. At this total length every packet is full, and its
+        // offset is known without the length of the one before.
         if ticks.skipped() == 0 && bytes.len() == 2 + ticks.len() * (2 + full) {
             let packets = bytes[2..].chunks_exact(2 + full);
             let packets = packets.filter_map(|packet| FullPacket::from_bytes(&packet[2..]));
@@ -244,7 +244,7 @@ impl InstrumentWriter {
         received: Stamp,
         mut noted: impl FnMut(u32, LastTick),
     ) {
-        // In hand, so that its place is not looked up for every packet.
+        // Kept in a local, so that it is not loaded again for every packet.
         let mut table = Arc::clone(&self.table);
         let mut slots = &*table.slots;
         let received = received.as_nanos();
@@ -269,10 +269,10 @@ impl InstrumentWriter {
         }
     }
 
-    /// Takes note of the first packet of an instrument.
+    /// Records the first packet of an instrument.
     #[cold]
     fn on_newcomer(&mut self, token: u32, tick: Words, received: u64) {
-        // What nobody subscribed a server gone mad may send without end.
+        // Bounded: a faulty server may send any number of tokens that were not subscribed.
         if token == 0 || self.len >= MOST_INSTRUMENTS {
             return;
         }
@@ -280,7 +280,7 @@ impl InstrumentWriter {
             self.rebuild((self.len * 2).max(FEWEST_SLOTS), |_| true);
         }
         self.table.slots[self.len].set(token, tick, 1, received);
-        // There are fewer than 2^32.
+        // The limit is below 2^32.
         self.places.insert(token, self.len as u32);
         self.len += 1;
         self.next = self.len;
@@ -291,16 +291,16 @@ impl InstrumentWriter {
         self.places.get(token).map(|&place| place as usize)
     }
 
-    /// Gives the last tick of an instrument.
+    /// Returns the last tick of an instrument.
     pub(crate) fn last_tick(&self, token: u32) -> Option<LastTick> {
         let slot = self.table.slots.get(self.place(token)?)?;
         Some(slot.words().tick())
     }
 
-    /// Forgets all instruments but these.
-    pub(crate) fn retain(&mut self, told: &BTreeMap<u32, Mode>) {
-        if self.table.taken().any(|(token, _)| !told.contains_key(&token)) {
-            self.rebuild(self.table.slots.len(), |token| told.contains_key(&token));
+    /// Forgets all instruments that are not in `subscribed`.
+    pub(crate) fn retain(&mut self, subscribed: &BTreeMap<u32, Mode>) {
+        if self.table.taken().any(|(token, _)| !subscribed.contains_key(&token)) {
+            self.rebuild(self.table.slots.len(), |token| subscribed.contains_key(&token));
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_gone_mad_fills_a_bounded_table() {
+    fn unsubscribed_tokens_fill_a_bounded_table() {
         let shared = Arc::new(Instruments::default());
         let mut writer = InstrumentWriter::new(Arc::clone(&shared));
         on_tick(&mut writer, u32::MAX, 1, Stamp::from_nanos(1));
@@ -369,11 +369,11 @@ mod tests {
         on_tick(&mut writer, u32::MAX, 2, Stamp::from_nanos(2));
         let stats = shared.read();
         assert_eq!(stats.len(), MOST_INSTRUMENTS);
-        assert_eq!(stats.last().unwrap().volume, Some(2), "who is known stays known");
+        assert_eq!(stats.last().unwrap().volume, Some(2), "a known instrument stays known");
     }
 
     #[test]
-    fn a_token_of_zero_is_not_remembered_and_does_no_harm() {
+    fn a_token_of_zero_is_not_recorded() {
         let shared = Arc::new(Instruments::default());
         let mut writer = InstrumentWriter::new(Arc::clone(&shared));
         for _ in 0..3_000 {
@@ -386,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_ticks_are_remembered_as_a_map_would(
+        fn any_ticks_are_recorded_as_in_a_map(
             ticks in prop::collection::vec((1_u32..5_000, any::<u32>()), 0..3_000),
             kept in 0_u32..5_000,
         ) {
@@ -403,10 +403,10 @@ mod tests {
                 *known = (known.0 + 1, volume);
             }
             prop_assert_eq!(read(&shared), model.clone());
-            let told: BTreeMap<u32, Mode> =
+            let subscribed: BTreeMap<u32, Mode> =
                 (0..kept).map(|token| (token << 8 | 1, Mode::Full)).collect();
-            writer.retain(&told);
-            model.retain(|token, _| told.contains_key(token));
+            writer.retain(&subscribed);
+            model.retain(|token, _| subscribed.contains_key(token));
             prop_assert_eq!(read(&shared), model);
         }
     }

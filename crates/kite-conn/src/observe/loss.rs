@@ -1,4 +1,4 @@
-//! Why sockets are lost, and why a connection no longer tries.
+//! Why a socket was lost, and why a connection no longer tries.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum LossCause {
     /// The server sent a close frame.
     #[error("the server closed with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     CloseFrame {
-        /// The close code, 1005 if there was none.
+        /// The close code, 1005 if the frame has none.
         code: u16,
         /// The reason, often empty.
         reason: String,
@@ -26,29 +26,29 @@ pub enum LossCause {
     #[error("the server broke the WebSocket protocol: {0}")]
     Protocol(String),
     /// A frame exceeded the configured size.
-    #[error("a frame of {bytes} bytes came, at most {limit} are taken")]
+    #[error("a frame of {bytes} bytes exceeds the limit of {limit}")]
     FrameTooLarge {
         /// Its size.
         bytes: usize,
         /// The limit (`max_frame_bytes`).
         limit: usize,
     },
-    /// Nothing came for twice the threshold, not even a pong.
-    #[error("nothing came for {silence:.1?}, not even a pong")]
+    /// Nothing was received for twice the threshold, not even a pong.
+    #[error("nothing was received for {silence:.1?}, not even a pong")]
     Silence {
-        /// How long.
+        /// How long this lasted.
         silence: Duration,
     },
-    /// Pongs came, but neither ticks nor a heartbeat.
-    #[error("the socket answers pings, but neither ticks nor a heartbeat came for {silence:.1?}")]
+    /// Pongs were received, but no tick or heartbeat.
+    #[error("the socket answers pings, but no tick or heartbeat was received for {silence:.1?}")]
     FeedSilence {
-        /// How long.
+        /// How long this lasted.
         silence: Duration,
     },
-    /// Bytes of ours waited for twice the threshold, in which the socket took none of them.
-    #[error("the socket took none of our bytes for {blocked:.1?}")]
+    /// The socket accepted no bytes for twice the threshold while some waited to be written.
+    #[error("the socket accepted no bytes for {blocked:.1?}")]
     WriteBlocked {
-        /// How long.
+        /// How long this lasted.
         blocked: Duration,
     },
 }
@@ -88,7 +88,7 @@ impl LossKind {
         Self::WriteBlocked,
     ];
 
-    /// Gives the name for reports, in snake case.
+    /// Returns the name for reports, in snake case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -105,7 +105,7 @@ impl LossKind {
 }
 
 impl LossCause {
-    /// Gives the kind.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> LossKind {
         match self {
@@ -128,17 +128,17 @@ pub enum ParkReason {
     /// Kite refused the credentials.
     #[error("authentication failed, renew the access token")]
     Authentication(#[source] OpenError),
-    /// Only another configuration can help, and so a new connection.
+    /// Only another configuration can help, which needs a new connection.
     #[error("cannot connect with this configuration")]
     Configuration(#[source] OpenError),
-    /// The tries are used up. Setting credentials, also the same ones, resumes.
+    /// The attempts are used up. Setting credentials, even the same ones, resumes.
     #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
     AttemptsUsedUp {
         /// Failures in a row since the last stable connection.
         failures: u32,
         /// The configured number of reconnects.
         limit: usize,
-        /// Why the last try failed; `None` where it was a live socket that was lost.
+        /// Why the last attempt failed; `None` if a live socket was lost.
         #[source]
         last: Option<OpenError>,
     },

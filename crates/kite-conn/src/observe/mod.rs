@@ -1,4 +1,4 @@
-//! What a connection shows of itself: events, counts, distributions, instruments, gaps.
+//! What a connection reports: events, counts, distributions, instruments, gaps.
 
 mod count;
 mod counters;

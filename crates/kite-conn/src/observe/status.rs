@@ -9,9 +9,9 @@ use crate::transport::OpenError;
 pub struct Status {
     /// What it is doing.
     pub phase: Phase,
-    /// Number of its present or last socket, from 1; 0 before the first.
+    /// Number of its current or last socket, from 1; 0 before the first.
     pub epoch: u32,
-    /// Why the last try to open a socket failed; `None` once one succeeds.
+    /// Why the last attempt to open a socket failed; `None` once one succeeds.
     pub last_failure: Option<OpenError>,
     /// Why it is parked, if it is.
     pub parked: Option<ParkReason>,
@@ -28,9 +28,9 @@ pub enum Phase {
     Renewing,
     /// A socket is open and its handshake done.
     Live,
-    /// Waiting for the next try.
+    /// Waiting for the next attempt.
     Waiting,
-    /// Not trying by itself any more; subscriptions are kept.
+    /// No longer trying by itself; subscriptions are kept.
     Parked,
     /// Ended.
     Closed,

@@ -1,16 +1,29 @@
-//! How counts and lines of text are written.
+//! Formatting of counts and of lines of text.
 
 use std::fmt;
 
-/// Writes a count and its noun: "1 byte", "2 bytes".
+/// Formats a count and its noun: "1 byte", "1,200 bytes".
 pub(super) fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
+        _ => format!("{} {noun}s", grouped(count as u64)),
     }
 }
 
-/// Writes a space in the place of each control character.
+/// Formats a number with a comma between groups of three digits: "1,234,567".
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a space in place of each control character.
 pub(super) struct OneLine<'a, 'b>(pub(super) &'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for OneLine<'_, '_> {

@@ -1,4 +1,4 @@
-//! Decides how long to wait before the next try.
+//! Decides how long to wait before the next attempt.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use crate::config::Reconnect;
 
 /// Exponential backoff with full jitter.
 ///
-/// The failures count from the last stable connection: one that breaks at once counts as one more.
+/// Failures are counted from the last stable connection: one that breaks immediately counts as
+/// another failure.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     base: Duration,
@@ -22,7 +23,7 @@ impl Backoff {
         Self { base, cap: delay_cap.max(base), failures: 0, random }
     }
 
-    /// Gives the number of failures since the last stable connection.
+    /// Returns the number of failures since the last stable connection.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
@@ -32,19 +33,19 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Forgets the failures: the connection was stable, or a person intervened.
+    /// Forgets the failures: the connection was stable, or new credentials were set.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Gives the delay before the next try: anything up to the exponential step, so that many
-    /// clients that lost the server together do not come back together.
+    /// Returns the delay before the next attempt: a random part of the exponential step, so that
+    /// clients that lost the server together do not return together.
     pub(crate) fn delay(&mut self) -> Duration {
         self.step().mul_f64(self.random.f64())
     }
 
-    /// Gives the delay before the next try at a server that said that it has too much to do: at
-    /// least half of the exponential step.
+    /// Returns the delay before the next attempt on a server that reported overload: at least half
+    /// of the exponential step.
     pub(crate) fn patient_delay(&mut self) -> Duration {
         self.step().mul_f64(0.5 + self.random.f64() / 2.0)
     }
@@ -54,7 +55,8 @@ impl Backoff {
         step.min(self.cap)
     }
 
-    /// Gives the delay after a refusal that haste would not help: between half the cap and the cap.
+    /// Returns the delay after a refusal that a quick retry will not change: from half the cap to
+    /// the cap.
     pub(crate) fn slow_delay(&mut self) -> Duration {
         self.cap.mul_f64(0.5 + self.random.f64() / 2.0)
     }

@@ -1,34 +1,35 @@
-//! Decides what to tell the server about subscriptions.
+//! Decides which subscription commands to send to the server.
 //!
-//! Desired against told: the difference is what is sent. A new socket has been told nothing, so a
-//! reconnect is the same function, and exact modes come back by construction. No socket and no
-//! clock here, and a fixed output order, so tests compare it exactly.
+//! Sends the difference between the desired and the announced subscriptions. On a new socket
+//! nothing is announced, so a reconnect uses the same function and restores the exact modes. No
+//! socket and no clock here, and a fixed output order, so tests compare it exactly.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use kite_wire::{Command, Mode};
 
-/// A refusal that comes later than this after its command is unheard of.
+/// Rejections are assumed to arrive within this time after their command.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// Commands remembered for that, at most.
+/// Maximum number of commands remembered for that.
 const MOST_RECENT: usize = 1_024;
 
-/// The subscriptions of one socket: what is wanted and what the server has been told.
+/// The subscriptions of one socket: desired, and announced to the server.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     desired: BTreeMap<u32, Mode>,
     told: BTreeMap<u32, Mode>,
-    /// Tokens whose desired and told states may differ.
+    /// Tokens whose desired and announced states may differ.
     changed: BTreeSet<u32>,
-    /// What the last subscribes named, and when: an error text does not say which it means.
+    /// The tokens of the last subscribe commands, and when they were sent: an error text does not
+    /// name the ones it means.
     recent: VecDeque<(Instant, Vec<u32>)>,
-    /// Tokens that the server was told and may not have taken, for want of room.
+    /// Tokens that were announced and may have been rejected because the limit is reached.
     doubted: BTreeSet<u32>,
 }
 
 impl Book {
-    /// Wants a token in this mode, or not at all.
+    /// Sets a token's desired mode, or removes it.
     pub(crate) fn want(&mut self, token: u32, mode: Option<Mode>) {
         match mode {
             Some(mode) => self.desired.insert(token, mode),
@@ -37,22 +38,22 @@ impl Book {
         self.changed.insert(token);
     }
 
-    /// Says how many instruments are wanted.
+    /// Returns the number of desired instruments.
     pub(crate) fn len(&self) -> usize {
         self.desired.len()
     }
 
-    /// Gives what is wanted.
+    /// Returns the desired set.
     pub(crate) fn desired(&self) -> &BTreeMap<u32, Mode> {
         &self.desired
     }
 
-    /// Gives what the server was told: what it sends ticks of.
+    /// Returns the announced set, whose ticks the server sends.
     pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
         &self.told
     }
 
-    /// Forgets what the server was told: a new socket knows nothing.
+    /// Clears the announced set: on a new socket nothing is announced.
     pub(crate) fn forget_told(&mut self) {
         self.told.clear();
         self.doubted.clear();
@@ -60,13 +61,13 @@ impl Book {
         self.changed = self.desired.keys().copied().collect();
     }
 
-    /// Notes that the server refused instruments for want of room; gives how many are in doubt,
-    /// unless that was known.
+    /// Records that the server rejected instruments because the limit is reached. Returns how many
+    /// may be affected, unless that is unchanged.
     ///
-    /// Its text does not say which, so it is taken to mean the subscribes of the last ten seconds:
-    /// to be in doubt costs an instrument no more than to be told twice. They count as told
-    /// still, lest one that was taken after all could never be unsubscribed; they are told again
-    /// once others have been unsubscribed, and with the next socket.
+    /// The error does not name them, so it is taken to mean the subscribe commands of the last ten
+    /// seconds: for an instrument that was accepted this costs only a repeated command. They still
+    /// count as announced, so that one that was accepted after all can be unsubscribed. They are
+    /// sent again once others have been unsubscribed, and on the next socket.
     pub(crate) fn doubt_recent(&mut self, now: Instant) -> Option<usize> {
         self.forget_old(now);
         let before = self.doubted.len();
@@ -76,10 +77,11 @@ impl Book {
         (before == 0 || after > before).then_some(after)
     }
 
-    /// Hands over the commands that make told equal desired, and takes them as told.
+    /// Passes the commands that make the announced set equal the desired one to `send`, and records
+    /// them as announced.
     ///
-    /// Unsubscriptions come first: they make room below the server's limit. A mode always follows
-    /// its subscribe, since a bare one means quote only by users' reports.
+    /// Unsubscriptions are first: they make room below the server's limit. A mode always follows
+    /// its subscribe, since quote as the default mode is known only from users' reports.
     pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Command<'_>)) {
         self.retry_doubted();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
@@ -122,11 +124,11 @@ impl Book {
         }
     }
 
-    /// Takes what is in doubt as not told, where unsubscriptions are about to make room.
+    /// Treats doubted tokens as not announced if unsubscriptions are about to make room.
     fn retry_doubted(&mut self) {
         let is_leaving =
             |token: &u32| self.told.contains_key(token) && !self.desired.contains_key(token);
-        // One that leaves and is in doubt itself may make no room, and trying costs little.
+        // Unsubscribing a token that is itself doubted may make no room, but trying costs little.
         if self.doubted.is_empty() || !self.changed.iter().any(is_leaving) {
             return;
         }
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_socket_is_told_everything_in_a_fixed_order() {
+    fn a_new_socket_gets_everything_in_a_fixed_order() {
         let mut book = Book::default();
         for (token, mode) in [(9, Mode::Ltp), (3, Mode::Full), (5, Mode::Quote), (1, Mode::Full)] {
             book.want(token, Some(mode));
@@ -191,15 +193,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_had_no_room_for_is_told_again_once_there_is_room() {
+    fn rejected_instruments_are_sent_again_once_there_is_room() {
         let mut book = Book::default();
         book.want(1, Some(Mode::Ltp));
         drained(&mut book);
         book.want(2, Some(Mode::Full));
         book.want(3, Some(Mode::Full));
         drained(&mut book);
-        assert_eq!(doubt(&mut book), Some(3), "1 was told just now");
-        assert_eq!(doubt(&mut book), None, "that was known");
+        assert_eq!(doubt(&mut book), Some(3), "1 was sent recently too");
+        assert_eq!(doubt(&mut book), None, "the number is unchanged");
         assert!(drained(&mut book).is_empty(), "no room has been made");
         book.want(1, None);
         let expected = [
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_subscribed_lately_is_in_doubt() {
+    fn only_recent_subscriptions_are_doubted() {
         let (start, mut book) = (Instant::now(), Book::default());
         for (token, second) in [(1, 0), (2, 5), (3, 12)] {
             book.want(token, Some(Mode::Ltp));
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_doubt_can_be_unsubscribed() {
+    fn doubted_instruments_can_be_unsubscribed() {
         let mut book = Book::default();
         book.want(2, Some(Mode::Full));
         book.want(3, Some(Mode::Full));
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(drained(&mut book), expected);
         doubt(&mut book);
         book.forget_told();
-        assert_eq!(drained(&mut book).len(), 2, "a new socket is told once");
+        assert_eq!(drained(&mut book).len(), 2, "everything is sent once on a new socket");
     }
 
     #[derive(Debug, Clone)]

@@ -1,17 +1,17 @@
-//! Decides whether ticks are stale on a socket that lives.
+//! Decides whether ticks are stale on a live socket.
 //!
-//! Never a reason to reconnect: markets close, and instruments rest. It is told, once, and so is
-//! its end, on whichever socket that comes.
+//! Never a reason to reconnect: markets close, and instruments may be idle. It is reported once,
+//! and so is its end, on whichever socket the next ticks arrive.
 
 use std::time::{Duration, Instant};
 
-/// Watches how long no ticks came, while any are wanted.
+/// Measures the time without ticks while any are expected.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     stale_after: Duration,
-    /// Since when ticks could be expected and did not come.
+    /// Since when ticks have been expected without arriving.
     expected_since: Instant,
-    /// Since when ticks are stale, if that was told.
+    /// Since when ticks have been stale, if that was reported.
     stale_since: Option<Instant>,
 }
 
@@ -20,18 +20,18 @@ impl Freshness {
         Self { stale_after, expected_since: now, stale_since: None }
     }
 
-    /// Ticks came. Gives how long none had come, if that was told.
+    /// Handles ticks. Returns the time without ticks, if it was reported.
     pub(crate) fn on_ticks(&mut self, now: Instant) -> Option<Duration> {
         self.expected_since = now;
         self.stale_since.take().map(|since| now.saturating_duration_since(since))
     }
 
-    /// Counts from now on: until now nobody could expect ticks.
+    /// Counts from now on: before, no ticks could be expected.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.expected_since = now;
     }
 
-    /// Gives how long no ticks came, once they are stale.
+    /// Returns the time without ticks when they become stale.
     pub(crate) fn check(&mut self, now: Instant) -> Option<Duration> {
         let silence = now.saturating_duration_since(self.expected_since);
         if self.stale_since.is_some() || silence < self.stale_after {
@@ -41,7 +41,7 @@ impl Freshness {
         Some(silence)
     }
 
-    /// Gives when to look again.
+    /// Returns when to check again.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.stale_since.is_none().then(|| self.expected_since + self.stale_after)
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn staleness_is_told_once_and_its_end_too() {
+    fn staleness_and_its_end_are_each_reported_once() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut freshness = Freshness::new(start, second * 30);
         assert_eq!(freshness.check(start + second * 29), None);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_counts_anew_and_owes_the_end_of_what_was_told() {
+    fn a_restart_counts_again_and_still_reports_the_end_of_staleness() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut freshness = Freshness::new(start, second * 30);
         freshness.restart(start + second * 20);

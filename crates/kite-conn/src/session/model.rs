@@ -1,4 +1,4 @@
-//! The other sides of a session, for its tests: a server that obeys and a driver that checks.
+//! The counterparts of a session, for its tests: a server that obeys and a driver that checks.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::{Input, Output, Session, Why};
 use crate::config::{Liveness, Reconnect};
 use crate::observe::{Event, ParkReason};
 
-/// What the server keeps for one socket.
+/// The server's state for one socket.
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) subscriptions: BTreeMap<u32, Mode>,
@@ -17,7 +17,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn obey(&mut self, command: &str) {
-        let Ok(command) = ParsedCommand::parse(command) else { panic!("no command: {command}") };
+        let Ok(command) = ParsedCommand::parse(command) else { panic!("not a command: {command}") };
         for token in command.tokens {
             match command.kind {
                 CommandKind::Subscribe => {
@@ -41,39 +41,38 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Socket {
     None,
-    /// Not a socket yet: the question for credentials.
+    /// No socket yet: credentials are being requested.
     Renewing,
     Opening,
     Open,
     Closing,
 }
 
-/// A session with a driver that obeys it and a server that does. It checks at each step what has
-/// to hold at all times.
+/// A session with a driver and a server that obey it. It checks the invariants at each step.
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: Instant,
     pub(super) socket: Socket,
-    /// Whether the application has been told that the connection is up.
+    /// Whether the connection was reported as up.
     up: bool,
     epoch: u32,
     server: Server,
     desired: BTreeMap<u32, Mode>,
     write_blocked: bool,
-    /// A loss was told, what becomes of it not yet.
+    /// A loss was reported, but not yet a retry or parking.
     unanswered_loss: bool,
-    /// The delay of the last retry told.
+    /// The delay of the last retry reported.
     pub(super) delay: Duration,
-    /// How long the session wants to wait, if not for ever.
+    /// How long the session waits, if not for ever.
     pub(super) wait: Option<Duration>,
-    /// What for.
+    /// The reason for the wait.
     pub(super) why: Option<Why>,
     /// The payload of the last ping.
     pub(super) ping: [u8; 8],
     pub(super) done: bool,
 }
 
-/// What a session is made with.
+/// The settings of a session.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     pub(super) reconnect: Reconnect,
@@ -102,7 +101,7 @@ impl Rig {
         }
     }
 
-    /// Starts a session that is live, with nothing wanted.
+    /// Starts a session that is live, without subscriptions.
     pub(super) fn live(settings: Settings) -> Self {
         let mut rig = Self::new(settings);
         assert_eq!(rig.settle(), ["opening 1", "open"]);
@@ -118,7 +117,7 @@ impl Rig {
         self.session.handle(self.now, Input::Want(token, mode));
     }
 
-    /// Gives an input and carries out what follows.
+    /// Handles an input and carries out the outputs.
     pub(super) fn on(&mut self, input: Input) -> Vec<String> {
         match &input {
             Input::Opened if self.socket == Socket::Opening => {
@@ -136,7 +135,7 @@ impl Rig {
             Input::WriteBlocked(blocked) => self.write_blocked = *blocked,
             _ => {}
         }
-        // A loss takes its socket along: what the session says of it comes with no socket.
+        // A loss ends its socket: the session reports the loss when there is no socket.
         let was_up = self.session.is_live();
         self.session.handle(self.now, input);
         if was_up && !self.session.is_live() {
@@ -145,13 +144,13 @@ impl Rig {
         self.settle()
     }
 
-    /// Lets time pass and carries out what follows.
+    /// Advances time and carries out the outputs.
     pub(super) fn after(&mut self, time: Duration) -> Vec<String> {
         self.now += time;
         self.settle()
     }
 
-    /// Carries out what the session wants until it waits or is done; gives it as a transcript.
+    /// Carries out outputs until the session waits or is done; returns them as a transcript.
     pub(super) fn settle(&mut self) -> Vec<String> {
         let mut transcript = Vec::new();
         self.wait = None;
@@ -160,7 +159,10 @@ impl Rig {
             assert!(!self.done || matches!(output, Output::Done), "after the end: {output:?}");
             let line = match output {
                 Output::Wait(until) => {
-                    assert!(until.is_none_or(|(until, _)| until > self.now), "a busy wake-up");
+                    assert!(
+                        until.is_none_or(|(until, _)| until > self.now),
+                        "a wait that has already ended"
+                    );
                     match self.session.poll(self.now) {
                         Output::Wait(again) => assert_eq!(again, until),
                         other => panic!("{other:?} after a wait at the same time"),
@@ -196,12 +198,12 @@ impl Rig {
             }
             Output::Send(text) => {
                 assert!(self.up && self.socket == Socket::Open, "sent while not live: {text}");
-                assert!(!self.write_blocked, "sent behind a blocked write: {text}");
+                assert!(!self.write_blocked, "sent while writing is blocked: {text}");
                 self.server.obey(&text);
                 text
             }
             Output::Renew { refused } => {
-                assert_eq!(self.socket, Socket::None, "a question beside a socket");
+                assert_eq!(self.socket, Socket::None, "renewal with a socket open");
                 self.socket = Socket::Renewing;
                 if refused { "renew, refused" } else { "renew" }.to_owned()
             }
@@ -221,12 +223,12 @@ impl Rig {
                 self.up = false;
                 "abort".to_owned()
             }
-            Output::Tell(event) => self.told(event),
+            Output::Tell(event) => self.on_event(event),
             Output::Wait(_) | Output::Done => unreachable!("handled by the caller"),
         }
     }
 
-    fn told(&mut self, event: Event) -> String {
+    fn on_event(&mut self, event: Event) -> String {
         if std::mem::take(&mut self.unanswered_loss) {
             assert!(matches!(event, Event::Retry { .. } | Event::Parked(_)), "{event:?}");
         }
@@ -252,7 +254,7 @@ impl Rig {
                 format!("feed silent for {silence:?}, {grace:?} left")
             }
             Event::TicksStale { silence, instruments } => {
-                assert!(self.up && instruments > 0, "stale while nothing is expected");
+                assert!(self.up && instruments > 0, "stale although no ticks are expected");
                 format!("stale for {silence:?}")
             }
             Event::TicksResumed { silence } => format!("ticks after {silence:?}"),

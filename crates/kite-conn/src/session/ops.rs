@@ -1,6 +1,7 @@
-//! Lists of operations on a session, out of bytes: for the fuzzer and the replay of its corpus.
+//! Lists of operations on a session, decoded from bytes: for the fuzzer and the replay of its
+//! corpus.
 //!
-//! The rules are the [`Rig`]'s: it checks them at every step.
+//! The [`Rig`] checks the rules at every step.
 
 use std::io;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// Reads an operation: a byte that says which, and its values.
+    /// Reads an operation: a byte for its kind, then its values.
     fn read(bytes: &mut &[u8]) -> Option<Self> {
         let mut next = || {
             let (&first, rest) = bytes.split_first()?;
@@ -94,7 +95,7 @@ impl Op {
             Self::Pass(time) => {
                 rig.after(time);
             }
-            // Requests come as one mail: the session settles when something else happens.
+            // Requests arrive in batches: the session settles at the next other operation.
             Self::Want(token, mode) => rig.want(token, mode),
             Self::Opened => {
                 rig.on(Input::Opened);
@@ -156,7 +157,7 @@ impl Op {
     }
 }
 
-/// Runs a session through the operations that the bytes say, and to its end.
+/// Runs a session through the operations that the bytes encode, and to its end.
 pub(crate) fn run(mut bytes: &[u8]) {
     let mut next = || {
         let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
@@ -181,7 +182,7 @@ pub(crate) fn run(mut bytes: &[u8]) {
     end(&mut rig);
 }
 
-/// Whatever happened, a session can be brought to an end.
+/// Ends the session, which must be possible in every state.
 pub(super) fn end(rig: &mut Rig) {
     rig.on(Input::Close);
     rig.after(2 * SECOND);

@@ -1,8 +1,8 @@
-//! Measures how long pings take to come back.
+//! Measures the round-trip time of pings.
 
 use std::time::{Duration, Instant};
 
-/// The pings of one socket. Only the last one is waited for.
+/// The pings of one socket. Only the last one is measured.
 #[derive(Debug, Default)]
 pub(crate) struct RoundTrip {
     sent: u64,
@@ -10,15 +10,15 @@ pub(crate) struct RoundTrip {
 }
 
 impl RoundTrip {
-    /// Notes that a ping goes out; gives its payload.
+    /// Records that a ping is sent; returns its payload.
     pub(crate) fn ping(&mut self, now: Instant) -> [u8; 8] {
         self.sent += 1;
         self.waiting = Some(now);
         self.sent.to_be_bytes()
     }
 
-    /// Gives the round trip if this pong answers the last ping: a server may also send pongs that
-    /// nobody asked for, or answer several pings by one.
+    /// Returns the round-trip time if this pong answers the last ping: a server may also send
+    /// unsolicited pongs, or answer several pings with one.
     pub(crate) fn on_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Duration> {
         if payload != self.sent.to_be_bytes() {
             return None;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_answer_to_the_last_ping_is_measured_and_once() {
+    fn only_the_first_answer_to_the_last_ping_is_measured() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut round_trip = RoundTrip::default();
         assert_eq!(round_trip.on_pong(start, &0_u64.to_be_bytes()), None, "none was sent");

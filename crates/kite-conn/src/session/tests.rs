@@ -29,7 +29,7 @@ fn settings() -> Settings {
     }
 }
 
-/// The same with this changed.
+/// Returns the settings with a change applied.
 fn with(change: impl FnOnce(&mut Settings)) -> Settings {
     let mut settings = settings();
     change(&mut settings);
@@ -45,7 +45,7 @@ fn eof() -> Input {
 }
 
 #[test]
-fn a_session_opens_at_once_and_waits_for_the_answer() {
+fn a_session_opens_immediately_and_waits_for_the_answer() {
     let mut rig = Rig::new(settings());
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     assert_eq!(rig.wait, None);
@@ -54,7 +54,7 @@ fn a_session_opens_at_once_and_waits_for_the_answer() {
 }
 
 #[test]
-fn subscriptions_wanted_before_go_out_once_the_socket_is_open() {
+fn earlier_subscriptions_are_sent_once_the_socket_is_open() {
     let mut rig = Rig::new(settings());
     rig.want(2, Some(Mode::Full));
     assert_eq!(rig.settle(), ["opening 1", "open"]);
@@ -71,7 +71,7 @@ fn subscriptions_wanted_before_go_out_once_the_socket_is_open() {
 }
 
 #[test]
-fn wishes_of_a_live_session_go_out_at_once_and_only_the_difference() {
+fn a_live_session_sends_only_the_difference_immediately() {
     let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Quote));
     assert_eq!(rig.settle().len(), 2);
@@ -106,7 +106,7 @@ fn reconnect_replays_the_desired_set_in_its_exact_modes() {
 }
 
 #[test]
-fn a_refusal_of_the_credentials_parks_until_others_come() {
+fn refused_credentials_park_until_others_are_set() {
     for status in [400, 401, 403] {
         let mut rig = Rig::new(settings());
         rig.want(1, Some(Mode::Full));
@@ -121,7 +121,7 @@ fn a_refusal_of_the_credentials_parks_until_others_come() {
 }
 
 #[test]
-fn credentials_that_come_during_a_try_replace_it() {
+fn credentials_set_during_an_attempt_restart_it() {
     let mut rig = Rig::new(settings());
     rig.settle();
     assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 1", "open"]);
@@ -129,7 +129,7 @@ fn credentials_that_come_during_a_try_replace_it() {
 }
 
 #[test]
-fn credentials_that_come_while_waiting_are_tried_at_once() {
+fn credentials_set_while_waiting_are_tried_immediately() {
     let mut rig = Rig::new(settings());
     rig.settle();
     rig.on(Input::OpenFailed(unreachable()));
@@ -137,7 +137,7 @@ fn credentials_that_come_while_waiting_are_tried_at_once() {
 }
 
 #[test]
-fn an_open_socket_outlives_new_credentials() {
+fn an_open_socket_survives_new_credentials() {
     let mut rig = Rig::live(settings());
     assert!(rig.on(Input::CredentialsChanged).is_empty());
     assert!(rig.session.is_live());
@@ -158,7 +158,7 @@ fn a_refusal_without_kites_json_is_retried_slowly() {
 }
 
 #[test]
-fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+fn a_retry_after_from_a_busy_server_is_respected() {
     let asked = 45 * SECOND;
     for status in [429, 503] {
         let mut rig = Rig::new(settings());
@@ -185,7 +185,7 @@ fn a_busy_server_that_asks_for_less_gets_the_exponential_step() {
 }
 
 #[test]
-fn a_kite_error_with_another_status_is_no_authentication_failure() {
+fn a_kite_error_with_another_status_is_not_an_authentication_failure() {
     let mut rig = Rig::new(settings());
     rig.settle();
     let error = refused(500, Some("Something went wrong."), None);
@@ -193,7 +193,7 @@ fn a_kite_error_with_another_status_is_no_authentication_failure() {
 }
 
 #[test]
-fn what_only_another_configuration_mends_parks() {
+fn an_error_that_only_another_configuration_fixes_parks() {
     let mut rig = Rig::new(settings());
     rig.settle();
     let transcript = rig.on(Input::OpenFailed(misconfigured()));
@@ -201,7 +201,7 @@ fn what_only_another_configuration_mends_parks() {
 }
 
 #[test]
-fn attempts_used_up_park_and_say_so() {
+fn used_up_attempts_park_and_are_reported() {
     let mut rig = Rig::new(with(|it| it.reconnect.max_attempts = 2));
     rig.settle();
     for attempt in 1..=2 {
@@ -235,7 +235,7 @@ fn silence_sends_a_ping_and_then_ends_the_socket() {
 }
 
 #[test]
-fn a_session_that_runs_late_asks_before_it_judges() {
+fn a_session_that_runs_late_pings_before_it_gives_up() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.after(100 * THRESHOLD), ["ping"]);
     assert_eq!(rig.wait, Some(THRESHOLD));
@@ -244,7 +244,7 @@ fn a_session_that_runs_late_asks_before_it_judges() {
 }
 
 #[test]
-fn whatever_is_heard_keeps_the_socket() {
+fn anything_received_keeps_the_socket() {
     let mut rig = Rig::live(settings());
     for _ in 0..50 {
         assert_eq!(rig.after(THRESHOLD), ["ping"]);
@@ -256,7 +256,7 @@ fn whatever_is_heard_keeps_the_socket() {
 }
 
 #[test]
-fn a_wait_says_what_for() {
+fn a_wait_has_a_reason() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.why, Some(Why::Silence));
     rig.after(THRESHOLD);
@@ -276,10 +276,10 @@ fn a_wait_says_what_for() {
     assert_eq!(rig.why, Some(Why::Ticks));
 }
 
-/// Lets time pass; every ping is answered at once.
+/// Advances time and answers every ping immediately.
 fn with_pongs(rig: &mut Rig, time: Duration) -> Vec<String> {
     let until = rig.now + time;
-    let mut told = Vec::new();
+    let mut transcript = Vec::new();
     while rig.now < until && rig.session.is_live() {
         let step = rig.wait.unwrap_or(SECOND).min(until - rig.now);
         let mut lines = rig.after(step);
@@ -288,26 +288,26 @@ fn with_pongs(rig: &mut Rig, time: Duration) -> Vec<String> {
             assert_eq!(rig.session.on_pong(rig.now, &payload), Some(Duration::ZERO));
             lines.extend(rig.settle());
         }
-        told.extend(lines.into_iter().filter(|line| line != "ping"));
+        transcript.extend(lines.into_iter().filter(|line| line != "ping"));
     }
-    told
+    transcript
 }
 
 #[test]
-fn pongs_without_a_feed_reconnect_and_each_time_later() {
+fn pongs_without_a_feed_reconnect_later_each_time() {
     let mut rig = Rig::live(settings());
     let mut patience = 2 * THRESHOLD;
     for epoch in 1..=8 {
         let silence = 2 * THRESHOLD;
-        let told = with_pongs(&mut rig, patience);
+        let transcript = with_pongs(&mut rig, patience);
         let cause = LossCause::FeedSilence { silence: patience };
         let expected = [
             format!("feed silent for {silence:?}, {:?} left", patience - silence),
             "abort".to_owned(),
             format!("down {epoch}: {cause}"),
         ];
-        assert_eq!(told[..3], expected, "{told:?}");
-        // A snapshot is no feed.
+        assert_eq!(transcript[..3], expected, "{transcript:?}");
+        // A snapshot does not count as a feed.
         rig.after(rig.delay);
         rig.on(Input::Opened);
         rig.session.on_frame(rig.now, true);
@@ -324,19 +324,23 @@ fn pongs_without_a_feed_reconnect_and_each_time_later() {
     assert!(socket.iter().any(|line| line.starts_with("down")), "this socket: {socket:?}");
     rig.after(rig.delay);
     rig.on(Input::Opened);
-    // A feed that was silent once is borne twice as long again.
+    // After one silence the next is tolerated for twice as long again.
     assert_eq!(with_pongs(&mut rig, 3 * THRESHOLD).len(), 1);
     assert!(with_pongs(&mut rig, THRESHOLD).iter().any(|line| line.starts_with("down")));
 }
 
 #[test]
-fn a_socket_that_slept_through_a_suspension_is_asked_at_once() {
+fn a_socket_is_pinged_immediately_after_a_suspension() {
     let mut rig = Rig::live(settings());
     rig.now += SECOND;
     let slept = Duration::from_secs(3_600);
     assert_eq!(rig.on(Input::Suspended(slept)), ["slept 3600s".to_owned(), "ping".to_owned()]);
     assert_eq!(rig.why, Some(Why::Pong));
-    assert_eq!(rig.after(THRESHOLD).len(), 3, "no answer is death, whatever was heard before");
+    assert_eq!(
+        rig.after(THRESHOLD).len(),
+        3,
+        "no answer ends the socket, whatever was received before"
+    );
 }
 
 #[test]
@@ -363,11 +367,11 @@ fn the_round_trip_of_the_last_ping_is_measured() {
     let last = rig.ping;
     assert_eq!(rig.session.on_pong(rig.now, &last), Some(SECOND));
     rig.on(eof());
-    assert_eq!(rig.session.on_pong(rig.now, &last), None, "of a socket that is gone");
+    assert_eq!(rig.session.on_pong(rig.now, &last), None, "the socket is gone");
 }
 
 #[test]
-fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
+fn stale_ticks_are_reported_once_and_do_not_reconnect() {
     let mut rig = Rig::live(settings());
     let heartbeats = |rig: &mut Rig, seconds: u32| -> Vec<String> {
         let beat = |rig: &mut Rig| {
@@ -377,19 +381,19 @@ fn stale_ticks_are_told_once_and_are_no_reason_to_reconnect() {
         };
         (0..seconds).flat_map(|_| beat(rig)).collect()
     };
-    assert!(heartbeats(&mut rig, 600).is_empty(), "nothing is wanted, so nothing is missing");
+    assert!(heartbeats(&mut rig, 600).is_empty(), "no subscriptions, so nothing is stale");
     rig.want(1, Some(Mode::Full));
     assert_eq!(rig.settle().len(), 2);
     assert!(heartbeats(&mut rig, 59).is_empty());
     assert_eq!(heartbeats(&mut rig, 541), ["stale for 60s"]);
-    assert!(rig.session.on_frame(rig.now, true), "this is news");
+    assert!(rig.session.on_frame(rig.now, true), "the end of staleness is due");
     assert_eq!(rig.settle(), ["ticks after 600s"]);
     assert!(!rig.session.on_frame(rig.now, true));
     assert!(rig.settle().is_empty() && rig.session.is_live());
 }
 
 #[test]
-fn stale_ticks_end_on_whichever_socket_they_come() {
+fn staleness_may_end_on_another_socket() {
     let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
@@ -406,7 +410,7 @@ fn stale_ticks_end_on_whichever_socket_they_come() {
 }
 
 #[test]
-fn a_wish_that_comes_with_a_deadly_silence_is_no_part_of_what_was_told() {
+fn a_subscription_made_as_the_socket_dies_does_not_count_as_sent() {
     let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
@@ -418,7 +422,7 @@ fn a_wish_that_comes_with_a_deadly_silence_is_no_part_of_what_was_told() {
 }
 
 #[test]
-fn ticks_that_we_do_not_read_are_not_stale() {
+fn ticks_are_not_stale_while_reading_is_paused() {
     let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Full));
     rig.settle();
@@ -428,7 +432,7 @@ fn ticks_that_we_do_not_read_are_not_stale() {
 }
 
 #[test]
-fn instruments_refused_for_want_of_room_stay_wanted() {
+fn instruments_rejected_at_the_limit_stay_desired() {
     let mut rig = Rig::live(settings());
     rig.want(1, Some(Mode::Ltp));
     rig.settle();
@@ -439,8 +443,8 @@ fn instruments_refused_for_want_of_room_stay_wanted() {
     let refusal = |text: &str| Input::ServerError(text.to_owned());
     let text = "Can't subscribe to more than 3000 instruments.";
     assert_eq!(rig.on(refusal(text)), ["1 refused"]);
-    assert!(rig.on(refusal(text)).is_empty(), "its mode was refused too");
-    assert!(rig.after(SECOND).is_empty(), "not told again while there is no room");
+    assert!(rig.on(refusal(text)).is_empty(), "the error about its mode changes nothing");
+    assert!(rig.after(SECOND).is_empty(), "not sent again while there is no room");
     rig.want(1, None);
     let expected = [
         r#"{"a":"unsubscribe","v":[1]}"#,
@@ -448,7 +452,10 @@ fn instruments_refused_for_want_of_room_stay_wanted() {
         r#"{"a":"mode","v":["full",[2]]}"#,
     ];
     assert_eq!(rig.settle(), expected);
-    assert!(rig.on(refusal("Too many requests.")).is_empty(), "another error is another matter");
+    assert!(
+        rig.on(refusal("Too many requests.")).is_empty(),
+        "other errors are not about the limit"
+    );
 }
 
 fn renewing() -> Settings {
@@ -456,7 +463,7 @@ fn renewing() -> Settings {
 }
 
 #[test]
-fn a_token_source_is_asked_before_every_reconnect_but_not_before_the_first_try() {
+fn a_token_source_is_asked_before_every_reconnect_but_not_before_the_first_attempt() {
     let mut rig = Rig::new(renewing());
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     rig.on(Input::Opened);
@@ -481,7 +488,7 @@ fn a_refusal_asks_the_token_source_and_does_not_park() {
 }
 
 #[test]
-fn a_token_source_in_trouble_does_not_keep_the_feed_down() {
+fn a_failing_token_source_does_not_prevent_reconnects() {
     let mut rig = Rig::live(renewing());
     rig.on(eof());
     rig.after(rig.delay);
@@ -504,7 +511,7 @@ fn a_token_source_in_trouble_does_not_keep_the_feed_down() {
 }
 
 #[test]
-fn a_token_that_is_refused_again_is_tried_later_each_time_and_up_to_the_limit() {
+fn tokens_that_are_refused_again_are_retried_up_to_the_limit() {
     let mut rig = Rig::new(with(|it| {
         it.renews = true;
         it.reconnect.max_attempts = 3;
@@ -521,7 +528,7 @@ fn a_token_that_is_refused_again_is_tried_later_each_time_and_up_to_the_limit() 
 }
 
 #[test]
-fn closing_ends_a_question_for_credentials() {
+fn closing_cancels_a_renewal() {
     let mut rig = Rig::live(renewing());
     rig.on(eof());
     rig.after(rig.delay);
@@ -529,7 +536,7 @@ fn closing_ends_a_question_for_credentials() {
 }
 
 #[test]
-fn what_waited_for_the_socket_is_not_sent_to_a_dead_one() {
+fn pending_commands_are_not_sent_to_a_dead_socket() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
     rig.now += THRESHOLD;
@@ -537,11 +544,11 @@ fn what_waited_for_the_socket_is_not_sent_to_a_dead_one() {
     let transcript = rig.settle();
     assert_eq!(transcript.len(), 3, "{transcript:?}");
     rig.after(rig.delay);
-    assert_eq!(rig.on(Input::Opened).len(), 3, "it goes to the next socket");
+    assert_eq!(rig.on(Input::Opened).len(), 3, "sent on the next socket");
 }
 
 #[test]
-fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
+fn a_peer_that_accepts_no_bytes_is_dead_even_if_it_sends() {
     let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..19 {
@@ -554,7 +561,7 @@ fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
 }
 
 #[test]
-fn a_peer_that_takes_our_bytes_slowly_lives() {
+fn a_peer_that_accepts_bytes_slowly_is_alive() {
     let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..10 {
@@ -569,7 +576,7 @@ fn a_peer_that_takes_our_bytes_slowly_lives() {
 }
 
 #[test]
-fn pings_behind_a_blocked_write_do_not_pile_up() {
+fn pings_do_not_accumulate_while_writing_is_blocked() {
     let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for _ in 0..100 {
@@ -580,7 +587,7 @@ fn pings_behind_a_blocked_write_do_not_pile_up() {
 }
 
 #[test]
-fn wishes_behind_a_blocked_write_merge() {
+fn requests_merge_while_writing_is_blocked() {
     let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for mode in [Mode::Ltp, Mode::Quote, Mode::Full].into_iter().cycle().take(3_000) {
@@ -592,7 +599,7 @@ fn wishes_behind_a_blocked_write_merge() {
 }
 
 #[test]
-fn our_own_slowness_is_not_the_peers_death() {
+fn a_slow_consumer_does_not_end_the_socket() {
     let mut rig = Rig::live(settings());
     rig.on(Input::ReadingPaused(true));
     assert!(rig.after(100 * THRESHOLD).is_empty());
@@ -602,7 +609,7 @@ fn our_own_slowness_is_not_the_peers_death() {
 }
 
 #[test]
-fn the_next_socket_starts_with_a_clean_slate() {
+fn the_next_socket_starts_with_fresh_state() {
     let mut rig = Rig::live(settings());
     rig.on(Input::ReadingPaused(true));
     rig.on(Input::WriteBlocked(true));
@@ -631,19 +638,19 @@ fn only_a_stable_connection_resets_the_failures() {
 }
 
 #[test]
-fn closing_a_live_session_is_polite() {
+fn closing_a_live_session_sends_a_close_frame() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.on(Input::Close), ["close"]);
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
     rig.want(1, Some(Mode::Full));
-    assert!(rig.settle().is_empty(), "nothing is sent behind a close frame");
+    assert!(rig.settle().is_empty(), "nothing is sent after a close frame");
     assert!(rig.on(Input::Close).is_empty());
     assert_eq!(rig.on(eof()), ["closed"]);
     assert!(rig.done);
 }
 
 #[test]
-fn a_peer_that_does_not_finish_the_close_is_cut_off() {
+fn a_peer_that_does_not_finish_the_close_is_disconnected() {
     let mut rig = Rig::live(settings());
     rig.on(Input::Close);
     assert!(rig.after(CLOSE_DEADLINE / 2).is_empty());
@@ -653,7 +660,7 @@ fn a_peer_that_does_not_finish_the_close_is_cut_off() {
 }
 
 #[test]
-fn closing_ends_every_other_phase_at_once() {
+fn closing_ends_every_other_phase_immediately() {
     let opening = || Rig::new(settings());
     let mut rig = opening();
     rig.settle();
@@ -757,7 +764,7 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
-    /// The rules are the rig's: it checks them at every step.
+    /// The rig checks the rules at every step.
     #[test]
     fn any_inputs_in_any_order_keep_the_rules(
         ops in prop::collection::vec(op(), 0..120),
@@ -784,8 +791,8 @@ proptest! {
         ops::run(&bytes);
     }
 
-    /// A timer that never fires early and a server that never answers: the session wakes only
-    /// where it said it would, and each time does something.
+    /// With a timer that never fires early and a server that never answers, the session wakes up
+    /// only when it asked to, and does something each time.
     #[test]
     fn each_wake_up_has_a_reason(seed in any::<u64>(), wakes in 1_usize..40) {
         let mut rig = Rig::live(with(|it| it.reconnect.jitter_seed = seed));
@@ -799,7 +806,7 @@ proptest! {
     }
 }
 
-/// What once led the fuzzer to new code goes on holding.
+/// Replays the inputs that led the fuzzer to new code.
 #[test]
 fn the_corpus_keeps_the_rules() {
     fuzz_checks::corpus::replay("session", ops::run);

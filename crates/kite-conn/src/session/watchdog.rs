@@ -1,6 +1,6 @@
 //! Decides whether an open socket is alive, and whether its feed is.
 //!
-//! A pong proves the path, not the feed: the two are watched apart.
+//! A pong proves the path, not the feed: the two are watched separately.
 
 use std::time::{Duration, Instant};
 
@@ -8,60 +8,61 @@ use super::Why;
 
 /// Watches the silence of one socket.
 ///
-/// Not armed anew for every frame: at 2,000 frames/s that would be 2,000 timer updates for a
-/// deadline nobody reaches. The timer fires, [`Watchdog::check`] compares and gives the next one.
+/// The timer is not reset per frame: at 2,000 frames/s that would be 2,000 timer updates for a
+/// deadline that is never reached. When it fires, [`Watchdog::check`] compares and returns the next
+/// deadline.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     threshold: Duration,
-    /// How long a feed may be silent while pongs come.
+    /// How long a feed may be silent while pongs are received.
     feed_patience: Duration,
     last_heard: Instant,
-    /// Since when silence counts: the last sign of life, or the end of our own not reading.
+    /// Start of the current silence: the last sign of life, or the end of a pause in reading.
     silent_since: Instant,
-    /// When the last frame of the feed came, ticks or a heartbeat, or we began to read again.
+    /// When the last frame of the feed (ticks or a heartbeat) was received, or reading resumed.
     last_fed: Instant,
     /// Since when the feed has flowed without a pause of twice the threshold.
     flowing_since: Instant,
-    /// Whether the present silence of the feed has been told.
-    feed_told: bool,
-    /// When a ping went out for the present silence.
+    /// Whether the current silence of the feed has been reported.
+    feed_reported: bool,
+    /// When a ping was sent for the current silence.
     probed: Option<Instant>,
-    /// Whether there is reason to ask without a silence.
+    /// Whether to send a ping without waiting for a silence.
     suspicious: bool,
-    /// Since when the socket has taken none of the bytes of ours that wait for it.
+    /// Since when bytes have been waiting without the socket accepting any.
     write_blocked_since: Option<Instant>,
-    /// Whether we have stopped reading: then silence is our own doing.
+    /// Whether reading is paused: then silence is not the server's.
     reading_paused: bool,
 }
 
-/// What the watchdog finds.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// Nothing to do before this moment.
     Fine {
-        /// When to look again, and what for.
+        /// When to check again, and why.
         next: Option<(Instant, Why)>,
     },
-    /// Silent for the threshold, or under suspicion: ask for a sign of life.
+    /// Silent for the threshold, or suspected: send a ping.
     Probe,
-    /// Only pongs for twice the threshold: to be told. Comes once for each silence.
+    /// Only pongs for twice the threshold. Returned once for each silence, to be reported.
     FeedSilent {
-        /// How long neither ticks nor a heartbeat came.
+        /// Time without ticks or a heartbeat.
         silence: Duration,
-        /// How long from now the socket is given.
+        /// Time until the socket is replaced.
         grace: Duration,
     },
-    /// No sign of life for twice the threshold, nor for the threshold since we asked for one.
+    /// No sign of life for twice the threshold, nor for the threshold since a ping.
     Silent {
-        /// How long nothing came.
+        /// How long nothing was received.
         silence: Duration,
     },
-    /// Only pongs, and the patience with that is at its end.
+    /// Only pongs for longer than the feed may be silent.
     FeedDead {
-        /// How long neither ticks nor a heartbeat came.
+        /// Time without ticks or a heartbeat.
         silence: Duration,
     },
-    /// The socket has taken none of our bytes for twice the threshold.
+    /// The socket has accepted no bytes for twice the threshold.
     WriteBlocked {
         /// How long.
         blocked: Duration,
@@ -69,8 +70,8 @@ pub(crate) enum Finding {
 }
 
 impl Watchdog {
-    /// Watches a socket from now on. Its feed may be silent for `feed_patience`, and never for
-    /// less than twice the threshold.
+    /// Creates a watchdog for a socket opened now. Its feed may be silent for `feed_patience`, but
+    /// at least twice the threshold.
     pub(crate) fn new(now: Instant, threshold: Duration, feed_patience: Duration) -> Self {
         Self {
             threshold,
@@ -79,7 +80,7 @@ impl Watchdog {
             silent_since: now,
             last_fed: now,
             flowing_since: now,
-            feed_told: false,
+            feed_reported: false,
             probed: None,
             suspicious: false,
             write_blocked_since: None,
@@ -87,7 +88,7 @@ impl Watchdog {
         }
     }
 
-    /// Something came: data, a heartbeat or a pong.
+    /// Records that something was received: data, a heartbeat or a pong.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.last_heard = now;
         self.silent_since = now;
@@ -95,73 +96,73 @@ impl Watchdog {
         self.suspicious = false;
     }
 
-    /// A frame of the feed came: ticks or a heartbeat.
+    /// Records that a frame of the feed was received: ticks or a heartbeat.
     pub(crate) fn fed(&mut self, now: Instant) {
         self.heard(now);
         if now.saturating_duration_since(self.last_fed) >= self.threshold * 2 {
             self.flowing_since = now;
         }
         self.last_fed = now;
-        self.feed_told = false;
+        self.feed_reported = false;
     }
 
-    /// Gives when anything came last.
+    /// Returns when anything was last received.
     pub(crate) fn last_heard(&self) -> Instant {
         self.last_heard
     }
 
-    /// Says whether the feed has flowed for twice the threshold without a pause of that length:
-    /// more than the snapshot that any new socket gets.
+    /// Returns whether the feed has flowed for twice the threshold without a pause of that length:
+    /// more than the snapshot that any new socket receives.
     pub(crate) fn has_flowed(&self) -> bool {
         self.last_fed.saturating_duration_since(self.flowing_since) >= self.threshold * 2
     }
 
-    /// The feed has proved itself: from now on its silence is borne no longer than at first.
+    /// Resets the tolerated silence to the shortest: the feed has proved to work.
     pub(crate) fn lose_patience(&mut self) {
         self.feed_patience = self.threshold * 2;
     }
 
-    /// There is reason to doubt the socket, whenever it was heard last.
+    /// Requests a ping at the next check, however recently something was received.
     pub(crate) fn suspect(&mut self) {
         self.suspicious = true;
         self.probed = None;
     }
 
-    /// Bytes of ours wait for the socket, or no longer do.
+    /// Records whether bytes wait to be written to the socket.
     pub(crate) fn write_blocked(&mut self, now: Instant, blocked: bool) {
         self.write_blocked_since = blocked.then(|| self.write_blocked_since.unwrap_or(now));
     }
 
-    /// The socket took some of our bytes, and others wait still.
+    /// Records that the socket accepted some bytes while others still wait.
     pub(crate) fn write_progressed(&mut self, now: Instant) {
         if let Some(since) = &mut self.write_blocked_since {
             *since = now;
         }
     }
 
-    /// Says whether bytes of ours wait for the socket.
+    /// Returns whether bytes wait to be written to the socket.
     pub(crate) fn is_write_blocked(&self) -> bool {
         self.write_blocked_since.is_some()
     }
 
-    /// Says whether we have stopped reading.
+    /// Returns whether reading is paused.
     pub(crate) fn is_reading_paused(&self) -> bool {
         self.reading_paused
     }
 
-    /// Reading stops because our consumer is slow, or goes on.
+    /// Pauses while reading is stopped by a slow consumer, or resumes.
     pub(crate) fn pause_reading(&mut self, now: Instant, paused: bool) {
         if self.reading_paused && !paused {
-            // What came meanwhile waits in the socket: every silence starts over.
+            // What arrived meanwhile is still in the socket: every silence starts over.
             self.silent_since = now;
             self.last_fed = now;
-            self.feed_told = false;
+            self.feed_reported = false;
             self.probed = None;
         }
         self.reading_paused = paused;
     }
 
-    /// Looks at the clock.
+    /// Compares the state with the clock.
     pub(crate) fn check(&mut self, now: Instant) -> Finding {
         let limit = self.threshold * 2;
         if let Some(since) = self.write_blocked_since {
@@ -169,7 +170,7 @@ impl Watchdog {
             if blocked >= limit {
                 return Finding::WriteBlocked { blocked };
             }
-            // Nor is anybody asked: a ping would wait behind the bytes that are not taken.
+            // No ping either: it would wait for the blocked bytes.
             return Finding::Fine { next: Some((since + limit, Why::Write)) };
         }
         if self.reading_paused {
@@ -178,8 +179,8 @@ impl Watchdog {
         let fine = |next| Finding::Fine { next: Some(next) };
         let silence = now.saturating_duration_since(self.silent_since);
         if let Some(asked) = self.probed {
-            // From the question on: where our own task was held up, what came meanwhile may still
-            // wait in the socket, and nobody is dead for not answering what was never asked.
+            // Counted from the ping: if this task was delayed, what arrived meanwhile may still
+            // wait in the socket, and a socket that was not pinged must not be considered dead.
             let due = asked + self.threshold;
             if now >= due {
                 return Finding::Silent { silence };
@@ -188,12 +189,12 @@ impl Watchdog {
         }
         let feed_silence = now.saturating_duration_since(self.last_fed);
         let only_pongs = self.last_heard.saturating_duration_since(self.last_fed);
-        // The path outlived the feed, by pongs: so it is the feed's silence that counts. Looked at
-        // before the next ping, for timers are late and the next silence of the path begins with
+        // Pongs arrived after the last frame of the feed, so the feed's silence counts. Checked
+        // before the next ping, since timers fire late and the next silence of the path begins with
         // the last pong.
         if only_pongs >= self.threshold {
-            if feed_silence >= limit && !self.feed_told {
-                self.feed_told = true;
+            if feed_silence >= limit && !self.feed_reported {
+                self.feed_reported = true;
                 let grace = self.feed_patience.saturating_sub(feed_silence);
                 return Finding::FeedSilent { silence: feed_silence, grace };
             }
@@ -207,7 +208,7 @@ impl Watchdog {
             return Finding::Probe;
         }
         let silent = (self.silent_since + self.threshold, Why::Silence);
-        let due = if self.feed_told { self.feed_patience } else { limit };
+        let due = if self.feed_reported { self.feed_patience } else { limit };
         fine(silent.min((self.last_fed + due, Why::Feed)))
     }
 }
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_probed_once_and_then_is_death() {
+    fn silence_is_probed_once_and_then_ends_the_socket() {
         let mut line = Timeline::new(THRESHOLD * 2);
         assert_eq!(line.check(0), line.fine(10, Why::Silence));
         assert_eq!(line.check(10), Finding::Probe);
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_dead_who_has_not_been_asked() {
+    fn a_socket_that_was_not_pinged_is_not_dead() {
         let mut line = Timeline::new(THRESHOLD * 2);
         assert_eq!(line.check(100), Finding::Probe);
         assert_eq!(line.check(109), line.fine(110, Why::Pong));
@@ -290,17 +291,17 @@ mod tests {
     }
 
     #[test]
-    fn our_own_slowness_is_not_the_peers_death() {
+    fn a_slow_consumer_does_not_end_the_socket() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.pause_reading(line.at(1), true);
         assert_eq!(line.check(500), Finding::Fine { next: None });
         line.dog.pause_reading(line.at(500), false);
         assert_eq!(line.check(500), line.fine(510, Why::Silence));
-        assert_eq!(line.dog.last_heard(), line.at(0), "nothing was heard meanwhile");
+        assert_eq!(line.dog.last_heard(), line.at(0), "nothing was received meanwhile");
     }
 
     #[test]
-    fn a_peer_that_takes_no_bytes_is_dead_though_it_talks() {
+    fn a_peer_that_accepts_no_bytes_is_dead_even_if_it_sends() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.write_blocked(line.at(5), true);
         line.dog.write_blocked(line.at(9), true);
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_behind_bytes_that_are_not_taken() {
+    fn no_ping_is_sent_while_writing_is_blocked() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.write_blocked(line.at(1), true);
         for second in (10..100).step_by(10) {
@@ -324,35 +325,35 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_feed_is_told_again_after_a_pause() {
+    fn a_silent_feed_is_reported_again_after_a_pause() {
         let mut line = Timeline::new(THRESHOLD * 8);
         line.answer_pings(1..=100);
         line.dog.pause_reading(line.at(30), true);
         line.dog.pause_reading(line.at(40), false);
-        let told = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
-        assert_eq!(line.answer_pings(41..=200), (60, told));
+        let silent = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
+        assert_eq!(line.answer_pings(41..=200), (60, silent));
     }
 
     #[test]
     fn pongs_prove_the_path_and_not_the_feed() {
         let mut line = Timeline::new(THRESHOLD * 2);
         let silence = THRESHOLD * 2;
-        let told = Finding::FeedSilent { silence, grace: Duration::ZERO };
-        assert_eq!(line.answer_pings(1..=100), (20, told));
+        let silent = Finding::FeedSilent { silence, grace: Duration::ZERO };
+        assert_eq!(line.answer_pings(1..=100), (20, silent));
         assert_eq!(line.check(20), Finding::FeedDead { silence });
     }
 
     #[test]
-    fn patience_with_a_silent_feed_goes_as_far_as_it_was_given() {
+    fn a_silent_feed_is_tolerated_for_as_long_as_configured() {
         let mut line = Timeline::new(THRESHOLD * 8);
-        let told = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
-        assert_eq!(line.answer_pings(1..=100), (20, told));
+        let silent = Finding::FeedSilent { silence: THRESHOLD * 2, grace: THRESHOLD * 6 };
+        assert_eq!(line.answer_pings(1..=100), (20, silent));
         let dead = Finding::FeedDead { silence: THRESHOLD * 8 };
-        assert_eq!(line.answer_pings(20..=100), (80, dead), "told once for one silence");
+        assert_eq!(line.answer_pings(20..=100), (80, dead), "reported once for each silence");
     }
 
     #[test]
-    fn a_heartbeat_is_feed_enough() {
+    fn heartbeats_alone_keep_the_feed_alive() {
         let mut line = Timeline::new(THRESHOLD * 2);
         for second in 1..=100 {
             line.dog.fed(line.at(second));
@@ -362,12 +363,12 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_and_then_silence_is_no_flow() {
+    fn a_snapshot_followed_by_silence_is_not_a_flow() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.fed(line.at(1));
         line.dog.fed(line.at(2));
         assert!(!line.dog.has_flowed());
-        // Nor is one frame in more than twice the threshold.
+        // Neither is one frame in more than twice the threshold.
         for second in [30, 55, 80, 101] {
             line.dog.fed(line.at(second));
             assert!(!line.dog.has_flowed(), "{second}");
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspected_socket_is_asked_at_once() {
+    fn a_suspected_socket_is_pinged_immediately() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.fed(line.at(1));
         line.dog.suspect();
@@ -390,6 +391,6 @@ mod tests {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.dog.suspect();
         line.dog.fed(line.at(3));
-        assert_eq!(line.check(3), line.fine(13, Why::Silence), "it has answered unasked");
+        assert_eq!(line.check(3), line.fine(13, Why::Silence), "a frame arrived before the ping");
     }
 }

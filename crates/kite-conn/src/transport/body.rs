@@ -1,19 +1,19 @@
-//! The body of a refusal, read to its end but never beyond a limit.
+//! The body of a refusal, read to its end or up to a limit.
 //!
-//! Faults in it are no errors: the status is what matters and is known already.
+//! Faults in the body are not errors: the status is what matters and is already known.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How much of a body is read, the framing of chunks included.
+/// Maximum number of bytes of a body that are read, including chunk framing.
 pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
 const READ_BYTES: usize = 2 * 1024;
 
-/// How the end of a body is known (RFC 9112, section 6.3).
+/// How the end of a body is determined (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyEnd {
-    /// There is no body, whatever the headers say.
+    /// The status has no body, regardless of the headers.
     NoBody,
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
     /// After the chunk of length zero.
     Chunked,
@@ -26,15 +26,15 @@ impl BodyEnd {
         if matches!(status, 100..=199 | 204 | 304) { Self::NoBody } else { Self::Close }
     }
 
-    /// Takes note of `Transfer-Encoding: chunked`, which goes before any length.
+    /// Handles `Transfer-Encoding: chunked`, which overrides any length.
     pub(super) fn on_chunked(&mut self) {
         if *self != Self::NoBody {
             *self = Self::Chunked;
         }
     }
 
-    /// Takes note of a `Content-Length`. Of two the smaller counts: the other would wait for
-    /// bytes that may never come.
+    /// Handles a `Content-Length`. Of two, the smaller one counts: the other would wait for bytes
+    /// that may never arrive.
     pub(super) fn on_content_length(&mut self, value: &[u8]) {
         let length = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
         match (length, &*self) {
@@ -45,7 +45,7 @@ impl BodyEnd {
     }
 }
 
-/// As much of a body as came.
+/// The part of a body that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Takes the body out of what was read; `closed` says that the server ended the stream.
+    /// Decodes the body from the bytes read. `closed` means that the server ended the stream.
     pub(super) fn decode(end: BodyEnd, raw: &[u8], closed: bool) -> Self {
         match end {
             BodyEnd::NoBody => Self { bytes: Vec::new(), complete: true },
@@ -69,11 +69,11 @@ impl Body {
     }
 }
 
-/// Reads on into `raw` until the body is whole, the limit is reached or the stream ends.
+/// Reads more into `raw` until the body is complete, the limit is reached or the stream ends.
 /// Returns whether the server ended the stream.
 ///
 /// # Cancel safety
-/// Cancel safe: what was read stands in `raw`.
+/// Cancel safe: the bytes read are kept in `raw`.
 pub(super) async fn read_body<S>(stream: &mut S, end: BodyEnd, raw: &mut Vec<u8>) -> bool
 where
     S: AsyncRead + Unpin,
@@ -87,13 +87,13 @@ where
         match (&mut *stream).take(room as u64).read_buf(raw).await {
             Ok(0) => return true,
             Ok(_) => {}
-            // TLS without its close_notify is how many servers end a refusal.
+            // Many servers end a refusal over TLS without a close_notify.
             Err(error) => return error.kind() == std::io::ErrorKind::UnexpectedEof,
         }
     }
 }
 
-/// Joins chunks, up to the first that is malformed or has not come.
+/// Joins chunks, up to the first that is malformed or incomplete.
 fn dechunk(raw: &[u8]) -> Body {
     let mut bytes = Vec::new();
     let mut rest = raw;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn chunked_goes_before_length_and_the_smaller_length_counts() {
+    fn chunked_overrides_length_and_the_smaller_length_counts() {
         let mut end = BodyEnd::of_status(403);
         assert_eq!(end, BodyEnd::Close);
         end.on_content_length(b"nonsense");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_without_a_body_stays_without() {
+    fn a_status_without_a_body_ignores_the_headers() {
         let mut end = BodyEnd::of_status(304);
         end.on_content_length(b"10");
         end.on_chunked();
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_chunks_decode_to_no_more_than_came(raw in prop_oneof![
+        fn any_chunks_decode_to_no_more_than_was_received(raw in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300),
             "([0-9a-fA-F]{1,3}\r\n[ -~]{0,20}(\r\n)?){0,8}".prop_map(String::into_bytes),
         ]) {
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_chunked_comes_back(parts in prop::collection::vec("[ -~]{1,40}", 0..6)) {
+        fn chunked_bodies_round_trip(parts in prop::collection::vec("[ -~]{1,40}", 0..6)) {
             let mut raw = String::new();
             for part in &parts {
                 raw.push_str(&format!("{:X}\r\n{part}\r\n", part.len()));

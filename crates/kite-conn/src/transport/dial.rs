@@ -1,4 +1,5 @@
-//! From a host to a connected stream: look-up, TCP, proxy, TLS, each address in its turn.
+//! From a host to a connected stream: DNS lookup, TCP, proxy, TLS, trying one address after
+//! another.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::stream::{Stream, Tcp};
 use super::tunnel::open_tunnel;
 use crate::clock::FAR;
 
-/// When an attempt has to be over, and the timeout that this comes from.
+/// When an attempt must end, and the timeout this is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -33,14 +34,15 @@ impl Deadline {
         Self { at: now.checked_add(after).unwrap_or_else(|| now + FAR), after }
     }
 
-    /// Takes one of `parts` equal shares of the time that is left.
+    /// Returns the end of one of `parts` equal shares of the remaining time.
     fn share(self, parts: u32) -> Self {
         let now = Instant::now();
         let left = self.at.saturating_duration_since(now);
         Self { at: now + left / parts.max(1), after: self.after }
     }
 
-    /// Runs a future until the deadline. What is ready counts even when the time is over.
+    /// Runs a future until the deadline. A result that is ready counts even if the deadline has
+    /// passed.
     pub(super) async fn bound<F: Future>(
         self,
         stage: OpenStage,
@@ -51,7 +53,7 @@ impl Deadline {
     }
 }
 
-/// The way to an endpoint.
+/// How to reach an endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -71,7 +73,7 @@ impl Way<'_> {
     }
 }
 
-/// Looks up the host to dial. An IP address costs no look-up.
+/// Looks up the host to dial. An IP address needs no lookup.
 pub(super) async fn resolve(
     way: Way<'_>,
     deadline: Deadline,
@@ -85,20 +87,21 @@ pub(super) async fn resolve(
     }
 }
 
-/// Connects to the first address that takes us, proxy and TLS included, and remembers which was
+/// Connects to the first address that accepts, proxy and TLS included, and remembers which was
 /// tried last.
 ///
-/// Each address gets an equal share of the time left, so one that swallows packets leaves the
-/// others their turn; what a quick failure saves goes to those after it. A proxy's refusal ends it:
-/// that is an answer, and its other addresses are as a rule the same proxy.
+/// Each address gets an equal share of the remaining time, so that one that drops packets leaves
+/// time for the others; time saved by a quick failure goes to the addresses after it. A proxy's
+/// refusal ends the attempt: it is an answer, and the other addresses usually belong to the same
+/// proxy.
 pub(super) async fn dial(
     way: Way<'_>,
     addresses: &[SocketAddr],
     route: &Route,
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
-    // Without TLS a proxy has to be on loopback as well: it would see the token, and so would the
-    // network on the way to it.
+    // Without TLS a proxy must be on loopback as well: it would see the token, and so would the
+    // network between.
     let (mut permitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
         addresses.iter().copied().partition(|address| way.endpoint.permits(address));
     let host = way.host().to_owned();
@@ -135,7 +138,7 @@ async fn dial_one(
     }
 }
 
-/// Connects to an address by TCP, and through the proxy where there is one.
+/// Connects to an address by TCP, and through the proxy if there is one.
 pub(super) async fn connect(
     way: Way<'_>,
     address: SocketAddr,
@@ -152,7 +155,7 @@ pub(super) async fn connect(
     Ok(tcp)
 }
 
-/// Makes the TLS handshake with the endpoint.
+/// Performs the TLS handshake with the endpoint.
 pub(super) async fn secure(
     way: Way<'_>,
     tls: &Arc<ClientConfig>,

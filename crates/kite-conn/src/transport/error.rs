@@ -14,7 +14,7 @@ use super::tls::TlsError;
 
 /// Why one attempt to open a connection failed.
 ///
-/// None of these contains an access token, a query value of the endpoint or the credentials of a
+/// No variant contains an access token, a query value of the endpoint or the credentials of a
 /// proxy.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -24,19 +24,19 @@ pub enum OpenError {
     Dns {
         /// The endpoint's host, or the proxy's.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: Arc<io::Error>,
     },
-    /// The look-up gave no address.
+    /// The lookup returned no address.
     #[error("{host} has no address")]
     NoAddress {
         /// The endpoint's host, or the proxy's.
         host: String,
     },
-    /// A `ws://` host, or the proxy to it, resolved to an address outside of loopback.
+    /// A `ws://` host, or the proxy to it, resolved to an address that is not loopback.
     #[error(
         "{host} resolved to {address}, which is not loopback: ws:// would send the access token \
-         in the open, use wss://"
+         unencrypted, use wss://"
     )]
     NotLoopback {
         /// The endpoint's host, or the proxy's.
@@ -51,21 +51,21 @@ pub enum OpenError {
         address: SocketAddr,
         /// How many addresses were tried.
         tried: usize,
-        /// What the operating system said.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A proxy answered nothing that is HTTP, or nothing at all.
-    #[error("the proxy {proxy} at {address} did not answer properly")]
+    /// A proxy's answer was not HTTP, or it sent none.
+    #[error("the proxy {proxy} at {address} did not answer correctly")]
     Proxy {
         /// The proxy's host and port.
         proxy: String,
         /// The address that was connected.
         address: SocketAddr,
-        /// What was wrong with the answer.
+        /// The fault in the answer.
         source: HandshakeError,
     },
-    /// A proxy did not connect us: wrong credentials for it (407), a target that it does not
-    /// permit or cannot reach. It says nothing about Kite's credentials.
+    /// A proxy refused to connect: wrong credentials for it (407), or a target that it does not
+    /// permit or cannot reach. This is unrelated to Kite's credentials.
     #[error("the proxy {proxy} refused the connection with status {}", refusal.status)]
     ProxyRefused {
         /// The proxy's host and port.
@@ -73,48 +73,49 @@ pub enum OpenError {
         /// Its answer.
         refusal: Refusal,
     },
-    /// There are no root certificates to check a server's with.
+    /// No root certificates are available to verify a server's certificate.
     #[error("tls cannot be set up")]
     TlsSetup(#[source] TlsError),
-    /// The TLS handshake failed, for instance over the certificate.
+    /// The TLS handshake failed, for instance because of the certificate.
     #[error("the tls handshake with {host} at {address} failed: {fault}")]
     Tls {
         /// The endpoint's host.
         host: String,
-        /// The address that was connected, the proxy's where there is one.
+        /// The address that was connected, the proxy's if there is one.
         address: SocketAddr,
-        /// What went wrong, as far as it is told apart.
+        /// The kind of fault.
         fault: TlsFault,
-        /// What went wrong, in full.
+        /// The full error.
         source: Arc<io::Error>,
     },
-    /// The connect timeout ran out.
+    /// The connect timeout expired.
     #[error("{stage} did not finish within the connect timeout of {after:?}")]
     Timeout {
-        /// What was being waited for.
+        /// The stage that was in progress.
         stage: OpenStage,
         /// The whole connect timeout.
         after: Duration,
     },
-    /// The server answered with another status than 101.
+    /// The server answered with a status other than 101.
     #[error("{0}")]
     Refused(Refusal),
-    /// The WebSocket handshake broke off or its answer was wrong.
+    /// The WebSocket handshake was interrupted or its answer was wrong.
     #[error("the websocket handshake failed")]
     Handshake(#[source] HandshakeError),
 }
 
 impl OpenError {
-    /// Whether new credentials are needed: a refusal with 400, 401 or 403 and Kite's JSON error.
+    /// Returns whether new credentials are needed: a refusal with 400, 401 or 403 and Kite's JSON
+    /// error.
     #[must_use]
     pub fn is_auth(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.is_auth())
     }
 
-    /// Whether the same attempt may succeed later.
+    /// Returns whether the same attempt may succeed later.
     ///
-    /// False for an authentication failure and for what only another configuration mends: a
-    /// `ws://` host or its proxy outside of loopback, a header that belongs to the handshake, an
+    /// False for an authentication failure and for faults that only another configuration fixes: a
+    /// `ws://` host or its proxy that is not loopback, a header that belongs to the handshake, an
     /// empty store of root certificates.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -128,7 +129,7 @@ impl OpenError {
         }
     }
 
-    /// Returns how long the server or the proxy asked us to stay away, at most a day.
+    /// Returns the server's or the proxy's `Retry-After`, at most a day.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -138,33 +139,33 @@ impl OpenError {
     }
 }
 
-/// What went wrong in a TLS handshake, as far as it is told apart.
+/// The kind of fault in a TLS handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum TlsFault {
-    /// The certificate is from nobody we believe: see [`Tls`](crate::Tls) for other roots.
-    #[error("nobody we believe issued the certificate")]
+    /// The certificate's issuer is not trusted: see [`Tls`](crate::Tls) for other roots.
+    #[error("the certificate's issuer is not trusted")]
     UnknownIssuer,
-    /// The certificate is for other names.
+    /// The certificate is for another name.
     #[error("the certificate is for another name")]
     WrongName,
-    /// The certificate is not valid now; or the machine's clock is wrong.
-    #[error("the certificate has expired or is not valid yet, if our clock is right")]
+    /// The certificate is not valid now, or the machine's clock is wrong.
+    #[error("the certificate has expired or is not valid yet (or the local clock is wrong)")]
     NotValidNow,
     /// Something else is wrong with the certificate.
-    #[error("the certificate is not acceptable")]
+    #[error("the certificate is invalid")]
     Certificate,
     /// The server does not speak TLS.
     #[error("the server does not speak tls")]
     NotTls,
-    /// The server broke the handshake off with an alert.
-    #[error("the server refused")]
+    /// The server aborted the handshake with an alert.
+    #[error("the server aborted the handshake")]
     Alert,
     /// The connection ended or broke.
     #[error("the connection broke")]
     Broken,
     /// Anything else.
-    #[error("the handshake was not acceptable")]
+    #[error("the handshake was invalid")]
     Other,
 }
 
@@ -209,7 +210,7 @@ pub enum OpenStage {
 impl fmt::Display for OpenStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dns => "the dns look-up",
+            Self::Dns => "the dns lookup",
             Self::Connect => "the tcp connect",
             Self::Proxy => "the proxy",
             Self::Tls => "the tls handshake",
@@ -220,7 +221,7 @@ impl fmt::Display for OpenStage {
 
 /// What was wrong with a WebSocket handshake (RFC 6455, section 4.1), or with a proxy's answer.
 ///
-/// Values sent by the other side are not repeated: they may echo the request.
+/// Values sent by the other side are not included: they may echo the request.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -230,30 +231,30 @@ pub enum HandshakeError {
         /// The header's name.
         name: String,
     },
-    /// The socket failed before the whole head of the answer was there.
+    /// The socket failed before the head of the answer was complete.
     #[error("the socket failed after {received} bytes of the answer")]
     Io {
-        /// How many bytes of the answer had come.
+        /// How many bytes of the answer were received.
         received: usize,
-        /// What the operating system or TLS said.
+        /// The error of the operating system or of TLS.
         source: Arc<io::Error>,
     },
-    /// The other side closed the connection before the whole head of the answer was there.
+    /// The other side closed the connection before the head of the answer was complete.
     #[error("the connection was closed after {received} bytes of the answer")]
     Closed {
-        /// How many bytes of the answer had come.
+        /// How many bytes of the answer were received.
         received: usize,
     },
     /// The answer is not HTTP/1.
     #[error("the answer is not http/1")]
     NotHttp,
-    /// The head of the answer is longer than we read.
-    #[error("the head of the answer is longer than {limit} bytes")]
+    /// The head of the answer exceeds the size limit.
+    #[error("the head of the answer exceeds {limit} bytes")]
     HeadTooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The head of the answer has more headers than we read.
+    /// The head of the answer has too many headers.
     #[error("the head of the answer has more than {limit} headers")]
     TooManyHeaders {
         /// The limit.
@@ -268,7 +269,7 @@ pub enum HandshakeError {
     /// A 101 without `Connection: Upgrade`.
     #[error("the answer has no connection header that names upgrade")]
     NoConnectionUpgrade,
-    /// A 101 whose `Sec-WebSocket-Accept` is missing or does not belong to our key.
+    /// A 101 whose `Sec-WebSocket-Accept` is missing or does not match the key sent.
     #[error("the answer's sec-websocket-accept is missing or does not match the key sent")]
     WrongAccept,
     /// A 101 with an extension; none was offered.
@@ -277,10 +278,10 @@ pub enum HandshakeError {
     /// A 101 with a subprotocol; none was offered.
     #[error("the server chose a websocket subprotocol, none was offered")]
     UnexpectedProtocol,
-    /// A proxy sent bytes of its own through the connection it made, before we sent any.
-    #[error("{bytes} bytes came through the proxy before anything was sent")]
+    /// A proxy sent bytes through the connection before the client sent any.
+    #[error("the proxy sent {bytes} bytes before anything was sent to it")]
     EarlyBytes {
-        /// How many had come.
+        /// How many were received.
         bytes: usize,
     },
 }

@@ -1,6 +1,6 @@
 //! The WebSocket handshake of a client (RFC 6455, section 4.1).
 //!
-//! Generic over the stream, so that it runs over memory as well. It offers no extension and no
+//! Generic over the stream, so that tests run it in memory. It offers no extension and no
 //! subprotocol, follows no redirect, and logs nothing: the request contains the token.
 
 use http::header::{HeaderName, HeaderValue};
@@ -18,10 +18,10 @@ use super::spelling::Spellings;
 use crate::credentials::{Credentials, Secret};
 use crate::websocket::{Limits, WebSocket};
 
-/// Sent to the server unless another is configured, and to a proxy.
+/// The default `User-Agent` for the server, and the one for a proxy.
 pub(super) const USER_AGENT: &str = concat!("kite-conn/", env!("CARGO_PKG_VERSION"));
 
-/// What the handshake or HTTP itself sets.
+/// Headers that the handshake or HTTP itself sets.
 const RESERVED: [HeaderName; 11] = [
     http::header::HOST,
     http::header::UPGRADE,
@@ -38,13 +38,13 @@ const RESERVED: [HeaderName; 11] = [
 
 /// Turns a connected stream into a WebSocket.
 ///
-/// Frames that come in one segment with the server's answer are delivered. A refusal shows neither
-/// the token nor any of `past_tokens`.
+/// Frames received in the same segment as the server's answer are delivered. A refusal contains
+/// neither the token nor any of `past_tokens`.
 ///
 /// # Errors
 /// [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for a wrong answer,
-/// [`OpenError::Timeout`] where the head of the answer is not there by the deadline. A status
-/// whose body is not is still a refusal.
+/// [`OpenError::Timeout`] if the head of the answer is not complete by the deadline. A status whose
+/// body is incomplete is still a refusal.
 ///
 /// # Cancel safety
 /// Cancel safe: dropping the future drops the stream.
@@ -90,7 +90,7 @@ where
     Ok(WebSocket::new(stream, &rest, limits))
 }
 
-/// Writes the request. Header values cannot contain line breaks: the types see to it.
+/// Writes the request. Header values cannot contain line breaks, which their type guarantees.
 fn request(
     endpoint: &Endpoint,
     credentials: &Credentials,

@@ -1,6 +1,6 @@
 //! The head of the server's answer: status line and headers.
 //!
-//! Values are judged and dropped, not kept: they may echo the request and its token.
+//! Values are checked and dropped, not kept: they may echo the request and its token.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,18 +12,18 @@ use super::body::BodyEnd;
 use super::error::HandshakeError;
 use super::retry_after::{RetryAfter, parse_date};
 
-/// How many bytes of head are read, interim answers included.
+/// Maximum number of bytes of a head, including interim answers.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 4 * 1024;
 
-/// A whole head, reduced to what decides.
+/// A complete head, reduced to the parts that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) body_end: BodyEnd,
     retry_after: Option<RetryAfter>,
-    /// The server's clock.
+    /// The time by the server's clock.
     date: Option<SystemTime>,
     len_bytes: usize,
     minor_version: u8,
@@ -36,7 +36,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Parses a head at the start of `bytes`; `None` where it is not whole yet.
+    /// Parses a head at the start of `bytes`; `None` if it is not complete yet.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, HandshakeError> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -90,7 +90,8 @@ impl Head {
         }
     }
 
-    /// When to come again, by the server's clock where it tells it, else by ours.
+    /// Returns the time until a retry is allowed, by the server's clock if it sent its date, else
+    /// by the local one.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         Some(self.retry_after?.delay(self.date.unwrap_or_else(SystemTime::now)))
     }
@@ -116,7 +117,7 @@ impl Head {
     }
 }
 
-/// Reads up to the end of the final head; returns it and the bytes that came after it.
+/// Reads up to the end of the final head; returns it and the bytes after it.
 pub(super) async fn read_head<S>(stream: &mut S) -> Result<(Head, Vec<u8>), HandshakeError>
 where
     S: AsyncRead + Unpin,
@@ -126,7 +127,7 @@ where
     loop {
         while let Some(head) = Head::parse(&bytes[parsed_bytes..])? {
             parsed_bytes += head.len_bytes;
-            // Interim answers (100, 103) come before the final one; 101 is final.
+            // Interim answers (100, 103) precede the final one; 101 is final.
             if head.status == 101 || head.status >= 200 {
                 return Ok((head, bytes.split_off(parsed_bytes)));
             }
@@ -140,7 +141,7 @@ where
         match (&mut *stream).take(room as u64).read_buf(&mut bytes).await {
             Ok(0) => return Err(HandshakeError::Closed { received }),
             Ok(_) => {}
-            // TLS without its close_notify: a server that was killed, or that does not care.
+            // TLS without a close_notify: the server was killed, or does not send one.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(HandshakeError::Closed { received });
             }
@@ -170,7 +171,7 @@ mod tests {
     // The pair of RFC 6455, section 1.3.
     const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-    /// Yields the given segments, one a read, then the end.
+    /// Yields the segments, one per read, then the end.
     struct Segments(VecDeque<Vec<u8>>);
 
     impl AsyncRead for Segments {
@@ -190,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Cuts bytes at the given places and reads a head from the pieces.
+    /// Splits bytes at `cuts` and reads a head from the pieces.
     fn read(bytes: &[u8], cuts: &[usize]) -> Result<(Head, Vec<u8>), String> {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
@@ -229,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_in_http_1_0_is_refused() {
+    fn a_switch_in_http_1_0_is_rejected() {
         let head = Head::parse(b"HTTP/1.0 101 x\r\n\r\n").unwrap().unwrap();
         assert!(matches!(head.check_switch(KEY), Err(HandshakeError::HttpVersion)));
     }
 
     #[test]
-    fn a_date_to_retry_at_counts_from_the_servers_clock() {
+    fn a_retry_date_counts_from_the_servers_clock() {
         let retry_after = |headers: &str| {
             let answer = format!("HTTP/1.1 503 x\r\n{headers}\r\n");
             Head::parse(answer.as_bytes()).unwrap().unwrap().retry_after()
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!(retry_after(&format!("{at}{date}")), minute);
         assert_eq!(retry_after(&format!("{date}{at}")), minute);
         assert_eq!(retry_after(&format!("{later}{at}")), Some(Duration::ZERO));
-        // By our clock it is long past.
+        // By the local clock it is long past.
         assert_eq!(retry_after(at), Some(Duration::ZERO));
         assert_eq!(retry_after(&format!("Date: today\r\n{at}")), Some(Duration::ZERO));
         assert_eq!(retry_after(&format!("{later}Retry-After: 5\r\n")), minute.map(|it| it / 12));
@@ -255,29 +256,23 @@ mod tests {
     }
 
     #[test]
-    fn interim_answers_are_passed_over() {
+    fn interim_answers_are_skipped() {
         let bytes = b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 403 No\r\n\r\nbody";
         let (head, rest) = read(bytes, &[40]).unwrap();
         assert_eq!((head.status, rest.as_slice()), (403, b"body".as_slice()));
     }
 
     #[test]
-    fn an_oversize_head_is_refused_at_the_limit() {
+    fn an_oversize_head_is_rejected_at_the_limit() {
         let mut bytes = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
         bytes.resize(MAX_HEAD_BYTES + 100, b'a');
-        assert_eq!(
-            read(&bytes, &[]).unwrap_err(),
-            "the head of the answer is longer than 16384 bytes"
-        );
+        assert_eq!(read(&bytes, &[]).unwrap_err(), "the head of the answer exceeds 16384 bytes");
         let hints = b"HTTP/1.1 103 Hints\r\n\r\n".repeat(1000);
-        assert_eq!(
-            read(&hints, &[]).unwrap_err(),
-            "the head of the answer is longer than 16384 bytes"
-        );
+        assert_eq!(read(&hints, &[]).unwrap_err(), "the head of the answer exceeds 16384 bytes");
     }
 
     #[test]
-    fn too_many_headers_are_refused() {
+    fn too_many_headers_are_rejected() {
         let head = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(count));
         assert!(read(head(MAX_HEADERS).as_bytes(), &[]).is_ok());
         let error = read(head(MAX_HEADERS + 1).as_bytes(), &[]).unwrap_err();
@@ -316,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_in_any_segments_read_as_in_one(
+        fn any_segmentation_reads_like_a_single_segment(
             bytes in answers(),
             cuts in prop::collection::vec(any::<usize>(), 0..40),
         ) {

@@ -1,9 +1,9 @@
 //! From an endpoint to an open WebSocket: DNS, TCP, proxy, TLS, handshake.
 //!
-//! The handshake is our own. tungstenite logs the request line, token included, and hands over
-//! only those bytes of a refusal that came with its head. Nothing here retries: one call is one
-//! attempt, and sends the token at most once. What one attempt has to know of those before it, a
-//! [`Dialer`] keeps.
+//! The handshake is implemented here because tungstenite logs the request line, token included, and
+//! hands over only those bytes of a refusal that arrived with its head. Nothing here retries: one
+//! call is one attempt, and sends the token at most once. A [`Dialer`] keeps the state that is
+//! needed across attempts.
 
 mod body;
 mod dial;
@@ -47,7 +47,7 @@ pub(crate) use self::dial::Deadline;
 pub(crate) use self::handshake::handshake;
 pub(crate) use self::stream::Stream;
 
-/// Opens the sockets of one connection, one attempt a call.
+/// Opens the sockets of one connection, one attempt per call.
 ///
 /// Between attempts it keeps the TLS sessions, the address that failed last and the tokens used.
 #[derive(Debug)]
@@ -70,10 +70,10 @@ impl Dialer {
     /// Opens a connection: one attempt, all addresses of the host, one handshake.
     ///
     /// # Errors
-    /// [`OpenError`] says at which stage it failed. None contains the endpoint's query.
+    /// [`OpenError`] names the stage that failed. None contains the endpoint's query.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future closes whatever was open.
+    /// Cancel safe: dropping the future closes the socket.
     pub(crate) fn open(
         &self,
         credentials: &Credentials,
@@ -117,8 +117,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<WebSocket<Stream>, OpenError> {
         let stream = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
-        // No second address from here on: the server may have counted this socket already, and a
-        // second one while its slot is taken earns a 429. The next attempt begins with another.
+        // No other address is tried after this: the server may have counted this socket already,
+        // and a second one while its slot is taken is refused with 429. The next attempt starts
+        // with another address.
         let socket =
             handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline)
                 .await?;

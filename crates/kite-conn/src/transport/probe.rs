@@ -1,6 +1,6 @@
 //! The stages of opening a connection one by one, for diagnosis.
 //!
-//! They are those of [`Dialer`]. The WebSocket handshake is not among them: no token is sent.
+//! The stages are those of [`Dialer`]. The WebSocket handshake is not included: no token is sent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use super::stream::Stream;
 use super::{Deadline, Dialer, Inner};
 use crate::config::ConnectionConfig;
 
-/// Opens a connection stage by stage, as every connection with the same settings does.
+/// Opens a connection stage by stage, as a connection with the same settings does.
 ///
-/// Each stage may take the connect timeout of the settings.
+/// Each stage has the whole connect timeout of the settings.
 ///
 /// ```no_run
 /// use kite_conn::{ConnectionConfig, Probe};
@@ -36,7 +36,7 @@ use crate::config::ConnectionConfig;
 pub struct Probe(Dialer);
 
 impl Probe {
-    /// Takes endpoint, proxy, TLS and connect timeout of the settings.
+    /// Creates a probe with the endpoint, proxy, TLS and connect timeout of `config`.
     #[must_use]
     pub fn new(config: &ConnectionConfig) -> Self {
         Self(Dialer::from(config))
@@ -58,7 +58,7 @@ impl Probe {
         }
     }
 
-    /// Connects to one address by TCP, and through the proxy where there is one.
+    /// Connects to one address by TCP, and through the proxy if there is one.
     ///
     /// # Errors
     /// [`OpenError::NotLoopback`], [`OpenError::Connect`], [`OpenError::Timeout`], or a proxy's
@@ -76,7 +76,8 @@ impl Probe {
         Ok(ProbeStream { address, stream: Stream::Plain(tcp) })
     }
 
-    /// Makes the TLS handshake with the endpoint. A stream that has TLS stays as it is.
+    /// Performs the TLS handshake with the endpoint. A stream that already has TLS is returned
+    /// unchanged.
     ///
     /// # Errors
     /// [`OpenError::TlsSetup`], [`OpenError::Tls`] or [`OpenError::Timeout`].
@@ -103,7 +104,7 @@ impl Probe {
     }
 }
 
-/// A stream to the endpoint on which nothing was sent yet.
+/// A stream to the endpoint on which nothing has been sent yet.
 #[derive(Debug)]
 pub struct ProbeStream {
     address: SocketAddr,
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stages_lead_to_a_stream_on_which_nothing_was_sent() {
+    async fn the_stages_return_a_stream_on_which_nothing_was_sent() {
         let (listener, probe) = listen("ws").await;
         let addresses = probe.resolve().await.unwrap();
         assert_eq!(addresses, [listener.local_addr().unwrap()]);
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_stage_has_errors_of_its_own() {
+    async fn each_stage_has_its_own_errors() {
         let (listener, probe) = listen("wss").await;
         let address = listener.local_addr().unwrap();
         let stream = probe.connect(address).await.unwrap();
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_tls_no_address_but_loopback_is_connected() {
+    async fn without_tls_only_loopback_is_connected() {
         let (_listener, probe) = listen("ws").await;
         let error = probe.connect(([192, 0, 2, 1], 80).into()).await.unwrap_err();
         assert!(matches!(error, OpenError::NotLoopback { .. }), "{error:?}");

@@ -1,7 +1,7 @@
 //! The HTTP proxy to connect through: its URL, checked.
 //!
-//! Only `http://` proxies, reached in the open. What they see is the host and port to connect to
-//! and their own credentials; TLS to the server runs through them.
+//! Only `http://` proxies, reached without encryption. They see the host and port to connect to and
+//! their own credentials; TLS to the server passes through them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,12 +14,12 @@ use thiserror::Error;
 use super::endpoint::{Authority, AuthorityError, in_url};
 use crate::credentials::Secret;
 
-/// User names shorter than this stand in any text and are not looked for in a proxy's answer.
+/// User names shorter than this occur in any text and are not redacted from a proxy's answer.
 const SHORTEST_USER_BYTES: usize = 4;
 
-/// An HTTP proxy that connects us by `CONNECT`, for instance the one with the registered static IP.
+/// An HTTP proxy to connect through by `CONNECT`, for instance one with a registered static IP.
 ///
-/// `Debug` and `Display` hide its credentials. They travel to the proxy unencrypted, as is usual
+/// `Debug` and `Display` hide its credentials. They are sent to the proxy unencrypted, as is usual
 /// for `http://` proxies.
 ///
 /// # Examples
@@ -34,7 +34,7 @@ const SHORTEST_USER_BYTES: usize = 4;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// Lower case; an IPv6 address stands without its brackets.
+    /// Lower case; an IPv6 address has no brackets.
     host: String,
     port: u16,
     login: Option<Login>,
@@ -46,19 +46,19 @@ struct Login {
     password: Secret,
 }
 
-/// Why a text is no proxy.
+/// Why a string is not a valid proxy URL.
 ///
-/// None of these repeats what may be a part of the credentials.
+/// No variant contains anything that may be part of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// A byte that no URL may contain as it stands.
+    /// A byte that a URL may not contain unencoded.
     #[error("byte {position} of the proxy is not printable ascii: percent-encode it")]
     Character {
         /// Offset in bytes from the start of the text.
         position: usize,
     },
-    /// Nothing like `http://` at the start.
+    /// No scheme such as `http://` at the start.
     #[error("the proxy has no scheme: write http://host:port")]
     NoScheme,
     /// A scheme other than `http`.
@@ -70,20 +70,20 @@ pub enum ProxyError {
     /// A host that is neither a DNS name nor an IP address.
     #[error("the proxy's host is neither a dns name nor an ip address (ipv6: [::1])")]
     Host,
-    /// No port. Proxies have no port that goes without saying.
+    /// No port. Proxies have no default port.
     #[error("the proxy has no port: write http://host:port")]
     NoPort,
-    /// A port that is no number between 1 and 65535.
-    #[error("the proxy's port is not between 1 and 65535")]
+    /// A port that is not a number from 1 to 65535.
+    #[error("the proxy's port is not from 1 to 65535")]
     Port,
-    /// A path, query or fragment behind the port.
-    #[error("the proxy has something behind its port: percent-encode / ? # in user and password")]
+    /// A path, query or fragment after the port.
+    #[error("the proxy has text after its port: percent-encode / ? # in user and password")]
     Path,
-    /// User or password that are not UTF-8 once decoded, or have control characters.
+    /// A user or password that is not UTF-8 once decoded, or has control characters.
     #[error("the proxy's user or password is not utf-8, or has a control character")]
     Login,
-    /// A colon in the user name, which `Basic` authentication cannot say (RFC 7617).
-    #[error("the proxy's user name has a colon, which basic authentication cannot carry")]
+    /// A colon in the user name, which `Basic` authentication cannot represent (RFC 7617).
+    #[error("the proxy's user name has a colon, which basic authentication does not allow")]
     UserColon,
 }
 
@@ -99,10 +99,10 @@ impl From<AuthorityError> for ProxyError {
 
 impl Proxy {
     /// Parses `http://host:port` or `http://user:password@host:port`, the latter two
-    /// percent-encoded where they have characters other than letters, digits and `-._~`.
+    /// percent-encoded if they have characters other than letters, digits and `-._~`.
     ///
     /// # Errors
-    /// [`ProxyError`] says what is wrong and shows nothing of the text.
+    /// [`ProxyError`] describes the fault without quoting the text.
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(ProxyError::Character { position });
@@ -130,7 +130,7 @@ impl Proxy {
         proxy.with_login(decode(user)?, decode(password)?)
     }
 
-    /// Sets user and password, as they are, without any encoding.
+    /// Sets the user and password, without percent-encoding.
     ///
     /// # Errors
     /// [`ProxyError::Login`] for control characters, [`ProxyError::UserColon`] for a colon in the
@@ -162,17 +162,17 @@ impl Proxy {
         self.port
     }
 
-    /// Host and port, without the credentials.
+    /// Returns the host and port, without the credentials.
     pub(super) fn authority(&self) -> String {
         format!("{}:{}", in_url(&self.host), self.port)
     }
 
-    /// The value of `Proxy-Authorization` (RFC 7617), where there are credentials.
+    /// Returns the value of `Proxy-Authorization` (RFC 7617), if there are credentials.
     pub(super) fn authorization(&self) -> Option<String> {
         self.login.as_ref().map(|login| format!("Basic {}", login.basic()))
     }
 
-    /// What must not be shown of an answer that repeats it.
+    /// Returns the strings to redact from the proxy's answer.
     pub(super) fn secrets(&self) -> impl Iterator<Item = String> {
         self.login.iter().flat_map(|login| {
             let user = login.user.expose();
@@ -226,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_has_host_port_and_perhaps_credentials() {
+    fn a_proxy_has_a_host_a_port_and_optional_credentials() {
         let proxy = Proxy::parse("HTTP://Proxy.Example:3128/").unwrap();
         assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
         assert_eq!((proxy.authorization(), proxy.secrets().count()), (None, 0));
         assert_eq!(proxy.to_string(), "http://proxy.example:3128");
         let proxy: Proxy = "http://us%C3%A9r:p%40:s@[::1]:80".parse().unwrap();
         assert_eq!((proxy.host(), proxy.authority().as_str()), ("::1", "[::1]:80"));
-        // Encoded elsewhere: "usér:p@:s".
+        // Encoded with another tool: "usér:p@:s".
         assert_eq!(proxy.authorization().as_deref(), Some("Basic dXPDqXI6cEA6cw=="));
         let plain = Proxy::parse("http://[::1]:80").unwrap();
         assert_eq!(plain.with_login("usér", "p@:s").unwrap(), proxy);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_hidden_and_known_as_secrets() {
+    fn credentials_are_hidden_and_listed_as_secrets() {
         let proxy = Proxy::parse("http://operator:s3%2Fcr3t@h.example:1").unwrap();
         assert_eq!(
             format!("{proxy} {proxy:?}"),
@@ -283,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_refused_and_headers_stay_one_line(text in prop_oneof![
+        fn any_text_parses_or_is_rejected_and_headers_stay_on_one_line(text in prop_oneof![
             any::<String>(),
             "http://[a-z%0-9:@/é]{0,12}@?[a-z.\\[\\]:0-9]{0,8}:[0-9]{1,4}",
         ]) {

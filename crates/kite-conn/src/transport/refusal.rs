@@ -8,30 +8,30 @@ use serde_json::Value;
 use super::body::Body;
 use super::spelling::Spellings;
 
-/// How much of the server's message an error line shows.
+/// Maximum number of characters of the server's message in an error.
 const SHOWN_MESSAGE_CHARS: usize = 200;
 
-/// The server's answer to a handshake it did not accept, or a proxy's to `CONNECT`.
+/// A server's refusal of a handshake, or a proxy's of `CONNECT`.
 ///
-/// Where the answer echoes an access token of this connection (the last eight), a value of the
-/// endpoint's query or the proxy's credentials, however it is escaped, `[redacted]` stands in its
-/// place, if need be in place of the whole body. Query values and the proxy's user are not looked
-/// for if they have less than four bytes.
+/// Any access token of this connection (of the last eight), value of the endpoint's query or
+/// credential of the proxy that the answer echoes, however escaped, is replaced by `[redacted]`, if
+/// necessary along with the whole body. Query values and proxy users of less than four bytes are
+/// not redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// The message of Kite's JSON error, `{"status":"error","message":"…"}`; `None` where the
-    /// body is anything else, such as the HTML page of a load balancer, or comes from a proxy.
+    /// The message of Kite's JSON error, `{"status":"error","message":"…"}`; `None` if the body is
+    /// anything else, such as the HTML page of a load balancer, or is a proxy's.
     pub message: Option<String>,
     /// The body as text, at most 16 KiB of it; bytes that are not UTF-8 are replaced.
     pub body: String,
-    /// Whether `body` is all that the server sent. False where it was cut at the limit, at the
-    /// connect timeout or by a broken connection.
+    /// Whether `body` is all that the server sent. False if it was cut off by the limit, the
+    /// connect timeout or a broken connection.
     pub body_complete: bool,
-    /// The `Retry-After` header, at most a day. A date is taken by the answer's own `Date`, by our
-    /// clock where there is none; one in the past is zero.
+    /// The `Retry-After` header, at most a day. A date is compared with the answer's `Date`, or
+    /// with the local clock if it has none; a date in the past is zero.
     pub retry_after: Option<Duration>,
 }
 
@@ -51,7 +51,8 @@ impl Refusal {
         }
     }
 
-    /// What a proxy answered. It says nothing about Kite's credentials, whatever it looks like.
+    /// Creates the refusal of a proxy. It has no `message`, so it never counts as a refusal of
+    /// Kite's credentials.
     pub(super) fn by_proxy(
         status: u16,
         body: &Body,
@@ -61,10 +62,10 @@ impl Refusal {
         Self { message: None, ..Self::new(status, body, retry_after, secrets) }
     }
 
-    /// Whether new credentials are needed: 400, 401 or 403 with Kite's JSON error.
+    /// Returns whether new credentials are needed: 400, 401 or 403 with Kite's JSON error.
     ///
-    /// The same statuses without it come from a proxy, a firewall or the load balancer and say
-    /// nothing about the credentials.
+    /// The same statuses without it are from a proxy, a firewall or the load balancer and are
+    /// unrelated to the credentials.
     #[must_use]
     pub fn is_auth(&self) -> bool {
         matches!(self.status, 400 | 401 | 403) && self.message.is_some()
@@ -85,7 +86,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The message of Kite's JSON error.
+/// Returns the message of Kite's JSON error.
 fn kite_message(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     if value.get("status")?.as_str()? != "error" {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_body_is_no_authentication_failure() {
+    fn any_other_body_is_not_an_authentication_failure() {
         for body in [
             "",
             "<html><body>400 Bad Request</body></html>",
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_redacted_however_it_is_spelt() {
+    fn the_token_is_redacted_however_it_is_encoded() {
         let body = r#"{"status":"error","message":"a tok3n\/+x b tok3n%2F%2Bx c tok3n%2f%2bx d \u0074ok3n/+x e tok3n/+x"}"#;
         let refusal = refusal(403, body);
         let expected = "a [redacted] b [redacted] c [redacted] d [redacted] e [redacted]";

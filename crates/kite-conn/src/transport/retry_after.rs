@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Nobody closes a market for longer; beyond it the header is a mistake.
+/// No market is closed for longer; a larger value is a mistake.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
 
-/// When to come again, as the server put it.
+/// When to retry, as the server specified it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryAfter {
     Delay(Duration),
@@ -18,13 +18,13 @@ impl RetryAfter {
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
             return parse_date(value).map(Self::At);
         }
-        // Only too many digits can fail.
+        // Parsing fails only for too many digits.
         let seconds = std::str::from_utf8(value).ok()?.parse();
         Some(Self::Delay(seconds.map_or(MAX_DELAY, Duration::from_secs)))
     }
 
-    /// Gives the delay from `now`, by the clock that a date was made with: none for the past, at
-    /// most a day.
+    /// Returns the delay from `now`, which must be of the clock that a date refers to: zero for the
+    /// past, at most a day.
     pub(super) fn delay(self, now: SystemTime) -> Duration {
         let delay = match self {
             Self::Delay(delay) => delay,
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_gives_at_most_a_day(
+        fn any_value_is_at_most_a_day(
             value in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..40),
                 "[A-Z][a-z]{2}, [0-9]{2} (Jan|Dec) [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"

@@ -1,7 +1,8 @@
 //! Which of a host's addresses is tried first.
 //!
-//! A server that takes TCP connections and then refuses or resets them would otherwise be tried
-//! for ever, while its neighbours serve. Addresses are remembered, not places: resolvers shuffle.
+//! A server that accepts TCP connections and then refuses or resets them would otherwise be tried
+//! for ever, while other addresses work. Addresses are remembered, not positions: resolvers
+//! shuffle.
 
 use std::net::SocketAddr;
 
@@ -12,23 +13,24 @@ use parking_lot::Mutex;
 pub(super) struct Route(Mutex<Option<SocketAddr>>);
 
 impl Route {
-    /// Puts addresses in the order to try them: after the one tried last, if that failed.
+    /// Sorts addresses into the order to try them: starting after the one tried last, if that
+    /// failed.
     pub(super) fn order(&self, addresses: &mut [SocketAddr]) {
         start_after(addresses, *self.0.lock());
     }
 
-    /// Takes note that an address is being tried.
+    /// Records that an address is being tried.
     pub(super) fn on_try(&self, address: SocketAddr) {
         *self.0.lock() = Some(address);
     }
 
-    /// Takes note that the attempt succeeded: the next one follows the resolver again.
+    /// Records that the attempt succeeded: the next one uses the resolver's order again.
     pub(super) fn on_success(&self) {
         *self.0.lock() = None;
     }
 }
 
-/// Rotates addresses so that they start after `last`, if that is among them.
+/// Rotates addresses so that they start after `last`, if it is among them.
 fn start_after(addresses: &mut [SocketAddr], last: Option<SocketAddr>) {
     if let Some(index) = last.and_then(|last| addresses.iter().position(|it| *it == last)) {
         addresses.rotate_left(index + 1);

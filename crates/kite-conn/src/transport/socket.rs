@@ -1,10 +1,10 @@
-//! A TCP socket that sends at once and notices a dead path by itself.
+//! A TCP socket that sends without delay and detects a dead path by itself.
 //!
-//! The watchdog is quicker as a rule; what the system does here covers a socket that nobody
-//! looks at, such as one whose delivery is held back. On Linux `TCP_USER_TIMEOUT` closes a
-//! connection whose bytes were not acknowledged, or not taken by a peer that stopped reading, for
-//! 30 seconds: without it, bytes on the way keep keep-alive from probing and the system
-//! retries them for a quarter of an hour. A platform without one of these does without it.
+//! The watchdog is usually quicker; these options cover a socket that is not being read, such as
+//! one whose delivery is blocked. On Linux `TCP_USER_TIMEOUT` closes a connection whose bytes were
+//! not acknowledged, or not accepted by a peer that stopped reading, for 30 seconds. Without it,
+//! bytes in flight prevent keep-alive probes, and the system retransmits them for a quarter of an
+//! hour. An option that the platform lacks is skipped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tracing::debug;
 
-/// Silence after which the system probes. The server's heartbeat comes every second or so.
+/// Silence after which the system sends probes. The server's heartbeat arrives about every second.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
-/// As long as keep-alive takes to give up.
+/// The time keep-alive takes to give up.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -28,7 +28,7 @@ pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let stream = socket.connect(address).await?;
-    // After the connect: Linux would bound that by the user timeout, too.
+    // After the connect, which Linux would otherwise limit to the user timeout too.
     watch_path(&SockRef::from(&stream));
     Ok(stream)
 }
@@ -41,7 +41,7 @@ fn watch_path(socket: &SockRef<'_>) {
 
 fn keep_alive() -> TcpKeepalive {
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE);
-    // Elsewhere the system's own interval and number of probes hold.
+    // Elsewhere the system's interval and number of probes apply.
     #[cfg(any(
         target_os = "android",
         target_os = "freebsd",
@@ -55,7 +55,7 @@ fn keep_alive() -> TcpKeepalive {
     keep_alive
 }
 
-/// A connection without an option is better than none.
+/// Failures are only logged: a connection without an option is better than none.
 fn note(option: &'static str, set: io::Result<()>) {
     if let Err(error) = set {
         debug!(option, %error, "socket option refused");
@@ -68,7 +68,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_connected_socket_sends_at_once_and_watches_its_path() {
+    async fn a_connected_socket_sends_without_delay_and_probes_its_path() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = connect(listener.local_addr().unwrap()).await.unwrap();
         assert!(stream.nodelay().unwrap());
@@ -82,7 +82,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_socket_that_refuses_the_options_is_left_without_them() {
+    fn a_socket_that_rejects_the_options_works_without_them() {
         let (other, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
         let socket = SockRef::from(&other);
         assert!(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)).is_err());

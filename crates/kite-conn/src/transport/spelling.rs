@@ -1,4 +1,4 @@
-//! Takes secrets out of what a server wrote, however it wrote them.
+//! Redacts secrets from a server's text, however they are encoded.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::endpoint::percent_encode;
 
 const REDACTED: &str = "[redacted]";
 
-/// How often a text may have been escaped, one time around the other.
+/// How many levels of escaping are undone.
 const ESCAPINGS: usize = 3;
 
-/// The ways in which a server may write secrets back.
+/// The encodings in which a server may echo secrets.
 pub(super) struct Spellings(Vec<String>);
 
 impl Spellings {
@@ -18,7 +18,7 @@ impl Spellings {
         for secret in secrets {
             let encoded = percent_encode(&secret);
             spellings.extend([
-                // JSON of some servers escapes slashes.
+                // Some servers escape slashes in JSON.
                 secret.replace('/', "\\/"),
                 lower_case_escapes(&encoded),
                 encoded,
@@ -26,7 +26,7 @@ impl Spellings {
             ]);
         }
         spellings.retain(|spelling| !spelling.is_empty());
-        // The longest first: a shorter one must not leave a piece of it behind.
+        // Longest first, so that replacing a shorter one leaves no part of a longer one.
         spellings.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         spellings.dedup();
         Self(spellings)
@@ -38,7 +38,8 @@ impl Spellings {
         if self.is_hidden_in(&redacted, true) { REDACTED.to_owned() } else { redacted }
     }
 
-    /// Redacts a body; one that is JSON in its strings, so that no escape hides anything.
+    /// Redacts a body. A JSON body with hidden secrets is redacted string by string, so that no
+    /// escape hides one.
     pub(super) fn redact_body(&self, bytes: &[u8], is_complete: bool) -> String {
         let cut_off = if is_complete { 0 } else { self.cut_off_bytes(bytes) };
         let text = String::from_utf8_lossy(&bytes[..bytes.len() - cut_off]).into_owned();
@@ -59,7 +60,7 @@ impl Spellings {
         self.0.iter().fold(text, |text, spelling| text.replace(spelling, REDACTED))
     }
 
-    /// Says whether a secret, or the start of one that was cut off, stands behind escapes.
+    /// Returns whether escapes hide a secret, or the start of one that was cut off.
     fn is_hidden_in(&self, text: &str, is_complete: bool) -> bool {
         let mut text = text.to_owned();
         for _ in 0..ESCAPINGS {
@@ -74,7 +75,7 @@ impl Spellings {
         false
     }
 
-    // As deep as the parser let it be: 128 levels.
+    // The recursion is bounded by the parser's limit of 128 levels.
     fn redact_strings(&self, value: &mut Value) {
         match value {
             Value::String(text) => *text = self.redact(std::mem::take(text)),
@@ -90,7 +91,7 @@ impl Spellings {
         }
     }
 
-    /// How many bytes at the end are the start of a secret that was cut off.
+    /// Returns how many bytes at the end are the start of a secret that was cut off.
     fn cut_off_bytes(&self, bytes: &[u8]) -> usize {
         let starts = self.0.iter().filter_map(|spelling| {
             (1..spelling.len()).rev().find(|&n| bytes.ends_with(&spelling.as_bytes()[..n]))
@@ -99,8 +100,8 @@ impl Spellings {
     }
 }
 
-/// Resolves the escapes of JSON and JavaScript strings wherever they stand; `None` if there are
-/// none. What is no valid escape loses its backslash only.
+/// Resolves the escapes of JSON and JavaScript strings anywhere in a text; `None` if there are
+/// none. An invalid escape only loses its backslash.
 fn unescape(text: &str) -> Option<String> {
     if !text.contains('\\') {
         return None;
@@ -128,7 +129,7 @@ fn unescape(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// Writes `%2F` as `%2f` and leaves everything between the escapes as it is.
+/// Writes `%2F` as `%2f` and leaves the text between escapes unchanged.
 fn lower_case_escapes(encoded: &str) -> String {
     let mut digits = 0;
     let lower = encoded.chars().map(|c| match c {
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_elsewhere_takes_the_whole_body_along() {
+    fn secrets_escaped_outside_json_redact_the_whole_body() {
         for text in [
             r"<script>url='\x74ok3n\u002f+x'</script>",
             r#"{"log":"{\"url\":\"\\u0074ok3n/+x\"}"}"#,
@@ -185,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_way_of_escaping_characters_reveals_a_secret(escaped in any::<[bool; 8]>()) {
+        fn no_escaping_of_characters_reveals_a_secret(escaped in any::<[bool; 8]>()) {
             let secret: String = "tok3n/+x"
                 .chars()
                 .zip(escaped)

@@ -34,13 +34,12 @@ impl Wire for Stream {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
         };
-        // Where it fails, the end is an orderly one.
+        // If this fails, the connection is closed normally.
         let _ = SockRef::from(&tcp.stream).set_linger(Some(Duration::ZERO));
     }
 }
 
-/// A TCP socket that counts what it takes: beneath TLS, since that takes bytes into its own
-/// buffers first.
+/// A TCP socket that counts the bytes it accepts. Counted below TLS, which buffers bytes first.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     pub(super) stream: TcpStream,

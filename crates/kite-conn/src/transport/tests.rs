@@ -41,7 +41,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address that refuses: bound, so that nobody else gets it, but not listening.
+/// An address that refuses connections: bound, so that it is not reused, but not listening.
 fn refusing() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -74,7 +74,7 @@ fn switch(request: &str) -> String {
     )
 }
 
-/// Shakes hands over memory with a server that runs `script` on its end.
+/// Performs the handshake in memory with a server that runs `script` on its end.
 async fn shake<F: Future>(
     pipe_bytes: usize,
     options: &Transport,
@@ -87,7 +87,7 @@ async fn shake<F: Future>(
     tokio::join!(client, script(server))
 }
 
-/// The error after the server sent `reply` and closed.
+/// Returns the error after the server has sent `reply` and closed.
 async fn refused_with(reply: &str) -> OpenError {
     let script = |mut server: DuplexStream| async move {
         read_request(&mut server).await;
@@ -104,7 +104,7 @@ async fn open(
     Dialer::new(endpoint.clone(), options.clone()).open(credentials).await
 }
 
-/// Opens with addresses of our choice in place of a look-up.
+/// Opens with the given addresses instead of a lookup.
 async fn open_to(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
@@ -114,7 +114,7 @@ async fn open_to(
     open_through(&dialer, addresses).await
 }
 
-/// Opens by a dialer, with addresses of our choice in place of a look-up.
+/// Opens through a dialer, with the given addresses instead of a lookup.
 async fn open_through(
     dialer: &Dialer,
     addresses: &[SocketAddr],
@@ -126,10 +126,10 @@ async fn open_through(
     inner.open_at(addresses, tls, &credentials(), &[], deadline).await
 }
 
-/// Runs client and server; a server that nobody comes to is a failure, not a test that hangs.
+/// Runs client and server. Fails, instead of hanging, if one waits for the other for ever.
 async fn in_time<C: Future, S: Future>(client: C, server: S) -> (C::Output, S::Output) {
     let both = async { tokio::join!(client, server) };
-    tokio::time::timeout(LONG, both).await.expect("somebody waits for the other")
+    tokio::time::timeout(LONG, both).await.expect("client or server is still waiting")
 }
 
 fn refusal(error: OpenError) -> Refusal {
@@ -247,14 +247,14 @@ async fn a_frame_beyond_the_limit_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_in_later_segments_is_read_to_its_end() {
-    // The pipe holds 16 bytes: head and body cannot come in one read.
+    // The pipe holds 16 bytes, so head and body cannot arrive in one read.
     let script = |mut server: DuplexStream| async move {
         read_request(&mut server).await;
         let length = KITE_ERROR.len();
         let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\n\r\n");
         server.write_all(head.as_bytes()).await.unwrap();
         server.write_all(KITE_ERROR.as_bytes()).await.unwrap();
-        // Kept open: the length alone says where the body ends.
+        // Kept open: only the length marks the end of the body.
         server
     };
     let started = Instant::now();
@@ -283,7 +283,7 @@ async fn chunked_and_unmeasured_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn a_html_400_is_no_authentication_failure() {
+async fn an_html_400_is_not_an_authentication_failure() {
     let page = "<html><body><h1>400 Bad request</h1></body></html>";
     let error = refused_with(&format!("HTTP/1.1 400 Bad Request\r\n\r\n{page}")).await;
     assert!(!error.is_auth() && error.is_retryable());
@@ -308,7 +308,7 @@ async fn a_redirect_is_a_refusal_and_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_outlives_a_body_that_does_not_come() {
+async fn a_status_is_reported_even_if_its_body_does_not_arrive() {
     let script = |mut server: DuplexStream| async move {
         read_request(&mut server).await;
         let reply = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{\"status\"";
@@ -361,7 +361,7 @@ async fn half_a_head_times_out_at_the_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_timeout_beyond_the_clock_is_no_panic() {
+async fn a_timeout_beyond_the_clock_does_not_panic() {
     let error = shake(4096, &options(Duration::MAX), |server| async { drop(server) }).await.0;
     assert!(matches!(error.unwrap_err(), OpenError::Handshake(_)));
 }
@@ -405,7 +405,7 @@ async fn the_second_address_is_tried_when_the_first_refuses() {
 }
 
 #[tokio::test]
-async fn an_address_that_hangs_leaves_the_next_its_turn() {
+async fn an_address_that_hangs_leaves_time_for_the_next() {
     let (_listener, hanging) = listen().await;
     let (_socket, refusing) = refusing();
     let endpoint = endpoint("wss", hanging);
@@ -419,7 +419,7 @@ async fn an_address_that_hangs_leaves_the_next_its_turn() {
 }
 
 #[tokio::test]
-async fn an_attempt_begins_behind_the_address_that_took_us_and_refused() {
+async fn an_attempt_starts_after_the_address_that_accepted_and_then_refused() {
     let (bad, bad_address) = listen().await;
     let (good, good_address) = listen().await;
     let dialer = Dialer::new(endpoint("ws", bad_address), options(LONG));
@@ -439,7 +439,7 @@ async fn an_attempt_begins_behind_the_address_that_took_us_and_refused() {
     };
     let (opened, ()) = in_time(open_through(&dialer, &addresses), serving).await;
     opened.unwrap();
-    // After a success the resolver's order holds again.
+    // After a success the resolver's order applies again.
     let addresses = [good_address, bad_address];
     let closing = async { drop(good.accept().await.unwrap()) };
     let (opened, ()) = in_time(open_through(&dialer, &addresses), closing).await;
@@ -477,7 +477,7 @@ async fn no_address_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_wrong_accept_key_is_refused() {
+async fn a_wrong_accept_key_is_rejected() {
     let script = |mut server: DuplexStream| async move {
         let request = read_request(&mut server).await;
         let reply = switch(&request.replace("Sec-WebSocket-Key: ", "Sec-WebSocket-Key: x"));
@@ -489,7 +489,7 @@ async fn a_wrong_accept_key_is_refused() {
 }
 
 #[tokio::test]
-async fn an_oversize_head_is_refused() {
+async fn an_oversize_head_is_rejected() {
     let reply = format!("HTTP/1.1 101 Switching\r\nx: {}\r\n\r\n", "a".repeat(20_000));
     let error = refused_with(&reply).await;
     let OpenError::Handshake(HandshakeError::HeadTooLong { limit }) = error else {
@@ -499,14 +499,14 @@ async fn an_oversize_head_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_early_says_how_much_came() {
+async fn an_early_close_reports_how_many_bytes_were_received() {
     let error = refused_with("HTTP/1.1 1").await;
     let closed = matches!(error, OpenError::Handshake(HandshakeError::Closed { received: 10 }));
     assert!(closed, "{error:?}");
 }
 
 #[tokio::test]
-async fn configured_headers_are_sent_and_replace_ours() {
+async fn configured_headers_are_sent_and_replace_the_defaults() {
     let mut options = options(LONG);
     options.headers = vec![
         (http::header::USER_AGENT, HeaderValue::from_static("mine/1")),
@@ -572,7 +572,7 @@ async fn dropping_the_future_closes_the_stream() {
     {
         let client = handshake(client, &endpoint, &credentials, &options, &[], deadline);
         tokio::select! {
-            opened = client => panic!("nobody answered: {opened:?}"),
+            opened = client => panic!("no answer was sent: {opened:?}"),
             _ = read_request(&mut server) => {}
         }
     }
@@ -580,7 +580,7 @@ async fn dropping_the_future_closes_the_stream() {
 }
 
 #[test]
-fn the_future_may_move_between_threads() {
+fn the_future_is_send() {
     fn assert_send<T: Send>(_: &T) {}
     let (endpoint, credentials, options) = (Endpoint::default(), credentials(), options(LONG));
     assert_send(&open(&endpoint, &credentials, &options));

@@ -1,7 +1,7 @@
-//! Whose certificates are believed, and the rustls configuration that follows from it.
+//! Which certificates are trusted, and the rustls configuration built from that.
 //!
-//! Built once and kept, so that reconnects resume TLS sessions. Certificates that the caller gives
-//! are checked when they are given; those of the operating system are read at the first attempt.
+//! Built once and kept, so that reconnects resume TLS sessions. Certificates passed by the caller
+//! are checked immediately; those of the operating system are read at the first attempt.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Whose certificates are believed over `wss://`.
+/// Which root certificates are trusted over `wss://`.
 ///
 /// Clones share one TLS configuration and its sessions. `Debug` shows no certificate.
 ///
@@ -36,40 +36,40 @@ pub struct Tls {
     built: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
-/// Where the roots come from that the caller did not give.
+/// The source of the roots that the caller did not pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     None,
     WebPki,
     #[cfg(feature = "native-roots")]
     Native,
-    /// A whole configuration of the caller's.
+    /// A complete configuration made by the caller.
     Own,
 }
 
-/// Why there is no TLS configuration.
+/// Why a TLS configuration could not be built.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// What was given as a root certificate is none.
-    #[error("certificate {index} of those given is no x.509 certificate in der")]
+    /// A root certificate passed by the caller is invalid.
+    #[error("root certificate {} is not an x.509 certificate in der", index + 1)]
     Certificate {
-        /// Its place among those given, from 0.
+        /// Its index among those passed, from 0.
         index: usize,
     },
-    /// No certificate was given: no server would be believed.
-    #[error("no root certificate was given, so no server would be believed")]
+    /// No certificate was passed, so no server would be trusted.
+    #[error("no root certificate was passed, so no server would be trusted")]
     NoCertificates,
-    /// Certificates cannot be added to a configuration of the caller's own.
-    #[error("a client configuration of your own has its own roots: add certificates there")]
+    /// Certificates cannot be added to a configuration made by the caller.
+    #[error("a custom client configuration has its own roots: add certificates there")]
     OwnConfiguration,
     /// The operating system's store has no usable certificate.
     #[error(
-        "the operating system has no usable root certificate ({unusable} were no certificates): \
+        "the operating system has no usable root certificate ({unusable} invalid entries): \
          install them or use others"
     )]
     NoNativeCertificates {
-        /// How many of its entries were no certificates.
+        /// How many of its entries are not certificates.
         unusable: usize,
     },
     /// The operating system's store could not be read.
@@ -83,30 +83,31 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Whether it may work later without another configuration.
+    /// Returns whether it may work later with the same configuration.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::NativeUnreadable { .. })
     }
 }
 
-/// For all configurations that add nothing: the roots are many, and sessions are worth sharing.
+/// Shared by all configurations that add nothing: the roots are large, and sessions are worth
+/// sharing.
 static WEB_PKI: LazyLock<Arc<OnceLock<Arc<ClientConfig>>>> = LazyLock::new(Arc::default);
 
 impl Tls {
-    /// Believes the roots of Mozilla's list as compiled in (crate `webpki-roots`): the same on
-    /// every machine. The default.
+    /// Trusts the roots of Mozilla's list as compiled in (crate `webpki-roots`): the same on every
+    /// machine. The default.
     #[must_use]
     pub fn web_pki() -> Self {
         let built = Arc::clone(&WEB_PKI);
         Self { base: Base::WebPki, added: RootCertStore::empty(), built }
     }
 
-    /// Believes the roots of the operating system, for instance where a company's proxy opens TLS.
+    /// Trusts the roots of the operating system, for instance if a corporate proxy intercepts TLS.
     ///
     /// They are read at the first attempt to connect, within its timeout. Entries that cannot be
-    /// read or are no certificates are passed over with a warning in the log as long as others
-    /// remain; a store without any fails the attempt ([`OpenError::TlsSetup`]). The environment
-    /// variables `SSL_CERT_FILE` and `SSL_CERT_DIR` are respected.
+    /// read or are not certificates are skipped with a warning in the log as long as others remain;
+    /// a store without any fails the attempt ([`OpenError::TlsSetup`]). The environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` are respected.
     ///
     /// [`OpenError::TlsSetup`]: crate::OpenError::TlsSetup
     #[cfg(feature = "native-roots")]
@@ -115,20 +116,19 @@ impl Tls {
         Self { base: Base::Native, added: RootCertStore::empty(), built: Arc::default() }
     }
 
-    /// Believes the given root certificates, each in DER, and no others.
+    /// Trusts the given root certificates, each in DER, and no others.
     ///
     /// # Errors
-    /// [`TlsError::Certificate`] for what is no certificate, [`TlsError::NoCertificates`] where
-    /// nothing is given.
+    /// [`TlsError::Certificate`] for an invalid certificate, [`TlsError::NoCertificates`] if there
+    /// are none.
     pub fn only<C: AsRef<[u8]>>(
         certificates: impl IntoIterator<Item = C>,
     ) -> Result<Self, TlsError> {
-        let nobody =
-            Self { base: Base::None, added: RootCertStore::empty(), built: Arc::default() };
-        nobody.and(certificates)
+        let none = Self { base: Base::None, added: RootCertStore::empty(), built: Arc::default() };
+        none.and(certificates)
     }
 
-    /// Believes the given root certificates too, each in DER.
+    /// Trusts the given root certificates too, each in DER.
     ///
     /// # Errors
     /// As [`Tls::only`]; [`TlsError::OwnConfiguration`] after [`Tls::client_config`].
@@ -150,20 +150,20 @@ impl Tls {
         Ok(Self { built: Arc::default(), ..self })
     }
 
-    /// Uses a whole configuration of your own: client certificates, another provider, pinning.
+    /// Uses a custom configuration: client certificates, another provider, pinning.
     ///
-    /// Build it with the [`rustls`](crate::rustls) of this crate. Offer no other protocol than
-    /// HTTP/1.1 by ALPN, best none.
+    /// Build it with the [`rustls`](crate::rustls) of this crate. By ALPN offer only HTTP/1.1,
+    /// preferably nothing.
     #[must_use]
     pub fn client_config(config: Arc<ClientConfig>) -> Self {
         let built = Arc::new(OnceLock::from(config));
         Self { base: Base::Own, added: RootCertStore::empty(), built }
     }
 
-    /// Gives the configuration, building it where that has not been done.
+    /// Returns the configuration, and builds it if needed.
     ///
     /// # Cancel safety
-    /// Cancel safe: the next call starts anew.
+    /// Cancel safe: the next call starts again.
     pub(super) async fn build(&self) -> Result<Arc<ClientConfig>, TlsError> {
         if let Some(built) = self.built.get() {
             return Ok(Arc::clone(built));
@@ -175,7 +175,7 @@ impl Tls {
             #[cfg(feature = "native-roots")]
             Base::Native => native::load(&mut store).await?,
         }
-        Ok(Arc::clone(self.built.get_or_init(|| Arc::new(believing(store)))))
+        Ok(Arc::clone(self.built.get_or_init(|| Arc::new(config_with_roots(store)))))
     }
 }
 
@@ -199,7 +199,7 @@ impl fmt::Debug for Tls {
 }
 
 #[expect(clippy::expect_used, reason = "the provider and the protocol versions are constants")]
-fn believing(roots: RootCertStore) -> ClientConfig {
+fn config_with_roots(roots: RootCertStore) -> ClientConfig {
     // The provider is named: a process default may be missing or be set by the application.
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -215,7 +215,7 @@ mod native {
 
     use super::*;
 
-    /// Adds the operating system's roots to a store. Files are read on a thread for that.
+    /// Adds the operating system's roots to a store. Files are read on a blocking thread.
     pub(super) async fn load(store: &mut RootCertStore) -> Result<(), TlsError> {
         match tokio::task::spawn_blocking(load_native_certs).await {
             Ok(result) => add(store, result.certs, result.errors.into_iter().map(to_io)),
@@ -235,7 +235,7 @@ mod native {
         io::Error::new(kind, error)
     }
 
-    /// Takes what was loaded; failures only count where nothing was.
+    /// Adds the loaded certificates. Failures are errors only if nothing was loaded.
     pub(super) fn add(
         store: &mut RootCertStore,
         certificates: Vec<CertificateDer<'static>>,
@@ -276,25 +276,25 @@ mod tests {
         let default = Tls::default().build().await.unwrap();
         assert!(Arc::ptr_eq(&default, &Tls::web_pki().build().await.unwrap()));
         assert!(!Arc::ptr_eq(&default, &built));
-        // What is added later is not missing from what was built before.
+        // Adding certificates later builds another configuration.
         let more = tls.and([certificate()]).unwrap();
         assert!(!Arc::ptr_eq(&built, &more.build().await.unwrap()));
     }
 
     #[test]
-    fn certificates_are_checked_when_they_are_given() {
+    fn certificates_are_checked_when_they_are_passed() {
         let garbage = [certificate(), b"s3cr3t".to_vec()];
         let error = Tls::only(garbage).unwrap_err();
         assert!(matches!(error, TlsError::Certificate { index: 1 }), "{error:?}");
         assert!(matches!(Tls::only([[0; 0]; 0]), Err(TlsError::NoCertificates)));
         assert!(matches!(Tls::web_pki().and([[0; 0]; 0]), Err(TlsError::NoCertificates)));
-        let own = Tls::client_config(Arc::new(believing(RootCertStore::empty())));
+        let own = Tls::client_config(Arc::new(config_with_roots(RootCertStore::empty())));
         assert!(matches!(own.and([certificate()]), Err(TlsError::OwnConfiguration)));
     }
 
     #[tokio::test]
-    async fn an_own_configuration_is_used_as_it_is() {
-        let own = Arc::new(believing(RootCertStore::empty()));
+    async fn a_custom_configuration_is_used_unchanged() {
+        let own = Arc::new(config_with_roots(RootCertStore::empty()));
         let tls = Tls::client_config(Arc::clone(&own));
         assert!(Arc::ptr_eq(&own, &tls.build().await.unwrap()));
     }
@@ -303,13 +303,13 @@ mod tests {
     fn debug_shows_kinds_and_counts_only() {
         let shown = |tls: Tls| format!("{tls:?}");
         assert_eq!(shown(Tls::only([certificate()]).unwrap()), "Tls { roots: given, added: 1 }");
-        let own = Tls::client_config(Arc::new(believing(RootCertStore::empty())));
+        let own = Tls::client_config(Arc::new(config_with_roots(RootCertStore::empty())));
         assert_eq!(shown(own), "Tls { roots: own, added: 0 }");
     }
 
     #[cfg(feature = "native-roots")]
     #[test]
-    fn native_failures_count_only_where_nothing_was_loaded() {
+    fn native_failures_are_errors_only_if_nothing_was_loaded() {
         let failure = || io::Error::from(io::ErrorKind::PermissionDenied);
         let good = || CertificateDer::from(certificate());
         let bad = || CertificateDer::from(vec![1, 2, 3]);
@@ -329,7 +329,7 @@ mod tests {
 
     #[cfg(feature = "native-roots")]
     #[tokio::test]
-    async fn native_roots_load_or_say_why_not() {
+    async fn native_roots_load_or_return_an_error() {
         let tls = Tls::native();
         assert_eq!(format!("{tls:?}"), "Tls { roots: native, added: 0 }");
         match tls.build().await {

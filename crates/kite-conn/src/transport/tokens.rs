@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::credentials::Secret;
 
-/// Tokens live for a day at most: older ones than these are dead long since.
+/// Tokens live for at most a day, so older ones have long expired.
 const REMEMBERED: usize = 8;
 
 /// The tokens used last, without repetition.
@@ -14,7 +14,7 @@ const REMEMBERED: usize = 8;
 pub(super) struct Tokens(Mutex<VecDeque<Secret>>);
 
 impl Tokens {
-    /// Takes note of a token in use; returns it and those before it.
+    /// Records a token in use; returns it and those before it.
     pub(super) fn remember(&self, token: &Secret) -> Vec<Secret> {
         let mut tokens = self.0.lock();
         tokens.retain(|it| it != token);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_eight_tokens_are_remembered_the_newest_first() {
+    fn the_last_eight_tokens_are_remembered_newest_first() {
         let tokens = Tokens::default();
         let remember = |text: String| -> Vec<String> {
             let known = tokens.remember(&Secret::from(text));

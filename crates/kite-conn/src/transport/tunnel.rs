@@ -1,7 +1,7 @@
 //! Through an HTTP proxy: `CONNECT` and the proxy's answer (RFC 9110, section 9.3.6).
 //!
-//! The target's name is sent, not an address: the proxy looks it up. Neither the access token nor
-//! the endpoint's path is known here.
+//! The target's name is sent, not an address: the proxy looks it up. This code has access to
+//! neither the access token nor the endpoint's path.
 
 use std::net::SocketAddr;
 
@@ -19,11 +19,11 @@ use super::spelling::Spellings;
 /// Asks a proxy at the other end of `stream` for a connection to `target`, a host and port.
 ///
 /// # Errors
-/// [`OpenError::ProxyRefused`] for any status but 2xx, [`OpenError::Proxy`] for an answer that is
-/// none, [`OpenError::Timeout`] where its head is not there by the deadline.
+/// [`OpenError::ProxyRefused`] for any status but 2xx, [`OpenError::Proxy`] for an invalid answer,
+/// [`OpenError::Timeout`] if its head is not complete by the deadline.
 ///
 /// # Cancel safety
-/// Cancel safe in that nothing is left behind; the stream is of no use afterwards.
+/// Cancelling leaves nothing behind, but the stream cannot be used afterwards.
 pub(super) async fn open_tunnel<S>(
     stream: &mut S,
     proxy: &Proxy,

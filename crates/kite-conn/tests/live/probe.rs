@@ -70,7 +70,7 @@ impl Probe {
         })
     }
 
-    /// Gives a sink that this probe watches.
+    /// Returns a sink that this probe watches.
     pub(crate) fn sink(self: &Arc<Self>) -> Recorder {
         Recorder(Arc::clone(self))
     }
@@ -81,7 +81,7 @@ impl Probe {
         self.waker.lock().unwrap().wake();
     }
 
-    /// Makes the sink panic at the next frame.
+    /// Creates the sink panic at the next frame.
     pub(crate) fn panic_at_the_next_frame(&self) {
         self.panics.store(true, Ordering::SeqCst);
     }

@@ -74,7 +74,7 @@ impl KiteManagerConfig {
             ("parser_buffer_size", self.parser_buffer_size),
         ] {
             if !(1..=MAX_BUFFER).contains(&value) {
-                return Err(ConfigError::new(field, value, "from 1 to 1048576"));
+                return Err(ConfigError::new(field, value, "from 1 to 1,048,576"));
             }
         }
         let interval = self.health_check_interval;
@@ -138,15 +138,15 @@ mod tests {
             ),
             (
                 |config| config.max_symbols_per_connection = 0,
-                "max_symbols_per_connection is 0, it must be from 1 to 3000",
+                "max_symbols_per_connection is 0, it must be from 1 to 3,000",
             ),
             (
                 |config| config.connection_buffer_size = 0,
-                "connection_buffer_size is 0, it must be from 1 to 1048576",
+                "connection_buffer_size is 0, it must be from 1 to 1,048,576",
             ),
             (
                 |config| config.parser_buffer_size = usize::MAX,
-                "parser_buffer_size is 18446744073709551615, it must be from 1 to 1048576",
+                "parser_buffer_size is 18446744073709551615, it must be from 1 to 1,048,576",
             ),
             (
                 |config| config.connection_timeout = Duration::ZERO,

@@ -22,27 +22,27 @@ async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
             |it| it.max_symbols_per_connection = 0,
             "max_symbols_per_connection",
             "is 0,",
-            "from 1 to 3000",
+            "from 1 to 3,000",
         ),
         (
             |it| it.max_symbols_per_connection = 3_001,
             "max_symbols_per_connection",
             "is 3001,",
-            "from 1 to 3000",
+            "from 1 to 3,000",
         ),
         (|it| it.connection_buffer_size = 0, "connection_buffer_size", "is 0,", "from 1 to"),
         (
             |it| it.connection_buffer_size = usize::MAX,
             "connection_buffer_size",
             "is 18446744073709551615,",
-            "from 1 to 1048576",
+            "from 1 to 1,048,576",
         ),
         (|it| it.parser_buffer_size = 0, "parser_buffer_size", "is 0,", "from 1 to"),
         (
             |it| it.parser_buffer_size = usize::MAX,
             "parser_buffer_size",
             "is 18446744073709551615,",
-            "from 1 to 1048576",
+            "from 1 to 1,048,576",
         ),
         (|it| it.connection_timeout = Duration::ZERO, "connection_timeout", "is 0ns,", "above 0"),
         (
@@ -111,7 +111,7 @@ async fn the_smallest_lawful_settings_work() {
 #[tokio::test]
 async fn an_endpoint_that_would_show_the_token_or_is_none_is_refused() {
     for (endpoint, named) in [
-        ("ws://ws.kite.trade", "ws://ws.kite.trade would send the access token in the open"),
+        ("ws://ws.kite.trade", "ws://ws.kite.trade would send the access token unencrypted"),
         ("ws://192.0.2.1:80", "use wss://"),
         ("ws.kite.trade", "has no scheme"),
         ("https://ws.kite.trade", "scheme https is not supported"),

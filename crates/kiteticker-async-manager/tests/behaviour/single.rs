@@ -207,7 +207,7 @@ async fn a_refused_connection_is_an_error_and_leaves_no_socket() {
     assert!(error.starts_with("connect: ") && error.contains("Authentication failed."), "{error}");
     let connecting = KiteTickerAsync::connect_to("ws://192.0.2.1", API_KEY, "wrong", false);
     let error = within("the refusal", connecting).await.unwrap_err();
-    assert!(error.starts_with("connect: ") && error.contains("in the open"), "{error}");
+    assert!(error.starts_with("connect: ") && error.contains("unencrypted"), "{error}");
     assert_eq!(sim.stats().connections_open, 0);
 }
 

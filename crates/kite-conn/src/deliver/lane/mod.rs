@@ -1,7 +1,7 @@
-//! Bounded lanes: from a connection to one consumer on a task of its own.
+//! Bounded lanes: from a connection to one consumer on its own task.
 //!
-//! What happens where the consumer is slower than the market is chosen ([`Overflow`]), counted and
-//! told in the lane itself. Nothing here locks: a queue, a place for one table, two wakers.
+//! What happens if the consumer is slower than the market is configured ([`Overflow`]), counted,
+//! and reported in the lane itself. Nothing here locks: a queue, a slot for one table, two wakers.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -30,41 +30,41 @@ mod tests;
 #[non_exhaustive]
 pub enum Overflow {
     /// Loses nothing: the socket is not read until there is room, and TCP holds the server back.
-    /// What waits there ages before [`Batch::received`], which is taken as the socket is read. A full
-    /// lane is read into again once half of it has been taken.
+    /// Data that waits in TCP ages before [`Batch::received`], which is the time of the read. Once
+    /// a lane is full, reading resumes when half of it has been consumed.
     #[default]
     Block,
-    /// Loses the oldest frames, and says so ([`LaneItem::Dropped`]). Wants larger bounds than
-    /// [`LaneConfig::default`]: [`LaneConfig::drop_oldest`].
+    /// Drops the oldest frames, and reports it ([`LaneItem::Dropped`]). Needs larger bounds than
+    /// [`LaneConfig::default`]: see [`LaneConfig::drop_oldest`].
     DropOldest,
-    /// Keeps the newest packet of each instrument: the consumer gets one frame made of them
+    /// Keeps the newest packet of each instrument: the consumer receives one frame made of them
     /// ([`LaneItem::Conflated`]) instead of all that waited. The last packet of every instrument
-    /// always arrives, up to 65,535 instruments; while the consumer keeps up, frames pass as they
-    /// came. Folding a packet in costs the connection's task some tens of nanoseconds. Wants larger
-    /// bounds than [`LaneConfig::default`]: [`LaneConfig::conflate`].
+    /// always arrives, up to 65,535 instruments; while the consumer keeps up, frames pass
+    /// unchanged. Folding a packet in costs the connection's task some tens of nanoseconds. Needs
+    /// larger bounds than [`LaneConfig::default`]: see [`LaneConfig::conflate`].
     Conflate,
 }
 
 /// Bounds of a lane. All have defaults: change the fields that matter.
 ///
-/// Lanes are best kept short. A frame that waits keeps the memory that it was read into from
-/// being used again, and that is what a deep queue costs.
+/// Lanes are best kept short. The memory of a waiting frame cannot be reused, which is the cost of
+/// a deep queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneConfig {
-    /// How many frames may wait, 1 to 1,048,576. Default 64.
+    /// How many frames may wait, from 1 to 1,048,576. Default 64.
     pub frames: usize,
     /// How many bytes of frames may wait. Default 128 KiB, which stays in the processor's caches:
-    /// what waits in TCP instead is lost to nobody. Where frames are lost instead, take more:
-    /// [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`]. Frames lie side by side in blocks of
-    /// 128 KiB: what waits keeps a hold of the blocks it lies in, little more than its bytes.
+    /// with [`Overflow::Block`] the rest waits in TCP and nothing is lost. For the other policies
+    /// use more: [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`]. Frames are adjacent in
+    /// blocks of 128 KiB, so waiting frames retain little more than their own bytes.
     ///
-    /// A larger frame passes when nothing else waits. With [`Overflow::Block`] the frame that
-    /// exceeds the bound is still taken: it has been read already. A table of conflated packets is
-    /// not counted against the bound: it holds one packet an instrument, 558 kB for 3,000
-    /// instruments in full mode (12 MB for the 65,535 that it takes at most), and twice that for a
-    /// moment when it is taken.
+    /// A larger frame passes if nothing else waits. With [`Overflow::Block`] the frame that exceeds
+    /// the bound is still accepted, since it has already been read. A table of conflated packets is
+    /// not counted against the bound: it holds one packet per instrument, 558 kB for 3,000
+    /// instruments in full mode (12 MB for its maximum of 65,535), and briefly twice that while it
+    /// is consumed.
     pub bytes: usize,
-    /// What happens where neither is enough. Default [`Overflow::Block`].
+    /// What happens when a bound is reached. Default [`Overflow::Block`].
     pub overflow: Overflow,
 }
 
@@ -75,8 +75,8 @@ impl Default for LaneConfig {
 }
 
 impl LaneConfig {
-    /// Bounds for [`Overflow::DropOldest`]: 1,024 frames and 1 MiB, so that a consumer which stops
-    /// for a moment loses nothing.
+    /// Bounds for [`Overflow::DropOldest`]: 1,024 frames and 1 MiB, so that a consumer that stops
+    /// briefly loses nothing.
     #[must_use]
     pub fn drop_oldest() -> Self {
         Self { frames: 1_024, bytes: 1024 * 1024, overflow: Overflow::DropOldest }
@@ -92,9 +92,9 @@ impl LaneConfig {
     /// Checks every setting; [`lane`] does so too.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range.
+    /// [`ConfigError`] names the first setting outside its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check_range("frames", self.frames, 1..=MAX_QUEUE, "from 1 to 1048576")?;
+        check_range("frames", self.frames, 1..=MAX_QUEUE, "from 1 to 1,048,576")?;
         check_range("bytes", self.bytes, 1..=usize::MAX, "above 0")
     }
 }
@@ -103,66 +103,65 @@ impl LaneConfig {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LaneItem {
-    /// A frame as it came, in the socket's own memory. Heartbeats are left out, so that
-    /// [`Batch::sequence`] has gaps where they were.
+    /// A frame as received, in the socket's own memory. Heartbeats are left out, so
+    /// [`Batch::sequence`] skips their numbers.
     Batch(Batch),
     /// All frames that waited, folded into one: the newest packet of each instrument, with the
     /// stamp, epoch and sequence of the newest frame.
     Conflated {
         /// The frame made of them.
         batch: Batch,
-        /// How many packets were replaced by newer ones of their instruments, and are not in it.
+        /// How many packets were replaced by newer ones of the same instrument and are not in it.
         replaced: u64,
     },
-    /// Here frames are missing: they were dropped between the item before and the next one.
+    /// Frames are missing here: they were dropped between the previous item and the next one.
     Dropped {
-        /// How many frames. None, where a table of conflated packets had no room for further
-        /// instruments.
+        /// How many frames. 0 if a table of conflated packets had no room for more instruments.
         frames: u64,
         /// How many ticks.
         ticks: u64,
     },
 }
 
-/// A reading of a lane's counts, since it was made.
+/// Counts of a lane since its creation.
 ///
-/// Once all was taken, the ticks given to the lane are those delivered, dropped and conflated, and
-/// the items that the consumer got say the same.
+/// Once everything was consumed, the ticks put into the lane equal the sum of those delivered,
+/// dropped and conflated, which also equals the sum over the items received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LaneStats {
-    /// Frames that wait; a table of conflated packets counts as one.
+    /// Frames waiting; a table of conflated packets counts as one.
     pub queued_frames: u64,
     /// Their bytes.
     pub queued_bytes: u64,
-    /// The bytes at which the lane is full. A frame that exceeds them may be on top with
-    /// [`Overflow::Block`], a table of conflated packets with [`Overflow::Conflate`].
+    /// The bytes at which the lane is full. With [`Overflow::Block`] one frame, with
+    /// [`Overflow::Conflate`] a table of conflated packets may exceed them.
     pub bytes_limit: u64,
     /// Frames delivered; conflated ones count as one.
     pub delivered_frames: u64,
     /// Ticks in them.
     pub delivered_ticks: u64,
-    /// Frames dropped, and told by [`LaneItem::Dropped`].
+    /// Frames dropped, reported by [`LaneItem::Dropped`].
     pub dropped_frames: u64,
-    /// Ticks dropped, and told by [`LaneItem::Dropped`].
+    /// Ticks dropped, reported by [`LaneItem::Dropped`].
     pub dropped_ticks: u64,
-    /// Ticks replaced by newer ones, and told by [`LaneItem::Conflated`].
+    /// Ticks replaced by newer ones, reported by [`LaneItem::Conflated`].
     pub conflated_ticks: u64,
 }
 
-/// Why there is no item at once.
+/// Why no item is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryRecvError {
-    /// Nothing waits.
-    #[error("the lane is empty, wait for the next frame")]
+    /// The lane is empty.
+    #[error("the lane is empty")]
     Empty,
-    /// The sink is gone and all was taken.
+    /// The sink was dropped and everything was consumed.
     #[error("the lane has ended, its connection is gone")]
     Ended,
 }
 
-/// Makes a lane: a sink for a connection, and the end from which its frames are taken.
+/// Creates a lane: a sink for a connection, and the consuming end.
 ///
 /// ```no_run
 /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};
@@ -192,7 +191,7 @@ pub enum TryRecvError {
 /// ```
 ///
 /// # Errors
-/// [`ConfigError`] for a bound outside of its range.
+/// [`ConfigError`] for a bound outside its range.
 pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
     config.validate()?;
     let shared = Arc::new(LaneState::new(&config));
@@ -200,47 +199,47 @@ pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
     Ok((LaneSink::new(shared), lane))
 }
 
-/// The consuming end of a lane, a stream; made by [`lane`].
+/// The consuming end of a lane, a stream; created by [`lane`].
 ///
-/// Lag never ends it. It ends when its sink is dropped, as a connection does when it ends, and all
-/// that waited was taken.
+/// Lag never ends it. It ends when everything was consumed after its sink was dropped, which a
+/// connection does when it ends.
 #[derive(Debug)]
 pub struct Lane {
     shared: Arc<LaneState>,
-    /// Up to where the frames queued, and the ticks in them, are accounted for.
+    /// How many of the queued frames, and of their ticks, are accounted for.
     frames_seen: u64,
     ticks_seen: u64,
-    /// The item before which a drop had to be told.
+    /// The item to return after a drop was reported.
     held: Option<LaneItem>,
 }
 
 impl Lane {
-    /// Takes the next item, once there is one; `None` once the lane has ended.
+    /// Waits for the next item; `None` once the lane has ended.
     ///
     /// # Cancel safety
-    /// Cancel safe: an item is taken when the future completes, or not at all.
+    /// Cancel safe: no item is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<LaneItem> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Takes the next item, if there is one now.
+    /// Returns the next item, if one is available.
     ///
     /// # Errors
-    /// [`TryRecvError`] tells a lane that is empty from one that has ended.
+    /// [`TryRecvError::Empty`] if nothing waits, [`TryRecvError::Ended`] if the lane has ended.
     pub fn try_recv(&mut self) -> Result<LaneItem, TryRecvError> {
-        // First: what was given before the sink went must be found.
+        // Loaded first, so that items added before the sink was dropped are found.
         let ended = self.shared.sink_gone.load(Ordering::Acquire);
         self.take().ok_or(if ended { TryRecvError::Ended } else { TryRecvError::Empty })
     }
 
-    /// Takes the next item; `None` once the lane has ended.
+    /// Polls for the next item; `None` once the lane has ended.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<LaneItem>> {
         // A lane that is never empty must not keep its consumer's task from yielding.
         let coop = ready!(coop::poll_proceed(cx));
         let mut received = self.try_recv();
         if matches!(received, Err(TryRecvError::Empty)) {
             self.shared.consumer.register(cx.waker());
-            // What was given before the waker stood there has woken nobody.
+            // An item added before the waker was registered woke no task.
             received = self.try_recv();
         }
         if matches!(received, Err(TryRecvError::Empty)) {
@@ -250,7 +249,7 @@ impl Lane {
         Poll::Ready(received.ok())
     }
 
-    /// Reads the counts of the lane.
+    /// Returns the lane's counts.
     #[must_use]
     pub fn stats(&self) -> LaneStats {
         self.shared.stats()
@@ -278,14 +277,14 @@ impl Lane {
         Some(LaneItem::Dropped { frames, ticks })
     }
 
-    /// Folds what was queued before the table was begun, which is older, under the table. What the
-    /// sink has queued since the table was taken is newer and stays.
+    /// Folds the frames queued before the table was started, which are older, into the table.
+    /// Frames queued since the table was taken are newer and stay.
     fn take_table(&mut self, Pending { mut table, frames_before }: Pending) -> LaneItem {
         let counted = table.sums();
         let mut bytes = counted.bytes;
         let mut older: Option<Table> = None;
         while self.frames_seen < frames_before {
-            // Only this end takes from the queue of a conflating lane: it is all there.
+            // Only this end removes from the queue of a conflating lane, so none is missing.
             let Some(Entry { batch, frames_before, ticks_before }) = self.shared.queue.pop() else {
                 break;
             };
@@ -318,7 +317,8 @@ impl Lane {
     fn give(&mut self, item: LaneItem) -> LaneItem {
         let batch = match &item {
             LaneItem::Batch(batch) => {
-                // In one order with the sink's look and its wish to be woken: one sees the other.
+                // Sequentially consistent with the sink, which sets its flag and then checks for
+                // room: at least one side sees the other's store.
                 self.shared.queued_bytes.fetch_sub(batch.frame().len(), Ordering::SeqCst);
                 self.shared.taken.frames.add(1);
                 batch

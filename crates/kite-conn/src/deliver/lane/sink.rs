@@ -10,17 +10,17 @@ use super::{LaneStats, Overflow};
 use crate::deliver::{Batch, Sink};
 use crate::observe::Event;
 
-/// The end of a lane that a connection delivers to; made by [`lane`](super::lane()).
+/// The end of a lane that a connection delivers to; created by [`lane`](super::lane()).
 ///
-/// It takes ticks; events go to the [`EventLane`](crate::EventLane). Once the [`Lane`](super::Lane)
-/// is dropped it is always ready and what comes is discarded.
+/// It receives ticks; events are sent on the [`EventLane`](crate::EventLane). Once the
+/// [`Lane`](super::Lane) is dropped, it is always ready and discards everything.
 #[derive(Debug)]
 pub struct LaneSink {
     shared: Arc<LaneState>,
-    /// How many frames, and ticks in them, have been queued.
+    /// How many frames have been queued, and how many ticks in them.
     frames: u64,
     ticks: u64,
-    /// Whether a table has been made that the consumer has not been seen to have taken.
+    /// Whether a table was created and, as far as is known, not consumed yet.
     folding: bool,
 }
 
@@ -29,19 +29,19 @@ impl LaneSink {
         Self { shared, frames: 0, ticks: 0, folding: false }
     }
 
-    /// Reads the counts of the lane.
+    /// Returns the lane's counts.
     #[must_use]
     pub fn stats(&self) -> LaneStats {
         self.shared.stats()
     }
 
-    /// Says whether the lane's other end is gone: what is given to it from now on is discarded.
+    /// Returns whether the consuming end was dropped, so that everything is discarded.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.lane_gone.load(Ordering::Acquire)
     }
 
-    /// Queues a frame; gives it back if there is no room.
+    /// Queues a frame; returns it if there is no room.
     fn try_queue(&mut self, batch: Batch) -> Result<(), Batch> {
         let bytes = batch.frame().len();
         if !self.shared.has_room_for(bytes) {
@@ -49,7 +49,7 @@ impl LaneSink {
         }
         let ticks = batch.ticks.len() as u64;
         let entry = Entry { batch, frames_before: self.frames, ticks_before: self.ticks };
-        // First: what the consumer takes off must have been added.
+        // Added first, so that the consumer never subtracts bytes before they are added.
         self.shared.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         if let Err(entry) = self.shared.queue.push(entry) {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -61,11 +61,11 @@ impl LaneSink {
         Ok(())
     }
 
-    /// Queues a frame in the place of the oldest ones, where there is no other.
+    /// Queues a frame, and drops the oldest ones if there is no room.
     fn queue(&mut self, mut batch: Batch) {
-        while let Err(refused) = self.try_queue(batch) {
-            batch = refused;
-            // Nothing to drop means that the consumer has taken all, and so there is room.
+        while let Err(rejected) = self.try_queue(batch) {
+            batch = rejected;
+            // If there is nothing to drop, the consumer has emptied the queue and there is room.
             if let Some(oldest) = self.shared.queue.pop() {
                 self.shared.queued_bytes.fetch_sub(oldest.batch.frame().len(), Ordering::AcqRel);
                 self.shared.given.dropped_frames.add(1);
@@ -74,7 +74,7 @@ impl LaneSink {
         }
     }
 
-    /// Queues a frame, or folds it into the table where there is one or no room.
+    /// Queues a frame, or folds it into a table if there is one already or no room.
     fn queue_or_fold(&mut self, batch: &Batch) {
         if self.folding {
             if let Some(mut pending) = self.shared.table.pop() {
@@ -83,7 +83,7 @@ impl LaneSink {
                 self.hand_over(pending, counted);
                 return;
             }
-            // The consumer has taken it, and with it all that was queued before.
+            // The consumer has taken it, along with everything queued before it.
             self.folding = false;
         }
         if let Err(batch) = self.try_queue(batch.clone()) {
@@ -93,13 +93,13 @@ impl LaneSink {
         }
     }
 
-    /// Puts the table to where the consumer finds it, and counts what has been added to it.
+    /// Puts the table into its slot for the consumer, and counts what was added to it.
     fn hand_over(&mut self, pending: Box<Pending>, counted: Sums) {
         let (sums, given) = (pending.table.sums(), &self.shared.given);
         given.replaced.add(sums.replaced - counted.replaced);
         given.dropped_ticks.add(sums.lost - counted.lost);
         self.shared.queued_bytes.fetch_add(sums.bytes - counted.bytes, Ordering::AcqRel);
-        // Nothing is pushed out: only this end puts a table there, and it has looked.
+        // Replaces nothing: only this end stores a table, and it has found the slot empty.
         let _ = self.shared.table.force_push(pending);
     }
 }
@@ -116,7 +116,7 @@ impl Sink for LaneSink {
         }
         self.shared.producer.register(cx.waker());
         self.shared.producer_waits.store(true, Ordering::SeqCst);
-        // What was taken before the waker stood there has woken nobody.
+        // Room made before the waker was registered woke no task.
         if ready(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -125,7 +125,7 @@ impl Sink for LaneSink {
             return;
         }
         if self.is_closed() {
-            // Also what was queued while it went.
+            // Frames queued while it was being dropped, too.
             self.shared.clear();
             return;
         }

@@ -1,4 +1,4 @@
-//! What the two ends of a lane share: a queue, a place for a table, two wakers, counts.
+//! State shared by the two ends of a lane: a queue, a slot for a table, two wakers, counts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,12 +10,12 @@ use super::{LaneConfig, LaneStats, Overflow};
 use crate::deliver::Batch;
 use crate::observe::Count;
 
-/// What both ends of a lane see.
+/// State of both ends of a lane.
 #[derive(Debug)]
 pub(super) struct LaneState {
     pub(super) queue: ArrayQueue<Entry>,
-    /// The table of a conflating lane, unless an end has it in hand. While there is one, nothing
-    /// is added to the queue: what is there is older.
+    /// The table of a conflating lane, unless an end has taken it out. While there is one, nothing
+    /// is added to the queue, so the queue's frames are older.
     pub(super) table: ArrayQueue<Box<Pending>>,
     pub(super) overflow: Overflow,
     pub(super) bytes_limit: usize,
@@ -30,8 +30,8 @@ pub(super) struct LaneState {
     pub(super) taken: TakenCounts,
 }
 
-/// A frame in the queue, with how many frames and ticks were queued before it: the consumer sees
-/// from them what was dropped, and where.
+/// A frame in the queue, with the number of frames and ticks queued before it, from which the
+/// consumer computes what was dropped, and where.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) batch: Batch,
@@ -39,14 +39,14 @@ pub(super) struct Entry {
     pub(super) ticks_before: u64,
 }
 
-/// A table, with how many frames were queued before it was begun.
+/// A table, with the number of frames queued before it was started.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) table: Table,
     pub(super) frames_before: u64,
 }
 
-/// Written by the sink. Aligned, so that its lines are not the consumer's.
+/// Written by the sink. Aligned, so that it shares no cache line with the consumer's counts.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct GivenCounts {
@@ -60,7 +60,7 @@ pub(super) struct GivenCounts {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct TakenCounts {
-    /// Frames taken off the queue and not held.
+    /// Frames removed from the queue and not held.
     pub(super) frames: Count,
     pub(super) delivered_frames: Count,
     pub(super) delivered_ticks: Count,
@@ -86,8 +86,8 @@ impl LaneState {
         }
     }
 
-    /// Says whether a frame of so many bytes may join the queue. While it is the sink that asks,
-    /// room does not become less.
+    /// Returns whether a frame of `bytes` fits into the queue. When called by the sink, the answer
+    /// stays true until it adds a frame.
     pub(super) fn has_room_for(&self, bytes: usize) -> bool {
         let queued = self.queued_bytes.load(Ordering::SeqCst);
         let fits = match self.overflow {
@@ -97,8 +97,8 @@ impl LaneState {
         (fits && !self.queue.is_full()) || self.queue.is_empty()
     }
 
-    /// Wakes a sink that waits, once half of the room is free: one that was woken for every frame
-    /// would go to and fro with the consumer.
+    /// Wakes a waiting sink once half of the room is free: waking it for every frame would make it
+    /// alternate with the consumer.
     pub(super) fn wake_producer(&self) {
         if !self.producer_waits.load(Ordering::SeqCst) {
             return;
@@ -110,7 +110,7 @@ impl LaneState {
         }
     }
 
-    /// Discards what waits.
+    /// Discards all waiting items.
     pub(super) fn clear(&self) {
         while let Some(entry) = self.queue.pop() {
             self.queued_bytes.fetch_sub(entry.batch.frame().len(), Ordering::AcqRel);
@@ -122,12 +122,12 @@ impl LaneState {
 
     pub(super) fn stats(&self) -> LaneStats {
         let (given, taken) = (&self.given, &self.taken);
-        // Parts before their wholes: read later, they could exceed them.
+        // Parts before their totals: read later, they could exceed them.
         let gone = taken.frames.get() + given.dropped_frames.get();
         let table = self.table.len() as u64;
         let frames = given.queued_frames.get().saturating_sub(gone) + table;
         let bytes = self.queued_bytes.load(Ordering::Acquire) as u64;
-        // Without a consumer nothing waits: it is discarded.
+        // Without a consumer nothing waits: items are discarded.
         let waits = u64::from(!self.lane_gone.load(Ordering::Acquire));
         LaneStats {
             queued_frames: frames * waits,

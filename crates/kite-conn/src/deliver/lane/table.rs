@@ -1,16 +1,16 @@
-//! The newest packet of each instrument, copied out of the frames it came in.
+//! The newest packet of each instrument, copied out of its frame.
 
 use kite_wire::{FrameBuilder, Packet, TokenMap};
 
 use crate::clock::Stamp;
 use crate::deliver::Batch;
 
-/// As many packets as a frame's count can say, twenty times what Kite sends on a connection: a
-/// server gone mad must not fill the memory.
+/// The maximum of a frame's packet count, and twenty times what Kite sends on a connection: a
+/// faulty server must not exhaust memory.
 pub(super) const MAX_ROWS: usize = u16::MAX as usize;
 
-/// Frames folded into one: of each instrument the newest packet, in the order in which the
-/// instruments first came.
+/// Frames folded into one: the newest packet of each instrument, in the order of the instruments'
+/// first packets.
 #[derive(Debug)]
 pub(super) struct Table {
     received: Stamp,
@@ -22,12 +22,12 @@ pub(super) struct Table {
     sums: Sums,
 }
 
-/// What has become of the packets folded in. None of it ever becomes less.
+/// Totals of the packets folded in. They never decrease.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sums {
-    /// Packets that newer ones have replaced.
+    /// Packets replaced by newer ones.
     pub(super) replaced: u64,
-    /// Packets for whose instruments there was no row left.
+    /// Packets of instruments for which there was no row left.
     pub(super) lost: u64,
     /// Bytes held for the others.
     pub(super) bytes: usize,
@@ -38,12 +38,12 @@ struct Row {
     token: u32,
     at: usize,
     len: usize,
-    /// What the place can hold: the longest packet of this instrument so far.
+    /// Bytes reserved: the longest packet of this instrument so far.
     room: usize,
 }
 
 impl Table {
-    /// Begins with a frame.
+    /// Creates a table from a frame.
     pub(super) fn new(batch: &Batch) -> Self {
         let mut table = Self {
             received: batch.received,
@@ -66,7 +66,7 @@ impl Table {
         (self.received, self.epoch, self.sequence) = (newer.received, newer.epoch, newer.sequence);
     }
 
-    /// Folds newer frames in that have been folded already.
+    /// Folds in a table of newer frames.
     pub(super) fn fold_table(&mut self, newer: &Self) {
         for row in &newer.rows {
             self.put(row.token, newer.packet(row));
@@ -87,7 +87,7 @@ impl Table {
                     self.packets[row.at..row.at + len].copy_from_slice(packet);
                     return;
                 }
-                // The old place stays unused. It can happen as often as there are layouts.
+                // The old bytes stay unused. This happens at most once per packet layout.
                 (row.at, row.room) = (self.packets.len(), len);
             }
             None if self.rows.len() < MAX_ROWS => {
@@ -111,10 +111,10 @@ impl Table {
         self.sums
     }
 
-    /// Gives the rows as one frame, with the stamp, epoch and sequence of the newest.
+    /// Returns the rows as one frame, with the stamp, epoch and sequence of the newest.
     pub(super) fn to_batch(&self) -> Batch {
         let mut frame = FrameBuilder::with_capacity(self.rows.iter().map(|row| 2 + row.len).sum());
-        // Each row is a packet, and there are no more of them than a frame can hold.
+        // Each row is a packet, and a frame can hold all of them.
         for packet in self.rows.iter().flat_map(|row| Packet::from_bytes(self.packet(row))) {
             if frame.push(packet).is_err() {
                 break;

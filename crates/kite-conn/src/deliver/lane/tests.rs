@@ -13,9 +13,9 @@ mod model;
 mod races;
 
 /// Token, last price and length of a packet.
-type Told = (u32, i32, usize);
+type PacketSpec = (u32, i32, usize);
 
-fn frame(packets: &[Told]) -> Bytes {
+fn frame(packets: &[PacketSpec]) -> Bytes {
     let mut bytes = u16::try_from(packets.len()).unwrap().to_be_bytes().to_vec();
     for &(token, price, len) in packets {
         let mut packet = vec![0; len];
@@ -27,23 +27,23 @@ fn frame(packets: &[Told]) -> Bytes {
     bytes.into()
 }
 
-fn batch(sequence: u64, packets: &[Told]) -> Batch {
+fn batch(sequence: u64, packets: &[PacketSpec]) -> Batch {
     let ticks = TickBatch::new(frame(packets)).unwrap();
     Batch::new(ticks, Stamp::from_nanos(sequence + 1), 1 + sequence as u32 / 3, sequence)
 }
 
-fn told(batch: &Batch) -> Vec<Told> {
+fn packets(batch: &Batch) -> Vec<PacketSpec> {
     let packet = |packet: kite_wire::Packet<'_>| {
         (packet.instrument_token(), packet.last_price().raw(), packet.as_bytes().len())
     };
     batch.ticks.packets().map(packet).collect()
 }
 
-/// What a consumer sees, comparable.
+/// A lane's item in a comparable form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    Batch(u64, Vec<Told>),
-    Conflated(u64, Vec<Told>, u64),
+    Batch(u64, Vec<PacketSpec>),
+    Conflated(u64, Vec<PacketSpec>, u64),
     Dropped(u64, u64),
 }
 
@@ -53,16 +53,16 @@ impl From<LaneItem> for Seen {
             assert_eq!(batch.received, Stamp::from_nanos(batch.sequence + 1));
             assert_eq!(batch.epoch, 1 + batch.sequence as u32 / 3);
             assert_eq!(TickBatch::new(batch.frame().clone()).unwrap(), batch.ticks);
-            (batch.sequence, told(batch))
+            (batch.sequence, packets(batch))
         };
         match item {
             LaneItem::Batch(batch) => {
-                let (sequence, told) = stamped(&batch);
-                Self::Batch(sequence, told)
+                let (sequence, packets) = stamped(&batch);
+                Self::Batch(sequence, packets)
             }
             LaneItem::Conflated { batch, replaced } => {
-                let (sequence, told) = stamped(&batch);
-                Self::Conflated(sequence, told, replaced)
+                let (sequence, packets) = stamped(&batch);
+                Self::Conflated(sequence, packets, replaced)
             }
             LaneItem::Dropped { frames, ticks } => Self::Dropped(frames, ticks),
         }
@@ -105,16 +105,16 @@ const EVERY: [Overflow; 3] = [Overflow::Block, Overflow::DropOldest, Overflow::C
 #[test]
 fn the_defaults_are_valid_and_every_bound_is_named() {
     assert_eq!(LaneConfig::default().validate(), Ok(()));
-    let refused = |frames, bytes| {
+    let error = |frames, bytes| {
         lane(LaneConfig { frames, bytes, overflow: Overflow::Block }).unwrap_err().to_string()
     };
-    assert_eq!(refused(0, 1), "frames is 0, it must be from 1 to 1048576");
-    assert_eq!(refused(MAX_QUEUE + 1, 1), "frames is 1048577, it must be from 1 to 1048576");
-    assert_eq!(refused(1, 0), "bytes is 0, it must be above 0");
+    assert_eq!(error(0, 1), "frames is 0, it must be from 1 to 1,048,576");
+    assert_eq!(error(MAX_QUEUE + 1, 1), "frames is 1048577, it must be from 1 to 1,048,576");
+    assert_eq!(error(1, 0), "bytes is 0, it must be above 0");
 }
 
 #[test]
-fn frames_pass_in_the_memory_they_came_in_while_the_consumer_keeps_up() {
+fn frames_pass_without_a_copy_while_the_consumer_keeps_up() {
     for overflow in EVERY {
         let (mut sink, mut lane) = bounded(overflow, 2, 1_000);
         for sequence in 1..100 {
@@ -128,7 +128,7 @@ fn frames_pass_in_the_memory_they_came_in_while_the_consumer_keeps_up() {
 }
 
 #[test]
-fn heartbeats_are_left_out_and_frames_without_readable_packets_are_not() {
+fn heartbeats_are_left_out_but_frames_without_readable_packets_are_not() {
     for overflow in EVERY {
         let (mut sink, mut lane) = bounded(overflow, 1, 1_000);
         let beat = TickBatch::new(Bytes::from_static(&[0])).unwrap();
@@ -143,7 +143,7 @@ fn heartbeats_are_left_out_and_frames_without_readable_packets_are_not() {
 }
 
 #[test]
-fn a_full_lane_that_blocks_is_ready_again_when_the_consumer_takes() {
+fn a_full_blocking_lane_is_ready_again_when_the_consumer_receives() {
     let (mut sink, mut lane) = bounded(Overflow::Block, 2, 1_000);
     let (woken, waker) = alarm();
     for sequence in 1..=2 {
@@ -158,7 +158,7 @@ fn a_full_lane_that_blocks_is_ready_again_when_the_consumer_takes() {
 }
 
 #[test]
-fn a_lane_that_blocks_takes_the_frame_that_exceeds_its_bytes_and_no_more() {
+fn a_blocking_lane_accepts_the_frame_that_exceeds_its_bytes_and_no_more() {
     let (mut sink, mut lane) = bounded(Overflow::Block, 100, 300);
     let (woken, waker) = alarm();
     for sequence in 1..=2 {
@@ -175,7 +175,7 @@ fn a_lane_that_blocks_takes_the_frame_that_exceeds_its_bytes_and_no_more() {
 }
 
 #[test]
-fn a_caller_that_does_not_ask_loses_the_oldest_and_is_told_even_where_the_lane_blocks() {
+fn a_blocking_lane_reports_drops_if_the_caller_ignores_readiness() {
     let (mut sink, mut lane) = bounded(Overflow::Block, 2, 1_000);
     for sequence in 1..=5 {
         sink.on_batch(&batch(sequence, &[(7, 1, 8), (8, 1, 8)]));
@@ -189,7 +189,7 @@ fn a_caller_that_does_not_ask_loses_the_oldest_and_is_told_even_where_the_lane_b
 }
 
 #[test]
-fn drops_are_told_where_the_frames_are_missing() {
+fn drops_are_reported_where_the_frames_are_missing() {
     let (mut sink, mut lane) = bounded(Overflow::DropOldest, 3, 10_000);
     let mut give = |sequence| sink.on_batch(&batch(sequence, &[(7, sequence as i32, 8)]));
     let one = |sequence| Seen::Batch(sequence, vec![(7, sequence as i32, 8)]);
@@ -217,12 +217,12 @@ fn a_frame_larger_than_the_byte_bound_passes_alone() {
 }
 
 #[test]
-fn the_last_value_of_every_instrument_arrives_though_the_market_goes_quiet() {
+fn the_last_value_of_every_instrument_arrives_even_if_no_tick_follows() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 2, 10_000);
     let (woken, waker) = alarm();
     assert!(lane.poll_recv(&mut Context::from_waker(&waker)).is_pending());
     for sequence in 1..=10 {
-        assert!(ready(&mut sink, Waker::noop()), "never holds back");
+        assert!(ready(&mut sink, Waker::noop()), "never blocks");
         sink.on_batch(&batch(sequence, &[(sequence as u32 % 4, sequence as i32, 8)]));
     }
     assert!(woken.0.load(Ordering::SeqCst) > 0);
@@ -248,12 +248,12 @@ fn a_table_keeps_the_newest_layout_of_an_instrument_and_copies_it() {
         sink.on_batch(batch);
     }
     let pinned: Vec<bool> = kept.into_iter().map(|batch| batch.frame().is_unique()).collect();
-    assert_eq!(pinned, [true; 5], "frames folded are not kept");
+    assert_eq!(pinned, [true; 5], "folded frames are not kept");
     assert_eq!(drain(&mut lane), [Seen::Conflated(6, vec![(7, 6, 28), (8, 6, 8)], 9)]);
 }
 
 #[test]
-fn of_two_packets_of_an_instrument_in_a_frame_the_later_is_the_newer() {
+fn the_later_of_two_packets_of_an_instrument_in_a_frame_is_the_newer() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 10_000);
     sink.on_batch(&batch(1, &[(7, 1, 8), (7, 2, 8), (9, 3, 8)]));
     sink.on_batch(&batch(2, &[(8, 4, 8), (8, 5, 8)]));
@@ -262,9 +262,9 @@ fn of_two_packets_of_an_instrument_in_a_frame_the_later_is_the_newer() {
 }
 
 #[test]
-fn a_table_is_bounded_and_what_it_has_no_row_for_is_told() {
+fn a_table_is_bounded_and_reports_packets_it_has_no_row_for() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 10_000_000);
-    let many = |range: std::ops::Range<u32>| range.map(|n| (n, 5, 8)).collect::<Vec<Told>>();
+    let many = |range: std::ops::Range<u32>| range.map(|n| (n, 5, 8)).collect::<Vec<PacketSpec>>();
     sink.on_batch(&batch(1, &many(0..30_000)));
     sink.on_batch(&batch(2, &many(20_000..60_000)));
     sink.on_batch(&batch(3, &many(50_000..100_000)));
@@ -277,11 +277,11 @@ fn a_table_is_bounded_and_what_it_has_no_row_for_is_told() {
 }
 
 #[tokio::test]
-async fn the_stream_ends_when_the_sink_is_gone_and_all_was_taken() {
+async fn the_stream_ends_when_the_sink_is_gone_and_everything_was_received() {
     for overflow in EVERY {
         let (mut sink, mut lane) = bounded(overflow, 2, 1_000);
         assert_eq!(lane.try_recv().unwrap_err(), TryRecvError::Empty);
-        assert!(lane.recv().now_or_never().is_none(), "a future dropped takes nothing");
+        assert!(lane.recv().now_or_never().is_none(), "a dropped future consumes nothing");
         for sequence in 1..=2 {
             sink.on_batch(&batch(sequence, &[(7, 1, 8)]));
         }
@@ -299,7 +299,7 @@ async fn the_stream_ends_when_the_sink_is_gone_and_all_was_taken() {
 }
 
 #[test]
-fn a_table_is_taken_though_the_sink_is_gone() {
+fn a_table_is_delivered_after_the_sink_is_gone() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 1, 1_000);
     for sequence in 1..=3 {
         sink.on_batch(&batch(sequence, &[(7, sequence as i32, 8)]));
@@ -310,7 +310,7 @@ fn a_table_is_taken_though_the_sink_is_gone() {
 }
 
 #[test]
-fn a_sink_without_a_consumer_takes_all_and_keeps_nothing() {
+fn a_sink_without_a_consumer_accepts_everything_and_keeps_nothing() {
     for overflow in EVERY {
         let (mut sink, lane) = bounded(overflow, 1, 1_000);
         let (woken, waker) = alarm();
@@ -322,7 +322,7 @@ fn a_sink_without_a_consumer_takes_all_and_keeps_nothing() {
         }
         drop(lane);
         assert_eq!(woken.0.load(Ordering::SeqCst), u32::from(overflow == Overflow::Block));
-        assert!(waits.frame().is_unique(), "what waited is let go");
+        assert!(waits.frame().is_unique(), "waiting frames are released");
         for sequence in 3..100 {
             assert!(ready(&mut sink, &waker));
             let given = batch(sequence, &[(7, 1, 8)]);

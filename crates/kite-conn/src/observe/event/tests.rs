@@ -29,7 +29,7 @@ fn gap(volumes: &[VolumeMissed], resumed: Option<Duration>) -> Event {
     }))
 }
 
-/// Every event: its name, how much it matters, and what it says.
+/// Every event with its name, severity and text.
 fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
     use Severity::{Detail, Error, Notice, Recovery, Warning};
     use VolumeMissed::{Known, NotBack};
@@ -38,7 +38,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
     let fault = FrameFault::TruncatedLength { index: 1, declared: 2, offset: 12 };
     let unreadable = TextMessage::parse("[1]").unwrap_err();
     vec![
-        (Event::Opening { attempt: 1 }, "opening", Detail, "opening a socket, try 1"),
+        (Event::Opening { attempt: 1 }, "opening", Detail, "opening a socket, attempt 1"),
         (Event::Up { epoch: 1, instruments: 3 }, "up", Notice, "up"),
         (Event::Up { epoch: 2, instruments: 3 }, "up", Recovery, "up again"),
         (
@@ -51,16 +51,16 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             gap(&[Known(1_200), Known(34)], Some(Duration::from_millis(2_540))),
             "gap",
             Warning,
-            "gap: no ticks of 2 instruments for 2.5s, volume 1234 traded unseen",
+            "gap: no ticks of 2 instruments for 2.5s, missed volume 1,234",
         ),
         (gap(&[NotBack], None), "gap", Warning, "gap: no ticks of 1 instrument yet"),
         (
             Event::OpenFailed { attempt: 3, error: dns() },
             "open_failed",
             Error,
-            "try 3 to connect failed: looking up ws.kite.trade failed: timed out",
+            "connection attempt 3 failed: looking up ws.kite.trade failed: timed out",
         ),
-        (Event::Retry { attempt: 4, delay: MINUTE / 40 }, "retry", Detail, "try 4 in 1.5s"),
+        (Event::Retry { attempt: 4, delay: MINUTE / 40 }, "retry", Detail, "attempt 4 in 1.5s"),
         (
             Event::Renewing { attempt: 2, refused: false },
             "renewing",
@@ -71,7 +71,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::Renewing { attempt: 2, refused: true },
             "renewing",
             Detail,
-            "asking for new credentials, the present ones were refused",
+            "asking for new credentials, the current ones were refused",
         ),
         (
             Event::RenewalFailed { attempt: 2, error: TokenSourceError::Panicked },
@@ -90,7 +90,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::FeedSilent { silence, grace: Duration::ZERO },
             "feed_silent",
             Warning,
-            "the socket answers pings, but neither ticks nor a heartbeat came for 60.0s",
+            "the socket answers pings, but no tick or heartbeat was received for 60.0s",
         ),
         (
             Event::TicksStale { silence, instruments: 3 },
@@ -98,13 +98,13 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Warning,
             "no ticks of 3 instruments for 60.0s, is the market open?",
         ),
-        (Event::TicksResumed { silence }, "ticks_resumed", Recovery, "ticks again after 60.0s"),
+        (Event::TicksResumed { silence }, "ticks_resumed", Recovery, "ticks resumed after 60.0s"),
         (Event::Suspended { slept }, "suspended", Warning, "the machine slept for 5400.0s"),
         (
             Event::LimitRefused { message: "too many".to_owned(), instruments: 1 },
             "limit_refused",
             Error,
-            "1 instrument refused: too many",
+            "1 instrument rejected: too many",
         ),
         (Event::DeliveryFailed, "delivery_failed", Error, "the sink panicked, closing"),
         (Event::Closed, "closed", Detail, "closed"),
@@ -130,18 +130,13 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
         (text(r#"{"type":"message","data":"hello"}"#), "text", Notice, "broker: hello"),
         (text(r#"{"type":"message","data":{"a":1}}"#), "text", Notice, r#"broker: {"a":1}"#),
         (text(r#"{"type":"order","data":{}}"#), "text", Detail, "an order update"),
-        (
-            text(r#"{"type":"order","data":1}"#),
-            "text",
-            Detail,
-            "an order update that cannot be read",
-        ),
-        (text(r#"{"type":"app_code"}"#), "text", Detail, "a text of another kind"),
+        (text(r#"{"type":"order","data":1}"#), "text", Detail, "an unreadable order update"),
+        (text(r#"{"type":"app_code"}"#), "text", Detail, "a text of unknown type"),
     ]
 }
 
 #[test]
-fn every_event_has_its_name_its_weight_and_its_words() {
+fn every_event_has_its_name_severity_and_text() {
     for (event, name, severity, words) in all() {
         assert_eq!(event.to_string(), words);
         assert_eq!((event.name(), event.severity()), (name, severity), "{words}");
@@ -149,17 +144,17 @@ fn every_event_has_its_name_its_weight_and_its_words() {
 }
 
 #[test]
-fn what_comes_from_the_server_stays_on_its_line_and_cannot_steer_a_terminal() {
+fn server_text_stays_on_one_line_and_cannot_control_a_terminal() {
     let message = "no\r\n\x1b[2Jroom".to_owned();
     let refused = Event::LimitRefused { message, instruments: 2 };
-    assert_eq!(refused.to_string(), "2 instruments refused: no   [2Jroom");
+    assert_eq!(refused.to_string(), "2 instruments rejected: no   [2Jroom");
     let cause = LossCause::CloseFrame { code: 1001, reason: "\u{9b}1mbye\n".to_owned() };
     let lost = Event::Down { epoch: 1, cause, last_heard: Stamp::now() };
     assert_eq!(lost.to_string(), "lost: the server closed with code 1001:  1mbye ");
 }
 
 #[test]
-fn an_application_s_own_error_is_not_in_the_words_of_its_token_source() {
+fn the_text_of_a_failed_renewal_leaves_out_the_applications_error() {
     let error = TokenSourceError::Failed(Arc::from(
         Box::<dyn std::error::Error + Send + Sync>::from("s3cr3t"),
     ));

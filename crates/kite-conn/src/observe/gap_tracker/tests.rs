@@ -65,9 +65,9 @@ impl Line {
         self.tracker.on_frame(&frame(ticks), self.at(seconds))
     }
 
-    fn lose(&mut self, seconds: u64, told: &[(u32, Mode)]) -> Option<Gap> {
+    fn lose(&mut self, seconds: u64, subscribed: &[(u32, Mode)]) -> Option<Gap> {
         let (last_heard, lost) = (self.at(seconds - 1), self.at(seconds));
-        self.tracker.on_lost(1, last_heard, lost, told.iter().copied().collect())
+        self.tracker.on_lost(1, last_heard, lost, subscribed.iter().copied().collect())
     }
 
     fn up(&mut self, seconds: u64) -> Option<Gap> {
@@ -81,7 +81,7 @@ fn volumes(gap: &Gap) -> Vec<(u32, VolumeMissed)> {
 }
 
 #[test]
-fn a_gap_tells_its_times_and_the_volume_that_each_instrument_missed() {
+fn a_gap_reports_its_times_and_the_volume_each_instrument_missed() {
     let mut line = Line::new();
     line.frame(0, &[quote(256, 1_000), full(257, 50, MORNING_UNIX_S)]);
     line.frame(1, &[quote(256, 1_010)]);
@@ -96,22 +96,22 @@ fn a_gap_tells_its_times_and_the_volume_that_each_instrument_missed() {
     assert_eq!(
         volumes(&gap),
         [(256, VolumeMissed::Known(490)), (257, VolumeMissed::Known(0))],
-        "up to the first tick after it, not the second"
+        "up to the first tick after the gap, not the second"
     );
     assert_eq!(gap.instruments[1].mode, Mode::Full);
     assert_eq!(gap.known_volume(), 490);
-    assert_eq!(line.frame(11, &[quote(256, 1_700)]), None, "a gap is told once");
+    assert_eq!(line.frame(11, &[quote(256, 1_700)]), None, "a gap is reported once");
 }
 
 #[test]
-fn what_cannot_be_known_says_why() {
+fn an_unknown_volume_has_its_reason() {
     let index = IndexFields::default();
     let index = |token| Tick { fields: Fields::IndexQuote(index), ..ltp(token) };
     let mut line = Line::new();
     line.frame(0, &[ltp(256), index(265), quote(258, 900), quote(259, 4), quote(260, 7)]);
     line.frame(1, &[quote(259, 5), quote(261, 5)]);
-    let told = [256, 265, 258, 259, 260, 261, 300].map(|token| (token, Mode::Quote));
-    line.lose(5, &told);
+    let subscribed = [256, 265, 258, 259, 260, 261, 300].map(|token| (token, Mode::Quote));
+    line.lose(5, &subscribed);
     line.up(6);
     let back = [ltp(256), index(265), quote(258, 800), quote(259, 6), quote(261, 6), quote(300, 1)];
     assert_eq!(line.frame(7, &back), None);
@@ -130,7 +130,7 @@ fn what_cannot_be_known_says_why() {
 }
 
 #[test]
-fn another_day_is_another_volume() {
+fn volume_is_not_compared_across_days() {
     let evening = MORNING_UNIX_S + 6 * 3_600;
     let mut line = Line::new();
     line.frame(0, &[quote(256, 1_000), full(257, 2_000, evening), full(258, 3_000, evening)]);
@@ -149,13 +149,17 @@ fn another_day_is_another_volume() {
 }
 
 #[test]
-fn a_full_instrument_is_judged_by_the_exchanges_time_though_it_begins_in_quote_mode() {
+fn a_full_instrument_waits_for_the_exchanges_time_though_it_begins_in_quote_mode() {
     let evening = MORNING_UNIX_S + 6 * 3_600;
     let mut line = Line::new();
     line.frame(0, &[full(256, 5_000, MORNING_UNIX_S), full(257, 5_000, evening)]);
     line.lose(5, &[256, 257].map(|token| (token, Mode::Full)));
     line.up(6);
-    assert_eq!(line.frame(7, &[quote(256, 100), quote(257, 5_020)]), None, "the time is to come");
+    assert_eq!(
+        line.frame(7, &[quote(256, 100), quote(257, 5_020)]),
+        None,
+        "the exchange's time is pending"
+    );
     let next_day = full(256, 130, MORNING_UNIX_S + 86_400);
     let gap = line.frame(8, &[next_day, full(257, 5_090, evening)]).unwrap();
     let expected = [(256, VolumeMissed::OtherDay), (257, VolumeMissed::Known(20))];
@@ -164,13 +168,13 @@ fn a_full_instrument_is_judged_by_the_exchanges_time_though_it_begins_in_quote_m
 }
 
 #[test]
-fn what_was_unsubscribed_meanwhile_is_not_waited_for() {
+fn a_gap_does_not_wait_for_unsubscribed_instruments() {
     let mut line = Line::new();
     line.frame(0, &[quote(256, 1), quote(257, 0)]);
     line.frame(1, &[quote(257, 1)]);
     line.lose(5, &[256, 257].map(|token| (token, Mode::Quote)));
-    let wanted = BTreeMap::from([(257, Mode::Quote)]);
-    assert_eq!(line.tracker.on_up(2, line.at(6), &wanted), None);
+    let desired = BTreeMap::from([(257, Mode::Quote)]);
+    assert_eq!(line.tracker.on_up(2, line.at(6), &desired), None);
     let gap = line.frame(7, &[quote(257, 4)]).unwrap();
     assert_eq!(volumes(&gap), [(256, VolumeMissed::Unsubscribed), (257, VolumeMissed::Known(3))]);
     line.lose(8, &[(257, Mode::Quote)]);
@@ -179,17 +183,17 @@ fn what_was_unsubscribed_meanwhile_is_not_waited_for() {
 }
 
 #[test]
-fn a_last_tick_of_yesterday_that_came_today_is_not_taken_for_todays() {
+fn a_tick_of_yesterday_received_today_is_not_counted_as_todays() {
     let mut line = Line::new();
     // Before the market opens: the snapshot is of the day before. Then the socket is lost.
     line.frame(0, &[quote(256, 1_000), quote(257, 1_000)]);
-    let told = [256, 257].map(|token| (token, Mode::Quote));
-    line.lose(5, &told);
+    let subscribed = [256, 257].map(|token| (token, Mode::Quote));
+    line.lose(5, &subscribed);
     line.up(6);
     let gap = line.frame(7, &[quote(256, 5_000), quote(257, 1_000)]).unwrap();
     assert_eq!(volumes(&gap), [(256, VolumeMissed::UnknownDay), (257, VolumeMissed::Known(0))]);
-    // What has changed is of today.
-    line.lose(8, &told);
+    // A volume that has changed is of today.
+    line.lose(8, &subscribed);
     line.up(9);
     let gap = line.frame(10, &[quote(256, 5_100), quote(257, 1_000)]).unwrap();
     assert_eq!(gap.known_volume(), 100);
@@ -205,15 +209,15 @@ fn days_change_at_midnight_in_india() {
 }
 
 #[test]
-fn a_loss_before_the_gap_has_settled_tells_it_and_the_next_counts_from_the_last_tick_seen() {
+fn a_loss_closes_an_unsettled_gap_and_the_next_counts_from_the_last_tick_seen() {
     let mut line = Line::new();
     line.frame(0, &[quote(256, 90), quote(257, 90)]);
     line.frame(1, &[quote(256, 100), quote(257, 100)]);
-    let told = [256, 257].map(|token| (token, Mode::Quote));
-    line.lose(5, &told);
+    let subscribed = [256, 257].map(|token| (token, Mode::Quote));
+    line.lose(5, &subscribed);
     line.up(6);
     line.frame(7, &[quote(256, 150)]);
-    let first = line.lose(8, &told).unwrap();
+    let first = line.lose(8, &subscribed).unwrap();
     assert_eq!(volumes(&first), [(256, VolumeMissed::Known(50)), (257, VolumeMissed::NotBack)]);
     line.up(9);
     let second = line.frame(10, &[quote(256, 160), quote(257, 190)]).unwrap();
@@ -222,7 +226,7 @@ fn a_loss_before_the_gap_has_settled_tells_it_and_the_next_counts_from_the_last_
 }
 
 #[test]
-fn every_reconnect_has_its_gap_also_where_nothing_ticks() {
+fn every_reconnect_has_a_gap_even_if_nothing_ticks() {
     let mut line = Line::new();
     line.lose(5, &[]);
     let empty = line.up(6).unwrap();
@@ -232,7 +236,7 @@ fn every_reconnect_has_its_gap_also_where_nothing_ticks() {
     let silent = line.frame(30, &[]).unwrap();
     assert_eq!(silent.resumed, None);
     assert_eq!(volumes(&silent), [(256, VolumeMissed::NeverSeen)]);
-    // Where no socket came after, there is no reconnect to speak of.
+    // If no socket follows, there is no reconnect and no gap.
     line.lose(40, &[(256, Mode::Full)]);
     assert_eq!(line.tracker.settle(), None);
 }

@@ -7,25 +7,25 @@ use tokio_rustls::rustls::pki_types::ServerName;
 /// `host`, `host:port`, `[v6]` or `[v6]:port`, in its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Authority {
-    /// Lower case; an IPv6 address stands without its brackets.
+    /// Lower case; an IPv6 address has no brackets.
     pub(crate) host: String,
     pub(crate) server_name: ServerName<'static>,
     pub(crate) port: Option<u16>,
 }
 
-/// Why a text is no host with a port.
+/// Why a string is not a valid host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthorityError {
     NoHost,
-    /// The host up to and with its first unlawful character: who forgets the host writes
-    /// credentials in its place.
+    /// The host up to and including its first invalid character. The rest is left out: if the host
+    /// was forgotten, credentials follow in its place.
     Host(String),
     /// The port as written, at most its first six characters.
     Port(String),
 }
 
 impl Authority {
-    /// Parses an ASCII text.
+    /// Parses an ASCII string.
     pub(crate) fn parse(text: &str) -> Result<Self, AuthorityError> {
         let (host, port) = split(text)?;
         let (host, server_name) = check_host(host)?;
@@ -34,7 +34,7 @@ impl Authority {
     }
 }
 
-/// Puts an IPv6 address back into its brackets.
+/// Returns the host as in a URL: an IPv6 address in brackets.
 pub(crate) fn in_url(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(_)) => format!("[{host}]"),
@@ -42,7 +42,7 @@ pub(crate) fn in_url(host: &str) -> String {
     }
 }
 
-/// Whether a host can only be this machine.
+/// Returns whether a host can only be this machine.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     host == "localhost"
         || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
@@ -84,8 +84,8 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 fn bad_host(host: &str) -> AuthorityError {
-    let lawful = |b: u8| is_name_byte(b) || matches!(b, b'[' | b']' | b':');
-    let end = host.bytes().position(|b| !lawful(b)).map_or(host.len(), |at| at + 1);
+    let is_valid = |b: u8| is_name_byte(b) || matches!(b, b'[' | b']' | b':');
+    let end = host.bytes().position(|b| !is_valid(b)).map_or(host.len(), |at| at + 1);
     AuthorityError::Host(host[..end].to_owned())
 }
 

@@ -1,7 +1,7 @@
-//! Where the ticker server is: a URL checked once, then known to be safe to dial.
+//! The address of the ticker server: a URL that is checked once and then safe to dial.
 //!
-//! The access token travels in the request line, so an unencrypted endpoint is lawful on
-//! loopback only, and query values are never shown. No resolution of names happens here.
+//! The access token is sent in the request line, so an unencrypted endpoint is allowed on loopback
+//! only, and query values are never shown. Names are not resolved here.
 
 mod authority;
 
@@ -24,14 +24,14 @@ const KITE: &str = "wss://ws.kite.trade";
 /// Everything but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Values of the query shorter than this are not looked for in what a server answers.
+/// Query values shorter than this are not redacted from a server's answer.
 const SHORTEST_SECRET_BYTES: usize = 4;
 
 /// The address of a ticker server, checked.
 ///
 /// `wss://` is accepted for any host, `ws://` for loopback only (127.0.0.0/8, `[::1]`,
-/// `localhost`). The path defaults to `/`; query parameters are kept and sent after the
-/// credentials (the sandbox wants `user_id`). `Debug` and `Display` hide query values.
+/// `localhost`). The path defaults to `/`; query parameters are kept and sent after the credentials
+/// (the sandbox requires `user_id`). `Debug` and `Display` hide query values.
 ///
 /// # Examples
 /// ```
@@ -48,7 +48,7 @@ const SHORTEST_SECRET_BYTES: usize = 4;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     secure: bool,
-    /// Lower case; an IPv6 address stands without its brackets.
+    /// Lower case; an IPv6 address has no brackets.
     host: String,
     server_name: ServerName<'static>,
     port: u16,
@@ -56,19 +56,19 @@ pub struct Endpoint {
     query: String,
 }
 
-/// Why a text is no endpoint.
+/// Why a string is not a valid endpoint.
 ///
-/// None of these repeats a query value or user information.
+/// No variant contains a query value or user information.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// A byte that no URL may contain as it stands.
+    /// A byte that a URL may not contain unencoded.
     #[error("byte {position} of the endpoint is not printable ascii: percent-encode it")]
     Character {
         /// Offset in bytes from the start of the text.
         position: usize,
     },
-    /// Nothing like `wss://` at the start.
+    /// No scheme such as `wss://` at the start.
     #[error("the endpoint has no scheme: write wss://host")]
     NoScheme,
     /// A scheme other than `wss` and `ws`.
@@ -89,18 +89,18 @@ pub enum EndpointError {
     /// A host that is neither a DNS name nor an IP address.
     #[error("the endpoint's host {host} is neither a dns name nor an ip address (ipv6: [::1])")]
     Host {
-        /// The host up to and with its first unlawful character.
+        /// The host up to and including its first invalid character.
         host: String,
     },
-    /// A port that is no number between 1 and 65535.
-    #[error("the endpoint's port {port:?} is not between 1 and 65535")]
+    /// A port that is not a number from 1 to 65535.
+    #[error("the endpoint's port {port:?} is not from 1 to 65535")]
     Port {
         /// The port as written, at most its first six characters.
         port: String,
     },
     /// `ws://` with a host that is not loopback.
     #[error(
-        "ws://{host} would send the access token in the open: use wss://, ws:// is for loopback \
+        "ws://{host} would send the access token unencrypted: use wss://, ws:// is for loopback \
          (127.0.0.0/8, [::1], localhost)"
     )]
     Plaintext {
@@ -132,10 +132,10 @@ impl Endpoint {
     /// Parses and checks a URL.
     ///
     /// # Errors
-    /// [`EndpointError`] says what is wrong: among others a scheme other than `wss` and `ws`, and
-    /// `ws` with a host that is not loopback, since the access token would travel in the open.
+    /// [`EndpointError`] describes the fault, for example a scheme other than `wss` and `ws`, or
+    /// `ws` with a host that is not loopback, since the access token would be sent unencrypted.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        // First, so that nothing below can cut a character in two and no line break reaches the
+        // Checked first, so that nothing below can split a character and no line break reaches the
         // request line.
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(EndpointError::Character { position });
@@ -165,14 +165,14 @@ impl Endpoint {
 
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
         check_query(query)?;
-        // Without its `/` before `?` the load balancer answers 400 with an HTML page.
+        // Without the `/` before `?` the load balancer answers 400 with an HTML page.
         let path = if path.is_empty() { "/" } else { path };
         Ok(Self { secure, host, server_name, port, path: path.to_owned(), query: query.to_owned() })
     }
 
-    /// Adds a query parameter, percent-encoded, after those that are there.
+    /// Adds a query parameter, percent-encoded, after the existing ones.
     ///
-    /// A parameter of the same name stays: the server gets both.
+    /// A parameter of the same name stays: the server receives both.
     ///
     /// ```
     /// # fn main() -> Result<(), kite_conn::EndpointError> {
@@ -210,7 +210,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// Returns the port, 443 for `wss` and 80 for `ws` unless the URL says otherwise.
+    /// Returns the port; if the URL has none, 443 for `wss` and 80 for `ws`.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -222,30 +222,30 @@ impl Endpoint {
         self.secure
     }
 
-    /// Whether a resolved address may be dialled: without TLS it has to be loopback, whatever
-    /// the machine's resolver makes of `localhost`.
+    /// Returns whether a resolved address may be dialled: without TLS it must be loopback, whatever
+    /// the resolver returns for `localhost`.
     pub(crate) fn permits(&self, address: &SocketAddr) -> bool {
         self.secure || address.ip().is_loopback()
     }
 
-    /// The name that the server's certificate has to carry.
+    /// Returns the name that the server's certificate must have.
     pub(crate) fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
     }
 
-    /// Host and port as a proxy wants them: the port is never left out.
+    /// Returns the host and port for a proxy: the port is always included.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", in_url(&self.host), self.port)
     }
 
-    /// The value of the `Host` header.
+    /// Returns the value of the `Host` header.
     pub(crate) fn host_header(&self) -> String {
         let host = in_url(&self.host);
         if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The query's values, percent-decoded: like the token, no error may show them. What is as
-    /// short as `1` or `yes` is no secret, and its like stands in any text.
+    /// Returns the query's values, percent-decoded: like the token, no error may contain them.
+    /// Values as short as `1` or `yes` are not secret and occur in any text.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
         let parameters = self.query.split('&');
         let values = parameters.map(|it| it.split_once('=').map_or(it, |(_, value)| value));
@@ -253,13 +253,13 @@ impl Endpoint {
             .flat_map(|value| {
                 let decode =
                     |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
-                // Some read a form, where `+` is a space.
+                // Some servers parse the query as a form, where `+` is a space.
                 [value.to_owned(), decode(value), decode(&value.replace('+', " "))]
             })
             .filter(|value| value.len() >= SHORTEST_SECRET_BYTES)
     }
 
-    /// The path and query of the handshake request. It contains the access token: it is written
+    /// Returns the path and query of the handshake request. It contains the access token: write it
     /// to the socket and nowhere else.
     pub(crate) fn request_target(&self, credentials: &Credentials) -> String {
         let mut target = format!(
@@ -323,13 +323,14 @@ fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-/// Short and made of a scheme's characters: then it may be shown in an error.
+/// Returns whether a text is short and has only a scheme's characters, so that an error may show
+/// it.
 fn is_scheme(text: &str) -> bool {
     (1..=16).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// Refuses credentials in the query: they would be sent twice and outlive their renewal.
+/// Rejects credentials in the query: they would be sent twice and outlive their renewal.
 fn check_query(query: &str) -> Result<(), EndpointError> {
     for parameter in query.split('&') {
         let name = parameter.split('=').next().unwrap_or_default();
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_has_its_slash_before_the_query() {
+    fn the_target_has_a_slash_before_the_query() {
         assert_eq!(target("wss://h.example"), "/?api_key=key&access_token=tok");
         assert_eq!(target("wss://h.example/"), "/?api_key=key&access_token=tok");
         assert_eq!(target("wss://h.example/a/b"), "/a/b?api_key=key&access_token=tok");
@@ -406,7 +407,7 @@ mod tests {
                 "{url}: {error}"
             );
         }
-        assert!(error("ws://ws.kite.trade").to_string().contains("in the open"));
+        assert!(error("ws://ws.kite.trade").to_string().contains("unencrypted"));
     }
 
     #[test]
@@ -419,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_error() {
+    fn each_fault_has_its_own_error() {
         use EndpointError as E;
         assert_eq!(error(""), E::NoScheme);
         assert_eq!(error("ws.kite.trade"), E::NoScheme);
@@ -442,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_the_query_are_refused() {
+    fn credentials_in_the_query_are_rejected() {
         for url in ["wss://h.example?api_key=a", "wss://h.example/?x=1&%61pi_key=a"] {
             assert_eq!(error(url), EndpointError::Credentials { name: "api_key" });
         }
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_always_has_its_port() {
+    fn the_authority_always_has_a_port() {
         assert_eq!(Endpoint::default().authority(), "ws.kite.trade:443");
         assert_eq!(Endpoint::parse("ws://[::1]").unwrap().authority(), "[::1]:80");
     }
@@ -485,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn query_values_are_secret_as_they_stand_and_decoded() {
+    fn query_values_are_secret_encoded_and_decoded() {
         let secrets = |query: &str| -> Vec<String> {
             let mut secrets: Vec<String> =
                 Endpoint::parse(&format!("wss://h/?{query}")).unwrap().secrets().collect();
@@ -525,7 +526,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_refused_and_the_target_stays_one_line(
+        fn any_text_parses_or_is_rejected_and_the_target_stays_on_one_line(
             text in prop_oneof![
                 any::<String>(),
                 "wss?://[\\[\\]a-z0-9.:@%é]{0,12}[/?#&= \r\na-z]{0,12}",

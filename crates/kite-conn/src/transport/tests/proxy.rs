@@ -1,4 +1,4 @@
-//! Through a small proxy made here.
+//! Connections through a small proxy that the tests implement.
 
 use std::sync::Mutex;
 
@@ -14,20 +14,20 @@ fn proxy_at(address: SocketAddr) -> Proxy {
     Proxy::parse(&format!("http://{address}")).unwrap().with_login("operator", PASSWORD).unwrap()
 }
 
-/// Takes one `CONNECT`, answers with `answer` and, where that is a 2xx, connects to `target`.
+/// Accepts one `CONNECT`, answers with `answer` and, if there is a `target`, connects to it.
 async fn proxy(listener: &TcpListener, answer: &str, target: Option<SocketAddr>) -> String {
     let (mut client, _) = listener.accept().await.unwrap();
     let request = read_request(&mut client).await;
     client.write_all(answer.as_bytes()).await.unwrap();
     if let Some(target) = target {
         let mut server = TcpStream::connect(target).await.unwrap();
-        // Ends by an error where one side resets; what was carried is judged elsewhere.
+        // Ends with an error if one side resets; the callers check the data.
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     }
     request
 }
 
-/// What an attempt through a proxy comes to that answers `answer` and closes.
+/// Returns the error of an attempt through a proxy that answers `answer` and closes.
 async fn answered(answer: &str) -> OpenError {
     let (listener, address) = listen().await;
     let dialer = dialer("ticker.example", 443, Tls::default(), Some(proxy_at(address)));
@@ -36,7 +36,7 @@ async fn answered(answer: &str) -> OpenError {
 }
 
 #[tokio::test]
-async fn tls_runs_through_the_proxy_which_looks_up_the_name() {
+async fn tls_runs_through_the_proxy_which_resolves_the_name() {
     let identity = identity("ticker.example");
     let (listener, target) = listen().await;
     let (proxy_listener, address) = listen().await;
@@ -45,7 +45,7 @@ async fn tls_runs_through_the_proxy_which_looks_up_the_name() {
         serve(&identity, tcp).await.unwrap()
     };
     let tls = Tls::only([&identity.certificate]).unwrap();
-    // Nobody here can look this name up, and its port is not the target's.
+    // This name cannot be resolved, and its port is not the target's.
     let dialer = dialer("ticker.example", 8443, tls, Some(proxy_at(address)));
     let client = async {
         let mut socket = dialer.open(&credentials()).await.unwrap();
@@ -57,7 +57,7 @@ async fn tls_runs_through_the_proxy_which_looks_up_the_name() {
         tokio::join!(client, server, proxy(&proxy_listener, answer, Some(target)));
     assert!(asked.starts_with("CONNECT ticker.example:8443 HTTP/1.1\r\n"), "{asked}");
     assert_eq!(header(&asked, "Host"), Some("ticker.example:8443"));
-    // Encoded elsewhere: "operator:pr0xy/s3cr3t".
+    // Encoded with another tool: "operator:pr0xy/s3cr3t".
     let basic = "Basic b3BlcmF0b3I6cHIweHkvczNjcjN0";
     assert_eq!(header(&asked, "Proxy-Authorization"), Some(basic));
     assert!(!asked.contains("access_token") && !asked.contains("AB12"), "{asked}");
@@ -95,7 +95,7 @@ async fn a_plain_endpoint_goes_through_a_proxy_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_proxy_is_its_own_and_is_retried() {
+async fn a_refusal_by_the_proxy_has_its_own_error_and_is_retried() {
     for (status, body, delay) in
         [(407, "login first", 30), (502, "no route", 0), (403, KITE_ERROR, 9)]
     {
@@ -115,7 +115,7 @@ async fn a_refusal_of_the_proxy_is_its_own_and_is_retried() {
 }
 
 #[tokio::test]
-async fn an_endless_refusal_of_the_proxy_is_cut() {
+async fn an_endless_refusal_by_the_proxy_is_cut() {
     let (listener, address) = listen().await;
     let dialer = dialer("ticker.example", 443, Tls::default(), Some(proxy_at(address)));
     let server = async {
@@ -130,7 +130,7 @@ async fn an_endless_refusal_of_the_proxy_is_cut() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_a_proxy_is_told_apart() {
+async fn invalid_answers_of_a_proxy_are_distinguished() {
     let fault = async |answer: &str| match answered(answer).await {
         error @ OpenError::Proxy { .. } => {
             assert!(error.is_retryable() && !error.is_auth());
@@ -168,14 +168,14 @@ async fn every_address_of_the_proxy_is_tried_until_one_answers() {
     let refuse = "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n";
     let (opened, _) = in_time(opening, proxy(&listener, refuse, None)).await;
     assert!(matches!(opened.unwrap_err(), OpenError::ProxyRefused { .. }));
-    // The next attempt begins behind the one that refused.
+    // The next attempt starts after the one that refused.
     let opening = open_through(&dialer, &addresses);
     let (opened, _) = in_time(opening, proxy(&second, refuse, None)).await;
     assert!(matches!(opened.unwrap_err(), OpenError::ProxyRefused { .. }));
 }
 
 #[tokio::test]
-async fn the_proxys_credentials_are_printed_and_logged_nowhere() {
+async fn the_proxys_credentials_are_never_printed_or_logged() {
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
     impl io::Write for Log {
@@ -204,7 +204,7 @@ async fn the_proxys_credentials_are_printed_and_logged_nowhere() {
             format!("HTTP/1.1 200 OK\r\n\r\n{echo}"),
             format!("{echo}\r\n\r\n"),
         ] {
-            // A proxy never sees the token.
+            // The proxy never receives the token.
             if echo == TOKEN && answer.starts_with("HTTP/1.1 407") {
                 continue;
             }

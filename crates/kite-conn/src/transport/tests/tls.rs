@@ -1,4 +1,4 @@
-//! Against TLS servers with certificates made here.
+//! Connections to TLS servers with generated certificates.
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use tokio::net::TcpStream;
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 
-/// A server's certificate, issued by itself, and the acceptor that shows it.
+/// A self-signed server certificate and the acceptor that presents it.
 pub(super) struct Identity {
     pub(super) certificate: Vec<u8>,
     pub(super) acceptor: TlsAcceptor,
@@ -30,7 +30,7 @@ pub(super) fn identity(name: &str) -> Identity {
     Identity { certificate, acceptor: TlsAcceptor::from(Arc::new(config)) }
 }
 
-/// Serves one connection: TLS, the handshake, one frame. Returns what the client asked, and whether
+/// Serves one connection: TLS, the handshake, one frame. Returns the client's request and whether
 /// the TLS session was resumed.
 pub(super) async fn serve(identity: &Identity, tcp: TcpStream) -> io::Result<(String, bool)> {
     let mut stream = identity.acceptor.accept(tcp).await?;
@@ -52,8 +52,8 @@ pub(super) fn dialer(host: &str, port: u16, tls: Tls, proxy: Option<Proxy>) -> D
     Dialer::new(endpoint, Transport { tls, proxy, ..options(LONG) })
 }
 
-/// What a client that believes `tls` makes of a server that shows `identity`.
-async fn meet(identity: &Identity, tls: Tls) -> Result<(), OpenError> {
+/// Connects a client that trusts `tls` to a server that presents `identity`.
+async fn connect(identity: &Identity, tls: Tls) -> Result<(), OpenError> {
     let (listener, address) = listen().await;
     let server = async {
         let (tcp, _) = listener.accept().await.unwrap();
@@ -78,37 +78,40 @@ fn fault(error: OpenError) -> TlsFault {
 }
 
 #[tokio::test]
-async fn a_given_root_is_believed_alone_and_beside_others() {
+async fn a_given_root_is_trusted_alone_and_beside_others() {
     let identity = identity("localhost");
-    meet(&identity, Tls::only([&identity.certificate]).unwrap()).await.unwrap();
-    meet(&identity, Tls::web_pki().and([&identity.certificate]).unwrap()).await.unwrap();
+    connect(&identity, Tls::only([&identity.certificate]).unwrap()).await.unwrap();
+    connect(&identity, Tls::web_pki().and([&identity.certificate]).unwrap()).await.unwrap();
     let given = Tls::only([&identity.certificate]).unwrap().build().await.unwrap();
-    meet(&identity, Tls::client_config(given)).await.unwrap();
+    connect(&identity, Tls::client_config(given)).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_unknown_issuer_is_refused() {
+async fn an_unknown_issuer_is_rejected() {
     let stranger = identity("localhost");
-    assert_eq!(fault(meet(&stranger, Tls::default()).await.unwrap_err()), TlsFault::UnknownIssuer);
-    // Another root, and one that only bears the issuer's name.
+    assert_eq!(
+        fault(connect(&stranger, Tls::default()).await.unwrap_err()),
+        TlsFault::UnknownIssuer
+    );
+    // Another root, and one that only has the issuer's name.
     for (name, expected) in
         [("elsewhere", TlsFault::UnknownIssuer), ("localhost", TlsFault::Certificate)]
     {
         let other = Tls::only([identity(name).certificate]).unwrap();
-        assert_eq!(fault(meet(&stranger, other).await.unwrap_err()), expected, "{name}");
+        assert_eq!(fault(connect(&stranger, other).await.unwrap_err()), expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused() {
+async fn a_certificate_for_another_name_is_rejected() {
     let identity = identity("ws.kite.trade");
-    let error = meet(&identity, Tls::only([&identity.certificate]).unwrap()).await.unwrap_err();
+    let error = connect(&identity, Tls::only([&identity.certificate]).unwrap()).await.unwrap_err();
     assert!(error.to_string().ends_with("the certificate is for another name"), "{error}");
     assert_eq!(fault(error), TlsFault::WrongName);
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_off_is_told_from_one_without_tls() {
+async fn an_aborted_handshake_is_distinguished_from_a_server_without_tls() {
     for (answer, expected) in [
         (b"".as_slice(), TlsFault::Broken),
         (b"SSH-2.0-OpenSSH\r\n", TlsFault::NotTls),
@@ -143,7 +146,7 @@ async fn reconnects_resume_the_tls_session() {
         };
         let client = async {
             let mut socket = open_through(&dialer, &[address]).await.unwrap();
-            // With the first frame the ticket has come, too.
+            // The ticket arrives before the first frame.
             socket.next().await.unwrap();
         };
         let ((), (request, was_resumed)) = tokio::join!(client, server);

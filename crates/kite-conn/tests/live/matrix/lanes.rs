@@ -70,7 +70,7 @@ impl Tally {
         }
     }
 
-    /// Gives the ticks that are accounted for.
+    /// Returns the ticks that are accounted for.
     fn accounted(&self) -> u64 {
         self.ticks + self.dropped_ticks + self.replaced
     }

@@ -25,7 +25,7 @@ async fn settings_and_accounts_that_cannot_be_are_named_by_the_start() {
         ),
         (
             |it| it.max_symbols_per_connection(3_001),
-            "max_symbols_per_connection is 3001, it must be from 1 to 3000",
+            "max_symbols_per_connection is 3001, it must be from 1 to 3,000",
         ),
         (|it| it.connection_timeout(Duration::ZERO), "connection_timeout is 0ns"),
         (|it| it.connection(|it| it.transport.read_buffer_bytes = 0), "read_buffer_bytes is 0"),

@@ -1,4 +1,4 @@
-//! Arbitrary sequences of gives and takes, against a simple model.
+//! Arbitrary sequences of gives and takes, compared with a simple model.
 
 use std::collections::VecDeque;
 
@@ -6,20 +6,20 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A lane as its documentation has it, on one thread.
+/// A lane as documented, on one thread.
 struct Model {
     overflow: Overflow,
     frames: usize,
     bytes: usize,
-    queue: VecDeque<(u64, Vec<Told>)>,
-    table: Vec<(u64, Vec<Told>)>,
-    /// Dropped before the queue's head and not told.
+    queue: VecDeque<(u64, Vec<PacketSpec>)>,
+    table: Vec<(u64, Vec<PacketSpec>)>,
+    /// Dropped before the queue's head and not reported yet.
     missing: (u64, u64),
-    held: Option<(u64, Vec<Told>)>,
+    held: Option<(u64, Vec<PacketSpec>)>,
     stats: LaneStats,
 }
 
-fn size((_, packets): &(u64, Vec<Told>)) -> usize {
+fn size((_, packets): &(u64, Vec<PacketSpec>)) -> usize {
     2 + packets.iter().map(|&(_, _, len)| 2 + len).sum::<usize>()
 }
 
@@ -38,7 +38,7 @@ impl Model {
             || (self.queue.len() < self.frames && self.queued_bytes() < self.bytes)
     }
 
-    fn give(&mut self, frame: (u64, Vec<Told>)) {
+    fn give(&mut self, frame: (u64, Vec<PacketSpec>)) {
         let fits = |model: &Self| {
             model.overflow == Overflow::Block
                 || model.queue.is_empty()
@@ -66,7 +66,7 @@ impl Model {
 
     fn take(&mut self) -> Option<Seen> {
         if !self.table.is_empty() {
-            let mut rows: Vec<Told> = Vec::new();
+            let mut rows: Vec<PacketSpec> = Vec::new();
             let (mut newest, mut replaced) = (0, 0);
             for (sequence, packets) in self.queue.drain(..).chain(self.table.drain(..)) {
                 newest = sequence;
@@ -111,7 +111,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 proptest! {
     #[test]
-    fn a_lane_does_what_its_model_does(
+    fn a_lane_behaves_like_its_model(
         overflow in prop::sample::select(EVERY.to_vec()),
         frames in 1_usize..6,
         bytes in 1_usize..1_500,
@@ -129,7 +129,7 @@ proptest! {
                         continue;
                     }
                     sequence += 1;
-                    let packets: Vec<Told> = packets
+                    let packets: Vec<PacketSpec> = packets
                         .into_iter()
                         .map(|(token, len)| {
                             price += 1;

@@ -1,4 +1,4 @@
-//! Both ends of a lane at once, out of step in as many ways as can be had.
+//! Both ends of a lane running concurrently with varied timing.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use super::*;
 
-/// What the consumer of a race has seen.
+/// What the consumer of a race has received.
 #[derive(Default)]
 struct Account {
     sequence: u64,
@@ -39,9 +39,9 @@ impl Account {
         };
         assert!(batch.sequence > self.sequence);
         self.sequence = batch.sequence;
-        for (token, price, _) in told(&batch) {
+        for (token, price, _) in packets(&batch) {
             let before = self.prices.insert(token, price);
-            assert!(before.is_none_or(|before| before < price), "an older value came later");
+            assert!(before.is_none_or(|before| before < price), "an older value arrived later");
             self.delivered += 1;
         }
     }
@@ -51,8 +51,8 @@ impl Account {
     }
 }
 
-/// Goes out of the other end's step, differently each time.
-async fn dawdle(random: &mut fastrand::Rng, most: u32) {
+/// Waits for a random time, so that the ends are out of step.
+async fn delay(random: &mut fastrand::Rng, most: u32) {
     match random.u32(..8) {
         0..4 => {}
         4 | 5 => {
@@ -69,13 +69,13 @@ async fn dawdle(random: &mut fastrand::Rng, most: u32) {
     }
 }
 
-/// Lets both ends run against each other, and the sink wait until all has come: a wake-up lost
-/// would leave the consumer waiting.
+/// Runs both ends concurrently. The sink is kept until everything was received, so that a lost
+/// wake-up would leave the consumer waiting.
 async fn race(overflow: Overflow, seed: u64) {
     const FRAMES: u64 = 600;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut price = 0;
-    let frames: Vec<Vec<Told>> = (0..FRAMES)
+    let frames: Vec<Vec<PacketSpec>> = (0..FRAMES)
         .map(|_| {
             let packets = random.u32(1..5);
             let packet = |_| {
@@ -90,15 +90,15 @@ async fn race(overflow: Overflow, seed: u64) {
         frames.iter().flatten().map(|&(token, price, _)| (token, price)).collect();
     let bytes = random.usize(20..600);
     let (mut sink, mut lane) = bounded(overflow, random.usize(1..8), bytes);
-    let (done, all_came) = tokio::sync::oneshot::channel::<()>();
+    let (done, all_received) = tokio::sync::oneshot::channel::<()>();
     let mut pace = random.fork();
     let producer = tokio::spawn(async move {
         for (index, frame) in frames.iter().enumerate() {
             poll_fn(|cx| sink.poll_ready(cx)).await;
             sink.on_batch(&batch(index as u64 + 1, frame));
-            dawdle(&mut pace, 4).await;
+            delay(&mut pace, 4).await;
         }
-        all_came.await.unwrap();
+        all_received.await.unwrap();
         sink.stats()
     });
     let mut account = Account::default();
@@ -116,7 +116,7 @@ async fn race(overflow: Overflow, seed: u64) {
             }
             _ => account.see(lane.recv().await.unwrap()),
         }
-        dawdle(&mut random, 12).await;
+        delay(&mut random, 12).await;
     }
     done.send(()).unwrap();
     let stats = producer.await.unwrap();
@@ -158,13 +158,13 @@ async fn racing_ends_of_a_lane_that_conflates_end_with_the_newest_values() {
     races(Overflow::Conflate).await;
 }
 
-/// Looks at `there` until it gives something; a wake-up that was lost is a wait without end.
-fn spin<T>(mut there: impl FnMut() -> Option<T>) -> T {
+/// Calls `poll` until it returns a value. Fails after a minute: then a wake-up was lost.
+fn spin<T>(mut poll: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     let mut turn = 0_u64;
     loop {
         turn += 1;
-        if let Some(found) = there() {
+        if let Some(found) = poll() {
             return found;
         }
         std::hint::spin_loop();
@@ -175,7 +175,7 @@ fn spin<T>(mut there: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Runs a poll as an executor does: again only when woken.
+/// Polls like an executor: again only when woken.
 fn run<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     let (woken, waker) = alarm();
     let mut seen = 0;
@@ -197,7 +197,7 @@ const ROUNDS: u64 = 30_000;
 
 #[test]
 fn ends_in_lockstep_always_wake_each_other() {
-    // More threads than processors: they are also interrupted where they would not pause.
+    // More threads than processors, so that they are also preempted at arbitrary points.
     let pairs = [1, 2, 3, 4, 5, 6].map(|seed| thread::spawn(move || lockstep(seed)));
     pairs.into_iter().for_each(|pair| pair.join().unwrap());
 }
@@ -224,7 +224,7 @@ fn lockstep(seed: u64) {
 }
 
 #[test]
-fn a_table_replaces_just_the_frames_between_its_neighbours() {
+fn a_table_replaces_exactly_the_frames_between_its_neighbours() {
     let (mut sink, mut lane) = bounded(Overflow::Conflate, 3, 1_000);
     let producer = thread::spawn(move || {
         let mut random = fastrand::Rng::with_seed(3);
@@ -251,11 +251,11 @@ fn a_table_replaces_just_the_frames_between_its_neighbours() {
     }
     producer.join().unwrap();
     assert_eq!(last, ROUNDS);
-    assert!(tables > 0, "the consumer was never slower: nothing was tried");
+    assert!(tables > 0, "the consumer was never slower, so nothing was tested");
 }
 
 #[test]
-fn what_was_given_just_before_the_sink_went_is_found() {
+fn items_added_just_before_the_sink_is_dropped_are_found() {
     let (give, given) = std::sync::mpsc::sync_channel::<LaneSink>(1);
     let producer = thread::spawn(move || {
         let mut random = fastrand::Rng::with_seed(5);
