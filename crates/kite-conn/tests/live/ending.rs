@@ -316,5 +316,5 @@ fn causes_of_loss_read_as_one_line() {
     assert_eq!(closed("").to_string(), "the server closed with code 1001");
     assert_eq!(closed("restart").to_string(), "the server closed with code 1001: restart");
     let silence = LossCause::Silence { silence: Duration::from_millis(20_049) };
-    assert_eq!(silence.to_string(), "nothing came for 20.0s, not even a pong");
+    assert_eq!(silence.to_string(), "nothing was received for 20.0s, not even a pong");
 }

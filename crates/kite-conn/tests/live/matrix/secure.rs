@@ -54,7 +54,7 @@ async fn a_server_of_nobodys_is_refused_by_type_and_tried_again() {
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[257], Mode::Full).unwrap();
     let failed =
-        |attempt| format!("failed {attempt}: tls: nobody we believe issued the certificate");
+        |attempt| format!("failed {attempt}: tls: the certificate's issuer is not trusted");
     let [first, second] = [failed(1), failed(2)];
     tells(&probe, 0, &["opening 1", &first, "retry 2", "opening 2", &second]).await;
     let Some(error) = connection.status().last_failure else { panic!("{:?}", connection.status()) };
