@@ -1,4 +1,4 @@
-//! The task that accepts connections, plays scripts, and goes away and comes back.
+//! The task that accepts connections, runs scripts and restarts the server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::server::listener::{ReservedPort, accept};
 use crate::server::transport::Transport;
 use crate::time::FOREVER;
 
-/// Accepts connections until told to stop, then ends all of them.
+/// Accepts connections until stopped, then ends all of them.
 pub(crate) async fn run(
     listener: TcpListener,
     address: SocketAddr,
@@ -50,7 +50,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts connections for ever.
+    /// Accepts connections forever.
     async fn run(&mut self, mut listener: TcpListener) {
         loop {
             tokio::select! {
@@ -87,7 +87,7 @@ impl Acceptor {
             tokio::select! {
                 () = &mut is_down => break,
                 Some(command) = self.commands.recv() => match command {
-                    // Refused, and as far away as it gets.
+                    // The server is already down.
                     AcceptorCommand::Serve(_) | AcceptorCommand::Restart(_) => {}
                     AcceptorCommand::Play(script, begun) => self.play(script, begun),
                 },
@@ -97,7 +97,7 @@ impl Acceptor {
     }
 }
 
-/// Does what a script has for its times; what awaits handshakes has been set out before.
+/// Runs a script's timed actions; its handshake faults are already queued.
 async fn play(script: FaultScript, begun: Instant, state: Arc<SimState>) {
     let (api_key, timed) = script.into_timed();
     for (time, act) in timed {
@@ -107,7 +107,7 @@ async fn play(script: FaultScript, begun: Instant, state: Arc<SimState>) {
                 state.inject(&api_key, fault);
             }
             Act::Heal => {
-                state.tell(|_, key| key == api_key, || Control::Heal);
+                state.send_to(|_, key| key == api_key, || Control::Heal);
             }
         }
     }

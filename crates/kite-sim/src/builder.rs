@@ -1,4 +1,4 @@
-//! How a simulator is set up and started.
+//! Configures and starts a simulator.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,12 +25,12 @@ pub const API_KEY: &str = "sim_api_key";
 /// Access token of the default account.
 pub const ACCESS_TOKEN: &str = "sim_access_token";
 
-/// Start of the simulated exchange's clock: 4 August 2025, 09:15 in India.
+/// Start of the simulated exchange's clock: 4 August 2025, 09:15 IST.
 const MARKET_OPENS_UNIX_S: u32 = 1_754_279_100;
-/// Updates per second and instrument that one task can send in order.
+/// Highest rate of updates per instrument that one task can send.
 const MAX_UPDATES_PER_SECOND: f64 = 1_000.0;
 
-/// Sets up a [`Sim`].
+/// Configures and starts a [`Sim`].
 #[derive(Clone)]
 #[must_use]
 pub struct SimBuilder {
@@ -57,39 +57,41 @@ pub enum SimError {
     /// The port could not be opened.
     #[error("cannot listen on {address}: choose another port, or 0 for any free one")]
     Bind {
-        /// Where the simulator should have listened.
+        /// The address to listen on.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The rate of updates is not possible.
-    #[error("{asked} updates per second and instrument asked, 0 to {most} are possible")]
+    /// The rate of updates is out of range.
+    #[error("{asked} updates per second and instrument requested, 0 to {most} are possible")]
     UpdatesPerSecond {
-        /// The rate asked for.
+        /// The requested rate.
         asked: f64,
         /// The highest rate possible.
         most: f64,
     },
-    /// The speed of a replay is not possible.
-    #[error("replay at {asked} times the recorded speed asked, 0.001 to 1000000 are possible")]
+    /// The speed of a replay is out of range.
+    #[error(
+        "replay at {asked} times the recorded speed requested, 0.001 to 1,000,000 are possible"
+    )]
     ReplaySpeed {
-        /// The speed asked for.
+        /// The requested speed.
         asked: f64,
     },
     /// The start of a tape could not be read.
     #[error("reading the tape up to the replay's start failed: {reason}")]
     ReplayStart {
-        /// What the reading says.
+        /// Why reading failed.
         reason: String,
     },
-    /// Heartbeats need time between them.
-    #[error("heartbeats every 0 s asked: set a longer time, or no heartbeats")]
+    /// The interval between heartbeats is zero.
+    #[error("heartbeat interval is 0 s: set a longer interval, or disable heartbeats")]
     HeartbeatEvery,
-    /// No certificate could be made.
+    /// The certificate could not be created.
     #[cfg(feature = "tls")]
-    #[error("cannot make a certificate for TLS")]
+    #[error("cannot create a certificate for TLS")]
     Tls {
-        /// What the makers of certificates say.
+        /// The certificate library's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -116,13 +118,13 @@ impl Default for SimBuilder {
 }
 
 impl SimBuilder {
-    /// Sets the port on 127.0.0.1. Default 0: any free one.
+    /// Sets the port on 127.0.0.1. Default 0: any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Sets the market's seed. Default 1. The same seed gives the same bytes per instrument.
+    /// Sets the market's seed. Default 1. The same seed produces the same bytes per instrument.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -144,8 +146,8 @@ impl SimBuilder {
         self
     }
 
-    /// Sets how often each subscribed instrument is updated, per second. Default 2, as Kite does
-    /// at most; 0: only snapshots; at most 1,000.
+    /// Sets the updates per second of each subscribed instrument. Default 2, Kite's maximum; 0
+    /// sends only snapshots; at most 1,000.
     pub fn updates_per_second(mut self, rate: f64) -> Self {
         self.updates_per_second = rate;
         self
@@ -157,53 +159,53 @@ impl SimBuilder {
         self
     }
 
-    /// Sends no heartbeats: a fault, as far as is known.
+    /// Disables heartbeats, which Kite is not known to do.
     pub fn no_heartbeats(mut self) -> Self {
         self.heartbeat_every = None;
         self
     }
 
-    /// Says whether `instruments_meta` and `app_code` are sent at connect. Default true.
+    /// Sets whether `instruments_meta` and `app_code` are sent on connect. Default true.
     pub fn greet(mut self, greet: bool) -> Self {
         self.is_greeting = greet;
         self
     }
 
-    /// Sets where the simulated exchange's clock starts, in Unix seconds. Default 4 August 2025,
-    /// 09:15 in India: fixed, so that bytes repeat.
+    /// Sets the start of the simulated exchange's clock, in Unix seconds. Default 4 August 2025,
+    /// 09:15 IST: fixed, so that every run sends the same bytes.
     pub fn market_time(mut self, start_unix_s: u32) -> Self {
         self.start_unix_s = start_unix_s;
         self
     }
 
-    /// Marks a token as one that no instrument has: commands that name it pass it over.
+    /// Marks a token as unknown: commands ignore it.
     pub fn unknown_token(mut self, token: u32) -> Self {
         self.unknown.insert(token);
         self
     }
 
-    /// Has faults come by chance on every socket.
+    /// Enables random faults on every socket.
     pub fn chance(mut self, chance: FaultChance) -> Self {
         self.chance = Some(chance);
         self
     }
 
-    /// Runs a script of faults from the start; several run side by side.
+    /// Runs a fault script from the start. Several scripts run side by side.
     pub fn script(mut self, script: FaultScript) -> Self {
         self.scripts.push(script);
         self
     }
 
-    /// Serves a recorded tape in the market's place: see [`Replay`]. The seed, the rate of updates
-    /// and [`SimBuilder::market_time`] say nothing then.
+    /// Serves a recorded tape instead of the simulated market: see [`Replay`]. The seed, the rate
+    /// of updates and [`SimBuilder::market_time`] then have no effect.
     #[cfg(feature = "tape")]
     pub fn replay(mut self, replay: Replay) -> Self {
         self.replay = Some(replay);
         self
     }
 
-    /// Serves over TLS only, with a certificate made at the start for `localhost` and 127.0.0.1:
-    /// [`Sim::certificate_der`]. It signs itself, so a client has to trust it by name.
+    /// Serves TLS only, with a self-signed certificate created at start for `localhost` and
+    /// 127.0.0.1. Clients must trust it explicitly: [`Sim::certificate_der`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self) -> Self {
         self.is_secure = true;
@@ -216,7 +218,7 @@ impl SimBuilder {
     /// The port is taken, or a setting is out of its range.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing is started unless it returns.
+    /// Cancel safe: nothing has started unless it returns.
     pub async fn start(self) -> Result<Sim, SimError> {
         let (asked, most) = (self.updates_per_second, MAX_UPDATES_PER_SECOND);
         if !(0.0..=most).contains(&asked) {
@@ -240,7 +242,7 @@ impl SimBuilder {
         let replayed_unix_s = self.replay.as_ref().and_then(Replay::start_unix_s);
         let (fanout, tape) = read_start(self.replay).await?;
         let config = Config {
-            // A tape brings the only updates there are.
+            // In a replay, all updates come from the tape.
             updates_per_second: if tape.is_some() { 0.0 } else { self.updates_per_second },
             heartbeat_every: self.heartbeat_every,
             is_greeting: self.is_greeting,
@@ -292,7 +294,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn impossible_settings_are_refused_by_name() {
+    async fn a_setting_out_of_range_is_rejected() {
         for rate in [-1.0, f64::NAN, 1_000.5] {
             let error = SimBuilder::default().updates_per_second(rate).start().await.unwrap_err();
             assert!(matches!(error, SimError::UpdatesPerSecond { .. }), "{error}");
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named() {
+    async fn the_error_for_a_taken_port_names_it() {
         let sim = SimBuilder::default().start().await.unwrap();
         let port = sim.addr().port();
         let error = SimBuilder::default().port(port).start().await.unwrap_err();

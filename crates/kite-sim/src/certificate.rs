@@ -1,4 +1,4 @@
-//! The simulator's certificate, made anew at every start.
+//! The simulator's certificate, created at every start.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 
-/// Names the certificate is good for.
+/// Names that the certificate is valid for.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
-/// A certificate that signs itself, and its key. No `Debug`: the key is a secret.
+/// A self-signed certificate and its key. No `Debug`: the key is a secret.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) certificate: CertificateDer<'static>,
 }
 
-/// Why a certificate could not be made.
+/// Why a certificate could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    #[error("no certificate")]
+    #[error("cannot create the certificate")]
     Certificate(#[from] rcgen::Error),
-    #[error("no TLS configuration")]
+    #[error("cannot build the TLS configuration")]
     Configuration(#[from] tokio_rustls::rustls::Error),
 }
 

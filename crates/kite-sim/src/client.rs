@@ -1,8 +1,7 @@
-//! One client of the simulator: what its socket is sent of the market or a replay, and what goes
-//! wrong with it.
+//! One client of the simulator: what its socket sends from the market or a replay, and its faults.
 //!
-//! A client that does not read blocks its own task, as TCP would block Kite's server; what comes
-//! due meanwhile is never sent.
+//! A client that does not read blocks its own task, as TCP would block Kite's server; updates due
+//! meanwhile are never sent.
 
 pub(crate) mod book;
 pub(crate) mod connection;
@@ -40,15 +39,15 @@ use mute::MuteStream;
 use state::{Control, Joined, Membership, SimState};
 use timer::Timer;
 
-/// How often a socket that is not read is looked at for its client's end.
+/// How often a socket that is not read is checked for its client's disconnect.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A connection whose handshake is done.
 pub(crate) struct Opened {
     pub(crate) connection: Box<dyn Connection>,
-    /// Bytes that came after the request.
+    /// Bytes received after the request.
     pub(crate) rest: Vec<u8>,
-    /// What goes wrong first of all.
+    /// The fault that strikes first.
     pub(crate) strike: Option<Fault>,
 }
 
@@ -79,26 +78,26 @@ impl Manner {
     const WHOLE: Self = Self { says: Says::Everything, reads: true };
 }
 
-/// What a socket is told, each less than the one before.
+/// What is sent on a socket; each variant sends less than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Says {
     Everything,
-    /// No ticks and texts.
+    /// No ticks or texts.
     Heartbeats,
-    /// Pongs and close frames.
+    /// Only pongs and close frames.
     Pongs,
     Nothing,
 }
 
-/// What is due on a socket when nothing else is to be done.
+/// What is due on a socket when nothing else is.
 pub(crate) enum Update {
-    /// So much time has passed for the market.
+    /// Time that has passed for the market.
     Elapsed(Duration),
     Replayed(Queued),
     Chance,
 }
 
-/// Serves a client until it goes or is closed.
+/// Serves a client until it disconnects or is closed.
 pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimState>) {
     let Membership { slot, owned, .. } = membership;
     let Joined { number, book, controls, feed, entry, api_key } = owned;
@@ -135,7 +134,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
         Err(end) => end,
     };
     client.entry.end(SocketEnd::from(end));
-    // Free from the beginning of the end.
+    // Free as soon as the socket begins to end.
     drop(slot);
     client.end(end).await;
     tracing::debug!(id, "socket closed");
@@ -157,7 +156,7 @@ impl Session for Client {
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Control> {
         match self.controls.poll_recv(cx) {
             Poll::Ready(Some(control)) => Poll::Ready(control),
-            // The slot was taken away, with its end of the queue.
+            // The slot was freed, and with it the sender.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
@@ -180,7 +179,7 @@ impl Session for Client {
         if self.chance_timer.poll_at(chance_due, cx).is_ready() {
             return Poll::Ready(Ok(Update::Chance));
         }
-        // Where nothing is read, nothing else would show that the client has gone.
+        // While nothing is read, nothing else shows that the client has disconnected.
         while !self.manner.reads && self.looks.poll_tick(cx).is_ready() {
             if self.socket.stream_mut().transport().is_over() {
                 return Poll::Ready(Err(End::ClientGone));
@@ -206,7 +205,7 @@ impl Session for Client {
 }
 
 impl Client {
-    /// Greets the client, and does what goes wrong first of all.
+    /// Sends the greeting, then applies the first fault.
     async fn begin(&mut self, strike: Option<Fault>) -> Result<(), End> {
         if self.state.config.is_greeting {
             for text in texts::greetings(self.state.config.start_unix_s) {
@@ -222,14 +221,15 @@ impl Client {
     }
 
     async fn on_command(&mut self, command: ParsedCommand<'_>) -> Result<(), End> {
-        // Announced before the subscriptions show: who sees them and pauses waits for the snapshot.
+        // Announced before the subscriptions are visible, so that a pause after them waits for the
+        // snapshot.
         let writing = self.state.flow.begin();
         let (before, snapshot) = {
             let mut turn = self.state.fanout.as_ref().map(|fanout| fanout.turn());
             if let Some(turn) = &mut turn {
                 turn.note_command();
             }
-            // What a replay dealt before the command comes before what it asks for.
+            // What a replay dealt before the command is sent before its snapshot.
             let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
             let mut book = self.book.lock();
             (before, book.obey(command, MAX_INSTRUMENTS, &self.state.exchange))
@@ -296,7 +296,7 @@ impl Client {
         }
     }
 
-    /// Sends a frame of the market and, once it is with the operating system, counts it.
+    /// Sends a market frame and counts it once the operating system has it.
     async fn send_frame(&mut self, frame: Option<Bytes>, writing: &Writing) -> Result<(), End> {
         let is_talking = self.manner.says == Says::Everything;
         let Some(frame) = frame.filter(|_| is_talking) else { return Ok(()) };
@@ -305,7 +305,7 @@ impl Client {
         Ok(())
     }
 
-    /// Counts a frame of the market that was sent whole.
+    /// Counts a market frame that was sent whole.
     fn count_frame(&mut self, frame: &[u8], _: &Writing) {
         let packets = self.book.lock().confirm(frame);
         self.count(frame, packets);
@@ -350,7 +350,7 @@ impl Client {
         }
     }
 
-    /// Keeps TCP until the client ends it, where this peer is unreachable to the client.
+    /// If the socket is muted, keeps TCP open until the client closes it.
     async fn vanish(&mut self) {
         if self.manner.says == Says::Nothing {
             let _ = discard(self.socket.stream_mut()).await;

@@ -1,7 +1,7 @@
-//! Faults as data: what can go wrong on purpose.
+//! Faults as data: failures to cause on purpose.
 //!
-//! [`kinds`] has each fault with all that is said of it; what it does to a handshake is in
-//! `client/connection`, to an open socket in `client/faults`.
+//! [`kinds`] defines each fault; its effect on a handshake is in `client/connection`, on an open
+//! socket in `client/faults`.
 
 mod argument;
 pub(crate) mod chance;
@@ -27,11 +27,11 @@ use crate::server::refusal::Refusal;
 use argument::Value;
 use random::Random;
 
-/// What a fault strikes.
+/// The target of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FaultFamily {
-    /// A TLS handshake, of whichever account: the account shows only afterwards.
+    /// A TLS handshake of any account: the account is not known until later.
     Tls,
     /// A handshake of an account.
     Handshake,
@@ -41,17 +41,17 @@ pub enum FaultFamily {
     Server,
 }
 
-/// Why a text is no fault.
+/// Why a text is not a fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultError {
-    /// It does not say when.
+    /// The time or handshake is missing.
     #[error("write TIME=KIND or TIME=KIND:VALUE, such as 10s=half_open:3s")]
     Form,
-    /// It says when, in words that are neither a time nor a handshake.
+    /// `WHEN` is neither a time nor a handshake.
     #[error("{when:?} is neither a time such as 10s nor a handshake such as handshake2")]
     When {
-        /// What it says.
+        /// The text in place of `WHEN`.
         when: String,
     },
     /// No kind has this name.
@@ -60,33 +60,33 @@ pub enum FaultError {
         /// The name.
         kind: String,
     },
-    /// The value is none for this kind.
+    /// The value does not fit this kind.
     #[error("{kind} takes {wanted}, not {value:?}")]
     Value {
         /// The kind.
         kind: FaultKind,
-        /// The value; empty if there is none.
+        /// The value; empty if it is missing.
         value: String,
-        /// What the kind takes.
+        /// What the kind expects.
         wanted: &'static str,
     },
 }
 
 impl FaultKind {
-    /// Says whether the socket stays and its state lasts until it is healed.
+    /// Returns whether the fault keeps the socket open and lasts until the socket is healed.
     #[must_use]
     pub const fn is_lasting(self) -> bool {
         matches!(self.argument(), Some(FaultArgument { is_time_to_heal: true, .. }))
     }
 
-    /// Draws a fault of this kind: the same seed gives the same values. Delays in it are at most
-    /// `longest_delay`.
+    /// Draws a random fault of this kind; the same seed yields the same values. Its delays are at
+    /// most `longest_delay`.
     #[must_use]
     pub fn draw(self, seed: u64, longest_delay: Duration) -> Fault {
         self.draw_by(&mut Random::new(seed), longest_delay)
     }
 
-    /// Makes a fault of this kind with a value, which may be missing.
+    /// Creates a fault of this kind from an optional value.
     fn with_value(self, value: Option<&str>) -> Result<Fault, FaultError> {
         self.read(Value(value)).ok_or_else(|| self.wrong_value(value))
     }
@@ -106,7 +106,7 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Reads the name of a kind.
+/// Parses the name of a kind.
 impl FromStr for FaultKind {
     type Err = FaultError;
 
@@ -116,7 +116,7 @@ impl FromStr for FaultKind {
     }
 }
 
-/// Writes `KIND` or `KIND:VALUE`, such as `close:1006`. Of a refusal only the status is written.
+/// Writes `KIND` or `KIND:VALUE`, such as `close:1006`. A refusal is written as its status only.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value() {
@@ -126,7 +126,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads `KIND` or `KIND:VALUE`: [`FaultKind::argument`] says what the value is.
+/// Parses `KIND` or `KIND:VALUE`: [`FaultKind::argument`] describes the value.
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -146,22 +146,22 @@ fn split(text: &str) -> Result<(FaultKind, Option<&str>), FaultError> {
 }
 
 impl Fault {
-    /// A length just above the largest message that a client of this protocol should take:
-    /// 1 MiB, nearly twice the largest lawful frame.
+    /// A length just above the largest message that a client of this protocol should accept: 1 MiB,
+    /// nearly twice the largest valid frame.
     pub const OVERSIZED_BYTES: usize = (1 << 20) + 1;
 
-    /// Says whether the fault awaits a handshake.
+    /// Returns whether the fault waits for a handshake.
     pub(crate) fn awaits_handshake(&self) -> bool {
         matches!(self.kind().family(), FaultFamily::Tls | FaultFamily::Handshake)
     }
 
-    /// Gives a refusal whose body comes with its head.
+    /// Returns a refusal whose body is sent with its head.
     #[must_use]
     pub fn refuse(refusal: Refusal) -> Self {
         Self::Refuse { refusal, body: BodyDelivery::AtOnce }
     }
 
-    /// Gives Kite's error text about too many instruments, out of place: no limit was exceeded.
+    /// Returns Kite's error text for too many instruments, although no limit was exceeded.
     #[must_use]
     pub fn limit_error() -> Self {
         Self::ErrorText { message: "Can't subscribe to more than 3000 instruments.".into() }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_back_from_what_it_writes() {
+    fn a_fault_is_parsed_from_its_own_text() {
         for &kind in Fault::KINDS {
             let plain: Fault = kind.name().parse().unwrap();
             assert_eq!(plain.kind(), kind);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_kinds_own() {
+    fn values_are_parsed_by_kind() {
         let fault = |text: &str| text.parse::<Fault>();
         assert_eq!(fault("close:1006"), Ok(Fault::Close { code: 1_006, waits: true }));
         let down = Duration::from_millis(250);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn only_kites_whole_json_about_credentials_is_an_auth_refusal() {
+    fn only_complete_json_about_credentials_is_an_auth_refusal() {
         let kind = |refusal, body| Fault::Refuse { refusal, body }.kind();
         let html = || Refusal::new(403, "<html>");
         assert_eq!(kind(Refusal::auth(), BodyDelivery::Chunked), FaultKind::AuthRefusal);

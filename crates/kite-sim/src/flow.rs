@@ -1,4 +1,4 @@
-//! Whether the market's frames flow, and how many of them are on their way.
+//! Pauses market frames and counts those in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::server::changes::Changes;
 
-/// Shared by all who send frames of the market, and by those who pause them.
+/// Shared by the tasks that send market frames and those that pause them.
 #[derive(Debug)]
 pub(crate) struct Flow {
     state: Mutex<FlowState>,
@@ -17,9 +17,9 @@ pub(crate) struct Flow {
 
 #[derive(Debug, Default)]
 struct FlowState {
-    /// Since when updates are paused; `None` while updates flow.
+    /// When the current pause began; `None` while updates flow.
     paused_at: Option<Instant>,
-    /// How long all pauses before took.
+    /// Total length of the earlier pauses.
     paused_for: Duration,
     writing: usize,
 }
@@ -29,13 +29,13 @@ impl Flow {
         Self { state: Mutex::default(), changes }
     }
 
-    /// Announces a frame of the market.
+    /// Announces a market frame.
     pub(crate) fn begin(self: &Arc<Self>) -> Writing {
         self.state.lock().writing += 1;
         Writing { flow: Arc::clone(self) }
     }
 
-    /// Announces a frame of updates, unless they are paused.
+    /// Announces a frame of updates; `None` if updates are paused.
     pub(crate) fn begin_updates(self: &Arc<Self>) -> Option<Writing> {
         let mut state = self.state.lock();
         if state.paused_at.is_some() {
@@ -59,7 +59,7 @@ impl Flow {
         self.changes.notify();
     }
 
-    /// Returns how long the pauses that have ended took together.
+    /// Returns the total length of the pauses that have ended.
     pub(crate) fn paused_for(&self) -> Duration {
         self.state.lock().paused_for
     }
@@ -73,13 +73,13 @@ impl Flow {
         self.changes.until(|| !self.is_paused()).await;
     }
 
-    /// Waits until no frame of the market is on its way.
+    /// Waits until no market frame is in flight.
     pub(crate) async fn until_quiet(&self) {
         self.changes.until(|| self.state.lock().writing == 0).await;
     }
 }
 
-/// A frame of the market on its way, from before its subscriptions show until it is counted.
+/// A market frame in flight, from before its subscriptions are visible until it is counted.
 pub(crate) struct Writing {
     flow: Arc<Flow>,
 }

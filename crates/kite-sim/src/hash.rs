@@ -1,6 +1,6 @@
-//! Hashes that stay the same over releases.
+//! Hashes that are stable across releases.
 
-/// Finaliser of splitmix64: every input bit touches every output bit.
+/// Finaliser of splitmix64: every input bit affects every output bit.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -8,12 +8,12 @@ pub(crate) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// A random value that depends on key, step and purpose only.
+/// Returns a pseudo-random value that depends only on key, step and lane.
 pub(crate) fn noise(key: u64, step: u64, lane: u64) -> u64 {
     mix(key.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ mix(lane))
 }
 
-/// Hashes bytes; not against an adversary.
+/// Hashes bytes. Not collision-resistant against an adversary.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];

@@ -14,62 +14,66 @@
 //! # }
 //! ```
 //!
-//! # What is Kite's and what is chosen
+//! # What follows Kite and what is a choice
 //!
-//! From the documentation and from users' reports: the checks of the handshake and their answers,
-//! three sockets per API key and 3,000 instruments per socket, a bare subscribe that means quote
-//! mode, a `mode` command that subscribes what was not, the snapshot in the first frame after a
-//! subscribe, heartbeats of one byte, text frames, tokens written as strings and unknown tokens
-//! that are passed over without a word, packet layouts and units of prices.
+//! Taken from the documentation and from users' reports: the checks of the handshake and their
+//! responses, three sockets per API key and 3,000 instruments per socket, quote mode for a bare
+//! subscribe, a `mode` command that also subscribes, the snapshot in the first frame after a
+//! subscribe, heartbeats of one byte, text frames, silently ignored tokens (unknown, or written as
+//! strings), packet layouts and units of prices.
 //!
-//! Chosen where nothing is documented:
-//! - Subscribing again what is subscribed sets it back to quote mode and sends a snapshot of it.
-//!   A client that restores exact modes is right against either behaviour.
-//! - A `mode` command sends a snapshot of the instruments whose mode it changed, of no others.
-//! - A command that would exceed 3,000 instruments is refused whole. Unknown tokens do not count.
-//! - Every token from 256 on is an instrument, of the segment that its low byte says.
-//! - A fourth socket is refused after 100 ms, in which one just closing may free its slot.
-//! - All updates are trades: volume and time move with every step of an instrument and the price
-//!   with most, and an instrument moves only while someone is subscribed. See [`Instrument`].
+//! Chosen because nothing is documented:
+//! - Subscribing to an instrument again sets it back to quote mode and sends a snapshot of it. A
+//!   client that restores exact modes is correct either way.
+//! - A `mode` command sends a snapshot of the instruments whose mode it changed and of no others.
+//! - A command that would exceed 3,000 instruments is rejected as a whole. Unknown tokens do not
+//!   count.
+//! - Every token from 256 up is an instrument; its low byte is the segment.
+//! - A fourth socket is refused after 100 ms, so that a socket that is just closing can free its
+//!   slot.
+//! - Every update is a trade: volume and time advance with every step of an instrument, the price
+//!   with most. An instrument moves only while a socket is subscribed to it. See [`Instrument`].
 //! - [`known_instruments`] have names and plausible prices: indices, shares, and contracts of the
 //!   month in which the simulated clock starts. All prices stay near their start for a day.
-//! - Sockets that hold the same instrument each see all its steps from their subscription on, at
-//!   their own pace. A new subscription begins at the newest state that any of them has seen.
+//! - Each socket subscribed to an instrument receives all its steps from the subscription on, at
+//!   its own pace. A new subscription starts at the newest state that any socket has received.
 //! - The heartbeat's byte is 0.
-//! - [`Sim::advance_market`] and [`Sim::next_day`] move the market unseen: sockets go on from there.
+//! - [`Sim::advance_market`] and [`Sim::next_day`] move the market without sending anything;
+//!   sockets continue from the new state.
 //!
-//! The same seed gives the same bytes per instrument: its first snapshot, first update, second
-//! update and so on. How instruments are put together into frames depends on timing.
+//! The same seed produces the same bytes per instrument: its first snapshot, first update, second
+//! update and so on. How instruments are grouped into frames depends on timing.
 //!
 //! # Faults
 //!
-//! A [`Fault`] is plain data. It is given at once ([`Sim::inject`]), at a handshake to come
-//! ([`Sim::at_next_handshake`]), by script ([`FaultScript`]) or by seeded chance ([`FaultChance`]);
-//! what lasts is taken back by [`Sim::heal`]. [`Sim::sockets`] tells what every socket was sent and
-//! how it ended, with a [`Chain`] by which a receiver proves that it got exactly the beginning.
+//! A [`Fault`] is plain data. Inject it immediately ([`Sim::inject`]), at the next handshake
+//! ([`Sim::at_next_handshake`]), from a script ([`FaultScript`]) or at random from a seed
+//! ([`FaultChance`]); [`Sim::heal`] ends the faults that last. [`Sim::sockets`] reports what was
+//! sent on every socket and how it ended, with a [`Chain`] by which a receiver proves that what it
+//! received is a prefix of what was sent.
 //!
 //! All faults work over TCP, over TLS (feature `tls`, `SimBuilder::tls`) and in memory
-//! ([`Sim::connect`]), where a reset is an end of the stream. The simulator keeps time by Tokio's
-//! clock alone, so that everything but TCP itself can run with the clock paused.
+//! ([`Sim::connect`]), where a reset ends the stream. The simulator uses only Tokio's clock, so
+//! everything but TCP itself can run with the clock paused.
 //!
 //! # Replays
 //!
-//! With the feature `tape`, `SimBuilder::replay` puts recorded tick files in the market's place: any
-//! client receives the recorded day in the instruments and modes it subscribes, at the recorded
-//! speed, a multiple, or as fast as it reads. A command takes its place between two records of the
-//! tape and no record is dropped, so that the same subscriptions get the same bytes every time.
-//! Everything else here goes on working over it; [`Sim::pause`] stands the tape still, and what a
-//! fault or [`Sim::tick_now`] sends is the tape's present again. [`Sim::instrument`],
-//! [`Sim::advance_market`] and [`Sim::next_day`] are about a simulated market and say nothing then.
-//! `docs/replay.md` in the repository tells what is replayed, what is not, and how to use it for
-//! backtests.
+//! With the feature `tape`, `SimBuilder::replay` replaces the market by recorded tick files: any
+//! client receives the recorded day in the instruments and modes it subscribes to, at the recorded
+//! speed, at a multiple of it, or as fast as it reads. A command takes effect between two records
+//! of the tape and no record is dropped, so the same subscriptions receive the same bytes every
+//! time. Everything else works as usual: [`Sim::pause`] stops the tape, and a fault or
+//! [`Sim::tick_now`] repeats the latest packets of the tape. [`Sim::instrument`],
+//! [`Sim::advance_market`] and [`Sim::next_day`] apply to the simulated market only.
+//! `docs/replay.md` in the repository describes what is replayed, what is not, and how to use it
+//! for backtests.
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `tape` | no | `Replay`: recorded tick files in the market's place |
-//! | `tls` | no | a certificate made at the start, and `wss://` |
+//! | `tape` | no | `Replay`: recorded tick files instead of the simulated market |
+//! | `tls` | no | `wss://`, with a certificate created at start |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acceptor;
@@ -87,7 +91,7 @@ mod market;
         dead_code,
         unused_imports,
         unreachable_pub,
-        reason = "only a tape brings what is replayed"
+        reason = "used only with the feature `tape`"
     )
 )]
 mod replay;

@@ -1,4 +1,4 @@
-//! The simulated market: instruments that walk by themselves, and all of them together.
+//! The simulated market: single instruments, and the exchange that holds them.
 //!
 //! No socket and no clock here.
 

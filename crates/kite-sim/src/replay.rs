@@ -1,9 +1,8 @@
-//! A recorded day in the market's place.
+//! Replays a recorded day instead of the simulated market.
 //!
-//! What a replay brings is what sockets are sent: [`fanout`] holds who is there and deals a record
-//! out to them, [`pump`] brings the records to it in their time, and the rest is pure: [`latest`],
-//! [`dedup`], [`schedule`]. The handshake, accounts, sockets, commands, heartbeats, faults and the
-//! ledger are as they are over a market.
+//! [`pump`] reads the records when they are due, and [`fanout`] deals each out to the sockets;
+//! [`latest`], [`dedup`] and [`schedule`] are pure. Handshakes, accounts, sockets, commands,
+//! heartbeats, faults and the ledger are the same as with a simulated market.
 
 mod dedup;
 mod fanout;

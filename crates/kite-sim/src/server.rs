@@ -1,12 +1,12 @@
-//! The server side of Kite's protocol, without a word on where ticks come from.
+//! The server side of Kite's protocol, independent of where ticks come from.
 //!
-//! One connection goes through these in order: [`transport`], [`handshake`], [`admission`] (which
-//! refuses by a [`refusal`]), then [`session`], which reads commands, keeps time for heartbeats and
-//! asks its [`Session`](session::Session) what to send over the [`socket`]. A socket's instruments
-//! and modes are [`subscriptions`]; [`cut`] reduces a frame to them.
+//! A connection passes through these in order: [`transport`], [`handshake`], [`admission`] (which
+//! refuses with a [`refusal`]), then [`session`], which reads commands, times heartbeats and asks
+//! its [`Session`](session::Session) what to send over the [`socket`]. [`subscriptions`] holds a
+//! socket's instruments and modes; [`cut`] reduces a frame to them.
 //!
-//! Nothing here imports the market, faults or replays: they plug in through the session, or are
-//! composed above.
+//! Nothing here imports the market, faults or replays: they plug in through the session or sit in
+//! the layers above.
 
 pub(crate) mod accounts;
 pub(crate) mod admission;

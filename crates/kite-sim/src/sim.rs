@@ -1,4 +1,4 @@
-//! The running simulator, as its user holds it.
+//! The handle to a running simulator.
 
 mod faults;
 #[cfg(feature = "tape")]
@@ -30,24 +30,25 @@ use crate::stats::SimStats;
 /// Bytes in flight on a connection in memory, in each direction.
 const MEMORY_BYTES: usize = 64 * 1_024;
 
-/// A running simulator of Kite's ticker server; dropping it ends it.
+/// A running simulator of Kite's ticker server. Dropping it stops the simulator.
 ///
-/// What is told to "every socket" reaches the sockets open at that moment, each in the order of
-/// the calls, between two frames. A socket whose client does not read has to be waited for.
+/// A method that acts on "every socket" reaches the sockets open at that moment, each between two
+/// frames and in the order of the calls. A socket whose client does not read is reached once the
+/// client reads.
 pub struct Sim {
     address: SocketAddr,
     state: Arc<SimState>,
     acceptor: Mutex<Option<Acceptor>>,
 }
 
-/// The accepting task and how to end it.
+/// The accepting task and the means to stop it.
 struct Acceptor {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
 
 impl Sim {
-    /// Sets up a simulator.
+    /// Returns a builder for a simulator.
     pub fn builder() -> SimBuilder {
         SimBuilder::default()
     }
@@ -65,7 +66,7 @@ impl Sim {
         Self { address, state, acceptor: Mutex::new(Some(Acceptor { task, stop })) }
     }
 
-    /// Gives the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
+    /// Returns the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
     /// `wss://localhost:PORT`.
     #[must_use]
     pub fn endpoint(&self) -> String {
@@ -76,57 +77,58 @@ impl Sim {
         format!("ws://{}", self.address)
     }
 
-    /// Gives the certificate that a client has to trust, in DER; `None` without TLS.
+    /// Returns the certificate that a client must trust, in DER form; `None` without TLS.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn certificate_der(&self) -> Option<&[u8]> {
         self.state.config.identity.as_ref().map(|identity| identity.certificate.as_ref())
     }
 
-    /// Opens a connection in memory: gives the client's end, which is served like an accepted TCP
-    /// connection. It ends at once while the simulator restarts or once it has stopped.
+    /// Opens a connection in memory and returns the client's end. The simulator serves it like an
+    /// accepted TCP connection. While the simulator restarts, and after it has stopped, the
+    /// connection ends immediately.
     ///
-    /// With Tokio's clock paused, hours of a simulated market take seconds this way; use a rate of
-    /// at most one update per second then, so that little happens between.
+    /// With Tokio's clock paused, hours of a simulated market pass in seconds. Use at most one
+    /// update per second then: up to that rate all instruments share a frame.
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
         let (client, server) = tokio::io::duplex(MEMORY_BYTES);
-        self.state.tell_acceptor(AcceptorCommand::Serve(server));
+        self.state.send_to_acceptor(AcceptorCommand::Serve(server));
         client
     }
 
-    /// Gives the address the simulator listens on.
+    /// Returns the address the simulator listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Gives the counters.
+    /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> SimStats {
         self.state.stats()
     }
 
-    /// Gives what was sent of each instrument over all sockets since the start.
+    /// Returns totals of what was sent per instrument, over all sockets since the start.
     ///
-    /// A packet counts once its frame was handed to the operating system whole. So after sockets
-    /// were dropped, the last frames of each may be counted and yet never arrive: compare over a
-    /// time in which no socket is lost, after [`Sim::pause`].
+    /// A packet counts once its whole frame was handed to the operating system. The last frames of
+    /// a dropped socket may therefore be counted and never arrive: compare over a period in which
+    /// no socket is lost, after [`Sim::pause`].
     #[must_use]
     pub fn sent(&self) -> BTreeMap<u32, Sent> {
         self.state.exchange.sent()
     }
 
-    /// Gives what each open socket is subscribed to, in order of connecting.
+    /// Returns the subscriptions of each open socket, in order of connecting.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<BTreeMap<u32, Mode>> {
         self.state.books().iter().map(|book| book.lock().modes()).collect()
     }
 
-    /// Stops updates, and returns once no frame of the market is being written any more.
+    /// Stops updates and returns once no market frame is being written.
     ///
-    /// Snapshots after a subscribe, [`Sim::tick_now`] and heartbeats go on. A client that does not
-    /// read keeps its frame in the writing, and this call waiting, until it reads or is dropped.
+    /// Snapshots after a subscribe, [`Sim::tick_now`] and heartbeats continue. A client that does
+    /// not read blocks this call until it reads or is dropped.
     ///
     /// # Cancel safety
     /// Cancel safe: updates are stopped from the first poll on.
@@ -135,105 +137,106 @@ impl Sim {
         self.state.flow.until_quiet().await;
     }
 
-    /// Lets updates flow again; what would have come while paused is never sent.
+    /// Resumes updates. Updates that were due while paused are never sent.
     pub fn resume(&self) {
         self.state.flow.set_paused(false);
     }
 
-    /// Drops every socket without a close frame. Their slots are free at once.
+    /// Drops every socket without a close frame. The slots are free immediately.
     pub fn drop_all(&self) {
         self.state.admission.kick_all();
     }
 
-    /// Sends every socket a close frame; TCP ends when the client has answered, after five seconds
-    /// at the latest. Their slots are free at once.
+    /// Sends a close frame to every socket. TCP ends when the client has answered, after five
+    /// seconds at the latest. The slots are free immediately.
     pub fn close_all(&self, code: u16) {
         self.state.close_all(code);
     }
 
-    /// Makes every open socket half-open, or whole again: nothing is sent any more, no heartbeat,
-    /// tick, text, pong or close, while TCP stays and what the client says is read and obeyed.
+    /// Makes every open socket half-open, or heals it. A half-open socket sends nothing (no
+    /// heartbeat, tick, text, pong or close frame), but TCP stays up and the client's messages are
+    /// read and obeyed.
     ///
-    /// Sockets opened later are whole. What is missed in the meantime is never sent.
+    /// Sockets opened later are not affected. Whatever is missed in the meantime is never sent.
     pub fn go_silent(&self, is_silent: bool) {
-        self.state.tell_all(|| if is_silent { Control::Mute } else { Control::Heal });
+        self.state.send_to_all(|| if is_silent { Control::Mute } else { Control::Heal });
     }
 
-    /// Refuses all new handshakes, or lets them in again (`None`). Open sockets stay.
+    /// Refuses all new handshakes; `None` accepts them again. Open sockets stay.
     pub fn refuse_with(&self, refusal: Option<Refusal>) {
         self.state.admission.refuse_with(refusal);
     }
 
-    /// Renews an account's access token, or adds an account: the old token is refused from now on,
-    /// sockets opened with it stay.
+    /// Replaces an account's access token, or adds an account. The old token is refused from now
+    /// on; sockets opened with it stay.
     pub fn set_access_token(&self, api_key: impl Into<String>, access_token: impl Into<String>) {
         self.state.admission.set_token(api_key.into(), access_token.into());
     }
 
-    /// Voids an account's access token: new handshakes get a 403, open sockets stay.
+    /// Revokes an account's access token: new handshakes receive a 403, open sockets stay.
     pub fn revoke_token(&self, api_key: &str) {
         self.state.admission.revoke_token(api_key);
     }
 
-    /// Sends a text frame to every socket, as it is.
+    /// Sends a text frame to every socket, unchanged.
     pub fn send_text(&self, text: &str) {
         let text: Arc<str> = text.into();
-        self.state.tell_all(|| Control::Text(Arc::clone(&text)));
+        self.state.send_to_all(|| Control::Text(Arc::clone(&text)));
     }
 
-    /// Sends an order update with this payload to every socket, of whichever account.
+    /// Sends an order update with this payload to every socket of every account.
     pub fn send_order(&self, data: serde_json::Value) {
         self.send_text(&texts::order(&data));
     }
 
-    /// Sends a binary frame to every socket, as it is. It does not count in [`Sim::sent`].
+    /// Sends a binary frame to every socket, unchanged. It does not count in [`Sim::sent`].
     pub fn send_binary(&self, frame: impl Into<Bytes>) {
         let frame = frame.into();
-        self.state.tell_all(|| Control::Binary(frame.clone()));
+        self.state.send_to_all(|| Control::Binary(frame.clone()));
     }
 
-    /// Sends one update of each of these instruments to the sockets that have them, also while
-    /// paused; a [`Sim::pause`] afterwards waits for it.
+    /// Sends one update of each of these instruments to the sockets subscribed to them, even while
+    /// paused. A later [`Sim::pause`] waits for it.
     pub fn tick_now(&self, tokens: &[u32]) {
         let tokens: Arc<[u32]> = tokens.into();
-        self.state.tell_all(|| Control::Tick(Arc::clone(&tokens), self.state.flow.begin()));
+        self.state.send_to_all(|| Control::Tick(Arc::clone(&tokens), self.state.flow.begin()));
     }
 
-    /// Moves instruments by this many steps each, unseen: nothing is sent of them. Sockets that hold
-    /// one go on from where it stands then, and miss what they had not yet been sent.
+    /// Moves each of these instruments by this many steps without sending anything. Sockets
+    /// subscribed to one continue from its new state and never receive the steps in between.
     pub fn advance_market(&self, tokens: &[u32], steps: u64) {
         self.state.exchange.advance(tokens, steps);
     }
 
-    /// Begins the next trading day for all instruments: volume starts anew, and the exchange's clock
-    /// stands a day later. Unseen, as in [`Sim::advance_market`].
+    /// Starts the next trading day for all instruments: volume restarts, and the exchange's clock
+    /// moves one day ahead. Nothing is sent, as with [`Sim::advance_market`].
     pub fn next_day(&self) {
         self.state.exchange.next_day();
     }
 
-    /// Gives the newest state of an instrument that any socket has been sent or the market has moved
-    /// to unseen.
+    /// Returns the newest state of an instrument: the latest sent on any socket, or the one set by
+    /// [`Sim::advance_market`] or [`Sim::next_day`].
     #[must_use]
     pub fn instrument(&self, token: u32) -> Instrument {
         self.state.exchange.newest(token)
     }
 
-    /// Gives the records of an account's sockets, open and ended, in order of acceptance.
+    /// Returns the records of an account's sockets, open and ended, in order of acceptance.
     ///
-    /// A frame shows here just after it was handed to the operating system: a client may have it a
-    /// moment earlier. Compare after [`Sim::pause`], or once the socket has ended.
+    /// A frame is recorded just after it was handed to the operating system, so a client may
+    /// receive it a moment before. Compare after [`Sim::pause`], or once the socket has ended.
     #[must_use]
     pub fn sockets(&self, api_key: &str) -> Vec<SocketRecord> {
         self.state.ledger.records(api_key)
     }
 
-    /// Forgets an account's sockets that have ended: a record takes eight bytes for each frame.
+    /// Drops the records of an account's ended sockets: a record takes eight bytes per frame.
     pub fn forget_ended(&self, api_key: &str) {
         self.state.ledger.forget_ended(api_key);
     }
 
-    /// Waits until a condition holds, which is looked at whenever something has happened on a
-    /// socket. For ever, if it never holds: put a timeout around it.
+    /// Waits until a condition holds. The condition is checked whenever something has happened on a
+    /// socket. If it never holds, this never returns: wrap it in a timeout.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -244,11 +247,11 @@ impl Sim {
     /// Stops listening, drops all sockets and returns once every task has ended. Counters remain.
     ///
     /// # Cancel safety
-    /// Cancel safe: cancelled, the rest happens without being waited for.
+    /// Cancel safe: if cancelled, the shutdown continues in the background.
     pub async fn stop(&self) {
         let acceptor = self.acceptor.lock().take();
         if let Some(Acceptor { task, stop }) = acceptor {
-            // A task that has ended already needs no telling, and no waiting.
+            // Sending fails only if the task has already ended.
             let _ = stop.send(());
             let _ = task.await;
         }
@@ -258,7 +261,7 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         if let Some(acceptor) = self.acceptor.lock().take() {
-            // Its set of clients goes with it.
+            // Aborting the task drops its clients.
             acceptor.task.abort();
         }
     }

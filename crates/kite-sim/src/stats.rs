@@ -1,4 +1,4 @@
-//! What the simulator counts.
+//! The simulator's counters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +9,15 @@ use crate::fault::FaultKind;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SimStats {
-    /// Sockets that hold one of their API key's slots now.
+    /// Sockets that currently hold one of their API key's slots.
     pub connections_open: u64,
     /// Handshakes accepted since the start.
     pub connections_total: u64,
     /// Handshakes refused since the start, by HTTP status.
     pub refused: BTreeMap<u16, u64>,
-    /// Binary frames sent, heartbeats apart.
+    /// Binary frames sent, without heartbeats.
     pub frames_sent: u64,
-    /// Packets of the simulated market in these frames.
+    /// Market packets in these frames.
     pub ticks_sent: u64,
     /// Heartbeats sent.
     pub heartbeats_sent: u64,
@@ -25,15 +25,15 @@ pub struct SimStats {
     pub texts_sent: u64,
     /// Pings received.
     pub pings_received: u64,
-    /// Commands received and obeyed, also where the limit of instruments refused them.
+    /// Commands received and obeyed, including those rejected by the instrument limit.
     pub commands_received: u64,
-    /// Text frames received that are no command.
+    /// Text frames received that are not commands.
     pub bad_commands: u64,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
 }
 
-/// A counter that tasks share.
+/// A counter shared between tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -47,7 +47,7 @@ impl Counter {
     }
 }
 
-/// The counters behind [`SimStats`] that tasks add to.
+/// The counters of [`SimStats`] that tasks add to.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) frames: Counter,

@@ -1,4 +1,4 @@
-//! Times within what an instant can hold.
+//! The longest time that is added to an instant.
 
 use std::time::Duration;
 

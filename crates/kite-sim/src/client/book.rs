@@ -1,6 +1,6 @@
-//! What one socket is subscribed to, and the frames made of it.
+//! The subscriptions of one socket, and the frames built from them.
 //!
-//! No socket and no clock here: the socket's task says how much time has passed.
+//! No socket and no clock here: the socket's task passes in the elapsed time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::replay::{LatestPackets, Subscriber};
 use crate::server::cut::{Cut, Cutter};
 use crate::server::subscriptions::{LimitExceeded, Subscriptions};
 
-/// Most time that is made up for after a delay, unless updates are rarer; what would have come
-/// before is never sent.
+/// Most time that is caught up on after a delay, unless updates are rarer; updates due earlier are
+/// never sent.
 const MAX_BACKLOG: Duration = Duration::from_millis(250);
-/// Updates are gathered for this long, unless the rate asks for shorter.
+/// Updates are gathered for this long, unless the rate requires less.
 const SLICE: Duration = Duration::from_millis(50);
 const DAY_S: f64 = 86_400.0;
 /// Most ticks in a frame that a fault makes.
@@ -28,9 +28,11 @@ const FAULT_TICKS: usize = 100;
 /// A frame without packets.
 const EMPTY_FRAME_BYTES: usize = 2;
 
-/// Gives the time between two looks at what is due, at this many updates per second and instrument.
+/// Returns the interval between checks for due updates, at this many updates per second and
+/// instrument.
 ///
-/// Up to one a second, all instruments share a frame: hours of simulated time cost little then.
+/// Up to one update per second, all instruments share a frame, so that hours of simulated time cost
+/// little.
 pub(crate) fn period(rate: f64) -> Duration {
     let period = Duration::from_secs_f64((1.0 / rate).min(DAY_S));
     if rate <= 1.0 { period } else { period.min(SLICE) }
@@ -40,14 +42,14 @@ pub(crate) fn period(rate: f64) -> Duration {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     subscriptions: Subscriptions<Walk>,
-    /// Where the next update is due.
+    /// Position of the next update.
     cursor: usize,
     /// Updates due, with the fraction of the next.
     due: f64,
-    /// Positions of the frame in the making.
+    /// Positions of the instruments in the frame being built.
     framed: Vec<usize>,
     buffer: BytesMut,
-    /// Where packets come from in a replay, in the market's place.
+    /// The source of packets in a replay, instead of the market.
     latest: Option<Arc<Mutex<LatestPackets>>>,
 }
 
@@ -59,7 +61,7 @@ enum Moment {
 }
 
 impl Book {
-    /// Takes packets from a replay from now on.
+    /// Reads packets from a replay from now on.
     pub(crate) fn follow(&mut self, latest: Arc<Mutex<LatestPackets>>) {
         self.latest = Some(latest);
     }
@@ -69,10 +71,10 @@ impl Book {
         self.subscriptions.modes()
     }
 
-    /// Obeys a command, up to `limit` instruments; returns the snapshot it brings, if any.
+    /// Applies a command, up to `limit` instruments; returns its snapshot, if any.
     ///
     /// # Errors
-    /// All together would be more than `limit`; nothing has changed then.
+    /// The instruments would exceed `limit`; nothing has changed then.
     pub(crate) fn obey(
         &mut self,
         command: ParsedCommand<'_>,
@@ -85,25 +87,25 @@ impl Book {
         Ok(self.snapshot(&tokens))
     }
 
-    /// Makes a frame of the present state of these instruments; `None` if none is subscribed, or in a
-    /// replay if the tape has had none of them.
+    /// Builds a frame of the present state of these instruments; `None` if none is subscribed, or
+    /// in a replay if the tape has had none of them.
     fn snapshot(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, Moment::Present)
     }
 
-    /// Makes a frame of the next state of these instruments; `None` if none is subscribed.
+    /// Builds a frame of the next state of these instruments; `None` if none is subscribed.
     pub(crate) fn next_of(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, Moment::Next)
     }
 
-    /// Notes that time has passed: each instrument is due `rate` times a second.
+    /// Advances time: each instrument is due `rate` times a second.
     pub(crate) fn elapse(&mut self, elapsed: Duration, rate: f64) {
         let elapsed = elapsed.min(MAX_BACKLOG.max(period(rate)));
         self.due =
             self.due.fract() + self.subscriptions.len() as f64 * rate * elapsed.as_secs_f64();
     }
 
-    /// Makes a frame of updates that are due, each instrument at most once; `None` if none is.
+    /// Builds a frame of updates that are due, each instrument at most once; `None` if none is.
     pub(crate) fn next_due(&mut self) -> Option<Bytes> {
         let count = (self.due as usize).min(self.subscriptions.len()).min(MAX_INSTRUMENTS);
         if count == 0 {
@@ -113,7 +115,7 @@ impl Book {
         self.in_turn(count)
     }
 
-    /// Makes a frame of the next state of some instruments, whether or not they are due; `None` if
+    /// Builds a frame of the next state of some instruments, whether or not they are due; `None` if
     /// none is subscribed.
     pub(crate) fn next_some(&mut self) -> Option<Bytes> {
         self.in_turn(FAULT_TICKS.min(self.subscriptions.len()))
@@ -132,7 +134,7 @@ impl Book {
         count
     }
 
-    /// Makes a frame of the next state of this many instruments, at most all, from the cursor on.
+    /// Builds a frame of the next state of this many instruments, at most all, from the cursor on.
     fn in_turn(&mut self, count: usize) -> Option<Bytes> {
         let (start, total) = (self.cursor, self.subscriptions.len());
         self.framed.clear();
@@ -152,7 +154,7 @@ impl Book {
             return None;
         }
         let largest = 2 + self.framed.len() * (2 + PacketKind::Full.packet_len());
-        // The socket has let go of the frame before, so this takes its memory again.
+        // The socket has dropped the previous frame, so this reuses its memory.
         self.buffer.resize(largest, 0);
         let length = match self.encode(moment) {
             Ok(length) => length,
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_delay_is_not_made_up_for() {
+    fn a_long_delay_is_not_caught_up_on() {
         let exchange = exchange();
         let mut book = book(&exchange, 4);
         book.elapse(SECOND * 100, 4.0);
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_updates_are_looked_at_rarely_and_none_is_lost() {
+    fn rare_updates_are_checked_rarely_and_none_is_lost() {
         assert_eq!(
             [0.5, 1.0, 2.0, 100.0].map(|rate| period(rate).as_millis()),
             [2_000, 1_000, 50, 10]
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_market_is_seen_by_all_and_its_steps_by_none() {
+    fn a_jump_of_the_market_reaches_every_socket_and_its_steps_none() {
         let exchange = exchange();
         let (mut one, mut two) = (book(&exchange, 1), book(&exchange, 1));
         one.next_of(&[token(0)]).unwrap();
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn two_sockets_see_the_same_steps() {
+    fn two_sockets_receive_the_same_steps() {
         let exchange = exchange();
         let (mut one, mut two) = (book(&exchange, 1), book(&exchange, 1));
         for _ in 0..3 {
@@ -346,7 +348,7 @@ mod tests {
         let behind: Vec<Bytes> = (0..5).map(|_| next_of(&mut two)).collect();
         assert_eq!(ahead, behind);
         let mut late = book(&exchange, 1);
-        assert_eq!(late.snapshot(&[token(0)]), ahead.last().cloned(), "it begins at the newest");
+        assert_eq!(late.snapshot(&[token(0)]), ahead.last().cloned(), "it starts at the newest");
         assert_eq!(next_of(&mut late), next_of(&mut one));
     }
 

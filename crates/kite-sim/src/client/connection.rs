@@ -1,4 +1,4 @@
-//! From an accepted connection to a served client: TLS, the request, and what goes wrong there.
+//! From an accepted connection to a served client: TLS, the request, and their faults.
 
 use std::io;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::server::handshake::{self, Upgrade, discard};
 use crate::server::tls;
 use crate::server::transport::{Connection, Transport};
 
-/// How long a handshake may take, and a refused client may take to close.
+/// How long a handshake may take, and a refused client's close.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Neither a TLS record nor HTTP.
 const GARBAGE: &[u8] = b"\x00\x01garbage, not a handshake\r\n\r\n";
 
-/// Answers the handshake and, if the client is let in, serves it to its end.
+/// Answers the handshake and, if the client is admitted, serves it until it ends.
 pub(crate) async fn serve(transport: Transport, state: Arc<SimState>) {
     if let Err(error) = receive(transport, state).await {
         tracing::debug!(%error, "handshake failed");
@@ -38,7 +38,7 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
                 sleep(delay).await;
             }
             Some(fault) if fault.awaits_handshake() => {
-                return spoil(fault, connection, upgrade.clone(), &state).await;
+                return apply_fault(fault, connection, upgrade.clone(), &state).await;
             }
             fault => strike = fault,
         }
@@ -64,19 +64,19 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
             tracing::debug!(status = refusal.status(), "handshake refused");
             timeout(HANDSHAKE_DEADLINE, refusal.send(&mut connection)).await?
         }
-        // Nobody is let in without an upgrade.
+        // No client is admitted without an upgrade.
         (Ok(_), Err(_)) => Ok(()),
     }
 }
 
-/// Does to a handshake what a fault says, to its end.
-async fn spoil(
+/// Applies a fault to a handshake and ends the connection.
+async fn apply_fault(
     fault: Fault,
     mut connection: Box<dyn Connection>,
     upgrade: Upgrade,
     state: &SimState,
 ) -> io::Result<()> {
-    tracing::debug!(fault = fault.kind().name(), "handshake spoilt");
+    tracing::debug!(fault = fault.kind().name(), "handshake fault");
     state.note_fault(fault.kind());
     match fault {
         Fault::Refuse { refusal, body } => {
@@ -101,18 +101,18 @@ async fn spoil(
             connection.shutdown().await?;
             discard(&mut connection).await
         }
-        // The client hears nothing, which is all that is left for a handshake to suffer.
+        // The other faults leave the request unanswered.
         _ => discard(&mut connection).await,
     }
 }
 
-/// Makes the connection secure where the simulator is; `None` where a fault has ended it.
+/// Adds TLS to the connection if the simulator uses it; `None` if a fault has ended the connection.
 #[cfg(feature = "tls")]
 async fn secure(transport: Transport, state: &SimState) -> io::Result<Option<Box<dyn Connection>>> {
     let mut transport = transport;
     let Some(identity) = &state.config.identity else { return Ok(Some(Box::new(transport))) };
     if let Some(fault) = state.pending.take_tls() {
-        tracing::debug!(fault = fault.kind().name(), "TLS handshake spoilt");
+        tracing::debug!(fault = fault.kind().name(), "TLS handshake fault");
         state.note_fault(fault.kind());
         if fault == Fault::GarbageTls {
             transport.write_all(GARBAGE).await?;

@@ -1,4 +1,4 @@
-//! What faults do to an open socket, and when chance has one for it.
+//! The effects of faults on an open socket, and the timing of random ones.
 
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::server::socket::{End, HEARTBEAT};
 use crate::server::texts;
 
 impl Client {
-    /// Says when chance has something for this socket.
+    /// Returns when the next random fault or heal is due on this socket.
     pub(super) fn chance_due(&self) -> Option<Instant> {
         let chance_faults = self.chance_faults.as_ref().filter(|_| !self.state.is_calm())?;
         chance_faults.due(self.entry.ticks())
@@ -36,8 +36,8 @@ impl Client {
         self.socket.stream_mut().mute(manner.says == Says::Nothing);
     }
 
-    /// Does what a fault says. It counts once it takes effect: where a socket says nothing any
-    /// more or holds no instrument, a fault that needs it passes without a trace.
+    /// Applies a fault. It counts once it takes effect: a fault that needs to send, or needs an
+    /// instrument, is ignored if the socket is silent or has no subscription.
     pub(super) async fn on_fault(&mut self, fault: Fault, writing: &Writing) -> Result<(), End> {
         let kind = fault.kind();
         let took_effect = match fault {
@@ -50,7 +50,7 @@ impl Client {
                 self.send_damaged(|frame| damage::truncate(frame, cut), writing).await?
             }
             Fault::LyingCount { by } => {
-                self.send_damaged(|frame| damage::lie(frame, by), writing).await?
+                self.send_damaged(|frame| damage::change_count(frame, by), writing).await?
             }
             Fault::UnknownPacket { length } => {
                 self.send_damaged(|frame| damage::add_unknown(frame, length), writing).await?
@@ -78,7 +78,7 @@ impl Client {
         Ok(())
     }
 
-    /// Does what a fault says that ends the socket, or none of it.
+    /// Applies a fault that ends the socket or does not concern it.
     async fn on_ending(&mut self, fault: Fault, writing: &Writing) -> Result<(), End> {
         let kind = fault.kind();
         match fault {
@@ -109,7 +109,7 @@ impl Client {
                 Ok(())
             }
             awaiting => {
-                // Without a loss there would be no handshake to strike.
+                // Ending this socket makes the client reconnect, for the fault to strike.
                 self.state.pending.at_next(&self.api_key, awaiting);
                 Err(End::Reset)
             }
@@ -122,14 +122,14 @@ impl Client {
         self.state.note_fault(kind);
     }
 
-    /// Takes on another manner; says whether it is another.
+    /// Changes the manner; returns whether it differs from before.
     fn change(&mut self, manner: Manner) -> bool {
         let is_other = self.manner != manner;
         self.behave(manner);
         is_other
     }
 
-    /// Says less from now on, never more.
+    /// Sends less from now on, never more.
     fn quieten(&mut self, says: Says) -> bool {
         self.change(Manner { says: self.manner.says.max(says), ..self.manner })
     }
@@ -147,7 +147,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a frame of ticks, or an empty one if there are none, after some damage.
+    /// Damages and sends a frame of ticks, or an empty frame if there are none.
     async fn send_damaged(
         &mut self,
         damage: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,

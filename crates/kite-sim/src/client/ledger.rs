@@ -1,6 +1,6 @@
-//! What was sent on each socket, for proofs.
+//! Records what was sent on each socket.
 //!
-//! A receiver that chains what it got can show that it got exactly the beginning of what was sent.
+//! A receiver that chains its frames can prove that they are a prefix of what was sent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,11 +48,11 @@ pub enum SocketEnd {
     EndOfStream,
     /// The simulator sent a close frame.
     Closed,
-    /// The simulator dropped it: [`Sim::drop_all`](crate::Sim::drop_all), a restart, its end.
+    /// The simulator dropped it: [`Sim::drop_all`](crate::Sim::drop_all), a restart or a stop.
     Dropped,
     /// The client sent a close frame.
     ClientClosed,
-    /// The client went without a close frame, or broke the protocol.
+    /// The client disconnected without a close frame, or broke the protocol.
     ClientGone,
     /// The client left a frame unread for too long.
     ClientStuck,
@@ -71,11 +71,11 @@ impl From<End> for SocketEnd {
     }
 }
 
-/// What happened on one socket.
+/// The record of one socket.
 ///
 /// Its frames are the binary messages of at least two bytes that were handed to the operating
-/// system whole: those of the market, damaged ones, and those of
-/// [`Sim::send_binary`](crate::Sim::send_binary). Heartbeats are none. The last frames before a
+/// system whole: market frames, damaged frames and those of
+/// [`Sim::send_binary`](crate::Sim::send_binary), but not heartbeats. The last frames before a
 /// socket's end may never have arrived.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,11 +84,11 @@ pub struct SocketRecord {
     pub id: u64,
     /// How it ended; `None` while it is open.
     pub end: Option<SocketEnd>,
-    /// Packets of the simulated market in its frames, without those that no client can decode.
+    /// Market packets in its frames that a client can decode.
     pub ticks: u64,
-    /// What it is subscribed to, or was at its end.
+    /// Its subscriptions, or those at its end.
     pub subscriptions: BTreeMap<u32, Mode>,
-    /// Faults that it suffered, in order.
+    /// Faults that struck it, in order.
     pub faults: Vec<FaultKind>,
     /// The chain after each frame.
     chains: Vec<Chain>,
@@ -100,19 +100,19 @@ impl SocketRecord {
         Self { id, end: None, ticks: 0, subscriptions, faults, chains }
     }
 
-    /// Gives the number of frames sent.
+    /// Returns the number of frames sent.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.chains.len()
     }
 
-    /// Gives the chain over all frames sent.
+    /// Returns the chain over all frames sent.
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chains.last().copied().unwrap_or_default()
     }
 
-    /// Says whether the first `frames` frames sent have this chain.
+    /// Returns whether the first `frames` frames sent have this chain.
     #[must_use]
     pub fn has_prefix(&self, frames: usize, chain: Chain) -> bool {
         match frames.checked_sub(1) {
@@ -124,7 +124,7 @@ impl SocketRecord {
 
 impl fmt::Debug for SocketRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Thousands of chains or subscriptions help nobody.
+        // Thousands of chains or subscriptions would be unreadable.
         f.debug_struct("SocketRecord")
             .field("id", &self.id)
             .field("end", &self.end)
@@ -136,7 +136,7 @@ impl fmt::Debug for SocketRecord {
     }
 }
 
-/// The records of all sockets that are not forgotten.
+/// The records of all sockets, until forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     lines: Mutex<BTreeMap<u64, Arc<Line>>>,
@@ -173,7 +173,7 @@ impl Ledger {
         Entry { line }
     }
 
-    /// Gives the records of an account in order of acceptance.
+    /// Returns the records of an account in order of acceptance.
     pub(crate) fn records(&self, api_key: &str) -> Vec<SocketRecord> {
         let lines = self.lines.lock();
         lines.values().filter(|line| line.api_key == api_key).map(|line| line.record()).collect()
@@ -186,7 +186,7 @@ impl Ledger {
     }
 }
 
-/// A socket's hold on its record. Dropped without an end, the socket was.
+/// A socket's access to its record. Dropping it without an end records the socket as dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
     line: Arc<Line>,
@@ -213,13 +213,13 @@ impl Entry {
         self.line.record.lock().ticks
     }
 
-    /// Notes how the socket ended; what ended it first counts.
+    /// Records how the socket ended; the first end counts.
     pub(crate) fn end(&self, end: SocketEnd) {
         let mut book = self.line.book.lock();
         let mut record = self.line.record.lock();
         if record.end.is_none() {
             record.end = Some(end);
-            // The instruments themselves would be kept as long as the record.
+            // The book would keep its instruments as long as the record.
             record.subscriptions = std::mem::take(&mut *book).modes();
         }
     }

@@ -1,6 +1,6 @@
-//! A client's stream that can be muted: what is written then vanishes, what comes is read.
+//! A client's stream that can be muted: writes are then discarded, reads go on.
 //!
-//! So a half-open connection can be simulated without touching the WebSocket's own state.
+//! This simulates a half-open connection without touching the WebSocket's state.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,8 @@ impl<S> MuteStream<S> {
         Self { stream, is_muted: false }
     }
 
-    /// Cuts off the writing side, or restores it. Only between frames, else the peer sees garbage.
+    /// Cuts off the writing side, or restores it. Call it only between frames, else the peer
+    /// receives garbage.
     pub(crate) fn mute(&mut self, is_muted: bool) {
         self.is_muted = is_muted;
     }
@@ -80,15 +81,15 @@ mod tests {
         let mut near = MuteStream::new(near);
         near.mute(true);
         near.write_all(b"lost").await.unwrap();
-        far.write_all(b"heard").await.unwrap();
-        let mut heard = [0; 5];
-        near.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"heard");
+        far.write_all(b"input").await.unwrap();
+        let mut input = [0; 5];
+        near.read_exact(&mut input).await.unwrap();
+        assert_eq!(&input, b"input");
 
         near.mute(false);
-        near.write_all(b"told").await.unwrap();
-        let mut told = [0; 4];
-        far.read_exact(&mut told).await.unwrap();
-        assert_eq!(&told, b"told");
+        near.write_all(b"output").await.unwrap();
+        let mut output = [0; 6];
+        far.read_exact(&mut output).await.unwrap();
+        assert_eq!(&output, b"output");
     }
 }

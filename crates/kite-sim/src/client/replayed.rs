@@ -1,4 +1,4 @@
-//! How a socket sends what a replay has dealt to it.
+//! Sends the pieces that a replay has dealt to a socket.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
@@ -8,7 +8,7 @@ use crate::replay::{Piece, Queued};
 use crate::server::socket::{End, HEARTBEAT};
 
 impl Client {
-    /// Sends what a replay has dealt; it counts as sent before the queue's guard is dropped.
+    /// Sends a dealt piece; it counts as sent before the queue's guard is dropped.
     pub(crate) async fn send_queued(&mut self, queued: Queued) -> Result<(), End> {
         match &queued.piece {
             Piece::Frame(frame) => self.send_recorded(frame).await,
@@ -16,7 +16,7 @@ impl Client {
         }
     }
 
-    /// Sends a frame of a tape, whatever is subscribed by now.
+    /// Sends a frame of a tape, regardless of the current subscriptions.
     async fn send_recorded(&mut self, frame: &Bytes) -> Result<(), End> {
         let is_heartbeat = frame.len() == HEARTBEAT.len();
         let needed = if is_heartbeat { Says::Heartbeats } else { Says::Everything };

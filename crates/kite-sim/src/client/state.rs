@@ -1,4 +1,4 @@
-//! What all clients of a simulator share, and what its user tells them.
+//! State shared by all clients of a simulator, and the messages sent to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::server::refusal::Refusal;
 use crate::stats::{Counters, SimStats};
 use crate::time::FOREVER;
 
-/// What does not change after the start.
+/// Settings that do not change after the start.
 pub(crate) struct Config {
     pub(crate) updates_per_second: f64,
     pub(crate) heartbeat_every: Option<Duration>,
@@ -41,36 +41,36 @@ pub(crate) struct Config {
     pub(crate) identity: Option<Identity>,
 }
 
-/// What the user tells one socket.
+/// A message to one socket's task.
 pub(crate) enum Control {
     Text(Arc<str>),
     Binary(Bytes),
     /// One update of each of these; the guard makes `pause` wait for it.
     Tick(Arc<[u32]>, Writing),
-    /// What goes wrong; the guard is for the ticks it carries.
+    /// A fault; the guard covers the ticks it carries.
     Fault(Fault, Writing),
     Close(u16),
     Mute,
     Heal,
 }
 
-/// What the user tells the accepting task.
+/// A message to the accepting task.
 pub(crate) enum AcceptorCommand {
     /// Serves a client's connection in memory.
     Serve(DuplexStream),
-    /// Plays a script that begins at an instant.
+    /// Runs a script that started at an instant.
     Play(FaultScript, Instant),
-    /// Goes away for this long.
+    /// Restarts the server after this downtime.
     Restart(Duration),
 }
 
-/// How an open socket is reached.
+/// Access to an open socket.
 pub(crate) struct Handle {
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) controls: mpsc::UnboundedSender<Control>,
 }
 
-/// What a client's task gets when its client is let in.
+/// What a client's task receives on admission.
 pub(crate) struct Joined {
     pub(crate) api_key: String,
     /// Number of the socket among the account's, from 1.
@@ -83,11 +83,11 @@ pub(crate) struct Joined {
 
 pub(crate) type Membership = admission::Membership<Handle, Joined>;
 
-/// What tasks and the user's handle share.
+/// State shared by the tasks and the user's handle.
 pub(crate) struct SimState {
     pub(crate) config: Config,
     pub(crate) exchange: Exchange,
-    /// What is replayed in the market's place.
+    /// The replay, if there is one instead of the market.
     pub(crate) fanout: Option<Arc<Fanout>>,
     pub(crate) counters: Counters,
     /// Notified at every change that a user may wait for.
@@ -98,7 +98,7 @@ pub(crate) struct SimState {
     pub(crate) pending: PendingFaults,
     acceptor: mpsc::UnboundedSender<AcceptorCommand>,
     faults: Mutex<BTreeMap<FaultKind, u64>>,
-    /// Whether chance strikes no more.
+    /// Whether random faults have ended.
     is_calm: AtomicBool,
 }
 
@@ -145,7 +145,7 @@ impl SimState {
         }
     }
 
-    /// Lets a request in or says how to refuse it.
+    /// Admits a request or returns its refusal.
     pub(super) async fn admit(
         &self,
         request: &Result<Upgrade, Refusal>,
@@ -173,30 +173,30 @@ impl SimState {
         books
     }
 
-    /// Tells every socket something.
-    pub(crate) fn tell_all(&self, control: impl FnMut() -> Control) {
-        self.tell(|_, _| true, control);
+    /// Sends a control to every socket.
+    pub(crate) fn send_to_all(&self, control: impl FnMut() -> Control) {
+        self.send_to(|_, _| true, control);
     }
 
-    /// Tells some sockets something; returns their number.
-    pub(crate) fn tell(
+    /// Sends a control to the selected sockets; returns their number.
+    pub(crate) fn send_to(
         &self,
-        is_meant: impl Fn(u64, &str) -> bool,
+        is_target: impl Fn(u64, &str) -> bool,
         mut control: impl FnMut() -> Control,
     ) -> usize {
-        let mut meant = 0;
+        let mut count = 0;
         self.admission.visit(|id, api_key, handle| {
-            if is_meant(id, api_key) {
-                // A task that has just ended has no use for it.
+            if is_target(id, api_key) {
+                // Fails only if the task has just ended.
                 let _ = handle.controls.send(control());
-                meant += 1;
+                count += 1;
             }
         });
-        meant
+        count
     }
 
-    /// Gives a fault to an account: to its open sockets, its next handshake or the server; returns
-    /// the number of its open sockets that it concerns.
+    /// Injects a fault for an account: into its open sockets, its next handshake or the server.
+    /// Returns the number of its open sockets that are affected.
     pub(crate) fn inject(&self, api_key: &str, fault: Fault) -> usize {
         match fault {
             Fault::Restart { down } => {
@@ -213,8 +213,8 @@ impl SimState {
         }
     }
 
-    /// Gives a fault to one socket, or to what the account of that socket does next; says whether
-    /// the socket is open.
+    /// Injects a fault into one socket, or for its account's next handshake; returns whether the
+    /// socket is open.
     pub(crate) fn inject_socket(&self, id: u64, fault: Fault) -> bool {
         let Some(api_key) = self.admission.api_key_of(id) else { return false };
         match fault {
@@ -225,18 +225,18 @@ impl SimState {
         true
     }
 
-    fn strike(&self, is_meant: impl Fn(u64, &str) -> bool, fault: &Fault) -> usize {
-        self.tell(is_meant, || Control::Fault(fault.clone(), self.flow.begin()))
+    fn strike(&self, is_target: impl Fn(u64, &str) -> bool, fault: &Fault) -> usize {
+        self.send_to(is_target, || Control::Fault(fault.clone(), self.flow.begin()))
     }
 
-    /// Goes away and comes back.
+    /// Restarts the server.
     pub(crate) fn restart(&self, down: Duration) {
         self.note_fault(FaultKind::Restart);
-        self.tell_acceptor(AcceptorCommand::Restart(down));
+        self.send_to_acceptor(AcceptorCommand::Restart(down));
     }
 
-    /// Tells the accepting task something; when it has ended, nothing happens.
-    pub(crate) fn tell_acceptor(&self, command: AcceptorCommand) {
+    /// Sends a command to the accepting task; does nothing if it has ended.
+    pub(crate) fn send_to_acceptor(&self, command: AcceptorCommand) {
         let _ = self.acceptor.send(command);
     }
 
@@ -246,31 +246,31 @@ impl SimState {
         self.changes.notify();
     }
 
-    /// Keeps an account's slots taken.
+    /// Keeps an account's slots taken for a time.
     pub(super) fn hold_slots(&self, api_key: &str, held: Duration) {
         self.admission.hold_slots(api_key, Instant::now() + held.min(FOREVER));
     }
 
-    /// Ends faults by chance and what awaits handshakes, and heals all sockets.
+    /// Ends random faults, clears queued ones, and heals all sockets.
     pub(crate) fn calm(&self) {
         self.is_calm.store(true, Ordering::Relaxed);
         self.pending.clear();
         self.admission.release_slots();
-        self.tell_all(|| Control::Heal);
+        self.send_to_all(|| Control::Heal);
     }
 
     pub(super) fn is_calm(&self) -> bool {
         self.is_calm.load(Ordering::Relaxed)
     }
 
-    /// Begins to close every socket; their slots are free at once.
+    /// Starts to close every socket; the slots are free immediately.
     pub(crate) fn close_all(&self, code: u16) {
         self.admission.dismiss_all(|handle| {
             let _ = handle.controls.send(Control::Close(code));
         });
     }
 
-    /// Says whether heartbeats come from a tape now.
+    /// Returns whether heartbeats come from a tape now.
     pub(super) fn heartbeats_are_replayed(&self) -> bool {
         let tape_brings_them = || self.fanout.as_ref().is_some_and(|it| it.brings_heartbeats());
         !self.flow.is_paused() && tape_brings_them()

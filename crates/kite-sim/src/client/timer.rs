@@ -5,14 +5,14 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer for an instant that may change or be none.
+/// A timer for an instant that may change or be absent.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
-    /// Becomes ready at an instant; never where there is none.
+    /// Becomes ready at an instant; never if it is `None`.
     pub(super) fn poll_at(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = due else {
             self.sleep = None;

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use super::InvalidFrame;
 
-/// The value that a fault may have as text, behind its kind and a colon.
+/// The value that may follow a fault's kind and a colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FaultArgument {
-    /// A word for it, such as `TIME`.
+    /// A placeholder, such as `TIME`.
     pub name: &'static str,
-    /// What it may be, such as "a time such as 3s".
+    /// A description, such as "a time such as 3s".
     pub wanted: &'static str,
-    /// Whether it says when the sockets are healed, which is not the fault's own: it is read with
-    /// a [`PlannedFault`](crate::PlannedFault), not with a [`Fault`](crate::Fault).
+    /// Whether the value is the time until the sockets are healed. It is then parsed as part of a
+    /// [`PlannedFault`](crate::PlannedFault), not of a [`Fault`](crate::Fault).
     pub is_time_to_heal: bool,
 }
 
@@ -34,7 +34,7 @@ impl FaultArgument {
 pub(super) struct Value<'a>(pub(super) Option<&'a str>);
 
 impl Value<'_> {
-    /// Makes a fault that has no value.
+    /// Returns the fault; `None` if a value is given.
     pub(super) fn none<T>(self, fault: T) -> Option<T> {
         self.0.is_none().then_some(fault)
     }
@@ -43,7 +43,7 @@ impl Value<'_> {
         self.0.map_or(Some(usual), |text| text.parse().ok())
     }
 
-    /// Reads a time; `usual` is in seconds.
+    /// Parses a time; `usual`, the default, is in seconds.
     pub(super) fn time(self, usual: u64) -> Option<Duration> {
         self.0.map_or(Some(Duration::from_secs(usual)), read_time)
     }
@@ -58,7 +58,7 @@ impl Value<'_> {
 const UNITS: [(&str, f64); 7] =
     [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("", 1e6), ("m", 60e6), ("min", 60e6), ("h", 3_600e6)];
 
-/// Reads a time such as `250ms`; a bare number is in seconds.
+/// Parses a time such as `250ms`; a bare number is in seconds.
 pub(super) fn read_time(text: &str) -> Option<Duration> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
@@ -67,7 +67,7 @@ pub(super) fn read_time(text: &str) -> Option<Duration> {
     time.ok().filter(|time| *time <= crate::time::FOREVER)
 }
 
-/// Writes a time as it is read, to the microsecond.
+/// Formats a time as [`read_time`] parses it, to the microsecond.
 pub(super) fn write_time(time: Duration) -> String {
     let micros = time.as_micros();
     match (micros % 1_000_000, micros % 1_000) {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_in_their_units_and_written_so() {
+    fn times_are_parsed_and_formatted_with_their_units() {
         let millis = |text| read_time(text).map(|time| time.as_millis());
         let read = ["500ms", "10s", "1.5s", "5m", "2h", "7", "0"].map(millis);
         assert_eq!(read, [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0].map(Some));

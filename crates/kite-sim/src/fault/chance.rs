@@ -1,4 +1,4 @@
-//! Faults by seeded chance.
+//! Random faults from a seed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use super::random::Random;
 use super::{Fault, FaultKind};
 use crate::time::FOREVER;
 
-/// Faults that come by chance on every socket, drawn from a seed.
+/// Random faults on every socket, drawn from a seed.
 ///
-/// Each socket has a generator of its own, of the seed, the account and the socket's number among
-/// the account's. The times between faults are independent of each other; a fault waits until ticks
-/// have been sent on the socket since the one before. A fault of the handshake resets the socket
-/// and awaits the account's next handshake. What lasts is healed after a while, if the client still
-/// holds the socket then.
+/// Each socket has its own generator, seeded from the seed, the account and the socket's number
+/// within the account. The intervals between faults are independent; a fault waits until ticks have
+/// been sent on the socket since the previous one. A handshake fault resets the socket and is
+/// queued for the account's next handshake. A lasting fault is healed after
+/// [`FaultChance::heal_after`], if the socket is still open.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct FaultChance {
 }
 
 impl FaultChance {
-    /// Draws faults of all kinds, on each socket one in `mean_interval` on average.
+    /// Draws faults of all kinds: on each socket, one per `mean_interval` on average.
     #[must_use]
     pub fn new(seed: u64, mean_interval: Duration) -> Self {
         let mean_interval = mean_interval.min(FOREVER);
@@ -50,22 +50,22 @@ impl FaultChance {
         }
     }
 
-    /// Draws of these kinds only; one that is named twice comes twice as often.
+    /// Restricts faults to these kinds; a kind listed twice is drawn twice as often.
     #[must_use]
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
         self.kinds = kinds.into_iter().collect();
         self
     }
 
-    /// Sets the longest delay within a fault: of handshakes, bodies, restarts, late slots. Default
-    /// the mean interval.
+    /// Sets the longest delay within a fault (slow handshakes, late bodies, restarts, late slots).
+    /// Default: the mean interval.
     #[must_use]
     pub fn longest_delay(mut self, longest_delay: Duration) -> Self {
         self.longest_delay = longest_delay;
         self
     }
 
-    /// Sets after how long a socket is healed of what lasts. Default the mean interval.
+    /// Sets the time until a lasting fault is healed. Default: the mean interval.
     #[must_use]
     pub fn heal_after(mut self, heal_after: Duration) -> Self {
         self.heal_after = heal_after.min(FOREVER);
@@ -73,7 +73,7 @@ impl FaultChance {
     }
 }
 
-/// When chance strikes one socket, and with what.
+/// The random faults of one socket.
 #[derive(Debug)]
 pub(crate) struct ChanceFaults {
     chance: Arc<FaultChance>,
@@ -91,23 +91,24 @@ impl ChanceFaults {
         Self { chance, random, due, heal_due: None, ticks_then: 0 }
     }
 
-    /// Says when something is due, given the ticks sent on the socket so far; `None`: nothing is,
-    /// before more of them.
+    /// Returns when the next fault or heal is due, given the ticks sent on the socket so far;
+    /// `None` if it waits for more ticks.
     pub(crate) fn due(&self, ticks: u64) -> Option<Instant> {
         self.heal_due.or_else(|| (ticks > self.ticks_then).then_some(self.due))
     }
 
-    /// Says whether what is due is to be healed, and forgets it if so.
+    /// Returns whether a heal is due, and clears it.
     pub(crate) fn heals(&mut self) -> bool {
         self.heal_due.take().is_some()
     }
 
-    /// Waits for the mean interval more; nothing is drawn.
+    /// Delays the next fault by the mean interval, without drawing one.
     pub(crate) fn postpone(&mut self) {
         self.due = Instant::now() + self.chance.mean_interval.max(Duration::from_millis(1));
     }
 
-    /// Draws the fault that is due, given the ticks sent on the socket so far, and when the next is.
+    /// Draws the fault that is due and the time of the next, given the ticks sent on the socket so
+    /// far.
     pub(crate) fn next(&mut self, ticks: u64) -> Option<Fault> {
         self.ticks_then = ticks;
         let now = Instant::now();
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fault_waits_for_ticks_and_what_lasts_is_healed_first() {
+    async fn a_fault_waits_for_ticks_and_a_lasting_one_is_healed_first() {
         let chance = FaultChance::new(3, Duration::from_secs(1)).kinds([FaultKind::HalfOpen]);
         let mut chance_faults = ChanceFaults::new(Arc::new(chance), "key", 1);
         assert_eq!(chance_faults.due(0), None);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_times_are_no_overflow() {
+    async fn the_longest_times_do_not_overflow() {
         let chance = FaultChance::new(3, Duration::MAX)
             .kinds([FaultKind::HalfOpen, FaultKind::Restart])
             .longest_delay(Duration::MAX)

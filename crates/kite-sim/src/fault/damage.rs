@@ -1,4 +1,4 @@
-//! Damaged frames: pure functions from good bytes to bad ones.
+//! Damages frames: pure functions from valid bytes to damaged ones.
 
 use kite_wire::PacketKind;
 
@@ -30,7 +30,7 @@ pub(crate) fn binary_message(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Makes a WebSocket frame that breaks the protocol.
+/// Returns a WebSocket frame that breaks the protocol.
 pub(crate) fn invalid_message(way: InvalidFrame) -> &'static [u8] {
     match way {
         InvalidFrame::ReservedOpcode => &[FINAL | RESERVED, 2, b'o', b'k'],
@@ -40,7 +40,7 @@ pub(crate) fn invalid_message(way: InvalidFrame) -> &'static [u8] {
     }
 }
 
-/// Cuts bytes from the last packet of a frame, at least one, and leaves at least one of it; `None`
+/// Cuts bytes from the last packet of a frame: at least one is cut and at least one remains. `None`
 /// if there is no packet.
 pub(crate) fn truncate(mut frame: Vec<u8>, cut: usize) -> Option<Vec<u8>> {
     let (start, _) = packets(&frame).last()?;
@@ -50,14 +50,14 @@ pub(crate) fn truncate(mut frame: Vec<u8>, cut: usize) -> Option<Vec<u8>> {
 }
 
 /// Changes the declared number of packets; `None` if it cannot change.
-pub(crate) fn lie(mut frame: Vec<u8>, by: i16) -> Option<Vec<u8>> {
+pub(crate) fn change_count(mut frame: Vec<u8>, by: i16) -> Option<Vec<u8>> {
     let count = declared(&frame);
     let claimed = count.saturating_add_signed(by);
     frame.get_mut(..2)?.copy_from_slice(&claimed.to_be_bytes());
     (claimed != count).then_some(frame)
 }
 
-/// Puts a packet of unknown length behind the first packet of a frame.
+/// Inserts a packet of unknown length after the first packet of a frame.
 pub(crate) fn add_unknown(mut frame: Vec<u8>, length: u16) -> Option<Vec<u8>> {
     let is_known = |length: u16| PacketKind::of_len(length.into()).is_some();
     let length = if is_known(length) { length + 1 } else { length };
@@ -73,7 +73,7 @@ fn declared(frame: &[u8]) -> u16 {
     frame.first_chunk().map_or(0, |count| u16::from_be_bytes(*count))
 }
 
-/// Gives where each packet begins, its length included, and ends.
+/// Returns the start of each packet, including its length prefix, and its end.
 fn packets(frame: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let mut end = 2;
     std::iter::from_fn(move || {
@@ -112,20 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lie_is_about_the_count_only() {
+    fn only_the_declared_count_changes() {
         for (by, decodable) in [(5, 2), (-1, 1), (-9, 0), (i16::MAX, 2)] {
-            let frame = lie(good(), by).unwrap();
+            let frame = change_count(good(), by).unwrap();
             assert_eq!(frame[2..], good()[2..]);
             let frame = Frame::walk(&frame);
             assert_eq!(frame.packets().len(), decodable, "{by}");
             assert!(frame.fault().is_some());
         }
-        assert_eq!(lie(good(), 0), None);
-        assert_eq!(lie(vec![0, 0], -3), None);
+        assert_eq!(change_count(good(), 0), None);
+        assert_eq!(change_count(vec![0, 0], -3), None);
     }
 
     #[test]
-    fn an_unknown_packet_leaves_the_others_whole() {
+    fn an_unknown_packet_leaves_the_others_intact() {
         for length in [0, 1, 8, 44, 184, 300] {
             let frame = add_unknown(good(), length).unwrap();
             let frame = Frame::walk(&frame);

@@ -1,4 +1,4 @@
-//! How the body of a refusal comes: with the head, late, in chunks, or never whole.
+//! How the body of a refusal is sent: with the head, late, in chunks, or incomplete.
 
 use std::io;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use super::random::Random;
 use crate::server::handshake::discard;
 use crate::server::refusal::{Refusal, finish};
 
-/// How the body of a refusal comes.
+/// How the body of a refusal is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum BodyDelivery {
     /// With the head.
     #[default]
     AtOnce,
-    /// In a TCP segment of its own, this much later.
+    /// In a separate TCP segment, this much later.
     Later(Duration),
     /// In two chunks, without a `Content-Length`.
     Chunked,
-    /// Its first half only; TCP stays until the client ends it.
+    /// Only its first half; TCP stays open until the client closes it.
     Never,
 }
 
 impl BodyDelivery {
-    /// Draws one of the first `ways`; the last of four never ends.
+    /// Draws one of the first `ways` variants; the fourth never ends.
     pub(super) fn draw(random: &mut Random, ways: usize, longest_delay: Duration) -> Self {
         match random.below(ways) {
             0 => Self::AtOnce,
@@ -36,7 +36,7 @@ impl BodyDelivery {
         }
     }
 
-    /// Answers a refused request and waits until the client has closed its side.
+    /// Responds to a refused request and waits until the client has closed its side.
     ///
     /// # Errors
     /// The socket failed.
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives what a client reads that has closed its own side.
+    /// Returns the response that a client reads after closing its own side.
     async fn answer(refusal: &Refusal, delivery: BodyDelivery) -> String {
         let mut written = Vec::new();
         let mut socket = tokio::io::join(tokio::io::empty(), &mut written);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_delivery_but_never_gives_the_body_whole() {
+    async fn every_delivery_but_never_sends_the_whole_body() {
         let refusal = Refusal::kite(429, "slow \"down\"").retry_after("7");
         let body: Value = serde_json::from_str(refusal.body()).unwrap();
         assert_eq!(body["message"], "slow \"down\"");

@@ -1,6 +1,6 @@
-//! Every fault: what it is, and one row that says all there is to say of its kind.
+//! Every fault, with one table row per kind.
 //!
-//! A new fault is a variant and a row here, and what it does in `client/faults` or
+//! A new fault needs a variant and a row here, and its effect in `client/faults` or
 //! `client/connection`.
 
 use std::borrow::Cow;
@@ -14,71 +14,72 @@ use super::table::faults;
 use super::{BodyDelivery, FaultFamily};
 use crate::server::refusal::Refusal;
 
-/// Something that goes wrong on purpose.
+/// A failure that the simulator causes on purpose.
 ///
-/// See [`Sim::inject`](crate::Sim::inject) for when each family strikes. Where a fault carries
-/// ticks, they are real next states of instruments the socket is subscribed to (at most 100, in
-/// turn), and what a client can decode of them counts as sent.
+/// See [`Sim::inject`](crate::Sim::inject) for when each family strikes. The ticks that a fault
+/// carries are real next states of instruments that the socket is subscribed to (at most 100, in
+/// turn); those that a client can decode count as sent.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A handshake is refused, whatever its credentials. With 400, 401 or 403 and JSON that comes
-    /// whole, Kite's word on credentials, it is a [`FaultKind::AuthRefusal`], else a
+    /// A handshake is refused, whatever its credentials. With status 400, 401 or 403 and complete
+    /// JSON, which is how Kite rejects credentials, its kind is [`FaultKind::AuthRefusal`], else
     /// [`FaultKind::Refusal`].
     Refuse {
         /// Status and body.
         refusal: Refusal,
-        /// How the body comes.
+        /// How the body is sent.
         body: BodyDelivery,
     },
-    /// A handshake is answered late, and then as it would have been.
+    /// A handshake is answered late, but otherwise normally.
     SlowHandshake {
-        /// How late.
+        /// The delay.
         delay: Duration,
     },
-    /// A handshake is read and never answered; TCP stays until the client ends it.
+    /// A handshake is read and never answered; TCP stays open until the client closes it.
     HangingHandshake,
-    /// A handshake is answered with 101 and the accept key of another request, then by nothing.
+    /// A handshake is answered with 101 and the accept key of another request, and nothing follows.
     WrongAcceptKey,
-    /// TCP is reset once the request has come.
+    /// TCP is reset once the request has arrived.
     HandshakeReset,
-    /// The stream ends once the request has come, without an answer.
+    /// The stream ends once the request has arrived, without a response.
     HandshakeEnd,
-    /// The client's TLS hello is not answered. Without TLS, the request is not.
+    /// The client's TLS hello is not answered. Without TLS, the request is not answered.
     HangingTls,
-    /// The client's TLS hello is answered by bytes that are no TLS, then the stream ends. Without
-    /// TLS, the request is answered so.
+    /// The client's TLS hello is answered with bytes that are not TLS, then the stream ends.
+    /// Without TLS, the request is answered that way.
     GarbageTls,
     /// The first bytes of a frame are sent, then TCP is reset.
     Reset {
-        /// How many bytes of the WebSocket frame, its header included; at most all.
+        /// How many bytes of the WebSocket frame, header included; at most all.
         at: usize,
     },
-    /// The first bytes of a frame are sent, then the stream ends without a close frame. Over TLS
-    /// without TLS's own farewell.
+    /// The first bytes of a frame are sent, then the stream ends without a close frame. Over TLS,
+    /// the close notification is missing too.
     EndOfStream {
-        /// How many bytes of the WebSocket frame, its header included; at most all.
+        /// How many bytes of the WebSocket frame, header included; at most all.
         at: usize,
     },
-    /// Nothing is sent any more: no tick, heartbeat, text, pong or close frame. TCP stays, and what
-    /// the client says is read and obeyed. Lasts.
+    /// Nothing is sent: no tick, heartbeat, text, pong or close frame. TCP stays up, and the
+    /// client's messages are read and obeyed. Lasts until healed.
     HalfOpen,
-    /// Heartbeats, pongs and close frames only: no ticks and texts. Lasts.
+    /// Only heartbeats, pongs and close frames are sent: no ticks or texts. Lasts until healed.
     HeartbeatsOnly,
-    /// Pongs and close frames only: no ticks, texts and heartbeats. Lasts.
+    /// Only pongs and close frames are sent: no ticks, texts or heartbeats. Lasts until healed.
     PongsOnly,
-    /// Nothing is read any more, while everything due is sent. Lasts.
+    /// Nothing is read, but everything due is sent. Lasts until healed.
     StopsReading,
-    /// Nothing is read and nothing is sent any more. Lasts.
+    /// Nothing is read and nothing is sent. Lasts until healed.
     Stalls,
-    /// The last packet of a frame of ticks lacks its end, within a whole WebSocket message.
+    /// The last packet of a frame of ticks is cut short, within a complete WebSocket message.
     TruncatedFrame {
-        /// How many bytes it lacks: at least 1, at most all but one of the packet with its length.
+        /// How many bytes are cut: at least 1, at most all but one of the packet and its length
+        /// prefix.
         cut: usize,
     },
-    /// A binary message of zeros, which declares no packet.
+    /// A binary message of zeros, which declares no packets.
     OversizedFrame {
-        /// Its length; at least 2.
+        /// Its length in bytes; at least 2.
         bytes: usize,
     },
     /// A frame of ticks declares more or fewer packets than it has.
@@ -86,18 +87,18 @@ pub enum Fault {
         /// How many more, or fewer if negative; the declared number stays within 16 bits.
         by: i16,
     },
-    /// A packet of a length that no layout has, behind the first of a frame of good ones.
+    /// A packet of a length that no layout has, after the first packet of a valid frame.
     UnknownPacket {
-        /// Its length; one more is taken where this is a known one.
+        /// Its length; one byte more if a layout has this length.
         length: u16,
     },
-    /// A text frame of a type that nobody has documented.
+    /// A text frame of an undocumented type.
     UnknownText,
-    /// A text frame that is no JSON.
+    /// A text frame that is not JSON.
     UnparsableText,
     /// A text frame of type `error`.
     ErrorText {
-        /// What it says.
+        /// The message.
         message: Cow<'static, str>,
     },
     /// The same order update twice in a row.
@@ -107,29 +108,29 @@ pub enum Fault {
     },
     /// A close frame.
     Close {
-        /// Its code; 1005: a close frame without one.
+        /// The close code; 1005 sends a close frame without a code.
         code: u16,
-        /// Whether the client's close frame is awaited, as the protocol has it, or the stream ends
-        /// at once.
+        /// Whether to wait for the client's close frame, as the protocol requires, or to end the
+        /// stream immediately.
         waits: bool,
     },
     /// Frames of ticks back to back.
     Burst {
-        /// How many.
+        /// The number of frames.
         frames: usize,
     },
     /// A frame that breaks the WebSocket protocol.
     InvalidFrame(InvalidFrame),
     /// The socket is closed with code 1001, and its API key's slots stay taken: handshakes of the
-    /// account get a 429.
+    /// account receive a 429.
     LateSlot {
-        /// For how long.
+        /// How long the slots stay taken.
         held: Duration,
     },
-    /// The whole server goes away and comes back: all sockets of all accounts are dropped, the port
-    /// refuses connections, and then it is served again.
+    /// The whole server restarts: all sockets of all accounts are dropped, the port refuses
+    /// connections for a while, and then the server listens again.
     Restart {
-        /// For how long it is away.
+        /// How long the server is down.
         down: Duration,
     },
 }
@@ -138,9 +139,9 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidFrame {
-    /// An opcode that is reserved.
+    /// A reserved opcode.
     ReservedOpcode,
-    /// A reserved bit that no extension was agreed on for.
+    /// A reserved bit without a negotiated extension.
     ReservedBit,
     /// A mask, which only clients use.
     Masked,
@@ -149,11 +150,11 @@ pub enum InvalidFrame {
 }
 
 impl InvalidFrame {
-    /// All ways.
+    /// All variants.
     pub const ALL: [Self; 4] =
         [Self::ReservedOpcode, Self::ReservedBit, Self::Masked, Self::InvalidUtf8];
 
-    /// Returns the name for reports, which stays the same over releases.
+    /// Returns the name used in reports, which is stable across releases.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -181,10 +182,10 @@ const WAY: Option<FaultArgument> =
 const STATUS: Option<FaultArgument> = FaultArgument::of("STATUS", "an HTTP status such as 503");
 
 faults! {
-    // Of the handshake.
+    // Handshake faults.
     AuthRefusal "auth_refusal" Handshake NOTHING,
         "Kite's refusal of credentials: 403 and JSON."
-        [Self::Refuse { refusal, body } if is_word_on_credentials(refusal, *body)] None,
+        [Self::Refuse { refusal, body } if rejects_credentials(refusal, *body)] None,
         |random, longest_delay| {
             let refusal = match random.below(4) {
                 0 => Refusal::no_credentials(),
@@ -210,18 +211,18 @@ faults! {
             Fault::Refuse { refusal, body: BodyDelivery::draw(random, 4, longest_delay) }
         },
         |value| Some(Fault::refuse(match value.number(503)? {
-            // With Kite's JSON these would be its word on the credentials.
+            // With Kite's JSON these would be an `AuthRefusal`.
             status @ (400 | 401 | 403) => Refusal::new(status, "<html><body>refused</body></html>"),
             status @ 100..=999 => Refusal::kite(status, "Refused by kite sim"),
             _ => return None,
         }));
     SlowHandshake "slow_handshake" Handshake TIME,
-        "Answered late, and then as it would have been."
+        "Answered late, but otherwise normally."
         [Self::SlowHandshake { delay }] Some(write_time(*delay)),
         |random, longest_delay| Fault::SlowHandshake { delay: random.up_to(longest_delay) },
         |value| Some(Fault::SlowHandshake { delay: value.time(2)? });
     HangingHandshake "hanging_handshake" Handshake NOTHING,
-        "Read and never answered."
+        "The request is read and never answered."
         [Self::HangingHandshake] None,
         |_, _| Fault::HangingHandshake,
         |value| value.none(Fault::HangingHandshake);
@@ -231,29 +232,29 @@ faults! {
         |_, _| Fault::WrongAcceptKey,
         |value| value.none(Fault::WrongAcceptKey);
     HandshakeReset "handshake_reset" Handshake NOTHING,
-        "TCP is reset once the request has come."
+        "TCP is reset once the request has arrived."
         [Self::HandshakeReset] None,
         |_, _| Fault::HandshakeReset,
         |value| value.none(Fault::HandshakeReset);
     HandshakeEnd "handshake_end" Handshake NOTHING,
-        "The stream ends once the request has come."
+        "The stream ends once the request has arrived."
         [Self::HandshakeEnd] None,
         |_, _| Fault::HandshakeEnd,
         |value| value.none(Fault::HandshakeEnd);
 
-    // Of TLS.
+    // TLS faults.
     HangingTls "hanging_tls" Tls NOTHING,
-        "The hello is not answered."
+        "The TLS hello is not answered."
         [Self::HangingTls] None,
         |_, _| Fault::HangingTls,
         |value| value.none(Fault::HangingTls);
     GarbageTls "garbage_tls" Tls NOTHING,
-        "The hello is answered by bytes that are no TLS."
+        "The TLS hello is answered with bytes that are not TLS."
         [Self::GarbageTls] None,
         |_, _| Fault::GarbageTls,
         |value| value.none(Fault::GarbageTls);
 
-    // Of an open socket.
+    // Socket faults.
     Reset "reset" Socket BYTES,
         "TCP is reset within a frame."
         [Self::Reset { at }] Some(at.to_string()),
@@ -265,22 +266,22 @@ faults! {
         |random, _| Fault::EndOfStream { at: random.below(200) },
         |value| Some(Fault::EndOfStream { at: value.number(10)? });
     HalfOpen "half_open" Socket HEAL,
-        "Nothing is sent any more; healed after TIME."
+        "Nothing is sent; healed after TIME."
         [Self::HalfOpen] None,
         |_, _| Fault::HalfOpen,
         |value| value.none(Fault::HalfOpen);
     HeartbeatsOnly "heartbeats_only" Socket HEAL,
-        "No ticks and texts, only heartbeats and pongs."
+        "No ticks or texts, only heartbeats and pongs."
         [Self::HeartbeatsOnly] None,
         |_, _| Fault::HeartbeatsOnly,
         |value| value.none(Fault::HeartbeatsOnly);
     PongsOnly "pongs_only" Socket HEAL,
-        "No ticks, texts and heartbeats, only pongs."
+        "No ticks, texts or heartbeats, only pongs."
         [Self::PongsOnly] None,
         |_, _| Fault::PongsOnly,
         |value| value.none(Fault::PongsOnly);
     StopsReading "stops_reading" Socket HEAL,
-        "Nothing is read any more, all is sent."
+        "Nothing is read, but everything is sent."
         [Self::StopsReading] None,
         |_, _| Fault::StopsReading,
         |value| value.none(Fault::StopsReading);
@@ -290,12 +291,12 @@ faults! {
         |_, _| Fault::Stalls,
         |value| value.none(Fault::Stalls);
     TruncatedFrame "truncated_frame" Socket BYTES,
-        "The last packet of a frame lacks its end."
+        "The last packet of a frame is cut short."
         [Self::TruncatedFrame { cut }] Some(cut.to_string()),
         |random, _| Fault::TruncatedFrame { cut: 1 + random.below(185) },
         |value| Some(Fault::TruncatedFrame { cut: value.number(4).filter(|&cut| cut > 0)? });
     OversizedFrame "oversized_frame" Socket BYTES,
-        "A frame of zeros, larger than any lawful one."
+        "A frame of zeros, larger than any valid one."
         [Self::OversizedFrame { bytes }] Some(bytes.to_string()),
         |random, _| {
             Fault::OversizedFrame { bytes: Fault::OVERSIZED_BYTES + random.below(1 << 16) }
@@ -318,17 +319,17 @@ faults! {
         |random, _| Fault::UnknownPacket { length: random.below(300) as u16 },
         |value| Some(Fault::UnknownPacket { length: value.number(64)? });
     UnknownText "unknown_text" Socket NOTHING,
-        "A text of a type that nobody has documented."
+        "A text frame of an undocumented type."
         [Self::UnknownText] None,
         |_, _| Fault::UnknownText,
         |value| value.none(Fault::UnknownText);
     UnparsableText "unparsable_text" Socket NOTHING,
-        "A text that is no JSON."
+        "A text frame that is not JSON."
         [Self::UnparsableText] None,
         |_, _| Fault::UnparsableText,
         |value| value.none(Fault::UnparsableText);
     ErrorText "error_text" Socket TEXT,
-        "A text of type error."
+        "A text frame of type error."
         [Self::ErrorText { message }] Some(message.clone().into_owned()),
         |random, _| match random.below(2) {
             0 => Fault::limit_error(),
@@ -370,20 +371,20 @@ faults! {
         },
         |value| Some(Fault::InvalidFrame(value.way()?));
     LateSlot "late_slot" Socket TIME,
-        "Closed, and the account's slot stays taken for TIME."
+        "The socket is closed, and the account's slots stay taken for TIME."
         [Self::LateSlot { held }] Some(write_time(*held)),
         |random, longest_delay| Fault::LateSlot { held: random.up_to(longest_delay) },
         |value| Some(Fault::LateSlot { held: value.time(5)? });
 
-    // Of the whole server.
+    // Server faults.
     Restart "restart" Server TIME,
-        "The server goes away for TIME and comes back."
+        "The server is down for TIME, then listens again."
         [Self::Restart { down }] Some(write_time(*down)),
         |random, longest_delay| Fault::Restart { down: random.up_to(longest_delay) },
         |value| Some(Fault::Restart { down: value.time(5)? });
 }
 
-/// Says whether a refusal comes whole and is Kite's own word on credentials.
-fn is_word_on_credentials(refusal: &Refusal, body: BodyDelivery) -> bool {
+/// Returns whether a refusal is sent whole and is one with which Kite rejects credentials.
+fn rejects_credentials(refusal: &Refusal, body: BodyDelivery) -> bool {
     matches!(refusal.status(), 400 | 401 | 403) && refusal.is_json() && body != BodyDelivery::Never
 }

@@ -1,4 +1,4 @@
-//! Faults that await handshakes to come, by account.
+//! Faults queued for future handshakes, by account.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,13 +8,13 @@ use super::Fault;
 #[cfg(feature = "tls")]
 use super::FaultFamily;
 
-/// What awaits the handshakes of all accounts.
+/// The queued faults of all accounts.
 #[derive(Debug, Default)]
 pub(crate) struct PendingFaults {
     by_key: Mutex<BTreeMap<String, Pending>>,
 }
 
-/// What is known of an account's handshakes, past and to come.
+/// An account's handshakes so far, and the faults queued for the next ones.
 #[derive(Debug, Default)]
 struct Pending {
     handshakes: u64,
@@ -24,12 +24,12 @@ struct Pending {
 }
 
 impl Pending {
-    /// Counts a handshake and takes the fault that awaits it, if it is one of those wanted; without
-    /// such a fault, nothing changes.
+    /// Counts a handshake and takes its fault, if `is_wanted` accepts it; otherwise changes
+    /// nothing.
     fn take_if(&mut self, is_wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let number = self.handshakes + 1;
         if let Some(mut scripted) = self.scripted.remove(&number) {
-            // One fault for each handshake: the others wait their turn.
+            // One fault per handshake: the others stay queued.
             while let Some(fault) = scripted.pop_back() {
                 self.queue.push_front(fault);
             }
@@ -47,12 +47,12 @@ impl PendingFaults {
         act(self.by_key.lock().entry(api_key.to_owned()).or_default())
     }
 
-    /// Has a fault await an account's next handshake, after those that wait already.
+    /// Queues a fault for an account's next handshake, after those already queued.
     pub(crate) fn at_next(&self, api_key: &str, fault: Fault) {
         self.with(api_key, |pending| pending.queue.push_back(fault));
     }
 
-    /// Has a fault await a handshake to come: 1 is the account's next.
+    /// Queues a fault for a later handshake; 1 is the account's next.
     pub(crate) fn at(&self, api_key: &str, number: u64, fault: Fault) {
         self.with(api_key, |pending| {
             let number = pending.handshakes + number.max(1);
@@ -60,14 +60,14 @@ impl PendingFaults {
         });
     }
 
-    /// Takes a fault that strikes before the account shows.
+    /// Takes a fault that strikes before the account is known.
     #[cfg(feature = "tls")]
     pub(crate) fn take_tls(&self) -> Option<Fault> {
         let is_tls = |fault: &Fault| fault.kind().family() == FaultFamily::Tls;
         self.by_key.lock().values_mut().find_map(|pending| pending.take_if(is_tls))
     }
 
-    /// Counts a handshake of an account and takes the fault that awaits it.
+    /// Counts a handshake of an account and takes its fault, if any.
     pub(crate) fn take(&self, api_key: &str) -> Option<Fault> {
         self.with(api_key, |pending| {
             let fault = pending.take_if(|_| true);
@@ -78,12 +78,12 @@ impl PendingFaults {
         })
     }
 
-    /// Has a fault of sockets, whose socket was not let in, await the next.
+    /// Puts back a socket fault whose socket was refused, for the next handshake.
     pub(crate) fn put_back(&self, api_key: &str, fault: Fault) {
         self.with(api_key, |pending| pending.queue.push_front(fault));
     }
 
-    /// Forgets what awaits handshakes.
+    /// Clears all queued faults.
     pub(crate) fn clear(&self) {
         for pending in self.by_key.lock().values_mut() {
             pending.queue.clear();
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_handshake_takes_one_fault_the_scripted_first() {
+    fn each_handshake_takes_one_fault_scripted_ones_first() {
         let mut pending = Pending::default();
         pending.queue.extend([Fault::HalfOpen, Fault::Stalls]);
         pending.scripted.insert(2, [Fault::HandshakeEnd, Fault::HangingTls].into());

@@ -9,9 +9,9 @@ use super::{Fault, FaultError, split};
 
 /// A fault and when it strikes, for a [`FaultScript`].
 ///
-/// Read from `WHEN=KIND` or `WHEN=KIND:VALUE`. `WHEN` is a time after the script's beginning, or
-/// `handshake` and its number from 1. The value of a fault that lasts is the time after which the
-/// sockets are healed; of any other it is the fault's own.
+/// Parsed from `WHEN=KIND` or `WHEN=KIND:VALUE`. `WHEN` is a time after the script's start, or
+/// `handshake` and its number, counted from 1. For a lasting fault the value is the time until the
+/// sockets are healed; for any other it is the fault's own value.
 ///
 /// ```
 /// use kite_sim::{API_KEY, FaultScript, PlannedFault, Sim};
@@ -24,7 +24,7 @@ use super::{Fault, FaultError, split};
 pub struct PlannedFault {
     when: When,
     fault: Fault,
-    /// How long after it the sockets are healed, where it lasts.
+    /// For a lasting fault, the time until the sockets are healed.
     heal: Option<Duration>,
 }
 
@@ -64,7 +64,7 @@ impl FromStr for When {
 }
 
 impl FaultScript {
-    /// Adds a fault at its time or handshake, and the healing where it has one.
+    /// Adds a fault at its time or handshake, and its healing if it has one.
     #[must_use]
     pub fn plan(self, planned: &PlannedFault) -> Self {
         let PlannedFault { when, fault, heal } = planned.clone();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_is_healed_after_its_value() {
+    fn a_lasting_fault_is_healed_after_its_value() {
         let one = planned("10s=half_open:3s").unwrap();
         let script = FaultScript::new("key")
             .after(Duration::from_secs(10), Fault::HalfOpen)
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_distinguished() {
+    fn each_mistake_has_its_own_error() {
         assert_eq!(planned("reset"), Err(FaultError::Form));
         assert!(matches!(planned("soon=reset"), Err(FaultError::When { .. })));
         assert!(matches!(planned("1s=rest"), Err(FaultError::Kind { .. })));

@@ -1,11 +1,11 @@
-//! A seeded generator whose numbers stay the same over releases: faults drawn by it repeat.
+//! A seeded generator that is stable across releases, so that drawn faults repeat.
 
 use std::time::Duration;
 
 use crate::hash::mix;
 use crate::time::FOREVER;
 
-/// A stream of numbers that depends on its seed only.
+/// A stream of numbers that depends only on its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random {
     state: u64,
@@ -16,8 +16,8 @@ impl Random {
         Self { state: mix(seed) }
     }
 
-    /// Mixes a seed with the account and the number of a socket: each socket has its own stream,
-    /// however the sockets' tasks interleave.
+    /// Creates a socket's generator from the seed, the account and the socket's number: each socket
+    /// has its own stream, however the sockets' tasks interleave.
     pub(crate) fn of_socket(seed: u64, api_key: &str, number: u64) -> Self {
         let fold = |key: u64, byte| mix(key ^ u64::from(byte));
         Self::new(mix(api_key.bytes().fold(mix(seed), fold)) ^ number)
@@ -28,29 +28,28 @@ impl Random {
         mix(self.state)
     }
 
-    /// Gives a number below `end`, which is at least 1.
+    /// Returns a number below `end`, which must be at least 1.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        // The bias of a remainder is far below what any test of these numbers could see.
+        // The modulo bias is far too small to matter here.
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// Gives one of the items; `None` if there is none.
+    /// Returns one of the items; `None` if there are no items.
     pub(crate) fn one_of<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         items.get(self.below(items.len())).copied()
     }
 
-    /// Gives a number of at least 0 and below 1.
+    /// Returns a number from 0 (inclusive) to 1 (exclusive).
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Gives a time up to `longest`.
+    /// Returns a time up to `longest`.
     pub(crate) fn up_to(&mut self, longest: Duration) -> Duration {
         longest.min(FOREVER).mul_f64(self.unit())
     }
 
-    /// Gives the time to the next of events that come independently of each other, at most twenty
-    /// times the mean.
+    /// Returns an exponentially distributed interval, at most twenty times the mean.
     pub(crate) fn interval(&mut self, mean: Duration) -> Duration {
         let unit = self.unit();
         mean.mul_f64((-(1.0 - unit).ln()).min(20.0))

@@ -1,11 +1,11 @@
-//! Faults by script.
+//! Scripted faults.
 
 use std::time::Duration;
 
 use super::Fault;
 use super::pending::PendingFaults;
 
-/// A list of faults that an account suffers, each at its time or its handshake.
+/// A list of faults for an account, each at a time or at a handshake.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,44 +33,44 @@ pub(crate) enum Act {
 }
 
 impl FaultScript {
-    /// Begins a script for an account.
+    /// Creates an empty script for an account.
     #[must_use]
     pub fn new(api_key: impl Into<String>) -> Self {
         Self { api_key: api_key.into(), at_handshakes: Vec::new(), timed: Vec::new() }
     }
 
-    /// Adds a fault that is given like by [`Sim::inject`](crate::Sim::inject), this long after the
-    /// script's beginning.
+    /// Adds a fault that is injected as with [`Sim::inject`](crate::Sim::inject), this long after
+    /// the script's start.
     #[must_use]
     pub fn after(mut self, time: Duration, fault: Fault) -> Self {
         self.timed.push((time, Act::Strike(fault)));
         self
     }
 
-    /// Adds a fault for the account's n-th handshake from the script's beginning, counted from 1
-    /// and including those that are refused. One that strikes sockets strikes the socket so opened.
-    /// Of several faults for a handshake, all but the first await the next.
+    /// Adds a fault for the account's n-th handshake after the script's start, counted from 1 and
+    /// including refused ones. A socket fault strikes the socket that the handshake opens. Of
+    /// several faults for one handshake, all but the first are queued for the next ones.
     #[must_use]
     pub fn on_handshake(mut self, number: u64, fault: Fault) -> Self {
         self.at_handshakes.push((number, fault));
         self
     }
 
-    /// Heals the account's sockets, this long after the script's beginning.
+    /// Heals the account's sockets, this long after the script's start.
     #[must_use]
     pub fn heal_after(mut self, time: Duration) -> Self {
         self.timed.push((time, Act::Heal));
         self
     }
 
-    /// Sets out what awaits handshakes.
+    /// Queues the faults for handshakes.
     pub(crate) fn begin(&mut self, pending: &PendingFaults) {
         for (number, fault) in self.at_handshakes.drain(..) {
             pending.at(&self.api_key, number, fault);
         }
     }
 
-    /// Returns the account and what has its time, in order of time and then as added.
+    /// Returns the account and the timed actions, ordered by time and then as added.
     pub(crate) fn into_timed(mut self) -> (String, Vec<(Duration, Act)>) {
         self.timed.sort_by_key(|(time, _)| *time);
         (self.api_key, self.timed)

@@ -1,7 +1,7 @@
-//! Makes all that is said of faults from one row for each kind.
+//! Generates everything about a kind of fault from one table row.
 
-/// Takes the rows of [`super::kinds`]; each is
-/// `Kind "name" Family ARGUMENT "Sentence." [pattern] value, draw, read;`.
+/// Expands the rows of [`super::kinds`]; each is `Kind "name" Family ARGUMENT "Sentence." [pattern]
+/// value, draw, read;`.
 macro_rules! faults {
     ($($kind:ident $name:literal $family:ident $argument:expr, $description:literal
         [$pattern:pat $(if $guard:expr)?] $value:expr, $draw:expr, $read:expr;)*) => {
@@ -23,32 +23,33 @@ macro_rules! faults {
                 match self { $($pattern $(if $guard)? => FaultKind::$kind,)* }
             }
 
-            /// Returns the value as [`FaultKind::argument`] has it; `None` where there is none.
+            /// Returns the value that [`FaultKind::argument`] describes, as text; `None` if there
+            /// is none.
             pub(super) fn value(&self) -> Option<String> {
                 match self { $($pattern $(if $guard)? => $value,)* }
             }
         }
 
         impl FaultKind {
-            /// Returns the name for reports, which stays the same over releases.
+            /// Returns the name used in reports, which is stable across releases.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)* }
             }
 
-            /// Returns a sentence on what happens.
+            /// Returns a one-sentence description.
             #[must_use]
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$kind => $description,)* }
             }
 
-            /// Says what faults of this kind strike.
+            /// Returns what faults of this kind strike.
             #[must_use]
             pub const fn family(self) -> FaultFamily {
                 match self { $(Self::$kind => FaultFamily::$family,)* }
             }
 
-            /// Returns the value that a text of this kind may have: `KIND:VALUE`.
+            /// Returns the description of the value that may follow this kind: `KIND:VALUE`.
             #[must_use]
             pub const fn argument(self) -> Option<FaultArgument> {
                 match self { $(Self::$kind => $argument,)* }
@@ -63,7 +64,7 @@ macro_rules! faults {
                 }
             }
 
-            /// Makes a fault of this kind; `None` where the value is none for it.
+            /// Creates a fault of this kind; `None` if the value does not fit.
             pub(super) fn read(self, value: Value<'_>) -> Option<Fault> {
                 match self {
                     $(Self::$kind => {

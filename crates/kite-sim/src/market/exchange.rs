@@ -1,4 +1,4 @@
-//! All instruments traded so far, shared by the sockets that hold them.
+//! All instruments traded so far, shared by the sockets subscribed to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,9 +17,9 @@ const FIRST_TOKEN: u32 = 256;
 pub(super) struct Traded {
     pub(super) instrument: Instrument,
     pub(super) sent: Sent,
-    /// How often the market has moved unseen.
+    /// Number of jumps: moves that were sent to no socket.
     pub(super) jumps: u64,
-    /// Where it was after the last such move: sockets that hold an older state go on from there.
+    /// Its state after the last jump: sockets with an older state continue from it.
     pub(super) landed: Option<Box<Instrument>>,
 }
 
@@ -31,8 +31,8 @@ impl Traded {
     }
 }
 
-/// The market as the sockets see it: an instrument exists from its first subscription on, and
-/// keeps its state when nobody is subscribed.
+/// The market as the sockets see it: an instrument exists from its first subscription on and keeps
+/// its state while no socket is subscribed.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     seed: u64,
@@ -53,12 +53,12 @@ impl Exchange {
         Self { seed, start_unix_s, unknown, floor: Mutex::default() }
     }
 
-    /// Says whether this token names an instrument.
+    /// Returns whether this token names an instrument.
     pub(crate) fn trades(&self, token: u32) -> bool {
         token >= FIRST_TOKEN && !self.unknown.contains(&token)
     }
 
-    /// Gives an instrument, listed now if it was not.
+    /// Returns an instrument, listing it first if necessary.
     pub(super) fn traded(&self, token: u32) -> Arc<Mutex<Traded>> {
         let mut floor = self.floor.lock();
         let day = floor.day;
@@ -76,7 +76,7 @@ impl Exchange {
         self.traded(token).lock().instrument.clone()
     }
 
-    /// Moves instruments by steps that no socket is sent.
+    /// Moves instruments by steps that are sent to no socket.
     pub(crate) fn advance(&self, tokens: &[u32], steps: u64) {
         for &token in tokens.iter().filter(|&&token| self.trades(token)) {
             let traded = self.traded(token);
@@ -84,7 +84,7 @@ impl Exchange {
         }
     }
 
-    /// Begins the next trading day for all instruments.
+    /// Starts the next trading day for all instruments.
     pub(crate) fn next_day(&self) {
         let mut floor = self.floor.lock();
         floor.day += 1;
@@ -93,7 +93,7 @@ impl Exchange {
         }
     }
 
-    /// Counts the packets of a frame as sent, whoever is subscribed; gives their number.
+    /// Counts the packets of a frame as sent, regardless of subscriptions; returns their number.
     pub(crate) fn confirm(&self, frame: &[u8]) -> u64 {
         let packets = Frame::walk(frame).packets();
         let count = packets.len() as u64;
@@ -103,7 +103,7 @@ impl Exchange {
         count
     }
 
-    /// Gives what was sent, per instrument of which anything was.
+    /// Returns totals for every instrument of which anything was sent.
     pub(crate) fn sent(&self) -> BTreeMap<u32, Sent> {
         let floor = self.floor.lock();
         let sent = floor.traded.iter().map(|(&token, traded)| (token, traded.lock().sent));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instrument_listed_late_lives_on_the_same_day() {
+    fn an_instrument_listed_late_is_on_the_same_day() {
         let exchange = Exchange::new(1, 1_754_279_100, BTreeSet::new());
         let early = exchange.traded(408_065);
         exchange.next_day();

@@ -1,7 +1,7 @@
 //! One simulated instrument: price, volume, depth and open interest from step to step.
 //!
 //! No socket, no clock and no shared generator here. The state of an instrument is a function of
-//! seed, instrument token and step number alone, so that the same seed gives the same bytes per
+//! seed, instrument token and step number alone, so the same seed produces the same bytes per
 //! instrument, however the updates of several instruments and sockets interleave.
 
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, Mode, QuoteFields, Segment, Tick};
@@ -20,13 +20,13 @@ const LEVELS: u32 = 5;
 ///
 /// [`known_instruments`](crate::known_instruments) start near their prices of late 2025: futures
 /// near their underlying, options by intrinsic and time value. Any other token starts at a price
-/// that its segment makes plausible. A price stays within 5 percent of its start, that of INDIA VIX
-/// within 20; that of an option follows its underlying.
+/// that is plausible for its segment. A price stays within 5 percent of its start (INDIA VIX: 20
+/// percent); an option's follows its underlying.
 ///
-/// Its segment, and with it the unit of the price, follows from the token's low byte, and so does
-/// the tick size of what is not known: 0.0025 rupees for CDS and BCD, 0.05 for all others. Segment 9 holds indices, which have neither
-/// volume nor depth. The simulated time moves by a second every two steps; it follows the steps
-/// and not the wall clock, so that bytes repeat.
+/// The token's low byte determines the segment, the unit of the price and, for an unknown token,
+/// the tick size: 0.0025 rupees for CDS and BCD, 0.05 for all others. Segment 9 holds indices,
+/// which have neither volume nor depth. The simulated time advances by a second every two steps,
+/// independently of the wall clock, so that every run sends the same bytes.
 ///
 /// ```
 /// use kite_sim::Instrument;
@@ -61,12 +61,12 @@ pub struct Instrument {
     open_interest_low: u32,
 }
 
-/// What the segment decides.
+/// Properties that follow from the segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Listing {
     /// Tick size in the segment's smallest unit.
     tick: i32,
-    /// Lowest and highest price an instrument that is not known starts at, in ticks.
+    /// Lowest and highest start price of an unknown instrument, in ticks.
     lowest: u32,
     highest: u32,
     lot: u32,
@@ -112,7 +112,7 @@ impl Listing {
 }
 
 impl Instrument {
-    /// Lists an instrument, at step 0, its simulated clock at `start_unix_s` (Unix seconds).
+    /// Creates an instrument at step 0, with its simulated clock at `start_unix_s` (Unix seconds).
     #[must_use]
     pub fn new(seed: u64, token: u32, start_unix_s: u32) -> Self {
         let key = price::key(seed, token);
@@ -149,27 +149,27 @@ impl Instrument {
         }
     }
 
-    /// Gives the instrument token.
+    /// Returns the instrument token.
     #[must_use]
     pub fn token(&self) -> u32 {
         self.token
     }
 
-    /// Gives the number of steps made.
+    /// Returns the number of steps so far.
     #[must_use]
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// Gives the volume traded on the day so far, as the server sends it: at most `u32::MAX`;
+    /// Returns the volume traded on the day so far, as the server sends it: at most `u32::MAX`;
     /// `None` for an index.
     #[must_use]
     pub fn volume(&self) -> Option<u32> {
         (!self.listing.is_index).then(|| u32::try_from(self.volume).unwrap_or(u32::MAX))
     }
 
-    /// Begins the next trading day with a first trade at the last price: volume starts anew, the
-    /// last price is the day's close before, and the clock stands a day later.
+    /// Starts the next trading day with a first trade at the last price: volume restarts, the last
+    /// price becomes the previous close, and the clock moves one day ahead.
     pub fn next_day(&mut self) {
         self.price.next_day();
         self.start_unix_s = self.start_unix_s.saturating_add(DAY_S);
@@ -184,7 +184,7 @@ impl Instrument {
         self.open_interest_low = self.open_interest;
     }
 
-    /// Makes one step: a trade at a price near the last.
+    /// Advances one step: a trade at a price near the last.
     pub fn advance(&mut self) {
         self.step += 1;
         let noise = noise(self.key, self.step, 0);
@@ -211,7 +211,7 @@ impl Instrument {
         }
     }
 
-    /// Gives the present state as the server sends it in this mode.
+    /// Returns the current state as the server sends it in this mode.
     #[must_use]
     pub fn tick(&self, mode: Mode) -> Tick {
         let fields = match (mode, self.listing.is_index) {
@@ -248,7 +248,7 @@ impl Instrument {
 
     fn quote(&self) -> QuoteFields {
         let waiting = noise(self.key, self.step, 1);
-        // More than the five levels shown hold together: at most 64 lots each.
+        // More than the five shown levels hold together, at most 64 lots each.
         let beyond = |noise: u64| self.listing.lot * (64 * LEVELS + (noise % 10_000) as u32);
         let average = self.turnover * self.listing.tick as u64 / self.volume;
         QuoteFields {
@@ -391,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn a_new_day_starts_volume_anew_and_stays_consistent(seed: u64, token in any_token()) {
+        fn a_new_day_restarts_volume_and_stays_consistent(seed: u64, token in any_token()) {
             let mut instrument = stepped(seed, token, 40);
             let before = instrument.clone();
             instrument.next_day();
@@ -412,13 +412,13 @@ mod tests {
         }
 
         #[test]
-        fn the_same_seed_gives_the_same_state(seed: u64, token in any_token(), steps in 0_u32..50) {
+        fn the_same_seed_yields_the_same_state(seed: u64, token in any_token(), steps in 0_u32..50) {
             prop_assert_eq!(stepped(seed, token, steps), stepped(seed, token, steps));
         }
     }
 
     #[test]
-    fn another_seed_gives_another_market() {
+    fn another_seed_yields_another_market() {
         assert_ne!(Instrument::new(1, 408_065, START), Instrument::new(2, 408_065, START));
         assert_ne!(
             Instrument::new(1, 408_065, START).last,
@@ -439,8 +439,8 @@ mod tests {
     /// Steps of a trading day, 09:15 to 15:30.
     const DAY_STEPS: u32 = 45_000;
 
-    /// Returns the farthest that the price is from its start within a day, as a part of the start,
-    /// and whether high, low, open and close are as near.
+    /// Returns the largest distance of a day's high, low, open and close from the start price, as a
+    /// fraction of the start price.
     fn farthest_in_a_day(seed: u64, token: u32) -> f64 {
         let mut instrument = Instrument::new(seed, token, START);
         let start = f64::from(instrument.last);
@@ -462,7 +462,7 @@ mod tests {
             for seed in 1..4 {
                 let far = farthest_in_a_day(seed, token);
                 assert!(far < most, "{token}: {far}");
-                assert!(far > 0.0005, "{token} stands still: {far}");
+                assert!(far > 0.0005, "{token} does not move: {far}");
             }
         }
         let mut low = Instrument::new(3, 1_594 << 8 | 3, START);

@@ -1,10 +1,10 @@
-//! Instruments that have a name and a price of their own here, by token.
+//! The instruments with a known name and start price, by token.
 //!
-//! A token that is not in this list trades too, at a price that its segment makes plausible.
+//! Any other token trades too, at a price that is plausible for its segment.
 
 use Terms::{Call, Future, Index, Put, Spot};
 
-/// An instrument that the simulator knows.
+/// An instrument that the simulator knows by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) token: u32,
@@ -15,19 +15,19 @@ pub(super) struct Known {
     pub(super) terms: Terms,
 }
 
-/// What decides the price. Prices are in the segment's smallest unit.
+/// How the price is determined. Prices are in the segment's smallest unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Terms {
-    /// A price of its own.
+    /// An independent price.
     Spot {
         start: i64,
     },
-    /// The same of an index; how far it strays as a rule, in parts per thousand.
+    /// The level of an index; `spread` is its usual deviation in parts per thousand.
     Index {
         start: i64,
         spread: i64,
     },
-    /// A future on another instrument of this list, of the same unit.
+    /// A future on another instrument of this list, with the same unit.
     Future {
         of: u32,
         days: u32,
@@ -72,7 +72,7 @@ const RELIANCE: u32 = 738_561;
 const NSE_DAYS: u32 = 24;
 const BSE_DAYS: u32 = 22;
 
-/// All of them. Derivatives are contracts of the simulated month, with tokens made up for it.
+/// All known instruments. Derivatives are contracts of the simulated month with invented tokens.
 pub(super) const KNOWN: [Known; 43] = [
     index(NIFTY, "NSE:NIFTY 50", 5, 26_000, 4),
     index(BANK_NIFTY, "NSE:NIFTY BANK", 5, 59_000, 4),
@@ -115,7 +115,7 @@ pub(super) const KNOWN: [Known; 43] = [
     known(114_056_711, "MCX:GOLD25OCTFUT", 100, 1, Spot { start: 10_100_000 }),
     known(114_050_311, "MCX:CRUDEOIL25AUGFUT", 100, 1, Spot { start: 570_000 }),
     known(31_132_684, "NCO:ALUMINI25AUGFUT", 500, 1, Spot { start: 2_530_000 }),
-    // As in reports of users: see docs/protocol.md.
+    // As reported by users: see docs/protocol.md.
     known(31_132_428, "NCO:ALUMINI", 500, 1, Spot { start: 3_782_000 }),
     known(33_539_084, "NCO:CRUDEOILM", 500, 1, Spot { start: 84_940_000 }),
 ];

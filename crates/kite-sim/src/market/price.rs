@@ -1,7 +1,7 @@
-//! How prices move: a bounded walk around where it started, and contracts priced from one.
+//! Prices: a bounded walk around a start price, and contracts priced from one.
 //!
-//! Whole numbers throughout but for the square root of an option, which IEEE 754 rounds the same
-//! everywhere: the same seed gives the same bytes on any machine.
+//! Integers throughout except for the price of an option, whose square root IEEE 754 rounds
+//! identically everywhere: the same seed produces the same bytes on any machine.
 
 use super::known::{self, Known, Terms};
 use crate::hash::{mix, noise};
@@ -17,7 +17,7 @@ const START_REACH: i64 = 5 * PER_MILLE;
 const OPEN_REACH: i64 = 2 * PER_MILLE;
 /// Farthest that the close of the day before is from the start.
 const CLOSE_REACH: i64 = 8 * PER_MILLE;
-/// How far a price strays as a rule, and at most, in parts per thousand.
+/// Usual and largest deviation of a price, in parts per thousand.
 const USUAL_SPREAD: i64 = 8;
 const USUAL_LIMIT: i64 = 40;
 /// Yearly cost of carry: 6.5 percent.
@@ -40,20 +40,20 @@ fn within(noise: u64, reach: i64) -> i64 {
     (noise % (2 * reach as u64 + 1)) as i64 - reach
 }
 
-/// The price of one instrument: its own, or from that of another.
+/// The price of one instrument: independent, or derived from that of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Price {
     key: u64,
     tick: i64,
     walk: Walk,
     contract: Option<Contract>,
-    /// Steps made.
+    /// Steps so far.
     step: u64,
-    /// Trading days begun since the first.
+    /// Trading days since the first.
     day: u32,
 }
 
-/// What is priced from a walk.
+/// A contract priced from a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Contract {
     terms: Terms,
@@ -63,7 +63,7 @@ struct Contract {
 /// A price that walks around an anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Walk {
-    /// Of the instrument that walks: all contracts on it see the same path.
+    /// Key of the underlying: all contracts on it follow the same path.
     key: u64,
     /// In the segment's smallest unit.
     anchor: i64,
@@ -85,13 +85,13 @@ impl Walk {
             anchor,
             deviation: within(noise(key, 0, 2), START_REACH),
             reach,
-            // Steps of even distribution, with this pull back, stray as far as the spread.
+            // With this pull back, uniformly distributed steps deviate as far as the spread.
             return_steps: (6 * spread * spread / (reach * reach)).max(8),
             limit,
         }
     }
 
-    /// Returns the walk of an instrument that has a price of its own.
+    /// Returns the walk of an instrument with an independent price.
     fn of(seed: u64, known: &Known) -> Option<Self> {
         let (start, spread) = match known.terms {
             Terms::Spot { start } => (start, USUAL_SPREAD),
@@ -113,15 +113,15 @@ impl Walk {
     }
 }
 
-/// Returns a price that is so many parts per billion more.
+/// Returns a price raised by `more` parts per billion.
 fn scaled(price: i64, more: i64) -> i64 {
-    // At most the price of gold times 10⁹: far from the end of 64 bits.
+    // At most the price of gold times 10⁹, well within 64 bits.
     price * (ONE + more) / ONE
 }
 
 impl Price {
-    /// Begins the price of a token; one that is not known starts near `unknown_start`, in the
-    /// smallest unit of its segment.
+    /// Creates the price of a token. An unknown token starts near `unknown_start`, in the smallest
+    /// unit of its segment.
     pub(super) fn new(seed: u64, token: u32, tick: i32, unknown_start: i64) -> Self {
         let own = |known: Option<&Known>| known.and_then(|known| Walk::of(seed, known));
         let known = known::find(token);
@@ -140,7 +140,7 @@ impl Price {
         self.at(self.walk.deviation)
     }
 
-    /// Returns the first price of the day on which the walk begins, in ticks.
+    /// Returns the first price of the day on which the walk starts, in ticks.
     pub(super) fn first_open(&self) -> i32 {
         self.at(self.walk.deviation + within(noise(self.walk.key, 0, 4), OPEN_REACH))
     }
@@ -193,7 +193,7 @@ impl Contract {
     fn underlying(self) -> u32 {
         match self.terms {
             Terms::Future { of, .. } | Terms::Call { of, .. } | Terms::Put { of, .. } => of,
-            // Made of no others.
+            // `of` creates no contract with these terms.
             Terms::Spot { .. } | Terms::Index { .. } => 0,
         }
     }
@@ -211,12 +211,12 @@ impl Contract {
     }
 }
 
-/// Returns the fair price of delivery after so many days.
+/// Returns the fair price of delivery after `days` days.
 fn forward(spot: i64, days: u32) -> i64 {
     scaled(spot, CARRY * i64::from(days) / YEAR_DAYS)
 }
 
-/// Returns the price of an option that is so far in the money.
+/// Returns the price of an option that is in the money by `in_the_money`.
 ///
 /// A hyperbola with the intrinsic value as its asymptotes: the usual price at the money
 /// (0.4 × price × volatility × √years), never below the intrinsic value, monotone in the strike,
@@ -225,7 +225,7 @@ fn option(future: i64, in_the_money: i64, days: u32) -> i64 {
     let years = f64::from(days) / YEAR_DAYS as f64;
     let at_the_money = 0.4 * future as f64 * VOLATILITY * years.sqrt();
     let distance = in_the_money as f64 / 2.0;
-    // Both terms are of the same sign, or the root is the larger: never negative.
+    // Never negative: the root is at least as large as the distance.
     (distance + (distance * distance + at_the_money * at_the_money).sqrt()) as i64
 }
 
@@ -242,7 +242,7 @@ mod tests {
         price
     }
 
-    /// Returns a price in rupees or points, where that is a hundred of the smallest unit.
+    /// Returns a price in rupees or points, for a smallest unit of a hundredth.
     fn rupees(seed: u64, token: u32, steps: u64) -> f64 {
         let price = price(seed, token, steps);
         f64::from(price.last()) * price.tick as f64 / 100.0

@@ -1,11 +1,11 @@
-//! What was sent of one instrument, for comparison with what a receiver got.
+//! Totals of what was sent of one instrument, to compare with what a receiver got.
 
 use crate::hash::hash;
 
-/// What was sent of one instrument.
+/// Totals of what was sent of one instrument.
 ///
-/// The checksum does not depend on the order of packets, so that a receiver can add up what it got
-/// over several sockets and compare.
+/// The checksum does not depend on the order of packets, so a receiver can add up packets over
+/// several sockets and compare.
 ///
 /// ```
 /// use kite_sim::Sent;
@@ -27,7 +27,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Adds a packet, given without its length prefix.
+    /// Adds a packet, without its length prefix.
     pub fn add(&mut self, packet: &[u8]) {
         self.ticks += 1;
         self.checksum = self.checksum.wrapping_add(hash(packet));
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_tells_packets_apart() {
+    fn the_checksum_distinguishes_packets() {
         let zeros = [0; 184];
         assert_ne!(of(&[&zeros[..8]]), of(&[&zeros[..44]]));
         let mut other = zeros;

@@ -1,6 +1,6 @@
 //! A plausible list of instruments over all segments.
 
-/// Instruments that the protocol's documentation and its users' reports name.
+/// Instruments named in the protocol's documentation and in users' reports.
 const NAMED: [u32; 4] = [408_065, 884_737, 31_132_428, 33_539_084];
 
 /// Segments of every 50 instruments: mostly NSE (1) and NFO (2), some of each other.
@@ -17,11 +17,11 @@ const WINDOW: u32 = 1 << 17;
 /// Identifiers have 24 bits: a token's low byte is the segment.
 const IDENTIFIERS: u32 = 1 << 24;
 
-/// Gives a list of distinct instrument tokens over all segments, the same at every call; a shorter
-/// list is the beginning of a longer one.
+/// Returns a list of distinct instrument tokens over all segments, the same at every call; a
+/// shorter list is a prefix of a longer one.
 ///
 /// Mostly NSE and NFO, some BSE, BFO, CDS, BCD, MCX, NCO and indices. A token has 24 bits for its
-/// identifier, so the list ends at about 16.7 million instruments, whatever `count` says.
+/// identifier, so the list ends at about 16.7 million instruments, whatever `count` is.
 #[must_use]
 pub fn universe(count: usize) -> Vec<u32> {
     let scattered = (0..IDENTIFIERS).zip(MIX.iter().cycle()).filter_map(|(index, &segment)| {

@@ -1,6 +1,6 @@
 //! One socket's own walk through the states of an instrument.
 //!
-//! A state is a function of the step, so that each socket walks by itself and misses none.
+//! A state is a function of the step, so each socket walks independently and misses no step.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use parking_lot::Mutex;
 use super::exchange::{Exchange, Traded};
 use super::instrument::Instrument;
 
-/// An instrument as one socket was last sent it.
+/// An instrument in the state last sent on one socket.
 #[derive(Debug)]
 pub(crate) struct Walk {
     traded: Arc<Mutex<Traded>>,
     instrument: Instrument,
-    /// The jumps of the market that this state has seen.
+    /// Number of jumps included in this state.
     jumps: u64,
 }
 
 impl Walk {
-    /// Begins at the newest state that any socket has seen.
+    /// Starts at the newest state that any socket has reached.
     pub(crate) fn new(exchange: &Exchange, token: u32) -> Self {
         let traded = exchange.traded(token);
         let (instrument, jumps) = {
@@ -30,13 +30,13 @@ impl Walk {
         Self { traded, instrument, jumps }
     }
 
-    /// Returns the present state, after what the market did unseen.
+    /// Returns the current state, including the latest jump.
     pub(crate) fn present(&mut self, mode: Mode) -> Tick {
         Self::catch_up(&self.traded.lock(), &mut self.instrument, &mut self.jumps);
         self.instrument.tick(mode)
     }
 
-    /// Makes a step and returns the state then.
+    /// Advances one step and returns the new state.
     pub(crate) fn next(&mut self, mode: Mode) -> Tick {
         let mut traded = self.traded.lock();
         Self::catch_up(&traded, &mut self.instrument, &mut self.jumps);

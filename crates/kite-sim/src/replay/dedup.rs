@@ -1,4 +1,4 @@
-//! Tells which recorded texts are news.
+//! Detects recorded texts that repeat on another connection.
 //!
 //! Kite sends an order update on every socket of an account, so a tape of three connections holds
 //! it three times.
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kite_wire::tape::Source;
 
-/// How far apart in time connections may carry the same text.
+/// Longest time between the same text on two connections.
 const WINDOW_NS: u64 = 5_000_000_000;
 
 /// The texts of the last seconds, with the connections that have carried them.
@@ -26,9 +26,9 @@ struct Carried {
 }
 
 impl Dedup {
-    /// Says whether a text is news: another connection of the account has not carried it within
-    /// the last seconds. What one connection carries twice was sent twice.
-    pub(crate) fn is_news(&mut self, recv_unix_ns: u64, source: Source, text: &Bytes) -> bool {
+    /// Returns whether a text is new: no other connection of the account has carried it within the
+    /// last seconds. A text that one connection carries twice was sent twice.
+    pub(crate) fn is_new(&mut self, recv_unix_ns: u64, source: Source, text: &Bytes) -> bool {
         let is_old = |carried: &Carried| recv_unix_ns.abs_diff(carried.first_unix_ns) > WINDOW_NS;
         while self.recent.front().is_some_and(is_old) {
             self.recent.pop_front();
@@ -47,7 +47,7 @@ impl Dedup {
             None => {
                 self.recent.push_back(Carried {
                     account: source.account,
-                    // A share would keep the block of the tape that it stands in.
+                    // A shared slice would keep the whole block of the tape alive.
                     text: Bytes::copy_from_slice(text),
                     first_unix_ns: recv_unix_ns,
                     connections: vec![source.connection],
@@ -64,37 +64,37 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn news(texts: &[(u64, u8, u8, &'static str)]) -> Vec<bool> {
+    fn are_new(texts: &[(u64, u8, u8, &'static str)]) -> Vec<bool> {
         let mut dedup = Dedup::default();
-        let told = texts.iter().map(|&(at, account, connection, text)| {
-            dedup.is_news(at, Source { account, connection }, &Bytes::from_static(text.as_bytes()))
+        let news = texts.iter().map(|&(at, account, connection, text)| {
+            dedup.is_new(at, Source { account, connection }, &Bytes::from_static(text.as_bytes()))
         });
-        told.collect()
+        news.collect()
     }
 
     #[test]
-    fn connections_of_an_account_carry_a_text_once_together() {
+    fn a_text_on_several_connections_of_an_account_counts_once() {
         let texts = [(S, 0, 0, "a"), (S + 1, 0, 2, "a"), (S + 2, 0, 1, "a"), (S + 3, 0, 1, "b")];
-        assert_eq!(news(&texts), [true, false, false, true]);
+        assert_eq!(are_new(&texts), [true, false, false, true]);
     }
 
     #[test]
-    fn one_connection_or_two_accounts_carry_it_twice() {
-        assert_eq!(news(&[(S, 0, 0, "a"), (S, 0, 0, "a")]), [true, true]);
+    fn a_text_twice_on_one_connection_or_on_two_accounts_counts_twice() {
+        assert_eq!(are_new(&[(S, 0, 0, "a"), (S, 0, 0, "a")]), [true, true]);
         // Twice on each of two connections is twice.
         let twice = [(S, 0, 0, "a"), (S, 0, 0, "a"), (S, 0, 1, "a"), (S, 0, 1, "a")];
-        assert_eq!(news(&twice), [true, true, false, false]);
-        assert_eq!(news(&[(S, 0, 0, "a"), (S, 1, 1, "a")]), [true, true]);
+        assert_eq!(are_new(&twice), [true, true, false, false]);
+        assert_eq!(are_new(&[(S, 0, 0, "a"), (S, 1, 1, "a")]), [true, true]);
     }
 
     #[test]
-    fn the_same_text_later_is_news() {
+    fn the_same_text_later_is_new() {
         let late = [(S, 0, 0, "a"), (6 * S, 0, 1, "a"), (7 * S, 0, 2, "a"), (13 * S, 0, 0, "a")];
-        assert_eq!(news(&late), [true, false, true, true]);
+        assert_eq!(are_new(&late), [true, false, true, true]);
     }
 
     #[test]
     fn a_clock_that_steps_back_hides_nothing() {
-        assert_eq!(news(&[(60 * S, 0, 0, "a"), (S, 0, 1, "a")]), [true, true]);
+        assert_eq!(are_new(&[(60 * S, 0, 0, "a"), (S, 0, 1, "a")]), [true, true]);
     }
 }

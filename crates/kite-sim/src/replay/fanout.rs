@@ -1,8 +1,8 @@
-//! Who is there for a replay, and what each of them is sent of a record.
+//! Deals the records of a replay out to the sockets.
 //!
-//! Everything that a record or a command changes is changed in one turn, under one lock. So a
-//! subscription has its place between two records of the tape, and its snapshot stands there too:
-//! what a socket gets depends on the order of its commands and records, not on who ran when.
+//! A record or a command makes all its changes in one turn, under one lock. A subscription and its
+//! snapshot therefore fall between two records of the tape: what a socket receives depends on the
+//! order of commands and records, not on task scheduling.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,42 +26,43 @@ use super::reader::{Record, Records, TapeStart};
 use crate::flow::{Flow, Writing};
 use crate::server::cut::{Cut, Cutter};
 
-/// Frames that may wait for a socket's client to read. Sockets are at most this far apart.
+/// Frames queued for a socket until its client reads. Sockets are at most this far apart.
 const QUEUE: usize = 16;
-/// What Kite sends right after connecting: of the connection that was recorded, not of this one.
+/// Types of the texts that Kite sends right after connecting. Recorded ones belong to the recorded
+/// connection, so they are not replayed.
 const GREETINGS: [&str; 2] = ["instruments_meta", "app_code"];
 
-/// What a replay asks of a socket's subscriptions.
+/// What a replay needs from a socket's subscriptions.
 pub(crate) trait Subscriber: Send {
     fn is_empty(&self) -> bool;
-    /// Cuts a frame that has been walked down to what is subscribed.
+    /// Cuts a walked frame down to the subscriptions.
     fn cut(&self, cutter: &mut Cutter, bytes: &Bytes, frame: &Frame<'_>) -> Cut;
 }
 
-/// What a socket is sent of a record.
+/// What is sent on a socket for a record.
 pub(crate) enum Piece {
-    /// A frame cut for the socket, or as it was recorded; heartbeats only there.
+    /// A frame cut for the socket or, in a verbatim replay, as recorded, heartbeats included.
     Frame(Bytes),
     Text(Utf8Bytes),
 }
 
-/// A piece on its way; the guard makes `pause` wait for it.
+/// A queued piece; the guard makes `pause` wait for it.
 pub(crate) struct Queued {
     pub(crate) piece: Piece,
     _writing: Writing,
 }
 
-/// What became of a record.
+/// The result of dealing a record.
 pub(crate) enum Dealt {
     /// Every socket has its piece.
     Out,
-    /// These sockets have no room yet; nothing was sent to anyone.
+    /// The queues of these sockets are full; no socket has its piece.
     Full(Vec<(u64, mpsc::Sender<Queued>)>),
-    /// The simulator is paused; nothing was sent to anyone.
+    /// The simulator is paused; no socket has its piece.
     Paused,
 }
 
-/// A replay as the sockets and the pump share it.
+/// The state of a replay, shared by the sockets and the pump.
 pub(crate) struct Fanout {
     pub(super) replay: Replay,
     latest: Arc<Mutex<LatestPackets>>,
@@ -69,24 +70,24 @@ pub(crate) struct Fanout {
     state: Mutex<FanoutState>,
 }
 
-/// What changes in turns.
+/// State that changes in turns.
 pub(crate) struct FanoutState {
     outlets: BTreeMap<u64, Outlet>,
     cutter: Cutter,
     dedup: Dedup,
     progress: ReplayProgress,
-    /// Commands obeyed on all sockets.
+    /// Commands applied on all sockets.
     commands: u64,
 }
 
-/// Where a socket's pieces go.
+/// The queue to one socket.
 struct Outlet {
     api_key: String,
     /// Number among the account's open sockets, from 0.
     number: usize,
     subscriber: Arc<Mutex<dyn Subscriber>>,
     sender: mpsc::Sender<Queued>,
-    /// Room for the next piece, kept so that a record goes to all sockets or to none yet.
+    /// Reserved room for the next piece, so that a record goes to all sockets or to none.
     room: Option<OwnedPermit<Queued>>,
 }
 
@@ -100,14 +101,14 @@ impl Outlet {
 }
 
 impl FanoutState {
-    /// Notes that a command was obeyed.
+    /// Counts a command that was applied.
     pub(crate) fn note_command(&mut self) {
         self.commands += 1;
     }
 }
 
 impl Fanout {
-    /// Returns the replay before its beginning, and the records to bring to it.
+    /// Returns a replay that has not started, and its records.
     pub(crate) fn new(replay: Replay, start: TapeStart) -> (Self, Records) {
         let TapeStart { records, latest, mut damages } = start;
         let progress = ReplayProgress {
@@ -127,7 +128,7 @@ impl Fanout {
         (Self { replay, latest, is_requested: AtomicBool::new(false), state }, records)
     }
 
-    /// Gives a socket its place, from the next record on.
+    /// Adds a socket, which receives records from the next one on.
     pub(crate) fn join(
         self: &Arc<Self>,
         id: u64,
@@ -151,12 +152,12 @@ impl Fanout {
         Arc::clone(&self.latest)
     }
 
-    /// Keeps records from being dealt while a socket changes its subscriptions.
+    /// Prevents records from being dealt while a socket changes its subscriptions.
     pub(crate) fn turn(&self) -> MutexGuard<'_, FanoutState> {
         self.state.lock()
     }
 
-    /// Begins the replay whatever it waits for.
+    /// Starts the replay, whatever it is waiting for.
     pub(crate) fn request(&self) {
         self.is_requested.store(true, Ordering::Relaxed);
     }
@@ -165,7 +166,7 @@ impl Fanout {
         self.is_requested.load(Ordering::Relaxed)
     }
 
-    /// Says whether heartbeats come from the tape now.
+    /// Returns whether heartbeats come from the tape now.
     pub(crate) fn brings_heartbeats(&self) -> bool {
         let running = || {
             let progress = &self.state.lock().progress;
@@ -199,13 +200,13 @@ impl Fanout {
     }
 
     pub(super) fn note_damage(&self, damage: String) {
-        tracing::warn!(damage, "tape damaged, replay goes on behind it");
+        tracing::warn!(damage, "tape damaged, replay continues after the damage");
         let progress = &mut self.state.lock().progress;
         progress.damages += 1;
         progress.last_damage = Some(damage);
     }
 
-    /// Notes that a socket has room again, or ended.
+    /// Records that a socket has room again, or has ended.
     pub(super) fn note_room(&self, id: u64, room: Option<OwnedPermit<Queued>>) {
         let mut state = self.state.lock();
         if room.is_none() {
@@ -223,7 +224,7 @@ impl Fanout {
         if !full.is_empty() {
             return Dealt::Full(full);
         }
-        // Until all have their pieces, nobody can find the market quiet.
+        // Held until every socket has its piece, so that a pause waits for all of them.
         let Some(_writing) = flow.begin_updates() else { return Dealt::Paused };
         state.progress.position_unix_ns = Some(record.received.recv_unix_ns);
         state.progress.records += 1;
@@ -231,7 +232,7 @@ impl Fanout {
             RecordKind::Binary => self.deal_frame(state, record, flow),
             RecordKind::Text => self.deal_text(state, record, flow),
             RecordKind::Gap => state.progress.gaps += 1,
-            // Notes of the recorder's, and what later versions may bring, are not for clients.
+            // The recorder's events and the kinds of later versions are not sent to clients.
             _ => {}
         }
         Dealt::Out
@@ -277,14 +278,14 @@ impl Fanout {
             .is_ok_and(|message| message.kind().is_some_and(|kind| GREETINGS.contains(&kind)));
         if is_greeting {
             progress.greetings += 1;
-        } else if !state.dedup.is_news(record.received.recv_unix_ns, source, &record.payload) {
+        } else if !state.dedup.is_new(record.received.recv_unix_ns, source, &record.payload) {
             progress.repeated_texts += 1;
         } else {
             state.outlets.values_mut().for_each(|outlet| outlet.send(piece(), flow));
         }
     }
 
-    /// Sends to the sockets that stand for this recorded connection.
+    /// Sends a piece to the sockets that replay this recorded connection.
     fn deal_verbatim(
         &self,
         state: &mut FanoutState,
@@ -301,7 +302,7 @@ impl Fanout {
     }
 }
 
-/// What a replay has for one socket; dropped, the socket gets no more.
+/// A socket's end of its queue. After it is dropped, the socket receives no more pieces.
 pub(crate) struct Feed {
     id: u64,
     queue: mpsc::Receiver<Queued>,
@@ -309,7 +310,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Returns the next piece; pending for ever where there is none any more.
+    /// Returns the next piece; pending forever once the queue has ended.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Queued> {
         match self.queue.poll_recv(cx) {
             Poll::Ready(Some(queued)) => Poll::Ready(queued),
@@ -317,7 +318,7 @@ impl Feed {
         }
     }
 
-    /// Gives what was dealt to the socket so far. Within a [`Fanout::turn`], it is all there is.
+    /// Returns the pieces dealt to the socket so far. During a [`Fanout::turn`], no more are added.
     pub(crate) fn drain(&mut self) -> Vec<Queued> {
         std::iter::from_fn(|| self.queue.try_recv().ok()).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kite_wire::{Frame, FullPacket, Mode, Packet, PacketKind};
 
-/// Copies of packets: a view would keep the whole block of the tape it stands in.
+/// Copies of packets: a view would keep the whole block of the tape alive.
 #[derive(Debug, Default)]
 pub(crate) struct LatestPackets {
     last: HashMap<u32, Last>,
@@ -30,7 +30,7 @@ impl Last {
 }
 
 impl LatestPackets {
-    /// Moves on by a recorded frame.
+    /// Adds a recorded frame.
     pub(crate) fn add(&mut self, frame: &Frame<'_>) {
         for packet in frame.packets() {
             self.last
@@ -40,7 +40,7 @@ impl LatestPackets {
         }
     }
 
-    /// Gives the last packet of an instrument in a mode, as far as it was recorded.
+    /// Returns the last packet of an instrument in a mode, as far as it was recorded.
     pub(crate) fn packet(&self, instrument_token: u32, mode: Mode) -> Option<&[u8]> {
         let last = self.last.get(&instrument_token)?;
         Some(&last.bytes[..last.kind.in_mode(mode).packet_len()])

@@ -1,4 +1,4 @@
-//! What is replayed, and how.
+//! The settings of a replay.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,36 +11,36 @@ use super::reader::{Records, Tape};
 
 /// Stretch of tape before the start that is read for the first snapshots.
 const LOOK_BACK: Duration = Duration::from_secs(60);
-/// How long subscriptions have to stay as they are before a replay begins by itself.
+/// How long subscriptions must stay unchanged before a replay starts by itself.
 const SETTLE: Duration = Duration::from_millis(250);
 
 /// How fast a tape is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Speed {
-    /// This many times as fast as it was recorded, a thousandth to a million. Where sockets or the
-    /// machine do not keep up, frames come later, and then as fast as they can until they are in
-    /// time again; none is lost.
+    /// This many times the recorded speed, from 0.001 to 1,000,000. If sockets or the machine do
+    /// not keep up, frames are sent late, and then as fast as possible until the replay has caught
+    /// up; no frame is lost.
     Times(f64),
-    /// As fast as all clients read. While no client is subscribed, the tape stands still.
+    /// As fast as all clients read. While no client is subscribed, the tape does not advance.
     AsRead,
 }
 
 impl Speed {
-    /// As fast as it was recorded.
+    /// The recorded speed.
     pub const RECORDED: Self = Self::Times(1.0);
 }
 
-/// When a replay begins. [`Sim::begin_replay`](crate::Sim::begin_replay) begins it before that.
+/// When a replay starts. [`Sim::begin_replay`](crate::Sim::begin_replay) starts it earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
     /// Once this many sockets have subscribed and all subscriptions have settled:
     /// [`Replay::settle`].
     Sockets(usize),
-    /// With the simulator, whoever is there.
+    /// When the simulator starts, even without clients.
     AtOnce,
-    /// By [`Sim::begin_replay`](crate::Sim::begin_replay) alone.
+    /// Only by [`Sim::begin_replay`](crate::Sim::begin_replay).
     OnRequest,
 }
 
@@ -49,7 +49,7 @@ impl Start {
     pub const FIRST_SUBSCRIPTION: Self = Self::Sockets(1);
 }
 
-/// A recorded tape for a simulator to serve in the market's place.
+/// A recorded tape that a simulator serves instead of its market.
 ///
 /// ```no_run
 /// # #[cfg(feature = "tape")]
@@ -102,64 +102,65 @@ impl Replay {
         self
     }
 
-    /// Sets when the replay begins. Default [`Start::FIRST_SUBSCRIPTION`].
+    /// Sets when the replay starts. Default [`Start::FIRST_SUBSCRIPTION`].
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
     }
 
-    /// Sets how long no command must have come before a replay begins that waits for subscriptions.
-    /// Default 250 ms: a client's `subscribe` is followed by its `mode`, and frames between the two
-    /// would come in quote mode.
+    /// Sets how long no command may arrive before a replay that waits for subscriptions starts.
+    /// Default 250 ms: a client sends `mode` after `subscribe`, and frames between the two would be
+    /// in quote mode.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
     }
 
-    /// Begins with the first record received at or after a time, in nanoseconds since the Unix
-    /// epoch. Default: the first there is.
+    /// Starts with the first record received at or after a time, in nanoseconds since the Unix
+    /// epoch. Default: the first record.
     pub fn from(mut self, unix_ns: u64) -> Self {
         self.from_unix_ns = Some(unix_ns);
         self
     }
 
     /// Ends before the first record received at or after a time, in nanoseconds since the Unix
-    /// epoch. Default: with the tape.
+    /// epoch. Default: the end of the tape.
     pub fn until(mut self, unix_ns: u64) -> Self {
         self.until_unix_ns = Some(unix_ns);
         self
     }
 
     /// Sets how much of the tape before [`Replay::from`] is read when the simulator starts, so that
-    /// a subscribe before the replay's first frames is answered by a snapshot. Default one minute;
-    /// zero: no snapshots from before the start. Instruments that had no packet in this stretch have
-    /// none until they move.
+    /// a subscribe before the replay's first frames is answered with a snapshot. Default one
+    /// minute; zero disables snapshots from before the start. An instrument without a packet in
+    /// this stretch has no snapshot until its first packet.
     pub fn look_back(mut self, stretch: Duration) -> Self {
         self.look_back = stretch;
         self
     }
 
-    /// Shortens stretches of the tape in which nothing was received, as when the recorder was off,
-    /// to this much of its time. Default: none is shortened, a night lasts a night.
+    /// Shortens stretches of the tape in which nothing was received, for example while the recorder
+    /// was off, to this length. Default: not shortened, so a night lasts a night.
     pub fn longest_pause(mut self, pause: Duration) -> Self {
         self.longest_pause = Some(pause);
         self
     }
 
-    /// Replays these recorded connections only. Default: all of them, to every client: where two
-    /// connections carried the same instrument, its packets come twice.
+    /// Replays only these recorded connections. Default: all of them, to every client. If two
+    /// connections carried the same instrument, its packets are sent twice.
     pub fn only(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
         self.only = Some(sources.into_iter().collect());
         self
     }
 
-    /// Gives sockets what recorded connections received, byte for byte and frame by frame: packets
-    /// of all instruments in the recorded modes, damaged frames, heartbeats and texts, whatever is
-    /// subscribed. The sockets of an account get these connections in turn, in the order of
-    /// connecting: with one source, all get the same. No sources: by subscription, the default.
+    /// Sends sockets what recorded connections received, byte for byte and frame by frame: packets
+    /// of all instruments in the recorded modes, damaged frames, heartbeats and texts, regardless
+    /// of subscriptions. The sockets of an account are assigned these connections in turn, in order
+    /// of connecting; with one source, all receive the same. Default: no sources, which replays by
+    /// subscription.
     ///
-    /// There are no snapshots then; the simulator's own heartbeats pause while the replay runs, and
-    /// a socket counts as subscribed from its handshake on. For nothing but the tape, see
+    /// No snapshots are sent then, the simulator's own heartbeats pause while the replay runs, and
+    /// a socket counts as subscribed from its handshake on. To send nothing but the tape, see
     /// [`SimBuilder::no_heartbeats`](crate::SimBuilder::no_heartbeats) and
     /// [`SimBuilder::greet`](crate::SimBuilder::greet).
     pub fn verbatim(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
@@ -167,12 +168,12 @@ impl Replay {
         self
     }
 
-    /// Says whether a record of this source is replayed; the recorder's own gaps concern all.
+    /// Returns whether a record of this source is replayed; the recorder's own gaps always are.
     pub(super) fn takes(&self, source: Source) -> bool {
         source == Source::RECORDER || self.only.as_ref().is_none_or(|only| only.contains(&source))
     }
 
-    /// Gives the records from this time on.
+    /// Returns the records from this time on.
     pub(super) fn records(&self, from_unix_ns: u64) -> Records {
         self.tape.seek(from_unix_ns)
     }
@@ -181,14 +182,14 @@ impl Replay {
         !self.verbatim.is_empty()
     }
 
-    /// Gives the time with which the replay begins, in whole seconds, for the greeting.
+    /// Returns the start of the replay in whole seconds, for the greeting.
     pub(crate) fn start_unix_s(&self) -> Option<u32> {
         let first = self.tape.span().map(|(first, _)| first);
         let start = self.from_unix_ns.max(first)?;
         u32::try_from(start / 1_000_000_000).ok()
     }
 
-    /// Says whether the speed is one that a clock can run at.
+    /// Returns the speed if it is out of range.
     pub(crate) fn impossible_speed(&self) -> Option<f64> {
         match self.speed {
             Speed::Times(times) if !(1e-3..=1e6).contains(&times) => Some(times),

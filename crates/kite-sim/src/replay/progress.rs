@@ -1,47 +1,48 @@
-//! How far a replay has come.
+//! The progress of a replay.
 
-/// How far a replay has come, and what it met on the way.
+/// The progress of a replay, and what it has found on the tape.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ReplayProgress {
     /// The earliest and the latest time on the tape, in nanoseconds since the Unix epoch; `None`
     /// for a tape without records.
     pub span_unix_ns: Option<(u64, u64)>,
-    /// When the record replayed last was received, in nanoseconds since the Unix epoch; `None`
+    /// When the last replayed record was received, in nanoseconds since the Unix epoch; `None`
     /// before the first.
     pub position_unix_ns: Option<u64>,
-    /// Whether the replay has begun.
+    /// Whether the replay has started.
     pub begun: bool,
     /// Whether all of the tape has been sent, up to the last frame of the slowest socket.
     pub finished: bool,
     /// Records replayed, of all kinds.
     pub records: u64,
-    /// Binary frames replayed, heartbeats apart, whether or not anyone was subscribed.
+    /// Binary frames replayed, without heartbeats, whether or not any socket was subscribed.
     pub frames: u64,
-    /// Packets of known length in these.
+    /// Packets of known length in these frames.
     pub ticks: u64,
-    /// Frames sent, over all sockets and with snapshots: [`SimStats::frames_sent`](crate::SimStats).
+    /// Frames sent, over all sockets and including snapshots:
+    /// [`SimStats::frames_sent`](crate::SimStats).
     pub frames_sent: u64,
     /// Packets sent: [`SimStats::ticks_sent`](crate::SimStats).
     pub ticks_sent: u64,
-    /// Packets queued for a socket that had asked for a richer mode than was recorded.
+    /// Packets queued in a leaner mode than subscribed, because no richer one was recorded.
     pub leaner_packets: u64,
-    /// Recorded packets of unknown length, passed over except in a verbatim replay.
+    /// Recorded packets of unknown length, skipped except in a verbatim replay.
     pub unknown_packets: u64,
-    /// Recorded frames with a damaged tail, which is passed over except in a verbatim replay.
+    /// Recorded frames with a damaged tail, which is skipped except in a verbatim replay.
     pub damaged_frames: u64,
-    /// Recorded texts, whether or not anyone was there.
+    /// Recorded texts, whether or not any socket was open.
     pub texts: u64,
-    /// Texts not sent again because another connection of the account had brought them.
+    /// Texts not sent again because another connection of the account had carried them.
     pub repeated_texts: u64,
     /// Texts not sent because they are the greeting of a recorded connection.
     pub greetings: u64,
     /// Texts not sent because they are not UTF-8, which a WebSocket cannot carry.
     pub unreadable_texts: u64,
-    /// Gaps on the tape: stretches for which its recorder lacks frames.
+    /// Gaps on the tape: stretches for which frames are missing.
     pub gaps: u64,
-    /// Damaged places of the tape itself, passed over.
+    /// Damaged places in the tape files, skipped.
     pub damages: u64,
-    /// What the last of these was.
+    /// Description of the last of these.
     pub last_damage: Option<String>,
 }

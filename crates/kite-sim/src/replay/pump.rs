@@ -1,4 +1,4 @@
-//! Brings the records of a tape to the sockets, each in its time.
+//! Deals the records of a tape to the sockets, each when it is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) async fn run(
     pump.fanout.note_begun();
     pump.changes.notify();
     pump.play(&mut reader).await;
-    // Whatever was dealt is on its way; the last socket's last frame ends the replay.
+    // The replay ends when the last dealt frame has been sent.
     pump.flow.until_quiet().await;
     pump.fanout.note_finished();
     pump.changes.notify();
@@ -53,7 +53,7 @@ impl Pump {
         }
     }
 
-    /// Waits until this many sockets are subscribed and no command has come for a while.
+    /// Waits until this many sockets are subscribed and no command has arrived for a while.
     async fn until_settled(&self, count: usize) {
         let (fanout, settle) = (&self.fanout, self.fanout.replay.settle);
         loop {
@@ -88,7 +88,7 @@ impl Pump {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(%error, "tape not readable any more");
+                    tracing::error!(%error, "tape no longer readable");
                     return self.fanout.note_damage(format!("reading the tape failed: {error}"));
                 }
             };
@@ -108,7 +108,7 @@ impl Pump {
         }
     }
 
-    /// Deals a record once every socket has room for it and nothing is paused.
+    /// Deals a record once every socket has room for it and the simulator is not paused.
     async fn deal(&self, record: &Record) {
         loop {
             match self.fanout.deal(record, &self.flow) {
@@ -141,7 +141,7 @@ impl Clock {
             if due <= Instant::now() {
                 return;
             }
-            // A pause in the meantime puts it off.
+            // A pause in the meantime delays it.
             sleep_until(due).await;
         }
     }

@@ -21,16 +21,16 @@ pub(crate) struct Record {
     pub(crate) payload: Bytes,
 }
 
-/// A record, or what damage stands in its place.
+/// A record, or a description of the damage in its place.
 pub(crate) type Read = Result<Record, String>;
 /// The records of a tape in order; an error does not end them.
 pub(crate) type Records = Box<dyn Iterator<Item = Read> + Send>;
 
-/// What can be replayed.
+/// A source of records to replay.
 pub(crate) trait Tape: Send + Sync + 'static {
-    /// Gives the earliest and the latest time on the tape.
+    /// Returns the earliest and the latest time on the tape.
     fn span(&self) -> Option<(u64, u64)>;
-    /// Gives the records from the first one received at or after a time on.
+    /// Returns the records, starting with the first received at or after a time.
     fn seek(&self, unix_ns: u64) -> Records;
 }
 
@@ -38,12 +38,12 @@ pub(crate) trait Tape: Send + Sync + 'static {
 pub(crate) struct TapeStart {
     pub(crate) records: Records,
     pub(crate) latest: LatestPackets,
-    /// What damage was met on the way.
+    /// Damage found on the way.
     pub(crate) damages: Vec<String>,
 }
 
 impl TapeStart {
-    /// Reads what comes before the replay's start. Blocks.
+    /// Reads the tape up to the replay's start. Blocks.
     pub(crate) fn new(replay: &Replay) -> Self {
         let (mut latest, mut damages) = (LatestPackets::default(), Vec::new());
         let from = replay.from_unix_ns.unwrap_or(0);
@@ -89,10 +89,10 @@ impl Reader {
         Self { batch: Vec::new().into_iter(), next: Some(read_ahead(records)) }
     }
 
-    /// Gives the next record; `None` at the end.
+    /// Returns the next record; `None` at the end.
     ///
     /// # Errors
-    /// The reading has panicked, after which there is nothing more.
+    /// Reading panicked; no more records follow.
     pub(crate) async fn next(&mut self) -> Result<Option<Read>, JoinError> {
         loop {
             if let Some(read) = self.batch.next() {
@@ -106,7 +106,7 @@ impl Reader {
     }
 }
 
-/// Reads a batch. Tokio's clock, where it is paused, does not run ahead of this.
+/// Reads a batch. A paused Tokio clock does not advance meanwhile.
 fn read_ahead(mut records: Records) -> JoinHandle<Batch> {
     spawn_blocking(move || {
         let (mut reads, mut bytes) = (Vec::new(), 0);

@@ -1,12 +1,12 @@
-//! From the tape's time to the replay's.
+//! Maps the tape's time to the replay's.
 
 use std::time::Duration;
 
-/// How far a recorder's clock may step back as it is corrected, or as several connections are
-/// written one behind the other.
+/// How far a recorder's clock may step back when it is corrected, or because several connections
+/// are written one after the other.
 const SMALL_STEP_NS: u64 = 1_000_000_000;
 
-/// When each record is due, counted from the replay's beginning. Its first record is due at once.
+/// When each record is due, counted from the replay's start. The first record is due immediately.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     times: f64,
@@ -24,9 +24,9 @@ impl Schedule {
         Self { times, longest_pause_ns, latest_unix_ns: None, elapsed_ns: 0 }
     }
 
-    /// Takes the time of the next record and gives when it is due. Where the recorder's clock
-    /// stepped back by a second or less, records follow at once until it has caught up; where it
-    /// was set back further, the pace goes on from there.
+    /// Returns when the next record is due, given its receive time. If the recorder's clock stepped
+    /// back by a second or less, records follow immediately until it has caught up; if it was set
+    /// back further, the pace continues from there.
     pub(crate) fn due(&mut self, recv_unix_ns: u64) -> Duration {
         let latest = self.latest_unix_ns.unwrap_or(recv_unix_ns);
         let step = recv_unix_ns.saturating_sub(latest).min(self.longest_pause_ns);
@@ -34,8 +34,8 @@ impl Schedule {
         self.latest_unix_ns =
             Some(if was_set_back { recv_unix_ns } else { latest.max(recv_unix_ns) });
         self.elapsed_ns = self.elapsed_ns.saturating_add(step);
-        // The range of speeds keeps the quotient within what a duration holds; a replay that lasts
-        // longer than that has no end to wait for.
+        // The range of speeds keeps the quotient within what a duration holds; a longer replay
+        // never ends in practice.
         let due = Duration::try_from_secs_f64(self.elapsed_ns as f64 / 1e9 / self.times);
         due.unwrap_or(Duration::MAX)
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn times_beyond_all_measure_do_not_overflow() {
+    fn extreme_times_do_not_overflow() {
         let mut schedule = Schedule::new(1e-3, None);
         schedule.due(0);
         assert!(schedule.due(u64::MAX) > Duration::from_secs(1 << 40));

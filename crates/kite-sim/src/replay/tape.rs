@@ -1,4 +1,4 @@
-//! Tape files as what is replayed.
+//! Tape files as the source of a replay.
 
 use kite_tape::{Entry, Reel};
 

@@ -21,10 +21,10 @@ const B: u32 = 884_737;
 const INDEX: u32 = 256_265;
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
-/// When the tape begins.
+/// When the tape starts.
 const NINE: u64 = 1_754_279_100 * S;
-/// How the text begins that a client reads up to.
-const END: &str = "that is all";
+/// Prefix of the text that a client reads up to.
+const END: &str = "end of replay";
 const DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// A tape in memory.
@@ -47,7 +47,7 @@ impl Tape for Memory {
 const FIRST: Source = Source { account: 0, connection: 0 };
 const SECOND: Source = Source { account: 0, connection: 1 };
 
-/// A record so long after the tape's beginning.
+/// A record this long after the tape's start.
 fn record(after_ms: u64, source: Source, kind: RecordKind, payload: impl Into<Bytes>) -> Read {
     let received = Received { recv_unix_ns: NINE + after_ms * MS, source };
     Ok(Record { received, kind, payload: payload.into() })
@@ -61,7 +61,7 @@ fn text(after_ms: u64, source: Source, payload: &'static str) -> Read {
     record(after_ms, source, RecordKind::Text, payload)
 }
 
-/// Gives a frame of these instruments in full mode, after this many steps of each.
+/// Returns a frame of these instruments in full mode, after this many steps of each.
 fn frame(tokens: &[u32], steps: u64) -> Bytes {
     in_mode(tokens, steps, Mode::Full)
 }
@@ -117,17 +117,17 @@ impl Client {
     }
 
     async fn message(&mut self) -> Message {
-        timeout(DEADLINE, self.socket.next()).await.expect("nothing came").unwrap().unwrap()
+        timeout(DEADLINE, self.socket.next()).await.expect("no message arrived").unwrap().unwrap()
     }
 
     async fn binary(&mut self) -> Bytes {
         match self.message().await {
             Message::Binary(frame) => frame,
-            other => panic!("a binary frame was due, not {other:?}"),
+            other => panic!("expected a binary frame, not {other:?}"),
         }
     }
 
-    /// Reads to the end of the replay, and up to a text that the test sends behind it.
+    /// Reads to the end of the replay, and up to a text that the test sends after it.
     async fn all(&mut self, sim: &Sim) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut finished = std::pin::pin!(timeout(DEADLINE, sim.replay_finished()));
@@ -137,7 +137,7 @@ impl Client {
                 ended = &mut finished => break ended.expect("the replay never ends"),
             }
         }
-        // Told to every socket: another client may read it in the midst of its own messages.
+        // Sent to every socket: another client may read it among its own messages.
         let end = Message::text(format!("{END} {}", sim.stats().texts_sent));
         sim.send_text(end.to_text().unwrap());
         while messages.last() != Some(&end) {
@@ -159,7 +159,7 @@ fn kinds(frame: &[u8]) -> Vec<(u32, PacketKind)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_clients_get_their_share_in_their_modes() {
+async fn two_clients_receive_their_instruments_in_their_modes() {
     let reads = vec![binary(0, frame(&[A, INDEX], 1)), binary(500, frame(&[B], 1))];
     let replay = of(reads).start(Start::Sockets(2));
     let sim = quiet(replay).start().await.unwrap();
@@ -183,7 +183,7 @@ async fn two_clients_get_their_share_in_their_modes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_recorded_leaner_is_sent_as_it_was_and_told() {
+async fn a_leaner_packet_is_sent_as_recorded_and_counted() {
     let reads = vec![binary(0, in_mode(&[A], 1, Mode::Quote)), binary(1, frame(&[A], 2))];
     let sim = quiet(of(reads)).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Full, &[A]).await;
@@ -193,7 +193,7 @@ async fn what_was_recorded_leaner_is_sent_as_it_was_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn times_between_frames_are_the_recorded_ones_by_the_speed() {
+async fn intervals_between_frames_scale_with_the_speed() {
     for (times, expected) in
         [(1.0, [0, 800, 800, 2_400]), (4.0, [0, 200, 200, 600]), (0.5, [0, 1_600, 1_600, 4_800])]
     {
@@ -211,7 +211,7 @@ async fn times_between_frames_are_the_recorded_ones_by_the_speed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_stands_the_tape_still_and_loses_nothing() {
+async fn a_pause_stops_the_tape_and_loses_nothing() {
     let sim = quiet(of(steady(4))).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Full, &[A, B]).await;
     assert_eq!(client.binary().await, frame(&[A, B], 0));
@@ -227,7 +227,7 @@ async fn a_pause_stands_the_tape_still_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_late_gets_the_present_and_what_follows() {
+async fn a_late_subscriber_receives_a_snapshot_and_what_follows() {
     let mut reads = steady(3);
     reads.push(binary(4_000, frame(&[A], 9)));
     let sim = quiet(of(reads)).start().await.unwrap();
@@ -240,14 +240,14 @@ async fn who_comes_late_gets_the_present_and_what_follows() {
     assert_eq!(late.binary().await, in_mode(&[A, B], 2, Mode::Quote));
     assert_eq!(late.binary().await, in_mode(&[A], 9, Mode::Quote));
     assert!(early.all(&sim).await.is_empty());
-    // At the end of the tape its last state is still there.
+    // After the end of the tape its last state is still available.
     late.say(&sim, Command::Mode(Mode::Full, &[B])).await;
     assert!(late.message().await.is_text());
     assert_eq!(late.binary().await, frame(&[B], 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_from_a_time_on_knows_the_stretch_before() {
+async fn a_replay_from_a_time_has_snapshots_from_before_it() {
     let from = NINE + 1_000 * MS;
     for (look_back, known) in [(Duration::from_millis(600), true), (Duration::ZERO, false)] {
         let replay = of(steady(4)).from(from).look_back(look_back).until(NINE + 1_500 * MS);
@@ -261,7 +261,7 @@ async fn a_replay_from_a_time_on_knows_the_stretch_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_every_frame_in_order() {
+async fn a_slow_reader_receives_every_frame_in_order() {
     let sim = quiet(of(steady(2_000)).speed(Speed::AsRead)).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Full, &[A, B]).await;
     for step in 0..2_000 {
@@ -273,7 +273,7 @@ async fn a_slow_reader_gets_every_frame_in_order() {
     assert!(client.all(&sim).await.is_empty());
 }
 
-/// Gives a frame of one instrument, its number as the last price, cut to this many bytes.
+/// Returns a frame of one instrument, its number as the last price, cut to this many bytes.
 fn numbered(number: u32, length: u8) -> Bytes {
     let mut packet = vec![0; length.into()];
     packet[..4].copy_from_slice(&A.to_be_bytes());
@@ -282,7 +282,7 @@ fn numbered(number: u32, length: u8) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_takes_its_place_between_two_records_of_the_tape() {
+async fn a_command_takes_effect_between_two_records_of_the_tape() {
     const COUNT: u32 = 8_000;
     let reads = (0..COUNT).map(|number| binary(0, numbered(number, 184)));
     let sim = quiet(of(reads.collect()).speed(Speed::AsRead)).start().await.unwrap();
@@ -294,14 +294,14 @@ async fn a_command_takes_its_place_between_two_records_of_the_tape() {
     let got = frames(client.all(&sim).await);
     let before = got.iter().take_while(|frame| frame.len() == 12).count() as u32;
     assert!((1_000..COUNT - 1).contains(&before), "{before}");
-    // All before in the old mode, a snapshot of the last of them, all behind in the new one.
+    // All before in the old mode, a snapshot of the last of them, all after it in the new one.
     let old = (0..before).map(|number| numbered(number, 8));
     let new = (before - 1..COUNT).map(|number| numbered(number, 184));
     assert!(got.into_iter().eq(old.chain(new)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tape_waits_at_full_speed_for_a_client_to_come_back() {
+async fn at_full_speed_the_tape_waits_for_a_client_to_return() {
     let sim = quiet(of(steady(500)).speed(Speed::AsRead)).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Full, &[A, B]).await;
     client.binary().await;
@@ -312,13 +312,13 @@ async fn the_tape_waits_at_full_speed_for_a_client_to_come_back() {
     assert!(!left_at.finished && left_at.records < 500, "{left_at:?}");
     let mut client = Client::subscribed(&sim, Mode::Full, &[A, B]).await;
     let got = frames(client.all(&sim).await);
-    // The present, then all that follows.
+    // A snapshot, then all that follows.
     let expected = (left_at.records - 1..500).map(|step| frame(&[A, B], step));
     assert_eq!(got, expected.collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_gives_the_same_bytes_every_time() {
+async fn a_replay_sends_the_same_bytes_every_time() {
     async fn run(speed: Speed) -> Vec<Vec<Message>> {
         let mut reads = steady(300);
         reads.insert(20, text(9_990, FIRST, r#"{"type":"order","data":{"order_id":"1"}}"#));
@@ -340,7 +340,7 @@ async fn a_replay_gives_the_same_bytes_every_time() {
     let once = run(Speed::AsRead).await;
     assert_eq!(once.iter().map(Vec::len).collect::<Vec<_>>(), [301; 3]);
     assert_eq!(run(Speed::AsRead).await, once);
-    // The speed changes when, never what.
+    // The speed changes when frames are sent, not their bytes.
     assert_eq!(run(Speed::Times(3.0)).await, once);
 }
 
@@ -369,7 +369,7 @@ async fn texts_reach_every_socket_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn damage_is_counted_and_passed_over() {
+async fn damage_is_counted_and_skipped() {
     let good = frame(&[A, B], 3);
     // The second packet is cut.
     let cut = good.slice(..good.len() - 1);
@@ -392,7 +392,7 @@ async fn damage_is_counted_and_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn heartbeats_go_on_at_the_end_of_the_tape() {
+async fn heartbeats_continue_after_the_end_of_the_tape() {
     let reads = vec![binary(0, frame(&[A], 1)), binary(700, Bytes::from_static(&[7]))];
     let builder = Sim::builder().greet(false).replay(of(reads));
     let sim = builder.start().await.unwrap();
@@ -431,7 +431,7 @@ async fn a_verbatim_replay_is_one_connection_byte_for_byte() {
     let second = [Message::binary(frame(&[B], 8)), Message::text(meta)];
     let replay = of(reads).verbatim([FIRST, SECOND]).start(Start::OnRequest);
     let sim = quiet(replay).start().await.unwrap();
-    // Nothing is subscribed on the first, other things on the second.
+    // The first socket subscribes to nothing, the second to another instrument than was recorded.
     let mut one = Client::connect(&sim).await;
     let mut two = Client::subscribed(&sim, Mode::Ltp, &[A]).await;
     sim.begin_replay();
@@ -458,7 +458,7 @@ async fn heartbeats_of_a_verbatim_replay_are_the_recorded_ones_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_returns_gets_its_recorded_connection_again() {
+async fn a_socket_that_reconnects_receives_its_recorded_connection_again() {
     let reads = (0..20).flat_map(|step| {
         [FIRST, SECOND].map(|source| {
             let token = if source == FIRST { A } else { B };
@@ -478,8 +478,8 @@ async fn a_socket_that_returns_gets_its_recorded_connection_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_begins_when_it_is_told() {
-    // A client that subscribes and then asks for a mode gets no frame in the mode between.
+async fn a_replay_starts_when_it_is_configured_to() {
+    // A client that subscribes and then sets a mode receives no frame in the mode in between.
     let sim = quiet(of(steady(1))).start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     client.say(&sim, Command::Subscribe(&[A, B])).await;
@@ -523,7 +523,7 @@ async fn faults_work_over_a_replay() {
     let damaged = silent.binary().await;
     assert!(Frame::walk(&damaged).fault().is_some(), "{damaged:?}");
     sim.inject(API_KEY, Fault::HalfOpen);
-    // A silent socket holds nobody up.
+    // A silent socket does not hold up the others.
     let mut other = Client::subscribed(&sim, Mode::Full, &[A]).await;
     for _ in 0..100 {
         other.binary().await;
@@ -548,7 +548,7 @@ async fn a_socket_that_never_reads_is_dropped_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn impossible_speeds_are_refused_by_name() {
+async fn a_speed_out_of_range_is_rejected() {
     for times in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = quiet(of(steady(1)).speed(Speed::Times(times))).start().await.unwrap_err();
         assert!(error.to_string().contains("times the recorded speed"), "{error}");
@@ -556,7 +556,7 @@ async fn impossible_speeds_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_tape_ends_at_once() {
+async fn an_empty_tape_ends_immediately() {
     let sim = quiet(of(Vec::new()).start(Start::AtOnce)).start().await.unwrap();
     timeout(DEADLINE, sim.replay_finished()).await.unwrap();
     assert_eq!(sim.replay().unwrap().span_unix_ns, None);

@@ -1,28 +1,28 @@
-//! Who may connect: API keys and the one access token each of them has at a time.
+//! The accounts that may connect: API keys, each with one access token at a time.
 
 use std::collections::BTreeMap;
 
 /// The accounts the simulator knows. No `Debug`: access tokens are secrets.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts {
-    /// `None`: the token was revoked and no new one was made.
+    /// `None` from when a token is revoked until a new one is set.
     token_by_key: BTreeMap<String, Option<String>>,
 }
 
 impl Accounts {
-    /// Adds an account, or renews its token: the old one is void from now on.
+    /// Adds an account, or replaces its token: the old one is no longer valid.
     pub(crate) fn set(&mut self, api_key: String, access_token: String) {
         self.token_by_key.insert(api_key, Some(access_token));
     }
 
-    /// Voids the token of an account.
+    /// Revokes the token of an account.
     pub(crate) fn revoke(&mut self, api_key: &str) {
         if let Some(token) = self.token_by_key.get_mut(api_key) {
             *token = None;
         }
     }
 
-    /// Says whether these credentials open a socket.
+    /// Returns whether these credentials open a socket.
     pub(crate) fn admits(&self, api_key: &str, access_token: &str) -> bool {
         let valid = self.token_by_key.get(api_key).and_then(Option::as_deref);
         valid == Some(access_token)
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_renewed_token_voids_the_old_one() {
+    fn a_new_token_replaces_the_old_one() {
         let mut accounts = Accounts::default();
         accounts.set("key".into(), "monday".into());
         assert!(accounts.admits("key", "monday"));

@@ -1,4 +1,5 @@
-//! Who may connect and who is connected: credentials, and each API key's three sockets.
+//! Admits sockets, by credentials and by each API key's three slots, and keeps track of the open
+//! ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +17,11 @@ use super::refusal::Refusal;
 /// Sockets an API key may have open, as documented by Kite.
 pub const MAX_SOCKETS: usize = 3;
 
-/// How long a handshake waits for a slot before it is refused: a client that drops a socket and
-/// opens the next at once is not refused for the order in which two tasks run.
+/// How long a handshake waits for a slot before it is refused, so that a client that drops a socket
+/// and immediately opens the next does not depend on the order in which two tasks run.
 const SLOT_GRACE: Duration = Duration::from_millis(100);
 
-/// Lets sockets in and knows those that are; the owner keeps an `H` of each, to reach it.
+/// Admits sockets and keeps a handle `H` of the owner's to each open one.
 pub(crate) struct Admission<H> {
     state: Mutex<AdmissionState<H>>,
     changes: Arc<Changes>,
@@ -28,7 +29,7 @@ pub(crate) struct Admission<H> {
 
 struct AdmissionState<H> {
     accounts: Accounts,
-    /// What all handshakes are refused with.
+    /// The refusal of all handshakes, if set.
     refusal: Option<Refusal>,
     refused: BTreeMap<u16, u64>,
     accepted: u64,
@@ -43,16 +44,16 @@ struct Member<H> {
     kick: Arc<Notify>,
 }
 
-/// What is known of an account's slots, apart from who holds them.
+/// The state of an account's slots, apart from the sockets that hold them.
 #[derive(Debug, Default)]
 struct Slots {
-    /// Sockets that the account has had.
+    /// Sockets admitted so far.
     sockets: u64,
-    /// Until when no slot is free, whoever has gone.
+    /// Until when no slot is free, even if sockets have ended.
     held_until: Option<Instant>,
 }
 
-/// A socket that was let in, before its owner has made anything of it.
+/// A newly admitted socket, before its owner has created a handle.
 pub(crate) struct Admitted<'a> {
     /// Number of the socket, unique and rising.
     pub(crate) id: u64,
@@ -61,12 +62,12 @@ pub(crate) struct Admitted<'a> {
     pub(crate) api_key: &'a str,
 }
 
-/// What a socket's task gets when its client is let in.
+/// What a socket's task receives on admission.
 pub(crate) struct Membership<H, T> {
     pub(crate) slot: SocketSlot<H>,
-    /// Notified when the socket is to be dropped at once.
+    /// Notified when the socket must be dropped immediately.
     pub(crate) kick: Arc<Notify>,
-    /// What the owner made for the task.
+    /// The owner's data for the task.
     pub(crate) owned: T,
 }
 
@@ -104,11 +105,11 @@ impl<H> Admission<H> {
         Self { state: Mutex::new(state), changes }
     }
 
-    /// Lets a request in or says how to refuse it. `enter` makes the owner's handle and whatever
-    /// the socket's task needs; it runs before anyone can see the socket.
+    /// Admits a request or returns its refusal. `enter` creates the owner's handle and the data for
+    /// the socket's task; it runs before the socket is visible to others.
     ///
     /// # Cancel safety
-    /// Cancel safe: nobody is let in.
+    /// Cancel safe: no socket is admitted.
     pub(crate) async fn admit<T>(
         self: &Arc<Self>,
         request: &Result<Upgrade, Refusal>,
@@ -117,7 +118,7 @@ impl<H> Admission<H> {
         let answer = match request {
             Ok(upgrade) => {
                 let slot = self.changes.until(|| self.state.lock().has_slot(&upgrade.api_key));
-                // Without a slot in time, the answer is that there is none.
+                // If no slot is free in time, `try_admit` refuses.
                 let _ = timeout(SLOT_GRACE, slot).await;
                 self.try_admit(upgrade, enter)
             }
@@ -157,7 +158,7 @@ impl<H> Admission<H> {
         self.state.lock().accounts.revoke(api_key);
     }
 
-    /// Refuses all handshakes, or none beside those that have to be.
+    /// Refuses all handshakes; `None` ends this.
     pub(crate) fn refuse_with(&self, refusal: Option<Refusal>) {
         self.state.lock().refusal = refusal;
     }
@@ -207,14 +208,14 @@ impl<H> Admission<H> {
         }
     }
 
-    /// Drops every socket at once; their slots are free.
+    /// Drops every socket immediately and frees its slot.
     pub(crate) fn kick_all(&self) {
         let members = std::mem::take(&mut self.state.lock().members);
         members.values().for_each(|member| member.kick.notify_one());
         self.changes.notify();
     }
 
-    /// Takes every socket's slot and lets the owner reach it a last time.
+    /// Frees every socket's slot and passes its handle to `see` a last time.
     pub(crate) fn dismiss_all(&self, mut see: impl FnMut(&H)) {
         let members = std::mem::take(&mut self.state.lock().members);
         members.values().for_each(|member| see(&member.handle));
@@ -222,7 +223,7 @@ impl<H> Admission<H> {
     }
 }
 
-/// One of the sockets an API key may have; free again when dropped.
+/// One of an API key's slots; freed on drop.
 pub(crate) struct SocketSlot<H> {
     id: u64,
     admission: Arc<Admission<H>>,
@@ -237,7 +238,7 @@ impl<H> SocketSlot<H> {
 impl<H> Drop for SocketSlot<H> {
     fn drop(&mut self) {
         let member = self.admission.state.lock().members.remove(&self.id);
-        // Outside the lock: what the handle still holds may end here, guards included.
+        // Outside the lock: dropping the handle may drop guards.
         drop(member);
         self.admission.changes.notify();
     }

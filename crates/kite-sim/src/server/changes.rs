@@ -2,14 +2,14 @@
 
 use tokio::sync::Notify;
 
-/// Wakes those who wait for a condition, to look at it again.
+/// Wakes the tasks that wait for a condition, so that they check it again.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     changed: Notify,
 }
 
 impl Changes {
-    /// Has every waiting task look at its condition again.
+    /// Makes every waiting task check its condition again.
     pub(crate) fn notify(&self) {
         self.changed.notify_waiters();
     }
@@ -20,7 +20,7 @@ impl Changes {
     /// Cancel safe.
     pub(crate) async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
-            // Made before the check, so that no change in between is missed.
+            // Created before the check, so that no change in between is missed.
             let changed = self.changed.notified();
             if holds() {
                 return;

@@ -9,24 +9,24 @@ use kite_wire::{Frame, FrameBuilder, Mode};
 /// What is left of a frame for one socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
-    /// The very bytes that were recorded where nothing had to be cut; `None` where nothing is left.
+    /// The recorded bytes themselves if nothing had to be cut; `None` if nothing is left.
     pub(crate) frame: Option<Bytes>,
-    /// Packets in it that were recorded in a leaner mode than is asked for.
+    /// Packets in it that were recorded in a leaner mode than subscribed.
     pub(crate) leaner: u64,
 }
 
-/// Cuts frames, with room that is used again.
+/// Cuts frames, reusing its buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Cutter {
-    /// In which mode each packet of the frame is sent, if it is.
+    /// The mode in which each packet of the frame is sent, if at all.
     modes: Vec<Option<Mode>>,
 }
 
 impl Cutter {
     /// Cuts a frame that has been walked.
     ///
-    /// Packets of unknown length and whatever stands behind damage are not sent: nobody can say
-    /// which instrument they are of.
+    /// Packets of unknown length and everything after damage are not sent: their instrument is
+    /// unknown.
     pub(crate) fn cut(
         &mut self,
         bytes: &Bytes,
@@ -60,7 +60,7 @@ impl Cutter {
         let mut cut = FrameBuilder::with_capacity(bytes_sent);
         let packets = frame.packets().zip(&self.modes);
         for packet in packets.filter_map(|(packet, mode)| Some(packet.in_mode((*mode)?))) {
-            // It has room for those of any other frame.
+            // Does not fail: there are no more packets than in the recorded frame.
             if cut.push(packet).is_err() {
                 break;
             }
@@ -99,7 +99,7 @@ mod tests {
         frame.packets().map(Tick::from).collect()
     }
 
-    /// What a tick says in a mode, field by field: the model that cutting by length is held to.
+    /// Reduces a tick to a mode field by field: the model for cutting by length.
     fn reduced(tick: &Tick, mode: Mode) -> Tick {
         let fields = match (mode, tick.fields) {
             (Mode::Ltp, _) => Fields::Ltp,
@@ -110,7 +110,7 @@ mod tests {
         Tick { fields, ..*tick }
     }
 
-    /// A packet of one of twelve instruments; unknown lengths among them where `odd`.
+    /// A packet of one of twelve instruments; if `odd`, some have unknown lengths.
     fn packet(odd: bool) -> impl Strategy<Value = Vec<u8>> {
         let length = match odd {
             true => prop_oneof![4 => prop::sample::select(&LENGTHS[..]), 1 => 4_usize..200].boxed(),
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_packet_says_in_the_mode_asked_what_it_said_on_the_tape(
+        fn every_packet_keeps_its_recorded_values_in_the_subscribed_mode(
             packets in prop::collection::vec(packet(true), 0..20),
             modes in modes(),
         ) {
@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_asked_for_whole_is_the_recorded_memory_itself(
+        fn a_frame_subscribed_whole_is_not_copied(
             packets in prop::collection::vec(packet(false), 1..20),
         ) {
             let bytes = frame_of(&packets);
@@ -162,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn damage_costs_what_stands_behind_it_and_no_more(
+        fn damage_loses_what_follows_it_and_no_more(
             packets in prop::collection::vec(packet(false), 1..10),
             lost in 1_usize..200,
             modes in modes(),

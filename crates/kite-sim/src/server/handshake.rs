@@ -1,6 +1,6 @@
-//! The HTTP side of a connection, by hand: reading the request's head and writing the answer.
+//! The HTTP side of a connection: reads the request's head and writes the response.
 //!
-//! Nothing here knows accounts or limits; what a request may do is decided by the server.
+//! Knows no accounts or limits: the server decides what a request may do.
 
 use std::io;
 
@@ -25,7 +25,7 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Makes the answer one that belongs to another request.
+    /// Replaces the accept key with that of another request.
     pub(crate) fn with_wrong_key(mut self) -> Self {
         self.accept_key = derive_accept_key(self.accept_key.as_bytes());
         self
@@ -34,9 +34,9 @@ impl Upgrade {
 
 /// What a client sent before the first frame.
 pub(crate) struct Request {
-    /// The upgrade asked for, or how to refuse it.
+    /// The requested upgrade, or its refusal.
     pub(crate) upgrade: Result<Upgrade, Refusal>,
-    /// Bytes that came behind the head: the beginning of the first frame.
+    /// Bytes received after the head: the beginning of the first frame.
     pub(crate) rest: Vec<u8>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result
     Ok(())
 }
 
-/// Parses a head; gives its length and what it asks for, `None` while it is incomplete.
+/// Parses a head; returns its length and the upgrade, or `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> Option<(usize, Result<Upgrade, Refusal>)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_head_in_pieces_is_put_together_and_the_rest_kept() {
+    async fn a_head_in_pieces_is_joined_and_the_rest_kept() {
         let bytes = head("/?api_key=a&access_token=t") + "first frame";
         let (front, back) = bytes.as_bytes().split_at(40);
         let request = read(&mut front.chain(back)).await.unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_endless_or_broken_off_head_is_refused() {
+    async fn an_endless_or_truncated_head_is_refused() {
         let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(MAX_HEAD_BYTES));
         let request = read(&mut endless.as_bytes()).await.unwrap();
         assert_eq!(request.upgrade.err(), Some(Refusal::malformed()));

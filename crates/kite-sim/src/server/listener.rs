@@ -1,4 +1,4 @@
-//! Accepts TCP connections, and goes on where the operating system refuses.
+//! Accepts TCP connections, and retries if the operating system refuses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-/// Pause after the operating system refused to accept a connection (too many open files), or a
-/// port.
+/// Pause after the operating system refused to accept a connection (too many open files) or to bind
+/// a port.
 const BACKOFF: Duration = Duration::from_millis(20);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// Accepts the next connection, without a delay for small writes.
+/// Accepts the next connection, with `TCP_NODELAY`.
 ///
 /// # Cancel safety
 /// Cancel safe: no connection is lost.
@@ -21,7 +21,7 @@ pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // What it costs is latency only.
+                // A failure costs only latency.
                 let _ = stream.set_nodelay(true);
                 return stream;
             }
@@ -40,17 +40,17 @@ pub(crate) struct ReservedPort {
 }
 
 impl ReservedPort {
-    /// Binds without listening; tries until the operating system agrees.
+    /// Binds without listening; retries until it succeeds.
     pub(crate) async fn new(address: SocketAddr) -> Self {
         Self { socket: retry(|| bind(address)).await, address }
     }
 
-    /// Serves the port again; tries until the operating system agrees.
+    /// Listens on the port again; retries until it succeeds.
     pub(crate) async fn listen(self) -> TcpListener {
         match self.socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::warn!(%error, "port not served again at once");
+                tracing::warn!(%error, "cannot listen again yet");
                 retry(|| bind(self.address)?.listen(BACKLOG)).await
             }
         }
@@ -59,7 +59,7 @@ impl ReservedPort {
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Sockets just dropped keep the port for a while; on Windows this option means another thing.
+    // Sockets just dropped hold the port for a while. On Windows this option has another meaning.
     socket.set_reuseaddr(cfg!(not(windows)))?;
     socket.bind(address)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! How the server says no to a handshake.
+//! The server's refusal of a handshake.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::handshake::discard;
 
-/// How the server answers a handshake it refuses: an HTTP status and a body.
+/// The response to a refused handshake: an HTTP status and a body.
 ///
-/// The content type is JSON where the body starts with a brace, else HTML.
+/// The content type is JSON if the body starts with a brace, else HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
@@ -21,13 +21,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Refuses with any status and body, also such as HTTP does not define.
+    /// Refuses with any status and body, including statuses that HTTP does not define.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
         Self { status, body: body.into(), retry_after: None }
     }
 
-    /// Refuses as Kite does where the token has expired: 403 and a JSON error.
+    /// Refuses as Kite does if the token has expired: 403 and a JSON error.
     #[must_use]
     pub fn auth() -> Self {
         Self::new(
@@ -36,7 +36,7 @@ impl Refusal {
         )
     }
 
-    /// Refuses with any status and an error of Kite's JSON shape around this message.
+    /// Refuses with any status and this message in Kite's JSON error format.
     #[must_use]
     pub fn kite(status: u16, message: &str) -> Self {
         let error_type = match status {
@@ -51,14 +51,14 @@ impl Refusal {
         Self::new(status, body.to_string())
     }
 
-    /// Adds a `Retry-After` header with this text as its value: seconds or a date, or neither.
+    /// Adds a `Retry-After` header with this text as its value: seconds, a date, or anything else.
     #[must_use]
     pub fn retry_after(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.retry_after = Some(text.into());
         self
     }
 
-    /// Refuses as Kite does where the query lacks an API key or an access token.
+    /// Refuses as Kite does if the query lacks an API key or an access token.
     pub(crate) fn no_credentials() -> Self {
         Self::new(
             400,
@@ -66,7 +66,7 @@ impl Refusal {
         )
     }
 
-    /// Refuses as Kite does where an API key has all its sockets open.
+    /// Refuses as Kite does if an API key has all its sockets open.
     pub(crate) fn too_many_sockets() -> Self {
         Self::new(
             429,
@@ -74,7 +74,7 @@ impl Refusal {
         )
     }
 
-    /// Refuses as a load balancer does where a request is malformed.
+    /// Refuses as a load balancer does if a request is malformed.
     pub(crate) fn malformed() -> Self {
         Self::new(
             400,
@@ -83,29 +83,29 @@ impl Refusal {
         )
     }
 
-    /// Gives the HTTP status.
+    /// Returns the HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// Gives the body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// Returns the header that says how long the body is.
+    /// Returns the `Content-Length` header.
     pub(crate) fn content_length(&self) -> String {
         format!("Content-Length: {}", self.body.len())
     }
 
-    /// Says whether the body is JSON.
+    /// Returns whether the body is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.body.starts_with('{')
     }
 
-    /// Writes the head of the response; `framing` is the header that tells how the body ends.
+    /// Returns the head of the response; `framing` is the header that delimits the body.
     pub(crate) fn head(&self, framing: &str) -> String {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
         let kind = if self.is_json() { "application/json" } else { "text/html" };
@@ -121,7 +121,7 @@ impl Refusal {
         head + "\r\n"
     }
 
-    /// Answers a refused request and waits until the client has closed its side.
+    /// Responds to a refused request and waits until the client has closed its side.
     ///
     /// # Errors
     /// The socket failed.
@@ -134,8 +134,8 @@ impl Refusal {
     }
 }
 
-/// Ends an answer and waits until the client has closed its side: a socket closed with unread bytes
-/// is reset, which could destroy the answer on its way.
+/// Ends a response and waits until the client has closed its side: a socket closed with unread
+/// bytes is reset, which could lose the response in flight.
 ///
 /// # Errors
 /// The socket failed.
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives what a client reads that has closed its own side.
+    /// Returns the response that a client reads after closing its own side.
     async fn answer(refusal: &Refusal) -> String {
         let mut written = Vec::new();
         let mut socket = tokio::io::join(tokio::io::empty(), &mut written);

@@ -1,7 +1,6 @@
-//! Serves one client: reads its commands, keeps time for heartbeats, and asks its owner what else
-//! there is to send.
+//! Serves one client: reads its commands, times heartbeats, and asks its owner what else to send.
 //!
-//! What is sent, and in what queue it waited, is the owner's.
+//! The owner decides what is sent and queues it.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -16,42 +15,42 @@ use super::transport::Connection;
 
 /// The owner's side of one socket.
 ///
-/// Two queues feed it: what has to be sent at once, such as a text or a close frame, never waits
-/// for updates. Polled in the order of the methods below; the client's commands and heartbeats come
-/// between the two, so that a rate of updates too high for the machine starves nothing else.
+/// Two queues feed it: a control, such as a text or a close frame, never waits for updates. They
+/// are polled in the order of the methods below, with the client's commands and heartbeats between
+/// the two, so that a rate of updates too high for the machine starves nothing else.
 pub(crate) trait Session: Send {
-    /// What the socket goes over.
+    /// The connection that carries the socket.
     type Stream: Connection;
-    /// What has to be done before anything that happens afterwards.
+    /// An instruction that is carried out before anything that happens later.
     type Control: Send;
-    /// What is sent when nothing else is to be done.
+    /// What is sent when nothing else is due.
     type Update: Send;
 
     fn socket(&mut self) -> &mut Socket<Self::Stream>;
 
-    /// Whether the client's commands are read now.
+    /// Returns whether the client's commands are read now.
     fn reads(&self) -> bool {
         true
     }
 
-    /// Returns the next control; an owner that has none stays pending.
+    /// Returns the next control; pending if there is none.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Self::Control>;
 
     /// Returns the next update that is due.
     fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::Update, End>>;
 
-    /// Does what an event asks for. Nothing else is polled until it is done.
+    /// Handles an event. Nothing else is polled until it is done.
     fn on_event(
         &mut self,
         event: Event<'_, Self::Control, Self::Update>,
     ) -> impl Future<Output = Result<(), End>> + Send;
 }
 
-/// What happens on a socket.
+/// An event on a socket.
 pub(crate) enum Event<'a, C, U> {
     Control(C),
     Command(ParsedCommand<'a>),
-    /// The client sent a text that is no command.
+    /// The client sent a text that is not a command.
     BadCommand,
     /// The client sent a ping; the WebSocket sends the pong with its next read.
     Ping,
@@ -59,12 +58,12 @@ pub(crate) enum Event<'a, C, U> {
     Update(U),
 }
 
-/// What a poll of the socket brought.
+/// The result of polling a session.
 enum Wake<C, U> {
     Control(C),
     Text(Utf8Bytes),
     Ping,
-    /// A message that means nothing in this protocol.
+    /// A message without meaning in this protocol.
     Other,
     HeartbeatDue,
     Update(U),
@@ -72,7 +71,7 @@ enum Wake<C, U> {
 
 type WakeOf<S> = Wake<<S as Session>::Control, <S as Session>::Update>;
 
-/// Serves a client until it goes or is closed; returns why it ended.
+/// Serves a client until it disconnects or is closed; returns why it ended.
 pub(crate) async fn serve<S: Session>(session: &mut S, heartbeat_every: Option<Duration>) -> End {
     let mut heartbeats = heartbeat_every.map(timer);
     loop {
@@ -139,7 +138,7 @@ fn sort<C, U>(message: Option<Result<Message, WebSocketError>>) -> Result<Wake<C
     }
 }
 
-/// Ticks first after a period, and late ticks do not bunch up.
+/// Returns a timer that first ticks after one period and does not catch up on missed ticks.
 pub(crate) fn timer(period: Duration) -> Interval {
     let mut timer = interval_at(Instant::now() + period, period);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);

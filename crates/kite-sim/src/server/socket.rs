@@ -34,13 +34,13 @@ const READ_BUFFER_BYTES: usize = 16 * 1_024;
 pub(crate) enum End {
     /// The client sent a close frame.
     ClientClosed,
-    /// The client went without a close frame, or broke the protocol.
+    /// The client disconnected without a close frame, or broke the protocol.
     ClientGone,
     /// The client left a frame unread for too long.
     ClientStuck,
-    /// A close frame went, and its answer is awaited.
+    /// A close frame was sent, and its answer is awaited.
     Closing,
-    /// A close frame went, and its answer does not matter.
+    /// A close frame was sent, and its answer is not awaited.
     Leaving,
     /// TCP is to be reset.
     Reset,
@@ -54,7 +54,7 @@ pub(crate) struct Socket<S> {
 }
 
 impl<S: Connection> Socket<S> {
-    /// Takes over a connection; `rest` came after the client's request.
+    /// Takes over a connection; `rest` is what followed the client's request.
     pub(crate) async fn new(stream: S, rest: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -66,7 +66,7 @@ impl<S: Connection> Socket<S> {
         }
     }
 
-    /// Returns what the WebSocket goes over. Writing to it is for the time between two frames.
+    /// Returns the underlying stream. Write to it only between two frames.
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         self.websocket.get_mut()
     }
@@ -82,13 +82,13 @@ impl<S: Connection> Socket<S> {
     /// Writes a message.
     ///
     /// # Errors
-    /// The client has gone, or left what was written before unread for too long.
+    /// The client has disconnected, or left earlier data unread for too long.
     pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
         let sent = timeout(WRITE_DEADLINE, self.websocket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
     }
 
-    /// Writes bytes past the WebSocket, between two of its frames.
+    /// Writes raw bytes to the stream, between two WebSocket frames.
     ///
     /// # Errors
     /// As [`Socket::write`].
@@ -106,7 +106,7 @@ impl<S: Connection> Socket<S> {
     /// # Errors
     /// As [`Socket::write`].
     pub(crate) async fn send_close(&mut self, code: u16) -> Result<(), End> {
-        // RFC 6455, section 7.4.1: 1005 says that there was no code, and is never sent.
+        // RFC 6455, section 7.4.1: 1005 means that there was no code, and is never sent.
         let frame = (code != 1_005).then(|| CloseFrame { code: code.into(), reason: "".into() });
         self.write(Message::Close(frame)).await
     }
@@ -117,12 +117,12 @@ impl<S: Connection> Socket<S> {
             // The WebSocket answers the client's close frame by itself.
             while let Some(Ok(_)) = self.websocket.next().await {}
         };
-        // Past the deadline, the client has had its time.
+        // A client past the deadline is not waited for.
         let _ = timeout(CLOSE_DEADLINE, finish).await;
     }
 
-    /// Ends the stream, with TLS's farewell or abruptly, and waits until the client has ended its
-    /// side: closed with unread bytes, the socket would be reset.
+    /// Ends the stream, with TLS's close notification or abruptly, and waits until the client has
+    /// closed its side: a socket closed with unread bytes is reset.
     pub(crate) async fn leave(&mut self, is_abrupt: bool) {
         let stream = self.stream_mut();
         let leave = async {
@@ -132,12 +132,12 @@ impl<S: Connection> Socket<S> {
             }
             discard(stream.transport()).await
         };
-        // What fails here has ended as well.
+        // A stream that fails here has ended as well.
         let _ = timeout(CLOSE_DEADLINE, leave).await;
     }
 }
 
-/// Says whether a write ended well.
+/// Converts the outcome of a write.
 fn written(outcome: Result<io::Result<()>, Elapsed>) -> Result<(), End> {
     match outcome {
         Ok(Ok(())) => Ok(()),

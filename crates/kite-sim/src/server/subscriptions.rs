@@ -1,13 +1,13 @@
 //! The instruments of one socket with their modes, and what a command does to them.
 //!
-//! No socket here, and nothing about where packets come from: the owner keeps what it likes beside
+//! No socket here, and nothing about where packets come from: the owner keeps its own data beside
 //! each instrument.
 
 use std::collections::{BTreeMap, HashMap};
 
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
-/// The instruments of one socket, each with its mode and a `T` of the owner's.
+/// The instruments of one socket, each with its mode and the owner's `T`.
 #[derive(Debug)]
 pub(crate) struct Subscriptions<T> {
     items: Vec<Subscription<T>>,
@@ -22,7 +22,7 @@ pub(crate) struct Subscription<T> {
     pub(crate) owned: T,
 }
 
-/// A command would give a socket more instruments than it may have.
+/// A command would exceed the socket's limit of instruments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitExceeded;
 
@@ -41,7 +41,7 @@ impl<T> Subscriptions<T> {
         self.items.is_empty()
     }
 
-    /// Returns where an instrument stands; subscribing and unsubscribing others moves it.
+    /// Returns the position of an instrument. Unsubscribing others may change it.
     pub(crate) fn position(&self, token: u32) -> Option<usize> {
         self.position_by_token.get(&token).copied()
     }
@@ -60,13 +60,13 @@ impl<T> Subscriptions<T> {
         self.items.iter().map(|item| (item.token, item.mode)).collect()
     }
 
-    /// Obeys a command; returns the instruments to send a snapshot of, in rising order: all that a
-    /// subscribe names, and those whose mode a `mode` changed.
+    /// Applies a command and returns the instruments to send a snapshot of, in ascending order: all
+    /// that a subscribe names, or those whose mode a `mode` command changed.
     ///
-    /// Tokens that are not known are passed over. `add` makes what is kept of a new instrument.
+    /// Unknown tokens are ignored. `add` creates the owner's data of a new instrument.
     ///
     /// # Errors
-    /// All together would be more than `limit`; nothing has changed then.
+    /// The instruments would exceed `limit`; nothing has changed then.
     pub(crate) fn obey(
         &mut self,
         command: ParsedCommand<'_>,
@@ -121,7 +121,7 @@ impl<T> Subscriptions<T> {
         Ok(Set { known, changed })
     }
 
-    /// Ends subscriptions; tokens that are not subscribed are passed over.
+    /// Ends subscriptions; tokens that are not subscribed are ignored.
     fn remove(&mut self, named: impl IntoIterator<Item = u32>) {
         for token in named {
             if let Some(position) = self.position_by_token.remove(&token) {
@@ -134,11 +134,11 @@ impl<T> Subscriptions<T> {
     }
 }
 
-/// What setting the mode of some instruments did.
+/// The result of setting the mode of instruments.
 struct Set {
-    /// Those of them that are known, rising and each once.
+    /// The known ones, ascending and distinct.
     known: Vec<u32>,
-    /// Those of them that were not subscribed before, or in another mode.
+    /// Those that were not subscribed before, or were in another mode.
     changed: Vec<u32>,
 }
 
@@ -160,12 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_command_beyond_the_limit_is_refused_whole() {
+    fn a_command_beyond_the_limit_is_rejected_as_a_whole() {
         let mut held = Subscriptions::default();
         obey(&mut held, Command::Mode(Mode::Full, &[0, 1, 2, 3])).unwrap();
         assert_eq!(obey(&mut held, Command::Mode(Mode::Ltp, &[0, 7, 8])), Err(LimitExceeded));
         assert_eq!(held.modes(), (0..4).map(|token| (token, Mode::Full)).collect());
-        // Known, repeated and unknown tokens take no room.
+        // Subscribed, repeated and unknown tokens do not count.
         let named = [0, 4, 4, 100, 255];
         assert_eq!(obey(&mut held, Command::Mode(Mode::Full, &named)), Ok(vec![4]));
         assert_eq!(obey(&mut held, Command::Subscribe(&named)), Ok(vec![0, 4]));

@@ -1,9 +1,9 @@
-//! The text frames the server sends of its own accord.
+//! The text frames that the server sends unprompted.
 
 use kite_wire::order::IstDateTime;
 use serde_json::Value;
 
-/// What Kite sends right after connecting, undocumented.
+/// Returns the undocumented texts that Kite sends right after connecting.
 pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
     [
         r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#.into(),
@@ -11,23 +11,23 @@ pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
     ]
 }
 
-/// What Kite answers when a socket would hold too many instruments.
+/// Returns Kite's error text for a socket with too many instruments.
 pub(crate) fn too_many_instruments(limit: usize) -> String {
     error(&format!("Can't subscribe to more than {limit} instruments."))
 }
 
-/// An error text.
+/// Returns an error text.
 pub(crate) fn error(message: &str) -> String {
     format!(r#"{{"type":"error","data":{}}}"#, Value::from(message))
 }
 
-/// An order update around its payload.
+/// Returns an order update with this payload.
 pub(crate) fn order(data: &Value) -> String {
     format!(r#"{{"type":"order","data":{data}}}"#)
 }
 
-/// Writes a time as `2025-08-04T13:50:28+05:30`. The civil time of 32 bits of seconds ends in the
-/// year 2106: there always is one.
+/// Formats a time as `2025-08-04T13:50:28+05:30`. 32 bits of seconds end in the year 2106, so the
+/// conversion does not fail.
 fn ist(unix_s: u32) -> String {
     let civil = IstDateTime::from_unix_seconds(unix_s.into());
     civil.map(|at| at.to_string().replace(' ', "T") + "+05:30").unwrap_or_default()
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_ist() {
+    fn times_are_formatted_in_ist() {
         assert_eq!(ist(0), "1970-01-01T05:30:00+05:30");
         assert_eq!(ist(1_754_295_628), "2025-08-04T13:50:28+05:30");
         assert_eq!(ist(951_762_600), "2000-02-29T00:00:00+05:30");

@@ -13,10 +13,10 @@ impl Connection for TlsStream<Transport> {
     }
 }
 
-/// Answers a TLS handshake.
+/// Accepts a TLS handshake.
 ///
 /// # Errors
-/// The transport failed, or the client's handshake.
+/// The transport or the client's handshake failed.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     transport: Transport,

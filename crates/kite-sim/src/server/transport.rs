@@ -1,4 +1,4 @@
-//! What a client's bytes go over: TCP or memory, plain or under TLS.
+//! The transport of a client's bytes: TCP or memory, plain or under TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What bytes go over.
+/// A byte stream to a client.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Memory(DuplexStream),
 }
 
-/// What a client's request and frames go over: a transport, or layers above one.
+/// The stream of a client's request and frames: a transport, or layers above one.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
     /// Returns the transport below all layers.
     fn transport(&mut self) -> &mut Transport;
@@ -34,7 +34,7 @@ impl Connection for Box<dyn Connection> {
 }
 
 impl Transport {
-    /// Makes the end of this connection a reset. In memory, dropping is all there is.
+    /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
     pub(crate) fn reset_on_drop(&self) {
         if let Self::Tcp(stream) = self {
             let lingering = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
@@ -44,8 +44,8 @@ impl Transport {
         }
     }
 
-    /// Says whether the client has ended its side or gone, without reading anything. In memory,
-    /// only a client that has gone is noticed.
+    /// Returns whether the client has closed its side or disconnected, without reading anything. In
+    /// memory, only a disconnected client is noticed.
     pub(crate) fn is_over(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         match self {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_is_no_end_of_stream() {
+    async fn a_reset_is_not_an_end_of_stream() {
         let (server, mut client) = tcp().await;
         server.reset_on_drop();
         drop(server);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_behind_unread_bytes_is_seen() {
+    async fn an_end_after_unread_bytes_is_noticed() {
         let (mut server, mut client) = tcp().await;
         client.write_all(b"unread").await.unwrap();
         assert!(!server.is_over());
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_memory_a_client_that_has_gone_is_seen() {
+    async fn in_memory_a_disconnected_client_is_noticed() {
         let (server, mut client) = duplex(8);
         let mut server = Transport::Memory(server);
         client.write_all(b"unread").await.unwrap();

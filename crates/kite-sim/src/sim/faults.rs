@@ -1,4 +1,4 @@
-//! How the user of the simulator gives faults and takes them back.
+//! Injects faults into a running simulator and ends them.
 
 use tokio::time::Instant;
 
@@ -8,50 +8,51 @@ use crate::fault::Fault;
 use crate::fault::script::FaultScript;
 
 impl Sim {
-    /// Gives a fault to an account; gives the number of open sockets it was told to.
+    /// Injects a fault for an account and returns the number of open sockets that it was sent to.
     ///
-    /// - A fault of sockets strikes every open socket of the account, between two frames and in the
-    ///   order of the calls; a [`Sim::pause`] afterwards waits for the ticks it carries.
-    /// - A fault of the handshake awaits the account's next, as by [`Sim::at_next_handshake`].
-    /// - A restart strikes the whole server, all accounts.
+    /// - A socket fault strikes every open socket of the account, between two frames and in the
+    ///   order of the calls. A later [`Sim::pause`] waits for the ticks it carries.
+    /// - A handshake fault is queued for the account's next handshake, as with
+    ///   [`Sim::at_next_handshake`].
+    /// - A restart strikes the whole server and all accounts.
     ///
-    /// A fault counts in [`SimStats::faults`](crate::SimStats::faults) once it takes effect. It does
-    /// not where it needs what a socket lacks: ticks where nothing is subscribed, a voice where an
-    /// earlier fault took it.
+    /// A fault counts in [`SimStats::faults`](crate::SimStats::faults) once it takes effect. It has
+    /// no effect on a socket that lacks what it needs: ticks if nothing is subscribed, or sending
+    /// if an earlier fault has silenced the socket.
     pub fn inject(&self, api_key: &str, fault: Fault) -> usize {
         self.state.inject(api_key, fault)
     }
 
-    /// Gives a fault to one socket, by the number in its
-    /// [`SocketRecord`](crate::SocketRecord); says whether it is open. What is not a fault of
-    /// sockets is given as by [`Sim::inject`].
+    /// Injects a fault into one socket, identified by the number in its
+    /// [`SocketRecord`](crate::SocketRecord), and returns whether it is open. A fault that is not a
+    /// socket fault is injected for the socket's account, as with [`Sim::inject`].
     pub fn inject_socket(&self, id: u64, fault: Fault) -> bool {
         self.state.inject_socket(id, fault)
     }
 
-    /// Has a fault await an account's next handshake, behind those that wait already: each
-    /// handshake takes one.
+    /// Queues a fault for an account's next handshake, after those already queued. Each handshake
+    /// consumes one.
     ///
-    /// A fault of sockets strikes the socket just accepted, after its greeting; where the handshake
-    /// is refused, it awaits the next. A fault of TLS strikes the next TLS connection of whichever
-    /// account, since the account shows only afterwards.
+    /// A socket fault strikes the newly accepted socket after its greeting; if the handshake is
+    /// refused, it stays queued for the next. A TLS fault strikes the next TLS connection of any
+    /// account, since the account is not known until later.
     pub fn at_next_handshake(&self, api_key: &str, fault: Fault) {
         self.state.pending.at_next(api_key, fault);
     }
 
-    /// Runs a script from now on.
+    /// Starts a script now.
     pub fn play(&self, mut script: FaultScript) {
         script.begin(&self.state.pending);
-        self.state.tell_acceptor(AcceptorCommand::Play(script, Instant::now()));
+        self.state.send_to_acceptor(AcceptorCommand::Play(script, Instant::now()));
     }
 
-    /// Makes the account's open sockets whole again: they say and read everything. What was missed
-    /// in the meantime is never sent.
+    /// Heals the account's open sockets: they send and read everything again. What was missed in
+    /// the meantime is never sent.
     pub fn heal(&self, api_key: &str) {
-        self.state.tell(|_, key| key == api_key, || Control::Heal);
+        self.state.send_to(|_, key| key == api_key, || Control::Heal);
     }
 
-    /// Ends faults by chance for good, forgets what awaits handshakes, and heals all sockets.
+    /// Ends random faults for good, clears the faults queued for handshakes, and heals all sockets.
     pub fn calm(&self) {
         self.state.calm();
     }

@@ -1,12 +1,13 @@
-//! How the user of the simulator begins a replay and follows it.
+//! Starts a replay and reports its progress.
 
 use super::Sim;
 use crate::replay::ReplayProgress;
 
 impl Sim {
-    /// Begins the replay now, whatever it waits for; nothing where it has begun or there is none.
+    /// Starts the replay now, whatever it is waiting for. Does nothing if it has started or if
+    /// there is no replay.
     ///
-    /// All subscriptions that the simulator has obeyed before are there from the first record on.
+    /// Subscriptions that the simulator has obeyed before this call receive the first record.
     pub fn begin_replay(&self) {
         if let Some(fanout) = &self.state.fanout {
             fanout.request();
@@ -14,7 +15,7 @@ impl Sim {
         }
     }
 
-    /// Tells how far the replay has come; `None` where the simulator has its own market.
+    /// Returns the replay's progress; `None` if the simulator has its own market.
     #[must_use]
     pub fn replay(&self) -> Option<ReplayProgress> {
         let fanout = self.state.fanout.as_ref()?;
@@ -23,8 +24,9 @@ impl Sim {
         Some(ReplayProgress { frames_sent, ticks_sent, ..fanout.progress() })
     }
 
-    /// Waits until the tape has been sent to its end; returns at once where there is none. For
-    /// ever, if the replay does not begin, is paused or, as fast as clients read, has none.
+    /// Waits until the whole tape has been sent; returns immediately if there is no replay. Never
+    /// returns if the replay does not start, is paused, or runs at
+    /// [`Speed::AsRead`](crate::Speed::AsRead) without clients.
     ///
     /// # Cancel safety
     /// Cancel safe.

@@ -1,4 +1,4 @@
-//! A client of bytes, over every kind of connection the simulator serves.
+//! A client at byte level, over every kind of connection that the simulator serves.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::client::DEADLINE;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// How a client gets in.
+/// How a client connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     Tcp,
@@ -30,7 +30,7 @@ impl Door {
         Self::Tls,
     ];
 
-    /// Starts a simulator that sends nothing but what it is asked for.
+    /// Starts a simulator that sends only what it is asked for.
     pub(crate) async fn quiet_sim(self) -> Sim {
         let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
         self.secure(builder).start().await.unwrap()
@@ -46,7 +46,7 @@ impl Door {
         builder
     }
 
-    /// Gives how a stream ends that is ended below TLS.
+    /// Returns how a stream ends that is closed below TLS.
     pub(crate) fn abrupt_end(self) -> Result<(), io::ErrorKind> {
         match self {
             Self::Tcp | Self::Memory => Ok(()),
@@ -55,7 +55,7 @@ impl Door {
         }
     }
 
-    /// Gives how a stream ends that is reset.
+    /// Returns how a stream ends that is reset.
     pub(crate) fn reset_end(self) -> Result<(), io::ErrorKind> {
         match self {
             Self::Memory => Ok(()),
@@ -87,7 +87,7 @@ pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
 impl Bare {
-    /// Opens a connection and asks for the WebSocket.
+    /// Opens a connection and requests a WebSocket.
     pub(crate) async fn ask(sim: &Sim, door: Door) -> Self {
         let mut stream = door.open(sim).await;
         stream.write_all(&request()).await.unwrap();
@@ -113,14 +113,14 @@ impl Bare {
         (bare, received)
     }
 
-    /// Asks and gives the status that comes.
+    /// Requests a WebSocket and returns the status of the response.
     pub(crate) async fn status(sim: &Sim, door: Door) -> u16 {
         let head = Self::ask(sim, door).await.head().await;
         head.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     async fn byte(&mut self) -> u8 {
-        timeout(DEADLINE, self.stream.read_u8()).await.expect("nothing came").unwrap()
+        timeout(DEADLINE, self.stream.read_u8()).await.expect("no byte arrived").unwrap()
     }
 
     /// Reads the head of a response.
@@ -132,7 +132,7 @@ impl Bare {
         String::from_utf8(head).unwrap()
     }
 
-    /// Reads one frame; gives its opcode and payload.
+    /// Reads one frame; returns its opcode and payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
         let [first, second] = [self.byte().await, self.byte().await];
         assert_eq!((first & 0xf0, second & 0x80), (0x80, 0), "a whole frame without a mask");
@@ -160,11 +160,11 @@ impl Bare {
         String::from_utf8(self.frame_of(TEXT).await).unwrap()
     }
 
-    /// Reads to the end; gives the bytes and how it ended.
+    /// Reads to the end; returns the bytes and how it ended.
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, Result<(), io::ErrorKind>) {
         let mut bytes = Vec::new();
         let end = timeout(DEADLINE, self.stream.read_to_end(&mut bytes)).await;
-        let end = end.expect("the stream goes on");
+        let end = end.expect("the stream does not end");
         (bytes, end.map(|_| ()).map_err(|error| error.kind()))
     }
 
@@ -175,7 +175,7 @@ impl Bare {
     }
 }
 
-/// Gives a request for the WebSocket, with the key of RFC 6455, section 1.3.
+/// Returns a request for a WebSocket, with the key of RFC 6455, section 1.3.
 pub(crate) fn request() -> Vec<u8> {
     format!(
         "GET /?api_key={API_KEY}&access_token={ACCESS_TOKEN} HTTP/1.1\r\nHost: localhost\r\n\
@@ -185,7 +185,7 @@ pub(crate) fn request() -> Vec<u8> {
     .into_bytes()
 }
 
-/// Makes a client's frame, masked with zeros.
+/// Returns a client's frame, masked with zeros.
 pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
@@ -200,7 +200,7 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a client got on one socket.
+/// What a client received on one socket.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) frames: usize,

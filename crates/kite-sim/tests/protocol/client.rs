@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Long enough for a loaded machine; no test waits for it when all is well.
+/// Long enough for a loaded machine; a passing test never waits this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client {
@@ -33,9 +33,9 @@ impl Client {
         self.socket.send(Message::text(command.to_string())).await.unwrap();
     }
 
-    /// Gives the next message of any kind, `None` at the end.
+    /// Returns the next message of any kind, `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Result<Message, Error>> {
-        timeout(DEADLINE, self.socket.next()).await.expect("nothing came")
+        timeout(DEADLINE, self.socket.next()).await.expect("no message arrived")
     }
 
     pub(crate) async fn message(&mut self) -> Message {
@@ -45,18 +45,18 @@ impl Client {
     pub(crate) async fn text(&mut self) -> String {
         match self.message().await {
             Message::Text(text) => text.to_string(),
-            other => panic!("a text frame was due, not {other:?}"),
+            other => panic!("expected a text frame, not {other:?}"),
         }
     }
 
     pub(crate) async fn binary(&mut self) -> Bytes {
         match self.message().await {
             Message::Binary(bytes) => bytes,
-            other => panic!("a binary frame was due, not {other:?}"),
+            other => panic!("expected a binary frame, not {other:?}"),
         }
     }
 
-    /// Gives the ticks of the next frame, which must be one of undamaged packets.
+    /// Returns the ticks of the next frame, which must have only undamaged packets.
     pub(crate) async fn ticks(&mut self) -> Vec<Tick> {
         ticks(&self.binary().await)
     }
@@ -68,7 +68,7 @@ pub(crate) fn ticks(frame: &[u8]) -> Vec<Tick> {
     frame.packets().map(Tick::from).collect()
 }
 
-/// A simulator that sends nothing but what it is asked for.
+/// Returns a simulator that sends only what it is asked for.
 pub(crate) async fn quiet_sim() -> Sim {
     let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
     builder.start().await.unwrap()

@@ -1,4 +1,4 @@
-//! Frames that are damaged, too many or out of place, with exact accounts of the ticks in them.
+//! Damaged, excessive and unexpected frames, with exact counts of the ticks in them.
 
 use kite_sim::{API_KEY, Fault, FaultKind, InvalidFrame, Sim, universe};
 use kite_wire::Frame;
@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use crate::bare::{BINARY, Bare, Door, PING, PONG, Received};
 use crate::client::Client;
 
-/// Gives the binary frames that a fault brings to a client of ten instruments, after checking that
-/// what can be decoded of them is what counts as sent.
+/// Returns the binary frames that a fault sends to a client of ten instruments, after checking that
+/// the packets that can be decoded are those that count as sent.
 async fn frames_of(door: Door, fault: Fault, count: usize) -> Vec<Vec<u8>> {
     let sim = door.quiet_sim().await;
     let (mut client, mut received) = Bare::subscribed(&sim, door, &universe(10)).await;
@@ -20,7 +20,7 @@ async fn frames_of(door: Door, fault: Fault, count: usize) -> Vec<Vec<u8>> {
     for _ in 0..count {
         frames.push(client.frame_of(BINARY).await);
     }
-    // The socket goes on, and the instruments with it.
+    // The socket and its instruments continue.
     sim.tick_now(&universe(10));
     frames.push(client.frame_of(BINARY).await);
     sim.pause().await;
@@ -34,7 +34,7 @@ async fn frames_of(door: Door, fault: Fault, count: usize) -> Vec<Vec<u8>> {
 }
 
 fn assert_accounts(sim: &Sim, received: &Received) {
-    assert!(sim.sent() == received.sent, "what was decoded is not what counts as sent");
+    assert!(sim.sent() == received.sent, "the decoded packets are not those that count as sent");
     assert_eq!(sim.stats().ticks_sent, received.ticks);
     assert_eq!(sim.stats().frames_sent, received.frames as u64);
     let record = &sim.sockets(API_KEY)[0];
@@ -53,7 +53,7 @@ async fn a_truncated_frame_loses_its_last_packet_only() {
 }
 
 #[tokio::test]
-async fn a_count_can_lie_both_ways() {
+async fn a_frame_can_declare_too_many_or_too_few_packets() {
     for (by, decodable) in [(3, 10), (-4, 6)] {
         let frames = frames_of(Door::Tcp, Fault::LyingCount { by }, 1).await;
         let frame = Frame::walk(&frames[0]);
@@ -64,7 +64,7 @@ async fn a_count_can_lie_both_ways() {
 }
 
 #[tokio::test]
-async fn an_unknown_packet_comes_among_good_ones() {
+async fn an_unknown_packet_is_sent_among_valid_ones() {
     let frames = frames_of(Door::Tcp, Fault::UnknownPacket { length: 64 }, 1).await;
     let frame = Frame::walk(&frames[0]);
     assert_eq!((frame.packets().len(), frame.skipped(), frame.fault()), (10, 1, None));
@@ -82,7 +82,7 @@ async fn an_oversized_frame_carries_no_ticks() {
 }
 
 #[tokio::test]
-async fn a_burst_is_so_many_next_states() {
+async fn a_burst_is_a_series_of_next_states() {
     for &door in Door::ALL {
         let frames = frames_of(door, Fault::Burst { frames: 20 }, 20).await;
         let times = |frame: &Vec<u8>| {
@@ -95,7 +95,7 @@ async fn a_burst_is_so_many_next_states() {
 }
 
 #[tokio::test]
-async fn what_needs_instruments_passes_without_them() {
+async fn faults_that_need_instruments_are_ignored_without_them() {
     let sim = Door::Tcp.quiet_sim().await;
     let mut client = Bare::connect(&sim, Door::Tcp).await;
     for fault in [
@@ -116,7 +116,7 @@ async fn what_needs_instruments_passes_without_them() {
 }
 
 #[tokio::test]
-async fn odd_texts_come_as_promised() {
+async fn unexpected_texts_are_sent_as_documented() {
     for &door in Door::ALL {
         let sim = door.quiet_sim().await;
         let mut client = Bare::connect(&sim, door).await;

@@ -1,4 +1,4 @@
-//! Faults that end a socket, and what the ledger says of them.
+//! Faults that end a socket, and how the ledger records them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::bare::{BINARY, Bare, CLOSE, Door, PING, PONG, TEXT};
 use crate::client::{Client, DEADLINE, until};
 
 const NSE: u32 = 408_065;
-/// A quote packet of one instrument with its length and the count, behind a header of two bytes.
+/// A quote packet of one instrument with its length and the count, after a header of two bytes.
 const FRAME_BYTES: usize = 2 + 2 + 2 + 44;
 
 fn only(sim: &Sim) -> SocketRecord {
@@ -20,7 +20,7 @@ fn only(sim: &Sim) -> SocketRecord {
     record
 }
 
-/// Has a socket end at a byte of a frame; gives what came of it, how the stream ended, and the
+/// Ends a socket at a byte of a frame; returns the received bytes, how the stream ended, and the
 /// record.
 async fn cut(door: Door, fault: Fault) -> (Vec<u8>, Result<(), std::io::ErrorKind>, SocketRecord) {
     let sim = door.quiet_sim().await;
@@ -40,7 +40,7 @@ async fn cut(door: Door, fault: Fault) -> (Vec<u8>, Result<(), std::io::ErrorKin
 }
 
 #[tokio::test]
-async fn a_reset_comes_at_its_byte() {
+async fn a_reset_happens_at_its_byte() {
     for &door in Door::ALL {
         for at in [0, 1, 3, 7, FRAME_BYTES - 1, FRAME_BYTES, 9_999] {
             let (bytes, end, record) = cut(door, Fault::Reset { at }).await;
@@ -88,7 +88,7 @@ async fn a_close_that_waits_ends_with_the_answer() {
 }
 
 #[tokio::test]
-async fn a_close_that_does_not_wait_ends_at_once() {
+async fn a_close_that_does_not_wait_ends_immediately() {
     for &door in Door::ALL {
         let sim = door.quiet_sim().await;
         for (code, payload) in [(1_006, 1_006_u16.to_be_bytes().to_vec()), (1_005, Vec::new())] {
@@ -102,7 +102,7 @@ async fn a_close_that_does_not_wait_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_slot_is_free_when_its_time_has_come() {
+async fn a_late_slot_is_free_after_its_time() {
     let sim = Door::Memory.quiet_sim().await;
     let mut client = Bare::connect(&sim, Door::Memory).await;
     let held = Duration::from_secs(20);
@@ -120,7 +120,7 @@ async fn a_late_slot_is_free_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn a_restart_drops_all_refuses_and_comes_back_on_the_same_port() {
+async fn a_restart_drops_all_sockets_refuses_and_returns_on_the_same_port() {
     for &door in Door::ALL {
         let builder = Sim::builder().account("other", "token").no_heartbeats().greet(false);
         let sim = door.secure(builder).start().await.unwrap();
@@ -130,7 +130,7 @@ async fn a_restart_drops_all_refuses_and_comes_back_on_the_same_port() {
         let (bytes, _) = client.rest().await;
         assert!(bytes.is_empty());
         match door {
-            // Accepted by nobody: at its end at once.
+            // Not accepted: it ends immediately.
             Door::Memory => assert_eq!(sim.connect().read(&mut [0]).await.unwrap(), 0),
             _ => {
                 let error = TcpStream::connect(sim.addr()).await.unwrap_err();
@@ -143,7 +143,7 @@ async fn a_restart_drops_all_refuses_and_comes_back_on_the_same_port() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(DEADLINE, back).await.expect("it never comes back");
+        timeout(DEADLINE, back).await.expect("the server does not return");
         Bare::connect(&sim, door).await;
         assert!(sim.sockets(API_KEY).iter().any(|record| record.end == Some(SocketEnd::Dropped)));
         assert_eq!(sim.stats().faults, [(FaultKind::Restart, 1)].into());
@@ -151,7 +151,7 @@ async fn a_restart_drops_all_refuses_and_comes_back_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn the_record_says_who_ended_it() {
+async fn the_record_names_the_side_that_ended_it() {
     let sim = Door::Tcp.quiet_sim().await;
     let ends = |sim: &Sim| {
         let records = sim.sockets(API_KEY);
@@ -168,7 +168,7 @@ async fn the_record_says_who_ended_it() {
         expected.push(end);
         until(&sim, |sim| ends(sim) == expected).await;
     }
-    // A client that breaks the protocol has gone too.
+    // A client that breaks the protocol counts as disconnected too.
     let mut client = Bare::connect(&sim, Door::Tcp).await;
     client.say(3, b"reserved").await;
     expected.push(SocketEnd::ClientGone);
@@ -177,7 +177,7 @@ async fn the_record_says_who_ended_it() {
     let _open = Client::connect(&sim).await;
     sim.forget_ended(API_KEY);
     assert_eq!(only(&sim).end, None);
-    assert_eq!(only(&sim).id, 4, "numbers go on");
+    assert_eq!(only(&sim).id, 4, "numbers continue");
 }
 
 #[tokio::test]

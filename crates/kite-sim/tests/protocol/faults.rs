@@ -1,4 +1,4 @@
-//! Losses on demand, and ends.
+//! Disconnects on demand, and ends.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn dropped_sockets_end_without_a_close_frame_and_free_their_slots() {
 }
 
 #[tokio::test]
-async fn closed_sockets_get_the_close_code() {
+async fn closed_sockets_receive_the_close_code() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     sim.close_all(1_012);
@@ -44,7 +44,7 @@ async fn closed_sockets_get_the_close_code() {
         Message::Close(Some(frame)) => assert_eq!(frame.code, CloseCode::Restart),
         other => panic!("{other:?}"),
     }
-    // The client's own close frame has gone out; then the server ends TCP.
+    // The client has sent its close frame; then the server ends TCP.
     assert!(matches!(client.next().await, None | Some(Err(Error::ConnectionClosed))));
     assert_eq!(sim.stats().connections_open, 0);
 }
@@ -59,7 +59,7 @@ async fn a_clients_close_is_answered() {
 }
 
 #[tokio::test]
-async fn a_silent_socket_hears_but_says_nothing() {
+async fn a_silent_socket_reads_but_sends_nothing() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     sim.go_silent(true);
@@ -74,7 +74,7 @@ async fn a_silent_socket_hears_but_says_nothing() {
     assert_eq!((stats.frames_sent, stats.texts_sent), (0, 0));
     assert!(sim.sent().is_empty());
 
-    // Whole again: the first thing that comes is what is said now.
+    // After healing, the first message is the one sent now.
     sim.go_silent(false);
     sim.tick_now(&[NSE]);
     assert_eq!(client.ticks().await.len(), 1);
@@ -89,7 +89,7 @@ async fn a_silent_socket_does_not_even_close_but_notices_the_clients_end() {
     client.socket.send(Message::Ping("anyone?".into())).await.unwrap();
     client.socket.close(None).await.unwrap();
     until(&sim, |sim| sim.stats().connections_open == 0).await;
-    // Sockets opened later are whole.
+    // Sockets opened later are not affected.
     let mut other = Client::connect(&sim).await;
     sim.send_text("hello");
     assert_eq!(other.text().await, "hello");
@@ -113,7 +113,7 @@ async fn stop_ends_everything_and_keeps_the_counters() {
     let mut client = Client::connect(&sim).await;
     client.say(Command::Subscribe(&[NSE])).await;
     client.ticks().await;
-    // A connection that never says anything does not hold it up either.
+    // A connection that never sends anything does not hold it up either.
     let _mute = TcpStream::connect(sim.addr()).await.unwrap();
     sim.pause().await;
     timeout(DEADLINE, sim.stop()).await.unwrap();

@@ -21,7 +21,7 @@ fn kinds(ticks: &[Tick]) -> BTreeMap<u32, PacketKind> {
 }
 
 #[tokio::test]
-async fn the_first_frame_after_a_subscribe_holds_all_in_quote_mode() {
+async fn the_first_frame_after_a_subscribe_holds_every_instrument_in_quote_mode() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     client.say(Command::Subscribe(&[NSE, INDEX, CDS, NCO])).await;
@@ -36,7 +36,7 @@ async fn the_first_frame_after_a_subscribe_holds_all_in_quote_mode() {
     assert_eq!(kinds(&first), expected.into());
     assert_eq!(sim.subscriptions(), [expected.map(|(token, _)| (token, Mode::Quote)).into()]);
 
-    // Rupees by the segment's own unit.
+    // In rupees, by the segment's unit.
     let price = |token: u32| {
         let tick = first.iter().find(|tick| tick.instrument_token == token).unwrap();
         tick.last_price().to_f64()
@@ -47,7 +47,7 @@ async fn the_first_frame_after_a_subscribe_holds_all_in_quote_mode() {
 }
 
 #[tokio::test]
-async fn three_thousand_instruments_come_in_one_snapshot() {
+async fn three_thousand_instruments_arrive_in_one_snapshot() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     let tokens = universe(MAX_INSTRUMENTS);
@@ -94,7 +94,7 @@ async fn the_packet_lengths_of_modes_are_the_documented_ones() {
 }
 
 #[tokio::test]
-async fn subscribing_again_means_quote_again() {
+async fn subscribing_again_resets_the_mode_to_quote() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     client.say(Command::Mode(Mode::Full, &[NSE])).await;
@@ -104,7 +104,7 @@ async fn subscribing_again_means_quote_again() {
 }
 
 #[tokio::test]
-async fn what_exceeds_the_limit_is_refused_whole_with_kites_text() {
+async fn a_command_beyond_the_limit_is_rejected_as_a_whole_with_kites_text() {
     let sim = quiet_sim().await;
     let mut client = Client::connect(&sim).await;
     let tokens = universe(MAX_INSTRUMENTS + 1);
@@ -138,7 +138,7 @@ async fn unknown_tokens_and_broken_commands_are_ignored() {
 }
 
 #[tokio::test]
-async fn updates_come_in_each_instruments_mode_until_unsubscribed() {
+async fn updates_arrive_in_each_instruments_mode_until_unsubscribed() {
     let sim = Sim::builder().updates_per_second(50.0).no_heartbeats().greet(false);
     let sim = sim.start().await.unwrap();
     let mut client = Client::connect(&sim).await;
@@ -167,7 +167,7 @@ async fn updates_come_in_each_instruments_mode_until_unsubscribed() {
 }
 
 #[tokio::test]
-async fn a_paused_market_still_gives_snapshots() {
+async fn a_paused_market_still_sends_snapshots() {
     let sim = Sim::builder().updates_per_second(200.0).no_heartbeats().greet(false);
     let sim = sim.start().await.unwrap();
     let mut client = Client::connect(&sim).await;

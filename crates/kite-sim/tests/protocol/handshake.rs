@@ -1,4 +1,4 @@
-//! Who is let in, and what the others are told.
+//! Which handshakes are accepted, and how the others are refused.
 
 use kite_sim::{API_KEY, Refusal, Sim};
 use serde_json::Value;
@@ -13,7 +13,7 @@ const UPGRADE: &str = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websoc
                        Sec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// Sends a request by hand; gives status, head and body of the answer.
+/// Sends a raw request; returns status, head and body of the response.
 async fn ask(sim: &Sim, target: &str, headers: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(sim.addr()).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
@@ -35,7 +35,7 @@ async fn status_of(sim: &Sim, api_key: &str, access_token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn wrong_credentials_get_403_and_kites_json() {
+async fn wrong_credentials_are_refused_with_403_and_kites_json() {
     let sim = quiet_sim().await;
     for query in ["api_key=sim_api_key&access_token=old", "api_key=who&access_token=what"] {
         let (status, head, body) = ask(&sim, &format!("/?{query}"), UPGRADE).await;
@@ -51,7 +51,7 @@ async fn wrong_credentials_get_403_and_kites_json() {
 }
 
 #[tokio::test]
-async fn missing_credentials_get_400_and_json() {
+async fn missing_credentials_are_refused_with_400_and_json() {
     let sim = quiet_sim().await;
     let (status, _, body) = ask(&sim, "/?api_key=sim_api_key", UPGRADE).await;
     assert_eq!(status, 400);
@@ -60,7 +60,7 @@ async fn missing_credentials_get_400_and_json() {
 }
 
 #[tokio::test]
-async fn what_is_no_websocket_request_gets_400_and_html() {
+async fn a_request_that_is_not_for_a_websocket_is_refused_with_400_and_html() {
     let sim = quiet_sim().await;
     let target = "/?api_key=sim_api_key&access_token=sim_access_token";
     let no_slash = target.trim_start_matches('/');
@@ -81,7 +81,7 @@ async fn credentials_are_percent_decoded() {
 }
 
 #[tokio::test]
-async fn a_fourth_socket_gets_429_and_the_three_stay() {
+async fn a_fourth_socket_is_refused_with_429_and_the_three_stay() {
     let sim = Sim::builder().credentials("one", "1").account("two", "2").greet(false);
     let sim = sim.no_heartbeats().start().await.unwrap();
     let mut clients = Vec::new();
@@ -97,7 +97,7 @@ async fn a_fourth_socket_gets_429_and_the_three_stay() {
     assert_eq!(sim.stats().refused, [(429, 1)].into());
     assert_eq!(sim.stats().connections_total, 4);
 
-    // A slot is free again as soon as its socket has gone, politely or not.
+    // A slot is free as soon as its socket has ended, with or without a close frame.
     clients.pop().unwrap().socket.close(None).await.unwrap();
     assert_eq!(status_of(&sim, "one", "1").await, 101);
     drop(clients);
@@ -105,7 +105,7 @@ async fn a_fourth_socket_gets_429_and_the_three_stay() {
 }
 
 #[tokio::test]
-async fn a_renewed_token_voids_the_old_one_for_new_sockets_only() {
+async fn a_new_token_replaces_the_old_one_for_new_sockets_only() {
     let sim = quiet_sim().await;
     let mut old = Client::connect(&sim).await;
     sim.set_access_token(API_KEY, "tuesday");
@@ -118,7 +118,7 @@ async fn a_renewed_token_voids_the_old_one_for_new_sockets_only() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_choice_is_given_until_it_is_withdrawn() {
+async fn a_chosen_refusal_is_sent_until_it_is_withdrawn() {
     let sim = quiet_sim().await;
     let target = "/?api_key=sim_api_key&access_token=sim_access_token";
     sim.refuse_with(Some(Refusal::new(502, "<html>Bad Gateway</html>")));

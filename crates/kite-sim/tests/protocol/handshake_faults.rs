@@ -1,4 +1,4 @@
-//! What goes wrong before a socket is open.
+//! Faults before a socket is open.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::bare::{Bare, Door, TEXT};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What a client reads of a refusal with this delivery.
+/// Returns what a client reads of a refusal with this delivery.
 async fn refused(door: Door, refusal: Refusal, body: BodyDelivery) -> String {
     let sim = door.quiet_sim().await;
     sim.at_next_handshake(API_KEY, Fault::Refuse { refusal: refusal.clone(), body });
@@ -24,7 +24,7 @@ async fn refused(door: Door, refusal: Refusal, body: BodyDelivery) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_whole_by_each_way_that_ends() {
+async fn a_refusal_arrives_whole_by_every_delivery_that_ends() {
     for &door in Door::ALL {
         let refusal = Refusal::kite(429, "Too many requests").retry_after("3");
         let at_once = refused(door, refusal.clone(), BodyDelivery::AtOnce).await;
@@ -40,7 +40,7 @@ async fn a_refusal_comes_whole_by_each_way_that_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_body_comes_by_itself_and_one_that_never_ends_stays_open() {
+async fn a_later_body_arrives_separately_and_an_unfinished_one_stays_open() {
     let sim = Door::Memory.quiet_sim().await;
     let delay = Duration::from_secs(7);
     let body = BodyDelivery::Later(delay);
@@ -58,11 +58,11 @@ async fn a_later_body_comes_by_itself_and_one_that_never_ends_stays_open() {
     client.head().await;
     let half = Refusal::auth().body().len() / 2;
     client.stream.read_exact(&mut buffer[..half]).await.unwrap();
-    assert!(timeout(HOUR, client.stream.read_u8()).await.is_err(), "it goes on");
+    assert!(timeout(HOUR, client.stream.read_u8()).await.is_err(), "the body continues");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_handshake_is_late_and_then_good_or_refused() {
+async fn a_slow_handshake_is_answered_late_and_then_accepted_or_refused() {
     let sim = Door::Memory.quiet_sim().await;
     let delay = Duration::from_secs(9);
     for status in [101, 403] {
@@ -76,18 +76,18 @@ async fn a_slow_handshake_is_late_and_then_good_or_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_handshake_says_nothing_for_hours() {
+async fn a_hanging_handshake_is_not_answered_for_hours() {
     let sim = Door::Memory.quiet_sim().await;
     for fault in [Fault::HangingHandshake, Fault::HangingTls] {
         sim.at_next_handshake(API_KEY, fault);
         let mut client = Bare::ask(&sim, Door::Memory).await;
-        assert!(timeout(HOUR, client.stream.read_u8()).await.is_err(), "it answers");
+        assert!(timeout(HOUR, client.stream.read_u8()).await.is_err(), "it was answered");
     }
     assert_eq!(sim.stats().connections_total, 0);
 }
 
 #[tokio::test]
-async fn a_wrong_accept_key_comes_with_101() {
+async fn a_wrong_accept_key_is_sent_with_101() {
     for &door in Door::ALL {
         let sim = door.quiet_sim().await;
         sim.at_next_handshake(API_KEY, Fault::WrongAcceptKey);
@@ -114,7 +114,7 @@ async fn a_handshake_can_be_reset_or_ended() {
 }
 
 #[tokio::test]
-async fn without_tls_its_garbage_takes_the_place_of_the_answer() {
+async fn without_tls_garbage_replaces_the_response() {
     let sim = Door::Tcp.quiet_sim().await;
     sim.at_next_handshake(API_KEY, Fault::GarbageTls);
     let (bytes, end) = Bare::ask(&sim, Door::Tcp).await.rest().await;
@@ -123,7 +123,7 @@ async fn without_tls_its_garbage_takes_the_place_of_the_answer() {
 }
 
 #[tokio::test]
-async fn each_handshake_takes_one_fault_in_the_order_given() {
+async fn each_handshake_takes_one_fault_in_order() {
     let sim = Door::Tcp.quiet_sim().await;
     for status in [502, 401, 503] {
         sim.at_next_handshake(API_KEY, Fault::refuse(Refusal::new(status, "<html>")));
@@ -136,7 +136,7 @@ async fn each_handshake_takes_one_fault_in_the_order_given() {
 }
 
 #[tokio::test]
-async fn a_fault_of_sockets_strikes_the_first_socket_that_is_let_in() {
+async fn a_socket_fault_strikes_the_first_admitted_socket() {
     let sim = Door::Tcp.quiet_sim().await;
     sim.at_next_handshake(API_KEY, Fault::UnknownText);
     sim.refuse_with(Some(Refusal::new(500, "")));

@@ -1,9 +1,9 @@
-//! Which folder of the crate may import which.
+//! Checks which folder of the crate may import which.
 
 use std::fs;
 use std::path::Path;
 
-/// A folder under `src`, and what of this crate it may import beside itself.
+/// A folder under `src`, and what else of this crate it may import.
 const LAYERS: [(&str, &[&str]); 5] = [
     // To be a crate of its own: see `src/server.rs`.
     ("server", &[]),
@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
 ];
 
 #[test]
-fn the_protocol_imports_nothing_of_the_simulator_and_no_folder_one_above_it() {
+fn no_folder_imports_from_a_layer_above_it() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (folder, allowed) in LAYERS {
         let files = fs::read_dir(source.join(folder)).unwrap().map(|entry| entry.unwrap().path());

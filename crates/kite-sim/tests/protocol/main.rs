@@ -1,4 +1,4 @@
-//! The simulator as a plain WebSocket client sees it.
+//! The simulator as seen by a plain WebSocket client.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
 mod bare;

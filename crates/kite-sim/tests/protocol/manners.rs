@@ -1,4 +1,4 @@
-//! Faults that last: a socket that says or reads less than it should.
+//! Lasting faults: a socket that sends or reads less than it should.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::client::until;
 const NSE: u32 = 408_065;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A simulator with a heartbeat and an update each second, and a client of it.
+/// Returns a simulator with a heartbeat and an update each second, and a client of it.
 async fn lively() -> (Sim, Bare) {
     let sim = Sim::builder().updates_per_second(1.0).greet(false).start().await.unwrap();
     let (client, _) = Bare::subscribed(&sim, Door::Memory, &[NSE]).await;
     (sim, client)
 }
 
-/// Gives opcode and length of what comes within a time.
-async fn heard(client: &mut Bare, time: Duration) -> Vec<(u8, usize)> {
-    let mut heard = Vec::new();
+/// Returns opcode and length of each frame received within a time.
+async fn received(client: &mut Bare, time: Duration) -> Vec<(u8, usize)> {
+    let mut received = Vec::new();
     let listen = async {
         loop {
             let (opcode, payload) = client.frame().await;
-            heard.push((opcode, payload.len()));
+            received.push((opcode, payload.len()));
         }
     };
     assert!(timeout(time, listen).await.is_err());
-    heard
+    received
 }
 
 async fn strike(sim: &Sim, fault: Fault) {
@@ -40,34 +40,34 @@ async fn strike(sim: &Sim, fault: Fault) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_open_socket_says_nothing_and_hears_all() {
+async fn a_half_open_socket_sends_nothing_and_reads_everything() {
     let (sim, mut client) = lively().await;
     strike(&sim, Fault::HalfOpen).await;
     client.say(PING, b"anyone?").await;
     client.say(TEXT, Command::Subscribe(&[NSE + 256]).to_string().as_bytes()).await;
-    assert_eq!(heard(&mut client, SECOND * 15).await, []);
+    assert_eq!(received(&mut client, SECOND * 15).await, []);
     assert_eq!((sim.stats().pings_received, sim.subscriptions()[0].len()), (1, 2));
-    // A fault that needs its voice passes.
+    // A fault that needs to send is ignored.
     sim.inject(API_KEY, Fault::Burst { frames: 3 });
     sim.inject(API_KEY, Fault::UnknownText);
     sim.heal(API_KEY);
-    assert!(heard(&mut client, SECOND * 3).await.contains(&(BINARY, 1)));
+    assert!(received(&mut client, SECOND * 3).await.contains(&(BINARY, 1)));
     assert_eq!(sim.stats().faults, [(FaultKind::HalfOpen, 1)].into());
-    // Nothing that came due in between was made up for.
+    // Updates due in between were not caught up on.
     assert!(sim.stats().ticks_sent <= 8, "{:?}", sim.stats());
 }
 
 #[tokio::test(start_paused = true)]
-async fn heartbeats_only_are_no_ticks() {
+async fn heartbeats_only_sends_no_ticks() {
     let (sim, mut client) = lively().await;
     strike(&sim, Fault::HeartbeatsOnly).await;
     let ticks = sim.stats().ticks_sent;
     sim.send_text("lost");
     client.say(PING, b"").await;
-    let heard = heard(&mut client, SECOND * 10 + SECOND / 2).await;
-    assert_eq!(heard.iter().filter(|&&frame| frame == (BINARY, 1)).count(), 10);
-    assert_eq!(heard.iter().filter(|&&frame| frame == (PONG, 0)).count(), 1);
-    assert_eq!(heard.len(), 11);
+    let received = received(&mut client, SECOND * 10 + SECOND / 2).await;
+    assert_eq!(received.iter().filter(|&&frame| frame == (BINARY, 1)).count(), 10);
+    assert_eq!(received.iter().filter(|&&frame| frame == (PONG, 0)).count(), 1);
+    assert_eq!(received.len(), 11);
     assert_eq!(sim.stats().ticks_sent, ticks);
 }
 
@@ -76,11 +76,11 @@ async fn pongs_only_answer_pings_and_closes() {
     let (sim, mut client) = lively().await;
     strike(&sim, Fault::PongsOnly).await;
     client.say(PING, b"there?").await;
-    assert_eq!(heard(&mut client, SECOND * 15).await, [(PONG, 6)]);
-    // Less is never more.
+    assert_eq!(received(&mut client, SECOND * 15).await, [(PONG, 6)]);
+    // A weaker fault does not undo a stronger one.
     strike(&sim, Fault::HalfOpen).await;
     sim.inject(API_KEY, Fault::HeartbeatsOnly);
-    assert_eq!(heard(&mut client, SECOND * 15).await, []);
+    assert_eq!(received(&mut client, SECOND * 15).await, []);
     sim.heal(API_KEY);
     strike(&sim, Fault::HeartbeatsOnly).await;
     client.say(CLOSE, &[]).await;
@@ -89,27 +89,27 @@ async fn pongs_only_answer_pings_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_stops_reading_still_talks() {
+async fn a_socket_that_stops_reading_still_sends() {
     let (sim, client) = lively().await;
     strike(&sim, Fault::StopsReading).await;
-    let (mut hears, mut talks) = tokio::io::split(client.stream);
-    // More than the connection holds in flight: it fits only if somebody reads.
+    let (mut reader, mut writer) = tokio::io::split(client.stream);
+    // More than the connection holds in flight: it fits only if the simulator reads.
     let pings = masked(PING, &[7; 125]).repeat(1_000);
-    let talking = tokio::spawn(async move {
-        talks.write_all(&pings).await.unwrap();
-        talks
+    let writing = tokio::spawn(async move {
+        writer.write_all(&pings).await.unwrap();
+        writer
     });
     let mut bytes = Vec::new();
-    let listen = hears.read_to_end(&mut bytes);
+    let listen = reader.read_to_end(&mut bytes);
     assert!(timeout(SECOND * 20 + SECOND / 2, listen).await.is_err());
     assert_eq!(bytes.windows(3).filter(|bytes| *bytes == [0x82, 1, 0]).count(), 20);
     assert_eq!(sim.stats().pings_received, 0);
-    assert!(!talking.is_finished(), "somebody read");
+    assert!(!writing.is_finished(), "the simulator read");
 
     sim.heal(API_KEY);
-    let listen = hears.read_to_end(&mut bytes);
+    let listen = reader.read_to_end(&mut bytes);
     assert!(timeout(SECOND, listen).await.is_err());
-    talking.await.unwrap();
+    writing.await.unwrap();
     assert_eq!(sim.stats().pings_received, 1_000);
 }
 
@@ -127,18 +127,18 @@ async fn a_socket_that_stops_reading_fills_the_buffers_of_tcp() {
             left = &left[written..];
         }
     };
-    assert!(timeout(Duration::from_millis(500), fill).await.is_err(), "somebody read");
+    assert!(timeout(Duration::from_millis(500), fill).await.is_err(), "the simulator read");
     sim.heal(API_KEY);
     client.stream.write_all(left).await.unwrap();
     until(&sim, |sim| sim.stats().bad_commands == 400).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_socket_neither_reads_nor_talks_but_frees_its_slot() {
+async fn a_stalled_socket_neither_reads_nor_sends_but_frees_its_slot() {
     let (sim, mut client) = lively().await;
     strike(&sim, Fault::Stalls).await;
     client.say(PING, b"anyone?").await;
-    assert_eq!(heard(&mut client, SECOND * 15).await, []);
+    assert_eq!(received(&mut client, SECOND * 15).await, []);
     assert_eq!(sim.stats().pings_received, 0);
     drop(client);
     until(&sim, |sim| sim.stats().connections_open == 0).await;

@@ -31,7 +31,7 @@ fn frame(tokens: &[u32], number: u8) -> Bytes {
     buffer.into()
 }
 
-/// What a subscription in this mode gets of a frame: every tick reduced by the packet's own view.
+/// Returns what a subscription in this mode receives of a frame.
 fn in_mode(frame: &[u8], mode: Mode) -> Vec<Tick> {
     let packets = Frame::walk(frame).packets();
     let cut = |bytes: &[u8]| {
@@ -46,7 +46,7 @@ fn in_mode(frame: &[u8], mode: Mode) -> Vec<Tick> {
     packets.map(|packet| cut(packet.as_bytes())).collect()
 }
 
-/// Writes a tape of blocks of ten records, one every millisecond; gives where each block begins.
+/// Writes a tape of blocks of ten records, one every millisecond; returns the offset of each block.
 fn write(path: &Path, records: &[(RecordKind, Bytes)]) -> Vec<usize> {
     let header = TapeHeader { created_unix_ns: NINE, tape_id: 7, metadata: b"{}" };
     let mut file = vec![0; header.encoded_len()];
@@ -97,7 +97,7 @@ async fn obeyed(sim: &Sim, count: u64) {
 }
 
 #[tokio::test]
-async fn sockets_of_three_modes_get_a_recorded_day() {
+async fn sockets_in_three_modes_receive_a_recorded_day() {
     let day = Day::new();
     let tokens = universe(MAX_INSTRUMENTS);
     let frames: Vec<Bytes> = (0..40).map(|number| frame(&tokens, number)).collect();
@@ -134,7 +134,7 @@ async fn sockets_of_three_modes_get_a_recorded_day() {
 }
 
 #[tokio::test]
-async fn a_damaged_tape_is_told_and_replayed_behind_the_damage() {
+async fn damage_of_a_tape_is_reported_and_the_replay_continues_after_it() {
     let day = Day::new();
     let frames: Vec<Bytes> = (0..50).map(|number| frame(&[408_065], number)).collect();
     let blocks = write(&day.path, &binary(frames.clone()));
@@ -153,8 +153,8 @@ async fn a_damaged_tape_is_told_and_replayed_behind_the_damage() {
     timeout(DEADLINE, sim.replay_finished()).await.unwrap();
     let progress = sim.replay().unwrap();
     assert_eq!((progress.frames, progress.damages), (48, 2));
-    let told = progress.last_damage.unwrap();
-    assert!(told.contains("day.ktape") && told.contains("damaged at byte"), "{told}");
+    let reported = progress.last_damage.unwrap();
+    assert!(reported.contains("day.ktape") && reported.contains("damaged at byte"), "{reported}");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_verbatim_replay_of_a_file_is_what_was_recorded() {
     let replay = day.replay().verbatim([SOURCE]).start(Start::OnRequest);
     let sim = quiet(replay).start().await.unwrap();
     let mut clients = [Client::connect(&sim).await, Client::connect(&sim).await];
-    // What a client subscribes does not matter, and brings no snapshot.
+    // What a client subscribes to does not matter, and is answered with no snapshot.
     clients[1].say(Command::Subscribe(&[408_065])).await;
     obeyed(&sim, 1).await;
     sim.begin_replay();
@@ -183,7 +183,7 @@ async fn a_verbatim_replay_of_a_file_is_what_was_recorded() {
 }
 
 #[tokio::test]
-async fn a_replay_begins_at_a_time_of_the_tape() {
+async fn a_replay_starts_at_a_time_of_the_tape() {
     let day = Day::new();
     let frames: Vec<Bytes> = (0..50).map(|number| frame(&[408_065], number)).collect();
     write(&day.path, &binary(frames.clone()));

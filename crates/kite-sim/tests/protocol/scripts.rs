@@ -1,4 +1,4 @@
-//! Faults by script and by chance, and the market that moves unseen; all with the clock paused.
+//! Scripted and random faults, and a market moved without sending; all with the clock paused.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn a_script_played_later_counts_from_then() {
     }
 }
 
-/// Has a client reconnect for ten minutes, whatever happens; gives the records.
+/// Lets a client reconnect for ten minutes, whatever happens; returns the records.
 async fn chaos(seed: u64, kinds: &[FaultKind]) -> (Sim, Vec<SocketRecord>) {
     let chance = FaultChance::new(seed, SECOND * 2).kinds(kinds.iter().copied());
     let builder = Sim::builder().updates_per_second(1.0).chance(chance);
@@ -67,14 +67,14 @@ async fn chaos(seed: u64, kinds: &[FaultKind]) -> (Sim, Vec<SocketRecord>) {
     let begun = Instant::now();
     let subscribe = masked(TEXT, Command::Subscribe(&universe(3)).to_string().as_bytes());
     while begun.elapsed() < SECOND * 600 {
-        // Without a pause the clock would never move while the server is away.
+        // Without a pause the clock would never advance while the server is down.
         sleep(SECOND / 10).await;
         let mut stream = sim.connect();
         if stream.write_all(&bare::request()).await.is_err() {
             continue;
         }
         let mut bytes = [0; 4_096];
-        // Five seconds of silence are the end, as for any careful client.
+        // After five seconds of silence the client reconnects, as a careful client does.
         while let Ok(Ok(length @ 1..)) = timeout(SECOND * 5, stream.read(&mut bytes)).await {
             if bytes[..length].starts_with(b"HTTP/1.1 101 ") {
                 // A socket that ends meanwhile ends the loop.
@@ -97,29 +97,29 @@ const STURDY: [FaultKind; 6] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn chance_repeats_by_its_seed() {
+async fn random_faults_repeat_with_their_seed() {
     let (_, first) = chaos(5, &STURDY).await;
     let (_, again) = chaos(5, &STURDY).await;
     let (_, other) = chaos(6, &STURDY).await;
     assert!(first.len() > 20, "{}", first.len());
-    assert!(first == again, "the same seed gave other faults or frames");
+    assert!(first == again, "the same seed produced other faults or frames");
     let faults = |records: &[SocketRecord]| -> Vec<_> {
         records.iter().flat_map(|record| record.faults.clone()).collect()
     };
     assert_ne!(faults(&first), faults(&other));
     for kind in STURDY {
-        assert!(faults(&first).contains(&kind), "{kind} never came");
+        assert!(faults(&first).contains(&kind), "{kind} never occurred");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_comes_by_chance() {
+async fn every_kind_occurs_at_random() {
     let (sim, records) = chaos(1, Fault::KINDS).await;
     let stats = sim.stats();
     for kind in Fault::KINDS {
-        assert!(stats.faults.contains_key(kind), "{kind} never came: {:?}", stats.faults);
+        assert!(stats.faults.contains_key(kind), "{kind} never occurred: {:?}", stats.faults);
     }
-    // A fault waits for ticks since the one before.
+    // A fault waits for ticks since the previous one.
     for record in &records {
         assert!(record.faults.is_empty() || record.ticks > 0, "{record:?}");
     }
@@ -127,7 +127,7 @@ async fn every_kind_comes_by_chance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calm_ends_chance_and_heals() {
+async fn calm_ends_random_faults_and_heals() {
     let chance =
         FaultChance::new(1, SECOND).kinds([FaultKind::HalfOpen]).heal_after(SECOND * 9_999);
     let builder = Sim::builder().updates_per_second(1.0).greet(false).chance(chance);
@@ -166,7 +166,7 @@ async fn a_trading_day_in_memory_has_its_ticks_and_heartbeats() {
     assert!(sim.sockets(API_KEY)[0].has_prefix(received.frames, received.chain));
 }
 
-/// Gives the volume in the next frame, which has one packet.
+/// Returns the volume in the next frame, which has one packet.
 async fn volume(client: &mut Bare) -> u32 {
     let frame = client.frame_of(BINARY).await;
     Frame::walk(&frame).packets().next().unwrap().volume().unwrap()
@@ -187,7 +187,7 @@ async fn volume_missed_in_a_gap_shows_in_the_next_snapshot() {
     let mut second = Bare::connect(&sim, Door::Memory).await;
     second.say(TEXT, subscribe.as_bytes()).await;
     assert_eq!(volume(&mut second).await, after);
-    // Who held it all along goes on from there too.
+    // The socket that was subscribed all along continues from there too.
     sim.tick_now(&[NSE]);
     let next = volume(&mut second).await;
     assert_eq!((volume(&mut first).await, sim.instrument(NSE).volume()), (next, Some(next)));

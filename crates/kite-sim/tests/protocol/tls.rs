@@ -1,4 +1,4 @@
-//! TLS with the certificate made at the start.
+//! TLS with the certificate created at start.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use crate::bare::{Bare, Door};
 use crate::client::{DEADLINE, until};
 
-/// Makes a connection secure that trusts the simulator's certificate and no other.
+/// Opens a TLS connection that trusts only the simulator's certificate.
 pub(crate) async fn handshake(
     sim: &Sim,
     name: &'static str,
@@ -35,7 +35,7 @@ pub(crate) async fn handshake(
 }
 
 #[tokio::test]
-async fn the_certificate_is_good_for_both_names_and_no_other() {
+async fn the_certificate_is_valid_for_both_names_and_no_other() {
     let sim = Door::Tls.quiet_sim().await;
     assert_eq!(sim.endpoint(), format!("wss://localhost:{}", sim.addr().port()));
     for (name, is_good) in [("localhost", true), ("127.0.0.1", true), ("example.com", false)] {
@@ -45,7 +45,7 @@ async fn the_certificate_is_good_for_both_names_and_no_other() {
 }
 
 #[tokio::test]
-async fn each_start_has_a_certificate_of_its_own() {
+async fn each_start_creates_a_new_certificate() {
     let (one, two) = (Door::Tls.quiet_sim().await, Door::Tls.quiet_sim().await);
     assert_ne!(one.certificate_der(), two.certificate_der());
     let stream = TcpStream::connect(one.addr()).await.unwrap();
@@ -54,7 +54,7 @@ async fn each_start_has_a_certificate_of_its_own() {
 }
 
 #[tokio::test]
-async fn credentials_are_asked_for_behind_tls() {
+async fn credentials_are_checked_over_tls() {
     let sim = Door::Tls.quiet_sim().await;
     Bare::connect(&sim, Door::Tls).await;
     sim.set_access_token(API_KEY, format!("{ACCESS_TOKEN} renewed"));
@@ -62,10 +62,10 @@ async fn credentials_are_asked_for_behind_tls() {
 }
 
 #[tokio::test]
-async fn a_tls_handshake_can_hang_or_get_garbage() {
+async fn a_tls_handshake_can_hang_or_receive_garbage() {
     let sim = Door::Tls.quiet_sim().await;
-    sim.at_next_handshake("whoever", Fault::GarbageTls);
-    sim.at_next_handshake("whoever", Fault::HangingTls);
+    sim.at_next_handshake("any account", Fault::GarbageTls);
+    sim.at_next_handshake("any account", Fault::HangingTls);
     let stream = TcpStream::connect(sim.addr()).await.unwrap();
     let error = handshake(&sim, "localhost", stream).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");

@@ -1,4 +1,4 @@
-//! What was sent is what was received, and the same seed sends the same.
+//! What was sent is what was received, and the same seed sends the same bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn totals_after_a_pause_are_what_three_clients_received() {
     assert_eq!(sim.sent(), sent);
 }
 
-/// Gives the first packets of each instrument, subscribed and updated in this order.
+/// Returns the first packets of each instrument, subscribed and updated in this order.
 async fn first_packets(seed: u64, tokens: &[u32], rate: f64) -> BTreeMap<u32, Vec<Vec<u8>>> {
     let sim = Sim::builder().seed(seed).updates_per_second(rate).no_heartbeats().greet(false);
     let sim = sim.start().await.unwrap();
@@ -86,7 +86,7 @@ async fn the_same_seed_sends_the_same_bytes_per_instrument() {
     let first = first_packets(7, &tokens, 30.0).await;
     assert_eq!(first, first_packets(7, &reversed, 90.0).await);
     assert_ne!(first, first_packets(8, &tokens, 30.0).await);
-    // It is the walk that the market alone gives, from its first step on.
+    // The packets are the walk of a single instrument, from its first step on.
     for (&token, packets) in &first {
         let mut instrument = Instrument::new(7, token, 1_754_279_100);
         for packet in packets {
