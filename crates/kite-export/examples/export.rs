@@ -1,8 +1,8 @@
-//! Exports a tape: the format by the ending of the output's name.
+//! Exports a tape; the extension of the output's name selects the format.
 //!
 //! `cargo run --release -p kite-export --example export -- TAPE OUTPUT [float] [symbols] [events=FILE]`
 //!
-//! With `symbols`, each instrument is called by a name made of its token.
+//! With `symbols`, each instrument has a symbol made from its token.
 
 use std::error::Error;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 (!token.is_multiple_of(7)).then(|| format!("NSE:A&B \"{token}\", ₹"))
             }),
             Some(("events", path)) => export.events(path),
-            _ => return Err(format!("option {option} is not known").into()),
+            _ => return Err(format!("unknown option {option}").into()),
         };
     }
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Writes a tape of a made-up market: every segment and mode, heartbeats, texts, notes and gaps.
+//! Writes a tape of a generated market: every segment and mode, heartbeats, texts, notes and gaps.
 //!
 //! `cargo run --release -p kite-export --example make_tape -- FILE.ktape [TICKS]`
 

@@ -1,5 +1,5 @@
-//! Measures exports of a made-up market in full mode: rows a second and bytes a row. The disk is
-//! left out: the tables go nowhere.
+//! Measures exports of a generated market in full mode, in rows per second and bytes per row. The
+//! tables are discarded, so the disk is not measured.
 //!
 //! `cargo run --release -p kite-export --example speed -- [TICKS]`
 
@@ -29,8 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tape = directory.path().join("day.ktape");
     record(&tape, ticks)?;
     let reel = Reel::open([&tape])?;
-    eprintln!("{ticks} full ticks, {} bytes a tick on the tape", reel.len_bytes() / ticks);
-    // The first run fetches the tape from the disk.
+    eprintln!("{ticks} full ticks, {} bytes per tick on the tape", reel.len_bytes() / ticks);
+    // The first run reads the tape from the disk.
     let runs: [(&str, Format, Setting); 7] = [
         ("csv, from the disk", Format::Csv, |export| export),
         ("parquet, decimal", Format::Parquet, |export| export),
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let summary = set(Export::new(&reel)).to_writer(std::io::sink(), format)?;
         let seconds = started.elapsed().as_secs_f64();
         let (rate, bytes) = (summary.rows as f64 / seconds, summary.bytes_written / summary.rows);
-        eprintln!("{name:28} {rate:>10.0} rows/s  {bytes:>4} bytes a row  {seconds:.2} s");
+        eprintln!("{name:28} {rate:>10.0} rows/s  {bytes:>4} bytes per row  {seconds:.2} s");
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Prints sums over every column that a tape must become, as JSON: decoded by kite-wire alone, for
-//! `checks/parquet` to compare with what other readers find in exported files.
+//! Prints sums over every expected column of a tape as JSON. They are decoded by kite-wire alone,
+//! so that `checks/parquet` can compare them with what other readers find in exported files.
 //!
 //! `cargo run --release -p kite-export --example sums -- FILE.ktape [symbols]`
 //!
-//! For each column: how many cells are not null, the sum of their values, and the sum of their
-//! values times the row's number, counted from 1, which tells rows out of order. Prices count in
-//! 10⁻⁷ rupees, times in nanoseconds, texts by the sum of their bytes.
+//! For each column: the number of cells that are not null, the sum of their values, and the sum of
+//! their values times the row number, counted from 1, which detects rows out of order. Prices are
+//! in 10⁻⁷ rupees, times in nanoseconds, and a text is the sum of its bytes.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! The columns of both tables: their names, types and meanings, in order.
 //!
 //! One list for all formats: the Parquet schema, the header of CSV and the names in JSON come from
-//! it, and `docs/export.md` is held to it by a test.
+//! it, and a test checks `docs/export.md` against it.
 
 use std::borrow::Cow;
 
@@ -15,15 +15,15 @@ pub enum ColumnKind {
     Seconds,
     /// A number of at most 8 bits.
     U8,
-    /// A number of at most 32 bits that is not to be calculated with: an instrument token.
+    /// A number of at most 32 bits that is only an identifier: an instrument token.
     Token,
     /// A number of orders.
     I32,
-    /// A quantity. Signed and of 64 bits, so that sums and differences do not wrap.
+    /// A quantity. Signed and 64 bits wide, so that sums and differences do not wrap.
     I64,
     /// A count of 64 bits.
     U64,
-    /// A price in rupees, as [`Prices`](crate::Prices) says.
+    /// A price in rupees, of a type set by [`Prices`](crate::Prices).
     Price,
     /// One of a few texts; a dictionary in Parquet.
     Category,
@@ -39,17 +39,17 @@ pub struct Column {
     pub name: Cow<'static, str>,
     /// What it holds.
     pub kind: ColumnKind,
-    /// Whether a row may lack it.
+    /// Whether it may be null.
     pub nullable: bool,
-    /// What it means, in one sentence. In Parquet it is the field's metadata `description`.
+    /// Its meaning, in one sentence. In Parquet it is the field's metadata `description`.
     pub description: Cow<'static, str>,
 }
 
 /// Levels of market depth on each side of a full packet.
 pub(crate) const DEPTH_LEVELS: usize = 5;
 
-/// Gives the columns of the table of ticks: with the column `symbol` or without, with market depth
-/// or without.
+/// Returns the columns of the table of ticks: with or without the column `symbol`, and with or
+/// without market depth.
 #[must_use]
 pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
     use ColumnKind::{Category, I64, Nanoseconds, Price, Seconds, Token, U8};
@@ -63,15 +63,15 @@ pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
         columns.push(maybe(
             "symbol",
             Category,
-            "Exchange and trading symbol, such as NSE:INFY; null where the token is not known.",
+            "Exchange and trading symbol, such as NSE:INFY; null if the token is unknown.",
         ));
     }
     columns.extend([
         always(
             "segment",
             Category,
-            "Exchange segment: NSE, NFO, CDS, BSE, BFO, BCD, MCX, MCXSX, INDICES, NCO, or the \
-             number of one without a name.",
+            "Exchange segment: NSE, NFO, CDS, BSE, BFO, BCD, MCX, MCXSX, INDICES, NCO, or its \
+             number if it has no name.",
         ),
         always("mode", Category, "Mode of the packet: ltp, quote or full."),
         always("last_price", Price, "Last traded price."),
@@ -86,18 +86,18 @@ pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
         maybe(
             "close",
             Price,
-            "Close of the day before, while the market trades; then the day's. All but ltp.",
+            "Close of the previous day while the market trades, then of the day. All but ltp.",
         ),
         maybe(
             "change",
             Price,
-            "Absolute change as the exchange sends it. Indices in quote and full alone.",
+            "Absolute change as the exchange sends it. Only indices, in quote and full.",
         ),
         maybe("last_trade_time", Seconds, "Time of the last trade, if there was one. Full."),
         maybe("oi", I64, "Open interest. Full."),
         maybe("oi_day_high", I64, "Highest open interest of the day. Full."),
         maybe("oi_day_low", I64, "Lowest open interest of the day. Full."),
-        maybe("exchange_time", Seconds, "Exchange's time of this state. Full, indices too."),
+        maybe("exchange_time", Seconds, "Exchange's time of this state. Full, including indices."),
     ]);
     if depth {
         for side in ["bid", "ask"] {
@@ -107,7 +107,7 @@ pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
     columns
 }
 
-/// Gives the columns of the table of events: all that a tape holds besides ticks.
+/// Returns the columns of the table of events: all that a tape holds besides ticks.
 #[must_use]
 pub fn event_columns() -> Vec<Column> {
     use ColumnKind::{Category, Nanoseconds, Text, U8, U64};
@@ -115,10 +115,14 @@ pub fn event_columns() -> Vec<Column> {
         maybe(
             "recv_time",
             Nanoseconds,
-            "When it was received or noted; null for damage of the tape, whose time is lost too.",
+            "When it was received or noted; null for damage of the tape, whose time is unknown.",
         ),
-        maybe("account", U8, "Account it concerns; 255 is the recorder, null damage of the tape."),
-        maybe("connection", U8, "Connection within the account; likewise."),
+        maybe(
+            "account",
+            U8,
+            "Account it concerns; 255 for the recorder, null for damage of the tape.",
+        ),
+        maybe("connection", U8, "Connection within the account; 255 and null as for the account."),
         always(
             "kind",
             Category,
@@ -127,18 +131,22 @@ pub fn event_columns() -> Vec<Column> {
         maybe(
             "reason",
             Category,
-            "Of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, unknown, \
-             or the number of one without a name.",
+            "Reason of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, unknown, \
+             or its number if it has no name.",
         ),
         maybe("from_time", Nanoseconds, "When the gap began, if known."),
         maybe("to_time", Nanoseconds, "When the gap ended, if known."),
         maybe(
             "frames",
             U64,
-            "Frames that a gap misses, packets of unknown length in a frame, or records lost with \
-             damage; null where it is not known.",
+            "Frames missing in a gap, packets of unknown length in a frame, or records lost with \
+             damage; null if unknown.",
         ),
-        maybe("text", Text, "Text frame or note as it was received; else what is damaged."),
+        maybe(
+            "text",
+            Text,
+            "Text frame or note as received; otherwise a description of the damage.",
+        ),
     ]
 }
 
@@ -176,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_options_only_take_columns_away() {
+    fn names_are_unique_and_options_only_remove_columns() {
         let all = tick_columns(true, true);
         let names: HashSet<_> = all.iter().map(|column| &column.name).collect();
         assert_eq!(names.len(), all.len());

@@ -1,103 +1,105 @@
-//! Why an export ends without its file.
+//! Why an export failed.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why an export failed. Nothing is left under the final name then, and no temporary file.
+/// Why an export failed. Nothing is left under the final name, and no temporary file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// Something stands where the table is to go.
-    #[error("{} exists already; choose another name, or allow to overwrite it", path.display())]
+    /// The path of the table exists.
+    #[error("{} already exists; choose another name, or allow it to be overwritten", path.display())]
     Exists {
-        /// Where the table was to go.
+        /// The path of the table.
         path: PathBuf,
     },
-    /// Something that is no regular file stands where the table is to go: it is never replaced.
-    #[error("{} is no regular file and is not replaced; choose another name", path.display())]
+    /// The path of the table exists and is not a regular file, so it is never replaced.
+    #[error("{} is not a regular file and is not replaced; choose another name", path.display())]
     NoRegularFile {
-        /// Where the table was to go.
+        /// The path of the table.
         path: PathBuf,
     },
-    /// The path cannot be a file's.
+    /// The path does not name a file.
     #[error("{} does not name a file; give a path that ends with a file name", path.display())]
     NoFileName {
         /// The path.
         path: PathBuf,
     },
-    /// Ticks and events were to go to one file.
-    #[error("{} is to hold both ticks and events; give the events another name", path.display())]
+    /// Ticks and events have the same path.
+    #[error("{} is the path of both ticks and events; give the events another name", path.display())]
     OneFileForTwo {
-        /// The path of both.
+        /// The path.
         path: PathBuf,
     },
-    /// The file could not be made.
+    /// The file could not be created.
     #[error("cannot create {}; {}", path.display(), advice(source))]
     Create {
         /// The file, under its temporary name.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Bytes could not be written.
     #[error("cannot write to {target}; {}", advice(source))]
     Write {
-        /// Where they were to go.
+        /// The destination.
         target: Target,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The complete file could not be given its name.
+    /// The complete file could not be renamed to its final name.
     #[error("cannot rename {} to {}; {}", from.display(), to.display(), advice(source))]
     Rename {
         /// The temporary name.
         from: PathBuf,
         /// The final one.
         to: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The rows could not be made into Parquet.
+    /// The rows could not be encoded as Parquet.
     #[error("cannot encode rows for {target}; write CSV or JSON lines instead, and report it")]
     Encode {
-        /// Where they were to go.
+        /// The destination.
         target: Target,
-        /// Why.
+        /// The cause.
         source: EncodeFailure,
     },
     /// A thread could not be started.
-    #[error("cannot start one of {threads} threads; ask for fewer")]
+    #[error("cannot start one of {threads} threads; use fewer")]
     Thread {
-        /// How many were to run.
+        /// The number of threads.
         threads: usize,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A thread that encodes ended before its work did.
-    #[error("a thread that encodes rows for {target} has ended early; report it")]
+    /// An encoding thread ended before its work was done.
+    #[error("an encoding thread for {target} ended early; report it")]
     ThreadLost {
-        /// Where the rows were to go.
+        /// The destination.
         target: Target,
     },
     /// The caller cancelled.
     #[error("cancelled after {rows} rows")]
     Cancelled {
-        /// Rows read until then.
+        /// Rows read so far.
         rows: u64,
     },
-    /// The time asked for ends before it begins.
-    #[error("time range from {from_unix_ns} to {to_unix_ns} is empty; its end must lie behind it")]
+    /// The time range ends before it starts.
+    #[error(
+        "time range from {from_unix_ns} to {to_unix_ns} is empty; its end must be after its start"
+    )]
     EmptyTimeRange {
-        /// Its beginning, in nanoseconds since the Unix epoch.
+        /// Its start, in nanoseconds since the Unix epoch.
         from_unix_ns: u64,
         /// Its end.
         to_unix_ns: u64,
     },
-    /// A setting is out of its limits.
+    /// A setting is out of range.
     #[error("{name} is {value}, from {least} to {most} are allowed")]
     Setting {
-        /// Which.
+        /// The setting.
         name: &'static str,
         /// The value given.
         value: i64,
@@ -108,13 +110,13 @@ pub enum ExportError {
     },
 }
 
-/// Where a table goes.
+/// The destination of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
     /// A file, by its final name.
     File(PathBuf),
-    /// A writer of the caller's.
+    /// The caller's writer.
     Writer,
 }
 
@@ -127,7 +129,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why rows could not be encoded, in the encoder's words.
+/// Why rows could not be encoded, as reported by the encoder.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct EncodeFailure(Box<dyn std::error::Error + Send + Sync>);
@@ -138,7 +140,7 @@ impl EncodeFailure {
     }
 }
 
-/// What to do about an error of the system's.
+/// Returns advice on a system error.
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -147,8 +149,8 @@ fn advice(source: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "choose a directory that you may write to"
         }
-        io::ErrorKind::NotFound => "make the directory first",
-        io::ErrorKind::BrokenPipe => "the reader of the output has gone",
+        io::ErrorKind::NotFound => "create the directory first",
+        io::ErrorKind::BrokenPipe => "the reader of the output has closed it",
         _ => "see the cause",
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of an export, and where it goes.
+//! The settings of an export, and the export itself.
 
 use std::fmt;
 use std::io::Write;
@@ -27,24 +27,24 @@ use crate::text::{TextEvents, TextKind, TextSettings, TextTicks};
 type OnProgress<'a> = dyn FnMut(Progress) + 'a;
 type OnDamage<'a> = dyn FnMut(&Damage) + 'a;
 
-/// Rows of a Parquet row group by default.
+/// Default rows of a Parquet row group.
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// Rows that a Parquet row group may have at most.
+/// Most rows of a Parquet row group.
 const MOST_ROW_GROUP_ROWS: usize = 1 << 22;
 
-/// Threads at most, whatever is asked for.
+/// Most threads, however many are requested.
 const MOST_THREADS: usize = 64;
 
-/// Compression of Parquet by default: higher levels cost more time than they save room.
+/// Default compression level of Parquet: higher levels cost more time than the space they save is
+/// worth.
 const ZSTD_LEVEL: i32 = 3;
 
 /// An export of tapes to a table: settings first, then [`Export::to_file`] or
 /// [`Export::to_writer`].
 ///
-/// Memory is bounded: Parquet holds two row groups, of about 500 bytes a row with market depth and
-/// 200 without it, so 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB for each
-/// thread.
+/// Memory is bounded: Parquet holds two row groups of about 500 bytes per row with market depth and
+/// 200 without, which is 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB per thread.
 ///
 /// ```no_run
 /// use kite_export::{Export, Format};
@@ -60,7 +60,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "an export does nothing before it is told where to"]
+#[must_use = "an export does nothing until it is given a destination"]
 pub struct Export<'a> {
     reel: Reel,
     selection: Selection,
@@ -106,7 +106,7 @@ impl<'a> Export<'a> {
     }
 
     /// Keeps what was received from this time on, in nanoseconds since the Unix epoch. Blocks that
-    /// end before it are not read, and their damage is not told.
+    /// end before it are not read, and their damage is not reported.
     pub fn from(mut self, unix_ns: u64) -> Self {
         self.selection.from_unix_ns = unix_ns;
         self
@@ -114,66 +114,66 @@ impl<'a> Export<'a> {
 
     /// Keeps what was received before this time, in nanoseconds since the Unix epoch.
     ///
-    /// The tapes are read on to their end all the same, for gaps that reach into the time but were
-    /// noted later, and frames of a clock that stepped back: see [`Export::read_past`].
+    /// The tapes are still read to their end, to find gaps that overlap the time range but were
+    /// recorded later, and frames of a clock that stepped back: see [`Export::read_past`].
     pub fn to(mut self, unix_ns: u64) -> Self {
         self.selection.to_unix_ns = Some(unix_ns);
         self
     }
 
-    /// Stops reading this long behind the end of the time wanted. Faster; but gaps noted later
-    /// than that, such as the end of a longer disconnection, stay unknown.
+    /// Stops reading this long after the end of the time range. This is faster, but gaps recorded
+    /// later, such as at the end of a longer disconnection, stay unknown.
     pub fn read_past(mut self, time: Duration) -> Self {
         self.read_past = Some(time);
         self
     }
 
-    /// Keeps these instruments.
+    /// Keeps only these instruments.
     pub fn tokens(mut self, instrument_tokens: impl IntoIterator<Item = u32>) -> Self {
         self.selection.tokens = Some(instrument_tokens.into_iter().collect());
         self
     }
 
-    /// Keeps these segments; of the instruments, if some were named too.
+    /// Keeps only these segments, and of [`Export::tokens`] those in these segments.
     pub fn segments(mut self, segments: impl IntoIterator<Item = Segment>) -> Self {
         self.selection.segments = Some(segments.into_iter().collect());
         self
     }
 
-    /// Chooses what prices are in Parquet. Default: [`Prices::Decimal`].
+    /// Sets the type of prices in Parquet. Default: [`Prices::Decimal`].
     pub fn prices(mut self, prices: Prices) -> Self {
         self.prices = prices;
         self
     }
 
-    /// Chooses how times are written in CSV and JSON lines. Default: [`Times::Rfc3339`].
+    /// Sets the format of times in CSV and JSON lines. Default: [`Times::Rfc3339`].
     pub fn times(mut self, times: Times) -> Self {
         self.times = times;
         self
     }
 
-    /// Chooses whether the 30 columns of market depth are written. Default: yes.
+    /// Sets whether the 30 columns of market depth are written. Default: yes.
     pub fn depth(mut self, wanted: bool) -> Self {
         self.depth = wanted;
         self
     }
 
-    /// Ends lines of CSV with CR and LF, as RFC 4180 asks by the letter. Default: LF alone, which
-    /// all readers take and shell tools want.
+    /// Ends lines of CSV with CR and LF, as RFC 4180 requires. Default: LF alone, which all readers
+    /// accept and shell tools expect.
     pub fn crlf(mut self, wanted: bool) -> Self {
         self.crlf = wanted;
         self
     }
 
-    /// Writes prices in JSON as texts, for readers that would hold numbers as `f64`. Default:
-    /// numbers with their exact digits.
+    /// Writes prices in JSON as strings, for readers that parse numbers as `f64`. Default: numbers
+    /// with their exact digits.
     pub fn json_prices_as_text(mut self, wanted: bool) -> Self {
         self.json_prices_as_text = wanted;
         self
     }
 
-    /// Adds the column `symbol`. The lookup gives the symbol of an instrument token, such as
-    /// `NSE:INFY`, and is asked once for each instrument by each thread.
+    /// Adds the column `symbol`. The lookup returns the symbol of an instrument token, such as
+    /// `NSE:INFY`, and is called once per instrument by each thread.
     pub fn symbols(
         mut self,
         lookup: impl Fn(u32) -> Option<String> + Send + Sync + 'static,
@@ -182,62 +182,62 @@ impl<'a> Export<'a> {
         self
     }
 
-    /// Writes the table of events as well, to this file and in the same format: gaps, texts, notes,
-    /// heartbeats, and everything that is damaged.
+    /// Also writes the table of events, to this file and in the same format: gaps, texts, notes,
+    /// heartbeats and damage.
     pub fn events(mut self, path: impl Into<PathBuf>) -> Self {
         self.events = Some(path.into());
         self
     }
 
-    /// Allows to replace files that exist, at the end, when the new ones are complete. Default: no.
+    /// Allows existing files to be replaced once the new ones are complete. Default: no.
     pub fn overwrite(mut self, allowed: bool) -> Self {
         self.overwrite = allowed;
         self
     }
 
     /// Sets the rows of a Parquet row group, from 1 to 4,194,304. Default: 131,072. Readers skip
-    /// row groups by their statistics; memory grows with them.
+    /// row groups by their statistics; larger groups need more memory.
     pub fn row_group_rows(mut self, rows: usize) -> Self {
         self.row_group_rows = rows;
         self
     }
 
-    /// Sets the level of compression of Parquet, from 1 to 22. Default: 3.
+    /// Sets the compression level of Parquet, from 1 to 22. Default: 3.
     pub fn zstd_level(mut self, level: i32) -> Self {
         self.zstd_level = level;
         self
     }
 
-    /// Sets how many threads encode, at most 64; half as many read ahead. Default, and 0: as many
-    /// as the machine has cores. The rows are the same, in the same order.
+    /// Sets the number of threads that encode, at most 64; half as many read ahead. Default, or
+    /// with 0: the number of cores. Rows and their order do not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Cancels once the flag is true: looked at for every record.
+    /// Cancels once the flag is true. The flag is checked for every record.
     pub fn cancel_on(mut self, flag: &'a AtomicBool) -> Self {
         self.cancel = Some(flag);
         self
     }
 
-    /// Tells progress: at most every 8,192 rows and records, and at the end.
+    /// Reports progress, at most every 8,192 rows and records, and at the end.
     pub fn on_progress(mut self, callback: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Some(Box::new(callback));
         self
     }
 
-    /// Tells each part of the tapes that could not be read, with file and offset.
+    /// Reports each part of the tapes that could not be read, with file and offset.
     pub fn on_damage(mut self, callback: impl FnMut(&Damage) + 'a) -> Self {
         self.on_damage = Some(Box::new(callback));
         self
     }
 
-    /// Writes the table of ticks to a file. It stands under its name when it is complete, not
-    /// before; the same goes for the events.
+    /// Writes the table of ticks to a file. The file appears under its name only when it is
+    /// complete, as does the file of events.
     ///
     /// # Errors
-    /// [`ExportError`]; no file is left then.
+    /// Returns an [`ExportError`]; no file is left behind.
     pub fn to_file(
         mut self,
         path: impl AsRef<Path>,
@@ -252,11 +252,11 @@ impl<'a> Export<'a> {
         let mut events = self.create_events()?;
         let target = Target::File(path.into());
         let summary = self.write(&mut ticks, target, events.as_mut(), format)?;
-        // The ticks last: where they are, the events are too.
+        // The ticks last: if they exist, the events do too.
         let events = events.map(OutputFile::persist).transpose()?;
         ticks.persist().inspect_err(|_| {
             if let Some(path) = events {
-                // The error at hand matters more than one of clearing up.
+                // The first error matters more than one of the cleanup.
                 let _ = std::fs::remove_file(path);
             }
         })?;
@@ -267,7 +267,7 @@ impl<'a> Export<'a> {
     /// file, if one was named.
     ///
     /// # Errors
-    /// [`ExportError`]; what was written until then is in the writer, but there is no file.
+    /// Returns an [`ExportError`]; the writer keeps what was written so far, but no file is left.
     pub fn to_writer(
         mut self,
         mut out: impl Write + Send,
@@ -379,7 +379,7 @@ impl<'a> Export<'a> {
         ZstdLevel::try_new(value).map_err(|_| out_of_limits("zstd level", value.into(), 1, 22))
     }
 
-    /// Says where the rows of a Parquet file come from.
+    /// Returns metadata on the origin of a Parquet file's rows.
     fn metadata(&self) -> Vec<KeyValue> {
         let tapes = self.reel.files().iter().map(|file| format!("{:016x}", file.tape().tape_id()));
         let prices = match self.prices {

@@ -1,9 +1,9 @@
 //! Turns recorded ticks into tables: Parquet, CSV and JSON lines.
 //!
-//! A tape ([`kite_tape`]) becomes a table with one row for each packet, and if asked for a second
-//! one with everything else on it: gaps, texts, notes, heartbeats and damage. What a mode does not
-//! carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
-//! [`event_columns`] describe every column, `docs/export.md` of the repository tells how to load
+//! A tape ([`kite_tape`]) becomes a table with one row per packet and, on request, a second table
+//! with everything else on the tape: gaps, texts, notes, heartbeats and damage. A field that a mode
+//! does not carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
+//! [`event_columns`] describe every column; `docs/export.md` in the repository shows how to load
 //! them.
 //!
 //! ```
@@ -36,10 +36,10 @@
 //! # }
 //! ```
 //!
-//! [`TickLines`] writes the JSON lines of ticks that are on no tape.
+//! [`TickLines`] writes JSON lines of ticks that are not on a tape.
 //!
-//! Decoding goes straight into columns, encoding is spread over threads, and memory stays bounded:
-//! see [`Export`].
+//! Packets are decoded directly into columns, encoding is spread over threads, and memory is
+//! bounded: see [`Export`].
 
 mod column;
 mod error;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{ExportError, Target};
 
-/// Tells the temporary files of one process apart.
+/// Distinguishes the temporary files of one process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A file under a temporary name in the directory of its final one. Removed if it is dropped
@@ -37,7 +37,7 @@ impl OutputFile {
         }
     }
 
-    /// Gives the complete file its name, its bytes on the disk, and tells that name.
+    /// Syncs the complete file to disk, renames it to its final name, and returns that name.
     pub(crate) fn persist(mut self) -> Result<PathBuf, ExportError> {
         self.file.sync_all().map_err(|source| ExportError::Write {
             target: Target::File(self.path.clone()),
@@ -58,8 +58,8 @@ impl OutputFile {
     }
 }
 
-/// Refuses to write over what must not be. Only a regular file is ever replaced: not a directory, a
-/// device, a pipe or a link.
+/// Checks that nothing at the path must be kept. Only a regular file is ever replaced: not a
+/// directory, a device, a pipe or a link.
 fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
     match path.symlink_metadata() {
         Ok(found) if !found.is_file() => {
@@ -83,7 +83,7 @@ impl Write for OutputFile {
 impl Drop for OutputFile {
     fn drop(&mut self) {
         if !self.persisted {
-            // Nobody is left to tell of a failure, and the name says what the file is.
+            // A failure cannot be reported here, and the name shows that the file is temporary.
             let _ = fs::remove_file(&self.temporary);
         }
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_its_name_once_it_is_complete_and_no_other_then() {
+    fn a_file_has_only_its_final_name_once_it_is_complete() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("day.csv");
         let mut file = OutputFile::create(&path, false).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_dropped_before_its_end_leaves_nothing() {
+    fn a_file_dropped_before_it_is_complete_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = OutputFile::create(&directory.path().join("day.csv"), false).unwrap();
         file.write_all(b"a").unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_there_is_replaced_only_where_allowed() {
+    fn an_existing_file_is_replaced_only_if_allowed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("day.csv");
         fs::write(&path, "old").unwrap();

@@ -1,4 +1,4 @@
-//! Parquet: Arrow columns, encoded by several threads at once.
+//! Parquet: Arrow columns, encoded by several threads in parallel.
 
 mod columns;
 mod events;

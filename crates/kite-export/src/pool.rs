@@ -1,4 +1,4 @@
-//! Threads that do jobs in any order and give their results back in the order of the jobs.
+//! Threads that run jobs in any order and return the results in the order of the jobs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
-/// A job and where its result goes.
+/// A job and the channel for its result.
 type Job<J, R> = (J, SyncSender<R>);
 
 pub(crate) struct Pool<J, R> {
@@ -35,7 +35,7 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
             let next = move || queue.lock().recv();
             let run = move || {
                 while let Ok((job, result)) = next() {
-                    // A result that nobody waits for belongs to an export that was cancelled.
+                    // No one waits for the results of a cancelled export.
                     let _ = result.send(work(job));
                 }
             };
@@ -47,13 +47,13 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
     pub(crate) fn submit(&mut self, job: J) {
         let (result, promise) = mpsc::sync_channel(1);
         if let Some(jobs) = &self.jobs {
-            // With all threads gone the promise tells of it.
+            // If all threads have ended, the promise reports it.
             let _ = jobs.send((job, result));
         }
         self.promised.push_back(promise);
     }
 
-    /// How many results have not been taken.
+    /// Returns the number of results that have not been taken.
     pub(crate) fn outstanding(&self) -> usize {
         self.promised.len()
     }
@@ -68,7 +68,7 @@ impl<J, R> Drop for Pool<J, R> {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // One that panicked was told of as lost.
+            // A panicked thread was already reported as lost.
             let _ = thread.join();
         }
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_jobs() {
+    fn results_arrive_in_the_order_of_the_jobs() {
         let mut pool = Pool::start(3, || |job: u32| job * 2).unwrap();
         (0..500).for_each(|job| pool.submit(job));
         assert_eq!(pool.outstanding(), 500);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_is_told_of_instead_of_waited_for() {
+    fn a_thread_that_panics_is_reported_instead_of_waited_for() {
         let mut pool = Pool::start(1, || |job: u32| 1 / job).unwrap();
         pool.submit(1);
         pool.submit(0);

@@ -1,4 +1,4 @@
-//! Reads a tape from its start to its end and hands each record to where it belongs.
+//! Reads a tape from start to end and adds each record to the table it belongs to.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use crate::selection::Selection;
 use crate::summary::Summary;
 use crate::table::{Event, EventTable, TickTable};
 
-/// Rows, and records, after which progress is told.
+/// Rows and records after which progress is reported.
 const PROGRESS_EVERY: u64 = 8_192;
 
-/// The last moment that a timestamp column holds.
+/// The latest time that a timestamp column can hold.
 const LAST_UNIX_NS: u64 = i64::MAX as u64;
 
-/// How far an export has come.
+/// The progress of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -30,10 +30,10 @@ pub struct Progress {
     pub rows: u64,
 }
 
-/// One export under way.
+/// A running export.
 pub(crate) struct Run<'a, 'w> {
     pub(crate) selection: &'a Selection,
-    /// The time behind the end of the selection at which reading stops.
+    /// The time after the end of the selection at which reading stops.
     pub(crate) stop_unix_ns: Option<u64>,
     pub(crate) bytes_total: u64,
     pub(crate) cancel: Option<&'a AtomicBool>,
@@ -45,7 +45,7 @@ pub(crate) struct Run<'a, 'w> {
 }
 
 impl Run<'_, '_> {
-    /// Reads everything; how the files end is told by `endings`.
+    /// Reads everything; `endings` describes the files with a torn end.
     pub(crate) fn finish(
         mut self,
         mut entries: Entries,
@@ -71,7 +71,7 @@ impl Run<'_, '_> {
             records += 1;
             if records + self.summary.rows >= next_progress {
                 next_progress = records + self.summary.rows + PROGRESS_EVERY;
-                self.tell(entries.position_bytes());
+                self.report(entries.position_bytes());
             }
         }
         for ending in endings {
@@ -90,7 +90,7 @@ impl Run<'_, '_> {
         Ok(self.summary)
     }
 
-    fn tell(&mut self, bytes_done: u64) {
+    fn report(&mut self, bytes_done: u64) {
         let (bytes_total, rows) = (self.bytes_total, self.summary.rows);
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(Progress { bytes_done, bytes_total, rows });
@@ -128,7 +128,7 @@ impl Run<'_, '_> {
                 self.summary.notes += 1;
                 self.on_text(received, "note", &entry.payload)
             }
-            // A kind that kite-wire knows and this crate does not yet.
+            // A kind known to kite-wire but not yet to this crate.
             _ => {
                 self.summary.unreadable_records += 1;
                 Ok(())
@@ -142,7 +142,7 @@ impl Run<'_, '_> {
         let mut rows = 0;
         let mut scan = Scan::new(payload);
         for packet in scan.by_ref() {
-            if self.selection.wants(packet.instrument_token()) {
+            if self.selection.includes(packet.instrument_token()) {
                 self.ticks.push(received, packet)?;
                 rows += 1;
             } else {

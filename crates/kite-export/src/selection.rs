@@ -1,30 +1,30 @@
-//! Which records and packets are wanted.
+//! Selects records and packets.
 
 use std::collections::HashSet;
 
 use kite_wire::Segment;
 use kite_wire::tape::Gap;
 
-/// What to keep of a tape. Everything, unless something is named.
+/// The part of a tape to keep. Everything by default.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
-    /// The first moment wanted, in nanoseconds since the Unix epoch.
+    /// The first time included, in nanoseconds since the Unix epoch.
     pub(crate) from_unix_ns: u64,
-    /// The first moment after it that is not.
+    /// The first time after it that is not included.
     pub(crate) to_unix_ns: Option<u64>,
     pub(crate) tokens: Option<HashSet<u32>>,
     pub(crate) segments: Option<Vec<Segment>>,
 }
 
 impl Selection {
-    /// Says whether the time is wanted.
+    /// Returns whether a time is included.
     #[inline]
     pub(crate) fn covers(&self, unix_ns: u64) -> bool {
         self.from_unix_ns <= unix_ns && self.to_unix_ns.is_none_or(|to| unix_ns < to)
     }
 
-    /// Says whether a gap noted at `recv_unix_ns` reaches into the time wanted. One that was noted
-    /// later counts as much: its frames are missing all the same.
+    /// Returns whether a gap recorded at `recv_unix_ns` overlaps the time range. A gap recorded
+    /// after the range counts too, since its frames are missing from it.
     pub(crate) fn is_touched_by(&self, gap: &Gap, recv_unix_ns: u64) -> bool {
         let known = |unix_ns: u64| (unix_ns != 0).then_some(unix_ns);
         let from = known(gap.from_unix_ns).unwrap_or(recv_unix_ns);
@@ -33,9 +33,9 @@ impl Selection {
         self.covers(recv_unix_ns) || (begins_in_time && to >= self.from_unix_ns)
     }
 
-    /// Says whether the instrument is wanted.
+    /// Returns whether an instrument is included.
     #[inline]
-    pub(crate) fn wants(&self, instrument_token: u32) -> bool {
+    pub(crate) fn includes(&self, instrument_token: u32) -> bool {
         let segment = Segment::of_token(instrument_token);
         self.tokens.as_ref().is_none_or(|tokens| tokens.contains(&instrument_token))
             && self.segments.as_ref().is_none_or(|segments| segments.contains(&segment))
@@ -53,19 +53,19 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_time_is_not_in_it() {
+    fn the_end_of_the_time_range_is_excluded() {
         let selection =
             Selection { from_unix_ns: 10, to_unix_ns: Some(20), ..Selection::default() };
         assert_eq!([9, 10, 19, 20].map(|at| selection.covers(at)), [false, true, true, false]);
     }
 
     #[test]
-    fn a_gap_is_wanted_wherever_it_overlaps_the_time() {
+    fn a_gap_is_included_if_it_overlaps_the_time_range() {
         let selection =
             Selection { from_unix_ns: 10, to_unix_ns: Some(20), ..Selection::default() };
-        assert!(selection.is_touched_by(&gap(15, 30), 30), "noted afterwards");
+        assert!(selection.is_touched_by(&gap(15, 30), 30), "recorded afterwards");
         assert!(selection.is_touched_by(&gap(1, 10), 10));
-        assert!(selection.is_touched_by(&gap(0, 0), 12), "times not known");
+        assert!(selection.is_touched_by(&gap(0, 0), 12), "times unknown");
         assert!(selection.is_touched_by(&gap(5, 40), 40), "around it");
         assert!(!selection.is_touched_by(&gap(20, 30), 30));
         assert!(!selection.is_touched_by(&gap(1, 9), 9));
@@ -78,7 +78,10 @@ mod tests {
             segments: Some(vec![Segment::Nse]),
             ..Selection::default()
         };
-        assert_eq!([0x101, 0x103, 0x201].map(|token| selection.wants(token)), [true, false, false]);
-        assert!(Selection::default().wants(7));
+        assert_eq!(
+            [0x101, 0x103, 0x201].map(|token| selection.includes(token)),
+            [true, false, false]
+        );
+        assert!(Selection::default().includes(7));
     }
 }

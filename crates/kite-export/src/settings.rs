@@ -1,4 +1,4 @@
-//! What an export can be asked for: the format, and how prices and times are written.
+//! The format of an export, and how prices and times are written.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ pub enum Format {
     Parquet,
     /// CSV with a header row.
     Csv,
-    /// One JSON object a line, without the fields that are null.
+    /// One JSON object per line, without null fields.
     JsonLines,
 }
 
@@ -18,7 +18,7 @@ impl Format {
     /// All formats.
     pub const ALL: [Self; 3] = [Self::Parquet, Self::Csv, Self::JsonLines];
 
-    /// Gives the usual ending of such a file's name, without the point.
+    /// Returns the usual file name extension, without the dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Format {
         }
     }
 
-    /// Gives the format that a file's name asks for: `.parquet`, `.csv`, `.jsonl` or `.ndjson`.
+    /// Returns the format for a file name extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -37,23 +37,23 @@ impl Format {
     }
 }
 
-/// What prices are in Parquet. CSV and JSON lines always carry their exact digits.
+/// The type of prices in Parquet. CSV and JSON lines always carry their exact digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Prices {
-    /// Decimals of 18 digits, 7 of them behind the point: exact for every segment.
+    /// Decimals of 18 digits, 7 of them after the point: exact for every segment.
     #[default]
     Decimal,
-    /// The nearest `f64`: what most numeric libraries are fastest with.
+    /// The nearest `f64`, which most numeric libraries process fastest.
     Float,
 }
 
-/// How times are written in CSV and JSON lines. Parquet has types for them.
+/// The format of times in CSV and JSON lines. Parquet has its own types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Times {
-    /// `2026-11-23T03:45:00.123456789Z`, and without a fraction where the exchange gives seconds.
+    /// `2026-11-23T03:45:00.123456789Z`, without a fraction if the exchange sends seconds.
     #[default]
     Rfc3339,
-    /// Nanoseconds since the Unix epoch, a number. JSON readers that hold numbers as `f64` round
-    /// them.
+    /// Nanoseconds since the Unix epoch, as a number. JSON readers that parse numbers as `f64`
+    /// round them.
     EpochNanoseconds,
 }

@@ -1,23 +1,23 @@
-//! What an export came to: nothing of the tape goes uncounted.
+//! The result of an export: every part of the tape is counted.
 
 use kite_wire::tape::Gap;
 
-/// The account of an export.
+/// The totals of an export.
 ///
-/// All packets of the frames read are `rows + packets_left_out + unknown_packets`, and what the
-/// tape itself could not give back is in [`Summary::damage`]. Counts are of the time asked for.
+/// The packets of all frames read are `rows + packets_left_out + unknown_packets`; parts of the
+/// tape that could not be read are in [`Summary::damage`]. Counts cover the requested time range.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Rows of ticks written.
     pub rows: u64,
-    /// Packets that the choice of tokens or segments left out.
+    /// Packets excluded by the choice of tokens or segments.
     pub packets_left_out: u64,
-    /// Packets whose length no layout has: not decoded.
+    /// Packets of a length that no layout has; they are not decoded.
     pub unknown_packets: u64,
-    /// Binary frames, heartbeats not among them.
+    /// Binary frames, without heartbeats.
     pub frames: u64,
-    /// Frames whose tail is damaged: their good packets are rows.
+    /// Frames with a damaged tail; their valid packets are rows.
     pub damaged_frames: u64,
     /// Bytes of those tails.
     pub damaged_bytes: u64,
@@ -25,29 +25,31 @@ pub struct Summary {
     pub heartbeats: u64,
     /// Text frames.
     pub texts: u64,
-    /// Notes of the recorder.
+    /// Notes by the recorder.
     pub notes: u64,
-    /// Texts and notes that are not UTF-8: replacement characters stand for what is not.
+    /// Texts and notes that are not UTF-8; invalid bytes become replacement characters.
     pub unreadable_texts: u64,
     /// Gaps.
     pub gaps: u64,
-    /// Gaps that do not tell how many frames they miss.
+    /// Gaps with an unknown number of missing frames.
     pub gaps_of_unknown_size: u64,
-    /// Frames that the other gaps miss.
+    /// Frames missing in the other gaps.
     pub frames_missing: u64,
-    /// Gaps too short to be read, and records whose kind only this crate does not know.
+    /// Gap records too short to decode, and records of a kind that kite-wire knows but this crate
+    /// does not.
     pub unreadable_records: u64,
-    /// Parts of the tape that could not be read; each was told to the callback.
+    /// Parts of the tape that could not be read; each was reported to the callback.
     pub damage: u64,
-    /// Records lost with them, as far as known: at least so many.
+    /// Records lost with them, as far as known: a lower bound.
     pub records_lost: u64,
-    /// Files that end in the middle of being written, as after a crash or while recording.
+    /// Files with an incomplete end, as after a crash or while recording.
     pub torn_files: u64,
     /// Records of a kind that this version does not know.
     pub unknown_records: u64,
-    /// Times beyond the year 2262, which no timestamp column holds: written as its last moment.
+    /// Times after the year 2262, which a timestamp column cannot hold; the latest possible time is
+    /// written instead.
     pub times_out_of_range: u64,
-    /// Rows of events written; 0 if none were asked for.
+    /// Rows of events written; 0 if none were requested.
     pub event_rows: u64,
     /// The earliest receive time of the rows, in nanoseconds since the Unix epoch.
     pub first_recv_unix_ns: Option<u64>,
@@ -58,7 +60,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Says whether the tape held everything it was to hold, and every byte of it was understood.
+    /// Returns whether the tape has no gaps and no damage, and every byte of it was decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let losses = [

@@ -1,13 +1,13 @@
-//! Names of instruments, looked up once each.
+//! Symbols of instruments, looked up once each.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Gives the symbol of an instrument token, such as `NSE:INFY`.
+/// Returns the symbol of an instrument token, such as `NSE:INFY`.
 type Lookup = dyn Fn(u32) -> Option<String> + Send + Sync;
 
-/// Where symbols come from.
+/// The source of symbols.
 #[derive(Clone)]
 pub(crate) struct Symbols(Arc<Lookup>);
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Symbols {
     }
 }
 
-/// Symbols seen so far, numbered in the order in which they were first seen.
+/// Symbols found so far, numbered in order of first use.
 #[derive(Debug)]
 pub(crate) struct CachedSymbols {
     symbols: Symbols,
@@ -36,11 +36,11 @@ pub(crate) struct CachedSymbols {
 }
 
 impl CachedSymbols {
-    /// Gives the number of the symbol.
+    /// Returns the number of the symbol.
     pub(crate) fn key(&mut self, instrument_token: u32) -> Option<i32> {
         *self.keys.entry(instrument_token).or_insert_with(|| {
             let name = (self.symbols.0)(instrument_token)?;
-            // There are at most as many names as tokens; beyond 2³¹ they are left out.
+            // At most as many names as tokens; beyond 2³¹ they are omitted.
             let key = i32::try_from(self.names.len()).ok()?;
             self.names.push(name);
             Some(key)
@@ -52,7 +52,7 @@ impl CachedSymbols {
         self.names.get(key).map(String::as_str)
     }
 
-    /// Gives the names by their numbers.
+    /// Returns the names by their numbers.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }

@@ -1,4 +1,4 @@
-//! What a format does: takes packets as rows of ticks, and events as rows of events.
+//! What a format implements: a table of ticks and a table of events.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::summary::Summary;
 
 /// The table of ticks in some format.
 pub(crate) trait TickTable {
-    /// Adds a row. The time is within what timestamp columns hold.
+    /// Adds a row. The time must fit a timestamp column.
     fn push(&mut self, received: Received, packet: Packet<'_>) -> Result<(), ExportError>;
 
-    /// Writes what is left and gives the bytes of the table.
+    /// Writes the remaining rows and returns the size of the table in bytes.
     fn finish(self: Box<Self>, summary: &Summary) -> Result<u64, ExportError>;
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event of the tape itself, whose time is not known.
+    /// Returns an event of the tape itself, whose time is unknown.
     pub(crate) fn of_tape(kind: &'static str, text: String, records: Option<u32>) -> Self {
         Self {
             recv_unix_ns: None,
@@ -93,7 +93,7 @@ fn reason_name(reason: GapReason) -> Cow<'static, str> {
     }
 }
 
-/// Gives the name of a segment in the column `segment`.
+/// Returns a segment's name for the column `segment`.
 pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
     segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)
 }

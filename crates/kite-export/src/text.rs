@@ -1,4 +1,4 @@
-//! CSV and JSON lines: rows formatted by several threads at once, written in order.
+//! CSV and JSON lines: rows formatted by several threads in parallel and written in order.
 
 mod cells;
 mod csv;
@@ -26,10 +26,10 @@ pub use lines::TickLines;
 /// Rows of a chunk that one thread formats at a time.
 const CHUNK_ROWS: usize = 4_096;
 
-/// Bytes of packets at which a chunk ends: what 4,096 full packets take.
+/// Capacity of a chunk in bytes: 4,096 full packets.
 const CHUNK_BYTES: usize = CHUNK_ROWS * 184;
 
-/// Which text.
+/// The text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextKind {
     Csv { crlf: bool },
@@ -44,10 +44,10 @@ pub(crate) struct TextSettings {
     pub(crate) depth: bool,
 }
 
-/// Packets to be formatted, copied one behind the other.
+/// Packets to be formatted, copied one after the other.
 #[derive(Debug, Default)]
 struct Chunk {
-    /// When and from where each came, and how long it is.
+    /// Receive time, source and length of each packet.
     rows: Vec<(Received, u8)>,
     packets: Vec<u8>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct TextTicks<W: Write> {
     out: W,
     target: Target,
     chunk: Chunk,
-    /// How many chunks may be under way.
+    /// Most chunks in progress.
     most_outstanding: usize,
     pool: Pool<Chunk, Vec<u8>>,
     bytes: u64,
@@ -148,7 +148,7 @@ impl<W: Write> TextTicks<W> {
         Ok(())
     }
 
-    /// Writes the earliest chunk under way; false if there is none.
+    /// Writes the earliest chunk in progress; returns false if there is none.
     fn write_formatted(&mut self) -> Result<bool, ExportError> {
         let Some(text) = self.pool.take() else { return Ok(false) };
         let text = text.map_err(|_| ExportError::ThreadLost { target: self.target.clone() })?;
@@ -178,7 +178,7 @@ impl<W: Write> TickTable for TextTicks<W> {
     }
 }
 
-/// Bytes of events after which they are written.
+/// Size of buffered events at which they are written.
 const EVENT_BYTES: usize = 1 << 18;
 
 pub(crate) struct TextEvents<W: Write> {

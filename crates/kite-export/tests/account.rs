@@ -1,4 +1,4 @@
-//! Nothing of a tape goes uncounted, and nothing that was not asked for is a row.
+//! Every part of a tape is counted, and only what was requested becomes a row.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod tape;
@@ -32,7 +32,7 @@ fn every_kind_of_record_is_counted() {
     maker.gap(OPENING + 4, &gap(OPENING, OPENING + 4, Some(5)));
     maker.gap(OPENING + 5, &gap(0, 0, None));
     maker.record(OPENING + 6, RecordKind::Gap, &[1]);
-    // An unknown packet between two good ones, then a tail cut within the third packet.
+    // An unknown packet between two valid ones, then a tail cut within the third packet.
     let odd = [0, 3, 0, 8, 0, 0, 1, 1, 0, 0, 0, 9, 0, 3, 7, 7, 7, 0, 8, 0, 0, 1, 2, 0, 0, 0, 9];
     maker.record(OPENING + 7, RecordKind::Binary, &odd);
     maker.record(OPENING + 8, RecordKind::Binary, &odd[..odd.len() - 1]);
@@ -74,7 +74,7 @@ fn times_tokens_and_segments_choose_the_rows() {
 }
 
 #[test]
-fn a_gap_noted_after_the_time_wanted_is_not_missed() {
+fn a_gap_recorded_after_the_time_range_is_not_missed() {
     let mut maker = Maker::new(4);
     maker.frame(OPENING, &[ltp(0x101)]);
     let hour = 3_600_000_000_000;
@@ -90,7 +90,7 @@ fn a_gap_noted_after_the_time_wanted_is_not_missed() {
 }
 
 #[test]
-fn damage_is_told_with_its_place_and_the_rest_is_exported() {
+fn damage_is_reported_with_its_place_and_the_rest_is_exported() {
     let mut maker = Maker::new(5);
     for block in 0..4 {
         if block > 0 {
@@ -106,25 +106,26 @@ fn damage_is_told_with_its_place_and_the_rest_is_exported() {
     bytes[42 + block_len + 64 + 36 + 24 + 5] ^= 1;
     // And the last block is cut within its records.
     bytes.truncate(bytes.len() - 40);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let events = maker.path("events.csv");
     let reel = maker.reel_of(&bytes);
-    let export = Export::new(&reel).events(&events).on_damage(|damage| told.push(damage.clone()));
+    let export =
+        Export::new(&reel).events(&events).on_damage(|damage| reported.push(damage.clone()));
     let summary = count(export);
     assert_eq!((summary.damage, summary.records_lost), (1, 1));
     assert_eq!(summary.rows, 10 + 9 + 10 + 8);
     assert_eq!(summary.torn_files, 1);
-    assert_eq!(told.len(), 1);
-    assert!(told[0].path.ends_with("day.ktape"));
+    assert_eq!(reported.len(), 1);
+    assert!(reported[0].path.ends_with("day.ktape"));
     let record = 42 + block_len + 64 + 36;
-    assert!((record..record + 36).contains(&told[0].offset), "{}", told[0].offset);
+    assert!((record..record + 36).contains(&reported[0].offset), "{}", reported[0].offset);
     let events = std::fs::read_to_string(events).unwrap();
     assert_eq!(events.matches(",damage,").count(), 1, "{events}");
     assert_eq!(events.matches(",torn_end,").count(), 1, "{events}");
 }
 
 #[test]
-fn a_time_that_no_column_holds_is_counted() {
+fn a_time_that_no_column_can_hold_is_counted() {
     let mut maker = Maker::new(6);
     maker.frame(u64::MAX, &[ltp(0x101)]);
     let summary = count(Export::new(&maker.reel()));

@@ -1,4 +1,4 @@
-//! Files appear whole or not at all, and never over others unasked.
+//! Files appear whole or not at all, and never replace others without permission.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod tape;
@@ -37,23 +37,27 @@ fn a_cancelled_export_leaves_nothing() {
 }
 
 #[test]
-fn progress_grows_to_the_end_and_is_not_told_for_every_row() {
+fn progress_grows_to_the_end_and_is_not_reported_for_every_row() {
     let maker = maker();
     let reel = maker.reel();
     for format in Format::ALL {
-        let mut told = Vec::new();
-        let export = Export::new(&reel).on_progress(|progress| told.push(progress));
+        let mut reports = Vec::new();
+        let export = Export::new(&reel).on_progress(|progress| reports.push(progress));
         let summary = export.to_writer(io::sink(), format).unwrap();
-        assert!(told.is_sorted_by_key(|progress| (progress.bytes_done, progress.rows)));
-        assert!(told.len() > 3 && told.len() < 3 + maker.rows.len() / 8_000, "{}", told.len());
-        let last = told.last().unwrap();
+        assert!(reports.is_sorted_by_key(|progress| (progress.bytes_done, progress.rows)));
+        assert!(
+            reports.len() > 3 && reports.len() < 3 + maker.rows.len() / 8_000,
+            "{}",
+            reports.len()
+        );
+        let last = reports.last().unwrap();
         assert_eq!((last.bytes_done, last.rows), (last.bytes_total, summary.rows));
         assert_eq!(last.bytes_total, reel.len_bytes());
     }
 }
 
 #[test]
-fn files_that_exist_are_replaced_only_when_that_is_allowed() {
+fn existing_files_are_replaced_only_if_allowed() {
     let maker = maker();
     let reel = maker.reel();
     let (path, events) = (maker.path("day.csv"), maker.path("events.csv"));
@@ -84,16 +88,16 @@ fn one_file_cannot_hold_both_tables() {
 }
 
 #[test]
-fn a_missing_directory_is_told_with_what_to_do() {
+fn a_missing_directory_is_reported_with_advice() {
     let maker = maker();
     let result = Export::new(&maker.reel()).to_file(maker.path("no/day.csv"), Format::Csv);
     let Err(error @ ExportError::Create { .. }) = result else { panic!("{result:?}") };
     let message = error.to_string();
-    assert!(message.contains("make the directory"), "{message}");
+    assert!(message.contains("create the directory"), "{message}");
 }
 
 #[test]
-fn a_writer_that_fails_is_told_in_every_format() {
+fn a_failing_writer_is_reported_in_every_format() {
     struct Full(usize);
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -120,7 +124,7 @@ fn a_writer_that_fails_is_told_in_every_format() {
 }
 
 #[test]
-fn settings_out_of_their_limits_are_refused_before_anything_is_made() {
+fn settings_out_of_range_are_rejected_before_a_file_is_created() {
     let maker = maker();
     let reel = maker.reel();
     let refused = |export: Export<'_>| {

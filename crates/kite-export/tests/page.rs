@@ -1,4 +1,4 @@
-//! The page about exported tables says what the columns are.
+//! The page about exported tables describes every column.
 
 use kite_export::{Column, ColumnKind, event_columns, tick_columns};
 

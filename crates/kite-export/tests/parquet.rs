@@ -1,4 +1,4 @@
-//! Parquet, read back by the Arrow reader and held against kite-wire's own decode.
+//! Parquet, read back by the Arrow reader and compared with kite-wire's own decoding.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod tape;
@@ -68,7 +68,7 @@ fn cell(array: &dyn Array, row: usize) -> Cell {
 }
 
 #[test]
-fn every_segment_and_mode_reads_back_as_kite_wire_decodes_it() {
+fn every_segment_and_mode_reads_back_as_decoded_by_kite_wire() {
     let mut maker = Maker::new(1);
     maker.frames(150);
     let path = maker.path("day.parquet");
@@ -126,7 +126,7 @@ fn floats_are_the_nearest_to_the_exact_prices() {
 }
 
 #[test]
-fn depth_and_symbols_are_there_on_request_alone() {
+fn depth_and_symbols_are_written_only_on_request() {
     let mut maker = Maker::new(3);
     maker.frames(20);
     let path = maker.path("day.parquet");
@@ -188,7 +188,7 @@ fn the_file_describes_itself() {
 }
 
 #[test]
-fn a_tape_without_ticks_gives_a_table_without_rows() {
+fn a_tape_without_ticks_becomes_a_table_without_rows() {
     let mut maker = Maker::new(5);
     maker.record(OPENING, RecordKind::Binary, &[0]);
     let path = maker.path("day.parquet");
@@ -199,7 +199,7 @@ fn a_tape_without_ticks_gives_a_table_without_rows() {
 }
 
 #[test]
-fn events_are_a_table_of_their_own() {
+fn events_are_a_separate_table() {
     let mut maker = Maker::new(6);
     maker.frames(3);
     let gap = Gap {

@@ -1,4 +1,4 @@
-//! CSV and JSON lines, read back by other parsers and held against kite-wire's own decode.
+//! CSV and JSON lines, read back by other parsers and compared with kite-wire's own decoding.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod tape;
@@ -35,7 +35,7 @@ fn csv_rows(bytes: &[u8], times: Times) -> Vec<Row> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-/// Reads a row of JSON; prices as texts.
+/// Reads a row of JSON with prices as strings.
 fn json_row(line: &str, times: Times) -> Row {
     let Value::Object(object) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
     let cells = object.into_iter().map(|(name, value)| {
@@ -68,7 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn csv_reads_back_as_kite_wire_decodes_it(seed: u64, frames in 0_u64..20, epoch: bool, crlf: bool) {
+    fn csv_reads_back_as_decoded_by_kite_wire(seed: u64, frames in 0_u64..20, epoch: bool, crlf: bool) {
         let mut maker = Maker::new(seed);
         maker.frames(frames);
         let times = if epoch { Times::EpochNanoseconds } else { Times::Rfc3339 };
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn json_reads_back_as_kite_wire_decodes_it(seed: u64, frames in 0_u64..20, epoch: bool) {
+    fn json_reads_back_as_decoded_by_kite_wire(seed: u64, frames in 0_u64..20, epoch: bool) {
         let mut maker = Maker::new(seed);
         maker.frames(frames);
         let times = if epoch { Times::EpochNanoseconds } else { Times::Rfc3339 };
@@ -118,7 +118,7 @@ fn rows_of_many_chunks_keep_their_order() {
 }
 
 #[test]
-fn lines_of_ticks_that_are_on_no_tape_are_those_of_an_export() {
+fn tick_lines_without_a_tape_equal_those_of_an_export() {
     let mut maker = Maker::new(11);
     maker.frames(40);
     let exported = export(&maker, Format::JsonLines, |it| it);
@@ -135,7 +135,7 @@ fn lines_of_ticks_that_are_on_no_tape_are_those_of_an_export() {
 }
 
 #[test]
-fn csv_has_a_header_even_without_rows_and_ends_lines_as_asked() {
+fn csv_has_a_header_even_without_rows_and_the_configured_line_ends() {
     let maker = Maker::new(8);
     let names: Vec<_> = tick_columns(true, true).into_iter().map(|it| it.name).collect();
     let lf = export(&maker, Format::Csv, |it| it);
@@ -146,7 +146,7 @@ fn csv_has_a_header_even_without_rows_and_ends_lines_as_asked() {
 }
 
 #[test]
-fn events_stand_beside_in_the_same_format() {
+fn events_are_written_in_the_same_format() {
     let mut maker = Maker::new(9);
     let order = "{\"type\":\"order\",\"data\":{\"tag\":\"a, \\\"b\\\"\"}}";
     maker.record(OPENING, RecordKind::Text, order.as_bytes());

@@ -1,6 +1,6 @@
 //! The published full packet, recorded and exported, equals its published JSON.
 //!
-//! The vectors are not part of this repository; where they are absent the test says so and passes.
+//! The vectors are not part of this repository; if they are absent, the test prints so and passes.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod tape;
@@ -20,7 +20,7 @@ fn the_published_full_packet_is_exported_as_its_json() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
     let read = |name: &str| fs::read_to_string(path.join(name)).ok();
     let (Some(packet), Some(json)) = (read("ticker_full.packet"), read("ticker_full.json")) else {
-        println!("skipped: {} is not there", path.display());
+        println!("skipped: {} does not exist", path.display());
         return;
     };
     let packet = BASE64_STANDARD.decode(packet.trim()).unwrap();
@@ -55,7 +55,7 @@ fn the_published_full_packet_is_exported_as_its_json() {
     for name in ["open", "high", "low", "close"] {
         assert!(equal(&row[name], &published["ohlc"][name]), "{name}");
     }
-    // 10:41:27 in India.
+    // 10:41:27 IST.
     assert_eq!(published["last_trade_time"], "2021-07-05T10:41:27+05:30");
     assert_eq!(row["last_trade_time"], "2021-07-05T05:11:27Z");
     assert_eq!(row["exchange_time"], row["last_trade_time"]);

@@ -1,11 +1,11 @@
-//! A market made up: instruments of every segment whose prices walk, in every mode.
+//! A generated market: instruments of every segment and mode, with random-walk prices.
 
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
 
 /// 5 January 2026, 09:15 IST, in seconds since the Unix epoch.
 pub(crate) const OPENING: u32 = 1_767_584_700;
 
-/// Shares of the segments among 100 instruments, about as an active account has them; one has no
+/// Number of instruments per segment in 100, roughly as in an active account; one segment has no
 /// name.
 const SEGMENTS: [(u8, u32); 11] =
     [(1, 30), (2, 34), (3, 5), (4, 8), (5, 5), (6, 3), (7, 6), (8, 1), (9, 4), (12, 3), (10, 1)];
@@ -18,7 +18,7 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    /// Lists instruments: all in full mode, or each in a mode of its own.
+    /// Lists instruments: all in full mode, or each in a random mode.
     pub(crate) fn new(instruments: u32, all_full: bool) -> Self {
         let mut market = Self { ticks: Vec::new(), random: 20_260_105, next: 0 };
         for number in 0..instruments {
@@ -50,7 +50,7 @@ impl Market {
         Tick { instrument_token, last_price, fields }
     }
 
-    /// Moves the next instrument on and gives its state.
+    /// Advances the next instrument and returns its state.
     pub(crate) fn tick(&mut self, second: u32) -> Tick {
         self.next = (self.next + 1 + self.below(3) as usize) % self.ticks.len();
         let mut tick = self.ticks[self.next];

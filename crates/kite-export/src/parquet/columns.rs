@@ -1,4 +1,4 @@
-//! Packets straight into columns: no row in between.
+//! Decodes packets directly into columns, without rows in between.
 
 use std::collections::HashMap;
 use std::mem;
@@ -18,7 +18,7 @@ use crate::column::DEPTH_LEVELS;
 use crate::symbols::CachedSymbols;
 use crate::table::segment_name;
 
-/// The rows of one row group. A cell that is null holds a default and takes its room.
+/// The rows of one row group. A null cell holds a default value and takes the same space.
 pub(super) struct Columns<P: PriceType> {
     rows: usize,
     capacity: usize,
@@ -41,11 +41,11 @@ pub(super) struct Columns<P: PriceType> {
     open_interest: [Vec<i64>; 3],
     has_full: NullBufferBuilder,
     exchange_time: TimeColumn,
-    /// Bids, then asks, where depth is wanted.
+    /// Bids, then asks; `None` without market depth.
     depth: Option<[[LevelColumns<P>; DEPTH_LEVELS]; 2]>,
 }
 
-/// What quote and full packets have, without open, high, low and close, which indices have too.
+/// Fields of quote and full packets, except open, high, low and close, which indices have too.
 struct QuoteColumns<P: PriceType> {
     last_quantity: Vec<i64>,
     average_price: Vec<P::Native>,
@@ -72,12 +72,12 @@ struct SymbolColumn {
     known: NullBufferBuilder,
 }
 
-/// Segments met so far, numbered in that order.
+/// Segments found so far, numbered in that order.
 #[derive(Default)]
 struct Segments {
     keys: HashMap<u8, i32>,
     names: Vec<String>,
-    /// Rows of one segment follow each other as a rule.
+    /// Rows of one segment usually follow each other.
     last: Option<(u8, i32)>,
 }
 
@@ -175,7 +175,7 @@ impl<P: PriceType> Columns<P> {
                 self.push_full(None);
                 self.exchange_time.push(None);
             }
-            // An LTP packet, or a layout of a later version: what all have in common.
+            // An LTP packet, or a layout of a later version: only the common fields.
             _ => {
                 self.push_quote(None);
                 self.push_ohlc(None);
@@ -238,7 +238,7 @@ impl<P: PriceType> Columns<P> {
         }
     }
 
-    /// Gives the rows so far as columns of the schema, and begins with new ones.
+    /// Returns the rows so far as columns of the schema, and starts new ones.
     pub(super) fn take(&mut self, schema: &SchemaRef) -> Result<Vec<ArrayRef>, ArrowError> {
         let rows = mem::take(&mut self.rows);
         let room = self.capacity;
@@ -286,7 +286,7 @@ impl<P: PriceType> Columns<P> {
 /// Collects arrays in the order of the schema, each of its field's type.
 struct Gather<'a> {
     types: &'a SchemaRef,
-    /// Rows that the next row group has room for.
+    /// Capacity of the next row group in rows.
     room: usize,
     arrays: Vec<ArrayRef>,
 }
@@ -386,7 +386,7 @@ impl Segments {
     }
 }
 
-/// Gives the mode's place in [`Mode::ALL`].
+/// Returns the mode's index in [`Mode::ALL`].
 fn mode_key(mode: Mode) -> i32 {
     match mode {
         Mode::Ltp => 0,

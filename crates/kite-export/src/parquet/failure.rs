@@ -1,10 +1,10 @@
-//! Errors of the encoder as errors of the export.
+//! Converts errors of the encoder to errors of the export.
 
 use parquet::errors::ParquetError;
 
 use crate::error::{EncodeFailure, ExportError, Target};
 
-/// Tells what the system says from what the encoder says.
+/// Separates system errors from encoder errors.
 pub(super) fn failure(target: &Target, error: ParquetError) -> ExportError {
     let target = target.clone();
     match error {

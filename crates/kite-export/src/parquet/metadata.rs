@@ -1,10 +1,10 @@
-//! What a file says of itself beside its columns.
+//! Metadata of a file, besides its columns.
 
 use parquet::file::metadata::KeyValue;
 
 use crate::summary::Summary;
 
-/// Returns what the file has and lacks: above all, whether anything is missing.
+/// Returns the file's totals, and above all whether anything is missing.
 pub(super) fn account(summary: &Summary) -> impl Iterator<Item = KeyValue> {
     let time = |unix_ns: Option<u64>| unix_ns.map(|it| it.to_string());
     let count = |count: u64| Some(count.to_string());

@@ -4,13 +4,13 @@ use arrow_array::ArrowPrimitiveType;
 use arrow_array::types::{Decimal128Type, Float64Type};
 use kite_wire::Price;
 
-/// What a column of prices consists of.
+/// The type of a column of prices.
 pub(super) trait PriceType: ArrowPrimitiveType + Send {
     fn of(price: Price) -> Self::Native;
 }
 
 impl PriceType for Decimal128Type {
-    /// Gives the price in units of 10⁻⁷ rupees.
+    /// Returns the price in units of 10⁻⁷ rupees.
     #[inline]
     fn of(price: Price) -> i128 {
         let unit: i64 = match price.decimals() {

@@ -11,11 +11,11 @@ use parquet::schema::types::ColumnPath;
 use crate::column::{Column, ColumnKind};
 use crate::settings::Prices;
 
-/// Digits of a decimal price. Within 18 it takes 64 bits in Parquet.
+/// Digits of a decimal price. Up to 18 digits take 64 bits in Parquet.
 pub(super) const PRICE_PRECISION: u8 = 18;
 
-/// Decimals of a decimal price: those of CDS, the most that any segment has, so that the prices of
-/// all are exact. 32 bits in paise take 8 digits before the point, 11 are there.
+/// Decimals of a decimal price: those of CDS, the most that any segment has, so that all prices are
+/// exact. 32 bits in paise need 8 digits before the point; 11 are available.
 pub(super) const PRICE_SCALE: i8 = 7;
 
 pub(super) fn arrow_schema(columns: &[Column], prices: Prices) -> SchemaRef {
@@ -48,7 +48,7 @@ fn data_type(kind: ColumnKind, prices: Prices) -> DataType {
     }
 }
 
-/// How the columns are written, for [`WriterProperties`] of one table.
+/// Returns the [`WriterProperties`] of a table's columns.
 pub(super) fn properties(columns: &[Column], level: ZstdLevel) -> WriterPropertiesBuilder {
     let builder = WriterProperties::builder()
         .set_created_by(concat!("kite-export ", env!("CARGO_PKG_VERSION")).to_owned())

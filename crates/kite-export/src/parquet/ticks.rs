@@ -1,5 +1,5 @@
-//! The table of ticks as Parquet: one row group is filled while the columns of the one before are
-//! encoded, each by whichever thread is free.
+//! The table of ticks as Parquet: one row group is filled while the columns of the previous one are
+//! encoded, each by any free thread.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ pub(crate) struct ParquetSettings {
     pub(crate) row_group_rows: usize,
     pub(crate) level: ZstdLevel,
     pub(crate) threads: usize,
-    /// What the file says of its origin, before anything is known of its rows.
+    /// Metadata on the file's origin, known before its rows.
     pub(crate) metadata: Vec<KeyValue>,
 }
 
-/// Begins the table.
+/// Opens the table.
 pub(crate) fn open_ticks<'a, W: Write + Send + 'a>(
     out: W,
     target: Target,
@@ -114,7 +114,7 @@ impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
         })
     }
 
-    /// Writes the row group being encoded, then has the one just filled encoded.
+    /// Writes the row group being encoded, then starts to encode the one just filled.
     fn next_row_group(&mut self) -> std::result::Result<(), ExportError> {
         self.write_encoded()?;
         if self.columns.rows() == 0 {

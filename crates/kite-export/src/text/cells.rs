@@ -15,10 +15,10 @@ pub(super) trait Cells {
     fn price(&mut self, price: Option<Price>);
     fn text(&mut self, text: Option<&str>);
 
-    /// The rows written since they were last taken.
+    /// Returns the rows written since they were last taken.
     fn rows(&mut self) -> &mut Vec<u8>;
 
-    /// Takes the rows written, and leaves as much room for the next.
+    /// Takes the rows written, and reserves as much space for the next.
     fn take(&mut self) -> Vec<u8> {
         let rows = self.rows();
         let next = Vec::with_capacity(rows.len());
@@ -72,7 +72,7 @@ pub(super) fn push_price(out: &mut Vec<u8>, price: Price) {
     }
 }
 
-/// Writes times, and remembers the date, which is that of the time before as a rule.
+/// Writes times and caches the date, which is usually that of the previous time.
 #[derive(Debug)]
 pub(super) struct Clock {
     times: Times,
@@ -89,7 +89,7 @@ impl Clock {
         Self { times, day: 0, date }
     }
 
-    /// Whether times are texts rather than numbers.
+    /// Returns whether times are strings rather than numbers.
     pub(super) fn is_text(&self) -> bool {
         self.times == Times::Rfc3339
     }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_forgets_no_day() {
+    fn a_clock_updates_its_cached_day() {
         let mut clock = Clock::new(Times::Rfc3339);
         let both = text(|out| {
             clock.push_seconds(out, UnixSeconds(86_399));

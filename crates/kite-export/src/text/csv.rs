@@ -1,4 +1,4 @@
-//! CSV as RFC 4180 describes it: a null is an empty cell, an empty text `""`.
+//! CSV as RFC 4180 describes it: a null is an empty cell, an empty string is `""`.
 
 use kite_wire::{Price, UnixSeconds};
 
@@ -18,7 +18,7 @@ impl CsvCells {
     }
 }
 
-/// Gives the header row.
+/// Returns the header row.
 pub(super) fn header(columns: &[Column], crlf: bool) -> Vec<u8> {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
     let mut header = names.join(",").into_bytes();
@@ -34,7 +34,7 @@ impl Cells for CsvCells {
     fn begin(&mut self) {}
 
     fn end(&mut self) {
-        // The comma behind the last cell.
+        // The comma after the last cell.
         self.out.pop();
         push_line_end(&mut self.out, self.crlf);
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_quoted_where_they_must_be() {
+    fn texts_are_quoted_if_necessary() {
         let cell = |text| {
             let mut out = Vec::new();
             push_text(&mut out, text);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_empty_and_lines_end_as_asked() {
+    fn nulls_are_empty_and_lines_end_as_configured() {
         for (crlf, line) in [(false, ",1,\n"), (true, ",1,\r\n")] {
             let mut cells = CsvCells::new(Times::Rfc3339, crlf);
             cells.begin();

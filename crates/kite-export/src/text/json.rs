@@ -1,4 +1,4 @@
-//! JSON lines: one object a row, without the fields that are null.
+//! JSON lines: one object per row, without null fields.
 
 use kite_wire::{Price, UnixSeconds};
 
@@ -10,7 +10,7 @@ pub(super) struct JsonCells {
     out: Vec<u8>,
     clock: Clock,
     prices_as_text: bool,
-    /// For each column `"name":`, with a comma before it.
+    /// For each column, `"name":` with a comma before it.
     keys: Vec<Vec<u8>>,
     /// The column of the next cell.
     next: usize,
@@ -25,7 +25,7 @@ impl JsonCells {
         Self { out, clock, prices_as_text, keys: keys.collect(), next: 0, start: 0 }
     }
 
-    /// Writes the key of the next cell, if that is not null, and gives what is in it.
+    /// Writes the key of the next cell and returns its value, if it is not null.
     #[inline]
     fn key<T>(&mut self, value: Option<T>) -> Option<T> {
         let key = self.keys.get(self.next);
@@ -53,7 +53,7 @@ impl Cells for JsonCells {
     }
 
     fn end(&mut self) {
-        // Every first key brings a comma: the brace takes its place.
+        // The brace replaces the comma of the first key.
         match self.out.get_mut(self.start) {
             Some(comma) => *comma = b'{',
             None => self.out.push(b'{'),
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_reads_back(text in "(\\PC|[\\x00-\\x7f]){0,40}") {
+        fn any_text_parses_back(text in "(\\PC|[\\x00-\\x7f]){0,40}") {
             let mut out = Vec::new();
             push_text(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_left_out_also_the_first_and_all() {
+    fn nulls_are_omitted_even_if_they_are_first_or_all() {
         let mut cells = JsonCells::new(&crate::event_columns(), Times::EpochNanoseconds, false);
         cells.begin();
         cells.nanoseconds(None);

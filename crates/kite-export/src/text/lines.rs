@@ -1,4 +1,4 @@
-//! Ticks as JSON lines, one after the other, where they are not on a tape.
+//! Formats ticks that are not on a tape as JSON lines.
 
 use std::fmt;
 
@@ -40,8 +40,8 @@ pub struct TickLines {
 }
 
 impl TickLines {
-    /// Starts without lines. The lookup returns the symbol of an instrument token, such as
-    /// `NSE:INFY`, and is asked once for each instrument.
+    /// Creates a formatter without lines. The lookup returns the symbol of an instrument token,
+    /// such as `NSE:INFY`, and is called once per instrument.
     pub fn new(lookup: impl Fn(u32) -> Option<String> + Send + Sync + 'static) -> Self {
         let cells = JsonCells::new(&tick_columns(true, true), Times::Rfc3339, false);
         Self { cells, symbols: Symbols::new(lookup).cached() }

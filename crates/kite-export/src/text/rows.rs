@@ -1,4 +1,4 @@
-//! Rows as cells in the order of the columns, the same for every text.
+//! Rows as cells in the order of the columns, for every text format.
 
 use kite_wire::tape::Received;
 use kite_wire::{DepthEntry, FullPacket, IndexQuotePacket, Packet, QuotePacket, Segment};
@@ -7,7 +7,7 @@ use super::cells::Cells;
 use crate::column::DEPTH_LEVELS;
 use crate::table::{Event, segment_name};
 
-/// Writes a row of ticks. The symbol is `None` where there is no such column.
+/// Writes a row of ticks. `symbol` is `None` if there is no such column.
 pub(super) fn write_tick<C: Cells>(
     cells: &mut C,
     received: Received,

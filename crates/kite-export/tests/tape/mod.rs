@@ -1,5 +1,5 @@
-//! Tapes to export, made of chosen or generated ticks, and the rows that must come of them.
-#![allow(dead_code, reason = "each test binary takes what it needs")]
+//! Tapes of chosen or generated ticks to export, and the rows expected from them.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(crate) enum Cell {
 /// A row without its nulls.
 pub(crate) type Row = BTreeMap<String, Cell>;
 
-/// A tape under construction, and the rows expected of it.
+/// A tape under construction, and the rows expected from it.
 pub(crate) struct Maker {
     directory: tempfile::TempDir,
     blocks: Vec<Vec<(Received, RecordKind, Vec<u8>)>>,
@@ -45,7 +45,7 @@ impl Maker {
         self.directory.path().join(name)
     }
 
-    /// Files of the directory besides the tape.
+    /// Returns the files in the directory besides the tape.
     pub(crate) fn files(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.directory.path()).unwrap();
         let mut names: Vec<_> =
@@ -74,7 +74,7 @@ impl Maker {
         self.rows.extend(ticks.iter().map(|tick| row(recv_unix_ns, tick)));
     }
 
-    /// Frames of all segments and modes, by chance but the same for a seed.
+    /// Adds frames of all segments and modes, random but the same for a seed.
     pub(crate) fn frames(&mut self, count: u64) {
         for index in 0..count {
             let ticks: Vec<_> = (0..1 + self.next() % 40).map(|_| self.tick()).collect();
@@ -82,7 +82,7 @@ impl Maker {
         }
     }
 
-    /// The records that follow stand in another block.
+    /// Puts the records that follow into another block.
     pub(crate) fn next_block(&mut self) {
         self.blocks.push(Vec::new());
     }
@@ -195,7 +195,7 @@ impl Maker {
     }
 }
 
-/// A price in units of 10⁻⁷ rupees, out of the text that kite-wire displays.
+/// Returns a price in units of 10⁻⁷ rupees, from the text that kite-wire displays.
 pub(crate) fn exact(price: Price) -> Cell {
     decimal(&price.to_string())
 }
@@ -206,7 +206,7 @@ pub(crate) fn decimal(text: &str) -> Cell {
     Cell::Number(format!("{whole}{decimals:0<7}").parse().unwrap())
 }
 
-/// The row that a tick must become, with its symbol and its depth.
+/// Returns the row expected for a tick, with its symbol and depth.
 pub(crate) fn row(recv_unix_ns: u64, tick: &Tick) -> Row {
     let mut row = Row::new();
     let mut put = |name: &str, cell: Cell| assert!(row.insert(name.to_owned(), cell).is_none());
@@ -285,17 +285,17 @@ pub(crate) fn row(recv_unix_ns: u64, tick: &Tick) -> Row {
     row
 }
 
-/// A symbol that needs escaping in every format, and none for some instruments.
+/// Returns a symbol that needs escaping in every format, or none for some instruments.
 pub(crate) fn symbol(instrument_token: u32) -> Option<String> {
     (!instrument_token.is_multiple_of(3)).then(|| format!("NSE:M&M \"{instrument_token}\", ₹\\\t"))
 }
 
-/// What a column of ticks holds.
+/// Returns the kind of a column of ticks.
 pub(crate) fn kind_of(name: &str) -> ColumnKind {
     tick_columns(true, true).into_iter().find(|column| column.name == name).unwrap().kind
 }
 
-/// Reads a time as RFC 3339 writes it in UTC, into nanoseconds since the Unix epoch.
+/// Parses an RFC 3339 time in UTC into nanoseconds since the Unix epoch.
 pub(crate) fn unix_ns(text: &str) -> i128 {
     let number = |range: std::ops::Range<usize>| text[range].parse::<i128>().unwrap();
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));

@@ -23,7 +23,7 @@ const MAX_BACKLOG: Duration = Duration::from_millis(250);
 /// Updates are gathered for this long, unless the rate requires less.
 const SLICE: Duration = Duration::from_millis(50);
 const DAY_S: f64 = 86_400.0;
-/// Most ticks in a frame that a fault makes.
+/// Most ticks in a frame of a fault.
 const FAULT_TICKS: usize = 100;
 /// A frame without packets.
 const EMPTY_FRAME_BYTES: usize = 2;
@@ -87,13 +87,13 @@ impl Book {
         Ok(self.snapshot(&tokens))
     }
 
-    /// Builds a frame of the present state of these instruments; `None` if none is subscribed, or
-    /// in a replay if the tape has had none of them.
+    /// Builds a frame of the current state of these instruments; `None` if none of them is
+    /// subscribed, or in a replay if the tape has had none of them.
     fn snapshot(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, Moment::Present)
     }
 
-    /// Builds a frame of the next state of these instruments; `None` if none is subscribed.
+    /// Builds a frame of the next state of these instruments; `None` if none of them is subscribed.
     pub(crate) fn next_of(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, Moment::Next)
     }
@@ -105,7 +105,8 @@ impl Book {
             self.due.fract() + self.subscriptions.len() as f64 * rate * elapsed.as_secs_f64();
     }
 
-    /// Builds a frame of updates that are due, each instrument at most once; `None` if none is.
+    /// Builds a frame of updates that are due, each instrument at most once; `None` if none are
+    /// due.
     pub(crate) fn next_due(&mut self) -> Option<Bytes> {
         let count = (self.due as usize).min(self.subscriptions.len()).min(MAX_INSTRUMENTS);
         if count == 0 {
@@ -116,13 +117,13 @@ impl Book {
     }
 
     /// Builds a frame of the next state of some instruments, whether or not they are due; `None` if
-    /// none is subscribed.
+    /// none of them is subscribed.
     pub(crate) fn next_some(&mut self) -> Option<Bytes> {
         self.in_turn(FAULT_TICKS.min(self.subscriptions.len()))
     }
 
     /// Counts the packets of a frame of this book as sent, as far as a client can decode them;
-    /// gives their number.
+    /// returns their number.
     pub(crate) fn confirm(&self, frame: &[u8]) -> u64 {
         let mut count = 0;
         for packet in Frame::walk(frame).packets() {

@@ -109,7 +109,7 @@ impl Client {
                 Ok(())
             }
             awaiting => {
-                // Ending this socket makes the client reconnect, for the fault to strike.
+                // The fault needs a handshake: end this socket, so that the client reconnects.
                 self.state.pending.at_next(&self.api_key, awaiting);
                 Err(End::Reset)
             }

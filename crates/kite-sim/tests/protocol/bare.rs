@@ -30,7 +30,7 @@ impl Door {
         Self::Tls,
     ];
 
-    /// Starts a simulator that sends only what it is asked for.
+    /// Starts a simulator that sends only what a test requests.
     pub(crate) async fn quiet_sim(self) -> Sim {
         let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
         self.secure(builder).start().await.unwrap()

@@ -68,7 +68,7 @@ pub(crate) fn ticks(frame: &[u8]) -> Vec<Tick> {
     frame.packets().map(Tick::from).collect()
 }
 
-/// Returns a simulator that sends only what it is asked for.
+/// Returns a simulator that sends only what a test requests.
 pub(crate) async fn quiet_sim() -> Sim {
     let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
     builder.start().await.unwrap()

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A folder under `src`, and what else of this crate it may import.
 const LAYERS: [(&str, &[&str]); 5] = [
-    // To be a crate of its own: see `src/server.rs`.
+    // Independent of the simulator: see `src/server.rs`.
     ("server", &[]),
     ("market", &["server", "hash"]),
     ("fault", &["server", "hash", "time"]),
