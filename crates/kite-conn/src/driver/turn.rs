@@ -8,10 +8,10 @@ const BYTES: usize = 128 * 1024;
 
 /// What is left of a connection's turn at reading its socket.
 ///
-/// Between two polls a turn is never spent nor over, and half of it or more is left: a poll that
-/// comes late reads what has arrived, ticks after heartbeats included, before the session checks
-/// for silence. So [`Turn::renew`] follows whenever the socket has no more, and the driver begins
-/// the next turn before it returns, not when it is polled again.
+/// Between two polls a turn is neither spent nor over, and at least half of it is left: a poll that
+/// comes late reads what has arrived, ticks after heartbeats included, before the session checks for
+/// silence. So [`Turn::renew`] is called when the socket has no more, and the driver begins the next
+/// turn before it returns, not when it is polled again. Only a connection that has ended has none.
 #[derive(Debug)]
 pub(super) struct Turn {
     frames_left: usize,

@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// Says whether a socket is open and subscriptions flow.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live(_))
     }
