@@ -1,10 +1,10 @@
-//! The one place where typed errors become the `String` of the published signatures.
+//! Turns typed errors into the `String` of the published signatures.
 
 use std::error::Error;
 
 use kite_conn::ErrorChain;
 
-/// Says what failed and why: "operation: error: cause".
+/// Describes what failed and why: "operation: error: cause".
 pub(crate) fn describe(operation: &str, error: &dyn Error) -> String {
     format!("{operation}: {}", ErrorChain(error))
 }

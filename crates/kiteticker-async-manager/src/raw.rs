@@ -1,12 +1,12 @@
 //! Zero-copy views of packets with public fields, under their old names.
 //!
-//! The same bytes as `kite_wire`'s views. Prices are integers in the segment's smallest unit
-//! (divide by 10,000,000 for CDS, 10,000 for BCD and NCO, else 100), times Unix seconds with 0 for
-//! none. Fields are big-endian: read them with `.get()`.
+//! They view the same bytes as `kite_wire`'s views. Prices are integers in the segment's smallest
+//! unit (divide by 10,000,000 for CDS, by 10,000 for BCD and NCO, else by 100). Times are Unix
+//! seconds, 0 if absent. Fields are big-endian: read them with `.get()`.
 #![expect(
     unnameable_types,
     missing_debug_implementations,
-    reason = "zerocopy's derive makes such types for every view and its public fields"
+    reason = "zerocopy's derive generates such types for every view and its public fields"
 )]
 
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
@@ -15,10 +15,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Length of a full packet, in bytes.
 pub const TICK_FULL_SIZE: usize = 184;
 
-/// Length of an index packet with its time, in bytes.
+/// Length of an index packet with exchange time, in bytes.
 pub const INDEX_QUOTE_SIZE: usize = 32;
 
-/// Length of a full packet's part before the depth, in bytes.
+/// Length of the part of a full packet before the depth, in bytes.
 pub const INST_HEADER_SIZE: usize = 64;
 
 /// Declares a view and asserts its size.
@@ -57,13 +57,13 @@ view! {
         last_price: I32,
         /// Quantity of the last trade.
         last_traded_qty: U32,
-        /// Volume-weighted average price of the day.
+        /// Average traded price of the day, weighted by volume.
         avg_traded_price: I32,
-        /// Day's traded volume.
+        /// Volume traded today.
         volume_traded: U32,
-        /// Quantity of all waiting buy orders.
+        /// Total quantity of pending buy orders.
         total_buy_qty: U32,
-        /// Quantity of all waiting sell orders.
+        /// Total quantity of pending sell orders.
         total_sell_qty: U32,
         /// Open, high, low and close: four big-endian `i32`.
         ohlc_be: [u8; 16],
@@ -71,21 +71,21 @@ view! {
         last_traded_ts: U32,
         /// Open interest.
         oi: U32,
-        /// Day's highest open interest.
+        /// Highest open interest of the day.
         oi_day_high: U32,
-        /// Day's lowest open interest.
+        /// Lowest open interest of the day.
         oi_day_low: U32,
-        /// Exchange's time.
+        /// Exchange timestamp.
         exchange_ts: U32,
     }
 }
 
 view! {
-    /// Five levels of market depth on each side, the best first.
+    /// Five levels of market depth on each side, best first.
     DepthRaw, 120, {
-        /// Bids, the highest first.
+        /// Bids, highest first.
         buy: [DepthItemRaw; 5],
-        /// Asks, the lowest first.
+        /// Asks, lowest first.
         sell: [DepthItemRaw; 5],
     }
 }
@@ -93,19 +93,19 @@ view! {
 view! {
     /// One level of market depth.
     DepthItemRaw, 12, {
-        /// Quantity waiting at this price; 0 for an empty level.
+        /// Pending quantity at this price; 0 for an empty level.
         qty: U32,
         /// Price.
         price: I32,
         /// Number of orders at this price.
         orders: U16,
-        /// Two bytes without a meaning.
+        /// Two bytes of padding.
         _pad: U16,
     }
 }
 
 view! {
-    /// Full packet of an index. Note the order: high, low, open, close.
+    /// Full packet of an index. The order of prices is high, low, open, close.
     IndexQuoteRaw32, INDEX_QUOTE_SIZE, {
         /// Instrument token.
         token: U32,
@@ -115,19 +115,19 @@ view! {
         high: I32,
         /// Lowest price of the day.
         low: I32,
-        /// First price of the day.
+        /// Opening price of the day.
         open: I32,
-        /// Close of the day before.
+        /// Close of the previous day.
         close: I32,
         /// Absolute change, as the exchange sends it.
         price_change: I32,
-        /// Exchange's time.
+        /// Exchange timestamp.
         exch_ts: U32,
     }
 }
 
 view! {
-    /// First 64 bytes of a full packet, with open, high, low and close as fields.
+    /// First 64 bytes of a full packet, with open, high, low and close as separate fields.
     InstHeaderRaw64, INST_HEADER_SIZE, {
         /// Instrument token.
         instrument_token: U32,
@@ -135,46 +135,46 @@ view! {
         ltp: I32,
         /// Quantity of the last trade.
         ltq: U32,
-        /// Volume-weighted average price of the day.
+        /// Average traded price of the day, weighted by volume.
         atp: I32,
-        /// Day's traded volume.
+        /// Volume traded today.
         vol: U32,
-        /// Quantity of all waiting buy orders.
+        /// Total quantity of pending buy orders.
         tbq: U32,
-        /// Quantity of all waiting sell orders.
+        /// Total quantity of pending sell orders.
         tsq: U32,
-        /// First price of the day.
+        /// Opening price of the day.
         open: I32,
         /// Highest price of the day.
         high: I32,
         /// Lowest price of the day.
         low: I32,
-        /// Close of the day before.
+        /// Close of the previous day.
         close: I32,
         /// Time of the last trade.
         last_traded_ts: U32,
         /// Open interest.
         oi: U32,
-        /// Day's highest open interest.
+        /// Highest open interest of the day.
         oi_day_high: U32,
-        /// Day's lowest open interest.
+        /// Lowest open interest of the day.
         oi_day_low: U32,
-        /// Exchange's time.
+        /// Exchange timestamp.
         exch_ts: U32,
     }
 }
 
-/// Views the bytes of a full packet, without its length prefix; `None` unless they are exactly
+/// Views the bytes of a full packet, without its length prefix; `None` unless the length is
 /// [`TICK_FULL_SIZE`].
 ///
-/// The length decides the layout, whatever the segment.
+/// The length alone determines the layout, in every segment.
 #[inline]
 #[must_use]
 pub fn as_tick_raw(packet: &[u8]) -> Option<&TickRaw> {
     TickRaw::ref_from_bytes(packet).ok()
 }
 
-/// Views the bytes of an index packet with its time; `None` unless they are exactly
+/// Views the bytes of an index packet with exchange time; `None` unless the length is
 /// [`INDEX_QUOTE_SIZE`].
 #[inline]
 #[must_use]
@@ -182,15 +182,15 @@ pub fn as_index_quote_32(packet: &[u8]) -> Option<&IndexQuoteRaw32> {
     IndexQuoteRaw32::ref_from_bytes(packet).ok()
 }
 
-/// Views the part of a full packet before the depth (`&packet[..64]`); `None` unless the bytes are
-/// exactly [`INST_HEADER_SIZE`]. No packet on the wire is known to have this length by itself.
+/// Views the part of a full packet before the depth (`&packet[..64]`); `None` unless the length is
+/// [`INST_HEADER_SIZE`]. No known packet has this length itself.
 #[inline]
 #[must_use]
 pub fn as_inst_header_64(header: &[u8]) -> Option<&InstHeaderRaw64> {
     InstHeaderRaw64::ref_from_bytes(header).ok()
 }
 
-/// Gives the bytes of a full packet as an array; `None` unless they are exactly
+/// Returns the bytes of a full packet as an array; `None` unless the length is
 /// [`TICK_FULL_SIZE`].
 #[inline]
 #[must_use]
@@ -202,13 +202,13 @@ pub fn tick_as_184(packet: &[u8]) -> Option<&[u8; TICK_FULL_SIZE]> {
 mod tests {
     use super::*;
 
-    /// The word at byte `at` is `at + 1`, so that each field tells where it stands.
+    /// The word at byte `at` is `at + 1`, so each field's value shows its offset.
     fn numbered(length: usize) -> Vec<u8> {
         (0..length as u32).step_by(4).flat_map(|at| (at + 1).to_be_bytes()).collect()
     }
 
     #[test]
-    fn fields_stand_where_the_protocol_says() {
+    fn fields_have_the_offsets_of_the_protocol() {
         let bytes = numbered(184);
         let TickRaw { header, depth } = as_tick_raw(&bytes).unwrap();
         let words = [
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_length_is_viewed_wherever_it_starts() {
+    fn only_the_exact_length_is_viewed_at_any_alignment() {
         let bytes = numbered(200);
         for start in 0..4 {
             for length in 0..=190 {

@@ -1,5 +1,4 @@
-//! The settings that the builders of both managers have, and the builder of the one for a single
-//! account.
+//! The settings shared by the builders of both managers, and the builder for a single account.
 
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use crate::manager::{KiteManagerConfig, KiteTickerManager};
 use crate::models::Mode;
 
 /// Builds a manager step by step: [`KiteTickerManagerBuilder`] for one account,
-/// [`MultiApiKiteTickerManagerBuilder`](crate::MultiApiKiteTickerManagerBuilder) for several. What
-/// is set here holds for every connection of every account.
+/// [`MultiApiKiteTickerManagerBuilder`](crate::MultiApiKiteTickerManagerBuilder) for several. The
+/// settings apply to every connection of every account.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TickerManagerBuilder<A> {
@@ -21,7 +20,7 @@ pub struct TickerManagerBuilder<A> {
     pub(super) underlying: Underlying,
 }
 
-/// What the builder of a manager of one account has of its own.
+/// The settings specific to the builder for one account.
 #[derive(Debug, Clone)]
 pub struct OneAccount {
     credentials: Credentials,
@@ -57,7 +56,7 @@ impl KiteTickerManagerBuilder {
         self
     }
 
-    /// Emits raw frames only: the message channels carry no `Ticks`, texts still arrive there.
+    /// Emits raw frames only: the message channels carry no `Ticks`, but still carry texts.
     pub fn raw_only(mut self, raw_only: bool) -> Self {
         self.accounts.raw_only = raw_only;
         self
@@ -69,7 +68,7 @@ impl KiteTickerManagerBuilder {
         self
     }
 
-    /// Makes the manager. The configuration is checked when it starts.
+    /// Creates the manager. The configuration is checked when it starts.
     #[must_use]
     pub fn build(self) -> KiteTickerManager {
         let OneAccount { credentials, raw_only } = self.accounts;
@@ -139,17 +138,17 @@ impl<A> TickerManagerBuilder<A> {
         self
     }
 
-    /// Connects elsewhere: see [`KiteTickerManager::with_endpoint`].
+    /// Sets the endpoint to connect to: see [`KiteTickerManager::with_endpoint`].
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.underlying.endpoint = Endpoint::parse(&endpoint.into());
         self
     }
 
-    /// Has the application's own code asked for credentials: before every reconnect, and after a
-    /// refusal. Without one, a refusal parks the connections until
-    /// [`set_access_token`](KiteTickerManager::set_access_token). It is one source for all
-    /// accounts; the api_key of the credentials at hand
-    /// ([`TokenRequest::current`](kite_conn::TokenRequest::current)) says for which it is asked.
+    /// Sets a source of credentials, called before every reconnect and after an authentication
+    /// failure. Without one, an authentication failure parks the connections until
+    /// [`set_access_token`](KiteTickerManager::set_access_token) is called. One source serves all
+    /// accounts; the api_key of the current credentials
+    /// ([`TokenRequest::current`](kite_conn::TokenRequest::current)) identifies the account.
     ///
     /// ```
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
@@ -166,9 +165,9 @@ impl<A> TickerManagerBuilder<A> {
         self
     }
 
-    /// Changes what each connection is made with: roots of trust, a proxy, headers, and whatever
-    /// else [`KiteManagerConfig`] has no field for. Where it has one, the last call counts. A
-    /// `pacer` is the manager's own to set.
+    /// Changes the settings of each connection: trusted roots, a proxy, headers, and others that
+    /// [`KiteManagerConfig`] has no field for. If it has one, the last call wins. The manager
+    /// sets the `pacer` itself.
     ///
     /// ```
     /// use std::time::Duration;
@@ -183,24 +182,24 @@ impl<A> TickerManagerBuilder<A> {
         self
     }
 
-    /// Sets when the instruments of a connection that stays down go to the others of its account,
-    /// and when they come back; `None`: never. Default after 30 s, back after 30 s.
+    /// Sets when the instruments of a connection that stays down move to the other connections of
+    /// its account, and when they move back; `None` disables failover. Default: 30 s each.
     pub fn failover(mut self, failover: Option<FailoverConfig>) -> Self {
         self.underlying.manager.failover = failover;
         self
     }
 
-    /// Says whether the last packet of every instrument is kept for
-    /// [`Manager::latest`](kite_manager::Manager::latest), a copy of each packet. Default false.
+    /// Sets whether a copy of the latest packet of every instrument is kept for
+    /// [`Manager::latest`](kite_manager::Manager::latest). Default false.
     pub fn latest(mut self, latest: bool) -> Self {
         self.underlying.manager.latest = latest;
         self
     }
 
-    /// Gives all that the connections receive to sinks of the application's own as well, such as a
-    /// recorder's: `make_sink` makes one for each connection of each run. It is called where a frame
-    /// is checked, before anything is left out, and must not call this manager. Several taps add up,
-    /// in the order in which they were added.
+    /// Also passes everything that the connections receive to custom sinks, such as a recorder.
+    /// `make_sink` creates one for each connection of each run. A sink is called where a frame is
+    /// checked, before anything is filtered, and must not call this manager. Several taps are
+    /// called in the order in which they were added.
     ///
     /// ```
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;

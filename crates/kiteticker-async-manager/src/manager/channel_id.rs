@@ -1,6 +1,6 @@
-//! Which of the connections a channel belongs to.
+//! The connection that a channel belongs to.
 
-/// Names one of the up to three connections.
+/// Identifies one of up to three connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelId {
     /// The first connection.
@@ -14,19 +14,19 @@ pub enum ChannelId {
 impl ChannelId {
     const ALL: [Self; 3] = [Self::Connection1, Self::Connection2, Self::Connection3];
 
-    /// Gives the channel of this index, from 0 to 2.
+    /// Returns the channel with this index, from 0 to 2.
     #[must_use]
     pub fn from_index(index: usize) -> Option<Self> {
         Self::ALL.get(index).copied()
     }
 
-    /// Gives the index, from 0 to 2.
+    /// Returns the index, from 0 to 2.
     #[must_use]
     pub fn to_index(self) -> usize {
         self as usize
     }
 
-    /// Gives all channels in order.
+    /// Returns all channels in order.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Self::ALL.to_vec()

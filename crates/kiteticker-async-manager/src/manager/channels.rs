@@ -1,4 +1,4 @@
-//! The published channels: rings for each connection, and the sink that fills them.
+//! The published channels: the rings of each connection, and the sink that fills them.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use crate::manager::ring::{LagCount, Ring};
 use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
 use crate::models::{TickBatch, TickerMessage, from_text};
 
-/// How long after the first ticks a ring waits for its first taker: programs subscribe first and
-/// take their channels afterwards, and shall not miss the first snapshot.
+/// How long after the first ticks a ring waits for its first receiver. Programs subscribe first and
+/// take their channels afterwards, and must not miss the first snapshot.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// How many bytes of frames a ring keeps for its first taker: ten seconds of a full account's ticks.
-/// A ring that nobody comes to shall not fill.
+/// How many bytes of frames a ring keeps for its first receiver: ten seconds of a full account's
+/// ticks. Limits the memory of a ring that is never read.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The same for raw frames, once the connection's messages are taken: few programs want both, and
-/// those take both at once.
+/// The same for raw frames once the message channel has a receiver: few programs read both, and
+/// those that do take both together.
 const KEPT_BESIDE: usize = 1024 * 1024;
 
 /// The rings of all connections for one run of a manager. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Channels {
     capacity: usize,
-    /// How many connections each account has.
+    /// Number of connections of each account.
     per_account: usize,
     rings: Vec<Rings>,
     unified: Option<Unified>,
@@ -39,18 +39,18 @@ pub(crate) struct Channels {
 /// The rings of one connection.
 #[derive(Debug, Clone)]
 struct Rings {
-    /// The connection's number within its account.
+    /// The connection's index within its account, from 0.
     connection: usize,
     messages: Ring<TickerMessage>,
-    /// Where raw frames are asked for.
+    /// `None` with several accounts.
     raw: Option<Ring<Bytes>>,
-    /// Where there are several accounts.
+    /// `Some` with several accounts.
     unified: Option<ToUnified>,
     lag: LagCount,
 }
 
 impl Rings {
-    /// Sends to the message channel, and to that of all accounts.
+    /// Sends to the message channel and to the unified channel.
     fn send(&self, message: TickerMessage) {
         if let Some(unified) = &self.unified {
             unified.send(&message);
@@ -58,21 +58,21 @@ impl Rings {
         self.messages.send(message);
     }
 
-    fn let_go(&self) {
-        self.messages.let_go();
+    fn release(&self) {
+        self.messages.release();
         if let Some(raw) = &self.raw {
-            raw.let_go();
+            raw.release();
         }
         if let Some(unified) = &self.unified {
-            unified.let_go();
+            unified.release();
         }
     }
 }
 
 impl Channels {
-    /// Makes rings of this capacity; one that no start accepts costs a single slot.
+    /// Creates rings of this capacity. An invalid capacity, which `start` rejects, costs one slot.
     pub(crate) fn new(connections: usize, capacity: usize) -> Self {
-        let capacity = lawful(capacity);
+        let capacity = valid_or_one(capacity);
         let rings = |connection| Rings {
             connection,
             messages: Ring::new(capacity),
@@ -84,10 +84,10 @@ impl Channels {
         Self { capacity, per_account: connections, rings, unified: None }
     }
 
-    /// Makes rings for so many connections of each account, account by account, without raw ones,
-    /// and one for the messages of all.
+    /// Creates message rings for this many connections of each account, account by account, and
+    /// one unified ring. There are no raw rings.
     pub(crate) fn of_accounts(apis: &[ApiKeyId], connections: usize, capacity: usize) -> Self {
-        let capacity = lawful(capacity);
+        let capacity = valid_or_one(capacity);
         let unified = Unified::new(capacity);
         let rings = apis.iter().flat_map(|api| {
             let unified = &unified;
@@ -103,13 +103,13 @@ impl Channels {
         Self { capacity, per_account: connections, rings, unified: Some(unified) }
     }
 
-    /// Returns the place of a connection's rings.
+    /// Returns the index of a connection's rings.
     pub(crate) fn place(&self, seat: &Seat) -> usize {
         seat.account_index * self.per_account + seat.connection
     }
 
-    /// Gives the sink that fills the rings in this place. With several accounts it takes their
-    /// order updates, too.
+    /// Returns the sink that fills the rings at this index. With several accounts it also passes on
+    /// their order updates.
     pub(crate) fn sink(
         &self,
         place: usize,
@@ -139,17 +139,17 @@ impl Channels {
         rings.raw.as_ref().map(|raw| raw.take(&rings.lag))
     }
 
-    /// Gives the channel of all accounts, where there are several.
+    /// Returns the unified channel; `None` with a single account.
     pub(crate) fn unified(&self) -> Option<&Unified> {
         self.unified.as_ref()
     }
 
-    /// Gives the count of what a connection's subscribers lose to lag.
+    /// Returns the counter of messages that a connection's subscribers lost to lag.
     pub(crate) fn lag(&self, place: usize) -> Option<LagCount> {
         self.rings.get(place).map(|rings| rings.lag.clone())
     }
 
-    /// Makes new rings in the place of these, and forgets nothing that was counted.
+    /// Returns new rings that keep the counters of these.
     pub(crate) fn renewed(&self) -> Self {
         let capacity = self.capacity;
         let unified = self.unified.as_ref().map(Unified::renewed);
@@ -167,7 +167,7 @@ impl Channels {
         Self { capacity, per_account: self.per_account, rings, unified }
     }
 
-    /// Counts lag from zero.
+    /// Resets the lag counters.
     pub(crate) fn reset_lag(&self) {
         for rings in &self.rings {
             rings.lag.reset();
@@ -177,17 +177,18 @@ impl Channels {
         }
     }
 
-    /// Gives each connection's messages lost to lag, as far as its subscribers have found out.
+    /// Returns the number of messages that each connection's subscribers have lost to lag, as far
+    /// as they have noticed.
     pub(crate) fn lagged(&self) -> Vec<u64> {
         self.rings.iter().map(|rings| rings.lag.get()).collect()
     }
 
     pub(crate) fn receiver_count(&self) -> usize {
-        self.rings.iter().map(|rings| rings.messages.takers()).sum()
+        self.rings.iter().map(|rings| rings.messages.receivers()).sum()
     }
 
-    /// Tells every message channel that no further message will come.
-    pub(crate) fn say_closed(&self) {
+    /// Sends the closing message to every message channel.
+    pub(crate) fn send_closed(&self) {
         for rings in &self.rings {
             let closed = connection_message(rings.connection, "closed", None);
             rings.send(TickerMessage::ClosingMessage(closed));
@@ -195,8 +196,9 @@ impl Channels {
     }
 }
 
-/// Slots are allocated at once, some hundred bytes each.
-fn lawful(capacity: usize) -> usize {
+/// Returns the capacity, or 1 if it is invalid: slots are allocated up front, about a hundred bytes
+/// each.
+fn valid_or_one(capacity: usize) -> usize {
     if (1..=MAX_BUFFER).contains(&capacity) { capacity } else { 1 }
 }
 
@@ -207,9 +209,9 @@ pub(crate) struct RingSink {
     rings: Rings,
     orders: Option<OrdersOnce>,
     first_ticks: Option<Stamp>,
-    /// Bytes of frames since then.
+    /// Bytes of frames since the first ticks.
     kept_bytes: usize,
-    /// Whether the rings may still hold a receiver for their first taker.
+    /// Whether the rings may still keep messages for their first receiver.
     keeping: bool,
 }
 
@@ -221,10 +223,10 @@ impl RingSink {
             && let Some(raw) = &self.rings.raw
             && !self.rings.messages.is_kept()
         {
-            raw.let_go();
+            raw.release();
         }
         if now.since(first) >= KEPT_FOR || self.kept_bytes > KEPT_BYTES {
-            self.rings.let_go();
+            self.rings.release();
             self.keeping = false;
         }
     }
@@ -246,7 +248,7 @@ impl Sink for RingSink {
 
     fn on_event(&mut self, event: &Event) {
         match message_of(self.rings.connection, event) {
-            // The channel of all accounts gets one of its copies, below.
+            // The unified channel gets each order update once, below.
             Some(order @ TickerMessage::OrderPostback(_)) => {
                 self.rings.messages.send(order);
             }
@@ -259,8 +261,8 @@ impl Sink for RingSink {
     }
 }
 
-/// Returns what a message channel says of an event. The typed events say more, and lag cannot touch
-/// them.
+/// Converts an event to the message sent to the channel. The typed events carry more detail and are
+/// not affected by the channel's lag.
 fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
     let number = connection + 1;
     match event {
@@ -282,7 +284,7 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::TicksResumed { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
         }
-        // The server's own text says the one; of the other nothing is missing yet.
+        // The server's text already reports the refusal, and a suspension has lost nothing yet.
         Event::LimitRefused { .. } | Event::Suspended { .. } => None,
         _ if event.severity() >= Severity::Warning => {
             Some(TickerMessage::Error(format!("connection {number}: {event}")))
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_taker_gets_the_first_ticks_however_long_heartbeats_came_before() {
+    fn the_first_receiver_gets_the_first_ticks_after_any_number_of_heartbeats() {
         let channels = Channels::new(1, 16);
         let mut sink = channels.sink(0, false, None);
         let start = Stamp::now().to_instant();
@@ -327,12 +329,12 @@ mod tests {
         let mut first = channels.messages(0).unwrap();
         assert_eq!(first.len(), 2);
         assert!(matches!(first.try_recv(), Ok(TickerMessage::Ticks(ticks)) if ticks.len() == 1));
-        assert_eq!(channels.messages(0).unwrap().len(), 0, "only the first taker gets the past");
+        assert_eq!(channels.messages(0).unwrap().len(), 0, "only the first receiver gets the past");
         assert_eq!(channels.raw(0).unwrap().len(), 4);
     }
 
     #[test]
-    fn a_first_taker_who_comes_late_gets_what_the_ring_holds_without_news_of_a_lag() {
+    fn a_late_first_receiver_gets_what_the_ring_holds_without_a_lag_error() {
         let channels = Channels::new(1, 3);
         let mut sink = channels.sink(0, false, None);
         for _ in 0..9 {
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_seconds_after_the_first_ticks_nothing_is_kept_for_nobody() {
+    fn ten_seconds_after_the_first_ticks_nothing_is_kept_any_more() {
         let channels = Channels::new(1, 16);
         let mut sink = channels.sink(0, false, None);
         let start = Stamp::now().to_instant();
@@ -358,35 +360,35 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_nobody_comes_to_keeps_its_bytes_at_most() {
+    fn a_ring_without_a_receiver_keeps_a_limited_number_of_bytes() {
         let channels = Channels::new(1, 1_024);
         let mut sink = channels.sink(0, false, None);
-        let raw_is_heard = || channels.rings[0].raw.as_ref().is_some_and(Ring::is_heard);
+        let raw_has_receiver = || channels.rings[0].raw.as_ref().is_some_and(Ring::has_receiver);
         for n in 0..=KEPT_BYTES / frame().len() {
-            assert!(raw_is_heard() && channels.rings[0].messages.is_heard(), "{n}");
+            assert!(raw_has_receiver() && channels.rings[0].messages.has_receiver(), "{n}");
             deliver(&mut sink, frame(), Stamp::now());
         }
-        assert!(!raw_is_heard() && !channels.rings[0].messages.is_heard());
+        assert!(!raw_has_receiver() && !channels.rings[0].messages.has_receiver());
     }
 
     #[test]
-    fn raw_frames_beside_messages_that_are_taken_are_kept_for_a_mebibyte() {
+    fn raw_frames_are_kept_up_to_a_mebibyte_once_the_messages_have_a_receiver() {
         let channels = Channels::new(1, 1_024);
         let mut sink = channels.sink(0, false, None);
         let mut taken = channels.messages(0).unwrap();
-        let raw_is_heard = || channels.rings[0].raw.as_ref().is_some_and(Ring::is_heard);
+        let raw_has_receiver = || channels.rings[0].raw.as_ref().is_some_and(Ring::has_receiver);
         for n in 0..=KEPT_BESIDE / frame().len() {
-            assert!(raw_is_heard(), "{n}");
+            assert!(raw_has_receiver(), "{n}");
             deliver(&mut sink, frame(), Stamp::now());
             while taken.try_recv().is_ok() {}
         }
-        assert!(!raw_is_heard());
+        assert!(!raw_has_receiver());
         deliver(&mut sink, frame(), Stamp::now());
-        assert!(taken.try_recv().is_ok(), "who has come gets on");
+        assert!(taken.try_recv().is_ok(), "an existing receiver keeps receiving");
     }
 
     #[test]
-    fn raw_only_leaves_the_message_channel_to_texts() {
+    fn with_raw_only_the_message_channel_carries_no_ticks() {
         let channels = Channels::new(1, 16);
         let mut sink = channels.sink(0, true, None);
         deliver(&mut sink, frame(), Stamp::now());

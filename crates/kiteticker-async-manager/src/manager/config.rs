@@ -8,8 +8,8 @@ use kite_manager::{ConfigError, MAX_CONNECTIONS, ManagerConfig};
 
 use crate::models::Mode;
 
-/// Settings of a [`KiteTickerManager`](crate::KiteTickerManager), checked when it starts: buffers
-/// from 1 to 1,048,576, durations above zero and at most a day.
+/// Settings of a [`KiteTickerManager`](crate::KiteTickerManager), checked when it starts. Buffers
+/// hold 1 to 1,048,576 messages; durations are above zero and at most a day.
 ///
 /// ```
 /// use kiteticker_async_manager::{KiteManagerConfig, Mode};
@@ -21,30 +21,34 @@ use crate::models::Mode;
 pub struct KiteManagerConfig {
     /// Instruments on one connection, 1 to 3,000 (Kite's limit). Default 3,000.
     pub max_symbols_per_connection: usize,
-    /// Connections, 1 to 3 (Kite's limit for an api_key). Default 3.
+    /// Connections, 1 to 3 (Kite's limit per api_key). Default 3.
     pub max_connections: usize,
-    /// Kept for programs that set it, and checked: no frame waits for a parser. 1 to 1,048,576.
-    /// Default 5,000.
+    /// Checked but unused, kept for programs that set it: frames are not queued for a parser. 1 to
+    /// 1,048,576. Default 5,000.
     pub connection_buffer_size: usize,
-    /// Messages that a channel holds for its slowest receiver; older ones are lost to it and told
-    /// as `Lagged`. A receiver that stops has so many frames held for it, whatever their size. Default 10,000; rounded up to a power of two, its slots are allocated at once.
+    /// Messages that a channel holds for its slowest receiver; older ones are lost to it and
+    /// reported as `Lagged`. A receiver that stops reading keeps this many frames in memory,
+    /// whatever their size. Rounded up to a power of two, and allocated up front. Default 10,000.
     pub parser_buffer_size: usize,
-    /// For the opening of a socket, and how long [`start`](crate::KiteTickerManager::start) waits
+    /// Limit for opening a socket; also how long [`start`](crate::KiteTickerManager::start) waits
     /// for all connections. Default 30 s.
     pub connection_timeout: Duration,
-    /// Kept for programs that set it. Health is judged when it is asked for. Default 10 s.
+    /// Checked but unused, kept for programs that set it: health is computed on request. Default
+    /// 10 s.
     pub health_check_interval: Duration,
-    /// Reconnects in a row, without a stable connection between them, after which a connection is
+    /// Consecutive reconnects without a stable connection in between, after which a connection is
     /// parked. Default `usize::MAX`: an outage of minutes must not end a connection.
     pub max_reconnect_attempts: usize,
-    /// Base of the exponential backoff (full jitter, at most 30 s or this base). Default 2 s.
+    /// Base of the exponential backoff, with full jitter and capped at the larger of 30 s and this
+    /// base. Default 2 s.
     pub reconnect_delay: Duration,
-    /// Kept for programs that set it. Each frame is checked on its socket's task. Default true.
+    /// Unused, kept for programs that set it: each frame is checked on its socket's task. Default
+    /// true.
     pub enable_dedicated_parsers: bool,
-    /// Mode of subscriptions that name none. Default [`Mode::Quote`].
+    /// Mode of subscriptions made without a mode. Default [`Mode::Quote`].
     pub default_mode: Mode,
-    /// Silence of a socket after which a ping is sent; no sign of life within twice this means a
-    /// reconnect. Default 10 s.
+    /// Time without inbound data after which a ping is sent. After twice this time without inbound
+    /// data the connection reconnects. Default 10 s.
     pub heartbeat_liveness_threshold: Duration,
 }
 
@@ -67,7 +71,7 @@ impl Default for KiteManagerConfig {
 }
 
 impl KiteManagerConfig {
-    /// Checks every setting and names the first outside of its range as the user wrote it.
+    /// Checks every setting; the error names the first that is out of range by its field name here.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         for (field, value) in [
             ("connection_buffer_size", self.connection_buffer_size),
@@ -87,9 +91,9 @@ impl KiteManagerConfig {
         manager.validate().map_err(with_published_name)
     }
 
-    /// Exchanges the settings that a manager has, too, with the manager's values of them.
+    /// Swaps the settings that a manager also has with the manager's values.
     ///
-    /// The only place that pairs them: each direction is an exchange, and a second one undoes it.
+    /// The only place that pairs them: either direction is a swap, and a second swap undoes it.
     pub(crate) fn exchange(&mut self, manager: &mut ManagerConfig) {
         swap(&mut self.max_connections, &mut manager.connections);
         let connection = &mut manager.connection;
@@ -101,12 +105,12 @@ impl KiteManagerConfig {
     }
 }
 
-/// The largest buffer, in messages: its slots are allocated at once.
+/// The largest buffer, in messages: its slots are allocated up front.
 pub(crate) const MAX_BUFFER: usize = 1 << 20;
 
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Names a setting of a manager as [`KiteManagerConfig`] does, where it has one.
+/// Replaces the name of a manager's setting with that of [`KiteManagerConfig`], if it has one.
 fn with_published_name(mut error: ConfigError) -> ConfigError {
     error.field = match error.field {
         "connections" => "max_connections",
@@ -124,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_outside_of_its_range_is_named() {
+    fn every_setting_out_of_range_is_named() {
         let with = |change: fn(&mut KiteManagerConfig)| {
             let mut config = KiteManagerConfig::default();
             change(&mut config);

@@ -6,16 +6,16 @@ use kite_manager::Snapshot;
 
 use crate::manager::ManagerStats;
 
-/// Whether the connections are up and heard from.
+/// Whether the connections are up and receiving data.
 ///
-/// A connection is healthy while its socket is up and something came within twice
-/// `heartbeat_liveness_threshold`, or the socket came up within that time. Errors of the past do
-/// not count.
+/// A connection is healthy while its socket is up and either data arrived within twice
+/// `heartbeat_liveness_threshold` or the socket came up within that time. Past errors do not
+/// count.
 #[derive(Debug, Clone, Default)]
 pub struct HealthSummary {
-    /// How many connections are healthy.
+    /// Number of healthy connections.
     pub healthy_connections: usize,
-    /// Indices of those that are not, from 0.
+    /// Indices of the unhealthy connections, from 0.
     pub unhealthy_connections: Vec<usize>,
     /// Instruments subscribed.
     pub total_symbols: usize,
@@ -23,7 +23,7 @@ pub struct HealthSummary {
     pub total_messages: u64,
     /// Errors since the start.
     pub total_errors: u64,
-    /// Healthy connections that have received a message on their present socket.
+    /// Healthy connections that have received a message on their current socket.
     pub active_message_flows: usize,
     /// Time since the start; zero while stopped.
     pub uptime: Duration,
@@ -34,7 +34,7 @@ impl HealthSummary {
         let health = snapshot.health(silence);
         let flows = |number: &&usize| {
             let connection = &snapshot.connections[**number];
-            // What came on an earlier socket says nothing about this one.
+            // Messages received on an earlier socket do not count.
             connection.silent_s.is_some_and(|silent_s| silent_s <= connection.uptime_s)
         };
         Self {
@@ -48,25 +48,25 @@ impl HealthSummary {
         }
     }
 
-    /// Says whether all connections are healthy, and there is one.
+    /// Returns whether all connections are healthy and at least one exists.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.healthy_connections > 0 && self.unhealthy_connections.is_empty()
     }
 
-    /// Says whether some connections are healthy and some are not.
+    /// Returns whether some connections are healthy and some are not.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.healthy_connections > 0 && !self.unhealthy_connections.is_empty()
     }
 
-    /// Says whether no connection is healthy.
+    /// Returns whether no connection is healthy.
     #[must_use]
     pub fn is_critical(&self) -> bool {
         self.healthy_connections == 0
     }
 
-    /// Gives the share of healthy connections in percent; 0 without any connection.
+    /// Returns the share of healthy connections in percent; 0 without any connection.
     #[must_use]
     pub fn health_percentage(&self) -> f64 {
         let all = self.healthy_connections + self.unhealthy_connections.len();

@@ -1,4 +1,4 @@
-//! Several connections of one account, or of several, behind the published API.
+//! The published managers: several connections of one account or of several accounts.
 
 mod builder;
 mod channel_id;

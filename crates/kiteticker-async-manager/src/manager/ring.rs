@@ -1,4 +1,4 @@
-//! A broadcast ring that waits for its first taker, and the count of what lag loses.
+//! A broadcast ring that keeps messages for its first receiver, and the counter of lag losses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,11 +25,11 @@ impl LagCount {
     }
 }
 
-/// A broadcast ring that keeps its messages for the first taker.
+/// A broadcast ring that keeps its messages for the first receiver.
 #[derive(Debug)]
 pub(crate) struct Ring<T> {
     sender: broadcast::Sender<T>,
-    /// What the channel makes of the capacity asked for: the next power of two.
+    /// The actual capacity: the requested one rounded up to a power of two.
     slots: usize,
     kept: Arc<Mutex<Option<broadcast::Receiver<T>>>>,
 }
@@ -56,22 +56,22 @@ impl<T: Clone> Ring<T> {
         self.kept().take()
     }
 
-    /// Says whether the receiver for the first taker is still there.
+    /// Returns whether messages are still kept for the first receiver.
     pub(crate) fn is_kept(&self) -> bool {
         self.kept().is_some()
     }
 
-    /// Lets go of the receiver for the first taker.
-    pub(crate) fn let_go(&self) {
-        // Dropped under the lock, so that `takers` counts it once or not at all.
+    /// Stops keeping messages for the first receiver.
+    pub(crate) fn release(&self) {
+        // Dropped under the lock, so that `receivers` counts it once or not at all.
         *self.kept() = None;
     }
 
-    /// Gives a receiver: the kept one to the first taker, with what the ring still holds.
+    /// Returns a receiver: on the first call the kept one, with what the ring still holds.
     pub(crate) fn take(&self, lag: &LagCount) -> broadcast::Receiver<T> {
         let Some(mut kept) = self.unkeep() else { return self.sender.subscribe() };
-        // More than the ring has slots for: its first message would be the news of a lag, which
-        // ends the loop of many a program. Nobody was promised what came before, so only count it.
+        // Beyond the ring's capacity, its first result would be `Lagged`, which ends the loop of
+        // many programs. Earlier messages were not promised, so the loss is only counted.
         if kept.len() > self.slots
             && let Err(TryRecvError::Lagged(lost)) = kept.try_recv()
         {
@@ -80,23 +80,24 @@ impl<T: Clone> Ring<T> {
         kept
     }
 
-    /// Sends to all receivers; says whether there are any.
+    /// Sends to all receivers; returns whether any exist.
     pub(crate) fn send(&self, message: T) -> bool {
         self.sender.send(message).is_ok()
     }
 
-    /// Says whether anybody, or the first taker, would get what is sent.
-    pub(crate) fn is_heard(&self) -> bool {
+    /// Returns whether a receiver exists, including the one kept for the first call of `take`.
+    pub(crate) fn has_receiver(&self) -> bool {
         self.sender.receiver_count() > 0
     }
 
-    pub(crate) fn takers(&self) -> usize {
+    /// Returns the number of receivers, excluding the kept one.
+    pub(crate) fn receivers(&self) -> usize {
         let kept = self.kept();
         self.sender.receiver_count().saturating_sub(usize::from(kept.is_some()))
     }
 }
 
-/// Gives a receiver whose channel has ended.
+/// Returns a receiver of a closed channel.
 pub(crate) fn ended<T: Clone>() -> broadcast::Receiver<T> {
     broadcast::Sender::new(1).subscribe()
 }

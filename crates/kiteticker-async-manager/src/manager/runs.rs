@@ -1,4 +1,4 @@
-//! The typed manager and the channels of its runs, which every manager of this crate is made of.
+//! The typed manager and the channels of its runs, used by every manager of this crate.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::error::describe;
 use crate::manager::channels::{Channels, RingSink};
 use crate::manager::unified::OrdersOnce;
 
-/// A manager that can be started and stopped again and again; each run has its own channels.
+/// A manager that can be started and stopped repeatedly; each run has its own channels.
 #[derive(Debug)]
 pub(crate) struct Runs {
     manager: Manager,
     endpoint: Result<Endpoint, EndpointError>,
     channels: Channels,
     filling: Filling,
-    /// Whether the channels have belonged to a run: a stop ends these, not those taken after it.
+    /// Whether the channels belong to a run. A stop closes those, not the ones created after it.
     channels_used: bool,
 }
 
 impl Runs {
-    /// Makes the manager with a tap that fills these channels.
+    /// Creates the manager with a tap that fills these channels.
     pub(crate) fn new(
         make_manager: impl FnOnce(Tap) -> Manager,
         endpoint: Result<Endpoint, EndpointError>,
@@ -42,14 +42,13 @@ impl Runs {
         &self.channels
     }
 
-    /// Connects elsewhere from the next start on.
+    /// Sets the endpoint used from the next start on.
     pub(crate) fn set_endpoint(&mut self, endpoint: Result<Endpoint, EndpointError>) {
         self.endpoint = endpoint;
     }
 
-    /// Opens the connections, which fill the channels of this run. With several accounts their
-    /// order updates are taken from `orders`.
-    /// An error names the operation.
+    /// Opens the connections, which fill the channels of this run. With several accounts the order
+    /// updates are taken from `orders`. Errors begin with `operation`.
     pub(crate) async fn start(
         &mut self,
         operation: &str,
@@ -70,17 +69,17 @@ impl Runs {
         started.map_err(|error| failed(&error))
     }
 
-    /// Closes the connections and ends their channels.
+    /// Closes the connections and their channels.
     pub(crate) async fn stop(&mut self) {
         self.manager.stop().await;
         if self.channels_used {
-            self.channels.say_closed();
+            self.channels.send_closed();
             self.channels = self.channels.renewed();
             self.channels_used = false;
         }
     }
 
-    /// Closes the connections for good: there are no channels any more.
+    /// Closes the connections permanently and removes the channels.
     pub(crate) async fn close(&mut self) {
         self.stop().await;
         self.channels = Channels::new(0, 1);
@@ -89,8 +88,8 @@ impl Runs {
 
 type MakeSink = Box<dyn Fn(Seat) -> RingSink + Send>;
 
-/// What makes the sinks of the run that is being started. Empty but then: the manager holds the
-/// tap for as long as it lives, and must not hold the channels open.
+/// Creates the sinks of the run being started. Empty otherwise: the manager keeps the tap for its
+/// whole life and must not keep the channels open.
 #[derive(Clone, Default)]
 struct Filling(Arc<Mutex<Option<MakeSink>>>);
 

@@ -1,4 +1,4 @@
-//! The published statistics, filled from a snapshot of the layer beneath.
+//! The published statistics, filled from a snapshot of the typed manager.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,23 @@ pub struct ConnectionStats {
     pub connection_id: usize,
     /// Whether its socket is up.
     pub is_connected: bool,
-    /// Instruments it carries.
+    /// Instruments subscribed on it.
     pub symbol_count: usize,
-    /// Messages read from the socket: binary frames (heartbeats among them) and text frames.
+    /// Messages read from the socket: binary frames (including heartbeats) and text frames.
     pub messages_received: u64,
-    /// Those of them that have been checked and handed to the channels.
+    /// Messages checked and delivered to the channels.
     pub messages_parsed: u64,
-    /// Sockets lost, tries failed, texts unreadable, frames damaged or holding unknown packets,
-    /// and frames that a [`KiteTickerRawSubscriber184`](crate::KiteTickerRawSubscriber184) lost to
-    /// lag. What a plain channel receiver loses only it knows, by its `Lagged`.
+    /// Lost sockets, failed connection attempts, unreadable texts, damaged frames, packets of
+    /// unknown length, and frames that a
+    /// [`KiteTickerRawSubscriber184`](crate::KiteTickerRawSubscriber184) lost to lag. Losses of a
+    /// plain channel receiver are not included: only its `Lagged` reports them.
     pub errors_count: u64,
-    /// When the last message came.
+    /// When the last message was received.
     pub last_message_time: Option<Instant>,
-    /// Mean time from the socket's read to the end of delivery, over all frames since the start.
-    /// How it is distributed is in [`Manager::snapshot`](kite_manager::Manager::snapshot).
+    /// Mean time from the socket read to the end of delivery, over all frames since the start.
+    /// For the distribution see [`Manager::snapshot`](kite_manager::Manager::snapshot).
     pub average_latency: Duration,
-    /// Time since the present socket came up; zero while it is down.
+    /// Time since the current socket came up; zero while it is down.
     pub connection_uptime: Duration,
 }
 
@@ -46,27 +47,25 @@ pub struct ManagerStats {
     pub total_errors: u64,
     /// Time since the start; zero while stopped.
     pub uptime: Duration,
-    /// Each connection's own, by index.
+    /// Counts of each connection, by index.
     pub connection_stats: Vec<ConnectionStats>,
 }
 
-/// How one connection's frames are checked and handed on.
+/// Counts and timings of frame processing on one connection.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessorStats {
-    /// Frames checked and handed to the channels, heartbeats among them.
+    /// Frames checked and delivered to the channels, including heartbeats.
     pub messages_processed: u64,
-    /// The same per second, over the last one to two seconds, or since the start where that is
-    /// later; zero within 200 ms of it. A look at the statistics does not change what the next one
-    /// shows.
+    /// The same per second, over the last one to two seconds, or since the start if that is more
+    /// recent; zero during the first 200 ms. Reading the statistics does not affect later values.
     pub messages_per_second: f64,
-    /// Mean time from the socket's read to the end of delivery, over all frames since the start.
+    /// Mean time from the socket read to the end of delivery, over all frames since the start.
     pub processing_latency_avg: Duration,
-    /// When the last frame was handed on.
+    /// When the last frame was delivered.
     pub last_processed_time: Option<Instant>,
-    /// Frames read from the socket that wait for a parser: 0, since each is delivered as it is
-    /// read.
+    /// Frames waiting for a parser: always 0, because each frame is delivered as it is read.
     pub queue_size: usize,
-    /// Frames damaged and packets of unknown length.
+    /// Damaged frames and packets of unknown length.
     pub errors_count: u64,
 }
 
@@ -96,7 +95,7 @@ impl ManagerStats {
         Self::sum(connection_stats.collect(), snapshot.instruments, uptime(snapshot))
     }
 
-    /// Sums up connections.
+    /// Sums up the counts of connections.
     pub(crate) fn sum(
         connection_stats: Vec<ConnectionStats>,
         total_symbols: usize,

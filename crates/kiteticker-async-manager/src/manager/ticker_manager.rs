@@ -1,4 +1,4 @@
-//! The published manager: signatures and defaults of the specification over the typed layer.
+//! The published manager: the signatures and defaults of release 0.4 over the typed manager.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::ticker::KiteTickerRawSubscriber184;
 
 /// Streams up to 9,000 instruments of one Kite account over up to three connections.
 ///
-/// Subscriptions are desired state: they can be made before [`start`](Self::start), survive
-/// reconnects with their exact modes, and survive [`stop`](Self::stop). Dropping the manager, and
-/// every clone of [`typed`](Self::typed), closes its connections politely in the background.
-/// [`KiteTickerManagerBuilder`](crate::KiteTickerManagerBuilder) sets one up step by step.
+/// Subscriptions are desired state: they can be made before [`start`](Self::start), and they
+/// survive reconnects, with their exact modes, and [`stop`](Self::stop). Dropping the manager and
+/// every clone of [`typed`](Self::typed) closes the connections in the background with a close
+/// frame. [`KiteTickerManagerBuilder`](crate::KiteTickerManagerBuilder) builds one step by step.
 ///
 /// # Basic Multi-Connection Setup
 ///
@@ -46,7 +46,7 @@ use crate::ticker::KiteTickerRawSubscriber184;
 ///     manager.start().await?;
 ///
 ///     // Subscribe to symbols
-///     let symbols = vec![256265, 738561, 408065]; // NIFTY, Reliance, HDFC
+///     let symbols = vec![256265, 738561, 408065]; // NIFTY, Reliance, INFY
 ///     manager.subscribe_symbols(&symbols, Some(Mode::Full)).await?;
 ///
 ///     // Process data from all connections
@@ -57,9 +57,9 @@ use crate::ticker::KiteTickerRawSubscriber184;
 /// }
 /// ```
 ///
-/// How to handle the data streams stands at [`get_all_channels`](Self::get_all_channels). The two
-/// buffers hold frames, not ticks, and a ring allocates its slots at once: the defaults are larger
-/// than most programs need.
+/// [`get_all_channels`](Self::get_all_channels) shows how to handle the data streams. Buffer sizes
+/// count frames, not ticks, and a channel allocates its slots up front: the defaults are more than
+/// most programs need.
 ///
 /// # Dynamic Subscription Management
 ///
@@ -104,34 +104,34 @@ use crate::ticker::KiteTickerRawSubscriber184;
 /// # }
 /// ```
 ///
-/// A text reads "operation: error: cause". To decide by the kind of error, ask the typed layer:
+/// Error texts have the form "operation: error: cause". To match on the kind of error, use the
+/// typed manager:
 ///
 /// ```
 /// # use kiteticker_async_manager::*;
 /// # let builder = KiteTickerManagerBuilder::new("api_key", "access_token").max_connections(1);
 /// # let manager = builder.max_symbols_per_connection(2).build();
 /// if let Err(full) = manager.typed().subscribe(&[256265, 738561, 408065], Mode::Full.into()) {
-///     println!("{} asked, {} free", full.asked, full.free);
+///     println!("{} requested, {} free", full.asked, full.free);
 /// }
 /// # assert!(manager.typed().distribution()[0].is_empty());
 /// ```
 ///
-/// What commonly goes wrong, and where it is told:
+/// Common failures and where they are reported:
 ///
-/// - **Authentication failure**: by `start` where no connection is up. Later (tokens die every
+/// - **Authentication failure**: by `start` if no connection is up. Later (tokens expire every
 ///   morning) as [`TickerMessage::Error`]: the connection is parked, its channel stays open, and
 ///   [`set_access_token`](Self::set_access_token) resumes it.
-/// - **Connection timeout**: by `start` where no connection was up in time. Later the connection
-///   reconnects by itself and says so in its channel.
-/// - **Capacity exceeded**: by `subscribe_symbols`, which then has subscribed nothing.
-/// - **Invalid symbols**: by nobody. Kite ignores tokens it does not know without a word.
+/// - **Connection timeout**: by `start` if no connection was up in time. Later the connection
+///   reconnects by itself and reports that on its channel.
+/// - **Capacity exceeded**: by `subscribe_symbols`, which then subscribes to nothing.
+/// - **Invalid symbols**: not reported. Kite silently ignores unknown tokens.
 ///
 /// # Thread Safety
 ///
-/// Methods that change something take `&mut self`: use the manager from one task. It is `Send` and
-/// its futures are too, so that task can be any. Channels can be given to any task, and each call
-/// of a channel method gives a further receiver. [`typed`](Self::typed) can be cloned into many
-/// tasks.
+/// Methods that change state take `&mut self`: use the manager from one task. The manager and its
+/// futures are `Send`, so it can be any task. Channels can be moved to any task, and each call of a
+/// channel method returns another receiver. [`typed`](Self::typed) can be cloned into many tasks.
 #[derive(Debug)]
 pub struct KiteTickerManager {
     config: KiteManagerConfig,
@@ -140,8 +140,7 @@ pub struct KiteTickerManager {
 }
 
 impl KiteTickerManager {
-    /// Creates a manager. Nothing is connected, and the configuration not checked, before
-    /// [`start`](Self::start).
+    /// Creates a manager. [`start`](Self::start) checks the configuration and connects.
     ///
     /// ```
     /// # use kiteticker_async_manager::*;
@@ -174,41 +173,43 @@ impl KiteTickerManager {
             settings.taps.insert(0, tap);
             Manager::new(credentials, settings)
         };
-        // The configuration is checked at the start; until then it must do no harm.
+        // `start` checks the configuration; until then an invalid one must do no harm.
         let connections = config.max_connections.min(kite_manager::MAX_CONNECTIONS);
         let channels = Channels::new(connections, config.parser_buffer_size);
         let runs = Runs::new(make_manager, underlying.endpoint, channels);
         Self { config, raw_only: false, runs }
     }
 
-    /// Emits raw frames only, from the next start on: the message channels carry no `Ticks`, texts
-    /// still arrive there. The raw channels work in either mode.
+    /// Emits raw frames only, from the next start on: the message channels carry no `Ticks`, but
+    /// still carry texts. The raw channels work with either setting.
     #[must_use]
     pub fn with_raw_only(mut self, raw_only: bool) -> Self {
         self.raw_only = raw_only;
         self
     }
 
-    /// Connects elsewhere from the next start on: `wss://host[:port][/path][?query]`, or `ws://`
-    /// for loopback addresses only, since the access token would travel in the open. The default
-    /// is `wss://ws.kite.trade`. Query parameters are kept (Kite's sandbox takes `user_id`).
+    /// Sets the endpoint used from the next start on: `wss://host[:port][/path][?query]`. `ws://` is
+    /// accepted for loopback addresses only, because it would send the access token unencrypted.
+    /// The default is `wss://ws.kite.trade`. Query parameters are kept (Kite's sandbox uses
+    /// `user_id`).
     ///
-    /// What is wrong with the endpoint is told by [`start`](Self::start).
+    /// [`start`](Self::start) reports an invalid endpoint.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.runs.set_endpoint(Endpoint::parse(&endpoint.into()));
         self
     }
 
-    /// Uses another access token from the next handshake on. Connections that are parked (the old
-    /// token has expired) or waiting try at once; open sockets stay up.
+    /// Sets the access token used from the next handshake on. Connections that are parked because
+    /// the old token expired, or waiting to reconnect, try immediately; open sockets stay up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         self.typed().set_access_token(access_token);
     }
 
-    /// Gives the typed layer beneath: typed errors and events, cheap to clone, usable from many
-    /// tasks. The connections stay up as long as a clone of it lives. Start and stop them here, not
-    /// there: this manager's channels belong to its own runs.
+    /// Returns the underlying typed manager: typed errors and events, cheap to clone, usable from
+    /// many tasks. The connections stay up as long as a clone exists. Start and stop them with
+    /// [`start`](Self::start) and [`stop`](Self::stop), not through it: the channels here belong to
+    /// runs started here.
     #[must_use]
     pub fn typed(&self) -> &Manager {
         self.runs.manager()
@@ -216,8 +217,9 @@ impl KiteTickerManager {
 
     /// Opens all connections and completes once they are up.
     ///
-    /// Where at `connection_timeout`, or once the others have been refused, at least one is up,
-    /// that is `Ok` too: the rest keep trying and health says degraded. While running it is `Ok`.
+    /// Also returns `Ok` if at least one connection is up at `connection_timeout`, or once all
+    /// others have been refused: the rest keep trying, and health is degraded. Returns `Ok` if
+    /// already running.
     ///
     /// ```no_run
     /// # use kiteticker_async_manager::*;
@@ -228,9 +230,9 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// A setting outside of its range (named with value and range), a bad endpoint, or no
-    /// connection up: at once where all were refused for authentication. No socket is left open
-    /// then, subscriptions and channels are kept, and it can be tried again.
+    /// A setting is out of range (the text names its value and range), the endpoint is invalid, or
+    /// no connection is up; the last is reported immediately if authentication failed on all. No
+    /// socket is left open. Subscriptions and channels are kept, and `start` can be called again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
@@ -239,35 +241,35 @@ impl KiteTickerManager {
         self.runs.start("start", self.raw_only, None).await
     }
 
-    /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.
+    /// Closes all connections with a close frame, within two seconds, and ends all channels.
     ///
-    /// Subscriptions are kept; a later `start` works with them, and channels taken from now on
-    /// belong to it. Before a start it does nothing.
+    /// Subscriptions are kept for a later `start`, and channels taken after this belong to that
+    /// run. Does nothing before a start.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
     /// Once polled, the connections close even if the future is dropped; the channels then end
-    /// with the next `stop` or with the manager.
+    /// with the next `stop` or when the manager is dropped.
     pub async fn stop(&mut self) -> Result<(), String> {
         self.runs.stop().await;
         Ok(())
     }
 
-    /// Subscribes instruments, balanced over the connections.
+    /// Subscribes to instruments, balanced over the connections.
     ///
     /// Duplicates and instruments already subscribed are skipped (see
-    /// [`change_mode`](Self::change_mode)). Without a mode it is the configuration's
-    /// `default_mode`. `Ok` means accepted and placed: Kite sends no acknowledgement, and an
-    /// instrument it does not know shows only by never being seen.
+    /// [`change_mode`](Self::change_mode)). `mode` defaults to the configuration's `default_mode`.
+    /// `Ok` means accepted and placed: Kite sends no acknowledgement, and an unknown instrument
+    /// simply never produces a tick.
     ///
     /// ```
     /// # use kiteticker_async_manager::*;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), String> {
     /// # let mut manager = KiteTickerManagerBuilder::new("api_key", "access_token").build();
-    /// // Subscribe to NIFTY 50, Reliance, HDFC Bank
+    /// // Subscribe to NIFTY 50, Reliance, Infosys
     /// let symbols = vec![256265, 738561, 408065];
     /// manager.subscribe_symbols(&symbols, Some(Mode::Full)).await?;
     /// # assert_eq!(manager.get_stats().await?.total_symbols, 3);
@@ -276,11 +278,11 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// More instruments than there is room for: the text names how many were asked for and how
-    /// many are free, and nothing has been subscribed.
+    /// The instruments exceed the free capacity: the text names how many were requested and how
+    /// many are free, and nothing is subscribed.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn subscribe_symbols(
         &mut self,
         symbols: &[u32],
@@ -290,13 +292,13 @@ impl KiteTickerManager {
         self.typed().subscribe(symbols, mode.into()).map_err(|error| describe("subscribe", &error))
     }
 
-    /// Ends subscriptions. Instruments that are not subscribed are ignored.
+    /// Unsubscribes from instruments. Those that are not subscribed are ignored.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn unsubscribe_symbols(&mut self, symbols: &[u32]) -> Result<(), String> {
         self.typed().unsubscribe(symbols);
         Ok(())
@@ -319,37 +321,37 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn change_mode(&mut self, symbols: &[u32], mode: Mode) -> Result<(), String> {
         self.typed().set_mode(symbols, mode.into());
         Ok(())
     }
 
-    /// Gives the message channel of one connection; `None` beyond `max_connections`.
+    /// Returns a receiver of one connection's messages; `None` beyond `max_connections`.
     ///
-    /// The first channel taken of a connection begins with what came before, so that taking it
-    /// after a subscribe misses nothing, as far as the ring holds it. What is not taken within ten
-    /// seconds of the first ticks, or before 16 MiB of them, is let go of; raw frames, once the
-    /// messages are taken, after 1 MiB.
+    /// The first receiver of a connection begins with the messages received before, as far as the
+    /// channel holds them, so taking it after a subscribe misses nothing. Without a receiver,
+    /// messages are kept for ten seconds after the first ticks, up to 16 MiB; raw frames, once the
+    /// message channel has a receiver, up to 1 MiB.
     ///
     /// A connection that stays down for 30 s (see
-    /// [`failover`](crate::KiteTickerManagerBuilder::failover)) hands its instruments to the others,
-    /// as far as they have room, and gets them back once it is stable: their ticks then come on
-    /// other channels. At a change of hands the same tick may come on both; the merged
-    /// [`stream`](Manager::stream) filters that. Each move is an
+    /// [`failover`](crate::KiteTickerManagerBuilder::failover)) hands its instruments over to the
+    /// others, as far as they have room, and gets them back once it is stable. Their ticks then
+    /// arrive on other channels. During a move the same tick may arrive on both; the merged
+    /// [`stream`](Manager::stream) filters such duplicates. Each move is an
     /// [event](kite_manager::ManagerEvent::Moved).
     ///
-    /// Kite sends order updates on every socket, so they come on the channel of each connection;
-    /// [`orders`](Manager::orders) gives each once.
+    /// Kite sends order updates on every socket, so they arrive on the channel of each connection;
+    /// [`orders`](Manager::orders) delivers each once.
     #[must_use]
     pub fn get_channel(&self, channel_id: ChannelId) -> Option<broadcast::Receiver<TickerMessage>> {
         self.runs.channels().messages(channel_id.to_index())
     }
 
-    /// Gives the message channel of every connection.
+    /// Returns a receiver of each connection's messages.
     ///
     /// ```
     /// # use kiteticker_async_manager::*;
@@ -373,9 +375,9 @@ impl KiteTickerManager {
     /// # }
     /// ```
     ///
-    /// That loop ends for ever when the receiver first is more than `parser_buffer_size` messages
+    /// That loop ends permanently once the receiver falls more than `parser_buffer_size` messages
     /// behind, because [`RecvError::Lagged`](broadcast::error::RecvError::Lagged) is an `Err` too.
-    /// This one counts what was lost, goes on, and ends only with the channel:
+    /// This one counts the lost messages and continues until the channel ends:
     ///
     /// ```
     /// # use kiteticker_async_manager::*;
@@ -408,10 +410,10 @@ impl KiteTickerManager {
         self.each_channel(Channels::messages)
     }
 
-    /// Gives the raw frame channel of one connection; `None` beyond `max_connections`.
+    /// Returns a receiver of one connection's raw frames; `None` beyond `max_connections`.
     ///
-    /// It carries every binary frame as received, heartbeats of one byte too. A frame with a
-    /// damaged tail comes cut back to its good packets.
+    /// The channel carries every binary frame as received, including one-byte heartbeats. A frame
+    /// with a damaged tail is truncated after its last valid packet.
     #[must_use]
     pub fn get_raw_frame_channel(
         &self,
@@ -420,7 +422,7 @@ impl KiteTickerManager {
         self.runs.channels().raw(channel_id.to_index())
     }
 
-    /// Gives the raw frame channel of every connection, see
+    /// Returns a receiver of each connection's raw frames, see
     /// [`get_raw_frame_channel`](Self::get_raw_frame_channel).
     ///
     /// ```no_run
@@ -465,9 +467,9 @@ impl KiteTickerManager {
     /// # }
     /// ```
     ///
-    /// The first of these loops ends for ever at the first lag, which is an `Err` too. This one
-    /// goes on and counts what was lost, and leaves the walk over the lengths to
-    /// [`Frame`](kite_wire::Frame):
+    /// The first of these loops ends permanently at the first lag, which is an `Err` too. This one
+    /// counts the lost frames and continues, and uses [`Frame`](kite_wire::Frame) to find the
+    /// packets:
     ///
     /// ```no_run
     /// # async fn example(manager: kiteticker_async_manager::KiteTickerManager) {
@@ -497,8 +499,8 @@ impl KiteTickerManager {
     /// # }
     /// ```
     ///
-    /// The helper's loop outlives a lag as it stands, since for the helper a lag is no `Err`. Only
-    /// what was lost should be looked at:
+    /// The helper's loop continues after a lag, because the helper does not return it as an `Err`.
+    /// Check only how much was lost:
     ///
     /// ```no_run
     /// # use kiteticker_async_manager::*;
@@ -526,9 +528,9 @@ impl KiteTickerManager {
             .collect()
     }
 
-    /// Gives a reader of the full packets (184 bytes) of one connection; `None` beyond
-    /// `max_connections`. Its use is shown at
-    /// [`get_all_raw_frame_channels`](Self::get_all_raw_frame_channels).
+    /// Returns a reader of the full packets (184 bytes) of one connection; `None` beyond
+    /// `max_connections`. [`get_all_raw_frame_channels`](Self::get_all_raw_frame_channels) shows
+    /// its use.
     #[must_use]
     pub fn get_full_raw_subscriber(
         &self,
@@ -541,7 +543,7 @@ impl KiteTickerManager {
         ))
     }
 
-    /// Gives the instruments of each connection, in ascending order.
+    /// Returns the instruments of each connection, in ascending order.
     #[must_use]
     pub fn get_symbol_distribution(&self) -> HashMap<ChannelId, Vec<u32>> {
         let distribution = self.typed().distribution().into_iter().enumerate();
@@ -552,24 +554,24 @@ impl KiteTickerManager {
             .collect()
     }
 
-    /// Gives counts of all connections since the start; after a stop those of the last run.
+    /// Returns the counts of all connections since the start; after a stop, those of the last run.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: waits for nothing.
+    /// Cancel safe: completes on the first poll.
     pub async fn get_stats(&self) -> Result<ManagerStats, String> {
         Ok(ManagerStats::of(&self.typed().snapshot(), &self.runs.channels().lagged()))
     }
 
-    /// Judges the connections now.
+    /// Returns the current health of the connections.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: waits for nothing.
+    /// Cancel safe: completes on the first poll.
     pub async fn get_health(&self) -> Result<HealthSummary, String> {
         let snapshot = self.typed().snapshot();
         let stats = ManagerStats::of(&snapshot, &self.runs.channels().lagged());
@@ -577,10 +579,10 @@ impl KiteTickerManager {
         Ok(HealthSummary::of(&snapshot, &stats, silence))
     }
 
-    /// Gives how each connection's frames are checked and handed on.
+    /// Returns counts and timings of frame processing on each connection.
     ///
     /// # Cancel safety
-    /// Cancel safe: waits for nothing.
+    /// Cancel safe: completes on the first poll.
     pub async fn get_processor_stats(&self) -> Vec<(ChannelId, ProcessorStats)> {
         let connections = self.typed().snapshot().connections;
         connections

@@ -1,16 +1,18 @@
-//! What can be set of the layer beneath. The configuration's fields are those of the published API,
-//! and old programs write them out in full; so the rest stands here.
+//! Settings of the typed manager that the published configuration has no field for.
+//!
+//! No field can be added to the published configuration, because old programs write out all of
+//! them.
 
 use kite_conn::{ConnectionConfig, Endpoint, EndpointError};
 use kite_manager::ManagerConfig;
 
 use crate::manager::KiteManagerConfig;
 
-/// Settings of the layer beneath for which [`KiteManagerConfig`] has no field.
+/// Settings of the typed manager for which [`KiteManagerConfig`] has no field.
 #[derive(Debug, Clone)]
 pub(crate) struct Underlying {
     pub(crate) endpoint: Result<Endpoint, EndpointError>,
-    /// The values of those settings that [`KiteManagerConfig`] has do not count here.
+    /// Settings that [`KiteManagerConfig`] also has are ignored here.
     pub(crate) manager: ManagerConfig,
 }
 
@@ -22,8 +24,8 @@ impl Default for Underlying {
 }
 
 impl Underlying {
-    /// Has a connection's settings changed, also those that `config` has a field for: the last
-    /// change of a setting holds.
+    /// Applies `change` to a connection's settings, including those that `config` has a field for:
+    /// the last change of a setting wins.
     pub(crate) fn change(
         &mut self,
         config: &mut KiteManagerConfig,
@@ -34,14 +36,15 @@ impl Underlying {
         let connection = &mut self.manager.connection;
         connection.endpoint = before.clone();
         change(connection);
-        // A bad endpoint stays one, for the start to report, unless there is another now.
+        // An invalid endpoint is kept for `start` to report, unless `change` replaced it.
         if connection.endpoint != before {
             self.endpoint = Ok(connection.endpoint.clone());
         }
         config.exchange(&mut self.manager);
     }
 
-    /// Returns all settings in the terms of the layer beneath, but for the endpoint: it may be bad.
+    /// Returns all settings as those of the typed manager, except the endpoint, which may be
+    /// invalid.
     pub(crate) fn manager_config(&self, config: &KiteManagerConfig) -> ManagerConfig {
         let mut manager = self.manager.clone();
         config.clone().exchange(&mut manager);
@@ -56,13 +59,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layer_beneath_takes_what_is_valid_here() {
+    fn the_typed_manager_accepts_the_default_configuration() {
         let config = KiteManagerConfig::default();
         assert_eq!(Underlying::default().manager_config(&config).validate(), Ok(()));
     }
 
     #[test]
-    fn whatever_was_said_last_of_a_setting_holds() {
+    fn the_last_change_of_a_setting_wins() {
         let mut underlying = Underlying::default();
         let mut config = KiteManagerConfig { max_reconnect_attempts: 7, ..Default::default() };
         underlying.change(&mut config, |connection| {
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_endpoint_stays_until_there_is_another() {
+    fn an_invalid_endpoint_is_kept_until_it_is_replaced() {
         let mut underlying =
             Underlying { endpoint: Endpoint::parse("nonsense"), ..Default::default() };
         let mut config = KiteManagerConfig::default();

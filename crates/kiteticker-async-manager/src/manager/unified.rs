@@ -1,4 +1,4 @@
-//! The channel that carries the messages of all accounts, each with its account.
+//! The unified channel: the messages of all accounts, each tagged with its account.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::models::{TickerMessage, from_text};
 
 type Tagged = (ApiKeyId, TickerMessage);
 
-/// The ring of all accounts.
+/// The ring of the unified channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Unified {
     capacity: usize,
@@ -27,7 +27,7 @@ impl Unified {
         Self { capacity, ring: Ring::new(capacity), lag: LagCount::default() }
     }
 
-    /// Makes a new ring in the place of this one, and forgets nothing that was counted.
+    /// Returns a new ring that keeps the lag counter of this one.
     pub(crate) fn renewed(&self) -> Self {
         Self { lag: self.lag.clone(), ..Self::new(self.capacity) }
     }
@@ -36,18 +36,18 @@ impl Unified {
         self.ring.take(&self.lag)
     }
 
-    /// Gives the count of what the first taker came too late for.
+    /// Returns the counter of messages dropped before the first receiver was taken.
     pub(crate) fn lag(&self) -> &LagCount {
         &self.lag
     }
 
-    /// Gives the way into it for an account.
+    /// Returns the sender for an account.
     pub(crate) fn of(&self, api: &ApiKeyId) -> ToUnified {
         ToUnified { api: api.clone(), ring: self.ring.clone() }
     }
 }
 
-/// An account's way into the channel of all.
+/// An account's sender to the unified channel.
 #[derive(Debug, Clone)]
 pub(crate) struct ToUnified {
     api: ApiKeyId,
@@ -59,19 +59,19 @@ impl ToUnified {
         &self.api
     }
 
-    /// Sends to all receivers; says whether there are any.
+    /// Sends to all receivers; returns whether any exist.
     pub(crate) fn send(&self, message: &TickerMessage) -> bool {
-        // A tag is an allocation.
-        self.ring.is_heard() && self.ring.send((self.api.clone(), message.clone()))
+        // Checked first, because the tag is an allocation.
+        self.ring.has_receiver() && self.ring.send((self.api.clone(), message.clone()))
     }
 
-    pub(crate) fn let_go(&self) {
-        self.ring.let_go();
+    pub(crate) fn release(&self) {
+        self.ring.release();
     }
 }
 
-/// The order updates of all accounts, each once. Kite sends every one on every socket of an
-/// account.
+/// The order updates of all accounts without duplicates: Kite sends each update on every socket of
+/// an account.
 #[derive(Debug, Clone)]
 pub(crate) struct OrdersOnce {
     orders: Arc<Mutex<Orders>>,
@@ -82,8 +82,8 @@ impl OrdersOnce {
         Self { orders: Arc::new(Mutex::new(orders)) }
     }
 
-    /// Passes on what waits. To be called at every event of every connection: what a sink is told
-    /// waits here already, so that no update is left behind and the wait stays short.
+    /// Sends the queued order updates. Must be called at every event of every connection: an event
+    /// that reaches a sink is already queued here, so no update is missed or waits for long.
     pub(crate) fn pass_on(&self, unified: &ToUnified) {
         let mut orders = self.orders.lock();
         let taking = async {
@@ -97,8 +97,8 @@ impl OrdersOnce {
                 });
             }
         };
-        // The task of the connection may have used up its turn, and then nothing would seem to
-        // wait. It never pends.
+        // Unconstrained: if the connection's task has used up its budget, the queue would seem
+        // empty. The future never pends.
         let taking = pin!(tokio::task::unconstrained(taking));
         let _ = taking.poll(&mut Context::from_waker(Waker::noop()));
     }
@@ -106,7 +106,7 @@ impl OrdersOnce {
 
 fn missed_events(missed: u64) -> TickerMessage {
     TickerMessage::Error(format!(
-        "{missed} events of all accounts came too fast, order updates may be among them: ask \
-         Kite's order book"
+        "{missed} events of all accounts were lost to lag, possibly including order updates: \
+         check Kite's order book"
     ))
 }

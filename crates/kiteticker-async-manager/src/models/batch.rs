@@ -1,6 +1,6 @@
-//! The ticks of one frame, in the bytes they came in.
+//! The ticks of one frame, kept in the bytes received.
 //!
-//! A thin face on `kite_wire::TickBatch`: no tick exists before somebody asks for it.
+//! A thin wrapper around `kite_wire::TickBatch`: ticks are decoded on access.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -13,14 +13,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::models::encode::encode_frame;
 use crate::models::{EncodeTickError, TickMessage};
 
-/// The ticks of one frame; used like the `Vec<TickMessage>` that it stands for, items by value.
+/// The ticks of one frame. Used like the `Vec<TickMessage>` that it replaces, with items by value.
 ///
-/// A clone costs one reference count. Ticks are decoded while iterating, [`packets`](Self::packets)
-/// gives zero-copy views instead. A batch that is kept pins the memory that it was
-/// read into: [`detach`](Self::detach) copies it to its own size.
+/// A clone costs one reference count. Iterating decodes ticks; [`packets`](Self::packets) returns
+/// zero-copy views instead. Keeping a batch keeps the whole read buffer alive:
+/// [`detach`](Self::detach) copies the frame out of it.
 ///
-/// Serde uses a sequence of [`TickMessage`]. Deserialising encodes it as a frame, and fails where
-/// a tick has no exact form on the wire (see [`EncodeTickError`]).
+/// Serde uses a sequence of [`TickMessage`]. Deserialising encodes it as a frame, and fails if a
+/// tick has no exact form on the wire (see [`EncodeTickError`]).
 #[derive(Clone)]
 pub struct TickBatch {
     ticks: kite_wire::TickBatch,
@@ -32,43 +32,43 @@ impl TickBatch {
         Self { ticks, received }
     }
 
-    /// Gives the number of ticks.
+    /// Returns the number of ticks.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.ticks.len()
     }
 
-    /// Says whether there is no tick.
+    /// Returns whether the batch contains no ticks.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ticks.is_empty()
     }
 
-    /// Gives the first tick.
+    /// Returns the first tick.
     #[inline]
     #[must_use]
     pub fn first(&self) -> Option<TickMessage> {
         self.iter().next()
     }
 
-    /// Gives the last tick. The packets before it are stepped over, not decoded.
+    /// Returns the last tick. The packets before it are skipped, not decoded.
     #[inline]
     #[must_use]
     pub fn last(&self) -> Option<TickMessage> {
         self.iter().last()
     }
 
-    /// Gives the tick at `index`. The packets before it are stepped over, not decoded; to visit
-    /// all ticks, iterate.
+    /// Returns the tick at `index`. The packets before it are skipped, not decoded. To visit all
+    /// ticks, iterate.
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<TickMessage> {
         self.iter().nth(index)
     }
 
-    /// Iterates over the ticks, each decoded when it is asked for.
+    /// Iterates over the ticks, decoding each on access.
     #[inline]
     pub fn iter(&self) -> TickBatchIter<'_> {
         TickBatchIter { packets: self.packets() }
@@ -87,34 +87,34 @@ impl TickBatch {
         self.ticks.packets()
     }
 
-    /// Gives the number of packets of unknown length, which are not among the ticks.
+    /// Returns the number of packets of unknown length, which are not among the ticks.
     #[inline]
     #[must_use]
     pub fn skipped(&self) -> u16 {
         self.ticks.skipped()
     }
 
-    /// Gives the moment at which the frame was read from the socket; for a batch that was made
-    /// otherwise, the moment at which it was made.
+    /// Returns when the frame was read from the socket, or, for a batch that was not, when it was
+    /// created.
     #[inline]
     #[must_use]
     pub fn received(&self) -> Stamp {
         self.received
     }
 
-    /// Gives the time that has passed since [`received`](Self::received).
+    /// Returns the time elapsed since [`received`](Self::received).
     #[must_use]
     pub fn age(&self) -> Duration {
         self.received.elapsed()
     }
 
-    /// Copies the frame out of the memory it was read into, so that keeping it pins nothing else.
+    /// Copies the frame out of the read buffer, so that keeping it keeps nothing else alive.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { ticks: self.ticks.detach(), received: self.received }
     }
 
-    /// Gives the exact batch beneath, with the wire's integers.
+    /// Returns the underlying exact batch, with the wire's integers.
     #[inline]
     #[must_use]
     pub fn as_wire(&self) -> &kite_wire::TickBatch {
@@ -123,7 +123,7 @@ impl TickBatch {
 }
 
 impl From<kite_wire::TickBatch> for TickBatch {
-    /// Wraps a batch of other origin than a socket, stamped with the present.
+    /// Wraps a batch that was not read from a socket, stamped with the current time.
     fn from(ticks: kite_wire::TickBatch) -> Self {
         Self::new(ticks, Stamp::now())
     }
@@ -132,13 +132,13 @@ impl From<kite_wire::TickBatch> for TickBatch {
 impl TryFrom<&[TickMessage]> for TickBatch {
     type Error = EncodeTickError;
 
-    /// Encodes ticks as one frame, stamped with the present.
+    /// Encodes ticks as one frame, stamped with the current time.
     ///
     /// # Errors
     /// A tick has no exact form on the wire, or there are more than 65,535 of them.
     fn try_from(ticks: &[TickMessage]) -> Result<Self, EncodeTickError> {
         let frame = kite_wire::TickBatch::new(encode_frame(ticks)?);
-        // An encoded frame has no damage, and what was cut off would have been no tick.
+        // An encoded frame is not damaged, and a cut-off part would contain no tick.
         Ok(frame.unwrap_or_else(|damaged| damaged.batch).into())
     }
 }
@@ -220,7 +220,7 @@ impl Iterator for TickBatchIter<'_> {
 impl ExactSizeIterator for TickBatchIter<'_> {}
 impl FusedIterator for TickBatchIter<'_> {}
 
-/// Iterator over the ticks of a [`TickBatch`] that it owns; it keeps the frame's memory alive.
+/// Owning iterator over the ticks of a [`TickBatch`]; it keeps the frame's memory alive.
 #[derive(Debug, Clone)]
 pub struct TickBatchIntoIter {
     cursor: PacketCursor,
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
     use crate::models::Tick;
 
-    /// A frame of these bodies.
+    /// A batch of packets with these bodies.
     fn batch(bodies: &[Vec<u8>]) -> TickBatch {
         let mut frame = Vec::from(u16::try_from(bodies.len()).unwrap().to_be_bytes());
         for body in bodies {
@@ -264,7 +264,7 @@ mod tests {
         kite_wire::TickBatch::new(frame.into()).unwrap().into()
     }
 
-    /// A packet of this length for instrument `token`.
+    /// The body of a packet of this length for instrument `token`.
     fn body(token: u32, length: usize) -> Vec<u8> {
         let mut body = vec![1; length];
         body[..4].copy_from_slice(&token.to_be_bytes());
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_in_gives_the_same_ticks_by_value() {
+    fn every_accessor_returns_the_same_ticks_by_value() {
         let batch = mixed();
         let expected: Vec<TickMessage> =
             [(265, 32), (408_065, 184), (513, 8), (769, 44), (1033, 28)]
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn both_iterators_know_how_many_are_left() {
+    fn both_iterators_report_how_many_ticks_are_left() {
         let batch = mixed();
         let (mut borrowed, mut owned) = (batch.iter(), batch.clone().into_iter());
         for left in (0..5).rev() {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_counts_from_the_stamp() {
+    fn the_age_is_measured_from_the_stamp() {
         let wire = mixed().as_wire().clone();
         let received = Stamp::at(Stamp::now().to_instant() + Duration::from_millis(1));
         let batch = TickBatch::new(wire, received);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn more_ticks_than_a_frame_counts_are_refused() {
+    fn more_ticks_than_a_frame_can_hold_are_rejected() {
         let ticks = vec![Tick::try_from(&body(513, 8)[..]).unwrap().into(); 65_536];
         assert_eq!(TickBatch::try_from(&ticks[1..]).unwrap().len(), 65_535);
         let error = TickBatch::try_from(&ticks[..]).unwrap_err();

@@ -1,4 +1,4 @@
-//! The way back from ticks in rupees to the wire, refused where it would lose something.
+//! Converts ticks in rupees back to wire packets, and fails if the conversion is not exact.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use kite_wire::{
 
 use crate::models::{DepthItem, Mode, OHLC, Tick, TickMessage};
 
-/// Why ticks have no exact form on the wire.
+/// Ticks that have no exact form on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeTickError {
     /// No packet decodes to this tick.
     #[error(
         "tick of instrument {instrument_token}: no {} packet decodes to its {field}; \
-         set the fields that such packets carry, to values that they can hold",
+         set exactly the fields that such packets carry, to values that they can hold",
         mode.to_websocket_string()
     )]
     Inexact {
@@ -25,7 +25,7 @@ pub enum EncodeTickError {
         instrument_token: u32,
         /// The tick's mode.
         mode: Mode,
-        /// The first field that would come back otherwise.
+        /// The first field that would decode differently.
         field: &'static str,
     },
     /// The ticks do not fit one frame.
@@ -38,11 +38,11 @@ impl TryFrom<&Tick> for kite_wire::Tick {
 
     /// Finds the packet that decodes to this tick.
     ///
-    /// The change of a tradable instrument is not on the wire: it may differ from last price minus
-    /// close by less than half the smallest unit of price, as sums of floats do.
+    /// The change of a tradable instrument is not on the wire. It may differ from last price minus
+    /// close by less than half the smallest price unit, as a difference of floats does.
     ///
     /// # Errors
-    /// [`EncodeTickError::Inexact`] if there is no such packet, for instance because a price is no
+    /// [`EncodeTickError::Inexact`] if no such packet exists, for example because a price is not a
     /// multiple of the segment's smallest unit.
     fn try_from(tick: &Tick) -> Result<Self, EncodeTickError> {
         let nearest = nearest(tick);
@@ -57,7 +57,7 @@ impl TryFrom<&Tick> for kite_wire::Tick {
     }
 }
 
-/// Encodes a frame of these ticks, in their order.
+/// Encodes ticks as one frame, in order.
 pub(crate) fn encode_frame(ticks: &[TickMessage]) -> Result<Bytes, EncodeTickError> {
     let exact = |message: &TickMessage| {
         if message.instrument_token != message.content.instrument_token {
@@ -79,9 +79,9 @@ pub(crate) fn encode_frame(ticks: &[TickMessage]) -> Result<Bytes, EncodeTickErr
     Ok(Bytes::from(buffer))
 }
 
-/// Encodes what can be encoded; whether that was all is for the caller to compare.
+/// Returns the nearest tick that can be encoded. The caller checks whether it is exact.
 fn nearest(tick: &Tick) -> kite_wire::Tick {
-    // Out of range saturates and NaN becomes 0, so both come back as another price.
+    // Out-of-range values saturate and NaN becomes 0, so both decode to a different price.
     let price = |rupees: f64| (rupees * divisor(tick)).round() as i32;
     let optional = |rupees: Option<f64>| price(rupees.unwrap_or_default());
     let OHLC { open, high, low, close } = tick.ohlc.unwrap_or_default();
@@ -108,8 +108,8 @@ fn nearest(tick: &Tick) -> kite_wire::Tick {
         price: price(item.price),
         orders: item.orders,
     };
-    // Only packets of tradable instruments carry a volume. Not asked of the segment, since the
-    // length decides the layout.
+    // Only packets of tradable instruments carry a volume. The segment is not used here, because
+    // the length determines the layout.
     let fields = match (tick.mode, tick.volume_traded) {
         (Mode::LTP, _) => Fields::Ltp,
         (Mode::Quote, None) => Fields::IndexQuote(index()),
@@ -149,7 +149,7 @@ fn unix_seconds(time: Option<Duration>) -> u32 {
     time.and_then(|time| u32::try_from(time.as_secs()).ok()).unwrap_or_default()
 }
 
-/// Names the first field in which the decoded tick is another one than that given.
+/// Returns the name of the first field in which the decoded tick differs from the given one.
 fn first_difference(given: &Tick, decoded: &Tick) -> Option<&'static str> {
     macro_rules! first_of {
         ($($field:ident),+) => {
@@ -200,7 +200,7 @@ mod tests {
         Tick::try_from(&bytes[..]).unwrap()
     }
 
-    fn refused_field(tick: &Tick) -> &'static str {
+    fn rejected_field(tick: &Tick) -> &'static str {
         match kite_wire::Tick::try_from(tick) {
             Err(EncodeTickError::Inexact { field, .. }) => field,
             other => panic!("{other:?}"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_packet_cannot_hold_is_refused_by_field() {
+    fn a_value_that_no_packet_can_hold_is_rejected_by_field() {
         assert!(kite_wire::Tick::try_from(&full()).is_ok());
         type Spoil = fn(&mut Tick);
         let cases: [(Spoil, &str); 12] = [
@@ -228,18 +228,18 @@ mod tests {
         for (spoil, field) in cases {
             let mut tick = full();
             spoil(&mut tick);
-            assert_eq!(refused_field(&tick), field);
+            assert_eq!(rejected_field(&tick), field);
         }
     }
 
     #[test]
-    fn fields_of_a_richer_mode_are_refused() {
-        assert_eq!(refused_field(&Tick { mode: Mode::Quote, ..full() }), "last_traded_timestamp");
-        assert_eq!(refused_field(&Tick { mode: Mode::LTP, ..full() }), "last_traded_qty");
+    fn fields_of_a_larger_mode_are_rejected() {
+        assert_eq!(rejected_field(&Tick { mode: Mode::Quote, ..full() }), "last_traded_timestamp");
+        assert_eq!(rejected_field(&Tick { mode: Mode::LTP, ..full() }), "last_traded_qty");
     }
 
     #[test]
-    fn a_change_that_floats_summed_up_is_taken() {
+    fn a_change_computed_in_floats_is_accepted() {
         let mut bytes = [0; 44];
         for (at, word) in [(0, 408_065_u32), (4, 157_370), (40, 156_780)] {
             bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_instrument_than_its_tick_is_refused() {
+    fn a_message_whose_token_differs_from_its_ticks_is_rejected() {
         let message = TickMessage { instrument_token: 1, content: full() };
         let error = encode_frame(&[message]).unwrap_err();
         assert_eq!(
@@ -267,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_packet_comes_back_exactly_from_its_tick_in_rupees(
+        fn every_packet_is_restored_exactly_from_its_tick_in_rupees(
             bytes in prop::sample::select(&[8_usize, 28, 32, 44, 184][..])
                 .prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len)),
             segment in prop::option::of(prop::sample::select(&[1_u8, 3, 6, 9, 12][..])),

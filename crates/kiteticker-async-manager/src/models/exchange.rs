@@ -29,13 +29,14 @@ pub enum Exchange {
     INDICES = 9,
     /// NSE commodities.
     NCO = 12,
-    /// A segment without a name here; its number is the low byte of the instrument token.
+    /// An unnamed segment; its number is the low byte of the instrument token.
     #[default]
     Unknown = 0,
 }
 
 impl Exchange {
-    /// Gives the segment with this name, as orders carry it; [`Exchange::Unknown`] for any other.
+    /// Returns the segment with this name, as used in orders; [`Exchange::Unknown`] if no segment
+    /// has it.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         Segment::from_name(name).map_or(Self::Unknown, Self::from)

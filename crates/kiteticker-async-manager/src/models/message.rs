@@ -1,4 +1,4 @@
-//! What comes out of a channel, and how the server's text frames become that.
+//! The messages of a channel, and their conversion from the server's text frames.
 
 use kite_wire::text;
 use serde::{Deserialize, Serialize};
@@ -8,44 +8,43 @@ use crate::models::{Order, TickBatch};
 
 /// One message of a channel.
 ///
-/// Order updates and errors share the channel with the ticks here, and can be lost to its lag; the
-/// event stream beneath keeps them apart.
+/// Order updates and errors share the channel with the ticks and can be lost to its lag; the event
+/// stream of the typed manager keeps them separate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TickerMessage {
     /// The ticks of one frame.
     Ticks(TickBatch),
-    /// A binary frame in a copy. No channel carries it any more: the raw channels have the same
-    /// without the copy.
+    /// A copy of a binary frame. No channel carries it any more: the raw channels carry frames
+    /// without copying.
     Raw(Vec<u8>),
-    /// The server refuses something; or a connection was lost, could not be opened or is parked; or
-    /// a frame was unreadable, wholly or in part. The feed goes on.
+    /// The server reported an error; or a connection was lost, could not be opened or is parked; or
+    /// a frame was unreadable, wholly or in part. The channel stays open.
     Error(String),
-    /// An order update; `Err` tells what came instead of an order.
+    /// An order update; `Err` describes what was received instead of an order.
     OrderPostback(Result<Box<Order>, String>),
-    /// The data of a broadcast from the broker; a text frame of a type unknown here, whole; or,
-    /// when a lost connection is back,
-    /// `{"type":"connection","connection":1,"state":"up","epoch":2}`.
+    /// The data of a message from the broker; a whole text frame of unknown type; or, when a lost
+    /// connection is restored, `{"type":"connection","connection":1,"state":"up","epoch":2}`.
     Message(Value),
-    /// The connection was stopped, the channel ends:
+    /// The connection was stopped, and the channel ends:
     /// `{"type":"connection","connection":1,"state":"closed","epoch":null}`.
     ClosingMessage(Value),
 }
 
-// A ring allocates its slots up front and rounds their number up to a power of two.
+// A channel allocates its slots up front and rounds their number up to a power of two.
 const _: () = assert!(size_of::<TickerMessage>() <= 64);
 
-/// A text frame of the server: its type and what came with it.
+/// A text frame from the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextMessage {
     /// `order`, `error`, `message`, or a type that is not documented.
     #[serde(rename = "type")]
     pub message_type: String,
-    /// The payload; null where the frame has none.
+    /// The payload; null if the frame has none.
     #[serde(default)]
     pub data: Value,
 }
 
-/// Gives a text frame the form in which the channels carry it. Nothing of it is dropped.
+/// Converts a text frame to the message that the channels carry, without dropping anything.
 pub(crate) fn from_text(message: &text::TextMessage) -> TickerMessage {
     match message {
         text::TextMessage::Order(order) => {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_an_object_is_an_error_that_names_what_came() {
+    fn an_order_without_an_object_is_an_error_that_names_what_was_received() {
         for (frame, named) in [
             (
                 json!({"type": "order", "data": "soon"}),
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn broadcasts_give_their_data_and_unknown_types_the_whole_frame() {
+    fn a_message_carries_its_data_and_an_unknown_type_the_whole_frame() {
         let data = json!({"title": "Holiday"});
         let frame = json!({"type": "message", "data": data});
         assert!(matches!(read(&frame), TickerMessage::Message(found) if found == data));
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_message_takes_frames_without_data() {
+    fn a_text_message_is_read_from_a_frame_without_data() {
         let frame = json!({"type": "app_code"});
         let message: TextMessage = serde_json::from_value(frame).unwrap();
         assert_eq!((message.message_type.as_str(), &message.data), ("app_code", &Value::Null));

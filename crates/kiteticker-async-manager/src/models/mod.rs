@@ -1,6 +1,6 @@
-//! The data that programs of release 0.4 know: ticks, messages, orders and commands.
+//! The data types of release 0.4: ticks, messages, orders and commands.
 //!
-//! Nothing is decoded here: each type is filled from its counterpart in `kite_wire`.
+//! No decoding here: each type is filled from its counterpart in `kite_wire`.
 
 mod batch;
 mod encode;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum Mode {
     /// Last price only.
     LTP = 1,
-    /// Last trade, volumes and OHLC; what a bare subscribe means.
+    /// Last trade, volumes and OHLC; the server's default.
     #[default]
     Quote = 2,
     /// Quote with timestamps, open interest and market depth.
@@ -19,7 +19,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Gives the mode's name in commands: `ltp`, `quote` or `full`.
+    /// Returns the mode's name in commands: `ltp`, `quote` or `full`.
     #[must_use]
     pub fn to_websocket_string(&self) -> &'static str {
         kite_wire::Mode::from(*self).as_str()
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_is_refused_by_name() {
+    fn an_unknown_number_is_rejected_and_named() {
         let error = serde_json::from_str::<Mode>("4").unwrap_err().to_string();
         assert!(error.contains("4") && error.contains("3 (full)"), "{error}");
     }

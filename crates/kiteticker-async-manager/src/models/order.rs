@@ -1,6 +1,6 @@
 //! An order update, under its old field names.
 //!
-//! Read by `kite_wire::order`, which never fails on an object; only names and types differ here.
+//! `kite_wire::order` reads it and never fails on an object; only names and types differ here.
 
 use std::sync::Arc;
 
@@ -10,43 +10,44 @@ use serde_json::{Map, Value};
 
 use crate::models::{Exchange, OrderStatus, OrderTransactionType, OrderValidity};
 
-/// An order as an order update or postback describes it.
+/// An order, as described by an order update or postback.
 ///
-/// Any field may be missing, null or of an odd type on the wire. An `Option` is `None` then, a
-/// text empty, a number 0, an exchange [`Exchange::Unknown`], a word `Other` of an empty text;
-/// where the value was there but not readable, [`unreadable`](Self::unreadable) names the field.
+/// Any field may be missing, null or of an unexpected type on the wire. An `Option` is then `None`,
+/// a string empty, a number 0, an exchange [`Exchange::Unknown`], and a status, side or validity
+/// `Other` with an empty string. If the value was present but unreadable,
+/// [`unreadable`](Self::unreadable) names the field.
 ///
-/// Serde writes the JSON object as it came, whatever has been assigned to fields since, and reads
+/// Serde writes the JSON object as received, regardless of later assignments to fields, and reads
 /// any JSON object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// Kite's identifier of the order.
     pub order_id: String,
-    /// The exchange's identifier; none before the order reached it.
+    /// The exchange's identifier; `None` until the order reaches the exchange.
     pub exchange_order_id: Option<String>,
-    /// The order to which this one is the second leg.
+    /// The order of which this one is the second leg.
     pub parent_order_id: Option<String>,
-    /// The user who placed the order, who may be another one than `user_id`.
+    /// The user who placed the order; may differ from `user_id`.
     pub placed_by: String,
     /// The user for whom the order was placed.
     pub user_id: String,
     /// The number of the app that placed the order.
     pub app_id: u64,
-    /// Where the order stands.
+    /// The order's status.
     pub status: OrderStatus,
-    /// The status told to people, mostly why an order was rejected.
+    /// The status in readable form, usually why an order was rejected.
     pub status_message: Option<String>,
-    /// The same as the exchange or the order system worded it.
+    /// The same in the exchange's or the order system's words.
     pub status_message_raw: Option<String>,
     /// The exchange's symbol of the instrument.
     pub tradingsymbol: String,
-    /// The instrument's token on the ticker.
+    /// The instrument token.
     pub instrument_token: u32,
     /// The exchange.
     pub exchange: Exchange,
     /// `MARKET`, `LIMIT`, `SL`, `SL-M` and others.
     pub order_type: String,
-    /// The side.
+    /// The order's side.
     pub transaction_type: OrderTransactionType,
     /// How long the order stays valid.
     pub validity: OrderValidity,
@@ -54,9 +55,9 @@ pub struct Order {
     pub variety: String,
     /// `CNC`, `NRML`, `MIS`, `MTF` and others.
     pub product: Option<String>,
-    /// Average price in rupees of what was filled; 0 before the first fill.
+    /// Average fill price in rupees; 0 before the first fill.
     pub average_price: f64,
-    /// Quantity shown to the market.
+    /// Quantity disclosed to the market.
     pub disclosed_quantity: f64,
     /// Limit price in rupees; 0 for market orders.
     pub price: f64,
@@ -78,31 +79,32 @@ pub struct Order {
     pub exchange_timestamp: Option<IstDateTime>,
     /// When the exchange last changed the order's state, in Indian Standard Time.
     pub exchange_update_timestamp: Option<IstDateTime>,
-    /// Details by variety, for instance the legs of an iceberg order; null without any.
+    /// Details by variety, for example the legs of an iceberg order; null if absent.
     pub meta: Value,
     /// The caller's tag.
     pub tag: Option<String>,
-    /// Hexadecimal SHA-256 of order id, order timestamp and API secret, to prove the sender.
+    /// Hexadecimal SHA-256 of order id, order timestamp and API secret, to verify the sender.
     pub checksum: String,
-    // Shared, since every receiver of a channel gets a clone.
+    // Shared, because every receiver of a channel gets a clone.
     wire: Arc<kite_wire::order::Order>,
 }
 
 impl Order {
-    /// Gives the JSON object as it came, with unknown and unreadable fields.
+    /// Returns the JSON object as received, including unknown and unreadable fields.
     #[must_use]
     pub fn raw(&self) -> &Map<String, Value> {
         self.wire.raw()
     }
 
-    /// Gives the names of the fields that are there but could not be read.
+    /// Returns the names of the fields that are present but unreadable.
     #[must_use]
     pub fn unreadable(&self) -> &[&'static str] {
         self.wire.unreadable()
     }
 
-    /// Gives the order with every field optional, and those that have no member here: `tags`,
-    /// `guid`, `account_id`, `modified`, `validity_ttl`, `auction_number`, `market_protection`.
+    /// Returns the order with every field optional, and with the fields that this type lacks:
+    /// `tags`, `guid`, `account_id`, `modified`, `validity_ttl`, `auction_number` and
+    /// `market_protection`.
     #[must_use]
     pub fn as_wire(&self) -> &kite_wire::order::Order {
         &self.wire
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_field_spoils_no_other_and_is_kept() {
+    fn an_unreadable_field_does_not_affect_the_others_and_is_kept() {
         let json = json!({
             "order_id": "1", "quantity": -5, "exchange_timestamp": "yesterday", "status": 7,
             "exchange": "MARS", "filled_quantity": 3,

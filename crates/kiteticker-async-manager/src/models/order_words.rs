@@ -1,4 +1,4 @@
-//! The vocabularies of an order under their old names, none of them closed.
+//! An order's status, side and validity under their old names; unknown values are kept.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ macro_rules! words {
     ($(#[$meta:meta])* $name:ident, $wire:ty { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         ///
-        /// Serde uses the word of the wire. Make one with `From<&str>`, which knows the words.
+        /// Serde uses the wire's string. Create one with `From<&str>`, which recognises the known
+        /// values.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $(
@@ -17,12 +18,12 @@ macro_rules! words {
                 #[doc = concat!("On the wire: `", $word, "`.")]
                 $variant,
             )+
-            /// Any other word, as it came; empty where the order has none that is readable.
+            /// Any other value, as received; empty if it is missing or unreadable.
             Other(String),
         }
 
         impl $name {
-            /// Gives the word as it stands on the wire.
+            /// Returns the string used on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -68,20 +69,20 @@ macro_rules! words {
 }
 
 words! {
-    /// Where an order stands.
+    /// The status of an order.
     ///
-    /// Words that only the order history has are `Other`; `kite_wire::order::OrderStatus` names
-    /// them all.
+    /// Statuses that appear only in the order history are `Other`; `kite_wire::order::OrderStatus`
+    /// names them all.
     OrderStatus, order::OrderStatus {
-        /// Filled wholly.
+        /// Completely filled.
         COMPLETE = "COMPLETE",
-        /// Refused by the broker or the exchange.
+        /// Rejected by the broker or the exchange.
         REJECTED = "REJECTED",
         /// Cancelled, by the user or at the end of its validity.
         CANCELLED = "CANCELLED",
-        /// Something about an open order changed, for instance a partial fill.
+        /// An open order changed, for example by a partial fill.
         UPDATE = "UPDATE",
-        /// Waiting at the exchange.
+        /// Open at the exchange.
         OPEN = "OPEN",
     }
 }
@@ -89,9 +90,9 @@ words! {
 words! {
     /// The side of an order.
     OrderTransactionType, order::TransactionType {
-        /// A purchase.
+        /// Buy.
         Buy = "BUY",
-        /// A sale.
+        /// Sell.
         Sell = "SELL",
     }
 }
@@ -101,7 +102,7 @@ words! {
     OrderValidity, order::Validity {
         /// Until the end of the trading day.
         DAY = "DAY",
-        /// Filled at once or cancelled.
+        /// Immediate or cancel.
         IOC = "IOC",
         /// For a number of minutes.
         TTL = "TTL",

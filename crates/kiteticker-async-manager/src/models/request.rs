@@ -6,10 +6,10 @@ use kite_wire::{Command, CommandKind};
 
 use crate::models::Mode;
 
-/// A command to the server; [`fmt::Display`] gives its JSON.
+/// A command to the server; [`fmt::Display`] writes its JSON.
 ///
-/// The manager and the ticker write their own commands: this is for programs that speak to a
-/// socket themselves, and for tests.
+/// The manager and the ticker write their own commands. This type is for programs that use a
+/// socket directly, and for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     kind: CommandKind,
@@ -17,19 +17,20 @@ pub struct Request {
 }
 
 impl Request {
-    /// Makes the command that subscribes instruments; a bare subscribe means [`Mode::Quote`].
+    /// Creates the command that subscribes to instruments, in [`Mode::Quote`] unless a mode command
+    /// follows.
     #[must_use]
     pub fn subscribe(instrument_tokens: &[u32]) -> Self {
         Self::new(CommandKind::Subscribe, instrument_tokens)
     }
 
-    /// Makes the command that sets the mode of subscribed instruments.
+    /// Creates the command that sets the mode of subscribed instruments.
     #[must_use]
     pub fn mode(mode: Mode, instrument_tokens: &[u32]) -> Self {
         Self::new(CommandKind::Mode(mode.into()), instrument_tokens)
     }
 
-    /// Makes the command that ends subscriptions.
+    /// Creates the command that unsubscribes from instruments.
     #[must_use]
     pub fn unsubscribe(instrument_tokens: &[u32]) -> Self {
         Self::new(CommandKind::Unsubscribe, instrument_tokens)

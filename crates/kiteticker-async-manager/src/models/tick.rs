@@ -1,6 +1,6 @@
-//! A tick in rupees: floats for the prices, options for what its mode does not carry.
+//! A tick in rupees, with float prices and optional fields for data that its mode does not carry.
 //!
-//! `kite_wire::Tick` is the exact one, with the wire's integers.
+//! `kite_wire::Tick` is the exact type, with the wire's integers.
 
 use std::time::Duration;
 
@@ -12,42 +12,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::models::{Exchange, Mode};
 
-/// One instrument's state, prices in rupees.
+/// The state of one instrument, with prices in rupees.
 ///
-/// Which fields are `Some` follows from the packet:
+/// The packet determines which fields are `Some`:
 ///
 /// | packet | fields |
 /// |---|---|
 /// | [`Mode::LTP`] | `last_price` |
 /// | [`Mode::Quote`] of an index | also `ohlc`, `net_change` |
 /// | [`Mode::Full`] of an index | also `exchange_timestamp` |
-/// | [`Mode::Quote`] | all but timestamps, open interest and depth |
+/// | [`Mode::Quote`] | all except timestamps, open interest and depth |
 /// | [`Mode::Full`] | all |
 ///
-/// Times that the server sends as 0 are `None`, and so is `net_change` where the close is 0.
+/// Times that the server sends as 0 are `None`, and so is `net_change` if the close is 0.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tick {
-    /// Mode in which such packets are sent.
+    /// Mode of the packet.
     pub mode: Mode,
     /// Instrument token.
     pub instrument_token: u32,
-    /// Exchange segment, from the token.
+    /// Exchange segment, derived from the token.
     pub exchange: Exchange,
-    /// Whether the instrument can be traded: all but indices.
+    /// Whether the instrument can be traded: true except for indices.
     pub is_tradable: bool,
     /// Whether the instrument is an index.
     pub is_index: bool,
     /// Quantity of the last trade.
     pub last_traded_qty: Option<u32>,
-    /// Volume-weighted average price of the day.
+    /// Average traded price of the day, weighted by volume.
     pub avg_traded_price: Option<f64>,
-    /// Last traded price; every packet carries it.
+    /// Last traded price; present in every packet.
     pub last_price: Option<f64>,
-    /// Day's traded volume. 32 bits: whether larger volumes wrap is unknown.
+    /// Volume traded today. The wire has 32 bits; whether larger volumes wrap is unknown.
     pub volume_traded: Option<u32>,
-    /// Quantity of all waiting buy orders.
+    /// Total quantity of pending buy orders.
     pub total_buy_qty: Option<u32>,
-    /// Quantity of all waiting sell orders.
+    /// Total quantity of pending sell orders.
     pub total_sell_qty: Option<u32>,
     /// Open, high, low and close of the day.
     pub ohlc: Option<OHLC>,
@@ -55,20 +55,20 @@ pub struct Tick {
     pub last_traded_timestamp: Option<Duration>,
     /// Open interest.
     pub oi: Option<u32>,
-    /// Day's highest open interest.
+    /// Highest open interest of the day.
     pub oi_day_high: Option<u32>,
-    /// Day's lowest open interest.
+    /// Lowest open interest of the day.
     pub oi_day_low: Option<u32>,
-    /// Exchange's time of this state, since the Unix epoch.
+    /// Exchange timestamp of this state, since the Unix epoch.
     pub exchange_timestamp: Option<Duration>,
-    /// Absolute change since the close of the day before, in rupees: the exchange's own for an
-    /// index, else last price minus close.
+    /// Absolute change since the previous close, in rupees: as sent by the exchange for an index,
+    /// else last price minus close.
     pub net_change: Option<f64>,
     /// Market depth.
     pub depth: Option<Depth>,
 }
 
-/// A tick with its instrument token, the item of [`TickBatch`](crate::TickBatch).
+/// A tick with its instrument token; the item of a [`TickBatch`](crate::TickBatch).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TickMessage {
     /// Instrument token, the same as in `content`.
@@ -80,29 +80,29 @@ pub struct TickMessage {
 /// Open, high, low and close, in rupees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct OHLC {
-    /// First price of the day.
+    /// Opening price of the day.
     pub open: f64,
     /// Highest price of the day.
     pub high: f64,
     /// Lowest price of the day.
     pub low: f64,
-    /// Closing price (of the day before while trading).
+    /// Closing price (of the previous day during trading).
     pub close: f64,
 }
 
-/// Five levels of market depth on each side, the best first. Empty levels have `qty` 0.
+/// Five levels of market depth on each side, best first. Empty levels have `qty` 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Depth {
-    /// Bids, the highest first.
+    /// Bids, highest first.
     pub buy: [DepthItem; 5],
-    /// Asks, the lowest first.
+    /// Asks, lowest first.
     pub sell: [DepthItem; 5],
 }
 
 /// One level of market depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DepthItem {
-    /// Quantity waiting at this price.
+    /// Pending quantity at this price.
     pub qty: u32,
     /// Price in rupees.
     pub price: f64,
@@ -110,17 +110,17 @@ pub struct DepthItem {
     pub orders: u16,
 }
 
-/// Why bytes are not a tick.
+/// Bytes that are not a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseTickError {
     /// No packet has this length.
     #[error(
-        "packet of {length} bytes, lengths known are 8, 28, 32, 44 and 184: \
+        "packet of {length} bytes, known lengths are 8, 28, 32, 44 and 184: \
          pass one packet without its length prefix"
     )]
     UnknownLength {
-        /// The length found, in bytes.
+        /// The actual length, in bytes.
         length: usize,
     },
 }
@@ -144,7 +144,7 @@ impl TryFrom<&[u8]> for Tick {
 }
 
 impl From<Packet<'_>> for Tick {
-    /// Straight from the packet's bytes: a tick in between would cost as much again.
+    /// Reads the packet's bytes directly: an intermediate `kite_wire::Tick` would double the cost.
     #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
         match packet.view() {
@@ -154,7 +154,7 @@ impl From<Packet<'_>> for Tick {
                 Self::of(packet, None, None, Some(index), index.exchange_timestamp())
             }
             PacketView::IndexQuote(index) => Self::of(packet, None, None, Some(index), None),
-            // The last price is all there is; of a later kite-wire's layout all that is known here.
+            // An LTP packet, or a layout added by a later kite-wire: only the last price is known.
             _ => Self::of(packet, None, None, None, None),
         }
     }
@@ -165,12 +165,12 @@ impl From<kite_wire::Tick> for Tick {
         let mut bytes = [0; size_of::<FullPacket>()];
         let packet = wire.encode(&mut bytes).ok().and_then(|length| bytes.get(..length));
         let tick = packet.and_then(|packet| Self::try_from(packet).ok());
-        // A layout of a later kite-wire could be larger than a full packet.
+        // A layout added by a later kite-wire could be larger than a full packet.
         tick.unwrap_or_else(|| Self { instrument_token: wire.instrument_token, ..Self::default() })
     }
 }
 
-/// Turns prices of one instrument into rupees, as [`Price::to_f64`] does.
+/// Converts prices of one instrument to rupees, as [`Price::to_f64`] does.
 #[derive(Clone, Copy)]
 struct Rupees {
     divisor: f64,
@@ -194,8 +194,10 @@ impl Rupees {
 }
 
 impl Tick {
-    /// Fills in what the packet's layout has. Inlined for each layout, so that none is asked for
-    /// field by field, and written at once, for every copy of a tick would cost a tenth of it.
+    /// Fills in the fields that the packet's layout has.
+    ///
+    /// Inlined for each layout, so that the layout is not matched once per field. The struct is
+    /// built in a single expression, because each copy of a tick would add a tenth to the cost.
     #[inline(always)]
     fn of(
         packet: Packet<'_>,
@@ -205,10 +207,10 @@ impl Tick {
         index_time: Option<UnixSeconds>,
     ) -> Self {
         let (segment, last_price) = (packet.segment(), packet.last_price());
-        // Once for all prices: to ask the segment for each costs more than to divide by it.
+        // Looked up once for all prices: the lookup costs more than the division.
         let rupees = Rupees { divisor: f64::from(last_price.divisor()) };
         let ohlc = quote.map(|quote| quote.ohlc()).or(index.map(|index| index.ohlc()));
-        // Subtracted before the division: integers differ exactly, rupees as floats do not.
+        // Subtracts before dividing: the difference of integers is exact, that of floats is not.
         let change = |quote: &QuotePacket| {
             let close = quote.ohlc().close.raw();
             let change = i64::from(last_price.raw()) - i64::from(close);
@@ -251,7 +253,7 @@ impl Tick {
     }
 }
 
-/// Gives a time as the time since the Unix epoch.
+/// Returns a timestamp as a duration since the Unix epoch.
 #[inline(always)]
 fn time(wire: Option<UnixSeconds>) -> Option<Duration> {
     wire.map(|seconds| Duration::from_secs(seconds.get().into()))
@@ -282,7 +284,7 @@ impl From<Packet<'_>> for TickMessage {
 mod tests {
     use super::*;
 
-    /// Big-endian words, written by hand from the layout tables of the protocol.
+    /// Big-endian words, transcribed by hand from the layout tables of the protocol.
     fn bytes(words: &[i64]) -> Vec<u8> {
         words.iter().flat_map(|&word| (word as u32).to_be_bytes()).collect()
     }
@@ -291,7 +293,7 @@ mod tests {
         Tick::try_from(&bytes(words)[..]).unwrap()
     }
 
-    /// INFY at NSE: token 408065, segment 1.
+    /// INFY on NSE: token 408065, segment 1.
     const QUOTE: [i64; 11] = [
         408_065,
         157_370,
@@ -307,7 +309,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_ltp_packet_gives_the_last_price_only() {
+    fn an_ltp_packet_has_only_the_last_price() {
         let expected = Tick {
             mode: Mode::LTP,
             instrument_token: 408_065,
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_packet_gives_trade_volumes_ohlc_and_the_absolute_change() {
+    fn a_quote_packet_has_the_last_trade_volumes_ohlc_and_the_absolute_change() {
         let expected = Tick {
             mode: Mode::Quote,
             instrument_token: 408_065,
@@ -377,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn index_packets_carry_high_low_open_close_and_their_own_change() {
+    fn index_packets_carry_high_low_open_close_and_the_exchanges_change() {
         let words = [256_265, 1_752_230, 1_758_500, 1_740_000, 1_750_010, 1_760_000, -7_771];
         let quote = tick(&words);
         let expected = Tick {
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_of_every_kind_of_segment_have_their_divisor() {
+    fn prices_are_divided_by_the_divisor_of_their_segment() {
         for (token, exchange, raw, price) in [
             (0x0000_0103, Exchange::CDS, 865_025_000, 86.5025),
             (0x0000_0106, Exchange::BCD, 865_025, 86.5025),
@@ -422,13 +424,13 @@ mod tests {
     }
 
     #[test]
-    fn zero_stands_for_no_time_and_no_close() {
+    fn a_zero_means_no_time_and_no_close() {
         let full = Tick::try_from(&[0; 184][..]).unwrap();
         assert_eq!((full.last_traded_timestamp, full.exchange_timestamp), (None, None));
         assert_eq!((full.net_change, full.oi, full.last_price), (None, Some(0), Some(0.0)));
         assert!(full.depth.is_some());
         assert_eq!(Tick::try_from(&[0; 32][..]).unwrap().exchange_timestamp, None);
-        // The exchange's own change of an index is not derived from the close.
+        // An index carries the exchange's change; it is not derived from the close.
         assert_eq!(tick(&[9, 0, 0, 0, 0, 0, -1]).net_change, Some(-0.01));
     }
 
@@ -440,14 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn the_length_decides_the_layout_whatever_the_segment() {
+    fn the_length_determines_the_layout_in_every_segment() {
         let odd = tick(&[408_065, 1, 2, 3, 4, 5, 6]);
         assert_eq!((odd.exchange, odd.is_index), (Exchange::NSE, false));
         assert_eq!((odd.net_change, odd.volume_traded), (Some(0.06), None));
     }
 
     #[test]
-    fn other_lengths_are_refused_by_name() {
+    fn other_lengths_are_rejected_and_named() {
         for length in (0..=200).filter(|length| ![8, 28, 32, 44, 184].contains(length)) {
             let error = Tick::try_from(&[0; 200][..length]).unwrap_err();
             assert_eq!(error, ParseTickError::UnknownLength { length });

@@ -1,4 +1,4 @@
-//! One connection without balancing.
+//! A single connection, without load balancing.
 
 use bytes::Bytes;
 use kite_conn::{Credentials, Endpoint};
@@ -14,11 +14,11 @@ use crate::manager::underlying::Underlying;
 use crate::models::Mode;
 use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 
-/// A single connection to Kite's ticker, up to 3,000 instruments.
+/// A single connection to Kite's ticker, for up to 3,000 instruments.
 ///
-/// It stays alive by itself as the connections of a
-/// [`KiteTickerManager`](crate::KiteTickerManager) do: what is lost is told in the messages, and
-/// the subscriptions come back with their modes. Only a token that has expired needs you:
+/// It reconnects by itself, as the connections of a
+/// [`KiteTickerManager`](crate::KiteTickerManager) do: losses are reported in the messages, and
+/// the subscriptions are restored with their modes. Only an expired token needs action:
 /// [`set_access_token`](Self::set_access_token).
 #[derive(Debug)]
 pub struct KiteTickerAsync {
@@ -33,18 +33,19 @@ impl KiteTickerAsync {
     /// The connection was refused, or was not up within 30 seconds.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future closes whatever was open.
+    /// Cancel safe: dropping the future closes the socket.
     pub async fn connect(api_key: &str, access_token: &str) -> Result<Self, String> {
         Self::connect_with_options(api_key, access_token, false).await
     }
 
-    /// Connects to Kite; with `raw_only` the messages carry no ticks, only the raw frames do.
+    /// Connects to Kite. With `raw_only`, ticks are delivered only in the raw frames, not in the
+    /// messages.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future closes whatever was open.
+    /// Cancel safe: dropping the future closes the socket.
     pub async fn connect_with_options(
         api_key: &str,
         access_token: &str,
@@ -54,13 +55,13 @@ impl KiteTickerAsync {
         Self::open(endpoint, api_key, access_token, raw_only).await
     }
 
-    /// Connects elsewhere: `wss://`, or `ws://` for loopback addresses only.
+    /// Connects to another endpoint: `wss://`, or `ws://` for loopback addresses only.
     ///
     /// # Errors
-    /// As for [`connect`](Self::connect); also where the endpoint is no such URL.
+    /// As for [`connect`](Self::connect); also if the endpoint is not such a URL.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future closes whatever was open.
+    /// Cancel safe: dropping the future closes the socket.
     pub async fn connect_to(
         endpoint: &str,
         api_key: &str,
@@ -90,14 +91,14 @@ impl KiteTickerAsync {
         Ok(Self { runs, capacity: config.parser_buffer_size })
     }
 
-    /// Subscribes instruments (those already subscribed get the mode) and gives a reader of the
-    /// connection's messages. Without a mode it is [`Mode::Quote`].
+    /// Subscribes to instruments and returns a reader of the connection's messages. Instruments
+    /// already subscribed switch to `mode`, which defaults to [`Mode::Quote`].
     ///
     /// # Errors
-    /// More instruments than there is room for, or the connection has been closed.
+    /// The instruments exceed the free capacity, or the connection has been closed.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn subscribe(
         &mut self,
         instrument_tokens: &[u32],
@@ -109,14 +110,14 @@ impl KiteTickerAsync {
         Ok(subscriber)
     }
 
-    /// Uses another access token from the next handshake on. A connection that is parked (the old
-    /// token has expired) or waiting tries at once; an open socket stays up.
+    /// Sets the access token used from the next handshake on. A connection that is parked because
+    /// the old token expired, or waiting to reconnect, tries immediately; an open socket stays up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         self.typed().set_access_token(access_token);
     }
 
-    /// Gives the typed layer beneath: state, counts and events. Close the connection here, not
-    /// there.
+    /// Returns the underlying typed manager, for its state, counts and events. Close the
+    /// connection with [`close`](Self::close), not through it.
     #[must_use]
     pub fn typed(&self) -> &Manager {
         self.runs.manager()
@@ -125,7 +126,7 @@ impl KiteTickerAsync {
     /// Closes the connection and ends its channels.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
     /// Once polled, the connection closes even if the future is dropped.
@@ -134,7 +135,7 @@ impl KiteTickerAsync {
         Ok(())
     }
 
-    /// Says whether the socket is up at this moment.
+    /// Returns whether the socket is currently up.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.typed().is_live()
@@ -146,37 +147,38 @@ impl KiteTickerAsync {
     /// The socket is not up.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn ping(&mut self) -> Result<(), String> {
         if self.typed().ping() { Ok(()) } else { Err("ping: the socket is not up".to_owned()) }
     }
 
-    /// Gives the number of readers of the message channel.
+    /// Returns the number of receivers of the message channel.
     #[must_use]
     pub fn receiver_count(&self) -> usize {
         self.runs.channels().receiver_count()
     }
 
-    /// Gives the number of messages the channel holds for its slowest reader.
+    /// Returns the number of messages that the channel holds for its slowest receiver.
     #[must_use]
     pub fn channel_capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Gives the raw frames: see [`subscribe_raw_frames`](Self::subscribe_raw_frames).
+    /// Returns a receiver of raw frames: see [`subscribe_raw_frames`](Self::subscribe_raw_frames).
     #[deprecated(note = "use `subscribe_raw_frames`")]
     #[must_use]
     pub fn subscribe_raw(&self) -> broadcast::Receiver<Bytes> {
         self.subscribe_raw_frames()
     }
 
-    /// Gives every binary frame as received. After [`close`](Self::close) the channel has ended.
+    /// Returns a receiver of every binary frame as received. After [`close`](Self::close) its
+    /// channel is closed.
     #[must_use]
     pub fn subscribe_raw_frames(&self) -> broadcast::Receiver<Bytes> {
         self.runs.channels().raw(0).unwrap_or_else(ended)
     }
 
-    /// Gives a reader of the full packets. After [`close`](Self::close) it has ended.
+    /// Returns a reader of the full packets. After [`close`](Self::close) its channel is closed.
     #[must_use]
     pub fn subscribe_full_raw(&self) -> KiteTickerRawSubscriber184 {
         let lag = self.runs.channels().lag(0).unwrap_or_default();

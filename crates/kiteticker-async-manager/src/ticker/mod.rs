@@ -1,4 +1,4 @@
-//! A single connection, and readers of its channels.
+//! A single connection and the readers of its channels.
 
 mod client;
 mod raw_subscriber;

@@ -8,17 +8,17 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use crate::manager::ring::LagCount;
 use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
 
-/// Yields the full packets (184 bytes) of a connection's raw frames: every one, in order, without
-/// a copy.
+/// Yields every full packet (184 bytes) of a connection's raw frames, in order and without
+/// copying.
 ///
-/// A lag never ends the loop and is no error: the frames lost are counted in
+/// Lag is not an error and never ends the loop: lost frames are counted in
 /// [`lagged`](Self::lagged) and in the manager's error counts.
 #[derive(Debug)]
 pub struct KiteTickerRawSubscriber184 {
     receiver: broadcast::Receiver<Bytes>,
-    /// Where in the present frame the last packet stood.
+    /// The position in the current frame.
     present: PacketCursor,
-    /// The packet given last, which references point into.
+    /// The last packet returned, which the returned references point into.
     current: Bytes,
     lagged: u64,
     lag: LagCount,
@@ -30,7 +30,7 @@ impl KiteTickerRawSubscriber184 {
         Self { receiver, present, current: Bytes::new(), lagged: 0, lag }
     }
 
-    /// Gives the number of frames lost to lag so far.
+    /// Returns the number of frames lost to lag so far.
     #[must_use]
     pub fn lagged(&self) -> u64 {
         self.lagged
@@ -41,20 +41,20 @@ impl KiteTickerRawSubscriber184 {
         self.lag.add(lost);
     }
 
-    /// Takes the next full packet of the present frame.
+    /// Takes the next full packet of the current frame.
     fn next_in_frame(&mut self) -> Option<Bytes> {
         self.present.next_bytes_of(PacketKind::Full)
     }
 
     fn enter(&mut self, frame: Bytes) {
-        // The ring carries good parts only.
+        // The ring carries valid frames only: damaged tails have been cut off.
         self.present = PacketCursor::new(frame);
     }
 
-    /// Receives the bytes of the next full packet; `Ok(None)` once the channel has ended.
+    /// Receives the bytes of the next full packet; `Ok(None)` once the channel is closed.
     ///
     /// # Errors
-    /// None at present: a lag is counted, not an error.
+    /// Currently none: lag is counted, not an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -74,7 +74,7 @@ impl KiteTickerRawSubscriber184 {
     /// Receives the next full packet as an array.
     ///
     /// # Errors
-    /// None at present: a lag is counted, not an error.
+    /// Currently none: lag is counted, not an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -87,7 +87,7 @@ impl KiteTickerRawSubscriber184 {
     /// Receives the next full packet as a typed view.
     ///
     /// # Errors
-    /// None at present: a lag is counted, not an error.
+    /// Currently none: lag is counted, not an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -97,11 +97,11 @@ impl KiteTickerRawSubscriber184 {
         Ok(as_tick_raw(&self.current))
     }
 
-    /// Receives at least one full packet, and up to `max` without waiting for more. An empty list
-    /// means that the channel has ended, or that `max` is 0.
+    /// Waits for at least one full packet and returns up to `max` that are available. An empty
+    /// list means that the channel is closed, or that `max` is 0.
     ///
     /// # Errors
-    /// None at present: a lag is counted, not an error.
+    /// Currently none: lag is counted, not an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.

@@ -1,4 +1,4 @@
-//! A reader of a single connection's messages that manages its subscriptions too.
+//! A reader of a single connection's messages that also manages its subscriptions.
 
 use kite_manager::Manager;
 use tokio::sync::broadcast;
@@ -11,9 +11,9 @@ use crate::models::{Mode, TickerMessage};
 /// Reads the messages of a [`KiteTickerAsync`](crate::KiteTickerAsync) and manages its
 /// subscriptions, which all subscribers of the connection share.
 ///
-/// A lag never ends the loop and is no error: the messages lost are counted in
+/// Lag is not an error and never ends the loop: lost messages are counted in
 /// [`lagged`](Self::lagged). The connection closes when its client and the last of its subscribers
-/// are gone.
+/// are dropped.
 #[derive(Debug)]
 pub struct KiteTickerSubscriber {
     manager: Manager,
@@ -26,7 +26,7 @@ impl KiteTickerSubscriber {
         Self { manager, receiver, lagged: 0 }
     }
 
-    /// Gives the instruments subscribed on the connection, in ascending order.
+    /// Returns the instruments subscribed on the connection, in ascending order.
     #[must_use]
     pub fn get_subscribed(&self) -> Vec<u32> {
         self.manager
@@ -36,21 +36,21 @@ impl KiteTickerSubscriber {
             .collect()
     }
 
-    /// Gives the number of messages lost to lag so far.
+    /// Returns the number of messages lost to lag so far.
     #[must_use]
     pub fn lagged(&self) -> u64 {
         self.lagged
     }
 
-    /// Subscribes instruments; those already subscribed get the mode. Without a mode it is
+    /// Subscribes to instruments; those already subscribed switch to `mode`, which defaults to
     /// [`Mode::Quote`].
     ///
     /// # Errors
-    /// More instruments than there is room for, or the connection has been closed; nothing has
-    /// been subscribed then.
+    /// The instruments exceed the free capacity, or the connection has been closed. Nothing is
+    /// subscribed in either case.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn subscribe(&mut self, tokens: &[u32], mode: Option<Mode>) -> Result<(), String> {
         if !self.manager.is_running() {
             return Err("subscribe: the connection has been closed".to_owned());
@@ -64,10 +64,10 @@ impl KiteTickerSubscriber {
     /// Changes the mode of subscribed instruments; an empty list means all of them.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn set_mode(&mut self, instrument_tokens: &[u32], mode: Mode) -> Result<(), String> {
         self.manager.set_mode(&self.these_or_all(instrument_tokens), mode.into());
         Ok(())
@@ -76,10 +76,10 @@ impl KiteTickerSubscriber {
     /// Ends subscriptions; an empty list means all of them.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn unsubscribe(&mut self, instrument_tokens: &[u32]) -> Result<(), String> {
         self.manager.unsubscribe(&self.these_or_all(instrument_tokens));
         Ok(())
@@ -92,8 +92,8 @@ impl KiteTickerSubscriber {
     /// Receives the next message; `Ok(None)` once the connection has been closed.
     ///
     /// # Errors
-    /// None at present: a lag is counted, not an error, and what goes wrong with the connection
-    /// comes as [`TickerMessage::Error`].
+    /// Currently none: lag is counted, not an error, and failures of the connection arrive as
+    /// [`TickerMessage::Error`].
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -107,14 +107,14 @@ impl KiteTickerSubscriber {
         }
     }
 
-    /// Stops reading: `next_message` gives `Ok(None)` from now on. The subscriptions are the
-    /// connection's and stay.
+    /// Stops reading: `next_message` returns `Ok(None)` afterwards. The subscriptions belong to
+    /// the connection and remain.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn close(&mut self) -> Result<(), String> {
         self.receiver = ended();
         Ok(())

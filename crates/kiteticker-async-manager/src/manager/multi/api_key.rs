@@ -1,23 +1,23 @@
-//! How accounts are told apart, and what opens their sockets.
+//! The names and credentials of accounts.
 
 use std::fmt;
 
 use kite_conn::Credentials;
 use kite_manager::AccountId;
 
-/// The name of an account, as the application chose it.
+/// The name of an account, chosen by the application.
 ///
-/// It is shown in messages and errors: no place for an api_key or a token.
+/// It appears in messages and errors, so it must not contain an api_key or a token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKeyId(pub String);
 
 impl ApiKeyId {
-    /// Makes a name.
+    /// Creates a name.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// Gives the name that the layer beneath knows it by.
+    /// Returns the typed manager's name of the account.
     pub(crate) fn account(&self) -> AccountId {
         AccountId::from(self.0.as_str())
     }
@@ -41,14 +41,14 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// The api_key of an account and its access token of the day.
+/// The api_key of an account and its access token.
 ///
 /// `Debug` shows at most the first four characters of the key and nothing of the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiCredentials {
-    /// The key of the application.
+    /// The application's api_key.
     pub api_key: String,
-    /// The token of the day. Who takes it from here keeps it out of logs and errors.
+    /// The access token, which expires daily. Keep it out of logs and errors.
     pub access_token: String,
 }
 
@@ -67,7 +67,7 @@ impl From<ApiCredentials> for Credentials {
 
 impl fmt::Debug for ApiCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // How much may be shown is decided in one place.
+        // `Credentials` decides how much to show.
         fmt::Debug::fmt(&Credentials::from(self.clone()), f)
     }
 }

@@ -1,4 +1,4 @@
-//! The builder of a manager of several accounts.
+//! The builder for a manager of several accounts.
 
 use crate::manager::KiteManagerConfig;
 use crate::manager::builder::TickerManagerBuilder;
@@ -6,11 +6,11 @@ use crate::manager::multi::{
     ApiCredentials, ApiKeyId, DistributionStrategy, MultiApiConfig, MultiApiKiteTickerManager,
 };
 
-/// What the builder of a manager of several accounts has of its own.
+/// The settings specific to the builder for several accounts.
 #[derive(Debug, Clone, Default)]
 pub struct SeveralAccounts {
     apis: Vec<(ApiKeyId, ApiCredentials)>,
-    /// Its `base_config` is the builder's.
+    /// Its `base_config` is ignored in favour of the builder's.
     config: MultiApiConfig,
 }
 
@@ -30,15 +30,16 @@ pub struct SeveralAccounts {
 pub type MultiApiKiteTickerManagerBuilder = TickerManagerBuilder<SeveralAccounts>;
 
 impl MultiApiKiteTickerManagerBuilder {
-    /// Starts without an account and with the default configuration.
+    /// Starts without accounts and with the default configuration.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an account under a name of the application's choice; one of the same name is replaced.
+    /// Adds an account under a name chosen by the application; it replaces one of the same name.
     ///
-    /// Each has to have its own api_key: Kite's limits of three sockets and 9,000 instruments are
-    /// those of an api_key. [`start`](MultiApiKiteTickerManager::start) refuses two of one.
+    /// Each account must have its own api_key, because Kite's limits of three sockets and 9,000
+    /// instruments apply per api_key. [`start`](MultiApiKiteTickerManager::start) rejects
+    /// duplicates.
     pub fn add_api_key(
         mut self,
         id: impl Into<ApiKeyId>,
@@ -65,7 +66,7 @@ impl MultiApiKiteTickerManagerBuilder {
         self
     }
 
-    /// Sets [`MultiApiConfig::enable_health_monitoring`], which is kept for programs that set it.
+    /// Sets [`MultiApiConfig::enable_health_monitoring`], which has no effect.
     pub fn enable_health_monitoring(mut self, enable_health_monitoring: bool) -> Self {
         self.accounts.config.enable_health_monitoring = enable_health_monitoring;
         self
@@ -84,7 +85,7 @@ impl MultiApiKiteTickerManagerBuilder {
         this
     }
 
-    /// Makes the manager. Accounts and configuration are judged when it starts.
+    /// Creates the manager. Accounts and configuration are checked when it starts.
     #[must_use]
     pub fn build(self) -> MultiApiKiteTickerManager {
         let SeveralAccounts { apis, mut config } = self.accounts;

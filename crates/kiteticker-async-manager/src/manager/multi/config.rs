@@ -1,4 +1,4 @@
-//! The published settings of several accounts.
+//! The published settings for several accounts.
 
 use kite_manager::{ConfigError, MAX_CONNECTIONS};
 
@@ -7,10 +7,10 @@ use crate::manager::KiteManagerConfig;
 /// How [`subscribe_symbols`](crate::MultiApiKiteTickerManager::subscribe_symbols) chooses accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DistributionStrategy {
-    /// Each instrument goes to the account with the most room, by turns among equals.
+    /// Each instrument goes to the account with the most free capacity, in turn among equals.
     #[default]
     RoundRobin,
-    /// Not at all: each subscription names its account
+    /// No automatic choice: each subscription names its account
     /// ([`subscribe_symbols_to_api`](crate::MultiApiKiteTickerManager::subscribe_symbols_to_api)).
     Manual,
 }
@@ -19,15 +19,16 @@ pub enum DistributionStrategy {
 /// starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiApiConfig {
-    /// What the connections of each account are made with. Its `max_connections` is not used: see
-    /// the next field.
+    /// Settings of each account's connections. Its `max_connections` is unused: see
+    /// `max_connections_per_api`.
     pub base_config: KiteManagerConfig,
-    /// Connections of each account, 1 to 3 (Kite's limit for an api_key). Default 3.
+    /// Connections of each account, 1 to 3 (Kite's limit per api_key). Default 3.
     pub max_connections_per_api: usize,
-    /// How instruments are spread over the accounts. Default [`DistributionStrategy::RoundRobin`].
+    /// How instruments are distributed over the accounts. Default
+    /// [`DistributionStrategy::RoundRobin`].
     pub distribution_strategy: DistributionStrategy,
-    /// Kept for programs that set it: there is no monitor to turn on or off. Every connection is
-    /// watched all the time, and health is judged when it is asked for. Default true.
+    /// Unused, kept for programs that set it: every connection is always monitored, and health is
+    /// computed on request. Default true.
     pub enable_health_monitoring: bool,
 }
 
@@ -43,7 +44,7 @@ impl Default for MultiApiConfig {
 }
 
 impl MultiApiConfig {
-    /// Checks every setting and names the first outside of its range as the user wrote it.
+    /// Checks every setting; the error names the first that is out of range by its field name here.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         self.of_each().validate().map_err(|mut error| {
             if error.field == "max_connections" {
@@ -53,7 +54,7 @@ impl MultiApiConfig {
         })
     }
 
-    /// Gives the settings of each account.
+    /// Returns the settings of each account.
     pub(crate) fn of_each(&self) -> KiteManagerConfig {
         let max_connections = self.max_connections_per_api;
         KiteManagerConfig { max_connections, ..self.base_config.clone() }

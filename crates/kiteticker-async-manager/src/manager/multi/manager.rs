@@ -1,4 +1,4 @@
-//! The published manager of several accounts, over one typed manager that has them all.
+//! The published manager of several accounts, over a single typed manager.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,9 +23,9 @@ use crate::models::{Mode, TickerMessage};
 /// Streams up to 9,000 instruments of each of several Kite accounts, over up to three connections
 /// each.
 ///
-/// It keeps to the laws of [`KiteTickerManager`](crate::KiteTickerManager): subscriptions are
-/// desired state, connections come back by themselves, errors read "operation: error: cause", and
-/// methods that change something take `&mut self`. An account in trouble leaves the others alone.
+/// It behaves like [`KiteTickerManager`](crate::KiteTickerManager): subscriptions are desired
+/// state, connections reconnect by themselves, error texts have the form "operation: error: cause",
+/// and methods that change state take `&mut self`. A failing account does not affect the others.
 ///
 /// ```no_run
 /// use kiteticker_async_manager::{Mode, MultiApiKiteTickerManager, TickerMessage};
@@ -40,9 +40,9 @@ use crate::models::{Mode, TickerMessage};
 ///     let mut channel = manager.get_unified_channel();
 ///     manager.start().await?;
 ///
-///     // Spread over the accounts.
+///     // Distributed over the accounts.
 ///     manager.subscribe_symbols(&[256265, 738561, 408065], Some(Mode::Full)).await?;
-///     // With this one.
+///     // On this account.
 ///     manager.subscribe_symbols_to_api("mine", &[884737], Some(Mode::LTP)).await?;
 ///
 ///     let mut lost = 0;
@@ -63,14 +63,13 @@ use crate::models::{Mode, TickerMessage};
 pub struct MultiApiKiteTickerManager {
     config: MultiApiConfig,
     apis: Vec<ApiKeyId>,
-    /// Why nothing can be done with these accounts or settings. The typed manager is one that has
-    /// no connections then.
+    /// Why the accounts or settings are unusable. The typed manager then has no connections.
     fault: Option<BuildError>,
     runs: Runs,
 }
 
 impl MultiApiKiteTickerManager {
-    /// Sets one up step by step.
+    /// Returns a builder without accounts.
     pub fn builder() -> MultiApiKiteTickerManagerBuilder {
         MultiApiKiteTickerManagerBuilder::new()
     }
@@ -102,26 +101,28 @@ impl MultiApiKiteTickerManager {
         Self { config, apis: ids, fault, runs }
     }
 
-    /// Uses another access token for an account, from its next handshake on. Its connections that
-    /// are parked (the old token has expired) or waiting try at once; open sockets stay up.
+    /// Sets the access token that an account uses from its next handshake on. Its connections that
+    /// are parked because the old token expired, or waiting to reconnect, try immediately; open
+    /// sockets stay up.
     ///
     /// # Errors
-    /// There is no such account.
+    /// The account does not exist.
     pub fn set_access_token(
         &self,
         api_key_id: impl Into<ApiKeyId>,
         access_token: impl Into<String>,
     ) -> Result<(), String> {
-        self.judge("set access token")?;
+        self.check_usable("set access token")?;
         let account = api_key_id.into().account();
         let set = self.typed().set_access_token_of(&account, access_token);
         set.map_err(|error| describe("set access token", &error))
     }
 
-    /// Gives the typed layer beneath: typed errors and events, merged streams, cheap to clone,
-    /// usable from many tasks. An [`AccountId`](kite_manager::AccountId) there is the text of an
-    /// [`ApiKeyId`] here. The connections stay up as long as a clone of it lives. Start and stop
-    /// them here, not there: this manager's channels belong to its own runs.
+    /// Returns the underlying typed manager: typed errors and events, merged streams, cheap to
+    /// clone, usable from many tasks. Its [`AccountId`](kite_manager::AccountId) is the text of an
+    /// [`ApiKeyId`]. The connections stay up as long as a clone exists. Start and stop them with
+    /// [`start`](Self::start) and [`stop`](Self::stop), not through it: the channels here belong to
+    /// runs started here.
     #[must_use]
     pub fn typed(&self) -> &Manager {
         self.runs.manager()
@@ -129,139 +130,138 @@ impl MultiApiKiteTickerManager {
 
     /// Opens all connections of all accounts and completes once they are up.
     ///
-    /// Where at `connection_timeout`, or once the others have been refused, at least one is up,
-    /// that is `Ok` too: the rest keep trying, and the statistics say which are not up. While
-    /// running it is `Ok`.
+    /// Also returns `Ok` if at least one connection is up at `connection_timeout`, or once all
+    /// others have been refused: the rest keep trying, and the statistics show which are not up.
+    /// Returns `Ok` if already running.
     ///
     /// # Errors
-    /// A setting outside of its range (named with value and range), no account, two accounts with
-    /// one api_key, a bad endpoint, or no connection up: at once where all were refused for
-    /// authentication. No socket is left open then, subscriptions and channels are kept.
+    /// A setting is out of range (the text names its value and range), no account was added, two
+    /// accounts have the same api_key, the endpoint is invalid, or no connection is up; the last is
+    /// reported immediately if authentication failed on all. No socket is left open. Subscriptions
+    /// and channels are kept, and `start` can be called again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
     pub async fn start(&mut self) -> Result<(), String> {
         self.config.validate().map_err(|error| describe("start", &error))?;
-        self.judge("start")?;
+        self.check_usable("start")?;
         let orders = OrdersOnce::new(self.typed().orders());
         self.runs.start("start", false, Some(orders)).await
     }
 
-    /// Closes all connections: close frames, a deadline of two seconds, the end of all channels.
+    /// Closes all connections with a close frame, within two seconds, and ends all channels.
     ///
-    /// Subscriptions are kept; a later `start` works with them, and channels taken from now on
-    /// belong to it. Before a start it does nothing.
+    /// Subscriptions are kept for a later `start`, and channels taken after this belong to that
+    /// run. Does nothing before a start.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
     /// Once polled, the connections close even if the future is dropped; the channels then end
-    /// with the next `stop` or with the manager.
+    /// with the next `stop` or when the manager is dropped.
     pub async fn stop(&mut self) -> Result<(), String> {
         self.runs.stop().await;
         Ok(())
     }
 
-    /// Subscribes instruments, spread over the accounts
+    /// Subscribes to instruments, distributed over the accounts
     /// ([`DistributionStrategy::RoundRobin`]) and balanced over the connections of each.
     ///
-    /// Duplicates and instruments that any account has already are skipped (see
-    /// [`change_mode`](Self::change_mode)). Without a mode it is the configuration's
-    /// `default_mode`. `Ok` means accepted and placed: Kite sends no acknowledgement.
+    /// Duplicates and instruments already subscribed on any account are skipped (see
+    /// [`change_mode`](Self::change_mode)). `mode` defaults to the configuration's `default_mode`.
+    /// `Ok` means accepted and placed: Kite sends no acknowledgement.
     ///
     /// # Errors
-    /// The strategy is [`DistributionStrategy::Manual`], or more instruments than there is room
-    /// for: the text names how many were asked for and how many are free. Nothing has been
-    /// subscribed then.
+    /// The strategy is [`DistributionStrategy::Manual`], or the instruments exceed the free
+    /// capacity: the text names how many were requested and how many are free. Nothing is
+    /// subscribed in either case.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn subscribe_symbols(
         &mut self,
         symbols: &[u32],
         mode: Option<Mode>,
     ) -> Result<(), String> {
         if self.config.distribution_strategy == DistributionStrategy::Manual {
-            return Err("subscribe: the distribution strategy is Manual, so no account is chosen \
-                        for an instrument: name one with subscribe_symbols_to_api"
+            return Err("subscribe: the distribution strategy is Manual, so the account must be \
+                        named: use subscribe_symbols_to_api"
                 .to_owned());
         }
-        self.judge("subscribe")?;
+        self.check_usable("subscribe")?;
         let subscribed = self.typed().subscribe(symbols, self.mode(mode));
         subscribed.map_err(|error| describe("subscribe", &error))
     }
 
-    /// Subscribes instruments with one account, whatever the strategy, balanced over its
-    /// connections.
+    /// Subscribes to instruments on one account, with any strategy, balanced over its connections.
     ///
-    /// Duplicates and instruments that this account has already are skipped. Another may have
-    /// them, too: then both stream them.
+    /// Duplicates and instruments already subscribed on this account are skipped. If another
+    /// account has subscribed to one as well, both receive it.
     ///
     /// # Errors
-    /// There is no such account, or it has not enough room; nothing has been subscribed then.
+    /// The account does not exist, or the instruments exceed its free capacity. Nothing is
+    /// subscribed in either case.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn subscribe_symbols_to_api(
         &mut self,
         api_key_id: impl Into<ApiKeyId>,
         symbols: &[u32],
         mode: Option<Mode>,
     ) -> Result<(), String> {
-        self.judge("subscribe")?;
+        self.check_usable("subscribe")?;
         let account = api_key_id.into().account();
         let subscribed = self.typed().subscribe_on(&account, symbols, self.mode(mode));
         subscribed.map_err(|error| describe("subscribe", &error))
     }
 
-    /// Ends subscriptions, with whichever account. Instruments that are not subscribed are ignored.
+    /// Unsubscribes from instruments on all accounts. Those that are not subscribed are ignored.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn unsubscribe_symbols(&mut self, symbols: &[u32]) -> Result<(), String> {
         self.typed().unsubscribe(symbols);
         Ok(())
     }
 
-    /// Changes the mode of subscribed instruments, with whichever account. Others are ignored.
+    /// Changes the mode of subscribed instruments on all accounts. Others are ignored.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     ///
     /// # Cancel safety
-    /// Cancel safe: done whole when first polled.
+    /// Cancel safe: completes on the first poll.
     pub async fn change_mode(&mut self, symbols: &[u32], mode: Mode) -> Result<(), String> {
         self.typed().set_mode(symbols, mode.into());
         Ok(())
     }
 
-    /// Gives the channel that carries the messages of all connections of all accounts, each with
-    /// its account.
+    /// Returns a receiver of the messages of all connections of all accounts, each tagged with its
+    /// account.
     ///
-    /// They are those of [`get_channel`](Self::get_channel), with one difference: Kite sends an
-    /// order update on every socket of its account, and here it comes once. Messages of one
-    /// connection are in order, but for order updates, which may come a moment earlier or later
-    /// among them.
+    /// The messages are those of [`get_channel`](Self::get_channel), except that an order update,
+    /// which Kite sends on every socket of its account, arrives once. Messages of one connection
+    /// are in order, except for order updates, which may arrive slightly earlier or later.
     ///
-    /// It holds `parser_buffer_size` messages for its slowest receiver, of all accounts together.
-    /// The first one taken begins with what came before, as far as the ring holds it; what is not
-    /// taken within ten seconds of the first ticks, or before 16 MiB of them, is let go of. The right loop stands at
-    /// [`MultiApiKiteTickerManager`].
+    /// The channel holds `parser_buffer_size` messages, of all accounts together, for its slowest
+    /// receiver. The first receiver begins with the messages received before, as far as the channel
+    /// holds them. Without a receiver, messages are kept for ten seconds after the first ticks, up
+    /// to 16 MiB. [`MultiApiKiteTickerManager`] shows the receive loop.
     #[must_use]
     pub fn get_unified_channel(&self) -> broadcast::Receiver<(ApiKeyId, TickerMessage)> {
         self.runs.channels().unified().map_or_else(ended, Unified::take)
     }
 
-    /// Gives the message channel of one connection of an account; `None` where there is no such
-    /// account, and beyond `max_connections_per_api`.
+    /// Returns a receiver of the messages of one connection of an account; `None` if the account
+    /// does not exist, and beyond `max_connections_per_api`.
     ///
-    /// It is like
-    /// [`KiteTickerManager::get_channel`](crate::KiteTickerManager::get_channel), and unfiltered:
-    /// every order update comes on the channel of each connection of its account.
+    /// As with [`KiteTickerManager::get_channel`](crate::KiteTickerManager::get_channel), every
+    /// order update arrives on the channel of each connection of its account.
     #[must_use]
     pub fn get_channel(
         &self,
@@ -275,23 +275,23 @@ impl MultiApiKiteTickerManager {
         self.runs.channels().messages(api * connections + connection)
     }
 
-    /// Gives counts of all accounts since the start; after a stop those of the last run.
+    /// Returns the counts of all accounts since the start; after a stop, those of the last run.
     ///
     /// # Cancel safety
-    /// Cancel safe: waits for nothing.
+    /// Cancel safe: completes on the first poll.
     pub async fn get_stats(&self) -> MultiApiStats {
         let snapshot = self.typed().snapshot();
         let missed = self.runs.channels().unified().map_or(0, |unified| unified.lag().get());
         MultiApiStats::of(self.stats_of_each(&snapshot), uptime(&snapshot), missed)
     }
 
-    /// Gives counts of one account since the start; after a stop those of the last run.
+    /// Returns the counts of one account since the start; after a stop, those of the last run.
     ///
     /// # Errors
-    /// There is no such account.
+    /// The account does not exist.
     ///
     /// # Cancel safety
-    /// Cancel safe: waits for nothing.
+    /// Cancel safe: completes on the first poll.
     pub async fn get_api_stats(
         &self,
         api_key_id: impl Into<ApiKeyId>,
@@ -303,8 +303,8 @@ impl MultiApiKiteTickerManager {
             .ok_or_else(|| format!("get stats: no account is named {id}"))
     }
 
-    /// Gives the instruments of each connection of each account, by the connection's index within
-    /// the account, in ascending order.
+    /// Returns the instruments of each connection of each account, in ascending order, by the
+    /// connection's index within the account.
     #[must_use]
     pub fn get_symbol_distribution(&self) -> HashMap<ApiKeyId, HashMap<usize, Vec<u32>>> {
         let mut distribution = self.typed().distribution().into_iter();
@@ -319,7 +319,7 @@ impl MultiApiKiteTickerManager {
         self.apis.iter().map(of_one).collect()
     }
 
-    /// Gives the names of the accounts, in the order in which they were added.
+    /// Returns the names of the accounts, in the order in which they were added.
     #[must_use]
     pub fn get_api_keys(&self) -> Vec<ApiKeyId> {
         self.apis.clone()
@@ -329,8 +329,8 @@ impl MultiApiKiteTickerManager {
         mode.unwrap_or(self.config.base_config.default_mode).into()
     }
 
-    /// Says what stands in the way of everything.
-    fn judge(&self, operation: &str) -> Result<(), String> {
+    /// Fails if the accounts or settings are unusable.
+    fn check_usable(&self, operation: &str) -> Result<(), String> {
         self.fault.as_ref().map_or(Ok(()), |fault| Err(describe(operation, fault)))
     }
 
@@ -355,7 +355,8 @@ impl MultiApiKiteTickerManager {
     }
 }
 
-/// The configuration is judged by the start; until then it must do no harm.
+/// Returns the number of connections per account, capped: `start` checks the configuration, and
+/// until then an invalid one must do no harm.
 fn connections_of_each(config: &MultiApiConfig) -> usize {
     config.max_connections_per_api.min(MAX_CONNECTIONS)
 }

@@ -1,4 +1,4 @@
-//! Several accounts, each with its own three connections, behind the published API.
+//! The published manager of several accounts, each with up to three connections.
 
 mod api_key;
 mod builder;

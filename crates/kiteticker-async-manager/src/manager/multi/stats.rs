@@ -11,7 +11,7 @@ pub struct ApiKeyStats {
     pub api_key_id: String,
     /// Its connections whose socket is up.
     pub active_connections: usize,
-    /// Instruments subscribed with it.
+    /// Instruments subscribed on it.
     pub total_symbols: usize,
     /// Sum over its connections.
     pub total_messages_received: u64,
@@ -19,28 +19,29 @@ pub struct ApiKeyStats {
     pub total_messages_parsed: u64,
     /// Sum over its connections.
     pub total_errors: u64,
-    /// Each connection's own, by index within the account.
+    /// Counts of each connection, by index within the account.
     pub connection_stats: Vec<ConnectionStats>,
 }
 
 /// Counts of all accounts since the start.
 #[derive(Debug, Clone, Default)]
 pub struct MultiApiStats {
-    /// How many accounts there are.
+    /// Number of accounts.
     pub total_api_keys: usize,
     /// Connections whose socket is up, of all accounts.
     pub total_connections: usize,
-    /// Sum over the accounts: an instrument that two of them have counts twice.
+    /// Sum over the accounts: an instrument subscribed on two of them counts twice.
     pub total_symbols: usize,
     /// Sum over the accounts.
     pub total_messages_received: u64,
     /// Sum over the accounts.
     pub total_messages_parsed: u64,
-    /// Sum over the accounts, and what the first taker of the unified channel came too late for.
+    /// Sum over the accounts, plus the messages that the unified channel had already dropped when
+    /// its first receiver was taken.
     pub total_errors: u64,
     /// Time since the start; zero while stopped.
     pub uptime: Duration,
-    /// Each account's own, in the order in which they were added.
+    /// Counts of each account, in the order in which they were added.
     pub per_api_stats: Vec<ApiKeyStats>,
 }
 
@@ -59,7 +60,7 @@ impl ApiKeyStats {
 }
 
 impl MultiApiStats {
-    /// Sums up, with what was lost beside the accounts.
+    /// Sums up the accounts, plus the messages lost by the unified channel.
     pub(crate) fn of(per_api_stats: Vec<ApiKeyStats>, uptime: Duration, lagged: u64) -> Self {
         let count = |field: fn(&ApiKeyStats) -> usize| per_api_stats.iter().map(field).sum();
         let sum = |field: fn(&ApiKeyStats) -> u64| per_api_stats.iter().map(field).sum::<u64>();
