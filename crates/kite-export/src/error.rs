@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ExportError {
     /// The path of the table exists.
-    #[error("{} already exists; choose another name, or allow it to be overwritten", path.display())]
+    #[error("{} already exists; choose another name or set `overwrite`", path.display())]
     Exists {
         /// The path of the table.
         path: PathBuf,
