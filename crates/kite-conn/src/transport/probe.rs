@@ -13,18 +13,17 @@ use tokio_rustls::rustls::ProtocolVersion;
 use super::dial;
 use super::error::OpenError;
 use super::stream::Stream;
-use super::{Deadline, Dialer, Inner};
-use crate::config::ConnectionConfig;
+use super::{Deadline, Dialer, Endpoint, Inner, Transport};
 
 /// Opens a connection stage by stage, as a connection with the same settings does.
 ///
 /// Each stage has the whole connect timeout of the settings.
 ///
 /// ```no_run
-/// use kite_conn::{ConnectionConfig, Probe};
+/// use kite_conn::{Endpoint, Probe, Transport};
 ///
 /// # async fn look() -> Result<(), Box<dyn std::error::Error>> {
-/// let probe = Probe::new(&ConnectionConfig::default());
+/// let probe = Probe::new(Endpoint::default(), Transport::default());
 /// let addresses = probe.resolve().await?;
 /// let stream = probe.connect(*addresses.first().ok_or("no address")?).await?;
 /// let stream = probe.secure(stream).await?;
@@ -36,10 +35,10 @@ use crate::config::ConnectionConfig;
 pub struct Probe(Dialer);
 
 impl Probe {
-    /// Creates a probe with the endpoint, proxy, TLS and connect timeout of `config`.
+    /// Creates a probe of an endpoint with the proxy, TLS and connect timeout of `transport`.
     #[must_use]
-    pub fn new(config: &ConnectionConfig) -> Self {
-        Self(Dialer::from(config))
+    pub fn new(endpoint: Endpoint, transport: Transport) -> Self {
+        Self(Dialer::new(endpoint, transport))
     }
 
     /// Looks up the addresses of the host, or of the proxy to it.
@@ -158,13 +157,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::transport::{Endpoint, TlsFault};
+    use crate::transport::TlsFault;
 
     async fn listen(scheme: &str) -> (TcpListener, Probe) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
         let endpoint = Endpoint::parse(&endpoint).unwrap();
-        (listener, Probe::new(&ConnectionConfig { endpoint, ..ConnectionConfig::default() }))
+        (listener, Probe::new(endpoint, Transport::default()))
     }
 
     #[tokio::test]

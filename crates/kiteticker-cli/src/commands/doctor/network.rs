@@ -4,9 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use kite_conn::{
-    ConnectionConfig, Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault, Transport,
-};
+use kite_conn::{Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault, Transport};
 
 use super::check::Finding;
 
@@ -15,11 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Prepares the stages for an endpoint.
 pub(super) fn probe(endpoint: &Endpoint) -> Probe {
-    Probe::new(&ConnectionConfig {
-        endpoint: endpoint.clone(),
-        transport: Transport { connect_timeout: PATIENCE, ..Default::default() },
-        ..ConnectionConfig::default()
-    })
+    let transport = Transport { connect_timeout: PATIENCE, ..Transport::default() };
+    Probe::new(endpoint.clone(), transport)
 }
 
 /// Resolves the host.
