@@ -15,7 +15,7 @@ example name="first_ticks" *args:
 test *args:
     cargo test --workspace {{args}}
 
-# Everything that must be green before a change goes in.
+# Everything that must pass before a change is merged.
 ci:
     .ci/run
 
@@ -23,7 +23,7 @@ ci:
 bench *args:
     cargo bench -p benches {{args}}
 
-# Instructions of the hot paths against their baselines; needs valgrind (a minute). `instructions --accept` sets these.
+# Instructions of the hot paths against their baselines; needs valgrind (a minute). `instructions --accept` updates the baselines.
 instructions *args="--check":
     benches/instructions.sh {{args}}
 
@@ -31,27 +31,27 @@ instructions *args="--check":
 fuzz target="frame" seconds="60": (corpus "unpack" target)
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# The fuzzers' corpus: `unpack` or `pack` it, that of one target or of all.
+# Unpacks or packs the fuzzers' corpus, of the named targets or of all.
 corpus action *targets:
     cargo run -q -p fuzz-checks --example corpus -- {{action}} {{targets}}
 
-# Ten thousand faults on real sockets, against every promise of docs/reliability.md (five minutes).
+# Checks every promise of docs/reliability.md under ten thousand faults on real sockets (five minutes).
 chaos *args:
     cargo run --release -p kite-chaos -- {{args}}
 
-# A replayed tape, as a published client of Kite's reads it.
+# Checks that a published Kite client reads a replayed tape.
 published-client:
     cargo test --manifest-path checks/published-client/Cargo.toml
 
-# The screens of `kite` in a terminal; needs tmux.
+# Checks the screens of `kite` in a terminal; needs tmux.
 screens:
     checks/terminal/run.sh
 
-# Exported Parquet read by pyarrow and polars; needs Python and its package index.
+# Checks that pyarrow and polars read exported Parquet; needs Python and its package index.
 parquet:
     checks/parquet/run.sh
 
-# What recording a day of nine thousand instruments costs (minutes, 10 GB of disk).
+# Measures the cost of recording a day of 9,000 instruments (minutes, 10 GB of disk).
 tape-rate *args:
     cargo run --release -p kite-tape --example rate -- {{args}}
 
@@ -59,15 +59,15 @@ tape-rate *args:
 days count="2000":
     KITE_DAYS={{count}} cargo test --release -p kite-conn --lib -- --ignored --nocapture thousands
 
-# Decoding against the published Rust clients, which are built for it (minutes).
+# Compares decoding with the published Rust clients (minutes).
 bench-peers *args:
     cargo bench --manifest-path benches/peers/Cargo.toml {{args}}
 
-# From the socket to the application, against a bare loop and a published client (half an hour).
+# Compares latency from socket to application with a bare loop and a published client (half an hour).
 bench-end-to-end *args:
     cargo run --release --manifest-path benches/end-to-end/Cargo.toml -- {{args}}
 
-# Formats all code, that of the workspaces apart too.
+# Formats all code, including the separate workspaces.
 fmt:
     cargo fmt --all
     cargo fmt --manifest-path fuzz/Cargo.toml

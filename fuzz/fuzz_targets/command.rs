@@ -1,4 +1,4 @@
-//! A client's text: reading never panics, and what was read prints to a command that says the same.
+//! A client's text: parsing never panics, and a parsed command prints as an equal one.
 
 #![no_main]
 

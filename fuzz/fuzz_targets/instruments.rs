@@ -1,4 +1,5 @@
-//! An instrument list of arbitrary bytes: nothing panics, no row is lost, what is loaded is found.
+//! An instrument list of arbitrary bytes: nothing panics, no row is lost, and loaded instruments
+//! are found.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Packets of every layout: decoding and encoding are each other's inverse, prices print exactly.
+//! Packets of every layout: decoding and encoding are inverse, and prices print exactly.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Lists of operations on a connection's session: its rules hold at every step, and it ends.
+//! Lists of operations on a connection's session: its invariants hold at every step, and it ends.
 
 #![no_main]
 

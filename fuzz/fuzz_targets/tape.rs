@@ -1,5 +1,5 @@
-//! A tape of arbitrary bytes: nothing panics, reading goes forwards and tells its end, and a writer
-//! can go on without losing what was read.
+//! A tape of arbitrary bytes: nothing panics, reading moves forwards and reports how the tape ends,
+//! and a writer can continue it without losing what was read.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A server's text frame: reading never panics, and every JSON object comes out whole.
+//! A server's text frame: parsing never panics, and every JSON object is kept whole.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What a server may send, in portions: our reader takes it as tungstenite's does.
+//! Arbitrary bytes from a server, in chunks: the reader agrees with that of tungstenite.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! One connection under test, its account at the simulator, and what both have shown so far.
+//! One connection under test, its account at the simulator, and the state of both.
 
-mod settlement;
-mod suffering;
+mod final_check;
+mod injection;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,55 +15,55 @@ use kite_conn::{
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use crate::deck::{Deal, Deck};
 use crate::failure::{ChaosError, Failure};
-use crate::ground::Ground;
-use crate::holdings::Holdings;
+use crate::fault_deck::{Deal, Deck};
+use crate::frame_check::FrameCheck;
 use crate::options::Options;
-use crate::pace::{
+use crate::recorder::Recorder;
+use crate::simulator::Simulator;
+use crate::subscriptions::Subscriptions;
+use crate::tally::Tally;
+use crate::timing::{
     CLOSE_DEADLINE, CONNECT_TIMEOUT, RECONNECT_DELAY, RECONNECT_DELAY_CAP, SILENCE_THRESHOLD,
     STABLE_AFTER, STALE_AFTER,
 };
-use crate::proof::Proof;
-use crate::recorder::Recorder;
-use crate::tally::Tally;
 
-/// One in so many questions to a token source is answered by an error.
+/// One in this many requests to a token source fails.
 const SOURCE_FAILS_EVERY: u64 = 7;
 
-/// A connection, its account at the simulator, and what both have shown so far.
+/// A connection, its account at the simulator, and the state of both.
 pub(crate) struct Account {
     number: usize,
     api_key: String,
-    ground: Arc<Ground>,
+    simulator: Arc<Simulator>,
     pub(crate) connection: Connection,
     pub(crate) recorder: Arc<Recorder>,
     lane: broadcast::Receiver<Tagged>,
-    holdings: Holdings,
+    subscriptions: Subscriptions,
     deck: Deck,
     random: Rng,
-    /// The token of the day: what a login would give.
+    /// The token of the day, as a login would return it.
     token: Arc<Mutex<String>>,
     renews: bool,
     is_tls: bool,
-    pub(crate) proof: Proof,
+    pub(crate) frame_check: FrameCheck,
     tally: Arc<Mutex<Tally>>,
-    /// Events heard on the lane, by name.
-    heard: BTreeMap<&'static str, u64>,
+    /// Events received on the lane, by name.
+    lane_events: BTreeMap<&'static str, u64>,
     pub(crate) failures: Vec<Failure>,
     restarts: u64,
-    /// Faults whose effect depends on the sum of their kind.
+    /// Faults whose effects are compared as sums.
     dealt: DealtSums,
 }
 
-/// How many faults of kinds that are counted elsewhere were dealt.
+/// How many faults were injected of kinds that are compared as sums.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DealtSums {
     pub(crate) damaging: u64,
     pub(crate) unknown_packets: u64,
 }
 
-/// Gives the credentials that an account begins with.
+/// Returns the credentials that an account begins with.
 pub(crate) fn credentials(connection: usize) -> (String, String) {
     (format!("chaos-{connection}"), format!("token-{connection}-0"))
 }
@@ -77,20 +77,20 @@ impl Account {
     pub(crate) fn open(
         options: &Options,
         number: usize,
-        ground: Arc<Ground>,
+        simulator: Arc<Simulator>,
         tally: Arc<Mutex<Tally>>,
     ) -> Result<Self, ChaosError> {
         let (api_key, token) = credentials(number);
         let is_tls = options.is_tls(number);
-        // Both forms of renewal, over both transports.
+        // Both ways of renewal, over both transports.
         let renews = number % 4 < 2;
         let token = Arc::new(Mutex::new(token));
-        let tls = match ground.sim.certificate_der() {
+        let tls = match simulator.sim.certificate_der() {
             Some(certificate) => Tls::only([certificate]).map_err(ChaosError::Tls)?,
             None => Tls::default(),
         };
         let config = ConnectionConfig {
-            endpoint: Endpoint::parse(&ground.sim.endpoint()).map_err(ChaosError::Endpoint)?,
+            endpoint: Endpoint::parse(&simulator.sim.endpoint()).map_err(ChaosError::Endpoint)?,
             token_source: renews.then(|| source(Arc::clone(&token))),
             transport: Transport { connect_timeout: CONNECT_TIMEOUT, tls, ..Default::default() },
             reconnect: Reconnect {
@@ -108,33 +108,33 @@ impl Account {
             ..ConnectionConfig::default()
         };
         let recorder = Arc::<Recorder>::default();
-        let holdings = Holdings::new(number);
-        ground.join(Arc::clone(&recorder));
-        recorder.state().gaps.expect(holdings.steady().clone());
+        let subscriptions = Subscriptions::new(number);
+        simulator.join(Arc::clone(&recorder));
+        recorder.state().gaps.expect(subscriptions.permanent().clone());
         let events = EventLane::default();
         let lane = events.subscribe();
         let credentials = Credentials::new(&*api_key, &*token.lock());
         let connection = Connection::spawn(config, credentials, recorder.sink(), &events, number)
             .map_err(ChaosError::Spawn)?;
-        let wanted = holdings.desired().iter().map(|(&token, &mode)| (token, Some(mode)));
-        connection.apply(wanted).map_err(ChaosError::Subscribe)?;
+        let desired = subscriptions.desired().iter().map(|(&token, &mode)| (token, Some(mode)));
+        connection.apply(desired).map_err(ChaosError::Subscribe)?;
         Ok(Self {
             number,
             api_key,
-            restarts: ground.restarts(),
-            ground,
+            restarts: simulator.restarts(),
+            simulator,
             connection,
             recorder,
             lane,
-            holdings,
+            subscriptions,
             deck: Deck::new(options.seed, number, is_tls, &options.skip),
             random: Rng::with_seed(!options.seed ^ number as u64),
             token,
             renews,
             is_tls,
-            proof: Proof::default(),
+            frame_check: FrameCheck::default(),
             tally,
-            heard: BTreeMap::new(),
+            lane_events: BTreeMap::new(),
             failures: Vec::new(),
             dealt: DealtSums::default(),
         })
@@ -155,27 +155,27 @@ impl Account {
         self.failures.push(failure);
     }
 
-    /// Says how what the server holds differs from what is desired.
-    fn strayed(&self) -> Option<String> {
-        let records = self.ground.sim.sockets(&self.api_key);
+    /// Returns how the server's subscriptions differ from the desired ones.
+    fn desired_mismatch(&self) -> Option<String> {
+        let records = self.simulator.sim.sockets(&self.api_key);
         let open = records.iter().rfind(|record| record.end.is_none());
-        let held = open.map(|record| &record.subscriptions);
-        let desired = self.holdings.desired();
+        let subscribed = open.map(|record| &record.subscriptions);
+        let desired = self.subscriptions.desired();
         if self.connection.desired() != *desired {
-            return Some("the connection desires something else than it was told".into());
+            return Some("the connection's desired set is not the one passed to it".into());
         }
-        (held != Some(desired))
-            .then(|| format!("the server holds {held:?}, {desired:?} is desired"))
+        (subscribed != Some(desired))
+            .then(|| format!("the server has {subscribed:?}, desired is {desired:?}"))
     }
 
-    /// Counts what came on the lane.
-    fn hear_lane(&mut self) -> Result<(), String> {
+    /// Counts the events received on the lane.
+    fn count_lane_events(&mut self) -> Result<(), String> {
         loop {
             match self.lane.try_recv() {
                 Ok(tagged) if tagged.connection == self.number => {
-                    *self.heard.entry(tagged.event.name()).or_insert(0) += 1;
+                    *self.lane_events.entry(tagged.event.name()).or_insert(0) += 1;
                 }
-                Ok(tagged) => return Err(format!("an event of another: {tagged:?}")),
+                Ok(tagged) => return Err(format!("an event of another connection: {tagged:?}")),
                 Err(broadcast::error::TryRecvError::Lagged(lost)) => {
                     return Err(format!("the lane lost {lost} events"));
                 }
@@ -185,7 +185,7 @@ impl Account {
     }
 }
 
-/// Makes a token source that knows the token of the day, and fails at times.
+/// Creates a token source that returns the token of the day and sometimes fails.
 fn source(token: Arc<Mutex<String>>) -> TokenSource {
     let asked = Arc::new(AtomicU64::new(0));
     TokenSource::new(move |request| {

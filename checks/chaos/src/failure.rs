@@ -1,19 +1,19 @@
-//! What went wrong: with a promise, or with the run itself.
+//! Errors: a broken promise, or a run that could not begin.
 
 use std::fmt;
 
 use kite_conn::{EndpointError, SpawnError, SubscribeError, TlsError};
 use kite_sim::SimError;
 
-/// A promise that was not held.
+/// A broken promise.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Failure {
     /// The connection's number, from 0.
     pub connection: usize,
-    /// What it goes over.
+    /// Its transport.
     pub over: &'static str,
-    /// Which of the connection's faults it was, from 1; `None`: what is compared at the end.
+    /// Number of the connection's fault, from 1; `None` for the comparison at the end.
     pub ordinal: Option<u64>,
     /// The fault.
     pub fault: Option<String>,
@@ -38,19 +38,19 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why a run could not be done.
+/// Why a run could not begin.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ChaosError {
     /// A simulator did not start.
     Sim(SimError),
-    /// Its certificate is none.
+    /// A simulator's certificate is invalid.
     Tls(TlsError),
-    /// Its address is none.
+    /// A simulator's address is invalid.
     Endpoint(EndpointError),
     /// A connection did not start.
     Spawn(SpawnError),
-    /// A connection took no instruments.
+    /// A connection rejected its instruments.
     Subscribe(SubscribeError),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for ChaosError {
             Self::Tls(_) => "a simulator's certificate cannot be trusted",
             Self::Endpoint(_) => "a simulator's address cannot be used",
             Self::Spawn(_) => "a connection did not start",
-            Self::Subscribe(_) => "a connection took no instruments",
+            Self::Subscribe(_) => "a connection rejected its instruments",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What every gap has to say, worked out a second time from what was received.
+//! The expected contents of every gap, recomputed from what was received.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use kite_conn::{Gap, Stamp, VolumeMissed};
 use kite_wire::ist::Day;
 use kite_wire::{Mode, TickBatch};
 
-/// The volume of the last tick of each instrument, where it carries one.
+/// The volume of the last tick of each instrument, if it has one.
 type Volumes = HashMap<u32, Option<u32>>;
 
 /// Follows the ticks of one connection and its losses.
@@ -15,17 +15,17 @@ type Volumes = HashMap<u32, Option<u32>>;
 pub(crate) struct Gaps {
     last: Volumes,
     /// Instruments that are always subscribed, with their modes.
-    steady: BTreeMap<u32, Mode>,
-    /// What is wanted, and what was not at some moment since the last loss.
-    wanted: BTreeSet<u32>,
-    left: BTreeSet<u32>,
-    /// Those whose volume was seen to change.
+    permanent: BTreeMap<u32, Mode>,
+    /// The desired instruments, and those that were not desired at some moment since the last loss.
+    desired: BTreeSet<u32>,
+    interrupted: BTreeSet<u32>,
+    /// Those whose volume has changed.
     moved: BTreeSet<u32>,
     open: Option<Open>,
-    /// How many gaps were told, and the sum of the volumes known.
-    pub(crate) told: u64,
+    /// How many gaps were reported, and the sum of the known volumes.
+    pub(crate) reported: u64,
     pub(crate) volume: u64,
-    /// How many instruments' volumes were told as known.
+    /// How many volumes were reported as known.
     pub(crate) known: u64,
 }
 
@@ -42,40 +42,40 @@ struct Open {
 }
 
 impl Gaps {
-    pub(crate) fn expect(&mut self, steady: BTreeMap<u32, Mode>) {
-        self.wanted = steady.keys().copied().collect();
-        self.steady = steady;
+    pub(crate) fn expect(&mut self, permanent: BTreeMap<u32, Mode>) {
+        self.desired = permanent.keys().copied().collect();
+        self.permanent = permanent;
     }
 
-    /// An instrument is about to be wanted, or no longer.
-    pub(crate) fn on_wish(&mut self, token: u32, is_wanted: bool) {
+    /// An instrument is about to be desired, or no longer.
+    pub(crate) fn on_desired_change(&mut self, token: u32, is_desired: bool) {
         let has_changed =
-            if is_wanted { self.wanted.insert(token) } else { self.wanted.remove(&token) };
-        // What begins to be wanted was not until now: since a loss that came in between, too.
+            if is_desired { self.desired.insert(token) } else { self.desired.remove(&token) };
+        // An instrument that becomes desired was not until now, nor since a loss in between.
         if has_changed {
-            self.left.insert(token);
+            self.interrupted.insert(token);
         }
     }
 
-    /// Gives the volume of the last tick of an instrument.
+    /// Returns the volume of the last tick of an instrument.
     pub(crate) fn last_volume(&self, token: u32) -> Option<u32> {
         self.last.get(&token).copied().flatten()
     }
 
-    /// A socket was lost. Says what is wrong.
+    /// A socket was lost. Returns what is wrong, if anything.
     pub(crate) fn on_down(&mut self, lost_epoch: u32, last_heard: Stamp) -> Option<String> {
-        let untold = self.open.take().map(|open| {
+        let unreported = self.open.take().map(|open| {
             format!(
-                "no gap was told between epoch {} and the loss of {lost_epoch}",
+                "no gap was reported between epoch {} and the loss of {lost_epoch}",
                 open.lost_epoch
             )
         });
-        self.left.clear();
+        self.interrupted.clear();
         let (before, after) = (self.last.clone(), Volumes::default());
         let moved = self.moved.clone();
         self.open =
             Some(Open { lost_epoch, last_heard, before, moved, after, up: None, resumed: None });
-        untold
+        unreported
     }
 
     pub(crate) fn on_up(&mut self, epoch: u32) {
@@ -98,16 +98,16 @@ impl Gaps {
         }
     }
 
-    /// Whether a gap is still to be told.
+    /// Returns whether a gap is still to be reported.
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// A gap was told. Says what is wrong with it.
+    /// A gap was reported. Returns what is wrong with it, if anything.
     pub(crate) fn on_gap(&mut self, gap: &Gap) -> Option<String> {
-        self.told += 1;
+        self.reported += 1;
         let Some(open) = self.open.take() else {
-            return Some(format!("a gap to epoch {} that nothing was lost for", gap.epoch));
+            return Some(format!("a gap to epoch {} without a loss", gap.epoch));
         };
         let wrong = |what: &str| Some(format!("the gap to epoch {}: {what}", gap.epoch));
         if (Some(gap.epoch), gap.lost_epoch) != (open.up, open.lost_epoch) {
@@ -120,9 +120,9 @@ impl Gaps {
         if !times.into_iter().flatten().is_sorted() {
             return wrong("its times are out of order");
         }
-        let told: BTreeMap<u32, Mode> =
+        let reported: BTreeMap<u32, Mode> =
             gap.instruments.iter().map(|missed| (missed.token, missed.mode)).collect();
-        if self.steady.iter().any(|(token, mode)| told.get(token) != Some(mode)) {
+        if self.permanent.iter().any(|(token, mode)| reported.get(token) != Some(mode)) {
             return wrong("it lacks instruments that were subscribed");
         }
         for missed in &gap.instruments {
@@ -131,36 +131,36 @@ impl Gaps {
             let expected = expected(before, after);
             let may_be = match missed.volume {
                 VolumeMissed::OtherDay => is_around_midnight(),
-                // By what was wanted at the handshake, which is somewhere since the loss.
+                // Depends on what was desired at the handshake, some time after the loss.
                 VolumeMissed::Unsubscribed => {
-                    self.left.contains(&missed.token) || !self.wanted.contains(&missed.token)
+                    self.interrupted.contains(&missed.token)
+                        || !self.desired.contains(&missed.token)
                 }
-                // Where the volume was never seen to change, its day is in doubt.
+                // If the volume never changed, its day is in doubt.
                 VolumeMissed::UnknownDay => {
                     let has_moved = open.moved.contains(&missed.token);
                     matches!(expected, VolumeMissed::Known(_))
-                        && !(has_moved && self.steady.contains_key(&missed.token))
+                        && !(has_moved && self.permanent.contains_key(&missed.token))
                 }
                 _ => false,
             };
             if missed.volume != expected && !may_be {
-                return wrong(&format!(
-                    "{missed:?} where {before:?} came before and {after:?} after"
-                ));
+                return wrong(&format!("{missed:?} with {before:?} before and {after:?} after"));
             }
             if let VolumeMissed::Known(volume) = missed.volume {
                 self.known += 1;
                 self.volume += u64::from(volume);
             }
         }
-        // What the lost socket was not subscribed to is forgotten, as nothing was missed of it.
-        let kept: BTreeSet<u32> = told.keys().copied().collect();
+        // Instruments to which the lost socket was not subscribed are forgotten: nothing of them
+        // was missed.
+        let kept: BTreeSet<u32> = reported.keys().copied().collect();
         self.last.retain(|token, _| kept.contains(token) || open.after.contains_key(token));
         None
     }
 }
 
-/// Gives what a gap has to say of an instrument, by its last tick before and its first after.
+/// Returns what a gap must report for an instrument, by its last tick before and its first after.
 fn expected(before: Option<Option<u32>>, after: Option<Option<u32>>) -> VolumeMissed {
     match (before, after) {
         (None, _) => VolumeMissed::NeverSeen,
@@ -173,7 +173,7 @@ fn expected(before: Option<Option<u32>>, after: Option<Option<u32>>) -> VolumeMi
     }
 }
 
-/// Whether midnight in India is less than some minutes away: quotes carry no time of their own.
+/// Returns whether midnight in India is less than three minutes away: quotes carry no time.
 fn is_around_midnight() -> bool {
     const MINUTES_S: u64 = 180;
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -194,23 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_again_was_not_wanted_meanwhile() {
+    fn an_instrument_desired_again_was_interrupted() {
         let mut gaps = Gaps::default();
         gaps.expect([(256, Mode::Ltp)].into());
-        gaps.on_wish(257, true);
-        gaps.on_wish(257, false);
-        gaps.on_wish(257, true);
-        assert_eq!((gaps.left, gaps.wanted), ([257].into(), [256, 257].into()));
+        gaps.on_desired_change(257, true);
+        gaps.on_desired_change(257, false);
+        gaps.on_desired_change(257, true);
+        assert_eq!((gaps.interrupted, gaps.desired), ([257].into(), [256, 257].into()));
     }
 
     #[test]
-    fn what_is_wanted_again_behind_a_loss_was_not_wanted_meanwhile() {
+    fn an_instrument_desired_again_after_a_loss_was_interrupted() {
         let mut gaps = Gaps::default();
         gaps.expect([(256, Mode::Ltp), (257, Mode::Ltp)].into());
-        gaps.on_wish(257, false);
+        gaps.on_desired_change(257, false);
         assert_eq!(gaps.on_down(1, Stamp::now()), None);
-        gaps.on_wish(257, true);
-        assert_eq!((gaps.left, gaps.wanted), ([257].into(), [256, 257].into()));
+        gaps.on_desired_change(257, true);
+        assert_eq!((gaps.interrupted, gaps.desired), ([257].into(), [256, 257].into()));
     }
 
     #[test]

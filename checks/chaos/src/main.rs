@@ -4,11 +4,11 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use kite_chaos::{Asked, Options, run};
+use kite_chaos::{Invocation, Options, run};
 
-/// Promises were not held.
+/// Some promises were not kept.
 const BROKEN: u8 = 1;
-/// The run could not be done.
+/// The run was not possible.
 const IMPOSSIBLE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks; says whether every promise was held.
+/// Runs the command line; returns whether every promise was kept.
 fn start() -> Result<bool, Box<dyn Error>> {
     let options = match Options::parse(std::env::args().skip(1))? {
-        Asked::Run(options) => options,
+        Invocation::Run(options) => options,
         _ => {
             std::io::stdout().write_all(Options::help().as_bytes())?;
             return Ok(true);

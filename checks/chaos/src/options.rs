@@ -1,4 +1,4 @@
-//! What a run is asked for, on the command line and by tests.
+//! The options of a run, from the command line or tests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use kite_sim::{Fault, FaultKind};
 
-/// Most faults of a run.
-const MOST_FAULTS: u64 = 10_000_000;
-/// Most connections of a run.
-const MOST_CONNECTIONS: usize = 500;
-/// Longest run in seconds: a day.
-const MOST_SECONDS: u64 = 86_400;
+/// Maximum number of faults.
+const MAX_FAULTS: u64 = 10_000_000;
+/// Maximum number of connections.
+const MAX_CONNECTIONS: usize = 500;
+/// Maximum duration in seconds: a day.
+const MAX_SECONDS: u64 = 86_400;
 
-/// What a run is asked for.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// Seed of the decks, the markets and the backoff.
     pub seed: u64,
-    /// How many faults are dealt, over all connections.
+    /// Number of faults, over all connections.
     pub faults: u64,
-    /// How many connections suffer them, side by side.
+    /// Number of concurrent connections.
     pub connections: usize,
-    /// After how long no further fault is dealt.
+    /// Time after which no further fault is injected.
     pub longest: Duration,
-    /// Which part of the connections goes over TLS, 0 to 1.
+    /// Share of the connections over TLS, 0 to 1.
     pub tls_share: f64,
-    /// Only this connection, counted from 0, with its part of the faults: the replay of a failure.
+    /// Only this connection, counted from 0, with its share of the faults, to replay a failure.
     pub only_connection: Option<usize>,
-    /// Kinds that are not dealt.
+    /// Kinds of faults to leave out.
     pub skip: Vec<FaultKind>,
 }
 
@@ -47,50 +47,50 @@ impl Default for Options {
     }
 }
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Asked {
+pub enum Invocation {
     /// A run.
     Run(Options),
-    /// How to use the program.
+    /// The help text.
     Help,
 }
 
-/// Why a command line is not understood. It names the option, and what it takes.
+/// Why a command line is invalid, with the option and the values it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OptionError {
-    /// There is no such option.
+    /// The option does not exist.
     Unknown {
-        /// What was given.
+        /// The argument.
         option: String,
     },
     /// An option lacks its value.
     NoValue {
         /// The option.
         option: String,
-        /// What it takes.
-        takes: String,
+        /// What it accepts.
+        accepts: String,
     },
-    /// An option has a value that it does not take.
+    /// An option has an invalid value.
     Value {
         /// The option.
         option: String,
-        /// What was given.
+        /// The argument.
         value: String,
-        /// What it takes.
-        takes: String,
+        /// What it accepts.
+        accepts: String,
     },
 }
 
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { option } => write!(f, "{option} is no option, see --help"),
-            Self::NoValue { option, takes } => write!(f, "{option} lacks its value, {takes}"),
-            Self::Value { option, value, takes } => {
-                write!(f, "{option} is {value}, it takes {takes}")
+            Self::Unknown { option } => write!(f, "unknown option {option}, see --help"),
+            Self::NoValue { option, accepts } => write!(f, "{option} needs a value, {accepts}"),
+            Self::Value { option, value, accepts } => {
+                write!(f, "{option} is {value}, must be {accepts}")
             }
         }
     }
@@ -99,21 +99,21 @@ impl fmt::Display for OptionError {
 impl std::error::Error for OptionError {}
 
 impl Options {
-    /// Says how the program is used.
+    /// Returns the help text.
     #[must_use]
     pub fn help() -> String {
         format!(
-            "Breaks live connections on loopback and holds them to what they promise.\n\n\
+            "Injects faults into live connections on loopback and checks their promises.\n\n\
              kite-chaos [options]\n  \
-             --seed S             of decks, markets and backoff, 0 to {} (default 1)\n  \
-             --faults N           over all connections, 1 to {MOST_FAULTS} (default 10000)\n  \
-             --connections C      side by side, 1 to {MOST_CONNECTIONS} (default 24)\n  \
-             --seconds MAX        no fault is dealt later, 1 to {MOST_SECONDS} (default 900)\n  \
-             --tls-share X        part of the connections over TLS, 0 to 1 (default 0.5)\n  \
+             --seed S             for faults, markets and backoff, 0 to {} (default 1)\n  \
+             --faults N           over all connections, 1 to {MAX_FAULTS} (default 10000)\n  \
+             --connections C      concurrent, 1 to {MAX_CONNECTIONS} (default 24)\n  \
+             --seconds MAX        no fault is injected later, 1 to {MAX_SECONDS} (default 900)\n  \
+             --tls-share X        share of the connections over TLS, 0 to 1 (default 0.5)\n  \
              --only-connection K  replay one connection, 0 to C - 1\n  \
-             --skip KIND,…        kinds that are not dealt, of: {}\n  \
+             --skip KIND,…        kinds to leave out, of: {}\n  \
              --help               this text\n\n\
-             Exits with 0 if every promise was held, with 1 if not, with 2 if it could not run.\n",
+             Exits with 0 if every promise was kept, with 1 if not, with 2 if it could not run.\n",
             u64::MAX,
             kind_names(),
         )
@@ -122,37 +122,37 @@ impl Options {
     /// Reads a command line, without the program's name.
     ///
     /// # Errors
-    /// [`OptionError`] names the option, its value and what it takes.
-    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Asked, OptionError> {
+    /// [`OptionError`] with the option, its value and what it accepts.
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, OptionError> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
         while let Some(option) = arguments.next() {
-            let mut value = |takes: &str| {
-                let takes = takes.to_owned();
+            let mut value = |accepts: &str| {
+                let accepts = accepts.to_owned();
                 match arguments.next() {
-                    Some(text) => Ok(Value { option: option.clone(), text, takes }),
-                    None => Err(OptionError::NoValue { option: option.clone(), takes }),
+                    Some(text) => Ok(Value { option: option.clone(), text, accepts }),
+                    None => Err(OptionError::NoValue { option: option.clone(), accepts }),
                 }
             };
             match &*option {
-                "--help" | "-h" => return Ok(Asked::Help),
+                "--help" | "-h" => return Ok(Invocation::Help),
                 "--seed" => options.seed = value(&format!("0 to {}", u64::MAX))?.number()?,
                 "--faults" => {
-                    let takes = format!("1 to {MOST_FAULTS}");
-                    options.faults = value(&takes)?.within(1, MOST_FAULTS)?;
+                    let accepts = format!("1 to {MAX_FAULTS}");
+                    options.faults = value(&accepts)?.within(1, MAX_FAULTS)?;
                 }
                 "--connections" => {
-                    let takes = format!("1 to {MOST_CONNECTIONS}");
-                    options.connections = value(&takes)?.within(1, MOST_CONNECTIONS)?;
+                    let accepts = format!("1 to {MAX_CONNECTIONS}");
+                    options.connections = value(&accepts)?.within(1, MAX_CONNECTIONS)?;
                 }
                 "--seconds" => {
-                    let takes = format!("1 to {MOST_SECONDS}");
-                    options.longest = Duration::from_secs(value(&takes)?.within(1, MOST_SECONDS)?);
+                    let accepts = format!("1 to {MAX_SECONDS}");
+                    options.longest = Duration::from_secs(value(&accepts)?.within(1, MAX_SECONDS)?);
                 }
                 "--tls-share" => options.tls_share = value("0 to 1")?.within(0.0, 1.0)?,
                 "--only-connection" => {
-                    let takes = "a number below that of the connections";
-                    options.only_connection = Some(value(takes)?.number()?);
+                    let accepts = "a number below that of the connections";
+                    options.only_connection = Some(value(accepts)?.number()?);
                 }
                 "--skip" => {
                     options.skip = value(&format!("kinds, of {}", kind_names()))?.kinds()?;
@@ -164,19 +164,19 @@ impl Options {
             return Err(OptionError::Value {
                 option: "--only-connection".into(),
                 value: only.to_string(),
-                takes: format!("0 to {}", options.connections - 1),
+                accepts: format!("0 to {}", options.connections - 1),
             });
         }
-        Ok(Asked::Run(options))
+        Ok(Invocation::Run(options))
     }
 
-    /// Says whether a connection goes over TLS: spread evenly over all.
+    /// Returns whether a connection uses TLS; these are spread evenly.
     pub(crate) fn is_tls(&self, connection: usize) -> bool {
         let until = |count: usize| (count as f64 * self.tls_share).round();
         until(connection + 1) > until(connection)
     }
 
-    /// Gives a connection's part of the faults.
+    /// Returns a connection's share of the faults.
     pub(crate) fn share(&self, connection: usize) -> u64 {
         let (number, connections) = (connection as u64, self.connections as u64);
         self.faults / connections + u64::from(number < self.faults % connections)
@@ -188,16 +188,16 @@ fn kind_names() -> String {
     names.join(", ")
 }
 
-/// An option's value, with what to say where it is no good.
+/// An option's value, with what to report if it is invalid.
 struct Value {
     option: String,
     text: String,
-    takes: String,
+    accepts: String,
 }
 
 impl Value {
     fn refused(self) -> OptionError {
-        OptionError::Value { option: self.option, value: self.text, takes: self.takes }
+        OptionError::Value { option: self.option, value: self.text, accepts: self.accepts }
     }
 
     fn number<T: FromStr>(self) -> Result<T, OptionError> {
@@ -222,7 +222,7 @@ impl Value {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Asked, OptionError> {
+    fn parse(line: &str) -> Result<Invocation, OptionError> {
         Options::parse(line.split_whitespace().map(str::to_owned))
     }
 
@@ -239,22 +239,22 @@ mod tests {
             only_connection: Some(3),
             skip: vec![FaultKind::Reset, FaultKind::HalfOpen],
         };
-        assert_eq!(parse(line), Ok(Asked::Run(expected)));
-        assert_eq!(parse(""), Ok(Asked::Run(Options::default())));
-        assert_eq!(parse("--seed 7 --help"), Ok(Asked::Help));
+        assert_eq!(parse(line), Ok(Invocation::Run(expected)));
+        assert_eq!(parse(""), Ok(Invocation::Run(Options::default())));
+        assert_eq!(parse("--seed 7 --help"), Ok(Invocation::Help));
     }
 
     #[test]
-    fn what_is_refused_is_named_with_its_range() {
+    fn errors_name_the_option_and_its_range() {
         let refused = |line: &str| parse(line).unwrap_err().to_string();
-        assert_eq!(refused("--faults 0"), "--faults is 0, it takes 1 to 10000000");
-        assert_eq!(refused("--connections x"), "--connections is x, it takes 1 to 500");
-        assert_eq!(refused("--tls-share 1.5"), "--tls-share is 1.5, it takes 0 to 1");
-        assert_eq!(refused("--tls-share NaN"), "--tls-share is NaN, it takes 0 to 1");
-        assert_eq!(refused("--seconds"), "--seconds lacks its value, 1 to 86400");
-        assert_eq!(refused("--only-connection 24"), "--only-connection is 24, it takes 0 to 23");
-        assert_eq!(refused("--fault 1"), "--fault is no option, see --help");
-        assert!(refused("--skip rest").starts_with("--skip is rest, it takes kinds, of auth_"));
+        assert_eq!(refused("--faults 0"), "--faults is 0, must be 1 to 10000000");
+        assert_eq!(refused("--connections x"), "--connections is x, must be 1 to 500");
+        assert_eq!(refused("--tls-share 1.5"), "--tls-share is 1.5, must be 0 to 1");
+        assert_eq!(refused("--tls-share NaN"), "--tls-share is NaN, must be 0 to 1");
+        assert_eq!(refused("--seconds"), "--seconds needs a value, 1 to 86400");
+        assert_eq!(refused("--only-connection 24"), "--only-connection is 24, must be 0 to 23");
+        assert_eq!(refused("--fault 1"), "unknown option --fault, see --help");
+        assert!(refused("--skip rest").starts_with("--skip is rest, must be kinds, of auth_"));
     }
 
     #[test]

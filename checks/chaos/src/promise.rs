@@ -1,11 +1,11 @@
-//! What a user must see of each fault, and must not: the table that a connection is held to.
+//! What a user must see of each fault, and must not see.
 
 use kite_conn::{Event, HandshakeError, LossCause, OpenError, OpenStage};
 use kite_sim::{Fault, FaultKind, Refusal};
 use kite_wire::text::TextMessage;
 
-use crate::pace::CONNECT_TIMEOUT;
 use crate::recorder::Seen;
+use crate::timing::CONNECT_TIMEOUT;
 
 /// How a live socket is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ enum Loss {
     WriteBlocked,
 }
 
-/// How a try to open a socket fails.
+/// How an attempt to open a socket fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Failure {
     Auth {
@@ -39,7 +39,7 @@ enum Failure {
     /// The handshake broke off.
     Broken,
     Tls,
-    /// Nobody listens, or goes away in the middle.
+    /// No listener, or the peer goes away in the middle.
     Away,
 }
 
@@ -62,45 +62,45 @@ enum Effect {
     Order {
         id: String,
     },
-    /// So many frames, and nothing else.
+    /// This many frames, and nothing else.
     Frames(u64),
     FeedSilent,
     /// Stale ticks, and once healed, ticks again.
     Stale,
 }
 
-/// What a connection promises to show of one fault.
+/// What a connection must show of one fault.
 #[derive(Debug, Clone)]
 pub(crate) struct Promise {
     loss: Loss,
     failure: Option<Failure>,
-    /// How many failures at least and at most.
+    /// Minimum and maximum number of failures.
     failures: (usize, usize),
     effect: Effect,
-    /// Whether somebody gives the connection credentials when it asks.
+    /// Whether the connection has a token source.
     renews: bool,
 }
 
-/// How a promise stands.
+/// The state of a promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Not everything has been seen yet.
     Waiting,
     /// The connection is parked, as it should be, and waits for credentials.
     Parked,
-    /// Stale ticks were told, as they should: time to heal.
+    /// Stale ticks were reported, as they should be: time to heal.
     Stale,
-    /// Everything has been seen that must be.
+    /// Everything required has been seen.
     Kept,
     /// Something was seen that must not be.
     Broken(String),
 }
 
-/// Failures without a limit: how many there are depends on the backoff.
+/// Any number of failures: it depends on the backoff.
 const ANY: usize = usize::MAX;
 
 impl Promise {
-    /// Gives what a connection promises; `renews`: it has a token source.
+    /// Returns the promise for a fault; `renews` if the connection has a token source.
     pub(crate) fn of(fault: &Fault, renews: bool) -> Self {
         let quiet = Self {
             loss: Loss::None,
@@ -111,7 +111,7 @@ impl Promise {
         };
         let shows = |effect| Self { effect, ..quiet.clone() };
         let loses = |loss| Self { loss, ..quiet.clone() };
-        // A fault at the door: the loss before it was provoked.
+        // A fault in the handshake, after a provoked loss.
         let fails = |failure, failures| Self {
             loss: Loss::Broken,
             failure: Some(failure),
@@ -159,20 +159,20 @@ impl Promise {
                 ..fails(Failure::Refused { status: 429 }, (1, ANY))
             },
             Fault::Restart { .. } => fails(Failure::Away, (1, ANY)),
-            // Kinds that this table does not know show nothing, and so break something.
+            // Unknown kinds promise nothing, so their effects are failures.
             _ => quiet,
         }
     }
 
-    /// Says whether a socket is lost.
+    /// Returns whether a socket is lost.
     pub(crate) fn loses(&self) -> bool {
         self.loss != Loss::None
     }
 
-    /// Holds what was seen since the fault against the promise.
+    /// Compares what was seen since the fault with the promise.
     pub(crate) fn judge(&self, seen: &Seen) -> Standing {
-        if let Some(stray) = self.stray(seen) {
-            return Standing::Broken(stray);
+        if let Some(unexpected) = self.unexpected(seen) {
+            return Standing::Broken(unexpected);
         }
         let (mut is_up, mut is_parked, mut is_stale) = (true, false, false);
         let (mut losses, mut failures, mut refused) = (0, 0, 0);
@@ -195,16 +195,17 @@ impl Promise {
         if self.effect == Effect::Stale && is_stale {
             return Standing::Stale;
         }
-        let asks = matches!(self.failure, Some(Failure::Auth { .. })) && self.renews;
+        let renews_on_refusal = matches!(self.failure, Some(Failure::Auth { .. })) && self.renews;
         let is_kept = losses == usize::from(self.loses())
             && failures >= self.failures.0
             && is_up
-            && (!asks || refused > 0)
+            && (!renews_on_refusal || refused > 0)
             && self.shown(seen);
         if is_kept { Standing::Kept } else { Standing::Waiting }
     }
 
-    /// Says whether the effect beside losses and failures has been seen, as often as it must.
+    /// Returns whether the effect other than losses and failures has been seen, as often as
+    /// required.
     fn shown(&self, seen: &Seen) -> bool {
         let count = |is_it: &dyn Fn(&Event) -> bool| seen.events().filter(|it| is_it(it)).count();
         match &self.effect {
@@ -225,11 +226,11 @@ impl Promise {
         }
     }
 
-    /// Finds what must not be seen.
-    fn stray(&self, seen: &Seen) -> Option<String> {
+    /// Returns what was seen but must not be.
+    fn unexpected(&self, seen: &Seen) -> Option<String> {
         let (mut losses, mut failures) = (0, 0);
         for event in seen.events() {
-            let is_due = match event {
+            let is_expected = match event {
                 Event::Down { cause, .. } => {
                     losses += 1;
                     losses == 1 && self.is_own_loss(cause)
@@ -261,11 +262,11 @@ impl Promise {
                 | Event::Retry { .. }
                 | Event::TicksStale { .. }
                 | Event::TicksResumed { .. } => true,
-                // Machines that sleep and events yet unknown are not of this fault.
+                // A sleeping machine and unknown events have nothing to do with the fault.
                 _ => false,
             };
-            if !is_due {
-                return Some(format!("{event:?} was told, which this fault does not promise"));
+            if !is_expected {
+                return Some(format!("{event:?} was reported, which this fault does not promise"));
             }
         }
         if seen.damaged > u64::from(self.effect == Effect::Damaged) {
@@ -279,7 +280,7 @@ impl Promise {
 
     fn is_own_loss(&self, cause: &LossCause) -> bool {
         match (self.loss, cause) {
-            // A fault at the door is provoked in several ways.
+            // A handshake is forced in several ways.
             (Loss::Broken, LossCause::CloseFrame { code: 1_001, .. }) => true,
             (Loss::Broken, LossCause::Eof | LossCause::Io(_))
             | (Loss::Protocol, LossCause::Protocol(_))
@@ -287,7 +288,7 @@ impl Promise {
             | (Loss::Silence, LossCause::Silence { .. })
             | (Loss::FeedSilence, LossCause::FeedSilence { .. })
             | (Loss::WriteBlocked, LossCause::WriteBlocked { .. }) => true,
-            (Loss::Closed { code }, LossCause::CloseFrame { code: told, .. }) => code == *told,
+            (Loss::Closed { code }, LossCause::CloseFrame { code: found, .. }) => code == *found,
             _ => false,
         }
     }
@@ -303,8 +304,8 @@ impl Promise {
             (Some(Failure::Refused { status }), OpenError::Refused(refusal)) => {
                 !error.is_auth() && refusal.status == *status
             }
-            (Some(Failure::Timeout(stage)), OpenError::Timeout { stage: told, .. }) => {
-                stage == told
+            (Some(Failure::Timeout(stage)), OpenError::Timeout { stage: found, .. }) => {
+                stage == found
             }
             (Some(Failure::WrongAccept), OpenError::Handshake(HandshakeError::WrongAccept)) => true,
             (
@@ -325,10 +326,10 @@ impl Promise {
     fn is_own_text(&self, event: &Event) -> bool {
         let Event::Text { message, .. } = event else { return false };
         match (&self.effect, &**message) {
-            (Effect::Other { kind }, TextMessage::Other { kind: told, .. }) => {
-                told.as_ref() == Some(kind)
+            (Effect::Other { kind }, TextMessage::Other { kind: found, .. }) => {
+                found.as_ref() == Some(kind)
             }
-            (Effect::Error { message, .. }, TextMessage::Error(told)) => message == told,
+            (Effect::Error { message, .. }, TextMessage::Error(found)) => message == found,
             (Effect::Order { id }, TextMessage::Order(order)) => {
                 order.order_id.as_deref() == Some(id)
             }
@@ -337,7 +338,7 @@ impl Promise {
     }
 }
 
-/// Gives the message of Kite's JSON error.
+/// Returns the message of Kite's JSON error.
 fn message_of(refusal: &Refusal) -> String {
     let body: Result<serde_json::Value, _> = serde_json::from_str(refusal.body());
     body.ok().and_then(|body| Some(body["message"].as_str()?.to_owned())).unwrap_or_default()
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_has_to_come_whole() {
+    fn a_burst_must_arrive_completely() {
         let promise = Promise::of(&Fault::Burst { frames: 3 }, false);
         let mut seen = Seen::of([]);
         seen.frames = 2;

@@ -1,4 +1,4 @@
-//! The sink of a connection under test: counts, remembers, and checks what it can on the spot.
+//! The sink of a connection under test: counts, records, and checks what it can immediately.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use kite_wire::Frame;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use crate::course::Course;
+use crate::event_order::EventOrder;
 use crate::gaps::Gaps;
 
-/// Events that a failure shows.
+/// Number of events shown with a failure.
 const HISTORY: usize = 50;
 
 /// What was received on one socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tape {
+pub(crate) struct SocketLog {
     pub(crate) epoch: u32,
     /// Frames of at least two bytes, as the simulator counts them.
     pub(crate) frames: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) skipped: u64,
     /// Frames with ticks, of all sockets.
     pub(crate) frames: u64,
-    /// Whether this socket had been refused instruments before: once is told, again is not news.
+    /// Whether this socket had already reached the instrument limit, which is reported once.
     pub(crate) was_limited: bool,
 }
 
@@ -43,7 +43,7 @@ impl Seen {
         self.events.iter().map(|(_, event)| event)
     }
 
-    /// Gives when the first such event was told.
+    /// Returns when the first such event was reported.
     pub(crate) fn when(&self, is_it: impl Fn(&Event) -> bool) -> Option<Stamp> {
         self.events.iter().find(|(_, event)| is_it(event)).map(|(at, _)| *at)
     }
@@ -63,9 +63,9 @@ pub(crate) struct Totals {
     pub(crate) ticks: u64,
     pub(crate) damaged: u64,
     pub(crate) skipped: u64,
-    /// Damaged frames, and frames with unknown packets, that events spoke of.
-    pub(crate) damage_told: u64,
-    pub(crate) skips_told: u64,
+    /// Damaged frames, and frames with unknown packets, according to events.
+    pub(crate) damage_reported: u64,
+    pub(crate) skips_reported: u64,
     /// Events by name.
     pub(crate) events: BTreeMap<&'static str, u64>,
 }
@@ -76,36 +76,36 @@ impl Totals {
     }
 }
 
-/// All that is known of a connection by what it delivered.
+/// Everything known about a connection from what it delivered.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) course: Course,
+    pub(crate) event_order: EventOrder,
     pub(crate) gaps: Gaps,
     pub(crate) totals: Totals,
     pub(crate) seen: Seen,
-    pub(crate) tape: Tape,
-    /// Sockets lost whose tapes have not been compared yet.
-    pub(crate) lost: Vec<Tape>,
+    pub(crate) log: SocketLog,
+    /// Lost sockets whose logs have not been compared yet.
+    pub(crate) lost: Vec<SocketLog>,
     /// Since when the feed has been down.
     down_since: Option<Stamp>,
     /// When the last recovery was done, and how long it had taken.
     pub(crate) recovered: Option<(Stamp, Duration)>,
     sequence: u64,
     history: VecDeque<String>,
-    /// What was wrong, as it was noticed.
+    /// What was wrong, in the order noticed.
     wrong: Vec<String>,
-    /// Whether the present socket was refused instruments.
+    /// Whether the current socket has reached the instrument limit.
     is_limited: bool,
     pub(crate) is_dropped: bool,
 }
 
 impl State {
-    /// Says whether ticks have come on the present socket.
+    /// Returns whether ticks have been received on the current socket.
     pub(crate) fn flows(&self) -> bool {
-        self.course.live_epoch() == Some(self.tape.epoch) && self.tape.ticks > 0
+        self.event_order.live_epoch() == Some(self.log.epoch) && self.log.ticks > 0
     }
 
-    /// Begins to watch for what follows.
+    /// Starts recording what is seen from now on.
     pub(crate) fn mark(&mut self) {
         self.seen = Seen { was_limited: self.is_limited, ..Seen::default() };
     }
@@ -120,15 +120,15 @@ impl State {
 
     fn on_batch(&mut self, batch: &Batch) {
         let (frame, ticks) = (batch.frame(), &batch.ticks);
-        if self.course.live_epoch() != Some(batch.epoch) {
+        if self.event_order.live_epoch() != Some(batch.epoch) {
             self.wrong.push(format!(
                 "a frame of epoch {} while {:?} is live",
                 batch.epoch,
-                self.course.live_epoch()
+                self.event_order.live_epoch()
             ));
         }
         if batch.sequence != self.sequence + 1 {
-            self.wrong.push(format!("frame {} behind {}", batch.sequence, self.sequence));
+            self.wrong.push(format!("frame {} after {}", batch.sequence, self.sequence));
         }
         self.sequence = batch.sequence;
         self.totals.batches += 1;
@@ -141,13 +141,13 @@ impl State {
         self.totals.skipped += u64::from(ticks.skipped());
         self.seen.skipped += u64::from(ticks.skipped());
         if frame.len() >= 2 {
-            self.tape.frames += 1;
-            self.tape.chain.add(frame);
+            self.log.frames += 1;
+            self.log.chain.add(frame);
         }
         if ticks.is_empty() {
             return;
         }
-        self.tape.ticks += ticks.len() as u64;
+        self.log.ticks += ticks.len() as u64;
         self.totals.ticks += ticks.len() as u64;
         self.seen.frames += 1;
         self.gaps.on_ticks(ticks, batch.received);
@@ -163,29 +163,29 @@ impl State {
         }
         self.history.push_back(line(now, event));
         *self.totals.events.entry(event.name()).or_insert(0) += 1;
-        self.wrong.extend(self.course.follow(event));
+        self.wrong.extend(self.event_order.check(event));
         match event {
             Event::Up { epoch, .. } => {
-                self.tape = Tape { epoch: *epoch, ..Tape::default() };
+                self.log = SocketLog { epoch: *epoch, ..SocketLog::default() };
                 self.gaps.on_up(*epoch);
                 self.is_limited = false;
             }
             Event::Down { epoch, last_heard, .. } => {
-                self.lost.push(std::mem::take(&mut self.tape));
+                self.lost.push(std::mem::take(&mut self.log));
                 self.down_since.get_or_insert(now);
                 self.wrong.extend(self.gaps.on_down(*epoch, *last_heard));
             }
             Event::Gap(gap) => self.wrong.extend(self.gaps.on_gap(gap)),
             Event::LimitRefused { .. } => self.is_limited = true,
-            Event::FrameDamaged { untold, .. } => self.totals.damage_told += 1 + untold,
-            Event::PacketsSkipped { untold, .. } => self.totals.skips_told += 1 + untold,
+            Event::FrameDamaged { untold, .. } => self.totals.damage_reported += 1 + untold,
+            Event::PacketsSkipped { untold, .. } => self.totals.skips_reported += 1 + untold,
             _ => {}
         }
         self.seen.events.push((now, event.clone()));
     }
 }
 
-/// What the sink and the one who breaks its connection share.
+/// The state that the sink shares with the test of its connection.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     state: Mutex<State>,
@@ -193,63 +193,63 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn sink(self: &Arc<Self>) -> Ear {
-        Ear(Arc::clone(self))
+    pub(crate) fn sink(self: &Arc<Self>) -> RecorderSink {
+        RecorderSink(Arc::clone(self))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Waits until the state gives something; `None` if it does not in time.
+    /// Waits until `probe` returns something; `None` if it does not in time.
     pub(crate) async fn until<T>(
         &self,
-        patience: Duration,
-        mut look: impl FnMut(&mut State) -> Option<T>,
+        limit: Duration,
+        mut probe: impl FnMut(&mut State) -> Option<T>,
     ) -> Option<T> {
         let waiting = async {
             loop {
-                // Made before the look, so that no change in between is missed.
+                // Created before the probe, so that no change in between is missed.
                 let changed = self.changed.notified();
-                if let Some(found) = look(&mut self.state()) {
+                if let Some(found) = probe(&mut self.state()) {
                     return found;
                 }
                 changed.await;
             }
         };
-        tokio::time::timeout(patience, waiting).await.ok()
+        tokio::time::timeout(limit, waiting).await.ok()
     }
 
-    fn tell(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.changed.notify_waiters();
     }
 }
 
-/// The sink itself.
+/// The sink of the connection.
 #[derive(Debug)]
-pub(crate) struct Ear(Arc<Recorder>);
+pub(crate) struct RecorderSink(Arc<Recorder>);
 
-impl Sink for Ear {
+impl Sink for RecorderSink {
     fn on_batch(&mut self, batch: &Batch) {
-        self.0.tell(|state| state.on_batch(batch));
+        self.0.update(|state| state.on_batch(batch));
     }
 
     fn on_event(&mut self, event: &Event) {
-        self.0.tell(|state| state.on_event(event));
+        self.0.update(|state| state.on_event(event));
     }
 }
 
-impl Drop for Ear {
+impl Drop for RecorderSink {
     fn drop(&mut self) {
-        self.0.tell(|state| state.is_dropped = true);
+        self.0.update(|state| state.is_dropped = true);
     }
 }
 
 fn line(at: Stamp, event: &Event) -> String {
     let at = at.as_nanos() / 1_000_000;
     match event {
-        // Dozens of instruments help nobody.
+        // Dozens of instruments would only be noise.
         Event::Gap(gap) => format!(
             "{at} ms Gap {{ {} -> {}, {} instruments, volume {}, resumed {} }}",
             gap.lost_epoch,

@@ -1,4 +1,4 @@
-//! What a run has shown, for a reader.
+//! The results of a run, and their text.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,52 +7,52 @@ use kite_sim::FaultKind;
 
 use crate::failure::Failure;
 use crate::options::Options;
-use crate::pace::{HEARTBEAT_EVERY, SILENCE_THRESHOLD, STALE_AFTER, UPDATES_PER_SECOND};
 use crate::resources::Samples;
 use crate::tally::{Tally, Times};
+use crate::timing::{HEARTBEAT_EVERY, SILENCE_THRESHOLD, STALE_AFTER, UPDATES_PER_SECOND};
 
-/// What a run has shown.
+/// The results of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What was asked for.
+    /// The options.
     pub options: Options,
     /// How long it took.
     pub took: Duration,
-    /// What was counted and measured.
+    /// Counts and measurements.
     pub tally: Tally,
     /// Sums over all sockets and connections.
     pub volume: Volume,
-    /// What the process held.
+    /// Resources of the process.
     pub samples: Samples,
-    /// Promises that were not held on a connection.
+    /// Promises broken on a connection.
     pub failures: Vec<Failure>,
     /// What was wrong with the run as a whole.
     pub faults_of_run: Vec<String>,
 }
 
-/// What went over the sockets, in sums.
+/// Sums over all sockets.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Volume {
     /// Sockets that were open.
     pub sockets: u64,
-    /// Binary frames sent, heartbeats apart.
+    /// Binary frames sent, without heartbeats.
     pub frames_sent: u64,
     /// Ticks sent.
     pub ticks_sent: u64,
     /// Ticks delivered.
     pub ticks_delivered: u64,
-    /// Gaps told.
+    /// Gaps reported.
     pub gaps: u64,
-    /// Volumes that gaps told as known, and their sum.
+    /// Volumes that gaps reported as known.
     pub volumes_known: u64,
-    /// Their sum.
+    /// Sum of these volumes.
     pub volume_known: u64,
 }
 
 impl Report {
-    /// Says whether every promise was held.
+    /// Returns whether every promise was kept.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.failures.is_empty() && self.faults_of_run.is_empty()
@@ -98,9 +98,9 @@ impl Report {
         let provoked: u64 = self.tally.provocations.values().sum();
         writeln!(
             f,
-            "besides: {provoked} losses that brought a connection back to a door, \
-             {} that a neighbour's restart brought\n",
-            self.tally.struck
+            "in addition: {provoked} losses to force a new handshake, \
+             {} by another connection's restart\n",
+            self.tally.collateral
         )
     }
 
@@ -113,7 +113,7 @@ impl Report {
         let detected = [
             (FaultKind::HalfOpen, "half-open, to its loss", SILENCE_THRESHOLD),
             (FaultKind::Stalls, "stalled both ways, to its loss", SILENCE_THRESHOLD),
-            (FaultKind::PongsOnly, "pongs only, to its loss (patience grows)", SILENCE_THRESHOLD),
+            (FaultKind::PongsOnly, "pongs only, to its loss (limit grows)", SILENCE_THRESHOLD),
             (FaultKind::HeartbeatsOnly, "heartbeats only, to stale ticks", STALE_AFTER),
             (FaultKind::StopsReading, "stopped reading, to its loss", SILENCE_THRESHOLD),
         ];
@@ -122,7 +122,7 @@ impl Report {
                 write_multiples(f, name, times, threshold)?;
             }
         }
-        let blocked = "  of it, none of our bytes taken";
+        let blocked = "  of that, no bytes accepted";
         write_multiples(f, blocked, &self.tally.blocked, SILENCE_THRESHOLD)?;
         let silent = "pongs only, to FeedSilent";
         write_multiples(f, silent, &self.tally.feed_silent, SILENCE_THRESHOLD)?;
@@ -135,7 +135,7 @@ impl Report {
 
     fn write_sums(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sums = &self.volume;
-        writeln!(f, "{} sockets, {} frames of ticks sent", sums.sockets, sums.frames_sent)?;
+        writeln!(f, "{} sockets, {} frames with ticks sent", sums.sockets, sums.frames_sent)?;
         writeln!(
             f,
             "{} ticks sent, {} delivered, {} lost with their sockets, all in gaps",
@@ -145,7 +145,7 @@ impl Report {
         )?;
         writeln!(
             f,
-            "{} gaps told, {} volumes in them known, {} traded unseen",
+            "{} gaps reported, {} volumes in them known, {} traded unseen",
             sums.gaps, sums.volumes_known, sums.volume_known
         )?;
         let [first, second, last] = self.samples.thirds();
@@ -161,23 +161,23 @@ impl Report {
 
     fn write_verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_good() {
-            return writeln!(f, "every promise was held");
+            return writeln!(f, "every promise was kept");
         }
         for fault in &self.faults_of_run {
-            writeln!(f, "NOT HELD: {fault}")?;
+            writeln!(f, "BROKEN: {fault}")?;
         }
         for failure in &self.failures {
             let Options { seed, faults, connections, tls_share, .. } = &self.options;
-            writeln!(f, "NOT HELD: {failure}")?;
+            writeln!(f, "BROKEN: {failure}")?;
             writeln!(
                 f,
-                "    again: kite-chaos --seed {seed} --faults {faults} --connections {connections} \
+                "    replay: kite-chaos --seed {seed} --faults {faults} --connections {connections} \
                  --tls-share {tls_share} --only-connection {}",
                 failure.connection
             )?;
         }
         let broken = self.failures.len() + self.faults_of_run.len();
-        writeln!(f, "{broken} promises were not held")
+        writeln!(f, "{broken} promises were broken")
     }
 }
 

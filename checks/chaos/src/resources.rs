@@ -1,4 +1,4 @@
-//! What the process holds: memory, tasks, open files. And whether anything panicked.
+//! Resources of the process: memory, tasks, open files; and a count of panics.
 
 use std::fs;
 use std::sync::Once;
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-/// What may be more at the end than at the beginning.
+/// Allowed growth from the first third to the last.
 const GROWTH_PERCENT: u64 = 10;
-/// And in any case: the grain of the allocator, and sockets that are just being replaced.
+/// Always allowed: the allocator's granularity, and sockets that are being replaced.
 const MEMORY_SLACK: u64 = 4 << 20;
-/// In a run of less than a minute's samples, the allocator is still filling up in the first third.
+/// In a run of less than a minute, the allocator is still growing in the first third.
 const SHORT_RUN: usize = 60;
 const SHORT_MEMORY_SLACK: u64 = 16 << 20;
 const COUNT_SLACK: u64 = 24;
 
-/// What the process holds at one moment. Zero where the operating system does not say.
+/// Resources of the process at one moment. Zero if the operating system does not report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
     /// Resident memory in bytes.
@@ -28,7 +28,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Looks, within a runtime.
+    /// Takes a sample; must be called within a runtime.
     pub(crate) fn now() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -61,7 +61,7 @@ impl Samples {
         self.taken.push(sample);
     }
 
-    /// Gives the maxima of the first, second and last third.
+    /// Returns the maxima of the first, second and last third.
     #[must_use]
     pub fn thirds(&self) -> [Sample; 3] {
         let third = self.taken.len().div_ceil(3).max(1);
@@ -72,7 +72,7 @@ impl Samples {
         std::array::from_fn(|_| maxima.next().unwrap_or_default())
     }
 
-    /// Says what grew from the first third to the last.
+    /// Returns what grew from the first third to the last.
     pub(crate) fn growth(&self) -> Vec<String> {
         if self.taken.len() < 6 {
             return Vec::new();
@@ -92,10 +92,10 @@ impl Samples {
     }
 }
 
-/// Waits until the process holds no more tasks and files than before; says what is left if it does
+/// Waits until the process has no more tasks and files than before; returns what is left if it does
 /// not in time.
-pub(crate) async fn leftovers(before: Sample, patience: Duration) -> Option<String> {
-    let deadline = tokio::time::Instant::now() + patience;
+pub(crate) async fn leftovers(before: Sample, limit: Duration) -> Option<String> {
+    let deadline = tokio::time::Instant::now() + limit;
     loop {
         let now = Sample::now();
         if now.tasks <= before.tasks && now.files <= before.files {
@@ -103,7 +103,7 @@ pub(crate) async fn leftovers(before: Sample, patience: Duration) -> Option<Stri
         }
         if tokio::time::Instant::now() >= deadline {
             return Some(format!(
-                "{} tasks and {} open files are left, {} and {} were there before",
+                "{} tasks and {} open files are left, {} and {} before the run",
                 now.tasks, now.files, before.tasks, before.files
             ));
         }
@@ -125,7 +125,7 @@ pub(crate) fn watch_panics() {
     });
 }
 
-/// Gives the number of panics counted.
+/// Returns the number of panics counted.
 pub(crate) fn panics() -> u64 {
     PANICS.load(Ordering::SeqCst)
 }

@@ -1,4 +1,4 @@
-//! What is counted and measured over a run.
+//! Counts and measurements of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use kite_sim::{FaultFamily, FaultKind};
 
-use crate::deck::Deal;
+use crate::fault_deck::Deal;
 
 /// Times in microseconds, to three digits.
 #[derive(Debug, Clone)]
@@ -24,52 +24,52 @@ impl Times {
     }
 
     fn merge(&mut self, other: &Self) {
-        // The bounds are the same, so it cannot fail.
+        // Cannot fail: the bounds are the same.
         let _ = self.0.add(&other.0);
     }
 
-    /// Gives how many there are.
+    /// Returns the number of times.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// Gives the time that this part of all (0 to 1) does not exceed.
+    /// Returns the quantile `part`, 0 to 1.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(part))
     }
 
-    /// Gives the shortest time.
+    /// Returns the shortest time.
     #[must_use]
     pub fn least(&self) -> Duration {
         Duration::from_micros(self.0.min())
     }
 }
 
-/// What was counted and measured on all connections.
+/// Counts and measurements over all connections.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Faults suffered, by kind.
+    /// Faults injected, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
     /// Faults that lost a socket after which ticks flowed again, by kind.
     pub recovered: BTreeMap<FaultKind, u64>,
-    /// Resets, ends and close frames that only brought a connection back to the door, by kind.
+    /// Resets, ends and close frames that only forced a new handshake, by kind.
     pub provocations: BTreeMap<FaultKind, u64>,
-    /// Sockets lost to the restart that another connection suffered.
-    pub struck: u64,
-    /// From the fault to what was told of it, by kind: the loss, or stale ticks.
+    /// Sockets lost to another connection's restart.
+    pub collateral: u64,
+    /// From the fault to its event, by kind: the loss, or stale ticks.
     pub detection: BTreeMap<FaultKind, Times>,
-    /// From the fault to the event that only pongs come.
+    /// From the fault to the event that only pongs arrive.
     pub feed_silent: Times,
-    /// For how long a socket had taken none of our bytes when it was given up.
+    /// How long a socket had accepted no bytes when it was dropped.
     pub blocked: Times,
     /// From a loss to the first tick after it, by kind.
     pub recovery: BTreeMap<FaultKind, Times>,
 }
 
 impl Tally {
-    pub(crate) fn suffered(&mut self, deal: &Deal) {
+    pub(crate) fn count_fault(&mut self, deal: &Deal) {
         *self.faults.entry(deal.kind()).or_insert(0) += 1;
         if let Some(provocation) = &deal.provocation {
             *self.provocations.entry(provocation.kind()).or_insert(0) += 1;
@@ -80,11 +80,11 @@ impl Tally {
         *self.recovered.entry(kind).or_insert(0) += 1;
     }
 
-    pub(crate) fn told_after(&mut self, kind: FaultKind, time: Duration) {
+    pub(crate) fn detected_after(&mut self, kind: FaultKind, time: Duration) {
         self.detection.entry(kind).or_default().add(time);
     }
 
-    pub(crate) fn feed_told(&mut self, time: Duration) {
+    pub(crate) fn feed_silent_after(&mut self, time: Duration) {
         self.feed_silent.add(time);
     }
 
@@ -96,13 +96,13 @@ impl Tally {
         self.recovery.entry(kind).or_default().add(time);
     }
 
-    /// Gives the number of faults suffered.
+    /// Returns the number of faults injected.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.faults.values().sum()
     }
 
-    /// Gives the times to recover, by what kind of trouble it was.
+    /// Returns the recovery times, by family of faults.
     #[must_use]
     pub fn recovery_by_family(&self) -> BTreeMap<&'static str, Times> {
         let mut families = BTreeMap::<_, Times>::new();
@@ -113,7 +113,7 @@ impl Tally {
     }
 }
 
-/// Names what kinds of losses have in common for the time that a recovery takes.
+/// Groups the kinds of losses by what decides the recovery time.
 fn family(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::AuthRefusal => "credentials refused",

@@ -1,6 +1,6 @@
-//! Unpacks the corpus of fuzz targets for cargo-fuzz, or packs what it has made of it.
+//! Unpacks the corpus of fuzz targets for cargo-fuzz, or packs it again afterwards.
 //!
-//! `corpus unpack|pack [TARGET]...`; without a target all of them.
+//! `corpus unpack|pack [TARGET]...`; all targets if none is named.
 
 use std::error::Error;
 use std::{env, fs};
@@ -50,7 +50,7 @@ fn unpack(target: &str) -> Result<usize, Box<dyn Error>> {
     Ok(inputs.len())
 }
 
-/// Replaces a pack by what is in the target's folder.
+/// Replaces a pack by the contents of the target's folder.
 fn pack(target: &str) -> Result<usize, Box<dyn Error>> {
     let mut inputs = Vec::new();
     for entry in fs::read_dir(corpus::folder().join(target))? {

@@ -1,8 +1,8 @@
-//! A client's text: reading never panics, and what was read prints to a command that says the same.
+//! A client's text: parsing never panics, and a parsed command prints as an equal one.
 
 use kite_wire::{Command, CommandKind, ParsedCommand};
 
-/// Checks one input; bytes that are no UTF-8 are none.
+/// Checks one input; bytes that are not UTF-8 are ignored.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(parsed) = ParsedCommand::parse(text) else { return };

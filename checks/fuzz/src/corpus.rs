@@ -1,15 +1,15 @@
 //! The corpus of a fuzz target in one file, instead of a thousand small ones.
 //!
-//! A pack holds the number of its inputs, then each input after its length: shortest first, none
-//! twice. Numbers have 32 bits, little-endian. An input has no name but its place.
+//! A pack holds the number of its inputs, then each input after its length: shortest first, without
+//! duplicates. Numbers have 32 bits, little-endian. An input is named by its index.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Every target has found more than this.
+/// Every target's corpus is larger than this.
 const FEWEST_INPUTS: usize = 20;
 
-/// Returns the folder of the packs, where cargo-fuzz has its folder for each target too.
+/// Returns the folder of the packs and of cargo-fuzz's folders, one per target.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
@@ -19,23 +19,23 @@ pub fn pack_of(target: &str) -> PathBuf {
     folder().join(target).with_extension("pack")
 }
 
-/// Returns the name of the file that the input at this place is unpacked to.
-pub fn name(place: usize) -> String {
-    format!("{place:05}")
+/// Returns the file name of the unpacked input at this index.
+pub fn name(index: usize) -> String {
+    format!("{index:05}")
 }
 
 /// Runs every input of a target's pack through a check.
 ///
 /// # Panics
-/// The check panics, or the pack is missing, damaged or too small to be a corpus.
+/// If the check panics, or the pack is missing, damaged or too small.
 pub fn replay(target: &str, check: fn(&[u8])) {
     let path = pack_of(target);
     let pack = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let inputs = read(&pack).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(inputs.len() >= FEWEST_INPUTS, "{} inputs are no corpus", inputs.len());
-    for (place, input) in inputs.into_iter().enumerate() {
-        // Before the check, so that a panic is known by its input.
-        println!("{target}/{}", name(place));
+    assert!(inputs.len() >= FEWEST_INPUTS, "a corpus of only {} inputs", inputs.len());
+    for (index, input) in inputs.into_iter().enumerate() {
+        // Before the check, so that the input of a panic is known.
+        println!("{target}/{}", name(index));
         check(input);
     }
 }
@@ -43,7 +43,7 @@ pub fn replay(target: &str, check: fn(&[u8])) {
 /// Reads the inputs of a pack.
 ///
 /// # Errors
-/// The pack ends before its last input does, or holds more.
+/// The pack is truncated, or bytes follow the last input.
 pub fn read(pack: &[u8]) -> io::Result<Vec<&[u8]>> {
     let mut rest = pack;
     let count = split_number(&mut rest)?;
@@ -51,26 +51,26 @@ pub fn read(pack: &[u8]) -> io::Result<Vec<&[u8]>> {
     for _ in 0..count {
         let length = split_number(&mut rest)?;
         let input;
-        (input, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        (input, rest) = rest.split_at_checked(length).ok_or_else(truncated)?;
         inputs.push(input);
     }
     if rest.is_empty() { Ok(inputs) } else { Err(io::Error::other("bytes after the last input")) }
 }
 
 fn split_number(rest: &mut &[u8]) -> io::Result<usize> {
-    let (number, behind) = rest.split_first_chunk().ok_or_else(cut)?;
-    *rest = behind;
+    let (number, after) = rest.split_first_chunk().ok_or_else(truncated)?;
+    *rest = after;
     Ok(u32::from_le_bytes(*number) as usize)
 }
 
-fn cut() -> io::Error {
-    io::Error::other("the pack is cut off")
+fn truncated() -> io::Error {
+    io::Error::other("the pack is truncated")
 }
 
 /// Writes a pack of these inputs.
 ///
 /// # Errors
-/// There are more than 2^32 inputs, or bytes in one of them.
+/// There are more than 2^32 inputs, or one is longer than that.
 pub fn write(mut inputs: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
     let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
     inputs.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no-such-target.pack")]
-    fn a_missing_pack_is_no_replay() {
+    fn a_missing_pack_fails_the_replay() {
         replay("no-such-target", |_| ());
     }
 }

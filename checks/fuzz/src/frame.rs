@@ -8,7 +8,7 @@ use kite_wire::{Frame, Packet, PacketKind, Scan, Tick, TickBatch};
 pub fn check(bytes: &[u8]) {
     let frame = Frame::walk(bytes);
     check_accounting(frame, bytes);
-    assert_eq!(Scan::new(bytes).finish(), frame, "one pass gives the same account");
+    assert_eq!(Scan::new(bytes).finish(), frame, "one pass yields the same counts");
     assert!(Scan::new(bytes).eq(frame), "and the same packets");
     for packet in frame {
         read_everything(packet);
@@ -26,7 +26,7 @@ fn check_accounting(frame: Frame<'_>, bytes: &[u8]) {
     }
 
     let skipped = usize::from(frame.skipped());
-    assert_eq!(frame.packets().count(), frame.packets().len(), "the iterator tells its length");
+    assert_eq!(frame.packets().count(), frame.packets().len(), "the iterator knows its length");
     assert_eq!(frame.bodies().count(), frame.bodies().len());
     assert_eq!(frame.bodies().len(), frame.packets().len() + skipped, "all packets are counted");
     let unknown = frame.bodies().filter(|body| PacketKind::of_len(body.len()).is_none()).count();
@@ -50,7 +50,7 @@ fn read_everything(packet: Packet<'_>) {
     assert_eq!(packet.full().is_some(), packet.depth().is_some());
     assert_eq!(packet.ohlc().is_some(), packet.kind() != PacketKind::Ltp);
     let tick = Tick::from(packet);
-    assert_eq!(tick.change(), packet.change(), "views and ticks change alike");
+    assert_eq!(tick.change(), packet.change(), "views and ticks agree on the change");
     assert_eq!(tick.change_percent(), packet.change_percent());
     assert!(packet.change_percent().is_none_or(f64::is_finite));
     black_box((packet.view(), packet.index(), packet.segment(), packet.exchange_timestamp()));

@@ -1,5 +1,5 @@
-//! An instrument list of any bytes: each row is in the list or a problem, and what is in the list
-//! is found.
+//! An instrument list of any bytes: each row is in the list or reported as a problem, and
+//! everything in the list is found.
 
 use kite_instruments::{Filter, Instruments, Loaded, MAX_PROBLEMS};
 
@@ -8,13 +8,13 @@ const HEADER: &[u8] = b"instrument_token,exchange_token,tradingsymbol,name,last_
 
 /// Loads the bytes as they are, and as the rows of a list.
 pub fn check(bytes: &[u8]) {
-    // What is no list is refused, and says why.
+    // Anything but a list is refused with a reason.
     match Instruments::from_csv(bytes) {
-        Ok(loaded) => holds(&loaded),
+        Ok(loaded) => check_list(&loaded),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     let loaded = Instruments::from_csv([HEADER, bytes].concat()).expect("a header is a list");
-    holds(&loaded);
+    check_list(&loaded);
     let not_empty = |line: &&[u8]| line.iter().any(|&byte| byte != b'\r');
     // A carriage return ends a row too, so there can be more rows than lines, but never fewer.
     let lines = bytes.split(|&byte| byte == b'\n').filter(not_empty).count() as u64;
@@ -24,7 +24,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-fn holds(loaded: &Loaded) {
+fn check_list(loaded: &Loaded) {
     let list = &loaded.instruments;
     assert_eq!(loaded.problems.len() as u64, loaded.problem_count.min(MAX_PROBLEMS as u64));
     assert!(loaded.problems.iter().all(|problem| !problem.to_string().is_empty()));
@@ -36,10 +36,10 @@ fn holds(loaded: &Loaded) {
         assert_eq!(list.resolve([&symbol]), Ok(vec![instrument]));
     }
     assert_eq!(list.filter(&Filter::new()).count(), list.len());
-    // Looking for what is in it: the other steps are quadratic, so for one instrument only.
+    // For one instrument only: searching for each would be quadratic.
     if let Some(first) = list.iter().next() {
         let words: Vec<&str> = first.tradingsymbol.split_whitespace().collect();
-        // Before a colon, a word is an exchange's.
+        // A word before a colon is an exchange.
         if !words.is_empty() && !first.tradingsymbol.contains(':') {
             let found = list.search(&words.join(" "), list.len());
             assert!(found.contains(&first), "{first} is not found by its symbol");

@@ -1,7 +1,7 @@
-//! What must hold for any bytes from outside, target by target.
+//! The checks of the fuzz targets: what must hold for any bytes.
 //!
-//! Apart from the targets themselves, so that ordinary tests replay the corpus through the very
-//! same checks: see `tests/replay.rs`. The corpus is kept in packs: see [`corpus`].
+//! Separate from the targets, so that ordinary tests can replay the corpus through the same checks:
+//! see `tests/replay.rs`. The corpus is stored in packs: see [`corpus`].
 
 pub mod command;
 pub mod corpus;

@@ -1,4 +1,4 @@
-//! Packets of every layout: decoding and encoding are each other's inverse, prices print exactly.
+//! Packets of every layout: decoding and encoding are inverse, and prices print exactly.
 
 use kite_wire::{Frame, FrameEncoder, FullPacket, Packet, PacketKind, Price, Tick};
 
@@ -36,14 +36,14 @@ fn round_trip(bytes: &[u8], kind: PacketKind) {
     frame.push(&tick).expect("room for one packet");
     let frame = Frame::walk(frame.finish());
     assert_eq!(frame.fault(), None);
-    assert!(frame.packets().map(Tick::from).eq([tick]), "a frame gives back its tick");
+    assert!(frame.packets().map(Tick::from).eq([tick]), "a frame returns its tick");
 
     let price = packet.last_price();
     let read: Price = price.to_string().parse().expect("a printed price is a price");
     assert_eq!((read, read.raw()), (price, price.raw()));
 }
 
-/// Two bytes at the end of a depth entry mean nothing and are written as zero.
+/// The last two bytes of a depth entry have no meaning and are written as zero.
 fn without_padding(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if bytes.len() == FullPacket::LEN {

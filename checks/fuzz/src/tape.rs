@@ -1,5 +1,5 @@
-//! A tape of arbitrary bytes: nothing panics, reading goes forwards and tells its end, and a writer
-//! can go on without losing what was read.
+//! A tape of arbitrary bytes: nothing panics, reading moves forwards and reports how the tape ends,
+//! and a writer can continue it without losing what was read.
 
 use kite_wire::tape::{
     BlockBuffer, BlockEncoder, Ending, FILE_HEADER_LEN, Received, Record, RecordKind, Seal,
@@ -20,7 +20,7 @@ pub fn check(bytes: &[u8]) {
     round_trip(bytes);
 }
 
-/// Checks a tape whose header is right and whose blocks are these bytes.
+/// Checks a tape with a valid header whose blocks are these bytes.
 fn check_blocks(blocks: &[u8]) {
     let header = TapeHeader { created_unix_ns: 0, tape_id: ID, metadata: b"" };
     let mut file = header.head().expect("no metadata").to_vec();
@@ -32,13 +32,13 @@ fn check_blocks(blocks: &[u8]) {
     let records = read(Tape::open(&resumed).expect("the header stays"));
     let (last, before) = records.split_last().expect("one record was written");
     assert_eq!(last.payload(), LAST);
-    // A compressed block that is cut and yet followed by another is nothing that a writer leaves.
+    // No writer leaves a truncated compressed block that is followed by another block.
     if !tape.records().any(|item| item.is_err_and(|skipped| skipped.why == CUT_SHORT)) {
-        assert_eq!(before, read(tape), "going on loses nothing and adds nothing");
+        assert_eq!(before, read(tape), "continuing loses nothing and adds nothing");
     }
 }
 
-/// Makes a sequence of parts with right checksums, which chance would not find.
+/// Creates a sequence of parts with valid checksums, which random bytes would not have.
 fn assemble(bytes: &[u8]) -> Vec<u8> {
     let mut parts = Vec::new();
     let mut bytes = bytes;
@@ -53,7 +53,7 @@ fn assemble(bytes: &[u8]) -> Vec<u8> {
             1 => parts.extend_from_slice(&block.seal()),
             2 => parts.extend_from_slice(&BlockEncoder::new(ID, u32::from(n)).seal()),
             3 => {
-                // Codec 0 is the one that does not compress, and is refused.
+                // Codec 0 means uncompressed and is refused.
                 if let Ok(seal) = block.seal_compressed(n, payload) {
                     parts.extend_from_slice(&seal);
                     parts.extend_from_slice(payload);
@@ -108,7 +108,7 @@ fn check_tape(tape: Tape<'_>) {
     }
 }
 
-/// Goes on as a writer does after a crash.
+/// Continues a tape as a writer does after a crash.
 fn resume(file: &[u8]) -> Vec<u8> {
     let tape = Tape::open(file).expect("a header");
     let resume = tape.resume();
@@ -126,7 +126,7 @@ fn resume(file: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The input as payloads: they read back, whole and cut.
+/// Writes the input as payloads, which must read back from the whole tape and a truncated one.
 fn round_trip(bytes: &[u8]) {
     let mut buffer = vec![0; 64 + 2 * record_len(bytes.len())];
     let mut block = BlockBuffer::new(&mut buffer, ID, 0).expect("room for a header");

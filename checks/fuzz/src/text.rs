@@ -1,4 +1,4 @@
-//! A server's text frame: reading never panics, and every JSON object comes out whole.
+//! A server's text frame: parsing never panics, and every JSON object is kept whole.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use kite_wire::order::IstDateTime;
 use kite_wire::text::{TextFrame, TextMessage};
 use serde_json::Value;
 
-/// Checks one input; bytes that are no UTF-8 are none.
+/// Checks one input; bytes that are not UTF-8 are ignored.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(at) = text.parse::<IstDateTime>() {

@@ -1,4 +1,4 @@
-//! Replays the fuzzers' corpus: what once led them to new code goes on holding.
+//! Replays the fuzzers' corpus: inputs that once reached new code are checked again.
 
 use fuzz_checks::corpus::replay;
 

@@ -1,10 +1,10 @@
 //! Proves that kite-wire needs neither `std` nor `alloc`.
 //!
-//! A static library with its own panic handler and without an allocator: should `std` sneak in,
-//! there are two panic handlers; should `alloc`, there is no allocator. Either fails the build.
+//! A static library with its own panic handler and without an allocator. If `std` is linked there
+//! are two panic handlers; if `alloc` is linked there is no allocator. Either fails the build.
 //!
-//! With the feature `alloc` there is an allocator, and every other feature of kite-wire but `std`
-//! is on: these need no `std` either.
+//! With the feature `alloc` there is an allocator, and every feature of kite-wire except `std` is
+//! on: none of these needs `std` either.
 #![no_std]
 
 use core::panic::PanicInfo;
@@ -16,7 +16,7 @@ fn halt(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// Never given any memory: the library is linked, not run.
+// Has no memory: the library is linked, not run.
 #[cfg(feature = "alloc")]
 #[global_allocator]
 static HEAP: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHeap::empty();
@@ -24,7 +24,7 @@ static HEAP: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHe
 /// Reads a text frame.
 ///
 /// # Errors
-/// The text is no JSON object.
+/// The text is not a JSON object.
 #[cfg(feature = "alloc")]
 pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::TextError> {
     kite_wire::text::TextFrame::parse(text)

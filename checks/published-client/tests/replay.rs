@@ -1,4 +1,4 @@
-//! kiteconnect 1.0.1, told nothing but another URL, receives a recorded day.
+//! kiteconnect 1.0.1, with only its URL changed, receives a recorded day.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const NINE: u64 = 1_754_279_100_000_000_000;
 /// How often each instrument is updated on the tape.
 const UPDATES: u64 = 200;
-/// With all the fields that this client insists on.
+/// Has all the fields that this client requires.
 const ORDER: &str = r#"{"type":"order","data":{"order_id":"250804000000001","placed_by":"AB1234",
 "status":"COMPLETE","order_timestamp":"2025-08-04 09:16:00","variety":"regular","exchange":"NSE",
 "tradingsymbol":"INFY","instrument_token":408065,"order_type":"LIMIT","transaction_type":"BUY",
@@ -23,8 +23,8 @@ const ORDER: &str = r#"{"type":"order","data":{"order_id":"250804000000001","pla
 "trigger_price":0,"average_price":1500.05,"filled_quantity":2,"pending_quantity":0,
 "cancelled_quantity":0}}"#;
 
-/// An instrument of each unit of prices and an index, in all modes.
-const ASKED: [(u32, Mode); 6] = [
+/// An instrument of each price unit and an index, in all modes.
+const SUBSCRIBED: [(u32, Mode); 6] = [
     (408_065, Mode::Full),
     (884_737, Mode::Quote),
     (1_003 << 8 | 3, Mode::Full),
@@ -33,10 +33,10 @@ const ASKED: [(u32, Mode); 6] = [
     (1_004 << 8 | 2, Mode::Ltp),
 ];
 
-/// Gives what the market does to the instruments, in full mode, update by update.
+/// Returns the ticks of a day, in full mode, update by update.
 fn day() -> Vec<Vec<Tick>> {
     let start_unix_s = (NINE / 1_000_000_000) as u32;
-    let mut instruments = ASKED.map(|(token, _)| Instrument::new(7, token, start_unix_s));
+    let mut instruments = SUBSCRIBED.map(|(token, _)| Instrument::new(7, token, start_unix_s));
     let updates = (0..UPDATES).map(|_| {
         instruments.iter_mut().for_each(Instrument::advance);
         instruments.iter().map(|instrument| instrument.tick(Mode::Full)).collect()
@@ -44,8 +44,7 @@ fn day() -> Vec<Vec<Tick>> {
     updates.collect()
 }
 
-/// Records the day as three connections that each carry two of the instruments, and all of which
-/// carry the order update.
+/// Records the day as three connections. Each carries two of the instruments and the order update.
 fn record(path: &Path, day: &[Vec<Tick>]) {
     let header = TapeHeader { created_unix_ns: NINE, tape_id: 1, metadata: b"{}" };
     let mut file = vec![0; header.encoded_len()];
@@ -69,7 +68,7 @@ fn record(path: &Path, day: &[Vec<Tick>]) {
     std::fs::write(path, file).unwrap();
 }
 
-/// Compares what the client decoded with what was recorded, as far as the mode goes.
+/// Compares the decoded tick with the recorded one, in the fields of the mode.
 fn compare(mode: Mode, recorded: &Tick, decoded: &kiteconnect::Tick) {
     let segment = Segment::of_token(recorded.instrument_token);
     let rupees = |raw: i32| Some(Price::new(raw, segment).to_f64());
@@ -105,7 +104,7 @@ fn compare(mode: Mode, recorded: &Tick, decoded: &kiteconnect::Tick) {
     assert_eq!(decoded.exchange_time.is_some(), mode == Mode::Full);
 }
 
-fn their(mode: Mode) -> kiteconnect::Mode {
+fn client_mode(mode: Mode) -> kiteconnect::Mode {
     match mode {
         Mode::Ltp => kiteconnect::Mode::Ltp,
         Mode::Quote => kiteconnect::Mode::Quote,
@@ -126,17 +125,17 @@ async fn the_published_client_decodes_what_was_recorded() {
     let client = KiteConnect::builder(API_KEY).access_token(token).build().unwrap();
     let url = sim.endpoint().parse().unwrap();
     let (ticker, mut events) = client.ticker().url(url).spawn().unwrap();
-    for (token, mode) in ASKED {
-        ticker.subscribe(&[token], their(mode)).unwrap();
+    for (token, mode) in SUBSCRIBED {
+        ticker.subscribe(&[token], client_mode(mode)).unwrap();
     }
-    let subscribed = sim.wait_until(|sim| sim.subscriptions() == [ASKED.into()]);
-    timeout(DEADLINE, subscribed).await.expect("the subscriptions never came");
+    let subscribed = sim.wait_until(|sim| sim.subscriptions() == [SUBSCRIBED.into()]);
+    timeout(DEADLINE, subscribed).await.expect("no subscriptions in time");
     sim.begin_replay();
 
     let mut decoded: BTreeMap<u32, Vec<kiteconnect::Tick>> = BTreeMap::new();
-    let (mut left, mut orders) = (UPDATES * ASKED.len() as u64, 0);
+    let (mut left, mut orders) = (UPDATES * SUBSCRIBED.len() as u64, 0);
     while left > 0 {
-        match timeout(DEADLINE, events.recv()).await.expect("nothing came").unwrap() {
+        match timeout(DEADLINE, events.recv()).await.expect("no event in time").unwrap() {
             TickerEvent::Ticks(ticks) => {
                 left -= ticks.len() as u64;
                 for tick in ticks {
@@ -153,15 +152,15 @@ async fn the_published_client_decodes_what_was_recorded() {
         }
     }
     assert_eq!(orders, 1);
-    for (index, (token, mode)) in ASKED.into_iter().enumerate() {
+    for (index, (token, mode)) in SUBSCRIBED.into_iter().enumerate() {
         let decoded = &decoded[&token];
         assert_eq!(decoded.len() as u64, UPDATES);
         for (ticks, decoded) in day.iter().zip(decoded) {
             compare(mode, &ticks[index], decoded);
         }
     }
-    // Nothing came twice: the client has all that was sent.
-    timeout(DEADLINE, sim.replay_finished()).await.expect("the replay never ends");
+    // Nothing was received twice: the client has everything that was sent.
+    timeout(DEADLINE, sim.replay_finished()).await.expect("the replay did not end in time");
     let progress = sim.replay().unwrap();
     assert_eq!((progress.ticks, progress.ticks_sent), (UPDATES * 6, UPDATES * 6));
     assert_eq!((progress.damages, progress.leaner_packets), (0, 0));

@@ -1,1 +1,1 @@
-//! What is recorded is what is replayed: shown by the tests of this package.
+//! Empty: the tests of this package check that a replay equals its recording.

@@ -18,11 +18,11 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 /// Longer than anything here takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Something that a connection brought, in order.
+/// What a sink received, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Heard {
+enum Received {
     Up,
     Down,
     Closed,
@@ -30,33 +30,33 @@ enum Heard {
     Text(Bytes),
 }
 
-/// Stands beside the recorder and notes what it must have recorded, with the time of each frame in
-/// nanoseconds since the first one of all.
+/// A second sink next to the recorder: notes what must have been recorded, with the monotonic time
+/// of each frame in nanoseconds.
 #[derive(Debug, Clone, Default)]
-struct Witness(Arc<Mutex<Notes>>);
+struct ReferenceSinks(Arc<Mutex<Notes>>);
 
-type Notes = BTreeMap<Source, Vec<(u64, Heard)>>;
+type Notes = BTreeMap<Source, Vec<(u64, Received)>>;
 
-struct WitnessSink(Witness, Source);
+struct ReferenceSink(ReferenceSinks, Source);
 
-impl WitnessSink {
-    fn note(&self, at: u64, heard: Heard) {
-        self.0.0.lock().unwrap().entry(self.1).or_default().push((at, heard));
+impl ReferenceSink {
+    fn note(&self, at: u64, received: Received) {
+        self.0.0.lock().unwrap().entry(self.1).or_default().push((at, received));
     }
 }
 
-impl Sink for WitnessSink {
+impl Sink for ReferenceSink {
     fn on_batch(&mut self, batch: &Batch) {
-        self.note(batch.received.as_nanos(), Heard::Binary(batch.frame().clone()));
+        self.note(batch.received.as_nanos(), Received::Binary(batch.frame().clone()));
     }
 
     fn on_event(&mut self, event: &Event) {
         match event {
-            Event::Up { .. } => self.note(0, Heard::Up),
-            Event::Down { .. } => self.note(0, Heard::Down),
-            Event::Closed => self.note(0, Heard::Closed),
+            Event::Up { .. } => self.note(0, Received::Up),
+            Event::Down { .. } => self.note(0, Received::Down),
+            Event::Closed => self.note(0, Received::Closed),
             Event::Text { text, received, .. } | Event::TextUnreadable { text, received, .. } => {
-                self.note(received.as_nanos(), Heard::Text(text.clone()));
+                self.note(received.as_nanos(), Received::Text(text.clone()));
             }
             _ => {}
         }
@@ -64,7 +64,7 @@ impl Sink for WitnessSink {
 }
 
 async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = timeout(PATIENCE, future).await else { panic!("never: {what}") };
+    let Ok(output) = timeout(TIMEOUT, future).await else { panic!("not in time: {what}") };
     output
 }
 
@@ -77,7 +77,8 @@ fn settings(compression: Compression) -> RecorderConfig {
     }
 }
 
-/// Kinds of faults that cost sockets, frames and patience, and none that ends all trying.
+/// Kinds of faults that lose sockets, damage frames and take time, but none that stops
+/// reconnecting.
 const KINDS: [FaultKind; 11] = [
     FaultKind::Reset,
     FaultKind::EndOfStream,
@@ -99,8 +100,8 @@ fn manager(sim: &Sim) -> KiteTickerManagerBuilder {
         .failover(None)
 }
 
-/// Streams through the facade with faults by chance, recorded into the directory.
-async fn record_with_faults(directory: &Path, compression: Compression) -> (Witness, Sim) {
+/// Streams through the facade with random faults, recorded into the directory.
+async fn record_with_faults(directory: &Path, compression: Compression) -> (ReferenceSinks, Sim) {
     let sim = Sim::builder()
         .updates_per_second(30.0)
         .heartbeat_every(Duration::from_millis(20))
@@ -109,12 +110,12 @@ async fn record_with_faults(directory: &Path, compression: Compression) -> (Witn
         .await
         .unwrap();
     let recorder = Recorder::start(directory, settings(compression)).unwrap();
-    let (witness, tape) = (Witness::default(), recorder.clone());
-    let beside = witness.clone();
+    let (reference, tape) = (ReferenceSinks::default(), recorder.clone());
+    let second = reference.clone();
     let mut manager = manager(&sim)
         .tap(move |seat| {
             let source = Source::of(seat.account_index, seat.connection);
-            (tape.sink(source), WitnessSink(beside.clone(), source))
+            (tape.sink(source), ReferenceSink(second.clone(), source))
         })
         .build();
     let tokens = kite_sim::universe(90);
@@ -129,10 +130,10 @@ async fn record_with_faults(directory: &Path, compression: Compression) -> (Witn
     drop(manager);
     let stats = recorder.finish().unwrap().stats;
     assert_eq!((stats.dropped, stats.lost, stats.failures), (0, 0, 0));
-    (witness, sim)
+    (reference, sim)
 }
 
-/// Gives the records of each source, in order.
+/// Returns the records of each source, in order.
 fn by_source(reel: &Reel) -> BTreeMap<Source, Vec<Entry>> {
     let mut by_source: BTreeMap<Source, Vec<Entry>> = BTreeMap::new();
     for entry in reel.entries() {
@@ -142,30 +143,30 @@ fn by_source(reel: &Reel) -> BTreeMap<Source, Vec<Entry>> {
     by_source
 }
 
-/// The frames of a source, as they were received.
+/// Returns the frames of a source, as received.
 fn frames(entries: &[Entry]) -> Vec<(RecordKind, Bytes)> {
     let is_frame = |it: &&Entry| matches!(it.kind, RecordKind::Binary | RecordKind::Text);
     entries.iter().filter(is_frame).map(|it| (it.kind, it.payload.clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tape_has_every_frame_with_its_time_and_a_gap_wherever_the_connection_was_down() {
+async fn a_tape_has_every_frame_with_its_time_and_a_gap_for_each_disconnection() {
     for compression in [Compression::Stored, Compression::Zstd { level: 1 }] {
         let directory = tempfile::tempdir().unwrap();
-        let (witness, sim) = record_with_faults(directory.path(), compression).await;
+        let (reference, sim) = record_with_faults(directory.path(), compression).await;
         let reel = Reel::open([directory.path()]).unwrap();
         let recorded = by_source(&reel);
-        let witnessed = witness.0.lock().unwrap();
+        let referenced = reference.0.lock().unwrap();
         assert_eq!(recorded.len(), 3);
         let mut gaps = 0;
-        for (source, heard) in witnessed.iter() {
+        for (source, received) in referenced.iter() {
             let entries = &recorded[source];
-            let expected: Vec<_> = heard
+            let expected: Vec<_> = received
                 .iter()
-                .filter_map(|(at, heard)| match heard {
-                    Heard::Binary(frame) => Some((*at, RecordKind::Binary, frame.clone())),
-                    Heard::Text(text) => Some((*at, RecordKind::Text, text.clone())),
-                    Heard::Up | Heard::Down | Heard::Closed => None,
+                .filter_map(|(at, received)| match received {
+                    Received::Binary(frame) => Some((*at, RecordKind::Binary, frame.clone())),
+                    Received::Text(text) => Some((*at, RecordKind::Text, text.clone())),
+                    Received::Up | Received::Down | Received::Closed => None,
                 })
                 .collect();
             let found = frames(entries);
@@ -175,16 +176,16 @@ async fn a_tape_has_every_frame_with_its_time_and_a_gap_wherever_the_connection_
             {
                 assert_eq!((kind, payload), (expected_kind, expected_payload));
             }
-            times_are_those_of_the_witness(entries, &expected);
-            gaps += gaps_stand_where_it_was_down(entries, heard);
+            times_match_the_reference(entries, &expected);
+            gaps += check_gaps(entries, received);
         }
         assert!(gaps > 10, "{gaps} gaps");
-        every_socket_is_on_tape_as_it_was_sent(&sim, &recorded);
+        check_sockets(&sim, &recorded);
     }
 }
 
-/// One clock or the other: the distances are the same, but for a correction of the wall clock.
-fn times_are_those_of_the_witness(entries: &[Entry], expected: &[(u64, RecordKind, Bytes)]) {
+/// Both clocks show the same intervals.
+fn times_match_the_reference(entries: &[Entry], expected: &[(u64, RecordKind, Bytes)]) {
     let is_frame = |it: &&Entry| matches!(it.kind, RecordKind::Binary | RecordKind::Text);
     let times: Vec<u64> = entries.iter().filter(is_frame).map(Entry::recv_unix_ns).collect();
     let distances = times.iter().zip(expected).map(|(time, (at, ..))| time - at);
@@ -192,19 +193,19 @@ fn times_are_those_of_the_witness(entries: &[Entry], expected: &[(u64, RecordKin
     assert_eq!(distances.len(), 1, "every frame has the time at which it was read");
 }
 
-/// Between the frames of two sockets stands one gap, from the last sign of life to the handshake,
-/// or to the end.
-fn gaps_stand_where_it_was_down(entries: &[Entry], heard: &[(u64, Heard)]) -> usize {
+/// Between the frames of two sockets there is one gap, from the last received frame to the
+/// handshake, or to the end.
+fn check_gaps(entries: &[Entry], received: &[(u64, Received)]) -> usize {
     let (mut expected, mut is_down) = (Vec::new(), false);
-    for (_, heard) in heard {
-        match heard {
-            Heard::Down => is_down = true,
-            Heard::Up | Heard::Closed => {
+    for (_, received) in received {
+        match received {
+            Received::Down => is_down = true,
+            Received::Up | Received::Closed => {
                 if std::mem::take(&mut is_down) {
                     expected.push("gap");
                 }
             }
-            Heard::Binary(_) | Heard::Text(_) => expected.push("frame"),
+            Received::Binary(_) | Received::Text(_) => expected.push("frame"),
         }
     }
     let mut found = Vec::new();
@@ -214,7 +215,7 @@ fn gaps_stand_where_it_was_down(entries: &[Entry], heard: &[(u64, Heard)]) -> us
             RecordKind::Gap => {
                 let gap = entry.gap().unwrap();
                 assert_eq!((gap.reason, gap.frames), (GapReason::Disconnected, None));
-                assert!(gap.from_unix_ns >= last, "it begins behind the last frame");
+                assert!(gap.from_unix_ns >= last, "it begins after the last frame");
                 assert!(gap.from_unix_ns <= gap.to_unix_ns);
                 assert_eq!(gap.to_unix_ns, entry.recv_unix_ns());
                 gaps += 1;
@@ -227,12 +228,12 @@ fn gaps_stand_where_it_was_down(entries: &[Entry], heard: &[(u64, Heard)]) -> us
             _ => {}
         }
     }
-    assert!(found == expected, "gaps at other places, or another number of them");
+    assert!(found == expected, "gaps in the wrong places, or the wrong number of them");
     gaps
 }
 
-/// The frames between two notes of `up` are the beginning of what the server sent on that socket.
-fn every_socket_is_on_tape_as_it_was_sent(sim: &Sim, recorded: &BTreeMap<Source, Vec<Entry>>) {
+/// The frames between two `up` events are the first ones that the server sent on that socket.
+fn check_sockets(sim: &Sim, recorded: &BTreeMap<Source, Vec<Entry>>) {
     let mut sockets = sim.sockets(API_KEY);
     let mut checked = 0;
     for entries in recorded.values() {
@@ -249,7 +250,7 @@ fn every_socket_is_on_tape_as_it_was_sent(sim: &Sim, recorded: &BTreeMap<Source,
             }
             if count > 0 {
                 let found = sockets.iter().position(|it| it.has_prefix(count, chain));
-                sockets.remove(found.expect("no socket was sent these frames"));
+                sockets.remove(found.expect("frames that no socket was sent"));
                 checked += 1;
             }
         }
@@ -258,7 +259,7 @@ fn every_socket_is_on_tape_as_it_was_sent(sim: &Sim, recorded: &BTreeMap<Source,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_gives_a_client_every_frame_of_a_recorded_connection_byte_for_byte() {
+async fn a_replay_sends_every_frame_of_a_recorded_connection_byte_for_byte() {
     let directory = tempfile::tempdir().unwrap();
     record_with_faults(directory.path(), Compression::Zstd { level: 1 }).await;
     let reel = Reel::open([directory.path()]).unwrap();
@@ -279,7 +280,7 @@ async fn a_replay_gives_a_client_every_frame_of_a_recorded_connection_byte_for_b
             .build();
         in_time("the start", manager.start()).await.unwrap();
         in_time("the end of the tape", sim.replay_finished()).await;
-        // What was sent last may still be on its way: a close comes behind it.
+        // The last frames may still be in flight: a close arrives after them.
         let mut events = manager.typed().events();
         sim.close_all(1000);
         in_time("the close", async {
@@ -301,7 +302,7 @@ async fn a_replay_gives_a_client_every_frame_of_a_recorded_connection_byte_for_b
         let replayed = by_source(&replayed).into_values().next().unwrap();
         let (expected, found) = (frames(&entries), frames(&replayed));
         assert_eq!(found.len(), expected.len(), "{:?}", sim.replay());
-        assert!(found == expected, "another order, or other bytes");
+        assert!(found == expected, "wrong order, or wrong bytes");
     }
 }
 
@@ -328,18 +329,18 @@ async fn a_replay_keeps_the_times_between_frames() {
         let sim = sim.replay(replay.speed(Speed::Times(speed))).start().await.unwrap();
         let url = format!("ws://localhost/?api_key={API_KEY}&access_token={ACCESS_TOKEN}");
         let (mut socket, _) = tokio_tungstenite::client_async(url, sim.connect()).await.unwrap();
-        let mut came = Vec::new();
-        while came.len() < 7 {
+        let mut received = Vec::new();
+        while received.len() < 7 {
             if let Message::Binary(frame) = socket.next().await.unwrap().unwrap() {
-                came.push((Instant::now(), frame));
+                received.push((Instant::now(), frame));
             }
         }
         let recorded: Vec<Entry> = reel.entries().map(Result::unwrap).collect();
-        for (entry, (at, frame)) in recorded.iter().zip(&came) {
+        for (entry, (at, frame)) in recorded.iter().zip(&received) {
             assert_eq!(entry.payload, *frame);
             let expected = (entry.recv_unix_ns() - recorded[0].recv_unix_ns()) as f64 / speed;
-            let found = (*at - came[0].0).as_nanos() as f64;
-            // The clock of the runtime has milliseconds.
+            let found = (*at - received[0].0).as_nanos() as f64;
+            // The runtime's clock has a resolution of milliseconds.
             assert!((found - expected).abs() <= 2_000_000.0, "{found} ns, not {expected}");
         }
     }

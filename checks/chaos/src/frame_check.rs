@@ -1,18 +1,18 @@
-//! What was received, held against what the simulator's ledger says was sent.
+//! Compares the frames received with those that the simulator recorded as sent.
 
 use kite_sim::{Sim, SocketRecord};
 
-use crate::recorder::{State, Tape};
+use crate::recorder::{SocketLog, State};
 
-/// The proof for one connection, socket by socket.
+/// The comparison for one connection, socket by socket.
 #[derive(Debug, Default)]
-pub(crate) struct Proof {
-    /// The record that the last tape was found in: those of later sockets come behind it.
+pub(crate) struct FrameCheck {
+    /// The record that matched the last log; those of later sockets follow it.
     matched: Option<u64>,
     pub(crate) sums: Sums,
 }
 
-/// What the records of ended sockets add up to, and those open at the end.
+/// Sums over the records of ended sockets, and of those open at the end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sums {
     pub(crate) sockets: u64,
@@ -28,78 +28,78 @@ impl Sums {
     }
 }
 
-/// How far the proof has come.
+/// The result so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
-    Proven,
-    /// What is still missing, as a failure would say it.
-    Open(String),
+    Matched,
+    /// What is still missing, as a message.
+    Missing(String),
 }
 
-impl Proof {
-    /// Compares the tapes of all lost sockets and forgets what is proven, on both sides.
+impl FrameCheck {
+    /// Compares the logs of all lost sockets and forgets what matched, on both sides.
     ///
-    /// The caller has a live socket, and nothing on its way that could end it.
+    /// The caller has a live socket, and nothing in flight could end it.
     pub(crate) fn check(&mut self, sim: &Sim, api_key: &str, state: &mut State) -> Finding {
         let records = sim.sockets(api_key);
-        while let Some(tape) = state.lost.first() {
-            if tape.frames > 0 {
-                let Some(record) = self.find(&records, tape) else {
-                    return Finding::Open(format!(
+        while let Some(log) = state.lost.first() {
+            if log.frames > 0 {
+                let Some(record) = self.find(&records, log) else {
+                    return Finding::Missing(format!(
                         "no socket began with the {} frames received in epoch {} ({records:?})",
-                        tape.frames, tape.epoch
+                        log.frames, log.epoch
                     ));
                 };
                 self.matched = Some(record.id);
             }
             state.lost.remove(0);
         }
-        // Before it is the only one open, another may end between the look and the forgetting.
+        // While others are open, one may end between the check and the forgetting.
         let open = records.iter().filter(|record| record.end.is_none()).count();
-        if open == 1 && state.course.live_epoch().is_some() {
+        if open == 1 && state.event_order.live_epoch().is_some() {
             let ended = records.iter().filter(|record| record.end.is_some());
             ended.for_each(|record| self.sums.add(record));
             sim.forget_ended(api_key);
         }
-        Finding::Proven
+        Finding::Matched
     }
 
-    /// Compares the socket that is open at the end, the market at rest: it got everything.
+    /// Compares the socket that is open at the end, with the market paused: it received everything.
     pub(crate) fn check_whole(&mut self, sim: &Sim, api_key: &str, state: &mut State) -> Finding {
         let open = self.check(sim, api_key, state);
-        if open != Finding::Proven {
+        if open != Finding::Matched {
             return open;
         }
         let records = sim.sockets(api_key);
         let [record] = &records[..] else {
-            return Finding::Open(format!("one socket should be open at the end: {records:?}"));
+            return Finding::Missing(format!("one socket should be open at the end: {records:?}"));
         };
-        let tape = &state.tape;
-        let is_whole = tape.frames == record.frames()
-            && tape.chain == record.chain()
-            && tape.ticks == record.ticks;
+        let log = &state.log;
+        let is_whole = log.frames == record.frames()
+            && log.chain == record.chain()
+            && log.ticks == record.ticks;
         if !is_whole {
-            return Finding::Open(format!(
+            return Finding::Missing(format!(
                 "{} frames with {} ticks of {record:?} were received at the end, of {} with {}",
-                tape.frames,
-                tape.ticks,
+                log.frames,
+                log.ticks,
                 record.frames(),
                 record.ticks
             ));
         }
-        Finding::Proven
+        Finding::Matched
     }
 
-    /// Adds what is open at the end to the sums.
+    /// Adds the sockets open at the end to the sums.
     pub(crate) fn close(&mut self, sim: &Sim, api_key: &str) {
         sim.sockets(api_key).iter().for_each(|record| self.sums.add(record));
     }
 
-    /// Finds the socket whose first frames were received, behind that of the epoch before.
-    fn find<'a>(&self, records: &'a [SocketRecord], tape: &Tape) -> Option<&'a SocketRecord> {
+    /// Finds the socket whose first frames were received, after that of the previous epoch.
+    fn find<'a>(&self, records: &'a [SocketRecord], log: &SocketLog) -> Option<&'a SocketRecord> {
         records
             .iter()
             .filter(|record| self.matched.is_none_or(|matched| matched < record.id))
-            .find(|record| record.has_prefix(tape.frames, tape.chain))
+            .find(|record| record.has_prefix(log.frames, log.chain))
     }
 }

@@ -1,6 +1,6 @@
-//! Which faults a connection suffers, in which order and with which values.
+//! The faults of a connection, their order and their values.
 //!
-//! A deck depends on the seed and the connection's number alone, so that a failure can be replayed
+//! A deck depends only on the seed and the connection's number, so that a failure can be replayed
 //! without the other connections.
 
 use std::time::Duration;
@@ -9,21 +9,21 @@ use fastrand::Rng;
 use kite_sim::{Fault, FaultFamily, FaultKind};
 use serde_json::json;
 
-use crate::pace::{CONNECT_TIMEOUT, LONGEST_DELAY};
+use crate::timing::{CONNECT_TIMEOUT, LONGEST_DELAY};
 
 /// Cards of each kind in a round.
 const OF_A_KIND: usize = 2;
-/// Cards of each kind that only TLS connections can suffer: twice as many, so that these kinds are
-/// not half as frequent as the others.
+/// Cards of each kind that applies only to TLS connections: twice as many, so that these kinds are
+/// as frequent as the others.
 const OF_A_TLS_KIND: usize = 2 * OF_A_KIND;
 
-/// What goes wrong next.
+/// The next fault.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deal {
-    /// The connection's faults are counted from 1.
+    /// Number of the connection's fault, from 1.
     pub(crate) ordinal: u64,
     pub(crate) fault: Fault,
-    /// What makes the connection come back to the door, where the fault waits there.
+    /// A fault that forces a new handshake, if the main fault is in the handshake.
     pub(crate) provocation: Option<Fault>,
 }
 
@@ -32,8 +32,8 @@ impl Deal {
         self.fault.kind()
     }
 
-    /// Says whether the fault may strike other connections to the same simulator too.
-    pub(crate) fn strikes_all(&self) -> bool {
+    /// Returns whether the fault may hit other connections to the same simulator too.
+    pub(crate) fn hits_all(&self) -> bool {
         matches!(self.kind().family(), FaultFamily::Tls | FaultFamily::Server)
     }
 }
@@ -64,7 +64,7 @@ impl Deck {
         Self { connection, kinds, round: Vec::new(), dealt: 0, random }
     }
 
-    /// Deals the next fault; `None` where every kind was left out.
+    /// Deals the next fault; `None` if every kind was left out.
     pub(crate) fn deal(&mut self) -> Option<Deal> {
         if self.round.is_empty() {
             self.round.clone_from(&self.kinds);
@@ -78,14 +78,14 @@ impl Deck {
         Some(Deal { ordinal: self.dealt, fault, provocation })
     }
 
-    /// Draws the values of a fault: the simulator's, but where a promise hangs on them.
+    /// Draws the values of a fault: those of the simulator, except where a promise depends on them.
     fn fault(&mut self, kind: FaultKind) -> Fault {
         let random = &mut self.random;
         let mut millis = |least: u64, most: u64| Duration::from_millis(random.u64(least..=most));
         match kind {
             // Long enough for a refusal, after the simulator's grace of 100 ms.
             FaultKind::LateSlot => Fault::LateSlot { held: millis(450, 600) },
-            // Long enough for a try that is refused, whatever the backoff draws.
+            // Long enough for a refused attempt, whatever the backoff draws.
             FaultKind::Restart => Fault::Restart { down: millis(250, 450) },
             FaultKind::SlowHandshake => {
                 let late = CONNECT_TIMEOUT + millis(100, 200);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_its_two_percent() {
+    fn every_kind_has_at_least_two_percent() {
         let mut by_kind = BTreeMap::new();
         for connection in 0..24 {
             for deal in deals(connection, connection % 2 == 0, 417) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waits_at_the_door_is_provoked() {
+    fn only_handshake_faults_have_a_provocation() {
         for deal in deals(0, true, 300) {
             let waits = matches!(deal.kind().family(), FaultFamily::Tls | FaultFamily::Handshake);
             assert_eq!(deal.provocation.is_some(), waits, "{deal:?}");

@@ -1,4 +1,4 @@
-//! The simulators that connections are broken on, a few connections to each.
+//! The simulators under the connections, a few connections to each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,36 +7,36 @@ use kite_sim::{Sim, SimError};
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::pace::{HEARTBEAT_EVERY, PATIENCE, UPDATES_PER_SECOND};
 use crate::recorder::Recorder;
+use crate::timing::{HEARTBEAT_EVERY, TIMEOUT, UPDATES_PER_SECOND};
 
-/// Connections to a simulator. A fault that may strike all of them waits until none is in the
-/// middle of another: with many to one, they would wait for each other most of the time.
+/// Connections to a simulator. A fault that may hit all of them waits until no other fault is in
+/// progress; with many connections they would wait for each other most of the time.
 pub(crate) const CONNECTIONS: usize = 3;
 
-/// Tokens that name no instrument: commands that are long and change nothing.
+/// Tokens of no instrument, for commands that are long and change nothing.
 const FILLERS: u32 = 2_900;
-/// An NSE token that is none of the connections'.
+/// An NSE token that no connection subscribes.
 const FIRST_FILLER: u32 = (9_000_000 << 8) | 1;
 
-/// A simulator and who may break what on it.
+/// A simulator, and the permits to inject faults into it.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct Simulator {
     pub(crate) sim: Sim,
-    turn: RwLock<()>,
+    permit: RwLock<()>,
     /// How often all its sockets were dropped.
     restarts: AtomicU64,
     recorders: Mutex<Vec<Arc<Recorder>>>,
 }
 
-/// The right to break something: beside others, or alone.
+/// Permission to inject a fault: concurrently with others, or exclusively.
 #[derive(Debug)]
-pub(crate) enum Turn<'a> {
+pub(crate) enum Permit<'a> {
     Shared(#[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>),
-    Alone(#[expect(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>),
+    Exclusive(#[expect(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>),
 }
 
-impl Ground {
+impl Simulator {
     /// Starts a simulator for these accounts, each with its access token.
     pub(crate) async fn start(
         seed: u64,
@@ -57,31 +57,31 @@ impl Ground {
         let sim = builder.start().await?;
         Ok(Arc::new(Self {
             sim,
-            turn: RwLock::default(),
+            permit: RwLock::default(),
             restarts: AtomicU64::new(0),
             recorders: Mutex::default(),
         }))
     }
 
-    /// Waits for the turn to break something.
-    pub(crate) async fn turn(&self, is_alone: bool) -> Turn<'_> {
-        match is_alone {
-            true => Turn::Alone(self.turn.write().await),
-            false => Turn::Shared(self.turn.read().await),
+    /// Waits for permission to inject a fault.
+    pub(crate) async fn permit(&self, is_exclusive: bool) -> Permit<'_> {
+        match is_exclusive {
+            true => Permit::Exclusive(self.permit.write().await),
+            false => Permit::Shared(self.permit.read().await),
         }
     }
 
-    /// Notes a connection to the simulator.
+    /// Registers a connection to the simulator.
     pub(crate) fn join(&self, recorder: Arc<Recorder>) {
         self.recorders.lock().push(recorder);
     }
 
-    /// Waits until ticks flow on all connections: none is at the door to take what is another's.
-    /// Says whether they do in time.
+    /// Waits until ticks flow on all connections, so that none is in a handshake and takes a fault
+    /// meant for another. Returns whether they do in time.
     pub(crate) async fn is_flowing(&self) -> bool {
         let recorders = self.recorders.lock().clone();
         for recorder in recorders {
-            let flows = recorder.until(PATIENCE, |state| state.flows().then_some(()));
+            let flows = recorder.until(TIMEOUT, |state| state.flows().then_some(()));
             if flows.await.is_none() {
                 return false;
             }
@@ -98,7 +98,7 @@ impl Ground {
     }
 }
 
-/// Gives the tokens that name no instrument.
+/// Returns tokens of no instrument.
 pub(crate) fn fillers() -> impl Iterator<Item = u32> {
     (0..FILLERS).map(|index| FIRST_FILLER + (index << 8))
 }

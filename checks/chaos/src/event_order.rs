@@ -1,13 +1,13 @@
-//! The lawful order of events: what may follow what on one connection.
+//! The valid order of the events of one connection.
 //!
-//! Every loss and every failure is followed by a retry or parking, every retry by a try, every try
-//! by its outcome, and nothing follows the end.
+//! Every loss and every failure is followed by a retry or parking, every retry by an attempt, every
+//! attempt by its outcome, and nothing follows the end.
 
 use kite_conn::Event;
 
-use crate::pace::RECONNECT_DELAY_CAP;
+use crate::timing::RECONNECT_DELAY_CAP;
 
-/// Where a connection's events have led.
+/// The state of a connection, from its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Stage {
     #[default]
@@ -15,33 +15,33 @@ enum Stage {
     Opening,
     Renewing,
     Live,
-    /// Lost or failed: a retry or parking has to follow.
-    Fallen,
+    /// Lost or failed: a retry or parking must follow.
+    Failed,
     Waiting,
     Parked,
-    /// The token source failed: a try or a retry has to follow.
+    /// The token source failed: an attempt or a retry must follow.
     WithoutCredentials,
     Closed,
 }
 
 /// Follows the events of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Course {
+pub(crate) struct EventOrder {
     stage: Stage,
     epoch: u32,
-    /// The try that was announced.
+    /// The announced attempt.
     attempt: Option<u32>,
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     is_closing: bool,
 }
 
-impl Course {
-    /// Gives the present socket's number, if one is open.
+impl EventOrder {
+    /// Returns the epoch of the open socket, if there is one.
     pub(crate) fn live_epoch(&self) -> Option<u32> {
         (self.stage == Stage::Live).then_some(self.epoch)
     }
 
-    /// The connection is being asked to end.
+    /// Notes that the connection is being closed.
     pub(crate) fn expect_end(&mut self) {
         self.is_closing = true;
     }
@@ -50,11 +50,11 @@ impl Course {
         self.stage == Stage::Closed
     }
 
-    /// Takes an event; says what is wrong with it here.
-    pub(crate) fn follow(&mut self, event: &Event) -> Option<String> {
+    /// Records an event; returns what is wrong with it, if anything.
+    pub(crate) fn check(&mut self, event: &Event) -> Option<String> {
         let before = self.stage;
         let wrong = |reason: &str| Some(format!("{event:?} after {before:?}: {reason}"));
-        let (is_lawful, next) = match event {
+        let (is_valid, next) = match event {
             Event::Opening { .. } => (
                 matches!(
                     before,
@@ -69,17 +69,17 @@ impl Course {
             Event::Renewing { .. } => (before == Stage::Waiting, Stage::Renewing),
             Event::RenewalFailed { .. } => (before == Stage::Renewing, Stage::WithoutCredentials),
             Event::Up { .. } => (before == Stage::Opening, Stage::Live),
-            Event::OpenFailed { .. } => (before == Stage::Opening, Stage::Fallen),
-            Event::Down { .. } => (before == Stage::Live, Stage::Fallen),
+            Event::OpenFailed { .. } => (before == Stage::Opening, Stage::Failed),
+            Event::Down { .. } => (before == Stage::Live, Stage::Failed),
             Event::Retry { .. } => {
-                (matches!(before, Stage::Fallen | Stage::WithoutCredentials), Stage::Waiting)
+                (matches!(before, Stage::Failed | Stage::WithoutCredentials), Stage::Waiting)
             }
-            Event::Parked(_) => (before == Stage::Fallen, Stage::Parked),
+            Event::Parked(_) => (before == Stage::Failed, Stage::Parked),
             Event::Closed => (self.is_closing && before != Stage::Closed, Stage::Closed),
             _ => (before != Stage::Closed, before),
         };
         self.stage = next;
-        if !is_lawful {
+        if !is_valid {
             return wrong("out of order");
         }
         match event {
@@ -90,19 +90,19 @@ impl Course {
                 (self.epoch, self.attempt) = (*epoch, None);
             }
             Event::Down { epoch, .. } if *epoch != self.epoch => {
-                return wrong("not the present epoch");
+                return wrong("not the current epoch");
             }
             Event::Retry { attempt, delay } => {
                 self.attempt = Some(*attempt);
                 if *delay > RECONNECT_DELAY_CAP {
-                    return wrong("a delay beyond the cap");
+                    return wrong("a delay above the cap");
                 }
             }
             Event::Parked(_) => self.attempt = None,
             Event::Opening { attempt } | Event::Renewing { attempt, .. }
                 if self.attempt.is_some_and(|announced| announced != *attempt) =>
             {
-                return wrong("another try than the one announced");
+                return wrong("not the announced attempt");
             }
             _ => {}
         }
@@ -126,14 +126,14 @@ mod tests {
         Event::Retry { attempt, delay: Duration::from_millis(1) }
     }
 
-    /// Gives the place of the first event that is wrong.
+    /// Returns the index of the first invalid event.
     fn first_wrong(events: &[Event]) -> Option<usize> {
-        let mut course = Course::default();
-        events.iter().position(|event| course.follow(event).is_some())
+        let mut event_order = EventOrder::default();
+        events.iter().position(|event| event_order.check(event).is_some())
     }
 
     #[test]
-    fn a_loss_has_to_be_followed_up() {
+    fn a_loss_must_be_followed_by_a_retry() {
         let opening = |attempt| Event::Opening { attempt };
         let up = |epoch| Event::Up { epoch, instruments: 1 };
         assert_eq!(first_wrong(&[opening(1), up(1), down(1), retry(2), opening(2), up(2)]), None);
@@ -142,15 +142,15 @@ mod tests {
         assert_eq!(first_wrong(&[opening(1), up(1), down(1), down(1)]), Some(3));
         assert_eq!(first_wrong(&[opening(1), up(2)]), Some(1));
         assert_eq!(first_wrong(&[opening(1), up(1), up(2)]), Some(2));
-        assert_eq!(first_wrong(&[opening(1), up(1), Event::Closed]), Some(2), "nobody asked");
+        assert_eq!(first_wrong(&[opening(1), up(1), Event::Closed]), Some(2), "not requested");
     }
 
     #[test]
     fn nothing_follows_the_end() {
-        let mut course = Course::default();
-        course.expect_end();
-        assert_eq!(course.follow(&Event::Closed), None);
-        assert!(course.is_closed());
-        assert!(course.follow(&Event::DeliveryFailed).is_some());
+        let mut event_order = EventOrder::default();
+        event_order.expect_end();
+        assert_eq!(event_order.check(&Event::Closed), None);
+        assert!(event_order.is_closed());
+        assert!(event_order.check(&Event::DeliveryFailed).is_some());
     }
 }
