@@ -1,26 +1,26 @@
-//! How accounts are told apart.
+//! Names of accounts.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an account, as the application chose it. Cheap to clone.
+/// The name of an account, chosen by the application. Cheap to clone.
 ///
-/// It is printed in logs and errors: no place for an api_key or a token.
+/// It is printed in logs and errors, so do not put an api_key or a token in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub struct AccountId(Arc<str>);
 
 impl AccountId {
-    /// Gives the name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The name of a manager's only account, where it was given none.
+/// The name of the account of a manager that was built without account names.
 impl Default for AccountId {
     fn default() -> Self {
         Self::from("default")
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_its_name() {
+    fn accounts_are_compared_and_shown_by_name() {
         let id = AccountId::from("second");
         assert_eq!(id, AccountId::from("second".to_owned()));
         assert_eq!((id.as_str(), format!("{id:>8}").as_str()), ("second", "  second"));

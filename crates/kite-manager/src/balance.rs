@@ -1,6 +1,6 @@
 //! Decides which connection carries which instrument, and when instruments change connections.
 //!
-//! No socket and no clock here.
+//! No socket and no clock.
 
 mod balancer;
 mod failover;

@@ -1,4 +1,4 @@
-//! What can be set on a manager.
+//! Settings of a manager.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,37 +7,40 @@ use kite_conn::{ConfigError, ConnectionConfig};
 
 use crate::tap::Tap;
 
-/// Sockets that Kite allows on one api_key (documented).
+/// Sockets that Kite allows per api_key (documented).
 pub const MAX_CONNECTIONS: usize = 3;
 
-/// Settings of a manager. All have defaults: change the fields that matter.
+/// Settings of a manager. All fields have defaults.
 #[derive(Debug, Clone)]
 pub struct ManagerConfig {
-    /// How many connections of each account share its instruments: 1 to 3. Default 3.
+    /// Connections that share the instruments of an account: 1 to 3. Default 3.
     pub connections: usize,
-    /// What each connection is made with. Its `instrument_limit` is the room of one connection;
-    /// its `transport.connect_timeout` is also how long a start waits; a `pacer` is the manager's to set.
+    /// Settings of each connection. `instrument_limit` applies per connection;
+    /// `transport.connect_timeout` is also how long a start waits; the manager replaces `pacer`.
     pub connection: ConnectionConfig,
-    /// When the instruments of a connection that stays down go to others. Default after 30 s, back
-    /// after 30 s; `None`: never.
+    /// When the instruments of a connection that stays down move to other connections. Default:
+    /// away after 30 s, back after 30 s. `None` turns failover off.
     pub failover: Option<FailoverConfig>,
-    /// The least time between the beginnings of two handshakes of an account. Default 100 ms; at most a minute.
+    /// Minimum time between the starts of two handshakes of an account. Default 100 ms; at most a
+    /// minute.
     pub stagger: Duration,
-    /// Whether the last packet of every instrument is kept for
-    /// [`Manager::latest`](crate::Manager::latest): a copy of each packet. Default false.
+    /// Whether to keep the last packet of every instrument for
+    /// [`Manager::latest`](crate::Manager::latest), which copies each packet. Default false.
     pub latest: bool,
-    /// Who is given all that the connections receive, before anything is left out of it, in this
-    /// order: a recorder, for instance. Default none.
+    /// Taps that receive everything the connections receive, before anything is left out, such as a
+    /// recorder. They are called in this order. Default empty.
     pub taps: Vec<Tap>,
 }
 
-/// When the instruments of a connection go to others, and when they come back.
+/// When the instruments of a connection move to other connections, and when they return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailoverConfig {
-    /// How long a connection is down, or parked, before its instruments are handed over to those
-    /// connections of its account that are up and have room. Default 30 s; above 0 and at most a day.
+    /// How long a connection must be down or parked before its instruments are handed over to
+    /// connections of the same account that are up and have room. Default 30 s; above 0 and at most
+    /// a day.
     pub after: Duration,
-    /// How long it must then be up before it gets them back. Default 30 s; above 0 and at most a day.
+    /// How long the connection must then be up before its instruments return. Default 30 s; above 0
+    /// and at most a day.
     pub stable_after: Duration,
 }
 
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid_and_every_bound_is_named() {
+    fn the_defaults_are_valid_and_errors_name_the_bound() {
         assert_eq!(ManagerConfig::default().validate(), Ok(()));
         let with = |change: fn(&mut ManagerConfig)| {
             let mut config = ManagerConfig::default();

@@ -1,4 +1,4 @@
-//! Why a request to a manager was refused.
+//! Errors returned by a manager.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use kite_conn::{ConfigError, OpenError, ParkReason, SpawnError};
 
 use crate::account_id::AccountId;
 
-/// More instruments than the connections take. Nothing was changed.
+/// The connections cannot carry that many instruments. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{asked} more instruments asked, {free} free on {connections} connections of {limit}; \
@@ -14,13 +14,13 @@ use crate::account_id::AccountId;
 )]
 #[non_exhaustive]
 pub struct CapacityError {
-    /// How many new instruments were asked for.
+    /// New instruments in the request.
     pub asked: usize,
-    /// How many can still be taken.
+    /// Instruments that can still be added.
     pub free: usize,
-    /// How many connections there are.
+    /// Number of connections.
     pub connections: usize,
-    /// How many instruments one connection takes.
+    /// Maximum number of instruments per connection.
     pub limit: usize,
 }
 
@@ -32,26 +32,26 @@ pub enum StartError {
     /// A setting is outside of its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
-    /// There is no runtime to run on.
-    #[error("cannot run")]
+    /// There is no Tokio runtime.
+    #[error("cannot spawn a task")]
     Spawn(#[from] SpawnError),
-    /// Every connection was refused for good.
+    /// Every connection was permanently refused.
     #[error("no connection could be opened, {connections} tried")]
     Refused {
-        /// How many connections were tried.
+        /// Number of connections tried.
         connections: usize,
-        /// Why the first of them was refused.
+        /// Why the first connection was refused.
         #[source]
         reason: ParkReason,
     },
     /// No connection was up in time.
     #[error("no connection was up within {timeout:?}, {connections} tried")]
     Timeout {
-        /// How many connections were tried.
+        /// Number of connections tried.
         connections: usize,
-        /// The time they had (`connect_timeout`).
+        /// The time limit (`connect_timeout`).
         timeout: Duration,
-        /// Why the last try of the first of them that failed did.
+        /// The last failure of the first connection that has one.
         #[source]
         last_failure: Option<OpenError>,
     },
@@ -67,11 +67,11 @@ pub enum InPlaceError {
     /// A setting is outside of its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
-    /// There is no runtime for the task that looks after failover.
-    #[error("cannot run")]
+    /// There is no Tokio runtime for the failover task.
+    #[error("cannot spawn a task")]
     Spawn(#[from] SpawnError),
-    /// It is running, in place or on tasks of its own.
-    #[error("the manager is running, stop it before a start in place")]
+    /// The manager is already running, in place or on its own tasks.
+    #[error("the manager is already running; stop it before starting in place")]
     Running,
 }
 
@@ -88,7 +88,7 @@ pub struct UnknownAccount {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// There is not enough room.
+    /// The connections cannot carry that many instruments.
     #[error(transparent)]
     Capacity(#[from] CapacityError),
     /// There is no such account.
@@ -100,19 +100,21 @@ pub enum SubscribeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Without an account there is nothing to connect.
+    /// No account was added.
     #[error("a manager needs an account: add one")]
     NoAccount,
-    /// Two accounts have one name.
+    /// Two accounts have the same name.
     #[error("two accounts are named {account}: give each its own name")]
     SameName {
         /// The name.
         account: AccountId,
     },
-    /// Two accounts have one api_key.
-    #[error("account {account} has the api_key of another: its three sockets are shared already")]
+    /// Two accounts have the same api_key.
+    #[error(
+        "account {account} has the api_key of another account, and an api_key allows only three sockets"
+    )]
     SameApiKey {
-        /// The later one's name.
+        /// The name of the later one.
         account: AccountId,
     },
     /// A setting is outside of its range.
@@ -125,11 +127,11 @@ pub enum BuildError {
 #[error("{live} of {connections} connections are live")]
 #[non_exhaustive]
 pub struct NotLive {
-    /// How many are.
+    /// Number of live connections.
     pub live: usize,
-    /// How many there are; none before a start.
+    /// Number of connections; 0 before the first start.
     pub connections: usize,
-    /// Why the last try of the first of them that failed did.
+    /// The last failure of the first connection that has one.
     #[source]
     pub last_failure: Option<OpenError>,
 }

@@ -1,4 +1,4 @@
-//! What happens beside the ticks; never pushed out by them.
+//! Connection events, manager events and order updates. Ticks never displace them.
 
 mod event;
 mod listen;

@@ -1,7 +1,7 @@
-//! The newest packet of each instrument, kept for whoever asks now and then.
+//! The newest packet of each instrument, for occasional readers.
 //!
-//! Packets are copied, so that none pins its frame. The connections' tasks write and never wait;
-//! readers never lock them out, and never get half of one packet and half of the next.
+//! Packets are copied, so that none keeps its frame alive. The connections' tasks write without
+//! waiting; readers never block them and never see a torn packet.
 
 mod table;
 #[cfg(test)]
@@ -18,13 +18,13 @@ use self::table::{Copied, Table, Writer};
 
 /// Reads the newest packet of any instrument, over all connections. Cheap to clone.
 ///
-/// It knows what came in the present run, or in the last one while stopped; an instrument that was
-/// unsubscribed since keeps its last packet. Of each connection it remembers 65,536 instruments at
-/// most, twenty times what one can subscribe.
+/// It holds the packets of the current run, or of the last one while stopped; an instrument that
+/// has been unsubscribed keeps its last packet. It holds at most 65,536 instruments per connection,
+/// twenty times what a connection can subscribe.
 #[derive(Debug, Clone)]
 pub struct Latest {
-    /// By slot. Readers hold the lock while they read; it is locked against them only when a run
-    /// replaces its tables, and never by who writes packets.
+    /// By slot. Readers hold the read lock while they read; only a new run takes the write lock, to
+    /// replace its tables. Writing packets takes no lock.
     tables: Arc<RwLock<Box<[Arc<Table>]>>>,
 }
 
@@ -37,35 +37,35 @@ pub struct LatestTick {
 }
 
 impl LatestTick {
-    /// Gives the packet, a view into this copy.
+    /// Returns the packet, a view into this copy.
     ///
     /// # Panics
-    /// Never: only packets are kept.
+    /// Never: only valid packets are stored.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
         #[expect(clippy::expect_used, reason = "only packets are written, and read whole")]
         Packet::from_bytes(&self.copied.bytes[..self.copied.len]).expect("it was a packet")
     }
 
-    /// Gives the packet as an owned tick.
+    /// Returns the packet as an owned tick.
     #[must_use]
     pub fn tick(&self) -> Tick {
         self.packet().into()
     }
 
-    /// Gives when its frame was read from the socket.
+    /// Returns when its frame was read from the socket.
     #[must_use]
     pub fn received(&self) -> Stamp {
         self.received
     }
 
-    /// Gives the number of the socket among its connection's, from 1.
+    /// Returns the number of the socket within its connection, from 1.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.copied.epoch
     }
 
-    /// Gives the number of the connection over all accounts.
+    /// Returns the number of the connection over all accounts.
     pub(crate) fn slot(&self) -> usize {
         self.slot
     }
@@ -83,14 +83,14 @@ impl fmt::Debug for LatestTick {
 }
 
 impl Latest {
-    /// Makes a reader over so many connections, and nothing to read.
+    /// Creates an empty table for each of `slots` connections.
     pub(crate) fn new(slots: usize) -> Self {
         let tables = (0..slots).map(|_| Arc::new(Table::new())).collect();
         Self { tables: Arc::new(RwLock::new(tables)) }
     }
 
-    /// Copies the newest packet of an instrument; `None` if none came in this run. Where several
-    /// connections have had the instrument, it is the one received last.
+    /// Copies the newest packet of an instrument; `None` if none was received in this run. If
+    /// several connections have carried the instrument, it is the packet received last.
     #[must_use]
     pub fn get(&self, instrument_token: u32) -> Option<LatestTick> {
         let tables = self.tables.read();
@@ -101,15 +101,15 @@ impl Latest {
         Some(LatestTick { copied, received, slot })
     }
 
-    /// Gives how many packets were not remembered, their instruments being too many.
+    /// Returns how many packets were not stored because there were too many instruments.
     #[must_use]
     pub fn refused(&self) -> u64 {
         let tables = self.tables.read();
         tables.iter().map(|table| table.refused()).sum()
     }
 
-    /// Makes the sink of a connection for a new run: from now on readers see what it is given,
-    /// nothing at first. One of an earlier run may still be there, unheard.
+    /// Creates the sink of a connection for a new run. Readers now see only what this sink
+    /// receives, nothing at first; a sink of an earlier run no longer has an effect.
     ///
     /// # Panics
     /// If there is no such slot.
@@ -121,7 +121,7 @@ impl Latest {
     }
 }
 
-/// The writing end for one connection in one run; made by [`Latest::sink`].
+/// The writing end for one connection in one run; created by [`Latest::sink`].
 #[derive(Debug)]
 pub(crate) struct LatestSink {
     table: Arc<Table>,

@@ -1,19 +1,19 @@
 //! Up to three Kite Connect ticker connections of each of several accounts.
 //!
 //! A [`Manager`] balances instruments over its [`kite_conn::Connection`]s, starts and stops them
-//! together, hands the instruments of one that stays down to the others, and gives their state as
-//! a [`Snapshot`]. What comes is taken in one of these ways:
+//! together, moves the instruments of a connection that stays down to the others, and reports their
+//! state as a [`Snapshot`]. There are several ways to receive data:
 //!
-//! | way | take it when |
+//! | way | use it when |
 //! |---|---|
-//! | [`Manager::stream`] | one task wants the ticks of all connections, or of chosen instruments, and decides what happens when it is too slow |
-//! | [`Manager::latest`] | any thread wants the newest packet of an instrument, now and then |
-//! | [`Manager::start_in_place`] | one task wants the ticks of all connections without a hop, and does the connections' work when it polls |
-//! | [`ManagerBuilder::tap`] | your own [`Sink`] on the connections' tasks, without a hop, beside any of these: all that comes, before anything is left out |
-//! | [`Manager::events`], [`Manager::orders`] | what happens beside the ticks; never pushed out by them |
+//! | [`Manager::stream`] | one task reads the ticks of all connections, or of chosen instruments, and chooses what happens when it is too slow |
+//! | [`Manager::latest`] | any thread occasionally reads the newest packet of an instrument |
+//! | [`Manager::start_in_place`] | one task reads the ticks of all connections without a hop, and drives the connections by polling |
+//! | [`ManagerBuilder::tap`] | your own [`Sink`] runs on the connections' tasks, without a hop, in addition to any of these: it receives everything, before anything is left out |
+//! | [`Manager::events`], [`Manager::orders`] | you need connection events or order updates; ticks never displace them |
 //!
-//! A program needs this crate alone: the types that its calls take and return, of `kite_conn` and
-//! `kite_wire`, are exported here too.
+//! A program needs only this crate: the types of `kite_conn` and `kite_wire` that appear in its API
+//! are re-exported here.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -28,7 +28,7 @@
 //! manager.subscribe(&[256_265, 738_561, 408_065], Mode::Full)?;
 //! manager.start().await?;
 //! manager.wait_until_live(Duration::from_secs(10)).await?;
-//! // The right loop: a lag is an item like any other, and the end is the end of the run.
+//! // A lag is an item like any other, and the stream ends with the run.
 //! while let Some(item) = stream.recv().await {
 //!     match item {
 //!         StreamItem::Ticks(ticks) => {

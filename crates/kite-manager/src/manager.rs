@@ -1,8 +1,9 @@
 //! The connections of one or several accounts and the instruments they share.
 //!
-//! Control plane only: no frame passes here. All state is behind one lock that is held for map
-//! operations and never across an await; requests are placed and posted to the connections under
-//! it, so that concurrent callers see one order everywhere. Starts and stops are in `run`.
+//! Control plane only: no frame passes through here. All state is behind one lock that is held for
+//! map operations and never across an await. Requests are placed and posted to the connections
+//! under the lock, so that concurrent requests have the same order everywhere. Starts and stops are
+//! in `run`.
 
 mod account;
 mod builder;
@@ -28,16 +29,16 @@ pub(crate) use account::Account;
 pub use builder::ManagerBuilder;
 pub(crate) use control::Control;
 
-/// Up to three connections of each of its accounts, and the instruments balanced over them.
+/// Up to three connections for each of its accounts, and the instruments balanced over them.
 ///
-/// Cheap to clone and usable from many tasks. Dropping the last clone closes the connections
-/// politely in the background; streams and tables made from it do not keep it alive.
+/// Cheap to clone and usable from many tasks. Dropping the last clone closes the connections in the
+/// background, with close frames; streams and tables created from it do not keep it alive.
 #[derive(Debug, Clone)]
 pub struct Manager {
     pub(crate) core: Arc<Core>,
 }
 
-/// What the clones of a manager share.
+/// State shared by the clones of a manager.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) events: EventLane,
@@ -47,22 +48,22 @@ pub(crate) struct Core {
     latest: Option<Latest>,
     taps: Vec<Tap>,
     control: Mutex<Control>,
-    /// Rung when a request may have made room, or found none: the watchman looks.
-    pub(crate) bell: Arc<Notify>,
+    /// Notified when a request may have freed room, so that the watchman checks again.
+    pub(crate) recheck: Arc<Notify>,
 }
 
-/// What is done with the ticks of a connection.
+/// The sinks of a connection: taps, streams and the table of newest packets.
 pub(crate) type ManagerSink = (TapSinks, (HubSink, Option<LatestSink>));
 
 impl Manager {
-    /// Makes a manager of one account, named by [`AccountId::default`]; nothing is connected and
-    /// nothing checked before [`Manager::start`].
+    /// Creates a manager of one account, named by [`AccountId::default`]. Settings are checked and
+    /// connections opened by [`Manager::start`].
     #[must_use]
     pub fn new(credentials: Credentials, config: ManagerConfig) -> Self {
         Self::with_accounts(vec![(AccountId::default(), credentials)], config)
     }
 
-    /// Sets one up step by step, also with several accounts.
+    /// Returns a builder for a manager of one or several accounts.
     pub fn builder() -> ManagerBuilder {
         ManagerBuilder::default()
     }
@@ -72,7 +73,8 @@ impl Manager {
         config: ManagerConfig,
     ) -> Self {
         let names: Arc<[AccountId]> = accounts.iter().map(|(name, _)| name.clone()).collect();
-        // Settings are judged at the start; until then none may cost more than a valid one.
+        // Settings are validated at the start. Until then an invalid one must not allocate more
+        // than a valid one.
         let per_account = config.connections.min(MAX_CONNECTIONS);
         let seats = Seats::new(names, per_account);
         let hub = Hub::new(&seats);
@@ -88,27 +90,27 @@ impl Manager {
             hub,
             taps: config.taps.clone(),
             control: Mutex::new(Control::new(config, accounts)),
-            bell: Arc::default(),
+            recheck: Arc::default(),
         };
         Self { core: Arc::new(core) }
     }
 
-    /// Gives the accounts, in the order in which they were given.
+    /// Returns the accounts, in the order they were added.
     #[must_use]
     pub fn accounts(&self) -> &[AccountId] {
         self.core.seats.accounts()
     }
 
-    /// Uses another access token for the first account, which is the only one of a manager that
-    /// was made by [`Manager::new`]: from the next handshake on; parked and waiting connections
-    /// try at once, open sockets stay.
+    /// Replaces the access token of the first account, which is the only one of a manager created
+    /// by [`Manager::new`]. It applies from the next handshake on: parked and waiting connections
+    /// retry immediately, open sockets stay open.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         if let Some(account) = self.lock().accounts.first_mut() {
             account.set_access_token(access_token.into());
         }
     }
 
-    /// Uses another access token for an account.
+    /// Replaces the access token of an account.
     ///
     /// # Errors
     /// [`UnknownAccount`] if there is no such account.
@@ -121,52 +123,54 @@ impl Manager {
         Ok(())
     }
 
-    /// Connects elsewhere from the next start on.
+    /// Sets the endpoint to connect to, from the next start on.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
         self.lock().config.connection.endpoint = endpoint;
     }
 
-    /// Asks every open socket for a sign of life; says whether there was one to ask.
+    /// Sends a ping on every open socket; returns whether any socket was open.
     pub fn ping(&self) -> bool {
         self.lock().connections().iter().filter(|connection| connection.ping()).count() > 0
     }
 
-    /// Streams what all connections receive, merged. It ends with the run: a stream made before a
-    /// start belongs to that start, one made while running begins where the feed is.
+    /// Returns a merged stream of the ticks of all connections. It ends with the run: a stream
+    /// created before a start belongs to that run, one created while running begins with the next
+    /// frame.
     ///
     /// # Errors
-    /// [`kite_conn::ConfigError`] for a bound outside of its range.
+    /// [`kite_conn::ConfigError`] if a setting is outside of its range.
     pub fn stream(&self, config: StreamConfig) -> Result<TickStream, kite_conn::ConfigError> {
         self.core.hub.subscribe(&config)
     }
 
-    /// Gives the table of every instrument's last packet; `None` without
-    /// [`ManagerConfig::latest`].
+    /// Returns the table of every instrument's newest packet; `None` if [`ManagerConfig::latest`]
+    /// is off.
     #[must_use]
     pub fn latest(&self) -> Option<Latest> {
         self.core.latest.clone()
     }
 
-    /// Gives the connection that a packet of [`Manager::latest`] came on.
+    /// Returns the connection that received a packet of [`Manager::latest`].
     #[must_use]
     pub fn seat_of(&self, tick: &LatestTick) -> Seat {
         self.core.seats.seat(tick.slot())
     }
 
-    /// Listens from now on to what happens to the connections and to the manager itself.
+    /// Subscribes to events of the connections and of the manager itself, from now on.
     #[must_use]
     pub fn events(&self) -> Events {
         let core = &self.core;
         Events::new(core.seats.clone(), core.events.subscribe(), core.notices.subscribe())
     }
 
-    /// Listens from now on to order updates, each told once, on however many sockets it came.
+    /// Subscribes to order updates, from now on. Each is delivered once, although every socket
+    /// receives it.
     #[must_use]
     pub fn orders(&self) -> Orders {
         Orders::new(self.core.seats.clone(), self.core.events.subscribe())
     }
 
-    /// Gives the settings.
+    /// Returns the settings.
     #[must_use]
     pub fn config(&self) -> ManagerConfig {
         self.lock().config.clone()
@@ -177,7 +181,7 @@ impl Manager {
     }
 }
 
-/// Notices kept for a listener that does not listen.
+/// Manager events kept for a slow listener.
 const NOTICES: usize = 256;
 
 impl Core {
@@ -185,12 +189,12 @@ impl Core {
         self.control.lock()
     }
 
-    /// Tells all listeners; none is fine.
-    pub(crate) fn tell(&self, event: ManagerEvent) {
+    /// Sends an event to all listeners, if any.
+    pub(crate) fn notify(&self, event: ManagerEvent) {
         let _ = self.notices.send(event);
     }
 
-    /// Makes the sink of a slot in the present run.
+    /// Creates the sinks of a slot in the current run.
     pub(crate) fn sink(&self, slot: usize) -> ManagerSink {
         let taps = TapSinks::new(&self.taps, &self.seats.seat(slot));
         (taps, (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot))))

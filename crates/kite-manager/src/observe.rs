@@ -1,4 +1,4 @@
-//! The state of a manager as data, and what it says about its health.
+//! The state of a manager as data, and its health.
 
 mod figures;
 mod health;

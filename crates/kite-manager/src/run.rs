@@ -1,4 +1,4 @@
-//! The runs of a manager: from a start to its stop.
+//! The runs of a manager, each from a start to a stop.
 
 mod in_place;
 mod judge;
@@ -15,28 +15,29 @@ use crate::manager::{Control, Manager};
 
 pub use in_place::InPlaceStream;
 
-/// A run of a manager: when it was started, and its connections.
+/// The run that a start found or began: when it was started, and its connections.
 #[derive(Debug)]
 pub(crate) enum Run {
-    /// It has just begun.
+    /// A new run.
     Begun(Stamp, Vec<Connection>),
-    /// It was there, and nobody has waited for its start to its end.
+    /// A run whose start has no outcome yet.
     Undecided(Stamp, Vec<Connection>),
-    /// It was there.
+    /// A run whose start succeeded.
     Decided,
 }
 
 impl Manager {
-    /// Makes the connections of a run and tells them their instruments, unless there is a run.
-    /// `make` makes the one of a slot. Where the start is `awaited`, the run is undecided until it
-    /// was waited for to its end.
+    /// Creates the connections of a run with `make`, which receives the slot, and subscribes their
+    /// instruments, unless a run exists. If the start is `awaited`, the run is undecided until a
+    /// caller has waited for the outcome.
     pub(crate) fn connect(
         &self,
         awaited: bool,
         mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
     ) -> Result<Run, SpawnError> {
         let mut control = self.lock();
-        // A run whose connections have all ended, with their runtime or by their sinks, is over.
+        // A run is over if all its connections have ended, with their runtime or because a sink
+        // panicked.
         let has_ended = |open: &Connection| open.status().phase == Phase::Closed;
         if let Some(run) = control.started
             && !control.connections().iter().all(has_ended)
@@ -47,7 +48,7 @@ impl Manager {
             });
         }
         let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        // Before the first of them: none is up for longer than the run.
+        // Taken before the first connection, so that none is up for longer than the run.
         let now = Stamp::now();
         self.core.hub.begin();
         let Control { config, accounts, .. } = &mut *control;
@@ -61,7 +62,8 @@ impl Manager {
         control.started = Some(now);
         control.undecided = awaited;
         let connections = control.connections();
-        let watching = runtime.spawn(watchman::watch(Arc::downgrade(core), Arc::clone(&core.bell)));
+        let watching =
+            runtime.spawn(watchman::watch(Arc::downgrade(core), Arc::clone(&core.recheck)));
         if let Some(former) = control.watchman.replace(watching.abort_handle()) {
             former.abort();
         }

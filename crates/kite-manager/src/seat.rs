@@ -1,27 +1,26 @@
-//! Where a connection belongs.
+//! The account and number of a connection.
 //!
-//! A slot is the number of a connection over all accounts: account by account in the order in
-//! which they were given, within each by connection number.
+//! A slot is the number of a connection over all accounts: by account in the order they were added,
+//! then by connection number.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::account_id::AccountId;
 
-/// Where a connection belongs.
+/// The account and number of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Seat {
     /// The account.
     pub account: AccountId,
-    /// The account's number among those of its manager, in the order in which they were given,
-    /// from 0.
+    /// The account's number within its manager, in the order the accounts were added, from 0.
     pub account_index: usize,
     /// The connection's number within the account, from 0.
     pub connection: usize,
 }
 
-/// "connection 1", "connection 2 of mine": counted from 1, with the account where it has a name.
+/// "connection 1", "connection 2 of mine": counted from 1, with the account if it has a name.
 impl fmt::Display for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_connection(f, &self.account, self.connection)
@@ -45,7 +44,7 @@ pub(crate) struct Seats {
 }
 
 impl Seats {
-    /// Makes the seats of accounts that have so many connections each.
+    /// Creates the seats of accounts with `per_account` connections each.
     pub(crate) fn new(accounts: Arc<[AccountId]>, per_account: usize) -> Self {
         Self { accounts, per_account }
     }
@@ -55,7 +54,7 @@ impl Seats {
         self.accounts.len() * self.per_account
     }
 
-    /// Returns the accounts' names, in the order in which they were given.
+    /// Returns the names of the accounts, in the order they were added.
     pub(crate) fn accounts(&self) -> &[AccountId] {
         &self.accounts
     }

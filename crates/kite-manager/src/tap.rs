@@ -1,4 +1,4 @@
-//! Sinks of the application that are given all that the connections of a manager receive.
+//! Application sinks that receive everything the connections of a manager receive.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use kite_conn::{Batch, Event, Sink};
 
 use crate::seat::Seat;
 
-/// Makes a sink for each connection of each run. Cheap to clone.
+/// Creates a sink for each connection of each run. Cheap to clone.
 ///
-/// Such a sink is called where the frame is checked, before the manager's own; it gets every frame,
-/// those too whose instruments were handed to another connection in the meantime. One that blocks
-/// ([`Sink::poll_ready`]) holds its connection back.
+/// The sink is called on the connection's task, before the manager's own sinks. It receives every
+/// frame, including those of instruments that have moved to another connection in the meantime. A
+/// sink that blocks ([`Sink::poll_ready`]) holds its connection back.
 #[derive(Clone)]
 pub struct Tap(Arc<dyn Fn(Seat) -> Box<dyn Sink> + Send + Sync>);
 
 impl Tap {
-    /// Wraps what makes the sinks. It is called while a manager starts, and must not call this
-    /// manager.
+    /// Creates a tap from a function that creates its sinks. The function is called while the
+    /// manager starts and must not call the manager.
     pub fn new<S, F>(make_sink: F) -> Self
     where
         S: Sink,
@@ -55,7 +55,7 @@ impl fmt::Debug for TapSinks {
 
 impl Sink for TapSinks {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // All are asked, so that each wakes.
+        // All are polled, so that each registers its waker.
         let ready = self.0.iter_mut().map(|sink| sink.poll_ready(cx));
         if ready.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }

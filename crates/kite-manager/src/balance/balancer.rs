@@ -1,8 +1,8 @@
 //! Decides which connection carries which instrument.
 //!
-//! No socket and no clock: a plan is computed whole, then taken, so that a request is done whole
-//! or not at all. The same requests in the same order give the same places. Nothing moves by
-//! itself: an instrument stays where it was put until it is handed over or given back.
+//! No socket and no clock. A plan is computed completely before it is applied, so that a request
+//! takes effect completely or not at all. The same requests in the same order yield the same
+//! places. An instrument stays on its connection until it is handed over or given back.
 
 mod load;
 #[cfg(test)]
@@ -21,16 +21,16 @@ use load::{Loads, Rate};
 pub use plan::Move;
 pub(crate) use plan::Plan;
 
-/// Where an instrument lives.
+/// An instrument and its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     token: u32,
     mode: Mode,
-    /// Numbers of connections are small, and with them so is what moves when one is put between.
+    /// A `u8` keeps a place at 16 bytes, so that insertions move less memory.
     connection: u8,
-    /// The connection it was subscribed on, to which it returns after it was handed over.
+    /// The connection on which it was subscribed, to which it returns after a handover.
     home: u8,
-    /// How often it was observed to tick, if it was.
+    /// Its observed tick rate, if any.
     rate: Option<Rate>,
 }
 
@@ -47,29 +47,30 @@ impl Place {
     }
 }
 
-/// What can be expected of a connection.
+/// How far the balancer may rely on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Standing {
     /// It is up.
     Up,
-    /// It is down, and not for long: new instruments wait with it, none is handed over to it.
+    /// It has been down for a short time: new instruments are placed on it, but none are handed
+    /// over to it.
     #[default]
     Down,
-    /// It is down beyond patience, or was and is not trusted yet: new instruments go to it only
-    /// where the others have no room.
+    /// It has been down for too long, or came up too recently to be trusted: new instruments go to
+    /// it only if the others have no room.
     Lost,
 }
 
 /// The instruments of one account and their connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Balancer {
-    /// Instruments that one connection takes.
+    /// Maximum number of instruments per connection.
     limit: usize,
-    /// Instruments on each connection.
+    /// Number of instruments on each connection.
     counts: Vec<usize>,
     standings: Vec<Standing>,
     loads: Loads,
-    /// By token. A sorted vector: nine thousand are placed in one merge.
+    /// Sorted by token, so that 9,000 instruments are inserted in one merge.
     places: Vec<Place>,
 }
 
@@ -84,8 +85,8 @@ impl Balancer {
         }
     }
 
-    /// Plans new subscriptions: instruments already subscribed and repetitions are skipped, each
-    /// other one goes to the connection with room and the least load, among equals to the one with
+    /// Plans new subscriptions. Instruments already subscribed and repetitions are skipped. Every
+    /// other one goes to the connection with room and the least load; among equals to the one with
     /// the fewest instruments, then to the first. Lost connections come after all others.
     pub(crate) fn plan_subscribe(&self, tokens: &[u32], mode: Mode) -> Result<Plan, CapacityError> {
         let mut new = sorted(tokens);
@@ -95,12 +96,12 @@ impl Balancer {
             return Err(CapacityError { asked: new.len(), free, connections, limit: self.limit });
         }
         let mut plan = Plan::new(connections);
-        // Nearly all that an even share needs.
+        // Enough for nearly every even share.
         plan.reserve(new.len().div_ceil(connections.max(1)));
         let mut draft = self.draft();
         let load = self.loads.of_new(mode);
         for token in new {
-            // There is one with room: all of them together have it.
+            // A connection has room, because the total does.
             let Some(connection) = draft.place(load(token), |_| true) else { break };
             plan.change(connection, token, Some(mode));
         }
@@ -112,7 +113,7 @@ impl Balancer {
         self.plan_known(tokens, None)
     }
 
-    /// Plans other modes for subscribed instruments; unknown ones are skipped.
+    /// Plans new modes for subscribed instruments; unknown ones are skipped.
     pub(crate) fn plan_mode(&self, tokens: &[u32], mode: Mode) -> Plan {
         self.plan_known(tokens, Some(mode))
     }
@@ -130,9 +131,9 @@ impl Balancer {
         plan
     }
 
-    /// Plans that the other connections that are up take over what a connection carries, as far as
-    /// they have room: the busiest instruments first. Gives also those that find no room and stay,
-    /// dark, the busiest first.
+    /// Plans to move the instruments of a connection to the other connections that are up, as far
+    /// as they have room, the busiest first. Also returns the instruments that find no room and
+    /// stay dark, the busiest first.
     pub(crate) fn plan_hand_over(&self, connection: usize) -> (Plan, Vec<u32>) {
         let load = |place: &Place| self.loads.of_instrument(place);
         let is_here = |place: &&Place| place.is_on(connection);
@@ -154,8 +155,8 @@ impl Balancer {
         (plan, dark)
     }
 
-    /// Plans that what was handed over by a connection and is still subscribed returns to it, as
-    /// far as it has room: the busiest instruments first.
+    /// Plans to return the instruments that a connection handed over and that are still subscribed,
+    /// as far as it has room, the busiest first.
     pub(crate) fn plan_give_back(&self, connection: usize) -> Plan {
         let load = |place: &Place| self.loads.of_instrument(place);
         let is_away =
@@ -171,10 +172,10 @@ impl Balancer {
         plan
     }
 
-    /// Takes a plan of this very state.
-    pub(crate) fn take(&mut self, plan: &Plan) {
+    /// Applies a plan computed from the current state.
+    pub(crate) fn apply(&mut self, plan: &Plan) {
         if !plan.moves().is_empty() {
-            self.take_moves(plan.moves());
+            self.apply_moves(plan.moves());
             return;
         }
         let (mut new, mut gone) = (Vec::new(), Vec::new());
@@ -211,9 +212,10 @@ impl Balancer {
         }
     }
 
-    /// Puts new places where they belong: from the last one on, each old one is moved once.
+    /// Inserts new places in order, from the last one backwards, so that each old one is moved
+    /// once.
     fn insert(&mut self, mut new: Vec<Place>) {
-        // One sorted run of each connection, which the stable sort merges.
+        // `new` has one sorted run per connection, which the stable sort merges.
         new.sort_by_key(|place| place.token);
         if self.places.is_empty() {
             self.places = new;
@@ -231,7 +233,7 @@ impl Balancer {
         }
     }
 
-    fn take_moves(&mut self, moves: &[Move]) {
+    fn apply_moves(&mut self, moves: &[Move]) {
         for moved in moves {
             let Some(index) = self.seek(&mut 0, moved.token) else { continue };
             let place = &mut self.places[index];
@@ -243,9 +245,9 @@ impl Balancer {
         }
     }
 
-    /// Notes how often an instrument ticked; unknown ones are ignored.
+    /// Records the tick rate of an instrument; unknown ones are ignored.
     ///
-    /// It weighs from the next plan on and is forgotten when the instrument is unsubscribed.
+    /// The rate counts from the next plan on and is forgotten when the instrument is unsubscribed.
     pub(crate) fn observe(&mut self, token: u32, ticks_per_second: f64) {
         let Some(index) = self.seek(&mut 0, token) else { return };
         let place = &mut self.places[index];
@@ -254,30 +256,30 @@ impl Balancer {
         self.loads.add(place);
     }
 
-    /// Notes what can be expected of a connection from now on.
+    /// Sets the standing of a connection.
     pub(crate) fn set_standing(&mut self, connection: usize, standing: Standing) {
         if let Some(known) = self.standings.get_mut(connection) {
             *known = standing;
         }
     }
 
-    /// Drops those of these tokens, rising, that are subscribed.
+    /// Removes the tokens that are subscribed; `tokens` must be sorted.
     pub(crate) fn retain_unknown(&self, tokens: &mut Vec<u32>) {
         let mut at = 0;
         tokens.retain(|&token| self.seek(&mut at, token).is_none());
     }
 
-    /// Returns how many instruments one connection takes.
+    /// Returns the maximum number of instruments per connection.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Gives how many instruments can still be taken.
+    /// Returns how many instruments can still be added.
     pub(crate) fn free(&self) -> usize {
         (self.limit * self.counts.len()).saturating_sub(self.places.len())
     }
 
-    /// Gives the instruments of each connection and their modes.
+    /// Returns the instruments of each connection and their modes.
     pub(crate) fn distribution(&self) -> Vec<BTreeMap<u32, Mode>> {
         let on = |connection| {
             let here = self.places.iter().filter(move |place| place.is_on(connection));
@@ -286,13 +288,13 @@ impl Balancer {
         (0..self.counts.len()).map(on).collect()
     }
 
-    /// Returns the instruments of a connection, rising.
+    /// Returns the instruments of a connection, sorted.
     pub(crate) fn tokens_on(&self, connection: usize) -> Vec<u32> {
         let here = self.places.iter().filter(|place| place.is_on(connection));
         here.map(|place| place.token).collect()
     }
 
-    /// Gives the number of instruments on each connection.
+    /// Returns the number of instruments on each connection.
     pub(crate) fn counts(&self) -> &[usize] {
         &self.counts
     }
@@ -311,12 +313,12 @@ impl Balancer {
     }
 }
 
-/// The connections as a plan fills them.
+/// The connections while a plan is computed.
 struct Draft {
     connections: Vec<Filling>,
 }
 
-/// One connection as a plan fills it.
+/// One connection while a plan is computed.
 struct Filling {
     is_lost: bool,
     load: u64,
@@ -325,7 +327,7 @@ struct Filling {
 }
 
 impl Draft {
-    /// Puts an instrument on the best connection of those with room that `takes` accepts.
+    /// Places an instrument on the best connection that has room and that `takes` accepts.
     #[inline]
     fn place(&mut self, load: u64, takes: impl Fn(usize) -> bool) -> Option<usize> {
         let candidates = self.connections.iter_mut().enumerate();
@@ -347,8 +349,8 @@ pub(crate) fn sorted(tokens: &[u32]) -> Vec<u32> {
     tokens
 }
 
-/// Looks for a token from the index `at` on and moves `at` to where it is or belongs. In doubling
-/// steps: cheap for the next of many tokens as well as for a single one.
+/// Searches for a token from index `at` on and moves `at` to its position or insertion point.
+/// Galloping search: fast both for the next of many tokens and for a single one.
 fn seek(places: &[Place], at: &mut usize, token: u32) -> Option<usize> {
     let rest = &places[*at..];
     let mut reach = 1;

@@ -1,7 +1,7 @@
-//! Decides when the instruments of a connection go to others, and when they come back.
+//! Decides when the instruments of a connection move to other connections, and when they return.
 //!
-//! No socket and no clock: it is told what happens and when, and is asked what to do. Where the
-//! instruments go is the [`Balancer`](super::Balancer)'s.
+//! No socket and no clock: the caller reports what happens and when, and polls for actions. The
+//! [`Balancer`](super::Balancer) decides where the instruments go.
 
 #[cfg(test)]
 mod tests;
@@ -14,32 +14,33 @@ use crate::config::FailoverConfig;
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Its handshake is done.
+    /// Its handshake is complete.
     Up,
-    /// Its socket is gone, or could not be opened.
+    /// Its socket was lost or could not be opened.
     Down,
-    /// It does not try any more.
+    /// It has stopped retrying.
     Parked,
 }
 
-/// What to do. Each is given once and taken as done.
+/// What to do next. Each action is returned once and counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Hand over what this connection carries; [`Failover::on_dark`] if not all found room.
+    /// Hand over the instruments of this connection; call [`Failover::on_dark`] if some found no
+    /// room.
     HandOver(usize),
-    /// Give this connection back what it had.
+    /// Return its instruments to this connection.
     GiveBack(usize),
-    /// Nothing before this moment; nothing at all before a change, where there is none.
+    /// Nothing before this moment; if `None`, not before the next change.
     Wait(Option<Instant>),
 }
 
-/// Where each connection stands, and since when.
+/// The state of each connection, and since when.
 #[derive(Debug)]
 pub(crate) struct Failover {
-    /// `None`: it is off, and nothing is ever handed over.
-    patience: Option<FailoverConfig>,
+    /// `None` if failover is off.
+    config: Option<FailoverConfig>,
     connections: Vec<State>,
-    /// The latest moment seen: time does not run backwards here, whatever order tasks report in.
+    /// The latest moment seen. Keeps time from running backwards if tasks report out of order.
     now: Instant,
 }
 
@@ -51,29 +52,29 @@ enum State {
     },
     /// Its instruments have been handed over, as far as there was room.
     Away {
-        /// Since when it has been up again, if it is.
+        /// When it came up again, if it is up.
         up_since: Option<Instant>,
         left: Left,
     },
 }
 
-/// What a hand over left behind.
+/// What remained on the connection after a handover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
-    /// Instruments without room elsewhere.
+    /// Instruments that found no room elsewhere.
     Dark,
-    /// The same, and there may be room now.
+    /// Such instruments, and there may be room now.
     MayFit,
 }
 
 impl Failover {
-    /// Makes one for connections that open their first sockets now: none is up yet.
-    pub(crate) fn new(connections: usize, patience: Option<FailoverConfig>, now: Instant) -> Self {
-        Self { patience, connections: vec![State::Down { since: now }; connections], now }
+    /// Creates the state for connections that open their first sockets now: none is up yet.
+    pub(crate) fn new(connections: usize, config: Option<FailoverConfig>, now: Instant) -> Self {
+        Self { config, connections: vec![State::Down { since: now }; connections], now }
     }
 
-    /// Takes what happened to a connection.
+    /// Records a change of a connection.
     pub(crate) fn handle(&mut self, now: Instant, connection: usize, change: Change) {
         let now = self.advance(now);
         let Some(state) = self.connections.get_mut(connection) else { return };
@@ -94,8 +95,8 @@ impl Failover {
         }
     }
 
-    /// Notes that instruments of a lost connection have no room elsewhere: not all could be handed
-    /// over, or new ones had to go there. They are tried again by [`Failover::retry`].
+    /// Records that instruments of a lost connection have no room elsewhere: some could not be
+    /// handed over, or new ones were placed on it. [`Failover::retry`] tries them again.
     pub(crate) fn on_dark(&mut self, connection: usize) {
         if let Some(State::Away { left: left @ Left::Nothing, .. }) =
             self.connections.get_mut(connection)
@@ -104,8 +105,8 @@ impl Failover {
         }
     }
 
-    /// Notes that there may be more room: instruments were unsubscribed. A connection that comes
-    /// up makes room as well, unasked.
+    /// Records that there may be more room because instruments were unsubscribed. Not needed when a
+    /// connection comes up.
     pub(crate) fn retry(&mut self) {
         for state in &mut self.connections {
             if let State::Away { left: left @ Left::Dark, .. } = state {
@@ -114,17 +115,17 @@ impl Failover {
         }
     }
 
-    /// Gives what is to be done next. To be asked again until it says to wait.
+    /// Returns the next action. Must be polled until it returns [`Action::Wait`].
     pub(crate) fn poll(&mut self, now: Instant) -> Action {
         let now = self.advance(now);
-        let Some(patience) = self.patience else { return Action::Wait(None) };
+        let Some(config) = self.config else { return Action::Wait(None) };
         let mut deadline: Option<Instant> = None;
         // Giving back comes first: it makes room for handing over.
         for connection in 0..self.connections.len() {
             let State::Away { up_since: Some(since), .. } = self.connections[connection] else {
                 continue;
             };
-            if is_due(since, patience.stable_after, now, &mut deadline) {
+            if is_due(since, config.stable_after, now, &mut deadline) {
                 self.connections[connection] = State::Up;
                 self.retry();
                 return Action::GiveBack(connection);
@@ -132,8 +133,9 @@ impl Failover {
         }
         for (connection, state) in self.connections.iter_mut().enumerate() {
             let is_due = match *state {
-                State::Down { since } => is_due(since, patience.after, now, &mut deadline),
-                // One that is up again serves what was left, and soon the rest.
+                State::Down { since } => is_due(since, config.after, now, &mut deadline),
+                // A connection that is up again streams its remaining instruments, and soon the
+                // others.
                 State::Away { up_since, left } => up_since.is_none() && left == Left::MayFit,
                 State::Up => false,
             };
@@ -145,7 +147,7 @@ impl Failover {
         Action::Wait(deadline)
     }
 
-    /// Gives what can be expected of a connection, for the balancer.
+    /// Returns the standing of a connection, for the balancer.
     pub(crate) fn standing(&self, connection: usize) -> Standing {
         match self.connections.get(connection) {
             Some(State::Up) => Standing::Up,
@@ -160,9 +162,9 @@ impl Failover {
     }
 }
 
-/// Says whether so long has passed since; else brings the deadline forward to when it will have.
+/// Returns whether `wait` has passed since `since`; otherwise moves the deadline forward if needed.
 fn is_due(since: Instant, wait: Duration, now: Instant, deadline: &mut Option<Instant>) -> bool {
-    // Beyond the end of the clock is never.
+    // Beyond the range of the clock means never.
     let Some(due) = since.checked_add(wait) else { return false };
     if due > now {
         *deadline = Some(deadline.map_or(due, |deadline| deadline.min(due)));

@@ -1,4 +1,4 @@
-//! What happens to a manager, as data and in words.
+//! Events of a manager, as data and as text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,39 +9,40 @@ use crate::account_id::AccountId;
 use crate::balance::Move;
 use crate::seat::{Seat, write_connection};
 
-/// Something that happened to a connection of a manager, or to the manager itself.
+/// An event of a connection, or of the manager itself.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ManagerEvent {
-    /// Something happened to a connection.
+    /// An event of a connection.
     Connection {
-        /// Which.
+        /// The connection.
         seat: Seat,
-        /// What.
+        /// The event.
         event: Event,
     },
-    /// Instruments went to another connection: theirs has been down for too long, or is stable
-    /// again.
+    /// Instruments moved to other connections because theirs has been down for too long, or
+    /// returned because it is stable again.
     Moved {
-        /// The account whose connections these are.
+        /// The account of these connections.
         account: AccountId,
-        /// Which instruments, from where and to where.
+        /// The instruments, each with its old and new connection.
         moves: Arc<[Move]>,
-        /// Whether they return to the connection that they were subscribed on.
+        /// Whether they returned to the connection on which they were subscribed.
         back: bool,
     },
-    /// A connection has been down for too long, and nowhere else is room for these instruments.
+    /// A connection has been down for too long, and no other connection has room for these
+    /// instruments.
     Dark {
         /// The account.
         account: AccountId,
         /// The connection's number within the account.
         connection: usize,
-        /// Its instruments that nobody streams now.
+        /// Its instruments that no connection streams now.
         tokens: Arc<[u32]>,
     },
-    /// This listener fell behind and missed so many events; it goes on with the oldest kept.
+    /// This listener fell behind and missed events; it continues with the oldest event still kept.
     Lagged {
-        /// How many.
+        /// Number of missed events.
         missed: u64,
     },
 }
@@ -59,7 +60,7 @@ impl ManagerEvent {
     }
 }
 
-/// One line of plain English, as of [`Event`]; connections count from 1.
+/// One line of plain English, as for [`Event`]; connections count from 1.
 impl fmt::Display for ManagerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,13 +68,13 @@ impl fmt::Display for ManagerEvent {
             Self::Moved { account, moves, back } => {
                 let connection = moves.first().map_or(0, |it| if *back { it.to } else { it.from });
                 write_connection(f, account, connection)?;
-                let went = if *back { "are back" } else { "moved to other connections" };
+                let went = if *back { "moved back" } else { "moved to other connections" };
                 write!(f, ": {} of its instruments {went}", moves.len())
             }
             Self::Dark { account, connection, tokens } => {
                 write_connection(f, account, *connection)?;
                 let dark = tokens.len();
-                write!(f, ": down, and no other has room for {dark} of its instruments")
+                write!(f, ": down; no other connection has room for {dark} of its instruments")
             }
             Self::Lagged { missed } => write!(f, "events missed: {missed}"),
         }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_has_its_weight_and_its_words() {
+    fn every_event_has_a_severity_and_a_text() {
         let seat = |account: AccountId| Seat { account, account_index: 0, connection: 1 };
         let up = |account| ManagerEvent::Connection {
             seat: seat(account),
@@ -115,11 +116,11 @@ mod tests {
                 Severity::Notice,
                 "connection 2: 2 of its instruments moved to other connections",
             ),
-            (moved(true), Severity::Notice, "connection 1: 2 of its instruments are back"),
+            (moved(true), Severity::Notice, "connection 1: 2 of its instruments moved back"),
             (
                 ManagerEvent::Dark { account, connection: 0, tokens: [4].into() },
                 Severity::Error,
-                "connection 1 of mine: down, and no other has room for 1 of its instruments",
+                "connection 1 of mine: down; no other connection has room for 1 of its instruments",
             ),
             (ManagerEvent::Lagged { missed: 7 }, Severity::Warning, "events missed: 7"),
         ] {

@@ -1,4 +1,4 @@
-//! What happens to the connections and to the manager.
+//! The listener for events of the connections and of the manager.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,8 +12,8 @@ use crate::events::ManagerEvent;
 use crate::events::receiving::{Receiving, poll_once};
 use crate::seat::Seats;
 
-/// Listens to a manager; made by [`Manager::events`](crate::Manager::events). A stream that ends
-/// when the manager is gone; a lag is an item of it, not its end.
+/// Receives the events of a manager; created by [`Manager::events`](crate::Manager::events). The
+/// stream ends when the manager has been dropped; a lag is an item and does not end it.
 #[derive(Debug)]
 pub struct Events {
     seats: Seats,
@@ -30,7 +30,7 @@ impl Events {
         Self { seats, connections: Receiving::new(connections), notices: Receiving::new(notices) }
     }
 
-    /// Gives the next event; `None` once the manager is gone and all was taken.
+    /// Returns the next event; `None` once the manager has been dropped and all events were read.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -38,7 +38,7 @@ impl Events {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Gives an event that waits; `None` if none does.
+    /// Returns an event if one is queued.
     pub fn try_recv(&mut self) -> Option<ManagerEvent> {
         poll_once(self)
     }
@@ -49,7 +49,7 @@ impl Stream for Events {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ManagerEvent>> {
         let this = self.get_mut();
-        // Notices first: they are few, and what they tell of has happened before.
+        // Notices first: they are few, and they report what has happened earlier.
         let notice = this.notices.poll_recv(cx).map(|notice| {
             notice.map(|notice| notice.unwrap_or_else(|missed| ManagerEvent::Lagged { missed }))
         });
@@ -83,11 +83,11 @@ mod tests {
     use crate::{AccountId, Manager, ManagerConfig};
 
     #[tokio::test]
-    async fn what_waits_is_there_for_a_task_that_has_used_up_its_turn() {
+    async fn queued_events_are_returned_to_a_task_without_coop_budget() {
         let manager = Manager::new(Credentials::new("key", "token"), ManagerConfig::default());
         let mut events = manager.events();
         let (account, tokens) = (AccountId::default(), Arc::from([256]));
-        manager.core.tell(ManagerEvent::Dark { account, connection: 1, tokens });
+        manager.core.notify(ManagerEvent::Dark { account, connection: 1, tokens });
         let event = poll_fn(|cx| {
             while let Poll::Ready(proceeding) = poll_proceed(cx) {
                 proceeding.made_progress();

@@ -1,7 +1,7 @@
-//! Lets each order update of an account through once, though each of its sockets gets it.
+//! Passes each order update of an account on once, although every socket receives a copy.
 //!
-//! No socket and no clock. Kite numbers nothing, and may well send the same text twice: the same
-//! text on two connections is one update, on one connection it is two.
+//! No socket and no clock. Kite does not number updates and may send the same text twice: the same
+//! text on two connections is one update, twice on one connection it is two.
 
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
@@ -12,40 +12,41 @@ use kite_conn::Stamp;
 
 use crate::config::MAX_CONNECTIONS;
 
-/// Updates remembered, the oldest forgotten first. One whose copy comes later than so many others
-/// is passed on again.
+/// Number of updates remembered; the oldest is forgotten first. A copy that arrives after this many
+/// other updates is passed on again.
 const REMEMBERED: usize = 4_096;
 
-/// How long before a handshake was done an update may have been passed on that this socket still
-/// brings: the server knew the socket before we did, and connections differ by a moment.
+/// A new socket may still deliver updates that were passed on within this time before its handshake
+/// completed: the server knows the socket earlier than the client, and connections differ in delay.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Tells order updates from their copies; one for each account.
+/// Distinguishes order updates from their copies; one filter per account.
 ///
-/// Of every text it counts how often it came on each connection, and how often it was passed on:
-/// it is new where this connection has had it more often. A connection that was down misses
-/// updates; with its next handshake it counts as having had them.
+/// For every text it counts how often it arrived on each connection and how often it was passed on.
+/// A text is new if its connection has received it more often than it was passed on. A connection
+/// that was down misses updates; at its next handshake they count as received.
 ///
-/// Nothing can be told in one case: a connection that misses an update without a handshake of its
-/// own, or within two seconds of it, and then is the only one to get another of the very same text.
+/// One case cannot be distinguished: a connection misses an update although it did not reconnect,
+/// or within two seconds of its handshake, and then is the only one to receive another update with
+/// exactly the same text.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderFilter {
     hashers: [RandomState; 2],
     texts: HashMap<Text, Counts>,
-    /// What was passed on, in order.
+    /// Updates passed on, in order.
     passed: VecDeque<Passed>,
-    /// How many were passed on in all.
+    /// Total number of updates passed on.
     turn: u64,
 }
 
-/// A text by its hash, of a width at which no two are alike by chance.
+/// The hash of a text, wide enough to rule out accidental collisions.
 type Text = [u64; 2];
 
 #[derive(Debug, Clone, Default)]
 struct Counts {
     by_connection: [u64; MAX_CONNECTIONS],
     passed: u64,
-    /// When it was passed on last, as a number among all.
+    /// Number of the last update with this text among all updates passed on.
     turn: u64,
 }
 
@@ -66,11 +67,11 @@ impl OrderFilter {
         }
     }
 
-    /// Takes an update that came on a connection at this moment; says whether it is new.
+    /// Records an update received on a connection and returns whether it is new.
     pub(crate) fn is_new(&mut self, connection: usize, text: &[u8], received: Stamp) -> bool {
         let text = [self.hashers[0].hash_one(text), self.hashers[1].hash_one(text)];
         let counts = self.texts.entry(text).or_default();
-        // Kite allows no more connections. Better twice than not at all.
+        // Kite allows no more connections. A duplicate is better than a lost update.
         let Some(count) = counts.by_connection.get_mut(connection) else { return true };
         *count += 1;
         if *count <= counts.passed {
@@ -86,8 +87,8 @@ impl OrderFilter {
         true
     }
 
-    /// Takes a connection's handshake, done at this moment: what was passed on before will not come
-    /// on its new socket.
+    /// Records that a connection completed a handshake at `at`: updates passed on earlier will not
+    /// arrive on its new socket.
     pub(crate) fn on_up(&mut self, connection: usize, at: Stamp) {
         let mut recent: HashMap<Text, u64> = HashMap::new();
         // A stamp later than the handshake is recent too.
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_passed_on_as_often_as_it_came_on_one_connection() {
+    fn a_text_is_passed_on_as_often_as_one_connection_received_it() {
         let (mut filter, now) = (OrderFilter::new(), Stamp::now());
         let mut is_new = |connection, text: &str| filter.is_new(connection, text.as_bytes(), now);
         assert!(is_new(0, "a"));
@@ -135,16 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_missed_while_down_does_not_hide_what_it_brings_later() {
+    fn an_update_missed_while_down_does_not_hide_a_later_one() {
         let (mut filter, start) = (OrderFilter::new(), Stamp::now());
         assert!(filter.is_new(0, b"a", start));
         filter.on_up(1, after(start, 5));
-        assert!(filter.is_new(1, b"a", after(start, 6)), "the first is over");
+        assert!(filter.is_new(1, b"a", after(start, 6)), "the first was sent before the handshake");
         assert!(!filter.is_new(0, b"a", after(start, 7)), "its copy");
     }
 
     #[test]
-    fn a_copy_on_a_socket_just_opened_is_known() {
+    fn a_copy_on_a_new_socket_is_recognised() {
         let (mut filter, start) = (OrderFilter::new(), Stamp::now());
         assert!(filter.is_new(0, b"a", after(start, 10)));
         filter.on_up(1, after(start, 11));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reconnect_does_not_make_a_connection_forget_what_it_had() {
+    fn a_reconnect_keeps_the_counts_of_a_connection() {
         let (mut filter, start) = (OrderFilter::new(), Stamp::now());
         assert!(filter.is_new(0, b"a", start));
         filter.on_up(0, start);
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_by_what_was_passed_on_last() {
+    fn only_the_last_updates_are_remembered() {
         let (mut filter, now) = (OrderFilter::new(), Stamp::now());
         assert!(filter.is_new(0, b"kept", now) && filter.is_new(0, b"forgotten", now));
         let others = REMEMBERED - 2;
@@ -178,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_cannot_be_suppresses_nothing() {
+    fn a_connection_number_out_of_range_suppresses_nothing() {
         let (mut filter, now) = (OrderFilter::new(), Stamp::now());
         assert!(filter.is_new(MAX_CONNECTIONS, b"a", now) && filter.is_new(9, b"a", now));
         filter.on_up(9, now);
         assert!(filter.is_new(0, b"a", now));
     }
 
-    /// Puts copies on connections and says in which order they come.
+    /// Delivers the queued copies of all connections in the order that `picks` chooses.
     fn deliver(
         mut queues: [VecDeque<u8>; MAX_CONNECTIONS],
         picks: &[prop::sample::Index],
-        mut come: impl FnMut(usize, u8),
+        mut deliver: impl FnMut(usize, u8),
     ) {
         let mut picks = picks.iter().cycle();
         loop {
@@ -198,13 +199,13 @@ mod tests {
             let Some(pick) = picks.next().filter(|_| !waiting.is_empty()) else { return };
             let connection = waiting[pick.index(waiting.len())];
             if let Some(text) = queues[connection].pop_front() {
-                come(connection, text);
+                deliver(connection, text);
             }
         }
     }
 
     proptest! {
-        /// What counts alone can tell: of each text one connection, whichever, misses none.
+        /// Counts alone suffice if for each text some connection misses no copy.
         #[test]
         fn every_update_is_passed_on_as_often_as_it_was_sent(
             sent in prop::collection::vec((0_u8..6, prop::array::uniform3(any::<bool>())), 0..60),
@@ -229,10 +230,10 @@ mod tests {
             prop_assert_eq!(passed, expected);
         }
 
-        /// What handshakes add: in each phase of the day some connections are down, any but one;
-        /// in the next they may be the only ones up.
+        /// With handshakes: in each phase some connections are down, but not all; in the next phase
+        /// they may be the only ones up.
         #[test]
-        fn connections_that_come_and_go_neither_hide_nor_repeat(
+        fn reconnecting_connections_neither_hide_nor_repeat_updates(
             phases in prop::collection::vec(
                 (1_u8..8, prop::collection::vec(0_u8..4, 0..12)),
                 1..8,

@@ -1,4 +1,4 @@
-//! Order updates, each once.
+//! The listener for order updates, which passes each on once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,37 +16,37 @@ use crate::events::order_filter::OrderFilter;
 use crate::events::receiving::{Receiving, poll_once};
 use crate::seat::{Seat, Seats};
 
-/// An order update and the account it is of.
+/// An order update and its account.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OrderUpdate {
     /// The account.
     pub account: AccountId,
-    /// What it says: [`TextMessage::Order`] or [`TextMessage::UnreadableOrder`].
+    /// The parsed message: [`TextMessage::Order`] or [`TextMessage::UnreadableOrder`].
     pub message: Arc<TextMessage>,
     /// The text as received.
     pub text: Bytes,
-    /// When the first copy of it was read from a socket.
+    /// When the first copy was read from a socket.
     pub received: Stamp,
 }
 
-/// What [`Orders`] gives.
+/// An item of [`Orders`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum OrderItem {
     /// An order update.
     Update(OrderUpdate),
-    /// This listener fell behind and missed so many events, order updates possibly among them: ask
-    /// Kite's order book.
+    /// This listener fell behind and missed events, possibly including order updates: query Kite's
+    /// order book.
     Lagged {
-        /// How many.
+        /// Number of missed events.
         missed: u64,
     },
 }
 
-/// Listens to order updates; made by [`Manager::orders`](crate::Manager::orders). Kite sends each
-/// on every socket of the account: this passes on one of the copies, and an update that was sent
-/// twice twice. A stream that ends when the manager is gone.
+/// Receives order updates; created by [`Manager::orders`](crate::Manager::orders). Kite sends each
+/// update on every socket of the account: only one of the copies is passed on, but an update that
+/// Kite sent twice is passed on twice. The stream ends when the manager has been dropped.
 #[derive(Debug)]
 pub struct Orders {
     seats: Seats,
@@ -60,7 +60,7 @@ impl Orders {
         Self { seats, connections: Receiving::new(connections), filters }
     }
 
-    /// Gives the next update; `None` once the manager is gone and all was taken.
+    /// Returns the next update; `None` once the manager has been dropped and all updates were read.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -68,12 +68,12 @@ impl Orders {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Gives an update that waits; `None` if none does.
+    /// Returns an update if one is queued.
     pub fn try_recv(&mut self) -> Option<OrderItem> {
         poll_once(self)
     }
 
-    /// Gives the update that an event brings, if it brings one that has not been told.
+    /// Returns the order update of an event, if it has one that was not passed on before.
     fn update(&mut self, tagged: Tagged) -> Option<OrderUpdate> {
         let Seat { account, account_index, connection } = self.seats.seat(tagged.connection);
         let filter = self.filters.get_mut(account_index)?;

@@ -10,9 +10,9 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::unconstrained;
 
-/// Takes what a stream has ready; nobody is woken for the rest.
+/// Returns the next item of a stream if it is ready; registers no waker.
 pub(super) fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    // Not held back by what the task has done before: what waits is there.
+    // Unconstrained by the task's coop budget, so that a queued item is always returned.
     let next = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)));
     match pin!(next).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(item) => item,
@@ -22,8 +22,8 @@ pub(super) fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
 
 type Received<T> = (Result<T, RecvError>, broadcast::Receiver<T>);
 
-/// A broadcast receiver that can be polled. Its future is kept between polls, so that its place
-/// among the waiting is.
+/// A broadcast receiver that can be polled. Its future is kept between polls, so that it keeps its
+/// place in the queue of waiters.
 pub(super) struct Receiving<T> {
     next: Pin<Box<dyn Future<Output = Received<T>> + Send>>,
     has_ended: bool,
@@ -34,7 +34,7 @@ impl<T: Clone + Send + 'static> Receiving<T> {
         Self { next: Box::pin(receive(receiver)), has_ended: false }
     }
 
-    /// Gives the next item, or how many were missed; `None` once the sender is gone.
+    /// Returns the next item, or how many were missed; `None` once the sender has been dropped.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, u64>>> {
         if self.has_ended {
             return Poll::Ready(None);

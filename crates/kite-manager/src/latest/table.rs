@@ -1,8 +1,8 @@
 //! The newest packet of each instrument of one connection: one writer, readers without locks.
 //!
-//! Packets stand in rows, each a seqlock made of atomics alone. An index of tokens says which row;
-//! where it is full, one of twice the size is published beside it. Rows never move, so that what
-//! was found in an old index is as true as in a new one. Nothing is freed before the whole.
+//! Packets are stored in rows; each row is a seqlock made only of atomics. An index maps tokens to
+//! rows; when it is full, one of twice the size is published next to it. Rows never move, so that a
+//! result from an old index stays valid. Memory is freed only with the whole table.
 
 use std::array;
 use std::hint;
@@ -19,17 +19,17 @@ pub(super) const MAX_PACKET: usize = 184;
 const WORD: usize = size_of::<u64>();
 const WORDS: usize = MAX_PACKET / WORD;
 
-/// Rows of the first level: 64 KiB. Each further level doubles what all before it hold.
+/// Rows of the first level: 64 KiB. Each further level doubles the total.
 const FIRST_ROWS: usize = 256;
 
-/// Levels at most: 65,536 rows, twenty times what a connection can subscribe. A server gone mad
-/// must not fill the memory.
+/// Maximum number of levels: 65,536 rows, twenty times what a connection can subscribe. A faulty
+/// server must not exhaust the memory.
 const LEVELS: usize = 9;
 
-/// How often a reader looks again at once; a write takes tens of nanoseconds.
+/// How often a reader retries before it yields; a write takes tens of nanoseconds.
 const SPINS: u32 = 64;
 
-/// A packet as it stands in a row.
+/// A copy of a row.
 #[derive(Clone, Copy)]
 pub(super) struct Copied {
     pub(super) bytes: [u8; MAX_PACKET],
@@ -38,11 +38,11 @@ pub(super) struct Copied {
     pub(super) epoch: u32,
 }
 
-/// A seqlock. Four lines of the cache, of which all but full packets need two.
+/// A seqlock. Four cache lines, of which all but full packets need two.
 ///
 /// The writer makes `turn` odd, then writes, then makes it even again. A reader takes the turn
-/// before and after and believes what it read only where both are the same even number. Why that
-/// is enough, though all words are relaxed:
+/// before and after, and accepts what it read only if both are the same even number. This is enough
+/// although all words are relaxed:
 /// - Nothing older: the turn is read with acquire and was written with release, so that all words
 ///   of that write, and of those before it, are seen or have been replaced.
 /// - Nothing newer: if any word is of a later write, then the reader's fence, which follows the
@@ -112,8 +112,8 @@ impl Row {
         (self.turn.load(Relaxed) == turn).then_some(Copied { bytes, len, received_ns, epoch })
     }
 
-    /// Copies the packet. The writer may have been put to sleep in the middle of one: then this
-    /// thread lets others run until it is done.
+    /// Copies the packet. If the writer was preempted in the middle of a write, yields until it is
+    /// done.
     fn read(&self) -> Copied {
         loop {
             for _ in 0..SPINS {
@@ -127,8 +127,8 @@ impl Row {
     }
 }
 
-/// Tokens and their rows by open addressing: the token in the upper half, the row in the lower.
-/// 0 is a free place, and one is always free.
+/// Maps tokens to rows by open addressing: the token is in the upper half, the row in the lower. 0
+/// marks a free place, and at least one is always free.
 #[derive(Debug)]
 struct Index {
     places: Box<[AtomicU64]>,
@@ -139,8 +139,8 @@ impl Index {
         Self { places: (0..places).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// Gives the place of a token, and what is there: nothing, where it is the free one where the
-    /// token belongs.
+    /// Returns the place of a token and its row; if the token is unknown, the free place for it and
+    /// `None`.
     #[inline]
     fn find(&self, token: u32) -> (&AtomicU64, Option<usize>) {
         let mask = self.places.len() - 1;
@@ -158,14 +158,14 @@ impl Index {
         }
     }
 
-    /// Adds a token that is not there.
+    /// Adds a token that is not in the index.
     fn insert(&self, token: u32, row: usize) {
-        // Who finds the token finds the row as it was written.
+        // Release: a reader that finds the token also sees its row.
         self.find(token).0.store(u64::from(token) << 32 | row as u64, Release);
     }
 }
 
-/// What is published at once: the rows that the level adds, and an index for all so far.
+/// Published as a unit: the rows that the level adds, and an index of all rows so far.
 #[derive(Debug)]
 struct Level {
     index: Index,
@@ -176,7 +176,7 @@ struct Level {
 #[derive(Debug)]
 pub(super) struct Table {
     levels: [OnceLock<Level>; LEVELS],
-    /// How many of them there are.
+    /// Number of published levels.
     published: AtomicUsize,
     refused: AtomicU64,
 }
@@ -192,7 +192,7 @@ impl Table {
 
     /// Copies the newest packet of an instrument.
     pub(super) fn get(&self, token: u32) -> Option<Copied> {
-        // Kite has no such instrument: it is not remembered.
+        // Kite has no such instrument; 0 marks free places.
         if token == 0 {
             return None;
         }
@@ -200,7 +200,7 @@ impl Table {
         Some(self.row(row)?.read())
     }
 
-    /// Gives how many packets were not remembered, their instruments having found no room.
+    /// Returns how many packets were not stored because the table was full.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -209,26 +209,26 @@ impl Table {
         self.levels.get(self.published.load(Acquire).checked_sub(1)?)?.get()
     }
 
-    /// Gives a row by its number over all levels.
+    /// Returns a row by its number over all levels.
     #[inline]
     fn row(&self, row: usize) -> Option<&Row> {
-        // Level 0 has the first 256, level 1 as many, each further one twice as many.
+        // Levels 0 and 1 have 256 rows each, every further level twice as many as the one before.
         let level = (row / FIRST_ROWS).checked_ilog2().map_or(0, |doubled| doubled as usize + 1);
         let first = if level == 0 { 0 } else { FIRST_ROWS << (level - 1) };
         self.levels.get(level)?.get()?.rows.get(row - first)
     }
 }
 
-/// The writing side; a table has one.
+/// The writing side; a table has only one.
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     pub(super) table: &'a Table,
-    /// How many instruments there are.
+    /// Number of instruments stored.
     pub(super) len: &'a mut usize,
 }
 
 impl Writer<'_> {
-    /// Remembers a packet.
+    /// Stores a packet.
     #[inline]
     pub(super) fn put(&mut self, packet: Packet<'_>, received_ns: u64, epoch: u32) {
         let token = packet.instrument_token();
@@ -258,12 +258,12 @@ impl Writer<'_> {
         *self.len += 1;
     }
 
-    /// Publishes the next level, unless it is one too many.
+    /// Publishes the next level, unless all are in use.
     fn grow(&mut self) {
         let published = self.table.published.load(Relaxed);
         let Some(level) = self.table.levels.get(published) else { return };
         let rows = if published == 0 { FIRST_ROWS } else { FIRST_ROWS << (published - 1) };
-        // At most half full, so that look-ups stay short and end.
+        // At most half full, so that look-ups stay short and terminate.
         let index = Index::new((FIRST_ROWS << published) * 2);
         let older = self.table.newest().map_or(&[][..], |level| &level.index.places);
         for place in older.iter().map(|place| place.load(Relaxed)).filter(|&place| place != 0) {

@@ -13,7 +13,7 @@ fn after(start: Stamp, nanos: u64) -> Stamp {
     Stamp::at(start.to_instant() + Duration::from_nanos(nanos))
 }
 
-/// Makes a batch of packets by token, length and what fills them.
+/// Creates a batch of packets from their token, length and fill byte.
 fn batch(packets: &[(u32, usize, u8)], received: Stamp, epoch: u32) -> Batch {
     let mut frame = (packets.len() as u16).to_be_bytes().to_vec();
     for packet in packets.iter().map(packet) {
@@ -30,7 +30,7 @@ fn packet(&(token, len, fill): &(u32, usize, u8)) -> Vec<u8> {
 }
 
 #[test]
-fn the_newest_packet_is_copied_with_where_and_when_it_came() {
+fn the_newest_packet_is_copied_with_its_connection_and_time() {
     let latest = Latest::new(2);
     assert!(latest.get(7).is_none());
     let (mut first, mut second) = (latest.sink(0), latest.sink(1));
@@ -42,7 +42,7 @@ fn the_newest_packet_is_copied_with_where_and_when_it_came() {
     assert_eq!(tick.tick(), given.ticks.iter().nth(1).unwrap());
     assert_eq!((tick.received(), tick.epoch(), tick.slot()), (after(start, 20), 3, 0));
     second.on_batch(&batch(&[(7, 184, 9)], after(start, 10), 1));
-    assert_eq!(latest.get(7).unwrap().slot(), 0, "received before");
+    assert_eq!(latest.get(7).unwrap().slot(), 0, "received earlier");
     second.on_batch(&batch(&[(7, 184, 9)], after(start, 30), 1));
     assert_eq!(latest.get(7).unwrap().packet().as_bytes(), packet(&(7, 184, 9)));
     assert_eq!(latest.get(8).unwrap().packet().as_bytes(), packet(&(8, 8, 3)));
@@ -50,7 +50,7 @@ fn the_newest_packet_is_copied_with_where_and_when_it_came() {
 }
 
 #[test]
-fn nothing_pins_the_frame() {
+fn the_frame_is_not_kept_alive() {
     let latest = Latest::new(1);
     let bytes: Bytes = batch(&[(7, 8, 1)], Stamp::now(), 1).frame().to_vec().into();
     let ticks = TickBatch::new(bytes.clone()).unwrap();
@@ -59,14 +59,14 @@ fn nothing_pins_the_frame() {
 }
 
 #[test]
-fn a_run_starts_with_nothing_and_the_last_one_is_kept_until_then() {
+fn a_new_run_starts_empty_and_the_last_one_is_kept_until_then() {
     let latest = Latest::new(1);
     let mut old = latest.sink(0);
     old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
     drop(latest.sink(0));
     assert!(latest.get(7).is_none());
     old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
-    assert!(latest.get(7).is_none(), "it is heard no more");
+    assert!(latest.get(7).is_none(), "the old sink has no effect");
     let mut new = latest.sink(0);
     new.on_batch(&batch(&[(7, 8, 2)], Stamp::now(), 1));
     drop(new);
@@ -74,7 +74,7 @@ fn a_run_starts_with_nothing_and_the_last_one_is_kept_until_then() {
 }
 
 #[test]
-fn instruments_beyond_the_bound_are_counted_and_harm_no_other() {
+fn instruments_beyond_the_bound_are_counted_and_replace_no_other() {
     let latest = Latest::new(1);
     let mut sink = latest.sink(0);
     let now = Stamp::now();
@@ -94,7 +94,7 @@ fn instruments_beyond_the_bound_are_counted_and_harm_no_other() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_packets_are_remembered_as_a_map_would(
+    fn any_packets_are_stored_as_in_a_map(
         given in prop::collection::vec(
             (0..2_usize, 0_u64..50, prop::collection::vec(
                 (
@@ -112,7 +112,7 @@ proptest! {
         let start = Stamp::now();
         let mut model: [BTreeMap<u32, (u64, Vec<u8>)>; 2] = Default::default();
         for (number, (slot, nanos, packets)) in given.iter().enumerate() {
-            // Later frames of a connection are not received earlier; nor are two at one moment.
+            // Receive times rise and are distinct.
             let nanos = (number as u64) * 100 + nanos;
             sinks[*slot].on_batch(&batch(packets, after(start, nanos), 1));
             for of_model in packets {
@@ -132,8 +132,8 @@ proptest! {
     }
 }
 
-/// One writer replaces packets of changing lengths, whose bytes all say the same number; readers
-/// must never see two numbers in one, nor an older one after a newer.
+/// One writer replaces packets of changing lengths, whose words all contain the same number.
+/// Readers must never see two numbers in one packet, nor an older packet after a newer one.
 #[test]
 fn readers_never_see_two_packets_in_one() {
     const INSTRUMENTS: u32 = 3;
@@ -169,7 +169,7 @@ fn readers_never_see_two_packets_in_one() {
                 assert_eq!(bytes.len() == 44, number.is_multiple_of(5), "torn in length");
                 assert_eq!(tick.received(), after(start, number.into()), "torn in time");
                 let before = &mut before[token as usize];
-                assert!(*before <= number, "an older one came later");
+                assert!(*before <= number, "an older packet after a newer one");
                 changes.fetch_add(u64::from(*before < number), Ordering::Relaxed);
                 *before = number;
             }

@@ -1,4 +1,4 @@
-//! One account: its credentials, its connections and what they carry.
+//! One account: its credentials, its connections and their instruments.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::observe::{Rates, Reading};
 use crate::pacing::{AccountPacer, Pace};
 use crate::stream::Hub;
 
-/// How long a handshake may keep the account's others waiting.
+/// How long one handshake may delay the account's other connections.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// The state of one account.
@@ -28,11 +28,11 @@ pub(crate) struct Account {
     credentials: Credentials,
     pub(crate) balancer: Balancer,
     pub(crate) failover: Failover,
-    /// The connections of the present run, or of the last one while stopped.
+    /// The connections of the current run, or of the last one while stopped.
     pub(crate) open: Vec<Connection>,
     pacer: Arc<dyn Pacer>,
     rates: Vec<Rates>,
-    /// Ticks of each instrument at the last observation.
+    /// Tick count of each instrument at the last observation.
     observed: HashMap<u32, u64>,
     hub: Hub,
     /// The hub's slot of the first connection.
@@ -40,7 +40,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Makes an account; its connections have `hub`'s slots from `first_slot` on.
+    /// Creates an account; its connections have the slots of `hub` from `first_slot` on.
     pub(crate) fn new(
         name: AccountId,
         credentials: Credentials,
@@ -48,7 +48,8 @@ impl Account {
         hub: Hub,
         first_slot: usize,
     ) -> Self {
-        // Settings are judged at the start; until then none may cost more than a valid one.
+        // Settings are validated at the start. Until then an invalid one must not allocate more
+        // than a valid one.
         let connections = config.connections.min(MAX_CONNECTIONS);
         let limit = config.connection.instrument_limit.min(kite_conn::MAX_INSTRUMENTS);
         let turn = config.connection.transport.connect_timeout.min(LONGEST_TURN);
@@ -67,28 +68,28 @@ impl Account {
         }
     }
 
-    /// Gives the number of its connections.
+    /// Returns the number of its connections.
     pub(crate) fn connections(&self) -> usize {
         self.balancer.counts().len()
     }
 
-    /// Gives the slot of its first connection among those of all accounts.
+    /// Returns the slot of its first connection.
     pub(crate) fn first_slot(&self) -> usize {
         self.first_slot
     }
 
-    /// Makes the connections of a run and tells them their instruments. `make` makes the one of a
-    /// slot.
+    /// Creates the connections of a run with `make`, which receives the slot, and subscribes their
+    /// instruments.
     pub(crate) fn connect(
         &mut self,
         config: &ManagerConfig,
         now: Stamp,
         mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
     ) -> Result<(), SpawnError> {
-        // Every connection is new: what was handed over in the last run goes home first.
+        // Every connection is new: instruments handed over in the last run return first.
         for number in 0..self.connections() {
             let plan = self.balancer.plan_give_back(number);
-            self.balancer.take(&plan);
+            self.balancer.apply(&plan);
         }
         let mut open = Vec::new();
         for (number, instruments) in self.balancer.distribution().into_iter().enumerate() {
@@ -97,7 +98,7 @@ impl Account {
             let connection = ConnectionConfig {
                 pacer: Some(Arc::clone(&self.pacer)),
                 reconnect: Reconnect {
-                    // Connections of one seed would come back at the same moment.
+                    // Connections with the same seed would reconnect at the same moment.
                     jitter_seed: common.reconnect.jitter_seed.wrapping_add(slot as u64),
                     ..common.reconnect
                 },
@@ -135,10 +136,10 @@ impl Account {
         self.carry_out(&plan);
     }
 
-    /// Takes a plan of this very state, and posts it.
+    /// Applies a plan computed from the current state, and posts it to the connections.
     pub(crate) fn carry_out(&mut self, plan: &Plan) {
-        self.balancer.take(plan);
-        // What still comes from a connection that lets go is passed over in merged streams.
+        self.balancer.apply(plan);
+        // Merged streams leave out what the previous connection still receives.
         for moved in plan.moves() {
             self.hub.ignore(self.first_slot + moved.from, &[moved.token]);
         }
@@ -148,14 +149,14 @@ impl Account {
                 .filter(|(_, mode)| mode.is_some())
                 .map(|(token, _)| *token)
                 .collect();
-            self.hub.heed(self.first_slot + number, &added);
+            self.hub.stop_ignoring(self.first_slot + number, &added);
             if let Some(connection) = self.open.get(number) {
                 post(connection, changes.iter().copied());
             }
         }
     }
 
-    /// New instruments may have gone to a lost connection, for want of room elsewhere.
+    /// New instruments may have gone to a lost connection because the others are full.
     fn note_dark(&mut self) {
         for number in 0..self.connections() {
             if !self.dark_on(number).is_empty() {
@@ -164,8 +165,7 @@ impl Account {
         }
     }
 
-    /// Gives those of these instruments, rising, that wait where nobody streams them, by
-    /// connection.
+    /// Returns, by connection, which of `tokens` (sorted) are dark.
     pub(crate) fn dark_among(&self, tokens: &[u32]) -> Vec<(usize, Vec<u32>)> {
         let among = |number| {
             let mut dark = self.dark_on(number);
@@ -175,7 +175,7 @@ impl Account {
         (0..self.connections()).map(among).filter(|(_, dark)| !dark.is_empty()).collect()
     }
 
-    /// Gives the instruments that wait on a connection which was given up for now.
+    /// Returns the dark instruments of a connection: all of them if it is lost and not live.
     fn dark_on(&self, number: usize) -> Vec<u32> {
         let is_lost = self.failover.standing(number) == Standing::Lost;
         let is_live = self.open.get(number).is_some_and(|it| it.status().phase == Phase::Live);
@@ -192,12 +192,12 @@ impl Account {
         }
     }
 
-    /// Drops those of these tokens, rising, that it has.
+    /// Removes the tokens that are subscribed; `tokens` must be sorted.
     pub(crate) fn retain_unknown(&self, tokens: &mut Vec<u32>) {
         self.balancer.retain_unknown(tokens);
     }
 
-    /// Returns how many instruments one connection takes.
+    /// Returns the maximum number of instruments per connection.
     pub(crate) fn limit(&self) -> usize {
         self.balancer.limit()
     }
@@ -214,7 +214,7 @@ impl Account {
         self.balancer.distribution()
     }
 
-    /// Returns its connections, to be read without the manager's lock.
+    /// Returns readings of its connections, which can be evaluated without the manager's lock.
     pub(crate) fn readings(&self) -> impl Iterator<Item = Reading> {
         let all = self.open.iter().zip(&self.rates).enumerate();
         all.map(|(number, (open, &rates))| Reading {
@@ -234,7 +234,7 @@ impl Account {
         }
     }
 
-    /// Tells the balancer how often each instrument has ticked since the last time.
+    /// Reports the tick rate of each instrument since the last observation to the balancer.
     pub(crate) fn observe(&mut self, since: Duration) {
         let seconds = since.as_secs_f64().max(f64::MIN_POSITIVE);
         let mut observed = HashMap::new();
@@ -243,7 +243,7 @@ impl Account {
             *ticks += instrument.ticks;
         }
         for (token, ticks) in &observed {
-            // Counts begin anew with a subscription.
+            // Counts restart with a new subscription.
             let before = self.observed.get(token).copied().filter(|before| before <= ticks);
             if let Some(before) = before {
                 self.balancer.observe(*token, (ticks - before) as f64 / seconds);
@@ -253,12 +253,13 @@ impl Account {
     }
 }
 
-/// Posts changes that the balancer has fitted into the connection's limit.
+/// Posts changes, which the balancer keeps within the connection's limit.
 fn post(connection: &Connection, changes: impl Iterator<Item = (u32, Option<Mode>)>) {
     let posted = connection.apply(changes);
-    // One that has ended, of a run being stopped, wants nothing; the next run is told all anew.
+    // A closed connection belongs to a run that is being stopped; the next run subscribes
+    // everything.
     debug_assert!(
         matches!(posted, Ok(()) | Err(SubscribeError::Closed)),
-        "the balancer and the connection have one limit: {posted:?}"
+        "the balancer and the connection have the same limit: {posted:?}"
     );
 }

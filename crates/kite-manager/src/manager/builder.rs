@@ -1,4 +1,4 @@
-//! The fluent way to a manager of one or several accounts.
+//! Builder for a manager of one or several accounts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub struct ManagerBuilder {
 }
 
 impl ManagerBuilder {
-    /// Adds an account under a name of the application's choice. Each has its own api_key, and so
-    /// its own three sockets and 9,000 instruments.
+    /// Adds an account under a name chosen by the application. Each account has its own api_key,
+    /// and therefore its own three sockets and 9,000 instruments.
     pub fn account(mut self, name: impl Into<AccountId>, credentials: Credentials) -> Self {
         self.accounts.push((name.into(), credentials));
         self
@@ -48,7 +48,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Connects elsewhere than to Kite.
+    /// Sets the endpoint to connect to instead of Kite.
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.config.connection.endpoint = endpoint;
         self
@@ -72,9 +72,9 @@ impl ManagerBuilder {
         self
     }
 
-    /// Adds to [`ManagerConfig::taps`]: `make_sink` makes a sink for each connection of each run,
-    /// which is given all that the connection receives. Sinks of several taps are called in the
-    /// order in which the taps were added.
+    /// Adds a tap to [`ManagerConfig::taps`]: `make_sink` creates a sink for each connection of
+    /// each run, which receives everything the connection receives. Taps are called in the order in
+    /// which they were added.
     ///
     /// ```
     /// use kite_manager::{Batch, Credentials, Event, Manager, Sink};
@@ -106,7 +106,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Changes what each connection is made with.
+    /// Changes the settings of each connection.
     pub fn connection(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
         change(&mut self.config.connection);
         self
@@ -118,11 +118,11 @@ impl ManagerBuilder {
         self
     }
 
-    /// Makes the manager; nothing is connected yet.
+    /// Builds the manager; nothing is connected yet.
     ///
     /// # Errors
-    /// [`BuildError`] without an account, where two have one name or one api_key, or for a setting
-    /// outside of its range.
+    /// [`BuildError`] if there is no account, two accounts share a name or an api_key, or a setting
+    /// is outside of its range.
     pub fn build(self) -> Result<Manager, BuildError> {
         if self.accounts.is_empty() {
             return Err(BuildError::NoAccount);
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_built_is_named() {
+    fn build_errors_name_the_cause() {
         let credentials = |key: &str| Credentials::new(key, "token");
         let error = |builder: ManagerBuilder| builder.build().unwrap_err().to_string();
         assert_eq!(error(Manager::builder()), "a manager needs an account: add one");
@@ -157,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             error(twice.clone().account("b", credentials("k"))),
-            "account b has the api_key of another: its three sockets are shared already"
+            "account b has the api_key of another account, and an api_key allows only three sockets"
         );
         assert_eq!(error(twice.connections(7)), "invalid configuration");
     }

@@ -1,4 +1,4 @@
-//! What a manager has under its lock: the settings, the accounts and the present run.
+//! The state behind a manager's lock: settings, accounts and the current run.
 
 use kite_conn::{Connection, Stamp};
 use tokio::task::AbortHandle;
@@ -12,11 +12,12 @@ use crate::manager::account::Account;
 pub(crate) struct Control {
     pub(crate) config: ManagerConfig,
     pub(crate) accounts: Vec<Account>,
-    /// When the present run was started; `None` while stopped.
+    /// When the current run was started; `None` while stopped.
     pub(crate) started: Option<Stamp>,
-    /// Whether nobody has waited for the present run's start to its end.
+    /// Whether the start of the current run has no outcome yet: no caller has waited for it to the
+    /// end.
     pub(crate) undecided: bool,
-    /// The task that looks after failover.
+    /// The failover task.
     pub(crate) watchman: Option<AbortHandle>,
 }
 
@@ -25,7 +26,7 @@ impl Control {
         Self { config, accounts, started: None, undecided: false, watchman: None }
     }
 
-    /// The connections of the present run, or of the last one while stopped, by slot.
+    /// Returns the connections of the current run, or of the last one while stopped, by slot.
     pub(crate) fn connections(&self) -> Vec<Connection> {
         self.accounts.iter().flat_map(|account| account.open.iter().cloned()).collect()
     }

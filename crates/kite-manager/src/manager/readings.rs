@@ -1,4 +1,4 @@
-//! What can be read of a manager at any time, running or not.
+//! State that can be read at any time, running or not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::observe::{Reading, Snapshot, Unseen};
 use crate::seat::Seat;
 
 impl Manager {
-    /// Gives the instruments of each connection and their modes: account by account in the order
-    /// they were given, within each by connection number.
+    /// Returns the instruments of each connection and their modes: by account in the order they
+    /// were added, then by connection number.
     #[must_use]
     pub fn distribution(&self) -> Vec<BTreeMap<u32, Mode>> {
         self.lock().accounts.iter().flat_map(Account::distribution).collect()
     }
 
-    /// Gives the instruments that are subscribed and have not ticked on their connection since,
-    /// for those connections that have any. How a token that does not exist shows, and one that
-    /// has not traded yet: an illiquid option may stay here for hours, but the snapshot after a
-    /// subscription comes at once.
+    /// Returns the instruments that have not ticked on their connection since they were subscribed,
+    /// for those connections that have any. Tokens that do not exist stay in this list, and so do
+    /// instruments that have not traded yet: an illiquid option may stay for hours. For all others
+    /// the snapshot that follows a subscription arrives immediately.
     #[must_use]
     pub fn unseen(&self) -> Vec<Unseen> {
         let readings: Vec<Reading> =
@@ -30,9 +30,9 @@ impl Manager {
         readings.into_iter().map(Reading::unseen).filter(|it| !it.tokens.is_empty()).collect()
     }
 
-    /// Gives what is known of every instrument that ticked: when last, how often, its volume; by
-    /// connection and, within it, by rising token. An instrument that went to another connection
-    /// is known on both.
+    /// Returns statistics of every instrument that has ticked: last tick, tick count and volume,
+    /// sorted by connection, then by token. An instrument that moved to another connection is
+    /// listed for both.
     #[must_use]
     pub fn instruments(&self) -> Vec<(Seat, InstrumentStats)> {
         let (seats, connections) = (&self.core.seats, self.lock().connections());
@@ -43,23 +43,23 @@ impl Manager {
         connections.iter().enumerate().flat_map(of).collect()
     }
 
-    /// Says whether it has been started and not stopped since.
+    /// Returns whether the manager has been started and not stopped since.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.lock().started.is_some()
     }
 
-    /// Says whether a socket is up at this moment.
+    /// Returns whether any socket is up.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let connections = self.lock().connections();
         connections.iter().any(|connection| connection.status().phase == Phase::Live)
     }
 
-    /// Reads the state of all connections: counts, rates, quantiles. While stopped it is that of
-    /// the last run. Any number of readers get the same rates.
+    /// Returns the state of all connections: counts, rates, quantiles. While stopped it is the
+    /// state of the last run. Reading does not affect the rates that other readers get.
     ///
-    /// The manager's lock is held only to see which connections there are.
+    /// The manager's lock is held only to list the connections.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = Stamp::now();
@@ -73,7 +73,7 @@ impl Manager {
         Snapshot::new(readings, subscribed, uptime, now)
     }
 
-    /// Reads how latencies, frame sizes and outages are distributed, over all connections of all
+    /// Returns the distributions of latencies, frame sizes and outages over all connections of all
     /// accounts.
     #[must_use]
     pub fn distributions(&self) -> Distributions {

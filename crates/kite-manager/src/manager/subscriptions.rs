@@ -1,6 +1,6 @@
-//! Which instruments a manager streams, in which mode.
+//! Changes to the subscribed instruments and their modes.
 //!
-//! Desired state: works before a start and while disconnected.
+//! Requests change the desired state, so they work before a start and while disconnected.
 
 use kite_wire::Mode;
 
@@ -12,24 +12,25 @@ use crate::manager::account::Account;
 use crate::manager::{Core, Manager};
 
 impl Manager {
-    /// Subscribes instruments, balanced over all connections of all accounts; those that any
-    /// account has already are skipped and keep their mode.
+    /// Subscribes instruments, balanced over all connections of all accounts. Instruments that an
+    /// account already has are skipped and keep their mode.
     ///
     /// `Ok` means accepted and placed: Kite sends no acknowledgement. Works before a start and
-    /// while disconnected: it goes out once connected.
+    /// while disconnected: the request is sent once connected.
     ///
     /// # Errors
-    /// [`CapacityError`] if there is not enough room; nothing is changed then.
+    /// [`CapacityError`] if the connections cannot carry them all; nothing is changed then.
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
         let mut control = self.lock();
         self.core.subscribe(&mut control.accounts, tokens, mode)
     }
 
-    /// Subscribes instruments with one account, balanced over its connections; those that this
-    /// account has already are skipped and keep their mode. Another account may have them too.
+    /// Subscribes instruments with one account, balanced over its connections. Instruments that
+    /// this account already has are skipped and keep their mode. Another account may have them too.
     ///
     /// # Errors
-    /// [`SubscribeError`] if there is not enough room or no such account; nothing is changed then.
+    /// [`SubscribeError`] if the connections cannot carry them all or there is no such account;
+    /// nothing is changed then.
     pub fn subscribe_on(
         &self,
         account: &AccountId,
@@ -41,15 +42,15 @@ impl Manager {
         Ok(self.core.subscribe(std::slice::from_mut(account), tokens, mode)?)
     }
 
-    /// Ends subscriptions with whichever account; unknown instruments are ignored.
+    /// Unsubscribes instruments from all accounts; unknown instruments are ignored.
     pub fn unsubscribe(&self, tokens: &[u32]) {
         for account in &mut self.lock().accounts {
             account.unsubscribe(tokens);
         }
-        self.core.bell.notify_one();
+        self.core.recheck.notify_one();
     }
 
-    /// Ends subscriptions with one account; unknown instruments are ignored.
+    /// Unsubscribes instruments from one account; unknown instruments are ignored.
     ///
     /// # Errors
     /// [`UnknownAccount`] if there is no such account.
@@ -59,7 +60,7 @@ impl Manager {
         tokens: &[u32],
     ) -> Result<(), UnknownAccount> {
         self.lock().account_mut(account)?.unsubscribe(tokens);
-        self.core.bell.notify_one();
+        self.core.recheck.notify_one();
         Ok(())
     }
 
@@ -72,8 +73,8 @@ impl Manager {
 }
 
 impl Core {
-    /// Subscribes instruments, balanced over these accounts and the connections of each; those
-    /// that any of them has already are skipped.
+    /// Subscribes instruments, balanced over `accounts` and their connections. Instruments that one
+    /// of them already has are skipped.
     fn subscribe(
         &self,
         accounts: &mut [Account],
@@ -89,14 +90,14 @@ impl Core {
             account.subscribe(&share, mode)?;
             for (connection, tokens) in account.dark_among(&share) {
                 let (account, tokens) = (account.name.clone(), tokens.into());
-                self.tell(ManagerEvent::Dark { account, connection, tokens });
+                self.notify(ManagerEvent::Dark { account, connection, tokens });
             }
         }
         Ok(())
     }
 }
 
-/// Shares new instruments among accounts, each of which then balances its own.
+/// Divides new instruments among accounts; each account then balances its share.
 fn shares(accounts: &[Account], new: Vec<u32>) -> Result<Vec<Vec<u32>>, CapacityError> {
     let mut free: Vec<usize> = accounts.iter().map(Account::free).collect();
     let all_free: usize = free.iter().sum();
@@ -110,7 +111,8 @@ fn shares(accounts: &[Account], new: Vec<u32>) -> Result<Vec<Vec<u32>>, Capacity
     }
     let mut shares = vec![Vec::new(); accounts.len()];
     for token in new {
-        // The emptiest, the first among equals; one has room, since all together have.
+        // The account with the most room, the first among equals. One has room, because the total
+        // does.
         let most = (0..free.len()).rev().max_by_key(|&account| free[account]);
         let Some(account) = most else { break };
         free[account] -= 1;

@@ -1,4 +1,4 @@
-//! What is counted and measured, of one connection or of all together.
+//! Counts and measurements of one connection or of all together.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use crate::observe::quantiles::Quantiles;
 use crate::observe::rates::PerSecond;
 
 /// Counts, rates and quantiles of one connection, or of all together. Counts and quantiles are
-/// those since the manager's start, over all sockets.
+/// since the manager's start, over all sockets.
 ///
-/// Rates are over the last one to two seconds, or since the start where that is later; within 200 ms
-/// of it they are zero. A reading does not change what the next one gets.
+/// Rates are over the last one to two seconds, or since the start if that is more recent; within
+/// 200 ms of the start they are zero. Reading does not affect the rates that other readers get.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Figures {
-    /// Binary frames read, heartbeats among them.
+    /// Binary frames read, including heartbeats.
     pub frames: u64,
     /// Bytes of binary frames read.
     pub bytes: u64,
     /// Text frames read.
     pub texts: u64,
-    /// Those of them that are no JSON object.
+    /// Text frames that are not a JSON object.
     pub unreadable_texts: u64,
     /// Heartbeats received.
     pub heartbeats: u64,
-    /// Frames checked and delivered, heartbeats among them.
+    /// Frames checked and delivered, including heartbeats.
     pub frames_delivered: u64,
     /// Ticks delivered.
     pub ticks: u64,
@@ -34,27 +34,27 @@ pub struct Figures {
     pub skipped_packets: u64,
     /// Frames with an unreadable tail, delivered without it.
     pub damaged_frames: u64,
-    /// Sockets lost, tries failed, texts unreadable.
+    /// Sockets lost, connection attempts failed and unreadable texts.
     pub errors: u64,
-    /// Handshakes done.
+    /// Handshakes completed.
     pub connects: u64,
-    /// Sockets lost, by what ([`LossKind::name`]).
+    /// Sockets lost, by cause ([`LossKind::name`]).
     pub losses: BTreeMap<String, u64>,
-    /// Frames delivered a second.
+    /// Frames delivered per second.
     pub frames_per_second: f64,
-    /// Ticks delivered a second.
+    /// Ticks delivered per second.
     pub ticks_per_second: f64,
-    /// Bytes of binary frames read a second.
+    /// Bytes of binary frames read per second.
     pub bytes_per_second: f64,
-    /// Mean nanoseconds from the socket's read to the end of delivery.
+    /// Mean nanoseconds from the socket read to the end of delivery.
     pub mean_latency_ns: u64,
-    /// Nanoseconds from the socket's read to the end of delivery.
+    /// Nanoseconds from the socket read to the end of delivery.
     pub latency_ns: Quantiles,
-    /// Whole seconds from the exchange's timestamps to our receipt, by two clocks.
+    /// Whole seconds from the exchange's timestamp to local receipt; compares two clocks.
     pub exchange_lag_s: Quantiles,
     /// Bytes of frames with ticks.
     pub frame_bytes: Quantiles,
-    /// Nanoseconds that pings took there and back.
+    /// Round-trip time of pings in nanoseconds.
     pub round_trip_ns: Quantiles,
     /// Nanoseconds from the loss of a socket to the next handshake.
     pub outage_ns: Quantiles,
@@ -90,7 +90,7 @@ impl Figures {
         .with_quantiles(distributions)
     }
 
-    /// Returns the number of sockets lost, by whatever.
+    /// Returns the number of sockets lost, for any cause.
     #[must_use]
     pub fn sockets_lost(&self) -> u64 {
         self.losses.values().sum()

@@ -1,4 +1,4 @@
-//! What a snapshot says about health.
+//! Health, judged from a snapshot.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::observe::snapshot::{ConnectionSnapshot, Snapshot};
 
-/// What a snapshot says about health.
+/// Health of a manager, judged from a [`Snapshot`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// Connections that are up and heard from: places in [`Snapshot::connections`].
+    /// Connections that are up and not silent: indices into [`Snapshot::connections`].
     pub healthy: Vec<usize>,
-    /// Connections that are not.
+    /// All other connections.
     pub unhealthy: Vec<usize>,
-    /// How many instruments nobody streams.
+    /// Instruments that no connection streams.
     pub dark: usize,
 }
 
-/// How well a manager is, in a word.
+/// Overall health of a manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HealthLevel {
     /// All connections are healthy.
     Healthy,
-    /// Some are not.
+    /// Some connections are not healthy.
     Degraded,
-    /// None is, or there is none.
+    /// No connection is healthy, or there are none.
     Critical,
 }
 
 impl Health {
-    /// Sums up.
+    /// Returns the overall level.
     #[must_use]
     pub fn level(&self) -> HealthLevel {
         match (self.healthy.is_empty(), self.unhealthy.is_empty()) {
@@ -45,9 +45,9 @@ impl Health {
 }
 
 impl Snapshot {
-    /// Judges each connection: healthy is one whose socket is up and from which something (data,
-    /// a heartbeat) came within `silence` before the snapshot, or which came up within that time.
-    /// Errors of the past do not count.
+    /// Judges each connection. A connection is healthy if its socket is up and received something
+    /// (data or a heartbeat) within `silence` before the snapshot, or came up within that time.
+    /// Past errors do not count.
     #[must_use]
     pub fn health(&self, silence: Duration) -> Health {
         let is_healthy = |place: &usize| self.connections[*place].is_healthy(silence);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn healthy_is_what_is_up_and_was_heard_in_time() {
+    fn a_connection_is_healthy_if_it_is_up_and_not_silent() {
         let is_healthy = |snapshot: Snapshot| {
             let health = snapshot.health(SILENCE);
             assert_eq!(health.healthy.len() + health.unhealthy.len(), 1);
@@ -85,17 +85,14 @@ mod tests {
         assert!(!is_healthy(connection(Phase::Live, 121.0, Some(21.0))), "silent for too long");
         assert!(
             is_healthy(connection(Phase::Live, 10.0, Some(110.0))),
-            "nothing can have come yet"
+            "up for too short a time to be silent"
         );
-        assert!(!is_healthy(connection(Phase::Live, 21.0, Some(121.0))), "nothing came");
-        assert!(
-            !is_healthy(connection(Phase::Waiting, 0.0, Some(1.0))),
-            "heard just now, but down"
-        );
+        assert!(!is_healthy(connection(Phase::Live, 21.0, Some(121.0))), "silent since it came up");
+        assert!(!is_healthy(connection(Phase::Waiting, 0.0, Some(1.0))), "not silent, but down");
     }
 
     #[test]
-    fn a_level_says_how_many_are_well() {
+    fn the_level_depends_on_how_many_connections_are_healthy() {
         let level = |healthy: &[usize], unhealthy: &[usize]| {
             let (healthy, unhealthy) = (healthy.to_vec(), unhealthy.to_vec());
             Health { healthy, unhealthy, dark: 0 }.level()

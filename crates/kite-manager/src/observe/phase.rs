@@ -1,4 +1,4 @@
-//! The words by which a phase is serialised.
+//! The serialised names of phases.
 
 use kite_conn::Phase;
 use serde::de::Error;
@@ -21,5 +21,5 @@ pub(super) fn serialize<S: Serializer>(phase: &Phase, serializer: S) -> Result<S
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Phase, D::Error> {
     let name = String::deserialize(deserializer)?;
     let found = NAMES.iter().find(|(_, named)| *named == name).map(|(phase, _)| *phase);
-    found.ok_or_else(|| D::Error::custom("no phase has this name"))
+    found.ok_or_else(|| D::Error::custom("unknown phase"))
 }

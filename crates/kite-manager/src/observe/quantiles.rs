@@ -1,21 +1,21 @@
-//! The quantiles of a distribution that are worth a line in a dashboard.
+//! The quantiles of a distribution for dashboards.
 
 use kite_conn::Distribution;
 use serde::{Deserialize, Serialize};
 
-/// How values are distributed; each at most 3 % too high.
+/// Quantiles of a distribution; each is at most 3 % too high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quantiles {
-    /// How many values there are.
+    /// Number of values.
     pub count: u64,
     /// The median.
     pub p50: u64,
-    /// What 99 of 100 values do not exceed.
+    /// The 99th percentile.
     pub p99: u64,
-    /// What 999 of 1,000 values do not exceed.
+    /// The 99.9th percentile.
     pub p999: u64,
-    /// The largest.
+    /// The largest value.
     pub max: u64,
 }
 

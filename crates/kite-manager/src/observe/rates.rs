@@ -1,7 +1,7 @@
 //! Turns counts into rates over the last second or two.
 //!
-//! The watchman takes a sample once a second. A reading compares with a sample and changes nothing,
-//! so that all readers get the same, however many there are.
+//! The watchman takes a sample once a second. A reading is compared with a sample and changes
+//! nothing, so that readers do not affect each other.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use kite_conn::{Stamp, Stats};
 /// The time between two samples.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// The shortest time that a rate is computed over: just after a start there is none.
+/// The shortest time over which a rate is computed; right after a start rates are zero.
 const SHORTEST: Duration = Duration::from_millis(200);
 
-/// What is counted per second.
+/// Rates per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct PerSecond {
     pub(crate) frames: f64,
@@ -43,7 +43,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Begins at the start of a run, with all counts at zero.
+    /// Starts a run, with all counts at zero.
     pub(crate) fn from(start: Stamp) -> Self {
         let zero = Sample::new(start, &Stats::default());
         Self { latest: zero, before: zero }
@@ -55,8 +55,8 @@ impl Rates {
         self.latest = Sample::new(now, stats);
     }
 
-    /// Returns the rates from the newest sample that is at least a second old, or from the start,
-    /// until now.
+    /// Returns the rates since the newest sample that is at least a second old, or else since the
+    /// start.
     pub(crate) fn read(&self, now: Stamp, stats: &Stats) -> PerSecond {
         let is_old = now.since(self.latest.at) >= SAMPLE_EVERY;
         let from = if is_old { self.latest } else { self.before };
@@ -90,22 +90,22 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_taken_over_an_interval_long_enough() {
+    fn a_rate_is_computed_over_a_long_enough_interval() {
         let (mut rates, after) = timeline();
         let frames =
             |rates: &Rates, millis, count| rates.read(after(millis), &stats(count, 0)).frames;
         assert_eq!(frames(&rates, 100, 50), 0.0);
         assert_eq!(frames(&rates, 500, 100), 200.0);
         rates.sample(after(1_000), &stats(300, 0));
-        assert_eq!(frames(&rates, 1_500, 600), 400.0, "since the start, the sample is too new");
+        assert_eq!(frames(&rates, 1_500, 600), 400.0, "since the start: the sample is too recent");
         rates.sample(after(2_000), &stats(900, 0));
-        assert_eq!(frames(&rates, 2_500, 900), 400.0, "since the sample before");
-        assert_eq!(frames(&rates, 3_000, 1_000), 100.0, "since the newest");
-        assert_eq!(frames(&rates, 12_000, 1_900), 100.0, "no sample came for ten seconds");
+        assert_eq!(frames(&rates, 2_500, 900), 400.0, "since the previous sample");
+        assert_eq!(frames(&rates, 3_000, 1_000), 100.0, "since the newest sample");
+        assert_eq!(frames(&rates, 12_000, 1_900), 100.0, "no sample for ten seconds");
     }
 
     #[test]
-    fn rates_are_differences_over_the_time_between() {
+    fn rates_are_differences_divided_by_elapsed_time() {
         let (mut rates, after) = timeline();
         rates.sample(after(1_000), &stats(100, 1_000));
         let read = rates.read(after(3_000), &stats(300, 13_000));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_begin_anew_and_a_clock_at_rest_give_no_rate() {
+    fn reset_counters_and_a_stopped_clock_yield_a_rate_of_zero() {
         let (mut rates, after) = timeline();
         assert_eq!(rates.read(after(0), &stats(200, 2_000)).ticks, 0.0);
         rates.sample(after(1_000), &stats(100, 1_000));

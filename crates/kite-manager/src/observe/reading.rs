@@ -1,4 +1,4 @@
-//! What is taken of a connection under the manager's lock, to be read without it.
+//! A connection and its instruments, captured under the manager's lock and evaluated without it.
 
 use kite_conn::{Connection, Distributions, ErrorChain, Stamp};
 
@@ -7,15 +7,15 @@ use crate::observe::figures::Figures;
 use crate::observe::rates::Rates;
 use crate::observe::snapshot::{ConnectionSnapshot, Unseen};
 
-/// A connection and what it carries.
+/// A connection and its instruments.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) account: AccountId,
     pub(crate) connection: usize,
     pub(crate) open: Connection,
-    /// The instruments that it carries, rising.
+    /// The instruments that it carries, sorted.
     pub(crate) instruments: Vec<u32>,
-    /// Those of them that nobody streams.
+    /// Its instruments that no connection streams, sorted.
     pub(crate) dark: Vec<u32>,
     pub(crate) rates: Rates,
 }

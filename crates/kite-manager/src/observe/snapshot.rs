@@ -1,4 +1,4 @@
-//! A manager's state at one moment: plain numbers and words, to be read or serialised.
+//! A manager's state at one moment, as plain data.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,26 +10,26 @@ use crate::observe::figures::Figures;
 use crate::observe::phase;
 use crate::observe::reading::Reading;
 
-/// The state of a manager at one moment. Plain data: nothing here is secret.
+/// The state of a manager at one moment. Plain data without secrets.
 ///
-/// Serialised, the fields of [`Snapshot::total`] and [`ConnectionSnapshot::figures`] stand among
-/// the others, not in an object of their own.
+/// When serialised, the fields of [`Snapshot::total`] and [`ConnectionSnapshot::figures`] are
+/// flattened into the surrounding object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// When it was made, in milliseconds since the Unix epoch by our wall clock.
+    /// When the snapshot was taken, in milliseconds since the Unix epoch by the local wall clock.
     pub unix_ms: u64,
     /// Seconds since the start; zero while stopped.
     pub uptime_s: f64,
-    /// Instruments subscribed, whether connected or not.
+    /// Subscribed instruments, whether connected or not.
     pub instruments: usize,
     /// Instruments that have not ticked on their connection.
     pub unseen: usize,
-    /// Instruments that nobody streams.
+    /// Instruments that no connection streams.
     pub dark: usize,
     /// Connections whose socket is up.
     pub live: usize,
-    /// Seconds since anything came on any connection; `None` if nothing has.
+    /// Seconds since any connection last received anything; `None` if nothing was received.
     pub silent_s: Option<f64>,
     /// All connections together.
     #[serde(flatten)]
@@ -46,40 +46,40 @@ pub struct ConnectionSnapshot {
     pub account: AccountId,
     /// The connection's number within the account, from 0.
     pub connection: usize,
-    /// Where it stands. Serialised it is `opening`, `renewing`, `live`, `waiting`, `parked` or
-    /// `closed`.
+    /// Its phase. Serialised as `opening`, `renewing`, `live`, `waiting`, `parked` or `closed`.
     #[serde(with = "phase")]
     pub phase: Phase,
-    /// Number of its present or last socket, from 1.
+    /// Number of its current or last socket, from 1.
     pub epoch: u32,
-    /// Why it is parked, or why the last try failed.
+    /// Why it is parked, or why the last connection attempt failed.
     pub failure: Option<String>,
-    /// Instruments it carries.
+    /// Instruments that it carries.
     pub instruments: usize,
-    /// Those of them that have not ticked on it.
+    /// Its instruments that have not ticked on it.
     pub unseen: usize,
-    /// Those of them that nobody streams: it has been down for too long, and no other connection
-    /// has room for them.
+    /// Its instruments that no connection streams: it has been down for too long, and no other
+    /// connection has room for them.
     pub dark: usize,
-    /// The instruments that [`ConnectionSnapshot::dark`] counts, rising.
+    /// The instruments counted by [`ConnectionSnapshot::dark`], sorted.
     pub dark_tokens: Vec<u32>,
-    /// Seconds since the present socket came up; zero while it is down.
+    /// Seconds since the current socket came up; zero while it is down.
     pub uptime_s: f64,
-    /// Seconds since anything came, on this socket or an earlier one; `None` if nothing has.
+    /// Seconds since anything was received, on this socket or an earlier one; `None` if nothing
+    /// was.
     pub silent_s: Option<f64>,
-    /// When anything came last, by the clock of [`Stamp`] (nanoseconds that mean something within
-    /// this process).
+    /// When anything was last received, by the clock of [`Stamp`] (nanoseconds that are comparable
+    /// only within this process).
     pub last_message_ns: Option<u64>,
-    /// When a frame was delivered last, by the same clock.
+    /// When a frame was last delivered, by the same clock.
     pub last_delivery_ns: Option<u64>,
-    /// Nanoseconds that the last ping took there and back; `None` before the first pong.
+    /// Round-trip time of the last ping in nanoseconds; `None` before the first pong.
     pub last_round_trip_ns: Option<u64>,
-    /// What is counted and measured.
+    /// Counts, rates and quantiles.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// Instruments that were subscribed on a connection and have not ticked there.
+/// Instruments that are subscribed on a connection and have not ticked there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unseen {
@@ -87,12 +87,13 @@ pub struct Unseen {
     pub account: AccountId,
     /// The connection's number within the account.
     pub connection: usize,
-    /// The instruments, rising.
+    /// The instruments, sorted.
     pub tokens: Vec<u32>,
 }
 
 impl Snapshot {
-    /// Reads connections. `subscribed` counts the instruments, also of those not yet made.
+    /// Evaluates readings of connections. `subscribed` counts all instruments, also before the
+    /// first start.
     pub(crate) fn new(
         readings: Vec<Reading>,
         subscribed: usize,

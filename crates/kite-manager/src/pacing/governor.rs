@@ -1,9 +1,9 @@
 //! Paces the handshakes of all connections of one api_key.
 //!
-//! Kite allows three sockets on an api_key and refuses a fourth with a 429, also while the slot of
-//! a socket just lost is not free yet. Connections that each try on their own would take that slot
-//! from one another. No socket and no clock: it is told what happens and when, and is asked who
-//! may go.
+//! Kite allows three sockets per api_key and refuses a fourth with a 429, also while the slot of a
+//! recently lost socket is not free yet. Connections that retry independently would compete for
+//! that slot. No socket and no clock: the caller reports what happens and when, and polls for the
+//! connection that may start a handshake.
 
 #[cfg(test)]
 mod tests;
@@ -14,20 +14,21 @@ use std::time::{Duration, Instant};
 /// How handshakes are paced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// Sockets that the server allows at once.
+    /// Sockets that the server allows at the same time.
     pub(crate) slots: usize,
-    /// The least time from the beginning of one handshake to that of the next.
+    /// Minimum time between the starts of two handshakes.
     pub(crate) stagger: Duration,
-    /// How long all wait after a 429; doubles with each further one until a handshake succeeds.
+    /// How long all connections wait after a 429; doubles with each further 429 until a handshake
+    /// succeeds.
     pub(crate) hold: Duration,
-    /// The longest such wait, but for one that the server asks for.
+    /// Maximum of this wait, unless the server asks for more.
     pub(crate) hold_cap: Duration,
-    /// How long a handshake may take; one that has not reported by then is written off.
+    /// How long a handshake may block others; one that has not reported by then is written off.
     pub(crate) lease: Duration,
 }
 
 impl Pace {
-    /// Gives the usual pace for handshakes that take at most `lease`.
+    /// Returns the default pace for handshakes that take at most `lease`.
     pub(crate) fn new(lease: Duration) -> Self {
         Self {
             slots: crate::MAX_CONNECTIONS,
@@ -42,28 +43,27 @@ impl Pace {
 /// Why a handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The server has no slot free.
+    /// The server has no free slot.
     TooManyRequests {
-        /// How long it asks to stay away.
+        /// How long the server asks to wait.
         retry_after: Option<Duration>,
     },
-    /// Anything else: no reason for the others to wait.
+    /// Any other failure: the other connections do not wait.
     Other,
 }
 
-/// Who may begin a handshake.
+/// What the poller should do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// This one, now: given once and taken as begun.
+    /// This connection may begin its handshake now. Returned once; the handshake counts as begun.
     Go(u64),
-    /// Nobody before this moment; nobody at all before a report or another who asks, where there
-    /// is none.
+    /// No handshake may begin before this moment; if `None`, not before the next report or request.
     Wait(Option<Instant>),
 }
 
-/// The sockets of one api_key and those who want one.
+/// The sockets of one api_key and the connections waiting for one.
 ///
-/// Whoever asks has an id of their own among all connections of the api_key.
+/// Every connection is identified by an id that is unique for the api_key.
 #[derive(Debug, Clone)]
 pub(crate) struct Governor {
     pace: Pace,
@@ -73,9 +73,9 @@ pub(crate) struct Governor {
     open: Vec<u64>,
     /// When the next handshake may begin at the earliest.
     earliest: Option<Instant>,
-    /// 429s since the last handshake that succeeded.
+    /// 429s since the last successful handshake.
     refusals: u32,
-    /// The latest moment seen: time does not run backwards here, whatever order tasks report in.
+    /// The latest moment seen. Keeps time from running backwards if tasks report out of order.
     now: Option<Instant>,
 }
 
@@ -86,7 +86,7 @@ struct Handshake {
     until: Instant,
 }
 
-/// The longest wait of all: far from the end of the clock, whatever a server asks for.
+/// Upper bound of all waits, so that a large `Retry-After` cannot overflow the clock.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Governor {
@@ -102,8 +102,8 @@ impl Governor {
         }
     }
 
-    /// Takes a wish for a socket. Who asks already keeps their place; who had a socket or a
-    /// handshake has it no more.
+    /// Queues a request for a socket. A connection that is already queued keeps its place; its
+    /// former socket or handshake is released.
     pub(crate) fn ask(&mut self, now: Instant, id: u64) {
         self.advance(now);
         self.release(id);
@@ -112,8 +112,7 @@ impl Governor {
         }
     }
 
-    /// Takes the end of a handshake: the socket is open. One that was written off counts all the
-    /// same.
+    /// Records that a handshake succeeded, even if it had been written off.
     pub(crate) fn on_opened(&mut self, now: Instant, id: u64) {
         self.advance(now);
         self.withdraw(id);
@@ -121,7 +120,7 @@ impl Governor {
         self.refusals = 0;
     }
 
-    /// Takes the end of a handshake: there is no socket. Who wants to try again asks again.
+    /// Records that a handshake failed. To retry, the connection must ask again.
     pub(crate) fn on_failed(&mut self, now: Instant, id: u64, failure: Failure) {
         let now = self.advance(now);
         self.release(id);
@@ -133,19 +132,19 @@ impl Governor {
         }
     }
 
-    /// Takes the end of a socket.
+    /// Records that a socket was lost.
     pub(crate) fn on_lost(&mut self, now: Instant, id: u64) {
         self.advance(now);
         self.release(id);
     }
 
-    /// Forgets someone altogether: they want nothing and have nothing.
+    /// Removes a connection with its request, handshake and socket.
     pub(crate) fn withdraw(&mut self, id: u64) {
         self.release(id);
         self.asking.retain(|other| *other != id);
     }
 
-    /// Gives who may begin next. To be asked again until it says to wait.
+    /// Returns which connection may begin next. Must be polled until it returns [`Next::Wait`].
     pub(crate) fn poll(&mut self, now: Instant) -> Next {
         let now = self.advance(now);
         self.in_flight = self.in_flight.filter(|handshake| handshake.until > now);
@@ -169,7 +168,7 @@ impl Governor {
         self.in_flight = self.in_flight.filter(|handshake| handshake.id != id);
     }
 
-    /// Lets nobody begin for so long; does not shorten what others set.
+    /// Delays the next handshake by at least `wait`; never shortens an existing delay.
     fn not_before(&mut self, now: Instant, wait: Duration) {
         self.earliest = self.earliest.max(Some(now + wait.min(DAY)));
     }

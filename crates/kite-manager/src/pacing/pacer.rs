@@ -1,6 +1,6 @@
-//! Lets the governor of an api_key decide when its connections open their sockets.
+//! The pacer of an api_key: its governor decides when connections open their sockets.
 //!
-//! A thin shell: a lock held for the governor's own work, and a bell that wakes whoever waits.
+//! A thin wrapper: a lock around the governor, and a notification that wakes the waiting tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ pub(crate) struct AccountPacer {
     queue: Arc<Queue>,
 }
 
-/// Those who want a socket.
+/// The connections waiting for a socket.
 struct Queue {
     state: Mutex<State>,
-    /// Rung at every change that may let somebody go.
-    bell: Notify,
+    /// Notified at every change that may admit a connection.
+    changed: Notify,
     next_id: AtomicU64,
 }
 
 struct State {
     governor: Governor,
-    /// Those who may go and do not know it yet.
+    /// Admitted connections whose tasks have not seen it yet.
     admitted: Vec<u64>,
 }
 
 impl AccountPacer {
     pub(crate) fn new(pace: Pace) -> Self {
         let state = State { governor: Governor::new(pace), admitted: Vec::new() };
-        let (state, bell) = (Mutex::new(state), Notify::new());
-        Self { queue: Arc::new(Queue { state, bell, next_id: AtomicU64::new(0) }) }
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Self { queue: Arc::new(Queue { state, changed, next_id: AtomicU64::new(0) }) }
     }
 }
 
@@ -45,7 +45,7 @@ impl Pacer for AccountPacer {
         let queue = Arc::clone(&self.queue);
         let id = queue.next_id.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
-            // From here on a wish that is dropped is withdrawn.
+            // Dropping the ticket withdraws the request.
             let ticket = Ticket { queue, id };
             ticket.change(|governor, now| governor.ask(now, id));
             ticket.wait().await;
@@ -66,7 +66,7 @@ impl Queue {
     }
 }
 
-/// One connection's wish for a socket, and then its socket.
+/// One connection's request for a socket, and later its socket.
 struct Ticket {
     queue: Arc<Queue>,
     id: u64,
@@ -75,27 +75,27 @@ struct Ticket {
 impl Ticket {
     fn change(&self, change: impl FnOnce(&mut Governor, Instant)) {
         change(&mut self.queue.lock().governor, now());
-        self.queue.bell.notify_waiters();
+        self.queue.changed.notify_waiters();
     }
 
     async fn wait(&self) {
         loop {
-            // Made before the look, so that no ring in between is missed.
-            let rung = self.queue.bell.notified();
+            // Created before the check, so that no notification in between is missed.
+            let notified = self.queue.changed.notified();
             let deadline = match self.look() {
                 Look::Go => return,
                 Look::Wait(deadline) => deadline,
             };
             match deadline {
                 Some(deadline) => {
-                    let _ = tokio::time::timeout_at(deadline.into(), rung).await;
+                    let _ = tokio::time::timeout_at(deadline.into(), notified).await;
                 }
-                None => rung.await,
+                None => notified.await,
             }
         }
     }
 
-    /// Says whether this one may go; whoever looks hands out what there is to all.
+    /// Returns whether this connection may go. Also admits all others that may go now.
     fn look(&self) -> Look {
         let mut state = self.queue.lock();
         let mut others = false;
@@ -112,7 +112,7 @@ impl Ticket {
         let go = place.map(|place| state.admitted.swap_remove(place)).is_some();
         drop(state);
         if others {
-            self.queue.bell.notify_waiters();
+            self.queue.changed.notify_waiters();
         }
         if go { Look::Go } else { Look::Wait(deadline) }
     }
@@ -149,7 +149,7 @@ impl Drop for Ticket {
         state.governor.on_lost(now(), id);
         state.governor.withdraw(id);
         drop(state);
-        self.queue.bell.notify_waiters();
+        self.queue.changed.notify_waiters();
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_of_another_kind_holds_nobody_up() {
+    async fn a_failure_other_than_a_429_delays_no_one() {
         let pacer = pacer();
         let start = now();
         let mut failed = pacer.admit().await;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wish_that_is_dropped_holds_nobody_up() {
+    async fn a_dropped_request_delays_no_one() {
         let pacer = pacer();
         let in_flight = pacer.admit().await;
         let mut withdrawn = pacer.admit();

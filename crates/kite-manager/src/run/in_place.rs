@@ -17,13 +17,13 @@ use crate::run::Run;
 use crate::stream::{Merge, TaggedBatch};
 
 impl Manager {
-    /// Starts without tasks for the connections: their sockets are opened, read and kept alive by
-    /// whoever polls the stream, and a frame gets to them without a hop. All else is as after
-    /// [`Manager::start`]; other streams and [`Manager::latest`] get their ticks while this one is
-    /// polled, and one that blocks holds it back.
+    /// Starts without tasks for the connections: the task that polls the returned stream opens,
+    /// reads and maintains the sockets, and receives frames without a hop. Everything else is as
+    /// after [`Manager::start`]. Other streams and [`Manager::latest`] are updated while this
+    /// stream is polled, and a stream that blocks holds it back.
     ///
-    /// Completes at once: nothing is connected before the stream is polled.
-    /// [`Manager::wait_until_live`] on another task tells when all are up, and so do the events.
+    /// Returns immediately: nothing is connected before the stream is polled. To learn when all
+    /// connections are up, call [`Manager::wait_until_live`] on another task or read the events.
     ///
     /// ```no_run
     /// use kite_manager::{Credentials, Manager, Mode};
@@ -44,8 +44,8 @@ impl Manager {
     /// ```
     ///
     /// # Errors
-    /// [`InPlaceError`] for a setting outside of its range, outside of a Tokio runtime (a task of
-    /// its own looks after failover, as ever), and while running. Nothing is changed then.
+    /// [`InPlaceError`] if a setting is outside of its range, there is no Tokio runtime (failover
+    /// still runs on its own task), or the manager is running. Nothing is changed then.
     pub fn start_in_place(&self) -> Result<InPlaceStream, InPlaceError> {
         self.config().validate()?;
         let core = &self.core;
@@ -63,17 +63,18 @@ impl Manager {
     }
 }
 
-/// The ticks of all connections of a manager, a stream that drives their sockets itself; made by
-/// [`Manager::start_in_place`].
+/// A stream of the ticks of all connections of a manager that drives their sockets itself; created
+/// by [`Manager::start_in_place`].
 ///
-/// Polling it does all that the connections' tasks would do, those that have something to do. While
-/// nobody polls, nothing happens and TCP holds the servers back: poll it steadily, several times
-/// within [`silence_threshold`](crate::Liveness::silence_threshold) at least.
+/// Polling it does all the work of the connections' tasks. While it is not polled, nothing happens
+/// and TCP holds the servers back: poll it regularly, at least several times within
+/// [`silence_threshold`](crate::Liveness::silence_threshold).
 ///
-/// Items of one connection are in order; connections take turns, frame by frame. What still comes
-/// from a connection whose instruments were handed over is left out, as in [`Manager::stream`]. It
-/// ends with its run, after [`Manager::stop`] or the drop of the last manager. Dropping it drops
-/// the sockets without a farewell and ends the run; [`InPlaceStream::close`] ends it politely.
+/// Items of one connection are in order; connections take turns, frame by frame. Packets that a
+/// connection still receives after its instruments were handed over are left out, as in
+/// [`Manager::stream`]. The stream ends with its run, after [`Manager::stop`] or when the last
+/// manager is dropped. Dropping the stream ends the run without sending close frames;
+/// [`InPlaceStream::close`] sends them.
 #[derive(Debug)]
 pub struct InPlaceStream {
     merge: Merge<Seated>,
@@ -82,10 +83,10 @@ pub struct InPlaceStream {
 }
 
 impl InPlaceStream {
-    /// Takes the next frame, once there is one; `None` once the run has ended.
+    /// Waits for the next frame; `None` once the run has ended.
     ///
     /// # Cancel safety
-    /// Cancel safe: a frame is taken when the future completes, or not at all.
+    /// Cancel safe: no frame is lost if the future is dropped.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, or in one whose timers or I/O are not enabled.
@@ -93,7 +94,7 @@ impl InPlaceStream {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Takes the next frame; `None` once the run has ended.
+    /// Polls for the next frame; `None` once the run has ended.
     ///
     /// # Panics
     /// As [`InPlaceStream::recv`].
@@ -101,9 +102,9 @@ impl InPlaceStream {
         self.merge.poll_next(cx)
     }
 
-    /// Stops the manager as [`Manager::stop`] does, and does the work of it. Frames that still come
-    /// are counted and discarded; who wants them lets another task stop, and takes them until the
-    /// stream ends.
+    /// Stops the manager as [`Manager::stop`] does, while driving the connections. Frames that are
+    /// still received are counted and discarded. To receive them, call [`Manager::stop`] on another
+    /// task and read the stream to its end.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
@@ -117,7 +118,7 @@ impl InPlaceStream {
         join(closed, drained).await;
     }
 
-    /// Ends the run, unless that has happened; gives its connections then.
+    /// Ends the run and returns its connections; returns none if it has already ended.
     fn end_run(&self) -> Vec<Connection> {
         self.core.upgrade().map(|core| core.end_run(self.run)).unwrap_or_default()
     }
@@ -137,7 +138,7 @@ impl Drop for InPlaceStream {
     }
 }
 
-/// One connection's ticks, and whose they are.
+/// The ticks of one connection, tagged with the connection.
 #[derive(Debug)]
 struct Seated {
     account: AccountId,
@@ -154,7 +155,7 @@ impl Stream for Seated {
             if batch.ticks.is_empty() {
                 continue;
             }
-            // It has been given this batch, and knows what belongs to whom since.
+            // The sink has received this batch, so its set of ignored instruments is current.
             let ours = match self.ticks.sink_mut() {
                 Some((_, (hub, _))) => hub.ours(&batch),
                 None => Some(Cow::Borrowed(&batch)),

@@ -1,6 +1,6 @@
-//! Judges whether a start has succeeded.
+//! Decides whether a start has succeeded.
 //!
-//! No socket and no clock: the states of the connections are handed in.
+//! No socket and no clock: the caller passes in the states of the connections.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use kite_conn::{OpenError, Phase, Status};
 
 use crate::error::StartError;
 
-/// What a start waits beyond `connect_timeout`: its connections have the same timeout, and shall
-/// say why they failed before it speaks for them.
-pub(crate) const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long a start waits beyond `connect_timeout`. Its connections have the same timeout, and
+/// their failures should be known before the start fails.
+pub(crate) const REPORT_GRACE: Duration = Duration::from_millis(100);
 
-/// Judges a start: `None` while it is open.
+/// Returns the outcome of a start; `None` while it is undecided.
 pub(crate) fn judge(
     statuses: &[Status],
     overdue: bool,
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_waits_for_all_and_at_its_deadline_takes_one() {
+    fn a_start_waits_for_all_but_one_suffices_at_the_deadline() {
         use Phase::{Live, Opening, Waiting};
         assert_eq!(judged(&[Live, Live, Live], false), Some(Ok(())));
         assert_eq!(judged(&[Live, Opening, Live], false), None);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_come_back_by_itself_is_not_waited_for() {
+    fn a_start_does_not_wait_for_parked_connections() {
         use Phase::{Live, Parked, Waiting};
         assert_eq!(judged(&[Live, Parked], false), Some(Ok(())));
         assert_eq!(judged(&[Parked, Waiting], false), None);
@@ -87,7 +87,7 @@ mod tests {
         use Phase::{Closed, Live, Opening};
         let stopped = "stopped while starting".to_owned();
         assert_eq!(judged(&[Opening, Closed], false), Some(Err(stopped.clone())));
-        // The live one says goodbye to its server, which takes longer.
+        // The live connection sends a close frame first, so it closes later.
         assert_eq!(judged(&[Live, Closed], false), Some(Err(stopped)));
     }
 

@@ -9,26 +9,26 @@ use tokio::time::Instant;
 use crate::error::{NotLive, StartError};
 use crate::manager::Manager;
 use crate::run::Run;
-use crate::run::judge::{LAST_WORD, judge};
+use crate::run::judge::{REPORT_GRACE, judge};
 
 impl Manager {
-    /// Opens the connections. What they receive goes to the taps, the streams of [`Manager::stream`]
+    /// Opens the connections. Received data goes to the taps, the streams of [`Manager::stream`]
     /// and [`Manager::latest`].
     ///
-    /// Completes once all connections are up. Where at `connect_timeout`, or once the others have
-    /// been refused, at least one is up, that is a success too: the rest keep trying. While running
-    /// it does nothing, whatever state the connections are in.
+    /// Completes once all connections are up. It also succeeds if at least one is up at
+    /// `connect_timeout`, or once all others have been refused: the rest keep trying. Does nothing
+    /// while running, whatever state the connections are in.
     ///
     /// # Errors
-    /// [`StartError`] if no connection is up; at once where all were refused for good. No socket
-    /// is left open then, and the subscriptions are kept.
+    /// [`StartError`] if no connection is up; immediately if all were permanently refused. No
+    /// socket is left open then, and the subscriptions are kept.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
     /// ends them.
     pub async fn start(&self) -> Result<(), StartError> {
         self.config().validate()?;
-        // Listening begins before the first connection does: no change of state is missed.
+        // Subscribed before the first connection opens, so that no change of state is missed.
         let events = self.core.events.subscribe();
         let core = &self.core;
         let (run, connections) = match self.connect(true, |slot, config, credentials| {
@@ -40,7 +40,7 @@ impl Manager {
         let started = self.wait_until_up(&connections, events).await;
         match started {
             Ok(()) => self.lock().undecided = false,
-            // Unless somebody else has stopped it, and perhaps started another.
+            // Unless another task has stopped it, and perhaps started another run.
             Err(_) if self.lock().started == Some(run) => self.stop().await,
             Err(_) => {}
         }
@@ -53,14 +53,14 @@ impl Manager {
         mut events: broadcast::Receiver<Tagged>,
     ) -> Result<(), StartError> {
         let timeout = self.config().connection.transport.connect_timeout;
-        let deadline = Instant::now() + timeout + LAST_WORD;
+        let deadline = Instant::now() + timeout + REPORT_GRACE;
         let mut overdue = false;
         loop {
             let statuses: Vec<Status> = connections.iter().map(Connection::status).collect();
             if let Some(outcome) = judge(&statuses, overdue, timeout) {
                 return outcome;
             }
-            // A lag is fine: the statuses tell all.
+            // A lag does not matter: the statuses are read again.
             overdue = tokio::time::timeout_at(deadline, events.recv()).await.is_err();
         }
     }
@@ -68,8 +68,8 @@ impl Manager {
     /// Waits until every connection of every account is live.
     ///
     /// # Errors
-    /// [`NotLive`] after `deadline`, at once where one is parked or closed, or where nothing was
-    /// started. Nothing is undone: the connections keep trying.
+    /// [`NotLive`] after `deadline`, or immediately if a connection is parked or closed or nothing
+    /// was started. Nothing is undone: the connections keep trying.
     ///
     /// # Cancel safety
     /// Cancel safe.

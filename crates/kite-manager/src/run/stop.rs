@@ -6,11 +6,12 @@ use kite_conn::{Connection, Stamp};
 use crate::manager::{Control, Core, Manager};
 
 impl Manager {
-    /// Closes the connections: close frames, a deadline, the end of the sinks and streams.
-    /// Subscriptions are kept for a later start. Without a start before it does nothing.
+    /// Closes the connections: sends close frames, waits for them up to a deadline, and ends the
+    /// sinks and streams. Subscriptions are kept for a later start. Does nothing before the first
+    /// start.
     ///
     /// After [`Manager::start_in_place`] it completes once the stream was polled to its end or
-    /// dropped: whoever polls it does not wait here, but in [`InPlaceStream::close`].
+    /// dropped. The task that polls the stream must call [`InPlaceStream::close`] instead.
     ///
     /// [`InPlaceStream::close`]: crate::InPlaceStream::close
     ///
@@ -27,7 +28,7 @@ impl Manager {
 }
 
 impl Core {
-    /// Ends the present run, but for its connections.
+    /// Ends the current run, except for its connections.
     fn end(&self, control: &mut Control) {
         control.started = None;
         if let Some(watchman) = control.watchman.take() {
@@ -36,7 +37,7 @@ impl Core {
         self.hub.end();
     }
 
-    /// Ends this run, but for its connections, which are given; if it is the present one.
+    /// Ends `run` if it is the current one, and returns its connections, which stay open.
     pub(crate) fn end_run(&self, run: Stamp) -> Vec<Connection> {
         let mut control = self.lock();
         if control.started != Some(run) {

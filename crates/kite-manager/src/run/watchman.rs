@@ -1,8 +1,7 @@
-//! Looks after failover: one task for each run of a manager.
+//! The failover task: one for each run of a manager.
 //!
-//! It wakes when something happens to a connection, when a patience runs out, and once a second to
-//! sample the counts that rates are computed from. What to do is decided by `failover` and
-//! `balancer`.
+//! It wakes on connection events, when a failover timeout expires, and once a second to sample the
+//! counts that rates are computed from. `failover` and `balancer` decide what to do.
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -17,11 +16,11 @@ use crate::events::ManagerEvent;
 use crate::manager::{Account, Core};
 use crate::observe::SAMPLE_EVERY;
 
-/// How often the rates of instruments are taken, for the balance of later subscriptions.
+/// How often the tick rates of instruments are measured, to balance later subscriptions.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
-/// Runs until the manager is gone or its run is over, which aborts it.
-pub(crate) async fn watch(core: Weak<Core>, bell: Arc<Notify>) {
+/// Runs until the manager is dropped; the end of the run aborts the task.
+pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
     let Some(mut events) = listen(&core) else { return };
     let mut seen = Vec::new();
     let (mut observed, mut sampled) = (now(), now());
@@ -37,13 +36,13 @@ pub(crate) async fn watch(core: Weak<Core>, bell: Arc<Notify>) {
                 sample(&core);
                 sampled = now;
             }
-            let patience = look(&core, &mut seen, now);
+            let failover_due = look(&core, &mut seen, now);
             let next = (observed + OBSERVE_EVERY).min(sampled + SAMPLE_EVERY);
-            patience.map_or(next, |patience| patience.min(next))
+            failover_due.map_or(next, |due| due.min(next))
         };
-        // What happened does not matter, nor how much of it was missed: the states tell all.
-        let (event, rung) = (pin!(events.recv()), pin!(bell.notified()));
-        let _ = tokio::time::timeout_at(deadline.into(), select(event, rung)).await;
+        // Neither the event nor a lag matters: the statuses are read again.
+        let (event, notified) = (pin!(events.recv()), pin!(recheck.notified()));
+        let _ = tokio::time::timeout_at(deadline.into(), select(event, notified)).await;
     }
 }
 
@@ -65,7 +64,7 @@ fn sample(core: &Core) {
     }
 }
 
-/// Looks at every connection and does what is due; gives when to look again.
+/// Checks every connection and does what is due; returns when to check again.
 fn look(core: &Core, seen: &mut Vec<Status>, now: Instant) -> Option<Instant> {
     let mut control = core.lock();
     let statuses: Vec<Status> = control.connections().iter().map(|it| it.status()).collect();
@@ -85,8 +84,8 @@ fn look(core: &Core, seen: &mut Vec<Status>, now: Instant) -> Option<Instant> {
     deadline
 }
 
-/// Gives what has happened to a connection from one look to the next. A socket that was lost and
-/// replaced in between was down all the same.
+/// Returns the changes of a connection between two checks. A socket that was lost and replaced in
+/// between counts as down and up.
 fn changes(before: &Status, after: &Status) -> impl Iterator<Item = Change> {
     let was_live = before.phase == Phase::Live;
     let (down, up) = match after.phase {
@@ -98,7 +97,7 @@ fn changes(before: &Status, after: &Status) -> impl Iterator<Item = Change> {
     down.into_iter().chain(up)
 }
 
-/// Does what the failover of an account says; gives when to ask it again.
+/// Carries out the failover actions of an account; returns when to poll it again.
 fn act(core: &Core, account: &mut Account, now: Instant) -> Option<Instant> {
     let deadline = loop {
         let (connection, plan, dark, back) = match account.failover.poll(now) {
@@ -116,12 +115,12 @@ fn act(core: &Core, account: &mut Account, now: Instant) -> Option<Instant> {
         account.carry_out(&plan);
         if !plan.moves().is_empty() {
             let moves = plan.moves().into();
-            core.tell(ManagerEvent::Moved { account: account.name.clone(), moves, back });
+            core.notify(ManagerEvent::Moved { account: account.name.clone(), moves, back });
         }
         if !dark.is_empty() {
             account.failover.on_dark(connection);
             let (name, tokens) = (account.name.clone(), dark.into());
-            core.tell(ManagerEvent::Dark { account: name, connection, tokens });
+            core.notify(ManagerEvent::Dark { account: name, connection, tokens });
         }
     };
     update_standings(account);
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_replaced_between_two_looks_was_down() {
+    fn a_socket_replaced_between_two_checks_counts_as_down() {
         let seen = |before: (Phase, u32), after: (Phase, u32)| -> Vec<Change> {
             changes(&status(before.0, before.1), &status(after.0, after.1)).collect()
         };

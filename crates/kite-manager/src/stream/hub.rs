@@ -1,8 +1,9 @@
-//! Hands the ticks of all connections to merged streams, which come and go while the feed runs.
+//! Delivers the ticks of all connections to merged streams, which are created and dropped during a
+//! run.
 //!
-//! One port for each connection. The connections' tasks share no lock: each looks at a number once
-//! a frame, and only where it has changed takes the lock under which streams come. Events go
-//! another way.
+//! One port for each connection. The per-frame path takes no lock: a connection's task loads a
+//! version number per frame, and takes the lock only if the version has changed. Events take
+//! another path.
 
 #[cfg(test)]
 mod tests;
@@ -22,13 +23,13 @@ use crate::seat::{Seat, Seats};
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
 use crate::stream::select::select;
 
-/// Where the connections of a manager and its streams meet. Cheap to clone.
+/// Connects the connections of a manager with its streams. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     ports: Arc<Ports>,
 }
 
-/// What the connections and the streams share.
+/// State shared by connections and streams.
 #[derive(Debug)]
 struct Ports {
     all: Box<[Port]>,
@@ -36,18 +37,18 @@ struct Ports {
     state: Mutex<State>,
 }
 
-/// One connection, whichever run it is in.
+/// One connection, in any run.
 #[derive(Debug)]
 struct Port {
     seat: Seat,
-    /// Counts the changes to its [`PortState`]; written under the lock. What has changed is read
-    /// under the lock too, so that no order is needed here.
+    /// Counts the changes to its [`PortState`]; written under the lock. The state itself is read
+    /// under the lock too, so a relaxed load is enough.
     version: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The present run, or the last one while stopped.
+    /// Number of the current run, or of the last one while stopped.
     run: u64,
     is_running: bool,
     ports: Box<[PortState]>,
@@ -55,30 +56,30 @@ struct State {
 
 #[derive(Debug, Default)]
 struct PortState {
-    /// Subscribers that the port's sink has not taken yet.
+    /// Subscribers that the port's sink has not picked up yet.
     waiting: Vec<Waiting>,
     /// Instruments whose packets are left out: they belong to another connection.
     ignored: BTreeSet<u32>,
 }
 
-/// A subscriber and the run that it is for.
+/// A subscriber and its run.
 #[derive(Debug)]
 struct Waiting {
     run: u64,
     subscriber: Subscriber,
 }
 
-/// One stream's end on one connection.
+/// The sending end of one stream on one connection.
 #[derive(Debug)]
 struct Subscriber {
     sink: LaneSink,
-    /// The instruments that it wants, unless all.
+    /// The instruments to deliver; `None` for all.
     tokens: Option<Arc<TokenMap<()>>>,
 }
 
 impl Subscriber {
-    /// Gives it what it wants of a batch.
-    fn give(&mut self, batch: &Batch) {
+    /// Delivers the selected packets of a batch.
+    fn deliver(&mut self, batch: &Batch) {
         match &self.tokens {
             None => self.sink.on_batch(batch),
             Some(tokens) => {
@@ -93,7 +94,7 @@ impl Subscriber {
 }
 
 impl Hub {
-    /// Makes a hub with a port for each slot.
+    /// Creates a hub with a port for each slot.
     pub(crate) fn new(seats: &Seats) -> Self {
         let port = |slot| Port { seat: seats.seat(slot), version: AtomicU64::default() };
         let ports: Box<[Port]> = (0..seats.len()).map(port).collect();
@@ -102,8 +103,8 @@ impl Hub {
         Self { ports: Arc::new(Ports { all: ports, state }) }
     }
 
-    /// Begins a run, and ends one that was not. Nothing is ignored any more: new sockets are told
-    /// what is theirs.
+    /// Begins a run, after ending the last one if necessary. Clears the ignored instruments: new
+    /// sockets subscribe only their own.
     pub(crate) fn begin(&self) {
         self.end();
         let mut state = self.ports.lock();
@@ -115,8 +116,8 @@ impl Hub {
         }
     }
 
-    /// Ends the run: its streams end once its sinks are gone and all was taken. Streams made from
-    /// now on are for the next run. Without a run it does nothing.
+    /// Ends the run: its streams end once its sinks are dropped and all items were read. Streams
+    /// created after this belong to the next run. Does nothing without a run.
     pub(crate) fn end(&self) {
         let mut state = self.ports.lock();
         if !state.is_running {
@@ -130,7 +131,7 @@ impl Hub {
         drop(late);
     }
 
-    /// Makes the sink of a slot in the present run, of which there must be one at most.
+    /// Creates the sink of a slot in the current run; at most one per slot and run.
     ///
     /// # Panics
     /// If there is no such slot.
@@ -143,7 +144,7 @@ impl Hub {
         sink
     }
 
-    /// Makes a stream from now on, for the present run or, while there is none, the next one.
+    /// Creates a stream for the current run or, while stopped, for the next one.
     pub(crate) fn subscribe(&self, config: &StreamConfig) -> Result<TickStream, ConfigError> {
         let tokens = config.tokens.as_ref().map(|it| Arc::new(it.iter().copied().collect()));
         let (mut lanes, mut sinks) = (Vec::new(), Vec::new());
@@ -158,7 +159,7 @@ impl Hub {
         let mut state = self.ports.lock();
         let run = state.run + u64::from(!state.is_running);
         for ((port, of_port), sink) in self.ports.all.iter().zip(&mut state.ports).zip(sinks) {
-            // Where no frame comes, streams could come and go for ever.
+            // Without frames no sink removes dropped streams, so they are removed here.
             gone.extend(of_port.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
             let subscriber = Subscriber { sink, tokens: tokens.clone() };
             of_port.waiting.push(Waiting { run, subscriber });
@@ -168,14 +169,14 @@ impl Hub {
         Ok(TickStream::new(lanes))
     }
 
-    /// Leaves out these instruments' packets of what this slot gives, from the next frame on: they
-    /// belong to another connection, and this one may not have been told yet.
+    /// Leaves out packets of these instruments on this slot, from the next frame on: they now
+    /// belong to another connection, and this one may not have unsubscribed yet.
     pub(crate) fn ignore(&self, slot: usize, tokens: &[u32]) {
         self.change(slot, |ignored| ignored.extend(tokens));
     }
 
-    /// Takes [`Hub::ignore`] back.
-    pub(crate) fn heed(&self, slot: usize, tokens: &[u32]) {
+    /// Reverts [`Hub::ignore`].
+    pub(crate) fn stop_ignoring(&self, slot: usize, tokens: &[u32]) {
         self.change(slot, |ignored| {
             for token in tokens {
                 ignored.remove(token);
@@ -202,34 +203,34 @@ impl Ports {
 }
 
 impl Port {
-    /// Tells the sink of a change; to be called under the lock.
+    /// Marks a change for the sink; must be called under the lock.
     fn bump(&self) {
         self.version.store(self.version.load(Relaxed).wrapping_add(1), Relaxed);
     }
 }
 
 impl PortState {
-    /// Takes those who wait for this run; later ones stay.
+    /// Removes and returns the subscribers waiting for this run or an earlier one.
     fn take_waiting(&mut self, run: u64) -> Vec<Waiting> {
         self.waiting.extract_if(.., |it| it.run <= run).collect()
     }
 }
 
-/// The sink of one connection in one run; made by [`Hub::sink`]. Its end is that of the streams'
+/// The sink of one connection in one run; created by [`Hub::sink`]. Dropping it ends the streams'
 /// lanes on this connection.
 #[derive(Debug)]
 pub(crate) struct HubSink {
     ports: Arc<Ports>,
     slot: usize,
     run: u64,
-    /// The version of the port that has been seen.
+    /// The last version of the port seen.
     version: u64,
     subscribers: Vec<Subscriber>,
     ignored: TokenMap<()>,
 }
 
 impl HubSink {
-    /// Gives of a batch what belongs to this connection, if anything does.
+    /// Returns the packets of a batch that belong to this connection; `None` if there are none.
     pub(crate) fn ours<'a>(&self, batch: &'a Batch) -> Option<Cow<'a, Batch>> {
         if self.ignored.is_empty() {
             return Some(Cow::Borrowed(batch));
@@ -237,7 +238,7 @@ impl HubSink {
         select(batch, |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token()))
     }
 
-    /// Notes what has changed. Says whether anybody wants this batch.
+    /// Catches up with changes, and returns whether a stream may receive this batch.
     fn is_wanted(&mut self, batch: &Batch) -> bool {
         if self.ports.all[self.slot].version.load(Relaxed) != self.version {
             self.catch_up();
@@ -245,7 +246,7 @@ impl HubSink {
         !self.subscribers.is_empty() && !batch.ticks.is_empty()
     }
 
-    /// Takes newcomers, and notes what is to be ignored.
+    /// Picks up new subscribers and the ignored instruments.
     #[cold]
     fn catch_up(&mut self) {
         let mut state = self.ports.lock();
@@ -258,11 +259,11 @@ impl HubSink {
 }
 
 impl Sink for HubSink {
-    /// Newcomers have room, and are not looked for here.
+    /// New subscribers are not picked up here: their lanes have room.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut ready = Poll::Ready(());
         for subscriber in &mut self.subscribers {
-            // All are asked, so that each wakes.
+            // All are polled, so that each registers its waker.
             if subscriber.sink.poll_ready(cx).is_pending() {
                 ready = Poll::Pending;
             }
@@ -277,7 +278,7 @@ impl Sink for HubSink {
         self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
         let Some(batch) = self.ours(batch) else { return };
         for subscriber in &mut self.subscribers {
-            subscriber.give(&batch);
+            subscriber.deliver(&batch);
         }
     }
 

@@ -1,7 +1,7 @@
-//! Merges streams that do work whenever they are polled: one that has nothing to do is not.
+//! Merges streams, polling only those that were woken.
 //!
-//! To poll a socket that has nothing costs a read that finds nothing. So each stream wakes by a
-//! waker of its own, which says which of them to poll.
+//! Polling a socket without data costs a system call. Therefore each stream has its own waker,
+//! which records that it must be polled.
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +14,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_core::Stream;
 use futures_util::task::AtomicWaker;
 
-/// Streams that take turns, item by item. Allocates nothing once it is made.
+/// Streams that take turns, item by item. Allocates nothing after its creation.
 #[derive(Debug)]
 pub(crate) struct Merge<S> {
     children: Box<[Child<S>]>,
     /// The child whose turn it is.
     turn: usize,
-    /// How many have not ended.
+    /// Number of streams that have not ended.
     left: usize,
     parent: Arc<AtomicWaker>,
 }
@@ -29,40 +29,40 @@ pub(crate) struct Merge<S> {
 struct Child<S> {
     /// `None` once it has ended.
     stream: Option<S>,
-    /// Whether it gave something when it was polled last, so that nothing will wake it.
+    /// Whether the last poll returned an item, so that nothing will wake it.
     is_ready: bool,
-    bell: Arc<Bell>,
-    /// Rings the bell.
+    flag: Arc<WakeFlag>,
+    /// Sets the flag.
     waker: Waker,
 }
 
-/// Says that a stream is to be polled.
+/// Records that a stream must be polled.
 #[derive(Debug)]
-struct Bell {
-    rung: AtomicBool,
+struct WakeFlag {
+    is_set: AtomicBool,
     parent: Arc<AtomicWaker>,
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Where it was rung before, the parent has been woken, or is about to look.
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        // If the flag was set before, the parent has been woken or is about to check it.
+        if !self.is_set.swap(true, Ordering::AcqRel) {
             self.parent.wake();
         }
     }
 }
 
 impl<S> Child<S> {
-    /// Says whether it is to be polled, and takes the wish for it.
+    /// Returns whether the stream must be polled, and resets its flag.
     fn is_due(&mut self) -> bool {
-        // Only what was rung is reset: to look is a load.
+        // Only a set flag is swapped: the usual check is a load.
         self.is_ready
-            || (self.bell.rung.load(Ordering::Acquire)
-                && self.bell.rung.swap(false, Ordering::AcqRel))
+            || (self.flag.is_set.load(Ordering::Acquire)
+                && self.flag.is_set.swap(false, Ordering::AcqRel))
     }
 }
 
@@ -70,17 +70,18 @@ impl<S: Stream + Unpin> Merge<S> {
     pub(crate) fn new(streams: impl IntoIterator<Item = S>) -> Self {
         let parent = Arc::new(AtomicWaker::new());
         let child = |stream| {
-            let bell = Arc::new(Bell { rung: AtomicBool::new(false), parent: Arc::clone(&parent) });
-            let waker = Waker::from(Arc::clone(&bell));
-            // Nothing can have woken it yet.
-            Child { stream: Some(stream), is_ready: true, bell, waker }
+            let flag =
+                Arc::new(WakeFlag { is_set: AtomicBool::new(false), parent: Arc::clone(&parent) });
+            let waker = Waker::from(Arc::clone(&flag));
+            // The first poll needs no wake-up.
+            Child { stream: Some(stream), is_ready: true, flag, waker }
         };
         let children: Box<[Child<S>]> = streams.into_iter().map(child).collect();
         let left = children.len();
         Self { children, turn: 0, left, parent }
     }
 
-    /// Takes the next item of any stream; `None` once all have ended.
+    /// Polls for the next item of any stream; `None` once all have ended.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let count = self.children.len();
         for place in (self.turn..count).chain(0..self.turn) {
@@ -92,7 +93,7 @@ impl<S: Stream + Unpin> Merge<S> {
             match Pin::new(stream).poll_next(&mut Context::from_waker(&child.waker)) {
                 Poll::Ready(Some(item)) => {
                     child.is_ready = true;
-                    // Behind the one that had its turn: none waits for a busier one.
+                    // Continue after this one, so that a busy stream does not starve the others.
                     self.turn = (place + 1) % count;
                     return Poll::Ready(Some(item));
                 }
@@ -107,9 +108,9 @@ impl<S: Stream + Unpin> Merge<S> {
             return Poll::Ready(None);
         }
         self.parent.register(cx.waker());
-        // What rang before the waker stood there has woken nobody. Not polled here and now: who
-        // rings its own bell while it is polled wants to let others run first.
-        if self.children.iter().any(|child| child.bell.rung.load(Ordering::Acquire)) {
+        // A wake-up before the waker was registered had no effect. The stream is not polled now:
+        // one that wakes itself while it is polled yields to other tasks.
+        if self.children.iter().any(|child| child.flag.is_set.load(Ordering::Acquire)) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -11,18 +11,18 @@ use tokio::task::coop;
 
 use crate::account_id::AccountId;
 
-/// What a stream delivers and how much may wait in it. All fields have defaults.
+/// What a stream delivers and how much it may queue. All fields have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamConfig {
-    /// Bounds of what waits, and what happens where they are reached. They hold for each
-    /// connection: a stream has a lane of its own on every one, and a full lane that blocks holds
-    /// back its connection only, until the consumer comes to it.
+    /// Bounds of the queue, and what happens when they are reached. They apply per connection: a
+    /// stream has one lane on each, and a full lane that blocks holds back only its connection,
+    /// until the consumer reads from it.
     pub lane: LaneConfig,
-    /// Delivers these instruments only; `None`, the default, all. Others are left out before the
-    /// lanes, so that the bounds count only what is wanted. A frame that has others in it is
-    /// copied, as far as it is wanted.
+    /// The instruments to deliver; `None`, the default, delivers all. Others are left out before
+    /// the lanes, so that the bounds count only the chosen instruments. If a frame contains others,
+    /// the chosen packets are copied into a new frame.
     ///
-    /// This chooses among what is subscribed; it subscribes nothing.
+    /// This filters the subscribed instruments; it does not subscribe any.
     pub tokens: Option<BTreeSet<u32>>,
 }
 
@@ -36,53 +36,52 @@ impl StreamConfig {
     }
 }
 
-/// A batch and where it came from.
+/// A batch and the connection that received it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TaggedBatch {
     /// The account.
     pub account: AccountId,
-    /// The connection's number among the account's, from 0.
+    /// The connection's number within the account, from 0.
     pub connection: usize,
-    /// The ticks, with when they were received, on which of the connection's sockets (`epoch`),
-    /// and the frame's number on the connection (`sequence`). Frames without ticks are left out,
-    /// so that the sequence has gaps where they were.
+    /// The ticks, with the receive time, the number of the connection's socket (`epoch`) and the
+    /// frame's number on the connection (`sequence`). Frames without ticks are left out, so the
+    /// sequence has gaps.
     pub batch: Batch,
 }
 
-/// What a stream delivers.
+/// An item of a [`TickStream`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StreamItem {
-    /// A frame; in the socket's own memory unless packets were left out.
+    /// A frame; it shares the socket's buffer unless packets were left out.
     Ticks(TaggedBatch),
-    /// All frames of a connection that waited, folded into one: the newest packet of each
-    /// instrument, with the stamp, epoch and sequence of the newest frame.
+    /// All queued frames of a connection, conflated into one: the newest packet of each instrument,
+    /// with the stamp, epoch and sequence of the newest frame.
     Conflated {
-        /// The frame made of them.
+        /// The conflated frame.
         ticks: TaggedBatch,
-        /// How many packets were replaced by newer ones of their instruments, and are not in it.
+        /// Number of packets left out because a newer one of the same instrument replaced them.
         replaced: u64,
     },
-    /// Here frames of a connection are missing: they were dropped between its item before and its
-    /// next one.
+    /// Frames of a connection were dropped between its previous and its next item.
     Dropped {
         /// The account.
         account: AccountId,
-        /// The connection's number among the account's, from 0.
+        /// The connection's number within the account, from 0.
         connection: usize,
-        /// How many frames. None, where conflated packets had no room for further instruments.
+        /// Number of frames dropped; 0 if conflated packets had no room for further instruments.
         frames: u64,
-        /// How many ticks of those that the stream wants.
+        /// Number of ticks dropped, of the chosen instruments.
         ticks: u64,
     },
 }
 
-/// The ticks of all connections, a stream that any task can own.
+/// A stream of the ticks of all connections, which any task can own.
 ///
-/// Items of one connection are in order; connections take turns. Lag never ends it: what happens
-/// then is chosen by [`LaneConfig::overflow`] and told in place. It ends when the run it was made
-/// for, or before, has been stopped and all was taken.
+/// Items of one connection are in order; connections take turns. A lag never ends the stream:
+/// [`LaneConfig::overflow`] chooses what happens, and losses are reported in place. The stream ends
+/// when its run has been stopped and all items were read.
 #[derive(Debug)]
 pub struct TickStream {
     lanes: Vec<TaggedLane>,
@@ -90,7 +89,7 @@ pub struct TickStream {
     turn: usize,
 }
 
-/// A lane and whose it is.
+/// A lane and its connection.
 #[derive(Debug)]
 pub(crate) struct TaggedLane {
     pub(crate) account: AccountId,
@@ -123,18 +122,18 @@ impl TickStream {
         Self { lanes, turn: 0 }
     }
 
-    /// Takes the next item, once there is one; `None` once the stream has ended.
+    /// Waits for the next item; `None` once the stream has ended.
     ///
     /// # Cancel safety
-    /// Cancel safe: an item is taken when the future completes, or not at all.
+    /// Cancel safe: no item is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<StreamItem> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Takes the next item, if there is one now.
+    /// Returns the next item if one is queued.
     ///
     /// # Errors
-    /// [`TryRecvError`] tells a stream that is empty from one that has ended.
+    /// [`TryRecvError`] if the stream is empty or has ended.
     pub fn try_recv(&mut self) -> Result<StreamItem, TryRecvError> {
         match self.poll_lanes(|lane| match lane.try_recv() {
             Ok(item) => Poll::Ready(Some(item)),
@@ -147,11 +146,11 @@ impl TickStream {
         }
     }
 
-    /// Takes the next item; `None` once the stream has ended.
+    /// Polls for the next item; `None` once the stream has ended.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem>> {
         // A stream that is never empty must not keep its consumer's task from yielding.
         let coop = ready!(coop::poll_proceed(cx));
-        // Wakers are set only where nothing waits in any lane.
+        // Wakers are registered only if all lanes are empty.
         let taken = match self.try_recv() {
             Err(TryRecvError::Empty) => ready!(self.poll_lanes(|lane| lane.poll_recv(cx))),
             taken => taken.ok(),
@@ -160,7 +159,7 @@ impl TickStream {
         Poll::Ready(taken)
     }
 
-    /// Reads the counts of the stream, over all its connections.
+    /// Returns the counts of the stream, over all its connections.
     #[must_use]
     pub fn stats(&self) -> LaneStats {
         let mut sum = LaneStats::default();
@@ -177,7 +176,7 @@ impl TickStream {
         sum
     }
 
-    /// Asks the lanes in turn for an item; ready with `None` once all have ended.
+    /// Polls the lanes in turn for an item; ready with `None` once all have ended.
     fn poll_lanes(
         &mut self,
         mut poll: impl FnMut(&mut Lane) -> Poll<Option<LaneItem>>,
@@ -190,7 +189,7 @@ impl TickStream {
                 match poll(&mut tagged.lane) {
                     Poll::Ready(Some(item)) => {
                         let Some(item) = tagged.tag(item) else { continue };
-                        // Behind the one that had its turn: no lane waits for a busier one.
+                        // Continue after this one, so that a busy lane does not starve the others.
                         self.turn = (place + 1) % lanes;
                         return Poll::Ready(Some(item));
                     }

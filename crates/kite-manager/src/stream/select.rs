@@ -1,15 +1,16 @@
-//! Frames made of chosen packets of other frames.
+//! Batches of selected packets of other batches.
 
 use std::borrow::Cow;
 
 use kite_conn::Batch;
 use kite_wire::{FrameBuilder, Packet};
 
-/// Makes a batch of the packets that `keep` chooses; it is asked once for each, in order.
+/// Returns a batch of the packets for which `keep` returns true; `keep` is called once per packet,
+/// in order.
 ///
-/// Where all are kept it is the same batch in the same memory, where none is there is no batch
-/// (also for a heartbeat). Else the packets are copied into a frame of their own, which keeps the
-/// stamp, epoch and sequence, and leaves out packets of unknown length and a damaged tail.
+/// If all packets are kept, returns the same batch; if none is (also for a heartbeat), returns
+/// `None`. Otherwise the packets are copied into a new frame with the same stamp, epoch and
+/// sequence, without packets of unknown length and without a damaged tail.
 pub(crate) fn select(
     batch: &Batch,
     mut keep: impl FnMut(Packet<'_>) -> bool,
@@ -22,7 +23,7 @@ pub(crate) fn select(
     let mut frame = FrameBuilder::new();
     let rest = packets.filter(|&packet| keep(packet));
     for packet in batch.ticks.packets().take(before_gap).chain(rest) {
-        // It has room for those of any other frame.
+        // A frame builder has room for the packets of any frame.
         if frame.push(packet).is_err() {
             break;
         }
@@ -43,7 +44,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Makes a frame of packets by token and length; their other bytes say their place.
+    /// Creates a frame of packets from token and length; the other bytes are the packet's index.
     pub(crate) fn frame(packets: &[(u32, usize)]) -> Bytes {
         let mut frame = (packets.len() as u16).to_be_bytes().to_vec();
         for (place, &(token, len)) in packets.iter().enumerate() {
@@ -60,7 +61,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_batch_kept_whole_stays_in_its_memory_and_one_kept_in_part_says_where_it_is_from() {
+    fn a_whole_batch_is_borrowed_and_a_partial_one_keeps_its_stamp_and_sequence() {
         let ticks = TickBatch::new(frame(&[(1, 8), (2, 5), (3, 184), (1, 44)])).unwrap();
         let batch = Batch::new(ticks, Stamp::now(), 3, 77);
         let same = select(&batch, |_| true).unwrap();
@@ -75,14 +76,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nothing_is_made_of_a_heartbeat() {
+    fn a_heartbeat_selects_nothing() {
         let ticks = TickBatch::new(Bytes::from_static(&[0])).unwrap();
         assert!(select(&Batch::new(ticks, Stamp::now(), 1, 1), |_| true).is_none());
     }
 
     proptest! {
         #[test]
-        fn what_is_kept_is_what_was_chosen_byte_for_byte(
+        fn kept_packets_are_the_chosen_ones_byte_for_byte(
             packets in prop::collection::vec((0_u32..12, prop::sample::select(vec![3, 8, 44, 184])), 0..30),
             wanted in prop::collection::btree_set(0_u32..12, 0..12),
         ) {

@@ -1,7 +1,7 @@
-//! What instruments cost the connection that carries them.
+//! The load of instruments on the connections that carry them.
 //!
-//! Whole numbers throughout: sums do not drift however often instruments come and go, and the same
-//! observations give the same places on every machine.
+//! Integers throughout: sums do not drift when instruments are added and removed, and the same
+//! observations yield the same places on every machine.
 
 use kite_wire::{
     FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, Mode, QuotePacket, Segment,
@@ -9,18 +9,18 @@ use kite_wire::{
 
 use super::Place;
 
-/// The length that stands before each packet.
+/// Size of the length field before each packet.
 const LENGTH_FIELD: usize = 2;
 
-/// How often an instrument ticks: millionths of a tick per second, at most 4,294 ticks.
+/// Tick rate of an instrument in millionths of a tick per second; at most 4,294 ticks per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate(u32);
 
 impl Rate {
-    /// Taken of an instrument while none has been observed in its mode.
+    /// Assumed while no instrument has been observed in the mode.
     const UNKNOWN: Self = Self(1_000_000);
 
-    /// Converts; what is no rate (negative, not a number) becomes none at all.
+    /// Converts from ticks per second; invalid rates (negative, not a number) become zero.
     pub(super) fn per_second(ticks: f64) -> Self {
         Self((ticks * 1e6) as u32)
     }
@@ -33,13 +33,13 @@ pub(super) struct Loads {
     observed: [Observed; Mode::ALL.len()],
 }
 
-/// What one connection carries.
+/// The load of one connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Carried {
     /// The load of the observed instruments.
     observed: u64,
-    /// The bytes of one update of every other instrument, by mode: their rate changes with each
-    /// observation.
+    /// The sum of the update sizes of all other instruments in bytes, by mode. Kept apart because
+    /// their assumed rate changes with each observation.
     unobserved_bytes: [u64; Mode::ALL.len()],
 }
 
@@ -76,7 +76,7 @@ impl Loads {
         self.observed[mode].rates += u64::from(rate);
     }
 
-    /// Takes away what was added in this very state.
+    /// Removes a place; it must be unchanged since it was added.
     pub(super) fn remove(&mut self, place: &Place) {
         let (bytes, mode) = (update_bytes(place.token, place.mode), place.mode as usize);
         let carried = &mut self.connections[usize::from(place.connection)];
@@ -89,7 +89,7 @@ impl Loads {
         self.observed[mode].rates -= u64::from(rate);
     }
 
-    /// Gives the load of each connection, by number.
+    /// Returns the load of each connection, by number.
     pub(super) fn of_connections(&self) -> impl Iterator<Item = u64> {
         let means = self.observed.map(Observed::mean);
         self.connections.iter().map(move |carried| {
@@ -98,8 +98,8 @@ impl Loads {
         })
     }
 
-    /// Gives the load of an instrument: its bytes, as often as it was observed to tick, else as
-    /// often as those observed in its mode do.
+    /// Returns the load of an instrument: its update size times its observed rate, or times the
+    /// mean rate of its mode if it was not observed.
     pub(super) fn of_instrument(&self, place: &Place) -> u64 {
         match place.rate {
             Some(Rate(rate)) => update_bytes(place.token, place.mode) * u64::from(rate),
@@ -107,14 +107,14 @@ impl Loads {
         }
     }
 
-    /// Gives the load that each new instrument in a mode is taken to be.
+    /// Returns the assumed load of a new instrument in a mode, as a function of its token.
     pub(super) fn of_new(&self, mode: Mode) -> impl Fn(u32) -> u64 {
         let mean = self.observed[mode as usize].mean();
         move |token| update_bytes(token, mode) * mean
     }
 }
 
-/// Gives the bytes on the wire of one update of an instrument.
+/// Returns the size of one update of an instrument on the wire, in bytes.
 fn update_bytes(token: u32, mode: Mode) -> u64 {
     let is_index = Segment::of_token(token) == Segment::Indices;
     let packet = match mode {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_update_has_the_bytes_of_its_packet_and_length_field() {
+    fn an_update_is_its_packet_plus_the_length_field() {
         let (share, index) = (408_065, 256_265);
         let bytes = |token| Mode::ALL.map(|mode| update_bytes(token, mode));
         assert_eq!(bytes(share), [10, 46, 186]);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_observed_ticks_like_what_was_in_its_mode() {
+    fn unobserved_instruments_are_assumed_to_tick_like_the_mean_of_their_mode() {
         let mut loads = Loads::new(1);
         let load = |loads: &Loads| loads.of_connections().next().unwrap();
         let place = |token, mode, ticks: Option<f64>| Place {
@@ -148,9 +148,9 @@ mod tests {
             ..Place::new(token, mode, 0)
         };
         loads.add(&place(1, Mode::Ltp, None));
-        assert_eq!(load(&loads), 10_000_000, "one a second while nothing is known");
+        assert_eq!(load(&loads), 10_000_000, "one tick a second while nothing was observed");
         loads.add(&place(2, Mode::Quote, Some(7.0)));
-        assert_eq!(load(&loads), (10 + 46 * 7) * 1_000_000, "another mode says nothing");
+        assert_eq!(load(&loads), (10 + 46 * 7) * 1_000_000, "other modes do not count");
         let (quick, slow) = (place(3, Mode::Ltp, Some(2.0)), place(4, Mode::Ltp, Some(0.5)));
         loads.add(&quick);
         loads.add(&slow);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_counts_as_none_at_all() {
+    fn invalid_rates_count_as_zero() {
         for ticks in [0.0, -3.0, f64::NAN, f64::NEG_INFINITY] {
             assert_eq!(Rate::per_second(ticks), Rate(0), "{ticks}");
         }

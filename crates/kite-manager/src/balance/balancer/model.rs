@@ -1,4 +1,4 @@
-//! The balancer's rules said plainly, and servers that do what they are told.
+//! A simple model of the balancer's rules, and servers that follow its plans.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use kite_wire::Mode;
 
 use super::{Plan, Standing};
 
-/// One map, and every sum computed anew.
+/// One map, and every sum computed from scratch.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     limit: usize,
@@ -30,7 +30,7 @@ impl Model {
         Self { limit, standings, instruments: BTreeMap::new() }
     }
 
-    /// Says whether there was room.
+    /// Returns whether there was room.
     pub(super) fn subscribe(&mut self, tokens: &[u32], mode: Mode) -> bool {
         let mut new: BTreeSet<u32> = tokens.iter().copied().collect();
         new.retain(|token| !self.instruments.contains_key(token));
@@ -60,7 +60,7 @@ impl Model {
         }
     }
 
-    /// Gives what stays dark.
+    /// Returns the instruments that stay dark.
     pub(super) fn hand_over(&mut self, from: usize) -> Vec<u32> {
         let mut dark = Vec::new();
         for token in self.busiest_first(|instrument| instrument.connection == from) {
@@ -130,7 +130,7 @@ impl Model {
     }
 }
 
-/// What the server of each connection was told.
+/// The subscriptions that the server of each connection holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Servers(pub(super) Vec<BTreeMap<u32, Mode>>);
 
@@ -139,14 +139,14 @@ impl Servers {
         Self(vec![BTreeMap::new(); connections])
     }
 
-    /// Tells them the changes of a plan in its order. None may ever hold what another one holds,
-    /// nor be told what changes nothing.
+    /// Applies the changes of a plan in order. No two servers may ever hold the same instrument,
+    /// and every change must have an effect.
     pub(super) fn obey(&mut self, plan: &Plan) {
         for (connection, changes) in plan.changes() {
             assert!(!changes.is_empty());
             for &(token, wanted) in changes {
                 let known = self.0[connection].get(&token).copied();
-                assert_ne!(known, wanted, "{token} is told what it is");
+                assert_ne!(known, wanted, "the change of {token} has no effect");
                 match wanted {
                     Some(mode) => self.0[connection].insert(token, mode),
                     None => self.0[connection].remove(&token),

@@ -1,25 +1,25 @@
-//! What the connections have to be told.
+//! The changes that a request makes to the connections.
 
 use kite_wire::Mode;
 
-/// What each connection has to change: instruments to have in this mode, or not at all.
+/// The changes for each connection: instruments to stream in a mode, or to drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a plan changes nothing until it is taken and sent"]
+#[must_use = "a plan changes nothing until it is applied and sent"]
 pub(crate) struct Plan {
-    /// By number of the connection. No connection loses some and gets others by one plan.
+    /// By number of the connection. In one plan no connection both loses and gains instruments.
     per_connection: Vec<Vec<(u32, Option<Mode>)>>,
     moves: Vec<Move>,
 }
 
-/// An instrument that went from one connection of an account to another.
+/// An instrument that moved from one connection of an account to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Move {
     /// The instrument token.
     pub token: u32,
-    /// The connection that carried it, from 0.
+    /// The previous connection, from 0.
     pub from: usize,
-    /// The connection that carries it now, from 0.
+    /// The new connection, from 0.
     pub to: usize,
 }
 
@@ -28,7 +28,7 @@ impl Plan {
         Self { per_connection: vec![Vec::new(); connections], moves: Vec::new() }
     }
 
-    /// Makes room for so many changes of every connection.
+    /// Reserves capacity for `changes` changes of every connection.
     pub(super) fn reserve(&mut self, changes: usize) {
         self.per_connection.iter_mut().for_each(|list| list.reserve(changes));
     }
@@ -43,8 +43,8 @@ impl Plan {
         self.moves.push(moved);
     }
 
-    /// Gives the connections with something to change, and what: those that lose instruments
-    /// before those that get them, so that told in this order no instrument has two owners.
+    /// Returns the connections with changes: those that lose instruments before those that gain
+    /// them, so that no instrument is on two connections if they are posted in this order.
     pub(crate) fn changes(&self) -> impl Iterator<Item = (usize, &[(u32, Option<Mode>)])> {
         let that = move |loses: bool| {
             let all = self.per_connection.iter().enumerate();
@@ -56,7 +56,7 @@ impl Plan {
         that(true).chain(that(false))
     }
 
-    /// Gives the instruments that change their connection, in the order they were decided on.
+    /// Returns the instruments that move, in the order in which they were planned.
     pub(crate) fn moves(&self) -> &[Move] {
         &self.moves
     }

@@ -7,11 +7,11 @@ use super::*;
 
 fn subscribe(balancer: &mut Balancer, tokens: &[u32], mode: Mode) -> Result<Plan, CapacityError> {
     let plan = balancer.plan_subscribe(tokens, mode)?;
-    balancer.take(&plan);
+    balancer.apply(&plan);
     Ok(plan)
 }
 
-/// Makes a balancer whose connections are all up.
+/// Creates a balancer whose connections are all up.
 fn up(connections: usize, limit: usize) -> Balancer {
     let mut balancer = Balancer::new(connections, limit);
     (0..connections).for_each(|connection| balancer.set_standing(connection, Standing::Up));
@@ -44,17 +44,17 @@ fn nine_thousand_instruments_fill_three_connections_evenly() {
 }
 
 #[test]
-fn a_freed_place_is_taken_first() {
+fn a_freed_place_is_filled_first() {
     let mut balancer = Balancer::new(3, 2);
     let _ = subscribe(&mut balancer, &[1, 2, 3, 4, 5, 6], Mode::Quote).unwrap();
     let plan = balancer.plan_unsubscribe(&[2, 77]);
-    balancer.take(&plan);
+    balancer.apply(&plan);
     let plan = subscribe(&mut balancer, &[9, 9], Mode::Quote).unwrap();
     assert_eq!(changes(&plan), [(1, vec![(9, Some(Mode::Quote))])]);
 }
 
 #[test]
-fn no_connection_takes_nothing() {
+fn without_connections_nothing_fits() {
     let balancer = Balancer::new(0, 3_000);
     let refused = balancer.plan_subscribe(&[1], Mode::Ltp).unwrap_err();
     assert_eq!((refused.asked, refused.free, refused.connections), (1, 0, 0));
@@ -62,27 +62,27 @@ fn no_connection_takes_nothing() {
 }
 
 #[test]
-fn bytes_weigh_not_only_numbers() {
+fn balance_is_by_bytes_not_by_count() {
     let mut balancer = up(2, 100);
     let _ = subscribe(&mut balancer, &[1], Mode::Full).unwrap();
-    // 186 bytes a second there: as many as of eighteen last prices.
+    // 186 bytes a second there: about as much as eighteen instruments in LTP mode.
     let last_prices: Vec<u32> = (100..118).collect();
     let _ = subscribe(&mut balancer, &last_prices, Mode::Ltp).unwrap();
     assert_eq!(balancer.counts(), [1, 18]);
     let plan = balancer.plan_mode(&[1], Mode::Ltp);
-    balancer.take(&plan);
+    balancer.apply(&plan);
     let _ = subscribe(&mut balancer, &[2], Mode::Full).unwrap();
-    assert_eq!(balancer.counts(), [2, 18], "another mode, another load");
+    assert_eq!(balancer.counts(), [2, 18], "the load follows the mode");
 }
 
 #[test]
-fn what_ticks_more_weighs_more() {
+fn instruments_that_tick_more_count_more() {
     let mut balancer = up(2, 100);
     let _ = subscribe(&mut balancer, &[1, 2], Mode::Quote).unwrap();
     balancer.observe(1, 0.5);
     balancer.observe(2, 2.0);
     balancer.observe(3, 50.0);
-    // New ones are taken to tick 1.25 times a second, the mean of these two.
+    // New instruments are assumed to tick 1.25 times a second, the mean of these two.
     let _ = subscribe(&mut balancer, &[10], Mode::Quote).unwrap();
     assert_eq!(tokens_on(&balancer, 0), [1, 10]);
     let _ = subscribe(&mut balancer, &[11, 12], Mode::Quote).unwrap();
@@ -91,7 +91,7 @@ fn what_ticks_more_weighs_more() {
 }
 
 #[test]
-fn an_idle_market_is_balanced_by_numbers() {
+fn in_an_idle_market_balance_is_by_count() {
     let mut balancer = up(3, 100);
     let _ = subscribe(&mut balancer, &[1, 2, 3], Mode::Full).unwrap();
     (1..=3).for_each(|token| balancer.observe(token, 0.0));
@@ -109,7 +109,7 @@ fn new_instruments_go_to_a_lost_connection_last() {
 }
 
 #[test]
-fn a_connection_that_is_down_for_a_moment_gets_its_share() {
+fn a_connection_that_is_briefly_down_gets_its_share() {
     let mut balancer = up(2, 10);
     balancer.set_standing(0, Standing::Down);
     let _ = subscribe(&mut balancer, &[1, 2], Mode::Quote).unwrap();
@@ -119,7 +119,7 @@ fn a_connection_that_is_down_for_a_moment_gets_its_share() {
 }
 
 #[test]
-fn the_busiest_are_saved_first() {
+fn the_busiest_are_handed_over_first() {
     let mut balancer = up(3, 2);
     let _ = subscribe(&mut balancer, &[1, 2, 3, 4, 5], Mode::Quote).unwrap();
     assert_eq!(tokens_on(&balancer, 0), [1, 4]);
@@ -134,60 +134,60 @@ fn the_busiest_are_saved_first() {
 }
 
 #[test]
-fn what_was_handed_over_comes_home_old_owners_first() {
+fn given_back_instruments_are_dropped_by_their_holders_first() {
     let mut balancer = up(3, 10);
     let _ = subscribe(&mut balancer, &[1, 2, 3, 4, 5, 6], Mode::Quote).unwrap();
     let home = tokens_on(&balancer, 2);
     let (plan, dark) = balancer.plan_hand_over(2);
     assert!(dark.is_empty());
-    balancer.take(&plan);
+    balancer.apply(&plan);
     assert_eq!(balancer.counts(), [3, 3, 0]);
-    // One is unsubscribed and comes again elsewhere: it has another home now.
+    // One is unsubscribed and subscribed again elsewhere: it has another home now.
     let plan = balancer.plan_unsubscribe(&home[..1]);
-    balancer.take(&plan);
+    balancer.apply(&plan);
     balancer.set_standing(2, Standing::Lost);
     let _ = subscribe(&mut balancer, &home[..1], Mode::Quote).unwrap();
     balancer.set_standing(2, Standing::Up);
     let plan = balancer.plan_give_back(2);
     let order: Vec<usize> = plan.changes().map(|(connection, _)| connection).collect();
     assert_eq!(order.last(), Some(&2), "{order:?}");
-    balancer.take(&plan);
+    balancer.apply(&plan);
     assert_eq!(tokens_on(&balancer, 2), home[1..]);
     assert!(balancer.plan_give_back(2).moves().is_empty());
 }
 
 #[test]
-fn twice_handed_over_has_its_first_home() {
+fn an_instrument_handed_over_twice_keeps_its_first_home() {
     let mut balancer = up(3, 10);
     let _ = subscribe(&mut balancer, &[1, 2, 3], Mode::Quote).unwrap();
     for lost in [0, 1] {
         balancer.set_standing(lost, Standing::Lost);
         let (plan, dark) = balancer.plan_hand_over(lost);
         assert!(dark.is_empty());
-        balancer.take(&plan);
+        balancer.apply(&plan);
     }
     assert_eq!(balancer.counts(), [0, 0, 3]);
     for back in [1, 0] {
         let plan = balancer.plan_give_back(back);
-        balancer.take(&plan);
+        balancer.apply(&plan);
     }
     assert_eq!(balancer.counts(), [1, 1, 1]);
     assert_eq!((tokens_on(&balancer, 0), tokens_on(&balancer, 1)), (vec![1], vec![2]));
 }
 
 #[test]
-fn what_finds_no_room_at_home_stays() {
+fn an_instrument_without_room_at_home_stays() {
     let mut balancer = up(2, 2);
     let _ = subscribe(&mut balancer, &[1, 2], Mode::Quote).unwrap();
     balancer.set_standing(0, Standing::Lost);
     let (plan, _) = balancer.plan_hand_over(0);
-    balancer.take(&plan);
+    balancer.apply(&plan);
     let _ = subscribe(&mut balancer, &[3, 4], Mode::Quote).unwrap();
     assert_eq!(balancer.counts(), [2, 2]);
     let plan = balancer.plan_give_back(0);
     assert!(plan.moves().is_empty());
     let gone = balancer.plan_unsubscribe(&[4]);
-    balancer.take(&gone);
+    balancer.apply(&gone);
     assert_eq!(balancer.plan_give_back(0).moves(), [Move { token: 1, from: 1, to: 0 }]);
 }
 
@@ -230,7 +230,7 @@ fn account() -> impl Strategy<Value = (usize, usize, Vec<Op>)> {
     })
 }
 
-/// Does what is asked to both, and checks what the plan must be beside equal to the model.
+/// Applies an operation to both, and checks properties of the plan that the model does not cover.
 fn apply(op: Op, balancer: &mut Balancer, model: &mut Model) -> Result<Plan, TestCaseError> {
     let before = balancer.distribution();
     let mut dark = Vec::new();
@@ -289,7 +289,7 @@ fn apply(op: Op, balancer: &mut Balancer, model: &mut Model) -> Result<Plan, Tes
         }
     };
     prop_assert!(may_move || plan.moves().is_empty(), "nothing moves by itself");
-    balancer.take(&plan);
+    balancer.apply(&plan);
     let after = balancer.distribution();
     prop_assert!(dark.iter().all(|(connection, token)| after[*connection].contains_key(token)));
     if !may_move {
@@ -305,7 +305,7 @@ fn apply(op: Op, balancer: &mut Balancer, model: &mut Model) -> Result<Plan, Tes
 
 proptest! {
     #[test]
-    fn the_servers_hold_together_what_is_wanted((connections, limit, ops) in account()) {
+    fn the_servers_together_hold_the_desired_set((connections, limit, ops) in account()) {
         let (mut balancer, mut model) =
             (Balancer::new(connections, limit), Model::new(connections, limit));
         let mut servers = Servers::new(connections);
@@ -319,9 +319,9 @@ proptest! {
             prop_assert_eq!(balancer.counts(), &counts[..]);
             prop_assert_eq!(balancer.free(), connections * limit - counts.iter().sum::<usize>());
             prop_assert!(balancer.places.is_sorted_by(|a, b| a.token < b.token));
-            let mut anew = Loads::new(connections);
-            balancer.places.iter().for_each(|place| anew.add(place));
-            prop_assert_eq!(&balancer.loads, &anew, "sums kept are sums computed anew");
+            let mut recomputed = Loads::new(connections);
+            balancer.places.iter().for_each(|place| recomputed.add(place));
+            prop_assert_eq!(&balancer.loads, &recomputed, "running sums equal recomputed sums");
         }
     }
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PATIENCE: FailoverConfig =
+const TIMES: FailoverConfig =
     FailoverConfig { after: Duration::from_secs(30), stable_after: Duration::from_secs(10) };
 
 /// A failover and its clock.
@@ -12,9 +12,9 @@ struct Timeline {
 }
 
 impl Timeline {
-    fn new(connections: usize, patience: Option<FailoverConfig>) -> Self {
+    fn new(connections: usize, config: Option<FailoverConfig>) -> Self {
         let start = Instant::now();
-        Self { start, failover: Failover::new(connections, patience, start) }
+        Self { start, failover: Failover::new(connections, config, start) }
     }
 
     fn at(&self, second: u64) -> Instant {
@@ -22,7 +22,7 @@ impl Timeline {
     }
 
     fn all_up(connections: usize) -> Self {
-        let mut line = Self::new(connections, Some(PATIENCE));
+        let mut line = Self::new(connections, Some(TIMES));
         (0..connections).for_each(|connection| line.handle(0, connection, Change::Up));
         line
     }
@@ -41,13 +41,13 @@ impl Timeline {
 }
 
 #[test]
-fn what_stays_down_is_handed_over_and_what_stays_up_gets_it_back() {
+fn a_connection_that_stays_down_is_handed_over_and_once_stable_given_back() {
     let mut line = Timeline::all_up(3);
     assert_eq!(line.poll(5), Action::Wait(None));
     line.handle(5, 1, Change::Down);
     assert_eq!(line.poll(5), line.wait_until(35));
     line.handle(20, 1, Change::Parked);
-    assert_eq!(line.poll(34), line.wait_until(35), "parked or not, it is down since 5");
+    assert_eq!(line.poll(34), line.wait_until(35), "parked or not, it has been down since 5");
     assert_eq!(line.failover.standing(1), Standing::Down);
     assert_eq!(line.poll(35), Action::HandOver(1));
     assert_eq!(line.failover.standing(1), Standing::Lost);
@@ -62,7 +62,7 @@ fn what_stays_down_is_handed_over_and_what_stays_up_gets_it_back() {
 
 #[test]
 fn a_connection_refused_from_the_start_is_handed_over() {
-    let mut line = Timeline::new(2, Some(PATIENCE));
+    let mut line = Timeline::new(2, Some(TIMES));
     line.handle(1, 0, Change::Up);
     line.handle(1, 1, Change::Parked);
     assert_eq!(line.poll(1), line.wait_until(30));
@@ -93,7 +93,7 @@ fn flapping_hands_over_once() {
 }
 
 #[test]
-fn what_is_dark_is_tried_again_once_there_may_be_room() {
+fn dark_instruments_are_tried_again_once_there_may_be_room() {
     let mut line = Timeline::all_up(3);
     line.handle(0, 0, Change::Down);
     line.handle(5, 1, Change::Down);
@@ -110,7 +110,7 @@ fn what_is_dark_is_tried_again_once_there_may_be_room() {
 }
 
 #[test]
-fn giving_back_makes_room_for_what_is_dark() {
+fn giving_back_makes_room_for_dark_instruments() {
     let mut line = Timeline::all_up(3);
     line.handle(0, 0, Change::Down);
     line.handle(0, 1, Change::Down);
@@ -124,7 +124,7 @@ fn giving_back_makes_room_for_what_is_dark() {
 }
 
 #[test]
-fn what_is_up_again_serves_what_was_left() {
+fn a_connection_that_is_up_again_streams_its_dark_instruments() {
     let mut line = Timeline::all_up(2);
     line.handle(0, 0, Change::Down);
     assert_eq!(line.poll(30), Action::HandOver(0));
@@ -137,10 +137,10 @@ fn what_is_up_again_serves_what_was_left() {
 }
 
 #[test]
-fn it_can_be_off_and_patient_for_ever() {
+fn failover_can_be_off_or_wait_for_ever() {
     let for_ever = FailoverConfig { after: Duration::MAX, stable_after: Duration::MAX };
-    for patience in [None, Some(for_ever)] {
-        let mut line = Timeline::new(2, patience);
+    for config in [None, Some(for_ever)] {
+        let mut line = Timeline::new(2, config);
         line.handle(0, 0, Change::Up);
         line.handle(1, 0, Change::Down);
         assert_eq!(line.poll(1_000_000), Action::Wait(None));
@@ -161,7 +161,7 @@ enum Op {
     Pass(u64),
     Change(usize, Change),
     Retry,
-    /// From here on hand overs find all the room they need, or not.
+    /// Whether handovers find room for all instruments from here on.
     Room(bool),
     Unplaceable(usize),
 }
@@ -177,11 +177,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What an observer knows of one connection.
+/// The state of one connection known from all reports.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     is_up: bool,
-    /// Since when it is up or down, whichever it is.
+    /// Since when it is up, or down.
     since: u64,
     is_away: bool,
     is_dark: bool,
@@ -190,10 +190,10 @@ struct Known {
 
 proptest! {
     #[test]
-    fn each_action_has_its_reason_and_comes_once(
+    fn each_action_has_a_reason_and_is_returned_once(
         ops in proptest::collection::vec(op(), 0..120),
     ) {
-        let mut line = Timeline::new(3, Some(PATIENCE));
+        let mut line = Timeline::new(3, Some(TIMES));
         let unknown =
             Known { is_up: false, since: 0, is_away: false, is_dark: false, may_fit: false };
         let (mut known, mut second, mut has_room) = ([unknown; 3], 0, true);
@@ -251,7 +251,7 @@ proptest! {
                 _ => None,
             });
             let due = due.min();
-            prop_assert!(due.is_none_or(|due| due > second), "nothing is left undone");
+            prop_assert!(due.is_none_or(|due| due > second), "nothing due is left");
             prop_assert_eq!(deadline, due.map(|due| line.at(due)), "woken when and only when due");
             for (connection, known) in known.iter().enumerate() {
                 prop_assert!(known.is_up || !known.is_away || !known.may_fit);

@@ -54,15 +54,15 @@ fn handshakes_go_one_after_the_other_and_not_too_soon() {
     for id in [7, 3, 5, 3] {
         line.ask(0, id);
     }
-    assert_eq!(line.poll(0), Next::Go(7), "the first waits for nothing");
+    assert_eq!(line.poll(0), Next::Go(7), "the first does not wait");
     assert_eq!(line.poll(0), line.wait_until(20_000), "one in flight at a time");
     line.opened(100, 7);
     assert_eq!(line.poll(100), line.wait_until(250));
     assert_eq!(line.poll(250), Next::Go(3));
     line.failed(900, 3, Failure::Other);
-    assert_eq!(line.poll(900), Next::Go(5), "no reason for others to wait");
+    assert_eq!(line.poll(900), Next::Go(5), "others do not wait");
     line.opened(1_000, 5);
-    assert_eq!(line.poll(5_000), Next::Wait(None), "who failed asks again");
+    assert_eq!(line.poll(5_000), Next::Wait(None), "a failed connection must ask again");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_fourth_waits_for_a_slot() {
     assert_eq!(line.poll(10_000), Next::Wait(None));
     line.lost(11_000, 1);
     line.ask(11_000, 1);
-    assert_eq!(line.poll(11_000), Next::Go(3), "it came first");
+    assert_eq!(line.poll(11_000), Next::Go(3), "it asked first");
     line.opened(11_000, 3);
     line.governor.withdraw(0);
     assert_eq!(line.poll(12_000), Next::Go(1));
@@ -108,7 +108,7 @@ fn after_a_429_all_wait_longer_each_time_until_one_succeeds() {
 }
 
 #[test]
-fn what_the_server_asks_for_is_kept_where_it_is_longer() {
+fn retry_after_applies_if_it_is_longer() {
     let mut line = Timeline::new();
     let after =
         |seconds| Failure::TooManyRequests { retry_after: Some(Duration::from_secs(seconds)) };
@@ -128,7 +128,7 @@ fn what_the_server_asks_for_is_kept_where_it_is_longer() {
 }
 
 #[test]
-fn who_goes_away_blocks_nobody() {
+fn a_withdrawn_connection_blocks_no_other() {
     let mut line = Timeline::new();
     for id in 0..3 {
         line.ask(0, id);
@@ -137,7 +137,7 @@ fn who_goes_away_blocks_nobody() {
     line.governor.withdraw(0);
     line.governor.withdraw(1);
     assert_eq!(line.poll(250), Next::Go(2));
-    // Never heard of again.
+    // Connection 2 never reports.
     line.ask(300, 4);
     assert_eq!(line.poll(300), line.wait_until(20_250));
     assert_eq!(line.poll(20_250), Next::Go(4));
@@ -147,7 +147,7 @@ fn who_goes_away_blocks_nobody() {
 }
 
 #[test]
-fn who_asks_has_no_socket() {
+fn a_connection_that_asks_releases_its_socket() {
     let mut line = Timeline::new();
     for id in 0..3 {
         line.ask(id * 1_000, id);
@@ -201,11 +201,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What an observer of all reports knows, in milliseconds.
+/// The state known from all reports; times in milliseconds.
 #[derive(Debug, Default)]
 struct Observer {
     asking: Vec<u64>,
-    /// Who has a handshake in flight, and since when.
+    /// The id of the handshake in flight, and when it began.
     in_flight: Option<(u64, u64)>,
     open: Vec<u64>,
     last_began: Option<u64>,
@@ -243,7 +243,7 @@ impl Observer {
         }
     }
 
-    /// Gives who may go, and when at the earliest.
+    /// Returns who may go next, and the earliest time.
     fn next(&self) -> Option<(u64, u64)> {
         let id = *self.asking.first()?;
         let staggered = self.last_began.map_or(0, |began| began + 250);
@@ -254,7 +254,7 @@ impl Observer {
     fn began(&mut self, now: u64, id: u64) {
         assert!(self.in_flight.is_none_or(|(_, began)| now >= began + 20_000), "two in flight");
         assert!(self.last_began.is_none_or(|began| now >= began + 250), "too soon");
-        assert!(now >= self.held_until, "the server was not left alone");
+        assert!(now >= self.held_until, "before the hold has ended");
         assert!(self.open.len() < 3, "a fourth socket");
         assert_eq!(self.asking.remove(0), id, "first come, first served");
         (self.in_flight, self.last_began) = (Some((id, now)), Some(now));
@@ -263,7 +263,7 @@ impl Observer {
 
 proptest! {
     #[test]
-    fn nobody_goes_too_soon_and_everybody_in_the_end(
+    fn no_handshake_begins_too_soon_and_all_are_admitted_eventually(
         ops in proptest::collection::vec(op(), 0..150),
     ) {
         let (mut line, mut observer, mut now) = (Timeline::new(), Observer::default(), 0);
@@ -321,10 +321,10 @@ proptest! {
             prop_assert!(at > now);
             let mut later = line.clone();
             prop_assert_eq!(later.poll(at - 1), line.wait_until(at));
-            prop_assert_eq!(later.poll(at), Next::Go(id), "woken for something");
+            prop_assert_eq!(later.poll(at), Next::Go(id), "the deadline admits one");
         }
 
-        // The server is well from here on, and nobody keeps a socket.
+        // From here on every handshake succeeds, and its socket is lost immediately.
         for id in std::mem::take(&mut observer.open) {
             line.lost(now, id);
         }

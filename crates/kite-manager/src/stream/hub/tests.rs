@@ -31,7 +31,7 @@ fn batch(sequence: u64) -> Batch {
     batch_of(sequence, &[7])
 }
 
-/// What a consumer sees, comparable: account, connection, sequence or what is missing, tokens.
+/// An item in comparable form: account, connection, sequence or dropped counts, tokens.
 type Seen = (String, usize, Result<u64, (u64, u64)>, Vec<u32>);
 
 fn seen(item: StreamItem) -> Seen {
@@ -62,7 +62,7 @@ fn is_ready(sink: &mut HubSink) -> bool {
     sink.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// Counts how often it is woken.
+/// Counts wake-ups.
 #[derive(Default)]
 struct Alarm(AtomicUsize);
 
@@ -73,7 +73,7 @@ impl Wake for Alarm {
 }
 
 #[test]
-fn every_stream_gets_every_frame_in_its_own_memory_and_knows_whose_it_is() {
+fn every_stream_gets_every_frame_without_a_copy_and_tagged() {
     let (hub, mut sinks) = begun();
     let mut streams = [0; 3].map(|_| hub.subscribe(&all()).unwrap());
     let given = batch(5);
@@ -87,7 +87,7 @@ fn every_stream_gets_every_frame_in_its_own_memory_and_knows_whose_it_is() {
 }
 
 #[test]
-fn a_stream_made_while_the_feed_runs_gets_what_comes_from_then_on() {
+fn a_stream_created_during_a_run_gets_later_frames() {
     let (hub, mut sinks) = begun();
     let mut before = hub.subscribe(&all()).unwrap();
     sinks[0].on_batch(&batch(1));
@@ -98,7 +98,7 @@ fn a_stream_made_while_the_feed_runs_gets_what_comes_from_then_on() {
 }
 
 #[test]
-fn a_stream_made_before_a_start_lasts_to_the_end_of_that_run() {
+fn a_stream_created_before_a_start_lasts_until_the_end_of_that_run() {
     let hub = hub();
     let mut stream = hub.subscribe(&all()).unwrap();
     assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Empty);
@@ -107,23 +107,23 @@ fn a_stream_made_before_a_start_lasts_to_the_end_of_that_run() {
     sinks[0].on_batch(&batch(1));
     hub.end();
     sinks[1].on_batch(&batch(9));
-    assert_eq!(sequences(&mut stream), [1, 9], "what comes while it closes is delivered");
+    assert_eq!(sequences(&mut stream), [1, 9], "frames received while closing are delivered");
     let alarm = Arc::<Alarm>::default();
     let waker = Waker::from(Arc::clone(&alarm));
     let mut cx = Context::from_waker(&waker);
     assert!(stream.poll_recv(&mut cx).is_pending());
     sinks[2].on_batch(&batch(4));
     drop(sinks);
-    assert!(alarm.0.load(Ordering::SeqCst) > 0, "its end wakes");
-    assert_eq!(sequences(&mut stream), [4], "what waits is delivered");
+    assert!(alarm.0.load(Ordering::SeqCst) > 0, "the end wakes the consumer");
+    assert_eq!(sequences(&mut stream), [4], "queued frames are delivered");
     assert!(matches!(stream.poll_recv(&mut cx), Poll::Ready(None)));
     assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Ended);
 }
 
 #[test]
-fn a_stream_made_between_runs_is_whole_in_the_next_one() {
+fn a_stream_created_between_runs_gets_every_frame_of_the_next_one() {
     let (hub, [mut first, second, ..]) = begun();
-    // Late: its run is over before a sink has seen it, and one connection lags behind in closing.
+    // The run of `late` ends before a sink has picked it up, and one connection is still closing.
     let mut late = hub.subscribe(&all()).unwrap();
     drop(second);
     hub.end();
@@ -142,7 +142,7 @@ fn a_stream_made_between_runs_is_whole_in_the_next_one() {
 }
 
 #[test]
-fn a_connection_that_ended_early_leaves_its_streams_the_others() {
+fn a_connection_that_ends_early_does_not_end_the_streams() {
     let (hub, [first, mut second, ..]) = begun();
     drop(first);
     let mut stream = hub.subscribe(&all()).unwrap();
@@ -155,7 +155,7 @@ fn a_connection_that_ended_early_leaves_its_streams_the_others() {
 }
 
 #[test]
-fn streams_end_with_the_hub_also_where_it_never_began() {
+fn streams_end_with_the_hub_even_before_a_run() {
     let hub = hub();
     let mut stream = hub.subscribe(&all()).unwrap();
     drop(hub);
@@ -163,12 +163,12 @@ fn streams_end_with_the_hub_also_where_it_never_began() {
 }
 
 #[test]
-fn a_stream_that_is_dropped_is_forgotten_on_both_ways() {
+fn a_dropped_stream_is_removed_while_waiting_and_when_subscribed() {
     let (hub, mut sinks) = begun();
     for _ in 0..100 {
         drop(hub.subscribe(&all()).unwrap());
     }
-    assert_eq!(hub.ports.lock().ports[0].waiting.len(), 1, "the last is not known to be gone");
+    assert_eq!(hub.ports.lock().ports[0].waiting.len(), 1, "the last one is removed later");
     let kept = hub.subscribe(&all()).unwrap();
     drop(hub.subscribe(&all()).unwrap());
     sinks[0].on_batch(&batch(1));
@@ -179,7 +179,7 @@ fn a_stream_that_is_dropped_is_forgotten_on_both_ways() {
 }
 
 #[test]
-fn a_stream_that_blocks_holds_back_until_it_takes_or_goes() {
+fn a_blocking_stream_holds_back_until_it_is_read_or_dropped() {
     let (hub, [mut sink, mut other, ..]) = begun();
     let short = |overflow| LaneConfig { frames: 1, overflow, ..LaneConfig::default() };
     let config = |overflow| StreamConfig { lane: short(overflow), tokens: None };
@@ -227,7 +227,7 @@ fn a_stream_of_chosen_instruments_counts_nothing_else() {
 }
 
 #[test]
-fn a_conflating_stream_says_what_it_replaced() {
+fn a_conflating_stream_reports_how_many_packets_it_replaced() {
     let (hub, [mut sink, ..]) = begun();
     let lane = LaneConfig { frames: 1, overflow: Overflow::Conflate, ..LaneConfig::default() };
     let mut stream = hub.subscribe(&StreamConfig { lane, ..StreamConfig::default() }).unwrap();
@@ -241,7 +241,7 @@ fn a_conflating_stream_says_what_it_replaced() {
 }
 
 #[test]
-fn frames_without_ticks_go_to_no_stream() {
+fn frames_without_ticks_are_not_delivered() {
     let (hub, mut sinks) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
     for bytes in [&[0][..], &[0, 1, 0, 3, 9, 9, 9]] {
@@ -252,7 +252,7 @@ fn frames_without_ticks_go_to_no_stream() {
 }
 
 #[test]
-fn what_belongs_to_another_connection_is_left_out_until_it_is_heeded() {
+fn ignored_instruments_are_left_out_until_they_are_restored() {
     let (hub, [mut first, mut second, ..]) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
     hub.ignore(0, &[1, 3]);
@@ -264,7 +264,7 @@ fn what_belongs_to_another_connection_is_left_out_until_it_is_heeded() {
         drain(stream).into_iter().map(|it| (it.1, it.3)).collect()
     };
     assert_eq!(tokens(&mut stream), [(0, vec![2]), (1, vec![1, 2, 3, 4])]);
-    hub.heed(0, &[3, 9]);
+    hub.stop_ignoring(0, &[3, 9]);
     first.on_batch(&batch_of(3, &[1, 2, 3, 4]));
     assert_eq!(tokens(&mut stream), [(0, vec![2, 3])]);
     hub.begin();
@@ -276,7 +276,7 @@ fn what_belongs_to_another_connection_is_left_out_until_it_is_heeded() {
 }
 
 #[test]
-fn connections_take_turns_however_much_waits_on_one() {
+fn connections_take_turns_however_many_frames_one_has_queued() {
     let (hub, mut sinks) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
     for sequence in 0..4 {
@@ -295,7 +295,7 @@ async fn a_stream_wakes_for_each_of_its_connections() {
         let (item, ()) = tokio::join!(stream.recv(), async { sink.on_batch(&batch(1)) });
         let (account, connection, ..) = seen(item.unwrap());
         assert_eq!((account == "second", connection), (slot >= 2, slot % 2));
-        // Kept alive: an end would wake too.
+        // Kept alive: dropping it would also wake the stream.
         std::mem::forget(sink);
     }
 }
@@ -316,7 +316,7 @@ async fn a_stream_that_is_never_empty_lets_other_tasks_run() {
 }
 
 #[test]
-fn streams_come_and_go_under_load_and_miss_nothing_in_between() {
+fn streams_created_and_dropped_under_load_miss_no_frame_in_between() {
     let hub = hub();
     hub.begin();
     let (done, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));

@@ -1,4 +1,4 @@
-//! Streams made by hand: who is polled, when, and who wakes.
+//! Which of several hand-driven streams is polled, when, and which waker is woken.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ struct Source {
 }
 
 impl Source {
-    fn give(&self, item: u32) {
+    fn push(&self, item: u32) {
         let mut state = self.state.lock().unwrap();
         state.0.push_back(item);
         state.2.take().map(Waker::wake).unwrap_or_default();
@@ -40,7 +40,7 @@ impl Source {
     }
 }
 
-/// Gives what its source was given, and wakes once for it, as a socket does.
+/// Returns the items pushed to its source, and wakes once for them, as a socket does.
 #[derive(Debug)]
 struct Feed(Arc<Source>);
 
@@ -67,7 +67,7 @@ fn merged<const N: usize>() -> ([Arc<Source>; N], Merge<Feed>) {
     (sources, merge)
 }
 
-/// Counts how often it was woken.
+/// Counts wake-ups.
 #[derive(Debug, Default)]
 struct Woken(AtomicUsize);
 
@@ -83,7 +83,7 @@ fn consumer() -> (Arc<Woken>, Waker) {
 }
 
 #[test]
-fn only_those_are_polled_that_have_something_to_do() {
+fn only_woken_or_busy_streams_are_polled() {
     let ([busy, idle, other], mut merge) = merged();
     let (woken, waker) = consumer();
     let mut cx = Context::from_waker(&waker);
@@ -92,7 +92,7 @@ fn only_those_are_polled_that_have_something_to_do() {
     assert!(merge.poll_next(&mut cx).is_pending());
     assert_eq!([&busy, &idle, &other].map(|it| it.polls()), [0, 0, 0]);
     for item in 0..10 {
-        busy.give(item);
+        busy.push(item);
     }
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     for item in 0..10 {
@@ -107,16 +107,16 @@ fn only_those_are_polled_that_have_something_to_do() {
 }
 
 #[test]
-fn the_busy_take_turns_and_the_ended_are_left_alone() {
+fn busy_streams_take_turns_and_ended_ones_are_not_polled() {
     let ([first, second, third], mut merge) = merged();
     let (_, waker) = consumer();
     let mut cx = Context::from_waker(&waker);
     for item in 0..100 {
-        first.give(item);
+        first.push(item);
     }
     for item in 200..202 {
-        second.give(item);
-        third.give(item + 100);
+        second.push(item);
+        third.push(item + 100);
     }
     let mut taken = Vec::new();
     for _ in 0..6 {
@@ -140,16 +140,16 @@ fn the_busy_take_turns_and_the_ended_are_left_alone() {
 }
 
 #[test]
-fn whoever_polled_last_is_woken() {
+fn the_last_poller_is_woken() {
     let ([feed], mut merge) = merged();
     let ((before, first), (after, second)) = (consumer(), consumer());
     assert!(merge.poll_next(&mut Context::from_waker(&first)).is_pending());
     assert!(merge.poll_next(&mut Context::from_waker(&second)).is_pending());
-    feed.give(7);
+    feed.push(7);
     assert_eq!([before, after].map(|it| it.0.load(Ordering::SeqCst)), [0, 1]);
 }
 
-/// Always has something, as far as the runtime's budget goes: a socket at full speed.
+/// Always has an item within the runtime's coop budget, like a socket at full speed.
 struct Flood<'a>(&'a Cell<u64>);
 
 impl Stream for Flood<'_> {
@@ -163,7 +163,7 @@ impl Stream for Flood<'_> {
 }
 
 #[tokio::test]
-async fn a_flood_lets_others_run_and_goes_on() {
+async fn a_flood_lets_other_tasks_run_and_continues() {
     let counts = [const { Cell::new(0) }; 3];
     let mut merge = Merge::new(counts.iter().map(Flood));
     let mut others = tokio::spawn(async {
@@ -179,7 +179,7 @@ async fn a_flood_lets_others_run_and_goes_on() {
     assert!(counts[0] > 0 && counts[0] - counts[2] <= 1, "{counts:?}");
 }
 
-/// Rings its own bell and gives nothing: it wants to be polled later, not at once.
+/// Wakes itself and returns no item: it yields, and must be polled later.
 struct Yields;
 
 impl Stream for Yields {
@@ -192,7 +192,7 @@ impl Stream for Yields {
 }
 
 #[test]
-fn one_that_yields_does_not_keep_the_thread() {
+fn a_yielding_stream_does_not_block_the_thread() {
     let mut merge = Merge::new([Yields]);
     let (woken, waker) = consumer();
     for round in 1..=3 {
@@ -205,10 +205,10 @@ fn one_that_yields_does_not_keep_the_thread() {
 fn nothing_is_lost_between_threads() {
     const ITEMS: u32 = 20_000;
     let (sources, mut merge) = merged::<3>();
-    let givers = sources.map(|source| {
+    let pushers = sources.map(|source| {
         std::thread::spawn(move || {
             for item in 0..ITEMS {
-                source.give(item);
+                source.push(item);
                 if item % 64 == 0 {
                     std::thread::yield_now();
                 }
@@ -225,15 +225,15 @@ fn nothing_is_lost_between_threads() {
         sum
     });
     assert_eq!(sum, 3 * u64::from(ITEMS) * u64::from(ITEMS - 1) / 2);
-    for giver in givers {
-        giver.join().unwrap();
+    for pusher in pushers {
+        pusher.join().unwrap();
     }
 }
 
 proptest! {
-    /// A consumer that polls only when it was woken, or was given something, gets all.
+    /// A consumer that polls only after a wake-up or an item receives every item.
     #[test]
-    fn whoever_waits_is_woken_for_everything(steps in prop::collection::vec(0_usize..8, 0..200)) {
+    fn a_waiting_consumer_is_woken_for_every_item(steps in prop::collection::vec(0_usize..8, 0..200)) {
         let (sources, mut merge) = merged::<3>();
         let (woken, waker) = consumer();
         let (mut given, mut taken, mut waits) = (0, 0, false);
@@ -248,7 +248,7 @@ proptest! {
         for step in steps {
             match step {
                 0..3 => {
-                    sources[step].give(1);
+                    sources[step].push(1);
                     given += 1;
                 }
                 3 => sources[0].wake(),
