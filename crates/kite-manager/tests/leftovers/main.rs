@@ -1,5 +1,5 @@
-//! Nothing is left behind: no task, no socket, no file descriptor. A process of its own, whose
-//! tests take turns, so that what is counted is theirs.
+//! A manager leaves no task, socket or file descriptor behind. These tests have their own process
+//! and run one at a time, so that the counts are theirs alone.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A simulator on a runtime of its own, so that the manager's tasks are alone on theirs.
+/// A simulator on its own runtime, so that the manager's runtime has no other tasks.
 struct Stage {
     sim: Sim,
     outside: Runtime,
@@ -78,8 +78,8 @@ impl Stage {
         assert!(self.outside.block_on(waiting).is_ok(), "never: {what}; {:?}", self.sim.stats());
     }
 
-    /// Waits until neither tasks nor sockets are left of what ran; the managers are still there,
-    /// and go with the runtime then.
+    /// Waits until no task and no socket is left while the managers still exist, then drops the
+    /// managers and the runtime.
     fn nothing_left<T>(self, managers: T) {
         in_time(&self.inside, "the end of all tasks", async {
             while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
@@ -109,7 +109,7 @@ fn in_time<F: Future>(runtime: &Runtime, what: &str, future: F) -> F::Output {
     output
 }
 
-/// Takes what a stream gives; gives the number of ticks, once it has ended.
+/// Reads a stream to its end; returns the number of ticks.
 async fn drain(mut stream: TickStream) -> usize {
     let mut ticks = 0;
     while let Some(item) = stream.recv().await {
@@ -177,7 +177,7 @@ fn a_manager_dropped_while_live_leaves_nothing() {
     in_time(&stage.inside, "start", manager.start()).unwrap();
     let draining = stage.inside.spawn(drain(stream));
     stage.sim_until("ticks", |sim| sim.stats().ticks_sent > 20);
-    // Another clone keeps it.
+    // Another clone keeps it running.
     let other = manager.clone();
     drop(manager);
     assert!(other.is_live());
@@ -192,7 +192,7 @@ fn a_manager_dropped_while_live_leaves_nothing() {
 }
 
 #[test]
-fn a_runtime_that_goes_takes_the_run_along_and_another_can_begin_a_new_one() {
+fn a_run_ends_with_its_runtime_and_another_runtime_can_start_a_new_one() {
     let mut stage = Stage::new(1);
     let manager = stage.manager();
     let stream = manager.stream(StreamConfig::default()).unwrap();
@@ -203,7 +203,7 @@ fn a_runtime_that_goes_takes_the_run_along_and_another_can_begin_a_new_one() {
     assert!(!manager.is_live());
     let phases = manager.snapshot().connections;
     assert!(phases.iter().all(|it| it.phase == Phase::Closed));
-    // The end of a stream is told on any runtime.
+    // A stream reports its end on any runtime.
     in_time(&stage.outside, "the stream's end", drain(stream));
     in_time(&stage.inside, "stop", manager.stop());
     in_time(&stage.inside, "another start", manager.start()).unwrap();
@@ -213,7 +213,7 @@ fn a_runtime_that_goes_takes_the_run_along_and_another_can_begin_a_new_one() {
 }
 
 #[test]
-fn fifty_managers_live_side_by_side_and_leave_nothing() {
+fn fifty_concurrent_managers_leave_nothing() {
     let stage = Stage::new(50);
     let mut managers: Vec<Manager> = (0..50).map(|account| stage.manager_of(account)).collect();
     in_time(&stage.inside, "all starts", async {

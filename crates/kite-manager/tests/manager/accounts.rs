@@ -1,4 +1,4 @@
-//! Several accounts: all that is sent arrives, and says where it came from.
+//! Several accounts: everything sent arrives, tagged with its connection.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::stage::{agreed, all_delivered, builder, in_time, name, sim, sim_until
 use crate::taking::take;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eighteen_thousand_instruments_of_two_accounts_arrive_whole_and_tagged() {
+async fn every_tick_of_18000_instruments_of_two_accounts_arrives_tagged() {
     let sim = sim(2, |it| it.updates_per_second(1.0)).await;
     let manager = builder(&sim, 2).build().unwrap();
     let taking = take(manager.stream(StreamConfig::default()).unwrap());

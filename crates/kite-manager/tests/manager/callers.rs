@@ -1,4 +1,4 @@
-//! Many tasks that want different things of the same instruments, while sockets break.
+//! Many tasks that make conflicting requests for the same instruments, while sockets break.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ async fn broken_sim(accounts: usize) -> Sim {
     sim(accounts, |it| it.updates_per_second(40.0).chance(chance)).await
 }
 
-/// One call of any kind, and what it means for the instruments.
+/// Makes one random call and updates the expected instruments.
 fn call(manager: &Manager, wanted: &mut BTreeMap<u32, Mode>, tokens: &[u32], random: &mut Random) {
     let from = random.below(tokens.len() - 8);
     let some = &tokens[from..from + 1 + random.below(8)];
@@ -52,7 +52,7 @@ fn call(manager: &Manager, wanted: &mut BTreeMap<u32, Mode>, tokens: &[u32], ran
     }
 }
 
-/// Has tasks call at random for some time, on a feed that breaks; then all must agree.
+/// Makes random calls from several tasks on a faulty feed; afterwards all must agree.
 async fn call_from_tasks(tasks: u64, accounts: usize, time: Duration) {
     let sim = broken_sim(accounts).await;
     let impatient = Duration::from_millis(40);
@@ -61,7 +61,7 @@ async fn call_from_tasks(tasks: u64, accounts: usize, time: Duration) {
     let taking = take(manager.stream(StreamConfig::default()).unwrap());
     in_time("start", manager.start()).await.unwrap();
     let tokens: Arc<[u32]> = kite_sim::universe(60).into();
-    // Who holds this makes the next call: so the last one is known.
+    // Calls are made under this lock, so that their order is known.
     let wanted = Arc::new(Mutex::new(BTreeMap::new()));
     let end = Instant::now() + time;
     let callers: Vec<_> = (0..tasks)
@@ -73,7 +73,7 @@ async fn call_from_tasks(tasks: u64, accounts: usize, time: Duration) {
                 while Instant::now() < end {
                     call(&manager, &mut wanted.lock().unwrap(), &tokens, &mut random);
                     calls += 1;
-                    // Now and then the feed gets a turn in between.
+                    // Sometimes let the feed run in between.
                     match random.below(4) {
                         0 => tokio::time::sleep(Duration::from_millis(1)).await,
                         _ => tokio::task::yield_now().await,
@@ -98,22 +98,22 @@ async fn call_from_tasks(tasks: u64, accounts: usize, time: Duration) {
     let faults: u64 = sim.stats().faults.values().sum();
     assert!(faults > 10, "{:?}", sim.stats());
     let before = taking.look(|taken| taken.delivered);
-    until("ticks after all that", || taking.look(|taken| taken.delivered > before)).await;
+    until("ticks after all calls", || taking.look(|taken| taken.delivered > before)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_tasks_end_in_the_state_of_the_last_call() {
+async fn calls_from_two_tasks_end_in_the_state_of_the_last_call() {
     call_from_tasks(2, 1, Duration::from_secs(4)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_tasks_and_two_accounts_end_in_the_state_of_the_last_call() {
+async fn calls_from_eight_tasks_on_two_accounts_end_in_the_state_of_the_last_call() {
     call_from_tasks(8, 2, Duration::from_secs(4)).await;
 }
 
 /// `cargo test -p kite-manager --test manager -- --ignored a_minute`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute"]
-async fn a_minute_of_calls_ends_in_the_state_of_the_last() {
+async fn a_minute_of_calls_ends_in_the_state_of_the_last_call() {
     call_from_tasks(2, 1, Duration::from_secs(60)).await;
 }

@@ -1,4 +1,4 @@
-//! Requests that are refused leave everything as it was.
+//! Rejected requests change nothing.
 
 use kite_manager::{AccountId, Manager, SubscribeError};
 use kite_sim::Sim;
@@ -16,18 +16,19 @@ async fn nearly_full(sim: &Sim) -> Manager {
     manager.subscribe_on(&name(1), &tokens[10..], Mode::Full).unwrap();
     in_time("start", manager.start()).await.unwrap();
     agreed(sim, &manager).await;
-    // A subscribe and a mode on each connection, counted behind their answers.
+    // A subscribe and a mode command on each connection; the simulator counts them after it
+    // answers.
     sim_until(sim, "all commands", |sim| sim.stats().commands_received == 8).await;
     manager
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_beyond_the_room_changes_nothing_anywhere() {
+async fn a_request_beyond_capacity_changes_nothing_anywhere() {
     let sim = sim(2, |it| it).await;
     let manager = nearly_full(&sim).await;
     let before = manager.distribution();
     let tokens = kite_sim::universe(40);
-    // Three that are known and a repetition take no room.
+    // Three known instruments and a repetition take no room.
     let asked: Vec<u32> = tokens[14..21].iter().chain(&tokens[20..21]).copied().collect();
     let error = manager.subscribe(&asked, Mode::Quote).unwrap_err();
     assert_eq!((error.asked, error.free), (4, 3));
@@ -41,14 +42,14 @@ async fn a_request_beyond_the_room_changes_nothing_anywhere() {
     let SubscribeError::Capacity(too_many) = too_many else { panic!("{too_many:?}") };
     assert_eq!((too_many.asked, too_many.free), (4, 3));
 
-    let nobody = AccountId::from("nobody");
-    let unknown = manager.subscribe_on(&nobody, &tokens[17..18], Mode::Quote).unwrap_err();
-    assert_eq!(unknown.to_string(), "no account is named nobody");
-    assert_eq!(manager.unsubscribe_on(&nobody, &tokens).unwrap_err().account, nobody);
-    assert_eq!(manager.set_access_token_of(&nobody, "new").unwrap_err().account, nobody);
+    let missing = AccountId::from("missing");
+    let unknown = manager.subscribe_on(&missing, &tokens[17..18], Mode::Quote).unwrap_err();
+    assert_eq!(unknown.to_string(), "no account is named missing");
+    assert_eq!(manager.unsubscribe_on(&missing, &tokens).unwrap_err().account, missing);
+    assert_eq!(manager.set_access_token_of(&missing, "new").unwrap_err().account, missing);
     assert_eq!(manager.distribution(), before);
 
-    // Whatever had been sent would have been heard before this.
+    // Commands of the rejected requests would have been received before these.
     manager.subscribe(&tokens[..20], Mode::Quote).unwrap();
     agreed(&sim, &manager).await;
     let expected = commands
@@ -59,12 +60,12 @@ async fn a_request_beyond_the_room_changes_nothing_anywhere() {
             .count() as u64
             * 2;
     sim_until(&sim, "its commands", |sim| sim.stats().commands_received >= expected).await;
-    assert_eq!(sim.stats().commands_received, expected, "a subscribe and a mode for each");
+    assert_eq!(sim.stats().commands_received, expected, "a subscribe and a mode command each");
     let modes: Vec<Mode> = manager.distribution().into_iter().flatten().map(|it| it.1).collect();
     assert_eq!(
         modes.iter().filter(|mode| **mode == Mode::Ltp).count(),
         10,
-        "known ones keep theirs"
+        "known instruments keep their mode"
     );
     assert_eq!(modes.iter().filter(|mode| **mode == Mode::Full).count(), 7);
 }

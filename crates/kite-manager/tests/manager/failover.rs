@@ -1,4 +1,5 @@
-//! Connections that stay away: who serves their instruments, and what is told of it.
+//! Connections that stay down: which connections stream their instruments, and which events report
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ fn health(manager: &Manager) -> Health {
     manager.snapshot().health(Duration::from_secs(20))
 }
 
-/// Waits for the next notice of the manager itself: there is no end of what happens to connections.
+/// Waits for the next event of the manager itself, skipping connection events.
 async fn notice(events: &mut Events) -> ManagerEvent {
     in_time("a notice", async {
         loop {
@@ -33,7 +34,7 @@ async fn notice(events: &mut Events) -> ManagerEvent {
     .await
 }
 
-/// Waits for the next move; nothing may get dark before.
+/// Waits for the next move; no instrument may become dark before it.
 async fn moved(events: &mut Events) -> (Vec<Move>, bool) {
     match notice(events).await {
         ManagerEvent::Moved { account, moves, back } => {
@@ -44,7 +45,7 @@ async fn moved(events: &mut Events) -> (Vec<Move>, bool) {
     }
 }
 
-/// Waits until instruments get dark; nothing may be moved before.
+/// Waits until instruments become dark; none may be moved before.
 async fn next_dark(events: &mut Events, of: usize) -> BTreeSet<u32> {
     match notice(events).await {
         ManagerEvent::Dark { account, connection, tokens } => {
@@ -63,13 +64,13 @@ fn keys(instruments: &BTreeMap<u32, Mode>) -> BTreeSet<u32> {
     instruments.keys().copied().collect()
 }
 
-/// Loses a connection, and keeps it from coming back.
+/// Breaks a connection and refuses its reconnects.
 fn kill(sim: &Sim, instruments: &BTreeMap<u32, Mode>) {
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     assert!(sim.inject_socket(socket(sim, 0, instruments).id, Fault::Reset { at: 7 }));
 }
 
-/// Waits until the stream has had all that a socket was sent, in order, and nothing else of it.
+/// Waits until the stream has received exactly the frames that a socket was sent, in order.
 async fn complete(taking: &Taking, connection: usize, epoch: u32, record: &SocketRecord) {
     until("all of a socket", || {
         let taken = taking.look(|taken| taken.socket(name(0), connection, epoch));
@@ -79,9 +80,9 @@ async fn complete(taking: &Taking, connection: usize, epoch: u32, record: &Socke
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_refused_from_the_start_is_served_by_the_others_and_gets_its_own_back() {
+async fn instruments_of_a_connection_refused_from_the_start_move_and_return() {
     let sim = sim(1, |it| it).await;
-    // Another program uses the api_key: there are two slots left.
+    // Another program uses the api_key: two slots are left.
     let endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
     let config = ConnectionConfig { endpoint, ..ConnectionConfig::default() };
     let lane = EventLane::default();
@@ -125,7 +126,7 @@ async fn a_connection_refused_from_the_start_is_served_by_the_others_and_gets_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_connection_carried_goes_on_elsewhere_and_returns() {
+async fn instruments_of_a_lost_connection_move_and_return() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
     let manager = builder(&sim, 1).failover(Some(QUICK)).build().unwrap();
     let mut events = manager.events();
@@ -138,7 +139,7 @@ async fn what_a_connection_carried_goes_on_elsewhere_and_returns() {
     let killed = Instant::now();
     kill(&sim, &planned[1]);
     let (moves, back) = moved(&mut events).await;
-    assert!(killed.elapsed() >= QUICK.after, "not before its time");
+    assert!(killed.elapsed() >= QUICK.after, "not before `after`");
     assert!(!back && moves.iter().all(|it| it.from == 1));
     assert_eq!(tokens(&moves), keys(&planned[1]));
     let spread = manager.distribution();
@@ -146,7 +147,7 @@ async fn what_a_connection_carried_goes_on_elsewhere_and_returns() {
     agreed(&sim, &manager).await;
     until("a tick of each", || manager.unseen().is_empty()).await;
     assert_eq!((health(&manager).unhealthy, health(&manager).dark), (vec![1], 0));
-    // Nothing of either was lost or came twice, snapshots of what was moved included.
+    // Neither connection lost or duplicated a frame, including the snapshots of moved instruments.
     sim.pause().await;
     for connection in [0, 2] {
         complete(&taking, connection, 1, &socket(&sim, 0, &spread[connection])).await;
@@ -156,20 +157,20 @@ async fn what_a_connection_carried_goes_on_elsewhere_and_returns() {
     let let_in = Instant::now();
     sim.refuse_with(None);
     let (moves, back) = moved(&mut events).await;
-    assert!(let_in.elapsed() >= QUICK.stable_after, "not before it has proved stable");
+    assert!(let_in.elapsed() >= QUICK.stable_after, "not before `stable_after`");
     assert!(back && moves.iter().all(|it| it.to == 1));
     assert_eq!(manager.distribution(), planned);
     agreed(&sim, &manager).await;
     sim.pause().await;
     complete(&taking, 1, 2, &socket(&sim, 0, &planned[1])).await;
     assert_eq!(health(&manager).level(), HealthLevel::Healthy);
-    // And once more: a stream is not left with yesterday's filter.
+    // Once more: the stream's filter must follow.
     sim.resume();
     kill(&sim, &planned[1]);
     assert_eq!(tokens(&moved(&mut events).await.0), keys(&planned[1]));
     let spread = manager.distribution();
     agreed(&sim, &manager).await;
-    let heard = |connection: usize, token: u32, since: Stamp| {
+    let received = |connection: usize, token: u32, since: Stamp| {
         taking.look(|taken| {
             let mut log = taken.log.iter().rev();
             log.any(|it| it.connection == connection && it.token == token && it.received > since)
@@ -178,12 +179,12 @@ async fn what_a_connection_carried_goes_on_elsewhere_and_returns() {
     let since = Stamp::now();
     until("ticks of all from their new owners", || {
         let mut all = spread.iter().enumerate();
-        all.all(|(connection, here)| here.keys().all(|token| heard(connection, *token, since)))
+        all.all(|(connection, here)| here.keys().all(|token| received(connection, *token, since)))
     })
     .await;
 }
 
-/// What comes over each connection, whether or not it belongs there.
+/// Every packet received on each connection, whether or not it belongs there.
 #[derive(Debug, Clone, Default)]
 struct Raw(Arc<Mutex<Vec<(usize, u32, Stamp)>>>);
 
@@ -200,13 +201,13 @@ impl Sink for RawSink {
     fn on_event(&mut self, _: &Event) {}
 }
 
-/// Keeps the two that stand in from hearing that they are to let go, and lets the lost one come
-/// back; returns when it had its instruments again.
-async fn given_back_by_the_deaf(sim: &Sim, events: &mut Events) -> Stamp {
+/// Makes the servers of the two substitute connections ignore unsubscribe commands, and lets the
+/// lost connection reconnect; returns when it has its instruments again.
+async fn given_back_unnoticed(sim: &Sim, events: &mut Events) -> Stamp {
     for record in sim.sockets(&key(0)).iter().filter(|it| it.end.is_none()) {
         assert!(sim.inject_socket(record.id, Fault::StopsReading));
     }
-    sim_until(sim, "deafness", |sim| {
+    sim_until(sim, "two sockets that are not read", |sim| {
         sim.stats().faults.get(&kite_sim::FaultKind::StopsReading) == Some(&2)
     })
     .await;
@@ -216,7 +217,7 @@ async fn given_back_by_the_deaf(sim: &Sim, events: &mut Events) -> Stamp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_former_owner_that_goes_on_sending_is_passed_over() {
+async fn packets_from_a_former_owner_are_left_out() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
     let raw = Raw::default();
     let tapped = raw.clone();
@@ -231,7 +232,7 @@ async fn a_former_owner_that_goes_on_sending_is_passed_over() {
     kill(&sim, &planned[1]);
     let (moves, _) = moved(&mut events).await;
     agreed(&sim, &manager).await;
-    let since = given_back_by_the_deaf(&sim, &mut events).await;
+    let since = given_back_unnoticed(&sim, &mut events).await;
     let moved_tokens = tokens(&moves);
     let strays = || {
         let raw = raw.0.lock().unwrap();
@@ -260,7 +261,7 @@ async fn a_former_owner_that_goes_on_sending_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_in_place_hands_over_and_passes_former_owners_over_too() {
+async fn a_run_in_place_hands_over_and_leaves_out_former_owners_too() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
     let manager = builder(&sim, 1).failover(Some(QUICK)).build().unwrap();
     let mut events = manager.events();
@@ -281,7 +282,7 @@ async fn a_run_in_place_hands_over_and_passes_former_owners_over_too() {
         complete(&taking, connection, 1, &socket(&sim, 0, &spread[connection])).await;
     }
     sim.resume();
-    let since = given_back_by_the_deaf(&sim, &mut events).await;
+    let since = given_back_unnoticed(&sim, &mut events).await;
     let strays = || {
         let all = manager.instruments();
         let stray = all.iter().filter(|(seat, it)| {
@@ -304,7 +305,7 @@ async fn a_run_in_place_hands_over_and_passes_former_owners_over_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_finds_no_room_is_told_dark_and_served_once_there_is_some() {
+async fn instruments_without_room_are_reported_dark_and_move_once_there_is_room() {
     let sim = sim(1, |it| it).await;
     let builder = builder(&sim, 1).failover(Some(QUICK));
     let manager = builder.connection(|it| it.instrument_limit = 10).build().unwrap();
@@ -325,7 +326,7 @@ async fn what_finds_no_room_is_told_dark_and_served_once_there_is_some() {
     assert_eq!((snapshot.connections[0].instruments, health(&manager).dark), (8, 8));
     assert!(snapshot.connections[1].dark_tokens.is_empty());
 
-    // Some room, and then enough.
+    // First some room, then enough.
     let (some, rest) = (keys(&planned[1]), keys(&planned[2]));
     let some: Vec<u32> = some.into_iter().take(3).collect();
     manager.unsubscribe(&some);
@@ -346,7 +347,7 @@ async fn what_finds_no_room_is_told_dark_and_served_once_there_is_some() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_in_the_dark_is_served_as_soon_as_its_connection_is_up() {
+async fn dark_instruments_are_streamed_as_soon_as_their_connection_is_up() {
     let sim = sim(1, |it| it).await;
     let builder = builder(&sim, 1).failover(Some(QUICK)).connections(1);
     let manager = builder.build().unwrap();
@@ -358,7 +359,7 @@ async fn what_is_left_in_the_dark_is_served_as_soon_as_its_connection_is_up() {
     kill(&sim, &planned[0]);
     assert_eq!(next_dark(&mut events, 0).await, keys(&planned[0]));
     assert_eq!(health(&manager).level(), HealthLevel::Critical);
-    // New ones go nowhere else, and are as dark.
+    // A new instrument has no other place, and is dark too.
     manager.subscribe(&[256], Mode::Quote).unwrap();
     assert_eq!(health(&manager).dark, 10);
     sim.refuse_with(None);
@@ -380,7 +381,7 @@ async fn new_instruments_avoid_a_lost_connection_and_stay_where_they_went() {
     kill(&sim, &planned[2]);
     moved(&mut events).await;
     manager.subscribe(&all[30..], Mode::Quote).unwrap();
-    // A mode that is set meanwhile is the one that returns; what is let go does not.
+    // Instruments return with a mode set in the meantime; unsubscribed ones do not return.
     let own: Vec<u32> = planned[2].keys().copied().collect();
     manager.set_mode(&own[..4], Mode::Full);
     manager.unsubscribe(&own[8..]);
@@ -397,7 +398,7 @@ async fn new_instruments_avoid_a_lost_connection_and_stay_where_they_went() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_subscribed_into_the_dark_is_served_once_there_is_room() {
+async fn instruments_subscribed_while_dark_move_once_there_is_room() {
     let sim = sim(1, |it| it).await;
     let builder = builder(&sim, 1).failover(Some(QUICK)).connections(2);
     let manager = builder.connection(|it| it.instrument_limit = 10).build().unwrap();
@@ -413,7 +414,7 @@ async fn what_was_subscribed_into_the_dark_is_served_once_there_is_room() {
     assert_eq!(health(&manager).dark, 4);
     assert_eq!(manager.snapshot().connections[0].dark_tokens, sorted(&all[10..]));
     manager.unsubscribe(&all[..4]);
-    // Whether new ones are told as well or not.
+    // Ignore the dark events of the new instruments.
     let mut next = notice(&mut events).await;
     while matches!(next, ManagerEvent::Dark { .. }) {
         next = notice(&mut events).await;
@@ -431,7 +432,7 @@ fn sorted(tokens: &[u32]) -> Vec<u32> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_sends_all_home() {
+async fn after_a_stop_all_instruments_return() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).failover(Some(QUICK)).build().unwrap();
     let mut events = manager.events();
@@ -449,7 +450,7 @@ async fn a_stop_sends_all_home() {
     agreed(&sim, &manager).await;
     sim.pause().await;
     for (connection, here) in planned.iter().enumerate() {
-        // Nothing is passed over any more.
+        // Nothing is left out any more.
         complete(&taking, connection, 1, &socket(&sim, 0, here)).await;
     }
 }
@@ -464,13 +465,13 @@ async fn without_failover_nothing_moves() {
     in_time("start", manager.start()).await.unwrap();
     agreed(&sim, &manager).await;
     kill(&sim, &planned[1]);
-    sim_until(&sim, "many tries", |sim| sim.stats().refused.get(&503) >= Some(&20)).await;
+    sim_until(&sim, "many attempts", |sim| sim.stats().refused.get(&503) >= Some(&20)).await;
     assert_eq!(manager.distribution(), planned);
     assert_eq!((health(&manager).unhealthy, health(&manager).dark), (vec![1], 0));
     sim.refuse_with(None);
     agreed(&sim, &manager).await;
     while let Some(event) = events.try_recv() {
-        let told = matches!(event, ManagerEvent::Moved { .. } | ManagerEvent::Dark { .. });
-        assert!(!told, "{event:?}");
+        let is_notice = matches!(event, ManagerEvent::Moved { .. } | ManagerEvent::Dark { .. });
+        assert!(!is_notice, "{event:?}");
     }
 }

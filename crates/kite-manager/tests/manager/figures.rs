@@ -1,4 +1,4 @@
-//! Snapshots and distributions: the simulator's own counts, exactly, once all is quiet.
+//! Snapshots and distributions: exactly the simulator's own counts, once all is quiet.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::stage::{
     agreed, all_delivered, builder, in_time, key, secret, sim, sim_until, socket, until,
 };
 
-/// Gives the bytes of a packet with the length before it.
+/// Returns the size of a packet including its length field.
 fn wire_bytes(tick: &Tick) -> u64 {
     2 + kind(tick).packet_len() as u64
 }
@@ -24,8 +24,8 @@ fn kind(tick: &Tick) -> PacketKind {
     kite_wire::Frame::walk(encoder.finish()).packets().next().unwrap().kind()
 }
 
-/// Gives the bytes of all frames that the simulator sent: each subscription began with a snapshot
-/// in quote mode, and one more in its own where that is another.
+/// Returns the bytes of all frames that the simulator sent: each subscription began with a snapshot
+/// in quote mode, followed by one in its own mode if that is different.
 fn bytes_sent(
     sim: &Sim,
     sent: &BTreeMap<u32, Sent>,
@@ -50,7 +50,7 @@ fn unix_now_s() -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_are_the_simulators_exactly() {
+async fn counts_match_the_simulator_exactly() {
     let sim = sim(2, |it| it.market_time(unix_now_s() - 4)).await;
     let manager = builder(&sim, 2).build().unwrap();
     let tokens = kite_sim::universe(90);
@@ -65,7 +65,7 @@ async fn counts_are_the_simulators_exactly() {
     sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > 900).await;
     sim.pause().await;
     all_delivered(&sim, &manager).await;
-    // Each account loses all its sockets, in different ways, with nothing on its way.
+    // Each account loses all its sockets, in different ways, with nothing in flight.
     agreed(&sim, &manager).await;
     sim.inject(&key(0), Fault::Close { code: 1_001, waits: true });
     sim.inject(&key(1), Fault::EndOfStream { at: 0 });
@@ -78,7 +78,7 @@ async fn counts_are_the_simulators_exactly() {
     sim.resume();
     let before = sim.stats().ticks_sent;
     sim_until(&sim, "ticks", |sim| sim.stats().ticks_sent > before + 300).await;
-    sim.send_text("no text that anybody can read");
+    sim.send_text("not a JSON object");
     manager.ping();
     sim_until(&sim, "pings", |sim| sim.stats().pings_received == 6).await;
     until("pongs", || manager.distributions().round_trip_ns.count() == 6).await;
@@ -120,7 +120,7 @@ async fn counts_are_the_simulators_exactly() {
         assert!(connection.uptime_s < snapshot.uptime_s);
     }
     figures_are_plausible(&manager, &sent);
-    the_total_is_the_sum_and_can_be_written_and_read(&manager);
+    the_total_is_the_sum_and_snapshots_survive_json(&manager);
 }
 
 fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
@@ -140,7 +140,7 @@ fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
         assert!(it.count > 0);
         assert!(it.p50 <= it.p99 && it.p99 <= it.p999 && it.p999 <= it.max, "{it:?}");
     }
-    // The market began four seconds ago, and runs ten times as fast as ours.
+    // The simulated market began four seconds ago, and its clock runs ten times as fast.
     let lag_s = distributions.exchange_lag_s.quantile(1.0).unwrap();
     assert!((3..=30).contains(&lag_s), "{lag_s}");
     assert!(distributions.latency_ns.quantile(0.0).unwrap() > 0);
@@ -148,7 +148,7 @@ fn figures_are_plausible(manager: &Manager, sent: &kite_sim::SimStats) {
     assert!((100..=186 * 15 + 100).contains(&longest), "{longest}");
 }
 
-fn the_total_is_the_sum_and_can_be_written_and_read(manager: &Manager) {
+fn the_total_is_the_sum_and_snapshots_survive_json(manager: &Manager) {
     let snapshot = manager.snapshot();
     assert_eq!((snapshot.instruments, snapshot.unseen, snapshot.dark), (90, 0, 0));
     assert_eq!((snapshot.connections.len(), snapshot.live), (6, 6));
@@ -186,12 +186,12 @@ fn the_total_is_the_sum_and_can_be_written_and_read(manager: &Manager) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_of_a_refusal_says_why_and_nothing_secret() {
+async fn a_snapshot_of_a_refusal_has_the_reason_and_no_secrets() {
     let sim = sim(1, |it| it.unknown_token(9_999 << 8 | 1)).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&[9_999 << 8 | 1, 256, 512], Mode::Quote).unwrap();
     in_time("start", manager.start()).await.unwrap();
-    until("ticks of those there are", || manager.snapshot().unseen == 1).await;
+    until("ticks of the known instruments", || manager.snapshot().unseen == 1).await;
     assert_eq!(
         manager.unseen().iter().flat_map(|it| &it.tokens).collect::<Vec<_>>(),
         [&(9_999 << 8 | 1)]

@@ -23,7 +23,7 @@ async fn up(manager: &Manager) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tick_of_all_connections_comes_in_order_and_beside_it_all_is_as_ever() {
+async fn a_run_in_place_delivers_every_tick_in_order_and_all_else_works_as_usual() {
     let sim = sim(2, |it| it).await;
     let manager = builder(&sim, 2).latest(true).build().unwrap();
     let mut orders = manager.orders();
@@ -32,7 +32,7 @@ async fn every_tick_of_all_connections_comes_in_order_and_beside_it_all_is_as_ev
     manager.subscribe(&tokens, Mode::Full).unwrap();
     let stream = in_place(&manager);
     assert!(manager.is_running() && !manager.is_live());
-    assert_eq!(sim.stats().connections_total, 0, "nobody has polled");
+    assert_eq!(sim.stats().connections_total, 0, "not polled yet");
     assert!(matches!(manager.start_in_place(), Err(InPlaceError::Running)));
     in_time("a start that does nothing", manager.start()).await.unwrap();
     assert_eq!(sim.stats().connections_total, 0);
@@ -84,7 +84,7 @@ async fn a_busy_connection_does_not_starve_the_others() {
         *firsts.entry(ticks.connection).or_default() += 1;
     }
     while stream.recv().now_or_never().is_some() {}
-    // Far more waits on the first than on the others.
+    // Far more frames are queued on the first than on the others.
     let busy: Vec<u32> = planned[0].keys().copied().collect();
     let frames = sim.stats().frames_sent;
     for _ in 0..100 {
@@ -105,13 +105,13 @@ async fn a_busy_connection_does_not_starve_the_others() {
     .await;
     for quiet in [1, 2] {
         let place = order.iter().position(|connection| *connection == quiet).unwrap();
-        assert!(place < 20, "the frame of {quiet} came as number {place}");
+        assert!(place < 20, "the frame of connection {quiet} came at index {place}");
     }
     in_time("close", stream.close()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connection_comes_back_by_polling_alone() {
+async fn polling_alone_reconnects_a_lost_connection() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&kite_sim::universe(30), Mode::Quote).unwrap();
@@ -135,7 +135,7 @@ async fn a_lost_connection_comes_back_by_polling_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_beside_that_blocks_holds_it_back_and_one_that_does_not_does_not() {
+async fn only_a_blocking_stream_holds_a_run_in_place_back() {
     let sim = sim(1, |it| it.updates_per_second(200.0)).await;
     let manager = builder(&sim, 1).connections(1).build().unwrap();
     let config = |overflow| {
@@ -165,7 +165,7 @@ async fn a_stream_beside_that_blocks_holds_it_back_and_one_that_does_not_does_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
+async fn a_run_in_place_ends_with_its_stream_and_another_can_begin() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&[256, 512, 768], Mode::Quote).unwrap();
@@ -174,7 +174,7 @@ async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
         let connections = manager.snapshot().connections;
         assert!(connections.iter().all(|it| it.phase == Phase::Closed));
     };
-    // Politely.
+    // With close frames.
     let mut stream = in_place(&manager);
     in_time("a tick", stream.recv()).await.unwrap();
     let beside = take(manager.stream(StreamConfig::default()).unwrap());
@@ -182,7 +182,7 @@ async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
     closed(&manager);
     until("the end beside it", || beside.look(|taken| taken.ended)).await;
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
-    // By a drop.
+    // By dropping the stream.
     let mut stream = in_place(&manager);
     in_time("a tick", stream.recv()).await.unwrap();
     drop(stream);
@@ -190,7 +190,7 @@ async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
     in_time("a stop of nothing", manager.stop()).await;
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
     sim.forget_ended(&key(0));
-    // A stream that outlives its run leaves the next one alone.
+    // A stream that outlives its run does not affect the next one.
     let mut stream = in_place(&manager);
     in_time("a tick", stream.recv()).await.unwrap();
     let stopping = tokio::spawn({
@@ -208,7 +208,7 @@ async fn a_run_in_place_ends_by_its_stream_and_another_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_drop_of_the_manager_ends_the_stream_politely() {
+async fn dropping_the_manager_closes_the_sockets_and_ends_the_stream() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&[256, 512, 768], Mode::Quote).unwrap();
@@ -222,7 +222,7 @@ async fn the_drop_of_the_manager_ends_the_stream_politely() {
 }
 
 #[test]
-fn what_cannot_be_started_in_place_is_named_and_changes_nothing() {
+fn a_failed_start_in_place_names_the_cause_and_changes_nothing() {
     let manager = Manager::builder()
         .account("mine", kite_conn::Credentials::new("key", "token"))
         .build()

@@ -1,4 +1,4 @@
-//! The table of newest packets, while connections come and go.
+//! The table of newest packets, while connections are lost and return.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use kite_wire::Mode;
 
 use crate::stage::{QUICK, agreed, builder, in_time, name, sim, socket, until};
 
-/// Reads all instruments over and over: none may ever be older than it was.
+/// Reads all instruments repeatedly: no packet may be older than the one before it.
 fn read(latest: &Latest, tokens: &[u32], is_over: &AtomicBool) -> u64 {
     let (mut newest, mut reads) = (BTreeMap::<u32, Stamp>::new(), 0);
     while !is_over.load(Ordering::Relaxed) {
@@ -29,7 +29,7 @@ fn read(latest: &Latest, tokens: &[u32], is_over: &AtomicBool) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_packet_is_never_older_than_before_whoever_brings_it() {
+async fn the_newest_packet_never_gets_older_when_instruments_move() {
     let sim = sim(1, |it| it.updates_per_second(50.0)).await;
     let manager = builder(&sim, 1).failover(Some(QUICK)).latest(true).build().unwrap();
     let mut events = manager.events();
@@ -50,9 +50,9 @@ async fn the_newest_packet_is_never_older_than_before_whoever_brings_it() {
     until("a first packet", || seat() == Some(1)).await;
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     assert!(sim.inject_socket(socket(&sim, 0, &planned[1]).id, Fault::Reset { at: 3 }));
-    until("one from elsewhere", || seat().is_some_and(|seat| seat != 1)).await;
+    until("one from another connection", || seat().is_some_and(|seat| seat != 1)).await;
     sim.refuse_with(None);
-    until("one from home", || seat() == Some(1)).await;
+    until("one from its own connection", || seat() == Some(1)).await;
     agreed(&sim, &manager).await;
     sim.pause().await;
     until("the newest of each", || {
@@ -75,8 +75,8 @@ async fn the_newest_packet_is_never_older_than_before_whoever_brings_it() {
     assert_eq!(moves, 2);
 
     in_time("stop", manager.stop()).await;
-    assert!(latest.get(own).is_some(), "the last run's, while stopped");
+    assert!(latest.get(own).is_some(), "kept while stopped");
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     let start = tokio::time::timeout(Duration::from_millis(20), manager.start()).await;
-    assert!(start.is_err() && latest.get(own).is_none(), "a run begins with nothing");
+    assert!(start.is_err() && latest.get(own).is_none(), "a new run starts empty");
 }

@@ -1,4 +1,4 @@
-//! Waiting until all is live, in its three outcomes.
+//! `wait_until_live` and its three outcomes.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::stage::{builder, in_time, key, live, name, sim, sim_until, until};
 const FAR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_are_live_once_it_says_so() {
+async fn all_connections_are_live_once_it_succeeds() {
     let sim = sim(2, |it| it).await;
     let manager = builder(&sim, 2).build().unwrap();
     let never_started = manager.wait_until_live(FAR).await.unwrap_err();
@@ -30,7 +30,7 @@ async fn all_are_live_once_it_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_its_deadline_it_says_how_many_are_and_why_not_the_others() {
+async fn at_the_deadline_it_reports_how_many_are_live_and_a_failure() {
     let sim = sim(2, |it| it).await;
     let manager = builder(&sim, 2).build().unwrap();
     in_time("start", manager.start()).await.unwrap();
@@ -52,29 +52,29 @@ async fn at_its_deadline_it_says_how_many_are_and_why_not_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_does_not_wait_for_what_will_not_come_by_itself() {
+async fn it_does_not_wait_for_parked_connections() {
     let sim = sim(2, |it| it).await;
     let manager = builder(&sim, 2).build().unwrap();
     sim.revoke_token(&key(1));
     in_time("start", manager.start()).await.unwrap();
-    let parked = in_time("at once", manager.wait_until_live(FAR)).await.unwrap_err();
+    let parked = in_time("an immediate answer", manager.wait_until_live(FAR)).await.unwrap_err();
     assert_eq!((parked.live, parked.connections), (3, 6));
     assert!(parked.last_failure.is_some_and(|error| error.is_auth()));
     sim.set_access_token(key(1), "renewed");
     manager.set_access_token_of(&name(1), "renewed").unwrap();
-    // Parked until each has heard of it.
+    // Connections stay parked until they receive the new token.
     sim_until(&sim, "all", |sim| sim.stats().connections_open == 6).await;
     in_time("all", manager.wait_until_live(FAR)).await.unwrap();
     in_time("stop", manager.stop()).await;
     let stopped = manager.wait_until_live(FAR).await.unwrap_err();
     assert_eq!((stopped.live, stopped.connections), (0, 6));
-    // It is the account's from then on, also for the next run.
+    // The account keeps the new token for the next run.
     in_time("start", manager.start()).await.unwrap();
     in_time("all", manager.wait_until_live(FAR)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_up_and_says_nothing_is_not_healthy() {
+async fn a_connection_that_is_up_but_silent_is_not_healthy() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     in_time("start", manager.start()).await.unwrap();

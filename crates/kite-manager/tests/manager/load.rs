@@ -1,4 +1,4 @@
-//! The balance follows what instruments were observed to bring.
+//! Balancing follows the observed tick rates of instruments.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use kite_wire::Mode;
 
 use crate::stage::{all_delivered, builder, in_time, sim};
 
-/// How often the manager takes the rates of instruments, and a little more.
+/// Slightly more than the manager's interval for measuring tick rates.
 const OBSERVED: Duration = Duration::from_secs(31);
 
 #[tokio::test]
@@ -30,12 +30,12 @@ async fn new_instruments_go_where_the_observed_load_is_least() {
         tokio::time::pause();
         tokio::time::advance(OBSERVED).await;
         tokio::time::resume();
-        // Whoever had something due is done with it before the answer to this.
+        // Whatever was due has been done before this tick is delivered.
         sim.tick_now(&shares[..1]);
         sim.pause().await;
         all_delivered(&sim, &manager).await;
     };
-    // A first look: counts to compare with.
+    // The first observation only provides counts to compare with.
     all_seen(&sim, &manager, &shares[..8]).await;
     pass_time().await;
     let busy: Vec<u32> = planned[0].keys().copied().collect();
@@ -52,7 +52,7 @@ async fn new_instruments_go_where_the_observed_load_is_least() {
     assert_eq!(on(0) + on(1), 20);
 }
 
-/// Sends a tick of each, and waits for them.
+/// Sends a tick of each instrument and waits until all are delivered.
 async fn all_seen(sim: &kite_sim::Sim, manager: &kite_manager::Manager, tokens: &[u32]) {
     sim.tick_now(tokens);
     sim.pause().await;

@@ -1,4 +1,4 @@
-//! Order updates: each once, on however many sockets it comes.
+//! Order updates: each is delivered once, although every socket receives it.
 
 use std::time::Duration;
 
@@ -15,9 +15,14 @@ fn send(sim: &Sim, id: &str) {
     sim.send_order(json!({"order_id": id, "status": "OPEN"}));
 }
 
-/// Sends a last update, waits until it has come on so many sockets, and gives the updates that
-/// were told before it: what came before on any of them has been judged.
-async fn told(sim: &Sim, events: &mut Events, orders: &mut Orders, sockets: usize) -> Vec<String> {
+/// Sends a last update, waits until `sockets` sockets have received it, and returns all delivered
+/// updates: by then every earlier copy has been filtered.
+async fn delivered(
+    sim: &Sim,
+    events: &mut Events,
+    orders: &mut Orders,
+    sockets: usize,
+) -> Vec<String> {
     send(sim, "the-last");
     let mut copies = 0;
     in_time("all copies", async {
@@ -29,13 +34,13 @@ async fn told(sim: &Sim, events: &mut Events, orders: &mut Orders, sockets: usiz
         }
     })
     .await;
-    let mut told = Vec::new();
+    let mut delivered = Vec::new();
     while let Some(item) = orders.try_recv() {
         let OrderItem::Update(update) = item else { panic!("{item:?}") };
         let TextMessage::Order(order) = &*update.message else { panic!("{:?}", update.message) };
-        told.push(format!("{} {}", update.account, order.order_id.as_deref().unwrap()));
+        delivered.push(format!("{} {}", update.account, order.order_id.as_deref().unwrap()));
     }
-    told
+    delivered
 }
 
 async fn started(sim: &Sim, accounts: usize, connections: usize) -> Manager {
@@ -45,23 +50,23 @@ async fn started(sim: &Sim, accounts: usize, connections: usize) -> Manager {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_on_three_sockets_is_told_once_for_each_account() {
+async fn an_update_on_three_sockets_is_delivered_once_per_account() {
     let sim = sim(2, |it| it).await;
     let manager = started(&sim, 2, 3).await;
     let (mut events, mut orders) = (manager.events(), manager.orders());
     send(&sim, "1");
     send(&sim, "2");
-    // Two of the same: both are told.
+    // The same text again: a separate update.
     send(&sim, "1");
-    let mut told = told(&sim, &mut events, &mut orders, 6).await;
-    told.sort();
+    let mut delivered = delivered(&sim, &mut events, &mut orders, 6).await;
+    delivered.sort();
     let expected = ["1", "1", "2", "the-last"];
     let of = |account| expected.map(|id| format!("{} {id}", name(account)));
-    assert_eq!(told, [of(0), of(1)].concat());
+    assert_eq!(delivered, [of(0), of(1)].concat());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_duplicate_on_a_socket_is_two_updates_on_however_many_it_comes() {
+async fn a_duplicate_on_one_or_more_sockets_is_two_updates() {
     let sim = sim(1, |it| it).await;
     let manager = started(&sim, 1, 3).await;
     let (mut events, mut orders) = (manager.events(), manager.orders());
@@ -70,10 +75,10 @@ async fn a_duplicate_on_a_socket_is_two_updates_on_however_many_it_comes() {
     assert_eq!(sim.inject(&key(0), twice("all")), 3);
     let one = sim.sockets(&key(0))[1].id;
     assert!(sim.inject_socket(one, twice("one")));
-    let mut told = told(&sim, &mut events, &mut orders, 3).await;
-    told.sort();
+    let mut delivered = delivered(&sim, &mut events, &mut orders, 3).await;
+    delivered.sort();
     assert_eq!(
-        told,
+        delivered,
         ["all", "all", "one", "one", "the-last"].map(|id| format!("{} {id}", name(0)))
     );
 }
@@ -87,20 +92,20 @@ async fn the_same_text_for_two_accounts_is_two_updates() {
     agreed(&sim, &manager).await;
     let (mut events, mut orders) = (manager.events(), manager.orders());
     let twice = Fault::DuplicateOrder { data: json!({"order_id": "1", "status": "OPEN"}) };
-    // On one connection of each, and not on the same.
+    // On one connection of each account, with different numbers.
     for (account, connection) in [(0, 0), (1, 2)] {
         let instruments = &manager.distribution()[account * 3 + connection];
         let id = socket(&sim, account, instruments).id;
         assert!(sim.inject_socket(id, twice.clone()));
     }
-    let mut told = told(&sim, &mut events, &mut orders, 6).await;
-    told.sort();
+    let mut delivered = delivered(&sim, &mut events, &mut orders, 6).await;
+    delivered.sort();
     let of = |account| ["1", "1", "the-last"].map(|id| format!("{} {id}", name(account)));
-    assert_eq!(told, [of(0), of(1)].concat());
+    assert_eq!(delivered, [of(0), of(1)].concat());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reconnect_neither_loses_nor_doubles_an_update() {
+async fn a_reconnect_neither_loses_nor_repeats_an_update() {
     let sim = sim(1, |it| it).await;
     let manager = started(&sim, 1, 3).await;
     let (mut events, mut orders) = (manager.events(), manager.orders());
@@ -114,13 +119,13 @@ async fn a_reconnect_neither_loses_nor_doubles_an_update() {
         until("a loss", || live(&manager.snapshot()) == 2).await;
         send(&sim, &format!("between-{round}"));
         sim.refuse_with(None);
-        // Sent while the socket opens: with or without it.
+        // Sent while the socket opens, which may or may not receive it.
         sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 3).await;
         send(&sim, &format!("opening-{round}"));
         in_time("live", manager.wait_until_live(Duration::from_secs(9))).await.unwrap();
         send(&sim, &format!("after-{round}"));
     }
-    let mut told = told(&sim, &mut events, &mut orders, 3).await;
+    let mut delivered = delivered(&sim, &mut events, &mut orders, 3).await;
     let mut expected: Vec<String> = (0..6)
         .flat_map(|round| {
             ["before", "between", "opening", "after"].map(|it| format!("{it}-{round}"))
@@ -128,13 +133,13 @@ async fn a_reconnect_neither_loses_nor_doubles_an_update() {
         .chain(["the-last".to_owned()])
         .map(|id| format!("{} {id}", name(0)))
         .collect();
-    told.sort();
+    delivered.sort();
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(delivered, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_connection_missed_does_not_hide_what_it_brings_alone() {
+async fn an_update_missed_by_a_connection_does_not_hide_a_later_one() {
     let sim = sim(1, |it| it).await;
     let manager = started(&sim, 1, 2).await;
     let (mut events, mut orders) = (manager.events(), manager.orders());
@@ -149,11 +154,12 @@ async fn what_a_connection_missed_does_not_hide_what_it_brings_alone() {
     send(&sim, "same");
     let first = in_time("the first", orders.recv()).await.unwrap();
     let OrderItem::Update(first) = first else { panic!("{first:?}") };
-    // Beyond the time in which a new socket may still bring it.
-    until("its time is over", || first.received.elapsed() > Duration::from_millis(2_100)).await;
+    // Longer than a new socket may still deliver it.
+    until("the end of the grace time", || first.received.elapsed() > Duration::from_millis(2_100))
+        .await;
     sim.refuse_with(None);
     in_time("live", manager.wait_until_live(Duration::from_secs(9))).await.unwrap();
-    // The one that had it goes, and the same text comes again on the other.
+    // The connection that received it is lost, and the same text arrives again on the other.
     busy();
     close(0);
     until("a loss", || live(&manager.snapshot()) == 1).await;
@@ -162,5 +168,8 @@ async fn what_a_connection_missed_does_not_hide_what_it_brings_alone() {
     let OrderItem::Update(second) = second else { panic!("{second:?}") };
     assert_eq!(first.text, second.text);
     assert!(second.received > first.received && second.received <= Stamp::now());
-    assert_eq!(told(&sim, &mut events, &mut orders, 1).await, [format!("{} the-last", name(0))]);
+    assert_eq!(
+        delivered(&sim, &mut events, &mut orders, 1).await,
+        [format!("{} the-last", name(0))]
+    );
 }

@@ -1,4 +1,4 @@
-//! Handshakes of an account: one after the other, and never a storm.
+//! Pacing of an account's handshakes.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ async fn after_a_429_one_tries_and_the_others_wait() {
         .await;
     sim_until(&sim, "all back", |sim| sim.stats().connections_open == 6).await;
     in_time("live", manager.wait_until_live(Duration::from_secs(9))).await.unwrap();
-    // At least one, for the slots were held; each of them has all wait for a second or two.
+    // At least one, because the slots were held; after each, all connections wait a second or two.
     let refused = sim.stats().refused;
     assert!((1..=2).contains(&refused[&429]), "{refused:?}");
     assert_eq!((refused.len(), sim.stats().connections_total), (1, 9));
@@ -66,7 +66,7 @@ async fn after_a_restart_of_the_server_all_accounts_are_back_without_a_refusal()
     .await;
     in_time("live", manager.wait_until_live(Duration::from_secs(9))).await.unwrap();
     agreed(&sim, &manager).await;
-    // A fourth socket of an api_key would have been one.
+    // A fourth socket of an api_key would have been refused.
     assert!(sim.stats().refused.is_empty(), "{:?}", sim.stats());
     for account in 0..3 {
         let open = sim.sockets(&key(account)).into_iter().filter(|it| it.end.is_none());
@@ -75,7 +75,7 @@ async fn after_a_restart_of_the_server_all_accounts_are_back_without_a_refusal()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn losses_of_all_kinds_bring_no_429_upon_us() {
+async fn no_kind_of_loss_leads_to_a_429() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&kite_sim::universe(9), Mode::Quote).unwrap();
@@ -109,7 +109,7 @@ async fn losses_of_all_kinds_bring_no_429_upon_us() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_while_the_last_run_still_closes_waits_for_its_slots() {
+async fn a_start_while_the_last_run_is_closing_waits_for_its_slots() {
     let sim = sim(1, |it| it).await;
     let builder =
         builder(&sim, 1).connection(|it| it.liveness.close_deadline = Duration::from_millis(600));
@@ -126,7 +126,7 @@ async fn a_start_while_the_last_run_still_closes_waits_for_its_slots() {
         async move { manager.start().await }
     });
     in_time("stop", stopping).await;
-    assert!(sim.stats().refused.is_empty(), "nobody knocked before: {:?}", sim.stats());
+    assert!(sim.stats().refused.is_empty(), "no attempt before: {:?}", sim.stats());
     in_time("start", starting).await.unwrap().unwrap();
     in_time("live", manager.wait_until_live(Duration::from_secs(9))).await.unwrap();
 }

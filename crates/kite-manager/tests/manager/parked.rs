@@ -1,4 +1,4 @@
-//! One account's token is void: the other account does not notice.
+//! An invalid token of one account does not affect the other account.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::stage::{
 use crate::taking::take;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_whose_token_is_void_leaves_the_other_alone() {
+async fn an_invalid_token_of_one_account_does_not_affect_the_other() {
     let sim = sim(2, |it| it).await;
-    // Its patience is longer than it takes until all three have gone, also on a slow machine.
+    // The failover time is longer than all three need to go down, even on a slow machine.
     let manager = builder(&sim, 2).failover(Some(QUICK)).build().unwrap();
     let mut events = manager.events();
     let taking = take(manager.stream(StreamConfig::default()).unwrap());
@@ -29,19 +29,19 @@ async fn an_account_whose_token_is_void_leaves_the_other_alone() {
     sim.revoke_token(&key(1));
     assert_eq!(sim.inject(&key(1), Fault::Close { code: 1_001, waits: false }), 3);
     let mut dark = Vec::new();
-    in_time("the dark", async {
+    in_time("three dark events", async {
         while dark.len() < 3 {
             match events.recv().await.unwrap() {
                 ManagerEvent::Dark { account, connection, tokens } => {
                     assert_eq!(account, name(1));
-                    let told: BTreeSet<u32> = tokens.iter().copied().collect();
-                    assert_eq!(told, planned[3 + connection].keys().copied().collect());
+                    let reported: BTreeSet<u32> = tokens.iter().copied().collect();
+                    assert_eq!(reported, planned[3 + connection].keys().copied().collect());
                     dark.push(connection);
                 }
                 ManagerEvent::Connection { seat, event: Event::Down { .. } | Event::Parked(_) } => {
                     assert_eq!(seat.account, name(1));
                 }
-                ManagerEvent::Moved { .. } => panic!("nobody is up to move them to"),
+                ManagerEvent::Moved { .. } => panic!("no connection is up to move them to"),
                 _ => {}
             }
         }
@@ -57,7 +57,7 @@ async fn an_account_whose_token_is_void_leaves_the_other_alone() {
     assert_eq!(health.level(), HealthLevel::Degraded);
     assert_eq!(manager.distribution(), planned);
 
-    // The other account goes on: the same sockets, and ticks.
+    // The other account keeps its sockets and receives ticks.
     let before = taking.look(|taken| taken.log.len());
     until("ticks", || taking.look(|taken| taken.log.len() > before + 60)).await;
     let sockets = sim.sockets(&key(0));
@@ -78,7 +78,7 @@ async fn an_account_whose_token_is_void_leaves_the_other_alone() {
         if let ManagerEvent::Connection { seat, event: Event::Down { .. } | Event::Parked(_) } =
             event
         {
-            assert_eq!(seat_name(&seat).0, name(1), "the other account was left alone");
+            assert_eq!(seat_name(&seat).0, name(1), "the other account was not affected");
         }
     }
 }

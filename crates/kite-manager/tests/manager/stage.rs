@@ -1,4 +1,5 @@
-//! What every test stands on: a simulator with accounts, managers for it, and patience.
+//! The setup of every test: a simulator with accounts, managers for it, and waits with a time
+//! limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,15 +12,15 @@ use kite_wire::Mode;
 /// Longer than anything here takes on a slow machine: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a state without a bell is looked at.
+/// Interval for polling a state that has no notification.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// A quick failover. It takes longer than a start does on a slow machine: who is not up by then is
-/// handed over.
+/// A quick failover, but longer than a start takes on a slow machine: a connection that is not up
+/// by then is handed over.
 pub(crate) const QUICK: FailoverConfig =
     FailoverConfig { after: Duration::from_millis(750), stable_after: Duration::from_millis(100) };
 
-/// Names an account by its number.
+/// Returns the name of an account.
 pub(crate) fn name(account: usize) -> AccountId {
     format!("account-{account}").into()
 }
@@ -36,7 +37,7 @@ pub(crate) fn credentials(account: usize) -> Credentials {
     Credentials::new(key(account), secret(account))
 }
 
-/// Starts a simulator of so many accounts.
+/// Starts a simulator with `accounts` accounts.
 pub(crate) async fn sim(accounts: usize, change: impl FnOnce(SimBuilder) -> SimBuilder) -> Sim {
     let builder = Sim::builder()
         .credentials(key(0), secret(0))
@@ -46,8 +47,8 @@ pub(crate) async fn sim(accounts: usize, change: impl FnOnce(SimBuilder) -> SimB
     change(all).start().await.unwrap()
 }
 
-/// Begins a manager of so many accounts that fails and recovers in milliseconds, hands nothing
-/// over, and never takes a slow machine for a dead peer.
+/// Returns a builder with `accounts` accounts whose connections fail and recover in milliseconds,
+/// without failover, and with a silence threshold that a slow machine does not reach.
 pub(crate) fn builder(sim: &Sim, accounts: usize) -> ManagerBuilder {
     let builder = Manager::builder()
         .endpoint(Endpoint::parse(&sim.endpoint()).unwrap())
@@ -67,13 +68,13 @@ pub(crate) fn seat_name(seat: &Seat) -> (AccountId, usize) {
     (seat.account.clone(), seat.connection)
 }
 
-/// Waits for anything, not for ever.
+/// Awaits a future with a time limit.
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     let Ok(output) = tokio::time::timeout(PATIENCE, future).await else { panic!("never: {what}") };
     output
 }
 
-/// Waits for what has no bell.
+/// Waits for a state that has no notification.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     in_time(what, async {
         while !holds() {
@@ -83,14 +84,14 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
-/// Waits for the simulator.
+/// Waits for a state of the simulator.
 pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
     let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
     assert!(reached.is_ok(), "never: {what}; {:?}", sim.stats());
 }
 
-/// Waits until the manager has delivered all that was sent; updates are paused, and no socket was
-/// lost.
+/// Waits until the manager has delivered everything that was sent. Updates must be paused, and no
+/// socket lost.
 pub(crate) async fn all_delivered(sim: &Sim, manager: &Manager) {
     until("all delivered", || {
         let connections = manager.snapshot().connections;
@@ -101,10 +102,10 @@ pub(crate) async fn all_delivered(sim: &Sim, manager: &Manager) {
     .await;
 }
 
-/// Waits until the server has each instrument where the manager put it, and nowhere else.
+/// Waits until the server has each instrument on the connection the manager chose, and on no other.
 pub(crate) async fn agreed(sim: &Sim, manager: &Manager) {
     let sorted = |mut all: Vec<BTreeMap<u32, Mode>>| {
-        // One that carries nothing may be up or not.
+        // A connection without instruments may be up or not.
         all.retain(|it| !it.is_empty());
         all.sort_by_key(|it| it.keys().next().copied());
         all
@@ -115,22 +116,24 @@ pub(crate) async fn agreed(sim: &Sim, manager: &Manager) {
     .await;
 }
 
-/// Gives the open socket of an account that has these instruments.
+/// Returns the open socket of an account that has these instruments.
 #[track_caller]
 pub(crate) fn socket(sim: &Sim, account: usize, instruments: &BTreeMap<u32, Mode>) -> SocketRecord {
     let all = sim.sockets(&key(account));
     let found = all.iter().find(|it| it.end.is_none() && it.subscriptions == *instruments);
-    let Some(found) = found else { panic!("none has these {}: {all:?}", instruments.len()) };
+    let Some(found) = found else {
+        panic!("no socket has these {} instruments: {all:?}", instruments.len())
+    };
     found.clone()
 }
 
-/// Gives how many connections are live.
+/// Returns how many connections are live.
 pub(crate) fn live(snapshot: &Snapshot) -> usize {
     let phases = snapshot.connections.iter().map(|it| it.phase);
     phases.filter(|phase| *phase == kite_conn::Phase::Live).count()
 }
 
-/// Numbers that depend on their seed only.
+/// Pseudo-random numbers that depend only on the seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! The typed manager over real WebSockets, with a sink of the test's own.
+//! Starts and stops over real WebSockets.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use kite_manager::{Manager, ManagerConfig, StartError, Tap};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sent, Sim};
 use kite_wire::Mode;
 
-/// Far beyond what anything here takes.
+/// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -20,7 +20,7 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     value
 }
 
-/// Adds up what comes, as the simulator does.
+/// Tallies received ticks as the simulator tallies sent ones.
 #[derive(Debug, Clone, Default)]
 struct Tally(Arc<Mutex<BTreeMap<u32, Sent>>>);
 
@@ -56,7 +56,7 @@ fn held(sim: &Sim) -> BTreeMap<u32, Mode> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sink_of_ones_own_gets_every_tick_of_all_connections() {
+async fn a_tap_receives_every_tick_of_all_connections() {
     let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
     let tally = Tally::default();
     let mut config = config(&sim, DEADLINE);
@@ -101,7 +101,7 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_while_running_is_fine_even_in_an_outage() {
+async fn a_start_while_running_succeeds_even_in_an_outage() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, Duration::from_millis(300));
     within("start", manager.start()).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_stop_from_another_clone_ends_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere() {
+async fn concurrent_subscribes_and_unsubscribes_leave_one_state_everywhere() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
     within("start", manager.start()).await.unwrap();
@@ -165,7 +165,7 @@ async fn tasks_that_subscribe_and_unsubscribe_at_once_leave_one_state_everywhere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
+async fn subscriptions_made_between_two_runs_are_sent_in_the_second() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
     manager.subscribe(&[256, 512], Mode::Full).unwrap();
@@ -181,7 +181,7 @@ async fn what_is_subscribed_between_two_runs_goes_out_with_the_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_and_stops_from_many_tasks_end_as_the_last_one_says() {
+async fn starts_and_stops_from_many_tasks_end_in_the_state_of_the_last_one() {
     let sim = Sim::builder().start().await.unwrap();
     let manager = manager(&sim, DEADLINE);
     manager.subscribe(&[256, 512, 768], Mode::Ltp).unwrap();
@@ -190,7 +190,7 @@ async fn starts_and_stops_from_many_tasks_end_as_the_last_one_says() {
         tokio::spawn(async move {
             for round in 0..20 {
                 if (task + round) % 2 == 0 {
-                    // Whether another task stops it is a matter of chance.
+                    // Another task may stop it.
                     let _ = manager.start().await;
                 } else {
                     manager.stop().await;

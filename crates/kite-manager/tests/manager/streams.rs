@@ -1,4 +1,4 @@
-//! Streams whose consumer is slow, or comes and goes: what is told adds up.
+//! Streams with slow or late consumers: delivered, dropped and replaced ticks add up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn short(overflow: Overflow, tokens: Option<BTreeSet<u32>>) -> StreamConfig {
     StreamConfig { lane: LaneConfig { frames: 4, overflow, ..LaneConfig::default() }, tokens }
 }
 
-/// Takes the rest, and checks that the stream's own counts say what its items said.
+/// Reads the rest, and checks that the stream's counts match its items.
 fn add_up(stream: &mut TickStream, first: Taken) -> (Taken, u64) {
     let mut taken = take_now(stream);
     taken.delivered += first.delivered;
@@ -32,7 +32,7 @@ fn add_up(stream: &mut TickStream, first: Taken) -> (Taken, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_slow_consumer_loses_is_told_to_the_tick() {
+async fn losses_of_a_slow_consumer_are_reported_to_the_tick() {
     let sim = sim(2, |it| it.updates_per_second(50.0)).await;
     let manager = builder(&sim, 2).latest(true).build().unwrap();
     let tokens = kite_sim::universe(60);
@@ -89,7 +89,7 @@ async fn a_stream_belongs_to_its_run() {
     until("both ends", || [&before_the_first, &during].iter().all(|it| it.look(|it| it.ended)))
         .await;
     let before_the_second = stream();
-    in_time("a stop too many", manager.stop()).await;
+    in_time("a redundant stop", manager.stop()).await;
     in_time("a second start", manager.start()).await.unwrap();
     until("its snapshots", || before_the_second.look(|taken| taken.ticks.len() == 3)).await;
     assert!(!before_the_second.look(|taken| taken.ended));
@@ -98,14 +98,14 @@ async fn a_stream_belongs_to_its_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_made_while_a_stop_is_under_way_is_for_the_next_run() {
+async fn a_stream_created_during_a_stop_belongs_to_the_next_run() {
     let sim = sim(1, |it| it).await;
     let builder =
         builder(&sim, 1).connection(|it| it.liveness.close_deadline = Duration::from_millis(200));
     let manager = builder.build().unwrap();
     manager.subscribe(&[256, 512, 768], Mode::Quote).unwrap();
     in_time("start", manager.start()).await.unwrap();
-    // Nobody answers the close frames, so that the stop takes its deadline.
+    // The server answers no close frame, so the stop lasts until its deadline.
     sim.go_silent(true);
     let mut stopping = Box::pin(manager.stop());
     assert!((&mut stopping).now_or_never().is_none());

@@ -1,4 +1,4 @@
-//! A task that takes all a stream gives, and remembers it.
+//! A task that reads a stream to its end and records the items.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -8,16 +8,16 @@ use kite_conn::Stamp;
 use kite_manager::{AccountId, InPlaceStream, StreamItem, TickStream};
 use kite_sim::{Chain, Sent};
 
-/// What a stream gave.
+/// The recorded items of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// Ticks of each instrument, comparable with what the simulator says it sent.
+    /// Ticks of each instrument, comparable with the simulator's record of what it sent.
     pub(crate) ticks: BTreeMap<u32, Sent>,
-    /// The instruments that came over each connection.
+    /// The instruments received on each connection.
     pub(crate) tokens: BTreeMap<(AccountId, usize), BTreeSet<u32>>,
-    /// The frames of each socket, by its epoch: their number and their chain.
+    /// The number and hash chain of the frames of each socket, by its epoch.
     pub(crate) sockets: BTreeMap<(AccountId, usize, u32), (usize, Chain)>,
-    /// Every packet: where it came from, of what and when.
+    /// Connection, token and receive time of every packet.
     pub(crate) log: Vec<Arrival>,
     /// The last frame's number on each connection.
     sequences: BTreeMap<(AccountId, usize), u64>,
@@ -52,7 +52,7 @@ impl Taken {
         };
         let (seat, batch) = ((ticks.account, ticks.connection), ticks.batch);
         let sequence = self.sequences.entry(seat.clone()).or_default();
-        assert!(*sequence < batch.sequence, "frames of one connection come in order");
+        assert!(*sequence < batch.sequence, "frames of one connection arrive in order");
         *sequence = batch.sequence;
         let socket = (seat.0.clone(), seat.1, batch.epoch);
         let (frames, chain) = self.sockets.entry(socket).or_default();
@@ -70,7 +70,7 @@ impl Taken {
         }
     }
 
-    /// Gives what came over one socket.
+    /// Returns the number and hash chain of the frames received on one socket.
     pub(crate) fn socket(
         &self,
         account: AccountId,
@@ -86,13 +86,13 @@ impl Taken {
 pub(crate) struct Taking(Arc<Mutex<Taken>>);
 
 impl Taking {
-    /// Looks at what was taken.
+    /// Inspects the recorded items.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
         look(&self.0.lock().unwrap())
     }
 }
 
-/// Takes all that a stream gives, until it ends.
+/// Reads a stream to its end on a task of its own.
 pub(crate) fn take(mut stream: impl Stream<Item = StreamItem> + Unpin + Send + 'static) -> Taking {
     let taking = Taking::default();
     let taken = Arc::clone(&taking.0);
@@ -105,12 +105,12 @@ pub(crate) fn take(mut stream: impl Stream<Item = StreamItem> + Unpin + Send + '
     taking
 }
 
-/// Takes all that a stream gives which drives its sockets, until it ends.
+/// Reads a stream that drives its sockets to its end, on a task of its own.
 pub(crate) fn drive(stream: InPlaceStream) -> Taking {
     take(stream.map(StreamItem::Ticks))
 }
 
-/// Takes what a stream has now.
+/// Reads the items queued in a stream.
 pub(crate) fn take_now(stream: &mut TickStream) -> Taken {
     let mut taken = Taken::default();
     while let Ok(item) = stream.try_recv() {

@@ -1,4 +1,4 @@
-//! Somebody beside the manager who is given all that comes.
+//! Taps, which receive everything the connections receive.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,15 +11,15 @@ use kite_wire::Mode;
 use crate::stage::{agreed, all_delivered, builder, in_time, sim, sim_until, socket, until};
 use crate::taking::{drive, take};
 
-/// What came on the connection of an account.
+/// Frames and events received on one connection.
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     frames: usize,
     chain: Chain,
     ups: usize,
 }
 
-type Notes = Arc<Mutex<BTreeMap<(usize, usize), Heard>>>;
+type Notes = Arc<Mutex<BTreeMap<(usize, usize), Received>>>;
 
 struct Listener {
     notes: Notes,
@@ -32,30 +32,30 @@ impl Listener {
         Self { notes: Arc::clone(notes), at: (seat.account_index, seat.connection) }
     }
 
-    fn heard(&self, note: impl FnOnce(&mut Heard)) {
+    fn record(&self, note: impl FnOnce(&mut Received)) {
         note(self.notes.lock().unwrap().entry(self.at).or_default());
     }
 }
 
 impl Sink for Listener {
     fn on_batch(&mut self, batch: &Batch) {
-        self.heard(|heard| {
+        self.record(|received| {
             if !batch.ticks.frame().is_heartbeat() {
-                heard.frames += 1;
-                heard.chain.add(batch.frame());
+                received.frames += 1;
+                received.chain.add(batch.frame());
             }
         });
     }
 
     fn on_event(&mut self, event: &Event) {
         if let Event::Up { .. } = event {
-            self.heard(|heard| heard.ups += 1);
+            self.record(|received| received.ups += 1);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tap_hears_every_frame_of_every_connection_however_the_manager_runs() {
+async fn a_tap_receives_every_frame_of_every_connection_in_both_kinds_of_run() {
     for in_place in [false, true] {
         let sim = sim(2, |it| it).await;
         let notes = Notes::default();
@@ -79,9 +79,9 @@ async fn a_tap_hears_every_frame_of_every_connection_however_the_manager_runs() 
             let (account, connection) = (slot / 3, slot % 3);
             let record = socket(&sim, account, here);
             let notes = notes.lock().unwrap();
-            let heard = &notes[&(account, connection)];
-            assert_eq!((heard.frames, heard.chain), (record.frames(), record.chain()));
-            assert_eq!(heard.ups, 1);
+            let received = &notes[&(account, connection)];
+            assert_eq!((received.frames, received.chain), (record.frames(), record.chain()));
+            assert_eq!(received.ups, 1);
         }
         for taken in [Some(beside), driven].into_iter().flatten() {
             until("the others", || taken.look(|taken| taken.ticks == sim.sent())).await;
@@ -90,7 +90,7 @@ async fn a_tap_hears_every_frame_of_every_connection_however_the_manager_runs() 
     }
 }
 
-/// Writes down whose turn it is.
+/// Records the order in which taps are called.
 struct Turns {
     name: &'static str,
     turns: Arc<Mutex<Vec<&'static str>>>,
@@ -107,7 +107,7 @@ impl Sink for Turns {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_taps_get_the_same_one_after_the_other() {
+async fn several_taps_are_called_in_order_with_the_same_input() {
     let sim = sim(1, |it| it).await;
     let turns = Arc::<Mutex<Vec<&'static str>>>::default();
     let tap = |name| {

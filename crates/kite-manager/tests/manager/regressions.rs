@@ -1,4 +1,4 @@
-//! What once broke: starts cut short, and instruments in the dark.
+//! Regression tests: interrupted starts and dark instruments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use kite_wire::Mode;
 use crate::stage::{QUICK, agreed, builder, in_time, key, sim, sim_until, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn room_for_the_dark_of_a_parked_connection_is_used_at_once() {
+async fn dark_instruments_of_a_parked_connection_move_as_soon_as_there_is_room() {
     let sim = sim(1, |it| it).await;
     let builder = builder(&sim, 1).failover(Some(QUICK));
     let manager = builder.connection(|it| it.instrument_limit = 10).build().unwrap();
@@ -32,7 +32,7 @@ async fn room_for_the_dark_of_a_parked_connection_is_used_at_once() {
     let elsewhere: Vec<u32> =
         manager.distribution()[(lost + 1) % 3].keys().copied().take(4).collect();
     manager.unsubscribe(&elsewhere);
-    // Nothing else happens that would wake anybody for half a minute.
+    // Nothing else would wake the watchman for half a minute.
     loop {
         let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
         if let Some(ManagerEvent::Moved { moves, .. }) = event.unwrap() {
@@ -43,7 +43,7 @@ async fn room_for_the_dark_of_a_parked_connection_is_used_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_instruments_without_a_live_connection_are_told_dark() {
+async fn new_instruments_without_a_live_connection_are_reported_dark() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).failover(Some(QUICK)).connections(1).build().unwrap();
     let mut events = manager.events();
@@ -59,7 +59,7 @@ async fn new_instruments_without_a_live_connection_are_told_dark() {
     }
     manager.subscribe(&[256], Mode::Quote).unwrap();
     assert_eq!(manager.snapshot().connections[0].dark_tokens, [256, 512]);
-    let told = tokio::time::timeout(Duration::from_secs(3), async {
+    let reported = tokio::time::timeout(Duration::from_secs(3), async {
         loop {
             if let ManagerEvent::Dark { tokens, .. } = events.recv().await.unwrap() {
                 return tokens;
@@ -67,7 +67,7 @@ async fn new_instruments_without_a_live_connection_are_told_dark() {
         }
     })
     .await;
-    assert!(told.is_ok());
+    assert!(reported.is_ok());
 }
 
 struct Panics(bool);
@@ -93,7 +93,7 @@ async fn a_sink_that_panics_while_starting_leaves_no_socket_and_no_run() {
 }
 
 #[test]
-fn a_start_cut_off_by_its_runtime_can_be_repeated() {
+fn a_start_interrupted_by_the_end_of_its_runtime_can_be_repeated() {
     let outside =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sim = outside.block_on(sim(1, |it| it));
@@ -131,7 +131,7 @@ fn a_run_ends_with_its_runtime_and_another_can_be_started() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn starts_and_stops_from_many_tasks_end_well() {
+async fn starts_and_stops_from_many_tasks_leave_a_usable_manager() {
     let sim = sim(1, |it| it).await;
     let manager = builder(&sim, 1).build().unwrap();
     manager.subscribe(&[256, 512, 768], Mode::Ltp).unwrap();
