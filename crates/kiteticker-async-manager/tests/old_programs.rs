@@ -1,7 +1,7 @@
-//! Programs in the manner of release 0.4, kept compiling: they move by changing a dependency line.
+//! Programs written for release 0.4 that must keep compiling with only the dependency line changed.
 //!
-//! Their functions are compiled, not run, except where no connection is needed.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "programs do print and unwrap")]
+//! Functions that need a connection are compiled but not run.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "such programs print and unwrap")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use kiteticker_async_manager::{
     TickMessage, TickerMessage, as_tick_raw,
 };
 
-/// The last prices of a dashboard, as such programs keep them.
+/// The latest ticks of a dashboard, stored as such programs do.
 type Prices = Arc<Mutex<HashMap<u32, Tick>>>;
 
-/// Matches every variant, without a wildcard, and uses the ticks in each of the usual ways.
+/// Matches every variant without a wildcard, and uses the ticks in all common ways.
 fn handle(channel_id: ChannelId, message: TickerMessage, prices: &Prices) -> usize {
     match message {
         TickerMessage::Ticks(ticks) => {
@@ -115,7 +115,7 @@ async fn dashboard(api_key: String, access_token: String) -> Result<(), String> 
     let health = manager.get_health().await?;
     if health.is_degraded() || health.is_critical() {
         println!(
-            "{:.0} % healthy, not: {:?}",
+            "{:.0} % healthy, unhealthy: {:?}",
             health.health_percentage(),
             health.unhealthy_connections
         );
@@ -136,7 +136,7 @@ async fn dashboard(api_key: String, access_token: String) -> Result<(), String> 
     Ok(())
 }
 
-/// One connection, read by its subscriber.
+/// A single connection, read by its subscriber.
 async fn single(api_key: &str, access_token: &str) -> Result<(), String> {
     let mut ticker = KiteTickerAsync::connect(api_key, access_token).await?;
     let mut subscriber = ticker.subscribe(&[408065], Some(Mode::Full)).await?;
@@ -154,7 +154,7 @@ async fn single(api_key: &str, access_token: &str) -> Result<(), String> {
     ticker.close().await
 }
 
-/// Raw frames, taken apart by hand and by the helper.
+/// Raw frames, parsed manually and by the helper.
 async fn raw(api_key: &str, access_token: &str) -> Result<(), String> {
     let mut manager = KiteTickerManagerBuilder::new(api_key, access_token)
         .max_connections(1)
@@ -190,7 +190,7 @@ async fn raw(api_key: &str, access_token: &str) -> Result<(), String> {
     manager.stop().await
 }
 
-/// Sets up a desk from a list of accounts.
+/// Builds a manager from a map of accounts.
 fn desk(accounts: HashMap<ApiKeyId, ApiCredentials>) -> MultiApiKiteTickerManager {
     let settings = MultiApiConfig {
         max_connections_per_api: 2,
@@ -208,7 +208,7 @@ fn desk(accounts: HashMap<ApiKeyId, ApiCredentials>) -> MultiApiKiteTickerManage
     builder.build()
 }
 
-/// A desk with several accounts, read from the one channel that has them all.
+/// Several accounts, read from the unified channel.
 async fn several_accounts(keys: Vec<(String, String)>) -> Result<(), String> {
     let mut builder = MultiApiKiteTickerManager::builder()
         .max_symbols_per_connection(3000)
@@ -276,7 +276,7 @@ fn old_programs_compile() {
 }
 
 #[test]
-fn an_old_desk_is_set_up_from_a_map() {
+fn a_manager_is_built_from_a_map_of_accounts() {
     let accounts = [("a", "key a"), ("b", "key b")]
         .map(|(id, key)| (ApiKeyId::new(id), ApiCredentials::new(key, "token")));
     let mut names: Vec<String> =
@@ -286,7 +286,7 @@ fn an_old_desk_is_set_up_from_a_map() {
 }
 
 #[test]
-fn an_old_handler_sees_every_tick_of_a_batch() {
+fn an_old_handler_receives_every_tick_of_a_batch() {
     let mut packet = vec![0, 2, 0, 8];
     packet.extend(408_065_u32.to_be_bytes());
     packet.extend(157_370_i32.to_be_bytes());

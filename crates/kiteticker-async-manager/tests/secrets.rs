@@ -1,4 +1,4 @@
-//! The access token shows nowhere: no `Debug`, no error, no message, no log line at any level.
+//! The access token appears in no `Debug` output, error, message or log line of any level.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::fmt::Debug;
@@ -14,10 +14,10 @@ use kiteticker_async_manager::{
 use tokio::sync::broadcast::Receiver;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Has to be escaped in a URL, so that it has more spellings than one.
+/// Must be escaped in a URL, so it has more than one spelling.
 const TOKEN: &str = "s3cr3tA/s3cr3tB+s3cr3tC=";
-const TODAYS: &str = "s3cr3tD/s3cr3tE";
-/// Part of every piece of either, however it is spelt.
+const NEW_TOKEN: &str = "s3cr3tD/s3cr3tE";
+/// Occurs in every part of both tokens, in any spelling.
 const TRACE: &str = "s3cr3t";
 
 /// Collects log lines.
@@ -36,7 +36,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Collects the lines of the whole process from now on, of every level.
+    /// Starts collecting the process's log lines of every level.
     fn install() -> Self {
         let log = Self::default();
         let writer = log.clone();
@@ -53,7 +53,7 @@ impl Log {
     }
 }
 
-/// What has been shown so far.
+/// Everything shown so far.
 #[derive(Default)]
 struct Shown(Vec<String>);
 
@@ -63,7 +63,7 @@ impl Shown {
         self.0.push(format!("{value:#?}"));
     }
 
-    /// Adds all that a channel holds now.
+    /// Adds everything that a channel currently holds.
     fn add_channel(&mut self, channel: &mut Receiver<TickerMessage>) {
         while let Ok(message) = channel.try_recv() {
             self.0.push(serde_json::to_string(&message).unwrap());
@@ -80,7 +80,7 @@ impl Shown {
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let Ok(output) = tokio::time::timeout(Duration::from_secs(20), future).await else {
-        panic!("waited in vain for {what}")
+        panic!("timed out waiting for {what}")
     };
     output
 }
@@ -91,13 +91,13 @@ fn builder(sim: &Sim) -> KiteTickerManagerBuilder {
         .reconnect_delay(Duration::from_millis(10))
 }
 
-/// A refusal that echoes a token.
+/// Returns a refusal that echoes a token.
 fn echo(status: u16, token: &str) -> Refusal {
     let body = format!(r#"{{"status":"error","message":"bad token {token}","data":"{token}"}}"#);
     Refusal::new(status, body)
 }
 
-/// Shows all that a manager gives of itself.
+/// Adds all output of a manager.
 async fn show(shown: &mut Shown, manager: &KiteTickerManager) {
     shown.add(manager);
     shown.add(manager.typed());
@@ -116,7 +116,7 @@ async fn refused_starts(shown: &mut Shown, sim: &Sim) {
         let mut channels = manager.get_all_channels();
         let error = within("the refusal", manager.start()).await.unwrap_err();
         assert!(error.contains(&status.to_string()), "{error}");
-        // The message of a refusal is shown, without the token in it.
+        // The refusal's message is shown with the token redacted.
         assert!(error.contains("bad token [redacted]"), "{error}");
         shown.0.push(error);
         show(shown, &manager).await;
@@ -127,7 +127,7 @@ async fn refused_starts(shown: &mut Shown, sim: &Sim) {
             shown.add_channel(channel);
         }
     }
-    // An HTML page, a body with the percent-encoded spellings.
+    // An HTML page with the token both plain and percent-encoded.
     let encoded = "s3cr3tA%2Fs3cr3tB%2Bs3cr3tC%3D";
     let page = format!("<html>/?api_key=x&amp;access_token={encoded} and {TOKEN}</html>");
     sim.refuse_with(Some(Refusal::new(400, page)));
@@ -178,15 +178,15 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     within("the reconnect", sim.wait_until(again)).await;
     show(shown, &manager).await;
 
-    // The token dies, the server echoes it, a new one is refused and echoed, too, then it is accepted.
-    for token in [TOKEN, TODAYS] {
+    // The token expires and the server echoes it; a new one is refused and echoed, then accepted.
+    for token in [TOKEN, NEW_TOKEN] {
         let refused = |sim: &Sim| sim.stats().refused.get(&403).copied().unwrap_or_default();
         let before = refused(sim);
         sim.refuse_with(Some(echo(403, token)));
         if token == TOKEN {
             sim.drop_all()
         } else {
-            manager.set_access_token(TODAYS)
+            manager.set_access_token(NEW_TOKEN)
         }
         within("refusals", sim.wait_until(|sim| refused(sim) >= before + 3)).await;
         let parked = async {
@@ -199,8 +199,8 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
         show(shown, &manager).await;
     }
     sim.refuse_with(None);
-    sim.set_access_token(API_KEY, TODAYS);
-    manager.set_access_token(TODAYS);
+    sim.set_access_token(API_KEY, NEW_TOKEN);
+    manager.set_access_token(NEW_TOKEN);
     within("the reconnect", sim.wait_until(again)).await;
     show(shown, &manager).await;
     within("the stop", manager.stop()).await.unwrap();
@@ -237,7 +237,7 @@ fn accounts(sim: &Sim) -> MultiApiKiteTickerManagerBuilder {
         .endpoint(sim.endpoint())
         .connection(|connection| connection.reconnect.delay = Duration::from_millis(10))
         .add_api_key("mine", API_KEY, TOKEN)
-        .add_api_key("hers", OTHER_KEY, TODAYS)
+        .add_api_key("hers", OTHER_KEY, NEW_TOKEN)
 }
 
 async fn show_accounts(shown: &mut Shown, manager: &MultiApiKiteTickerManager) {
@@ -246,7 +246,7 @@ async fn show_accounts(shown: &mut Shown, manager: &MultiApiKiteTickerManager) {
     shown.add(&manager.typed().snapshot());
     shown.add(&manager.get_stats().await);
     shown.add(&manager.get_api_stats("mine").await);
-    shown.add(&manager.get_api_stats("nobody").await);
+    shown.add(&manager.get_api_stats("unknown").await);
     shown.add(&manager.get_symbol_distribution());
 }
 
@@ -256,47 +256,47 @@ async fn several_accounts(shown: &mut Shown, sim: &Sim) {
     shown.add(&Some(credentials));
     assert!(shown.0.last().unwrap().contains("long…"), "at most four characters of a key");
     shown.add(&accounts(sim));
-    // Two accounts of one api_key, and one that is refused, with an echo of its token.
+    // Two accounts with one api_key, then accounts that are refused with an echo of their token.
     let mut twice = accounts(sim).add_api_key("again", API_KEY, TOKEN).build();
     shown.0.push(within("the refusal", twice.start()).await.unwrap_err());
     show_accounts(shown, &twice).await;
     sim.set_access_token(API_KEY, TOKEN);
-    sim.set_access_token(OTHER_KEY, TODAYS);
+    sim.set_access_token(OTHER_KEY, NEW_TOKEN);
     let refuse = |api_key: &str, token: &str| {
         for _ in 0..3 {
             sim.at_next_handshake(api_key, Fault::refuse(echo(403, token)));
         }
     };
     refuse(API_KEY, TOKEN);
-    refuse(OTHER_KEY, TODAYS);
+    refuse(OTHER_KEY, NEW_TOKEN);
     let mut manager = accounts(sim).build();
     let mut unified = manager.get_unified_channel();
     let error = within("the refusal", manager.start()).await.unwrap_err();
     assert!(error.contains("bad token [redacted]"), "{error}");
     shown.0.push(error);
     show_accounts(shown, &manager).await;
-    refuse(OTHER_KEY, TODAYS);
+    refuse(OTHER_KEY, NEW_TOKEN);
     within("the start", manager.start()).await.unwrap();
     show_accounts(shown, &manager).await;
-    manager.set_access_token("hers", TODAYS).unwrap();
-    shown.0.push(manager.set_access_token("nobody", TODAYS).unwrap_err());
+    manager.set_access_token("hers", NEW_TOKEN).unwrap();
+    shown.0.push(manager.set_access_token("unknown", NEW_TOKEN).unwrap_err());
     within("six sockets", sim.wait_until(|sim| sim.stats().connections_open == 6)).await;
     within("the stop", manager.stop()).await.unwrap();
     show_accounts(shown, &manager).await;
-    let told = shown.0.len();
+    let before = shown.0.len();
     while let Ok((api, message)) = unified.try_recv() {
         shown.add(&api);
         shown.0.push(serde_json::to_string(&message).unwrap());
         shown.add(&message);
     }
-    assert!(shown.0.len() > told, "the channel told of the refused account");
+    assert!(shown.0.len() > before, "the channel must report the refused account");
     for text in &shown.0 {
         assert!(!text.contains(OTHER_KEY), "{text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_access_token_shows_nowhere() {
+async fn the_access_token_never_appears_in_output() {
     let log = Log::install();
     let builder_of_sim = Sim::builder().credentials(API_KEY, TOKEN).updates_per_second(20.0);
     let sim = builder_of_sim.start().await.unwrap();
@@ -316,11 +316,11 @@ async fn the_access_token_shows_nowhere() {
     shown.assert_clean("a single connection");
     several_accounts(&mut shown, &sim).await;
     shown.assert_clean("several accounts");
-    assert!(shown.0.iter().any(|text| text.contains("[redacted]")), "no echo was seen at all");
+    assert!(shown.0.iter().any(|text| text.contains("[redacted]")), "no token was echoed");
 
     let log = log.text();
-    for line in ["up conn=", "lost: ", "parked: ", "to connect failed: "] {
-        assert!(log.contains(line), "the log was not collected: {line} is missing");
+    for line in ["up conn=", "lost: ", "parked: ", "connection attempt 1 failed: "] {
+        assert!(log.contains(line), "the log is incomplete: {line} is missing");
     }
     assert!(log.lines().any(|line| line.contains("DEBUG") && line.contains("kite_conn")));
     for line in log.lines() {

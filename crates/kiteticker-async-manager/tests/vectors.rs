@@ -1,10 +1,10 @@
-//! The published packets and postback, decoded through the facade.
+//! Kite's published packets and postback, decoded through the facade.
 //!
-//! The vectors are not part of this repository; where they are absent the tests say so and pass.
+//! The vectors are not part of this repository; if they are absent, the tests print that and pass.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "the functions around the tests are tests too"
+    reason = "the tests' helper functions unwrap and print too"
 )]
 
 use std::fs;
@@ -21,21 +21,21 @@ use kiteticker_async_manager::{
 };
 use serde_json::Value;
 
-/// Reads a vector, or says that it is not there.
+/// Reads a vector; prints that it is missing and returns `None` if so.
 fn vector(name: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
     match fs::read_to_string(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("skipped: {} is not there", path.display());
+            println!("skipped: {} does not exist", path.display());
             None
         }
         Err(error) => panic!("{}: {error}", path.display()),
     }
 }
 
-/// Reads a packet and its JSON twin.
-fn twins(name: &str) -> Option<(Vec<u8>, Value)> {
+/// Reads a packet and its JSON form.
+fn packet_and_json(name: &str) -> Option<(Vec<u8>, Value)> {
     let packet = vector(&format!("{name}.packet"))?;
     let json = vector(&format!("{name}.json"))?;
     let packet = BASE64_STANDARD.decode(packet.trim()).unwrap();
@@ -46,14 +46,14 @@ fn count(json: &Value) -> u32 {
     json.as_u64().unwrap().try_into().unwrap()
 }
 
-/// Reads a time that the JSON gives in India's civil time.
+/// Reads a JSON time in Indian Standard Time.
 fn time(json: &Value) -> Duration {
     let text = json.as_str().unwrap().strip_suffix("+05:30").unwrap().replace('T', " ");
     let at: IstDateTime = text.parse().unwrap();
     Duration::from_secs(at.unix_seconds().try_into().unwrap())
 }
 
-/// Compares the fields that quote and full packets share, all but the change.
+/// Compares the fields that quote and full packets share, except the change.
 fn assert_same_quote(tick: &Tick, json: &Value) {
     assert_eq!(tick.mode.to_websocket_string(), json["mode"]);
     assert_eq!(tick.is_tradable, json["tradable"]);
@@ -76,11 +76,11 @@ fn assert_same_quote(tick: &Tick, json: &Value) {
 
 #[test]
 fn the_published_full_packet_equals_its_json() {
-    let Some((packet, json)) = twins("ticker_full") else { return };
+    let Some((packet, json)) = packet_and_json("ticker_full") else { return };
     let tick = Tick::try_from(&packet[..]).unwrap();
     assert_eq!(tick.mode, Mode::Full);
     assert_same_quote(&tick, &json);
-    // The published change is the absolute one.
+    // The published change is absolute.
     let change = json["change"].as_f64().unwrap();
     assert!((tick.net_change.unwrap() - change).abs() < 1e-9, "{:?}", tick.net_change);
     assert_eq!(tick.last_traded_timestamp, Some(time(&json["last_trade_time"])));
@@ -108,12 +108,12 @@ fn the_published_full_packet_equals_its_json() {
 
 #[test]
 fn the_published_quote_packet_equals_its_json() {
-    let Some((packet, json)) = twins("ticker_quote") else { return };
+    let Some((packet, json)) = packet_and_json("ticker_quote") else { return };
     let tick = Tick::try_from(&packet[..]).unwrap();
     assert_eq!(tick.mode, Mode::Quote);
     assert_same_quote(&tick, &json);
-    // The change is not on the wire, and the published one (5.90) is that of the full packet: with
-    // the last price and close that stand beside it, it is 5.35.
+    // The change is not on the wire, and the published one (5.90) is that of the full packet: by
+    // the published last price and close it is 5.35.
     let change = json["last_price"].as_f64().unwrap() - json["ohlc"]["close"].as_f64().unwrap();
     assert!((tick.net_change.unwrap() - change).abs() < 1e-9, "{:?}", tick.net_change);
     assert_eq!((tick.last_traded_timestamp, tick.exchange_timestamp), (None, None));
@@ -121,8 +121,10 @@ fn the_published_quote_packet_equals_its_json() {
 }
 
 #[test]
-fn the_head_of_the_published_quote_packet_equals_the_published_ltp_json() {
-    let (Some((packet, _)), Some(json)) = (twins("ticker_quote"), vector("ticker_ltp.json")) else {
+fn the_first_8_bytes_of_the_published_quote_packet_equal_the_published_ltp_json() {
+    let (Some((packet, _)), Some(json)) =
+        (packet_and_json("ticker_quote"), vector("ticker_ltp.json"))
+    else {
         return;
     };
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -139,7 +141,7 @@ fn the_head_of_the_published_quote_packet_equals_the_published_ltp_json() {
 }
 
 #[test]
-fn the_published_postback_is_an_order() {
+fn the_published_postback_is_read_as_an_order() {
     let Some(text) = vector("postback.json") else { return };
     let order: Order = serde_json::from_str(&text).unwrap();
     assert!(order.unreadable().is_empty(), "{:?}", order.unreadable());

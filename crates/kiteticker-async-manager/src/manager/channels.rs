@@ -329,7 +329,11 @@ mod tests {
         let mut first = channels.messages(0).unwrap();
         assert_eq!(first.len(), 2);
         assert!(matches!(first.try_recv(), Ok(TickerMessage::Ticks(ticks)) if ticks.len() == 1));
-        assert_eq!(channels.messages(0).unwrap().len(), 0, "only the first receiver gets the past");
+        assert_eq!(
+            channels.messages(0).unwrap().len(),
+            0,
+            "only the first receiver gets earlier messages"
+        );
         assert_eq!(channels.raw(0).unwrap().len(), 4);
     }
 

@@ -1,4 +1,4 @@
-//! What is wrong with the settings is told by the start, and nothing is dialled.
+//! `start` reports invalid settings without connecting.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kiteticker_async_manager::{KiteManagerConfig, KiteTickerManager, KiteTickerM
 use crate::rig::{manager, next_ticks, only_channel, quiet_sim, start, until, within};
 
 #[tokio::test]
-async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
+async fn a_setting_out_of_range_is_named_with_its_value_and_range() {
     type Change = fn(&mut KiteManagerConfig);
     let sim = quiet_sim().await;
     let cases: [(Change, &str, &str, &str); 16] = [
@@ -83,9 +83,9 @@ async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
         let mut manager = KiteTickerManager::new(API_KEY.into(), ACCESS_TOKEN.into(), config)
             .with_endpoint(sim.endpoint());
         let error = within("the start", manager.start()).await.unwrap_err();
-        let told = [field, value, range].iter().all(|part| error.contains(part));
-        assert!(told && error.starts_with("start: "), "{error}");
-        // What was not started can still be stopped and asked.
+        let complete = [field, value, range].iter().all(|part| error.contains(part));
+        assert!(complete && error.starts_with("start: "), "{error}");
+        // A manager that failed to start can still be stopped and queried.
         manager.stop().await.unwrap();
         assert!(manager.get_health().await.unwrap().is_critical());
     }
@@ -93,7 +93,7 @@ async fn a_setting_outside_of_its_range_is_named_with_value_and_range() {
 }
 
 #[tokio::test]
-async fn the_smallest_lawful_settings_work() {
+async fn the_smallest_valid_settings_work() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim)
         .max_connections(1)
@@ -109,14 +109,14 @@ async fn the_smallest_lawful_settings_work() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_would_show_the_token_or_is_none_is_refused() {
+async fn an_endpoint_that_is_invalid_or_would_expose_the_token_is_rejected() {
     for (endpoint, named) in [
         ("ws://ws.kite.trade", "ws://ws.kite.trade would send the access token unencrypted"),
         ("ws://192.0.2.1:80", "use wss://"),
         ("ws.kite.trade", "has no scheme"),
         ("https://ws.kite.trade", "scheme https is not supported"),
         ("wss://", "has no host"),
-        ("wss://host:99999", "is not between 1 and 65535"),
+        ("wss://host:99999", "is not from 1 to 65535"),
         ("wss://ho st", "byte 8"),
         ("wss://host/?access_token=x", "query has access_token"),
         ("", "has no scheme"),
@@ -134,7 +134,7 @@ async fn an_endpoint_that_would_show_the_token_or_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bad_endpoint_can_be_mended_and_costs_no_subscription() {
+async fn an_invalid_endpoint_can_be_replaced_and_subscriptions_are_kept() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).endpoint("nonsense").max_connections(1).build();
     manager.subscribe_symbols(&[408_065], None).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_bad_endpoint_can_be_mended_and_costs_no_subscription() {
 }
 
 #[tokio::test]
-async fn a_token_source_gives_the_builders_manager_its_token() {
+async fn a_token_source_set_in_the_builder_provides_the_token() {
     let sim = quiet_sim().await;
     let source = TokenSource::new(|request| async move {
         Ok::<_, std::io::Error>(request.current.with_access_token(ACCESS_TOKEN))
@@ -161,14 +161,14 @@ async fn a_token_source_gives_the_builders_manager_its_token() {
 }
 
 #[tokio::test]
-async fn what_is_changed_of_a_connection_is_checked_like_the_rest() {
+async fn settings_changed_through_the_connection_are_checked_too() {
     let sim = quiet_sim().await;
-    for (manager, told) in [
+    for (manager, expected) in [
         (
             manager(&sim).connection(|it| it.transport.read_buffer_bytes = 0),
             "read_buffer_bytes is 0",
         ),
-        // By the name of the published setting, where there is one.
+        // Named like the published setting, if one exists.
         (
             manager(&sim).connection(|it| it.liveness.silence_threshold = Duration::ZERO),
             "heartbeat_liveness_threshold is 0ns",
@@ -182,14 +182,14 @@ async fn what_is_changed_of_a_connection_is_checked_like_the_rest() {
         ),
     ] {
         let error = within("the start", manager.build().start()).await.unwrap_err();
-        assert!(error.starts_with("start: ") && error.contains(told), "{error}");
+        assert!(error.starts_with("start: ") && error.contains(expected), "{error}");
     }
     assert_eq!(sim.stats().connections_total, 0);
 }
 
 #[tokio::test]
-async fn the_instruments_of_a_connection_that_stays_down_go_to_another_channel() {
-    // Handshakes of an account begin 100 ms apart.
+async fn the_instruments_of_a_connection_that_stays_down_move_to_another_channel() {
+    // The handshakes of an account are 100 ms apart.
     let after = Duration::from_millis(400);
     let failover = FailoverConfig { after, stable_after: Duration::from_millis(30) };
     let is_balanced = |sim: &kite_sim::Sim| {
@@ -225,7 +225,7 @@ async fn the_instruments_of_a_connection_that_stays_down_go_to_another_channel()
 }
 
 #[tokio::test]
-async fn without_failover_nothing_moves_and_the_latest_packets_are_kept_on_demand() {
+async fn failover_can_be_disabled_and_the_latest_packets_kept() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).failover(None).latest(true).build();
     assert!(manager.typed().config().failover.is_none());

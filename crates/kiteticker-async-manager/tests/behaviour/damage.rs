@@ -1,4 +1,4 @@
-//! What a server should not send: it is reported, and the feed goes on.
+//! Invalid input from the server is reported, and the feed continues.
 
 use bytes::Bytes;
 use kite_sim::Sim;
@@ -41,15 +41,15 @@ async fn feed() -> Feed {
 }
 
 impl Feed {
-    /// Gives what the channel says of what was just sent, after checking that ticks still come
-    /// on the same socket.
+    /// Returns the messages caused by what was just sent, after checking that ticks still arrive on
+    /// the same socket.
     async fn report(&mut self) -> Vec<TickerMessage> {
         mark(&self.sim);
         let report = up_to_mark(&mut self.channel).await;
         self.sim.tick_now(&[TOKEN]);
         let ticks = crate::rig::next_ticks(&mut self.channel).await;
         assert_eq!((ticks.len(), ticks[0].instrument_token), (1, TOKEN));
-        assert_eq!(self.sim.stats().connections_total, 1, "the socket was given up");
+        assert_eq!(self.sim.stats().connections_total, 1, "the socket was replaced");
         report
     }
 
@@ -62,7 +62,7 @@ impl Feed {
 }
 
 #[tokio::test]
-async fn order_updates_with_null_missing_or_odd_fields_are_orders() {
+async fn order_updates_with_null_missing_or_unreadable_fields_are_orders() {
     let mut feed = feed().await;
     let order = |order: TickerMessage| match order {
         TickerMessage::OrderPostback(Ok(order)) => order,
@@ -79,14 +79,14 @@ async fn order_updates_with_null_missing_or_odd_fields_are_orders() {
         assert!(report.unreadable().is_empty(), "{report:?}");
     }
     let odd = json!({
-        "order_id": 7, "status": "NEVER HEARD OF", "exchange": "MARS", "quantity": "12",
+        "order_id": 7, "status": "UNKNOWN STATUS", "exchange": "MARS", "quantity": "12",
         "filled_quantity": -1, "price": "99.5", "average_price": [], "order_timestamp": "soon",
         "transaction_type": 3, "tag": {"x": 1}, "instrument_token": 408_065.0,
     });
     feed.sim.send_order(odd.clone());
     let report = order(feed.report().await.remove(0));
     assert_eq!((&*report.order_id, report.quantity, report.price), ("7", 12, 99.5));
-    assert_eq!(report.status, OrderStatus::Other("NEVER HEARD OF".into()));
+    assert_eq!(report.status, OrderStatus::Other("UNKNOWN STATUS".into()));
     assert_eq!((report.exchange, report.instrument_token), (Exchange::Unknown, TOKEN));
     for field in ["filled_quantity", "average_price", "order_timestamp"] {
         assert!(report.unreadable().contains(&field), "{field}: {:?}", report.unreadable());
@@ -96,7 +96,7 @@ async fn order_updates_with_null_missing_or_odd_fields_are_orders() {
 }
 
 #[tokio::test]
-async fn order_updates_that_are_none_are_told_as_such() {
+async fn order_updates_without_an_order_are_reported_as_errors() {
     let mut feed = feed().await;
     for text in [
         r#"{"type":"order","data":null}"#,
@@ -105,8 +105,8 @@ async fn order_updates_that_are_none_are_told_as_such() {
         r#"{"type":"order","data":[1]}"#,
     ] {
         match feed.report_of_text(text).await {
-            TickerMessage::OrderPostback(Err(told)) => {
-                assert!(told.contains("not an object"), "{text}: {told}");
+            TickerMessage::OrderPostback(Err(error)) => {
+                assert!(error.contains("not an object"), "{text}: {error}");
             }
             other => panic!("{text}: {other:?}"),
         }
@@ -124,24 +124,24 @@ async fn unknown_text_types_arrive_whole() {
         json!({"type": "message"}),
     ] {
         match feed.report_of_text(&frame.to_string()).await {
-            TickerMessage::Message(told) => assert_eq!(told, frame),
+            TickerMessage::Message(received) => assert_eq!(received, frame),
             other => panic!("{frame}: {other:?}"),
         }
     }
     let text = r#"{"type":"error","data":"Can't subscribe to more than 3000 instruments."}"#;
-    let told = feed.report_of_text(text).await;
-    assert_eq!(errors_of(&[told]), ["Can't subscribe to more than 3000 instruments."]);
+    let received = feed.report_of_text(text).await;
+    assert_eq!(errors_of(&[received]), ["Can't subscribe to more than 3000 instruments."]);
     assert_eq!(feed.manager.get_stats().await.unwrap().total_errors, 0);
 }
 
 #[tokio::test]
-async fn texts_that_are_no_json_object_are_reported_and_counted() {
+async fn texts_that_are_not_json_objects_are_reported_and_counted() {
     let mut feed = feed().await;
     let texts = ["", "hello", r#"{"type":"order","data":{"#, "[1,2]", "null", "\"text\"", "{}{}"];
     for text in texts {
         match feed.report_of_text(text).await {
-            TickerMessage::Error(told) => {
-                assert!(told.contains("text frame unreadable"), "{text}: {told}");
+            TickerMessage::Error(error) => {
+                assert!(error.contains("text frame unreadable"), "{text}: {error}");
             }
             other => panic!("{text}: {other:?}"),
         }
@@ -151,7 +151,7 @@ async fn texts_that_are_no_json_object_are_reported_and_counted() {
     assert_eq!(stats.total_messages_received - stats.total_messages_parsed, texts.len() as u64);
 }
 
-/// A frame of these packet bodies, which declares `declared` packets.
+/// A frame with these packet bodies that declares `declared` packets.
 fn frame(declared: u16, bodies: &[&[u8]]) -> Vec<u8> {
     let mut frame = declared.to_be_bytes().to_vec();
     for body in bodies {
@@ -161,7 +161,7 @@ fn frame(declared: u16, bodies: &[&[u8]]) -> Vec<u8> {
     frame
 }
 
-/// The body of a packet of this length and token whose price is one rupee.
+/// The body of a packet with this token, this length and a price of one rupee.
 fn body(token: u32, length: usize) -> Vec<u8> {
     let mut body = vec![0; length];
     body[..4].copy_from_slice(&token.to_be_bytes());
@@ -170,7 +170,7 @@ fn body(token: u32, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_packet_of_unknown_length_is_reported_and_its_neighbours_arrive() {
+async fn a_packet_of_unknown_length_is_reported_and_the_others_arrive() {
     let mut feed = feed().await;
     let bodies = [body(257, 8), body(513, 64), body(769, 44), body(1_025, 8)];
     let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
@@ -182,15 +182,15 @@ async fn a_packet_of_unknown_length_is_reported_and_its_neighbours_arrive() {
     let errors = errors_of(&report);
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("2 packets of unknown length") && errors[0].contains("64 bytes"));
-    // The raw frame is untouched: its lengths are sound.
+    // The raw frame is unchanged, because its lengths are consistent.
     assert_eq!(within("a frame", feed.frames.recv()).await.unwrap(), sent);
     let (_, processor) = feed.manager.get_processor_stats().await.remove(0);
     assert_eq!(processor.errors_count, 2);
     assert_eq!(feed.manager.get_stats().await.unwrap().total_errors, 2);
 }
 
-/// The specification's own loop over a raw frame, which slices without looking at the end.
-#[expect(clippy::collapsible_if, reason = "as the specification prints it")]
+/// The specification's loop over a raw frame, which slices without a bounds check.
+#[expect(clippy::collapsible_if, reason = "copied from the specification")]
 fn spec_loop(frame: &Bytes) -> Vec<u32> {
     let mut tokens = Vec::new();
     if frame.len() < 2 {
@@ -215,7 +215,7 @@ fn spec_loop(frame: &Bytes) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_damaged_frame_is_reported_and_cut_back_to_its_good_packets() {
+async fn a_damaged_frame_is_reported_and_truncated_to_its_valid_packets() {
     let good = [body(257, 184), body(513, 184)];
     let good: Vec<&[u8]> = good.iter().map(Vec::as_slice).collect();
     let whole = frame(2, &good);
@@ -224,18 +224,18 @@ async fn a_damaged_frame_is_reported_and_cut_back_to_its_good_packets() {
     let mut beyond = frame(3, &good);
     beyond.extend(u16::MAX.to_be_bytes());
     beyond.extend([0; 184]);
-    // Each frame with the tokens of its good part.
+    // Each frame with the tokens of its valid part.
     let cases: [(&str, Vec<u8>, &[u32]); 10] = [
         ("cut within the second packet", cut(2 + 186 + 2 + 100), &[257]),
         ("cut within the second length", cut(2 + 186 + 1), &[257]),
         ("cut after the first packet", cut(2 + 186), &[257]),
         ("cut within the first packet", cut(2 + 2 + 8), &[]),
         ("cut after the count", cut(2), &[]),
-        ("more declared than there are", frame(9, &good), &[257, 513]),
-        ("fewer declared than there are", frame(1, &good), &[257]),
-        ("bytes behind the last", with_tail(&[1, 2, 3]), &[257, 513]),
+        ("more packets declared than present", frame(9, &good), &[257, 513]),
+        ("fewer packets declared than present", frame(1, &good), &[257]),
+        ("bytes after the last packet", with_tail(&[1, 2, 3]), &[257, 513]),
         ("a length beyond the end", beyond, &[257, 513]),
-        ("no byte at all", Vec::new(), &[]),
+        ("an empty frame", Vec::new(), &[]),
     ];
     for (what, sent, tokens) in cases {
         let mut feed = feed().await;
@@ -258,7 +258,7 @@ async fn a_damaged_frame_is_reported_and_cut_back_to_its_good_packets() {
             assert_eq!(view.header.instrument_token.get(), token, "{what}");
         }
         let view = within("a packet", full.recv_raw_tickraw()).await.unwrap().unwrap();
-        assert_eq!(view.header.instrument_token.get(), TOKEN, "{what}: what follows is whole");
+        assert_eq!(view.header.instrument_token.get(), TOKEN, "{what}: the next frame is intact");
 
         let (_, processor) = feed.manager.get_processor_stats().await.remove(0);
         assert_eq!(processor.errors_count, 1, "{what}");
@@ -267,15 +267,15 @@ async fn a_damaged_frame_is_reported_and_cut_back_to_its_good_packets() {
 }
 
 #[tokio::test]
-async fn a_flood_of_damaged_frames_is_counted_whole_and_told_rarely() {
+async fn a_flood_of_damaged_frames_is_counted_fully_and_reported_rarely() {
     const FLOOD: u64 = 500;
     let mut feed = feed().await;
     for _ in 0..FLOOD {
         feed.sim.send_binary(vec![0, 1, 0, 184]);
     }
     let report = feed.report().await;
-    let told = errors_of(&report).len() as u64;
-    // One a second: the flood takes far less than the twenty seconds of the deadline.
-    assert!((1..=20).contains(&told), "{told}");
+    let reported = errors_of(&report).len() as u64;
+    // One per second: the flood takes far less than the deadline of 20 s.
+    assert!((1..=20).contains(&reported), "{reported}");
     assert_eq!(feed.manager.get_stats().await.unwrap().total_errors, FLOOD);
 }

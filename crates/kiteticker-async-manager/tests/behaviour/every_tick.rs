@@ -1,4 +1,4 @@
-//! Nine thousand instruments on three connections: what was sent is what is received, once.
+//! 9,000 instruments on three connections: every tick sent is received exactly once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::rig::{Tally, held, manager, mark, start, until, up_to_mark, within};
 
-/// Adds up raw frames until the channel ends, reading them by hand.
+/// Tallies raw frames until the channel ends, with a parser of its own.
 async fn raw_tally(mut channel: Receiver<Bytes>) -> Tally {
     let mut tally = Tally::new();
     loop {
@@ -70,7 +70,7 @@ async fn every_tick_sent_is_received_exactly_once() {
     }
 
     until(&sim, "9,000 subscriptions", |sim| held(sim) == modes).await;
-    // The snapshots (twice where the mode is not quote), then about two updates of each.
+    // The snapshots (two if the mode is not quote), then about two updates of each instrument.
     until(&sim, "updates", |sim| sim.stats().ticks_sent >= 15_000 + 18_000).await;
     within("the pause", sim.pause()).await;
     let (sent, stats) = (sim.sent(), sim.stats());
@@ -83,13 +83,13 @@ async fn every_tick_sent_is_received_exactly_once() {
         received.extend(tally);
     }
     assert_eq!(received.values().map(|sum| sum.ticks).sum::<u64>(), stats.ticks_sent);
-    assert!(received == sent, "the channels did not carry what was sent");
+    assert!(received == sent, "the channels do not match what was sent");
 
     within("the stop", manager.stop()).await.unwrap();
     let mut received = Tally::new();
     for channel in raw_channels {
         received.extend(within("the raw frames", channel).await.unwrap());
     }
-    assert!(received == sent, "the raw channels did not carry what was sent");
+    assert!(received == sent, "the raw channels do not match what was sent");
     assert_eq!(manager.get_stats().await.unwrap().total_errors, 0);
 }

@@ -1,4 +1,4 @@
-//! Starting, stopping, starting again, and going away.
+//! Starting, stopping, restarting and dropping.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ async fn starting_while_running_is_ok_and_opens_nothing() {
 }
 
 #[tokio::test]
-async fn stopping_before_the_start_is_ok_and_costs_nothing() {
+async fn stopping_before_the_start_is_ok_and_changes_nothing() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut channel = only_channel(&mut manager);
@@ -69,7 +69,7 @@ async fn stop_ends_every_channel_after_a_closing_message() {
 }
 
 #[tokio::test]
-async fn after_a_stop_a_start_works_with_the_same_subscriptions_on_channels_taken_since() {
+async fn a_start_after_a_stop_restores_the_subscriptions_on_channels_taken_in_between() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let tokens = universe(30);
@@ -97,7 +97,7 @@ async fn after_a_stop_a_start_works_with_the_same_subscriptions_on_channels_take
 }
 
 #[tokio::test]
-async fn what_is_taken_and_subscribed_before_the_start_gets_the_first_snapshot() {
+async fn channels_and_subscriptions_made_before_the_start_get_the_first_snapshot() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let channels = manager.get_all_channels();
@@ -123,7 +123,7 @@ async fn channels_taken_only_after_start_and_subscribe_still_get_the_first_snaps
     manager.subscribe_symbols(&tokens, Some(Mode::Full)).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Full, &tokens)).await;
     mark(&sim);
-    // All of it has been read from the sockets before anyone asks for it.
+    // Everything has been read from the sockets before a channel is taken.
     crate::rig::until_manager(&manager, "three marks", |manager| {
         let connections = manager.typed().snapshot().connections;
         connections.iter().all(|connection| connection.figures.texts == 3)
@@ -134,7 +134,7 @@ async fn channels_taken_only_after_start_and_subscribe_still_get_the_first_snaps
     for (_, mut channel) in manager.get_all_channels() {
         let messages = up_to_mark(&mut channel).await;
         let texts = messages.iter().filter(|it| matches!(it, TickerMessage::Message(_)));
-        assert_eq!(texts.count(), 2, "the greetings are there, too");
+        assert_eq!(texts.count(), 2, "the greetings are kept too");
         add_ticks(&mut received, &messages);
     }
     let raw = manager.get_all_raw_frame_channels();
@@ -149,7 +149,7 @@ async fn channels_taken_only_after_start_and_subscribe_still_get_the_first_snaps
 }
 
 #[tokio::test]
-async fn a_second_taker_hears_from_its_own_beginning_on() {
+async fn a_second_receiver_gets_only_messages_sent_after_it_was_taken() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut first = only_channel(&mut manager);
@@ -168,7 +168,7 @@ async fn a_second_taker_hears_from_its_own_beginning_on() {
 }
 
 #[tokio::test]
-async fn a_start_refused_for_authentication_fails_at_once_and_can_be_tried_again() {
+async fn a_start_that_fails_authentication_returns_immediately_and_can_be_repeated() {
     let sim = quiet_sim().await;
     let mut manager = KiteTickerManagerBuilder::new(API_KEY, "yesterdays_token")
         .endpoint(sim.endpoint())
@@ -202,16 +202,16 @@ async fn a_start_refused_for_authentication_fails_at_once_and_can_be_tried_again
 
 #[tokio::test]
 async fn without_a_server_the_start_fails_at_the_connection_timeout() {
-    // Bound, so that nobody else gets the port, and not listening.
+    // Bound, so that no other process gets the port, but not listening.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let nobody = format!("ws://{}", socket.local_addr().unwrap());
-    // The operating system accepts, but nobody answers.
+    let closed = format!("ws://{}", socket.local_addr().unwrap());
+    // The operating system accepts connections, but no handshake is answered.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mute = format!("ws://{}", listener.local_addr().unwrap());
 
     for (endpoint, reason) in
-        [(nobody, "Connection refused"), (mute, "the websocket handshake did not finish")]
+        [(closed, "Connection refused"), (mute, "the websocket handshake did not finish")]
     {
         let timeout = Duration::from_millis(250);
         let mut manager = KiteTickerManagerBuilder::new("key", "token")
@@ -228,20 +228,20 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
         assert_eq!(manager.get_symbol_distribution().values().flatten().count(), 1);
         within("the stop", manager.stop()).await.unwrap();
     }
-    // No socket is left open: the request is followed by the end of the stream.
+    // No socket is left open: the stream ends after the request.
     let (mut stream, _) = within("a connection", listener.accept()).await.unwrap();
     within("its end", stream.read_to_end(&mut Vec::new())).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_later_can_be_started_on() {
+async fn start_succeeds_once_the_server_is_available_again() {
     let sim = quiet_sim().await;
     sim.refuse_with(Some(Refusal::new(503, "<html>busy</html>")));
     let mut manager = manager(&sim).connection_timeout(Duration::from_millis(300)).build();
     let error = within("the timeout", manager.start()).await.unwrap_err();
     assert!(error.contains("within 300ms") && error.contains("503"), "{error}");
     sim.refuse_with(None);
-    // A handshake may take its time on a loaded machine: as often as needed.
+    // Repeated, because a handshake may exceed the timeout on a loaded machine.
     let started = async { while manager.start().await.is_err() {} };
     within("the start", started).await;
     assert!(sim.stats().connections_open >= 1);
@@ -267,7 +267,7 @@ async fn stop_during_an_outage_does_not_wait_for_its_end() {
 }
 
 #[tokio::test]
-async fn stop_does_not_wait_for_ever_for_a_server_that_does_not_answer() {
+async fn stop_does_not_wait_forever_for_a_server_that_does_not_answer() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let channels = manager.get_all_channels();
@@ -281,8 +281,8 @@ async fn stop_does_not_wait_for_ever_for_a_server_that_does_not_answer() {
     until(&sim, "the end of the sockets", |sim| sim.stats().connections_open == 0).await;
 }
 
-/// A server that says how its one client ended: by which message.
-async fn attentive_server() -> (String, JoinHandle<Option<Message>>) {
+/// Starts a server whose task returns the last message of its only client.
+async fn recording_server() -> (String, JoinHandle<Option<Message>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("ws://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -297,31 +297,31 @@ async fn attentive_server() -> (String, JoinHandle<Option<Message>>) {
     (endpoint, server)
 }
 
-fn assert_goodbye(last: Option<Message>) {
+fn assert_normal_close(last: Option<Message>) {
     match last {
         Some(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), 1_000),
-        other => panic!("a close frame was due, not {other:?}"),
+        other => panic!("expected a close frame, not {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn stop_says_goodbye() {
-    let (endpoint, server) = attentive_server().await;
+async fn stop_sends_a_close_frame() {
+    let (endpoint, server) = recording_server().await;
     let builder = KiteTickerManagerBuilder::new("key", "token").endpoint(endpoint);
     let mut manager = builder.max_connections(1).build();
     start(&mut manager).await;
     within("the stop", manager.stop()).await.unwrap();
-    assert_goodbye(within("the server's end", server).await.unwrap());
+    assert_normal_close(within("the server's end", server).await.unwrap());
 }
 
 #[tokio::test]
-async fn dropping_the_manager_says_goodbye() {
-    let (endpoint, server) = attentive_server().await;
+async fn dropping_the_manager_sends_a_close_frame() {
+    let (endpoint, server) = recording_server().await;
     let builder = KiteTickerManagerBuilder::new("key", "token").endpoint(endpoint);
     let mut manager = builder.max_connections(1).build();
     start(&mut manager).await;
     drop(manager);
-    assert_goodbye(within("the server's end", server).await.unwrap());
+    assert_normal_close(within("the server's end", server).await.unwrap());
 }
 
 #[tokio::test]
@@ -345,13 +345,13 @@ async fn dropping_the_manager_leaves_no_socket_and_ends_the_channels() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_cancelled_can_be_stopped() {
+async fn a_cancelled_start_can_be_stopped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("ws://{}", listener.local_addr().unwrap());
     let mut manager = KiteTickerManagerBuilder::new("key", "token").endpoint(endpoint).build();
     let channel = manager.get_channel(ChannelId::Connection1).unwrap();
     {
-        // The handshake is never answered: once somebody has knocked, the start is under way.
+        // The handshake is never answered: once a connection is accepted, the start is under way.
         let mut starting = Box::pin(manager.start());
         tokio::select! {
             started = &mut starting => panic!("{started:?}"),

@@ -1,4 +1,4 @@
-//! What the published API does, over real WebSockets to the simulator on loopback.
+//! The behaviour of the published API, tested over real WebSockets to the simulator on loopback.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
 mod configuration;

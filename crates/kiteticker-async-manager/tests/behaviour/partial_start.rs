@@ -1,4 +1,4 @@
-//! An account whose sockets are partly taken by somebody else.
+//! An account some of whose sockets are already in use.
 
 use kite_sim::{ACCESS_TOKEN, API_KEY, MAX_SOCKETS, Sim, universe};
 use kiteticker_async_manager::kite_conn::Phase;
@@ -10,7 +10,7 @@ use crate::rig::{
     up_to_mark, within,
 };
 
-/// Takes sockets of the account that the manager wants.
+/// Opens sockets of the manager's account.
 async fn take_slots(sim: &Sim, count: usize) -> Vec<KiteTickerAsync> {
     let mut taken = Vec::new();
     for _ in 0..count {
@@ -26,7 +26,7 @@ fn live(manager: &KiteTickerManager) -> usize {
     connections.iter().filter(|connection| connection.phase == Phase::Live).count()
 }
 
-async fn starts_with_what_there_is_and_gets_the_rest_later(taken: usize) {
+async fn starts_with_the_free_sockets_and_gets_the_rest_later(taken: usize) {
     let sim = quiet_sim().await;
     let mut others = take_slots(&sim, taken).await;
     let mut manager = manager(&sim).build();
@@ -34,7 +34,7 @@ async fn starts_with_what_there_is_and_gets_the_rest_later(taken: usize) {
     let tokens = universe(90);
     manager.subscribe_symbols(&tokens, Some(Mode::Quote)).await.unwrap();
 
-    // Long before the connection timeout of 30 s: the others have been refused.
+    // Well before the connection timeout of 30 s, because the others have been refused.
     start(&mut manager).await;
     assert_eq!(live(&manager), MAX_SOCKETS - taken);
     let health = manager.get_health().await.unwrap();
@@ -60,23 +60,23 @@ async fn starts_with_what_there_is_and_gets_the_rest_later(taken: usize) {
         refusals += usize::from(errors_of(&messages).iter().any(|text| text.contains("429")));
         add_ticks(&mut received, &messages);
     }
-    assert_eq!(refusals, taken, "each connection that was refused says so on its channel");
+    assert_eq!(refusals, taken, "each refused connection reports it on its channel");
     assert_eq!(received, sim.sent());
     assert_eq!(received.len(), 90);
 }
 
 #[tokio::test]
-async fn with_one_socket_taken_the_start_is_ok_and_degraded_until_it_is_free() {
-    starts_with_what_there_is_and_gets_the_rest_later(1).await;
+async fn with_one_socket_in_use_start_succeeds_and_health_is_degraded_until_it_is_free() {
+    starts_with_the_free_sockets_and_gets_the_rest_later(1).await;
 }
 
 #[tokio::test]
-async fn with_two_sockets_taken_the_start_is_ok_and_degraded_until_they_are_free() {
-    starts_with_what_there_is_and_gets_the_rest_later(2).await;
+async fn with_two_sockets_in_use_start_succeeds_and_health_is_degraded_until_they_are_free() {
+    starts_with_the_free_sockets_and_gets_the_rest_later(2).await;
 }
 
 #[tokio::test]
-async fn with_all_sockets_taken_the_start_fails_at_the_timeout_and_leaves_them_alone() {
+async fn with_all_sockets_in_use_start_fails_at_the_timeout_and_does_not_affect_them() {
     let sim = quiet_sim().await;
     let others = take_slots(&sim, MAX_SOCKETS).await;
     let timeout = std::time::Duration::from_millis(600);

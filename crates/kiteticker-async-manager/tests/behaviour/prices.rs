@@ -1,7 +1,7 @@
-//! Prices of every segment through the whole way, in rupees.
+//! Prices of every segment in rupees, from end to end.
 //!
-//! Divisors as the official clients have them: 10,000,000 for CDS, 10,000 for BCD and NCO, 100 for
-//! all others.
+//! The divisors are those of the official clients: 10,000,000 for CDS, 10,000 for BCD and NCO, 100
+//! for all others.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn assert_tick(
 }
 
 #[tokio::test]
-async fn every_segment_has_the_prices_that_the_protocol_demands() {
+async fn every_segment_has_the_prices_that_the_protocol_specifies() {
     let builder = Sim::builder().seed(SEED).market_time(MARKET_OPENS_UNIX_S);
     let builder = builder.updates_per_second(0.0).no_heartbeats().greet(false);
     let sim = builder.start().await.unwrap();
@@ -120,7 +120,7 @@ async fn every_segment_has_the_prices_that_the_protocol_demands() {
             assert_tick(&tick.content, &instrument, mode, exchange, divisor);
         }
     }
-    // The same after a step, so that it is not only the opening price that is right.
+    // The same after one step, so that not only opening prices are checked.
     sim.tick_now(&tokens);
     within("the pause", sim.pause()).await;
     mark(&sim);
@@ -137,10 +137,10 @@ async fn every_segment_has_the_prices_that_the_protocol_demands() {
     }
 }
 
-/// Packets that users of NCO reported, and what the exchange showed (protocol, prices); a price
-/// of a currency; one below zero, as some spreads have.
+/// NCO packets reported by users, with the prices shown by the exchange (see the prices in
+/// docs/protocol.md); a currency price; and a negative price, as some spreads have.
 #[tokio::test]
-async fn reported_prices_of_commodities_and_currencies_are_right() {
+async fn reported_prices_of_commodities_and_currencies_are_decoded_correctly() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut channel = only_channel(&mut manager);

@@ -1,4 +1,4 @@
-//! Raw frames, and the full packets in them.
+//! Raw frames and the full packets in them.
 
 use bytes::Bytes;
 use kite_sim::{Sim, universe};
@@ -11,7 +11,7 @@ use crate::rig::{
     until, until_manager, up_to_mark, within,
 };
 
-/// Gives the full packets of a frame, read by hand as the specification's own loop does.
+/// Returns the full packets of a frame, parsed as in the specification's example.
 fn full_packets(frame: &Bytes) -> Vec<Bytes> {
     let mut packets = Vec::new();
     if frame.len() < 2 {
@@ -74,7 +74,7 @@ async fn the_full_subscriber_yields_every_full_packet_of_every_frame_in_order() 
         by_by_ref.push(Bytes::copy_from_slice(packet));
     }
     while let Some(view) = within("a packet", views.recv_raw_tickraw()).await.unwrap() {
-        // The expected packet must look the same through the view.
+        // The view must equal that of the expected packet.
         let packet = &expected[by_views.len()];
         assert_eq!(Some(view), as_tick_raw(packet));
         let token = u32::from_be_bytes(packet[..4].try_into().unwrap());
@@ -91,7 +91,7 @@ async fn the_full_subscriber_yields_every_full_packet_of_every_frame_in_order() 
     }
     for received in received {
         assert_eq!(received.len(), expected.len());
-        assert!(received == expected, "in order, byte for byte");
+        assert!(received == expected, "packets differ in order or bytes");
     }
     assert!(readers.iter().all(|reader| reader.lagged() == 0));
     assert!(within("nothing", readers[3].recv_batch_raw(0)).await.unwrap().is_empty());
@@ -114,18 +114,18 @@ async fn a_lag_is_counted_and_does_not_end_the_loop() {
     let frames = sim.stats().frames_sent;
     assert_eq!(frames, 22);
     until_manager(&manager, "all frames", |manager| {
-        // Nothing tells of a frame: the mark behind them does.
+        // A frame causes no event, but the mark sent after it does.
         mark(&sim);
         manager.typed().snapshot().connections[0].figures.frames_delivered == frames
     })
     .await;
 
-    // The newest four are there; the last of them is the market's present state.
+    // The newest four are kept; the last of them is the current market state.
     let batch = within("packets", reader.recv_batch_raw(100)).await.unwrap();
     assert_eq!(batch.len() as u64, KEPT);
     assert_eq!(reader.lagged(), frames - KEPT);
     assert_eq!(manager.get_stats().await.unwrap().total_errors, frames - KEPT);
-    // The message channel tells the same in broadcast's own way, and goes on.
+    // The message channel reports the lag as an error and continues.
     assert!(matches!(next(&mut channel).await, Err(RecvError::Lagged(_))));
     assert!(next(&mut channel).await.is_ok());
 
@@ -160,7 +160,7 @@ async fn raw_only_sends_no_ticks_while_texts_still_arrive() {
             |it| matches!(it, TickerMessage::OrderPostback(Ok(order)) if order.order_id == "1")
         )
     );
-    // The raw channels carry both: the quotes of the subscribe, the full packets of the mode.
+    // The raw channels carry the quotes of the subscribe and the full packets of the mode.
     let first = within("a frame", frames.recv()).await.unwrap();
     assert_eq!(first.len(), 2 + 2 * (2 + 44));
     for token in [408_065, 884_737] {
@@ -178,7 +178,7 @@ async fn frames_share_the_memory_of_the_ticks() {
     start(&mut manager).await;
     manager.subscribe_symbols(&[408_065], Some(Mode::Quote)).await.unwrap();
     let TickerMessage::Ticks(ticks) = next(&mut channel).await.unwrap() else {
-        panic!("ticks were due")
+        panic!("expected ticks")
     };
     let frame = within("a frame", frames.recv()).await.unwrap();
     let packet = ticks.packets().next().unwrap();

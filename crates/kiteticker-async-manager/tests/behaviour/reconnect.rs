@@ -1,4 +1,4 @@
-//! What comes back by itself, and what waits for a new token.
+//! Automatic reconnects, and connections parked until a new token is set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::rig::{
     start, ticks_of, until, until_manager, up_to_mark, within,
 };
 
-/// Subscribes ninety instruments in all modes; gives what the server has to end with.
+/// Subscribes to ninety instruments in all modes; returns the subscriptions the server must have.
 async fn subscribe_in_all_modes(manager: &mut KiteTickerManager) -> Modes {
     let mut modes = BTreeMap::new();
     for (share, mode) in universe(90).chunks(30).zip([Mode::Full, Mode::Quote, Mode::LTP]) {
@@ -29,12 +29,12 @@ fn says_up(message: &TickerMessage) -> bool {
     message["type"] == "connection" && message["state"] == "up"
 }
 
-/// Receives until the channel says that its connection is up again; gives what came before.
+/// Receives until the channel reports its connection up again; returns the messages before that.
 async fn until_up(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
     receive_until(channel, "the connection to be up again", says_up).await.0
 }
 
-/// Receives until the channel says that its connection is parked; gives what it says.
+/// Receives until the channel reports its connection parked; returns that text.
 async fn until_parked(channel: &mut Receiver<TickerMessage>) -> String {
     let says_parked =
         |it: &TickerMessage| matches!(it, TickerMessage::Error(text) if text.contains("parked"));
@@ -44,13 +44,13 @@ async fn until_parked(channel: &mut Receiver<TickerMessage>) -> String {
 }
 
 #[tokio::test]
-async fn after_a_drop_of_all_sockets_everything_streams_again_in_its_exact_mode() {
+async fn after_all_sockets_drop_every_subscription_is_restored_in_its_exact_mode() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let mut channels = manager.get_all_channels();
     start(&mut manager).await;
     let mut modes = subscribe_in_all_modes(&mut manager).await;
-    // One that got its mode later, one that is gone: neither may come back otherwise.
+    // A later mode change and an unsubscription must survive the reconnect.
     let (upgraded, removed) = (universe(90)[89], universe(90)[0]);
     manager.change_mode(&[upgraded], Mode::Full).await.unwrap();
     manager.unsubscribe_symbols(&[removed]).await.unwrap();
@@ -98,7 +98,7 @@ async fn after_a_drop_of_all_sockets_everything_streams_again_in_its_exact_mode(
 }
 
 #[tokio::test]
-async fn what_is_asked_during_an_outage_goes_out_after_it() {
+async fn requests_made_during_an_outage_are_sent_after_it() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     start(&mut manager).await;
@@ -121,7 +121,7 @@ async fn what_is_asked_during_an_outage_goes_out_after_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_is_left_for_a_new_socket() {
+async fn a_silent_connection_is_replaced_by_a_new_socket() {
     let builder = Sim::builder().updates_per_second(10.0).greet(false);
     let builder = builder.heartbeat_every(Duration::from_millis(30));
     let sim = builder.start().await.unwrap();
@@ -137,8 +137,8 @@ async fn a_server_that_falls_silent_is_left_for_a_new_socket() {
     for (id, channel) in &mut channels {
         let messages = until_up(channel).await;
         let errors = errors_of(&messages);
-        assert!(errors.iter().any(|text| text.contains("nothing came for")), "{errors:?}");
-        // It streams again, all that belongs there.
+        assert!(errors.iter().any(|text| text.contains("nothing was received for")), "{errors:?}");
+        // All its instruments stream again.
         within("its instruments", async {
             let mut received = Tally::new();
             while received.len() < distribution[id].len() {
@@ -148,11 +148,11 @@ async fn a_server_that_falls_silent_is_left_for_a_new_socket() {
         .await;
     }
     until(&sim, "exact modes", |sim| held(sim) == modes).await;
-    assert!(sim.stats().pings_received >= 3, "they were asked before they were given up");
+    assert!(sim.stats().pings_received >= 3, "each socket is pinged before it is abandoned");
 }
 
 #[tokio::test]
-async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
+async fn a_revoked_token_parks_connections_with_open_channels_until_a_new_one_is_set() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let mut channels = manager.get_all_channels();
@@ -160,7 +160,7 @@ async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
     let modes = subscribe_in_all_modes(&mut manager).await;
     settle(&sim, &modes).await;
 
-    // A token that dies leaves open sockets alone.
+    // Revoking a token does not close open sockets.
     sim.revoke_token(API_KEY);
     mark(&sim);
     for (_, channel) in &mut channels {
@@ -178,15 +178,15 @@ async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
         connections.iter().all(|connection| connection.phase == Phase::Parked)
     };
     assert!(parked(&manager));
-    // Asked once each: a parked connection does not knock.
+    // One attempt each: a parked connection does not retry.
     assert_eq!(sim.stats().refused, BTreeMap::from([(403, 3)]));
-    // A wrong token parks again, and subscriptions made meanwhile wait, too.
+    // A wrong token parks them again.
     manager.set_access_token("wrong");
     until(&sim, "three further refusals", |sim| sim.stats().refused[&403] == 6).await;
     until_manager(&manager, "the parking", parked).await;
 
-    sim.set_access_token(API_KEY, "todays");
-    manager.set_access_token("todays");
+    sim.set_access_token(API_KEY, "new_token");
+    manager.set_access_token("new_token");
     for (_, channel) in &mut channels {
         until_up(channel).await;
     }
@@ -199,13 +199,13 @@ async fn a_revoked_token_parks_with_open_channels_until_there_is_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_new_token_leaves_open_sockets_alone_and_serves_the_next_handshake() {
+async fn a_new_token_keeps_open_sockets_and_is_used_for_the_next_handshake() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let mut channels = manager.get_all_channels();
     start(&mut manager).await;
-    sim.set_access_token(API_KEY, "todays");
-    manager.set_access_token("todays");
+    sim.set_access_token(API_KEY, "new_token");
+    manager.set_access_token("new_token");
     mark(&sim);
     for (_, channel) in &mut channels {
         assert!(up_to_mark(channel).await.is_empty());
@@ -219,7 +219,7 @@ async fn a_new_token_leaves_open_sockets_alone_and_serves_the_next_handshake() {
 }
 
 #[tokio::test]
-async fn used_up_attempts_park_and_are_told() {
+async fn a_connection_is_parked_and_reported_once_its_attempts_are_used_up() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim)
         .max_connections(1)

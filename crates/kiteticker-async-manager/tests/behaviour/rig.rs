@@ -1,4 +1,4 @@
-//! A simulator, a manager on it, and waits that end.
+//! A simulator, a manager connected to it, and waits with a deadline.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,28 +13,28 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-/// Long enough for a loaded machine; no test waits for it when all is well.
+/// Long enough for a loaded machine; a passing test never waits this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Each instrument that a server has, with its mode.
+/// The mode of each subscribed instrument.
 pub(crate) type Modes = BTreeMap<u32, kite_wire::Mode>;
 
-/// What was received, to be compared with [`Sim::sent`].
+/// What was received, for comparison with [`Sim::sent`].
 pub(crate) type Tally = BTreeMap<u32, Sent>;
 
-/// Ends a wait that takes too long, naming it.
+/// Awaits `future`, and panics with `what` if it takes too long.
 #[track_caller]
 pub(crate) fn within<F: Future>(what: impl Display, future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
         match timeout(DEADLINE, future).await {
             Ok(output) => output,
-            Err(_) => panic!("waited {DEADLINE:?} in vain for {what}, at {caller}"),
+            Err(_) => panic!("timed out after {DEADLINE:?} waiting for {what}, at {caller}"),
         }
     }
 }
 
-/// Waits until the simulator is in some state.
+/// Waits until `holds` returns true for the simulator.
 #[track_caller]
 pub(crate) fn until(
     sim: &Sim,
@@ -44,7 +44,7 @@ pub(crate) fn until(
     within(what, sim.wait_until(holds))
 }
 
-/// Waits until the manager is in some state, which is looked at after each of its events.
+/// Waits until `holds` returns true for the manager, checking it after each event.
 #[track_caller]
 pub(crate) fn until_manager(
     manager: &KiteTickerManager,
@@ -54,19 +54,19 @@ pub(crate) fn until_manager(
     let mut events = manager.typed().events();
     within(what, async move {
         while !holds(manager) {
-            // A lag tells that something has happened, too.
+            // A lag also means that something has happened.
             let _ = events.recv().await;
         }
     })
 }
 
-/// A simulator that sends nothing but snapshots and what it is asked for.
+/// Starts a simulator that sends only snapshots and what a test requests.
 pub(crate) async fn quiet_sim() -> Sim {
     let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
     builder.start().await.unwrap()
 }
 
-/// A builder of a manager for the simulator's own account, quick to reconnect.
+/// Returns a builder for the simulator's default account, with a short reconnect delay.
 pub(crate) fn manager(sim: &Sim) -> KiteTickerManagerBuilder {
     KiteTickerManagerBuilder::new(API_KEY, ACCESS_TOKEN)
         .endpoint(sim.endpoint())
@@ -78,14 +78,15 @@ pub(crate) async fn start(manager: &mut KiteTickerManager) {
     within("the start", manager.start()).await.unwrap();
 }
 
-/// Gives the only message channel of a manager with one connection.
+/// Returns the only message channel of a manager with one connection.
 pub(crate) fn only_channel(manager: &mut KiteTickerManager) -> Receiver<TickerMessage> {
     let mut channels = manager.get_all_channels();
     assert_eq!(channels.len(), 1);
     channels.remove(0).1
 }
 
-/// Gives all that the simulator's sockets are subscribed to, each instrument on one of them.
+/// Returns all subscriptions of the simulator's sockets, checking that each instrument is on only
+/// one of them.
 pub(crate) fn held(sim: &Sim) -> Modes {
     let sockets = sim.subscriptions();
     let sum = sockets.iter().map(BTreeMap::len).sum::<usize>();
@@ -94,8 +95,8 @@ pub(crate) fn held(sim: &Sim) -> Modes {
     all
 }
 
-/// Waits until the simulator has exactly these subscriptions, and has sent their snapshots.
-/// Updates are paused from then on.
+/// Waits until the simulator has exactly these subscriptions and has sent their snapshots, then
+/// pauses updates.
 #[track_caller]
 pub(crate) fn settle(sim: &Sim, modes: &Modes) -> impl Future<Output = ()> {
     let what = format!("the subscription of {} instruments", modes.len());
@@ -106,14 +107,14 @@ pub(crate) fn settle(sim: &Sim, modes: &Modes) -> impl Future<Output = ()> {
     within(what, settled)
 }
 
-/// Gives these instruments one mode.
+/// Returns these instruments, all in one mode.
 pub(crate) fn all_in(mode: kite_wire::Mode, tokens: &[u32]) -> Modes {
     tokens.iter().map(|&token| (token, mode)).collect()
 }
 
 pub(crate) const MARK: &str = "the mark";
 
-/// Sends every socket a text that [`up_to_mark`] looks for.
+/// Sends every socket the text that [`up_to_mark`] waits for.
 pub(crate) fn mark(sim: &Sim) {
     sim.send_text(&format!(r#"{{"type":"message","data":"{MARK}"}}"#));
 }
@@ -126,14 +127,14 @@ pub(crate) fn next(
     within("a message", channel.recv())
 }
 
-/// Receives until a message is what is waited for; gives it and those before it.
+/// Receives until `is_it` matches a message; returns the messages before it, and that one.
 #[track_caller]
 pub(crate) fn receive_until(
     channel: &mut Receiver<TickerMessage>,
     what: impl Display,
     is_it: impl Fn(&TickerMessage) -> bool,
 ) -> impl Future<Output = (Vec<TickerMessage>, TickerMessage)> {
-    // One deadline for all of it: messages that keep coming must not put it off.
+    // One deadline for the whole wait: further messages must not extend it.
     within(what, async move {
         let mut before = Vec::new();
         loop {
@@ -146,13 +147,13 @@ pub(crate) fn receive_until(
     })
 }
 
-/// Receives everything that came before the mark.
+/// Receives everything before the mark.
 pub(crate) async fn up_to_mark(channel: &mut Receiver<TickerMessage>) -> Vec<TickerMessage> {
     let is_mark = |it: &TickerMessage| matches!(it, TickerMessage::Message(text) if text == MARK);
     receive_until(channel, "the mark", is_mark).await.0
 }
 
-/// Receives messages until one is a batch of ticks.
+/// Receives messages until one is a batch of ticks, and returns the ticks.
 pub(crate) async fn next_ticks(channel: &mut Receiver<TickerMessage>) -> Vec<TickMessage> {
     let is_ticks = |it: &TickerMessage| matches!(it, TickerMessage::Ticks(_));
     ticks_of(&[receive_until(channel, "ticks", is_ticks).await.1])
@@ -169,7 +170,7 @@ pub(crate) fn add_ticks(tally: &mut Tally, messages: &[TickerMessage]) {
     }
 }
 
-/// Gives the ticks among some messages.
+/// Returns the ticks among some messages.
 pub(crate) fn ticks_of(messages: &[TickerMessage]) -> Vec<TickMessage> {
     let batches = messages.iter().filter_map(|message| match message {
         TickerMessage::Ticks(ticks) => Some(ticks.to_vec()),
@@ -178,7 +179,7 @@ pub(crate) fn ticks_of(messages: &[TickerMessage]) -> Vec<TickMessage> {
     batches.flatten().collect()
 }
 
-/// Gives the texts of the errors among some messages.
+/// Returns the error texts among some messages.
 pub(crate) fn errors_of(messages: &[TickerMessage]) -> Vec<&str> {
     let errors = messages.iter().filter_map(|message| match message {
         TickerMessage::Error(text) => Some(text.as_str()),

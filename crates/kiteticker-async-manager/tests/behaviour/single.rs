@@ -1,4 +1,4 @@
-//! One connection without balancing, and its subscribers.
+//! A single connection and its subscribers.
 
 use kite_sim::{ACCESS_TOKEN, API_KEY, MAX_SOCKETS, Sim, universe};
 use kiteticker_async_manager::kite_wire;
@@ -13,7 +13,7 @@ async fn connect(sim: &Sim) -> KiteTickerAsync {
     within("the connection", connecting).await.unwrap()
 }
 
-/// Gives the ticks up to the mark and how many other messages there were.
+/// Returns the ticks before the mark, and the number of other messages.
 async fn up_to_mark(subscriber: &mut KiteTickerSubscriber) -> (Vec<(u32, Mode)>, Tally, usize) {
     within("the mark", read_to_mark(subscriber)).await
 }
@@ -35,7 +35,7 @@ async fn read_to_mark(subscriber: &mut KiteTickerSubscriber) -> (Vec<(u32, Mode)
 }
 
 #[tokio::test]
-async fn a_subscriber_gets_the_ticks_of_its_connection() {
+async fn a_subscriber_receives_the_ticks_of_its_connection() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     assert!(client.is_connected());
@@ -60,7 +60,7 @@ async fn a_subscriber_gets_the_ticks_of_its_connection() {
 async fn an_empty_list_means_all_that_is_subscribed() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
-    // Without a mode it is quote.
+    // The default mode is quote.
     let mut subscriber = client.subscribe(&[408_065, 884_737], None).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065, 884_737])).await;
     subscriber.subscribe(&[738_561], Some(Mode::LTP)).await.unwrap();
@@ -87,13 +87,13 @@ async fn an_empty_list_means_all_that_is_subscribed() {
     subscriber.unsubscribe(&[]).await.unwrap();
     settle(&sim, &Modes::new()).await;
     assert!(subscriber.get_subscribed().is_empty());
-    // And nothing more where there is nothing.
+    // With no subscriptions an empty list does nothing.
     subscriber.unsubscribe(&[]).await.unwrap();
     subscriber.set_mode(&[], Mode::LTP).await.unwrap();
 }
 
 #[tokio::test]
-async fn subscribing_again_gives_the_mode_and_too_many_are_refused() {
+async fn subscribing_again_changes_the_mode_and_too_many_instruments_are_rejected() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     let mut first = client.subscribe(&[408_065], Some(Mode::LTP)).await.unwrap();
@@ -127,7 +127,7 @@ async fn after_a_close_every_reader_ends() {
     assert_eq!(within("the end", frames.recv()).await, Err(RecvError::Closed));
     assert_eq!(within("the end", full.recv_raw()).await, Ok(None));
 
-    // What is asked of a closed connection is answered.
+    // Calls on a closed connection still return.
     assert!(client.ping().await.unwrap_err().contains("not up"));
     assert!(client.subscribe(&[408_065], None).await.is_err());
     assert_eq!(
@@ -139,7 +139,7 @@ async fn after_a_close_every_reader_ends() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_is_closed_leaves_the_others_alone() {
+async fn closing_a_subscriber_does_not_affect_the_others() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     let mut first = client.subscribe(&[408_065], None).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_subscriber_that_is_closed_leaves_the_others_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscriber_that_lags_counts_what_it_lost_and_goes_on() {
+async fn a_subscriber_that_lags_counts_its_losses_and_continues() {
     // The channel's capacity is rounded up to a power of two.
     const KEPT: u64 = 16_384;
     const SENT: u64 = KEPT + 1_000;
@@ -169,7 +169,7 @@ async fn a_subscriber_that_lags_counts_what_it_lost_and_goes_on() {
     mark(&sim);
     up_to_mark(&mut quick).await;
     let (_, _, others) = up_to_mark(&mut slow).await;
-    // The mark itself is one of those kept.
+    // The mark itself is one of the messages kept.
     assert_eq!((slow.lagged(), others as u64), (SENT + 1 - KEPT, KEPT - 1));
     mark(&sim);
     assert_eq!(up_to_mark(&mut slow).await.2, 0);
@@ -212,7 +212,7 @@ async fn a_refused_connection_is_an_error_and_leaves_no_socket() {
 }
 
 #[tokio::test]
-async fn the_connection_lives_as_long_as_its_client_or_a_subscriber() {
+async fn the_connection_stays_open_as_long_as_its_client_or_a_subscriber_exists() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     let mut subscriber = client.subscribe(&[408_065], None).await.unwrap();
@@ -226,7 +226,7 @@ async fn the_connection_lives_as_long_as_its_client_or_a_subscriber() {
 }
 
 #[tokio::test]
-async fn a_lost_socket_comes_back_with_its_subscriptions() {
+async fn a_lost_socket_is_reopened_with_its_subscriptions() {
     let sim = quiet_sim().await;
     let mut clients = Vec::new();
     for token in [408_065, 884_737, 738_561] {
@@ -243,12 +243,12 @@ async fn a_lost_socket_comes_back_with_its_subscriptions() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_token_died_resumes_with_the_new_one() {
+async fn a_connection_whose_token_expired_resumes_with_a_new_one() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     let mut subscriber = client.subscribe(&[408_065], Some(Mode::Full)).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065])).await;
-    sim.set_access_token(API_KEY, "of today");
+    sim.set_access_token(API_KEY, "new_token");
     sim.drop_all();
     let parked = async {
         loop {
@@ -260,13 +260,13 @@ async fn a_connection_whose_token_died_resumes_with_the_new_one() {
     };
     within("the parking", parked).await;
     assert!(!client.is_connected());
-    client.set_access_token("of today");
+    client.set_access_token("new_token");
     settle(&sim, &all_in(kite_wire::Mode::Full, &[408_065])).await;
     assert_eq!(client.typed().snapshot().instruments, 1);
 }
 
 #[tokio::test]
-async fn a_subscriber_of_a_closed_connection_is_refused() {
+async fn subscribing_on_a_closed_connection_is_an_error() {
     let sim = quiet_sim().await;
     let mut client = connect(&sim).await;
     let mut subscriber = client.subscribe(&[408_065], None).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the manager counts is what the simulator counts.
+//! The manager's counters match the simulator's.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::rig::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_equal_the_simulators_when_quiet() {
+async fn counters_equal_the_simulators_while_updates_are_paused() {
     let builder = Sim::builder().updates_per_second(20.0).no_heartbeats();
     let sim = builder.start().await.unwrap();
     let mut manager = manager(&sim).build();
@@ -23,8 +23,8 @@ async fn counters_equal_the_simulators_when_quiet() {
     manager.subscribe_symbols(&tokens, Some(Mode::Full)).await.unwrap();
     let modes = all_in(kite_wire::Mode::Full, &tokens);
     until(&sim, "301 subscriptions", |sim| held(sim) == modes).await;
-    // Rates are computed over 200 ms at least.
-    until(&sim, "some time with updates", |sim| {
+    // Rates are computed over at least 200 ms.
+    until(&sim, "300 ms of updates", |sim| {
         sim.stats().ticks_sent > 3_000 && started.elapsed() > Duration::from_millis(300)
     })
     .await;
@@ -33,7 +33,7 @@ async fn counters_equal_the_simulators_when_quiet() {
     for (_, channel) in &mut channels {
         up_to_mark(channel).await;
     }
-    // A text counts as sent a moment after it can be received.
+    // A text is counted as sent slightly after it can be received.
     until(&sim, "two greetings and a mark each", |sim| sim.stats().texts_sent == 9).await;
 
     let sent = sim.stats();
@@ -81,7 +81,7 @@ async fn counters_equal_the_simulators_when_quiet() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_stop_the_counters_are_those_of_the_run_heartbeats_included() {
+async fn after_a_stop_the_counters_are_those_of_the_run_including_heartbeats() {
     let builder = Sim::builder().heartbeat_every(Duration::from_millis(5));
     let sim = builder.updates_per_second(50.0).start().await.unwrap();
     let mut manager = manager(&sim).build();
@@ -91,7 +91,7 @@ async fn after_a_stop_the_counters_are_those_of_the_run_heartbeats_included() {
         sim.stats().heartbeats_sent > 50 && sim.stats().ticks_sent > 1_000
     })
     .await;
-    // What was sent before the close is answered is read: nothing in flight is lost.
+    // Everything sent before the server answers the close is read: nothing in flight is lost.
     within("the stop", manager.stop()).await.unwrap();
     let sent = sim.stats();
     let stats = manager.get_stats().await.unwrap();
@@ -103,7 +103,7 @@ async fn after_a_stop_the_counters_are_those_of_the_run_heartbeats_included() {
     let processed: u64 = processors.iter().map(|(_, one)| one.messages_processed).sum();
     assert_eq!(processed, sent.frames_sent + sent.heartbeats_sent);
 
-    // A new run counts from nothing.
+    // A new run counts from zero.
     let _channels = manager.get_all_channels();
     start(&mut manager).await;
     within("the pause", sim.pause()).await;
@@ -113,7 +113,7 @@ async fn after_a_stop_the_counters_are_those_of_the_run_heartbeats_included() {
 }
 
 #[tokio::test]
-async fn before_the_start_there_is_nothing_and_health_is_critical() {
+async fn before_the_start_nothing_is_counted_and_health_is_critical() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     manager.subscribe_symbols(&[408_065], None).await.unwrap();
@@ -126,7 +126,7 @@ async fn before_the_start_there_is_nothing_and_health_is_critical() {
 }
 
 #[tokio::test]
-async fn health_is_critical_while_no_connection_is_up_and_healthy_again_after() {
+async fn health_is_critical_while_no_connection_is_up_and_healthy_afterwards() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     start(&mut manager).await;
@@ -150,7 +150,7 @@ async fn health_is_critical_while_no_connection_is_up_and_healthy_again_after() 
 }
 
 #[tokio::test]
-async fn the_uptime_is_that_of_the_present_socket_and_a_flow_is_one_that_it_has() {
+async fn uptime_and_message_flow_are_those_of_the_current_socket() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut channel = only_channel(&mut manager);
@@ -173,7 +173,7 @@ async fn the_uptime_is_that_of_the_present_socket_and_a_flow_is_one_that_it_has(
     until_manager(&manager, "another socket", again).await;
     let (up, manager_up) = (uptime(&manager).await, manager.get_stats().await.unwrap().uptime);
     assert!(up <= lost.elapsed() && up < manager_up, "{up:?} of {manager_up:?}");
-    // An error of the past, and a socket that nothing has come on yet: well, but no flow.
+    // A past error, and a socket without messages so far: healthy, but no message flow.
     let health = manager.get_health().await.unwrap();
     assert!(health.is_healthy() && health.total_errors == 1, "{health:?}");
     assert_eq!((health.healthy_connections, health.active_message_flows), (1, 0));
@@ -184,14 +184,14 @@ async fn the_uptime_is_that_of_the_present_socket_and_a_flow_is_one_that_it_has(
 }
 
 #[tokio::test]
-async fn the_rate_is_that_of_the_last_second_or_two_however_often_it_is_read() {
+async fn the_rate_covers_the_last_one_to_two_seconds_however_often_it_is_read() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut channel = only_channel(&mut manager);
     manager.subscribe_symbols(&[408_065], None).await.unwrap();
     start(&mut manager).await;
     next_ticks(&mut channel).await;
-    /// Reads until the rate is as asked; returns it.
+    /// Reads the rate until `is_it` matches; returns it.
     async fn read(
         manager: &kiteticker_async_manager::KiteTickerManager,
         is_it: fn(f64) -> bool,
@@ -204,9 +204,9 @@ async fn the_rate_is_that_of_the_last_second_or_two_however_often_it_is_read() {
             tokio::task::yield_now().await;
         }
     }
-    // The first reading that counts has the snapshot in it; two seconds later it is over.
+    // The first nonzero rate includes the snapshot; two seconds later it is zero again.
     within("a rate", read(&manager, |rate| rate > 0.0)).await;
-    within("rest", read(&manager, |rate| rate == 0.0)).await;
+    within("a zero rate", read(&manager, |rate| rate == 0.0)).await;
     let before = Instant::now();
     for _ in 0..50 {
         sim.tick_now(&[408_065]);
@@ -215,8 +215,8 @@ async fn the_rate_is_that_of_the_last_second_or_two_however_often_it_is_read() {
         next_ticks(&mut channel).await;
     }
     let rate = within("a rate", read(&manager, |rate| rate > 0.0)).await;
-    // A sample is a second old at least, and two where nothing was late.
+    // A sample is at least one second old, and at most two unless the machine was late.
     let least = 50.0 / (2.5 + before.elapsed().as_secs_f64());
     assert!((least..=50.0).contains(&rate), "{rate} is not between {least} and 50");
-    within("rest", read(&manager, |rate| rate == 0.0)).await;
+    within("a zero rate", read(&manager, |rate| rate == 0.0)).await;
 }

@@ -1,4 +1,4 @@
-//! What is subscribed where, and what a request does not do.
+//! Subscriptions: their distribution, modes and limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ fn shares(manager: &KiteTickerManager) -> Vec<usize> {
     shares
 }
 
-/// Checks that a refusal names how many were asked for and how many are free.
+/// Checks that an error names how many instruments were requested and how many are free.
 #[track_caller]
 fn assert_names(error: &str, asked: usize, free: usize) {
     let has = |number: usize| error.split(' ').any(|word| word == number.to_string());
@@ -30,7 +30,7 @@ async fn instruments_are_balanced_to_within_one() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     start(&mut manager).await;
-    // Of one size: indices have smaller packets, and what is balanced is load.
+    // No indices: their packets are smaller, and the balance is of load.
     let is_no_index = |token: &u32| token & 0xff != 9;
     let tokens: Vec<u32> = universe(1_500).into_iter().filter(is_no_index).take(1_000).collect();
     manager.subscribe_symbols(&tokens[..1], None).await.unwrap();
@@ -43,18 +43,18 @@ async fn instruments_are_balanced_to_within_one() {
     let distribution = manager.get_symbol_distribution();
     let all: BTreeSet<u32> = distribution.values().flatten().copied().collect();
     assert_eq!(all, tokens.iter().copied().collect());
-    // What the manager says is what the server has.
+    // The manager's distribution matches the server's.
     settle(&sim, &all_in(kite_wire::Mode::Quote, &tokens)).await;
     let mut on_server: Vec<Vec<u32>> =
         sim.subscriptions().into_iter().map(|socket| socket.into_keys().collect()).collect();
-    let mut told: Vec<Vec<u32>> = distribution.into_values().collect();
+    let mut reported: Vec<Vec<u32>> = distribution.into_values().collect();
     on_server.sort_unstable();
-    told.sort_unstable();
-    assert_eq!(on_server, told);
+    reported.sort_unstable();
+    assert_eq!(on_server, reported);
 }
 
 #[tokio::test]
-async fn more_than_there_is_room_for_is_refused_whole() {
+async fn a_request_beyond_the_free_capacity_is_rejected_as_a_whole() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(2).max_symbols_per_connection(5).build();
     start(&mut manager).await;
@@ -70,7 +70,7 @@ async fn more_than_there_is_room_for_is_refused_whole() {
     assert_eq!(manager.get_symbol_distribution(), before);
     assert_eq!(manager.get_stats().await.unwrap().total_symbols, 7);
 
-    // The very last places can be taken, and no further one.
+    // Exactly the free capacity can be used, and no more.
     manager.subscribe_symbols(&tokens[5..10], None).await.unwrap();
     assert_eq!(shares(&manager), [5, 5]);
     let error = manager.subscribe_symbols(&tokens[10..11], None).await.unwrap_err();
@@ -78,11 +78,11 @@ async fn more_than_there_is_room_for_is_refused_whole() {
     let mut modes = all_in(kite_wire::Mode::Full, &tokens[..7]);
     modes.extend(all_in(kite_wire::Mode::Quote, &tokens[7..10]));
     settle(&sim, &modes).await;
-    assert_eq!(sim.stats().texts_sent, 0, "the server had nothing to refuse");
+    assert_eq!(sim.stats().texts_sent, 0, "the server rejected something");
 }
 
 #[tokio::test]
-async fn beyond_nine_thousand_is_refused_before_the_start_too() {
+async fn more_than_9000_instruments_are_rejected_before_the_start_too() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let tokens = universe(9_001);
@@ -94,7 +94,7 @@ async fn beyond_nine_thousand_is_refused_before_the_start_too() {
 }
 
 #[tokio::test]
-async fn a_full_connection_exchanges_instruments_without_a_refusal_of_the_server() {
+async fn a_full_connection_swaps_instruments_without_a_rejection_by_the_server() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     start(&mut manager).await;
@@ -104,11 +104,11 @@ async fn a_full_connection_exchanges_instruments_without_a_refusal_of_the_server
     manager.unsubscribe_symbols(&tokens[..500]).await.unwrap();
     manager.subscribe_symbols(&tokens[3_000..], Some(Mode::LTP)).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Ltp, &tokens[500..])).await;
-    assert_eq!(sim.stats().texts_sent, 0, "the server refused something");
+    assert_eq!(sim.stats().texts_sent, 0, "the server rejected something");
 }
 
 #[tokio::test]
-async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_fine() {
+async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_accepted() {
     let unknown = 1_000_001;
     let builder = Sim::builder().updates_per_second(0.0).no_heartbeats().greet(false);
     let sim = builder.unknown_token(unknown).start().await.unwrap();
@@ -122,7 +122,7 @@ async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_fine() {
     manager.change_mode(&[], Mode::Full).await.unwrap();
     manager.subscribe_symbols(&[a, b, a, a, b, unknown], Some(Mode::Quote)).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Quote, &[a, b])).await;
-    // Already subscribed: skipped with the mode it has; that is what `change_mode` is for.
+    // Already subscribed: skipped, and it keeps its mode; `change_mode` changes it.
     manager.subscribe_symbols(&[a, a, c], Some(Mode::Full)).await.unwrap();
     manager.unsubscribe_symbols(&[5_633, 5_633, 4_294_967_295]).await.unwrap();
     let mut modes = all_in(kite_wire::Mode::Quote, &[a, b]);
@@ -137,7 +137,7 @@ async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_fine() {
     let mut received = Tally::new();
     add_ticks(&mut received, &messages);
     assert_eq!(received, sim.sent());
-    // A snapshot and an update; of the full one also the snapshot that its bare subscribe gives.
+    // A snapshot and an update each; for the full one also the quote snapshot of its subscribe.
     let counts = received.iter().map(|(&token, sum)| (token, sum.ticks));
     assert_eq!(counts.collect::<BTreeMap<_, _>>(), BTreeMap::from([(a, 2), (b, 2), (c, 3)]));
 
@@ -147,7 +147,7 @@ async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_fine() {
 }
 
 #[tokio::test]
-async fn unsubscribing_all_and_subscribing_again_gives_no_duplicate() {
+async fn unsubscribing_all_and_subscribing_again_causes_no_duplicates() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     let mut channels = manager.get_all_channels();
@@ -161,7 +161,7 @@ async fn unsubscribing_all_and_subscribing_again_gives_no_duplicate() {
     sim.tick_now(&tokens);
     manager.subscribe_symbols(&tokens, None).await.unwrap();
     settle(&sim, &modes).await;
-    // At once, without anybody waiting in between.
+    // Immediately, without waiting in between.
     manager.unsubscribe_symbols(&tokens).await.unwrap();
     manager.subscribe_symbols(&tokens, None).await.unwrap();
     settle(&sim, &modes).await;
@@ -176,7 +176,7 @@ async fn unsubscribing_all_and_subscribing_again_gives_no_duplicate() {
     assert_eq!(received.len(), 300);
     assert!(received == sim.sent());
 
-    // One update of each is received once.
+    // One update of each instrument is received once.
     sim.tick_now(&tokens);
     within("the pause", sim.pause()).await;
     mark(&sim);
@@ -189,7 +189,7 @@ async fn unsubscribing_all_and_subscribing_again_gives_no_duplicate() {
 }
 
 #[tokio::test]
-async fn a_changed_mode_shows_within_one_update_and_leaves_others_alone() {
+async fn a_mode_change_takes_effect_within_one_update_and_only_for_its_instruments() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).max_connections(1).build();
     let mut channel = only_channel(&mut manager);
@@ -220,7 +220,7 @@ async fn a_changed_mode_shows_within_one_update_and_leaves_others_alone() {
 }
 
 #[tokio::test]
-async fn without_a_mode_it_is_the_default_mode() {
+async fn subscribing_without_a_mode_uses_the_default_mode() {
     for default_mode in [Mode::LTP, Mode::Quote, Mode::Full] {
         let sim = quiet_sim().await;
         let builder = manager(&sim).default_mode(default_mode);
@@ -235,7 +235,7 @@ async fn without_a_mode_it_is_the_default_mode() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_while_updates_flow_end_in_what_was_asked_last() {
+async fn requests_during_updates_end_in_the_last_requested_state() {
     let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
     let mut manager = manager(&sim).build();
     start(&mut manager).await;
@@ -250,7 +250,7 @@ async fn requests_while_updates_flow_end_in_what_was_asked_last() {
         modes.extend(all_in(kite_wire::Mode::Ltp, &share[30..]));
     }
     until(&sim, "480 subscriptions", |sim| held(sim) == modes).await;
-    // Balanced by the bytes that a second brings, as far as they could be known at each step.
+    // Balanced by expected bytes per second, as far as they were known at each step.
     let bytes = |modes: &BTreeMap<u32, kite_wire::Mode>| -> u32 {
         let packet = |mode: &kite_wire::Mode| match mode {
             kite_wire::Mode::Full => 186,

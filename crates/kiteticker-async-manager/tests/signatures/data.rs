@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
 
 #[test]
-fn the_configuration_is_written_out_in_full_and_has_the_published_defaults() {
+fn the_configuration_has_exactly_the_published_fields_and_defaults() {
     let config = KiteManagerConfig {
         max_symbols_per_connection: 3000_usize,
         max_connections: 3_usize,
@@ -116,7 +116,7 @@ fn statistics_have_the_published_fields() {
 }
 
 #[test]
-fn the_health_summary_judges_by_its_counts() {
+fn the_health_summary_is_derived_from_its_counts() {
     signatures! {
         fn(&HealthSummary) -> bool = HealthSummary::is_healthy;
         fn(&HealthSummary) -> bool = HealthSummary::is_degraded;
@@ -170,7 +170,7 @@ fn messages_have_exactly_the_published_variants() {
 }
 
 #[test]
-fn a_tick_is_written_out_in_full() {
+fn a_tick_has_exactly_the_published_fields() {
     let item = DepthItem { qty: 1_u32, price: 1.5_f64, orders: 2_u16 };
     let content = Tick {
         mode: Mode::Full,

@@ -1,14 +1,13 @@
 //! Pins the public API: names, signatures, fields, variants, traits and defaults.
 //!
-//! Most of this is checked by the compiler, so a change of type breaks the build. Behaviour is
-//! tested elsewhere.
+//! The compiler checks most of this: a change of type breaks the build. No behaviour is tested here.
 
-/// Pins functions and methods: the item coerces to exactly this function pointer.
+/// Pins functions and methods: the item must coerce to exactly this function pointer.
 macro_rules! signatures {
     ($($signature:ty = $item:path;)+) => { $(let _: $signature = $item;)+ };
 }
 
-/// Pins async functions and methods: the future's output is exactly the return type.
+/// Pins async functions and methods: the future's output must be exactly this type.
 macro_rules! async_signatures {
     ($(($($argument:ty),*) -> $output:ty = $item:path;)+) => {
         $({
@@ -18,7 +17,7 @@ macro_rules! async_signatures {
     };
 }
 
-/// Pins traits that types implement.
+/// Pins the traits that types implement.
 macro_rules! traits {
     ($($ty:ty: $first:path $(, $more:path)*;)+) => {
         $({

@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 type Outcome = Result<(), String>;
 
 #[test]
-#[expect(clippy::type_complexity, reason = "the published signatures are that complex")]
+#[expect(clippy::type_complexity, reason = "the published signatures are this complex")]
 fn the_manager_has_the_published_methods() {
     signatures! {
         fn(String, String, KiteManagerConfig) -> KiteTickerManager = KiteTickerManager::new;
@@ -122,7 +122,7 @@ fn the_ticker_and_its_readers_have_the_published_methods() {
 
 fn is_send<T: Send>(_: T) {}
 
-/// Every future can be awaited in a spawned task. Only compiled: they are never polled.
+/// Every future is `Send`, so it can be awaited in a spawned task. Compiled only, never polled.
 fn futures_are_send(
     manager: &mut KiteTickerManager,
     ticker: &mut KiteTickerAsync,

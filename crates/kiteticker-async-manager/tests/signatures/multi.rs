@@ -19,7 +19,7 @@ type Multi = MultiApiKiteTickerManager;
 type Outcome = Result<(), String>;
 
 #[test]
-#[expect(clippy::type_complexity, reason = "the published signatures are that complex")]
+#[expect(clippy::type_complexity, reason = "the published signatures are this complex")]
 fn the_manager_has_the_published_methods() {
     signatures! {
         fn() -> MultiApiKiteTickerManagerBuilder = Multi::builder;
@@ -75,7 +75,7 @@ fn the_builder_has_the_published_methods_by_value() {
 }
 
 #[test]
-fn the_other_builder_has_what_the_layers_beneath_brought() {
+fn the_builder_for_one_account_has_the_methods_added_in_0_5() {
     type Builder = KiteTickerManagerBuilder;
     signatures! {
         fn(Builder, TokenSource) -> Builder = Builder::token_source;
@@ -139,7 +139,7 @@ fn statistics_have_the_published_fields() {
 
 fn is_send<T: Send>(_: T) {}
 
-/// Every future can be awaited in a spawned task. Only compiled: they are never polled.
+/// Every future is `Send`, so it can be awaited in a spawned task. Compiled only, never polled.
 fn futures_are_send(manager: &mut Multi) {
     is_send(manager.start());
     is_send(manager.stop());

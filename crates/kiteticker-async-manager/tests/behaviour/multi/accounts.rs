@@ -1,4 +1,4 @@
-//! An account in trouble leaves the others alone.
+//! A failing account does not affect the others.
 
 use kite_sim::{Fault, Sim, universe};
 use kiteticker_async_manager::kite_conn::{Phase, TokenSource};
@@ -11,7 +11,7 @@ fn is_of(account: &str) -> impl Fn(&Tagged) -> bool {
     move |(api, _)| *api == ApiKeyId::from(account)
 }
 
-/// Waits until so many connections of an account are in some phase.
+/// Waits until all connections of an account are in `phase`.
 async fn until_phase(manager: &MultiApiKiteTickerManager, account: &str, phase: Phase) {
     let mut events = manager.typed().events();
     let holds = || {
@@ -28,7 +28,7 @@ async fn until_phase(manager: &MultiApiKiteTickerManager, account: &str, phase: 
 }
 
 #[tokio::test]
-async fn a_revoked_token_of_one_account_leaves_the_other_alone() {
+async fn a_revoked_token_of_one_account_does_not_affect_the_other() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).build();
     let mut channel = manager.get_unified_channel();
@@ -46,15 +46,15 @@ async fn a_revoked_token_of_one_account_leaves_the_other_alone() {
         assert!(!is_parked || api.0 == "second");
         is_parked
     };
-    let told = receive_until(&mut channel, "three parked connections", 3, parked).await;
-    for (api, message) in &told {
+    let messages = receive_until(&mut channel, "three parked connections", 3, parked).await;
+    for (api, message) in &messages {
         assert!(!matches!(message, TickerMessage::Error(_)) || api.0 == "second", "{message:?}");
     }
     let stats = manager.get_stats().await;
     let [first, second] = &stats.per_api_stats[..] else { panic!("{stats:?}") };
     assert_eq!((first.active_connections, first.total_errors), (3, 0));
     assert_eq!((second.active_connections, second.total_symbols), (0, 30));
-    // A loss and a refusal each.
+    // One loss and one refusal per connection.
     assert_eq!((second.total_errors, stats.total_errors), (6, 6));
     assert_eq!(stats.total_connections, 3);
 
@@ -65,10 +65,10 @@ async fn a_revoked_token_of_one_account_leaves_the_other_alone() {
     assert!(messages.iter().all(is_of("first")));
     let mut received = Tally::new();
     messages.iter().for_each(|(_, it)| add_ticks(&mut received, std::slice::from_ref(it)));
-    assert!(received.keys().eq(&first), "the first account goes on");
+    assert!(received.keys().eq(&first), "the first account keeps streaming");
 
-    sim.set_access_token("second_key", "tomorrows_token");
-    manager.set_access_token("second", "tomorrows_token").unwrap();
+    sim.set_access_token("second_key", "new_token");
+    manager.set_access_token("second", "new_token").unwrap();
     until(&sim, "the subscriptions", |sim| held(sim) == modes).await;
     let has_all = |messages: &[Tagged]| {
         let mut received = Tally::new();
@@ -80,13 +80,13 @@ async fn a_revoked_token_of_one_account_leaves_the_other_alone() {
     within("the pause", sim.pause()).await;
     sim.tick_now(&second);
     mark(&sim);
-    assert!(has_all(&up_to_marks(&mut channel, 6).await), "the second account is back");
+    assert!(has_all(&up_to_marks(&mut channel, 6).await), "the second account streams again");
     let error = manager.set_access_token("third", "token").unwrap_err();
     assert_eq!(error, "set access token: no account is named third");
 }
 
 #[tokio::test]
-async fn one_account_refused_at_the_start_is_no_failure_and_can_be_mended() {
+async fn start_succeeds_with_one_account_refused_and_a_new_token_connects_it() {
     let sim = quiet_sim().await;
     sim.revoke_token("first_key");
     let mut manager = manager(&sim, 2).build();
@@ -94,14 +94,14 @@ async fn one_account_refused_at_the_start_is_no_failure_and_can_be_mended() {
     let stats = manager.get_stats().await;
     let active: Vec<usize> = stats.per_api_stats.iter().map(|it| it.active_connections).collect();
     assert_eq!(active, [0, 3]);
-    sim.set_access_token("first_key", "mended");
-    manager.set_access_token("first", "mended").unwrap();
+    sim.set_access_token("first_key", "new_token");
+    manager.set_access_token("first", "new_token").unwrap();
     until_phase(&manager, "first", Phase::Live).await;
     assert_eq!(manager.get_stats().await.total_connections, 6);
 }
 
 #[tokio::test]
-async fn all_accounts_refused_fail_the_start_at_once_and_leave_no_socket() {
+async fn with_all_accounts_refused_start_fails_immediately_and_leaves_no_socket() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).build();
     for (_, key, _) in ACCOUNTS {
@@ -120,12 +120,12 @@ async fn all_accounts_refused_fail_the_start_at_once_and_leave_no_socket() {
 async fn one_token_source_serves_all_accounts_by_their_api_keys() {
     let sim: Sim = quiet_sim().await;
     for (name, key, _) in ACCOUNTS {
-        sim.set_access_token(key, format!("todays of {name}"));
+        sim.set_access_token(key, format!("new token of {name}"));
     }
     let source = TokenSource::new(|request| async move {
         let its = ACCOUNTS.iter().find(|(_, key, _)| *key == request.current.api_key());
-        let (name, ..) = its.ok_or_else(|| std::io::Error::other("who is that?"))?;
-        Ok::<_, std::io::Error>(request.current.with_access_token(format!("todays of {name}")))
+        let (name, ..) = its.ok_or_else(|| std::io::Error::other("unknown api_key"))?;
+        Ok::<_, std::io::Error>(request.current.with_access_token(format!("new token of {name}")))
     });
     let mut manager = manager(&sim, 3).token_source(source).build();
     start(&mut manager).await;

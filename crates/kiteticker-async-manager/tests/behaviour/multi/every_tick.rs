@@ -1,5 +1,5 @@
-//! Eighteen thousand instruments on six connections: what was sent is what is received, once, and
-//! tagged with the account that has it.
+//! 18,000 instruments on six connections: every tick sent is received exactly once, tagged with its
+//! account.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn every_tick_of_eighteen_thousand_instruments_arrives_once_with_its_accou
     }
     let modes = all_in(kite_wire::Mode::Quote, &tokens);
     until(&sim, "18,000 subscriptions", |sim| held(sim) == modes).await;
-    // The snapshots, then about one update of each.
+    // The snapshots, then about one update of each instrument.
     until(&sim, "updates", |sim| sim.stats().ticks_sent >= 36_000).await;
     within("the pause", sim.pause()).await;
     let sent = sim.sent();
@@ -66,10 +66,10 @@ async fn every_tick_of_eighteen_thousand_instruments_arrives_once_with_its_accou
     for (api, tally) in &unified {
         let mut has: Vec<u32> = distribution[api].values().flatten().copied().collect();
         has.sort_unstable();
-        assert!(tally.keys().copied().eq(has), "{api} has what it has not subscribed");
+        assert!(tally.keys().copied().eq(has), "{api} does not match its subscriptions");
     }
     let received: Tally = unified.into_values().flatten().collect();
-    assert!(received == sent, "the unified channel did not carry what was sent");
+    assert!(received == sent, "the unified channel does not match what was sent");
 
     let mut received = Tally::new();
     for (api, id, channel) in channels {
@@ -77,7 +77,7 @@ async fn every_tick_of_eighteen_thousand_instruments_arrives_once_with_its_accou
         assert!(tally.keys().copied().eq(distribution[&api][&id.to_index()].iter().copied()));
         received.extend(tally);
     }
-    assert!(received == sent, "the channels did not carry what was sent");
+    assert!(received == sent, "the channels do not match what was sent");
 
     let stats = manager.get_stats().await;
     assert_eq!((stats.total_api_keys, stats.total_connections), (2, 6));

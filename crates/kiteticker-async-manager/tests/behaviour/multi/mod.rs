@@ -31,13 +31,13 @@ fn sim() -> SimBuilder {
     ACCOUNTS.iter().fold(Sim::builder(), |sim, (_, key, token)| sim.account(*key, *token))
 }
 
-/// One that sends nothing but snapshots and what it is asked for.
+/// Starts a simulator that sends only snapshots and what a test requests.
 async fn quiet_sim() -> Sim {
     let quiet = sim().updates_per_second(0.0).no_heartbeats().greet(false);
     quiet.start().await.unwrap()
 }
 
-/// A builder of a manager of the first so many accounts, quick to reconnect.
+/// Returns a builder with the first `accounts` accounts and a short reconnect delay.
 fn manager(sim: &Sim, accounts: usize) -> MultiApiKiteTickerManagerBuilder {
     let builder = MultiApiKiteTickerManager::builder().endpoint(sim.endpoint());
     let builder = ACCOUNTS[..accounts]
@@ -50,7 +50,7 @@ async fn start(manager: &mut MultiApiKiteTickerManager) {
     within("the start", manager.start()).await.unwrap();
 }
 
-/// Gives an account's instruments, in ascending order.
+/// Returns an account's instruments, in ascending order.
 fn held_by(manager: &MultiApiKiteTickerManager, account: &str) -> Vec<u32> {
     let distribution = manager.get_symbol_distribution();
     let mut held: Vec<u32> =
@@ -59,7 +59,7 @@ fn held_by(manager: &MultiApiKiteTickerManager, account: &str) -> Vec<u32> {
     held
 }
 
-/// Receives until so many messages were what is waited for; gives all of them.
+/// Receives until `is_it` has matched `count` messages; returns all messages.
 async fn receive_until(
     channel: &mut Receiver<Tagged>,
     what: &str,
@@ -82,7 +82,7 @@ fn is_mark((_, message): &Tagged) -> bool {
     matches!(message, TickerMessage::Message(text) if text == crate::rig::MARK)
 }
 
-/// Receives everything that came before the mark on so many sockets.
+/// Receives until the mark has arrived from this many sockets; returns all other messages.
 async fn up_to_marks(channel: &mut Receiver<Tagged>, sockets: usize) -> Vec<Tagged> {
     let mut messages = receive_until(channel, "the marks", sockets, is_mark).await;
     messages.retain(|message| !is_mark(message));

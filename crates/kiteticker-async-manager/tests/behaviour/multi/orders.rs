@@ -1,4 +1,4 @@
-//! An order update comes once in the unified channel, and on every connection's own.
+//! An order update arrives once on the unified channel, and on the channel of every connection.
 
 use kiteticker_async_manager::{ApiKeyId, ChannelId, TickerMessage};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn orders_of<'a>(messages: impl IntoIterator<Item = &'a TickerMessage>) -> Vec<S
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
+async fn an_order_update_arrives_once_per_account_on_the_unified_channel() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).build();
     let mut channel = manager.get_unified_channel();
@@ -25,7 +25,7 @@ async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
     for id in &ids {
         sim.send_order(json!({"order_id": id}));
     }
-    // The very same text once more is another update.
+    // The same text sent again is another update.
     sim.send_order(json!({"order_id": "order 39"}));
     sim.send_text(r#"{"type":"error","data":"no orders today"}"#);
     mark(&sim);
@@ -38,7 +38,7 @@ async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
         expected.push("order 39".to_owned());
         assert_eq!(orders_of(its.iter().copied()), expected, "{api}");
         let errors = its.iter().filter(|it| matches!(it, TickerMessage::Error(_))).count();
-        assert_eq!(errors, 3, "other texts come as they are, from each socket");
+        assert_eq!(errors, 3, "other texts arrive from each socket");
         for id in ChannelId::all() {
             let mut channel = manager.get_channel(api.clone(), id).unwrap();
             let messages = up_to_mark(&mut channel).await;
@@ -50,7 +50,7 @@ async fn an_order_update_comes_once_an_account_in_the_unified_channel() {
 }
 
 #[tokio::test]
-async fn an_order_update_that_is_none_comes_once_too() {
+async fn an_unreadable_order_update_arrives_once_too() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 1).build();
     let mut channel = manager.get_unified_channel();

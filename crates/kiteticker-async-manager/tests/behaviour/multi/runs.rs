@@ -1,4 +1,4 @@
-//! Starting, stopping, starting again, going away, and what is counted meanwhile.
+//! Starting, stopping, restarting and dropping, and the statistics of each run.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{manager, quiet_sim, sim, start, up_to_marks};
 use crate::rig::{held, mark, until, within};
 
 #[tokio::test]
-async fn stop_ends_every_channel_and_a_start_goes_on_with_new_ones() {
+async fn stop_ends_every_channel_and_the_next_start_uses_new_ones() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).max_connections_per_api(2).build();
     let tokens = universe(8);
@@ -65,7 +65,7 @@ async fn dropping_the_manager_closes_the_sockets_of_all_accounts_and_ends_the_ch
 }
 
 #[tokio::test]
-async fn there_are_channels_for_the_connections_of_the_accounts_and_no_others() {
+async fn channels_exist_only_for_the_connections_of_the_accounts() {
     let sim = quiet_sim().await;
     let manager = manager(&sim, 2).max_connections_per_api(2).build();
     for account in ["first", "second"] {
@@ -77,7 +77,7 @@ async fn there_are_channels_for_the_connections_of_the_accounts_and_no_others() 
 }
 
 #[tokio::test]
-async fn the_first_taker_of_the_unified_channel_gets_the_first_snapshot() {
+async fn the_first_receiver_of_the_unified_channel_gets_the_first_snapshot() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).build();
     manager.subscribe_symbols(&universe(12), None).await.unwrap();
@@ -91,11 +91,14 @@ async fn the_first_taker_of_the_unified_channel_gets_the_first_snapshot() {
         other => panic!("{other:?}"),
     });
     assert_eq!(ticks.sum::<usize>(), 12);
-    assert!(manager.get_unified_channel().is_empty(), "only the first taker gets the past");
+    assert!(
+        manager.get_unified_channel().is_empty(),
+        "only the first receiver gets earlier messages"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_counts_of_each_account_are_the_simulators() {
+async fn the_counts_of_each_account_match_the_simulators() {
     let sim = sim().updates_per_second(20.0).no_heartbeats().start().await.unwrap();
     let mut manager = manager(&sim, 2).build();
     let mut channel = manager.get_unified_channel();
@@ -106,7 +109,7 @@ async fn the_counts_of_each_account_are_the_simulators() {
     within("the pause", sim.pause()).await;
     mark(&sim);
     up_to_marks(&mut channel, 6).await;
-    // Two greetings and the mark, each counted a moment after it can be received.
+    // Two greetings and the mark on each socket, counted slightly after they can be received.
     until(&sim, "the texts", |sim| sim.stats().texts_sent == 18).await;
 
     let stats = manager.get_stats().await;
@@ -130,7 +133,7 @@ async fn the_counts_of_each_account_are_the_simulators() {
 }
 
 #[tokio::test]
-async fn before_the_start_there_are_accounts_and_nothing_else() {
+async fn before_the_start_the_statistics_contain_only_the_accounts() {
     let sim = quiet_sim().await;
     let manager = manager(&sim, 3).build();
     let names: Vec<String> = manager.get_api_keys().into_iter().map(|it| it.0).collect();

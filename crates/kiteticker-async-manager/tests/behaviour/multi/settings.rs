@@ -1,4 +1,4 @@
-//! What is wrong with accounts or settings is told by the start, and nothing is dialled.
+//! `start` reports invalid accounts and settings without connecting.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{manager, quiet_sim};
 use crate::rig::within;
 
 #[tokio::test]
-async fn settings_and_accounts_that_cannot_be_are_named_by_the_start() {
+async fn start_names_invalid_settings_and_accounts() {
     type Builder = MultiApiKiteTickerManagerBuilder;
     type Change = fn(Builder) -> Builder;
     let sim = quiet_sim().await;
@@ -39,7 +39,7 @@ async fn settings_and_accounts_that_cannot_be_are_named_by_the_start() {
         let mut manager = change(manager(&sim, 2)).build();
         let error = within("the start", manager.start()).await.unwrap_err();
         assert!(error.starts_with("start: ") && error.contains(expected), "{error}");
-        // What was not started can still be stopped and asked.
+        // A manager that failed to start can still be stopped and queried.
         manager.stop().await.unwrap();
         let stats = manager.get_stats().await;
         assert_eq!((stats.total_connections, stats.total_errors), (0, 0));
@@ -51,16 +51,16 @@ async fn settings_and_accounts_that_cannot_be_are_named_by_the_start() {
 }
 
 #[tokio::test]
-async fn a_manager_without_an_account_says_so_to_everything() {
+async fn without_an_account_every_operation_reports_it() {
     let mut manager = MultiApiKiteTickerManager::builder().build();
-    let told = "a manager needs an account: add one";
-    assert_eq!(manager.start().await, Err(format!("start: {told}")));
-    assert_eq!(manager.subscribe_symbols(&[1], None).await, Err(format!("subscribe: {told}")));
+    let reason = "a manager needs an account: add one";
+    assert_eq!(manager.start().await, Err(format!("start: {reason}")));
+    assert_eq!(manager.subscribe_symbols(&[1], None).await, Err(format!("subscribe: {reason}")));
     let subscribed = manager.subscribe_symbols_to_api("first", &[1], None).await;
-    assert_eq!(subscribed, Err(format!("subscribe: {told}")));
+    assert_eq!(subscribed, Err(format!("subscribe: {reason}")));
     assert!(manager.set_access_token("first", "token").is_err());
     assert!(manager.get_symbol_distribution().is_empty() && manager.get_api_keys().is_empty());
-    assert!(manager.typed().start().await.is_err(), "there is nothing to start");
+    assert!(manager.typed().start().await.is_err(), "no account exists to start");
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn an_account_of_the_same_name_is_replaced() {
     let sim = quiet_sim().await;
     let mut manager = MultiApiKiteTickerManager::builder()
         .endpoint(sim.endpoint())
-        .add_api_key("mine", "nobody's key", "nobody's token")
+        .add_api_key("mine", "other_key", "other_token")
         .add_api_key("mine", "first_key", "first_token")
         .build();
     within("the start", manager.start()).await.unwrap();
@@ -76,7 +76,7 @@ async fn an_account_of_the_same_name_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_base_configurations_number_of_connections_does_not_count() {
+async fn the_base_configurations_number_of_connections_is_ignored() {
     let sim = quiet_sim().await;
     let base_config = KiteManagerConfig { max_connections: 9, ..Default::default() };
     let config = MultiApiConfig { base_config, max_connections_per_api: 1, ..Default::default() };

@@ -1,4 +1,4 @@
-//! Which account gets an instrument.
+//! The distribution of instruments over accounts.
 
 use kite_sim::universe;
 use kiteticker_async_manager::{DistributionStrategy, Mode, kite_wire};
@@ -7,7 +7,7 @@ use super::{held_by, manager, quiet_sim, start};
 use crate::rig::{all_in, held, until};
 
 #[tokio::test]
-async fn round_robin_spreads_over_the_accounts_and_skips_what_any_of_them_has() {
+async fn round_robin_spreads_over_the_accounts_and_skips_what_any_of_them_has_subscribed() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 3).build();
     let tokens = universe(90);
@@ -25,7 +25,7 @@ async fn round_robin_spreads_over_the_accounts_and_skips_what_any_of_them_has() 
     let mut modes = all_in(kite_wire::Mode::Ltp, &tokens);
     modes.extend(all_in(kite_wire::Mode::Full, &tokens[..3]));
     until(&sim, "the subscriptions", |sim| held(sim) == modes).await;
-    // All accounts are asked for these.
+    // These apply to all accounts.
     manager.change_mode(&tokens, Mode::Quote).await.unwrap();
     manager.unsubscribe_symbols(&tokens[45..]).await.unwrap();
     let modes = all_in(kite_wire::Mode::Quote, &tokens[..45]);
@@ -34,7 +34,7 @@ async fn round_robin_spreads_over_the_accounts_and_skips_what_any_of_them_has() 
 }
 
 #[tokio::test]
-async fn without_a_mode_it_is_the_default_mode() {
+async fn subscribing_without_a_mode_uses_the_default_mode() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).default_mode(Mode::Full).build();
     manager.subscribe_symbols(&[256_265], None).await.unwrap();
@@ -63,7 +63,7 @@ async fn with_the_manual_strategy_each_subscription_names_its_account() {
 }
 
 #[tokio::test]
-async fn two_accounts_can_have_one_instrument() {
+async fn two_accounts_can_subscribe_to_the_same_instrument() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim, 2).build();
     for account in ["first", "second"] {
@@ -78,7 +78,7 @@ async fn two_accounts_can_have_one_instrument() {
 }
 
 #[tokio::test]
-async fn more_than_there_is_room_for_changes_nothing() {
+async fn a_request_beyond_the_free_capacity_changes_nothing() {
     let sim = quiet_sim().await;
     let mut manager =
         manager(&sim, 2).max_connections_per_api(2).max_symbols_per_connection(3).build();
@@ -89,8 +89,8 @@ async fn more_than_there_is_room_for_changes_nothing() {
     assert!(error.starts_with("subscribe: 8 more instruments asked, 7 free on 4"), "{error}");
     let error = manager.subscribe_symbols_to_api("first", &tokens, None).await.unwrap_err();
     assert!(error.starts_with("subscribe: ") && error.contains("3 free on 2"), "{error}");
-    let error = manager.subscribe_symbols_to_api("nobody", &tokens[..1], None).await.unwrap_err();
-    assert_eq!(error, "subscribe: no account is named nobody");
+    let error = manager.subscribe_symbols_to_api("unknown", &tokens[..1], None).await.unwrap_err();
+    assert_eq!(error, "subscribe: no account is named unknown");
     assert_eq!(manager.get_symbol_distribution(), before);
 
     start(&mut manager).await;
@@ -100,5 +100,5 @@ async fn more_than_there_is_room_for_changes_nothing() {
     assert!(error.contains("8 more instruments asked, 7 free"), "{error}");
     manager.subscribe_symbols(&tokens[5..12], None).await.unwrap();
     let modes = all_in(kite_wire::Mode::Quote, &tokens[..12]);
-    until(&sim, "what there is room for", |sim| held(sim) == modes).await;
+    until(&sim, "the twelve", |sim| held(sim) == modes).await;
 }
