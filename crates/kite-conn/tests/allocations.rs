@@ -1,5 +1,5 @@
-//! A frame passes a lane, or a stream that drives its own socket, without an allocation while the
-//! consumer keeps up.
+//! While the consumer keeps up, a frame passes a lane, or a stream that drives its own socket,
+//! without an allocation.
 
 use std::task::{Context, Poll, Waker};
 
@@ -35,7 +35,7 @@ fn a_lane_that_is_not_full_allocates_nothing() {
 
 #[test]
 fn a_stream_that_drives_its_socket_allocates_nothing_for_a_frame() {
-    // The simulator allocates on a thread of its own, which is not counted.
+    // The simulator allocates on its own thread, which is not counted.
     let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sim = Sim::builder().updates_per_second(500.0);
     let sim = servers.block_on(sim.start()).unwrap();
@@ -46,16 +46,16 @@ fn a_stream_that_drives_its_socket_allocates_nothing_for_a_frame() {
         Connection::in_place(config, credentials, &EventLane::default(), 0).unwrap();
     connection.subscribe(&universe(100), Mode::Full).unwrap();
     let here = Builder::new_current_thread().enable_all().build().unwrap();
-    let mut take = |frames| {
+    let mut receive = |frames| {
         here.block_on(async {
             for _ in 0..frames {
                 assert!(!stream.recv().await.unwrap().ticks.is_empty());
             }
         });
     };
-    // Until every instrument is known, and the read buffer has its size.
-    take(300);
-    let counted = allocation_counter::measure(|| take(600));
-    // A block more where more waits than ever before.
+    // Until every instrument is known and the read buffer has its final size.
+    receive(300);
+    let counted = allocation_counter::measure(|| receive(600));
+    // Another block is allocated if more data waits than ever before.
     assert!(counted.count_total <= 3, "{counted:?}");
 }

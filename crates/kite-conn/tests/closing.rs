@@ -1,6 +1,6 @@
-//! However often and from whatever state connections end, no task and no socket is left.
+//! No task and no socket is left, however often and from whatever state connections end.
 //!
-//! A program of its own with one test: the sockets of the whole process are counted.
+//! A separate program with one test, because the sockets of the whole process are counted.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 #[path = "live/probe.rs"]
@@ -17,14 +17,14 @@ use kite_wire::Mode;
 
 use self::probe::{config, connect, credentials, in_time, sim_until};
 
-/// What one cycle may not leave behind.
+/// Checks that nothing is left open.
 struct Leaks<'a> {
     sim: &'a Sim,
     tasks: usize,
     files: Option<usize>,
 }
 
-/// Counts what this process has open, where the system says it.
+/// Returns the number of files this process has open, if the system reports it.
 fn open_files() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count())
 }
@@ -41,7 +41,7 @@ impl<'a> Leaks<'a> {
     async fn none(&self, what: &str) {
         let open = |sim: &Sim| sim.stats().connections_open == 0;
         sim_until(self.sim, &format!("{what}: no socket"), open).await;
-        // The simulator's own tasks end when they have seen the client go.
+        // The simulator's own tasks end when they notice that the client is gone.
         in_time(&format!("{what}: no task, no file"), async {
             while tasks() > self.tasks || open_files() > self.files {
                 tokio::task::yield_now().await;
@@ -112,7 +112,7 @@ async fn a_hundred_abrupt_ends(sim: &Sim, leaks: &Leaks<'_>) {
     }
     leaks.none("a hundred abrupt ends").await;
 
-    // A runtime's end takes the connection's task at any await: here the task alone is dropped.
+    // A runtime's end drops the connection's task at any await.
     for _ in 0..20 {
         let sim_endpoint = config(sim);
         let ended = tokio::task::spawn_blocking(move || {
@@ -165,7 +165,7 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
     close(connection, "renewing").await;
     sim.refuse_with(None);
 
-    // Its close frame is never answered.
+    // A close frame that is never answered.
     let close_deadline = Duration::from_millis(50);
     let (connection, _probe) = connect(ConnectionConfig {
         liveness: Liveness { close_deadline, ..config().liveness },
@@ -176,7 +176,7 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
     close(connection, "stalled").await;
     gone("stalled: no socket").await;
 
-    // Its bytes are not taken.
+    // A server that accepts no bytes.
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness { close_deadline, ..config().liveness },
         ..config()
@@ -189,7 +189,7 @@ async fn every_phase(sim: &Sim, leaks: &Leaks<'_>) {
         tokio::task::yield_now().await;
     }
     close(connection, "write-blocked").await;
-    // Behind a full buffer it cannot see that we went.
+    // With a full buffer the server cannot see that the client is gone.
     sim.heal(API_KEY);
     gone("write-blocked: no socket").await;
     assert!(probe.look(|seen| seen.ended));
@@ -207,8 +207,8 @@ async fn every_consumer(sim: &Sim, leaks: &Leaks<'_>) {
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     probe.take_frames(false);
     let frames = sim.stats().frames_sent + 50;
-    sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
-    close(connection, "a sink that takes nothing").await;
+    sim_until(sim, "back-pressure", |sim| sim.stats().frames_sent > frames).await;
+    close(connection, "a sink that accepts nothing").await;
     assert!(probe.look(|seen| seen.ended));
 
     let (sink, mut items) = lane(LaneConfig { frames: 2, ..Default::default() }).unwrap();
@@ -217,8 +217,8 @@ async fn every_consumer(sim: &Sim, leaks: &Leaks<'_>) {
     connection.subscribe(&universe(100), Mode::Full).unwrap();
     in_time("a tick", items.recv()).await.unwrap();
     let frames = sim.stats().frames_sent + 50;
-    sim_until(sim, "a jam", |sim| sim.stats().frames_sent > frames).await;
-    close(connection, "a lane that nobody reads").await;
+    sim_until(sim, "back-pressure", |sim| sim.stats().frames_sent > frames).await;
+    close(connection, "a lane that is not read").await;
     while items.recv().await.is_some() {}
     assert_eq!(items.stats().queued_frames, 0);
     leaks.none("every consumer").await;

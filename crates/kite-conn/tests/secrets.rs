@@ -1,6 +1,6 @@
-//! The access token is in nothing that is printed or logged, by us or by those beneath us.
+//! The access token is never printed or logged, by this crate or its dependencies.
 //!
-//! A program of its own: its log is captured for the whole process, at every level.
+//! A separate program, because the log is captured for the whole process, at every level.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 #[path = "live/probe.rs"]
@@ -16,11 +16,11 @@ use kite_wire::Mode;
 
 use self::probe::{Probe, config, in_time, sim_until};
 
-/// Its spellings, as it is and percent-encoded, have the middle in common.
+/// Raw and percent-encoded it has the same middle.
 const TOKEN: &str = "a+/=s3cr3t=/+z";
 const ENCODED: &str = "a%2B%2F%3Ds3cr3t%3D%2F%2Bz";
 const MARK: &str = "s3cr3t";
-/// A value of the endpoint's query as it stands in the URL; its middle is the mark too.
+/// A value of the endpoint's query as in the URL; its middle is the mark too.
 const QUERY: &str = "q%2Fs3cr3t+9";
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -80,7 +80,7 @@ impl Printed {
 }
 
 #[tokio::test]
-async fn the_access_token_is_printed_and_logged_nowhere() {
+async fn the_access_token_is_never_printed_or_logged() {
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
@@ -98,13 +98,13 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
     printed.note(&(&config, &credentials));
     let connection =
         Connection::spawn(config.clone(), credentials.clone(), probe.sink(), &lane, 0).unwrap();
-    // Not yet collected by the connection's task.
+    // Not yet received by the connection's task.
     connection.set_credentials(credentials.clone());
     printed.note_connection(&connection);
     probe.until("a park", |seen| seen.count(|e| matches!(e, Event::Parked(_))) > 0).await;
     printed.note_connection(&connection);
 
-    // A proxy that repeats the endpoint's query, as it is and decoded.
+    // A proxy that echoes the endpoint's query, raw and decoded.
     {
         let endpoint = format!("{}/?user_id=AB1234&enctoken={QUERY}", sim.endpoint());
         let config =
@@ -122,7 +122,7 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
         printed.note_events(&probe);
     }
 
-    // A page of a proxy that repeats the request, and a redirect that does.
+    // A proxy's page and a redirect that echo the request.
     for status in [400, 302, 502] {
         let page = format!("<html>/?api_key={API_KEY}&access_token={ENCODED} {TOKEN}</html>");
         sim.refuse_with(Some(Refusal::new(status, page)));
@@ -142,14 +142,14 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
     in_time("the close", connection.close()).await;
     printed.note_events(&probe);
 
-    // TLS with a server that has none, and a server that is not there.
+    // A server without TLS, and an address without a server.
     let tls = format!("wss://{}", sim.addr());
-    let nobody = {
+    let absent = {
         let other = Sim::builder().start().await.unwrap();
         other.stop().await;
         other.endpoint()
     };
-    for endpoint in [tls, nobody] {
+    for endpoint in [tls, absent] {
         let endpoint = Endpoint::parse(&endpoint).unwrap();
         let probe = Probe::new();
         let config = ConnectionConfig { endpoint, ..config.clone() };
@@ -164,7 +164,7 @@ async fn the_access_token_is_printed_and_logged_nowhere() {
     }
 
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
-    // The capture works: our lines are there, and those of the libraries beneath.
+    // The capture works: it has lines of this crate and of its dependencies.
     for line in ["up conn=", "lost: ", "parked: ", "tungstenite", "rustls"] {
         assert!(log.contains(line), "{line} is missing");
     }

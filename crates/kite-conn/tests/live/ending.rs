@@ -13,12 +13,12 @@ use crate::both_ways;
 use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
 
 both_ways![
-    closing_says_goodbye_and_ends_task_and_sink,
+    closing_finishes_the_handshake_and_ends_task_and_sink,
     closing_against_a_silent_peer_ends_at_the_deadline,
-    closing_with_a_sink_that_takes_nothing_ends_at_the_deadline,
-    dropping_the_last_handle_closes_politely,
+    closing_with_a_sink_that_accepts_nothing_ends_at_the_deadline,
+    dropping_the_last_handle_closes_gracefully,
     closing_a_parked_connection_ends_it,
-    a_sink_that_panics_is_told_and_ends_the_connection,
+    a_sink_that_panics_is_reported_and_ends_the_connection,
     a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too,
     hundreds_of_connections_leave_nothing_behind,
 ];
@@ -27,7 +27,7 @@ fn is_closed(event: &Event) -> bool {
     matches!(event, Event::Closed)
 }
 
-async fn closing_says_goodbye_and_ends_task_and_sink() {
+async fn closing_finishes_the_handshake_and_ends_task_and_sink() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
@@ -47,10 +47,10 @@ async fn closing_says_goodbye_and_ends_task_and_sink() {
     let stats = connection.stats();
     assert_eq!(stats.frames, stats.frames_delivered);
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
-    // What comes afterwards finds nobody, and harms nobody.
+    // Later requests have no effect.
     assert_eq!(connection.subscribe(&[257], Mode::Full), Err(SubscribeError::Closed));
     connection.unsubscribe(&[256]);
-    assert_eq!(connection.desired(), BTreeMap::from([(256, Mode::Full)]), "it stays to be read");
+    assert_eq!(connection.desired(), BTreeMap::from([(256, Mode::Full)]), "it can still be read");
     connection.set_credentials(credentials());
     in_time("a second close", connection.close()).await;
     assert_eq!(sim.stats().connections_total, 1);
@@ -68,11 +68,11 @@ async fn closing_against_a_silent_peer_ends_at_the_deadline() {
     sim.go_silent(true);
     let begun = Instant::now();
     in_time("the close", connection.close()).await;
-    assert!(begun.elapsed() >= close_deadline, "it was given its time");
+    assert!(begun.elapsed() >= close_deadline, "the deadline was awaited");
     assert!(probe.look(|seen| seen.ended && seen.count(is_closed) == 1));
 }
 
-async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline() {
+async fn closing_with_a_sink_that_accepts_nothing_ends_at_the_deadline() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
     let close_deadline = Duration::from_millis(200);
     let (connection, probe) = connect(ConnectionConfig {
@@ -84,7 +84,7 @@ async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline() {
     probe.take_frames(false);
     let frames = connection.stats().frames;
     let ticks = sim.stats().ticks_sent;
-    sim_until(&sim, "a jam", |sim| sim.stats().ticks_sent > ticks + 50).await;
+    sim_until(&sim, "back-pressure", |sim| sim.stats().ticks_sent > ticks + 50).await;
     in_time("the close", connection.close()).await;
     assert!(connection.stats().frames <= frames + 10);
     assert!(probe.look(|seen| seen.ended));
@@ -92,7 +92,7 @@ async fn closing_with_a_sink_that_takes_nothing_ends_at_the_deadline() {
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
-async fn dropping_the_last_handle_closes_politely() {
+async fn dropping_the_last_handle_closes_gracefully() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
@@ -119,7 +119,7 @@ async fn closing_a_parked_connection_ends_it() {
 }
 
 #[tokio::test]
-async fn a_close_that_is_cancelled_closes_all_the_same() {
+async fn a_cancelled_close_still_closes() {
     let sim = Sim::builder().start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
@@ -129,7 +129,7 @@ async fn a_close_that_is_cancelled_closes_all_the_same() {
 }
 
 #[tokio::test]
-async fn closing_a_connection_that_is_just_opening_leaves_no_socket() {
+async fn closing_a_connection_that_is_opening_leaves_no_socket() {
     let sim = Sim::builder().start().await.unwrap();
     for _ in 0..50 {
         let (connection, probe) = connect(config(&sim));
@@ -139,10 +139,10 @@ async fn closing_a_connection_that_is_just_opening_leaves_no_socket() {
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
-async fn a_sink_that_panics_is_told_and_ends_the_connection() {
+async fn a_sink_that_panics_is_reported_and_ends_the_connection() {
     let sim = Sim::builder().updates_per_second(50.0).start().await.unwrap();
     let (probe, lane) = (Probe::new(), EventLane::default());
-    let mut told = lane.subscribe();
+    let mut events = lane.subscribe();
     let config = ConnectionConfig {
         liveness: Liveness { close_deadline: Duration::from_millis(200), ..config(&sim).liveness },
         ..config(&sim)
@@ -154,7 +154,7 @@ async fn a_sink_that_panics_is_told_and_ends_the_connection() {
     let mut failed = 0;
     in_time("the end", async {
         loop {
-            let tagged = told.recv().await.unwrap();
+            let tagged = events.recv().await.unwrap();
             assert_eq!(tagged.connection, 7);
             match tagged.event {
                 Event::DeliveryFailed => failed += 1,
@@ -172,14 +172,14 @@ async fn a_sink_that_panics_is_told_and_ends_the_connection() {
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
 }
 
-/// Panics at the first event that tells of a set try.
-struct Impatient;
+/// Panics at the first retry.
+struct PanicsOnRetry;
 
-impl Sink for Impatient {
+impl Sink for PanicsOnRetry {
     fn on_batch(&mut self, _: &Batch) {}
 
     fn on_event(&mut self, event: &Event) {
-        assert!(!matches!(event, Event::Retry { .. }), "the sink of this test gives up here");
+        assert!(!matches!(event, Event::Retry { .. }), "this sink panics on a retry");
     }
 }
 
@@ -197,12 +197,12 @@ async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too() {
         ..config(&sim)
     };
     let lane = EventLane::default();
-    let mut told = lane.subscribe();
-    let connection = Connection::spawn(config, credentials(), Impatient, &lane, 0).unwrap();
+    let mut events = lane.subscribe();
+    let connection = Connection::spawn(config, credentials(), PanicsOnRetry, &lane, 0).unwrap();
     let mut failed = 0;
     in_time("the end", async {
         loop {
-            match told.recv().await.unwrap().event {
+            match events.recv().await.unwrap().event {
                 Event::DeliveryFailed => failed += 1,
                 Event::Closed => break,
                 _ => {}
@@ -255,9 +255,9 @@ fn a_runtime_that_shuts_down_closes_the_connection() {
 }
 
 #[test]
-fn a_panic_elsewhere_that_takes_the_runtime_along_is_no_failed_delivery() {
+fn a_panic_elsewhere_that_ends_the_runtime_is_not_a_failed_delivery() {
     let lane = EventLane::default();
-    let mut told = lane.subscribe();
+    let mut events = lane.subscribe();
     let panicked = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _connection = runtime.block_on(async {
@@ -267,17 +267,17 @@ fn a_panic_elsewhere_that_takes_the_runtime_along_is_no_failed_delivery() {
         panic!("not the sink's fault");
     });
     assert!(panicked.join().is_err());
-    let events: Vec<Event> =
-        std::iter::from_fn(|| told.try_recv().ok()).map(|tagged| tagged.event).collect();
-    assert!(events.iter().all(|event| !matches!(event, Event::DeliveryFailed)), "{events:?}");
-    assert!(matches!(events.last(), Some(Event::Closed)), "{events:?}");
+    let received: Vec<Event> =
+        std::iter::from_fn(|| events.try_recv().ok()).map(|tagged| tagged.event).collect();
+    assert!(received.iter().all(|event| !matches!(event, Event::DeliveryFailed)), "{received:?}");
+    assert!(matches!(received.last(), Some(Event::Closed)), "{received:?}");
 }
 
 #[test]
-fn on_a_runtime_without_timers_a_connection_ends_at_once() {
+fn on_a_runtime_without_timers_a_connection_ends_immediately() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let lane = EventLane::default();
-    let mut told = lane.subscribe();
+    let mut events = lane.subscribe();
     let connection = runtime.block_on(async {
         let (config, sink) = (ConnectionConfig::default(), Probe::new().sink());
         let connection = Connection::spawn(config, credentials(), sink, &lane, 0).unwrap();
@@ -285,20 +285,20 @@ fn on_a_runtime_without_timers_a_connection_ends_at_once() {
         connection
     });
     assert_eq!(connection.status().phase, Phase::Closed);
-    let events = std::iter::from_fn(|| told.try_recv().ok());
-    let failed = events.filter(|tagged| matches!(tagged.event, Event::DeliveryFailed));
-    assert_eq!(failed.count(), 0, "the sink did nothing wrong");
+    let received = std::iter::from_fn(|| events.try_recv().ok());
+    let failed = received.filter(|tagged| matches!(tagged.event, Event::DeliveryFailed));
+    assert_eq!(failed.count(), 0, "the sink did not panic");
 }
 
 #[test]
-fn a_setting_outside_of_its_range_is_an_error() {
+fn a_setting_outside_its_range_is_an_error() {
     let config = ConnectionConfig {
         reconnect: Reconnect { delay: Duration::ZERO, ..Default::default() },
         ..Default::default()
     };
     let (sink, lane) = (Probe::new().sink(), EventLane::default());
-    let refused = Connection::spawn(config, credentials(), sink, &lane, 0);
-    let Err(SpawnError::Config(error)) = refused else { panic!("{refused:?}") };
+    let result = Connection::spawn(config, credentials(), sink, &lane, 0);
+    let Err(SpawnError::Config(error)) = result else { panic!("{result:?}") };
     assert_eq!(error.to_string(), "reconnect.delay is 0ns, it must be above 0 and at most a day");
 }
 
@@ -306,12 +306,12 @@ fn a_setting_outside_of_its_range_is_an_error() {
 fn without_a_runtime_a_connection_is_an_error() {
     let (config, credentials) = (ConnectionConfig::default(), Credentials::new("k", "t"));
     let (sink, lane) = (Probe::new().sink(), EventLane::default());
-    let refused = Connection::spawn(config, credentials, sink, &lane, 0);
-    assert!(matches!(refused, Err(SpawnError::NoRuntime)));
+    let result = Connection::spawn(config, credentials, sink, &lane, 0);
+    assert!(matches!(result, Err(SpawnError::NoRuntime)));
 }
 
 #[test]
-fn causes_of_loss_read_as_one_line() {
+fn causes_of_loss_are_one_line() {
     let closed = |reason: &str| LossCause::CloseFrame { code: 1_001, reason: reason.to_owned() };
     assert_eq!(closed("").to_string(), "the server closed with code 1001");
     assert_eq!(closed("restart").to_string(), "the server closed with code 1001: restart");

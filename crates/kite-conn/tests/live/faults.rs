@@ -22,9 +22,9 @@ use crate::probe::{Probe, Seen, config, connect, credentials, in_time, sim_until
 
 both_ways![
     an_expired_token_parks_and_new_credentials_resume_with_all_subscriptions,
-    damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes_on,
-    a_frame_above_the_limit_is_told_and_reconnected,
-    a_peer_that_takes_no_bytes_is_replaced_though_it_sends,
+    damaged_frames_unknown_packets_and_odd_texts_are_reported_and_the_feed_continues,
+    a_frame_above_the_limit_is_reported_and_reconnects,
+    a_peer_that_accepts_no_bytes_is_replaced_even_if_it_sends,
 ];
 
 fn is_parked(event: &Event) -> bool {
@@ -53,8 +53,8 @@ async fn an_expired_token_parks_and_new_credentials_resume_with_all_subscription
 
     connection.subscribe(&[258], Mode::Ltp).unwrap();
     connection.set_credentials(credentials().with_access_token("of tomorrow"));
-    let wanted = connection.desired();
-    sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let desired = connection.desired();
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
     probe.until("ticks again", |seen| seen.epoch == 2).await;
     let status = connection.status();
     assert_eq!((status.phase, status.epoch), (Phase::Live, 2));
@@ -63,7 +63,7 @@ async fn an_expired_token_parks_and_new_credentials_resume_with_all_subscription
 }
 
 #[tokio::test]
-async fn events_reach_a_sink_that_takes_no_frames_though_no_socket_is_open_any_more() {
+async fn events_reach_a_sink_that_accepts_no_frames_while_no_socket_is_open() {
     let sim = Sim::builder().updates_per_second(0.0).greet(false).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
@@ -80,7 +80,7 @@ async fn events_reach_a_sink_that_takes_no_frames_though_no_socket_is_open_any_m
 }
 
 #[tokio::test]
-async fn refusals_that_are_not_of_the_credentials_are_tried_again() {
+async fn refusals_unrelated_to_the_credentials_are_retried() {
     let sim = Sim::builder().start().await.unwrap();
     sim.refuse_with(Some(Refusal::new(403, "<html>Forbidden by the proxy</html>")));
     let (connection, probe) = connect(config(&sim));
@@ -100,7 +100,7 @@ async fn refusals_that_are_not_of_the_credentials_are_tried_again() {
 }
 
 #[tokio::test]
-async fn attempts_used_up_park_and_new_credentials_resume() {
+async fn used_up_attempts_park_and_new_credentials_resume() {
     let sim = Sim::builder().start().await.unwrap();
     sim.refuse_with(Some(Refusal::new(502, "")));
     let (connection, probe) = connect(ConnectionConfig {
@@ -108,7 +108,7 @@ async fn attempts_used_up_park_and_new_credentials_resume() {
         ..config(&sim)
     });
     probe.until("the park", |seen| seen.count(is_parked) == 1).await;
-    assert_eq!(sim.stats().refused[&502], 3, "one try and two more");
+    assert_eq!(sim.stats().refused[&502], 3, "one attempt and two more");
     assert!(matches!(
         connection.status().parked,
         Some(ParkReason::AttemptsUsedUp { failures: 3, limit: 2, .. })
@@ -132,7 +132,7 @@ async fn a_header_that_belongs_to_the_handshake_parks_before_anything_is_sent() 
     connection.close().await;
 }
 
-async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes_on() {
+async fn damaged_frames_unknown_packets_and_odd_texts_are_reported_and_the_feed_continues() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
@@ -154,7 +154,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes
     };
     probe.until("the skip", |seen| seen.count(skipped) == 1).await;
     probe.until("its neighbour", |seen| seen.ticks.contains_key(&767)).await;
-    // Nothing at all is no frame.
+    // An empty message is damaged.
     sim.send_binary(Vec::new());
 
     sim.send_text("{\"type\":");
@@ -193,10 +193,10 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_told_and_the_feed_goes
 }
 
 #[tokio::test]
-async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole() {
+async fn unreadable_texts_displace_no_order_from_the_event_lane_and_all_reach_the_sink() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
     let (probe, lane) = (Probe::new(), EventLane::default());
-    let mut told = lane.subscribe();
+    let mut events = lane.subscribe();
     let connection =
         Connection::spawn(config(&sim), credentials(), probe.sink(), &lane, 0).unwrap();
     sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
@@ -223,7 +223,7 @@ async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole(
 
     let (mut orders, mut bad) = (0, 0);
     loop {
-        match told.try_recv() {
+        match events.try_recv() {
             Ok(tagged) => match tagged.event {
                 Event::Text { .. } => orders += 1,
                 Event::TextUnreadable { .. } => bad += 1,
@@ -234,11 +234,11 @@ async fn bad_texts_push_no_order_out_of_the_event_lane_and_reach_the_sink_whole(
         }
     }
     assert_eq!(orders, 1);
-    assert!((1..=seconds + 1).contains(&bad), "{bad} told in {seconds} s");
+    assert!((1..=seconds + 1).contains(&bad), "{bad} reported in {seconds} s");
     connection.close().await;
 }
 
-async fn a_frame_above_the_limit_is_told_and_reconnected() {
+async fn a_frame_above_the_limit_is_reported_and_reconnects() {
     let sim = Sim::builder().start().await.unwrap();
     let limit = 10_000;
     let (connection, probe) = connect(ConnectionConfig {
@@ -248,24 +248,25 @@ async fn a_frame_above_the_limit_is_told_and_reconnected() {
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.send_binary(vec![0; limit + 1]);
-    let told = |event: &Event| match event {
+    let too_large = |event: &Event| match event {
         Event::Down { cause: LossCause::FrameTooLarge { bytes, limit }, .. } => {
             (*bytes, *limit) == (10_001, 10_000)
         }
         _ => false,
     };
-    probe.until("the loss", |seen| seen.count(told) == 1).await;
+    probe.until("the loss", |seen| seen.count(too_large) == 1).await;
     probe.until("ticks again", |seen| seen.epoch == 2).await;
     connection.close().await;
 }
 
-/// Heartbeats at a time: more than a connection takes in one turn, so that who has seen as many
-/// knows that its requests have been looked at.
+/// Heartbeats per burst: more than a connection reads in one turn, so that its requests have been
+/// handled once as many have been received.
 const BURST: usize = 100;
 
-/// A server that sends heartbeats and reads nothing, until it is told to: then it passes on what
-/// it reads.
-async fn deaf_server(listen: Arc<Notify>) -> (SocketAddr, mpsc::UnboundedReceiver<Message>) {
+/// A server that sends heartbeats and reads nothing until notified; then it forwards what it reads.
+async fn server_that_does_not_read(
+    listen: Arc<Notify>,
+) -> (SocketAddr, mpsc::UnboundedReceiver<Message>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -301,8 +302,8 @@ async fn deaf_server(listen: Arc<Notify>) -> (SocketAddr, mpsc::UnboundedReceive
     (address, messages)
 }
 
-async fn a_peer_that_takes_no_bytes_is_replaced_though_it_sends() {
-    let (address, _messages) = deaf_server(Arc::default()).await;
+async fn a_peer_that_accepts_no_bytes_is_replaced_even_if_it_sends() {
+    let (address, _messages) = server_that_does_not_read(Arc::default()).await;
     let silence_threshold = Duration::from_millis(300);
     let sim = Sim::builder().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
@@ -338,7 +339,7 @@ async fn a_peer_that_takes_no_bytes_is_replaced_though_it_sends() {
 }
 
 #[tokio::test]
-async fn a_server_that_restarts_elsewhere_in_time_is_found_again() {
+async fn a_restarted_server_is_reconnected() {
     let first = Sim::builder().start().await.unwrap();
     let port = first.addr().port();
     let (connection, probe) = connect(config(&first));
@@ -348,7 +349,7 @@ async fn a_server_that_restarts_elsewhere_in_time_is_found_again() {
     drop(first);
     let refused =
         |event: &Event| matches!(event, Event::OpenFailed { error: OpenError::Connect { .. }, .. });
-    probe.until("a failed try", |seen| seen.count(refused) > 0).await;
+    probe.until("a failed attempt", |seen| seen.count(refused) > 0).await;
     let second = Sim::builder().port(port).credentials(API_KEY, ACCESS_TOKEN);
     let second = second.start().await.unwrap();
     probe.until("ticks again", |seen| seen.epoch == 2).await;
@@ -357,27 +358,27 @@ async fn a_server_that_restarts_elsewhere_in_time_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wishes_behind_a_jam_go_out_merged_when_it_clears() {
+async fn requests_made_while_writing_is_blocked_are_sent_merged() {
     let listen = Arc::<Notify>::default();
-    let (address, mut messages) = deaf_server(Arc::clone(&listen)).await;
+    let (address, mut messages) = server_that_does_not_read(Arc::clone(&listen)).await;
     let sim = Sim::builder().start().await.unwrap();
     let endpoint = Endpoint::parse(&format!("ws://{address}")).unwrap();
     let (connection, probe) = connect(ConnectionConfig { endpoint, ..config(&sim) });
     let tokens = universe(3_000);
-    // Some 12 MB of commands, if each went out: more than the system's buffers take.
-    let mut wishes = 0;
+    // About 12 MB of commands if each were sent: more than the system's buffers hold.
+    let mut requests = 0;
     for mode in Mode::ALL.into_iter().cycle().take(400) {
         connection.subscribe(&tokens, mode).unwrap();
-        wishes += 1;
+        requests += 1;
         let frames = probe.look(|seen| seen.frames);
         probe.until("a burst", |seen| seen.frames > frames + BURST as u64).await;
     }
     connection.subscribe(&tokens[..1], Mode::Full).unwrap();
-    let wanted = connection.desired();
+    let desired = connection.desired();
     listen.notify_one();
     let (mut commands, mut held) = (0, BTreeMap::new());
-    in_time("what is wanted", async {
-        while held != wanted {
+    in_time("the desired set", async {
+        while held != desired {
             let message = messages.recv().await.unwrap();
             let command = ParsedCommand::parse(message.to_text().unwrap()).unwrap();
             commands += 1;
@@ -389,13 +390,13 @@ async fn wishes_behind_a_jam_go_out_merged_when_it_clears() {
         }
     })
     .await;
-    assert!(commands < wishes, "{commands} commands for {wishes} wishes");
+    assert!(commands < requests, "{commands} commands for {requests} requests");
     assert_eq!(connection.stats().losses, 0);
     connection.close().await;
 }
 
 #[tokio::test]
-async fn a_ping_of_the_server_is_answered() {
+async fn a_ping_from_the_server_is_answered() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::parse(&format!("ws://{}", listener.local_addr().unwrap())).unwrap();
     let sim = Sim::builder().start().await.unwrap();

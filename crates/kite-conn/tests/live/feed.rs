@@ -10,32 +10,32 @@ use crate::probe::{config, connect, credentials, in_time, sim_until};
 
 both_ways![
     every_tick_arrives_exactly_once,
-    a_drop_of_the_socket_brings_back_every_instrument_in_its_mode,
-    a_close_by_the_server_is_told_with_its_code_and_reconnected,
-    a_half_open_socket_is_found_and_replaced,
+    a_lost_socket_restores_every_instrument_in_its_mode,
+    a_close_by_the_server_is_reported_with_its_code_and_reconnects,
+    a_half_open_socket_is_detected_and_replaced,
     a_slow_sink_is_not_a_dead_peer_and_loses_nothing,
-    a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing,
-    a_peer_that_died_during_a_pause_is_found_after_it,
-    pongs_without_a_feed_are_told_and_borne_longer_each_time,
+    a_flood_faster_than_the_sink_is_throttled_and_loses_nothing,
+    a_peer_that_died_during_a_pause_is_detected_after_it,
+    pongs_without_a_feed_are_reported_and_tolerated_longer_each_time,
 ];
 
-/// Wants `count` instruments, in the three modes by turns.
+/// Returns `count` instruments, alternating between the three modes.
 fn mixed(count: usize) -> BTreeMap<u32, Mode> {
     universe(count).into_iter().zip(Mode::ALL.into_iter().cycle()).collect()
 }
 
-fn wishes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode>)> {
+fn changes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode>)> {
     modes.iter().map(|(&token, &mode)| (token, Some(mode)))
 }
 
 async fn every_tick_arrives_exactly_once() {
     let sim = Sim::builder().updates_per_second(20.0).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
-    let wanted = mixed(300);
-    connection.apply(wishes(&wanted)).unwrap();
-    assert_eq!(connection.desired(), wanted);
+    let desired = mixed(300);
+    connection.apply(changes(&desired)).unwrap();
+    assert_eq!(connection.desired(), desired);
     sim_until(&sim, "some ticks", |sim| sim.stats().ticks_sent > 3_000).await;
-    assert_eq!(sim.subscriptions(), [wanted]);
+    assert_eq!(sim.subscriptions(), [desired]);
     in_time("a pause", sim.pause()).await;
     let sent = sim.sent();
     probe.until("every tick", |seen| seen.ticks == sent).await;
@@ -51,21 +51,21 @@ async fn every_tick_arrives_exactly_once() {
     connection.close().await;
 }
 
-async fn a_drop_of_the_socket_brings_back_every_instrument_in_its_mode() {
+async fn a_lost_socket_restores_every_instrument_in_its_mode() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
-    let wanted = mixed(500);
-    connection.apply(wishes(&wanted)).unwrap();
+    let desired = mixed(500);
+    connection.apply(changes(&desired)).unwrap();
     for epoch in 1..=5 {
-        sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
         probe.until("ticks of this socket", |seen| seen.epoch == epoch).await;
         assert_eq!(connection.status().epoch, epoch);
         sim.drop_all();
         probe.until("the loss", |seen| seen.losses() == epoch as usize).await;
     }
-    sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
     assert_eq!(connection.stats().losses, 5);
-    // What the application is told of a loss and its mending, in order.
+    // The events of a loss and the recovery, in order.
     let story: Vec<String> = probe.look(|seen| {
         let events = seen.events.iter().skip_while(|event| !matches!(event, Event::Down { .. }));
         events.take(4).map(|event| format!("{event:?}")).collect()
@@ -79,7 +79,7 @@ async fn a_drop_of_the_socket_brings_back_every_instrument_in_its_mode() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wanted_while_the_server_is_away_goes_out_when_it_is_back() {
+async fn requests_made_while_the_server_is_away_are_sent_when_it_is_back() {
     let sim = Sim::builder().start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256, 257, 258], Mode::Full).unwrap();
@@ -92,15 +92,15 @@ async fn what_is_wanted_while_the_server_is_away_goes_out_when_it_is_back() {
     connection.unsubscribe(&[256]);
     connection.subscribe(&[257], Mode::Ltp).unwrap();
     connection.subscribe(&[512], Mode::Quote).unwrap();
-    let wanted = BTreeMap::from([(257, Mode::Ltp), (258, Mode::Full), (512, Mode::Quote)]);
-    assert_eq!(connection.desired(), wanted);
+    let desired = BTreeMap::from([(257, Mode::Ltp), (258, Mode::Full), (512, Mode::Quote)]);
+    assert_eq!(connection.desired(), desired);
     sim.refuse_with(None);
-    sim_until(&sim, "the new set", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    sim_until(&sim, "the new set", |sim| sim.subscriptions() == [desired.clone()]).await;
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handles_in_many_tasks_end_in_the_union_of_their_wishes() {
+async fn requests_from_many_tasks_end_in_their_union() {
     let sim = Sim::builder().updates_per_second(0.0).start().await.unwrap();
     let (connection, _probe) = connect(config(&sim));
     let tasks: Vec<_> = universe(400)
@@ -119,21 +119,21 @@ async fn handles_in_many_tasks_end_in_the_union_of_their_wishes() {
     for task in tasks {
         task.await.unwrap();
     }
-    let wanted: BTreeMap<u32, Mode> =
+    let desired: BTreeMap<u32, Mode> =
         universe(400).into_iter().map(|token| (token, Mode::Full)).collect();
-    assert_eq!(connection.desired(), wanted);
-    sim_until(&sim, "the union", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    assert_eq!(connection.desired(), desired);
+    sim_until(&sim, "the union", |sim| sim.subscriptions() == [desired.clone()]).await;
     connection.close().await;
 }
 
 #[tokio::test]
-async fn more_than_the_limit_is_refused_whole_before_it_is_sent() {
+async fn a_request_above_the_limit_is_rejected_as_a_whole_before_it_is_sent() {
     let sim = Sim::builder().updates_per_second(0.0).start().await.unwrap();
     let (connection, _probe) = connect(config(&sim));
     let tokens = universe(3_001);
     connection.subscribe(&tokens[..2_990], Mode::Quote).unwrap();
-    let refused = connection.subscribe(&tokens[2_980..], Mode::Full).unwrap_err();
-    let SubscribeError::Capacity(room) = refused else { panic!("{refused:?}") };
+    let error = connection.subscribe(&tokens[2_980..], Mode::Full).unwrap_err();
+    let SubscribeError::Capacity(room) = error else { panic!("{error:?}") };
     assert_eq!((room.asked, room.free, room.limit), (11, 10, 3_000));
     assert_eq!(connection.desired().len(), 2_990);
     assert!(connection.desired().values().all(|&mode| mode == Mode::Quote));
@@ -143,7 +143,7 @@ async fn more_than_the_limit_is_refused_whole_before_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_credentials_leave_an_open_socket_alone() {
+async fn new_credentials_do_not_affect_an_open_socket() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
@@ -155,19 +155,19 @@ async fn new_credentials_leave_an_open_socket_alone() {
     connection.close().await;
 }
 
-async fn a_close_by_the_server_is_told_with_its_code_and_reconnected() {
+async fn a_close_by_the_server_is_reported_with_its_code_and_reconnects() {
     let sim = Sim::builder().start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     sim.close_all(1_001);
-    let told = |event: &Event| matches!(event, Event::Down { cause: LossCause::CloseFrame { code: 1_001, reason }, .. } if reason.is_empty());
-    probe.until("the close frame", |seen| seen.count(told) == 1).await;
+    let closed = |event: &Event| matches!(event, Event::Down { cause: LossCause::CloseFrame { code: 1_001, reason }, .. } if reason.is_empty());
+    probe.until("the close frame", |seen| seen.count(closed) == 1).await;
     probe.until("ticks again", |seen| seen.epoch == 2).await;
     connection.close().await;
 }
 
-async fn a_half_open_socket_is_found_and_replaced() {
+async fn a_half_open_socket_is_detected_and_replaced() {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
@@ -175,8 +175,8 @@ async fn a_half_open_socket_is_found_and_replaced() {
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });
-    let wanted = mixed(30);
-    connection.apply(wishes(&wanted)).unwrap();
+    let desired = mixed(30);
+    connection.apply(changes(&desired)).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 30).await;
     let before = (connection.status().epoch, probe.look(|seen| seen.losses()));
     let pings = sim.stats().pings_received;
@@ -194,9 +194,9 @@ async fn a_half_open_socket_is_found_and_replaced() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(sim.stats().pings_received > pings, "it was asked for a sign of life");
+    assert!(sim.stats().pings_received > pings, "it was pinged");
     probe.until("ticks of another socket", |seen| seen.epoch > before.0).await;
-    sim_until(&sim, "subscriptions", |sim| sim.subscriptions().contains(&wanted)).await;
+    sim_until(&sim, "subscriptions", |sim| sim.subscriptions().contains(&desired)).await;
     connection.close().await;
 }
 
@@ -208,10 +208,10 @@ async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing() {
         liveness: Liveness { silence_threshold, ..config(&sim).liveness },
         ..config(&sim)
     });
-    connection.apply(wishes(&mixed(30))).unwrap();
+    connection.apply(changes(&mixed(30))).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 30).await;
     probe.take_frames(false);
-    // The sim's heart beats through three times what would be death.
+    // Heartbeats for three times as long as would end the socket.
     let beats = sim.stats().heartbeats_sent;
     sim_until(&sim, "90 beats", |sim| sim.stats().heartbeats_sent >= beats + 90).await;
     let stats = connection.stats();
@@ -225,13 +225,13 @@ async fn a_slow_sink_is_not_a_dead_peer_and_loses_nothing() {
     connection.close().await;
 }
 
-async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing() {
+async fn a_flood_faster_than_the_sink_is_throttled_and_loses_nothing() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&universe(3_000), Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 3_000).await;
     probe.take_frames(false);
-    // 300,000 ticks a second are due: TCP holds the server back when none goes out any more.
+    // 300,000 ticks a second are due. Once none is sent any more, TCP holds the server back.
     in_time("back-pressure", async {
         loop {
             let sent = sim.stats().ticks_sent;
@@ -252,7 +252,7 @@ async fn a_flood_that_outruns_the_sink_is_held_back_and_loses_nothing() {
     connection.close().await;
 }
 
-async fn a_peer_that_died_during_a_pause_is_found_after_it() {
+async fn a_peer_that_died_during_a_pause_is_detected_after_it() {
     let beat = Duration::from_millis(20);
     let sim = Sim::builder().heartbeat_every(beat).start().await.unwrap();
     let silence_threshold = Duration::from_millis(300);
@@ -270,11 +270,11 @@ async fn a_peer_that_died_during_a_pause_is_found_after_it() {
     let silent =
         |event: &Event| matches!(event, Event::Down { cause: LossCause::Silence { .. }, .. });
     probe.until("the loss", |seen| seen.count(silent) > 0).await;
-    assert!(sim.stats().pings_received > pings, "it was asked for a sign of life");
+    assert!(sim.stats().pings_received > pings, "it was pinged");
     connection.close().await;
 }
 
-async fn pongs_without_a_feed_are_told_and_borne_longer_each_time() {
+async fn pongs_without_a_feed_are_reported_and_tolerated_longer_each_time() {
     let sim = Sim::builder().no_heartbeats().start().await.unwrap();
     let silence_threshold = Duration::from_millis(100);
     let (connection, probe) = connect(ConnectionConfig {
@@ -284,29 +284,29 @@ async fn pongs_without_a_feed_are_told_and_borne_longer_each_time() {
     let dead =
         |event: &Event| matches!(event, Event::Down { cause: LossCause::FeedSilence { .. }, .. });
     probe.until("two silent feeds", |seen| seen.count(dead) == 2).await;
-    let told = |event: &Event| match event {
+    let silence = |event: &Event| match event {
         Event::FeedSilent { grace, .. } => Some((*grace, None)),
         Event::Down { cause: LossCause::FeedSilence { silence }, .. } => {
             Some((Duration::ZERO, Some(*silence)))
         }
         _ => None,
     };
-    let told: Vec<_> = probe.look(|seen| seen.events.iter().filter_map(told).collect());
+    let silences: Vec<_> = probe.look(|seen| seen.events.iter().filter_map(silence).collect());
     let [(first_grace, None), (_, Some(first)), (second_grace, None), (_, Some(second))] =
-        told[..4]
+        silences[..4]
     else {
-        panic!("{told:?}")
+        panic!("{silences:?}")
     };
-    assert!(first >= 2 * silence_threshold && second >= 4 * silence_threshold, "{told:?}");
-    assert!(first_grace < second_grace, "{told:?}");
-    assert!(sim.stats().pings_received >= 3, "the path was proved meanwhile");
+    assert!(first >= 2 * silence_threshold && second >= 4 * silence_threshold, "{silences:?}");
+    assert!(first_grace < second_grace, "{silences:?}");
+    assert!(sim.stats().pings_received >= 3, "the path was verified meanwhile");
     assert!(connection.stats().round_trip.is_some());
     connection.close().await;
 }
 
-/// A thread that does not return to the runtime is our own slowness too.
+/// A thread that does not return to the runtime must not end the socket either.
 #[test]
-fn a_runtime_that_was_held_up_hears_what_came_before_it_judges() {
+fn a_delayed_runtime_reads_what_arrived_before_it_checks_for_silence() {
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let beat = Duration::from_millis(20);
@@ -321,10 +321,10 @@ fn a_runtime_that_was_held_up_hears_what_came_before_it_judges() {
         probe.until("heartbeats", |seen| seen.heartbeats > 3).await;
         for token in 256..260 {
             std::thread::sleep(3 * silence_threshold);
-            // A request wakes the connection together with what has come meanwhile.
+            // A request wakes the connection along with what arrived meanwhile.
             connection.subscribe(&[token], Mode::Full).unwrap();
-            let heard = probe.look(|seen| seen.heartbeats);
-            probe.until("more heartbeats", |seen| seen.heartbeats > heard).await;
+            let before = probe.look(|seen| seen.heartbeats);
+            probe.until("more heartbeats", |seen| seen.heartbeats > before).await;
         }
         assert_eq!(probe.look(|seen| seen.losses()), 0);
         connection.close().await;

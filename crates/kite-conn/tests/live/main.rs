@@ -1,4 +1,4 @@
-//! One connection against the simulator: what comes, what is lost, what comes back.
+//! One connection to the simulator: what arrives, what is lost, what is restored.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod ending;
@@ -9,8 +9,7 @@ mod matrix;
 mod probe;
 mod story;
 
-/// Runs each test on a connection with a task of its own, and on one without, driven by who takes
-/// the frames.
+/// Runs each test on a connection with its own task, and on one driven by its consumer.
 macro_rules! both_ways {
     ($($name:ident),* $(,)?) => {
         mod inline {

@@ -1,9 +1,9 @@
-//! The fault matrix: every fault the simulator knows, what a user is told of it, and what is left.
+//! The fault matrix: every fault of the simulator, the events it causes, and the state after it.
 
 mod auth;
 mod gaps;
 mod lanes;
+mod requests;
 mod rows;
 mod secure;
 mod watchdog;
-mod wishes;

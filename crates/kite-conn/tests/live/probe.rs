@@ -1,4 +1,4 @@
-//! A sink that remembers, and a connection to a simulator around it.
+//! A recording sink, and a connection to a simulator that uses it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,16 +14,16 @@ use kite_conn::{
 use kite_sim::{ACCESS_TOKEN, API_KEY, Chain, Sent, Sim};
 use tokio::sync::watch;
 
-/// Longer than anything here takes on a slow machine: a test that waits so long has failed.
+/// Longer than any step takes on a slow machine: a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a sink was given.
+/// What a sink received.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) events: Vec<Event>,
-    /// Ticks of each instrument, comparable with what the simulator says it sent.
+    /// Ticks of each instrument, comparable with the simulator's record.
     pub(crate) ticks: BTreeMap<u32, Sent>,
-    /// What came over each socket, comparable with the simulator's record of it.
+    /// What each socket delivered, comparable with the simulator's record.
     pub(crate) sockets: BTreeMap<u32, Received>,
     pub(crate) heartbeats: u64,
     pub(crate) frames: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Says how many times something was told.
+    /// Returns the number of events that match.
     pub(crate) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| is_it(event)).count()
     }
@@ -70,12 +70,12 @@ impl Probe {
         })
     }
 
-    /// Returns a sink that this probe watches.
+    /// Returns a sink that records into this probe.
     pub(crate) fn sink(self: &Arc<Self>) -> Recorder {
         Recorder(Arc::clone(self))
     }
 
-    /// Lets the sink take frames, or not.
+    /// Sets whether the sink accepts frames.
     pub(crate) fn take_frames(&self, open: bool) {
         self.open.store(open, Ordering::SeqCst);
         self.waker.lock().unwrap().wake();
@@ -86,12 +86,12 @@ impl Probe {
         self.panics.store(true, Ordering::SeqCst);
     }
 
-    /// Looks at what was seen.
+    /// Passes what was received to `look`.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.seen.borrow())
     }
 
-    /// Waits until what was seen satisfies a condition.
+    /// Waits until what was received satisfies a condition.
     #[track_caller]
     pub(crate) fn until(
         &self,
@@ -107,7 +107,7 @@ impl Probe {
     }
 }
 
-/// A sink that tells its probe everything.
+/// A sink that records everything into its probe.
 #[derive(Debug)]
 pub(crate) struct Recorder(Arc<Probe>);
 
@@ -118,7 +118,7 @@ impl Sink for Recorder {
     }
 
     fn on_batch(&mut self, batch: &Batch) {
-        assert!(!self.0.panics.load(Ordering::SeqCst), "the sink of this test gives up here");
+        assert!(!self.0.panics.load(Ordering::SeqCst), "this sink panics as requested");
         self.0.seen.send_modify(|seen| {
             seen.frames += 1;
             assert_eq!(batch.sequence, seen.frames, "a gap, or a frame twice");
@@ -148,7 +148,8 @@ impl Drop for Recorder {
     }
 }
 
-/// Settings that fail and recover in milliseconds, and never take a slow machine for a dead peer.
+/// Settings that fail and recover in milliseconds, and never mistake a slow machine for a dead
+/// peer.
 pub(crate) fn config(sim: &Sim) -> ConnectionConfig {
     ConnectionConfig {
         endpoint: Endpoint::parse(&sim.endpoint()).unwrap(),
@@ -175,12 +176,12 @@ tokio::task_local! {
     static DRIVEN: ();
 }
 
-/// Runs a test whose connections have no tasks of their own.
+/// Runs a test whose connections are driven by their consumers.
 pub(crate) async fn driven<F: Future>(test: F) -> F::Output {
     DRIVEN.scope((), test).await
 }
 
-/// A connection, and what it delivers.
+/// Returns a connection and the probe it delivers to.
 pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
     let probe = Probe::new();
     let lane = EventLane::default();
@@ -196,7 +197,7 @@ pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
         while let Some(batch) = stream.recv().await {
             frames += 1;
             beside.look(|seen| {
-                assert_eq!(batch.sequence, seen.frames, "the sink has had it, and none after it");
+                assert_eq!(batch.sequence, seen.frames, "the sink received it, and none after it");
                 assert_eq!(frames, seen.frames - seen.heartbeats, "a frame is missing");
             });
         }
@@ -204,13 +205,13 @@ pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
     (connection, probe)
 }
 
-/// Waits for the simulator, not for ever.
+/// Waits for the simulator, with a timeout.
 pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
     let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
     assert!(reached.is_ok(), "never: {what}; {:?}, {:?}", sim.stats(), sim.subscriptions());
 }
 
-/// Waits for the end of anything else, not for ever.
+/// Waits for anything else, with a timeout.
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(output) => output,

@@ -1,4 +1,4 @@
-//! Events as short words, so that a test compares exactly what a user is told.
+//! Events as short texts, so that tests compare them exactly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use kite_wire::text::TextMessage;
 
 use crate::probe::{Probe, Received, Seen};
 
-/// Wants `count` instruments, in the three modes by turns.
+/// Returns `count` instruments, alternating between the three modes.
 pub(crate) fn mixed(count: usize) -> BTreeMap<u32, Mode> {
     kite_sim::universe(count).into_iter().zip(Mode::ALL.into_iter().cycle()).collect()
 }
 
-/// What to apply so that these are wanted.
-pub(crate) fn wishes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode>)> {
+/// Returns the changes that subscribe `modes`.
+pub(crate) fn changes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32, Option<Mode>)> {
     modes.iter().map(|(&token, &mode)| (token, Some(mode)))
 }
 
-/// Puts an event into a word or two.
+/// Returns a short text for an event.
 pub(crate) fn word(event: &Event) -> String {
     match event {
         Event::Opening { attempt } => format!("opening {attempt}"),
@@ -101,15 +101,14 @@ fn handshake_word(error: &HandshakeError) -> &'static str {
     }
 }
 
-/// All that a sink was told, in words.
+/// Returns the texts of all events that a sink received.
 pub(crate) fn story(seen: &Seen) -> Vec<String> {
     seen.events.iter().map(word).collect()
 }
 
-/// Waits until as much was told as expected from an event on, and compares it: nothing else came
-/// between.
+/// Waits for as many events as expected after the first `from`, and compares them.
 #[track_caller]
-pub(crate) fn tells(
+pub(crate) fn expect_events(
     probe: &Arc<Probe>,
     from: usize,
     expected: &[&str],
@@ -119,8 +118,8 @@ pub(crate) fn tells(
     async move {
         let enough = |seen: &Seen| seen.events.len() >= from + expected.len();
         probe.until(&format!("{expected:?}"), enough).await;
-        let told = probe.look(|seen| story(seen)[from..from + expected.len()].to_vec());
-        assert_eq!(told, expected);
+        let events = probe.look(|seen| story(seen)[from..from + expected.len()].to_vec());
+        assert_eq!(events, expected);
     }
 }
 
@@ -132,9 +131,9 @@ pub(crate) fn gaps(seen: &Seen) -> Vec<Arc<Gap>> {
     seen.events.iter().filter_map(gap).collect()
 }
 
-/// Asserts that every socket delivered the beginning of what the simulator sent on it, in order
-/// and without repetition, and that the last one delivered all of it. With `strays`, some sockets
-/// were opened for the simulator that were none for us.
+/// Asserts that every socket delivered the beginning of what the simulator sent on it, in order and
+/// without repetition, and that the last one delivered all of it. With `strays`, the simulator
+/// counts some sockets that the client had already abandoned.
 pub(crate) fn assert_nothing_twice(name: &str, sim: &Sim, seen: &Seen, strays: bool) {
     let records = sim.sockets(API_KEY);
     if !strays {

@@ -1,4 +1,4 @@
-//! Refusals of credentials, what only looks like them, and where newer ones come from.
+//! Refusals of credentials, refusals that look similar, and token sources.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,16 +14,16 @@ use kite_wire::Mode;
 
 use crate::both_ways;
 use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
-use crate::story::{tells, word};
+use crate::story::{expect_events, word};
 
 both_ways![
-    kites_refusals_park_however_their_body_comes,
-    a_source_resumes_by_itself_and_is_asked_with_the_refusal,
+    kites_refusals_park_however_their_body_is_sent,
+    a_source_resumes_automatically_and_receives_the_refusal,
 ];
 
 const TOMORROW: &str = "token_of_tomorrow";
 
-async fn kites_refusals_park_however_their_body_comes() {
+async fn kites_refusals_park_however_their_body_is_sent() {
     let later = BodyDelivery::Later(Duration::from_millis(40));
     let deliveries = [BodyDelivery::AtOnce, later, BodyDelivery::Chunked];
     let cases = [400, 401, 403].into_iter().flat_map(|status| deliveries.map(|it| (status, it)));
@@ -34,11 +34,12 @@ async fn kites_refusals_park_however_their_body_comes() {
         let (connection, probe) = connect(config(&sim));
         connection.subscribe(&[257, 513], Mode::Full).unwrap();
         let failed = format!("failed 1: {status} auth");
-        tells(&probe, 0, &["opening 1", &failed, "parked: authentication"]).await;
-        let told = connection.status();
-        assert_eq!(told.phase, Phase::Parked);
-        let Some(ParkReason::Authentication(OpenError::Refused(refused))) = told.parked else {
-            panic!("{told:?}");
+        expect_events(&probe, 0, &["opening 1", &failed, "parked: authentication"]).await;
+        let status_now = connection.status();
+        assert_eq!(status_now.phase, Phase::Parked);
+        let Some(ParkReason::Authentication(OpenError::Refused(refused))) = status_now.parked
+        else {
+            panic!("{status_now:?}");
         };
         assert_eq!((refused.status, refused.body_complete), (status, true));
         assert_eq!(refused.message.as_deref(), Some("Invalid auth token."));
@@ -47,9 +48,9 @@ async fn kites_refusals_park_however_their_body_comes() {
         connection.unsubscribe(&[513]);
         connection.subscribe(&[769], Mode::Ltp).unwrap();
         connection.set_credentials(credentials());
-        tells(&probe, 3, &["opening 1", "up 1"]).await;
-        let wanted = connection.desired();
-        sim_until(&sim, "the wishes", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        expect_events(&probe, 3, &["opening 1", "up 1"]).await;
+        let desired = connection.desired();
+        sim_until(&sim, "the subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
         assert_eq!(sim.stats().refused[&status], 1, "a refused token is tried once");
         connection.close().await;
     };
@@ -57,7 +58,7 @@ async fn kites_refusals_park_however_their_body_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_statuses_without_kites_whole_json_are_tried_again_slowly() {
+async fn the_same_statuses_without_kites_complete_json_are_retried_slowly() {
     let html = |status| Refusal::new(status, "<html>no</html>");
     let kite = |status| Refusal::kite(status, "Invalid auth token.");
     let cases = [400, 401, 403].into_iter().flat_map(|status| {
@@ -87,7 +88,7 @@ async fn the_same_statuses_without_kites_whole_json_are_tried_again_slowly() {
             ..config(&sim)
         });
         let failed = format!("failed 1: {status}");
-        tells(&probe, 0, &["opening 1", &failed, "retry 2", "opening 2", "up 1"]).await;
+        expect_events(&probe, 0, &["opening 1", &failed, "retry 2", "opening 2", "up 1"]).await;
         probe.look(|seen| {
             let Event::OpenFailed { error: OpenError::Refused(refused), .. } = &seen.events[1]
             else {
@@ -104,13 +105,13 @@ async fn the_same_statuses_without_kites_whole_json_are_tried_again_slowly() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
+async fn a_retry_after_from_a_busy_server_is_respected() {
     for status in [429, 503] {
         let sim = Sim::builder().greet(false).start().await.unwrap();
         sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after("7")));
         let (connection, probe) = connect(config(&sim));
         let failed = format!("failed 1: {status}");
-        tells(&probe, 0, &["opening 1", &failed, "retry 2"]).await;
+        expect_events(&probe, 0, &["opening 1", &failed, "retry 2"]).await;
         probe.look(|seen| {
             let Event::Retry { delay, .. } = seen.events[2] else { panic!("{seen:?}") };
             assert_eq!(delay, Duration::from_secs(7));
@@ -120,7 +121,7 @@ async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
     }
 }
 
-/// A source that notes what it is asked, and counts the questions that come while a socket is open.
+/// A source that records its requests, and counts those made while a socket is open.
 struct Source {
     asked: Mutex<Vec<(String, Option<Refused>, Instant)>>,
     asked_while_open: AtomicUsize,
@@ -143,12 +144,12 @@ impl Source {
         asked.len()
     }
 
-    fn questions(&self) -> usize {
+    fn requests(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 }
 
-async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal() {
+async fn a_source_resumes_automatically_and_receives_the_refusal() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
     let asked = Arc::clone(&source);
@@ -161,7 +162,7 @@ async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal() {
     let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
-    assert_eq!(source.questions(), 0, "what was given is good until it is refused");
+    assert_eq!(source.requests(), 0, "credentials are used until they are refused");
 
     sim.set_access_token(API_KEY, TOMORROW);
     sim.close_all(1_001);
@@ -177,9 +178,9 @@ async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal() {
         "up 2",
         "gap 1→2",
     ];
-    tells(&probe, 2, &story).await;
-    let wanted = connection.desired();
-    sim_until(&sim, "the wishes", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    expect_events(&probe, 2, &story).await;
+    let desired = connection.desired();
+    sim_until(&sim, "the subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
     {
         let asked = source.asked.lock().unwrap();
         let [(first, None, _), (second, Some(refusal), _)] = &asked[..] else {
@@ -190,17 +191,17 @@ async fn a_source_resumes_by_itself_and_is_asked_with_the_refusal() {
         assert_eq!(refusal.message.as_deref(), Some("Authentication failed."));
     }
 
-    // The refusal was of other credentials: from now on all is well again.
+    // The new credentials were not refused, so the next request has no refusal.
     sim.close_all(1_001);
     let again = ["down 2: close 1001", "retry 4", "renewing 4", "opening 4"];
-    tells(&probe, 2 + story.len(), &again).await;
+    expect_events(&probe, 2 + story.len(), &again).await;
     connection.close().await;
     let asked = source.asked.lock().unwrap();
     assert_eq!((asked[2].0.as_str(), asked[2].1.is_none()), (TOMORROW, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_time() {
+async fn failures_of_a_source_after_a_refusal_are_reported_and_retried_with_growing_delays() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     sim.set_access_token(API_KEY, TOMORROW);
     let source = Source::new(&sim);
@@ -213,7 +214,7 @@ async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_
                 1 => Err(std::io::Error::other("no network")),
                 3 => panic!("the source panics within its future"),
                 4 => std::future::pending().await,
-                // Refused as well.
+                // This one is refused too.
                 5 => Ok(request.current.with_access_token("of yesterday")),
                 _ => Ok(request.current.with_access_token(TOMORROW)),
             }
@@ -254,7 +255,7 @@ async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_
         "opening 7",
         "up 1",
     ];
-    tells(&probe, 0, &story).await;
+    expect_events(&probe, 0, &story).await;
     assert_eq!(connection.stats().errors, 6);
     probe.look(|seen| {
         let delay = |event: &Event| match event {
@@ -263,7 +264,7 @@ async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_
         };
         let delays: Vec<_> = seen.events.iter().filter_map(delay).collect();
         let asked = source.asked.lock().unwrap();
-        // Each question but the first waited for the delay that was told after the one before.
+        // Each request but the first waited for the delay reported after the previous one.
         for (pair, delay) in asked.windows(2).zip(&delays[1..]) {
             assert!(pair[1].2 - pair[0].2 >= *delay, "{delays:?}");
         }
@@ -277,7 +278,7 @@ async fn a_source_in_trouble_after_a_refusal_is_told_and_asked_again_later_each_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_down() {
+async fn a_failing_source_does_not_prevent_a_plain_reconnect() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
     let asked = Arc::clone(&source);
@@ -286,7 +287,7 @@ async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_dow
         async move {
             match number {
                 1 => Err::<kite_conn::Credentials, _>(std::io::Error::other("no network")),
-                2 => panic!("the source of this test panics"),
+                2 => panic!("this source panics"),
                 _ => std::future::pending().await,
             }
         }
@@ -298,7 +299,7 @@ async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_dow
         ..config(&sim)
     });
     connection.subscribe(&[257], Mode::Full).unwrap();
-    tells(&probe, 0, &["opening 1", "up 1"]).await;
+    expect_events(&probe, 0, &["opening 1", "up 1"]).await;
     let mut from = 2;
     for (epoch, trouble) in [(1, "error"), (2, "panic"), (3, "timeout")] {
         probe.until("ticks", |seen| seen.epoch == epoch).await;
@@ -313,7 +314,7 @@ async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_dow
             format!("up {next}"),
             format!("gap {epoch}→{next}"),
         ];
-        tells(&probe, from, &story.each_ref().map(String::as_str)).await;
+        expect_events(&probe, from, &story.each_ref().map(String::as_str)).await;
         from += story.len();
     }
     assert!(connection.status().parked.is_none());
@@ -321,7 +322,7 @@ async fn a_source_in_trouble_before_a_plain_reconnect_does_not_keep_the_feed_dow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_is_never_asked_while_a_socket_is_open_nor_for_credentials_not_yet_used() {
+async fn a_source_is_not_asked_while_a_socket_is_open_or_new_credentials_are_unused() {
     let sim = Arc::new(Sim::builder().greet(false).updates_per_second(50.0).start().await.unwrap());
     let source = Source::new(&sim);
     let asked = Arc::clone(&source);
@@ -335,7 +336,7 @@ async fn a_source_is_never_asked_while_a_socket_is_open_nor_for_credentials_not_
         probe.until("ticks", |seen| seen.epoch == epoch).await;
         let frames = probe.look(|seen| seen.frames);
         probe.until("more ticks", |seen| seen.frames > frames + 5).await;
-        assert_eq!(source.questions(), epoch as usize - 1);
+        assert_eq!(source.requests(), epoch as usize - 1);
         sim.close_all(1_001);
     }
     probe.until("ticks", |seen| seen.epoch == 9).await;
@@ -344,13 +345,13 @@ async fn a_source_is_never_asked_while_a_socket_is_open_nor_for_credentials_not_
     probe.until("more ticks", |seen| seen.frames > frames + 5).await;
     sim.close_all(1_001);
     probe.until("ticks", |seen| seen.epoch == 10).await;
-    assert_eq!(source.questions(), 8, "credentials just set are used, not asked for");
+    assert_eq!(source.requests(), 8, "credentials just set are used without asking the source");
     assert_eq!(source.asked_while_open.load(Ordering::SeqCst), 0);
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_set_while_the_source_is_asked_are_used_at_once() {
+async fn credentials_set_while_the_source_is_asked_are_used_immediately() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     sim.set_access_token(API_KEY, TOMORROW);
     let token_source = Some(TokenSource::new(|_| {
@@ -358,15 +359,15 @@ async fn credentials_set_while_the_source_is_asked_are_used_at_once() {
     }));
     let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
     let story = ["opening 1", "failed 1: 403 auth", "retry 2", "renewing 2, refused"];
-    tells(&probe, 0, &story).await;
+    expect_events(&probe, 0, &story).await;
     assert_eq!(connection.status().phase, Phase::Renewing);
     connection.set_credentials(credentials().with_access_token(TOMORROW));
-    tells(&probe, 4, &["opening 1", "up 1"]).await;
+    expect_events(&probe, 4, &["opening 1", "up 1"]).await;
     connection.close().await;
 }
 
 #[tokio::test]
-async fn no_event_shows_a_token_old_or_new_though_the_server_echoes_it() {
+async fn no_event_contains_an_old_or_new_token_even_if_the_server_echoes_it() {
     const OLD: &str = "0ld-t0ken+of/yesterday";
     const NEW: &str = "n3w-t0ken+of/today";
     let echo = |message: &str| Fault::refuse(Refusal::kite(403, message));
@@ -385,7 +386,7 @@ async fn no_event_shows_a_token_old_or_new_though_the_server_echoes_it() {
         Ok::<_, std::io::Error>(request.current.with_access_token(NEW))
     }));
     let (probe, lane) = (Probe::new(), EventLane::default());
-    let mut told = lane.subscribe();
+    let mut events = lane.subscribe();
     let config = ConnectionConfig { token_source, ..config(&sim) };
     let old = credentials().with_access_token(OLD);
     let connection = Connection::spawn(config, old, probe.sink(), &lane, 0).unwrap();
@@ -396,7 +397,7 @@ async fn no_event_shows_a_token_old_or_new_though_the_server_echoes_it() {
 
     let mut shown = format!("{connection:?} {:?} {:?}", connection.status(), connection.stats());
     let mut failures = 0;
-    while let Ok(tagged) = told.try_recv() {
+    while let Ok(tagged) = events.try_recv() {
         shown += &format!("{tagged:?} {:#?} {}", tagged.event, word(&tagged.event));
         if let Event::OpenFailed { error, .. } = &tagged.event {
             failures += 1;

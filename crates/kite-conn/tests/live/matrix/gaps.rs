@@ -1,4 +1,4 @@
-//! What is told of a gap: its times, its instruments and the volume missed of each.
+//! What a gap reports: its times, its instruments and the missed volume of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use kite_wire::Mode;
 
 use crate::both_ways;
 use crate::probe::{Probe, Seen, config, connect, sim_until};
-use crate::story::{gaps, wishes};
+use crate::story::{changes, gaps};
 
 const QUOTE: u32 = 408_065;
 const FULL: u32 = 884_737;
@@ -20,22 +20,22 @@ const INDEX_FULL: u32 = 260_105;
 const SHARES: [u32; 2] = [QUOTE, FULL];
 
 both_ways![
-    the_volume_missed_is_exact_where_the_mode_carries_it,
-    losses_in_a_row_are_told_apart_and_add_up,
-    a_gap_over_night_is_told_as_such,
-    what_is_unsubscribed_meanwhile_is_not_waited_for,
-    what_never_ticked_is_told_as_such,
-    a_gap_on_a_socket_that_never_ticks_is_told_all_the_same,
-    without_memory_of_volumes_the_gap_itself_is_told,
+    the_missed_volume_is_exact_if_the_mode_carries_it,
+    consecutive_losses_have_separate_gaps_that_add_up,
+    an_overnight_gap_is_reported_as_such,
+    a_gap_does_not_wait_for_unsubscribed_instruments,
+    an_instrument_that_never_ticked_is_reported_as_such,
+    a_gap_is_reported_even_if_the_next_socket_never_ticks,
+    without_tracking_the_gap_itself_is_reported,
 ];
 
-/// A market that moves only when it is told to, and a connection to it with an instrument in each
-/// mode, all of which have ticked in it.
+/// A market that moves only on command, and a connection to it with an instrument in each mode, all
+/// of which have ticked.
 struct Market {
     sim: Sim,
     connection: Connection,
     probe: Arc<Probe>,
-    wanted: BTreeMap<u32, Mode>,
+    desired: BTreeMap<u32, Mode>,
 }
 
 impl Market {
@@ -46,35 +46,35 @@ impl Market {
         let mut config = config(&sim);
         tune(&mut config);
         let (connection, probe) = connect(config);
-        let wanted = BTreeMap::from([
+        let desired = BTreeMap::from([
             (QUOTE, Mode::Quote),
             (FULL, Mode::Full),
             (LTP, Mode::Ltp),
             (INDEX, Mode::Quote),
             (INDEX_FULL, Mode::Full),
         ]);
-        connection.apply(wishes(&wanted)).unwrap();
-        let market = Self { sim, connection, probe, wanted };
+        connection.apply(changes(&desired)).unwrap();
+        let market = Self { sim, connection, probe, desired };
         market.holds_all().await;
         market.tick().await;
         market
     }
 
     async fn holds_all(&self) {
-        let wanted = &self.wanted;
-        sim_until(&self.sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        let desired = &self.desired;
+        sim_until(&self.sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
     }
 
-    /// Has every instrument tick once more, and waits until all that was sent has come.
+    /// Makes every instrument tick once more, and waits until everything sent has arrived.
     async fn tick(&self) {
-        let tokens: Vec<u32> = self.wanted.keys().copied().collect();
+        let tokens: Vec<u32> = self.desired.keys().copied().collect();
         self.sim.tick_now(&tokens);
         self.sim.pause().await;
         let sent = self.sim.sockets(API_KEY).last().unwrap().frames();
-        let all_came = |seen: &Seen| {
+        let all_arrived = |seen: &Seen| {
             seen.sockets.values().next_back().is_some_and(|socket| socket.frames == sent)
         };
-        self.probe.until("all frames", all_came).await;
+        self.probe.until("all frames", all_arrived).await;
     }
 
     fn volumes(&self) -> [u32; 2] {
@@ -83,9 +83,9 @@ impl Market {
 
     async fn gap(&self, number: usize) -> Arc<Gap> {
         self.probe.until("the gap", |seen| gaps(seen).len() >= number).await;
-        let told = self.probe.look(gaps);
-        assert_eq!(told.len(), number);
-        Arc::clone(&told[number - 1])
+        let found = self.probe.look(gaps);
+        assert_eq!(found.len(), number);
+        Arc::clone(&found[number - 1])
     }
 }
 
@@ -103,13 +103,13 @@ fn assert_in_order(gap: &Gap) {
     );
 }
 
-async fn the_volume_missed_is_exact_where_the_mode_carries_it() {
+async fn the_missed_volume_is_exact_if_the_mode_carries_it() {
     let market = Market::open(|_| {}).await;
     let before = market.volumes();
     let down = Duration::from_millis(150);
     market.sim.inject(API_KEY, Fault::Restart { down });
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
-    let tokens: Vec<u32> = market.wanted.keys().copied().collect();
+    let tokens: Vec<u32> = market.desired.keys().copied().collect();
     market.sim.advance_market(&tokens, 1_234);
     let after = market.volumes();
     assert!(after[0] > before[0] && after[1] > before[1]);
@@ -119,8 +119,8 @@ async fn the_volume_missed_is_exact_where_the_mode_carries_it() {
     assert_eq!((gap.lost_epoch, gap.epoch), (1, 2));
     assert!(gap.up.since(gap.lost) + Duration::from_millis(20) >= down, "{gap:?}");
     assert!(gap.without_ticks().unwrap() >= gap.up.since(gap.last_heard), "{gap:?}");
-    let told: BTreeMap<u32, Mode> = gap.instruments.iter().map(|it| (it.token, it.mode)).collect();
-    assert_eq!(told, market.wanted);
+    let modes: BTreeMap<u32, Mode> = gap.instruments.iter().map(|it| (it.token, it.mode)).collect();
+    assert_eq!(modes, market.desired);
     assert!(gap.instruments.is_sorted_by_key(|missed| missed.token));
     for (index, token) in SHARES.into_iter().enumerate() {
         let missed = after[index] - before[index];
@@ -135,17 +135,17 @@ async fn the_volume_missed_is_exact_where_the_mode_carries_it() {
     assert_eq!(market.probe.look(gaps).len(), 1);
 }
 
-async fn losses_in_a_row_are_told_apart_and_add_up() {
+async fn consecutive_losses_have_separate_gaps_that_add_up() {
     let market = Market::open(|_| {}).await;
     let before = market.volumes();
-    // Three sockets in a row: one that ticks, one that is lost before anything ticked on it, one
+    // Three consecutive sockets: one that ticks, one that is lost before anything ticks on it, one
     // that stays.
     market.sim.at_next_handshake(API_KEY, Fault::HeartbeatsOnly);
     market.sim.drop_all();
     market.probe.until("a silent socket", |seen| seen.epoch == 2).await;
-    let wanted = &market.wanted;
-    let held = |sim: &Sim| sim.subscriptions() == [wanted.clone()];
-    sim_until(&market.sim, "the wishes", held).await;
+    let desired = &market.desired;
+    let held = |sim: &Sim| sim.subscriptions() == [desired.clone()];
+    sim_until(&market.sim, "the subscriptions", held).await;
     market.sim.advance_market(&SHARES, 50);
     assert_eq!(market.probe.look(gaps), [], "nothing has come back yet");
     market.sim.drop_all();
@@ -155,7 +155,7 @@ async fn losses_in_a_row_are_told_apart_and_add_up() {
     assert_eq!((first.lost_epoch, first.epoch, first.resumed), (1, 2, None));
     assert_eq!(first.without_ticks(), None);
     assert!(first.instruments.iter().all(|it| it.volume == VolumeMissed::NotBack), "{first:?}");
-    assert_eq!(first.instruments.len(), market.wanted.len());
+    assert_eq!(first.instruments.len(), market.desired.len());
 
     let second = market.gap(2).await;
     assert_in_order(&second);
@@ -168,7 +168,7 @@ async fn losses_in_a_row_are_told_apart_and_add_up() {
         assert_eq!(volume(&second, token), VolumeMissed::Known(missed), "over both losses");
     }
 
-    // And what was seen after it counts from there.
+    // The next gap counts from the ticks received after it.
     market.tick().await;
     let before = market.volumes();
     market.sim.drop_all();
@@ -181,25 +181,25 @@ async fn losses_in_a_row_are_told_apart_and_add_up() {
     market.connection.close().await;
 }
 
-async fn a_gap_over_night_is_told_as_such() {
+async fn an_overnight_gap_is_reported_as_such() {
     let market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::Restart { down: Duration::from_millis(100) });
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
     market.sim.next_day();
     let gap = market.gap(1).await;
-    // Only full packets have the exchange's time. By our own clock it is the same day.
+    // Only full packets have the exchange's time. By the local clock it is the same day.
     assert_eq!(volume(&gap, FULL), VolumeMissed::OtherDay);
     assert_eq!(volume(&gap, QUOTE), VolumeMissed::Fell);
     assert_eq!((volume(&gap, INDEX), gap.known_volume()), (VolumeMissed::NotCarried, 0));
     market.connection.close().await;
 }
 
-async fn what_is_unsubscribed_meanwhile_is_not_waited_for() {
+async fn a_gap_does_not_wait_for_unsubscribed_instruments() {
     let market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::Restart { down: Duration::from_millis(100) });
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
     market.connection.unsubscribe(&[QUOTE]);
-    // It would wait for a minute.
+    // Otherwise it would wait for a minute.
     let gap = market.gap(1).await;
     assert_in_order(&gap);
     assert_eq!(volume(&gap, QUOTE), VolumeMissed::Unsubscribed);
@@ -207,18 +207,18 @@ async fn what_is_unsubscribed_meanwhile_is_not_waited_for() {
     market.connection.close().await;
 }
 
-async fn what_never_ticked_is_told_as_such() {
+async fn an_instrument_that_never_ticked_is_reported_as_such() {
     const LATE: u32 = 2_953_217;
     let mut market = Market::open(|_| {}).await;
     market.sim.inject(API_KEY, Fault::HeartbeatsOnly);
     market.connection.subscribe(&[LATE], Mode::Full).unwrap();
-    market.wanted.insert(LATE, Mode::Full);
+    market.desired.insert(LATE, Mode::Full);
     market.holds_all().await;
     market.sim.drop_all();
     let gap = market.gap(1).await;
     assert_eq!(volume(&gap, LATE), VolumeMissed::NeverSeen);
-    assert_eq!(gap.instruments.len(), market.wanted.len());
-    // A wish that the lost socket was never told of is no part of its gap.
+    assert_eq!(gap.instruments.len(), market.desired.len());
+    // An instrument that was never subscribed on the lost socket is not part of its gap.
     market.holds_all().await;
     market.tick().await;
     market.sim.inject(API_KEY, Fault::Restart { down: Duration::from_millis(100) });
@@ -230,18 +230,18 @@ async fn what_never_ticked_is_told_as_such() {
     market.connection.close().await;
 }
 
-async fn without_memory_of_volumes_the_gap_itself_is_told() {
+async fn without_tracking_the_gap_itself_is_reported() {
     let market = Market::open(|config| config.track_instruments = false).await;
     market.sim.drop_all();
     let gap = market.gap(1).await;
     assert_in_order(&gap);
     assert!(gap.resumed.is_some());
     assert!(gap.instruments.iter().all(|it| it.volume == VolumeMissed::NotTracked), "{gap:?}");
-    assert_eq!(gap.instruments.len(), market.wanted.len());
+    assert_eq!(gap.instruments.len(), market.desired.len());
     market.connection.close().await;
 }
 
-async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same() {
+async fn a_gap_is_reported_even_if_the_next_socket_never_ticks() {
     let settle = Duration::from_millis(300);
     let market = Market::open(|config| config.liveness.silence_threshold = settle).await;
     market.sim.at_next_handshake(API_KEY, Fault::HeartbeatsOnly);
@@ -250,6 +250,6 @@ async fn a_gap_on_a_socket_that_never_ticks_is_told_all_the_same() {
     assert_in_order(&gap);
     assert_eq!((gap.lost_epoch, gap.epoch, gap.resumed), (1, 2, None));
     assert!(gap.instruments.iter().all(|it| it.volume == VolumeMissed::NotBack), "{gap:?}");
-    assert_eq!(market.connection.stats().losses, 1, "it lives");
+    assert_eq!(market.connection.stats().losses, 1, "the socket is alive");
     market.connection.close().await;
 }

@@ -1,4 +1,5 @@
-//! A slow consumer under each policy: what it sees is what the counters say, and what was sent.
+//! A slow consumer under each policy: what it receives agrees with the counters and with what was
+//! sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,16 +17,16 @@ use crate::probe::{config, connect, credentials, in_time, sim_until};
 
 both_ways![
     a_blocking_lane_loses_nothing,
-    a_lane_that_drops_the_oldest_says_so_exactly,
+    a_lane_that_drops_the_oldest_reports_it_exactly,
     a_conflating_lane_keeps_the_newest_of_each_instrument,
     an_inline_sink_that_lags_loses_nothing,
 ];
 
-/// How many frames may wait in the lanes here.
+/// How many frames may wait in a lane.
 const FRAMES: usize = 8;
 const INSTRUMENTS: usize = 40;
 
-/// What a consumer got, added up.
+/// Totals of what a consumer received.
 #[derive(Debug, Default)]
 struct Tally {
     batches: u64,
@@ -58,7 +59,7 @@ impl Tally {
     }
 
     fn take_batch(&mut self, batch: &Batch) {
-        assert!(batch.sequence > self.sequence, "in order, and none twice");
+        assert!(batch.sequence > self.sequence, "in order, none twice");
         assert_eq!(batch.epoch, 1);
         self.sequence = batch.sequence;
         self.batches += 1;
@@ -70,18 +71,18 @@ impl Tally {
         }
     }
 
-    /// Returns the ticks that are accounted for.
+    /// Returns the number of ticks accounted for.
     fn accounted(&self) -> u64 {
         self.ticks + self.dropped_ticks + self.replaced
     }
 }
 
-/// A market too fast for its consumer.
+/// A market that is too fast for its consumer.
 struct Flood {
     sim: Sim,
     connection: Connection,
     lane: Lane,
-    told: broadcast::Receiver<Tagged>,
+    events: broadcast::Receiver<Tagged>,
     tally: Tally,
 }
 
@@ -96,15 +97,15 @@ impl Flood {
             .unwrap();
         let (sink, lane) =
             lane(LaneConfig { frames: FRAMES, overflow, ..Default::default() }).unwrap();
-        let events = EventLane::default();
-        let told = events.subscribe();
+        let event_lane = EventLane::default();
+        let events = event_lane.subscribe();
         let config = config(&sim);
-        let connection = Connection::spawn(config, credentials(), sink, &events, 0).unwrap();
+        let connection = Connection::spawn(config, credentials(), sink, &event_lane, 0).unwrap();
         connection.subscribe(&universe(INSTRUMENTS), Mode::Quote).unwrap();
-        Self { sim, connection, lane, told, tally: Tally::default() }
+        Self { sim, connection, lane, events, tally: Tally::default() }
     }
 
-    /// Takes one item for every thirty frames that the simulator sends.
+    /// Receives one item for every thirty frames that the simulator sends.
     async fn consume_slowly(&mut self) {
         for _ in 0..25 {
             let frames = self.sim.stats().frames_sent + 30;
@@ -114,7 +115,7 @@ impl Flood {
         }
     }
 
-    /// Stops the market and takes all that is left of it; then nothing is left anywhere.
+    /// Stops the market and receives everything that is left.
     async fn consume_all(&mut self) {
         let Self { sim, lane, tally, .. } = self;
         let pause = sim.pause();
@@ -134,7 +135,7 @@ impl Flood {
     }
 
     async fn next_event(&mut self) -> Event {
-        in_time("an event", self.told.recv()).await.unwrap().event
+        in_time("an event", self.events.recv()).await.unwrap().event
     }
 
     /// Sends an order update and waits for it in the event lane.
@@ -148,7 +149,7 @@ impl Flood {
         }
     }
 
-    /// Asserts that all that was sent is accounted for, in the same way everywhere.
+    /// Asserts that everything sent is accounted for, and that all counters agree.
     fn assert_accounted(&mut self) {
         let (sim, stats, lane) = (self.sim.stats(), self.connection.stats(), self.lane.stats());
         let tally = &self.tally;
@@ -162,7 +163,7 @@ impl Flood {
         );
         assert_eq!(lane.conflated_ticks, tally.replaced);
         assert_eq!((lane.queued_frames, lane.queued_bytes), (0, 0));
-        while let Ok(tagged) = self.told.try_recv() {
+        while let Ok(tagged) = self.events.try_recv() {
             let event = tagged.event;
             let is_usual =
                 matches!(event, Event::Opening { .. } | Event::Up { .. } | Event::Closed);
@@ -170,7 +171,7 @@ impl Flood {
         }
     }
 
-    /// Asserts that the last state of every instrument came.
+    /// Asserts that the last state of every instrument arrived.
     fn assert_newest(&self) {
         assert_eq!(self.tally.newest.len(), INSTRUMENTS);
         for (&token, bytes) in &self.tally.newest {
@@ -188,12 +189,12 @@ async fn a_blocking_lane_loses_nothing() {
     let stats = flood.connection.stats();
     assert!(stats.frames - stats.frames_delivered <= 1, "TCP holds the rest: {stats:?}");
     assert!(flood.lane.stats().queued_frames <= FRAMES as u64);
-    // Behind the frames that TCP holds back there, and not lost.
+    // The order waits after the frames that TCP holds back, and is not lost.
     flood.sim.send_order(serde_json::json!({"order_id": "1", "status": "COMPLETE"}));
     flood.consume_all().await;
     let mut orders = 0;
     let mut others = Vec::new();
-    while let Ok(tagged) = flood.told.try_recv() {
+    while let Ok(tagged) = flood.events.try_recv() {
         match tagged.event {
             Event::Text { .. } => orders += 1,
             other => others.push(crate::story::word(&other)),
@@ -207,7 +208,7 @@ async fn a_blocking_lane_loses_nothing() {
     assert_eq!(flood.tally.batches, flood.sim.stats().frames_sent);
 }
 
-async fn a_lane_that_drops_the_oldest_says_so_exactly() {
+async fn a_lane_that_drops_the_oldest_reports_it_exactly() {
     let mut flood = Flood::begin(Overflow::DropOldest).await;
     flood.consume_slowly().await;
     let dropped = flood.lane.stats().dropped_frames;

@@ -10,27 +10,27 @@ use kite_wire::Mode;
 
 use crate::both_ways;
 use crate::probe::{Seen, config, connect, credentials, in_time, sim_until};
-use crate::story::{assert_nothing_twice, gaps, mixed, story, wishes};
+use crate::story::{assert_nothing_twice, changes, gaps, mixed, story};
 
-/// Of the rows that are about silence.
+/// The silence threshold in the rows about silence.
 const THRESHOLD: Duration = Duration::from_millis(250);
-/// Rows at a time: more would only wait for each other.
+/// How many rows run concurrently: more would only wait for each other.
 const SIDE_BY_SIDE: usize = 6;
 
-both_ways![every_fault_is_told_exactly_and_mended];
+both_ways![every_fault_has_its_exact_events_and_recovers];
 
-/// One fault and all that it brings about.
+/// One fault and its effects.
 struct Row {
     fault: Fault,
     tune: fn(&mut ConnectionConfig),
-    /// What is told from the fault on; `CURE` stands where the test helps.
-    told: Vec<String>,
-    /// The same over TLS, where it differs.
-    told_over_tls: Option<Vec<String>>,
+    /// The events from the fault on; `CURE` marks where the test intervenes.
+    events: Vec<String>,
+    /// The events over TLS, if they differ.
+    events_over_tls: Option<Vec<String>>,
     cure: Cure,
-    /// Whether tries go on for a time that the fault says: then their number is left open.
-    many_tries: bool,
-    /// Whether the simulator opens a socket that is none for us.
+    /// Whether attempts continue for the duration of the fault, so that their number is not fixed.
+    many_attempts: bool,
+    /// Whether the simulator counts a socket that the client has abandoned.
     strays: bool,
 }
 
@@ -48,14 +48,14 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 impl Row {
-    fn new(fault: Fault, told: &[&str]) -> Self {
+    fn new(fault: Fault, events: &[&str]) -> Self {
         Self {
             fault,
             tune: |_| {},
-            told: words(told),
-            told_over_tls: None,
+            events: words(events),
+            events_over_tls: None,
             cure: Cure::None,
-            many_tries: false,
+            many_attempts: false,
             strays: false,
         }
     }
@@ -65,19 +65,22 @@ impl Row {
         Self::new(fault, &[&format!("down 1: {cause}"), "retry 2", "opening 2", "up 2", "gap 1→2"])
     }
 
-    /// A fault that costs a try to open the next socket.
-    fn costs_a_try(fault: Fault, error: &str) -> Self {
-        Self::new(fault, &Self::failed_try(error).iter().map(String::as_str).collect::<Vec<_>>())
+    /// A fault that costs an attempt to open the next socket.
+    fn costs_an_attempt(fault: Fault, error: &str) -> Self {
+        Self::new(
+            fault,
+            &Self::failed_attempt(error).iter().map(String::as_str).collect::<Vec<_>>(),
+        )
     }
 
-    fn failed_try(error: &str) -> Vec<String> {
+    fn failed_attempt(error: &str) -> Vec<String> {
         let failed = format!("failed 2: {error}");
-        let told = ["down 1: close 1001", "retry 2", "opening 2", &failed, "retry 3"];
-        words(&[&told[..], &["opening 3", "up 2", "gap 1→2"]].concat())
+        let events = ["down 1: close 1001", "retry 2", "opening 2", &failed, "retry 3"];
+        words(&[&events[..], &["opening 3", "up 2", "gap 1→2"]].concat())
     }
 
-    fn over_tls(self, told: Vec<String>) -> Self {
-        Self { told_over_tls: Some(told), ..self }
+    fn over_tls(self, events: Vec<String>) -> Self {
+        Self { events_over_tls: Some(events), ..self }
     }
 
     fn tune(self, tune: fn(&mut ConnectionConfig)) -> Self {
@@ -121,15 +124,15 @@ fn rows() -> Vec<Row> {
             ],
         )
         .cured_by(Cure::NewCredentials),
-        Row::costs_a_try(refused(html(403), BodyDelivery::AtOnce), "403"),
-        Row::costs_a_try(refused(html(401), later), "401"),
-        Row::costs_a_try(refused(html(400), BodyDelivery::Chunked), "400"),
-        Row::costs_a_try(refused(Refusal::kite(429, "wait"), BodyDelivery::AtOnce), "429"),
-        Row::costs_a_try(refused(Refusal::kite(502, "down"), BodyDelivery::AtOnce), "502"),
-        Row::costs_a_try(refused(Refusal::auth(), BodyDelivery::Never), "403").hurried(),
+        Row::costs_an_attempt(refused(html(403), BodyDelivery::AtOnce), "403"),
+        Row::costs_an_attempt(refused(html(401), later), "401"),
+        Row::costs_an_attempt(refused(html(400), BodyDelivery::Chunked), "400"),
+        Row::costs_an_attempt(refused(Refusal::kite(429, "wait"), BodyDelivery::AtOnce), "429"),
+        Row::costs_an_attempt(refused(Refusal::kite(502, "down"), BodyDelivery::AtOnce), "502"),
+        Row::costs_an_attempt(refused(Refusal::auth(), BodyDelivery::Never), "403").hurried(),
         Row {
             strays: true,
-            ..Row::costs_a_try(
+            ..Row::costs_an_attempt(
                 Fault::SlowHandshake { delay: Duration::from_secs(1) },
                 "timeout of the websocket handshake",
             )
@@ -139,15 +142,16 @@ fn rows() -> Vec<Row> {
             Fault::SlowHandshake { delay: Duration::from_millis(200) },
             "close 1001",
         ),
-        Row::costs_a_try(Fault::HangingHandshake, "timeout of the websocket handshake").hurried(),
-        Row::costs_a_try(Fault::WrongAcceptKey, "wrong accept key"),
-        Row::costs_a_try(Fault::HandshakeReset, "broken handshake"),
-        Row::costs_a_try(Fault::HandshakeEnd, "ended handshake"),
-        Row::costs_a_try(Fault::HangingTls, "timeout of the websocket handshake")
+        Row::costs_an_attempt(Fault::HangingHandshake, "timeout of the websocket handshake")
+            .hurried(),
+        Row::costs_an_attempt(Fault::WrongAcceptKey, "wrong accept key"),
+        Row::costs_an_attempt(Fault::HandshakeReset, "broken handshake"),
+        Row::costs_an_attempt(Fault::HandshakeEnd, "ended handshake"),
+        Row::costs_an_attempt(Fault::HangingTls, "timeout of the websocket handshake")
             .hurried()
-            .over_tls(Row::failed_try("timeout of the tls handshake")),
-        Row::costs_a_try(Fault::GarbageTls, "not http")
-            .over_tls(Row::failed_try("tls: the server does not speak tls")),
+            .over_tls(Row::failed_attempt("timeout of the tls handshake")),
+        Row::costs_an_attempt(Fault::GarbageTls, "not http")
+            .over_tls(Row::failed_attempt("tls: the server does not speak tls")),
         Row::costs_a_socket(Fault::HalfOpen, "silence").watched(),
         Row::costs_a_socket(Fault::Stalls, "silence").watched(),
         Row::new(
@@ -174,7 +178,7 @@ fn rows() -> Vec<Row> {
         Row::new(Fault::DuplicateOrder { data: order }, &["order", "order"]),
         Row::new(Fault::Burst { frames: 300 }, &[]),
         Row {
-            many_tries: true,
+            many_attempts: true,
             ..Row::new(
                 Fault::LateSlot { held: Duration::from_millis(400) },
                 &[
@@ -190,7 +194,7 @@ fn rows() -> Vec<Row> {
             )
         },
         Row {
-            many_tries: true,
+            many_attempts: true,
             ..Row::new(
                 Fault::Restart { down: Duration::from_millis(300) },
                 &[
@@ -210,7 +214,7 @@ fn rows() -> Vec<Row> {
         rows.push(Row::costs_a_socket(Fault::Reset { at }, "ConnectionReset"));
         rows.push(Row::costs_a_socket(Fault::EndOfStream { at }, "eof"));
     }
-    // 1006 must not be sent, says RFC 6455; where it is, it is told as it came.
+    // RFC 6455 forbids sending 1006; if it is sent, it is reported as received.
     for (code, cause) in
         [(1_000, "close 1000"), (1_005, "close 1005"), (1_006, "close 1006"), (1_012, "close 1012")]
     {
@@ -225,17 +229,17 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn no_kind_of_fault_is_without_a_row() {
+fn every_kind_of_fault_has_a_row() {
     let covered: BTreeSet<_> = rows().iter().map(|row| row.fault.kind()).collect();
     assert_eq!(covered, Fault::KINDS.iter().copied().collect());
 }
 
-async fn every_fault_is_told_exactly_and_mended() {
+async fn every_fault_has_its_exact_events_and_recovers() {
     run_all(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_told_exactly_and_mended_over_tls() {
+async fn every_fault_has_its_exact_events_and_recovers_over_tls() {
     run_all(true).await;
 }
 
@@ -244,10 +248,10 @@ async fn run_all(secure: bool) {
     rows.for_each_concurrent(SIDE_BY_SIDE, |row| run(row, secure)).await;
 }
 
-/// Leaves the number of tries open: their numbers are cut and repetitions folded.
-fn fold_tries(told: Vec<String>) -> Vec<String> {
+/// Makes the texts independent of the number of attempts: cuts their numbers and folds repetitions.
+fn fold_attempts(events: Vec<String>) -> Vec<String> {
     let mut folded: Vec<String> = Vec::new();
-    for word in told {
+    for word in events {
         let kind = word.split([' ', ':']).next().unwrap_or_default();
         folded.push(match kind {
             "retry" | "opening" => kind.to_owned(),
@@ -264,9 +268,9 @@ fn fold_tries(told: Vec<String>) -> Vec<String> {
 }
 
 async fn run(row: Row, secure: bool) {
-    let Row { fault, tune, told, told_over_tls, cure, many_tries, strays } = row;
+    let Row { fault, tune, events, events_over_tls, cure, many_attempts, strays } = row;
     let name = format!("{fault:?}");
-    let told = told_over_tls.filter(|_| secure).unwrap_or(told);
+    let expected = events_over_tls.filter(|_| secure).unwrap_or(events);
     let (kind, beat) = (fault.kind(), Duration::from_millis(20));
     let sim = Sim::builder().greet(false).heartbeat_every(beat).updates_per_second(20.0);
     let sim = if secure { sim.tls() } else { sim };
@@ -277,9 +281,9 @@ async fn run(row: Row, secure: bool) {
     }
     tune(&mut config);
     let (connection, probe) = connect(config);
-    let wanted = mixed(30);
-    connection.apply(wishes(&wanted)).unwrap();
-    // The first is of the bare subscribe, in quote mode.
+    let desired = mixed(30);
+    connection.apply(changes(&desired)).unwrap();
+    // The first tick is from the bare subscribe, in quote mode.
     let all_tick =
         |seen: &Seen| seen.ticks.len() == 30 && seen.ticks.values().all(|sent| sent.ticks > 3);
     probe.until(&format!("{name}: ticks"), all_tick).await;
@@ -293,56 +297,56 @@ async fn run(row: Row, secure: bool) {
     if awaits_handshake {
         sim.close_all(1_001);
     }
-    // A client that hangs up while the frame is being written is none that took it.
+    // The client may hang up while the frame is being written; then the fault is not counted.
     if kind != FaultKind::OversizedFrame {
         let struck = |sim: &Sim| sim.stats().faults.get(&kind) == Some(&1);
         sim_until(&sim, &format!("{name}: struck"), struck).await;
     }
     let so_far = |events: &[Event]| {
         let words = events[from..].iter().map(crate::story::word).collect();
-        if many_tries { fold_tries(words) } else { words }
+        if many_attempts { fold_attempts(words) } else { words }
     };
-    let before_cure = told.iter().take_while(|&word| word != CURE).count();
-    let told: Vec<String> = told.into_iter().filter(|word| word != CURE).collect();
-    let tells = async |count: usize| {
-        let told = &told[..count];
-        let what = format!("{name}: {told:?}");
+    let before_cure = expected.iter().take_while(|&word| word != CURE).count();
+    let expected: Vec<String> = expected.into_iter().filter(|word| word != CURE).collect();
+    let expect_events = async |count: usize| {
+        let expected = &expected[..count];
+        let what = format!("{name}: {expected:?}");
         probe.until(&what, |seen| so_far(&seen.events).len() >= count).await;
-        assert_eq!(probe.look(|seen| so_far(&seen.events)), told, "{name}");
+        assert_eq!(probe.look(|seen| so_far(&seen.events)), expected, "{name}");
     };
     if cure != Cure::None {
-        tells(before_cure).await;
+        expect_events(before_cure).await;
         let frames = sim.stats().heartbeats_sent + 20;
-        let goes_on = |sim: &Sim| sim.stats().heartbeats_sent > frames;
+        let continues = |sim: &Sim| sim.stats().heartbeats_sent > frames;
         if cure == Cure::Heal {
-            sim_until(&sim, &format!("{name}: time for more"), goes_on).await;
-            tells(before_cure).await;
+            sim_until(&sim, &format!("{name}: time for more"), continues).await;
+            expect_events(before_cure).await;
             sim.heal(API_KEY);
         } else {
             assert_eq!(connection.status().phase, Phase::Parked, "{name}");
             connection.set_credentials(credentials());
         }
     }
-    tells(told.len()).await;
+    expect_events(expected.len()).await;
 
     // The feed flows again, in the exact modes.
-    let holds = |sim: &Sim| sim.subscriptions() == [wanted.clone()];
+    let holds = |sim: &Sim| sim.subscriptions() == [desired.clone()];
     sim_until(&sim, &format!("{name}: exact modes"), holds).await;
     let ticks = sim.stats().ticks_sent;
     let flows = |sim: &Sim| sim.stats().ticks_sent > ticks + 60;
     sim_until(&sim, &format!("{name}: a flow"), flows).await;
     in_time("a pause", sim.pause()).await;
     let sent = sim.sockets(API_KEY).last().unwrap().frames();
-    let all_came =
+    let all_arrived =
         |seen: &Seen| seen.sockets.values().next_back().is_some_and(|socket| socket.frames == sent);
-    probe.until(&format!("{name}: the last frame"), all_came).await;
+    probe.until(&format!("{name}: the last frame"), all_arrived).await;
     in_time("the close", connection.close()).await;
 
     let stats = connection.stats();
     probe.look(|seen| {
         let mut whole = so_far(&seen.events);
         assert_eq!(whole.pop().as_deref(), Some("closed"), "{name}");
-        assert_eq!(whole, told, "{name}: nothing else was told");
+        assert_eq!(whole, expected, "{name}: no other event");
         assert_nothing_twice(&name, &sim, seen, strays);
         let reconnects = seen.count(|event| matches!(event, Event::Up { .. })) - 1;
         assert_eq!((stats.losses, stats.connects), (reconnects as u64, reconnects as u64 + 1));
@@ -363,10 +367,10 @@ async fn run(row: Row, secure: bool) {
             let resumed = gap.resumed.unwrap();
             let in_order = gap.last_heard <= gap.lost && gap.lost <= gap.up && gap.up <= resumed;
             assert!(in_order, "{name}: {gap:?}");
-            let told: Vec<_> = gap.instruments.iter().map(|it| (it.token, it.mode)).collect();
-            assert_eq!(told, wanted.clone().into_iter().collect::<Vec<_>>(), "{name}");
+            let modes: Vec<_> = gap.instruments.iter().map(|it| (it.token, it.mode)).collect();
+            assert_eq!(modes, desired.clone().into_iter().collect::<Vec<_>>(), "{name}");
             for missed in &gap.instruments {
-                // The low byte says the segment, and nine are the indices.
+                // The low byte is the segment, and 9 are the indices.
                 let carries = missed.mode != Mode::Ltp && missed.token & 0xff != 9;
                 let known = matches!(missed.volume, VolumeMissed::Known(_));
                 assert_eq!(known, carries, "{name}: {missed:?}");

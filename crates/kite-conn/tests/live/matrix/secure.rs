@@ -1,4 +1,4 @@
-//! TLS and proxies, and what becomes of a connection where they fail.
+//! TLS and proxies, and the connection's behaviour if they fail.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::both_ways;
 use crate::probe::{Seen, config, connect, in_time, sim_until};
-use crate::story::{assert_nothing_twice, gaps, mixed, story, tells, wishes};
+use crate::story::{assert_nothing_twice, changes, expect_events, gaps, mixed, story};
 
 both_ways![
-    a_server_whose_root_is_given_is_believed,
-    a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription,
+    a_server_whose_root_is_given_is_trusted,
+    a_proxy_that_dies_and_returns_costs_a_gap_and_no_subscription,
 ];
 
 async fn secure_sim() -> Sim {
@@ -29,7 +29,7 @@ fn root(sim: &Sim) -> Tls {
     Tls::only([sim.certificate_der().unwrap()]).unwrap()
 }
 
-async fn a_server_whose_root_is_given_is_believed() {
+async fn a_server_whose_root_is_given_is_trusted() {
     let sim = secure_sim().await;
     assert!(sim.endpoint().starts_with("wss://"));
     for tls in [root(&sim), Tls::web_pki().and([sim.certificate_der().unwrap()]).unwrap()] {
@@ -37,9 +37,9 @@ async fn a_server_whose_root_is_given_is_believed() {
             transport: Transport { tls, ..config(&sim).transport },
             ..config(&sim)
         });
-        let wanted = mixed(300);
-        connection.apply(wishes(&wanted)).unwrap();
-        sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+        let desired = mixed(300);
+        connection.apply(changes(&desired)).unwrap();
+        sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
         probe.until("ticks", |seen| seen.ticks.values().any(|sent| sent.ticks > 5)).await;
         assert_eq!(probe.look(story), ["opening 1", "up 1"]);
         in_time("the close", connection.close()).await;
@@ -49,14 +49,14 @@ async fn a_server_whose_root_is_given_is_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_of_nobodys_is_refused_by_type_and_tried_again() {
+async fn an_untrusted_server_has_its_own_error_and_is_retried() {
     let sim = secure_sim().await;
     let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[257], Mode::Full).unwrap();
     let failed =
         |attempt| format!("failed {attempt}: tls: the certificate's issuer is not trusted");
     let [first, second] = [failed(1), failed(2)];
-    tells(&probe, 0, &["opening 1", &first, "retry 2", "opening 2", &second]).await;
+    expect_events(&probe, 0, &["opening 1", &first, "retry 2", "opening 2", &second]).await;
     let Some(error) = connection.status().last_failure else { panic!("{:?}", connection.status()) };
     let OpenError::Tls { host, fault: TlsFault::UnknownIssuer, .. } = &error else {
         panic!("{error:?}")
@@ -67,7 +67,7 @@ async fn a_server_of_nobodys_is_refused_by_type_and_tried_again() {
     connection.close().await;
 }
 
-/// A proxy that connects to what it is asked for, until it is killed.
+/// A proxy that connects to any target until it is killed.
 struct TinyProxy {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -91,7 +91,7 @@ impl TinyProxy {
         Self { address, task, connects: Arc::clone(connects) }
     }
 
-    /// Ends it with all its tunnels; gives its port, which refuses connections as long as it is kept.
+    /// Ends it with all its tunnels. Returns its port, which refuses connections while it is held.
     async fn kill(self) -> TcpSocket {
         self.task.abort();
         let _ = self.task.await;
@@ -118,11 +118,11 @@ async fn tunnel(mut client: TcpStream, connects: Arc<AtomicUsize>) {
     };
     connects.fetch_add(1, Ordering::SeqCst);
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-    // Ends with an error where one side resets: that is the test's subject, not the proxy's.
+    // Ends with an error if one side resets, which the test checks.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
-async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription() {
+async fn a_proxy_that_dies_and_returns_costs_a_gap_and_no_subscription() {
     let sim = secure_sim().await;
     let proxy = TinyProxy::start("127.0.0.1:0".parse().unwrap(), &Arc::default());
     let (address, connects) = (proxy.address, Arc::clone(&proxy.connects));
@@ -134,8 +134,8 @@ async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription() {
         },
         ..config(&sim)
     });
-    let wanted = mixed(60);
-    connection.apply(wishes(&wanted)).unwrap();
+    let desired = mixed(60);
+    connection.apply(changes(&desired)).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 60).await;
     assert_eq!(connects.load(Ordering::SeqCst), 1);
 
@@ -144,20 +144,20 @@ async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription() {
         matches!(event, Event::OpenFailed { error: OpenError::Connect { address: at, .. }, .. }
             if *at == address)
     };
-    probe.until("refused tries", |seen| seen.count(refused) >= 2).await;
+    probe.until("refused attempts", |seen| seen.count(refused) >= 2).await;
     connection.subscribe(&[257], Mode::Full).unwrap();
     drop(port);
     let proxy = TinyProxy::start(address, &connects);
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
     probe.until("the gap", |seen| gaps(seen).len() == 1).await;
     assert_eq!(connects.load(Ordering::SeqCst), 2);
 
-    // A proxy that cannot reach the server says so, and that is not the server's word.
+    // A proxy that cannot reach the server reports it with its own refusal.
     sim.pause().await;
     let sent = sim.sockets(API_KEY).last().unwrap().frames();
-    let all_came = |seen: &Seen| seen.sockets.get(&2).is_some_and(|it| it.frames == sent);
-    probe.until("all frames", all_came).await;
+    let all_arrived = |seen: &Seen| seen.sockets.get(&2).is_some_and(|it| it.frames == sent);
+    probe.until("all frames", all_arrived).await;
     probe.look(|seen| assert_nothing_twice("proxy", &sim, seen, false));
     sim.stop().await;
     let no_route = |event: &Event| {
@@ -170,7 +170,7 @@ async fn a_proxy_that_dies_and_comes_back_costs_a_gap_and_no_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_never_answers_is_told_and_tried_again() {
+async fn a_proxy_that_never_answers_is_reported_and_retried() {
     let sim = secure_sim().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -184,6 +184,6 @@ async fn a_proxy_that_never_answers_is_told_and_tried_again() {
         ..config(&sim)
     });
     let story = ["opening 1", "failed 1: timeout of the proxy", "retry 2", "opening 2"];
-    tells(&probe, 0, &story).await;
+    expect_events(&probe, 0, &story).await;
     in_time("the close", connection.close()).await;
 }

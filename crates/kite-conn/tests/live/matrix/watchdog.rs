@@ -1,4 +1,4 @@
-//! How long silence is borne, and what is no silence of the peer.
+//! How long silence is tolerated, and what does not count as silence of the peer.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use kite_wire::Mode;
 
 use crate::both_ways;
 use crate::probe::{Probe, Seen, config, connect, credentials, in_time, sim_until};
-use crate::story::{gaps, mixed, story, tells, wishes};
+use crate::story::{changes, expect_events, gaps, mixed, story};
 
 const THRESHOLD: Duration = Duration::from_millis(200);
-/// What a busy machine may be late.
+/// How late a busy machine may be.
 const SLACK: Duration = Duration::from_millis(250);
 
 both_ways![
-    a_half_open_socket_is_found_within_twice_the_threshold_and_not_before,
-    a_feed_of_pongs_is_given_longer_each_time_until_one_flows,
-    heartbeats_alone_are_stale_and_no_reason_to_reconnect,
-    a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads,
+    a_half_open_socket_is_detected_at_twice_the_threshold,
+    a_feed_of_pongs_is_tolerated_longer_each_time_until_one_flows,
+    heartbeats_alone_are_stale_and_do_not_reconnect,
+    a_request_is_delivered_once_a_server_that_stopped_reading_resumes,
 ];
 
 fn sim() -> SimBuilder {
     Sim::builder().greet(false).heartbeat_every(Duration::from_millis(20)).updates_per_second(20.0)
 }
 
-async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before() {
+async fn a_half_open_socket_is_detected_at_twice_the_threshold() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     });
-    connection.apply(wishes(&mixed(30))).unwrap();
+    connection.apply(changes(&mixed(30))).unwrap();
     for epoch in 1..=4 {
         probe.until("ticks", |seen| seen.epoch == epoch && seen.ticks.len() == 30).await;
         let pings = sim.stats().pings_received;
@@ -44,7 +44,7 @@ async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before()
         assert!(detection >= 2 * THRESHOLD, "{detection:?}");
         assert!(detection < 2 * THRESHOLD + SLACK, "{detection:?}");
         if epoch % 2 == 1 {
-            assert_eq!(sim.stats().pings_received, pings + 1, "asked once for a sign of life");
+            assert_eq!(sim.stats().pings_received, pings + 1, "pinged once");
         }
     }
     let silences = probe.look(|seen| {
@@ -57,7 +57,7 @@ async fn a_half_open_socket_is_found_within_twice_the_threshold_and_not_before()
     connection.close().await;
 }
 
-async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows() {
+async fn a_feed_of_pongs_is_tolerated_longer_each_time_until_one_flows() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
@@ -69,9 +69,9 @@ async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows() {
     sim.inject(API_KEY, Fault::PongsOnly);
     let silent = ["feed silent", "down 1: feed silence", "retry 2", "opening 2", "up 2"];
     let longer = ["feed silent", "gap 1→2", "down 2: feed silence", "retry 3", "opening 3", "up 3"];
-    tells(&probe, 2, &silent).await;
-    tells(&probe, 7, &longer).await;
-    tells(&probe, 13, &["gap 2→3"]).await;
+    expect_events(&probe, 2, &silent).await;
+    expect_events(&probe, 7, &longer).await;
+    expect_events(&probe, 13, &["gap 2→3"]).await;
     let graces = |probe: &Probe| -> Vec<Duration> {
         let grace = |event: &Event| match event {
             Event::FeedSilent { grace, silence } => {
@@ -82,10 +82,10 @@ async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows() {
         };
         probe.look(|seen| seen.events.iter().filter_map(grace).collect())
     };
-    let told = graces(&probe);
-    assert_eq!(told[0], Duration::ZERO, "{told:?}");
-    assert!(told[1] > THRESHOLD && told[1] <= 2 * THRESHOLD, "{told:?}");
-    // After a feed that flowed for twice the threshold, patience begins anew.
+    let found = graces(&probe);
+    assert_eq!(found[0], Duration::ZERO, "{found:?}");
+    assert!(found[1] > THRESHOLD && found[1] <= 2 * THRESHOLD, "{found:?}");
+    // After a feed that flowed for twice the threshold, the tolerance starts over.
     let beats = sim.stats().heartbeats_sent;
     sim_until(&sim, "a flow", |sim| sim.stats().heartbeats_sent > beats + 60).await;
     sim.at_next_handshake(API_KEY, Fault::PongsOnly);
@@ -96,7 +96,7 @@ async fn a_feed_of_pongs_is_given_longer_each_time_until_one_flows() {
     connection.close().await;
 }
 
-async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect() {
+async fn heartbeats_alone_are_stale_and_do_not_reconnect() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness {
@@ -106,7 +106,7 @@ async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect() {
         },
         ..config(&sim)
     });
-    // Nothing is wanted: nothing is stale.
+    // Without subscriptions nothing is stale.
     let beats = |count: u64| {
         let beats = sim.stats().heartbeats_sent + count;
         sim_until(&sim, "heartbeats", move |sim| sim.stats().heartbeats_sent >= beats)
@@ -116,11 +116,11 @@ async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect() {
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
     sim.inject(API_KEY, Fault::HeartbeatsOnly);
-    // Six times what would be death.
+    // Six times the silence that would end the socket.
     beats(120).await;
-    tells(&probe, 2, &["stale"]).await;
+    expect_events(&probe, 2, &["stale"]).await;
     sim.heal(API_KEY);
-    tells(&probe, 2, &["stale", "resumed"]).await;
+    expect_events(&probe, 2, &["stale", "resumed"]).await;
     probe.look(|seen| {
         let [Event::TicksStale { silence, instruments: 2 }, Event::TicksResumed { silence: whole }] =
             &seen.events[2..]
@@ -134,17 +134,17 @@ async fn heartbeats_alone_are_stale_and_no_reason_to_reconnect() {
     connection.close().await;
 }
 
-async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads() {
+async fn a_request_is_delivered_once_a_server_that_stopped_reading_resumes() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     });
     let before = mixed(30);
-    connection.apply(wishes(&before)).unwrap();
+    connection.apply(changes(&before)).unwrap();
     sim_until(&sim, "all", |sim| sim.subscriptions() == [before.clone()]).await;
     sim.inject(API_KEY, Fault::StopsReading);
-    sim_until(&sim, "deafness", |sim| !sim.stats().faults.is_empty()).await;
+    sim_until(&sim, "the fault", |sim| !sim.stats().faults.is_empty()).await;
     let tokens: Vec<u32> = before.keys().copied().collect();
     connection.unsubscribe(&tokens[..10]);
     connection.subscribe(&tokens[5..20], Mode::Quote).unwrap();
@@ -152,14 +152,14 @@ async fn a_wish_that_a_deaf_server_has_not_read_goes_out_when_it_reads() {
     sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent > beats + 30).await;
     assert_eq!(sim.subscriptions(), [before]);
     sim.heal(API_KEY);
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
-    assert_eq!(probe.look(story), ["opening 1", "up 1"], "a feed that flows is no dead peer");
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
+    assert_eq!(probe.look(story), ["opening 1", "up 1"], "a peer whose feed flows is not dead");
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_takes_no_bytes_is_replaced_though_its_feed_flows() {
+async fn a_server_that_accepts_no_bytes_is_replaced_even_if_its_feed_flows() {
     let sim = sim().start().await.unwrap();
     let (connection, probe) = connect(ConnectionConfig {
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
@@ -187,25 +187,25 @@ async fn a_server_that_takes_no_bytes_is_replaced_though_its_feed_flows() {
         };
         assert_eq!(seen.count(blocked), 1, "{:?}", story(seen));
     });
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_blocks_for_many_times_the_threshold_is_no_dead_peer() {
+async fn a_consumer_that_blocks_for_many_times_the_threshold_does_not_end_the_socket() {
     let sim = sim().start().await.unwrap();
     let (sink, mut lane) = lane(LaneConfig { frames: 2, ..LaneConfig::default() }).unwrap();
-    let events = EventLane::default();
-    let mut told = events.subscribe();
+    let event_lane = EventLane::default();
+    let mut events = event_lane.subscribe();
     let config = ConnectionConfig {
         liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
         ..config(&sim)
     };
-    let connection = Connection::spawn(config, credentials(), sink, &events, 0).unwrap();
-    connection.apply(wishes(&mixed(30))).unwrap();
+    let connection = Connection::spawn(config, credentials(), sink, &event_lane, 0).unwrap();
+    connection.apply(changes(&mixed(30))).unwrap();
     in_time("a tick", lane.recv()).await.unwrap();
-    // Ten times what would be death.
+    // Ten times the silence that would end the socket.
     let beats = sim.stats().heartbeats_sent;
     sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats + 200).await;
     assert_eq!(lane.stats().queued_frames, 2);
@@ -217,18 +217,18 @@ async fn a_consumer_that_blocks_for_many_times_the_threshold_is_no_dead_peer() {
         sequence = batch.sequence;
     }
     assert_eq!(connection.stats().losses, 0);
-    let words: Vec<String> = std::iter::from_fn(|| told.try_recv().ok())
+    let words: Vec<String> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|tagged| crate::story::word(&tagged.event))
         .collect();
     assert_eq!(words, ["opening 1", "up 1"]);
 
-    // After the pause it is watched again.
+    // After the pause the socket is watched again.
     sim.inject(API_KEY, Fault::HalfOpen);
     let loss = async {
         loop {
             tokio::select! {
                 item = lane.recv() => assert!(item.is_some()),
-                event = told.recv() => {
+                event = events.recv() => {
                     if let Event::Down { cause, .. } = event.unwrap().event {
                         break cause;
                     }

@@ -1,4 +1,4 @@
-//! Subscriptions through everything: many tasks, faults by chance, limits.
+//! Subscriptions under many tasks, random faults and limits.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,17 +13,17 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::both_ways;
 use crate::probe::{config, connect, in_time, sim_until};
-use crate::story::{assert_nothing_twice, gaps, mixed, story, tells, wishes};
+use crate::story::{assert_nothing_twice, changes, expect_events, gaps, mixed, story};
 
 both_ways![
-    many_tasks_and_faults_by_chance_end_in_what_is_desired,
-    a_server_that_has_no_room_is_told_again_once_there_is,
+    many_tasks_and_random_faults_end_in_the_desired_set,
+    rejected_subscriptions_are_sent_again_once_there_is_room,
 ];
 
-async fn many_tasks_and_faults_by_chance_end_in_what_is_desired() {
+async fn many_tasks_and_random_faults_end_in_the_desired_set() {
     const TASKS: u64 = 8;
     const ENOUGH: u64 = 60;
-    // Not those that wait for a timeout, which have their rows, nor what parks.
+    // Without those that wait for a timeout, which have their own rows, and those that park.
     let kinds = [
         FaultKind::Refusal,
         FaultKind::SlowHandshake,
@@ -71,7 +71,7 @@ async fn many_tasks_and_faults_by_chance_end_in_what_is_desired() {
     });
     let tokens = universe(200);
     let struck = |sim: &Sim| sim.stats().faults.values().sum::<u64>();
-    let wishing = (0..TASKS).map(|task| {
+    let requesting = (0..TASKS).map(|task| {
         let (connection, tokens, sim) = (connection.clone(), &tokens, &sim);
         async move {
             let mut random = fastrand::Rng::with_seed(task);
@@ -82,28 +82,28 @@ async fn many_tasks_and_faults_by_chance_end_in_what_is_desired() {
                     0 => connection.unsubscribe(&some),
                     mode => connection.subscribe(&some, Mode::ALL[mode - 1]).unwrap(),
                 }
-                // So that wishes go out one by one as well as merged.
+                // So that requests are sent one by one as well as merged.
                 let frames = sim.stats().frames_sent + random.u64(..3);
                 let another = sim.wait_until(|sim| sim.stats().frames_sent >= frames);
                 let _ = tokio::time::timeout(Duration::from_millis(20), another).await;
             }
         }
     });
-    in_time("the wishes", futures_util::future::join_all(wishing)).await;
+    in_time("the requests", futures_util::future::join_all(requesting)).await;
     sim.calm();
-    // Whatever came of it, and however it was doubted.
+    // One more request, whatever the state is and whatever is doubted.
     connection.subscribe(&tokens[..1], Mode::Full).unwrap();
-    let wanted = connection.desired();
-    assert!(wanted.len() > 50, "{}", wanted.len());
-    sim_until(&sim, "what is desired", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let desired = connection.desired();
+    assert!(desired.len() > 50, "{}", desired.len());
+    sim_until(&sim, "the desired set", |sim| sim.subscriptions() == [desired.clone()]).await;
     let epoch = connection.status().epoch;
     probe.until("ticks of the last socket", |seen| seen.epoch == epoch).await;
     in_time("a pause", sim.pause()).await;
     let sent = sim.sockets(API_KEY).last().unwrap().frames();
-    let all_came = |seen: &crate::probe::Seen| {
+    let all_arrived = |seen: &crate::probe::Seen| {
         seen.sockets.values().next_back().is_some_and(|socket| socket.frames == sent)
     };
-    probe.until("the last frame", all_came).await;
+    probe.until("the last frame", all_arrived).await;
     connection.close().await;
     probe.look(|seen| {
         assert_nothing_twice("chance", &sim, seen, true);
@@ -119,58 +119,58 @@ async fn many_tasks_and_faults_by_chance_end_in_what_is_desired() {
 }
 
 #[tokio::test]
-async fn the_first_instrument_beyond_the_limit_is_refused_before_anything_is_sent() {
+async fn the_first_instrument_above_the_limit_is_rejected_before_anything_is_sent() {
     let sim = Sim::builder().greet(false).updates_per_second(0.0).start().await.unwrap();
     let (connection, _probe) = connect(config(&sim));
     let tokens = universe(3_001);
     connection.subscribe(&tokens[..3_000], Mode::Full).unwrap();
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
     let commands = sim.stats().commands_received;
-    let refused = connection.subscribe(&tokens[3_000..], Mode::Full).unwrap_err();
-    let SubscribeError::Capacity(room) = refused else { panic!("{refused}") };
+    let error = connection.subscribe(&tokens[3_000..], Mode::Full).unwrap_err();
+    let SubscribeError::Capacity(room) = error else { panic!("{error}") };
     assert_eq!((room.asked, room.free, room.limit), (1, 0, 3_000));
-    assert_eq!(connection.desired(), wanted);
-    // In the place of another it is taken, in one step.
+    assert_eq!(connection.desired(), desired);
+    // It is accepted in place of another, in one step.
     connection.apply([(tokens[3_000], Some(Mode::Ltp)), (tokens[0], None)]).unwrap();
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
-    // Unsubscribe, subscribe, mode: nothing of the refused wish.
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
+    // Unsubscribe, subscribe, mode: nothing of the rejected request.
     assert_eq!(sim.stats().commands_received, commands + 3);
-    assert_eq!(connection.stats().texts, 0, "the server had nothing to refuse");
+    assert_eq!(connection.stats().texts, 0, "the server rejected nothing");
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_about_limits_leaves_the_book_true() {
+async fn an_error_about_the_limit_keeps_the_subscriptions_correct() {
     let sim = Sim::builder().greet(false).start().await.unwrap();
     let (connection, probe) = connect(config(&sim));
     let first = mixed(20);
-    connection.apply(wishes(&first)).unwrap();
+    connection.apply(changes(&first)).unwrap();
     sim_until(&sim, "all", |sim| sim.subscriptions() == [first.clone()]).await;
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     sim_until(&sim, "more", |sim| sim.subscriptions().iter().any(|it| it.len() == 22)).await;
     sim.inject(API_KEY, Fault::limit_error());
-    tells(&probe, 2, &["error text", "limit refused 22"]).await;
+    expect_events(&probe, 2, &["error text", "limit refused 22"]).await;
     probe.look(|seen| {
         let Event::LimitRefused { message, instruments: 22 } = &seen.events[3] else {
             panic!("{seen:?}")
         };
         assert_eq!(message, "Can't subscribe to more than 3000 instruments.");
     });
-    // What is in doubt can be unsubscribed, and what is not stays as it is.
+    // Doubted instruments can be unsubscribed, and the others stay unchanged.
     connection.unsubscribe(&[513]);
     connection.subscribe(&[769], Mode::Ltp).unwrap();
-    let wanted = connection.desired();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
-    // A new socket is told all of it, in doubt or not.
+    let desired = connection.desired();
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
+    // Everything is sent on a new socket, doubted or not.
     sim.inject(API_KEY, Fault::limit_error());
     sim.drop_all();
-    sim_until(&sim, "all", |sim| sim.subscriptions() == [wanted.clone()]).await;
+    sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
     connection.close().await;
 }
 
-/// A server with room for so many instruments, that refuses a command whole and in Kite's words.
+/// A server with room for `room` instruments that rejects whole commands with Kite's error text.
 async fn small_server(room: usize) -> (SocketAddr, watch::Receiver<BTreeMap<u32, Mode>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -201,7 +201,7 @@ async fn small_server(room: usize) -> (SocketAddr, watch::Receiver<BTreeMap<u32,
     (address, seen)
 }
 
-async fn a_server_that_has_no_room_is_told_again_once_there_is() {
+async fn rejected_subscriptions_are_sent_again_once_there_is_room() {
     let (address, mut held) = small_server(10).await;
     let sim = Sim::builder().start().await.unwrap();
     let endpoint = Endpoint::parse(&format!("ws://{address}")).unwrap();
@@ -210,30 +210,30 @@ async fn a_server_that_has_no_room_is_told_again_once_there_is() {
     connection.subscribe(&tokens[..10], Mode::Full).unwrap();
     in_time("ten", held.wait_for(|held| held.len() == 10)).await.unwrap();
     connection.subscribe(&tokens[10..12], Mode::Ltp).unwrap();
-    // The subscribe is refused, and the mode that follows it too. Both texts may be read at once.
-    // In doubt is whatever was subscribed just now: the text does not say which it means.
-    let refused = async |from: usize, doubted: usize| {
-        probe.until("refusals", |seen| seen.events.len() >= from + 3).await;
-        let mut told = probe.look(|seen| story(seen)[from..from + 3].to_vec());
-        told.sort();
+    // The subscribe is rejected, and so is the mode that follows it. Both texts may be read in one
+    // turn. All recent subscriptions are doubted, since the text does not name the ones it means.
+    let rejected = async |from: usize, doubted: usize| {
+        probe.until("the errors", |seen| seen.events.len() >= from + 3).await;
+        let mut events = probe.look(|seen| story(seen)[from..from + 3].to_vec());
+        events.sort();
         let limit = format!("limit refused {doubted}");
-        assert_eq!(told, ["error text", "error text", &limit], "one wish, one event");
+        assert_eq!(events, ["error text", "error text", &limit], "one event per request");
     };
-    refused(2, 12).await;
-    // Another that is refused does not make these forgotten.
+    rejected(2, 12).await;
+    // Another rejection keeps these doubted.
     connection.subscribe(&tokens[12..], Mode::Ltp).unwrap();
-    refused(5, 13).await;
+    rejected(5, 13).await;
     assert_eq!(held.borrow().len(), 10);
-    assert_eq!(connection.desired().len(), 13, "they stay wanted");
+    assert_eq!(connection.desired().len(), 13, "they stay desired");
 
-    // Room for one is no room for three: refused again, told again.
+    // Room for one is not enough for three: sent and rejected again.
     connection.unsubscribe(&tokens[..1]);
-    refused(8, 12).await;
-    // Enough of it.
+    rejected(8, 12).await;
+    // Now there is room for all.
     connection.unsubscribe(&tokens[1..3]);
-    let wanted = connection.desired();
-    assert_eq!(wanted.len(), 10);
-    in_time("all", held.wait_for(|held| *held == wanted)).await.unwrap();
+    let desired = connection.desired();
+    assert_eq!(desired.len(), 10);
+    in_time("all", held.wait_for(|held| *held == desired)).await.unwrap();
     assert_eq!(connection.stats().losses, 0);
     drop(connection);
 }
