@@ -122,7 +122,7 @@ impl Connection {
         &self,
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
-        self.state.mailbox.want(changes.into_iter())
+        self.state.mailbox.apply(changes.into_iter())
     }
 
     /// Returns the subscribed instruments and their modes.

@@ -1,4 +1,4 @@
-//! A connection without a task: the stream from which its ticks are taken drives its socket.
+//! A connection without a task: the stream that yields its ticks drives its socket.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,12 +17,12 @@ use crate::observe::{Event, EventLane};
 use crate::transport::Dialer;
 
 impl Connection {
-    /// Makes a connection without a task: its socket is opened, read and kept alive by whoever
-    /// polls the stream, and a frame gets to them without a hop. All else is as with
-    /// [`Connection::spawn`].
+    /// Creates a connection without a task: the task that polls the stream opens the socket, reads
+    /// it and keeps it alive, and receives each frame without a hop between tasks. Everything else
+    /// is as with [`Connection::spawn`].
     ///
     /// Nothing happens before the stream is first polled, and no runtime is needed until then. Keep
-    /// the handle: a connection closes when its last one is dropped.
+    /// the handle: a connection closes when its last handle is dropped.
     ///
     /// ```no_run
     /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};
@@ -44,7 +44,7 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting outside of its range.
+    /// [`ConfigError`] for a setting outside its range.
     pub fn in_place(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -54,12 +54,12 @@ impl Connection {
         Self::in_place_with(config, credentials, (), events, number)
     }
 
-    /// Makes a connection as [`Connection::in_place`] does, and gives what comes to a sink beside
-    /// the stream as well: heartbeats, events, and each frame before the stream has it. A sink that
-    /// is not ready holds the stream back too.
+    /// Creates a connection like [`Connection::in_place`] that also delivers to a sink: heartbeats,
+    /// events, and each frame before the stream yields it. A sink that is not ready blocks the
+    /// stream too.
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting outside of its range.
+    /// [`ConfigError`] for a setting outside its range.
     pub fn in_place_with<S: Sink>(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -73,38 +73,38 @@ impl Connection {
     }
 }
 
-/// The ticks of one connection, a stream that drives the connection's socket itself; made by
+/// The ticks of one connection, as a stream that drives the connection's socket itself; created by
 /// [`Connection::in_place`].
 ///
-/// Polling it opens the socket, reads it, answers pings, sends what the handles ask for, watches
-/// the silence, reconnects and resubscribes. While nobody polls, none of that happens and TCP holds
-/// the server back: poll it steadily, several times within
-/// [`silence_threshold`](crate::Liveness::silence_threshold) at least. After a longer pause what
-/// has come meanwhile is heard before a silence is judged; but the server may have given the
-/// connection up by then, and [`Batch::received`] says when a frame was read, not when it came.
+/// Polling it opens the socket, reads it, answers pings, sends the handles' requests, checks for
+/// silence, reconnects and resubscribes. While it is not polled, none of that happens and TCP holds
+/// the server back, so poll it steadily, at least several times within
+/// [`silence_threshold`](crate::Liveness::silence_threshold). After a longer pause, data that has
+/// arrived is read before silence is checked; but the server may have dropped the connection by
+/// then, and [`Batch::received`] is the time a frame was read, not the time it arrived.
 ///
-/// Frames come as they came over the socket, heartbeats left out, so that [`Batch::sequence`] has
-/// gaps where they were. The stream ends once the connection has been closed by a handle, by
-/// [`InPlace::close`], or by the drop of the last handle. Dropping it drops the socket without a
-/// farewell; the connection is [`Closed`](crate::Phase::Closed) then.
+/// Frames are yielded as received, without heartbeats, so [`Batch::sequence`] skips their numbers.
+/// The stream ends once the connection has been closed by a handle, by [`InPlace::close`], or by
+/// dropping the last handle. Dropping the stream drops the socket without a close frame; the
+/// connection is then [`Closed`](crate::Phase::Closed).
 pub struct InPlace<S: Sink = ()> {
     driven: Driven<S, Dialer>,
 }
 
 impl<S: Sink> InPlace<S> {
-    /// Takes the next frame, once there is one; `None` once the connection has ended.
+    /// Waits for the next frame; `None` once the connection has ended.
     ///
     /// # Cancel safety
-    /// Cancel safe: a frame is taken when the future completes, or not at all.
+    /// Cancel safe: no frame is lost if the future is dropped.
     ///
     /// # Panics
-    /// Network of a Tokio runtime, or in one whose timers or I/O are not enabled; where the sink
-    /// beside it panics.
+    /// Outside a Tokio runtime, in one whose timers or I/O are not enabled, or if the sink beside
+    /// it panics.
     pub async fn recv(&mut self) -> Option<Batch> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Takes the next frame; `None` once the connection has ended.
+    /// Polls for the next frame; `None` once the connection has ended.
     ///
     /// # Panics
     /// As [`InPlace::recv`].
@@ -112,14 +112,14 @@ impl<S: Sink> InPlace<S> {
         self.driven.poll_recv(cx)
     }
 
-    /// Gives the sink beside the stream; `None` once the connection has ended.
+    /// Returns the sink beside the stream; `None` once the connection has ended.
     pub fn sink_mut(&mut self) -> Option<&mut S> {
         self.driven.sink_mut()
     }
 
-    /// Closes the connection as [`Connection::close`] does, and does the work of it. Frames that
-    /// still come are counted and discarded; who wants them lets another task close, and takes them
-    /// until the stream ends.
+    /// Closes the connection like [`Connection::close`], and does the work for it. Frames that
+    /// still arrive are counted and discarded; to receive them, let another task close the
+    /// connection and read the stream to its end.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
@@ -147,7 +147,7 @@ impl<S: Sink> fmt::Debug for InPlace<S> {
     }
 }
 
-/// A driver that is polled from outside, wherever its sockets come from.
+/// A driver that is polled by its consumer, for any source of sockets.
 pub(crate) struct Driven<S: Sink, O: Network> {
     /// `None` once it has ended.
     driver: Option<Box<Driver<NextBatch<S>, O>>>,
@@ -198,10 +198,10 @@ impl<S: Sink, O: Network> Driven<S, O> {
     }
 }
 
-/// Where a driver leaves a frame for whoever polls it.
+/// The slot for the frame that a driver passes to its consumer.
 struct NextBatch<S> {
     batch: Option<Batch>,
-    /// The application's sink, which gets all.
+    /// The application's sink, which receives everything.
     beside: S,
 }
 

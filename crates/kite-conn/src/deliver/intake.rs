@@ -89,8 +89,8 @@ impl<S: Sink> Intake<S> {
     #[cold]
     fn on_damage(&mut self, fault: FrameFault, bytes_left: usize, received: Stamp) {
         self.counters.delivery.damaged_frames.add(1);
-        if let Some(untold) = self.damaged.admit(received) {
-            self.report(&Event::FrameDamaged { fault, bytes_left, untold });
+        if let Some(suppressed) = self.damaged.admit(received) {
+            self.report(&Event::FrameDamaged { fault, bytes_left, suppressed });
         }
     }
 
@@ -98,10 +98,10 @@ impl<S: Sink> Intake<S> {
     fn on_skipped(&mut self, ticks: &TickBatch, received: Stamp) {
         let packets = ticks.skipped();
         self.counters.delivery.skipped_packets.add(u64::from(packets));
-        if let Some(untold) = self.skipped.admit(received) {
+        if let Some(suppressed) = self.skipped.admit(received) {
             let unknown = |body: &&[u8]| PacketKind::of_len(body.len()).is_none();
             let length = ticks.frame().bodies().find(unknown).map_or(0, <[u8]>::len);
-            self.report(&Event::PacketsSkipped { length, packets, untold });
+            self.report(&Event::PacketsSkipped { length, packets, suppressed });
         }
     }
 

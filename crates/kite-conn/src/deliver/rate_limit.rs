@@ -11,7 +11,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
     last: Option<Stamp>,
-    untold: u64,
+    suppressed: u64,
 }
 
 impl RateLimit {
@@ -19,10 +19,10 @@ impl RateLimit {
     /// suppress this one.
     pub(crate) fn admit(&mut self, now: Stamp) -> Option<u64> {
         if self.last.is_some_and(|last| now.since(last) < REPORT_EVERY) {
-            self.untold += 1;
+            self.suppressed += 1;
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }

@@ -19,7 +19,7 @@ enum Seen {
     Tokens(Vec<u32>),
     Attempt(u32),
     Damaged(u64),
-    Skipped { length: usize, packets: u16, untold: u64 },
+    Skipped { length: usize, packets: u16, suppressed: u64 },
 }
 
 fn gaps() -> GapTracker {
@@ -70,9 +70,9 @@ impl Sink for Gated {
     fn on_event(&mut self, event: &Event) {
         let seen = match *event {
             Event::Opening { attempt } => Seen::Attempt(attempt),
-            Event::FrameDamaged { untold, .. } => Seen::Damaged(untold),
-            Event::PacketsSkipped { length, packets, untold } => {
-                Seen::Skipped { length, packets, untold }
+            Event::FrameDamaged { suppressed, .. } => Seen::Damaged(suppressed),
+            Event::PacketsSkipped { length, packets, suppressed } => {
+                Seen::Skipped { length, packets, suppressed }
             }
             ref other => panic!("not sent by these tests: {other:?}"),
         };
@@ -144,17 +144,17 @@ fn damaged_frames_are_reported_once_a_second_with_the_number_suppressed() {
     for millis in [0, 1, 500, 999, 1_000, 1_500, 60_000] {
         intake.on_frame(cut(frame(&[7, 8])).into(), at(millis), 1);
     }
-    let untold: Vec<u64> = std::iter::from_fn(|| events.try_recv().ok())
+    let suppressed: Vec<u64> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|tagged| match tagged.event {
             Event::FrameDamaged {
                 fault: FrameFault::TruncatedPacket { .. },
                 bytes_left: 9,
-                untold,
-            } => untold,
+                suppressed,
+            } => suppressed,
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(untold, [0, 3, 1]);
+    assert_eq!(suppressed, [0, 3, 1]);
     assert_eq!(read(&counters).damaged_frames, 7);
     let batches = gate.seen().into_iter().filter(|seen| *seen == Seen::Tokens(vec![7]));
     assert_eq!(batches.count(), 7, "the good packet before the damage is delivered each time");
@@ -202,7 +202,7 @@ fn packets_of_unknown_length_are_skipped_and_distinguished_from_damage() {
     }
     intake.on_frame(cut(frame(&[9])).into(), at(1_011), 1);
     let tokens = || Seen::Tokens(vec![7, 8]);
-    let skipped = |untold| Seen::Skipped { length: 5, packets: 1, untold };
+    let skipped = |suppressed| Seen::Skipped { length: 5, packets: 1, suppressed };
     let expected = [
         skipped(0),
         tokens(),

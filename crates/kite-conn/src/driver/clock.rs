@@ -1,4 +1,5 @@
-//! The one timer of a connection: the session's deadline, and the looks at the clocks before it.
+//! The one timer of a connection: for the session's deadline, and for comparing the clocks before
+//! it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,10 +13,10 @@ use super::suspension::SuspensionWatch;
 /// How often the clocks are compared while it matters whether the machine slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Wakes the driver at the session's deadlines, and notices that the machine slept.
+/// Wakes the driver at the session's deadlines, and detects that the machine slept.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// Made when it is first armed: a runtime without timers panics where one is made.
+    /// Created when first armed: on a runtime without timers, creating one panics.
     timer: Option<Pin<Box<Sleep>>>,
     is_armed: bool,
     suspension: SuspensionWatch,
@@ -23,13 +24,13 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Makes a clock that takes `threshold` or more for sleep.
+    /// Creates a clock that treats a difference of `threshold` or more as sleep.
     pub(super) fn new(threshold: Duration, wall_clock: fn() -> SystemTime) -> Self {
         let suspension = SuspensionWatch::new(threshold);
         Self { timer: None, is_armed: false, suspension, wall_clock }
     }
 
-    /// Sets the timer to the deadline, or to the next look at the clocks before it.
+    /// Sets the timer to the deadline, or to the next comparison of the clocks if that is earlier.
     pub(super) fn arm(
         &mut self,
         now: Instant,
@@ -39,7 +40,7 @@ impl Clock {
         let look = if suspension_matters {
             Some(self.suspension.last_look().map_or(now, |last| last + LOOK_EVERY))
         } else {
-            // A sleep before a delay is none during it.
+            // A sleep before a delay must not shorten it.
             self.suspension.forget();
             None
         };
@@ -52,7 +53,7 @@ impl Clock {
         }
     }
 
-    /// Ready when the timer fires, with how long the machine slept, if it did.
+    /// Ready when the timer fires, with the time the machine slept, if it did.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Duration>> {
         let Some(timer) = self.timer.as_mut().filter(|_| self.is_armed) else {
             return Poll::Pending;
@@ -61,7 +62,7 @@ impl Clock {
         Poll::Ready(self.look(now()))
     }
 
-    /// Compares the clocks where it is time to.
+    /// Compares the clocks if a comparison is due.
     fn look(&mut self, now: Instant) -> Option<Duration> {
         let last = self.suspension.last_look();
         let is_time = last.is_none_or(|last| now.saturating_duration_since(last) >= LOOK_EVERY);
@@ -69,7 +70,7 @@ impl Clock {
     }
 }
 
-/// Reads Tokio's clock, so that tests may pause it.
+/// Reads Tokio's clock, which tests can pause.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

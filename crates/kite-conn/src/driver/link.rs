@@ -1,4 +1,4 @@
-//! What a connection has to its server: nothing, an attempt to get there, or a socket.
+//! A connection's link to its server: none, an attempt to open a socket, or a socket.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -23,12 +23,12 @@ pub(super) enum Link<W> {
 /// An open socket.
 pub(super) struct Socket<W> {
     pub(super) websocket: WebSocket<W>,
-    /// The leave that the socket has. Dropped after the socket: whoever is admitted in its place
-    /// finds the slot free.
+    /// The socket's permission. Dropped after the socket, so that the slot is free for the next one
+    /// admitted.
     _admission: Option<Box<dyn Admission>>,
 }
 
-/// A question to the token source.
+/// A request to the token source.
 pub(super) type Renewing =
     Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>> + Send>>;
 
@@ -61,10 +61,10 @@ impl<W: Send + 'static> Link<W> {
         }))
     }
 
-    /// Asks the token source, which may take `limit`.
+    /// Asks the token source, for at most `limit`.
     pub(super) fn renew(source: TokenSource, request: TokenRequest, limit: Duration) -> Self {
         Self::Renewing(Box::pin(async move {
-            // The application's code: a panic of it must not take the connection along.
+            // Application code: its panic must not end the connection.
             let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
             match tokio::time::timeout(limit, answer).await {
                 Ok(Ok(answer)) => answer,

@@ -1,8 +1,8 @@
-//! What the handles of a connection ask of its task, merged while it waits.
+//! The handles' requests to a connection's task, merged while it waits.
 //!
-//! A map, not a queue: any number of requests for a token are one by the time the task looks, so
-//! the memory is bounded by the instruments, no request waits for room, and none can be lost. The
-//! lock is held for map operations only, never on the per-frame path.
+//! A map, not a queue: requests for the same token merge into one, so memory is bounded by the
+//! number of instruments, no request waits for room, and none is lost. The lock is held for map
+//! operations only, never on the per-frame path.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,20 +28,20 @@ pub(crate) struct Mailbox {
 struct State {
     desired: BTreeMap<u32, Mode>,
     mail: Mail,
-    /// Whether the task is gone: nobody will look again.
+    /// Whether the task is gone.
     ended: bool,
 }
 
-/// What has been asked since the task last looked.
+/// Requests since the task last collected them.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    /// Instruments to have in this mode, or not at all.
-    pub(crate) wanted: BTreeMap<u32, Option<Mode>>,
+    /// Instruments to subscribe in this mode, or to unsubscribe.
+    pub(crate) changes: BTreeMap<u32, Option<Mode>>,
     /// Credentials to use from now on.
     pub(crate) credentials: Option<Credentials>,
-    /// Whether a ping shall be sent.
+    /// Whether to send a ping.
     pub(crate) ping: bool,
-    /// Whether the connection shall end.
+    /// Whether to close the connection.
     pub(crate) close: bool,
 }
 
@@ -73,13 +73,13 @@ impl Mailbox {
         self.waker.wake();
     }
 
-    /// Wants each instrument in its mode, or not at all. All or nothing.
-    pub(crate) fn want(
+    /// Sets each instrument's mode, or removes it. All or nothing.
+    pub(crate) fn apply(
         &self,
         changes: impl Iterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
-        // The iterator is the caller's code: it may be slow, or call us. Of several wishes for a
-        // token the last one counts.
+        // The iterator is the caller's code: it may be slow, or use this mailbox. Of several
+        // requests for a token the last one counts.
         let changes: BTreeMap<u32, Option<Mode>> = changes.collect();
         let mut guard = self.lock();
         let State { desired, mail, ended } = &mut *guard;
@@ -108,7 +108,7 @@ impl Mailbox {
                 None => desired.remove(&token),
             };
             if before != mode {
-                mail.wanted.insert(token, mode);
+                mail.changes.insert(token, mode);
             }
         }
         drop(guard);
@@ -132,26 +132,26 @@ impl Mailbox {
         self.post(|mail| mail.close = true);
     }
 
-    /// Takes nothing any more and forgets what nobody will collect: the task is gone. What was
-    /// desired stays to be read.
+    /// Rejects further requests and drops those not collected: the task is gone. The desired set
+    /// can still be read.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
         state.mail = Mail::default();
     }
 
-    /// Says whether there is mail.
+    /// Returns whether there is mail.
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Ready: there is mail. The waker is registered otherwise.
+    /// Ready if there is mail; otherwise registers the waker.
     pub(crate) fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_filled() {
             return Poll::Ready(());
         }
         self.waker.register(cx.waker());
-        // Mail that came between the look and the registration woke nobody.
+        // Mail posted between the check and the registration woke no task.
         if self.is_filled() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -169,22 +169,22 @@ mod tests {
     fn requests_for_a_token_merge_into_the_last() {
         let mailbox = Mailbox::new(10);
         for mode in [Some(Mode::Ltp), None, Some(Mode::Full)] {
-            mailbox.want([(7, mode)].into_iter()).unwrap();
+            mailbox.apply([(7, mode)].into_iter()).unwrap();
         }
         let mail = mailbox.collect().unwrap();
-        assert_eq!(mail.wanted, BTreeMap::from([(7, Some(Mode::Full))]));
+        assert_eq!(mail.changes, BTreeMap::from([(7, Some(Mode::Full))]));
         assert!(mailbox.collect().is_none());
         assert_eq!(mailbox.desired(), BTreeMap::from([(7, Mode::Full)]));
     }
 
     #[test]
-    fn a_request_above_the_limit_changes_nothing_and_names_the_room() {
+    fn a_request_above_the_limit_changes_nothing_and_reports_the_room() {
         let mailbox = Mailbox::new(3);
-        mailbox.want([1, 2].map(|token| (token, Some(Mode::Quote))).into_iter()).unwrap();
+        mailbox.apply([1, 2].map(|token| (token, Some(Mode::Quote))).into_iter()).unwrap();
         mailbox.collect();
-        let refused = mailbox.want([2, 3, 4].map(|token| (token, Some(Mode::Full))).into_iter());
+        let result = mailbox.apply([2, 3, 4].map(|token| (token, Some(Mode::Full))).into_iter());
         let room = CapacityError { asked: 2, free: 1, limit: 3 };
-        assert_eq!(refused, Err(SubscribeError::Capacity(room)));
+        assert_eq!(result, Err(SubscribeError::Capacity(room)));
         assert!(mailbox.collect().is_none());
         assert_eq!(mailbox.desired().values().copied().max(), Some(Mode::Quote));
     }
@@ -192,60 +192,60 @@ mod tests {
     #[test]
     fn a_request_may_be_computed_from_the_desired_state() {
         let mailbox = Mailbox::new(3);
-        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        mailbox.apply([(1, Some(Mode::Ltp))].into_iter()).unwrap();
         let upgraded = [1, 2].into_iter().map(|token| {
             let known = mailbox.desired().contains_key(&token);
             (token, known.then_some(Mode::Full))
         });
-        mailbox.want(upgraded).unwrap();
+        mailbox.apply(upgraded).unwrap();
         assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Full)]));
     }
 
     #[test]
-    fn a_full_mailbox_still_takes_exchanges_and_modes() {
+    fn a_full_mailbox_still_accepts_exchanges_and_modes() {
         let mailbox = Mailbox::new(2);
-        mailbox.want([1, 2].map(|token| (token, Some(Mode::Ltp))).into_iter()).unwrap();
-        mailbox.want([(3, Some(Mode::Ltp)), (1, None)].into_iter()).unwrap();
-        mailbox.want([(3, Some(Mode::Full))].into_iter()).unwrap();
+        mailbox.apply([1, 2].map(|token| (token, Some(Mode::Ltp))).into_iter()).unwrap();
+        mailbox.apply([(3, Some(Mode::Ltp)), (1, None)].into_iter()).unwrap();
+        mailbox.apply([(3, Some(Mode::Full))].into_iter()).unwrap();
         assert_eq!(mailbox.desired(), BTreeMap::from([(2, Mode::Ltp), (3, Mode::Full)]));
         let mail = mailbox.collect().unwrap();
-        let wanted = [(1, None), (2, Some(Mode::Ltp)), (3, Some(Mode::Full))];
-        assert_eq!(mail.wanted, BTreeMap::from(wanted));
+        let expected = [(1, None), (2, Some(Mode::Ltp)), (3, Some(Mode::Full))];
+        assert_eq!(mail.changes, BTreeMap::from(expected));
     }
 
     #[test]
     fn a_request_that_changes_nothing_is_not_passed_on() {
         let mailbox = Mailbox::new(2);
-        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        mailbox.apply([(1, Some(Mode::Ltp))].into_iter()).unwrap();
         mailbox.collect();
-        mailbox.want([(1, Some(Mode::Ltp)), (9, None)].into_iter()).unwrap();
-        assert!(mailbox.collect().is_none_or(|mail| mail.wanted.is_empty()));
-        mailbox.want([(1, Some(Mode::Full)), (1, Some(Mode::Ltp))].into_iter()).unwrap();
-        assert!(mailbox.collect().is_none_or(|mail| mail.wanted.is_empty()));
+        mailbox.apply([(1, Some(Mode::Ltp)), (9, None)].into_iter()).unwrap();
+        assert!(mailbox.collect().is_none_or(|mail| mail.changes.is_empty()));
+        mailbox.apply([(1, Some(Mode::Full)), (1, Some(Mode::Ltp))].into_iter()).unwrap();
+        assert!(mailbox.collect().is_none_or(|mail| mail.changes.is_empty()));
     }
 
     #[test]
-    fn an_instrument_asked_for_twice_takes_one_place() {
+    fn an_instrument_requested_twice_counts_once() {
         let mailbox = Mailbox::new(2);
         let twice = [(1, Some(Mode::Ltp)), (2, Some(Mode::Ltp)), (1, Some(Mode::Full))];
-        mailbox.want(twice.into_iter()).unwrap();
-        let given_back = [(3, Some(Mode::Ltp)), (3, None), (2, None), (2, Some(Mode::Quote))];
-        mailbox.want(given_back.into_iter()).unwrap();
+        mailbox.apply(twice.into_iter()).unwrap();
+        let exchanged = [(3, Some(Mode::Ltp)), (3, None), (2, None), (2, Some(Mode::Quote))];
+        mailbox.apply(exchanged.into_iter()).unwrap();
         assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Full), (2, Mode::Quote)]));
     }
 
     #[test]
-    fn an_ended_mailbox_keeps_nothing_for_nobody() {
+    fn an_ended_mailbox_keeps_no_requests() {
         let mailbox = Mailbox::new(3);
-        mailbox.want([(1, Some(Mode::Ltp))].into_iter()).unwrap();
+        mailbox.apply([(1, Some(Mode::Ltp))].into_iter()).unwrap();
         mailbox.end();
-        let refused = mailbox.want([(2, Some(Mode::Ltp))].into_iter());
-        assert_eq!(refused, Err(SubscribeError::Closed));
+        let result = mailbox.apply([(2, Some(Mode::Ltp))].into_iter());
+        assert_eq!(result, Err(SubscribeError::Closed));
         mailbox.set_credentials(Credentials::new("key", "token"));
         mailbox.ping();
         mailbox.close();
         assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Ltp)]));
         let mail = mailbox.collect().unwrap_or_default();
-        assert!(mail.wanted.is_empty() && mail.credentials.is_none() && !mail.ping && !mail.close);
+        assert!(mail.changes.is_empty() && mail.credentials.is_none() && !mail.ping && !mail.close);
     }
 }

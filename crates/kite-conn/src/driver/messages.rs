@@ -1,4 +1,4 @@
-//! Takes what the server sends, each kind of message by itself.
+//! Handles the server's messages by kind.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::observe::{Event, LossCause};
 use crate::session::Input;
 
 impl<S: Sink, N: Network> Driver<S, N> {
-    /// Takes a message.
+    /// Handles a message.
     ///
     /// # Errors
-    /// The cause where it ends the socket.
+    /// The cause if it ends the socket.
     #[inline]
     pub(super) fn on_message(&mut self, message: Message) -> Result<(), LossCause> {
         let now = now();
@@ -31,7 +31,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
             Message::Binary(bytes) => self.on_binary(now, bytes),
             Message::Text(text) => self.on_text(now, text),
             Message::Pong(payload) => self.on_pong(now, &payload),
-            Message::Ping(_) => self.session.on_heard(now),
+            Message::Ping(_) => self.session.on_message(now),
             Message::Close(frame) => return Err(close_cause(frame)),
             Message::Frame(_) => {}
         }
@@ -50,7 +50,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
             counts.frame_bytes.record(bytes.len() as u64);
         }
         if self.session.on_frame(now, has_ticks) {
-            // There is something to tell, in order with the frames.
+            // An event is pending and must be delivered in order with the frames.
             self.turn.end();
         }
         self.intake.on_frame(bytes, received, self.session.epoch());
@@ -58,7 +58,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     fn on_text(&mut self, now: Instant, text: Utf8Bytes) {
         let received = Stamp::at(now);
-        self.session.on_heard(now);
+        self.session.on_message(now);
         let counts = &self.reporter.counters.socket;
         counts.texts.add(1);
         counts.last_message.set(received.as_nanos());
@@ -72,22 +72,22 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     fn on_readable_text(&mut self, received: Stamp, text: Bytes, message: TextMessage) {
         if let TextMessage::Error(message) = &message {
-            self.hear(Input::ServerError(message.clone()));
+            self.handle(Input::ServerError(message.clone()));
         }
         let message = Arc::new(message);
-        self.tell(Event::Text { text, message, received });
+        self.report(Event::Text { text, message, received });
     }
 
     fn on_unreadable_text(&mut self, received: Stamp, text: Bytes, error: TextError) {
         let counts = &self.reporter.counters.socket;
         counts.unreadable_texts.add(1);
         counts.errors.add(1);
-        // The sink loses nothing; the lane keeps its room for what matters.
-        let told = self.unreadable.admit(received);
-        let untold = told.unwrap_or_default();
-        let event = Event::TextUnreadable { text, error, received, untold };
-        match told {
-            Some(_) => self.tell(event),
+        // The sink receives every one; the lane keeps its room for important events.
+        let admitted = self.unreadable.admit(received);
+        let suppressed = admitted.unwrap_or_default();
+        let event = Event::TextUnreadable { text, error, received, suppressed };
+        match admitted {
+            Some(_) => self.report(event),
             None => self.deliver(event, received),
         }
     }
@@ -95,7 +95,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
     fn on_pong(&mut self, now: Instant, payload: &[u8]) {
         let Some(round_trip) = self.session.on_pong(now, payload) else { return };
         let counts = &self.reporter.counters.socket;
-        // Zero means that there is none: a clock that did not move says at least 1 ns.
+        // Zero means "none", so a clock that did not advance counts as 1 ns.
         let round_trip_ns = nanos(round_trip).max(1);
         counts.round_trip_ns.set(round_trip_ns);
         counts.round_trips_ns.record(round_trip_ns);
@@ -109,13 +109,13 @@ fn close_cause(frame: Option<CloseFrame>) -> LossCause {
     LossCause::CloseFrame { code, reason }
 }
 
-/// Returns what an error of a socket means.
+/// Returns the cause of loss for a socket error.
 pub(super) fn loss_cause(error: WsError) -> LossCause {
     match error {
         WsError::ConnectionClosed
         | WsError::AlreadyClosed
         | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LossCause::Eof,
-        // TLS without its close_notify: as TCP's own end.
+        // TLS without a close_notify counts as the end of the stream.
         WsError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => LossCause::Eof,
         WsError::Io(error) => LossCause::Io(error.kind()),
         WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {

@@ -1,8 +1,8 @@
 //! The one place that touches the socket: carries out what the session decides.
 //!
 //! The socket is never split and nothing here awaits a write: reads, writes, requests and the timer
-//! are polled together, so that a peer that stops reading cannot stop us from reading. A driver is
-//! polled by a task of its own ([`Driver::run`]), or by whoever takes the frames
+//! are polled together, so that a peer that stops reading does not stop this side from reading. A
+//! driver is polled by its own task ([`Driver::run`]), or by the task that consumes the frames
 //! ([`Driver::poll_run`]).
 
 mod clock;
@@ -36,22 +36,22 @@ use crate::session::{Input, Session};
 use crate::transport::{OpenError, Refusal};
 use crate::websocket::Writing;
 
-/// Why the polling of a driver has paused.
+/// Why polling a driver has paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// The sink has what is to be taken from it.
+    /// The sink holds a frame for the caller.
     Enough,
-    /// The connection has ended: to be reported by [`Driver::finish`].
+    /// The connection has ended; [`Driver::finish`] reports it.
     Over,
 }
 
-/// How the reading of a socket stopped.
+/// Why reading a socket stopped.
 enum Reading {
-    /// Nothing more can be read for now, or the session has to be asked first.
+    /// Nothing more can be read for now, or the session must be polled first.
     Paused,
-    /// The sink has what is to be taken from it.
+    /// The sink holds a frame for the caller.
     Enough,
-    /// The turn is spent.
+    /// The turn's budget is used up.
     Spent,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Driver<S, N: Network> {
     config: ConnectionConfig,
     network: N,
     credentials: Credentials,
-    /// The server's last refusal of the credentials at hand.
+    /// The server's last refusal of the current credentials.
     refusal: Option<Refusal>,
     session: Session,
     clock: Clock,
@@ -69,7 +69,7 @@ pub(crate) struct Driver<S, N: Network> {
     link: Link<N::Wire>,
     reading_paused: bool,
     unreadable: RateLimit,
-    /// After the sink and the socket: where all is dropped, the end is reported last.
+    /// Declared after the sink and the socket, so that on drop the end is reported last.
     reporter: Reporter,
 }
 
@@ -109,7 +109,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.finish();
     }
 
-    /// Runs the connection until the sink has enough, to its end where it never has.
+    /// Runs the connection until the sink has enough, or to its end.
     pub(crate) fn poll_run(
         &mut self,
         cx: &mut Context<'_>,
@@ -121,11 +121,11 @@ impl<S: Sink, N: Network> Driver<S, N> {
             {
                 return Poll::Ready(over);
             }
-            // First: what has come is read before the session checks for silence.
+            // First, so that data that has arrived is read before the session checks for silence.
             match self.poll_socket(cx, &has_enough) {
                 Reading::Paused => {}
                 Reading::Enough => {
-                    // Now and not when it is polled again: see `Turn`.
+                    // Done now and not at the next poll: see `Turn`.
                     let asks = self.turn.is_over() || self.reporter.mailbox.is_filled();
                     if asks || self.turn.is_half_spent() {
                         self.ask_session();
@@ -149,13 +149,13 @@ impl<S: Sink, N: Network> Driver<S, N> {
         }
     }
 
-    /// Reports the end, once it is over and the sink is gone.
+    /// Reports the end, after the sink is dropped.
     pub(crate) fn finish(mut self) {
         drop(self.intake);
         self.reporter.finish();
     }
 
-    /// Asks the connection to end.
+    /// Requests the connection to close.
     pub(crate) fn close(&self) {
         self.reporter.mailbox.close();
     }
@@ -165,11 +165,11 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.intake.sink_mut()
     }
 
-    /// Writes what waits and reads what has come.
+    /// Writes pending data and reads what has arrived.
     fn poll_socket(&mut self, cx: &mut Context<'_>, has_enough: impl Fn(&S) -> bool) -> Reading {
         self.try_socket(cx, has_enough).unwrap_or_else(|cause| {
             self.hang_up();
-            self.hear(Input::Lost(cause));
+            self.handle(Input::Lost(cause));
             Reading::Paused
         })
     }
@@ -182,13 +182,13 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.write(cx)?;
         while !self.turn.is_spent() {
             let Some(message) = self.poll_message(cx)? else {
-                // The answers to what was read.
+                // Answers to the messages read.
                 self.write(cx)?;
                 self.turn.renew();
                 return Ok(Reading::Paused);
             };
             if let Err(cause) = self.on_message(message) {
-                // The reply to a close frame goes out if the socket takes it at once.
+                // The reply to a close frame is sent if the socket accepts it immediately.
                 let _ = self.write(cx);
                 return Err(cause);
             }
@@ -214,22 +214,23 @@ impl<S: Sink, N: Network> Driver<S, N> {
         }
     }
 
-    /// Returns whether the sink has room. While it has none, the silence is ours.
+    /// Returns whether the sink has room. While it has none, silence does not count against the
+    /// server.
     fn poll_sink(&mut self, cx: &mut Context<'_>) -> bool {
         let is_ready = self.intake.poll_ready(cx).is_ready();
         if self.reading_paused == is_ready {
             self.reading_paused = !is_ready;
-            self.hear(Input::ReadingPaused(!is_ready));
+            self.handle(Input::ReadingPaused(!is_ready));
         }
         is_ready
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes as much as the socket accepts.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LossCause> {
         let Link::Open(socket) = &mut self.link else { return Ok(()) };
         let Writing { blocked, progressed } = socket.websocket.write(cx).map_err(loss_cause)?;
         if let Some(blocked) = blocked {
-            self.hear(Input::WriteBlocked(blocked));
+            self.handle(Input::WriteBlocked(blocked));
         }
         if progressed {
             self.session.handle(now(), Input::WriteProgressed);
@@ -237,7 +238,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         Ok(())
     }
 
-    /// Advances what is to become a socket; returns whether that has ended.
+    /// Polls a renewal or an attempt to open a socket; returns whether it has ended.
     fn poll_attempt(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
             Link::None | Link::Open(_) => return false,
@@ -258,9 +259,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
         match renewed {
             Ok(credentials) => {
                 self.take_credentials(credentials);
-                self.hear(Input::Renewed);
+                self.handle(Input::Renewed);
             }
-            Err(error) => self.hear(Input::RenewalFailed(error)),
+            Err(error) => self.handle(Input::RenewalFailed(error)),
         }
     }
 
@@ -268,7 +269,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         match opened {
             Ok(socket) => {
                 self.link = Link::Open(socket);
-                self.hear(Input::Opened);
+                self.handle(Input::Opened);
             }
             Err(error) => {
                 self.hang_up();
@@ -277,7 +278,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
                 {
                     self.refusal = Some(refusal.clone());
                 }
-                self.hear(Input::OpenFailed(error));
+                self.handle(Input::OpenFailed(error));
             }
         }
     }
@@ -286,13 +287,13 @@ impl<S: Sink, N: Network> Driver<S, N> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
         let Poll::Ready(slept) = self.clock.poll(cx) else { return false };
         if let Some(slept) = slept {
-            self.hear(Input::Suspended(slept));
+            self.handle(Input::Suspended(slept));
         }
         true
     }
 
-    /// Passes an input to the session, which is asked next what to do about it.
-    fn hear(&mut self, input: Input) {
+    /// Passes an input to the session and ends the turn, so that the session is polled next.
+    fn handle(&mut self, input: Input) {
         self.session.handle(now(), input);
         self.turn.end();
     }

@@ -1,6 +1,6 @@
-//! What a connection's task reaches beyond itself: a way to open sockets, and the wall clock.
+//! The driver's access to the outside: opening sockets, and the wall clock.
 //!
-//! A seam: the same task runs over the network and, in tests, over memory and a simulated clock.
+//! The same driver runs over the network and, in tests, over memory and a simulated clock.
 
 use std::future::Future;
 use std::time::SystemTime;
@@ -10,9 +10,9 @@ use crate::credentials::Credentials;
 use crate::transport::{Dialer, OpenError, Stream};
 use crate::websocket::{WebSocket, Wire};
 
-/// Where sockets come from.
+/// The source of sockets.
 pub(crate) trait Network: Send + 'static {
-    /// What a WebSocket runs over.
+    /// The stream below a WebSocket.
     type Wire: Wire;
 
     /// Opens a WebSocket: one attempt.

@@ -1,4 +1,4 @@
-//! Carries out what the session wants.
+//! Carries out the session's outputs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,12 +21,12 @@ use crate::observe::Event;
 use crate::session::{Input, Output};
 use crate::websocket::Wire;
 
-/// How long a token source may keep a reconnect waiting whose credentials were not refused.
+/// How long a token source may delay a reconnect whose credentials were not refused.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
 
 impl<S: Sink, N: Network> Driver<S, N> {
-    /// Passes the handles' requests to the session and carries out what it wants, until it waits:
-    /// then a turn begins.
+    /// Passes the handles' requests to the session and carries out its outputs until it waits; then
+    /// a turn begins.
     pub(super) fn ask_session(&mut self) -> Option<Pause> {
         let now = now();
         self.collect_mail(now);
@@ -43,16 +43,16 @@ impl<S: Sink, N: Network> Driver<S, N> {
                     self.send(Message::Close(Some(frame)));
                 }
                 Output::Abort => self.abort(),
-                Output::Tell(event) => self.tell(event),
+                Output::Report(event) => self.report(event),
                 Output::Wait(wait) => {
                     trace!(conn = self.reporter.events.connection(), ?wait, "waiting");
                     let deadline = wait.map(|(deadline, _)| deadline);
-                    self.clock.arm(now, deadline, self.session.minds_suspension());
+                    self.clock.arm(now, deadline, self.session.suspension_matters());
                     self.turn.begin();
                     return None;
                 }
                 Output::Done => {
-                    // Found again, where this is not what the caller asked for.
+                    // Makes the next poll return this again, if the caller ignores it now.
                     self.turn.end();
                     return Some(Pause::Over);
                 }
@@ -62,8 +62,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     fn collect_mail(&mut self, now: Instant) {
         let Some(mail) = self.reporter.mailbox.collect() else { return };
-        for (token, mode) in mail.wanted {
-            self.session.handle(now, Input::Want(token, mode));
+        for (token, mode) in mail.changes {
+            self.session.handle(now, Input::SetMode(token, mode));
         }
         if let Some(credentials) = mail.credentials {
             self.take_credentials(credentials);
@@ -91,7 +91,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let Some(source) = self.config.token_source.clone() else { return };
         let refusal = self.refusal.clone().filter(|_| refused);
         let request = TokenRequest { current: self.credentials.clone(), refusal };
-        // What was not refused may still be good: nobody waits long for better.
+        // Credentials that were not refused may still be valid, so new ones are not awaited for
+        // long.
         let limit = if refused { Duration::MAX } else { LONGEST_RENEWAL };
         let limit = self.config.transport.connect_timeout.min(limit);
         self.link = Link::renew(source, request, limit);
@@ -99,7 +100,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     fn send(&mut self, message: Message) {
         if let Link::Open(socket) = &mut self.link {
-            // Refused only after a close frame, and the session sends nothing after one.
+            // Fails only after a close frame, and the session sends nothing after one.
             let _ = socket.websocket.send(message);
         }
     }
@@ -116,19 +117,19 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.reading_paused = false;
     }
 
-    /// Reports an event and hands it to the sink.
-    pub(super) fn tell(&mut self, event: Event) {
-        // The end is reported once the sink has had everything.
+    /// Reports an event and passes it to the sink.
+    pub(super) fn report(&mut self, event: Event) {
+        // The end is reported after the sink has received everything.
         if !matches!(event, Event::Closed) {
             self.reporter.report(&event, self.session.epoch());
         }
         self.deliver(event, Stamp::at(now()));
     }
 
-    /// Hands an event to the sink, in order with the frames.
+    /// Passes an event to the sink, in order with the frames.
     pub(super) fn deliver(&mut self, event: Event, at: Stamp) {
         let instruments = match &event {
-            Event::Down { .. } => self.session.told().clone(),
+            Event::Down { .. } => self.session.announced().clone(),
             Event::Up { .. } => self.session.desired().clone(),
             _ => BTreeMap::new(),
         };

@@ -1,4 +1,4 @@
-//! What handles and listeners see of a connection: events, counts, status.
+//! What handles and subscribers see of a connection: events, counts, status.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,16 +12,16 @@ use super::nanos;
 use crate::clock::Stamp;
 use crate::observe::{Counters, Event, EventSender, Phase, Severity, Status};
 
-/// Where the handles and listeners look.
+/// The side of a connection that handles and subscribers read.
 ///
-/// It reports the end when the task is gone, however it went: a sink that panics on this task takes
-/// the connection with it, and so does a runtime that shuts down.
+/// When dropped, it reports the end, whatever the cause: a sink's panic ends the connection's task,
+/// and so does a runtime's shutdown.
 pub(crate) struct Reporter {
     pub(super) events: EventSender,
     pub(super) counters: Arc<Counters>,
     status: watch::Sender<Status>,
     pub(super) mailbox: Arc<Mailbox>,
-    /// When the last socket was lost, while there is no other.
+    /// When the last socket was lost, while no other is open.
     lost: Option<Stamp>,
 }
 
@@ -35,7 +35,7 @@ impl Reporter {
         Self { events, counters, status, mailbox, lost: None }
     }
 
-    /// Logs an event, counts it, keeps the status true to it, and sends it to the listeners.
+    /// Logs an event, counts it, updates the status, and sends it to the subscribers.
     pub(super) fn report(&mut self, event: &Event, epoch: u32) {
         self.log(event, epoch);
         self.count(event);
@@ -106,9 +106,9 @@ impl Reporter {
         });
     }
 
-    /// Reports the end, as the last thing of all.
+    /// Reports the end, as the last event.
     pub(super) fn finish(&mut self) {
-        // First: who sees the connection closed is refused.
+        // First, so that requests made after the status is `Closed` are rejected.
         self.mailbox.end();
         let epoch = self.status.borrow().epoch;
         self.report(&Event::Closed, epoch);

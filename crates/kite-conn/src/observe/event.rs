@@ -133,7 +133,7 @@ pub enum Event {
         /// How many bytes were cut off.
         bytes_left: usize,
         /// How many more damaged frames were not reported since the last such event.
-        untold: u64,
+        suppressed: u64,
     },
     /// Packets of unknown length were skipped. Their neighbours are delivered.
     PacketsSkipped {
@@ -142,7 +142,7 @@ pub enum Event {
         /// How many are in this frame.
         packets: u16,
         /// How many more frames with such packets were not reported since the last such event.
-        untold: u64,
+        suppressed: u64,
     },
     /// A text frame was unreadable. A sink receives every one of these, the lane at most one a
     /// second.
@@ -154,7 +154,7 @@ pub enum Event {
         /// When it was read from the socket.
         received: Stamp,
         /// How many more such texts were not reported on the lane since the last one.
-        untold: u64,
+        suppressed: u64,
     },
     /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
     Text {
@@ -275,19 +275,19 @@ impl Event {
             }
             Self::DeliveryFailed => out.write_str("the sink panicked, closing"),
             Self::Closed => out.write_str("closed"),
-            Self::FrameDamaged { fault, bytes_left, untold } => {
+            Self::FrameDamaged { fault, bytes_left, suppressed } => {
                 let cut = counted(*bytes_left, "byte");
-                write!(out, "{fault}, {cut} cut off{}", more(*untold, "damaged frame"))
+                write!(out, "{fault}, {cut} cut off{}", more(*suppressed, "damaged frame"))
             }
-            Self::PacketsSkipped { length, packets, untold } => write!(
+            Self::PacketsSkipped { length, packets, suppressed } => write!(
                 out,
                 "{} of unknown length ({}) skipped{}",
                 counted((*packets).into(), "packet"),
                 counted(*length, "byte"),
-                more(*untold, "such frame")
+                more(*suppressed, "such frame")
             ),
-            Self::TextUnreadable { error, untold, .. } => {
-                write!(out, "text frame unreadable: {error}{}", more(*untold, "such text"))
+            Self::TextUnreadable { error, suppressed, .. } => {
+                write!(out, "text frame unreadable: {error}{}", more(*suppressed, "such text"))
             }
             Self::Text { message, .. } => match &**message {
                 TextMessage::Error(error) => write!(out, "the server says: {error}"),
@@ -311,8 +311,8 @@ impl fmt::Display for Event {
     }
 }
 
-fn more(untold: u64, noun: &str) -> String {
-    match untold {
+fn more(suppressed: u64, noun: &str) -> String {
+    match suppressed {
         0 => String::new(),
         1 => format!(", and 1 more {noun}"),
         more => format!(", and {} more {noun}s", grouped(more)),

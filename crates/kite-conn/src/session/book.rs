@@ -18,7 +18,7 @@ const MOST_RECENT: usize = 1_024;
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     desired: BTreeMap<u32, Mode>,
-    told: BTreeMap<u32, Mode>,
+    announced: BTreeMap<u32, Mode>,
     /// Tokens whose desired and announced states may differ.
     changed: BTreeSet<u32>,
     /// The tokens of the last subscribe commands, and when they were sent: an error text does not
@@ -30,7 +30,7 @@ pub(crate) struct Book {
 
 impl Book {
     /// Sets a token's desired mode, or removes it.
-    pub(crate) fn want(&mut self, token: u32, mode: Option<Mode>) {
+    pub(crate) fn set_mode(&mut self, token: u32, mode: Option<Mode>) {
         match mode {
             Some(mode) => self.desired.insert(token, mode),
             None => self.desired.remove(&token),
@@ -49,13 +49,13 @@ impl Book {
     }
 
     /// Returns the announced set, whose ticks the server sends.
-    pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
-        &self.told
+    pub(crate) fn announced(&self) -> &BTreeMap<u32, Mode> {
+        &self.announced
     }
 
     /// Clears the announced set: on a new socket nothing is announced.
-    pub(crate) fn forget_told(&mut self) {
-        self.told.clear();
+    pub(crate) fn forget_announced(&mut self) {
+        self.announced.clear();
         self.doubted.clear();
         self.recent.clear();
         self.changed = self.desired.keys().copied().collect();
@@ -72,7 +72,7 @@ impl Book {
         self.forget_old(now);
         let before = self.doubted.len();
         let named = self.recent.iter().flat_map(|(_, named)| named);
-        self.doubted.extend(named.filter(|token| self.told.contains_key(token)));
+        self.doubted.extend(named.filter(|token| self.announced.contains_key(token)));
         let after = self.doubted.len();
         (before == 0 || after > before).then_some(after)
     }
@@ -87,16 +87,16 @@ impl Book {
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let mut modes: [Vec<u32>; Mode::ALL.len()] = Default::default();
         for token in std::mem::take(&mut self.changed) {
-            match (self.desired.get(&token), self.told.get(&token)) {
+            match (self.desired.get(&token), self.announced.get(&token)) {
                 (None, Some(_)) => {
-                    self.told.remove(&token);
+                    self.announced.remove(&token);
                     gone.push(token);
                 }
-                (Some(&mode), told) if told != Some(&mode) => {
-                    if told.is_none() {
+                (Some(&mode), announced) if announced != Some(&mode) => {
+                    if announced.is_none() {
                         new.push(token);
                     }
-                    self.told.insert(token, mode);
+                    self.announced.insert(token, mode);
                     modes[mode as usize].push(token);
                 }
                 _ => {}
@@ -127,14 +127,14 @@ impl Book {
     /// Treats doubted tokens as not announced if unsubscriptions are about to make room.
     fn retry_doubted(&mut self) {
         let is_leaving =
-            |token: &u32| self.told.contains_key(token) && !self.desired.contains_key(token);
+            |token: &u32| self.announced.contains_key(token) && !self.desired.contains_key(token);
         // Unsubscribing a token that is itself doubted may make no room, but trying costs little.
         if self.doubted.is_empty() || !self.changed.iter().any(is_leaving) {
             return;
         }
         for token in std::mem::take(&mut self.doubted) {
             if self.desired.contains_key(&token) {
-                self.told.remove(&token);
+                self.announced.remove(&token);
                 self.changed.insert(token);
             }
         }
@@ -162,7 +162,7 @@ mod tests {
     fn a_new_socket_gets_everything_in_a_fixed_order() {
         let mut book = Book::default();
         for (token, mode) in [(9, Mode::Ltp), (3, Mode::Full), (5, Mode::Quote), (1, Mode::Full)] {
-            book.want(token, Some(mode));
+            book.set_mode(token, Some(mode));
         }
         let expected = [
             r#"{"a":"subscribe","v":[1,3,5,9]}"#,
@@ -172,38 +172,38 @@ mod tests {
         ];
         assert_eq!(drained(&mut book), expected);
         assert!(drained(&mut book).is_empty());
-        book.forget_told();
+        book.forget_announced();
         assert_eq!(drained(&mut book), expected);
     }
 
     #[test]
     fn only_differences_are_sent() {
         let mut book = Book::default();
-        book.want(1, Some(Mode::Full));
-        book.want(2, Some(Mode::Ltp));
+        book.set_mode(1, Some(Mode::Full));
+        book.set_mode(2, Some(Mode::Ltp));
         drained(&mut book);
-        book.want(1, None);
-        book.want(1, Some(Mode::Full));
-        book.want(3, Some(Mode::Ltp));
-        book.want(3, None);
-        book.want(2, Some(Mode::Quote));
+        book.set_mode(1, None);
+        book.set_mode(1, Some(Mode::Full));
+        book.set_mode(3, Some(Mode::Ltp));
+        book.set_mode(3, None);
+        book.set_mode(2, Some(Mode::Quote));
         assert_eq!(drained(&mut book), [r#"{"a":"mode","v":["quote",[2]]}"#]);
-        book.want(2, None);
+        book.set_mode(2, None);
         assert_eq!(drained(&mut book), [r#"{"a":"unsubscribe","v":[2]}"#]);
     }
 
     #[test]
     fn rejected_instruments_are_sent_again_once_there_is_room() {
         let mut book = Book::default();
-        book.want(1, Some(Mode::Ltp));
+        book.set_mode(1, Some(Mode::Ltp));
         drained(&mut book);
-        book.want(2, Some(Mode::Full));
-        book.want(3, Some(Mode::Full));
+        book.set_mode(2, Some(Mode::Full));
+        book.set_mode(3, Some(Mode::Full));
         drained(&mut book);
         assert_eq!(doubt(&mut book), Some(3), "1 was sent recently too");
         assert_eq!(doubt(&mut book), None, "the number is unchanged");
         assert!(drained(&mut book).is_empty(), "no room has been made");
-        book.want(1, None);
+        book.set_mode(1, None);
         let expected = [
             r#"{"a":"unsubscribe","v":[1]}"#,
             r#"{"a":"subscribe","v":[2,3]}"#,
@@ -216,7 +216,7 @@ mod tests {
     fn only_recent_subscriptions_are_doubted() {
         let (start, mut book) = (Instant::now(), Book::default());
         for (token, second) in [(1, 0), (2, 5), (3, 12)] {
-            book.want(token, Some(Mode::Ltp));
+            book.set_mode(token, Some(Mode::Ltp));
             book.drain(start + Duration::from_secs(second), |_| {});
         }
         assert_eq!(book.doubt_recent(start + Duration::from_secs(13)), Some(2));
@@ -226,11 +226,11 @@ mod tests {
     #[test]
     fn doubted_instruments_can_be_unsubscribed() {
         let mut book = Book::default();
-        book.want(2, Some(Mode::Full));
-        book.want(3, Some(Mode::Full));
+        book.set_mode(2, Some(Mode::Full));
+        book.set_mode(3, Some(Mode::Full));
         drained(&mut book);
         doubt(&mut book);
-        book.want(2, None);
+        book.set_mode(2, None);
         let expected = [
             r#"{"a":"unsubscribe","v":[2]}"#,
             r#"{"a":"subscribe","v":[3]}"#,
@@ -238,14 +238,14 @@ mod tests {
         ];
         assert_eq!(drained(&mut book), expected);
         doubt(&mut book);
-        book.forget_told();
+        book.forget_announced();
         assert_eq!(drained(&mut book).len(), 2, "everything is sent once on a new socket");
     }
 
     #[derive(Debug, Clone)]
     enum Op {
         Refused,
-        Want(u32, Option<Mode>),
+        SetMode(u32, Option<Mode>),
         Drain,
         Reconnect,
     }
@@ -258,7 +258,7 @@ mod tests {
             Just(Some(Mode::Full))
         ];
         prop_oneof![
-            6 => (0_u32..20, mode).prop_map(|(token, mode)| Op::Want(token, mode)),
+            6 => (0_u32..20, mode).prop_map(|(token, mode)| Op::SetMode(token, mode)),
             2 => Just(Op::Drain),
             1 => Just(Op::Reconnect),
             1 => Just(Op::Refused),
@@ -277,13 +277,13 @@ mod tests {
                         doubt(&mut book);
                         continue;
                     }
-                    Op::Want(token, mode) => {
-                        book.want(token, mode);
+                    Op::SetMode(token, mode) => {
+                        book.set_mode(token, mode);
                         continue;
                     }
                     Op::Drain => {}
                     Op::Reconnect => {
-                        book.forget_told();
+                        book.forget_announced();
                         server = Server::default();
                     }
                 }

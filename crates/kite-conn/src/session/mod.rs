@@ -1,25 +1,25 @@
 //! Decides everything about one connection: when to open, what to send, when to give up.
 //!
 //! No socket, no clock, no runtime: [`Session::handle`] takes an input with its time,
-//! [`Session::poll`] returns what to do next until there is nothing left but to wait.
+//! [`Session::poll`] returns what to do next until only waiting is left.
 //!
-//! Its caller, the driver, goes round this sequence:
+//! Its caller, the driver, repeats this sequence:
 //!
-//! 1. [`Session::poll`], again and again, carrying out each [`Output`] at once, until it returns
-//!    [`Output::Wait`] or [`Output::Done`]. No input comes in between.
-//! 2. After [`Output::Wait`] the driver waits: for the socket, for a request of a handle, for the end
-//!    of an attempt or a renewal, and for the moment that came with it.
-//! 3. The socket comes first. What it brings goes to [`Session::on_frame`], [`Session::on_heard`] and
-//!    [`Session::on_pong`], the hot path; whatever else happens to [`Session::handle`]. Both before
-//!    the next [`Session::poll`], which checks for silence: a poll that comes late must have heard
-//!    what has arrived meanwhile.
-//! 4. After a [`Session::handle`], a [`Session::on_frame`] that returned true, and the moment waited
-//!    for: back to 1. After other frames only now and then.
+//! 1. Call [`Session::poll`] repeatedly, carrying out each [`Output`] immediately, until it returns
+//!    [`Output::Wait`] or [`Output::Done`]. No input is passed in between.
+//! 2. After [`Output::Wait`] wait for the socket, for a handle's request, for the end of an attempt
+//!    or a renewal, and for the moment returned with it.
+//! 3. Read the socket first. Its messages are passed to [`Session::on_frame`],
+//!    [`Session::on_message`] and [`Session::on_pong`], the hot path; everything else to
+//!    [`Session::handle`]. Both before the next [`Session::poll`], which checks for silence: a late
+//!    poll must follow the reading of what has arrived meanwhile.
+//! 4. Go back to 1 after a [`Session::handle`], a [`Session::on_frame`] that returned true, or the
+//!    moment waited for. After other frames only from time to time.
 //!
 //! An [`Output::Open`] is answered by [`Input::Opened`] or [`Input::OpenFailed`], an
-//! [`Output::Renew`] by [`Input::Renewed`] or [`Input::RenewalFailed`], unless [`Output::Abort`] comes
-//! first. An open socket ends by [`Input::Lost`] or by [`Output::Abort`], once. Inputs that come late,
-//! of a socket that is no longer there, are ignored.
+//! [`Output::Renew`] by [`Input::Renewed`] or [`Input::RenewalFailed`], unless [`Output::Abort`] is
+//! returned first. An open socket ends by [`Input::Lost`] or by [`Output::Abort`], once. Late
+//! inputs, about a socket that no longer exists, are ignored.
 
 mod backoff;
 mod book;
@@ -42,82 +42,82 @@ use crate::config::{Liveness, Reconnect, TokenSourceError};
 use crate::observe::{Event, LossCause, ParkReason};
 use crate::transport::OpenError;
 
-/// How much longer each time a silent feed is borne that answers pings: up to 32 times twice the
-/// threshold, ten minutes with the default. An idle socket without heartbeats may be lawful.
+/// Limit for the growing tolerance of a silent feed whose socket answers pings: 32 times twice the
+/// threshold, ten minutes with the default. An idle socket without heartbeats may be valid.
 const LONGEST_FEED_PATIENCE: u32 = 32;
 
-/// What happens to a session.
+/// An input to a session.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The socket asked for is open, its handshake done.
+    /// The requested socket is open, its handshake done.
     Opened,
-    /// The socket asked for could not be opened.
+    /// The requested socket could not be opened.
     OpenFailed(OpenError),
     /// The open socket ended.
     Lost(LossCause),
-    /// An instrument is wanted in this mode, or not at all.
-    Want(u32, Option<Mode>),
+    /// An instrument's desired mode; `None` removes it.
+    SetMode(u32, Option<Mode>),
     /// The user has set other credentials.
     CredentialsChanged,
-    /// The token source has given credentials.
+    /// The token source has returned credentials.
     Renewed,
     /// The token source has failed.
     RenewalFailed(TokenSourceError),
-    /// The server said by a text that it refuses something.
+    /// The server sent an error text.
     ServerError(String),
-    /// The machine slept: its wall clock ran ahead of the monotonic one by so much.
+    /// The machine slept: its wall clock ran ahead of the monotonic one by this much.
     Suspended(Duration),
-    /// Bytes of ours wait for the socket, or no longer do.
+    /// Whether bytes wait to be written to the socket.
     WriteBlocked(bool),
-    /// The socket took some of the bytes that wait, not all.
+    /// The socket accepted some of the waiting bytes, not all.
     WriteProgressed,
-    /// Reading stops because the consumer is slow, or goes on.
+    /// Whether reading is paused because the consumer is slow.
     ReadingPaused(bool),
-    /// The user wants a ping sent.
+    /// The user requested a ping.
     Ping,
-    /// The user wants the connection ended.
+    /// The user requested to close the connection.
     Close,
 }
 
-/// What a session wants done.
+/// An action requested by a session.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Open a socket, answer by [`Input::Opened`] or [`Input::OpenFailed`].
+    /// Open a socket, answer with [`Input::Opened`] or [`Input::OpenFailed`].
     Open,
     /// Send a text frame.
     Send(String),
-    /// Ask for credentials, answer by [`Input::Renewed`] or [`Input::RenewalFailed`].
+    /// Ask for credentials, answer with [`Input::Renewed`] or [`Input::RenewalFailed`].
     Renew {
-        /// Whether the present ones were refused.
+        /// Whether the current ones were refused.
         refused: bool,
     },
     /// Send a ping with this payload.
     Ping([u8; 8]),
-    /// Send a close frame and read on until the stream ends ([`Input::Lost`]).
+    /// Send a close frame and continue reading until the stream ends ([`Input::Lost`]).
     SendClose,
-    /// Drop the socket, the attempt to open it, or the question for credentials, as it is. No
-    /// answer is expected.
+    /// Drop the socket, the attempt to open it, or the request for credentials. No answer is
+    /// expected.
     Abort,
-    /// Tell the application.
-    Tell(Event),
-    /// Nothing to do before this moment (or at all) unless an input comes.
+    /// Report an event to the application.
+    Report(Event),
+    /// Nothing to do before this moment (or ever) without an input.
     Wait(Option<(Instant, Why)>),
-    /// Over: nothing will ever come again.
+    /// The session has ended.
     Done,
 }
 
-/// What a session wakes for.
+/// The reason for a wake-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
-    /// The next try is due.
+    /// The next attempt is due.
     Retry,
     /// The socket may have been silent for the threshold.
     Silence,
-    /// A ping may be without its answer.
+    /// A ping may be unanswered.
     Pong,
     /// The feed may have been silent for too long.
     Feed,
-    /// The socket may have taken none of our bytes for too long.
+    /// The socket may have accepted no bytes for too long.
     Write,
     /// Ticks may have become stale.
     Ticks,
@@ -156,13 +156,13 @@ pub(crate) struct Session {
     book: Book,
     backoff: Backoff,
     epoch: u32,
-    /// How many times twice the threshold a feed may be silent that answers pings.
+    /// How long a feed may be silent while pings are answered, in units of twice the threshold.
     feed_patience: u32,
-    /// Whether ticks are stale, of the present socket or the last.
+    /// Whether ticks were stale on the last socket.
     freshness: Option<Freshness>,
-    /// Whether the credentials were used before, so that newer ones may be had.
+    /// Whether the credentials were used before, so that newer ones may be available.
     credentials_used: bool,
-    /// Whether the server has refused the present credentials.
+    /// Whether the server has refused the current credentials.
     credentials_refused: bool,
     pending: VecDeque<Output>,
 }
@@ -201,63 +201,64 @@ impl Session {
         session
     }
 
-    /// Gives the number of the present or last socket, from 1; 0 before the first.
+    /// Returns the number of the current or last socket, from 1; 0 before the first.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Says whether a socket is open and subscriptions flow.
+    /// Returns whether a socket is open.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live(_))
     }
 
-    /// Says whether time that a suspended machine slept through would matter.
-    pub(crate) fn minds_suspension(&self) -> bool {
+    /// Returns whether a suspension of the machine would matter now.
+    pub(crate) fn suspension_matters(&self) -> bool {
         matches!(self.phase, Phase::Live(_) | Phase::Waiting { .. })
     }
 
-    /// Gives what the server of the present or last socket was told: what it sends ticks of.
-    pub(crate) fn told(&self) -> &BTreeMap<u32, Mode> {
-        self.book.told()
+    /// Returns the subscriptions announced on the current or last socket, whose ticks the server
+    /// sends.
+    pub(crate) fn announced(&self) -> &BTreeMap<u32, Mode> {
+        self.book.announced()
     }
 
-    /// Gives what is wanted.
+    /// Returns the desired set.
     pub(crate) fn desired(&self) -> &BTreeMap<u32, Mode> {
         self.book.desired()
     }
 
-    /// Something came from the server that is not of the feed: a text, a ping.
-    pub(crate) fn on_heard(&mut self, now: Instant) {
+    /// Handles a message that is not of the feed: a text or a ping.
+    pub(crate) fn on_message(&mut self, now: Instant) {
         if let Phase::Live(live) = &mut self.phase {
-            live.watchdog.heard(now);
+            live.watchdog.received(now);
         }
     }
 
-    /// A binary frame came, with ticks or a heartbeat: the hot path, some stores. Says whether
-    /// there is something to tell.
+    /// Handles a binary frame, with ticks or a heartbeat: the hot path, a few stores. Returns
+    /// whether an event is pending.
     pub(crate) fn on_frame(&mut self, now: Instant, has_ticks: bool) -> bool {
         let Phase::Live(live) = &mut self.phase else { return false };
         live.watchdog.fed(now);
         if has_ticks && let Some(silence) = live.freshness.on_ticks(now) {
-            self.pending.push_back(Output::Tell(Event::TicksResumed { silence }));
+            self.pending.push_back(Output::Report(Event::TicksResumed { silence }));
             return true;
         }
         false
     }
 
-    /// A pong came. Gives the round trip if it answers our last ping.
+    /// Handles a pong. Returns the round-trip time if it answers the last ping.
     pub(crate) fn on_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Duration> {
         let Phase::Live(live) = &mut self.phase else { return None };
-        live.watchdog.heard(now);
+        live.watchdog.received(now);
         live.round_trip.on_pong(now, payload)
     }
 
-    /// Takes an input.
+    /// Handles an input.
     pub(crate) fn handle(&mut self, now: Instant, input: Input) {
         match (input, &mut self.phase) {
             (_, Phase::Done) => {}
-            (Input::Want(token, mode), _) => self.want(now, token, mode),
+            (Input::SetMode(token, mode), _) => self.set_mode(now, token, mode),
             (Input::Opened, Phase::Opening) => self.on_opened(now),
             (Input::OpenFailed(error), Phase::Opening) => self.on_open_failed(now, error),
             (Input::Lost(cause), Phase::Live(_)) => self.on_lost(now, cause),
@@ -266,7 +267,8 @@ impl Session {
                 self.open_with_new_credentials();
             }
             (Input::CredentialsChanged, Phase::Opening | Phase::Renewing { .. }) => {
-                // The running try carries the old token; its refusal would park us for nothing.
+                // The current attempt uses the old token; its refusal would park the connection
+                // needlessly.
                 self.pending.push_back(Output::Abort);
                 self.open_with_new_credentials();
             }
@@ -279,19 +281,19 @@ impl Session {
                 self.on_renewal_failed(now, error, refused);
             }
             (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
-                // The modes that follow a subscribe are refused as well: one wish, one event.
+                // The modes that follow a subscribe are rejected as well: one event per request.
                 if let Some(instruments) = self.book.doubt_recent(now) {
-                    self.tell(Event::LimitRefused { message, instruments });
+                    self.report(Event::LimitRefused { message, instruments });
                 }
             }
             (Input::Suspended(slept), Phase::Live(live)) => {
                 live.watchdog.suspect();
-                self.tell(Event::Suspended { slept });
+                self.report(Event::Suspended { slept });
             }
             (Input::Suspended(slept), Phase::Waiting { until }) => {
-                // The delay is over sooner by the time that was slept.
+                // The delay ends sooner by the time slept.
                 *until = until.checked_sub(slept).unwrap_or(now);
-                self.tell(Event::Suspended { slept });
+                self.report(Event::Suspended { slept });
             }
             (Input::WriteBlocked(blocked), Phase::Live(live)) => {
                 live.watchdog.write_blocked(now, blocked);
@@ -303,7 +305,7 @@ impl Session {
                 }
             }
             (Input::WriteProgressed, Phase::Live(live)) => live.watchdog.write_progressed(now),
-            // Behind bytes that the socket does not take, pings would only pile up.
+            // While writing is blocked, pings would only accumulate.
             (Input::Ping, Phase::Live(live)) if !live.watchdog.is_write_blocked() => {
                 self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
             }
@@ -316,12 +318,12 @@ impl Session {
                 self.finish();
             }
             (Input::Close, Phase::Waiting { .. } | Phase::Parked) => self.finish(),
-            // The rest comes late, of a socket that is no longer ours.
+            // The rest is late, about a socket that is already gone.
             _ => {}
         }
     }
 
-    /// Gives what to do next; to be called until it says to wait or that all is over.
+    /// Returns what to do next. Call it until it returns `Wait` or `Done`.
     pub(crate) fn poll(&mut self, now: Instant) -> Output {
         loop {
             if let Some(output) = self.pending.pop_front() {
@@ -348,7 +350,7 @@ impl Session {
         }
     }
 
-    /// Looks after a live socket; gives the wait where there is nothing to do.
+    /// Checks a live socket; returns the wait if there is nothing to do.
     fn poll_live(&mut self, now: Instant) -> Option<Output> {
         let Phase::Live(live) = &mut self.phase else { return None };
         if live.watchdog.has_flowed() {
@@ -358,8 +360,8 @@ impl Session {
         let finding = live.watchdog.check(now);
         let cause = match finding {
             Finding::Fine { next } => {
-                // Behind bytes that the socket does not take, commands would only pile up: the book
-                // merges them meanwhile.
+                // While writing is blocked, commands would only accumulate; the book merges them
+                // meanwhile.
                 if !live.watchdog.is_write_blocked() {
                     let pending = &mut self.pending;
                     self.book.drain(now, |it| pending.push_back(Output::Send(it.to_string())));
@@ -367,7 +369,7 @@ impl Session {
                 let watched = self.book.len() > 0 && !live.watchdog.is_reading_paused();
                 if watched && let Some(silence) = live.freshness.check(now) {
                     let instruments = self.book.len();
-                    self.tell(Event::TicksStale { silence, instruments });
+                    self.report(Event::TicksStale { silence, instruments });
                     return None;
                 }
                 if !self.pending.is_empty() {
@@ -381,7 +383,7 @@ impl Session {
                 return None;
             }
             Finding::FeedSilent { silence, grace } => {
-                self.tell(Event::FeedSilent { silence, grace });
+                self.report(Event::FeedSilent { silence, grace });
                 return None;
             }
             Finding::Silent { silence } => LossCause::Silence { silence },
@@ -396,16 +398,16 @@ impl Session {
         None
     }
 
-    fn tell(&mut self, event: Event) {
-        self.pending.push_back(Output::Tell(event));
+    fn report(&mut self, event: Event) {
+        self.pending.push_back(Output::Report(event));
     }
 
-    fn want(&mut self, now: Instant, token: u32, mode: Option<Mode>) {
+    fn set_mode(&mut self, now: Instant, token: u32, mode: Option<Mode>) {
         if let (Phase::Live(live), 0) = (&mut self.phase, self.book.len()) {
-            // Nobody could expect ticks before.
+            // Before, no ticks could be expected.
             live.freshness.restart(now);
         }
-        self.book.want(token, mode);
+        self.book.set_mode(token, mode);
     }
 
     fn take_credentials(&mut self) {
@@ -418,13 +420,13 @@ impl Session {
         self.open_socket();
     }
 
-    /// Begins a try: with the credentials at hand where they have not been used yet, else by
+    /// Begins an attempt: with the current credentials if they have not been used yet, else by
     /// asking for newer ones.
     fn open(&mut self) {
         if self.renews && self.credentials_used {
             let refused = self.credentials_refused;
             self.phase = Phase::Renewing { refused };
-            self.tell(Event::Renewing { attempt: self.attempt(), refused });
+            self.report(Event::Renewing { attempt: self.attempt(), refused });
             self.pending.push_back(Output::Renew { refused });
         } else {
             self.open_socket();
@@ -434,24 +436,24 @@ impl Session {
     fn open_socket(&mut self) {
         self.credentials_used = true;
         self.phase = Phase::Opening;
-        self.tell(Event::Opening { attempt: self.attempt() });
+        self.report(Event::Opening { attempt: self.attempt() });
         self.pending.push_back(Output::Open);
     }
 
-    /// Gives the number of the present try since the last stable connection, from 1.
+    /// Returns the number of the current attempt since the last stable connection, from 1.
     fn attempt(&self) -> u32 {
         self.backoff.failures().saturating_add(1)
     }
 
     fn on_opened(&mut self, now: Instant) {
         self.epoch = self.epoch.saturating_add(1);
-        self.book.forget_told();
-        self.tell(Event::Up { epoch: self.epoch, instruments: self.book.len() });
+        self.book.forget_announced();
+        self.report(Event::Up { epoch: self.epoch, instruments: self.book.len() });
         let threshold = self.liveness.silence_threshold;
         let feed_patience = threshold * 2 * self.feed_patience;
-        // What was told stale on the socket before is so until ticks come.
-        let anew = || Freshness::new(now, self.liveness.stale_after);
-        let mut freshness = self.freshness.take().unwrap_or_else(anew);
+        // Ticks reported stale on the previous socket stay so until ticks arrive.
+        let fresh = || Freshness::new(now, self.liveness.stale_after);
+        let mut freshness = self.freshness.take().unwrap_or_else(fresh);
         freshness.restart(now);
         self.phase = Phase::Live(Live {
             since: now,
@@ -461,7 +463,7 @@ impl Session {
         });
     }
 
-    /// The live socket is gone.
+    /// Handles the loss of the live socket.
     fn on_lost(&mut self, now: Instant, cause: LossCause) {
         let Phase::Live(live) = &self.phase else { return };
         let last_heard = Stamp::at(live.watchdog.last_heard());
@@ -469,7 +471,7 @@ impl Session {
         if now.saturating_duration_since(live.since) >= self.reconnect.stable_after {
             self.backoff.reset();
         }
-        self.tell(Event::Down { epoch: self.epoch, cause, last_heard });
+        self.report(Event::Down { epoch: self.epoch, cause, last_heard });
         self.backoff.fail();
         let delay = self.backoff.delay();
         self.retry(now, delay, None);
@@ -477,8 +479,8 @@ impl Session {
 
     fn on_open_failed(&mut self, now: Instant, error: OpenError) {
         self.backoff.fail();
-        let told = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
-        self.tell(told);
+        let failed = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
+        self.report(failed);
         self.credentials_refused |= error.is_auth();
         if error.is_auth() && !self.renews {
             self.park(ParkReason::Authentication(error));
@@ -489,9 +491,9 @@ impl Session {
             return;
         }
         let delay = match &error {
-            // A server that is there but busy says when, or is spared half of the exponential step.
-            // A refusal that new credentials may mend is tried like any failure. Any other comes
-            // from something in between that haste will not move.
+            // A busy server sends a `Retry-After`, or is left alone for at least half of the
+            // exponential step. A refusal that new credentials may fix is retried like any failure.
+            // Any other is from something in between that a quick retry will not change.
             OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
                 if is_transient(refusal.status) {
                     self.backoff.patient_delay().max(error.retry_after().unwrap_or_default())
@@ -508,13 +510,14 @@ impl Session {
 
     fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError, refused: bool) {
         if !refused {
-            // What we have was never refused: a source in trouble must not keep the feed down.
-            self.tell(Event::RenewalFailed { attempt: self.attempt(), error });
+            // The current credentials were never refused: a failing source must not prevent the
+            // reconnect.
+            self.report(Event::RenewalFailed { attempt: self.attempt(), error });
             self.open_socket();
             return;
         }
         self.backoff.fail();
-        self.tell(Event::RenewalFailed { attempt: self.backoff.failures(), error });
+        self.report(Event::RenewalFailed { attempt: self.backoff.failures(), error });
         let delay = self.backoff.delay();
         self.retry(now, delay, None);
     }
@@ -525,29 +528,29 @@ impl Session {
             self.park(ParkReason::AttemptsUsedUp { failures, limit, last });
             return;
         }
-        self.tell(Event::Retry { attempt: self.attempt(), delay });
+        self.report(Event::Retry { attempt: self.attempt(), delay });
         self.phase = Phase::Waiting { until: now + delay };
     }
 
     fn park(&mut self, reason: ParkReason) {
-        self.tell(Event::Parked(reason));
+        self.report(Event::Parked(reason));
         self.phase = Phase::Parked;
     }
 
     fn finish(&mut self) {
-        self.tell(Event::Closed);
+        self.report(Event::Closed);
         self.phase = Phase::Done;
     }
 }
 
-/// Says whether the server's error text is about the number of instruments. Kite's own is "Can't
-/// subscribe to more than 3000 instruments."; nothing else of it is documented.
+/// Returns whether a server's error text is about the number of instruments. Kite's is "Can't
+/// subscribe to more than 3000 instruments."; no others are documented.
 fn is_limit_refusal(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.contains("instrument") && (message.contains("more than") || message.contains("limit"))
 }
 
-/// Statuses that pass by themselves: too many sockets, a slot not yet free, a server in trouble.
+/// Returns whether a status is temporary: too many sockets, a slot not yet free, a failing server.
 fn is_transient(status: u16) -> bool {
     matches!(status, 404 | 408 | 409 | 421 | 425 | 426 | 429 | 500..=599)
 }

@@ -109,12 +109,12 @@ impl Rig {
         rig
     }
 
-    pub(super) fn want(&mut self, token: u32, mode: Option<Mode>) {
+    pub(super) fn set_mode(&mut self, token: u32, mode: Option<Mode>) {
         match mode {
             Some(mode) => self.desired.insert(token, mode),
             None => self.desired.remove(&token),
         };
-        self.session.handle(self.now, Input::Want(token, mode));
+        self.session.handle(self.now, Input::SetMode(token, mode));
     }
 
     /// Handles an input and carries out the outputs.
@@ -223,7 +223,7 @@ impl Rig {
                 self.up = false;
                 "abort".to_owned()
             }
-            Output::Tell(event) => self.on_event(event),
+            Output::Report(event) => self.on_event(event),
             Output::Wait(_) | Output::Done => unreachable!("handled by the caller"),
         }
     }

@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Pass(Duration),
-    Want(u32, Option<Mode>),
+    SetMode(u32, Option<Mode>),
     Opened,
     OpenFailed(u16, bool),
     Unreachable,
@@ -31,7 +31,7 @@ pub(super) enum Op {
     WriteBlocked(bool),
     WriteProgressed,
     ReadingPaused(bool),
-    Heard,
+    Message,
     Frame(bool),
     Pong,
     Ping,
@@ -60,7 +60,7 @@ impl Op {
                     2 => Some(Mode::Quote),
                     _ => Some(Mode::Full),
                 };
-                Self::Want(u32::from(value & 0x3f), mode)
+                Self::SetMode(u32::from(value & 0x3f), mode)
             }
             2 | 3 => Self::Opened,
             4 => {
@@ -75,7 +75,7 @@ impl Op {
             9 => Self::WriteBlocked(next()? % 2 == 0),
             10 => Self::WriteProgressed,
             11 => Self::ReadingPaused(next()? % 2 == 0),
-            12 => Self::Heard,
+            12 => Self::Message,
             13 => Self::Frame(next()? % 2 == 0),
             14 => Self::Pong,
             15 => Self::Ping,
@@ -96,7 +96,7 @@ impl Op {
                 rig.after(time);
             }
             // Requests arrive in batches: the session settles at the next other operation.
-            Self::Want(token, mode) => rig.want(token, mode),
+            Self::SetMode(token, mode) => rig.set_mode(token, mode),
             Self::Opened => {
                 rig.on(Input::Opened);
             }
@@ -126,7 +126,7 @@ impl Op {
             Self::ReadingPaused(paused) => {
                 rig.on(Input::ReadingPaused(paused));
             }
-            Self::WriteBlocked(_) | Self::Heard => rig.session.on_heard(rig.now),
+            Self::WriteBlocked(_) | Self::Message => rig.session.on_message(rig.now),
             Self::Frame(has_ticks) => {
                 rig.session.on_frame(rig.now, has_ticks);
                 rig.settle();

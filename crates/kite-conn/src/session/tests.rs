@@ -56,9 +56,9 @@ fn a_session_opens_immediately_and_waits_for_the_answer() {
 #[test]
 fn earlier_subscriptions_are_sent_once_the_socket_is_open() {
     let mut rig = Rig::new(settings());
-    rig.want(2, Some(Mode::Full));
+    rig.set_mode(2, Some(Mode::Full));
     assert_eq!(rig.settle(), ["opening 1", "open"]);
-    rig.want(1, Some(Mode::Quote));
+    rig.set_mode(1, Some(Mode::Quote));
     assert!(rig.settle().is_empty());
     let expected = [
         "up 1 with 2",
@@ -73,26 +73,26 @@ fn earlier_subscriptions_are_sent_once_the_socket_is_open() {
 #[test]
 fn a_live_session_sends_only_the_difference_immediately() {
     let mut rig = Rig::live(settings());
-    rig.want(1, Some(Mode::Quote));
+    rig.set_mode(1, Some(Mode::Quote));
     assert_eq!(rig.settle().len(), 2);
-    rig.want(1, Some(Mode::Ltp));
+    rig.set_mode(1, Some(Mode::Ltp));
     assert_eq!(rig.settle(), [r#"{"a":"mode","v":["ltp",[1]]}"#]);
-    rig.want(1, None);
+    rig.set_mode(1, None);
     assert_eq!(rig.settle(), [r#"{"a":"unsubscribe","v":[1]}"#]);
 }
 
 #[test]
 fn reconnect_replays_the_desired_set_in_its_exact_modes() {
     let mut rig = Rig::live(settings());
-    rig.want(5, Some(Mode::Ltp));
-    rig.want(6, Some(Mode::Full));
-    rig.want(7, Some(Mode::Full));
+    rig.set_mode(5, Some(Mode::Ltp));
+    rig.set_mode(6, Some(Mode::Full));
+    rig.set_mode(7, Some(Mode::Full));
     rig.settle();
     let lost = rig.on(eof());
     let cause = LossCause::Eof.to_string();
     assert_eq!(lost, [format!("down 1: {cause}"), "retry 2".to_owned()]);
-    rig.want(7, None);
-    rig.want(8, Some(Mode::Quote));
+    rig.set_mode(7, None);
+    rig.set_mode(8, Some(Mode::Quote));
     assert!(rig.settle().is_empty(), "nothing is sent while waiting");
     assert_eq!(rig.after(rig.delay), ["opening 2", "open"]);
     let expected = [
@@ -109,7 +109,7 @@ fn reconnect_replays_the_desired_set_in_its_exact_modes() {
 fn refused_credentials_park_until_others_are_set() {
     for status in [400, 401, 403] {
         let mut rig = Rig::new(settings());
-        rig.want(1, Some(Mode::Full));
+        rig.set_mode(1, Some(Mode::Full));
         rig.settle();
         let error = refused(status, Some("Invalid `access_token` or `api_key`."), None);
         assert_eq!(rig.on(Input::OpenFailed(error)), ["failed 1", "parked: authentication"]);
@@ -271,7 +271,7 @@ fn a_wait_has_a_reason() {
     rig.on(Input::Close);
     assert_eq!(rig.why, Some(Why::Close));
     let mut rig = Rig::live(with(|it| it.liveness.stale_after = SECOND));
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     rig.settle();
     assert_eq!(rig.why, Some(Why::Ticks));
 }
@@ -382,7 +382,7 @@ fn stale_ticks_are_reported_once_and_do_not_reconnect() {
         (0..seconds).flat_map(|_| beat(rig)).collect()
     };
     assert!(heartbeats(&mut rig, 600).is_empty(), "no subscriptions, so nothing is stale");
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     assert_eq!(rig.settle().len(), 2);
     assert!(heartbeats(&mut rig, 59).is_empty());
     assert_eq!(heartbeats(&mut rig, 541), ["stale for 60s"]);
@@ -395,7 +395,7 @@ fn stale_ticks_are_reported_once_and_do_not_reconnect() {
 #[test]
 fn staleness_may_end_on_another_socket() {
     let mut rig = Rig::live(settings());
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     rig.settle();
     for _ in 0..60 {
         rig.now += SECOND;
@@ -412,19 +412,19 @@ fn staleness_may_end_on_another_socket() {
 #[test]
 fn a_subscription_made_as_the_socket_dies_does_not_count_as_sent() {
     let mut rig = Rig::live(settings());
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     rig.settle();
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
     rig.now += THRESHOLD;
-    rig.want(2, Some(Mode::Full));
+    rig.set_mode(2, Some(Mode::Full));
     assert_eq!(rig.settle().len(), 3);
-    assert_eq!(rig.session.told().keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(rig.session.announced().keys().copied().collect::<Vec<_>>(), [1]);
 }
 
 #[test]
 fn ticks_are_not_stale_while_reading_is_paused() {
     let mut rig = Rig::live(settings());
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     rig.settle();
     rig.on(Input::ReadingPaused(true));
     assert!(rig.after(100 * STALE_AFTER).is_empty());
@@ -434,18 +434,18 @@ fn ticks_are_not_stale_while_reading_is_paused() {
 #[test]
 fn instruments_rejected_at_the_limit_stay_desired() {
     let mut rig = Rig::live(settings());
-    rig.want(1, Some(Mode::Ltp));
+    rig.set_mode(1, Some(Mode::Ltp));
     rig.settle();
     rig.now += 15 * SECOND;
     rig.session.on_frame(rig.now, true);
-    rig.want(2, Some(Mode::Full));
+    rig.set_mode(2, Some(Mode::Full));
     rig.settle();
     let refusal = |text: &str| Input::ServerError(text.to_owned());
     let text = "Can't subscribe to more than 3000 instruments.";
     assert_eq!(rig.on(refusal(text)), ["1 refused"]);
     assert!(rig.on(refusal(text)).is_empty(), "the error about its mode changes nothing");
     assert!(rig.after(SECOND).is_empty(), "not sent again while there is no room");
-    rig.want(1, None);
+    rig.set_mode(1, None);
     let expected = [
         r#"{"a":"unsubscribe","v":[1]}"#,
         r#"{"a":"subscribe","v":[2]}"#,
@@ -540,7 +540,7 @@ fn pending_commands_are_not_sent_to_a_dead_socket() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
     rig.now += THRESHOLD;
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     let transcript = rig.settle();
     assert_eq!(transcript.len(), 3, "{transcript:?}");
     rig.after(rig.delay);
@@ -553,7 +553,7 @@ fn a_peer_that_accepts_no_bytes_is_dead_even_if_it_sends() {
     rig.on(Input::WriteBlocked(true));
     for _ in 0..19 {
         rig.now += SECOND;
-        rig.session.on_heard(rig.now);
+        rig.session.on_message(rig.now);
         assert!(rig.settle().is_empty());
     }
     let down = format!("down 1: {}", LossCause::WriteBlocked { blocked: 2 * THRESHOLD });
@@ -591,7 +591,7 @@ fn requests_merge_while_writing_is_blocked() {
     let mut rig = Rig::live(settings());
     rig.on(Input::WriteBlocked(true));
     for mode in [Mode::Ltp, Mode::Quote, Mode::Full].into_iter().cycle().take(3_000) {
-        rig.want(1, Some(mode));
+        rig.set_mode(1, Some(mode));
         assert!(rig.settle().is_empty());
     }
     let expected = [r#"{"a":"subscribe","v":[1]}"#, r#"{"a":"mode","v":["full",[1]]}"#];
@@ -619,7 +619,7 @@ fn the_next_socket_starts_with_fresh_state() {
     rig.on(Input::Opened);
     assert_eq!(rig.after(THRESHOLD), ["ping"]);
     rig.now += THRESHOLD - SECOND;
-    rig.session.on_heard(rig.now);
+    rig.session.on_message(rig.now);
     assert!(rig.settle().is_empty());
 }
 
@@ -642,7 +642,7 @@ fn closing_a_live_session_sends_a_close_frame() {
     let mut rig = Rig::live(settings());
     assert_eq!(rig.on(Input::Close), ["close"]);
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
-    rig.want(1, Some(Mode::Full));
+    rig.set_mode(1, Some(Mode::Full));
     assert!(rig.settle().is_empty(), "nothing is sent after a close frame");
     assert!(rig.on(Input::Close).is_empty());
     assert_eq!(rig.on(eof()), ["closed"]);
@@ -704,7 +704,7 @@ fn late_inputs_of_a_socket_that_is_gone_change_nothing() {
             assert!(rig.on(input).is_empty());
             assert_eq!(rig.wait, wait);
         }
-        rig.session.on_heard(rig.now);
+        rig.session.on_message(rig.now);
         assert!(rig.settle().is_empty());
     }
 }
@@ -739,7 +739,7 @@ fn op() -> impl Strategy<Value = Op> {
     let status = prop_oneof![Just(400_u16), Just(403), Just(429), Just(502)];
     prop_oneof![
         6 => (0_u64..25_000).prop_map(|ms| Op::Pass(Duration::from_millis(ms))),
-        6 => (0_u32..8, mode).prop_map(|(token, mode)| Op::Want(token, mode)),
+        6 => (0_u32..8, mode).prop_map(|(token, mode)| Op::SetMode(token, mode)),
         8 => Just(Op::Opened),
         2 => (status, any::<bool>()).prop_map(|(status, json)| Op::OpenFailed(status, json)),
         1 => Just(Op::Unreachable),
@@ -749,7 +749,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::WriteBlocked),
         2 => any::<bool>().prop_map(Op::ReadingPaused),
         1 => Just(Op::WriteProgressed),
-        2 => Just(Op::Heard),
+        2 => Just(Op::Message),
         4 => any::<bool>().prop_map(Op::Frame),
         4 => Just(Op::Pong),
         1 => Just(Op::Ping),

@@ -89,7 +89,7 @@ impl Watchdog {
     }
 
     /// Records that something was received: data, a heartbeat or a pong.
-    pub(crate) fn heard(&mut self, now: Instant) {
+    pub(crate) fn received(&mut self, now: Instant) {
         self.last_heard = now;
         self.silent_since = now;
         self.probed = None;
@@ -98,7 +98,7 @@ impl Watchdog {
 
     /// Records that a frame of the feed was received: ticks or a heartbeat.
     pub(crate) fn fed(&mut self, now: Instant) {
-        self.heard(now);
+        self.received(now);
         if now.saturating_duration_since(self.last_fed) >= self.threshold * 2 {
             self.flowing_since = now;
         }
@@ -243,12 +243,12 @@ mod tests {
             Finding::Fine { next: Some((self.at(until), why)) }
         }
 
-        /// Answers every ping at once, up to the first finding that is not about pings.
+        /// Answers every ping immediately, up to the first finding that is not about pings.
         fn answer_pings(&mut self, seconds: std::ops::RangeInclusive<u32>) -> (u32, Finding) {
             for second in seconds {
                 let mut finding = self.check(second);
                 if finding == Finding::Probe {
-                    self.dog.heard(self.at(second));
+                    self.dog.received(self.at(second));
                     finding = self.check(second);
                 }
                 match finding {

@@ -1,19 +1,19 @@
-//! Memory that is read into, used again and again.
+//! Reusable memory for reading.
 //!
-//! A frame that waits for its taker keeps the block in which it lies from being read into; another
-//! is taken then, and the block comes back when the last of its frames is gone. Fresh memory for
-//! every read would cost more, in page faults, than all that is done with a tick.
+//! A frame that waits for its consumer keeps its block from being reused; another block is used
+//! until the last of its frames is gone. Fresh memory for every read would cost more, in page
+//! faults, than all other work on a tick.
 
 use bytes::BytesMut;
 
-/// So many reads fit into a block.
+/// How many reads fit into a block.
 const READS: usize = 2;
 
-/// How many blocks are kept besides the one in use; what a slow consumer needs beyond them is freed
-/// when it has been taken.
+/// How many blocks are kept besides the one in use. More, needed by a slow consumer, are freed once
+/// it has consumed them.
 const MOST_KEPT: usize = 15;
 
-/// Blocks of a socket, but for the one in use.
+/// A socket's blocks except the one in use.
 #[derive(Debug)]
 pub(super) struct Blocks {
     read_bytes: usize,
@@ -21,17 +21,17 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Makes room for reads of so many bytes.
+    /// Creates blocks for reads of `read_bytes`.
     pub(super) fn new(read_bytes: usize) -> Self {
         Self { read_bytes, kept: Vec::new() }
     }
 
-    /// Makes room in the block in use for `wanted` bytes more, and for a read that is worth it; what
-    /// is in it stays in it.
+    /// Makes room in the block in use for `wanted` more bytes and for a read of useful size. Its
+    /// contents are kept.
     #[inline]
     pub(super) fn make_room(&mut self, block: &mut BytesMut, wanted: usize) {
-        // Where nothing would have to move along, room for a whole read; a frame that is begun in
-        // little room is copied when that runs out.
+        // If nothing has to be copied, room for a whole read: a frame that starts in a small rest
+        // is copied when that is full.
         let least = if block.is_empty() { self.read_bytes } else { self.read_bytes.div_ceil(4) };
         if block.capacity() - block.len() < wanted.max(least) {
             self.change(block, wanted);
@@ -39,20 +39,20 @@ impl Blocks {
     }
 
     fn change(&mut self, block: &mut BytesMut, wanted: usize) {
-        // A read's worth behind what is wanted: so a frame moves once at most, however large it is.
+        // One more read than wanted, so that a frame is copied at most once, however large it is.
         let room = wanted + self.read_bytes;
         if block.try_reclaim(room) {
             return;
         }
         let bytes = block.len() + room;
-        let mut next = match self.came_back(bytes) {
+        let mut next = match self.take_free(bytes) {
             Some(next) => next,
             None => {
                 let least = self.read_bytes * READS;
                 if self.kept.len() == MOST_KEPT {
-                    // One that is there and yet too small gives way, or larger ones would be
+                    // Drops a free block that is too small; otherwise larger ones would be
                     // allocated again and again.
-                    drop(self.came_back(least));
+                    drop(self.take_free(least));
                 }
                 // Rounded, so that it serves frames of about this size.
                 BytesMut::with_capacity(bytes.next_multiple_of(least))
@@ -66,8 +66,8 @@ impl Blocks {
         }
     }
 
-    /// Gives a kept block of at least this size whose frames are all gone.
-    fn came_back(&mut self, bytes: usize) -> Option<BytesMut> {
+    /// Returns a kept block of at least `bytes` whose frames are all gone.
+    fn take_free(&mut self, bytes: usize) -> Option<BytesMut> {
         let place = self.kept.iter_mut().position(|kept| kept.try_reclaim(bytes))?;
         Some(self.kept.swap_remove(place))
     }
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads one frame and gives it.
+    /// Reads one frame and returns it.
     fn read(blocks: &mut Blocks, block: &mut BytesMut, n: usize, bytes: usize) -> Bytes {
         blocks.make_room(block, bytes);
         let address = block.as_ptr();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_wait_are_not_written_over() {
+    fn waiting_frames_are_not_overwritten() {
         let (mut blocks, mut block) = (Blocks::new(16 * 1024), BytesMut::new());
         let mut waiting: VecDeque<(usize, Bytes)> = VecDeque::new();
         for n in 0..5_000 {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_once_its_frames_have_been_taken() {
+    fn memory_is_reused_once_its_frames_are_consumed() {
         let (mut blocks, mut block) = (Blocks::new(64 * 1024), BytesMut::new());
         let mut waiting: VecDeque<Bytes> = VecDeque::with_capacity(20);
         let mut reads = |reads: usize| {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_consumer_needed_is_not_kept_for_ever() {
+    fn blocks_needed_by_a_slow_consumer_are_not_kept_for_ever() {
         let (mut blocks, mut block) = (Blocks::new(16 * 1024), BytesMut::new());
         let waiting: Vec<Bytes> =
             (0..100).map(|n| read(&mut blocks, &mut block, n, 60_000)).collect();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_read_of_a_frame_moves_along() {
+    fn the_part_of_a_frame_already_read_is_copied() {
         let (mut blocks, mut block) = (Blocks::new(1_024), BytesMut::new());
         let waiting = read(&mut blocks, &mut block, 0, 4_000);
         block.extend_from_slice(b"head");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_are_too_small_by_now_give_way() {
+    fn blocks_that_have_become_too_small_are_replaced() {
         let (mut blocks, mut block) = (Blocks::new(1_024), BytesMut::new());
         let small: Vec<Bytes> = (0..40).map(|n| read(&mut blocks, &mut block, n, 900)).collect();
         assert_eq!(blocks.kept.len(), MOST_KEPT);
@@ -169,9 +169,9 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        /// A frame of so many bytes, of which so many come at once.
+        /// A frame of this many bytes, received in portions of this size.
         Read(usize, usize),
-        /// One of the frames that wait is taken, or so many.
+        /// Waiting frames are consumed: the first one and their number.
         Take(Index, usize),
     }
 
@@ -183,23 +183,23 @@ mod tests {
         ]
     }
 
-    /// The largest frame here.
+    /// The largest frame in this test.
     const FRAME: usize = 20_000;
 
-    /// The stream's byte at this place.
+    /// The stream's byte at this offset.
     fn byte(at: usize) -> u8 {
         (at ^ at >> 8) as u8
     }
 
     proptest! {
         #[test]
-        fn frames_stay_as_they_are_and_memory_within_its_bound(
+        fn frames_stay_intact_and_memory_within_its_bound(
             read_bytes in prop_oneof![1..8_usize, 8..3_000_usize],
             steps in vec(step(), 1..200),
         ) {
             let (mut blocks, mut block) = (Blocks::new(read_bytes), BytesMut::new());
-            // With each frame its place in the stream, and the number of its block: a block that
-            // is changed to has no frames that wait.
+            // Each frame with its offset in the stream and the number of its block: a block that is
+            // switched to has no waiting frames.
             let mut waiting: Vec<(usize, usize, Bytes)> = Vec::new();
             let is_whole = |at: usize, frame: &[u8]| (at..).map(byte).zip(frame).all(|(a, b)| a == *b);
             let (mut received, mut in_use, mut live) = (0, 0, 0);
@@ -215,7 +215,7 @@ mod tests {
                                 in_use += usize::from(block.as_ptr() != before);
                                 let room = block.capacity() - block.len();
                                 assert!(room >= wanted);
-                                // What follows the frame comes with it.
+                                // Bytes after the frame are read along with it.
                                 let portion = portion.min(room);
                                 block.extend((received..).map(byte).take(portion));
                                 received += portion;

@@ -1,9 +1,10 @@
-//! The same bytes through tungstenite's reader and through ours: for the fuzzer, the replay of its
-//! corpus and the property test.
+//! Reads the same bytes with tungstenite's reader and with this crate's: for the fuzzer, the replay
+//! of its corpus and the property test.
 //!
-//! They differ in three things only. tungstenite looks at the UTF-8 of a text fragment by fragment,
-//! we look at it when the text is whole. It judges a frame when its payload is there, we do when its
-//! header is. And it tells a close code that must not be sent as 1002, we tell what came.
+//! They differ in three points only. tungstenite checks the UTF-8 of a text fragment by fragment,
+//! this crate checks the complete text. It checks a frame when its payload is complete, this crate
+//! when its header is. And it reports a close code that must not be sent as 1002, this crate
+//! reports it as received.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -19,21 +20,21 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{Limits, WebSocket};
 
-/// What a server sends, and how it comes.
+/// A server's output, and how it is delivered.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     pub(super) limits: Limits,
-    /// So many messages are held before the first of them is looked at and dropped.
+    /// How many messages are held before the first is checked and dropped.
     pub(super) held: usize,
-    /// So many bytes come with the answer to the handshake.
+    /// How many bytes arrive with the answer to the handshake.
     pub(super) ahead: usize,
-    /// In which portions the rest comes, and ours are taken: see [`Wire`].
+    /// The portions in which the rest is read, and the client's bytes are written: see [`Wire`].
     pub(super) read_cuts: Vec<u8>,
     pub(super) write_cuts: Vec<u8>,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads a script out of arbitrary bytes, and checks that both readers take it alike.
+/// Decodes a script from arbitrary bytes, and checks that both readers agree on it.
 pub(crate) fn run(bytes: &[u8]) {
     agree(&Script::read(bytes));
 }
@@ -64,13 +65,13 @@ impl Script {
     }
 }
 
-/// Makes frames out of few bytes, large ones too, and bytes that are no frames.
+/// Creates frames from few bytes, large ones too, and bytes that are not frames.
 fn assemble(mut input: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some((&[kind, first, length], rest)) = input.split_first_chunk() {
         let (short, rest) = rest.split_at(rest.len().min(usize::from(length)));
         input = match kind % 8 {
-            // Whole, as far as there are bytes for it.
+            // Complete, as far as there are bytes for it.
             0..=4 => {
                 put_header(&mut bytes, first, length.into(), None);
                 bytes.extend_from_slice(short);
@@ -83,7 +84,7 @@ fn assemble(mut input: &[u8]) -> Vec<u8> {
                 bytes.resize(bytes.len() + length, b'a' + kind / 8 % 8);
                 &input[3..]
             }
-            // Its length is a lie, or written with more bytes than it needs.
+            // A false length, or one written with more bytes than needed.
             6 => {
                 put_header(&mut bytes, first, u64::MAX >> (length % 64), Some(8));
                 &input[3..]
@@ -97,8 +98,8 @@ fn assemble(mut input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Writes an unmasked frame's header, its length in as many bytes behind the second as are asked
-/// for, or else as are needed.
+/// Writes an unmasked frame's header, with its length in `extra` bytes after the second, or in as
+/// many as needed.
 pub(super) fn put_header(bytes: &mut Vec<u8>, first: u8, length: u64, extra: Option<usize>) {
     let needed = match length {
         0..=125 => 0,
@@ -115,10 +116,10 @@ pub(super) fn put_header(bytes: &mut Vec<u8>, first: u8, length: u64, extra: Opt
     bytes.extend_from_slice(&length.to_be_bytes()[8 - extra..]);
 }
 
-/// A stream over memory that gives and takes its bytes in portions.
+/// An in-memory stream that is read and written in portions.
 ///
 /// A cut is the size of a portion; 0 is "not now", and from 200 on they are multiples of 64 bytes.
-/// Behind the last cut, everything comes at once.
+/// After the last cut, everything is read in one portion.
 #[derive(Debug)]
 pub(super) struct Wire {
     input: VecDeque<u8>,
@@ -126,7 +127,7 @@ pub(super) struct Wire {
     portion: usize,
     pub(super) output: Vec<u8>,
     write_cuts: VecDeque<u8>,
-    /// How often it said "not now".
+    /// How often it returned "not now".
     pub(super) refusals: usize,
 }
 
@@ -223,7 +224,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Polls until it is ready. What is pending has been refused by the stream just then: nothing else
+/// Polls until ready. A pending poll must have been refused by the stream just now: nothing else
 /// would wake it.
 pub(super) fn settle<T>(
     socket: &mut WebSocket<Wire>,
@@ -234,7 +235,9 @@ pub(super) fn settle<T>(
         let refusals = socket.stream.refusals;
         match poll(socket, cx) {
             Poll::Ready(ready) => return ready,
-            Poll::Pending => assert!(socket.stream.refusals > refusals, "asleep for ever"),
+            Poll::Pending => {
+                assert!(socket.stream.refusals > refusals, "pending without a wake-up")
+            }
         }
     }
 }
@@ -255,26 +258,26 @@ impl Ending {
             Error::Protocol(error) => Self::Protocol(error),
             Error::Capacity(CapacityError::MessageTooLong { size, .. }) => Self::TooLong { size },
             Error::Utf8(_) => Self::Utf8,
-            error => panic!("a reader has no business with {error}"),
+            error => panic!("unexpected error of a reader: {error}"),
         }
     }
 }
 
-/// What tungstenite's reader makes of a script.
+/// The result of tungstenite's reader.
 struct Theirs {
     messages: Vec<Message>,
     answers: Vec<Sent>,
     ending: Ending,
 }
 
-/// What ours does.
+/// The result of this crate's reader.
 struct Ours {
-    /// Whether a message is a text or binary. No share of the messages, which would keep their
-    /// memory from being used again.
+    /// Whether each message is text or binary. Not the messages themselves, which would keep their
+    /// memory from being reused.
     is_data: Vec<bool>,
     answers: Vec<Sent>,
     ending: Ending,
-    /// Whether fragments wait for the end of their message.
+    /// Whether a fragmented message is incomplete.
     is_amid_message: bool,
 }
 
@@ -302,8 +305,8 @@ fn read_theirs(script: &Script, more: usize) -> Theirs {
     Theirs { messages, answers: sent(&socket.get_ref().output), ending }
 }
 
-/// Reads by our reader, and compares what it gives with the expected at once, in order that
-/// messages are dropped and their memory is used again.
+/// Reads with this crate's reader, and compares each message immediately, so that messages are
+/// dropped and their memory is reused.
 fn read_ours(script: &Script, expected: &[Message]) -> Ours {
     let ahead = &script.bytes[..script.ahead];
     let mut socket = WebSocket::new(script.wire(0), ahead, script.limits);
@@ -323,10 +326,10 @@ fn read_ours(script: &Script, expected: &[Message]) -> Ours {
             Err(error) => break Ending::of(error),
         };
         if let Err(error) = settle(&mut socket, |socket, cx| socket.poll_flush(cx)) {
-            panic!("the stream takes everything: {error}");
+            panic!("the stream accepts everything: {error}");
         }
         let is_close = matches!(message, Message::Close(_));
-        held.push_back(as_told_by_them(message));
+        held.push_back(as_reported_by_tungstenite(message));
         if is_close {
             break Ending::Closed;
         }
@@ -342,10 +345,10 @@ fn read_ours(script: &Script, expected: &[Message]) -> Ours {
     Ours { is_data, answers: sent(&socket.stream.output), ending, is_amid_message }
 }
 
-/// What lies in memory is bounded by the limits, whatever the server says.
+/// Checks that memory is bounded by the limits, whatever the server sends.
 fn check_memory(socket: &WebSocket<Wire>) {
     let Limits { read_bytes, message_bytes } = socket.limits;
-    // A message, or what came with the handshake, and a read behind it.
+    // A message, or the bytes received with the handshake, and one read after it.
     let block = message_bytes.max(255) + read_bytes;
     assert!(socket.input.capacity() <= block.next_multiple_of(2 * read_bytes));
     if let Some((_, whole)) = &socket.fragments {
@@ -354,7 +357,7 @@ fn check_memory(socket: &WebSocket<Wire>) {
     assert!(socket.queue.bytes.capacity() <= 512, "an answer is small");
 }
 
-fn as_told_by_them(message: Message) -> Message {
+fn as_reported_by_tungstenite(message: Message) -> Message {
     match message {
         Message::Close(Some(close)) if !close.code.is_allowed() => {
             let reason = "Protocol violation".into();
@@ -368,11 +371,11 @@ fn as_told_by_them(message: Message) -> Message {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sent {
     pub(super) opcode: OpCode,
-    /// Without its mask, and without the reason where it is a close frame.
+    /// Unmasked, and without the reason if it is a close frame.
     pub(super) payload: Vec<u8>,
 }
 
-/// Takes apart what a client wrote: whole frames, all masked, none behind a close frame.
+/// Parses a client's output: whole frames, all masked, none after a close frame.
 pub(super) fn sent(output: &[u8]) -> Vec<Sent> {
     let mut socket = FrameSocket::new(output);
     let mut all: Vec<Sent> = Vec::new();
@@ -380,7 +383,7 @@ pub(super) fn sent(output: &[u8]) -> Vec<Sent> {
         let frame = match socket.read(None) {
             Ok(Some(frame)) => frame,
             Ok(None) => break,
-            Err(error) => panic!("a client wrote no frame: {error}"),
+            Err(error) => panic!("a client wrote an invalid frame: {error}"),
         };
         let (header, mut payload) = (frame.header().clone(), frame.payload().to_vec());
         assert!(header.is_final && !header.rsv1 && !header.rsv2 && !header.rsv3);
@@ -396,12 +399,12 @@ pub(super) fn sent(output: &[u8]) -> Vec<Sent> {
     all
 }
 
-/// Checks that both readers take a script alike.
+/// Checks that both readers agree on a script.
 pub(super) fn agree(script: &Script) {
     let theirs = read_theirs(script, 0);
     let ours = read_ours(script, &theirs.messages);
     if theirs.ending == Ending::Utf8 {
-        // The bad text was not whole yet: until it is, control frames are all that can come.
+        // The bad text was not complete yet: until it is, only control frames can follow.
         assert!(ours.ending == Ending::Utf8 || ours.is_amid_message, "{:?}", ours.ending);
         let more = ours.is_data.get(theirs.messages.len()..);
         assert!(more.is_some_and(|more| !more.contains(&true)), "{more:?}");
@@ -412,7 +415,8 @@ pub(super) fn agree(script: &Script) {
     assert_eq!(ours.is_data.len(), theirs.messages.len(), "{endings:?}");
     assert_eq!(ours.answers, theirs.answers);
     if theirs.ending == Ending::Eof && ours.ending != Ending::Eof {
-        // The end came within a frame that its header condemns: they say so once it is whole.
+        // The stream ended within a frame with an invalid header: tungstenite reports that only
+        // once the frame is complete.
         let theirs = read_theirs(script, script.limits.message_bytes);
         assert_eq!(ours.ending, theirs.ending);
         return;

@@ -1,9 +1,9 @@
-//! A WebSocket behind its handshake: messages out of a stream's bytes, and into them.
+//! A WebSocket after its handshake: reads messages from a stream and writes them to it.
 //!
-//! tungstenite parses and writes the frames' headers; what is ours is the memory. It zeroes its
-//! buffer before every read and needs a new one as soon as a frame of the last is kept: at full
-//! speed that is a third of the cost of a tick. Here bytes are read into [`Blocks`], where a
-//! message's bytes stay, shared with whoever gets it.
+//! tungstenite parses and writes the frames' headers; this module manages the memory. tungstenite
+//! zeroes its buffer before every read and needs a new one whenever a frame of the last is kept: at
+//! full speed that is a third of the cost of a tick. Here bytes are read into [`Blocks`], and a
+//! message shares the memory it was read into.
 
 mod blocks;
 #[cfg(any(test, fuzzing))]
@@ -35,9 +35,9 @@ const MAX_CONTROL_BYTES: usize = 125;
 /// Bounds of a WebSocket's memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// What is read from the stream at once, in bytes.
+    /// Maximum size of one read, in bytes.
     pub(crate) read_bytes: usize,
-    /// The largest message taken, in bytes.
+    /// Maximum size of a message, in bytes.
     pub(crate) message_bytes: usize,
 }
 
@@ -46,27 +46,27 @@ pub(crate) struct WebSocket<W> {
     stream: W,
     limits: Limits,
     blocks: Blocks,
-    /// What has been read and is not a message yet.
+    /// Bytes read that are not a complete message yet.
     input: BytesMut,
-    /// The header of a frame whose payload is not whole yet.
+    /// The header of a frame whose payload is not complete yet.
     header: Option<(FrameHeader, usize)>,
-    /// The first frames of a message that comes in several.
+    /// The first fragments of an incomplete message.
     fragments: Option<(Data, BytesMut)>,
     queue: WriteQueue,
-    /// Whether bytes wait for the stream, and how many it had taken, when they were last written.
+    /// Whether bytes waited for the stream, and how many it had accepted, at the last write.
     blocked: bool,
     bytes_written: u64,
 }
 
 impl<W> fmt::Debug for WebSocket<W> {
-    /// Nothing of what was sent or received.
+    /// Shows nothing that was sent or received.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
-    /// Takes a stream whose handshake is done, and what was read behind it.
+    /// Creates a WebSocket from a stream whose handshake is done, and the bytes read after it.
     pub(crate) fn new(stream: W, read: &[u8], limits: Limits) -> Self {
         let mut blocks = Blocks::new(limits.read_bytes);
         let mut input = BytesMut::new();
@@ -85,18 +85,18 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }
     }
 
-    /// Gives the stream beneath.
+    /// Returns the underlying stream.
     pub(crate) fn get_ref(&self) -> &W {
         &self.stream
     }
 
-    /// Gives the next message; an answer that one asks for is queued, to be written by
-    /// [`WebSocket::poll_flush`]. After an error there is nothing more to be had.
+    /// Returns the next message. The answer to a ping or close frame is queued for
+    /// [`WebSocket::poll_flush`]. After an error nothing more can be read.
     ///
     /// # Errors
     /// [`Error::Protocol`] with [`ProtocolError::ResetWithoutClosingHandshake`] for a stream that
     /// ends, [`Error::Io`] for one that fails, [`Error::Capacity`] for a message that is too large,
-    /// and others for what is no WebSocket.
+    /// and others for invalid data.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         loop {
             if let Some(message) = self.take_message()? {
@@ -114,7 +114,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }
     }
 
-    /// Takes the next message of what has been read, if it is whole.
+    /// Removes the next message from the bytes read, if it is complete.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         while let Some((header, payload)) = self.take_frame()? {
             let message = match header.opcode {
@@ -128,16 +128,16 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         Ok(None)
     }
 
-    /// Takes the next frame of what has been read, if it is whole.
+    /// Removes the next frame from the bytes read, if it is complete.
     fn take_frame(&mut self) -> Result<Option<(FrameHeader, Bytes)>, Error> {
         if self.header.is_none() {
             let mut cursor = Cursor::new(&self.input[..]);
             let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
-            let behind = cursor.position();
+            let header_bytes = cursor.position();
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             self.check(&header, length)?;
-            // A header has fourteen bytes at most.
-            self.input.advance(behind as usize);
+            // A header has at most fourteen bytes.
+            self.input.advance(header_bytes as usize);
             self.header = Some((header, length));
         }
         let is_whole = |(_, length): &mut (FrameHeader, usize)| *length <= self.input.len();
@@ -145,7 +145,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         Ok(Some((header, self.input.split_to(length).freeze())))
     }
 
-    /// Refuses a frame by its header, before its payload is waited for or given memory.
+    /// Rejects a frame by its header, before waiting for its payload or allocating memory for it.
     fn check(&self, header: &FrameHeader, length: usize) -> Result<(), Error> {
         self.check_size(length)?;
         if header.rsv1 || header.rsv2 || header.rsv3 {
@@ -180,7 +180,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         match control {
             Control::Close => {
                 let close = close_frame(payload)?;
-                // The code comes back as it is, unless none may send it.
+                // The code is echoed, unless it must not be sent.
                 let reply = close.as_ref().map(|close| CloseFrame {
                     code: if close.code.is_allowed() { close.code } else { CloseCode::Protocol },
                     reason: Utf8Bytes::default(),
@@ -199,7 +199,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }
     }
 
-    /// Takes a data frame; gives the message that it completes.
+    /// Handles a data frame; returns the message that it completes.
     fn on_data(
         &mut self,
         data: Data,
@@ -234,11 +234,11 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         }))
     }
 
-    /// Queues a message, to be written by [`WebSocket::poll_flush`]. A close frame replaces what
-    /// has not begun to go out.
+    /// Queues a message for [`WebSocket::poll_flush`]. A close frame replaces queued frames of
+    /// which nothing has been written.
     ///
     /// # Errors
-    /// [`ProtocolError::SendAfterClosing`] after a close frame of ours.
+    /// [`ProtocolError::SendAfterClosing`] after a close frame was queued.
     pub(crate) fn send(&mut self, message: Message) -> Result<(), Error> {
         let data = |kind, payload: Bytes| Frame::message(payload, OpCode::Data(kind), true);
         self.queue.push(match message {
@@ -251,26 +251,26 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         })
     }
 
-    /// Writes what waits, answers included. Ready when all of it is written.
+    /// Writes the queue, answers included. Ready when everything is written.
     ///
     /// # Errors
-    /// [`Error::Io`] for a stream that fails, or where the system has no random numbers for a mask.
+    /// [`Error::Io`] if the stream fails, or if the system has no random numbers for a mask.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.queue.poll_flush(&mut self.stream, cx)
     }
 }
 
-/// What changed by writing.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Writing {
-    /// Whether bytes of ours wait for the stream, if that has changed.
+    /// Whether bytes wait for the stream, if that has changed.
     pub(crate) blocked: Option<bool>,
-    /// Whether the stream has taken some bytes.
+    /// Whether the stream has accepted some bytes.
     pub(crate) progressed: bool,
 }
 
 impl<W: Wire> WebSocket<W> {
-    /// Writes as much of what waits as the stream takes, as [`WebSocket::poll_flush`] does.
+    /// Writes as much of the queue as the stream accepts, like [`WebSocket::poll_flush`].
     ///
     /// # Errors
     /// As [`WebSocket::poll_flush`].

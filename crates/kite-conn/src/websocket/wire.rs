@@ -1,13 +1,13 @@
-//! What a WebSocket runs over.
+//! The stream below a WebSocket.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A byte stream that says how many bytes of ours it has taken.
+/// A byte stream that counts the bytes written to it.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Returns the number of bytes taken so far, those of TLS included.
+    /// Returns the number of bytes accepted so far, including TLS overhead.
     fn bytes_written(&self) -> u64;
 
-    /// Makes the stream end by a reset: towards a peer that takes no bytes, an orderly end would
-    /// wait with them, and the peer would count the socket as open.
+    /// Makes dropping the stream reset the connection: with a peer that accepts no bytes, a normal
+    /// end would wait for them, and the peer would count the socket as open.
     fn reset_on_drop(&self);
 }

@@ -1,8 +1,8 @@
-//! What waits to be written, in the order in which it goes out.
+//! Frames waiting to be written, in the order they are sent.
 //!
-//! One queue for all frames: what [`WebSocket::send`](super::WebSocket::send) takes, and the answers
-//! to pings and close frames. A server can make it no longer: pongs take one place, and nothing goes
-//! out after a close frame. How much is sent is the caller's decision.
+//! One queue for all frames: those passed to [`WebSocket::send`](super::WebSocket::send), and the
+//! answers to pings and close frames. A server cannot make it grow: there is at most one pong, and
+//! nothing is sent after a close frame. How much is sent is the caller's decision.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,14 +17,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
 pub(super) struct WriteQueue {
-    /// Frames that have not begun to go out.
+    /// Frames of which nothing has been written.
     waiting: VecDeque<Frame>,
-    /// The frame that is going out, masked, and how much of it has been written.
+    /// The frame being written, masked, and how much of it has been written.
     pub(super) bytes: Vec<u8>,
     written: usize,
-    /// Whether the stream has taken and flushed everything.
+    /// Whether the stream has accepted and flushed everything.
     flushed: bool,
-    /// Whether a close frame has been queued, after which nothing is.
+    /// Whether a close frame has been queued, after which nothing else is.
     closed: bool,
     random: &'static dyn SecureRandom,
 }
@@ -46,7 +46,8 @@ impl WriteQueue {
         self.flushed
     }
 
-    /// Queues a frame after the others. A close frame replaces those that have not begun to go out.
+    /// Queues a frame after the others. A close frame replaces those of which nothing has been
+    /// written.
     ///
     /// # Errors
     /// [`ProtocolError::SendAfterClosing`] after a close frame.
@@ -59,9 +60,9 @@ impl WriteQueue {
         Ok(())
     }
 
-    /// Queues a pong, or the reply to a close frame, before the others. A pong replaces an older one
-    /// that has not begun to go out; the reply replaces everything. After a close frame there is no
-    /// answer.
+    /// Queues a pong, or the reply to a close frame, before the others. A pong replaces an older
+    /// one of which nothing has been written; the reply replaces everything. After a close frame
+    /// nothing is answered.
     pub(super) fn answer(&mut self, frame: Frame) {
         if self.closed {
             return;
@@ -81,10 +82,10 @@ impl WriteQueue {
         }
     }
 
-    /// Writes what waits. Ready when all of it is written and flushed.
+    /// Writes the queue. Ready when everything is written and flushed.
     ///
     /// # Errors
-    /// [`Error::Io`] for a stream that fails, or where the system has no random numbers for a mask.
+    /// [`Error::Io`] if the stream fails, or if the system has no random numbers for a mask.
     pub(super) fn poll_flush(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -109,7 +110,7 @@ impl WriteQueue {
         Poll::Ready(Ok(()))
     }
 
-    /// Masks a frame and formats it. One at a time, so that no more than the largest is held twice.
+    /// Masks and formats a frame. One at a time, so that only one frame is held twice.
     fn begin(&mut self, mut frame: Frame) -> Result<(), Error> {
         let mut mask = [0; 4];
         self.random.fill(&mut mask).map_err(|_| io::Error::other("no random numbers"))?;

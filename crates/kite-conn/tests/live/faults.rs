@@ -142,7 +142,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_reported_and_the_feed_
     let good = [0, 8, 0, 0, 1, 255, 0, 0, 0, 5];
     sim.send_binary([&[0, 2][..], &good, &[0, 8, 0, 0]].concat());
     let damaged =
-        |event: &Event| matches!(event, Event::FrameDamaged { bytes_left: 4, untold: 0, .. });
+        |event: &Event| matches!(event, Event::FrameDamaged { bytes_left: 4, suppressed: 0, .. });
     probe.until("the damage", |seen| seen.count(damaged) == 1).await;
     probe.until("the good packet", |seen| seen.ticks.contains_key(&511)).await;
 
@@ -150,7 +150,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_reported_and_the_feed_
     let other = [0, 8, 0, 0, 2, 255, 0, 0, 0, 5];
     sim.send_binary([&[0, 2][..], &[0, 5, 1, 2, 3, 4, 5], &other].concat());
     let skipped = |event: &Event| {
-        matches!(event, Event::PacketsSkipped { length: 5, packets: 1, untold: 0, .. })
+        matches!(event, Event::PacketsSkipped { length: 5, packets: 1, suppressed: 0, .. })
     };
     probe.until("the skip", |seen| seen.count(skipped) == 1).await;
     probe.until("its neighbour", |seen| seen.ticks.contains_key(&767)).await;

@@ -109,19 +109,24 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
         (Event::DeliveryFailed, "delivery_failed", Error, "the sink panicked, closing"),
         (Event::Closed, "closed", Detail, "closed"),
         (
-            Event::FrameDamaged { fault, bytes_left: 1, untold: 1 },
+            Event::FrameDamaged { fault, bytes_left: 1, suppressed: 1 },
             "frame_damaged",
             Error,
             "frame ends at byte 12 within the length of packet 1, 2 packets declared, 1 byte cut off, and 1 more damaged frame",
         ),
         (
-            Event::PacketsSkipped { length: 40, packets: 2, untold: 5 },
+            Event::PacketsSkipped { length: 40, packets: 2, suppressed: 5 },
             "packets_skipped",
             Error,
             "2 packets of unknown length (40 bytes) skipped, and 5 more such frames",
         ),
         (
-            Event::TextUnreadable { text: Bytes::new(), error: unreadable, received, untold: 0 },
+            Event::TextUnreadable {
+                text: Bytes::new(),
+                error: unreadable,
+                received,
+                suppressed: 0,
+            },
             "text_unreadable",
             Warning,
             "text frame unreadable: text frame of 3 bytes holds an array instead of a JSON object",

@@ -1,4 +1,4 @@
-//! Lists of frames, some of them broken, through tungstenite's reader and ours.
+//! Lists of frames, some of them broken, read by tungstenite and by this crate.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,13 +11,13 @@ use crate::websocket::differential::{Script, agree, put_header, run};
 struct Part {
     first: u8,
     payload: Vec<u8>,
-    /// In how many bytes the length is written at least.
+    /// Minimum number of bytes in which the length is written.
     length_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
 enum Fault {
-    /// Bits of the first or second byte of a frame turned over.
+    /// Inverted bits in the first or second byte of a frame.
     Header(Index, bool, u8),
     Payload(Index, Index, u8),
     Lost(Index),
@@ -50,7 +50,7 @@ fn close() -> impl Strategy<Value = Part> {
     prop_oneof![Just(part(0x88, Vec::new())), Just(part(0x88, vec![3])), stated]
 }
 
-/// A message in one frame or in several, between which control frames come.
+/// A message in one frame or in several, with control frames between them.
 fn message() -> impl Strategy<Value = Vec<Part>> {
     let text = prop_oneof![4 => "\\PC{0,40}", 1 => "[a-zé€😀]{100,300}"];
     let binary = prop_oneof![
@@ -93,7 +93,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Writes frames down, and breaks them.
+/// Encodes frames, and breaks them.
 fn write(mut parts: Vec<Part>, faults: &[Fault]) -> Vec<u8> {
     for fault in faults {
         if parts.is_empty() {
@@ -170,13 +170,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn both_readers_take_the_same_from_the_same_bytes(script in script()) {
+    fn both_readers_agree_on_the_same_bytes(script in script()) {
         agree(&script);
     }
 }
 
-/// What once led the fuzzer to new code goes on holding.
+/// Replays the inputs that led the fuzzer to new code.
 #[test]
-fn the_corpus_is_read_alike() {
+fn both_readers_agree_on_the_corpus() {
     fuzz_checks::corpus::replay("websocket", run);
 }

@@ -1,4 +1,4 @@
-//! What a server can make us spend: memory by its lies, work by its smallest portions.
+//! What a server can make a client spend: memory by false lengths, work by small portions.
 
 use std::collections::VecDeque;
 
@@ -20,16 +20,16 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The memory of a message's block: what it takes, and a read behind it, in whole reads of four.
+/// The memory of a message's block: its size and one more read, rounded up to four reads.
 fn block(bytes: usize) -> u64 {
     (bytes + LIMITS.read_bytes).next_multiple_of(4 * LIMITS.read_bytes) as u64
 }
 
-/// What `bytes` keeps account of besides the memory itself.
+/// The bookkeeping of `bytes` in addition to the memory itself.
 const SHARES: u64 = 1_000;
 
 #[test]
-fn a_length_that_is_a_lie_takes_one_block_of_the_largest_message() {
+fn a_false_length_costs_one_block_of_the_largest_message() {
     for first in [0x82, 0x81, 0x02] {
         let mut bytes = Vec::new();
         put_header(&mut bytes, first, LIMITS.message_bytes as u64, None);
@@ -45,7 +45,7 @@ fn a_length_that_is_a_lie_takes_one_block_of_the_largest_message() {
 }
 
 #[test]
-fn a_header_that_is_refused_takes_no_block_of_its_own() {
+fn a_rejected_header_costs_no_block_of_its_own() {
     for header in [&[0x89, 127, 0, 0, 0, 0, 0, 15, 0, 0][..], &[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0]]
     {
         let wire = Wire::new(header.to_vec(), &[], &[]);
@@ -58,7 +58,7 @@ fn a_header_that_is_refused_takes_no_block_of_its_own() {
 }
 
 #[test]
-fn a_fragment_beyond_the_limit_takes_no_block_of_its_own() {
+fn a_fragment_above_the_limit_costs_no_block_of_its_own() {
     let mut bytes = frame(0x02, &[1; 100_000]);
     put_header(&mut bytes, 0, 1_000_000, None);
     let wire = Wire::new(bytes, &[], &[]);
@@ -70,11 +70,11 @@ fn a_fragment_beyond_the_limit_takes_no_block_of_its_own() {
 }
 
 #[test]
-fn a_large_frame_moves_once_at_most() {
+fn a_large_frame_is_copied_at_most_once() {
     for bytes in [150_000, 300_000, 524_200, 1_000_000] {
         let frames = [frame(0x82, &vec![1; 200_000]), frame(0x82, &vec![2; bytes])].concat();
         let mut cuts = Vec::new();
-        // A refusal behind each portion gives us the socket between two reads.
+        // A refusal after each portion returns control between two reads.
         (0..frames.len() / 64).for_each(|_| cuts.extend_from_slice(&[64, 0]));
         let mut socket = WebSocket::new(Wire::new(frames, &cuts, &[]), &[], LIMITS);
         let cx = &mut Context::from_waker(std::task::Waker::noop());
@@ -83,14 +83,14 @@ fn a_large_frame_moves_once_at_most() {
             let (before, length) = (socket.input.as_ptr(), socket.input.len());
             match socket.poll_next(cx) {
                 Poll::Ready(message) => messages.push_back(message.unwrap()),
-                // What was advanced over as a header has not moved.
+                // Advancing over a header is not a copy.
                 Poll::Pending => {
                     let by = (socket.input.as_ptr() as usize).wrapping_sub(before as usize);
                     moved += usize::from(messages.len() == 1 && length > 14 && by > 14);
                 }
             }
         }
-        assert!(moved <= 1, "a frame of {bytes} bytes moved {moved} times");
+        assert!(moved <= 1, "a frame of {bytes} bytes was copied {moved} times");
     }
 }
 
@@ -106,7 +106,7 @@ fn large_frames_in_small_portions_cost_no_more_memory_than_whole_ones() {
 }
 
 #[test]
-fn thousands_of_fragments_cost_what_their_message_does() {
+fn thousands_of_fragments_cost_as_much_as_their_message() {
     let mut bytes = frame(0x02, b"");
     for _ in 0..200_000 {
         bytes.extend_from_slice(&[0, 1, 7]);
@@ -115,14 +115,14 @@ fn thousands_of_fragments_cost_what_their_message_does() {
     let mut socket = WebSocket::new(Wire::new(bytes, &[], &[]), &[], LIMITS);
     let expected = Message::binary(vec![7; 200_000]);
     let spent = measure(|| assert_eq!(next(&mut socket).unwrap(), expected));
-    // Doubled as it grows.
+    // The buffer doubles as it grows.
     assert!(spent.bytes_total <= 4 * 200_000 + 2 * block(0), "{spent:?}");
     assert!(spent.count_total < 50, "{spent:?}");
 }
 
-/// At full speed a reader allocates nothing, whether frames wait or not.
+/// At full speed a reader allocates nothing, whether or not frames wait.
 #[test]
-fn frames_that_are_taken_leave_their_memory_to_others() {
+fn consumed_frames_release_their_memory_for_reuse() {
     for (payload, waiting) in [(37_202, 1), (37_202, 20), (1, 1_000), (558_002, 5)] {
         let bytes = frame(0x82, &vec![7; payload]);
         let frames = 40_000_000 / bytes.len().max(10_000);

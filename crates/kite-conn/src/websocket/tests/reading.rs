@@ -1,4 +1,4 @@
-//! What a server sends, and what is made of it.
+//! Reading of a server's messages.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ fn next(socket: &mut WebSocket<Wire>) -> Result<Message, Error> {
     settle(socket, |socket, cx| socket.poll_next(cx))
 }
 
-/// Gives the messages of a server that sent these bytes, and the error at their end.
+/// Returns the messages in a server's output, and the error at its end.
 fn read(bytes: &[u8]) -> (Vec<Message>, Error) {
     let mut socket = reader(bytes, &[]);
     let mut messages = Vec::new();
@@ -49,7 +49,7 @@ fn fault(bytes: &[u8]) -> ProtocolError {
     }
 }
 
-/// Gives what is answered to these bytes, code or payload.
+/// Returns the answers to a server's output.
 fn answer(bytes: &[u8]) -> Vec<(OpCode, Vec<u8>)> {
     let mut socket = reader(bytes, &[]);
     next(&mut socket).unwrap();
@@ -64,7 +64,7 @@ async fn pair() -> (WebSocket<DuplexStream>, DuplexStream) {
 }
 
 #[test]
-fn messages_come_in_order_however_their_bytes_are_cut() {
+fn messages_are_read_in_order_however_their_bytes_are_split() {
     let long: Vec<u8> = (0..=255).cycle().take(900).collect();
     let bytes = [
         frame(0x81, "a€".as_bytes()),
@@ -95,7 +95,7 @@ fn eof() -> String {
 }
 
 #[test]
-fn a_stream_that_ends_within_a_frame_has_ended() {
+fn a_stream_that_ends_within_a_frame_is_an_end_of_stream() {
     let whole = frame(0x82, &[7; 300]);
     for bytes in 0..whole.len() {
         let (messages, error) = read(&whole[..bytes]);
@@ -105,7 +105,7 @@ fn a_stream_that_ends_within_a_frame_has_ended() {
 }
 
 #[test]
-fn what_came_with_the_handshake_is_read_first() {
+fn bytes_received_with_the_handshake_are_read_first() {
     let bytes = [frame(0x82, b"first"), frame(0x82, b"second")].concat();
     for ahead in 0..=bytes.len() {
         let wire = Wire::new(bytes[ahead..].to_vec(), &[], &[]);
@@ -116,7 +116,7 @@ fn what_came_with_the_handshake_is_read_first() {
 }
 
 #[test]
-fn fragments_make_one_message_and_control_frames_come_between_them() {
+fn fragments_form_one_message_with_control_frames_between_them() {
     let bytes = [
         frame(0x01, &"€".as_bytes()[..1]),
         frame(0x89, b"p"),
@@ -131,7 +131,7 @@ fn fragments_make_one_message_and_control_frames_come_between_them() {
 }
 
 #[test]
-fn fragments_out_of_order_are_refused() {
+fn fragments_out_of_order_are_rejected() {
     assert_eq!(fault(&frame(0x80, b"x")), ProtocolError::UnexpectedContinueFrame);
     let bytes = [frame(0x01, b"a"), frame(0x82, b"b")].concat();
     assert_eq!(fault(&bytes), ProtocolError::ExpectedFragment(Data::Binary));
@@ -140,7 +140,7 @@ fn fragments_out_of_order_are_refused() {
 }
 
 #[test]
-fn a_header_that_is_not_allowed_is_refused_before_its_payload_comes() {
+fn an_invalid_header_is_rejected_before_its_payload_arrives() {
     for (header, expected) in [
         (&[0xc2, 125][..], ProtocolError::NonZeroReservedBits),
         (&[0xa2, 125], ProtocolError::NonZeroReservedBits),
@@ -166,7 +166,7 @@ fn a_control_frame_may_have_125_bytes() {
 }
 
 #[test]
-fn a_message_of_the_limit_is_taken_and_one_byte_more_is_not() {
+fn a_message_at_the_limit_is_accepted_and_one_byte_more_is_not() {
     assert_eq!(read(&frame(0x82, &[1; 1_000])).0, [Message::binary(vec![1; 1_000])]);
     let fragments =
         |last: usize| [frame(0x02, &[1; 400]), frame(0, &[2; 400]), frame(0x80, &vec![3; last])];
@@ -179,20 +179,21 @@ fn a_message_of_the_limit_is_taken_and_one_byte_more_is_not() {
     for (bytes, size) in [
         (vec![0x82, 126, 0x03, 0xe9], 1_001),
         (lie, most),
-        // The last of them without its payload: its header says enough.
+        // The last one without its payload: the header is enough.
         (fragments(201).concat()[..2 * 404 + 4].to_vec(), 1_001),
     ] {
         let (messages, error) = read(&bytes);
         assert!(messages.is_empty());
-        let Error::Capacity(CapacityError::MessageTooLong { size: told, max_size }) = error else {
+        let Error::Capacity(CapacityError::MessageTooLong { size: reported, max_size }) = error
+        else {
             panic!("{error}");
         };
-        assert_eq!((told, max_size), (size, 1_000));
+        assert_eq!((reported, max_size), (size, 1_000));
     }
 }
 
 #[test]
-fn a_text_that_is_no_utf_8_is_refused_whole_or_in_fragments() {
+fn a_text_that_is_not_utf_8_is_rejected_whole_or_in_fragments() {
     let euro = "€".as_bytes();
     for bytes in [
         frame(0x81, &euro[..2]),
@@ -205,7 +206,7 @@ fn a_text_that_is_no_utf_8_is_refused_whole_or_in_fragments() {
 }
 
 #[test]
-fn a_close_frame_tells_code_and_reason() {
+fn a_close_frame_has_its_code_and_reason() {
     for (bytes, expected) in [
         (frame(0x88, b""), None),
         (close(1_001, b""), Some((1_001, ""))),
@@ -214,20 +215,20 @@ fn a_close_frame_tells_code_and_reason() {
         (close(0, b""), Some((0, ""))),
     ] {
         let (messages, _) = read(&bytes);
-        let [Message::Close(told)] = &messages[..] else { panic!("{messages:?}") };
-        let told = told.as_ref().map(|close| (u16::from(close.code), close.reason.as_str()));
-        assert_eq!(told, expected);
+        let [Message::Close(close)] = &messages[..] else { panic!("{messages:?}") };
+        let close = close.as_ref().map(|close| (u16::from(close.code), close.reason.as_str()));
+        assert_eq!(close, expected);
     }
 }
 
 #[test]
-fn a_close_frame_with_half_a_code_or_a_broken_reason_is_refused() {
+fn a_close_frame_with_half_a_code_or_a_broken_reason_is_rejected() {
     assert_eq!(fault(&frame(0x88, &[3])), ProtocolError::InvalidCloseSequence);
     assert!(matches!(read(&close(1_000, &[0xff])).1, Error::Utf8(_)));
 }
 
 #[test]
-fn a_close_frame_is_answered_by_its_code_or_by_1002_where_none_may_send_it() {
+fn a_close_frame_is_answered_with_its_code_or_with_1002_if_that_must_not_be_sent() {
     let reply = |code: u16| vec![(OpCode::Control(Control::Close), code.to_be_bytes().to_vec())];
     for code in [1_000, 1_001, 1_003, 1_011, 1_013, 3_000, 4_999] {
         assert_eq!(answer(&close(code, b"why")), reply(code));
@@ -239,14 +240,14 @@ fn a_close_frame_is_answered_by_its_code_or_by_1002_where_none_may_send_it() {
 }
 
 #[test]
-fn a_ping_is_answered_by_its_payload_and_a_pong_by_nothing() {
+fn a_ping_is_answered_with_its_payload_and_a_pong_with_nothing() {
     let pong = (OpCode::Control(Control::Pong), b"p".to_vec());
     assert_eq!(answer(&frame(0x89, b"p")), [pong]);
     assert_eq!(answer(&frame(0x8a, b"p")), []);
 }
 
 #[tokio::test]
-async fn messages_come_through_a_pipe_that_is_smaller_than_they_are() {
+async fn messages_pass_a_pipe_that_is_smaller_than_they_are() {
     let (mut socket, mut server) = pair().await;
     let sent: Vec<Vec<u8>> = (0..200).map(|n| vec![n as u8; n * 5]).collect();
     let script = async {
@@ -267,11 +268,11 @@ async fn messages_come_through_a_pipe_that_is_smaller_than_they_are() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_says_how() {
+async fn a_failing_stream_returns_its_error() {
     let stream = failing();
     let mut socket = WebSocket::new(stream, &frame(0x82, b"before"), LIMITS);
     assert_eq!(socket.next().await.unwrap(), Message::binary("before"));
-    let Err(Error::Io(error)) = socket.next().await else { panic!("it fails") };
+    let Err(Error::Io(error)) = socket.next().await else { panic!("no error") };
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 

@@ -1,4 +1,4 @@
-//! What we send, and whether a server understands it.
+//! Writing of messages, and whether a server reads them.
 
 use std::collections::HashSet;
 use std::io;
@@ -45,7 +45,7 @@ fn closing() -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
-/// Gives opcodes and payloads of what went out.
+/// Returns the opcodes and payloads sent.
 fn written(socket: &WebSocket<Wire>) -> Vec<(OpCode, Vec<u8>)> {
     let sent = sent(&socket.get_ref().output);
     sent.into_iter().map(|sent| (sent.opcode, sent.payload)).collect()
@@ -59,7 +59,7 @@ fn close_of(code: u16) -> (OpCode, Vec<u8>) {
     (OpCode::Control(Control::Close), code.to_be_bytes().to_vec())
 }
 
-/// Reads what a client wrote as tungstenite's server does.
+/// Reads a client's output as tungstenite's server does.
 fn read_as_server(output: &[u8]) -> Vec<Message> {
     let wire = Wire::new(output.to_vec(), &[], &[]);
     let mut server = protocol::WebSocket::from_raw_socket(wire, Role::Server, None);
@@ -68,7 +68,7 @@ fn read_as_server(output: &[u8]) -> Vec<Message> {
 
 proptest! {
     #[test]
-    fn a_server_reads_what_we_send(
+    fn a_server_reads_what_a_client_sends(
         messages in vec(
             prop_oneof![
                 "\\PC{0,200}".prop_map(Message::text),
@@ -103,12 +103,12 @@ fn no_two_frames_have_the_same_mask() {
     let mut frames = FrameSocket::new(&socket.get_ref().output[..]);
     let masks = std::iter::from_fn(|| frames.read(None).unwrap());
     let masks: HashSet<[u8; 4]> = masks.map(|frame| frame.header().mask.unwrap()).collect();
-    // Two of a hundred are equal once in a million runs.
+    // Two of a hundred are equal in one of a million runs.
     assert!(masks.len() >= 99, "{masks:?}");
 }
 
 #[test]
-fn the_newest_ping_is_answered_where_older_pongs_have_not_gone_out() {
+fn only_the_newest_ping_is_answered_while_older_pongs_wait() {
     let input = [control(0x89, b"old"), control(0x89, b"new"), control(0x8a, b"not asked")];
     let mut socket = client(&input.concat(), &[]);
     for _ in 0..3 {
@@ -119,7 +119,7 @@ fn the_newest_ping_is_answered_where_older_pongs_have_not_gone_out() {
 }
 
 #[test]
-fn a_frame_that_has_begun_to_go_out_is_finished_before_an_answer() {
+fn a_partly_written_frame_is_finished_before_an_answer() {
     let mut socket = client(&control(0x89, b"p"), &[3, 0, 2, 0]);
     socket.send(Message::text("subscribe")).unwrap();
     assert!(flush_once(&mut socket).is_pending());
@@ -131,7 +131,7 @@ fn a_frame_that_has_begun_to_go_out_is_finished_before_an_answer() {
 }
 
 #[test]
-fn a_close_frame_replaces_what_has_not_begun_to_go_out() {
+fn a_close_frame_replaces_frames_not_yet_begun() {
     let mut socket = client(&control(0x89, b"p"), &[3, 0]);
     for text in ["begun", "waiting", "waiting too"] {
         socket.send(Message::text(text)).unwrap();
@@ -145,7 +145,7 @@ fn a_close_frame_replaces_what_has_not_begun_to_go_out() {
 }
 
 #[test]
-fn a_pong_goes_out_before_what_waits() {
+fn a_pong_is_sent_before_waiting_frames() {
     let mut socket = client(&[control(0x89, b"old"), control(0x89, b"new")].concat(), &[]);
     socket.send(Message::text("waiting")).unwrap();
     next(&mut socket).unwrap();
@@ -156,7 +156,7 @@ fn a_pong_goes_out_before_what_waits() {
 }
 
 #[test]
-fn nothing_goes_out_behind_our_close_frame() {
+fn nothing_is_sent_after_a_close_frame() {
     let input = [control(0x89, b"late"), control(0x88, &[0x03, 0xe8])].concat();
     let mut socket = client(&input, &[]);
     socket.send(closing()).unwrap();
@@ -165,15 +165,15 @@ fn nothing_goes_out_behind_our_close_frame() {
     next(&mut socket).unwrap();
     flush(&mut socket).unwrap();
     for message in [Message::text("{}"), closing()] {
-        let refused = socket.send(message);
-        assert!(matches!(refused, Err(Error::Protocol(ProtocolError::SendAfterClosing))));
+        let sent = socket.send(message);
+        assert!(matches!(sent, Err(Error::Protocol(ProtocolError::SendAfterClosing))));
     }
     flush(&mut socket).unwrap();
     assert_eq!(written(&socket), [close_of(1_000)]);
 }
 
 #[test]
-fn a_pong_that_is_owed_gives_way_to_our_close_frame() {
+fn a_pending_pong_is_replaced_by_a_close_frame() {
     let mut socket = client(&control(0x89, b"p"), &[]);
     next(&mut socket).unwrap();
     socket.send(closing()).unwrap();
@@ -182,20 +182,20 @@ fn a_pong_that_is_owed_gives_way_to_our_close_frame() {
 }
 
 #[test]
-fn the_reply_to_a_close_frame_gives_way_to_no_pong() {
+fn the_reply_to_a_close_frame_is_not_replaced_by_a_pong() {
     let input =
-        [control(0x89, b"before"), control(0x88, &[0x03, 0xe9]), control(0x89, b"behind")].concat();
+        [control(0x89, b"before"), control(0x88, &[0x03, 0xe9]), control(0x89, b"after")].concat();
     let mut socket = client(&input, &[]);
     for _ in 0..3 {
         next(&mut socket).unwrap();
     }
     flush(&mut socket).unwrap();
     assert_eq!(written(&socket), [close_of(1_001)]);
-    assert!(socket.send(Message::text("{}")).is_err(), "it was our close frame");
+    assert!(socket.send(Message::text("{}")).is_err(), "the reply was a close frame");
 }
 
 #[test]
-fn a_stream_that_takes_nothing_more_is_an_error() {
+fn a_stream_that_accepts_nothing_more_is_an_error() {
     struct Full;
     impl AsyncWrite for Full {
         fn poll_write(
@@ -228,16 +228,16 @@ impl Wake for Count {
     }
 }
 
-/// Reading and writing wait side by side: each is woken by its own end of the pipe.
+/// Reading and writing wait concurrently: each is woken by its own end of the pipe.
 #[tokio::test]
-async fn what_is_pending_is_woken_by_what_it_waits_for() {
+async fn pending_reads_and_writes_are_woken_separately() {
     let (reading, writing) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let wakers = [Waker::from(Arc::clone(&reading)), Waker::from(Arc::clone(&writing))];
     let counts = || (reading.0.load(Ordering::Relaxed), writing.0.load(Ordering::Relaxed));
     let (stream, mut server) = duplex(16);
     let mut socket = WebSocket::new(stream, &[], LIMITS);
 
-    socket.send(Message::text("more than the pipe takes")).unwrap();
+    socket.send(Message::text("more than the pipe holds")).unwrap();
     assert!(socket.poll_flush(&mut Context::from_waker(&wakers[1])).is_pending());
     assert!(socket.poll_next(&mut Context::from_waker(&wakers[0])).is_pending());
     assert_eq!(counts(), (0, 0));
@@ -246,7 +246,7 @@ async fn what_is_pending_is_woken_by_what_it_waits_for() {
     assert_eq!(counts(), (1, 0), "there is something to read");
     assert!(socket.poll_next(&mut Context::from_waker(&wakers[0])).is_pending());
     server.write_all(&[7]).await.unwrap();
-    assert_eq!(counts(), (2, 0), "and the rest of it");
+    assert_eq!(counts(), (2, 0), "the rest has arrived");
     assert_eq!(socket.next().await.unwrap(), Message::binary(vec![7]));
 
     server.read_exact(&mut [0; 16]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Arbitrary sequences of gives and takes, compared with a simple model.
+//! Arbitrary sequences of sends and receives, compared with a simple model.
 
 use std::collections::VecDeque;
 
@@ -99,14 +99,14 @@ impl Model {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Give(Vec<(u32, usize)>),
-    Take(usize),
+    Send(Vec<(u32, usize)>),
+    Receive(usize),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let packet = (0_u32..6, prop::sample::select(vec![8, 28, 32, 44, 184]));
-    let give = prop::collection::vec(packet, 0..5).prop_map(Op::Give);
-    prop::collection::vec(prop_oneof![3 => give, 2 => (1_usize..4).prop_map(Op::Take)], 0..80)
+    let give = prop::collection::vec(packet, 0..5).prop_map(Op::Send);
+    prop::collection::vec(prop_oneof![3 => give, 2 => (1_usize..4).prop_map(Op::Receive)], 0..80)
 }
 
 proptest! {
@@ -120,10 +120,10 @@ proptest! {
         let (mut sink, mut lane) = bounded(overflow, frames, bytes);
         let mut model = Model::new(overflow, frames, bytes);
         let (mut sequence, mut price, mut given, mut conflated) = (0, 0, 0, 0);
-        let drain_all = Op::Take(usize::MAX);
+        let drain_all = Op::Receive(usize::MAX);
         for op in ops.into_iter().chain([drain_all]) {
             match op {
-                Op::Give(packets) => {
+                Op::Send(packets) => {
                     prop_assert_eq!(ready(&mut sink, Waker::noop()), model.ready());
                     if !model.ready() {
                         continue;
@@ -140,7 +140,7 @@ proptest! {
                     sink.on_batch(&batch(sequence, &packets));
                     model.give((sequence, packets));
                 }
-                Op::Take(most) => {
+                Op::Receive(most) => {
                     for _ in 0..most {
                         let taken = next(&mut lane);
                         prop_assert_eq!(&taken, &model.take());
