@@ -1,4 +1,4 @@
-//! Up to three Kite Connect ticker connections of each of several accounts.
+//! Up to three Kite Connect ticker connections per account, for one or several accounts.
 //!
 //! A [`Manager`] balances instruments over its [`kite_conn::Connection`]s, starts and stops them
 //! together, moves the instruments of a connection that stays down to the others, and reports their

@@ -10,9 +10,9 @@ use crate::seat::Seat;
 
 /// Creates a sink for each connection of each run. Cheap to clone.
 ///
-/// The sink is called on the connection's task, before the manager's own sinks. It receives every
-/// frame, including those of instruments that have moved to another connection in the meantime. A
-/// sink that blocks ([`Sink::poll_ready`]) holds its connection back.
+/// The sink is called on the task that reads the socket, before the manager's own sinks. It
+/// receives every frame, including those of instruments that have moved to another connection in
+/// the meantime. A sink that blocks ([`Sink::poll_ready`]) holds its connection back.
 #[derive(Clone)]
 pub struct Tap(Arc<dyn Fn(Seat) -> Box<dyn Sink> + Send + Sync>);
 
