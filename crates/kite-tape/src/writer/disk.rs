@@ -101,7 +101,7 @@ impl Disk {
                 }
             }
             next = next.max(number + 1);
-            // A file without records does not tell when recording stopped.
+            // A file without records does not show when recording stopped.
             if last_unix_ns.is_some() {
                 break;
             }
