@@ -178,7 +178,9 @@ impl State {
             Event::Gap(gap) => self.wrong.extend(self.gaps.on_gap(gap)),
             Event::LimitRefused { .. } => self.is_limited = true,
             Event::FrameDamaged { suppressed, .. } => self.totals.damage_reported += 1 + suppressed,
-            Event::PacketsSkipped { suppressed, .. } => self.totals.skips_reported += 1 + suppressed,
+            Event::PacketsSkipped { suppressed, .. } => {
+                self.totals.skips_reported += 1 + suppressed
+            }
             _ => {}
         }
         self.seen.events.push((now, event.clone()));
