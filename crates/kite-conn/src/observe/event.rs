@@ -60,7 +60,8 @@ pub enum Event {
         /// The cause.
         error: OpenError,
     },
-    /// The next attempt is scheduled.
+    /// The next attempt is scheduled. A [`Severity::Warning`] if the delay is a minute or longer,
+    /// such as after a refusal with `Retry-After`.
     Retry {
         /// Number of that attempt, from 1.
         attempt: u32,
@@ -183,6 +184,9 @@ pub enum Severity {
     Error,
 }
 
+/// A delay from which the next attempt is worth a warning: ticks are missed until then.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
 impl Event {
     /// Returns the name for tapes and reports, in snake case.
     #[must_use]
@@ -215,6 +219,7 @@ impl Event {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
+            Self::Retry { delay, .. } if *delay >= LONG_WAIT => Severity::Warning,
             Self::Opening { .. } | Self::Retry { .. } | Self::Renewing { .. } | Self::Closed => {
                 Severity::Detail
             }

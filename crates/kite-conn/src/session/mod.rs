@@ -491,17 +491,17 @@ impl Session {
             return;
         }
         let delay = match &error {
-            // A busy server sends a `Retry-After`, or is left alone for at least half of the
-            // exponential step. A refusal that new credentials may fix is retried like any failure.
-            // Any other is from something in between that a quick retry will not change.
+            // A refusal that new credentials may fix is retried like any failure.
+            _ if error.is_auth() => self.backoff.delay(),
+            // A busy server is left alone for at least half of the exponential step. Any other
+            // refusal is from something in between that a quick retry will not change. Both may
+            // ask for more.
             OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
-                if is_transient(refusal.status) {
-                    self.backoff.patient_delay().max(error.retry_after().unwrap_or_default())
-                } else if error.is_auth() {
-                    self.backoff.delay()
-                } else {
-                    self.backoff.slow_delay()
-                }
+                let delay = match is_transient(refusal.status) {
+                    true => self.backoff.patient_delay(),
+                    false => self.backoff.slow_delay(),
+                };
+                delay.max(error.retry_after().unwrap_or_default())
             }
             _ => self.backoff.delay(),
         };

@@ -171,6 +171,28 @@ fn a_retry_after_from_a_busy_server_is_respected() {
 }
 
 #[test]
+fn no_refusal_stops_the_connection_for_longer_than_five_minutes() {
+    let five_minutes = 300 * SECOND;
+    for status in [302, 403, 407, 429, 500, 503] {
+        for asked in [five_minutes - SECOND, five_minutes, 24 * 3_600 * SECOND] {
+            for by_proxy in [false, true] {
+                let mut rig = Rig::new(settings());
+                rig.settle();
+                let error = match refused(status, None, Some(asked)) {
+                    OpenError::Refused(refusal) if by_proxy => {
+                        OpenError::ProxyRefused { proxy: "p:3128".to_owned(), refusal }
+                    }
+                    error => error,
+                };
+                rig.on(Input::OpenFailed(error));
+                assert_eq!(rig.delay, asked.min(five_minutes), "{status}, {asked:?}");
+                assert_eq!(rig.after(rig.delay), ["opening 2", "open"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_busy_server_that_asks_for_less_gets_the_exponential_step() {
     let mut rig = Rig::new(settings());
     rig.settle();

@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio_rustls::rustls::{self, CertificateError};
 
 use super::refusal::Refusal;
+use super::retry_after::{Asked, MAX_WAIT};
 use super::tls::TlsError;
 
 /// Why one attempt to open a connection failed.
@@ -66,7 +67,11 @@ pub enum OpenError {
     },
     /// A proxy refused to connect: wrong credentials for it (407), or a target that it does not
     /// permit or cannot reach. This is unrelated to Kite's credentials.
-    #[error("the proxy {proxy} refused the connection with status {}", refusal.status)]
+    #[error(
+        "the proxy {proxy} refused the connection with status {}{}",
+        refusal.status,
+        Asked(refusal.retry_after)
+    )]
     ProxyRefused {
         /// The proxy's host and port.
         proxy: String,
@@ -129,11 +134,14 @@ impl OpenError {
         }
     }
 
-    /// Returns the server's or the proxy's `Retry-After`, at most a day.
+    /// Returns how long the server's or the proxy's `Retry-After` delays the next attempt: at most
+    /// five minutes, whatever it asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(refusal) | Self::ProxyRefused { refusal, .. } => refusal.retry_after,
+            Self::Refused(refusal) | Self::ProxyRefused { refusal, .. } => {
+                refusal.retry_after.map(|asked| asked.min(MAX_WAIT))
+            }
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::body::Body;
+use super::retry_after::Asked;
 use super::spelling::Spellings;
 
 /// Maximum number of characters of the server's message in an error.
@@ -30,8 +31,11 @@ pub struct Refusal {
     /// Whether `body` is all that the server sent. False if it was cut off by the limit, the
     /// connect timeout or a broken connection.
     pub body_complete: bool,
-    /// The `Retry-After` header, at most a day. A date is compared with the answer's `Date`, or
+    /// The `Retry-After` header, at most a day; [`OpenError::retry_after`] returns how much of it is
+    /// followed. A date is compared with the answer's `Date`, or
     /// with the local clock if it has none; a date in the past is zero.
+    ///
+    /// [`OpenError::retry_after`]: crate::OpenError::retry_after
     pub retry_after: Option<Duration>,
 }
 
@@ -75,14 +79,14 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server refused the handshake with status {}", self.status)?;
-        let Some(message) = &self.message else { return Ok(()) };
-        let shown = message.chars().take(SHOWN_MESSAGE_CHARS);
-        f.write_str(": ")?;
-        for c in shown {
-            // One line, whatever the server sends.
-            fmt::Write::write_char(f, if c.is_control() { ' ' } else { c })?;
+        if let Some(message) = &self.message {
+            f.write_str(": ")?;
+            for c in message.chars().take(SHOWN_MESSAGE_CHARS) {
+                // One line, whatever the server sends.
+                fmt::Write::write_char(f, if c.is_control() { ' ' } else { c })?;
+            }
         }
-        Ok(())
+        Asked(self.retry_after).fmt(f)
     }
 }
 
@@ -174,5 +178,9 @@ mod tests {
             refusal(502, "<html>").to_string(),
             "the server refused the handshake with status 502"
         );
+        let body = Body { bytes: body.into(), complete: true };
+        let asked = Some(std::time::Duration::from_secs(86_400));
+        let shown = Refusal::new(503, &body, asked, &Spellings::of([])).to_string();
+        assert!(shown.ends_with("xx (retry after 86400 s)") && shown.len() < 280, "{shown}");
     }
 }

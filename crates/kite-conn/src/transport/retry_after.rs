@@ -1,9 +1,14 @@
 //! The `Retry-After` header: seconds or a date (RFC 9110, section 10.2.3).
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// No market is closed for longer; a larger value is a mistake.
+/// The longest delay that is reported. A larger value is a mistake.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest delay that is followed. Anything on the path may send the header, and a longer
+/// outage must end within minutes of its cause.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// When to retry, as the server specified it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,15 @@ impl RetryAfter {
             Self::At(at) => at.duration_since(now).unwrap_or_default(),
         };
         delay.min(MAX_DELAY)
+    }
+}
+
+/// The end of a sentence about a refusal: the delay asked for, or nothing.
+pub(super) struct Asked(pub(super) Option<Duration>);
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |delay| write!(f, " (retry after {} s)", delay.as_secs()))
     }
 }
 

@@ -132,7 +132,7 @@ impl Admission for Ticket {
     fn on_failed(&mut self, error: &OpenError) {
         let failure = match error {
             OpenError::Refused(refusal) if refusal.status == 429 => {
-                Failure::TooManyRequests { retry_after: refusal.retry_after }
+                Failure::TooManyRequests { retry_after: error.retry_after() }
             }
             _ => Failure::Other,
         };
@@ -163,6 +163,10 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
+    use kite_conn::{
+        Connection, ConnectionConfig, Credentials, Endpoint, EventLane, LaneConfig, Phase,
+    };
+    use kite_sim::{Refusal, Sim};
 
     use super::*;
 
@@ -209,6 +213,29 @@ mod tests {
         drop(failed);
         pacer.admit().await.on_opened();
         assert!(now() - start < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_429_that_asks_for_a_day_holds_the_account_for_five_minutes() {
+        let sim = Sim::builder().start().await.unwrap();
+        sim.refuse_with(Some(Refusal::new(429, "").retry_after("86400")));
+        let pacer = Arc::new(pacer());
+        let config = ConnectionConfig {
+            endpoint: Endpoint::parse(&sim.endpoint()).unwrap(),
+            pacer: Some(Arc::clone(&pacer) as Arc<dyn Pacer>),
+            ..ConnectionConfig::default()
+        };
+        let (sink, lane) = kite_conn::lane(LaneConfig::default()).unwrap();
+        let (credentials, events) = (Credentials::new("key", "token"), EventLane::default());
+        let connection = Connection::spawn(config, credentials, sink, &events, 0).unwrap();
+        let mut status = connection.watch();
+        status.wait_for(|status| status.phase == Phase::Waiting).await.unwrap();
+        tokio::time::pause();
+        let asked = now();
+        drop((connection, lane));
+        pacer.admit().await.on_opened();
+        let waited = (now() - asked).as_secs();
+        assert!((299..=301).contains(&waited), "{waited} s");
     }
 
     #[tokio::test(start_paused = true)]

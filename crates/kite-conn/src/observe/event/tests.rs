@@ -61,6 +61,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             "connection attempt 3 failed: looking up ws.kite.trade failed: timed out",
         ),
         (Event::Retry { attempt: 4, delay: MINUTE / 40 }, "retry", Detail, "attempt 4 in 1.5s"),
+        (Event::Retry { attempt: 2, delay: MINUTE * 5 }, "retry", Warning, "attempt 2 in 300.0s"),
         (
             Event::Renewing { attempt: 2, refused: false },
             "renewing",

@@ -108,7 +108,8 @@ async fn a_refusal_by_the_proxy_has_its_own_error_and_is_retried() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(delay)));
         let shown = error.to_string();
         let OpenError::ProxyRefused { proxy, refusal } = error else { panic!("{error:?}") };
-        assert_eq!(shown, format!("the proxy {proxy} refused the connection with status {status}"));
+        let refused = format!("the proxy {proxy} refused the connection with status {status}");
+        assert_eq!(shown, format!("{refused} (retry after {delay} s)"));
         assert_eq!((refusal.status, refusal.body.as_str()), (status, body));
         assert!(!refusal.is_auth() && refusal.body_complete);
     }

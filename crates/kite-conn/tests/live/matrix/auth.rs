@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use kite_conn::{
     Connection, ConnectionConfig, ErrorChain, Event, EventLane, OpenError, ParkReason, Phase,
-    Reconnect, Refusal as Refused, TokenRequest, TokenSource, Transport,
+    Reconnect, Refusal as Refused, Severity, TokenRequest, TokenSource, Transport,
 };
 use kite_sim::{ACCESS_TOKEN, API_KEY, BodyDelivery, Fault, Refusal, Sim};
 use kite_wire::Mode;
@@ -106,15 +106,18 @@ async fn the_same_statuses_without_kites_complete_json_are_retried_slowly() {
 
 #[tokio::test]
 async fn a_retry_after_from_a_busy_server_is_respected() {
-    for status in [429, 503] {
+    let a_date = "Fri, 31 Dec 2100 23:59:59 GMT";
+    let cases = [(429, "7", 7), (503, "7", 7), (503, "86400", 300), (429, a_date, 300)];
+    for (status, asked, seconds) in cases {
         let sim = Sim::builder().greet(false).start().await.unwrap();
-        sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after("7")));
+        sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after(asked)));
         let (connection, probe) = connect(config(&sim));
         let failed = format!("failed 1: {status}");
         expect_events(&probe, 0, &["opening 1", &failed, "retry 2"]).await;
         probe.look(|seen| {
             let Event::Retry { delay, .. } = seen.events[2] else { panic!("{seen:?}") };
-            assert_eq!(delay, Duration::from_secs(7));
+            assert_eq!(delay, Duration::from_secs(seconds));
+            assert_eq!(seen.events[2].severity() == Severity::Warning, seconds == 300);
         });
         in_time("the close", connection.close()).await;
         assert_eq!(sim.stats().refused[&status], 1);
