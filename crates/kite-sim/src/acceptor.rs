@@ -36,6 +36,7 @@ pub(crate) async fn run(
         _ = stopped => {}
         () = acceptor.run(listener) => {}
     }
+    acceptor.state.empty().await;
     acceptor.clients.shutdown().await;
     acceptor.players.shutdown().await;
 }
@@ -80,7 +81,7 @@ impl Acceptor {
     /// Drops every socket, refuses connections for a while and then listens again.
     async fn restart(&mut self, down: Duration) -> TcpListener {
         let port = ReservedPort::new(self.address).await;
-        self.state.admission.kick_all();
+        self.state.empty().await;
         self.clients.shutdown().await;
         let mut is_down = std::pin::pin!(sleep(down));
         loop {

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use kite_wire::{MAX_INSTRUMENTS, ParsedCommand};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -278,6 +279,7 @@ impl Client {
                 self.socket.send_close(code).await?;
                 Err(End::Closing)
             }
+            Control::Drop => Err(End::Dropped),
         }
     }
 
@@ -340,6 +342,11 @@ impl Client {
             End::ClientClosed | End::Closing => {
                 self.socket.close().await;
                 self.vanish().await;
+            }
+            End::Dropped => {
+                // The operating system resets a socket that is closed with unread bytes, and the
+                // client may then lose what it has not read yet.
+                let _ = discard(self.socket.stream_mut()).now_or_never();
             }
             End::Reset => self.socket.stream_mut().transport().reset_on_drop(),
             End::Leaving => {

@@ -30,7 +30,8 @@ use crate::stats::SimStats;
 /// Bytes in flight on a connection in memory, in each direction.
 const MEMORY_BYTES: usize = 64 * 1_024;
 
-/// A running simulator of Kite's ticker server. Dropping it stops the simulator.
+/// A running simulator of Kite's ticker server. Dropping it stops the simulator immediately: what
+/// was sent last may not arrive then, unlike with [`Sim::stop`].
 ///
 /// A method that acts on "every socket" reaches the sockets open at that moment, each between two
 /// frames and in the order of the calls. A socket whose client does not read is reached once the
@@ -142,9 +143,11 @@ impl Sim {
         self.state.flow.set_paused(false);
     }
 
-    /// Drops every socket without a close frame. The slots are free immediately.
+    /// Drops every socket without a close frame, after everything that was sent to it before. The
+    /// slots are free immediately. A client that leaves earlier frames unread is dropped after a
+    /// second, in the middle of a frame if necessary.
     pub fn drop_all(&self) {
-        self.state.admission.kick_all();
+        self.state.drop_all();
     }
 
     /// Sends a close frame to every socket. TCP ends when the client has answered, after five
@@ -244,7 +247,8 @@ impl Sim {
         self.state.changes.until(|| holds(self)).await;
     }
 
-    /// Stops listening, drops all sockets and returns once every task has ended. Counters remain.
+    /// Stops listening, drops all sockets as [`Sim::drop_all`] does, and returns once every task has
+    /// ended. Counters remain.
     ///
     /// # Cancel safety
     /// Cancel safe: if cancelled, the shutdown continues in the background.

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
 use super::Opened;
-use super::state::SimState;
+use super::state::{DROP_DEADLINE, SimState};
 use crate::fault::Fault;
 use crate::server::handshake::{self, Upgrade, discard};
 #[cfg(feature = "tls")]
@@ -46,6 +46,12 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
     match (state.admit(&request.upgrade).await, request.upgrade) {
         (Ok(membership), Ok(upgrade)) => {
             let kick = Arc::clone(&membership.kick);
+            // The task itself drops its socket, after what was sent before; unless the client does
+            // not read.
+            let overdue = async {
+                kick.notified().await;
+                sleep(DROP_DEADLINE).await;
+            };
             let client = async {
                 timeout(HANDSHAKE_DEADLINE, handshake::accept(&mut connection, &upgrade)).await??;
                 let opened = Opened { connection, rest: request.rest, strike };
@@ -53,7 +59,7 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
                 Ok(())
             };
             tokio::select! {
-                () = kick.notified() => Ok(()),
+                () = overdue => Ok(()),
                 ended = client => ended,
             }
         }

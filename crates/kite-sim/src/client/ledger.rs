@@ -67,6 +67,7 @@ impl From<End> for SocketEnd {
             End::Closing | End::Leaving => Self::Closed,
             End::Reset => Self::Reset,
             End::Finish => Self::EndOfStream,
+            End::Dropped => Self::Dropped,
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::book::Book;
 use super::ledger::{Entry, Ledger};
@@ -29,6 +29,9 @@ use crate::server::handshake::Upgrade;
 use crate::server::refusal::Refusal;
 use crate::stats::{Counters, SimStats};
 use crate::time::FOREVER;
+
+/// How long a client may leave unread what was sent before its socket is dropped.
+pub(crate) const DROP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Settings that do not change after the start.
 pub(crate) struct Config {
@@ -50,6 +53,8 @@ pub(crate) enum Control {
     /// A fault; the guard covers the ticks it carries.
     Fault(Fault, Writing),
     Close(u16),
+    /// Drops the socket, after everything that was queued before.
+    Drop,
     Mute,
     Heal,
 }
@@ -261,6 +266,20 @@ impl SimState {
 
     pub(super) fn is_calm(&self) -> bool {
         self.is_calm.load(Ordering::Relaxed)
+    }
+
+    /// Starts to drop every socket; the slots are free immediately.
+    pub(crate) fn drop_all(&self) {
+        self.admission.kick_all(|handle| {
+            let _ = handle.controls.send(Control::Drop);
+        });
+    }
+
+    /// Drops every socket and waits until that is done, for [`DROP_DEADLINE`] at most.
+    pub(crate) async fn empty(&self) {
+        self.drop_all();
+        // A client past the deadline is not waited for.
+        let _ = timeout(DROP_DEADLINE, self.admission.until_left()).await;
     }
 
     /// Starts to close every socket; the slots are free immediately.

@@ -1,7 +1,7 @@
 //! Admits sockets, by credentials and by each API key's three slots, and keeps track of the open
 //! ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ struct AdmissionState<H> {
     /// Sockets that hold a slot, in order of connecting.
     members: BTreeMap<u64, Member<H>>,
     slots_by_key: BTreeMap<String, Slots>,
+    /// Dismissed sockets whose tasks have not carried out their last control yet.
+    leaving: BTreeSet<u64>,
 }
 
 struct Member<H> {
@@ -65,7 +67,7 @@ pub(crate) struct Admitted<'a> {
 /// What a socket's task receives on admission.
 pub(crate) struct Membership<H, T> {
     pub(crate) slot: SocketSlot<H>,
-    /// Notified when the socket must be dropped immediately.
+    /// Notified when the socket must be dropped, whatever its task is doing.
     pub(crate) kick: Arc<Notify>,
     /// The owner's data for the task.
     pub(crate) owned: T,
@@ -101,6 +103,7 @@ impl<H> Admission<H> {
             accepted: 0,
             members: BTreeMap::new(),
             slots_by_key: BTreeMap::new(),
+            leaving: BTreeSet::new(),
         };
         Self { state: Mutex::new(state), changes }
     }
@@ -208,22 +211,38 @@ impl<H> Admission<H> {
         }
     }
 
-    /// Drops every socket immediately and frees its slot.
-    pub(crate) fn kick_all(&self) {
-        let members = std::mem::take(&mut self.state.lock().members);
-        members.values().for_each(|member| member.kick.notify_one());
-        self.changes.notify();
+    /// Frees every socket's slot, passes its handle to `see` a last time and kicks its task.
+    pub(crate) fn kick_all(&self, mut see: impl FnMut(&H)) {
+        self.dismiss(|member| {
+            see(&member.handle);
+            member.kick.notify_one();
+        });
     }
 
     /// Frees every socket's slot and passes its handle to `see` a last time.
     pub(crate) fn dismiss_all(&self, mut see: impl FnMut(&H)) {
-        let members = std::mem::take(&mut self.state.lock().members);
-        members.values().for_each(|member| see(&member.handle));
+        self.dismiss(|member| see(&member.handle));
+    }
+
+    fn dismiss(&self, see: impl FnMut(&Member<H>)) {
+        let mut state = self.state.lock();
+        let members = std::mem::take(&mut state.members);
+        state.leaving.extend(members.keys());
+        drop(state);
+        members.values().for_each(see);
         self.changes.notify();
+    }
+
+    /// Waits until the tasks of all dismissed sockets have carried out what was queued for them.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn until_left(&self) {
+        self.changes.until(|| self.state.lock().leaving.is_empty()).await;
     }
 }
 
-/// One of an API key's slots; freed on drop.
+/// One of an API key's slots, held by the socket's task; freed on drop.
 pub(crate) struct SocketSlot<H> {
     id: u64,
     admission: Arc<Admission<H>>,
@@ -237,7 +256,10 @@ impl<H> SocketSlot<H> {
 
 impl<H> Drop for SocketSlot<H> {
     fn drop(&mut self) {
-        let member = self.admission.state.lock().members.remove(&self.id);
+        let mut state = self.admission.state.lock();
+        let member = state.members.remove(&self.id);
+        state.leaving.remove(&self.id);
+        drop(state);
         // Outside the lock: dropping the handle may drop guards.
         drop(member);
         self.admission.changes.notify();

@@ -46,6 +46,8 @@ pub(crate) enum End {
     Reset,
     /// TCP is to be ended.
     Finish,
+    /// The server lets go of the socket.
+    Dropped,
 }
 
 /// A WebSocket over a connection whose handshake is done.

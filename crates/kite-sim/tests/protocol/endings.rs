@@ -211,3 +211,72 @@ async fn a_receiver_proves_a_prefix_and_raw_frames_count_in_it() {
     assert_eq!(client.frame_of(PONG).await, b"done?");
     assert!(only(&sim).subscriptions.is_empty());
 }
+
+/// Queues every kind of message for every socket, and returns the bytes that each receives.
+fn send_each_kind(sim: &Sim) -> Vec<u8> {
+    let order = serde_json::json!({"order_id": "1"});
+    sim.send_order(order);
+    sim.send_binary(vec![0, 0]);
+    sim.tick_now(&[NSE]);
+    sim.send_text("last");
+    let order = br#"{"type":"order","data":{"order_id":"1"}}"#;
+    let head = [&[0x81, order.len() as u8], order.as_slice(), &[0x82, 2, 0, 0]].concat();
+    [head.as_slice(), &[0x81, 4], b"last"].concat()
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_drop_a_restart_or_a_stop_arrives_first() {
+    for &door in Door::ALL {
+        for round in 0..12 {
+            let sim = door.quiet_sim().await;
+            let mut clients = Vec::new();
+            for _ in 0..3 {
+                clients.push(Bare::connect(&sim, door).await);
+            }
+            // Bytes that the server may not have read when it lets go of the socket.
+            clients[0].say(TEXT, b"unread").await;
+            let expected = send_each_kind(&sim);
+            match round % 3 {
+                0 => {
+                    sim.drop_all();
+                    sim.send_text("too late");
+                }
+                1 => assert_eq!(sim.inject(API_KEY, Fault::Restart { down: Duration::ZERO }), 3),
+                _ => sim.stop().await,
+            }
+            for client in &mut clients {
+                let (bytes, _) = client.rest().await;
+                assert_eq!(bytes, expected, "{door:?}, round {round}");
+            }
+            until(&sim, |sim| sim.sockets(API_KEY).iter().all(|it| it.end.is_some())).await;
+            for record in sim.sockets(API_KEY) {
+                assert_eq!((record.end, record.frames()), (Some(SocketEnd::Dropped), 1));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_close_frame_sent_before_a_stop_arrives() {
+    for &door in Door::ALL {
+        let sim = door.quiet_sim().await;
+        let mut client = Bare::connect(&sim, door).await;
+        sim.close_all(1_012);
+        sim.stop().await;
+        assert_eq!(client.frame_of(CLOSE).await, 1_012_u16.to_be_bytes(), "{door:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_dropped_after_a_second() {
+    let sim = Door::Memory.quiet_sim().await;
+    let client = Bare::connect(&sim, Door::Memory).await;
+    sim.send_binary(vec![0; 1 << 20]);
+    sim.drop_all();
+    let begun = Instant::now();
+    assert_eq!(sim.stats().connections_open, 0);
+    until(&sim, |sim| only(sim).end == Some(SocketEnd::Dropped)).await;
+    let waited = begun.elapsed();
+    assert!(waited <= Duration::from_millis(1_010), "{waited:?}");
+    drop(client);
+}
