@@ -29,6 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 mod field;
+mod layout;
 mod timestamp;
 mod words;
 
@@ -66,7 +67,8 @@ order! {
     /// A field is `None` if it is missing, null, a blank string (a text field keeps it) or
     /// unreadable; only unreadable ones are listed in [`unreadable`](Self::unreadable). Numbers are
     /// read from JSON integers, floats and strings. A quantity must be a whole number and not
-    /// negative. A text field accepts a number too and keeps its digits. The set of fields comes
+    /// negative. A text field accepts a number too and keeps its digits. The forms of a timestamp are
+    /// listed at [`IstDateTime`]; 0 and the zero times of Go and MySQL mean that it is not set. The set of fields comes
     /// from the documented postback payload, the published order book and what the official clients
     /// read.
     ///

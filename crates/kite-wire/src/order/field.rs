@@ -10,15 +10,21 @@ use alloc::{
 
 use serde_json::{Map, Value};
 
-use super::{IstDateTime, OrderStatus, TransactionType, Validity};
+use super::{IstDateTime, OrderStatus, TransactionType, Validity, layout};
 
 /// 2^53: whole floats below it are exact, above it some integers share a float.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
+/// What Go and MySQL write for a time that is not set.
+const GO_ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+const MYSQL_ZERO_TIME: &str = "0000-00-00 00:00:00";
+
 /// The type of an order's field.
 pub(super) trait Field: Sized {
-    /// Whether a blank string means the same as null.
-    const BLANK_IS_ABSENT: bool = true;
+    /// Returns whether a value means the same as null.
+    fn is_absent(value: &Value) -> bool {
+        value.as_str().is_some_and(|text| text.trim().is_empty())
+    }
 
     /// Reads a value that is present; `None` if it does not fit.
     fn read(value: &Value) -> Option<Self>;
@@ -32,7 +38,7 @@ pub(super) fn read<T: Field>(
 ) -> Option<T> {
     let value = match object.get(name)? {
         Value::Null => return None,
-        Value::String(text) if T::BLANK_IS_ABSENT && text.trim().is_empty() => return None,
+        value if T::is_absent(value) => return None,
         value => value,
     };
     let field = T::read(value);
@@ -43,7 +49,9 @@ pub(super) fn read<T: Field>(
 }
 
 impl Field for String {
-    const BLANK_IS_ABSENT: bool = false;
+    fn is_absent(_: &Value) -> bool {
+        false
+    }
 
     fn read(value: &Value) -> Option<Self> {
         match value {
@@ -120,8 +128,23 @@ impl Field for bool {
 }
 
 impl Field for IstDateTime {
+    fn is_absent(value: &Value) -> bool {
+        match value {
+            Value::String(text) => matches!(text.trim(), "" | "0" | MYSQL_ZERO_TIME | GO_ZERO_TIME),
+            value => value.as_f64() == Some(0.0),
+        }
+    }
+
     fn read(value: &Value) -> Option<Self> {
-        value.as_str()?.parse().ok()
+        match value {
+            Value::Number(number) => {
+                // A fraction of a second is dropped, as in texts.
+                let floor =
+                    |float: f64| (0.0..EXACT_BELOW).contains(&float).then_some(float as u64);
+                layout::from_epoch(number.as_u64().or_else(|| floor(number.as_f64()?))?)
+            }
+            value => value.as_str()?.trim().parse().ok(),
+        }
     }
 }
 
@@ -244,6 +267,40 @@ mod tests {
         }
         for json in ["2", r#""yes""#, "[]"] {
             assert_eq!(parsed::<bool>(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn timestamps_are_read_from_texts_and_counts() {
+        let at = IstDateTime::from_unix_seconds(1_646_279_665);
+        for json in [
+            r#""2022-03-03 09:24:25""#,
+            r#"" 2022-03-03T03:54:25.000Z ""#,
+            "1646279665",
+            "1646279665.0",
+            "1646279665.987",
+            "1646279665000",
+            "1.646279665e12",
+            r#""1646279665000""#,
+            "1646279665000000",
+            "1646279665000000000",
+        ] {
+            assert_eq!(parsed::<IstDateTime>(json), at, "{json}");
+        }
+        for json in ["5", "-1646279665", "1646279665e30", "true", "[]", r#""yesterday""#] {
+            assert_eq!(parsed::<IstDateTime>(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_not_set_is_absent_not_unreadable() {
+        for json in
+            ["0", "0.0", r#""0""#, r#""""#, r#""0001-01-01T00:00:00Z""#, r#""0000-00-00 00:00:00""#]
+        {
+            let object = Map::from_iter([("at".into(), serde_json::from_str(json).unwrap())]);
+            let mut unreadable = Vec::new();
+            assert_eq!(read::<IstDateTime>(&object, "at", &mut unreadable), None);
+            assert!(unreadable.is_empty(), "{json}");
         }
     }
 

@@ -1,20 +1,37 @@
-//! Date and time as printed in Kite's order updates.
+//! Date and time of Kite's order updates.
 //!
 //! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30, no
-//! daylight saving). No other layout is accepted, so a parsed value prints as the same text.
+//! daylight saving). Texts are read by [`layout`].
 
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::layout;
 use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 
 /// A date and time of day in Indian Standard Time, to the second.
 ///
 /// Always a date that exists (proleptic Gregorian calendar, years 0 to 9999, no leap seconds).
-/// Values compare chronologically; `Display` writes `YYYY-MM-DD HH:MM:SS`, and serde uses the same
-/// text.
+/// Values compare chronologically; `Display` writes `YYYY-MM-DD HH:MM:SS`, and so does serde.
+///
+/// # Layouts
+/// Kite sends `YYYY-MM-DD HH:MM:SS`; servers that pass its updates on send others. `FromStr` and
+/// serde read:
+///
+/// - `2022-03-03 09:24:25`, with `T` or a space, with hyphens or slashes, in India if no offset
+///   follows: `Z`, `+05:30`, `+0530`, `+05`, ` IST`, ` UTC` or ` GMT`.
+/// - `03-03-2022 09:24:25` and `03-Mar-2022 09:24:25`, the day first, with the same variations.
+/// - Counts since the Unix epoch: 10 digits are seconds, 13 milliseconds, 16 microseconds and 19
+///   nanoseconds, which is unambiguous from 2001 to 2286. A field of an
+///   [`Order`](super::Order) may hold the count as a JSON number too.
+///
+/// A fraction of a second is dropped. Not read, because they are incomplete or ambiguous, are dates
+/// or times alone, times without seconds, twelve-hour clocks, years of two digits, the month before
+/// the day, digits without separators (`20220303092425`) and names of other time zones. An order
+/// lists such a field in [`Order::unreadable`](super::Order::unreadable) and keeps its value in
+/// [`Order::raw`](super::Order::raw).
 ///
 /// # Examples
 /// ```
@@ -23,6 +40,8 @@ use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 /// let at: IstDateTime = "2022-03-03 09:24:25".parse()?;
 /// assert_eq!(at.unix_seconds(), 1_646_279_665);
 /// assert_eq!(at.to_string(), "2022-03-03 09:24:25");
+/// assert_eq!("2022-03-03T03:54:25.000Z".parse(), Ok(at));
+/// assert_eq!("1646279665000".parse(), Ok(at));
 /// # Ok::<(), kite_wire::order::TimestampError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,17 +149,7 @@ impl FromStr for IstDateTime {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let layout = || TimestampError::Layout { len_bytes: text.len() };
-        let bytes: &[u8; 19] = text.as_bytes().try_into().map_err(|_| layout())?;
-        if [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]] != *b"-- ::" {
-            return Err(layout());
-        }
-        let two = |at: usize| match bytes[at..at + 2] {
-            [tens @ b'0'..=b'9', units @ b'0'..=b'9'] => Ok((tens - b'0') * 10 + (units - b'0')),
-            _ => Err(layout()),
-        };
-        let year = u16::from(two(0)?) * 100 + u16::from(two(2)?);
-        Self::new(year, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?)
+        layout::read(text)
     }
 }
 
@@ -160,12 +169,15 @@ impl<'de> Deserialize<'de> for IstDateTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimestampError {
-    /// The text is not laid out as `YYYY-MM-DD HH:MM:SS`.
-    #[error("timestamp of {len_bytes} bytes is not laid out as YYYY-MM-DD HH:MM:SS")]
+    /// The text is in none of the layouts that [`IstDateTime`] reads.
+    #[error("timestamp of {len_bytes} bytes is not laid out as YYYY-MM-DD HH:MM:SS or the like")]
     Layout {
-        /// Length of the text, in bytes; a valid one has 19.
+        /// Length of the text, in bytes.
         len_bytes: usize,
     },
+    /// The instant is before the year 0 or after the year 9999 in India.
+    #[error("timestamp is not within the years 0 to 9999 in India")]
+    Calendar,
     /// A part of the date or time does not exist.
     #[error("timestamp's {part} is {value}, must be {min} to {max}")]
     OutOfRange {
@@ -296,13 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn other_layouts_are_refused() {
+    fn texts_that_are_no_timestamp_are_refused() {
         for text in [
             "",
             "2022-03-03",
-            "2022-03-03T09:24:25",
             "2022-03-03 09:24:25 ",
-            "2022-03-03 09:24:25+05:30",
             "2022-3-03 009:24:25",
             "2022-03-03 09:24:2x",
             "+022-03-03 09:24:25",
@@ -343,7 +353,7 @@ mod tests {
         }
 
         #[test]
-        fn a_parsed_text_prints_unchanged(
+        fn a_text_in_kites_layout_prints_unchanged(
             text in "[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
         ) {
             if let Ok(at) = parse(&text) {
