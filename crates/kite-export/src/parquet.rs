@@ -1,6 +1,6 @@
 //! Parquet: Arrow columns, encoded by several threads in parallel.
 
-mod columns;
+mod arrays;
 mod events;
 mod failure;
 mod metadata;

@@ -86,7 +86,7 @@ async fn a_new_token_in_the_file_resumes_the_ticks_after_a_refusal() {
     std::fs::write(&file, "next_day_token\n").expect("the file is written");
     until(&sim, |sim| sim.stats().connections_total == 2).await;
     let lines = blocking(move || {
-        let refused = running.line_with("connect failed");
+        let refused = running.line_with("connection attempt");
         (refused, running.line_with("up again"), running.line_with("ticks"))
     });
     let (refused, up, _ticks) = lines.await;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Limit for each wait, so that a hanging test fails. Generous, for busy machines.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,10 +65,13 @@ impl Running {
         Self { child, lines, errors }
     }
 
-    /// Waits for a line on standard output that contains `text`, and returns it.
+    /// Returns the next line on standard output that contains `text`.
     pub(crate) fn line_with(&self, text: &str) -> String {
+        // One limit for the whole wait: a program that prints other lines for ever must fail too.
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let line = self.lines.recv_timeout(TIMEOUT);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
             let line =
                 line.unwrap_or_else(|_| panic!("no line on standard output contains {text:?}"));
             if line.contains(text) {

@@ -18,7 +18,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::columns::Columns;
+use super::arrays::Columns;
 use super::failure::failure;
 use super::metadata::account;
 use super::prices::PriceType;

@@ -1,4 +1,4 @@
-//! One block while it is being filled.
+//! One block while it is being filled. Its bytes are laid out by `kite_wire::tape`.
 
 use std::io;
 

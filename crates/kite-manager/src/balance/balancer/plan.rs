@@ -1,4 +1,4 @@
-//! The changes that a request makes to the connections.
+//! The changes that a request makes to the connections: data that the balancer plans.
 
 use kite_wire::Mode;
 

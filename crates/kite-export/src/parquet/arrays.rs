@@ -1,4 +1,4 @@
-//! Decodes packets directly into columns, without rows in between.
+//! Decodes packets directly into Arrow arrays, one per column, without rows in between.
 
 use std::collections::HashMap;
 use std::mem;
