@@ -1,4 +1,4 @@
-//! A received frame that consumers share: the socket's bytes, decoded on iteration.
+//! A received frame that consumers share: the bytes from the socket, decoded during iteration.
 
 use core::ops::Range;
 
@@ -12,8 +12,8 @@ use crate::tick::Tick;
 
 /// The ticks of one binary frame, in the bytes as received.
 ///
-/// Cloning costs one reference count; ticks are decoded during iteration. A batch that is kept
-/// keeps the whole read buffer in memory; [`TickBatch::detach`] copies it out.
+/// Cloning costs one reference count; ticks are decoded during iteration. Holding a batch keeps the
+/// whole read buffer in memory; [`TickBatch::detach`] copies it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickBatch {
     bytes: Bytes,
@@ -21,7 +21,7 @@ pub struct TickBatch {
     skipped: u16,
 }
 
-/// Steps through the packets of a frame that it owns; an iterator would have to borrow it.
+/// Steps through the packets of a frame that it owns; an iterator would have to borrow the frame.
 ///
 /// The frame is not checked and should come from [`TickBatch::as_bytes`]; the cursor ends at the
 /// first incomplete packet.
@@ -74,16 +74,16 @@ impl PacketCursor {
     }
 }
 
-/// A frame with a damaged tail: its good part, and what is wrong with the rest.
+/// The good part of a frame with a damaged tail, and what is wrong with the rest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("frame damaged after {} whole packets, {bytes_left} bytes discarded", batch.len() + usize::from(batch.skipped()))]
+#[error("frame damaged after {} whole packets; {bytes_left} bytes discarded", batch.len() + usize::from(batch.skipped()))]
 pub struct DamagedFrame {
     /// The packets before the damage.
     pub batch: TickBatch,
     /// What is wrong after them.
     #[source]
     pub fault: FrameFault,
-    /// How many bytes were discarded.
+    /// Number of bytes discarded.
     pub bytes_left: usize,
     /// The frame as received.
     pub frame: Bytes,
@@ -93,7 +93,8 @@ impl TickBatch {
     /// Checks a binary frame.
     ///
     /// # Errors
-    /// The frame's tail is damaged. The error holds the batch of the good packets before it.
+    /// Returns an error if the frame's tail is damaged. It holds the batch of the good packets
+    /// before it.
     pub fn new(frame: Bytes) -> Result<Self, DamagedFrame> {
         let walked = Frame::walk(&frame);
         let good = walked.as_bytes().len();
@@ -163,7 +164,7 @@ impl TickBatch {
         &self.bytes
     }
 
-    /// Copies the frame out of its read buffer, so that keeping it keeps no other memory.
+    /// Copies the frame out of its read buffer, so that holding it keeps no other memory alive.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..*self }
@@ -224,7 +225,7 @@ mod tests {
         // A packet of unknown length, one LTP packet, and a third that is truncated.
         let frame = [0, 3, 0, 1, 9, 0, 8, 0, 0, 0, 1, 0, 0, 0, 5, 0, 8, 1];
         let damaged = TickBatch::new(Bytes::copy_from_slice(&frame)).unwrap_err();
-        assert_eq!(damaged.to_string(), "frame damaged after 2 whole packets, 3 bytes discarded");
+        assert_eq!(damaged.to_string(), "frame damaged after 2 whole packets; 3 bytes discarded");
         let source = damaged.source().and_then(|source| source.downcast_ref());
         assert_eq!(source, Some(&damaged.fault));
     }

@@ -51,8 +51,8 @@ impl FrameBuilder {
     /// Adds a packet.
     ///
     /// # Errors
-    /// [`EncodeError::TooManyPackets`] if the frame already holds 65,535 packets, as many as a
-    /// frame can. It is unchanged.
+    /// Returns [`EncodeError::TooManyPackets`] if the frame already holds 65,535 packets, the
+    /// maximum; the frame is unchanged.
     #[inline]
     pub fn push(&mut self, packet: Packet<'_>) -> Result<(), EncodeError> {
         self.packets = self.packets.checked_add(1).ok_or(EncodeError::TooManyPackets)?;
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_beyond_65_535_is_refused_and_changes_nothing() {
+    fn a_packet_beyond_65_535_is_rejected_and_changes_nothing() {
         let bytes = [0; 8];
         let packet = Packet::from_bytes(&bytes).unwrap();
         let mut frame = FrameBuilder::new();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_pushed_is_an_empty_frame() {
+    fn a_builder_without_packets_returns_an_empty_frame() {
         assert_eq!(FrameBuilder::new().finish(), [0, 0]);
     }
 

@@ -1,7 +1,7 @@
 //! Change since the previous day's close, from the wire's integers.
 //!
-//! Shared by views and owned ticks. Not used for an index's absolute change: the exchange sends
-//! that.
+//! Shared by views and owned ticks. Not used for an index's absolute change, which the exchange
+//! sends.
 
 /// Returns last price minus close. `None` if there is no close (0) or the difference does not fit
 /// in 32 bits.

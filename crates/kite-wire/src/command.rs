@@ -81,7 +81,7 @@ pub enum CommandKind {
 pub struct ParsedCommand<'a> {
     /// What the client requests.
     pub kind: CommandKind,
-    /// The instruments concerned.
+    /// The instruments that the command names.
     pub tokens: TokenList<'a>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> ParsedCommand<'a> {
     /// Reads the JSON of a command.
     ///
     /// # Errors
-    /// [`CommandError`] if a field is missing, unknown or malformed.
+    /// Returns [`CommandError`] if a field is missing, unknown or malformed.
     pub fn parse(text: &'a str) -> Result<Self, CommandError> {
         let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
         let (mut action, mut value) = (None, None);
@@ -164,10 +164,10 @@ impl Iterator for TokenList<'_> {
     }
 }
 
-/// How deep skipped values may nest. Commands nest two deep.
+/// Maximum depth of skipped values. Commands nest two deep.
 const MAX_DEPTH: u8 = 16;
 
-/// A position in a JSON text.
+/// A position in a JSON string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cursor<'a> {
     text: &'a [u8],
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn other_clients_spacing_order_and_extra_keys_are_read() {
+    fn other_spacing_other_order_and_extra_keys_are_read() {
         let text =
             " {\"v\" : [ \"full\" , [ 1 ,\t2 ] ], \"id\": {\"x\":[null,true]}, \"a\":\"mode\" }\n";
         assert_eq!(parse(text), Ok((CommandKind::Mode(Mode::Full), Vec::from([1, 2]))));

@@ -1,4 +1,4 @@
-//! Builds binary frames from ticks: for simulators, tests and recordings.
+//! Builds binary frames from ticks, for simulators, tests and recordings.
 
 use crate::error::EncodeError;
 use crate::tick::Tick;
@@ -27,7 +27,8 @@ impl<'b> FrameEncoder<'b> {
     /// Starts an empty frame.
     ///
     /// # Errors
-    /// [`EncodeError::BufferFull`] if the buffer cannot hold the two bytes of the packet count.
+    /// Returns [`EncodeError::BufferFull`] if the buffer cannot hold the two bytes of the packet
+    /// count.
     pub fn new(buffer: &'b mut [u8]) -> Result<Self, EncodeError> {
         let free = buffer.len();
         let count = buffer.get_mut(..2).ok_or(EncodeError::BufferFull { needed: 2, free })?;
@@ -38,7 +39,8 @@ impl<'b> FrameEncoder<'b> {
     /// Adds a tick as a packet.
     ///
     /// # Errors
-    /// The buffer is full or the frame already holds 65,535 packets; the frame is unchanged.
+    /// Returns an error if the buffer is full or the frame already holds 65,535 packets; the frame
+    /// is unchanged.
     pub fn push(&mut self, tick: &Tick) -> Result<(), EncodeError> {
         let length = tick.kind().packet_len();
         let room = self.reserve(length)?;
@@ -47,10 +49,11 @@ impl<'b> FrameEncoder<'b> {
         Ok(())
     }
 
-    /// Adds the bytes of a packet as they are, whatever their length.
+    /// Adds the bytes of a packet as they are, even if no layout has their length.
     ///
     /// # Errors
-    /// As for [`FrameEncoder::push`]; also if the packet is longer than 65,535 bytes.
+    /// Returns an error if [`FrameEncoder::push`] would, or if the packet is longer than 65,535
+    /// bytes.
     pub fn push_bytes(&mut self, packet: &[u8]) -> Result<(), EncodeError> {
         self.reserve(packet.len())?.copy_from_slice(packet);
         self.commit(packet.len());
@@ -98,7 +101,7 @@ mod tests {
     use crate::tick::Fields;
 
     #[test]
-    fn a_refused_packet_leaves_the_frame_unchanged() {
+    fn a_rejected_packet_leaves_the_frame_unchanged() {
         let mut buffer = [0; 20];
         let mut frame = FrameEncoder::new(&mut buffer).unwrap();
         let tick = Tick { instrument_token: 9, last_price: -1, fields: Fields::Ltp };
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_without_room_for_the_count_is_refused() {
+    fn a_buffer_without_room_for_the_count_is_rejected() {
         assert!(FrameEncoder::new(&mut [0; 1]).is_err());
     }
 }

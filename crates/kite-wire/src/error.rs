@@ -1,4 +1,4 @@
-//! Errors in bytes: small values with positions and sizes.
+//! Errors of decoding and encoding: small values with positions and sizes.
 
 /// Why the tail of a frame could not be read. The packets before it are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -9,12 +9,12 @@ pub enum FrameFault {
     Empty,
     /// The frame ends where the two length bytes of a packet should be.
     #[error(
-        "frame ends at byte {offset} within the length of packet {index}, {declared} packets declared"
+        "frame ends at byte {offset} within the length of packet {index}, with {declared} packets declared"
     )]
     TruncatedLength {
-        /// Which packet, counted from 0.
+        /// Index of the packet, counted from 0.
         index: u16,
-        /// How many packets the frame's head declares.
+        /// Number of packets that the frame's head declares.
         declared: u16,
         /// Where the packet's length should be, in bytes from the start of the frame.
         offset: usize,
@@ -24,32 +24,32 @@ pub enum FrameFault {
         "packet {index} of {declared} at byte {offset} declares {length} bytes, {left} are left"
     )]
     TruncatedPacket {
-        /// Which packet, counted from 0.
+        /// Index of the packet, counted from 0.
         index: u16,
-        /// How many packets the frame's head declares.
+        /// Number of packets that the frame's head declares.
         declared: u16,
         /// Where the packet's body should start, in bytes from the start of the frame.
         offset: usize,
         /// The length that the packet declares, in bytes.
         length: u16,
-        /// How many bytes are left for it.
+        /// Number of bytes left for it.
         left: usize,
     },
     /// Bytes follow the last packet that the frame's head declares.
     #[error("{left} bytes follow the last of {declared} packets at byte {offset}")]
     TrailingBytes {
-        /// How many packets the frame's head declares.
+        /// Number of packets that the frame's head declares.
         declared: u16,
         /// Where the surplus starts, in bytes from the start of the frame.
         offset: usize,
-        /// How many bytes follow.
+        /// Number of bytes that follow.
         left: usize,
     },
 }
 
 /// A packet has an unknown length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("packet of {length} bytes, known lengths are 8, 28, 32, 44 and 184")]
+#[error("packet of {length} bytes; known lengths are 8, 28, 32, 44 and 184")]
 pub struct PacketError {
     /// The length found, in bytes.
     pub length: usize,
@@ -60,36 +60,36 @@ pub struct PacketError {
 #[non_exhaustive]
 pub enum EncodeError {
     /// The buffer is too small.
-    #[error("{needed} bytes needed, {free} free in the buffer")]
+    #[error("{needed} bytes needed, but only {free} are free in the buffer")]
     BufferFull {
-        /// How many bytes are needed: in a frame for the packet and its two-byte length, in
-        /// `Tick::encode` for the packet alone, in a new frame for the two-byte packet count.
+        /// Number of bytes needed: for the packet and its two-byte length in a frame, for the
+        /// packet alone in `Tick::encode`, for the two-byte packet count in a new frame.
         needed: usize,
-        /// How many bytes the buffer has left.
+        /// Number of bytes left in the buffer.
         free: usize,
     },
     /// A frame counts its packets in 16 bits.
     #[error("a frame holds at most 65535 packets")]
     TooManyPackets,
     /// A packet declares its length in 16 bits.
-    #[error("packet of {length} bytes, at most 65535 can be declared")]
+    #[error("packet of {length} bytes; at most 65535 can be declared")]
     PacketTooLong {
         /// The packet's length, in bytes.
         length: usize,
     },
 }
 
-/// Why a text is not a price.
+/// Why a string is not a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// The text is not a plain decimal number.
+    /// The string is not a plain decimal number.
     #[error("not a decimal number")]
     NotANumber,
     /// No segment has prices with this many decimals.
-    #[error("{found} decimals, segments have 2, 4 or 7")]
+    #[error("{found} decimals; segments have 2, 4 or 7")]
     Decimals {
-        /// How many decimals the text has.
+        /// Number of decimals found.
         found: usize,
     },
     /// The value does not fit the wire's signed 32 bits.
@@ -114,10 +114,10 @@ pub enum CommandError {
         field: &'static str,
     },
     /// The action is not one of `subscribe`, `unsubscribe` and `mode`.
-    #[error("unknown action, expected subscribe, unsubscribe or mode")]
+    #[error("unknown action; expected subscribe, unsubscribe or mode")]
     UnknownAction,
     /// The mode is not one of `ltp`, `quote` and `full`.
-    #[error("unknown mode, expected ltp, quote or full")]
+    #[error("unknown mode; expected ltp, quote or full")]
     UnknownMode,
     /// The value has the wrong shape for the action.
     #[error("the action's value has the wrong shape at byte {offset}")]

@@ -14,14 +14,14 @@ pub const MAX_FRAME_BYTES: usize = 2 + MAX_INSTRUMENTS * (2 + 184);
 
 /// A binary frame whose packet lengths have been checked.
 ///
-/// The walk never fails as a whole: good packets are kept and the rest is accounted for.
+/// The walk never fails as a whole; it keeps the good packets and accounts for the rest.
 /// - A packet of unknown length is skipped by its length and counted in [`Frame::skipped`].
-/// - If the frame's tail is damaged, [`Frame::fault`] says how, and [`Frame::as_bytes`] is the good
-///   part before it.
+/// - If the frame's tail is damaged, [`Frame::fault`] returns how, and [`Frame::as_bytes`] is the
+///   good part before it.
 /// - A frame of one byte is a heartbeat.
 ///
-/// `packets().len() + skipped()` is the number of whole packets, `as_bytes().len() + bytes_left()`
-/// that of all bytes.
+/// `packets().len() + skipped()` is the number of whole packets; `as_bytes().len() + bytes_left()`
+/// is the number of all bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     good: &'a [u8],
@@ -60,7 +60,7 @@ impl<'a> Frame<'a> {
         Self { good, bytes_left: 0, packets, skipped, fault: None }
     }
 
-    /// Returns whether this is a heartbeat: a frame of one byte, whose value is not documented.
+    /// Returns whether this is a heartbeat, a frame of one byte (whose value is not documented).
     #[inline]
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_packet_is_skipped_and_its_neighbours_are_kept() {
+    fn an_unknown_packet_is_skipped_and_the_others_are_kept() {
         let bytes = frame_of(&[8, 64, 184, 0, 44]);
         let frame = Frame::walk(&bytes);
         assert_eq!((frame.fault(), frame.skipped(), frame.packets().len()), (None, 2, 3));

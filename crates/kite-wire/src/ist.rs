@@ -1,14 +1,14 @@
 //! Indian Standard Time, UTC+05:30 all year, and calendar days in it.
 //!
-//! Trading days, order timestamps and daily files use it. No other time zone, no leap seconds and
-//! no clock: times are passed in as seconds or nanoseconds since the Unix epoch.
+//! Trading days, order timestamps and daily files use it. Other time zones and leap seconds are not
+//! supported. The caller passes in times, as seconds or nanoseconds since the Unix epoch.
 
 use core::fmt;
 
 /// Indian Standard Time minus UTC, in seconds.
 pub const UTC_OFFSET_S: i64 = 19_800;
 
-/// Seconds of a day.
+/// Seconds per day.
 pub const DAY_S: i64 = 86_400;
 
 /// 1970-01-01, counted in days from 0000-01-01.
@@ -34,7 +34,7 @@ impl Day {
     /// 9999-12-31.
     pub const LAST: Self = Self((days_before_year(10_000) - UNIX_EPOCH_DAY - 1) as i32);
 
-    /// Returns the day in India at this moment; [`Day::LAST`] for later moments.
+    /// Returns the day in India at this instant; [`Day::LAST`] for later ones.
     #[inline]
     #[must_use]
     pub const fn at_unix_s(unix_s: u64) -> Self {
@@ -44,7 +44,7 @@ impl Day {
         Self(((unix_s + UTC_OFFSET_S as u64) / DAY_S as u64) as i32)
     }
 
-    /// Returns the day in India at this moment. 64 bits of nanoseconds end in the year 2554.
+    /// Returns the day in India at this instant. 64 bits of nanoseconds end in the year 2554.
     #[inline]
     #[must_use]
     pub const fn at_unix_ns(unix_ns: u64) -> Self {
@@ -58,7 +58,7 @@ impl Day {
         if is_day { Some(Self(days as i32)) } else { None }
     }
 
-    /// Returns the day with this date, if there is one.
+    /// Returns the day with this date, if it exists.
     #[must_use]
     pub const fn from_date(year: u16, month: u8, day: u8) -> Option<Self> {
         let is_date = year <= 9999 && month >= 1 && month <= 12;

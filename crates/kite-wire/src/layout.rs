@@ -1,4 +1,4 @@
-//! The bytes of each packet, field by field: views that need no copy and no alignment.
+//! Views of each packet's bytes, field by field, without copies or alignment.
 //!
 //! Only layout and field access; `packet.rs` decides which layout a packet has.
 #![expect(unnameable_types, reason = "zerocopy's derive makes one for every layout")]
@@ -108,7 +108,7 @@ layout! {
 }
 
 layout! {
-    /// Five levels of market depth on each side, the best first.
+    /// Five levels of market depth on each side, from the best price to the worst.
     Depth, 120 {
         bids: [DepthEntry; 5],
         asks: [DepthEntry; 5],
@@ -121,7 +121,7 @@ layout! {
         quantity: U32,
         price: I32,
         orders: U16,
-        /// Two bytes without a meaning, kept so that views return the bytes they cover.
+        /// Two meaningless bytes, kept so that views return the bytes they cover.
         padding: [u8; 2],
     }
 }
@@ -188,8 +188,8 @@ impl IndexQuotePacket {
         }
     }
 
-    /// Returns the change since the previous day's close as sent by the exchange, whatever the
-    /// close.
+    /// Returns the change since the previous day's close as sent by the exchange, even if the close
+    /// is 0.
     #[inline]
     #[must_use]
     pub fn change(&self) -> Price {
@@ -228,7 +228,7 @@ impl QuotePacket {
         self.price(self.average_price)
     }
 
-    /// Returns the day's traded volume. 32 bits: whether larger volumes wrap is unknown.
+    /// Returns the day's traded volume, which has 32 bits. Whether larger volumes wrap is unknown.
     #[inline]
     #[must_use]
     pub fn volume(&self) -> u32 {
@@ -346,7 +346,7 @@ impl FullPacket {
 
     #[inline]
     fn best(&self, side: &[DepthEntry; 5]) -> Option<Price> {
-        // Tested by quantity: the prices of some contracts may be 0 or less.
+        // Tests the quantity, because the prices of some contracts may be 0 or less.
         let level = &side[0];
         (level.quantity() != 0).then(|| self.price(level.price))
     }

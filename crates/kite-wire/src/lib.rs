@@ -1,6 +1,5 @@
 //! Zero-copy codec for the packets of Zerodha Kite Connect's market-data WebSocket.
-//!
-//! A binary frame goes in, packets come out as views into the same bytes:
+//! Packets of a binary frame are read as views into its bytes:
 //!
 //! ```
 //! use kite_wire::Frame;
@@ -15,7 +14,7 @@
 //! }
 //! ```
 //!
-//! Nothing here panics on bad input, and nothing uses a socket or a clock; the crate is `no_std`.
+//! The crate is `no_std`, never panics on bad input and uses neither sockets nor clocks.
 //! Decoding, encoding, commands and tapes allocate nothing. Only these allocate, and each needs a
 //! feature: [`Frame::append_ticks`] if the caller's `Vec` has no room, [`FrameBuilder`],
 //! [`TokenMap`], [`TickBatch::detach`], and the JSON of text frames and orders. If a frame's tail

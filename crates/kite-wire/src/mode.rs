@@ -1,6 +1,6 @@
 //! The streaming mode of a subscription.
 
-/// How much of an instrument's state the server sends.
+/// Streaming mode: which part of an instrument's state the server sends.
 ///
 /// A bare subscribe means [`Mode::Quote`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -47,7 +47,7 @@ macro_rules! order {
             raw: Map<String, Value>,
         }
 
-        /// The names of all fields that are read. `meta` is not among them: it stays JSON.
+        /// The names of all fields that are read. `meta` is not among them, because it stays JSON.
         const READ_FIELDS: &[&str] = &[$(stringify!($name)),+];
 
         impl From<Map<String, Value>> for Order {
@@ -67,10 +67,10 @@ order! {
     /// A field is `None` if it is missing, null, a blank string (a text field keeps it) or
     /// unreadable; only unreadable ones are listed in [`unreadable`](Self::unreadable). Numbers are
     /// read from JSON integers, floats and strings. A quantity must be a whole number and not
-    /// negative. A text field accepts a number too and keeps its digits. The forms of a timestamp are
-    /// listed at [`IstDateTime`]; 0 and the zero times of Go and MySQL mean that it is not set. The set of fields comes
-    /// from the documented postback payload, the published order book and what the official clients
-    /// read.
+    /// negative. A text field accepts a number too and keeps its digits. The forms of a timestamp
+    /// are listed at [`IstDateTime`]; 0 and the zero times of Go and MySQL mean that it is not set.
+    /// The set of fields comes from the documented postback payload, the published order book and
+    /// what the official clients read.
     ///
     /// The fields are read from [`raw`](Self::raw). `Serialize` writes that object, even if fields
     /// have been assigned since; `Deserialize` accepts any JSON object. If a key occurs twice, the
@@ -98,7 +98,7 @@ order! {
         status: OrderStatus,
         /// The status as a message for the user, mostly the reason for a rejection.
         status_message: String,
-        /// The same message in the words of the exchange or the order system.
+        /// The same message as worded by the exchange or the order system.
         status_message_raw: String,
         /// When Kite registered the order.
         order_timestamp: IstDateTime,
@@ -120,7 +120,7 @@ order! {
         order_type: String,
         /// The side.
         transaction_type: TransactionType,
-        /// How long the order stays valid.
+        /// Validity of the order.
         validity: Validity,
         /// Minutes of validity, for [`Validity::Ttl`].
         validity_ttl: u64,
@@ -142,7 +142,7 @@ order! {
         price: f64,
         /// Trigger price in rupees; 0 without a trigger.
         trigger_price: f64,
-        /// Average price in rupees of what was filled; 0 before the first fill.
+        /// Average price in rupees of the filled quantity; 0 before the first fill.
         average_price: f64,
         /// The number of the auction, for orders of variety `auction`.
         auction_number: String,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_strings_are_absent_but_stay_texts() {
+    fn blank_strings_are_absent_except_in_text_fields() {
         let order = order(json!({
             "exchange_timestamp": "", "price": " ", "status": "", "quantity": "", "tag": "",
         }));

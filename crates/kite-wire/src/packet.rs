@@ -113,7 +113,7 @@ pub enum PacketView<'a> {
     Full(&'a FullPacket),
 }
 
-/// One packet: a view into its frame.
+/// A view of one packet in its frame.
 ///
 /// Fields that every packet has (token, segment, last price) are read without a branch; the others
 /// are `None` if the layout lacks them. [`Packet::view`] returns the layout itself.
@@ -127,7 +127,7 @@ impl<'a> Packet<'a> {
     /// Views the bytes of one packet, without its length prefix.
     ///
     /// # Errors
-    /// [`PacketError`] if no layout has this length.
+    /// Returns [`PacketError`] if no layout has this length.
     #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let unknown = PacketError { length: bytes.len() };
@@ -184,7 +184,7 @@ impl<'a> Packet<'a> {
         self.kind().mode()
     }
 
-    /// Cuts the packet down to a mode: every larger layout begins with the smaller one. A packet
+    /// Cuts the packet down to a mode; every larger layout begins with the smaller one. A packet
     /// that is already as small is unchanged.
     #[inline]
     #[must_use]
@@ -217,7 +217,7 @@ impl<'a> Packet<'a> {
         FullPacket::from_bytes(self.bytes)
     }
 
-    /// Returns the quote layout: a quote packet, or the quote part of a full one.
+    /// Returns the quote layout, which is a quote packet or the quote part of a full one.
     #[inline]
     #[must_use]
     pub fn quote(self) -> Option<&'a QuotePacket> {
@@ -229,7 +229,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Returns the index layout: an index quote packet, or the quote part of an index full packet.
+    /// Returns the index layout, which is an index quote packet or the quote part of an index full
+    /// one.
     #[inline]
     #[must_use]
     pub fn index(self) -> Option<&'a IndexQuotePacket> {
@@ -354,7 +355,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Returns the change since the previous day's close. For an index this is the value sent by
-    /// the exchange, whatever the close; otherwise last price minus close.
+    /// the exchange, even if the close is 0; otherwise last price minus close.
     ///
     /// `None` for LTP packets and, other than for an index, if the close is 0 or the difference
     /// does not fit in 32 bits.
@@ -367,7 +368,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Returns last price minus close in percent of the close, for an index too.
+    /// Returns last price minus close in percent of the close, also for an index.
     ///
     /// `None` for LTP packets and if the close is 0.
     #[inline]
@@ -386,7 +387,7 @@ mod tests {
     use crate::tick::Tick;
 
     #[test]
-    fn the_length_decides_the_layout_whatever_the_segment() {
+    fn the_length_decides_the_layout_in_every_segment() {
         // Token 256265 is an index (segment 9), 408065 is not: both decode by length.
         for token in [256_265_u32, 408_065] {
             for (len, kind) in [
@@ -406,14 +407,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_lengths_are_refused_with_the_length() {
+    fn unknown_lengths_are_rejected_with_the_length() {
         for len in (0..=255).filter(|len| ![8, 28, 32, 44, 184].contains(len)) {
             assert_eq!(Packet::from_bytes(&[0; 255][..len]), Err(PacketError { length: len }));
         }
     }
 
     #[test]
-    fn an_index_change_comes_from_the_wire_whatever_the_close() {
+    fn an_index_change_is_read_from_the_wire_for_any_close() {
         let mut index = [0_u8; 28];
         index[3] = 9;
         index[24..28].copy_from_slice(&(-1_234_i32).to_be_bytes());

@@ -1,4 +1,4 @@
-//! Exact prices: an integer in the segment's smallest unit and its number of decimals.
+//! Exact prices, each an integer in the segment's smallest unit and its number of decimals.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -8,13 +8,13 @@ use core::str::FromStr;
 use crate::error::PriceError;
 use crate::segment::Segment;
 
-/// The most decimals a segment's price has (CDS).
+/// Maximum number of decimals of a price (CDS).
 const MAX_DECIMALS: u8 = 7;
 
-/// A price in rupees, exact: the wire's integer and the segment's number of decimals.
+/// An exact price in rupees, held as the wire's integer and the segment's number of decimals.
 ///
 /// Prices compare by value, also across segments. [`fmt::Display`] prints all decimals of the
-/// segment and reads back by [`FromStr`]; no float is involved unless [`Price::to_f64`] is called.
+/// segment, and [`FromStr`] reads it back; no float is involved unless [`Price::to_f64`] is called.
 ///
 /// The wire's 32 bits are read as signed, as Kite's documentation says (half of the official
 /// clients read them unsigned).
@@ -154,7 +154,7 @@ impl fmt::Display for Price {
     }
 }
 
-/// A short text on the stack, so that `Display` can honour width and fill without an allocation.
+/// A short string on the stack, so that `Display` can honour width and fill without an allocation.
 struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -185,12 +185,12 @@ impl<const N: usize> fmt::Write for Text<N> {
 impl FromStr for Price {
     type Err = PriceError;
 
-    /// Reads a decimal number as [`fmt::Display`] prints it: the number of decimals (2, 4 or 7)
-    /// decides the unit. Fewer decimals than two are read as two.
+    /// Reads a decimal number as [`fmt::Display`] prints it. The number of decimals (2, 4 or 7)
+    /// decides the unit; fewer than two are read as two.
     ///
     /// # Errors
-    /// The text is not a decimal number, has a number of decimals that no segment has, or does not
-    /// fit the wire's 32 bits.
+    /// Returns an error if the string is not a decimal number, has a number of decimals that no
+    /// segment has, or does not fit the wire's 32 bits.
     fn from_str(text: &str) -> Result<Self, PriceError> {
         let (negative, digits) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
@@ -254,7 +254,7 @@ mod tests {
 
     #[cfg(all(feature = "serde", feature = "text"))]
     #[test]
-    fn serde_keeps_the_exact_integer_and_refuses_impossible_decimals() {
+    fn serde_keeps_the_exact_integer_and_rejects_impossible_decimals() {
         let price = Price::new(-865_025_000, Segment::Cds);
         let json = serde_json::to_string(&price).unwrap();
         assert_eq!(json, r#"{"raw":-865025000,"decimals":7}"#);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_texts_are_refused() {
+    fn strings_that_are_not_prices_are_rejected() {
         for bad in ["", "-", ".5", "5.", "1e3", "1,000", " 1", "1.234", "99999999999"] {
             assert!(bad.parse::<Price>().is_err(), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! One pass over a frame: packets first, counts and faults afterwards.
+//! One pass over a frame that yields packets first, then counts and faults.
 
 use core::iter::FusedIterator;
 
@@ -8,9 +8,9 @@ use crate::packet::{Packet, PacketKind};
 
 /// Yields the packets of a binary frame while it walks their lengths.
 ///
-/// One pass instead of the two of [`Frame::walk`] and its iterator: faster for frames that are not
-/// in the CPU caches, such as those of a recording. [`Scan::finish`] reports afterwards what was
-/// skipped or damaged.
+/// Makes one pass instead of the two of [`Frame::walk`] and its iterator, which is faster for
+/// frames that are not in the CPU caches, such as those of a recording. [`Scan::finish`] then
+/// returns what was skipped or damaged.
 ///
 /// ```
 /// use kite_wire::{FrameFault, Scan};
@@ -69,7 +69,7 @@ impl<'a> Scan<'a> {
         Frame::accounted(self.bytes, bytes_left, self.packets, index - self.packets, fault)
     }
 
-    /// Skips the remaining packets if they all have one layout, as in most frames: the position of
+    /// Skips the remaining packets if they all have one layout, as in most frames. The position of
     /// each length is then known without reading the previous one.
     #[inline]
     fn skip_uniform(&mut self) {

@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-/// Exchange segment of an instrument: the low byte of its token.
+/// Exchange segment of an instrument, the low byte of its token.
 ///
 /// The segment decides the divisor of prices and whether the instrument is tradable. It does not
-/// decide the layout of a packet: the packet's length does (Kite's Python, Go, Node and Java
+/// decide the layout of a packet; the packet's length does (Kite's Python, Go, Node and Java
 /// clients agree).
 ///
 /// With the feature `serde` it serialises as its number ([`Segment::code`]), so that a segment
@@ -31,11 +31,11 @@ pub enum Segment {
     Mcx,
     /// MCX stock exchange (8).
     McxSx,
-    /// Indices of all exchanges (9): not tradable.
+    /// Indices of all exchanges (9); not tradable.
     Indices,
     /// NSE commodities (12). Prices have four decimals.
     Nco,
-    /// A segment this crate has no name for; prices are assumed to have two decimals.
+    /// A segment that this crate has no name for; prices are assumed to have two decimals.
     Other(UnnamedSegment),
 }
 

@@ -1,4 +1,4 @@
-//! The record format of a tick file: what a feed received, when, byte for byte.
+//! The record format of a tick file, which holds what a feed received, byte for byte, and when.
 //!
 //! A tape is a header and blocks of records. Each record carries its own checksums and each block
 //! its own marker, so every complete record can be read even if a crash cut the tape off or the

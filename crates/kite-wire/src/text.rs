@@ -42,7 +42,7 @@ pub enum TextMessage {
         /// The whole frame, a JSON object.
         raw: Value,
     },
-    /// The server refuses something, for instance to subscribe to more than 3,000 instruments.
+    /// The server refuses a request, for instance to subscribe to more than 3,000 instruments.
     /// The socket stays up.
     Error(String),
     /// A broadcast from the broker: `data` as received, usually a string.
@@ -64,8 +64,9 @@ impl TextMessage {
     /// the message; [`TextFrame`] keeps them.
     ///
     /// # Errors
-    /// [`TextError`] if the text is not a representable JSON object: not JSON, not an object, a
-    /// number beyond `f64`, half of a surrogate pair, or more than 127 levels of nesting.
+    /// Returns [`TextError`] if the text is not a representable JSON object, because it is not
+    /// JSON, is not an object, has a number beyond `f64` or half of a surrogate pair, or nests more
+    /// than 127 levels deep.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         TextFrame::parse(text).map(|frame| frame.message)
     }
@@ -101,8 +102,9 @@ impl TextFrame {
     /// If a key occurs twice, the last value counts.
     ///
     /// # Errors
-    /// [`TextError`] if the text is not a representable JSON object: not JSON, not an object, a
-    /// number beyond `f64`, half of a surrogate pair, or more than 127 levels of nesting.
+    /// Returns [`TextError`] if the text is not a representable JSON object, because it is not
+    /// JSON, is not an object, has a number beyond `f64` or half of a surrogate pair, or nests more
+    /// than 127 levels deep.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let len_bytes = text.len();
         let value = serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -204,13 +206,13 @@ impl<'de> Deserialize<'de> for TextFrame {
     }
 }
 
-/// Why a text is not a text frame.
+/// Why a string is not a text frame.
 ///
 /// Contains the position of the error, never any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// The text ends before its JSON does.
+    /// The text ends before its JSON is complete.
     #[error("text frame of {len_bytes} bytes ends in the middle of its JSON")]
     Truncated {
         /// Length of the text, in bytes.
@@ -278,7 +280,7 @@ pub(crate) mod arbitrary {
             any::<bool>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            // Quarters of small numbers: every JSON parser reads them back exactly.
+            // Quarters of small numbers, which every JSON parser reads back exactly.
             any::<i32>().prop_map(|quarters| Value::from(f64::from(quarters) / 4.0)),
             any::<String>().prop_map(Value::from),
             "-?[0-9]{1,20}(\\.[0-9]{0,3})?".prop_map(Value::from),
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn unrepresentable_objects_are_refused_and_integers_beyond_64_bits_rounded() {
+    fn unrepresentable_objects_are_rejected_and_integers_beyond_64_bits_rounded() {
         for text in [
             r#"{"type":"order","data":{"price":1e999}}"#,
             r#"{"type":"order","data":{"price":-1e999}}"#,
@@ -436,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_bombs_are_refused() {
+    fn deeply_nested_json_is_rejected() {
         for bomb in ["[".repeat(1_000_000), r#"{"a":"#.repeat(1_000_000)] {
             assert!(matches!(TextMessage::parse(&bomb), Err(TextError::InvalidJson { .. })));
         }

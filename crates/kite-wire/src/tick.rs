@@ -1,4 +1,4 @@
-//! An owned tick: plain integers that outlive the frame and encode back to bytes.
+//! An owned tick of plain integers, which outlive the frame and encode back to bytes.
 
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::{I32, U16, U32};
@@ -38,7 +38,7 @@ pub struct Tick {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Fields {
-    /// LTP packet: nothing more.
+    /// LTP packet, which has no other fields.
     Ltp,
     /// Index in quote mode.
     IndexQuote(IndexFields),
@@ -114,9 +114,9 @@ pub struct FullFields {
     pub open_interest_low: u32,
     /// Exchange timestamp in Unix seconds, 0 if absent.
     pub exchange_timestamp: u32,
-    /// Five bids, the best first.
+    /// Five bids, from the highest price to the lowest.
     pub bids: [DepthLevel; 5],
-    /// Five asks, the best first.
+    /// Five asks, from the lowest price to the highest.
     pub asks: [DepthLevel; 5],
 }
 
@@ -198,7 +198,7 @@ impl Tick {
     }
 
     /// Returns the change since the previous day's close. For an index this is the value sent by
-    /// the exchange, whatever the close; otherwise last price minus close.
+    /// the exchange, even if the close is 0; otherwise last price minus close.
     ///
     /// `None` for LTP ticks and, other than for an index, if the close is 0 or the difference does
     /// not fit in 32 bits.
@@ -220,7 +220,7 @@ impl Tick {
         }
     }
 
-    /// Returns last price minus close in percent of the close, for an index too.
+    /// Returns last price minus close in percent of the close, also for an index.
     ///
     /// `None` for LTP ticks and if the close is 0.
     #[inline]
@@ -237,7 +237,7 @@ impl Tick {
     /// Writes the packet, without its length prefix, to the start of `out` and returns its length.
     ///
     /// # Errors
-    /// [`EncodeError::BufferFull`] if `out` is shorter than the packet; nothing is written.
+    /// Returns [`EncodeError::BufferFull`] if `out` is shorter than the packet; nothing is written.
     #[inline]
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let head = LtpPacket {
@@ -290,8 +290,8 @@ impl From<Packet<'_>> for Tick {
 impl Frame<'_> {
     /// Decodes all packets of known length and appends them to `ticks`.
     ///
-    /// The fastest way to decode a frame that was just received: each tick is built in place.
-    /// [`Scan::append_ticks`] does the same in the pass that walks the frame.
+    /// The fastest way to decode a frame that was just received, because each tick is built in
+    /// place. [`Scan::append_ticks`] does the same in the pass that walks the frame.
     pub fn append_ticks(&self, ticks: &mut alloc::vec::Vec<Tick>) {
         let packets = self.packets();
         ticks.reserve(packets.len());
@@ -429,7 +429,7 @@ impl From<&FullPacket> for FullFields {
     }
 }
 
-/// Written out because `map` would build the array elsewhere and copy it.
+/// Written out, because `map` would build the array elsewhere and copy it.
 #[inline(always)]
 fn levels([a, b, c, d, e]: &[DepthEntry; 5]) -> [DepthLevel; 5] {
     [a.into(), b.into(), c.into(), d.into(), e.into()]
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_buffer_is_refused_with_both_sizes() {
+    fn a_short_buffer_is_rejected_with_both_sizes() {
         let tick = Tick { instrument_token: 1, last_price: 2, fields: Fields::Ltp };
         assert_eq!(tick.encode(&mut [0; 7]), Err(EncodeError::BufferFull { needed: 8, free: 7 }));
     }

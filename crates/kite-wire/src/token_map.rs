@@ -1,11 +1,11 @@
 //! A hash table keyed by instrument token, for code that looks up a token for every packet.
 //!
-//! Tokens cannot be removed: a caller that needs fewer builds a new table.
+//! Tokens cannot be removed; a caller that needs fewer builds a new table.
 
 use alloc::boxed::Box;
 use core::mem;
 
-/// Values by instrument token: open addressing in one array, hashed by a multiplication.
+/// Values by instrument token, in one array with open addressing, hashed by a multiplication.
 ///
 /// Faster than a `HashMap` because it skips the keyed hash, which tokens from an authenticated
 /// server do not need. At most half of the slots are used, so that probe sequences stay short.
@@ -22,13 +22,13 @@ use core::mem;
 pub struct TokenMap<V> {
     /// Empty, or a power of two of slots, at most half of them used. Token 0 marks a free slot.
     slots: Box<[(u32, V)]>,
-    /// How many slots are used.
+    /// Number of used slots.
     used: usize,
     /// The value of token 0, which Kite does not use but a caller may look up.
     zero: Option<V>,
 }
 
-/// Hashes an instrument token for a table with a power of two of slots: use the low bits.
+/// Hashes an instrument token for a table with a power of two of slots, which uses the low bits.
 ///
 /// Tokens are issued in runs, with the segment (`token & 0xff`) in the lowest byte. Multiplying by
 /// 2⁶⁴ divided by the golden ratio spreads them over the upper bits; this returns the upper 24.

@@ -24,7 +24,7 @@ fn ticks() -> Vec<Tick> {
     (0..200).map(|n| if n % 3 == 0 { ltp(n) } else { full(n) }).collect()
 }
 
-/// A text on the stack.
+/// A string on the stack.
 struct Text {
     bytes: [u8; 64],
     len: usize,

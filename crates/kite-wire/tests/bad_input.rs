@@ -1,4 +1,4 @@
-//! Truncated, inconsistent and random frames: good packets are kept, the rest is accounted for byte
+//! Truncated, inconsistent and random frames. Good packets are kept, the rest is accounted for byte
 //! by byte, and nothing panics.
 #![expect(clippy::unwrap_used, reason = "a frame that does not encode fails the test")]
 
@@ -218,7 +218,7 @@ fn a_count_too_low_leaves_trailing_bytes_and_one_too_high_a_missing_length() {
 }
 
 #[test]
-fn a_length_past_the_end_is_reported_with_what_is_left() {
+fn a_length_past_the_end_is_reported_with_the_bytes_left() {
     for length in [1_u16, 8, 44, 184, u16::MAX] {
         let mut bytes = frame_of(2, &[8]);
         bytes.extend(length.to_be_bytes());

@@ -1,6 +1,6 @@
 //! Reads one field of an order from any JSON type.
 //!
-//! Values are read exactly or not at all: a number that may have been rounded is never returned as
+//! Values are read exactly or not at all. A number that may have been rounded is never returned as
 //! an integer or as text.
 
 use alloc::{
@@ -138,7 +138,7 @@ impl Field for IstDateTime {
     fn read(value: &Value) -> Option<Self> {
         match value {
             Value::Number(number) => {
-                // A fraction of a second is dropped, as in texts.
+                // A fraction of a second is dropped, as in strings.
                 let floor =
                     |float: f64| (0.0..EXACT_BELOW).contains(&float).then_some(float as u64);
                 layout::from_epoch(number.as_u64().or_else(|| floor(number.as_f64()?))?)
@@ -196,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn quantities_that_are_not_whole_numbers_are_refused() {
+    fn quantities_that_are_not_whole_numbers_are_rejected() {
         for json in [
             "-1",
             "-1.0",
             "5.5",
             "1e300",
-            // 2^53 + 1 as a float: its neighbour may have been meant.
+            // 2^53 + 1 is not a float; the sender may have rounded it.
             "9007199254740993.0",
             "18446744073709551616",
             r#""-1""#,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_are_read_from_texts_and_counts() {
+    fn timestamps_are_read_from_strings_and_counts() {
         let at = IstDateTime::from_unix_seconds(1_646_279_665);
         for json in [
             r#""2022-03-03 09:24:25""#,

@@ -1,8 +1,8 @@
 //! The layouts in which order updates write a date and time.
 //!
-//! Kite sends `YYYY-MM-DD HH:MM:SS` and means India. Servers that pass its updates on write what
-//! their language prefers. A layout is read only if it has one meaning: no two-digit years, no month
-//! before the day, no count that may be seconds or milliseconds.
+//! Kite sends `YYYY-MM-DD HH:MM:SS` and means Indian time. Servers that pass its updates on write
+//! what their language prefers. A layout is read only if it has one meaning, which excludes
+//! two-digit years, the month before the day, and counts that may be seconds or milliseconds.
 
 use super::timestamp::{IstDateTime, TimestampError};
 use crate::ist::UTC_OFFSET_S;
@@ -11,7 +11,7 @@ const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-/// Reads a text in any layout.
+/// Reads a string in any layout.
 pub(super) fn read(text: &str) -> Result<IstDateTime, TimestampError> {
     let layout = TimestampError::Layout { len_bytes: text.len() };
     if let Some(count) = whole_count(text) {
@@ -29,7 +29,7 @@ pub(super) fn read(text: &str) -> Result<IstDateTime, TimestampError> {
     IstDateTime::from_unix_seconds(unix_seconds).ok_or(TimestampError::Calendar)
 }
 
-/// Reads a count since the Unix epoch. Its number of digits is its unit: from 2001-09-09 to
+/// Reads a count since the Unix epoch. Its number of digits determines the unit: from 2001-09-09 to
 /// 2286-11-20, seconds have 10, milliseconds 13, microseconds 16 and nanoseconds 19.
 pub(super) fn from_epoch(count: u64) -> Option<IstDateTime> {
     let per_second = match count.checked_ilog10()? + 1 {
@@ -49,11 +49,11 @@ fn whole_count(text: &str) -> Option<&str> {
     (!whole.is_empty() && is_digits(whole) && is_digits(fraction)).then_some(whole)
 }
 
-/// What is left of a text.
+/// The unread rest of a string.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
-    /// Reads `YYYY-MM-DD`, `DD-MM-YYYY` or `DD-Mon-YYYY`; each with slashes too.
+    /// Reads `YYYY-MM-DD`, `DD-MM-YYYY` or `DD-Mon-YYYY`, each also with slashes.
     fn date(&mut self) -> Option<(u16, u8, u8)> {
         let year_first = self.0.get(..4)?.iter().all(u8::is_ascii_digit);
         let first = if year_first { self.year()? } else { self.two_digits()?.into() };
@@ -82,7 +82,7 @@ impl Rest<'_> {
         Some((hour, minute, second))
     }
 
-    /// Reads the offset from UTC to the end of the text; without one the time is India's.
+    /// Reads the offset from UTC to the end of the string; without one, the time is Indian time.
     fn offset_s(&mut self) -> Option<i64> {
         if self.0.is_empty() {
             return Some(UTC_OFFSET_S);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_with_no_or_two_meanings_are_refused() {
+    fn strings_with_no_or_two_meanings_are_rejected() {
         for text in [
             "",
             "2022-03-03",
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_beyond_the_years_of_india_are_refused() {
+    fn instants_after_the_year_9999_in_india_are_rejected() {
         assert!(parse("9999-12-31T18:29:59Z").is_ok());
         assert_eq!(parse("9999-12-31T18:30:00Z"), Err(TimestampError::Calendar));
         assert_eq!(parse("0000-01-01T00:00:00+05:31"), Err(TimestampError::Calendar));

@@ -1,7 +1,7 @@
 //! Date and time of Kite's order updates.
 //!
 //! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30, no
-//! daylight saving). Texts are read by [`layout`].
+//! daylight saving). Strings are parsed by [`layout`].
 
 use alloc::string::String;
 use core::{fmt, str::FromStr};
@@ -22,15 +22,15 @@ use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 ///
 /// - `2022-03-03 09:24:25`, with `T` or a space, with hyphens or slashes, in India if no offset
 ///   follows: `Z`, `+05:30`, `+0530`, `+05`, ` IST`, ` UTC` or ` GMT`.
-/// - `03-03-2022 09:24:25` and `03-Mar-2022 09:24:25`, the day first, with the same variations.
+/// - `03-03-2022 09:24:25` and `03-Mar-2022 09:24:25`, the day first, with the same variants.
 /// - Counts since the Unix epoch: 10 digits are seconds, 13 milliseconds, 16 microseconds and 19
 ///   nanoseconds, which is unambiguous from 2001 to 2286. A field of an
 ///   [`Order`](super::Order) may hold the count as a JSON number too.
 ///
-/// A fraction of a second is dropped. Not read, because they are incomplete or ambiguous, are dates
-/// or times alone, times without seconds, twelve-hour clocks, years of two digits, the month before
-/// the day, digits without separators (`20220303092425`) and names of other time zones. An order
-/// lists such a field in [`Order::unreadable`](super::Order::unreadable) and keeps its value in
+/// A fraction of a second is dropped. Incomplete or ambiguous forms are not read: dates or times
+/// alone, times without seconds, twelve-hour clocks, years of two digits, the month before the day,
+/// digits without separators (`20220303092425`) and names of other time zones. An order lists such
+/// a field in [`Order::unreadable`](super::Order::unreadable) and keeps its value in
 /// [`Order::raw`](super::Order::raw).
 ///
 /// # Examples
@@ -58,8 +58,8 @@ impl IstDateTime {
     /// Creates a date and time from its civil parts, in Indian Standard Time.
     ///
     /// # Errors
-    /// [`TimestampError::OutOfRange`] names the first part that does not exist, for instance day
-    /// 29 in February 2023.
+    /// Returns [`TimestampError::OutOfRange`] with the first part that does not exist, for instance
+    /// day 29 in February 2023.
     pub fn new(
         year: u16,
         month: u8,
@@ -165,21 +165,21 @@ impl<'de> Deserialize<'de> for IstDateTime {
     }
 }
 
-/// Why a text or a set of civil parts is not an [`IstDateTime`].
+/// Why a string or a set of civil parts is not an [`IstDateTime`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimestampError {
-    /// The text is in none of the layouts that [`IstDateTime`] reads.
+    /// The string is in none of the layouts that [`IstDateTime`] reads.
     #[error("timestamp of {len_bytes} bytes is not laid out as YYYY-MM-DD HH:MM:SS or the like")]
     Layout {
-        /// Length of the text, in bytes.
+        /// Length of the string, in bytes.
         len_bytes: usize,
     },
     /// The instant is before the year 0 or after the year 9999 in India.
     #[error("timestamp is not within the years 0 to 9999 in India")]
     Calendar,
     /// A part of the date or time does not exist.
-    #[error("timestamp's {part} is {value}, must be {min} to {max}")]
+    #[error("timestamp's {part} is {value}; must be {min} to {max}")]
     OutOfRange {
         /// Which part.
         part: TimestampPart,
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_do_not_exist_are_refused_with_the_part() {
+    fn dates_that_do_not_exist_are_rejected_with_the_part() {
         use TimestampPart::{Day, Hour, Minute, Month, Second};
         for (text, part, value, min, max) in [
             ("2022-00-10 00:00:00", Month, 0, 1, 12),
@@ -303,12 +303,12 @@ mod tests {
             );
         }
         let error = parse("2023-02-29 00:00:00").unwrap_err();
-        assert_eq!(error.to_string(), "timestamp's day is 29, must be 1 to 28");
+        assert_eq!(error.to_string(), "timestamp's day is 29; must be 1 to 28");
         assert!(IstDateTime::new(10_000, 1, 1, 0, 0, 0).is_err());
     }
 
     #[test]
-    fn texts_that_are_no_timestamp_are_refused() {
+    fn strings_that_are_no_timestamp_are_rejected() {
         for text in [
             "",
             "2022-03-03",

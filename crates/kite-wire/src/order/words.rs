@@ -1,4 +1,4 @@
-//! Order fields with a set of known words, which Kite extends without notice.
+//! Order fields with a set of known words that Kite extends without notice.
 //!
 //! Each enum has a variant for every documented or observed word and keeps any other word as
 //! received. Matching is exact: Kite sends upper case.
@@ -12,8 +12,8 @@ macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         ///
-        /// Create it with `From`: an `Other` that holds a known word is not equal to the variant of
-        /// that word. Serde uses the word as on the wire.
+        /// Create it with `From`, because an `Other` that holds a known word is not equal to the
+        /// variant of that word. Serde uses the word as on the wire.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
@@ -81,7 +81,7 @@ words! {
     OrderStatus {
         /// Filled completely.
         Complete = "COMPLETE",
-        /// Refused by the broker or the exchange.
+        /// Rejected by the broker or the exchange.
         Rejected = "REJECTED",
         /// Cancelled, by the user or at the end of its validity.
         Cancelled = "CANCELLED",
@@ -101,7 +101,7 @@ words! {
         ModifyPending = "MODIFY PENDING",
         /// Modified (order history only).
         Modified = "MODIFIED",
-        /// A modification was refused (order history only).
+        /// A modification was rejected (order history only).
         NotModified = "NOT MODIFIED",
         /// Waiting for its trigger price.
         TriggerPending = "TRIGGER PENDING",
@@ -131,7 +131,7 @@ words! {
 }
 
 words! {
-    /// How long an order stays valid.
+    /// Validity of an order.
     Validity {
         /// Until the end of the trading day.
         Day = "DAY",

@@ -15,7 +15,7 @@ use super::layout::{
 };
 use super::record::{Record, RecordKind};
 
-/// One block of a tape, its records not yet read.
+/// One block of a tape, whose records are not read yet.
 ///
 /// It is `Copy` and borrows from the tape's bytes, so blocks can be handed to several threads.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +144,7 @@ pub struct Blocks<'a> {
     expected: Option<u32>,
     /// Whether the damaged seal of the block at `at` has been reported.
     seal_reported: bool,
-    /// Set if the block before `at` was open: how many records it lacks, if known.
+    /// Set if the block before `at` was open: the number of records it lacks, if known.
     open: Option<Option<u32>>,
     ending: Option<Ending>,
 }
@@ -243,9 +243,9 @@ impl<'a> Blocks<'a> {
         Some(Ok(block))
     }
 
-    /// Returns whether the end of a block was never written although the file is long enough: the
-    /// header is there, but zeros in place of its records. This is possible only at the end of the
-    /// tape, so the records of other blocks are not read.
+    /// Returns whether the end of a block was never written although the file is long enough, so
+    /// that its header is followed by zeros instead of records. This is possible only at the end of
+    /// the tape, so the records of other blocks are not read.
     fn is_unwritten(&self, head: &BlockHead, body: &[u8], after: &[u8]) -> bool {
         is_blank(after)
             && body.last() == Some(&0)
@@ -279,8 +279,8 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Advances to the next block. If there is none, the tape ends here: torn if fewer than the
-    /// `needed` bytes were written, else damaged.
+    /// Advances to the next block. Without one the tape ends here, torn if fewer than the `needed`
+    /// bytes were written, else damaged.
     fn lose(
         &mut self,
         needed: usize,
@@ -357,7 +357,7 @@ pub struct BlockRecords<'a> {
 }
 
 impl<'a> BlockRecords<'a> {
-    /// Returns how many records of unknown kinds were ignored so far.
+    /// Returns the number of records of unknown kinds ignored so far.
     #[must_use]
     pub fn unknown_kinds(&self) -> u64 {
         self.unknown_kinds
@@ -468,8 +468,8 @@ fn find_block(bytes: &[u8], from: usize, tape_id: u64) -> Option<usize> {
     }
 }
 
-/// Returns whether only zeros are left. Stops at the first other byte, because it is called for
-/// each open block.
+/// Returns whether only zeros are left. Stops at the first other byte, because every open block
+/// calls it.
 fn is_blank(bytes: &[u8]) -> bool {
     let zeros = bytes.iter().position(|byte| *byte != 0);
     #[cfg(test)]

@@ -34,7 +34,7 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
-/// Returns the checksum of the bytes: initial value and final exclusive-or are all ones.
+/// Returns the checksum of the bytes. Initial value and final exclusive-or are all ones.
 pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     #[cfg(test)]
     work::add(bytes.len());

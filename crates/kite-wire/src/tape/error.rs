@@ -12,7 +12,7 @@ pub enum TapeError {
     #[error("tape of 0 bytes")]
     Empty,
     /// The first bytes are not those of a tape.
-    #[error("not a tape: first bytes are {found:02x?}, a tape's are 89 4b 54 41 50 45 0d 0a")]
+    #[error("not a tape: first bytes are {found:02x?}; a tape starts with 89 4b 54 41 50 45 0d 0a")]
     ForeignMagic {
         /// The first eight bytes, padded with zeros if there are fewer.
         found: [u8; 8],
@@ -33,7 +33,7 @@ pub enum TapeError {
     HeaderCut {
         /// Length of the header with its metadata, as far as known.
         needed: usize,
-        /// How many bytes there are.
+        /// Number of bytes present.
         found: usize,
     },
     /// The header is damaged.
@@ -54,7 +54,7 @@ pub enum TapeError {
     },
 }
 
-/// A part of a tape that was skipped. Reading continues after it.
+/// A part of a tape that was skipped. Reading continues after that part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{why}; bytes {from}..{to} skipped")]
 pub struct Skipped {
@@ -62,7 +62,7 @@ pub struct Skipped {
     pub from: usize,
     /// Where reading continues.
     pub to: usize,
-    /// How many records are lost with it, if known.
+    /// Number of records lost with it, if known.
     pub records: Option<u32>,
     /// Why it was skipped.
     pub why: SkipReason,
@@ -72,7 +72,7 @@ pub struct Skipped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// No intact header of this tape where a block should start: a block is lost.
+    /// A block is lost because no intact header of this tape was found where it should start.
     #[error("no intact block header")]
     BlockHeader,
     /// The part of a block's header with its length and times is damaged. Its records are still
@@ -93,23 +93,23 @@ pub enum SkipReason {
     BlockCut,
     /// The block is compressed. Decompress it and pass the bytes to
     /// [`Block::decoded`](super::Block::decoded).
-    #[error("block with codec {codec}, only stored blocks (0) are read here")]
+    #[error("block with codec {codec}; only stored blocks (0) are read here")]
     Codec {
         /// The block's codec.
         codec: u8,
     },
-    /// A compressed block is incomplete or its length is unknown: it is lost.
+    /// A compressed block is lost because it is incomplete or its length is unknown.
     #[error("incomplete compressed block")]
     CompressedBlock,
-    /// The header of a record is damaged: the rest of its block is lost.
+    /// The header of a record is damaged, so the rest of its block is lost.
     #[error("record header damaged")]
     RecordHeader,
-    /// A record is longer than its block: the rest of the block is lost.
+    /// A record is longer than its block, so the rest of the block is lost.
     #[error("record of {length} bytes in the {left} bytes left of its block")]
     RecordLength {
         /// The length that the record declares for its payload, in bytes.
         length: u32,
-        /// How many bytes the block has left for it.
+        /// Number of bytes left for it in the block.
         left: usize,
     },
     /// The payload of one record is damaged.
@@ -140,15 +140,15 @@ pub enum Ending {
         /// The tape's length.
         at: usize,
     },
-    /// The tape ends in the middle of a write: usual after a crash, and during a recording. Only
+    /// The tape ends in the middle of a write, as usual after a crash or during a recording. Only
     /// the incomplete part is missing.
     Torn {
         /// Where the last complete record or block ends.
         at: usize,
-        /// How many bytes follow: the start of an incomplete record or block, or the zeros of a
-        /// preallocated file.
+        /// Number of bytes that follow: the start of an incomplete record or block, or the zeros of
+        /// a preallocated file.
         bytes: usize,
-        /// How many more records the block should hold, if its header says so.
+        /// Number of records that the block lacks, if its header declares a number.
         records_lost: Option<u32>,
         /// What is incomplete.
         tear: Tear,
@@ -157,7 +157,7 @@ pub enum Ending {
     Damaged {
         /// Where the last readable record or block ends.
         at: usize,
-        /// How many bytes follow.
+        /// Number of bytes that follow.
         bytes: usize,
     },
 }
@@ -223,38 +223,38 @@ impl fmt::Display for Tear {
 #[non_exhaustive]
 pub enum TapeWriteError {
     /// The buffer is too small; nothing was written to it.
-    #[error("{needed} bytes needed, {free} free in the buffer")]
+    #[error("{needed} bytes needed, but only {free} are free in the buffer")]
     BufferFull {
-        /// How many bytes are needed.
+        /// Number of bytes needed.
         needed: usize,
-        /// How many bytes the buffer has left.
+        /// Number of bytes left in the buffer.
         free: usize,
     },
     /// The metadata is too long.
-    #[error("metadata of {length} bytes, at most {MAX_METADATA_LEN} are allowed")]
+    #[error("metadata of {length} bytes; at most {MAX_METADATA_LEN} are allowed")]
     MetadataTooLong {
         /// Its length, in bytes.
         length: usize,
     },
     /// The payload is too long for one record.
-    #[error("payload of {length} bytes, at most {MAX_PAYLOAD_LEN} are allowed")]
+    #[error("payload of {length} bytes; at most {MAX_PAYLOAD_LEN} are allowed")]
     PayloadTooLong {
         /// Its length, in bytes.
         length: usize,
     },
     /// The record does not fit in the block; it belongs in the next one.
     #[error(
-        "record of {needed} bytes does not fit a block of {used} bytes, at most {MAX_BODY_LEN} are \
+        "record of {needed} bytes does not fit a block of {used} bytes; at most {MAX_BODY_LEN} are \
          allowed; finish the block and begin another"
     )]
     BlockFull {
-        /// How many bytes the record takes.
+        /// Length of the record, in bytes.
         needed: usize,
-        /// How many bytes the block's records already take.
+        /// Length of the block's records so far, in bytes.
         used: usize,
     },
-    /// The codec passed with compressed bytes is [`CODEC_STORED`], which means uncompressed:
-    /// readers would take the bytes for records. [`BlockEncoder::seal`] creates the header of a
+    /// The codec passed with compressed bytes is [`CODEC_STORED`], which means uncompressed;
+    /// readers would read the bytes as records. [`BlockEncoder::seal`] creates the header of a
     /// stored block.
     ///
     /// [`CODEC_STORED`]: super::CODEC_STORED
@@ -265,7 +265,9 @@ pub enum TapeWriteError {
     )]
     NotACompression,
     /// A block's compressed bytes exceed the limit.
-    #[error("{length} compressed bytes, at most {MAX_BODY_LEN} are allowed; store the block as is")]
+    #[error(
+        "{length} compressed bytes; at most {MAX_BODY_LEN} are allowed, so store the block as is"
+    )]
     CompressedTooLong {
         /// Their length, in bytes.
         length: usize,

@@ -10,9 +10,9 @@ const UNKNOWN: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// Code 1: the recorder's queue was full, the frames were dropped.
+    /// Code 1: the recorder's queue was full, so frames were dropped.
     QueueFull,
-    /// Code 2: the recorder read its channel too late, the frames were overwritten.
+    /// Code 2: the recorder read its channel too late, so frames were overwritten.
     Lagged,
     /// Code 3: the connection was down.
     Disconnected,
@@ -67,7 +67,7 @@ impl GapReason {
 
 /// A stretch of time for which frames are missing.
 ///
-/// The record's [`Source`](super::Source) is the connection concerned.
+/// The record's [`Source`](super::Source) is the connection that missed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Gap {
     /// Why they are missing.
@@ -76,7 +76,7 @@ pub struct Gap {
     pub from_unix_ns: u64,
     /// When it ended, in nanoseconds since the Unix epoch; 0 if not known.
     pub to_unix_ns: u64,
-    /// How many frames are missing, if known. The tape cannot carry `u64::MAX`: it reads back as
+    /// Number of missing frames, if known. The tape cannot carry `u64::MAX`, which reads back as
     /// `None`.
     pub frames: Option<u64>,
 }

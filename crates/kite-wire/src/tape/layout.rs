@@ -1,6 +1,7 @@
 //! The bytes of the tape's headers, little-endian, readable at any alignment.
 //!
-//! Layouts and their checksums only; the readers decide what follows from a wrong one.
+//! This module only holds layouts and their checksums; the readers decide what a wrong checksum
+//! means.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -17,7 +18,8 @@ pub const BLOCK_HEADER_LEN: usize = 64;
 /// Length of a record's header, in bytes.
 pub const RECORD_HEADER_LEN: usize = 24;
 
-/// First bytes of a tape: one above 127 and a line end, so that a transfer in text mode is noticed.
+/// First bytes of a tape. They contain one above 127 and a line end, so that a transfer in text
+/// mode is noticed.
 pub(super) const FILE_MAGIC: [u8; 8] = *b"\x89KTAPE\r\n";
 
 /// First bytes of a block.
@@ -26,7 +28,7 @@ pub(super) const BLOCK_MAGIC: [u8; 8] = *b"\x89KBLOCK\n";
 /// Offset of the half of a block's header that is zero while the block is open.
 pub(super) const SEAL_AT: usize = 28;
 
-/// Offsets of the checksums within their headers, each over all bytes before it.
+/// Offsets of the checksums within their headers; each covers all bytes before it.
 const FILE_CRC_AT: usize = 36;
 const OPENING_CRC_AT: usize = 24;
 const SEAL_CRC_AT: usize = 60;

@@ -23,8 +23,8 @@ impl<'a> Tape<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// The tape has no header of a supported version, or the header is cut off or damaged. Damaged
-    /// metadata is not an error here: see [`Tape::metadata`].
+    /// Returns an error if the tape has no header of a supported version, or the header is cut off
+    /// or damaged. Damaged metadata is not an error here; see [`Tape::metadata`].
     pub fn open(bytes: &'a [u8]) -> Result<Self, TapeError> {
         if bytes.is_empty() {
             return Err(TapeError::Empty);
@@ -76,7 +76,8 @@ impl<'a> Tape<'a> {
     /// Returns the free-form metadata.
     ///
     /// # Errors
-    /// [`TapeError::MetadataChecksum`]; the records can still be read.
+    /// Returns [`TapeError::MetadataChecksum`] if the metadata is damaged; the records can still be
+    /// read.
     pub fn metadata(&self) -> Result<&'a [u8], TapeError> {
         let (stored, computed) = (self.head.metadata_crc.get(), crc32c(self.metadata));
         if stored != computed {
@@ -99,7 +100,7 @@ impl<'a> Tape<'a> {
     }
 
     /// Returns the block whose header starts at the offset, for callers that keep [`Block::offset`]
-    /// instead of the block; `None` if there is none.
+    /// instead of the block; `None` if no block starts there.
     #[must_use]
     pub fn block_at(&self, offset: usize) -> Option<Block<'a>> {
         Blocks::one(self.bytes, self.tape_id(), offset)
@@ -115,8 +116,8 @@ impl<'a> Tape<'a> {
     /// epoch, and all that follow it on the tape.
     ///
     /// If the recorder's clock stepped back, earlier records can be among those that follow. Blocks
-    /// that end before the time are skipped by their headers, without reading their records: the
-    /// cost is linear in their number. Damage in that part is not reported, unless blocks or record
+    /// that end before the time are skipped by their headers, without reading their records, at a
+    /// cost linear in their number. Damage in that part is not reported, unless blocks or record
     /// headers could not be found.
     #[must_use]
     pub fn seek(&self, unix_ns: u64) -> Records<'a> {
@@ -131,8 +132,9 @@ impl<'a> Tape<'a> {
     /// Determines where a writer continues the tape, for instance after a crash.
     ///
     /// The writer first writes all [`seals`](Self::seals) at their offsets, then truncates the file
-    /// to [`Resume::append_at`] bytes and begins the next block there. The truncation matters:
-    /// bytes left after the end could be taken for records of the new block after another crash.
+    /// to [`Resume::append_at`] bytes and begins the next block there. The truncation matters
+    /// because bytes left after the end could be read as records of the new block after another
+    /// crash.
     ///
     /// Reads the headers of all blocks, and of the records in incomplete blocks.
     #[must_use]
@@ -158,7 +160,8 @@ impl<'a> Tape<'a> {
         })
     }
 
-    /// Returns where the last complete record or block ends: the offset of [`Resume::ending`].
+    /// Returns where the last complete record or block ends, which is the offset of
+    /// [`Resume::ending`].
     #[must_use]
     pub fn valid_prefix_len(&self) -> usize {
         self.resume().ending.at()
@@ -173,8 +176,8 @@ pub struct Resume {
     pub ending: Ending,
     /// Where the next block begins: after the last complete record or block, or after the damaged
     /// bytes that follow it, so that those are kept. In the second case the writer first writes
-    /// [`BLOCK_HEADER_LEN`] zero bytes there: the damage may end in the first bytes of a header,
-    /// which the new block would complete.
+    /// [`BLOCK_HEADER_LEN`] zero bytes there, because the damage may end in the first bytes of a
+    /// header that the new block would complete.
     pub append_at: usize,
     /// The number of the next block.
     pub next_sequence: u32,
@@ -192,8 +195,8 @@ pub struct Seal {
 /// The records of a tape, in order, with what had to be skipped between them.
 ///
 /// An `Err` does not end the iteration: `for record in tape.records().flatten()` reads every
-/// readable record. Once it has ended, [`Records::ending`] returns how the tape ends and
-/// [`Records::tally`] what was lost.
+/// readable record. Once it has ended, [`Records::ending`] returns how the tape ends, and
+/// [`Records::tally`] returns what was lost.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     blocks: Blocks<'a>,
@@ -211,11 +214,11 @@ pub struct Tally {
     pub records: u64,
     /// Records ignored because this version does not know their kind.
     pub unknown_kinds: u64,
-    /// How often something else was skipped.
+    /// Number of other parts skipped.
     pub skips: u64,
-    /// How many bytes were skipped.
+    /// Number of bytes skipped.
     pub bytes_skipped: u64,
-    /// How many records are known to be lost: a lower bound.
+    /// Number of records known to be lost, a lower bound.
     pub records_lost: u64,
 }
 

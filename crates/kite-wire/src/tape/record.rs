@@ -1,4 +1,4 @@
-//! One record of a tape: a view into the tape's bytes.
+//! A record of a tape, as a view into the tape's bytes.
 
 use core::fmt;
 use core::str::Utf8Error;
@@ -7,7 +7,7 @@ use super::gap::Gap;
 use super::layout::RecordHead;
 use crate::frame::Frame;
 
-/// What a record's payload is.
+/// The kind of a record's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -16,7 +16,7 @@ pub enum RecordKind {
     Binary = 1,
     /// A text WebSocket frame, exactly as received: order updates and messages, in JSON.
     Text = 2,
-    /// A stretch of time for which frames are missing: a [`Gap`].
+    /// A stretch of time for which frames are missing; see [`Gap`].
     Gap = 3,
     /// A note of the recorder, such as a connection coming up: UTF-8, preferably JSON.
     Event = 4,
@@ -47,7 +47,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The recorder itself: for a gap of all connections, or an event of none.
+    /// The recorder itself, for a gap of all connections or an event that concerns no connection.
     pub const RECORDER: Self = Self { account: 255, connection: 255 };
 
     /// Creates a source from a manager's numbers; those above 254 become 254.
@@ -94,7 +94,7 @@ impl<'a> Record<'a> {
         Source { account: self.head.account, connection: self.head.connection }
     }
 
-    /// Returns what the payload is.
+    /// Returns the kind of the payload.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> RecordKind {
@@ -126,7 +126,7 @@ impl<'a> Record<'a> {
     /// Reads the payload of a text or event record; `None` for other kinds.
     ///
     /// # Errors
-    /// Within the `Some`: the payload is not UTF-8.
+    /// Returns `Some(Err(_))` if the payload is not UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<Result<&'a str, Utf8Error>> {
         matches!(self.kind, RecordKind::Text | RecordKind::Event)
@@ -153,7 +153,7 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-/// Two records are equal if their contents are, whatever their offsets.
+/// Two records are equal if their contents are, regardless of their offsets.
 impl PartialEq for Record<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.recv_unix_ns() == other.recv_unix_ns()

@@ -39,7 +39,7 @@ struct Model {
     header_len: usize,
     /// Start and end of each block.
     extents: Vec<(usize, usize)>,
-    /// End of each record, over all blocks.
+    /// End of each record, across all blocks.
     ends: Vec<usize>,
 }
 
@@ -320,7 +320,7 @@ fn a_compressed_block_is_returned_as_stored_and_read_from_its_decoded_bytes() {
 }
 
 #[test]
-fn foreign_bytes_and_other_versions_are_refused() {
+fn foreign_bytes_and_other_versions_are_rejected() {
     let refusal = |bytes: &[u8]| Tape::open(bytes).unwrap_err();
     assert_eq!(refusal(b""), TapeError::Empty);
     assert_eq!(refusal(b"RIFF"), TapeError::ForeignMagic { found: *b"RIFF\0\0\0\0" });

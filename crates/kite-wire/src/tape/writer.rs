@@ -1,7 +1,8 @@
 //! Writes tapes: headers as small arrays, records into any buffer.
 //!
-//! [`BlockEncoder`] never sees the destination, so a payload can go from where it was received to
-//! the file without a copy in between; [`BlockBuffer`] puts a whole block into one slice.
+//! [`BlockEncoder`] does not write to the destination itself, so the caller can write a payload
+//! from the receive buffer to the file without copying it; [`BlockBuffer`] puts a whole block into
+//! one slice.
 
 use super::checksum::crc32c;
 use super::error::TapeWriteError;
@@ -30,7 +31,7 @@ pub struct TapeHeader<'m> {
     /// When the tape was begun, in nanoseconds since the Unix epoch.
     pub created_unix_ns: u64,
     /// Distinguishes this tape's blocks from those of other tapes, left on a disk or recorded as
-    /// payload: random, or the creation time if no random number is available.
+    /// payload. It is random, or the creation time if no random number is available.
     pub tape_id: u64,
     /// Free-form, at most [`MAX_METADATA_LEN`] bytes: preferably a JSON object in UTF-8.
     pub metadata: &'m [u8],
@@ -46,7 +47,7 @@ impl TapeHeader<'_> {
     /// Returns the header's bytes without the metadata, which follows.
     ///
     /// # Errors
-    /// The metadata is too long.
+    /// Returns an error if the metadata is too long.
     pub fn head(&self) -> Result<[u8; FILE_HEADER_LEN], TapeWriteError> {
         let length = self.metadata.len();
         let metadata_len = checked_len(length, MAX_METADATA_LEN)
@@ -68,7 +69,8 @@ impl TapeHeader<'_> {
     /// Writes the header and its metadata to the start of the buffer and returns their length.
     ///
     /// # Errors
-    /// The metadata is too long or the buffer too small; the buffer is unchanged.
+    /// Returns an error if the metadata is too long or the buffer too small; the buffer is
+    /// unchanged.
     pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, TapeWriteError> {
         let head = self.head()?;
         let needed = self.encoded_len();
@@ -83,10 +85,11 @@ impl TapeHeader<'_> {
 
 /// Creates the headers of one block and its records; the caller writes the bytes.
 ///
-/// In a file: the [`opening`](Self::opening), then for each record its [`header`](Self::record) and
-/// its payload. Once the block is complete, the [`seal`](Self::seal) is written over the opening;
-/// if that is not possible the block stays open, and a reader has to walk its record headers.
-/// Alternatively the records are collected first, possibly compressed, and written after the seal.
+/// A file first receives the [`opening`](Self::opening), then the [`header`](Self::record) and the
+/// payload of each record. Once the block is complete, the [`seal`](Self::seal) is written over the
+/// opening; if that is not possible the block stays open, and a reader has to walk its record
+/// headers. Alternatively the records are collected first, possibly compressed, and written after
+/// the seal.
 ///
 /// ```
 /// use kite_wire::tape::{BlockEncoder, RecordKind, Source, Received, TapeWriteError};
@@ -112,7 +115,8 @@ pub struct BlockEncoder {
 }
 
 impl BlockEncoder {
-    /// Begins a block, by the tape's identifier and the block's number in the tape, counted from 0.
+    /// Begins a block with the tape's identifier and the block's number in the tape, counted from
+    /// 0.
     #[must_use]
     pub fn new(tape_id: u64, sequence: u32) -> Self {
         Self { tape_id, sequence, span: Span::default() }
@@ -134,7 +138,7 @@ impl BlockEncoder {
     /// Adds a record to the counts and returns its header; the payload must follow it.
     ///
     /// # Errors
-    /// The payload is too long, or the block is full; the block is unchanged.
+    /// Returns an error if the payload is too long or the block is full; the block is unchanged.
     pub fn record(
         &mut self,
         received: Received,
@@ -160,8 +164,8 @@ impl BlockEncoder {
     /// must follow it.
     ///
     /// # Errors
-    /// The codec is [`CODEC_STORED`], which means uncompressed, or the compressed bytes are longer
-    /// than [`MAX_BODY_LEN`].
+    /// Returns an error if the codec is [`CODEC_STORED`], which means uncompressed, or the
+    /// compressed bytes are longer than [`MAX_BODY_LEN`].
     pub fn seal_compressed(
         &self,
         codec: u8,
@@ -209,11 +213,11 @@ pub struct BlockBuffer<'b> {
 }
 
 impl<'b> BlockBuffer<'b> {
-    /// Begins a block at the start of the buffer, by the tape's identifier and the block's number
+    /// Begins a block at the start of the buffer, with the tape's identifier and the block's number
     /// in the tape, counted from 0.
     ///
     /// # Errors
-    /// The buffer has no room for the block's header.
+    /// Returns an error if the buffer has no room for the block's header.
     pub fn new(buffer: &'b mut [u8], tape_id: u64, sequence: u32) -> Result<Self, TapeWriteError> {
         let free = buffer.len();
         let encoder = BlockEncoder::new(tape_id, sequence);
@@ -227,7 +231,8 @@ impl<'b> BlockBuffer<'b> {
     /// Adds a record.
     ///
     /// # Errors
-    /// The payload is too long, or the block or the buffer is full; the block is unchanged.
+    /// Returns an error if the payload is too long, or if the block or the buffer is full; the
+    /// block is unchanged.
     pub fn push(
         &mut self,
         received: Received,
@@ -250,7 +255,7 @@ impl<'b> BlockBuffer<'b> {
     /// Adds a gap record.
     ///
     /// # Errors
-    /// As for [`BlockBuffer::push`].
+    /// Returns an error under the same conditions as [`BlockBuffer::push`].
     pub fn push_gap(&mut self, received: Received, gap: &Gap) -> Result<(), TapeWriteError> {
         self.push(received, RecordKind::Gap, &gap.to_bytes())
     }

@@ -116,7 +116,7 @@ pub struct DepthItem {
 pub enum ParseTickError {
     /// No packet has this length.
     #[error(
-        "packet of {length} bytes, known lengths are 8, 28, 32, 44 and 184: \
+        "packet of {length} bytes; known lengths are 8, 28, 32, 44 and 184: \
          pass one packet without its length prefix"
     )]
     UnknownLength {

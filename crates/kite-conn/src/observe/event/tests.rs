@@ -113,7 +113,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::FrameDamaged { fault, bytes_left: 1, suppressed: 1 },
             "frame_damaged",
             Error,
-            "frame ends at byte 12 within the length of packet 1, 2 packets declared, 1 byte cut off, and 1 more damaged frame",
+            "frame ends at byte 12 within the length of packet 1, with 2 packets declared, 1 byte cut off, and 1 more damaged frame",
         ),
         (
             Event::PacketsSkipped { length: 40, packets: 2, suppressed: 5 },

@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_origin_open_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_open_or_are_rejected(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(tape) = Tape::open(&bytes) {
             tape.records().for_each(drop);
         }

@@ -1,4 +1,4 @@
-//! Damaged tapes: only what is damaged is lost, nothing is invented, and all damage is reported.
+//! Damaged tapes. Only what is damaged is lost, nothing is invented, and all damage is reported.
 
 use std::vec::Vec;
 
@@ -82,7 +82,7 @@ fn a_damaged_last_record_is_not_a_torn_tail() {
 }
 
 #[test]
-fn a_block_of_another_tape_is_not_taken_for_one_of_this() {
+fn a_block_of_another_tape_is_not_read_as_one_of_this() {
     let model = small();
     let mut bytes = model.bytes.clone();
     let end = model.extents[2].0;
