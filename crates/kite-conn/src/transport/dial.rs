@@ -1,11 +1,12 @@
-//! From a host to a connected stream: DNS lookup, TCP, proxy, TLS, trying one address after
-//! another.
+//! From a host to a connected stream: DNS lookup, TCP to the address that answers first, proxy,
+//! TLS.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -14,6 +15,7 @@ use tracing::debug;
 use super::endpoint::Endpoint;
 use super::error::{OpenError, OpenStage, TlsFault};
 use super::proxy::Proxy;
+use super::race::Race;
 use super::route::Route;
 use super::socket;
 use super::stream::{Stream, Tcp};
@@ -73,33 +75,47 @@ impl Way<'_> {
     }
 }
 
-/// Looks up the host to dial. An IP address needs no lookup.
+/// Looks up the host to dial. An IP address needs no lookup. The families of the addresses
+/// alternate (RFC 8305, section 4), so that a dead family, often IPv6, delays by one address only.
 pub(super) async fn resolve(
     way: Way<'_>,
     deadline: Deadline,
 ) -> Result<Vec<SocketAddr>, OpenError> {
     let lookup = lookup_host((way.host(), way.port()));
     match deadline.bound(OpenStage::Dns, lookup).await? {
-        Ok(addresses) => Ok(addresses.collect()),
+        Ok(addresses) => Ok(alternate(addresses.collect())),
         Err(source) => {
             Err(OpenError::Dns { host: way.host().to_owned(), source: Arc::new(source) })
         }
     }
 }
 
-/// Connects to the first address that accepts, proxy and TLS included, and remembers which was
-/// tried last.
+/// Alternates the families, beginning with the first address; otherwise the order is kept.
+fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = addresses.first().map(SocketAddr::is_ipv4);
+    let (one, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| Some(address.is_ipv4()) == first);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let pairs = std::iter::from_fn(|| match [one.next(), other.next()] {
+        [None, None] => None,
+        pair => Some(pair),
+    });
+    pairs.flatten().flatten().collect()
+}
+
+/// Connects to the address that accepts first, proxy and TLS included, and remembers those that
+/// failed or were slow.
 ///
-/// Each address gets an equal share of the remaining time, so that one that drops packets leaves
-/// time for the others; time saved by a quick failure goes to the addresses after it. A proxy's
-/// refusal ends the attempt: it is an answer, and the other addresses usually belong to the same
-/// proxy.
+/// An address that does not answer delays the others by a quarter of a second. After TCP each
+/// address gets an equal share of the remaining time, so that one that hangs in TLS leaves time for
+/// the others. A proxy's refusal ends the attempt: it is an answer, and the other addresses usually
+/// belong to the same proxy.
 pub(super) async fn dial(
     way: Way<'_>,
     addresses: &[SocketAddr],
     route: &Route,
     deadline: Deadline,
-) -> Result<Stream, OpenError> {
+) -> Result<(SocketAddr, Stream), OpenError> {
     // Without TLS a proxy must be on loopback as well: it would see the token, and so would the
     // network between.
     let (mut permitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
@@ -110,13 +126,16 @@ pub(super) async fn dial(
         None => OpenError::NoAddress { host },
     };
     route.order(&mut permitted);
-    for (index, &address) in permitted.iter().enumerate() {
-        let parts = u32::try_from(permitted.len() - index).unwrap_or(u32::MAX);
-        route.on_try(address);
-        match dial_one(way, address, index + 1, deadline.share(parts)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error @ OpenError::ProxyRefused { .. }) => return Err(error),
+    let mut race = Race::new(permitted, route, socket::connect);
+    while let Some((address, tcp)) = deadline.bound(OpenStage::Connect, race.next()).await? {
+        let parts = u32::try_from(race.left() + 1).unwrap_or(u32::MAX);
+        match finish(way, tcp, address, race.tried(), deadline.share(parts)).await {
+            Ok(stream) => return Ok((address, stream)),
             Err(error) => {
+                route.on_failure(address);
+                if let OpenError::ProxyRefused { .. } = error {
+                    return Err(error);
+                }
                 debug!(%address, %error, "address failed");
                 failure = error;
             }
@@ -125,27 +144,39 @@ pub(super) async fn dial(
     Err(failure)
 }
 
-async fn dial_one(
+/// Continues after TCP: through the proxy, and TLS.
+async fn finish(
     way: Way<'_>,
+    tcp: io::Result<TcpStream>,
     address: SocketAddr,
     tried: usize,
     deadline: Deadline,
 ) -> Result<Stream, OpenError> {
-    let tcp = connect(way, address, tried, deadline).await?;
+    let tcp = enter(way, tcp, address, tried, deadline).await?;
     match way.tls {
         Some(tls) => secure(way, tls, tcp, address, deadline).await,
         None => Ok(Stream::Plain(tcp)),
     }
 }
 
-/// Connects to an address by TCP, and through the proxy if there is one.
+/// Connects to one address by TCP, and through the proxy if there is one.
 pub(super) async fn connect(
     way: Way<'_>,
+    address: SocketAddr,
+    deadline: Deadline,
+) -> Result<Tcp, OpenError> {
+    let tcp = deadline.bound(OpenStage::Connect, socket::connect(address)).await?;
+    enter(way, tcp, address, 1, deadline).await
+}
+
+/// Goes through the proxy, if there is one.
+async fn enter(
+    way: Way<'_>,
+    tcp: io::Result<TcpStream>,
     address: SocketAddr,
     tried: usize,
     deadline: Deadline,
 ) -> Result<Tcp, OpenError> {
-    let tcp = deadline.bound(OpenStage::Connect, socket::connect(address)).await?;
     let tcp = tcp.map(Tcp::new);
     let mut tcp =
         tcp.map_err(|source| OpenError::Connect { address, tried, source: Arc::new(source) })?;
@@ -178,6 +209,16 @@ pub(super) async fn secure(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_alternate_in_the_resolvers_order() {
+        let [a, b, c] = [1, 2, 3].map(|port| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)));
+        let [x, y] = [4, 5].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        assert_eq!(alternate(vec![a, b, c, x, y]), [a, x, b, y, c]);
+        assert_eq!(alternate(vec![x, a, y]), [x, a, y]);
+        assert_eq!(alternate(vec![b, a]), [b, a]);
+        assert!(alternate(vec![]).is_empty());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn shares_are_equal_and_the_last_one_gets_the_rest() {

@@ -13,6 +13,7 @@ mod handshake;
 mod head;
 mod probe;
 mod proxy;
+mod race;
 mod refusal;
 mod retry_after;
 mod route;
@@ -49,7 +50,7 @@ pub(crate) use self::stream::Stream;
 
 /// Opens the sockets of one connection, one attempt per call.
 ///
-/// Between attempts it keeps the TLS sessions, the address that failed last and the tokens used.
+/// Between attempts it keeps the TLS sessions, the addresses that failed and the tokens used.
 #[derive(Debug)]
 pub(crate) struct Dialer(Arc<Inner>);
 
@@ -116,15 +117,17 @@ impl Inner {
         tokens: &[Secret],
         deadline: Deadline,
     ) -> Result<WebSocket<Stream>, OpenError> {
-        let stream = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
+        let (address, stream) = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
         // No other address is tried after this: the server may have counted this socket already,
         // and a second one while its slot is taken is refused with 429. The next attempt starts
         // with another address.
-        let socket =
-            handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline)
-                .await?;
-        self.route.on_success();
-        Ok(socket)
+        let opened =
+            handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline).await;
+        match &opened {
+            Ok(_) => self.route.on_success(address),
+            Err(_) => self.route.on_failure(address),
+        }
+        opened
     }
 }
 

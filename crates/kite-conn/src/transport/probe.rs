@@ -41,7 +41,8 @@ impl Probe {
         Self(Dialer::new(endpoint, transport))
     }
 
-    /// Looks up the addresses of the host, or of the proxy to it.
+    /// Looks up the addresses of the host, or of the proxy to it, in the order in which a connection
+    /// starts to try them.
     ///
     /// # Errors
     /// [`OpenError::Dns`], [`OpenError::NoAddress`] or [`OpenError::Timeout`].
@@ -71,7 +72,7 @@ impl Probe {
             let host = way.host().to_owned();
             return Err(OpenError::NotLoopback { host, address: address.ip() });
         }
-        let tcp = dial::connect(way, address, 1, self.deadline()).await?;
+        let tcp = dial::connect(way, address, self.deadline()).await?;
         Ok(ProbeStream { address, stream: Stream::Plain(tcp) })
     }
 

@@ -418,6 +418,63 @@ async fn an_address_that_hangs_leaves_time_for_the_next() {
     }
 }
 
+/// A listener that drops further connection requests, as a path does that loses all packets, and
+/// the sockets that fill its queue.
+#[cfg(target_os = "linux")]
+async fn dropping() -> (TcpListener, Vec<tokio::net::TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let (address, mut queued) = (listener.local_addr().unwrap(), Vec::new());
+    let connect = || tokio::net::TcpStream::connect(address);
+    while let Ok(stream) = tokio::time::timeout(SHORT, connect()).await {
+        queued.push(stream.unwrap());
+    }
+    (listener, queued)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_dead_first_address_does_not_cost_its_share_of_the_timeout() {
+    let (dead, queued) = dropping().await;
+    let (good, good_address) = listen().await;
+    let dialer = Dialer::new(endpoint("ws", good_address), options(LONG));
+    let addresses = [dead.local_addr().unwrap(), good_address];
+    let serve = async || {
+        let (mut stream, _) = good.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(switch(&request).as_bytes()).await.unwrap();
+    };
+    let started = Instant::now();
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), serve()).await;
+    opened.unwrap();
+    assert!(started.elapsed() < LONG / 4, "{:?}", started.elapsed());
+    // The reconnect does not even try it: now it would accept, and answer nothing.
+    for _ in queued {
+        dead.accept().await.unwrap();
+    }
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), serve()).await;
+    opened.unwrap();
+}
+
+#[tokio::test]
+async fn a_reconnect_begins_with_an_address_that_has_not_failed() {
+    let (refusing, refusing_address) = refusing();
+    let (good, good_address) = listen().await;
+    let dialer = Dialer::new(endpoint("ws", good_address), options(LONG));
+    let addresses = [refusing_address, good_address];
+    let serve = async || {
+        let (mut stream, _) = good.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(switch(&request).as_bytes()).await.unwrap();
+    };
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), serve()).await;
+    opened.unwrap();
+    let _answers_nothing = refusing.listen(8).unwrap();
+    let (opened, ()) = in_time(open_through(&dialer, &addresses), serve()).await;
+    opened.unwrap();
+}
+
 #[tokio::test]
 async fn an_attempt_starts_after_the_address_that_accepted_and_then_refused() {
     let (bad, bad_address) = listen().await;
@@ -439,8 +496,7 @@ async fn an_attempt_starts_after_the_address_that_accepted_and_then_refused() {
     };
     let (opened, ()) = in_time(open_through(&dialer, &addresses), serving).await;
     opened.unwrap();
-    // After a success the resolver's order applies again.
-    let addresses = [good_address, bad_address];
+    // The address that worked is still tried first.
     let closing = async { drop(good.accept().await.unwrap()) };
     let (opened, ()) = in_time(open_through(&dialer, &addresses), closing).await;
     assert!(matches!(opened.unwrap_err(), OpenError::Handshake(_)));

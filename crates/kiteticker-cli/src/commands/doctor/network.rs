@@ -62,7 +62,7 @@ pub(super) async fn connect(
                     None => Finding::ok(format!("connected to {address}")),
                     Some(failure) => Finding::warn(
                         format!("connected to {address}, but {failure}"),
-                        "an address that fails delays every reconnect",
+                        "an address that fails may delay the first connection; reconnects try it last",
                     ),
                 };
                 return (finding, Some(stream));
