@@ -14,6 +14,7 @@ use crate::error::{SpawnError, SubscribeError};
 use crate::observe::{
     Counters, Distributions, EventLane, InstrumentStats, LossKind, Phase, Stats, Status,
 };
+use crate::runtime;
 use crate::transport::Dialer;
 
 /// One WebSocket connection that stays alive.
@@ -46,13 +47,8 @@ impl Connection {
     /// Ticks and texts are delivered to `sink`; events are sent on `events`, tagged with `number`.
     ///
     /// # Errors
-    /// [`SpawnError::Config`] if a setting is outside its range, [`SpawnError::NoRuntime`] outside
-    /// a Tokio runtime.
-    ///
-    /// # Panics
-    /// Does not panic itself. The connection's task panics at its start on a runtime whose timers
-    /// or I/O are not enabled, which cannot be checked beforehand; the connection is then
-    /// [`Phase::Closed`].
+    /// [`SpawnError::Config`] if a setting is outside its range, and the errors of
+    /// [`Connection::runtime`].
     pub fn spawn(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -62,6 +58,16 @@ impl Connection {
     ) -> Result<Self, SpawnError> {
         let dialer = Dialer::from(&config);
         Self::spawn_on(dialer, config, credentials, sink, events, number)
+    }
+
+    /// Returns the current Tokio runtime, if connections can run on it.
+    ///
+    /// # Errors
+    /// [`SpawnError::NoRuntime`] outside a Tokio runtime; [`SpawnError::NoTimers`] or
+    /// [`SpawnError::NoIo`] in one that was built without them. Tokio reports these two only by a
+    /// panic: it is caught here, but the program's panic hook receives it.
+    pub fn runtime() -> Result<tokio::runtime::Handle, SpawnError> {
+        runtime::current()
     }
 
     /// Starts a connection whose sockets come from `network`.
@@ -74,7 +80,7 @@ impl Connection {
         number: usize,
     ) -> Result<Self, SpawnError> {
         config.validate()?;
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let runtime = Self::runtime()?;
         let (connection, reporter) = Self::with_reporter(&config, events, number);
         runtime.spawn(Driver::new(config, network, credentials, sink, reporter).run());
         Ok(connection)

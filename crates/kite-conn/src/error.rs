@@ -101,4 +101,10 @@ pub enum SpawnError {
     /// No Tokio runtime is available to run its task.
     #[error("no Tokio runtime: call this from within one")]
     NoRuntime,
+    /// The Tokio runtime has no timers.
+    #[error("the Tokio runtime has no timers: build it with enable_time or enable_all")]
+    NoTimers,
+    /// The Tokio runtime has no I/O.
+    #[error("the Tokio runtime has no I/O: build it with enable_io or enable_all")]
+    NoIo,
 }

@@ -21,8 +21,9 @@ impl Connection {
     /// it and keeps it alive, and receives each frame without a hop between tasks. Everything else
     /// is as with [`Connection::spawn`].
     ///
-    /// Nothing happens before the stream is first polled, and no runtime is needed until then. Keep
-    /// the handle: a connection closes when its last handle is dropped.
+    /// Nothing happens before the stream is first polled, and no runtime is needed until then:
+    /// [`Connection::runtime`] checks whether the current one will do. Keep the handle: a connection
+    /// closes when its last handle is dropped.
     ///
     /// ```no_run
     /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};

@@ -17,6 +17,7 @@ mod driver;
 mod error;
 mod in_place;
 mod observe;
+mod runtime;
 mod session;
 #[cfg(test)]
 mod simulated;

@@ -32,7 +32,7 @@ pub enum StartError {
     /// A setting is outside of its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
-    /// There is no Tokio runtime.
+    /// There is no Tokio runtime, or it has no timers or no I/O.
     #[error("cannot spawn a task")]
     Spawn(#[from] SpawnError),
     /// Every connection was permanently refused.
@@ -67,7 +67,7 @@ pub enum InPlaceError {
     /// A setting is outside of its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
-    /// There is no Tokio runtime for the failover task.
+    /// There is no Tokio runtime for the failover task, or it has no timers or no I/O.
     #[error("cannot spawn a task")]
     Spawn(#[from] SpawnError),
     /// The manager is already running, in place or on its own tasks.

@@ -9,7 +9,6 @@ mod watchman;
 use std::sync::Arc;
 
 use kite_conn::{Connection, ConnectionConfig, Credentials, Phase, SpawnError, Stamp};
-use tokio::runtime::Handle;
 
 use crate::manager::{Control, Manager};
 
@@ -39,15 +38,15 @@ impl Manager {
         // A run is over if all its connections have ended, with their runtime or because a sink
         // panicked.
         let has_ended = |open: &Connection| open.status().phase == Phase::Closed;
-        if let Some(run) = control.started
-            && !control.connections().iter().all(has_ended)
-        {
-            return Ok(match control.undecided {
-                true => Run::Undecided(run, control.connections()),
-                false => Run::Decided,
-            });
+        let run = control.started.filter(|_| !control.connections().iter().all(has_ended));
+        if run.is_some() && !control.undecided {
+            return Ok(Run::Decided);
         }
-        let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        // Before anything changes. A caller that waits for another's start needs timers too.
+        let runtime = Connection::runtime()?;
+        if let Some(run) = run {
+            return Ok(Run::Undecided(run, control.connections()));
+        }
         // Taken before the first connection, so that none is up for longer than the run.
         let now = Stamp::now();
         self.core.hub.begin();

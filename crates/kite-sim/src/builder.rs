@@ -219,6 +219,9 @@ impl SimBuilder {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing has started unless it returns.
+    ///
+    /// # Panics
+    /// On a runtime without I/O. One without timers panics later, in the simulator's tasks.
     pub async fn start(self) -> Result<Sim, SimError> {
         let (asked, most) = (self.updates_per_second, MAX_UPDATES_PER_SECOND);
         if !(0.0..=most).contains(&asked) {

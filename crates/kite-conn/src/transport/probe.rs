@@ -17,7 +17,8 @@ use super::{Deadline, Dialer, Endpoint, Inner, Transport};
 
 /// Opens a connection stage by stage, as a connection with the same settings does.
 ///
-/// Each stage has the whole connect timeout of the settings.
+/// Each stage has the whole connect timeout of the settings, and panics on a runtime without timers
+/// or I/O ([`Connection::runtime`](crate::Connection::runtime) checks).
 ///
 /// ```no_run
 /// use kite_conn::{Endpoint, Probe, Transport};

@@ -8,6 +8,7 @@ use kite_conn::{
 };
 use kite_sim::{Refusal, Sim};
 use kite_wire::Mode;
+use tokio::runtime::Builder;
 
 use crate::both_ways;
 use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
@@ -259,7 +260,7 @@ fn a_panic_elsewhere_that_ends_the_runtime_is_not_a_failed_delivery() {
     let lane = EventLane::default();
     let mut events = lane.subscribe();
     let panicked = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let _connection = runtime.block_on(async {
             let (config, sink) = (ConnectionConfig::default(), Probe::new().sink());
             Connection::spawn(config, credentials(), sink, &lane, 0).unwrap()
@@ -274,20 +275,21 @@ fn a_panic_elsewhere_that_ends_the_runtime_is_not_a_failed_delivery() {
 }
 
 #[test]
-fn on_a_runtime_without_timers_a_connection_ends_immediately() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    let lane = EventLane::default();
-    let mut events = lane.subscribe();
-    let connection = runtime.block_on(async {
-        let (config, sink) = (ConnectionConfig::default(), Probe::new().sink());
-        let connection = Connection::spawn(config, credentials(), sink, &lane, 0).unwrap();
-        connection.close().await;
-        connection
-    });
-    assert_eq!(connection.status().phase, Phase::Closed);
-    let received = std::iter::from_fn(|| events.try_recv().ok());
-    let failed = received.filter(|tagged| matches!(tagged.event, Event::DeliveryFailed));
-    assert_eq!(failed.count(), 0, "the sink did not panic");
+fn a_runtime_without_timers_or_io_is_an_error() {
+    for (enable, expected) in [
+        (Builder::enable_io as fn(&mut Builder) -> &mut Builder, SpawnError::NoTimers),
+        (Builder::enable_time, SpawnError::NoIo),
+    ] {
+        let runtime = enable(&mut Builder::new_current_thread()).build().unwrap();
+        let (lane, probe) = (EventLane::default(), Probe::new());
+        let mut events = lane.subscribe();
+        let spawned = runtime.block_on(async {
+            Connection::spawn(ConnectionConfig::default(), credentials(), probe.sink(), &lane, 0)
+        });
+        assert_eq!(spawned.unwrap_err(), expected);
+        assert!(events.try_recv().is_err(), "nothing was started");
+        assert!(runtime.block_on(async { Connection::runtime() }).is_err());
+    }
 }
 
 #[test]

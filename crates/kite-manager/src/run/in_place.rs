@@ -44,8 +44,9 @@ impl Manager {
     /// ```
     ///
     /// # Errors
-    /// [`InPlaceError`] if a setting is outside of its range, there is no Tokio runtime (failover
-    /// still runs on its own task), or the manager is running. Nothing is changed then.
+    /// [`InPlaceError`] if a setting is outside of its range, there is no Tokio runtime with timers
+    /// and I/O (failover still runs on its own task), or the manager is running. Nothing is changed
+    /// then.
     pub fn start_in_place(&self) -> Result<InPlaceStream, InPlaceError> {
         self.config().validate()?;
         let core = &self.core;

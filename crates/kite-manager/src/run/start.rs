@@ -20,8 +20,9 @@ impl Manager {
     /// while running, whatever state the connections are in.
     ///
     /// # Errors
-    /// [`StartError`] if no connection is up; immediately if all were permanently refused. No
-    /// socket is left open then, and the subscriptions are kept.
+    /// [`StartError`] if no connection is up; immediately if all were permanently refused, or if the
+    /// Tokio runtime has no timers or no I/O. No socket is left open then, and the subscriptions are
+    /// kept.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
@@ -73,6 +74,9 @@ impl Manager {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// # Panics
+    /// On a runtime without timers, unless it returns immediately.
     pub async fn wait_until_live(&self, deadline: Duration) -> Result<(), NotLive> {
         let mut events = self.core.events.subscribe();
         let deadline = Instant::now() + deadline;

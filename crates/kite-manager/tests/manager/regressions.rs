@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kite_conn::{Batch, Event, Sink};
-use kite_manager::{ManagerEvent, Seat, StartError};
+use kite_conn::{Batch, Event, Sink, SpawnError};
+use kite_manager::{InPlaceError, ManagerEvent, Seat, StartError, StreamConfig};
 use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
+use tokio::runtime::Builder;
 
 use crate::stage::{QUICK, agreed, builder, in_time, key, sim, sim_until, until};
 
@@ -94,13 +95,11 @@ async fn a_sink_that_panics_while_starting_leaves_no_socket_and_no_run() {
 
 #[test]
 fn a_start_interrupted_by_the_end_of_its_runtime_can_be_repeated() {
-    let outside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let outside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sim = outside.block_on(sim(1, |it| it));
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     let manager = outside.block_on(async { builder(&sim, 1).build().unwrap() });
-    let inside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let inside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     inside.spawn({
         let m = manager.clone();
         async move { m.start().await }
@@ -108,24 +107,20 @@ fn a_start_interrupted_by_the_end_of_its_runtime_can_be_repeated() {
     outside.block_on(sim_until(&sim, "refusal", |sim| !sim.stats().refused.is_empty()));
     inside.shutdown_timeout(Duration::from_secs(5));
     sim.refuse_with(None);
-    let inside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let inside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     inside.block_on(manager.start()).unwrap();
     assert!(manager.is_live());
 }
 
 #[test]
 fn a_run_ends_with_its_runtime_and_another_can_be_started() {
-    let outside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let outside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sim = outside.block_on(sim(1, |it| it));
     let manager = outside.block_on(async { builder(&sim, 1).build().unwrap() });
-    let inside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let inside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     inside.block_on(manager.start()).unwrap();
     inside.shutdown_timeout(Duration::from_secs(5));
-    let inside =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let inside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     inside.block_on(manager.start()).unwrap();
     assert!(manager.is_live());
 }
@@ -158,4 +153,32 @@ async fn starts_and_stops_from_many_tasks_leave_a_usable_manager() {
     in_time("start", manager.start()).await.unwrap();
     agreed(&sim, &manager).await;
     assert!(sim.stats().refused.is_empty());
+}
+
+#[test]
+fn a_start_on_a_runtime_without_timers_or_io_is_an_error_and_changes_nothing() {
+    let outside = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sim = outside.block_on(sim(1, |it| it));
+    let manager = builder(&sim, 1).build().unwrap();
+    manager.subscribe(&[256], Mode::Ltp).unwrap();
+    let mut stream = manager.stream(StreamConfig::default()).unwrap();
+    for (enable, expected) in [
+        (Builder::enable_io as fn(&mut Builder) -> &mut Builder, SpawnError::NoTimers),
+        (Builder::enable_time, SpawnError::NoIo),
+    ] {
+        let runtime = enable(&mut Builder::new_current_thread()).build().unwrap();
+        let started = runtime.block_on(manager.start());
+        assert!(matches!(&started, Err(StartError::Spawn(it)) if *it == expected), "{started:?}");
+        let in_place = runtime.block_on(async { manager.start_in_place() });
+        assert_eq!(in_place.unwrap_err(), InPlaceError::Spawn(expected));
+        assert!(!manager.is_running() && manager.snapshot().connections.is_empty());
+    }
+    assert_eq!(sim.stats().connections_total, 0);
+    outside.block_on(async {
+        in_time("a start elsewhere", manager.start()).await.unwrap();
+        in_time("the subscription", stream.recv()).await.expect("the stream belongs to this run");
+    });
+    // A start that does nothing needs neither.
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(manager.start()).unwrap();
 }
