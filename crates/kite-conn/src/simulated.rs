@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -504,6 +504,33 @@ fn a_machine_that_slept_pings_within_a_second_of_waking() {
         assert!(sleep.is_some_and(|after| after <= SECOND + SECOND / 10), "{sleep:?}");
         assert!(loss.is_some_and(|after| after <= THRESHOLD + 2 * SECOND), "{loss:?}");
         assert!(sim.stats().pings_received > 0);
+        connection.close().await;
+    });
+}
+
+#[test]
+fn the_last_activity_is_the_second_of_the_last_frame_or_pong() {
+    in_simulated_time(async {
+        let sim = Arc::new(Sim::builder().no_heartbeats().start().await.unwrap());
+        let last = Arc::new(AtomicU64::new(0));
+        let last_activity = Some(Arc::clone(&last));
+        let config = ConnectionConfig { last_activity, ..Default::default() };
+        let (connection, _record) = connected(&sim, config).await;
+        let unix_s = || Cable::wall_clock().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let silent_s = || unix_s() - last.load(Ordering::Relaxed);
+        assert!(silent_s() <= 1, "{}", silent_s());
+        // Now the server only answers pings, for less time than a feed may be silent.
+        sim.pause().await;
+        sleep(SECOND).await;
+        let frames = connection.stats().frames;
+        let mut longest = 0;
+        for _ in 0..14 {
+            sleep(SECOND).await;
+            longest = longest.max(silent_s());
+        }
+        assert_eq!(connection.stats().frames, frames);
+        assert!(longest >= THRESHOLD.as_secs() - 1, "nothing else was received: {longest}");
+        assert!(silent_s() < THRESHOLD.as_secs(), "a pong counts: {}", silent_s());
         connection.close().await;
     });
 }

@@ -1,9 +1,10 @@
-//! Programs written for release 0.4 that must keep compiling with only the dependency line changed.
+//! Programs written for releases 0.4.0 and 0.4.1 that must keep compiling with only the dependency line changed.
 //!
 //! Functions that need a connection are compiled but not run.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "such programs print and unwrap")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -143,6 +144,8 @@ async fn single(api_key: &str, access_token: &str) -> Result<(), String> {
     subscriber.subscribe(&[256265], None).await?;
     subscriber.set_mode(&[256265], Mode::LTP).await?;
     println!("{:?}, connected: {}", subscriber.get_subscribed(), ticker.is_connected());
+    let last_activity: Arc<AtomicU64> = ticker.last_activity();
+    println!("last frame at {}", last_activity.load(Ordering::Relaxed));
     let prices = Prices::default();
     while let Ok(Some(message)) = subscriber.next_message().await {
         if handle(ChannelId::Connection1, message, &prices) == 0 {

@@ -6,6 +6,7 @@ mod reconnect;
 mod token_source;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use kite_wire::MAX_INSTRUMENTS;
 
@@ -54,6 +55,10 @@ pub struct ConnectionConfig {
     /// [`Connection::instruments`]: crate::Connection::instruments
     /// [`Event::Gap`]: crate::Event::Gap
     pub track_instruments: bool,
+    /// Where to write when anything was last received, in Unix seconds of the local wall clock:
+    /// frames of every kind, pongs included, and the server's reply to a handshake. Connections can
+    /// share it. Default none.
+    pub last_activity: Option<Arc<AtomicU64>>,
 }
 
 impl Default for ConnectionConfig {
@@ -67,6 +72,7 @@ impl Default for ConnectionConfig {
             token_source: None,
             pacer: None,
             track_instruments: true,
+            last_activity: None,
         }
     }
 }

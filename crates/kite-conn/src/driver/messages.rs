@@ -27,6 +27,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
     pub(super) fn on_message(&mut self, message: Message) -> Result<(), LossCause> {
         let now = now();
         self.turn.take(message.len());
+        self.record_activity(now);
         match message {
             Message::Binary(bytes) => self.on_binary(now, bytes),
             Message::Text(text) => self.on_text(now, text),

@@ -5,6 +5,7 @@
 //! driver is polled by its own task ([`Driver::run`]), or by the task that consumes the frames
 //! ([`Driver::poll_run`]).
 
+mod activity;
 mod clock;
 mod link;
 mod mailbox;
@@ -17,10 +18,11 @@ mod turn;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::Message;
 
+use self::activity::Activity;
 use self::clock::{Clock, now};
 use self::link::{Link, Socket};
 pub(crate) use self::mailbox::Mailbox;
@@ -64,6 +66,7 @@ pub(crate) struct Driver<S, N: Network> {
     refusal: Option<Refusal>,
     session: Session,
     clock: Clock,
+    activity: Option<Activity>,
     turn: Turn,
     intake: Intake<S>,
     link: Link<N::Wire>,
@@ -90,6 +93,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         Self {
             session: Session::new(config.reconnect, config.liveness, renews),
             clock: Clock::new(threshold, N::wall_clock),
+            activity: config.last_activity.clone().map(Activity::new),
             turn: Turn::new(),
             intake: Intake::new(sink, counters, reporter.events.clone(), gaps),
             config,
@@ -269,6 +273,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         match opened {
             Ok(socket) => {
                 self.link = Link::Open(socket);
+                self.record_activity(now());
                 self.handle(Input::Opened);
             }
             Err(error) => {
@@ -280,6 +285,14 @@ impl<S: Sink, N: Network> Driver<S, N> {
                 }
                 self.handle(Input::OpenFailed(error));
             }
+        }
+    }
+
+    /// Records that something was received.
+    #[inline]
+    fn record_activity(&mut self, now: Instant) {
+        if let Some(activity) = &mut self.activity {
+            activity.record(now, N::wall_clock);
         }
     }
 

@@ -1,5 +1,8 @@
 //! A single connection, without load balancing.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use bytes::Bytes;
 use kite_conn::{Credentials, Endpoint};
 use kite_manager::Manager;
@@ -24,13 +27,15 @@ use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 pub struct KiteTickerAsync {
     runs: Runs,
     capacity: usize,
+    last_activity: Arc<AtomicU64>,
 }
 
 impl KiteTickerAsync {
     /// Connects to Kite.
     ///
     /// # Errors
-    /// The connection was refused, or was not up within 30 seconds.
+    /// The connection was refused, or was not up within 30 seconds; or the Tokio runtime has no
+    /// timers or no I/O.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -81,6 +86,8 @@ impl KiteTickerAsync {
         let config = KiteManagerConfig { max_connections: 1, ..KiteManagerConfig::default() };
         let credentials = Credentials::new(api_key, access_token);
         let mut settings = Underlying::default().manager_config(&config);
+        let last_activity = Arc::<AtomicU64>::default();
+        settings.connection.last_activity = Some(Arc::clone(&last_activity));
         let make_manager = |tap| {
             settings.taps.push(tap);
             Manager::new(credentials, settings)
@@ -88,7 +95,7 @@ impl KiteTickerAsync {
         let channels = Channels::new(config.max_connections, config.parser_buffer_size);
         let mut runs = Runs::new(make_manager, Ok(endpoint), channels);
         runs.start("connect", raw_only, None).await?;
-        Ok(Self { runs, capacity: config.parser_buffer_size })
+        Ok(Self { runs, capacity: config.parser_buffer_size, last_activity })
     }
 
     /// Subscribes to instruments and returns a reader of the connection's messages. Instruments
@@ -139,6 +146,14 @@ impl KiteTickerAsync {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.typed().is_live()
+    }
+
+    /// Returns when the last frame was received, in Unix seconds: frames of every kind count, pongs
+    /// included, and the server's reply to a handshake. The value is updated as frames arrive, over
+    /// all reconnects.
+    #[must_use]
+    pub fn last_activity(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.last_activity)
     }
 
     /// Sends a ping.

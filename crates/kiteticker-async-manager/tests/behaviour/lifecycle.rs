@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use kite_sim::{API_KEY, Refusal, Sim, universe};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sim, universe};
 use kiteticker_async_manager::kite_wire;
-use kiteticker_async_manager::{ChannelId, KiteTickerManagerBuilder, Mode, TickerMessage};
+use kiteticker_async_manager::{
+    ChannelId, KiteTickerManagerBuilder, Mode, MultiApiKiteTickerManager, TickerMessage,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Builder;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
@@ -24,6 +27,34 @@ async fn starting_while_running_is_ok_and_opens_nothing() {
     start(&mut manager).await;
     start(&mut manager).await;
     assert_eq!((sim.stats().connections_total, sim.stats().connections_open), (3, 3));
+}
+
+#[test]
+fn a_start_on_a_runtime_without_timers_or_io_is_an_error_and_can_be_repeated() {
+    let usable = Builder::new_current_thread().enable_all().build().unwrap();
+    let sim = usable.block_on(quiet_sim());
+    let mut one = manager(&sim).max_connections(1).build();
+    let mut channel = only_channel(&mut one);
+    let mut several = MultiApiKiteTickerManager::builder()
+        .add_api_key("mine", API_KEY, ACCESS_TOKEN)
+        .endpoint(sim.endpoint())
+        .build();
+    for (enable, missing) in [
+        (Builder::enable_io as fn(&mut Builder) -> &mut Builder, "enable_time"),
+        (Builder::enable_time, "enable_io"),
+    ] {
+        let runtime = enable(&mut Builder::new_current_thread()).build().unwrap();
+        for started in runtime.block_on(async { [one.start().await, several.start().await] }) {
+            let error = started.unwrap_err();
+            assert!(error.starts_with("start: ") && error.contains(missing), "{error}");
+        }
+        assert!(!one.typed().is_running() && !several.typed().is_running());
+    }
+    usable.block_on(async {
+        start(&mut one).await;
+        within("the subscription", one.subscribe_symbols(&[408_065], None)).await.unwrap();
+        assert_eq!(crate::rig::next_ticks(&mut channel).await[0].instrument_token, 408_065);
+    });
 }
 
 #[tokio::test]

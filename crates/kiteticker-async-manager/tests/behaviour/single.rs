@@ -1,8 +1,12 @@
 //! A single connection and its subscribers.
 
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use kite_sim::{ACCESS_TOKEN, API_KEY, MAX_SOCKETS, Sim, universe};
 use kiteticker_async_manager::kite_wire;
 use kiteticker_async_manager::{KiteTickerAsync, KiteTickerSubscriber, Mode, TickerMessage};
+use tokio::runtime::Builder;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::rig::{Modes, Tally, all_in, mark, quiet_sim, settle, until, within};
@@ -184,6 +188,47 @@ async fn a_ping_reaches_the_server() {
 }
 
 #[tokio::test]
+async fn the_last_activity_is_the_second_of_the_last_frame_of_any_kind() {
+    let sim = quiet_sim().await;
+    let before = unix_s();
+    let mut client = connect(&sim).await;
+    let last = client.last_activity();
+    let seconds = || before..=unix_s();
+    assert!(seconds().contains(&last.load(Relaxed)), "the handshake counts");
+    let _subscriber = client.subscribe(&[408_065], None).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &[408_065])).await;
+    for frame in ["pong", "text", "ticks"] {
+        let (frames, round_trip) = counts(&client);
+        last.store(0, Relaxed);
+        match frame {
+            "pong" => client.ping().await.unwrap(),
+            "text" => mark(&sim),
+            _ => sim.tick_now(&[408_065]),
+        }
+        let recorded = async {
+            while last.load(Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(frame, recorded).await;
+        assert!(seconds().contains(&last.load(Relaxed)), "{frame}");
+        assert_ne!(counts(&client), (frames, round_trip), "{frame}");
+    }
+    within("the close", client.close()).await.unwrap();
+    assert!(seconds().contains(&client.last_activity().load(Relaxed)));
+}
+
+/// Returns how many messages were received, and the last round-trip time.
+fn counts(client: &KiteTickerAsync) -> (u64, Option<u64>) {
+    let connection = client.typed().snapshot().connections.remove(0);
+    (connection.figures.frames + connection.figures.texts, connection.last_round_trip_ns)
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[tokio::test]
 async fn raw_only_sends_no_ticks() {
     let sim = quiet_sim().await;
     let endpoint = sim.endpoint();
@@ -209,6 +254,15 @@ async fn a_refused_connection_is_an_error_and_leaves_no_socket() {
     let error = within("the refusal", connecting).await.unwrap_err();
     assert!(error.starts_with("connect: ") && error.contains("unencrypted"), "{error}");
     assert_eq!(sim.stats().connections_open, 0);
+}
+
+#[test]
+fn connecting_on_a_runtime_without_timers_is_an_error() {
+    let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+    // No request leaves: the port is never tried.
+    let connecting = KiteTickerAsync::connect_to("ws://127.0.0.1:9", API_KEY, ACCESS_TOKEN, false);
+    let error = runtime.block_on(connecting).unwrap_err();
+    assert!(error.starts_with("connect: ") && error.contains("enable_time"), "{error}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Pins the public API: names, signatures, fields, variants, traits and defaults.
+//! Pins the public API, that of release 0.4.1 and what was added: names, signatures, fields, variants, traits and defaults.
 //!
 //! The compiler checks most of this: a change of type breaks the build. No behaviour is tested here.
 

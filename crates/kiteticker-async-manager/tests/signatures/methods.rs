@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,6 +91,7 @@ fn the_ticker_and_its_readers_have_the_published_methods() {
     type Raw = KiteTickerRawSubscriber184;
     signatures! {
         fn(&KiteTickerAsync) -> bool = KiteTickerAsync::is_connected;
+        fn(&KiteTickerAsync) -> Arc<AtomicU64> = KiteTickerAsync::last_activity;
         fn(&KiteTickerAsync) -> usize = KiteTickerAsync::receiver_count;
         fn(&KiteTickerAsync) -> usize = KiteTickerAsync::channel_capacity;
         fn(&KiteTickerAsync) -> broadcast::Receiver<Bytes> = KiteTickerAsync::subscribe_raw_frames;

@@ -136,9 +136,10 @@ impl MultiApiKiteTickerManager {
     ///
     /// # Errors
     /// A setting is out of range (the text names its value and range), no account was added, two
-    /// accounts have the same api_key, the endpoint is invalid, or no connection is up; the last is
-    /// reported immediately if authentication failed on all. No socket is left open. Subscriptions
-    /// and channels are kept, and `start` can be called again.
+    /// accounts have the same api_key, the endpoint is invalid, the Tokio runtime has no timers or no
+    /// I/O, or no connection is up; the last is reported immediately if authentication failed on
+    /// all. No socket is left open. Subscriptions and channels are kept, and `start` can be called
+    /// again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
