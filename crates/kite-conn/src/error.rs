@@ -26,9 +26,9 @@ impl fmt::Display for ErrorChain<'_> {
 #[error("{asked} more instruments requested, {free} of {limit} free on this connection")]
 #[non_exhaustive]
 pub struct CapacityError {
-    /// How many new instruments were requested.
+    /// Number of new instruments requested.
     pub asked: usize,
-    /// How many the connection could still hold.
+    /// Number of instruments the connection could still hold.
     pub free: usize,
     /// The connection's limit.
     pub limit: usize,
@@ -42,13 +42,13 @@ pub enum SubscribeError {
     #[error(transparent)]
     Capacity(#[from] CapacityError),
     /// The connection has ended.
-    #[error("the connection has ended, subscribe on another")]
+    #[error("the connection has ended; subscribe on another")]
     Closed,
 }
 
 /// A setting outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}, it must be {range}")]
+#[error("{field} is {value}; it must be {range}")]
 #[non_exhaustive]
 pub struct ConfigError {
     /// The setting's name.

@@ -121,26 +121,26 @@ mod tests {
             change(&mut config);
             config.validate().unwrap_err().to_string()
         };
-        assert_eq!(with(|it| it.connections = 4), "connections is 4, it must be from 1 to 3");
-        assert_eq!(with(|it| it.connections = 0), "connections is 0, it must be from 1 to 3");
+        assert_eq!(with(|it| it.connections = 4), "connections is 4; it must be from 1 to 3");
+        assert_eq!(with(|it| it.connections = 0), "connections is 0; it must be from 1 to 3");
         assert_eq!(
             with(|it| it.connection.instrument_limit = 3_001),
-            "instrument_limit is 3001, it must be from 1 to 3,000"
+            "instrument_limit is 3001; it must be from 1 to 3,000"
         );
         assert_eq!(
             with(|it| it.connection.transport.connect_timeout = Duration::ZERO),
-            "transport.connect_timeout is 0ns, it must be above 0 and at most a day"
+            "transport.connect_timeout is 0ns; it must be above 0 and at most a day"
         );
         assert_eq!(
             with(|it| {
                 it.failover =
                     Some(FailoverConfig { after: Duration::ZERO, ..FailoverConfig::default() });
             }),
-            "failover.after is 0ns, it must be above 0 and at most a day"
+            "failover.after is 0ns; it must be above 0 and at most a day"
         );
         assert_eq!(
             with(|it| it.stagger = Duration::from_secs(61)),
-            "stagger is 61s, it must be at most a minute"
+            "stagger is 61s; it must be at most a minute"
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::account_id::AccountId;
 /// The connections cannot carry that many instruments. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{asked} more instruments asked, {free} free on {connections} connections of {limit}; \
+    "{asked} more instruments requested, {free} free on {connections} connections of {limit}; \
      unsubscribe some first"
 )]
 #[non_exhaustive]

@@ -43,7 +43,7 @@ pub enum OpenError {
 #[non_exhaustive]
 pub enum RecordError {
     /// A setting is out of range.
-    #[error("{field} is {value}, it must be {range}")]
+    #[error("{field} is {value}; it must be {range}")]
     Config {
         /// The setting's name.
         field: &'static str,

@@ -105,39 +105,39 @@ mod tests {
         let cases: [(Change, &str); 10] = [
             (
                 |c| c.instrument_limit = 3_001,
-                "instrument_limit is 3001, it must be from 1 to 3,000",
+                "instrument_limit is 3001; it must be from 1 to 3,000",
             ),
             (
                 |c| c.transport.read_buffer_bytes = 0,
-                "transport.read_buffer_bytes is 0, it must be from 1 to 16,777,216",
+                "transport.read_buffer_bytes is 0; it must be from 1 to 16,777,216",
             ),
             (
                 |c| c.transport.max_frame_bytes = (1 << 30) + 1,
-                "transport.max_frame_bytes is 1073741825, it must be from 1 to 1,073,741,824",
+                "transport.max_frame_bytes is 1073741825; it must be from 1 to 1,073,741,824",
             ),
             (
                 |c| c.transport.connect_timeout = Duration::ZERO,
-                "transport.connect_timeout is 0ns, it must be above 0 and at most a day",
+                "transport.connect_timeout is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |c| c.reconnect.delay = Duration::ZERO,
-                "reconnect.delay is 0ns, it must be above 0 and at most a day",
+                "reconnect.delay is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |c| c.reconnect.stable_after = Duration::ZERO,
-                "reconnect.stable_after is 0ns, it must be above 0 and at most a day",
+                "reconnect.stable_after is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |c| c.liveness.silence_threshold = Duration::ZERO,
-                "liveness.silence_threshold is 0ns, it must be above 0 and at most a day",
+                "liveness.silence_threshold is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |c| c.liveness.stale_after = Duration::ZERO,
-                "liveness.stale_after is 0ns, it must be above 0 and at most a day",
+                "liveness.stale_after is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |c| c.liveness.close_deadline = Duration::from_secs(86_401),
-                "liveness.close_deadline is 86401s, it must be above 0 and at most a day",
+                "liveness.close_deadline is 86401s; it must be above 0 and at most a day",
             ),
             (
                 |c| c.liveness.close_deadline = Duration::MAX,

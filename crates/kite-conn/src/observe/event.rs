@@ -258,7 +258,7 @@ impl Event {
             }
             Self::Retry { attempt, delay } => write!(out, "attempt {attempt} in {delay:.1?}"),
             Self::Renewing { refused: true, .. } => {
-                out.write_str("asking for new credentials, the current ones were refused")
+                out.write_str("asking for new credentials; the current ones were refused")
             }
             Self::Renewing { .. } => out.write_str("asking for credentials"),
             // Without its cause: that is the application's own text, which may hold a token.
@@ -270,7 +270,7 @@ impl Event {
             ),
             Self::TicksStale { silence, instruments } => write!(
                 out,
-                "no ticks of {} for {silence:.1?}, is the market open?",
+                "no ticks from {} for {silence:.1?}; is the market open?",
                 counted(*instruments, "instrument")
             ),
             Self::TicksResumed { silence } => write!(out, "ticks resumed after {silence:.1?}"),
@@ -278,7 +278,7 @@ impl Event {
             Self::LimitRefused { message, instruments } => {
                 write!(out, "{} rejected: {message}", counted(*instruments, "instrument"))
             }
-            Self::DeliveryFailed => out.write_str("the sink panicked, closing"),
+            Self::DeliveryFailed => out.write_str("the sink panicked; closing the connection"),
             Self::Closed => out.write_str("closed"),
             Self::FrameDamaged { fault, bytes_left, suppressed } => {
                 let cut = counted(*bytes_left, "byte");
@@ -292,17 +292,17 @@ impl Event {
                 more(*suppressed, "such frame")
             ),
             Self::TextUnreadable { error, suppressed, .. } => {
-                write!(out, "text frame unreadable: {error}{}", more(*suppressed, "such text"))
+                write!(out, "text frame unreadable: {error}{}", more(*suppressed, "such frame"))
             }
             Self::Text { message, .. } => match &**message {
-                TextMessage::Error(error) => write!(out, "the server says: {error}"),
+                TextMessage::Error(error) => write!(out, "server error: {error}"),
                 TextMessage::Message(data) => match data.as_str() {
                     Some(text) => write!(out, "broker: {text}"),
                     None => write!(out, "broker: {data}"),
                 },
                 TextMessage::Order(_) => out.write_str("an order update"),
                 TextMessage::UnreadableOrder { .. } => out.write_str("an unreadable order update"),
-                _ => out.write_str("a text of unknown type"),
+                _ => out.write_str("text frame of unknown type"),
             },
         }
     }

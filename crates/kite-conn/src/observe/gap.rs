@@ -93,8 +93,8 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instruments = counted(self.instruments.len(), "instrument");
         match self.without_ticks() {
-            Some(time) => write!(f, "no ticks of {instruments} for {time:.1?}")?,
-            None => write!(f, "no ticks of {instruments} yet")?,
+            Some(time) => write!(f, "no ticks from {instruments} for {time:.1?}")?,
+            None => write!(f, "no ticks from {instruments} yet")?,
         }
         match self.known_volume() {
             0 => Ok(()),

@@ -126,7 +126,7 @@ impl LossCause {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Kite refused the credentials.
-    #[error("authentication failed, renew the access token")]
+    #[error("authentication failed; renew the access token")]
     Authentication(#[source] OpenError),
     /// Only another configuration can help, which needs a new connection.
     #[error("cannot connect with this configuration")]

@@ -37,7 +37,7 @@ pub enum OpenError {
     /// A `ws://` host, or the proxy to it, resolved to an address that is not loopback.
     #[error(
         "{host} resolved to {address}, which is not loopback: ws:// would send the access token \
-         unencrypted, use wss://"
+         unencrypted; use wss://"
     )]
     NotLoopback {
         /// The endpoint's host, or the proxy's.
@@ -50,19 +50,19 @@ pub enum OpenError {
     Connect {
         /// The address tried last.
         address: SocketAddr,
-        /// How many addresses were tried.
+        /// Number of addresses tried.
         tried: usize,
         /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A proxy's answer was not HTTP, or it sent none.
-    #[error("the proxy {proxy} at {address} did not answer correctly")]
+    /// A proxy sent no response, or one that is not HTTP.
+    #[error("the proxy {proxy} at {address} sent no valid response")]
     Proxy {
         /// The proxy's host and port.
         proxy: String,
         /// The address that was connected.
         address: SocketAddr,
-        /// The fault in the answer.
+        /// The fault in the response.
         source: HandshakeError,
     },
     /// A proxy refused to connect: wrong credentials for it (407), or a target that it does not
@@ -75,14 +75,14 @@ pub enum OpenError {
     ProxyRefused {
         /// The proxy's host and port.
         proxy: String,
-        /// Its answer.
+        /// Its response.
         refusal: Refusal,
     },
     /// No root certificates are available to verify a server's certificate.
-    #[error("tls cannot be set up")]
+    #[error("TLS cannot be set up")]
     TlsSetup(#[source] TlsError),
     /// The TLS handshake failed, for instance because of the certificate.
-    #[error("the tls handshake with {host} at {address} failed: {fault}")]
+    #[error("the TLS handshake with {host} at {address} failed: {fault}")]
     Tls {
         /// The endpoint's host.
         host: String,
@@ -104,8 +104,8 @@ pub enum OpenError {
     /// The server answered with a status other than 101.
     #[error("{0}")]
     Refused(Refusal),
-    /// The WebSocket handshake was interrupted or its answer was wrong.
-    #[error("the websocket handshake failed")]
+    /// The WebSocket handshake was interrupted, or the response was invalid.
+    #[error("the WebSocket handshake failed")]
     Handshake(#[source] HandshakeError),
 }
 
@@ -135,12 +135,12 @@ impl OpenError {
     }
 
     /// Returns how long the server's or the proxy's `Retry-After` delays the next attempt: at most
-    /// five minutes, whatever it asks for.
+    /// five minutes, even if it asks for more.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) | Self::ProxyRefused { refusal, .. } => {
-                refusal.retry_after.map(|asked| asked.min(MAX_WAIT))
+                refusal.retry_after.map(|delay| delay.min(MAX_WAIT))
             }
             _ => None,
         }
@@ -164,7 +164,7 @@ pub enum TlsFault {
     #[error("the certificate is invalid")]
     Certificate,
     /// The server does not speak TLS.
-    #[error("the server does not speak tls")]
+    #[error("the server does not speak TLS")]
     NotTls,
     /// The server aborted the handshake with an alert.
     #[error("the server aborted the handshake")]
@@ -207,7 +207,7 @@ pub enum OpenStage {
     Dns,
     /// Connecting by TCP.
     Connect,
-    /// A proxy's answer to `CONNECT`.
+    /// A proxy's response to `CONNECT`.
     Proxy,
     /// Reading the operating system's root certificates, and the TLS handshake.
     Tls,
@@ -218,18 +218,18 @@ pub enum OpenStage {
 impl fmt::Display for OpenStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dns => "the dns lookup",
-            Self::Connect => "the tcp connect",
+            Self::Dns => "the DNS lookup",
+            Self::Connect => "the TCP connection",
             Self::Proxy => "the proxy",
-            Self::Tls => "the tls handshake",
-            Self::Handshake => "the websocket handshake",
+            Self::Tls => "the TLS handshake",
+            Self::Handshake => "the WebSocket handshake",
         })
     }
 }
 
-/// What was wrong with a WebSocket handshake (RFC 6455, section 4.1), or with a proxy's answer.
+/// What was wrong with a WebSocket handshake (RFC 6455, section 4.1), or with a proxy's response.
 ///
-/// Values sent by the other side are not included: they may echo the request.
+/// Values sent by the other side are not included, because they may echo the request.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -239,57 +239,57 @@ pub enum HandshakeError {
         /// The header's name.
         name: String,
     },
-    /// The socket failed before the head of the answer was complete.
-    #[error("the socket failed after {received} bytes of the answer")]
+    /// The socket failed before the head of the response was complete.
+    #[error("the socket failed after {received} bytes of the response")]
     Io {
-        /// How many bytes of the answer were received.
+        /// Number of bytes of the response that were received.
         received: usize,
         /// The error of the operating system or of TLS.
         source: Arc<io::Error>,
     },
-    /// The other side closed the connection before the head of the answer was complete.
-    #[error("the connection was closed after {received} bytes of the answer")]
+    /// The other side closed the connection before the head of the response was complete.
+    #[error("the connection was closed after {received} bytes of the response")]
     Closed {
-        /// How many bytes of the answer were received.
+        /// Number of bytes of the response that were received.
         received: usize,
     },
-    /// The answer is not HTTP/1.
-    #[error("the answer is not http/1")]
+    /// The response is not HTTP/1.
+    #[error("the response is not HTTP/1")]
     NotHttp,
-    /// The head of the answer exceeds the size limit.
-    #[error("the head of the answer exceeds {limit} bytes")]
+    /// The head of the response exceeds the size limit.
+    #[error("the head of the response exceeds {limit} bytes")]
     HeadTooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The head of the answer has too many headers.
-    #[error("the head of the answer has more than {limit} headers")]
+    /// The head of the response has too many headers.
+    #[error("the head of the response has more than {limit} headers")]
     TooManyHeaders {
         /// The limit.
         limit: usize,
     },
     /// A 101 in HTTP/1.0.
-    #[error("the server switched protocols in http/1.0")]
+    #[error("the server switched protocols in HTTP/1.0")]
     HttpVersion,
     /// A 101 without `Upgrade: websocket`.
-    #[error("the answer has no upgrade header that names websocket")]
+    #[error("the response has no Upgrade header that names websocket")]
     NoUpgrade,
     /// A 101 without `Connection: Upgrade`.
-    #[error("the answer has no connection header that names upgrade")]
+    #[error("the response has no Connection header that names upgrade")]
     NoConnectionUpgrade,
     /// A 101 whose `Sec-WebSocket-Accept` is missing or does not match the key sent.
-    #[error("the answer's sec-websocket-accept is missing or does not match the key sent")]
+    #[error("the response's Sec-WebSocket-Accept is missing or does not match the key sent")]
     WrongAccept,
     /// A 101 with an extension; none was offered.
-    #[error("the server chose a websocket extension, none was offered")]
+    #[error("the server chose a WebSocket extension; none was offered")]
     UnexpectedExtension,
     /// A 101 with a subprotocol; none was offered.
-    #[error("the server chose a websocket subprotocol, none was offered")]
+    #[error("the server chose a WebSocket subprotocol; none was offered")]
     UnexpectedProtocol,
     /// A proxy sent bytes through the connection before the client sent any.
     #[error("the proxy sent {bytes} bytes before anything was sent to it")]
     EarlyBytes {
-        /// How many were received.
+        /// Number of bytes received.
         bytes: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The head of the server's answer: status line and headers.
+//! The head of the server's response: status line and headers.
 //!
 //! Values are checked and dropped, not kept: they may echo the request and its token.
 
@@ -12,7 +12,7 @@ use super::body::BodyEnd;
 use super::error::HandshakeError;
 use super::retry_after::{RetryAfter, parse_date};
 
-/// Maximum number of bytes of a head, including interim answers.
+/// Maximum number of bytes of a head, including interim responses.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 4 * 1024;
@@ -96,7 +96,7 @@ impl Head {
         Some(self.retry_after?.delay(self.date.unwrap_or_else(SystemTime::now)))
     }
 
-    /// Checks that a 101 is the answer to the key that was sent.
+    /// Checks that a 101 matches the key that was sent.
     pub(super) fn check_switch(&self, key: &str) -> Result<(), HandshakeError> {
         let accept = derive_accept_key(key.as_bytes());
         if self.minor_version == 0 {
@@ -266,9 +266,9 @@ mod tests {
     fn an_oversize_head_is_rejected_at_the_limit() {
         let mut bytes = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
         bytes.resize(MAX_HEAD_BYTES + 100, b'a');
-        assert_eq!(read(&bytes, &[]).unwrap_err(), "the head of the answer exceeds 16384 bytes");
+        assert_eq!(read(&bytes, &[]).unwrap_err(), "the head of the response exceeds 16384 bytes");
         let hints = b"HTTP/1.1 103 Hints\r\n\r\n".repeat(1000);
-        assert_eq!(read(&hints, &[]).unwrap_err(), "the head of the answer exceeds 16384 bytes");
+        assert_eq!(read(&hints, &[]).unwrap_err(), "the head of the response exceeds 16384 bytes");
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         let head = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(count));
         assert!(read(head(MAX_HEADERS).as_bytes(), &[]).is_ok());
         let error = read(head(MAX_HEADERS + 1).as_bytes(), &[]).unwrap_err();
-        assert_eq!(error, "the head of the answer has more than 64 headers");
+        assert_eq!(error, "the head of the response has more than 64 headers");
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         for bytes in
             [b"SSH-2.0-x\r\n".as_slice(), b"\x15\x03\x01\x00\x02", b"HTTP/1.1 099 x\r\n\r\n"]
         {
-            assert!(read(bytes, &[]).unwrap_err().contains("not http/1"));
+            assert!(read(bytes, &[]).unwrap_err().contains("not HTTP/1"));
         }
         assert!(read(b"", &[]).unwrap_err().contains("after 0 bytes"));
         assert!(read(b"HTTP/1.1 2", &[]).unwrap_err().contains("after 10 bytes"));

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::endpoint::{Authority, AuthorityError, in_url};
 use crate::credentials::Secret;
 
-/// User names shorter than this occur in any text and are not redacted from a proxy's answer.
+/// User names shorter than this occur in any text and are not redacted from a proxy's response.
 const SHORTEST_USER_BYTES: usize = 4;
 
 /// An HTTP proxy to connect through by `CONNECT`, for instance one with a registered static IP.
@@ -53,7 +53,7 @@ struct Login {
 #[non_exhaustive]
 pub enum ProxyError {
     /// A byte that a URL may not contain unencoded.
-    #[error("byte {position} of the proxy is not printable ascii: percent-encode it")]
+    #[error("byte {position} of the proxy is not printable ASCII: percent-encode it")]
     Character {
         /// Offset in bytes from the start of the text.
         position: usize,
@@ -68,7 +68,7 @@ pub enum ProxyError {
     #[error("the proxy has no host: write http://host:port")]
     NoHost,
     /// A host that is neither a DNS name nor an IP address.
-    #[error("the proxy's host is neither a dns name nor an ip address (ipv6: [::1])")]
+    #[error("the proxy's host is neither a DNS name nor an IP address (IPv6: [::1])")]
     Host,
     /// No port. Proxies have no default port.
     #[error("the proxy has no port: write http://host:port")]
@@ -80,10 +80,10 @@ pub enum ProxyError {
     #[error("the proxy has text after its port: percent-encode / ? # in user and password")]
     Path,
     /// A user or password that is not UTF-8 once decoded, or has control characters.
-    #[error("the proxy's user or password is not utf-8, or has a control character")]
+    #[error("the proxy's user or password is not UTF-8, or has a control character")]
     Login,
     /// A colon in the user name, which `Basic` authentication cannot represent (RFC 7617).
-    #[error("the proxy's user name has a colon, which basic authentication does not allow")]
+    #[error("the proxy's user name has a colon, which Basic authentication does not allow")]
     UserColon,
 }
 
@@ -172,7 +172,7 @@ impl Proxy {
         self.login.as_ref().map(|login| format!("Basic {}", login.basic()))
     }
 
-    /// Returns the strings to redact from the proxy's answer.
+    /// Returns the strings to redact from the proxy's response.
     pub(super) fn secrets(&self) -> impl Iterator<Item = String> {
         self.login.iter().flat_map(|login| {
             let user = login.user.expose();

@@ -52,7 +52,7 @@ enum Base {
 #[non_exhaustive]
 pub enum TlsError {
     /// A root certificate passed by the caller is invalid.
-    #[error("root certificate {} is not an x.509 certificate in der", index + 1)]
+    #[error("root certificate {} is not an X.509 certificate in DER", index + 1)]
     Certificate {
         /// Its index among those passed, from 0.
         index: usize,
@@ -69,13 +69,13 @@ pub enum TlsError {
          install them or use others"
     )]
     NoNativeCertificates {
-        /// How many of its entries are not certificates.
+        /// Number of its entries that are not certificates.
         unusable: usize,
     },
     /// The operating system's store could not be read.
     #[error("the operating system's root certificates cannot be read ({failures} failures)")]
     NativeUnreadable {
-        /// How many files or entries failed.
+        /// Number of files or entries that failed.
         failures: usize,
         /// The first failure.
         source: Arc<io::Error>,

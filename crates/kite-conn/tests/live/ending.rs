@@ -301,7 +301,7 @@ fn a_setting_outside_its_range_is_an_error() {
     let (sink, lane) = (Probe::new().sink(), EventLane::default());
     let result = Connection::spawn(config, credentials(), sink, &lane, 0);
     let Err(SpawnError::Config(error)) = result else { panic!("{result:?}") };
-    assert_eq!(error.to_string(), "reconnect.delay is 0ns, it must be above 0 and at most a day");
+    assert_eq!(error.to_string(), "reconnect.delay is 0ns; it must be above 0 and at most a day");
 }
 
 #[test]

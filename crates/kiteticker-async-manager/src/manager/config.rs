@@ -138,31 +138,31 @@ mod tests {
         for (change, expected) in [
             (
                 (|config| config.max_connections = 4) as fn(&mut KiteManagerConfig),
-                "max_connections is 4, it must be from 1 to 3",
+                "max_connections is 4; it must be from 1 to 3",
             ),
             (
                 |config| config.max_symbols_per_connection = 0,
-                "max_symbols_per_connection is 0, it must be from 1 to 3,000",
+                "max_symbols_per_connection is 0; it must be from 1 to 3,000",
             ),
             (
                 |config| config.connection_buffer_size = 0,
-                "connection_buffer_size is 0, it must be from 1 to 1,048,576",
+                "connection_buffer_size is 0; it must be from 1 to 1,048,576",
             ),
             (
                 |config| config.parser_buffer_size = usize::MAX,
-                "parser_buffer_size is 18446744073709551615, it must be from 1 to 1,048,576",
+                "parser_buffer_size is 18446744073709551615; it must be from 1 to 1,048,576",
             ),
             (
                 |config| config.connection_timeout = Duration::ZERO,
-                "connection_timeout is 0ns, it must be above 0 and at most a day",
+                "connection_timeout is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |config| config.health_check_interval = Duration::ZERO,
-                "health_check_interval is 0ns, it must be above 0 and at most a day",
+                "health_check_interval is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |config| config.reconnect_delay = Duration::ZERO,
-                "reconnect_delay is 0ns, it must be above 0 and at most a day",
+                "reconnect_delay is 0ns; it must be above 0 and at most a day",
             ),
             (
                 |config| config.heartbeat_liveness_threshold = Duration::MAX,

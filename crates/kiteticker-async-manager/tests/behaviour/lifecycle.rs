@@ -242,7 +242,7 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
     let mute = format!("ws://{}", listener.local_addr().unwrap());
 
     for (endpoint, reason) in
-        [(closed, "Connection refused"), (mute, "the websocket handshake did not finish")]
+        [(closed, "Connection refused"), (mute, "the WebSocket handshake did not finish")]
     {
         let timeout = Duration::from_millis(250);
         let mut manager = KiteTickerManagerBuilder::new("key", "token")

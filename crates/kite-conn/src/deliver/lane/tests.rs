@@ -108,9 +108,9 @@ fn the_defaults_are_valid_and_every_bound_is_named() {
     let error = |frames, bytes| {
         lane(LaneConfig { frames, bytes, overflow: Overflow::Block }).unwrap_err().to_string()
     };
-    assert_eq!(error(0, 1), "frames is 0, it must be from 1 to 1,048,576");
-    assert_eq!(error(MAX_QUEUE + 1, 1), "frames is 1048577, it must be from 1 to 1,048,576");
-    assert_eq!(error(1, 0), "bytes is 0, it must be above 0");
+    assert_eq!(error(0, 1), "frames is 0; it must be from 1 to 1,048,576");
+    assert_eq!(error(MAX_QUEUE + 1, 1), "frames is 1048577; it must be from 1 to 1,048,576");
+    assert_eq!(error(1, 0), "bytes is 0; it must be above 0");
 }
 
 #[test]

@@ -51,9 +51,9 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             gap(&[Known(1_200), Known(34)], Some(Duration::from_millis(2_540))),
             "gap",
             Warning,
-            "gap: no ticks of 2 instruments for 2.5s, missed volume 1,234",
+            "gap: no ticks from 2 instruments for 2.5s, missed volume 1,234",
         ),
-        (gap(&[NotBack], None), "gap", Warning, "gap: no ticks of 1 instrument yet"),
+        (gap(&[NotBack], None), "gap", Warning, "gap: no ticks from 1 instrument yet"),
         (
             Event::OpenFailed { attempt: 3, error: dns() },
             "open_failed",
@@ -72,7 +72,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::Renewing { attempt: 2, refused: true },
             "renewing",
             Detail,
-            "asking for new credentials, the current ones were refused",
+            "asking for new credentials; the current ones were refused",
         ),
         (
             Event::RenewalFailed { attempt: 2, error: TokenSourceError::Panicked },
@@ -97,7 +97,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::TicksStale { silence, instruments: 3 },
             "ticks_stale",
             Warning,
-            "no ticks of 3 instruments for 60.0s, is the market open?",
+            "no ticks from 3 instruments for 60.0s; is the market open?",
         ),
         (Event::TicksResumed { silence }, "ticks_resumed", Recovery, "ticks resumed after 60.0s"),
         (Event::Suspended { slept }, "suspended", Warning, "the machine slept for 5400.0s"),
@@ -107,7 +107,12 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Error,
             "1 instrument rejected: too many",
         ),
-        (Event::DeliveryFailed, "delivery_failed", Error, "the sink panicked, closing"),
+        (
+            Event::DeliveryFailed,
+            "delivery_failed",
+            Error,
+            "the sink panicked; closing the connection",
+        ),
         (Event::Closed, "closed", Detail, "closed"),
         (
             Event::FrameDamaged { fault, bytes_left: 1, suppressed: 1 },
@@ -132,12 +137,12 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Warning,
             "text frame unreadable: text frame of 3 bytes holds an array instead of a JSON object",
         ),
-        (text(r#"{"type":"error","data":"too much"}"#), "text", Error, "the server says: too much"),
+        (text(r#"{"type":"error","data":"too much"}"#), "text", Error, "server error: too much"),
         (text(r#"{"type":"message","data":"hello"}"#), "text", Notice, "broker: hello"),
         (text(r#"{"type":"message","data":{"a":1}}"#), "text", Notice, r#"broker: {"a":1}"#),
         (text(r#"{"type":"order","data":{}}"#), "text", Detail, "an order update"),
         (text(r#"{"type":"order","data":1}"#), "text", Detail, "an unreadable order update"),
-        (text(r#"{"type":"app_code"}"#), "text", Detail, "a text of unknown type"),
+        (text(r#"{"type":"app_code"}"#), "text", Detail, "text frame of unknown type"),
     ]
 }
 

@@ -24,7 +24,7 @@ const KITE: &str = "wss://ws.kite.trade";
 /// Everything but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Query values shorter than this are not redacted from a server's answer.
+/// Query values shorter than this are not redacted from a server's response.
 const SHORTEST_SECRET_BYTES: usize = 4;
 
 /// The address of a ticker server, checked.
@@ -63,7 +63,7 @@ pub struct Endpoint {
 #[non_exhaustive]
 pub enum EndpointError {
     /// A byte that a URL may not contain unencoded.
-    #[error("byte {position} of the endpoint is not printable ascii: percent-encode it")]
+    #[error("byte {position} of the endpoint is not printable ASCII: percent-encode it")]
     Character {
         /// Offset in bytes from the start of the text.
         position: usize,
@@ -87,7 +87,7 @@ pub enum EndpointError {
     #[error("the endpoint has no host: write wss://host")]
     NoHost,
     /// A host that is neither a DNS name nor an IP address.
-    #[error("the endpoint's host {host} is neither a dns name nor an ip address (ipv6: [::1])")]
+    #[error("the endpoint's host {host} is neither a DNS name nor an IP address (IPv6: [::1])")]
     Host {
         /// The host up to and including its first invalid character.
         host: String,
@@ -100,7 +100,7 @@ pub enum EndpointError {
     },
     /// `ws://` with a host that is not loopback.
     #[error(
-        "ws://{host} would send the access token unencrypted: use wss://, ws:// is for loopback \
+        "ws://{host} would send the access token unencrypted: use wss://; ws:// is for loopback \
          (127.0.0.0/8, [::1], localhost)"
     )]
     Plaintext {

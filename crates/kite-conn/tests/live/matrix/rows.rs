@@ -134,7 +134,7 @@ fn rows() -> Vec<Row> {
             strays: true,
             ..Row::costs_an_attempt(
                 Fault::SlowHandshake { delay: Duration::from_secs(1) },
-                "timeout of the websocket handshake",
+                "timeout of the WebSocket handshake",
             )
             .hurried()
         },
@@ -142,16 +142,16 @@ fn rows() -> Vec<Row> {
             Fault::SlowHandshake { delay: Duration::from_millis(200) },
             "close 1001",
         ),
-        Row::costs_an_attempt(Fault::HangingHandshake, "timeout of the websocket handshake")
+        Row::costs_an_attempt(Fault::HangingHandshake, "timeout of the WebSocket handshake")
             .hurried(),
         Row::costs_an_attempt(Fault::WrongAcceptKey, "wrong accept key"),
         Row::costs_an_attempt(Fault::HandshakeReset, "broken handshake"),
         Row::costs_an_attempt(Fault::HandshakeEnd, "ended handshake"),
-        Row::costs_an_attempt(Fault::HangingTls, "timeout of the websocket handshake")
+        Row::costs_an_attempt(Fault::HangingTls, "timeout of the WebSocket handshake")
             .hurried()
-            .over_tls(Row::failed_attempt("timeout of the tls handshake")),
+            .over_tls(Row::failed_attempt("timeout of the TLS handshake")),
         Row::costs_an_attempt(Fault::GarbageTls, "not http")
-            .over_tls(Row::failed_attempt("tls: the server does not speak tls")),
+            .over_tls(Row::failed_attempt("tls: the server does not speak TLS")),
         Row::costs_a_socket(Fault::HalfOpen, "silence").watched(),
         Row::costs_a_socket(Fault::Stalls, "silence").watched(),
         Row::new(

@@ -42,7 +42,7 @@ async fn every_tick_of_eighteen_thousand_instruments_arrives_once_with_its_accou
         assert!(connections.values().all(|instruments| instruments.len() == 3_000));
     }
     let error = manager.subscribe_symbols(&[u32::MAX], None).await.unwrap_err();
-    assert!(error.contains("1 more instruments asked, 0 free on 6 connections"), "{error}");
+    assert!(error.contains("1 more instruments requested, 0 free on 6 connections"), "{error}");
 
     let unified = tokio::spawn(unified_tallies(manager.get_unified_channel()));
     let mut channels = Vec::new();

@@ -17,15 +17,15 @@ async fn start_names_invalid_settings_and_accounts() {
     let cases: [(Change, &str); 7] = [
         (
             |it| it.max_connections_per_api(4),
-            "max_connections_per_api is 4, it must be from 1 to 3",
+            "max_connections_per_api is 4; it must be from 1 to 3",
         ),
         (
             |it| it.max_connections_per_api(0),
-            "max_connections_per_api is 0, it must be from 1 to 3",
+            "max_connections_per_api is 0; it must be from 1 to 3",
         ),
         (
             |it| it.max_symbols_per_connection(3_001),
-            "max_symbols_per_connection is 3001, it must be from 1 to 3,000",
+            "max_symbols_per_connection is 3001; it must be from 1 to 3,000",
         ),
         (|it| it.connection_timeout(Duration::ZERO), "connection_timeout is 0ns"),
         (|it| it.connection(|it| it.transport.read_buffer_bytes = 0), "read_buffer_bytes is 0"),

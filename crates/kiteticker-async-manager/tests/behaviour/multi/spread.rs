@@ -86,7 +86,7 @@ async fn a_request_beyond_the_free_capacity_changes_nothing() {
     manager.subscribe_symbols(&tokens[..5], None).await.unwrap();
     let before = manager.get_symbol_distribution();
     let error = manager.subscribe_symbols(&tokens[..13], None).await.unwrap_err();
-    assert!(error.starts_with("subscribe: 8 more instruments asked, 7 free on 4"), "{error}");
+    assert!(error.starts_with("subscribe: 8 more instruments requested, 7 free on 4"), "{error}");
     let error = manager.subscribe_symbols_to_api("first", &tokens, None).await.unwrap_err();
     assert!(error.starts_with("subscribe: ") && error.contains("3 free on 2"), "{error}");
     let error = manager.subscribe_symbols_to_api("unknown", &tokens[..1], None).await.unwrap_err();
@@ -97,7 +97,7 @@ async fn a_request_beyond_the_free_capacity_changes_nothing() {
     let modes = all_in(kite_wire::Mode::Quote, &tokens[..5]);
     until(&sim, "the five", |sim| held(sim) == modes).await;
     let error = manager.subscribe_symbols(&tokens[5..13], None).await.unwrap_err();
-    assert!(error.contains("8 more instruments asked, 7 free"), "{error}");
+    assert!(error.contains("8 more instruments requested, 7 free"), "{error}");
     manager.subscribe_symbols(&tokens[5..12], None).await.unwrap();
     let modes = all_in(kite_wire::Mode::Quote, &tokens[..12]);
     until(&sim, "the twelve", |sim| held(sim) == modes).await;
