@@ -3,15 +3,15 @@
 _default:
     @just --list
 
-# The `kite` command; without arguments a demo over the simulator. Needs no account.
+# The `kite` command; without arguments a demo with the simulator. Needs no account.
 kite *args:
     cargo run --release -- {{args}}
 
-# A program of at most 80 lines over the library, against the simulator: first_ticks, orders, token_file, sigterm, two_accounts, record, replay, load_parquet.
+# A program of at most 80 lines that uses the library, against the simulator: first_ticks, orders, token_file, sigterm, two_accounts, record, replay, load_parquet.
 example name="first_ticks" *args:
     cargo run --example {{name}} -- {{args}}
 
-# All tests, doc tests included.
+# All tests, including doc tests.
 test *args:
     cargo test --workspace {{args}}
 

@@ -13,7 +13,7 @@ use kiteticker_async_manager::kite_manager::{Manager, ManagerConfig};
 /// The capacity of three connections.
 const INSTRUMENTS: u32 = 9_000;
 
-/// Creates a manager that is not started: it places instruments and opens no socket.
+/// Creates a manager that is not started, so it places instruments but opens no socket.
 fn manager() -> Manager {
     Manager::new(Credentials::new("key", "token"), ManagerConfig::default())
 }

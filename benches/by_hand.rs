@@ -1,7 +1,7 @@
-//! What a careful programmer would write from the offsets in the protocol's documentation: the
-//! baseline for kite-wire.
+//! The baseline for kite-wire: what a careful programmer would write from the offsets in the
+//! protocol's documentation.
 //!
-//! It trusts its input, as such code does: a wrong length panics.
+//! It trusts its input, as such code does, so a wrong length panics.
 
 /// One depth level.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +114,7 @@ pub fn each_full_tick(frame: &[u8], mut each: impl FnMut(FlatTick)) {
 /// Encodes full packets by copying and byte-swapping their fields.
 ///
 /// # Panics
-/// If `out` is too small.
+/// Panics if `out` is too small.
 #[must_use]
 pub fn encode(ticks: &[FlatTick], out: &mut [u8]) -> usize {
     let mut at = 2;

@@ -63,18 +63,18 @@ pub fn tick(contents: Contents, n: u32) -> Tick {
 /// Creates a frame of `packets` packets, numbered from `first`.
 ///
 /// # Panics
-/// If `packets` exceeds 65,535.
+/// Panics if `packets` exceeds 65,535.
 #[must_use]
 pub fn frame(contents: Contents, first: u32, packets: u32) -> Vec<u8> {
-    frame_of((first..first + packets).map(|n| tick(contents, n)))
+    frame_from((first..first + packets).map(|n| tick(contents, n)))
 }
 
 /// Creates a frame of these ticks.
 ///
 /// # Panics
-/// If there are more than 65,535.
+/// Panics if there are more than 65,535.
 #[must_use]
-pub fn frame_of(ticks: impl ExactSizeIterator<Item = Tick>) -> Vec<u8> {
+pub fn frame_from(ticks: impl ExactSizeIterator<Item = Tick>) -> Vec<u8> {
     let mut buffer = vec![0; 2 + ticks.len() * 186];
     #[expect(clippy::expect_used, reason = "the buffer is sized for this frame")]
     let len = {

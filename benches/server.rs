@@ -1,5 +1,5 @@
-//! The parts of a WebSocket server that a load needs: the answer to a handshake and the header of a
-//! frame. Frames from the client are not parsed.
+//! The parts of a WebSocket server that a load needs, namely the response to a handshake and the
+//! header of a frame. Frames from the client are not parsed.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// Answers the opening handshake.
 ///
 /// # Errors
-/// Reading or writing failed, or the request has no key.
+/// Returns an error if reading or writing failed, or if the request has no key.
 pub fn shake_hands(socket: &mut TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut head = Vec::new();
@@ -26,11 +26,11 @@ pub fn shake_hands(socket: &mut TcpStream) -> io::Result<()> {
     });
     let key = key.ok_or_else(|| io::Error::other("the handshake has no Sec-WebSocket-Key"))?;
     let accept = derive_accept_key(key.as_bytes());
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
-    socket.write_all(answer.as_bytes())
+    socket.write_all(response.as_bytes())
 }
 
 /// Returns the header of a final, unmasked binary frame with this payload length.

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .endpoint(market.endpoint())
         .connections(1)
         .build()?;
-    // Order updates need no subscription: every socket of the account receives them.
+    // Order updates need no subscription, because every socket of the account receives them.
     let mut orders = manager.orders();
     manager.start().await?;
 

@@ -35,14 +35,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tokens: Vec<u32> = tokens.into_iter().take(3_000).collect();
 
     let sim = Sim::builder().replay(Replay::new(reel).speed(Speed::AsRead)).start().await?;
-    // One connection: with several, the faster ones would wait for the slowest.
+    // One connection, because with several the faster ones would wait for the slowest.
     let manager = Manager::builder()
         .account("replay", Credentials::new(API_KEY, ACCESS_TOKEN))
         .endpoint(Endpoint::parse(&sim.endpoint())?)
         .connections(1)
         .build()?;
     manager.subscribe(&tokens, Mode::Full)?;
-    // The default stream blocks when full, which slows the replay down: no tick is lost.
+    // The default stream blocks when full, which slows the replay down, so no tick is lost.
     let mut stream = manager.stream(StreamConfig::default())?;
     manager.start().await?;
 
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         while let Some(item) = stream.recv().await {
             let StreamItem::Ticks(tagged) = item else { continue };
             for packet in tagged.batch.ticks.packets() {
-                // The exchange's time is part of the packet, so it does not depend on the speed.
+                // The exchange timestamp is part of the packet, so it does not depend on the speed.
                 let Some(at) = packet.exchange_timestamp() else { continue };
                 let price = packet.last_price();
                 let first = Bar { open: price, high: price, low: price, close: price, ticks: 0 };

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    // Sends a close frame on each socket and waits up to two seconds for the server's answer.
+    // Sends a close frame on each socket and waits up to two seconds for the server's close frame.
     manager.stop().await;
     println!("stopped after {ticks} ticks");
     Ok(())

@@ -1,4 +1,4 @@
-//! Streams two accounts at once; each has its own sockets and limits.
+//! Streams from two accounts at the same time; each has its own sockets and limits.
 //!
 //! `cargo run --example two_accounts -- 10` exits when each account has received ten ticks.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .connections(1)
         .build()?;
 
-    // Each account subscribes to different instruments: a shared one would arrive twice.
+    // Each account subscribes to different instruments; a shared one would arrive twice.
     let (first, second) = INSTRUMENTS.split_at(1);
     manager.subscribe_on(&"first".into(), first, Mode::Full)?;
     manager.subscribe_on(&"second".into(), second, Mode::Full)?;

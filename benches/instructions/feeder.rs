@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use benches::server::{header, shake_hands};
-use benches::{Contents, frame_of, tick};
+use benches::{Contents, frame_from, tick};
 use kite_wire::Fields;
 
 /// A server that waits for its only client.
@@ -58,7 +58,7 @@ pub(crate) fn bursts(packets: u32, frames: u32) -> [Vec<u8>; 2] {
 
 fn burst(packets: u32, frames: u32, traded: u32) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let payload = frame_of((0..packets).map(|n| {
+    let payload = frame_from((0..packets).map(|n| {
         let mut tick = tick(Contents::Full, n);
         if let Fields::Full { quote, full } = &mut tick.fields {
             quote.volume += traded;

@@ -55,7 +55,7 @@ pub(crate) fn run(consumer: &str, load: &str, frames: u32) -> Result<(), Failure
                 return Err(format!("received {received} of {expected} packets").into());
             }
         }
-        // Not dropped: closing would be counted.
+        // Kept, because closing would be counted.
         std::mem::forget(consumer);
         Ok(())
     })

@@ -22,7 +22,7 @@ server=0
 tmux() { command tmux -u -S "$scratch/tmux-$server" -f /dev/null "$@"; }
 trap 'tmux kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
-# How long to wait for a text on the screen, in tenths of a second.
+# Time to wait for a string on the screen, in tenths of a second.
 patience=150
 case_name=
 failed() {

@@ -5,7 +5,7 @@
 //! cargo run --example orders                   # prints order updates
 //! cargo run --example token_file               # reads each day's access token from a file
 //! cargo run --example sigterm                  # stops cleanly on SIGTERM and Ctrl-C
-//! cargo run --example two_accounts             # streams two accounts at once
+//! cargo run --example two_accounts             # streams from two accounts
 //! cargo run --example record -- recordings     # records every frame to a directory
 //! cargo run --example replay -- recordings     # replays the recording and builds one-minute bars
 //! cargo run --example load_parquet -- recordings   # exports it to Parquet and reads it with Arrow
@@ -50,7 +50,7 @@ impl Market {
     /// Uses the server at `KITE_ENDPOINT`, or starts a simulator if the variable is not set.
     ///
     /// # Errors
-    /// The endpoint cannot be parsed, or the simulator cannot be started.
+    /// Returns an error if the endpoint cannot be parsed or the simulator cannot be started.
     pub async fn open() -> Result<Self, Box<dyn Error>> {
         if let Ok(endpoint) = env::var("KITE_ENDPOINT") {
             return Ok(Self { endpoint: Endpoint::parse(&endpoint)?, simulator: None });
@@ -72,7 +72,7 @@ impl Market {
     /// Returns the credentials in `KITE_API_KEY` and `KITE_ACCESS_TOKEN`, or the simulator's.
     ///
     /// # Errors
-    /// One of the variables is not set.
+    /// Returns an error if one of the variables is not set.
     pub fn credentials(&self) -> Result<Credentials, Box<dyn Error>> {
         match self.simulator {
             Some(_) => Ok(Credentials::new(API_KEY, ACCESS_TOKEN)),
@@ -84,7 +84,7 @@ impl Market {
     /// the simulator's.
     ///
     /// # Errors
-    /// One of the variables is not set.
+    /// Returns an error if one of the variables is not set.
     pub fn second_credentials(&self) -> Result<Credentials, Box<dyn Error>> {
         match self.simulator {
             Some(_) => Ok(Credentials::new(SECOND_API_KEY, SECOND_ACCESS_TOKEN)),
@@ -97,7 +97,8 @@ impl Market {
     /// The simulator's token expires after two seconds; three seconds later the file has a new one.
     ///
     /// # Errors
-    /// One of the variables is not set, or the simulator's file cannot be written.
+    /// Returns an error if one of the variables is not set or the simulator's file cannot be
+    /// written.
     pub fn token_file(&self) -> Result<(String, PathBuf), Box<dyn Error>> {
         let Some(Simulator { sim, directory }) = &self.simulator else {
             return Ok((set("KITE_API_KEY")?, set("KITE_TOKEN_FILE")?.into()));

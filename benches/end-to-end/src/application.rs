@@ -1,4 +1,4 @@
-//! The application: does the same work with each frame, whichever client delivered it.
+//! The application, which does the same work with each frame, no matter which client delivered it.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -27,7 +27,7 @@ pub enum Work {
     Stop,
 }
 
-/// How long a consumer stops reading: long enough to fill every bounded queue.
+/// Time for which a consumer stops reading, long enough to fill every bounded queue.
 const STOPPED: Duration = Duration::from_secs(2);
 
 /// What one consumer has received.

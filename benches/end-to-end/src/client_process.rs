@@ -32,7 +32,7 @@ pub fn idle(port: u16, seconds: u64) -> Result<(), Failure> {
 /// The measurements of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Ticks that reached the application, over all consumers.
+    /// Ticks that reached the application, across all consumers.
     pub ticks: u64,
     /// What the client reported as lost, in the client's unit.
     pub lost: u64,

@@ -32,9 +32,9 @@ use crate::reader::Reader;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
-    /// TCP alone: the cost of reading the bytes.
+    /// Only reads the bytes from TCP.
     Tcp,
-    /// A loop over tokio-tungstenite with our read buffer: the baseline.
+    /// A loop over tokio-tungstenite with our read buffer; the baseline.
     Bare,
     /// The same with tungstenite's default read buffer of 128 KiB.
     BareDefault,
@@ -46,21 +46,21 @@ pub enum Client {
     TokioWebsockets,
     /// A loop over a hand-written reader that checks nothing.
     ByHand,
-    /// Ours: a stream per connection that drives its socket.
+    /// Our in-place stream per connection, which drives its socket.
     InPlace,
-    /// Ours: one in-place stream over all connections.
+    /// Our single in-place stream for all connections.
     InPlaceMerged,
-    /// Ours: a sink, called on the connection's task.
+    /// Our sink, called on the connection's task.
     Inline,
-    /// Ours: a lane per connection, which blocks.
+    /// Our lane per connection, which blocks.
     Lane,
-    /// Ours: the manager's merged stream, which blocks.
+    /// Our manager's merged stream, which blocks.
     Typed,
-    /// Ours: the facade's channels.
+    /// Our facade's channels.
     Facade,
-    /// Ours: the facade's channels, with sixteen receivers on the first connection.
+    /// Our facade's channels, with sixteen receivers on the first connection.
     FacadeSixteen,
-    /// Ours: the facade's raw channels.
+    /// Our facade's raw channels.
     FacadeRaw,
     /// kiteconnect 1.0.1.
     Kiteconnect,

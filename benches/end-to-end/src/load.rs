@@ -27,7 +27,7 @@ pub struct Load {
     /// Number of sockets; nothing is sent until all are open.
     #[arg(long, default_value_t = 3)]
     pub connections: usize,
-    /// Full packets per frame, at least two: a frame with one packet is the last.
+    /// Full packets per frame, at least two, because a frame with one packet is the last.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     pub packets: u32,
     /// Frames on each connection, followed by a last one with a single packet.

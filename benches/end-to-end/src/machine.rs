@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Returns the monotonic clock in nanoseconds, which all processes share.
 pub fn clock_ns() -> u64 {
-    // Cannot fail: every Linux has this clock.
+    // Cannot fail, because every Linux has this clock.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
         now.tv_sec().cast_unsigned() * 1_000_000_000 + now.tv_nsec().cast_unsigned()
     })

@@ -36,7 +36,7 @@ impl Process {
     fn read_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            return Err("a process ended without an answer".into());
+            return Err("a process ended without a result".into());
         }
         Ok(line.trim().to_owned())
     }

@@ -32,7 +32,7 @@ pub fn report() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the times of `reconnects` reconnects, shortest first, including the server's part.
+/// Returns the times of `reconnects` reconnects, in ascending order, including the server's part.
 fn measure(reconnects: usize) -> Result<Vec<Duration>, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -20,7 +20,7 @@ pub struct Comparison {
     /// What the application does with a frame.
     #[arg(long, default_value = "views")]
     pub work: Work,
-    /// How many times each client is run.
+    /// Number of runs of each client.
     #[arg(long, default_value_t = 11)]
     pub rounds: usize,
     /// Read buffer sizes in bytes; each adds a row per client.
@@ -100,7 +100,7 @@ fn check(run: &Run, outcome: &Outcome) -> Result<(), Failure> {
 /// Everything that benches/RESULTS.md shows.
 #[derive(Debug, Clone, Args)]
 pub struct Suite {
-    /// How many times each client is run.
+    /// Number of runs of each client.
     #[arg(long, default_value_t = 11)]
     rounds: usize,
 }
@@ -145,9 +145,9 @@ impl Suite {
         self.compare("Ticks in one task, at full speed", &merged, Work::Ticks, FULL_SPEED)?;
         let paced =
             [Bare, BareChannel, InPlace, InPlaceMerged, Inline, Lane, Typed, Facade, Kiteconnect];
-        self.compare("Views, 300,000 ticks a second", &paced, Work::Views, PACED)?;
+        self.compare("Views, 300,000 ticks per second", &paced, Work::Views, PACED)?;
         let paced = [Bare, InPlace, Lane, Facade];
-        self.compare("Ticks, 300,000 ticks a second", &paced, Work::Ticks, PACED)?;
+        self.compare("Ticks, 300,000 ticks per second", &paced, Work::Ticks, PACED)?;
         self.packets_per_frame()?;
         self.connections()?;
         self.sixteen_receivers()?;

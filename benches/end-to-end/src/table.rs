@@ -53,7 +53,7 @@ pub fn print(rows: &[Row]) {
     } else {
         &["M ticks/s"]
     };
-    let first = ["client", "CPU ns a tick", "user", "ratio"];
+    let first = ["client", "CPU ns per tick", "user", "ratio"];
     let columns = [&first[..], measured, &["MB", "sent, M", "delivered", "lost"]].concat();
     println!("| {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len()));
     for row in rows {

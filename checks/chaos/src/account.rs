@@ -56,7 +56,7 @@ pub(crate) struct Account {
     dealt: DealtSums,
 }
 
-/// How many faults were injected of kinds that are compared as sums.
+/// Number of faults injected of the kinds that are compared as sums.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DealtSums {
     pub(crate) damaging: u64,
@@ -82,7 +82,7 @@ impl Account {
     ) -> Result<Self, ChaosError> {
         let (api_key, token) = credentials(number);
         let is_tls = options.is_tls(number);
-        // Both ways of renewal, over both transports.
+        // Both ways of renewal, on both transports.
         let renews = number % 4 < 2;
         let token = Arc::new(Mutex::new(token));
         let tls = match simulator.sim.certificate_der() {
@@ -175,7 +175,7 @@ impl Account {
                 Ok(tagged) if tagged.connection == self.number => {
                     *self.lane_events.entry(tagged.event.name()).or_insert(0) += 1;
                 }
-                Ok(tagged) => return Err(format!("an event of another connection: {tagged:?}")),
+                Ok(tagged) => return Err(format!("an event from another connection: {tagged:?}")),
                 Err(broadcast::error::TryRecvError::Lagged(lost)) => {
                     return Err(format!("the lane lost {lost} events"));
                 }

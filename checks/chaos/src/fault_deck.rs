@@ -85,7 +85,7 @@ impl Deck {
         match kind {
             // Long enough for a refusal, after the simulator's grace of 100 ms.
             FaultKind::LateSlot => Fault::LateSlot { held: millis(450, 600) },
-            // Long enough for a refused attempt, whatever the backoff draws.
+            // Long enough for a refused attempt, for any delay that the backoff draws.
             FaultKind::Restart => Fault::Restart { down: millis(250, 450) },
             FaultKind::SlowHandshake => {
                 let late = CONNECT_TIMEOUT + millis(100, 200);

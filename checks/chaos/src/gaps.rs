@@ -16,16 +16,16 @@ pub(crate) struct Gaps {
     last: Volumes,
     /// Instruments that are always subscribed, with their modes.
     permanent: BTreeMap<u32, Mode>,
-    /// The desired instruments, and those that were not desired at some moment since the last loss.
+    /// The desired instruments, and those that were not desired at some time since the last loss.
     desired: BTreeSet<u32>,
     interrupted: BTreeSet<u32>,
     /// Those whose volume has changed.
     moved: BTreeSet<u32>,
     open: Option<Open>,
-    /// How many gaps were reported, and the sum of the known volumes.
+    /// Number of gaps reported, and the sum of the known volumes.
     pub(crate) reported: u64,
     pub(crate) volume: u64,
-    /// How many volumes were reported as known.
+    /// Number of volumes reported as known.
     pub(crate) known: u64,
 }
 
@@ -152,8 +152,8 @@ impl Gaps {
                 self.volume += u64::from(volume);
             }
         }
-        // Instruments to which the lost socket was not subscribed are forgotten: nothing of them
-        // was missed.
+        // Instruments to which the lost socket was not subscribed are forgotten, because none
+        // of their ticks was missed.
         let kept: BTreeSet<u32> = reported.keys().copied().collect();
         self.last.retain(|token, _| kept.contains(token) || open.after.contains_key(token));
         None
@@ -173,7 +173,7 @@ fn expected(before: Option<Option<u32>>, after: Option<Option<u32>>) -> VolumeMi
     }
 }
 
-/// Returns whether midnight in India is less than three minutes away: quotes carry no time.
+/// Returns whether midnight in India is less than three minutes away, because quotes carry no time.
 fn is_around_midnight() -> bool {
     const MINUTES_S: u64 = 180;
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -8,7 +8,8 @@
 //! Compared during the run and at its end:
 //! - the frames received on every socket are exactly the first frames sent to one socket of the
 //!   account, in order (by a hash chain), and all of them on sockets still open at the end;
-//! - damaged frames, unknown packets, texts and order updates are counted as they were injected;
+//! - damaged frames, unknown packets, text frames and order updates are counted as they were
+//!   injected;
 //! - events arrive in a valid order: every loss is followed by a retry or parking and has exactly
 //!   one gap, whose times, instruments and volumes are recomputed from the ticks;
 //! - the server has the desired subscriptions after every fault, including changes made while

@@ -19,7 +19,7 @@ const MAX_SECONDS: u64 = 86_400;
 pub struct Options {
     /// Seed of the decks, the markets and the backoff.
     pub seed: u64,
-    /// Number of faults, over all connections.
+    /// Number of faults, across all connections.
     pub faults: u64,
     /// Number of concurrent connections.
     pub connections: usize,
@@ -27,7 +27,7 @@ pub struct Options {
     pub longest: Duration,
     /// Share of the connections over TLS, 0 to 1.
     pub tls_share: f64,
-    /// Only this connection, counted from 0, with its share of the faults, to replay a failure.
+    /// The only connection to run, counted from 0, with its share of the faults; replays a failure.
     pub only_connection: Option<usize>,
     /// Kinds of faults to leave out.
     pub skip: Vec<FaultKind>,
@@ -87,10 +87,10 @@ pub enum OptionError {
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { option } => write!(f, "unknown option {option}, see --help"),
+            Self::Unknown { option } => write!(f, "unknown option {option}; see --help"),
             Self::NoValue { option, accepts } => write!(f, "{option} needs a value, {accepts}"),
             Self::Value { option, value, accepts } => {
-                write!(f, "{option} is {value}, must be {accepts}")
+                write!(f, "{option} is {value}; must be {accepts}")
             }
         }
     }
@@ -106,7 +106,7 @@ impl Options {
             "Injects faults into live connections on loopback and checks their promises.\n\n\
              kite-chaos [options]\n  \
              --seed S             for faults, markets and backoff, 0 to {} (default 1)\n  \
-             --faults N           over all connections, 1 to {MAX_FAULTS} (default 10000)\n  \
+             --faults N           across all connections, 1 to {MAX_FAULTS} (default 10000)\n  \
              --connections C      concurrent, 1 to {MAX_CONNECTIONS} (default 24)\n  \
              --seconds MAX        no fault is injected later, 1 to {MAX_SECONDS} (default 900)\n  \
              --tls-share X        share of the connections over TLS, 0 to 1 (default 0.5)\n  \
@@ -122,7 +122,7 @@ impl Options {
     /// Reads a command line, without the program's name.
     ///
     /// # Errors
-    /// [`OptionError`] with the option, its value and what it accepts.
+    /// Returns an [`OptionError`] with the option, its value and what it accepts.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, OptionError> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
@@ -196,25 +196,25 @@ struct Value {
 }
 
 impl Value {
-    fn refused(self) -> OptionError {
+    fn rejected(self) -> OptionError {
         OptionError::Value { option: self.option, value: self.text, accepts: self.accepts }
     }
 
     fn number<T: FromStr>(self) -> Result<T, OptionError> {
-        self.text.parse().map_err(|_| self.refused())
+        self.text.parse().map_err(|_| self.rejected())
     }
 
     fn within<T: FromStr + PartialOrd>(self, least: T, most: T) -> Result<T, OptionError> {
         match self.text.parse() {
             Ok(value) if least <= value && value <= most => Ok(value),
-            _ => Err(self.refused()),
+            _ => Err(self.rejected()),
         }
     }
 
     fn kinds(self) -> Result<Vec<FaultKind>, OptionError> {
         let kind = |name: &str| Fault::KINDS.iter().copied().find(|kind| kind.name() == name);
         let kinds: Option<Vec<_>> = self.text.split(',').map(|name| kind(name.trim())).collect();
-        kinds.ok_or_else(|| self.refused())
+        kinds.ok_or_else(|| self.rejected())
     }
 }
 
@@ -246,15 +246,15 @@ mod tests {
 
     #[test]
     fn errors_name_the_option_and_its_range() {
-        let refused = |line: &str| parse(line).unwrap_err().to_string();
-        assert_eq!(refused("--faults 0"), "--faults is 0, must be 1 to 10000000");
-        assert_eq!(refused("--connections x"), "--connections is x, must be 1 to 500");
-        assert_eq!(refused("--tls-share 1.5"), "--tls-share is 1.5, must be 0 to 1");
-        assert_eq!(refused("--tls-share NaN"), "--tls-share is NaN, must be 0 to 1");
-        assert_eq!(refused("--seconds"), "--seconds needs a value, 1 to 86400");
-        assert_eq!(refused("--only-connection 24"), "--only-connection is 24, must be 0 to 23");
-        assert_eq!(refused("--fault 1"), "unknown option --fault, see --help");
-        assert!(refused("--skip rest").starts_with("--skip is rest, must be kinds, of auth_"));
+        let rejected = |line: &str| parse(line).unwrap_err().to_string();
+        assert_eq!(rejected("--faults 0"), "--faults is 0; must be 1 to 10000000");
+        assert_eq!(rejected("--connections x"), "--connections is x; must be 1 to 500");
+        assert_eq!(rejected("--tls-share 1.5"), "--tls-share is 1.5; must be 0 to 1");
+        assert_eq!(rejected("--tls-share NaN"), "--tls-share is NaN; must be 0 to 1");
+        assert_eq!(rejected("--seconds"), "--seconds needs a value, 1 to 86400");
+        assert_eq!(rejected("--only-connection 24"), "--only-connection is 24; must be 0 to 23");
+        assert_eq!(rejected("--fault 1"), "unknown option --fault; see --help");
+        assert!(rejected("--skip rest").starts_with("--skip is rest; must be kinds, of auth_"));
     }
 
     #[test]

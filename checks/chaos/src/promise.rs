@@ -1,4 +1,4 @@
-//! What a user must see of each fault, and must not see.
+//! The effects of each fault that a user must see, and those that must not occur.
 
 use kite_conn::{Event, HandshakeError, LossCause, OpenError, OpenStage};
 use kite_sim::{Fault, FaultKind, Refusal};
@@ -50,7 +50,7 @@ enum Effect {
     Damaged,
     Skipped,
     Unreadable,
-    /// A text of this type.
+    /// A text frame of this type.
     Other {
         kind: String,
     },
@@ -96,7 +96,7 @@ pub(crate) enum Standing {
     Broken(String),
 }
 
-/// Any number of failures: it depends on the backoff.
+/// Any number of failures, because it depends on the backoff.
 const ANY: usize = usize::MAX;
 
 impl Promise {
@@ -121,7 +121,7 @@ impl Promise {
         let once = |failure| fails(failure, (1, 1));
         match fault {
             Fault::Refuse { refusal, .. } if fault.kind() == FaultKind::AuthRefusal => {
-                once(Failure::Auth { status: refusal.status(), message: message_of(refusal) })
+                once(Failure::Auth { status: refusal.status(), message: message_in(refusal) })
             }
             Fault::Refuse { refusal, .. } => once(Failure::Refused { status: refusal.status() }),
             Fault::SlowHandshake { delay } if *delay > CONNECT_TIMEOUT => {
@@ -339,7 +339,7 @@ impl Promise {
 }
 
 /// Returns the message of Kite's JSON error.
-fn message_of(refusal: &Refusal) -> String {
+fn message_in(refusal: &Refusal) -> String {
     let body: Result<serde_json::Value, _> = serde_json::from_str(refusal.body());
     body.ok().and_then(|body| Some(body["message"].as_str()?.to_owned())).unwrap_or_default()
 }

@@ -55,7 +55,7 @@ impl Seen {
     }
 }
 
-/// Sums over all sockets of a connection.
+/// Sums for all sockets of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Totals {
     pub(crate) batches: u64,
@@ -92,7 +92,7 @@ pub(crate) struct State {
     pub(crate) recovered: Option<(Stamp, Duration)>,
     sequence: u64,
     history: VecDeque<String>,
-    /// What was wrong, in the order noticed.
+    /// Errors, in the order noticed.
     wrong: Vec<String>,
     /// Whether the current socket has reached the instrument limit.
     is_limited: bool,
@@ -105,7 +105,7 @@ impl State {
         self.event_order.live_epoch() == Some(self.log.epoch) && self.log.ticks > 0
     }
 
-    /// Starts recording what is seen from now on.
+    /// Clears what was seen, so that only later events count.
     pub(crate) fn mark(&mut self) {
         self.seen = Seen { was_limited: self.is_limited, ..Seen::default() };
     }
@@ -133,7 +133,8 @@ impl State {
         self.sequence = batch.sequence;
         self.totals.batches += 1;
         self.totals.heartbeats += u64::from(frame.len() == 1);
-        // Not by its length: a frame that only lacks packets it declares has no bytes to cut off.
+        // Its length would not show it: a frame that only lacks packets it declares has no bytes to
+        // cut off.
         if Frame::walk(frame).fault().is_some() {
             self.totals.damaged += 1;
             self.seen.damaged += 1;

@@ -17,11 +17,11 @@ use crate::timing::{HEARTBEAT_EVERY, SILENCE_THRESHOLD, STALE_AFTER, UPDATES_PER
 pub struct Report {
     /// The options.
     pub options: Options,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
     /// Counts and measurements.
     pub tally: Tally,
-    /// Sums over all sockets and connections.
+    /// Sums for all sockets and connections.
     pub volume: Volume,
     /// Resources of the process.
     pub samples: Samples,
@@ -31,7 +31,7 @@ pub struct Report {
     pub faults_of_run: Vec<String>,
 }
 
-/// Sums over all sockets.
+/// Sums for all sockets.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Volume {
@@ -74,7 +74,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "silence threshold {} ms, stale after {} ms, heartbeats every {} ms, {UPDATES_PER_SECOND} updates a second of each instrument\n",
+            "silence threshold {} ms, stale after {} ms, heartbeats every {} ms, {UPDATES_PER_SECOND} updates per second of each instrument\n",
             millis(SILENCE_THRESHOLD),
             millis(STALE_AFTER),
             millis(HEARTBEAT_EVERY),

@@ -16,7 +16,7 @@ const SHORT_RUN: usize = 60;
 const SHORT_MEMORY_SLACK: u64 = 16 << 20;
 const COUNT_SLACK: u64 = 24;
 
-/// Resources of the process at one moment. Zero if the operating system does not report them.
+/// Resources of the process at one instant. Zero if the operating system does not report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
     /// Resident memory in bytes.
@@ -113,7 +113,7 @@ pub(crate) async fn leftovers(before: Sample, limit: Duration) -> Option<String>
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts panics of any thread from now on; the message is printed as before.
+/// Starts counting panics of any thread; the message is printed as before.
 pub(crate) fn watch_panics() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {

@@ -32,7 +32,7 @@ const MIN_FAULTS_FOR_SHARES: u64 = 5_000;
 /// `progress` receives a line every ten seconds.
 ///
 /// # Errors
-/// [`ChaosError`] if the run could not begin. Broken promises are in the report.
+/// Returns a [`ChaosError`] if the run could not begin. Broken promises are in the report.
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, ChaosError> {
     watch_panics();
     let (begun, before, panics_before) = (Instant::now(), Sample::now(), panics());

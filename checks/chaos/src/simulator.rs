@@ -24,7 +24,7 @@ const FIRST_FILLER: u32 = (9_000_000 << 8) | 1;
 pub(crate) struct Simulator {
     pub(crate) sim: Sim,
     permit: RwLock<()>,
-    /// How often all its sockets were dropped.
+    /// Number of times that all its sockets were dropped.
     restarts: AtomicU64,
     recorders: Mutex<Vec<Arc<Recorder>>>,
 }

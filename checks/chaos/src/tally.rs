@@ -24,7 +24,7 @@ impl Times {
     }
 
     fn merge(&mut self, other: &Self) {
-        // Cannot fail: the bounds are the same.
+        // Cannot fail, because the bounds are the same.
         let _ = self.0.add(&other.0);
     }
 
@@ -47,7 +47,7 @@ impl Times {
     }
 }
 
-/// Counts and measurements over all connections.
+/// Counts and measurements across all connections.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Faults injected, by kind.
@@ -62,7 +62,7 @@ pub struct Tally {
     pub detection: BTreeMap<FaultKind, Times>,
     /// From the fault to the event that only pongs arrive.
     pub feed_silent: Times,
-    /// How long a socket had accepted no bytes when it was dropped.
+    /// Time for which a socket had accepted no bytes when it was dropped.
     pub blocked: Times,
     /// From a loss to the first tick after it, by kind.
     pub recovery: BTreeMap<FaultKind, Times>,

@@ -28,8 +28,7 @@ pub(crate) const UPDATES_PER_SECOND: f64 = 20.0;
 /// Longest delay in a handshake that still succeeds, and in a refusal's body.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
-/// How long an effect, a recovery or a comparison may take before the promise counts as broken: far
-/// longer than on any slow machine.
+/// Timeout for an effect, a recovery or a comparison; generous for slow machines.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of polling the simulator's state.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(5);

@@ -41,7 +41,7 @@ fn all() -> Result<Vec<String>, Box<dyn Error>> {
 /// Adds the inputs of a pack to the target's folder.
 fn unpack(target: &str) -> Result<usize, Box<dyn Error>> {
     let folder = corpus::folder().join(target);
-    let pack = fs::read(corpus::pack_of(target))?;
+    let pack = fs::read(corpus::pack_path(target))?;
     let inputs = corpus::read(&pack)?;
     fs::create_dir_all(&folder)?;
     for (place, input) in inputs.iter().enumerate() {
@@ -60,6 +60,6 @@ fn pack(target: &str) -> Result<usize, Box<dyn Error>> {
         return Err("no input".into());
     }
     let pack = corpus::write(inputs)?;
-    fs::write(corpus::pack_of(target), &pack)?;
+    fs::write(corpus::pack_path(target), &pack)?;
     Ok(corpus::read(&pack)?.len())
 }

@@ -1,4 +1,4 @@
-//! A client's text: parsing never panics, and a parsed command prints as an equal one.
+//! A client's message: parsing never panics, and a parsed command prints as an equal one.
 
 use kite_wire::{Command, CommandKind, ParsedCommand};
 

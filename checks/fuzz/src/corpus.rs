@@ -1,7 +1,7 @@
 //! The corpus of a fuzz target in one file, instead of a thousand small ones.
 //!
-//! A pack holds the number of its inputs, then each input after its length: shortest first, without
-//! duplicates. Numbers have 32 bits, little-endian. An input is named by its index.
+//! A pack holds the number of its inputs, then each input after its length, in order of length and
+//! without duplicates. Numbers have 32 bits, little-endian. An input is named by its index.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -15,7 +15,7 @@ pub fn folder() -> PathBuf {
 }
 
 /// Returns the path of a target's pack.
-pub fn pack_of(target: &str) -> PathBuf {
+pub fn pack_path(target: &str) -> PathBuf {
     folder().join(target).with_extension("pack")
 }
 
@@ -27,9 +27,9 @@ pub fn name(index: usize) -> String {
 /// Runs every input of a target's pack through a check.
 ///
 /// # Panics
-/// If the check panics, or the pack is missing, damaged or too small.
+/// Panics if the check panics, or if the pack is missing, damaged or too small.
 pub fn replay(target: &str, check: fn(&[u8])) {
-    let path = pack_of(target);
+    let path = pack_path(target);
     let pack = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let inputs = read(&pack).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(inputs.len() >= FEWEST_INPUTS, "a corpus of only {} inputs", inputs.len());
@@ -43,7 +43,7 @@ pub fn replay(target: &str, check: fn(&[u8])) {
 /// Reads the inputs of a pack.
 ///
 /// # Errors
-/// The pack is truncated, or bytes follow the last input.
+/// Returns an error if the pack is truncated or bytes follow the last input.
 pub fn read(pack: &[u8]) -> io::Result<Vec<&[u8]>> {
     let mut rest = pack;
     let count = split_number(&mut rest)?;
@@ -70,7 +70,7 @@ fn truncated() -> io::Error {
 /// Writes a pack of these inputs.
 ///
 /// # Errors
-/// There are more than 2^32 inputs, or one is longer than that.
+/// Returns an error if there are more than 2^32 inputs, or if one is longer than that.
 pub fn write(mut inputs: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
     let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
     inputs.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_cut_anywhere_is_refused_and_so_is_one_with_more_after_it() {
+    fn a_pack_that_is_cut_or_has_trailing_bytes_is_rejected() {
         let mut pack = write(inputs()).unwrap();
         for end in 0..pack.len() {
             assert!(read(&pack[..end]).is_err(), "{end}");

@@ -8,7 +8,7 @@ const HEADER: &[u8] = b"instrument_token,exchange_token,tradingsymbol,name,last_
 
 /// Loads the bytes as they are, and as the rows of a list.
 pub fn check(bytes: &[u8]) {
-    // Anything but a list is refused with a reason.
+    // Anything but a list is rejected with a reason.
     match Instruments::from_csv(bytes) {
         Ok(loaded) => check_list(&loaded),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -36,7 +36,7 @@ fn check_list(loaded: &Loaded) {
         assert_eq!(list.resolve([&symbol]), Ok(vec![instrument]));
     }
     assert_eq!(list.filter(&Filter::new()).count(), list.len());
-    // For one instrument only: searching for each would be quadratic.
+    // For one instrument only, because searching for each would be quadratic.
     if let Some(first) = list.iter().next() {
         let words: Vec<&str> = first.tradingsymbol.split_whitespace().collect();
         // A word before a colon is an exchange.

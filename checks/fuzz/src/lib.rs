@@ -1,7 +1,7 @@
 //! The checks of the fuzz targets: what must hold for any bytes.
 //!
-//! Separate from the targets, so that ordinary tests can replay the corpus through the same checks:
-//! see `tests/replay.rs`. The corpus is stored in packs: see [`corpus`].
+//! Separate from the targets, so that ordinary tests can replay the corpus through the same checks
+//! (`tests/replay.rs`). The corpus is stored in packs; see [`corpus`].
 
 pub mod command;
 pub mod corpus;

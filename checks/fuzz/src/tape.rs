@@ -53,7 +53,7 @@ fn assemble(bytes: &[u8]) -> Vec<u8> {
             1 => parts.extend_from_slice(&block.seal()),
             2 => parts.extend_from_slice(&BlockEncoder::new(ID, u32::from(n)).seal()),
             3 => {
-                // Codec 0 means uncompressed and is refused.
+                // Codec 0 means uncompressed and is rejected.
                 if let Ok(seal) = block.seal_compressed(n, payload) {
                     parts.extend_from_slice(&seal);
                     parts.extend_from_slice(payload);

@@ -24,7 +24,7 @@ static HEAP: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHe
 /// Reads a text frame.
 ///
 /// # Errors
-/// The text is not a JSON object.
+/// Returns an error if the text is not a JSON object.
 #[cfg(feature = "alloc")]
 pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::TextError> {
     kite_wire::text::TextFrame::parse(text)
@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::T
 /// Decodes a frame and encodes it again.
 ///
 /// # Errors
-/// The buffer is too small.
+/// Returns an error if the buffer is too small.
 pub fn echo<'b>(frame: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
     let mut echo = FrameEncoder::new(buffer)?;
     for packet in Frame::walk(frame).packets() {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NINE: u64 = 1_754_279_100_000_000_000;
-/// How often each instrument is updated on the tape.
+/// Number of updates of each instrument on the tape.
 const UPDATES: u64 = 200;
 /// Has all the fields that this client requires.
 const ORDER: &str = r#"{"type":"order","data":{"order_id":"250804000000001","placed_by":"AB1234",
@@ -159,7 +159,7 @@ async fn the_published_client_decodes_what_was_recorded() {
             compare(mode, &ticks[index], decoded);
         }
     }
-    // Nothing was received twice: the client has everything that was sent.
+    // The client received everything that was sent, and nothing twice.
     timeout(DEADLINE, sim.replay_finished()).await.expect("the replay did not end in time");
     let progress = sim.replay().unwrap();
     assert_eq!((progress.ticks, progress.ticks_sent), (UPDATES * 6, UPDATES * 6));

@@ -17,7 +17,7 @@ use kiteticker_async_manager::{KiteTickerManager, KiteTickerManagerBuilder, Mode
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Longer than anything here takes on a slow machine.
+/// Timeout for each step; generous for slow machines.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a sink received, in order.
@@ -280,7 +280,7 @@ async fn a_replay_sends_every_frame_of_a_recorded_connection_byte_for_byte() {
             .build();
         in_time("the start", manager.start()).await.unwrap();
         in_time("the end of the tape", sim.replay_finished()).await;
-        // The last frames may still be in flight: a close arrives after them.
+        // The last frames may still be in flight; a close arrives after them.
         let mut events = manager.typed().events();
         sim.close_all(1000);
         in_time("the close", async {

@@ -20,7 +20,7 @@ const ABOUT: &str = "Watch, record, replay and export Kite Connect market data";
 const EXAMPLES: &str = "\
 Start here:
   kite                                    a demo, no account needed
-  kite watch --sim                        the live table, on simulated data
+  kite watch --sim                        a table of a few simulated instruments
   kite record --sim --to tapes --for 10s
   kite inspect tapes                      show what was recorded
   kite replay tapes --speed 10            serve it to any client
@@ -33,7 +33,7 @@ With an account:
 
 Exit status:
   0 success    1 data lost or damaged, or a check failed    2 invalid usage
-  3 cannot start or continue    130 stopped by a second Ctrl-C";
+  3 could not start or continue    130 stopped by a second Ctrl-C";
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -87,15 +87,15 @@ pub(crate) enum Command {
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = std::ffi::OsString> + Clone,
 ) -> Result<Cli, clap::Error> {
-    let color = asked_color(arguments.clone());
+    let color = requested_color(arguments.clone());
     let mut matches = Cli::command().color(color).try_get_matches_from(arguments)?;
     Cli::from_arg_matches_mut(&mut matches)
 }
 
 /// Finds `--color` before clap parses the line, because help and errors are coloured too.
-fn asked_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
+fn requested_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
     let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
-    let mut asked = clap::ColorChoice::Auto;
+    let mut requested = clap::ColorChoice::Auto;
     while let Some(argument) = arguments.next() {
         let value = match argument.to_str() {
             Some("--color") => arguments.next(),
@@ -103,12 +103,12 @@ fn asked_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> clap:
             None => None,
         };
         match value.as_ref().and_then(|value| value.to_str()) {
-            Some("always") => asked = clap::ColorChoice::Always,
-            Some("never") => asked = clap::ColorChoice::Never,
+            Some("always") => requested = clap::ColorChoice::Always,
+            Some("never") => requested = clap::ColorChoice::Never,
             _ => {}
         }
     }
-    asked
+    requested
 }
 
 #[cfg(test)]
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn the_colour_choice_is_found_before_the_line_is_parsed() {
-        let of = |line: &str| asked_color(line.split_whitespace().map(Into::into));
-        assert_eq!(of("kite --color never --help"), clap::ColorChoice::Never);
-        assert_eq!(of("kite --help --color=always"), clap::ColorChoice::Always);
-        assert_eq!(of("kite watch -- --color never"), clap::ColorChoice::Auto);
+        let color = |line: &str| requested_color(line.split_whitespace().map(Into::into));
+        assert_eq!(color("kite --color never --help"), clap::ColorChoice::Never);
+        assert_eq!(color("kite --help --color=always"), clap::ColorChoice::Always);
+        assert_eq!(color("kite watch -- --color never"), clap::ColorChoice::Auto);
     }
 }

@@ -5,7 +5,7 @@ use crate::exit::CliError;
 /// Runs work that reads files, or takes long, on a separate thread.
 ///
 /// # Errors
-/// The work panicked; `what` names it in the message: "reading the tapes".
+/// Returns an error if the work panicked; `what` names it in the message: "reading the tapes".
 ///
 /// # Cancel safety
 /// If the future is dropped, the work still runs to its end.

@@ -51,7 +51,7 @@ pub(crate) struct ReplayFeed {
     pub(crate) speed: Speed,
     /// Where to start; `None` is the start of the tape.
     pub(crate) from: Option<Moment>,
-    /// Stretches in which nothing was recorded are shortened to this.
+    /// Longer stretches in which nothing was recorded are shortened to this.
     pub(crate) longest_pause: Option<Duration>,
 }
 

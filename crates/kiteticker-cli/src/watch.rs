@@ -62,7 +62,7 @@ pub(crate) struct WatchOptions {
     pub(crate) ascii: bool,
     /// Whether to print every tick as a line of JSON instead.
     pub(crate) json: bool,
-    /// Reports that a signal asked to stop.
+    /// Reports that a signal requested a stop.
     pub(crate) stop: Stop,
 }
 
@@ -74,7 +74,8 @@ pub(crate) fn has_screen() -> bool {
 /// Shows the table until the user quits.
 ///
 /// # Errors
-/// The feed cannot be opened, the server refuses the connection, or the terminal fails.
+/// Returns an error if the feed cannot be opened, the server refuses the connection, or the
+/// terminal fails.
 ///
 /// # Cancel safety
 /// If the future is dropped, the terminal is restored and the connections close in the background.

@@ -60,8 +60,8 @@ impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
-        let lines = lines_of(child.stdout.take().expect("standard output is piped"));
-        let errors = lines_of(child.stderr.take().expect("standard error is piped"));
+        let lines = lines_from(child.stdout.take().expect("standard output is piped"));
+        let errors = lines_from(child.stderr.take().expect("standard error is piped"));
         Self { child, lines, errors }
     }
 
@@ -113,7 +113,7 @@ impl Drop for Running {
 }
 
 /// Reads lines on a separate thread until the pipe is closed.
-fn lines_of(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+fn lines_from(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {

@@ -250,7 +250,7 @@ impl Account {
         }
     }
 
-    /// Counts a fault and how long its effects took.
+    /// Counts a fault and the time until its effects.
     fn count(&mut self, deal: &Deal, promise: &Promise, injected: Stamp) {
         let state = self.recorder.state();
         let first = |is_it: fn(&Event) -> bool| state.seen.when(is_it);

@@ -13,7 +13,7 @@ use crate::feed::credentials::{self, Origin};
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::{self, Moment};
 
-/// Stretches in which nothing was recorded are shortened to this.
+/// Longer stretches in which nothing was recorded are shortened to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The source of ticks.
@@ -32,8 +32,8 @@ pub(crate) struct FeedArgs {
     /// With --sim: updates per second per instrument [2]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     rate: Option<f64>,
-    /// With --sim: random faults, one per TIME on average
-    #[arg(long, value_name = "TIME", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
+    /// With --sim: random faults, one per DURATION on average on each socket
+    #[arg(long, value_name = "DURATION", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
     /// With --sim: add N instruments from all segments
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
@@ -44,7 +44,7 @@ pub(crate) struct FeedArgs {
     /// With --replay: start at this time, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
-    /// Connect to another server, such as `kite sim`
+    /// Connect to a different server, such as `kite sim`
     #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
     endpoint: Option<Endpoint>,
     /// File with api_key and access_token
@@ -68,7 +68,7 @@ impl FeedArgs {
                 paths: self.replay.clone(),
                 speed: self.speed.unwrap_or(Speed::Times(1.0)),
                 from: self.from,
-                // No one wants to watch or record the hours between two sessions.
+                // The hours between two sessions are not worth watching or recording.
                 longest_pause: Some(LONGEST_PAUSE),
             }));
         }
@@ -105,16 +105,16 @@ pub(crate) struct InstrumentArgs {
 }
 
 impl InstrumentArgs {
-    /// Returns all instruments named, on the command line and in the list.
-    pub(crate) fn asked(&self) -> Result<Vec<String>, CliError> {
-        let mut asked = self.instruments.clone();
+    /// Returns all instruments named on the command line and in the list.
+    pub(crate) fn requested(&self) -> Result<Vec<String>, CliError> {
+        let mut requested = self.instruments.clone();
         if let Some(path) = &self.list {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 CliError::unable(format!("cannot read {}", path.display())).because(error)
             })?;
-            asked.extend(listed(&text).map(str::to_owned));
+            requested.extend(listed(&text).map(str::to_owned));
         }
-        Ok(asked)
+        Ok(requested)
     }
 }
 

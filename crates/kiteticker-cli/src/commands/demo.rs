@@ -21,21 +21,21 @@ Examples:
   kite
   kite demo --rate 10 --chaos 5s        a busy market on a bad network";
 
-/// Long enough to see that nothing is lost.
+/// Default duration without a terminal, long enough to show that nothing is lost.
 const DEFAULT_LENGTH: Duration = Duration::from_secs(10);
 
-/// Show the live table on simulated data (the default)
+/// Show a live table of 9,000 simulated instruments (the default)
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
-    /// The market's seed; the same seed repeats the same ticks [1]
+    /// The market's seed; the same seed produces the same ticks [1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Updates per second per instrument [2]
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Random faults, one per TIME on average on each socket
-    #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
+    /// Random faults, one per DURATION on average on each socket
+    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
     /// Print lines for N seconds instead [10 if there is no terminal]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -45,7 +45,7 @@ pub(crate) struct Demo {
 /// Shows the table until the user quits, or prints lines for the given time.
 ///
 /// # Errors
-/// The simulator cannot be started, or the table not shown.
+/// Returns an error if the simulator cannot be started or the table cannot be shown.
 pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let default = SimFeed::default();

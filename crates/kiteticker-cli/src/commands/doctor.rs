@@ -29,17 +29,17 @@ Examples:
 
 Exit status: 0 if nothing failed, 1 if a check failed.";
 
-/// Check the path to Kite: network, TLS, token, heartbeat, clock
+/// Check the connection to Kite: network, TLS, token, heartbeat, clock
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    /// Check another server
+    /// Check a different server
     #[arg(long, value_name = "URL")]
     endpoint: Option<Endpoint>,
     /// File with api_key and access_token
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// Print JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &Doctor, output: Output, stop: Stop) -> Result<Sta
     let mut sheet = Sheet::new(output, !args.json);
     tokio::select! {
         checked = examine(args, &endpoint, &mut sheet, &stop) => checked?,
-        () = stop.asked() => return Ok(Status::Done),
+        () = stop.requested() => return Ok(Status::Done),
     }
     let has_failed = sheet.has_failed();
     if args.json {
@@ -117,7 +117,7 @@ async fn examine(
             None
         }
     };
-    // Not earlier: Ctrl-C must end the prompt for credentials.
+    // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
     match found.filter(|_| sheet.is_reached()) {
         Some(credentials) => feed::examine(endpoint, credentials, sheet).await,

@@ -36,13 +36,13 @@ Exit status: 0 success, 1 if part of the tapes could not be read.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
-    /// Tapes, or directories of them
+    /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
     /// Output file: .parquet, .csv or .jsonl; - for stdout
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// parquet, csv or jsonl [by the file name]
+    /// parquet, csv or jsonl [from the file name]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     format: Option<FormatName>,
     /// Prices in Parquet: decimal (exact) or float [decimal]
@@ -71,7 +71,7 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 struct Part {
-    /// Start at 09:15 (IST) or 2026-11-23T09:15:00Z
+    /// Start at this time: 09:15 (IST) or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// End before this time
@@ -106,7 +106,7 @@ enum PricesName {
     Float,
 }
 
-/// Exports to the end of the tapes, or until the user stops it.
+/// Exports until the tapes end or the user stops the export.
 pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let to_stdout = args.to.as_os_str() == "-";
@@ -134,7 +134,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         }
         Err(error) => {
             let advice = match error {
-                ExportError::Exists { .. } => Some("replace it by --overwrite"),
+                ExportError::Exists { .. } => Some("use --overwrite to replace it"),
                 _ => None,
             };
             let error = failed(error);
@@ -183,14 +183,15 @@ fn export(
         .cancel_on(&cancel)
         .on_progress(|progress| {
             bar.at(progress.bytes_done);
-            cancel.store(stop.is_asked(), Ordering::Relaxed);
+            cancel.store(stop.is_requested(), Ordering::Relaxed);
         })
         .on_damage(|damage| bar.above(|| output.warn(damage)));
     if let Some(from) = args.part.from {
         export = export.from(tapes::on_first_day(from, reel));
     }
     if let Some(until) = args.part.until {
-        // A gap is recorded when it ends, rarely later than this.
+        // A gap is recorded only when it ends, so read on past `until`; few gaps last longer than
+        // this.
         export = export.to(tapes::on_first_day(until, reel)).read_past(READ_PAST);
     }
     if !tokens.is_empty() {
@@ -207,7 +208,7 @@ fn export(
     exported
 }
 
-/// How far past the end of the exported time to look for gaps recorded late.
+/// Time past the end of the exported range to search for gaps recorded late.
 const READ_PAST: Duration = Duration::from_secs(600);
 
 fn failed(error: ExportError) -> CliError {
@@ -223,7 +224,7 @@ fn summary_text(summary: &Summary) -> String {
     for (count, what) in [
         (summary.gaps, "gap"),
         (summary.unknown_packets, "packet of unknown length"),
-        (summary.damaged_frames, "frame with an unreadable end"),
+        (summary.damaged_frames, "damaged frame"),
         (summary.torn_files, "unfinished file"),
     ] {
         if count > 0 {

@@ -1,4 +1,4 @@
-//! `kite inspect`: shows what is on tapes, and whether they are complete.
+//! `kite inspect`: shows what is in tapes, and whether they are complete.
 
 mod chart;
 mod json;
@@ -28,11 +28,11 @@ Examples:
 
 Exit status: 0 if everything could be read, 1 if data is damaged or cut off.";
 
-/// Show what is on tapes: span, instruments, gaps, rates, damage
+/// Show what is in tapes: span, instruments, gaps, rates, damage
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Inspect {
-    /// Tapes, or directories of them
+    /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
     /// List every gap, not only the longest
@@ -47,12 +47,12 @@ pub(crate) struct Inspect {
     /// Kite's instruments CSV [the cached list]
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
-    /// Print JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Reads the tapes and prints what is on them.
+/// Reads the tapes and prints what is in them.
 pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     };
     let survey = surveying.await?;
     if !survey.is_whole {
-        output.warn("stopped before the end of the tapes: the report covers only what was read");
+        output.warn("stopped before the end of the tapes; the report covers only what was read");
     }
     if args.json {
         output.json(&json::of(&survey, &names, args.top))?;
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
 }
 
 fn survey(reel: &Reel, output: Output, stop: &Stop) -> Survey {
-    let mut survey = Survey::of_files(reel);
+    let mut survey = Survey::from_files(reel);
     let mut entries = tapes::read(reel, 0);
     let bar = Bar::bytes(output, reel.len_bytes(), "reading");
     let mut count = 0_u64;
@@ -86,7 +86,7 @@ fn survey(reel: &Reel, output: Output, stop: &Stop) -> Survey {
         count += 1;
         if count.is_multiple_of(tapes::CHECK_EVERY) {
             bar.at(entries.position_bytes());
-            if stop.is_asked() {
+            if stop.is_requested() {
                 survey.is_whole = false;
                 break;
             }

@@ -37,7 +37,7 @@ pub(crate) struct InstrumentsArgs {
     /// Show the instrument with this token
     #[arg(long, value_name = "N", conflicts_with = "words")]
     token: Option<u32>,
-    /// Show at most this many [20]
+    /// Show at most N results [20]
     #[arg(long, value_name = "N", default_value_t = 20, hide_default_value = true)]
     limit: usize,
     /// Instruments CSV, plain or gzipped [today's list]
@@ -46,7 +46,7 @@ pub(crate) struct InstrumentsArgs {
     /// Download the list even if today's is cached
     #[arg(long)]
     refresh: bool,
-    /// Print JSON
+    /// Print the instruments as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -66,7 +66,7 @@ struct Filters {
     /// Instrument type: EQ, FUT, CE or PE
     #[arg(long = "type", value_name = "KIND", value_parser = kind)]
     kind: Option<InstrumentType>,
-    /// Name; for derivatives the underlying: NIFTY
+    /// Name (for derivatives: the underlying), such as NIFTY
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Expiry: a day such as 2026-12-31, or nearest
@@ -149,7 +149,7 @@ impl Filters {
 pub(crate) async fn run(args: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
     let list = match &args.file {
         Some(path) => lists::from_file(path, output).await?,
-        None => lists::today(args.refresh, output).await?,
+        None => lists::today(args.refresh, "pass a list with --file", output).await?,
     };
     let found = look_up(args, &list);
     let shown = &found[..found.len().min(args.limit)];

@@ -34,20 +34,20 @@ modes to which it subscribes. The replay starts with the first subscription.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplayArgs {
-    /// Tapes, or directories of them
+    /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
     /// Speed factor, or max [1]
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     speed: Speed,
-    /// Start at 09:15 (IST) or 2026-11-23T09:15:00Z
+    /// Start at this time: 09:15 (IST) or 2026-11-23T09:15:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// End before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Shorten pauses in the recording to this
-    #[arg(long, value_name = "TIME", value_parser = times::duration)]
+    /// Shorten longer pauses to this
+    #[arg(long, value_name = "DURATION", value_parser = times::duration)]
     longest_pause: Option<Duration>,
     /// Print the ticks as JSON lines instead of serving them
     #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
@@ -65,12 +65,12 @@ pub(crate) struct ReplayArgs {
     /// Send every frame as recorded, to every client
     #[arg(long)]
     verbatim: bool,
-    /// Print JSON
+    /// Print JSON: the endpoint at start, the statistics at exit
     #[arg(long)]
     json: bool,
 }
 
-/// Replays to the end of the tapes, or until the user stops it.
+/// Replays until the tapes end or the user stops the replay.
 pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
     tokio::pin!(finished);
     loop {
         tokio::select! {
-            () = stop.asked() => break,
+            () = stop.requested() => break,
             () = &mut finished => break,
             () = status.due() => {
                 if let Some(progress) = sim.replay() {

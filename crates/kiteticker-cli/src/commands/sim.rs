@@ -20,8 +20,10 @@ Examples:
   kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
   kite sim --list-faults
 
-In another terminal, after setting the credentials that it prints:
-  kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY";
+In another terminal, after setting the printed credentials:
+  kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY
+
+The simulated day is 4 August 2025 and starts at 09:15 IST.";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ pub(crate) struct Sim {
     /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// The market's seed; the same seed repeats the same ticks [1]
+    /// The market's seed; the same seed produces the same ticks [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     seed: u64,
     /// Updates per second per instrument, at most 1,000 [2]
@@ -40,10 +42,10 @@ pub(crate) struct Sim {
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     accounts: u16,
-    /// Stop after this time
-    #[arg(long = "for", value_name = "TIME", value_parser = times::duration)]
+    /// Stop after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::duration)]
     lasts: Option<Duration>,
-    /// Print JSON, at the start and at the end
+    /// Print JSON: the endpoint at start, the statistics at exit
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -53,10 +55,10 @@ pub(crate) struct Sim {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Faults")]
 struct FaultArgs {
-    /// Random faults, one per TIME on average on each socket
-    #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
+    /// Random faults, one per DURATION on average on each socket
+    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// A fault at a given time: 10s=half_open:3s, handshake2=refusal:503
+    /// Inject a fault at a time or at a handshake: 10s=half_open:3s, handshake2=refusal:503
     #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]
     #[arg(value_parser = faults::planned)]
     planned: Vec<PlannedFault>,
@@ -65,7 +67,7 @@ struct FaultArgs {
     list_faults: bool,
 }
 
-/// Serves until the user stops it.
+/// Serves until the user stops the simulator.
 pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), CliError> {
     if args.faults.list_faults {
         return match args.json {
@@ -111,7 +113,7 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
         }
     };
     tokio::select! {
-        () = stop.asked() => {}
+        () = stop.requested() => {}
         () = lasts => {}
     }
     sim.stop().await;

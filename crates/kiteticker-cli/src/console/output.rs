@@ -82,7 +82,7 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{mark} {text}");
     }
 
-    /// Wraps a text that starts at column `indent` to the terminal's width, and indents the lines
+    /// Wraps text that starts at column `indent` to the terminal's width, and indents the lines
     /// that follow. Without a terminal it stays one line, for programs to read.
     pub(crate) fn wrapped(&self, text: &str, indent: usize) -> String {
         match self.width {

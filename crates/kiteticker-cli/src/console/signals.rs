@@ -6,26 +6,26 @@ use crate::exit::{CliError, FORCED};
 
 /// The user's request to stop the command. Cheap to clone.
 ///
-/// Before [`Stop::listen`] a signal ends the process as usual: there is nothing to finish yet, and
-/// a shell resets the terminal after an interrupted prompt.
+/// Before [`Stop::listen`] a signal ends the process as usual, because there is nothing to finish
+/// yet and a shell resets the terminal after an interrupted prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
-    ask: watch::Sender<bool>,
+    request: watch::Sender<bool>,
 }
 
 impl Stop {
     pub(crate) fn new() -> Self {
-        Self { ask: watch::Sender::new(false) }
+        Self { request: watch::Sender::new(false) }
     }
 
-    /// Starts to handle the signals; after that the first no longer ends the process by itself.
+    /// Starts to handle the signals; after that the first no longer ends the process.
     pub(crate) fn listen(&self) -> Result<(), CliError> {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
         let mut signals = Signals::new().map_err(cannot)?;
-        let ask = self.ask.clone();
+        let request = self.request.clone();
         tokio::spawn(async move {
             signals.next().await;
-            ask.send_replace(true);
+            request.send_replace(true);
             signals.next().await;
             std::process::exit(FORCED);
         });
@@ -36,14 +36,14 @@ impl Stop {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn asked(&self) {
+    pub(crate) async fn requested(&self) {
         // The only error is a closed channel, and this clone keeps it open.
-        let _ = self.ask.subscribe().wait_for(|&asked| asked).await;
+        let _ = self.request.subscribe().wait_for(|&requested| requested).await;
     }
 
-    /// Returns whether the user asked to stop; for code outside async tasks.
-    pub(crate) fn is_asked(&self) -> bool {
-        *self.ask.borrow()
+    /// Returns whether the user requested a stop; for code outside async tasks.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.request.borrow()
     }
 }
 

@@ -293,7 +293,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_access_is_refused_with_the_command_that_fixes_it() {
+    fn a_file_that_others_can_access_is_rejected_with_the_command_that_fixes_it() {
         use std::os::unix::fs::PermissionsExt;
 
         let file = file(&format!("api_key = k\naccess_token = {TOKEN}\n"));

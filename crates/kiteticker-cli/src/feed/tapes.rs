@@ -14,7 +14,7 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::format::times::Moment;
 
-/// How often a long read checks whether to stop, in records.
+/// Records between two checks of a long read whether to stop.
 pub(crate) const CHECK_EVERY: u64 = 4_096;
 
 /// Opens tapes; errors name the file.
@@ -97,7 +97,7 @@ pub(crate) async fn contents(
             count += 1;
             if count.is_multiple_of(CHECK_EVERY) {
                 bar.at(entries.position_bytes());
-                if stop.is_asked() {
+                if stop.is_requested() {
                     break;
                 }
             }

@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn digits_are_grouped_by_thousands() {
         let numbers = [0, 999, 1_000, 99_999, 123_456, 1_234_567, 4_294_967_295];
-        let texts = ["0", "999", "1,000", "99,999", "123,456", "1,234,567", "4,294,967,295"];
-        assert_eq!(numbers.map(grouped), texts);
+        let expected = ["0", "999", "1,000", "99,999", "123,456", "1,234,567", "4,294,967,295"];
+        assert_eq!(numbers.map(grouped), expected);
     }
 
     #[test]

@@ -29,12 +29,12 @@ impl Moment {
     }
 }
 
-/// Returns the midnight in India before this moment.
+/// Returns the last midnight in India at this instant.
 fn midnight_ist(unix_ns: u64) -> u64 {
     u64::try_from(Day::at_unix_ns(unix_ns).start_unix_s()).unwrap_or(0) * SECOND_NS
 }
 
-/// A text that is not a time.
+/// Input that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected 09:15, 09:15:30 (time in India) or 2026-11-23T09:15:00+05:30")]
 pub(crate) struct NotATime;
@@ -176,7 +176,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        _ => return Err("expected a time such as 500ms, 10s, 5m or 2h".to_owned()),
+        _ => return Err("expected a duration such as 500ms, 10s, 5m or 2h".to_owned()),
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     // A century is longer than any wait, and can be added to any clock.
@@ -184,7 +184,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|seconds| (0.0..=limit).contains(seconds))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a time such as 500ms, 10s, 5m or 2h".to_owned())
+        .ok_or_else(|| "expected a duration such as 500ms, 10s, 5m or 2h".to_owned())
 }
 
 /// Parses a duration greater than zero.
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_times_are_refused() {
+    fn invalid_times_are_rejected() {
         for text in [
             "",
             "9:15",

@@ -6,16 +6,16 @@ use crate::instruments::names::{Named, Names};
 
 /// Looks up the instruments that a user adds to the table.
 pub(crate) trait Directory: Debug + Send {
-    /// Finds the instrument that a text names.
+    /// Finds the instrument that the input names.
     ///
     /// # Errors
-    /// A message for the user if there is none.
+    /// Returns a message for the user if there is no such instrument.
     fn resolve(&self, text: &str) -> Result<Named, String>;
 
-    /// Returns completions of a text, the best match first, at most `limit`.
+    /// Returns at most `limit` completions, best match first.
     fn complete(&self, text: &str, limit: usize) -> Vec<Named>;
 
-    /// Returns further details as pairs of a name and a value, the most important first.
+    /// Returns further details as pairs of a name and a value, in descending importance.
     fn facts(&self, token: u32) -> Vec<(&'static str, String)>;
 }
 

@@ -13,7 +13,7 @@ use crate::format::numbers;
 /// Environment variable with another URL of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
 
-/// How many invalid rows are shown; all are counted.
+/// Number of invalid rows shown; all are counted.
 const PROBLEMS_SHOWN: usize = 5;
 
 /// Loads a list from a file; invalid rows are reported and skipped.
@@ -29,17 +29,18 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
 }
 
 /// Returns today's list: from the cache unless `refresh` is set, else from Kite. If the download
-/// fails, returns an older cached list with a warning.
-pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, CliError> {
+/// fails, returns an older cached list with a warning; if there is none, an error with `advice`.
+pub(crate) async fn today(
+    refresh: bool,
+    advice: &'static str,
+    output: Output,
+) -> Result<Instruments, CliError> {
     let fetching = blocking::run("fetching the instrument list", move || {
         let source = source();
         if refresh { source.refresh() } else { source.today() }
     });
     let fetched = fetching.await?.map_err(|error| {
-        CliError::unable("cannot get the instrument list").because(error).help(
-            "name instruments by their tokens, or pass a list by --instruments-file (--file for \
-             kite instruments)",
-        )
+        CliError::unable("cannot get the instrument list").because(error).help(advice)
     })?;
     if let Origin::Stale { day, why, .. } = &fetched.origin {
         let why = ErrorChain(why.as_ref());
@@ -51,7 +52,7 @@ pub(crate) async fn today(refresh: bool, output: Output) -> Result<Instruments, 
     Ok(warn_of_problems(fetched.loaded, output))
 }
 
-/// Returns the cached list, whatever its date; downloads nothing.
+/// Returns the cached list, regardless of its date; downloads nothing.
 pub(crate) async fn cached() -> Result<Option<Instruments>, CliError> {
     let read = blocking::run("reading the instrument list", || source().kept());
     Ok(read.await?.map(|(loaded, _)| loaded.instruments))

@@ -14,8 +14,11 @@ use crate::instruments::{known, lists};
 /// A token's low byte is the segment, so no token is below this.
 const LOWEST_TOKEN: u32 = 256;
 
-/// How many similar names the error for an unknown one suggests.
+/// Number of similar names that the error for an unknown name suggests.
 const SUGGESTIONS: usize = 3;
+
+/// Advice if the instrument list cannot be fetched.
+const ADVICE: &str = "name instruments by their tokens, or pass a list with --instruments-file";
 
 /// An instrument and its display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) struct Named {
     pub(crate) name: String,
 }
 
-/// Why a text names no instrument.
+/// Why the input names no instrument.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     #[error("no instrument is named {name}")]
@@ -33,7 +36,7 @@ pub(crate) enum NameError {
         /// Similar names.
         similar: Vec<String>,
     },
-    #[error("no instrument has the token {token}: tokens range from 256 to 4,294,967,295")]
+    #[error("no instrument has the token {token}; tokens range from 256 to 4,294,967,295")]
     Token { token: String },
 }
 
@@ -71,22 +74,24 @@ impl Names {
     pub(crate) async fn load(
         file: Option<&Path>,
         feed: &Feed,
-        texts: &[String],
+        inputs: &[String],
         output: Output,
     ) -> Result<Self, CliError> {
         if let Some(path) = file {
             return Ok(Self { list: Some(lists::from_file(path, output).await?) });
         }
         let built_in = Self::built_in();
-        if matches!(feed, Feed::Sim(_)) && texts.iter().all(|text| built_in.resolve(text).is_ok()) {
+        if matches!(feed, Feed::Sim(_))
+            && inputs.iter().all(|input| built_in.resolve(input).is_ok())
+        {
             return Ok(built_in);
         }
-        if !matches!(feed, Feed::Live(_)) || texts.iter().all(|text| is_number(text)) {
+        if !matches!(feed, Feed::Live(_)) || inputs.iter().all(|input| is_number(input)) {
             return Ok(Self { list: lists::cached().await? });
         }
-        match lists::today(false, output).await {
+        match lists::today(false, ADVICE, output).await {
             Ok(list) => Ok(Self { list: Some(list) }),
-            Err(error) if texts.iter().all(|text| built_in.resolve(text).is_ok()) => {
+            Err(error) if inputs.iter().all(|input| built_in.resolve(input).is_ok()) => {
                 output.warn(format_args!("{}: using the built-in names", ErrorChain(&error)));
                 Ok(built_in)
             }
@@ -103,12 +108,12 @@ impl Names {
         Ok(Self { list })
     }
 
-    /// Resolves all texts, in their order and without duplicates.
-    pub(crate) fn resolve_all(&self, texts: &[String]) -> Result<Vec<Named>, CliError> {
+    /// Resolves all inputs, in their order and without duplicates.
+    pub(crate) fn resolve_all(&self, inputs: &[String]) -> Result<Vec<Named>, CliError> {
         let mut seen = BTreeSet::new();
-        let mut all = Vec::with_capacity(texts.len());
-        for text in texts {
-            let named = self.resolve(text).map_err(|error| {
+        let mut all = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let named = self.resolve(input).map_err(|error| {
                 let advice = error.advice();
                 CliError::usage(error.to_string()).help(advice)
             })?;
@@ -119,7 +124,7 @@ impl Names {
         Ok(all)
     }
 
-    /// Resolves a text: a token, `EXCHANGE:SYMBOL` in any case, or the symbol alone of an NSE
+    /// Resolves one input: a token, `EXCHANGE:SYMBOL` in any case, or the symbol alone of an NSE
     /// instrument.
     pub(crate) fn resolve(&self, text: &str) -> Result<Named, NameError> {
         let text = text.trim();

@@ -1,4 +1,4 @@
-//! Chooses the instruments of a command: those named, else a sensible default.
+//! Chooses the instruments for a command: those named, else a sensible default.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::feed::{Feed, ReplayFeed};
 use crate::format::numbers;
 use crate::instruments::names::{Named, Names};
 
-/// The limit of an account's connections together.
+/// The limit across the connections of an account.
 const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
 
-/// How much of a tape is scanned for its instruments if none is named.
+/// Stretch of a tape that is scanned for instruments if none is named.
 const GLANCE: Duration = Duration::from_secs(60);
 
 /// A feed and the instruments to subscribe.
@@ -28,20 +28,20 @@ pub(crate) struct Selection {
     pub(crate) feed: Feed,
 }
 
-/// Chooses a feed and its instruments. If none is named: for a tape those of its first minute, for
-/// the simulator as many as `--count`, else the default ones.
+/// Chooses a feed and its instruments. If none is named, chooses those of the first minute for a
+/// tape, as many as `--count` for the simulator, else the default ones.
 pub(crate) async fn find(
-    asked: &InstrumentArgs,
+    requested: &InstrumentArgs,
     from: &FeedArgs,
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
     let feed = from.feed(output)?;
-    // Not earlier: Ctrl-C must end the prompt for credentials.
+    // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
-    let texts = asked.asked()?;
-    let names = Names::load(asked.instruments_file.as_deref(), &feed, &texts, output).await?;
-    let mut instruments = names.resolve_all(&texts)?;
+    let inputs = requested.requested()?;
+    let names = Names::load(requested.instruments_file.as_deref(), &feed, &inputs, output).await?;
+    let mut instruments = names.resolve_all(&inputs)?;
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.min(MOST));
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
@@ -55,10 +55,10 @@ pub(crate) async fn find(
         };
     }
     if instruments.len() > MOST {
-        let asked = numbers::counted(instruments.len() as u64, "instrument");
+        let count = numbers::counted(instruments.len() as u64, "instrument");
         let most = numbers::grouped(MOST as u64);
         return Err(CliError::usage(format!(
-            "{asked} requested, but the three connections of an account take at most {most}"
+            "{count} requested, but the three connections of an account take at most {most}"
         )));
     }
     Ok(Selection { instruments, names, feed })

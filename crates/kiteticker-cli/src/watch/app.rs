@@ -1,7 +1,7 @@
 //! The state of the live table.
 //!
-//! No terminal, no socket and no clock here: keys, packets, events and the time are passed in, and
-//! changes to the feed are returned as [`Effect`]s.
+//! Performs no I/O; the caller passes in keys, packets, events and the time, and applies the
+//! returned [`Effect`]s to the feed.
 
 mod keys;
 #[cfg(test)]
@@ -131,7 +131,7 @@ impl App {
         self.redraw.request();
     }
 
-    /// Processes an event of the connections.
+    /// Processes an event from a connection.
     pub(crate) fn on_event(&mut self, event: &ManagerEvent) {
         self.redraw.request();
         match event {
@@ -179,7 +179,7 @@ impl App {
         self.redraw.request();
     }
 
-    /// Prepares the frame to draw at this moment.
+    /// Prepares the frame to draw at this instant.
     pub(crate) fn on_frame(&mut self, moment: Moment) {
         self.moment = moment;
         if self.table.arrange_if_due(moment.now) {

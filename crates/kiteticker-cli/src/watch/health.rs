@@ -1,4 +1,4 @@
-//! The state of the connections, and what did not reach the screen.
+//! The state of the connections, and the data that did not reach the screen.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use kite_conn::{Event, Phase};
 use kite_manager::Snapshot;
 use kite_wire::UnixSeconds;
 
-/// Counts of what did not reach the screen.
+/// Counts of events and data that did not reach the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     /// Ticks replaced by newer ones, or dropped, because the display was slower.
@@ -30,7 +30,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Processes an event of a connection.
+    /// Processes an event from a connection.
     pub(crate) fn on_connection(&mut self, connection: usize, event: &Event, now: Instant) {
         let phase = match event {
             Event::Up { .. } => Some(Phase::Live),

@@ -21,7 +21,7 @@ type Starting<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + 'a>>;
 /// An input of the live table.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A signal asked to stop, or the terminal is gone.
+    /// A signal requested a stop, or the terminal is gone.
     Stop,
     Terminal(terminal::Input),
     Event(ManagerEvent),
@@ -51,7 +51,7 @@ pub(super) struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// Prepares all sources and starts to read keys.
     pub(super) fn new(manager: &'a Manager, stop: &'a Stop) -> Result<Self, CliError> {
-        // A screen can show only the newest tick of each instrument, so a slow one conflates and
+        // A screen can show only the newest tick for each instrument, so a slow one conflates and
         // never delays the sockets.
         let lane = LaneConfig::conflate();
         let stream = manager
@@ -79,7 +79,7 @@ impl<'a> Inputs<'a> {
         let is_time = Instant::now() >= frame_at;
         tokio::select! {
             biased;
-            () = self.stop.asked() => Input::Stop,
+            () = self.stop.requested() => Input::Stop,
             input = self.keys.next() => input.map_or(Input::Stop, Input::Terminal),
             Some(event) = self.events.recv() => Input::Event(event),
             Some(item) = self.orders.recv() => Input::Order(item),

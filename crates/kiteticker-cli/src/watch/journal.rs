@@ -9,7 +9,7 @@ use kite_wire::text::TextMessage;
 
 use crate::format::numbers::grouped;
 
-/// How many lines are kept.
+/// Number of lines kept.
 const KEPT: usize = 100;
 
 /// The importance of a line.

@@ -46,7 +46,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             biased;
-            () = stop.asked() => break,
+            () = stop.requested() => break,
             started = &mut start, if !is_started => {
                 started.map_err(cannot)?;
                 is_started = true;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{Mode, Price, Segment, Tick};
 
-/// How long a changed price is bright before it fades.
+/// Time for which a changed price is bright before it fades.
 pub(crate) const BRIGHT: Duration = Duration::from_millis(250);
-/// How long until a change has faded.
+/// Time until a change has faded.
 pub(crate) const FADED: Duration = Duration::from_millis(600);
 
 /// Points kept per instrument; at least the width of the widest sparkline.

@@ -153,7 +153,7 @@ fn seconds(row: &Row, now: Instant) -> Option<u64> {
     row.age(now).map(|age| age.as_secs())
 }
 
-/// Returns whether a row contains every word of a text in its name, or its token starts with it.
+/// Returns whether a row's name contains every word of the filter, or its token starts with it.
 /// Case is ignored.
 pub(crate) fn matches(row: &Row, text: &str) -> bool {
     let mut words = text.split_whitespace().peekable();

@@ -1,6 +1,6 @@
 //! The rows of the table, their order and the selection.
 //!
-//! No terminal and no clock here: ticks and the time are passed in.
+//! Performs no I/O; the caller passes in ticks and the time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub(crate) struct Table {
     /// Whether the screen follows the selected row. False after a new sort order is chosen, so
     /// that its first rows are shown.
     is_following: bool,
-    /// How many rows the screen shows at once; `None` until its size is known.
+    /// Number of rows that the screen shows at once; `None` until its size is known.
     page: Option<usize>,
     pub(crate) is_paused: bool,
     /// Ticks held since the pause.

@@ -1,4 +1,4 @@
-//! The terminal: the screen, restored however the program ends, and the keys.
+//! The terminal: the keys, and the screen, which is restored no matter how the program ends.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::exit::CliError;
 use crate::watch::app::App;
 use crate::watch::view;
 
-/// How often the key reader checks whether to stop.
+/// Interval at which the key reader checks whether to stop.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Keys queued while the table is busy.
 const QUEUED_KEYS: usize = 64;
@@ -28,7 +28,7 @@ impl Screen {
     /// Switches the terminal to the alternate screen and raw mode.
     ///
     /// # Errors
-    /// The terminal failed; it is restored.
+    /// Returns an error if the terminal failed; it is restored.
     pub(crate) fn open() -> io::Result<Self> {
         let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
         Ok(Self { terminal })
@@ -80,7 +80,7 @@ impl Keys {
     /// Starts the reader.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub(crate) fn read() -> io::Result<Self> {
         let (sender, inputs) = mpsc::channel(QUEUED_KEYS);
         let is_over = Arc::new(AtomicBool::new(false));

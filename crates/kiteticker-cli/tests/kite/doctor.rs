@@ -4,9 +4,9 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::process::{Ended, kite, run, sim, with_credentials};
+use crate::process::{Outcome, kite, run, sim, with_credentials};
 
-fn doctor(endpoint: &str, access_token: &str) -> Ended {
+fn doctor(endpoint: &str, access_token: &str) -> Outcome {
     let command = kite(&["doctor", "--json", "--endpoint", endpoint]);
     run(&mut with_credentials(command, access_token))
 }

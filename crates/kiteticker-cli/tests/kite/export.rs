@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::process::{Ended, Running, kite, run};
+use crate::process::{Outcome, Running, kite, run};
 use crate::tape::{self, FRAMES};
 
 const ROWS: u64 = 2 * FRAMES;
 
-fn export(tapes: &Path, to: &Path, more: &[&str]) -> Ended {
+fn export(tapes: &Path, to: &Path, more: &[&str]) -> Outcome {
     let (tapes, to) = (tapes.to_str().expect("UTF-8"), to.to_str().expect("UTF-8"));
     run(&mut kite(&[&["export", tapes, "--to", to], more].concat()))
 }
@@ -53,7 +53,7 @@ fn an_existing_file_is_replaced_only_with_overwrite() {
     std::fs::write(&to, "mine").expect("a file");
     let ended = export(directory.path(), &to, &[]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("help: replace it by --overwrite"), "{ended:?}");
+    assert!(ended.err.contains("help: use --overwrite to replace it"), "{ended:?}");
     assert_eq!(std::fs::read_to_string(&to).expect("the file"), "mine");
     let ended = export(directory.path(), &to, &["--overwrite"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::process::{Ended, kite, run};
+use crate::process::{Outcome, kite, run};
 use crate::tape::{self, FRAMES};
 
-fn inspect(path: &Path, more: &[&str]) -> Ended {
+fn inspect(path: &Path, more: &[&str]) -> Outcome {
     let path = path.to_str().expect("UTF-8");
     run(&mut kite(&[&["inspect", path], more].concat()))
 }
@@ -74,9 +74,7 @@ fn a_flipped_bit_is_reported_with_its_offset_and_status_one() {
 fn a_file_that_is_not_a_tape_is_named_with_status_three() {
     let directory = tempfile::tempdir().expect("a directory");
     let foreign = directory.path().join("foreign.ktape");
-    for (bytes, case) in
-        [(&b""[..], "empty"), (b"not a tape at all, but a text of a file", "foreign")]
-    {
+    for (bytes, case) in [(&b""[..], "empty"), (b"not a tape at all, but a text file", "foreign")] {
         std::fs::write(&foreign, bytes).expect("a file");
         let ended = inspect(&foreign, &[]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{case}");

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use crate::process::{Ended, kite, run};
+use crate::process::{Outcome, kite, run};
 use crate::tape;
 
 const LIST: &str = "\
@@ -22,7 +22,7 @@ fn listed(directory: &tempfile::TempDir, list: &str) -> PathBuf {
     path
 }
 
-fn find(arguments: &[&str]) -> Ended {
+fn find(arguments: &[&str]) -> Outcome {
     let directory = tempfile::tempdir().expect("a directory");
     let list = listed(&directory, LIST);
     let list = list.to_str().expect("UTF-8");
@@ -97,7 +97,7 @@ fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
         while request.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
         let list = LIST.replace("INFY", "INFYRENAMED");
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
-        socket.write_all((head + &list).as_bytes()).expect("an answer");
+        socket.write_all((head + &list).as_bytes()).expect("a response");
     });
     let home = tempfile::tempdir().expect("a directory");
     let with_list = |arguments: &[&str]| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longer than any step takes, also on a busy machine, so that a test that hangs fails.
+/// Timeout for each step; generous, so that it expires only if a test hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the command with these arguments and a clean environment.
@@ -25,21 +25,21 @@ pub(crate) fn with_credentials(mut command: Command, access_token: &str) -> Comm
 }
 
 /// Runs the command to its end.
-pub(crate) fn run(command: &mut Command) -> Ended {
+pub(crate) fn run(command: &mut Command) -> Outcome {
     // `Command::output` would override a standard output set by the test.
     let child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
-    Ended::from(child.wait_with_output().expect("the command ends"))
+    Outcome::from(child.wait_with_output().expect("the command ends"))
 }
 
 /// The exit status and the output.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl From<Output> for Ended {
+impl From<Output> for Outcome {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
@@ -49,14 +49,14 @@ impl From<Output> for Ended {
     }
 }
 
-impl Ended {
+impl Outcome {
     /// Reads standard output as one JSON value.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// A running command; killed if the test ends before it.
+/// A running command; killed on drop.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -92,7 +92,7 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("another line on standard output")
     }
 
-    /// Waits for an outside condition, such as a file that the command writes.
+    /// Waits for an external condition, such as a file that the command writes.
     pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
@@ -112,11 +112,11 @@ impl Running {
     }
 
     /// Waits for the command to end.
-    pub(crate) fn ended(mut self) -> Ended {
+    pub(crate) fn ended(mut self) -> Outcome {
         let err = self.errors.recv_timeout(PATIENCE).expect("the command ends");
         let out: Vec<String> = self.lines.iter().collect();
         let code = self.child.wait().expect("the command ends").code();
-        Ended { code, out: out.join("\n"), err }
+        Outcome { code, out: out.join("\n"), err }
     }
 }
 

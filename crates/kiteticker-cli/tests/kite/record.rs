@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::process::{Ended, Running, kite, run, sim, with_credentials};
+use crate::process::{Outcome, Running, kite, run, sim, with_credentials};
 use crate::tape;
 
 fn inspect(tapes: &Path) -> Value {
@@ -13,7 +13,7 @@ fn inspect(tapes: &Path) -> Value {
     ended.json()
 }
 
-fn record(tapes: &Path, more: &[&str]) -> Ended {
+fn record(tapes: &Path, more: &[&str]) -> Outcome {
     let to = tapes.to_str().expect("UTF-8");
     run(&mut kite(&[&["record", "--json", "--to", to], more].concat()))
 }

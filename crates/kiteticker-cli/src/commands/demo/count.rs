@@ -156,7 +156,7 @@ async fn stream_for(
     loop {
         tokio::select! {
             biased;
-            () = stop.asked() => return Ok(is_started),
+            () = stop.requested() => return Ok(is_started),
             () = sleep_until(began + length), if is_started => return Ok(true),
             started = &mut start, if !is_started => {
                 started.map_err(|error| CliError::unable("cannot connect").because(error))?;

@@ -20,7 +20,7 @@ const OPENING: Duration = Duration::from_secs(10);
 const HEARTBEAT_WITHIN: Duration = Duration::from_secs(5);
 /// NIFTY 50, which every plan with market data includes and which ticks while the market is open.
 const INSTRUMENT: u32 = 256_265;
-/// An older exchange time means that the market is closed, and says nothing about the local clock.
+/// An older exchange timestamp means that the market is closed, not that the local clock is wrong.
 const FRESH_NS: u64 = 60 * SECOND_NS;
 
 /// What the socket received.
@@ -48,7 +48,7 @@ impl Sink for Forward {
     fn on_event(&mut self, _: &Event) {}
 }
 
-/// Runs the checks from the handshake on.
+/// Runs the checks starting with the handshake.
 pub(super) async fn examine(
     endpoint: &Endpoint,
     credentials: Credentials,
@@ -119,7 +119,7 @@ async fn opened(
 fn failed(failure: Option<&OpenError>) -> Finding {
     let Some(error) = failure else {
         return Finding::fail(
-            format!("the server did not answer within {OPENING:?}"),
+            format!("the server did not respond within {OPENING:?}"),
             "try again; a firewall or a proxy may block WebSockets",
         );
     };
@@ -159,7 +159,7 @@ fn advice(error: &OpenError) -> String {
 #[derive(Debug, Default)]
 struct Received {
     heartbeat: Option<Duration>,
-    /// The first tick, or the first with the exchange's time, and how long it took to arrive.
+    /// The first tick, or the first with an exchange timestamp, and how long it took to arrive.
     tick: Option<(Option<UnixSeconds>, Stamp, Duration)>,
     lost: Option<LossCause>,
 }
@@ -216,7 +216,7 @@ async fn listen(
         (Some((exchange, stamp, took)), _) => (fresh(endpoint, exchange, stamp), Some(took)),
         (None, Some(_)) => (Finding::skipped("because of the failure above"), None),
         (None, None) => {
-            let text = format!("no tick of NIFTY 50 within {HEARTBEAT_WITHIN:?}");
+            let text = format!("no tick for NIFTY 50 within {HEARTBEAT_WITHIN:?}");
             let advice = "the exchange may be closed, or the plan may not include market data";
             (Finding::warn(text, advice), None)
         }
@@ -247,13 +247,13 @@ fn alive(received: &Received) -> Finding {
 /// Judges a tick's age by the exchange's clock.
 fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) -> Finding {
     let Some(exchange) = exchange else {
-        return Finding::ok("received, without the exchange's time");
+        return Finding::ok("received, without an exchange timestamp");
     };
     let exchange_ns = u64::from(exchange.0) * SECOND_NS;
     let shown = times::ist(exchange_ns);
     if is_loopback(endpoint) {
         return Finding::ok(format!(
-            "received; the exchange's time is {} {}",
+            "received; the exchange timestamp is {} {}",
             shown.date(),
             shown.clock()
         ));
@@ -268,9 +268,9 @@ fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) ->
     }
     let advice = "this machine's clock is behind: synchronise it, preferably by NTP";
     match age_s {
-        // The exchange's time has whole seconds.
-        ..-2.0 => Finding::warn(format!("{:.1} s before the exchange's time", -age_s), advice),
-        _ => Finding::ok(format!("{:.1} s after the exchange's time", age_s.max(0.0))),
+        // Exchange timestamps have whole seconds.
+        ..-2.0 => Finding::warn(format!("{:.1} s before the exchange timestamp", -age_s), advice),
+        _ => Finding::ok(format!("{:.1} s after the exchange timestamp", age_s.max(0.0))),
     }
 }
 

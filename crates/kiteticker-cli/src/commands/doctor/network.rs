@@ -39,7 +39,7 @@ pub(super) async fn look_up(
             (Finding::fail(format!("{host} has no address"), "check the host name"), None)
         }
         Err(OpenError::Timeout { .. }) => {
-            let text = format!("the resolver did not answer within {PATIENCE:?}");
+            let text = format!("the resolver did not respond within {PATIENCE:?}");
             (Finding::fail(text, "check the network and the resolver"), None)
         }
         Err(error) => {
@@ -134,7 +134,7 @@ fn tls_advice(fault: TlsFault) -> &'static str {
 fn cause(error: &OpenError) -> String {
     match error {
         OpenError::Dns { source, .. } | OpenError::Connect { source, .. } => source.to_string(),
-        OpenError::Timeout { .. } => format!("no answer within {PATIENCE:?}"),
+        OpenError::Timeout { .. } => format!("no response within {PATIENCE:?}"),
         error => ErrorChain(error).to_string(),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "damaged_frames": survey.damaged_frames,
         "instruments": survey.instruments.len(),
         "busiest": survey.busiest(top).into_iter().map(instrument).collect::<Value>(),
-        "gaps": survey.listed_gaps.iter().map(gap_of).collect::<Value>(),
+        "gaps": survey.listed_gaps.iter().map(gap_json).collect::<Value>(),
         "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),
         "damages_total": survey.damages,
         "records_lost": survey.records_lost,
@@ -68,7 +68,7 @@ fn file(file: &FileFacts) -> Value {
     })
 }
 
-fn gap_of((source, gap): &(Source, Gap)) -> Value {
+fn gap_json((source, gap): &(Source, Gap)) -> Value {
     json!({
         "account": source.account,
         "connection": source.connection,

@@ -1,4 +1,4 @@
-//! Counts what is on tapes, record by record.
+//! Counts the contents of tapes, record by record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use kite_wire::tape::{Ending, Tear};
 
 use crate::format::times::SECOND_NS;
 
-/// How many gaps and damaged places are kept; all are counted. A file of noise must not exhaust
+/// Number of gaps and damaged places kept; all are counted. A file of noise must not exhaust
 /// memory.
 const MOST_LISTED: usize = 100_000;
 
@@ -67,7 +67,7 @@ pub(super) struct SourceFacts {
 
 impl Survey {
     /// Starts with the facts from the files' headers.
-    pub(super) fn of_files(reel: &Reel) -> Self {
+    pub(super) fn from_files(reel: &Reel) -> Self {
         Self {
             span: reel.span(),
             files: reel.files().iter().map(FileFacts::of).collect(),
@@ -158,7 +158,7 @@ impl Survey {
         Duration::from_nanos(to.saturating_sub(from))
     }
 
-    /// Returns the busiest instruments; of equally busy ones the lower token first.
+    /// Returns the busiest instruments; equally busy ones by ascending token.
     pub(super) fn busiest(&self, count: usize) -> Vec<(u32, u64)> {
         let mut all: Vec<(u32, u64)> = self.instruments.iter().map(|(&t, &n)| (t, n)).collect();
         all.sort_unstable_by_key(|&(token, ticks)| (std::cmp::Reverse(ticks), token));

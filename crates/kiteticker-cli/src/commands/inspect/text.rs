@@ -14,7 +14,7 @@ use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
 use crate::instruments::names::Names;
 
-/// How many damaged places are shown, and how many gaps without `--gaps`.
+/// Number of damaged places shown, and of gaps without `--gaps`.
 const MOST_SHOWN: usize = 10;
 
 /// Returns the report on the tapes.
@@ -157,7 +157,7 @@ fn records(page: &mut Page, survey: &Survey) {
                 origin(*source),
                 counted(facts.frames, "frame"),
                 counted(facts.ticks, "tick"),
-                counted(facts.texts, "text"),
+                counted(facts.texts, "text frame"),
                 counted(facts.gaps, "gap")
             ),
         );

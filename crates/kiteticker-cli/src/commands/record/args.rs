@@ -17,8 +17,10 @@ Examples:
   kite record NSE:INFY NSE:RELIANCE --to tapes
   kite record --list mine.txt --to tapes --rotate-size 1GB --fsync 5s
 
-Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if they grow
-large. Recording again on the same day continues the last one.
+Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
+reaches --rotate-size. Recording again on the same day continues the last one.
+
+--replay records a replay of other tapes, for example with fewer instruments.
 
 Access tokens expire every morning. If the credentials come from a file and the
 token is refused, recording resumes once the file holds a new access_token.
@@ -34,8 +36,8 @@ pub(crate) struct Record {
     /// Directory for the tapes; created if missing
     #[arg(long, value_name = "DIR")]
     pub(super) to: PathBuf,
-    /// Stop after this time
-    #[arg(long = "for", value_name = "TIME", value_parser = times::positive_duration)]
+    /// Stop after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration)]
     pub(super) lasts: Option<Duration>,
     /// Start a new file at this size [4GiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
@@ -43,13 +45,13 @@ pub(crate) struct Record {
     /// Compression level: 1 to 19, or 0 for none [1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
     zstd_level: Option<i32>,
-    /// Sync to disk: never, block, or a time such as 5s [1s]
+    /// Sync to disk: never, block, or an interval such as 5s [1s]
     #[arg(long, value_name = "WHEN")]
     fsync: Option<FsyncWhen>,
     /// Prefix of file names [kite]
     #[arg(long, value_name = "NAME")]
     prefix: Option<String>,
-    /// Print JSON
+    /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
@@ -91,7 +93,7 @@ impl FromStr for FsyncWhen {
             "block" => Fsync::EveryBlock,
             time => Fsync::Every(
                 times::positive_duration(time)
-                    .map_err(|_| "expected never, block or a time such as 5s".to_owned())?,
+                    .map_err(|_| "expected never, block or an interval such as 5s".to_owned())?,
             ),
         }))
     }
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fsync_is_never_per_block_or_per_time() {
+    fn fsync_is_never_per_block_or_at_an_interval() {
         let read = |text: &str| text.parse().map(|FsyncWhen(fsync)| fsync);
         assert_eq!(read("never"), Ok(Fsync::Never));
         assert_eq!(read("block"), Ok(Fsync::EveryBlock));

@@ -16,7 +16,7 @@ use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::credentials;
 
-/// How often the file is checked for a new token.
+/// Interval of checking the file for a new token.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// A running recording.
@@ -80,7 +80,7 @@ impl Recording<'_> {
         let mut is_waiting = false;
         loop {
             tokio::select! {
-                () = stop.asked() => break,
+                () = stop.requested() => break,
                 () = &mut time_is_over => break,
                 () = &mut tape_has_ended => break,
                 () = status.due() => {
@@ -116,7 +116,7 @@ impl Recording<'_> {
     /// Handles a connection that gave up. Returns whether to wait for a new token.
     ///
     /// # Errors
-    /// All connections have stopped, and no new token can help.
+    /// Returns an error if all connections have stopped and no new token can help.
     fn parked(
         &self,
         seat: &Seat,

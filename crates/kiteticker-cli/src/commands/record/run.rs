@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let started = tokio::select! {
         started = manager.start() => started,
-        () = stop.asked() => Ok(()),
+        () = stop.requested() => Ok(()),
     };
     let ended = match started {
         Ok(()) => {
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         false => output.text(&report::summary(&summary.stats, ticks))?,
     }
     if ended? {
-        output.warn("a connection had given up: its instruments were no longer recorded");
+        output.warn("a connection had given up; its instruments were no longer recorded");
         return Ok(Status::Findings);
     }
     let lost = summary.stats.dropped + summary.stats.lost;

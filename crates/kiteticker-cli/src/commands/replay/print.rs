@@ -25,7 +25,7 @@ pub(super) struct Printing {
     pub(super) longest_pause: Option<Duration>,
 }
 
-/// Prints to the end of the tapes; returns `None` if the user stopped it.
+/// Prints until the tapes end; returns `None` if the user stopped the printing.
 pub(super) async fn print(
     reel: Reel,
     printing: Printing,
@@ -39,7 +39,7 @@ pub(super) async fn print(
         Ok(summary) => Ok(Some(summary)),
         Err(ExportError::Cancelled { .. }) => Ok(None),
         Err(ExportError::Write { source, .. })
-            if source.get_ref().is_some_and(|inner| inner.is::<Ended>()) =>
+            if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) =>
         {
             Ok(None)
         }
@@ -58,7 +58,7 @@ fn write(
     let mut export = Export::new(reel)
         .symbols(move |token| names.known(token))
         .cancel_on(&cancel)
-        .on_progress(|_| cancel.store(stop.is_asked(), Ordering::Relaxed));
+        .on_progress(|_| cancel.store(stop.is_requested(), Ordering::Relaxed));
     if let Some(from) = printing.from_unix_ns {
         export = export.from(from);
     }
@@ -72,7 +72,7 @@ fn write(
                 runtime.block_on(async {
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => true,
-                        () = stop.asked() => false,
+                        () = stop.requested() => false,
                     }
                 })
             };
@@ -87,7 +87,7 @@ fn write(
     }
 }
 
-/// Computes when each line is due, from the times of receipt.
+/// Computes when each line is due, from the receive times.
 #[derive(Debug)]
 struct Pace {
     times: f64,
@@ -101,9 +101,9 @@ impl Pace {
         let due = match self.last {
             None => now,
             Some((before, due)) => {
-                let gone = Duration::from_nanos(unix_ns.saturating_sub(before));
-                let gone = self.longest_pause.map_or(gone, |longest| gone.min(longest));
-                due + gone.div_f64(self.times)
+                let elapsed = Duration::from_nanos(unix_ns.saturating_sub(before));
+                let elapsed = self.longest_pause.map_or(elapsed, |longest| elapsed.min(longest));
+                due + elapsed.div_f64(self.times)
             }
         };
         // A clock that stepped back must not delay the lines.
@@ -116,10 +116,10 @@ impl Pace {
 /// Writes each line when it is due.
 struct Paced<W, F> {
     out: W,
-    /// Waits until then; returns whether to continue.
+    /// Waits until the given instant; returns whether to continue.
     wait: F,
     pace: Pace,
-    /// The part of a line received so far.
+    /// The part of a line buffered so far.
     line: Vec<u8>,
 }
 
@@ -136,8 +136,8 @@ impl<W: Write, F: FnMut(Instant) -> bool> Write for Paced<W, F> {
                 if due > now {
                     self.out.flush()?;
                     if !(self.wait)(due) {
-                        // `Interrupted` would be tried again by `write_all`.
-                        return Err(io::Error::other(Ended));
+                        // `write_all` would retry on `ErrorKind::Interrupted`.
+                        return Err(io::Error::other(Stopped));
                     }
                 }
             }
@@ -154,10 +154,10 @@ impl<W: Write, F: FnMut(Instant) -> bool> Write for Paced<W, F> {
 
 /// The user interrupted a wait.
 #[derive(Debug, thiserror::Error)]
-#[error("ended")]
-struct Ended;
+#[error("stopped by the user")]
+struct Stopped;
 
-/// Parses when the tick of a line was received.
+/// Parses the receive time of a line.
 fn received(line: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(line).ok()?;
     let value = text.strip_prefix(RECEIVED)?;
@@ -167,7 +167,7 @@ fn received(line: &[u8]) -> Option<u64> {
     }
 }
 
-/// The start of a line: the first column is the time of receipt.
+/// The start of a line: the first column is the receive time.
 const RECEIVED: &str = "{\"recv_time\":\"";
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_paced_however_the_writes_split_them() {
+    fn lines_are_paced_regardless_of_how_the_writes_split_them() {
         let (mut out, mut waits) = (Vec::new(), Vec::new());
         let begun = Instant::now();
         let mut paced = paced(
@@ -199,16 +199,16 @@ mod tests {
         }
         assert_eq!(out, LINES);
         // One second, then ten minutes shortened to ten seconds, both at twice the speed.
-        let gone = waits[1] - waits[0];
+        let elapsed = waits[1] - waits[0];
         assert!(waits.len() == 2 && waits[0] >= Duration::from_millis(500), "{waits:?}");
-        assert_eq!(gone, Duration::from_secs(5));
+        assert_eq!(elapsed, Duration::from_secs(5));
     }
 
     #[test]
     fn an_interrupted_wait_ends_the_output() {
         let mut out = Vec::new();
         let error = paced(|_| false, &mut out).write_all(LINES).unwrap_err();
-        assert!(error.get_ref().is_some_and(|inner| inner.is::<Ended>()));
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<Stopped>()));
         assert!(LINES.starts_with(&out) && out.ends_with(b"1}\n"));
     }
 

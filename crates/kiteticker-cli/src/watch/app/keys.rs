@@ -9,7 +9,7 @@ use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
 use crate::watch::journal::Weight;
 use crate::watch::sort::Key;
 
-/// Longer than any instrument's name.
+/// Maximum length of the input; no instrument's name is longer.
 const LONGEST_TEXT: usize = 40;
 
 impl App {

@@ -44,10 +44,10 @@ fn origin() -> Origin {
 
 /// A table of the first three instruments on an 80x24 screen.
 fn app() -> App {
-    app_of(3)
+    app_with(3)
 }
 
-fn app_of(rows: usize) -> App {
+fn app_with(rows: usize) -> App {
     let theme = Theme { color: true, glyphs: Glyphs::Unicode };
     let moment = Moment { now: Instant::now(), unix_s: 1_754_279_100, tape_unix_s: None };
     let instruments = (0..rows).map(named).collect();
@@ -217,7 +217,7 @@ fn completions_are_chosen_with_arrows_or_inserted_with_tab() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_in_the_prompt() {
+fn an_unknown_name_is_rejected_in_the_prompt() {
     let mut app = app();
     type_text(&mut app, "axyz");
     assert_eq!(press(&mut app, KeyCode::Enter), None);

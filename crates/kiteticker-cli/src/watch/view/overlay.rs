@@ -28,7 +28,7 @@ const HELP: [(&str, &str); 18] = [
     ("gaps", "times that a connection missed ticks"),
     ("p50, p99", "latency from socket read to delivery"),
     ("drawn", "longest time from receipt to screen"),
-    ("exch", "the exchange's time, or its delay"),
+    ("exch", "the exchange timestamp, or its delay"),
 ];
 
 const ASCII_BORDER: border::Set<'static> = border::Set {

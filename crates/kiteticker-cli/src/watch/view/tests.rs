@@ -138,7 +138,7 @@ fn line_with(buffer: &Buffer, text: &str) -> String {
 }
 
 /// Returns the colours of a text's first occurrence.
-fn colors_of(buffer: &Buffer, text: &str) -> (Color, Color) {
+fn colors_at(buffer: &Buffer, text: &str) -> (Color, Color) {
     let line = lines(buffer).iter().position(|line| line.contains(text)).unwrap();
     let cells = &buffer.content[line * usize::from(buffer.area.width)..];
     let first = (0..).find(|&at| {
@@ -214,7 +214,7 @@ fn the_smallest_screen_has_rows_and_a_smaller_one_names_the_size_needed() {
 
 #[test]
 fn a_rise_is_green_and_a_fall_red_and_both_fade() {
-    let price = |millis, text| colors_of(&drawn(&mut busy(COLORS, millis), 80, 24), text);
+    let price = |millis, text| colors_at(&drawn(&mut busy(COLORS, millis), 80, 24), text);
     assert_eq!(price(0, "1,573.70"), (Color::Black, Color::Green));
     assert_eq!(price(300, "1,573.70"), (Color::Green, Color::Reset));
     assert_eq!(price(600, "1,573.70"), (Color::Reset, Color::Reset));
