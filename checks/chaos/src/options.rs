@@ -90,7 +90,7 @@ impl fmt::Display for OptionError {
             Self::Unknown { option } => write!(f, "unknown option {option}; see --help"),
             Self::NoValue { option, accepts } => write!(f, "{option} needs a value, {accepts}"),
             Self::Value { option, value, accepts } => {
-                write!(f, "{option} is {value}; must be {accepts}")
+                write!(f, "{option} is {value}; it must be {accepts}")
             }
         }
     }
@@ -247,14 +247,14 @@ mod tests {
     #[test]
     fn errors_name_the_option_and_its_range() {
         let rejected = |line: &str| parse(line).unwrap_err().to_string();
-        assert_eq!(rejected("--faults 0"), "--faults is 0; must be 1 to 10000000");
-        assert_eq!(rejected("--connections x"), "--connections is x; must be 1 to 500");
-        assert_eq!(rejected("--tls-share 1.5"), "--tls-share is 1.5; must be 0 to 1");
-        assert_eq!(rejected("--tls-share NaN"), "--tls-share is NaN; must be 0 to 1");
+        assert_eq!(rejected("--faults 0"), "--faults is 0; it must be 1 to 10000000");
+        assert_eq!(rejected("--connections x"), "--connections is x; it must be 1 to 500");
+        assert_eq!(rejected("--tls-share 1.5"), "--tls-share is 1.5; it must be 0 to 1");
+        assert_eq!(rejected("--tls-share NaN"), "--tls-share is NaN; it must be 0 to 1");
         assert_eq!(rejected("--seconds"), "--seconds needs a value, 1 to 86400");
-        assert_eq!(rejected("--only-connection 24"), "--only-connection is 24; must be 0 to 23");
+        assert_eq!(rejected("--only-connection 24"), "--only-connection is 24; it must be 0 to 23");
         assert_eq!(rejected("--fault 1"), "unknown option --fault; see --help");
-        assert!(rejected("--skip rest").starts_with("--skip is rest; must be kinds, of auth_"));
+        assert!(rejected("--skip rest").starts_with("--skip is rest; it must be kinds, of auth_"));
     }
 
     #[test]
