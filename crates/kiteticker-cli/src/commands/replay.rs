@@ -28,7 +28,9 @@ Examples:
   kite replay tapes --speed max --stdout | head
 
 Any Kite client can connect to the printed URL. It receives the instruments and
-modes to which it subscribes. The replay starts with the first subscription.";
+modes to which it subscribes. The replay starts with the first subscription.
+
+Times are 09:15 (IST, on the first day of the tapes) or 2026-11-23T09:15:00Z.";
 
 /// Serve tapes over Kite's protocol, or print their ticks
 #[derive(Debug, Args)]
@@ -40,7 +42,7 @@ pub(crate) struct ReplayArgs {
     /// Speed factor, or max [1]
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     speed: Speed,
-    /// Start at this time: 09:15 (IST) or 2026-11-23T09:15:00Z
+    /// Start at this time, such as 09:15
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// End before this time
@@ -49,7 +51,7 @@ pub(crate) struct ReplayArgs {
     /// Shorten longer pauses to this
     #[arg(long, value_name = "DURATION", value_parser = times::duration)]
     longest_pause: Option<Duration>,
-    /// Print the ticks as JSON lines instead of serving them
+    /// Print the ticks as JSON lines instead
     #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
     stdout: bool,
     /// Kite's instruments CSV [the cached list]
@@ -58,14 +60,14 @@ pub(crate) struct ReplayArgs {
     /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Start once N connections have subscribed [1]
+    /// Start once N sockets have subscribed [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     sockets: u16,
-    /// Send every frame as recorded, to every client
+    /// Send frames as recorded to every client
     #[arg(long)]
     verbatim: bool,
-    /// Print JSON: the endpoint at start, the statistics at exit
+    /// Print the endpoint and statistics as JSON
     #[arg(long)]
     json: bool,
 }

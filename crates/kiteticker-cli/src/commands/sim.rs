@@ -45,7 +45,7 @@ pub(crate) struct Sim {
     /// Stop after this long
     #[arg(long = "for", value_name = "DURATION", value_parser = times::duration)]
     lasts: Option<Duration>,
-    /// Print JSON: the endpoint at start, the statistics at exit
+    /// Print the endpoint and statistics as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

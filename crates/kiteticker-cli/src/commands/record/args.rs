@@ -20,7 +20,8 @@ Examples:
 Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
 reaches --rotate-size. Recording again on the same day continues the last one.
 
---replay records a replay of other tapes, for example with fewer instruments.
+--replay records a replay of other tapes, for example to keep only some of the
+instruments. The receive times are those of the replay.
 
 Access tokens expire every morning. If the credentials come from a file and the
 token is refused, recording resumes once the file holds a new access_token.
