@@ -141,7 +141,7 @@ mod tests {
             ),
             (
                 |c| c.liveness.close_deadline = Duration::MAX,
-                "liveness.close_deadline is 18446744073709551615.999999999s, \
+                "liveness.close_deadline is 18446744073709551615.999999999s; \
                  it must be above 0 and at most a day",
             ),
         ];

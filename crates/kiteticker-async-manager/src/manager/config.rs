@@ -166,7 +166,7 @@ mod tests {
             ),
             (
                 |config| config.heartbeat_liveness_threshold = Duration::MAX,
-                "heartbeat_liveness_threshold is 18446744073709551615.999999999s, \
+                "heartbeat_liveness_threshold is 18446744073709551615.999999999s; \
                  it must be above 0 and at most a day",
             ),
         ] {
