@@ -1,4 +1,5 @@
-//! Writes a tape of a generated market: every segment and mode, heartbeats, texts, notes and gaps.
+//! Writes a tape of a generated market with every segment and mode, heartbeats, text frames, notes
+//! and gaps.
 //!
 //! `cargo run --release -p kite-export --example make_tape -- FILE.ktape [TICKS]`
 

@@ -61,7 +61,7 @@ fn record(path: &Path, ticks: u64) -> Result<(), Box<dyn Error>> {
     while made < ticks {
         let mut block = BlockBuffer::new(&mut buffer, 1, blocks)?;
         while made < ticks && block.len_bytes() < (1 << 20) - frame_room.len() - 24 {
-            // 18,000 ticks a second.
+            // 18,000 ticks per second.
             let recv_unix_ns = start_ns + frames * FRAME_TICKS * 1_000_000_000 / 18_000;
             let mut frame = FrameEncoder::new(&mut frame_room)?;
             for _ in 0..FRAME_TICKS.min(ticks - made) {

@@ -3,9 +3,9 @@
 //!
 //! `cargo run --release -p kite-export --example sums -- FILE.ktape [symbols]`
 //!
-//! For each column: the number of cells that are not null, the sum of their values, and the sum of
+//! Each column has the number of cells that are not null, the sum of their values, and the sum of
 //! their values times the row number, counted from 1, which detects rows out of order. Prices are
-//! in 10⁻⁷ rupees, times in nanoseconds, and a text is the sum of its bytes.
+//! in 10⁻⁷ rupees, times in nanoseconds, and a string is the sum of its bytes.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,11 +1,11 @@
-//! The columns of both tables: their names, types and meanings, in order.
+//! The names, types and meanings of the columns of both tables, in order.
 //!
-//! One list for all formats: the Parquet schema, the header of CSV and the names in JSON come from
-//! it, and a test checks `docs/export.md` against it.
+//! All formats share one list. The Parquet schema, the header of CSV and the names in JSON come
+//! from it, and a test checks `docs/export.md` against it.
 
 use std::borrow::Cow;
 
-/// What a column holds, whatever the format.
+/// The kind of value in a column, for every format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ColumnKind {
@@ -15,7 +15,7 @@ pub enum ColumnKind {
     Seconds,
     /// A number of at most 8 bits.
     U8,
-    /// A number of at most 32 bits that is only an identifier: an instrument token.
+    /// A number of at most 32 bits that is only an identifier, such as an instrument token.
     Token,
     /// A number of orders.
     I32,
@@ -25,9 +25,9 @@ pub enum ColumnKind {
     U64,
     /// A price in rupees, of a type set by [`Prices`](crate::Prices).
     Price,
-    /// One of a few texts; a dictionary in Parquet.
+    /// One of a few strings; a dictionary in Parquet.
     Category,
-    /// Any text.
+    /// Any string.
     Text,
 }
 
@@ -37,7 +37,7 @@ pub enum ColumnKind {
 pub struct Column {
     /// The name in every format.
     pub name: Cow<'static, str>,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: ColumnKind,
     /// Whether it may be null.
     pub nullable: bool,
@@ -107,7 +107,7 @@ pub fn tick_columns(symbol: bool, depth: bool) -> Vec<Column> {
     columns
 }
 
-/// Returns the columns of the table of events: all that a tape holds besides ticks.
+/// Returns the columns of the table of events, which has everything on a tape besides ticks.
 #[must_use]
 pub fn event_columns() -> Vec<Column> {
     use ColumnKind::{Category, Nanoseconds, Text, U8, U64};

@@ -97,7 +97,7 @@ pub enum ExportError {
         to_unix_ns: u64,
     },
     /// A setting is out of range.
-    #[error("{name} is {value}, from {least} to {most} are allowed")]
+    #[error("{name} is {value}; it must be from {least} to {most}")]
     Setting {
         /// The setting.
         name: &'static str,

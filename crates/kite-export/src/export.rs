@@ -30,20 +30,20 @@ type OnDamage<'a> = dyn FnMut(&Damage) + 'a;
 /// Default rows of a Parquet row group.
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// Most rows of a Parquet row group.
+/// Maximum rows of a Parquet row group.
 const MOST_ROW_GROUP_ROWS: usize = 1 << 22;
 
-/// Most threads, however many are requested.
+/// Maximum number of threads; more are never started.
 const MOST_THREADS: usize = 64;
 
-/// Default compression level of Parquet: higher levels cost more time than the space they save is
+/// Default compression level of Parquet. Higher levels cost more time than the saved space is
 /// worth.
 const ZSTD_LEVEL: i32 = 3;
 
-/// An export of tapes to a table: settings first, then [`Export::to_file`] or
+/// An export of tapes to a table. Set its options, then call [`Export::to_file`] or
 /// [`Export::to_writer`].
 ///
-/// Memory is bounded: Parquet holds two row groups of about 500 bytes per row with market depth and
+/// Memory is bounded. Parquet holds two row groups of about 500 bytes per row with market depth and
 /// 200 without, which is 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB per thread.
 ///
 /// ```no_run
@@ -105,17 +105,17 @@ impl<'a> Export<'a> {
         }
     }
 
-    /// Keeps what was received from this time on, in nanoseconds since the Unix epoch. Blocks that
-    /// end before it are not read, and their damage is not reported.
+    /// Keeps records received at or after this time, in nanoseconds since the Unix epoch. Blocks
+    /// that end before it are not read, and their damage is not reported.
     pub fn from(mut self, unix_ns: u64) -> Self {
         self.selection.from_unix_ns = unix_ns;
         self
     }
 
-    /// Keeps what was received before this time, in nanoseconds since the Unix epoch.
+    /// Keeps records received before this time, in nanoseconds since the Unix epoch.
     ///
     /// The tapes are still read to their end, to find gaps that overlap the time range but were
-    /// recorded later, and frames of a clock that stepped back: see [`Export::read_past`].
+    /// recorded later, and frames stamped by a clock that stepped back. See [`Export::read_past`].
     pub fn to(mut self, unix_ns: u64) -> Self {
         self.selection.to_unix_ns = Some(unix_ns);
         self
@@ -182,8 +182,8 @@ impl<'a> Export<'a> {
         self
     }
 
-    /// Also writes the table of events, to this file and in the same format: gaps, texts, notes,
-    /// heartbeats and damage.
+    /// Also writes the table of events, to this file and in the same format. It has gaps, text
+    /// frames, notes, heartbeats and damage.
     pub fn events(mut self, path: impl Into<PathBuf>) -> Self {
         self.events = Some(path.into());
         self
@@ -237,7 +237,7 @@ impl<'a> Export<'a> {
     /// complete, as does the file of events.
     ///
     /// # Errors
-    /// Returns an [`ExportError`]; no file is left behind.
+    /// Returns an [`ExportError`] if the export failed; no file is left.
     pub fn to_file(
         mut self,
         path: impl AsRef<Path>,
@@ -252,7 +252,7 @@ impl<'a> Export<'a> {
         let mut events = self.create_events()?;
         let target = Target::File(path.into());
         let summary = self.write(&mut ticks, target, events.as_mut(), format)?;
-        // The ticks last: if they exist, the events do too.
+        // The ticks last, so that if they exist, the events do too.
         let events = events.map(OutputFile::persist).transpose()?;
         ticks.persist().inspect_err(|_| {
             if let Some(path) = events {
@@ -267,7 +267,8 @@ impl<'a> Export<'a> {
     /// file, if one was named.
     ///
     /// # Errors
-    /// Returns an [`ExportError`]; the writer keeps what was written so far, but no file is left.
+    /// Returns an [`ExportError`] if the export failed; the writer keeps the bytes written so far,
+    /// but no file is left.
     pub fn to_writer(
         mut self,
         mut out: impl Write + Send,

@@ -1,8 +1,8 @@
 //! Turns recorded ticks into tables: Parquet, CSV and JSON lines.
 //!
 //! A tape ([`kite_tape`]) becomes a table with one row per packet and, on request, a second table
-//! with everything else on the tape: gaps, texts, notes, heartbeats and damage. A field that a mode
-//! does not carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
+//! with everything else on the tape: gaps, text frames, notes, heartbeats and damage. A field that
+//! a mode does not carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
 //! [`event_columns`] describe every column; `docs/export.md` in the repository shows how to load
 //! them.
 //!
@@ -39,7 +39,7 @@
 //! [`TickLines`] writes JSON lines of ticks that are not on a tape.
 //!
 //! Packets are decoded directly into columns, encoding is spread over threads, and memory is
-//! bounded: see [`Export`].
+//! bounded (see [`Export`]).
 
 mod column;
 mod error;

@@ -58,7 +58,7 @@ impl OutputFile {
     }
 }
 
-/// Checks that nothing at the path must be kept. Only a regular file is ever replaced: not a
+/// Checks that nothing at the path must be kept. Only a regular file is ever replaced, not a
 /// directory, a device, a pipe or a link.
 fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
     match path.symlink_metadata() {

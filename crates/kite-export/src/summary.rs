@@ -1,4 +1,4 @@
-//! The result of an export: every part of the tape is counted.
+//! The result of an export, in which every part of the tape is counted.
 
 use kite_wire::tape::Gap;
 
@@ -27,7 +27,7 @@ pub struct Summary {
     pub texts: u64,
     /// Notes by the recorder.
     pub notes: u64,
-    /// Texts and notes that are not UTF-8; invalid bytes become replacement characters.
+    /// Text frames and notes that are not UTF-8; invalid bytes become replacement characters.
     pub unreadable_texts: u64,
     /// Gaps.
     pub gaps: u64,
@@ -40,7 +40,7 @@ pub struct Summary {
     pub unreadable_records: u64,
     /// Parts of the tape that could not be read; each was reported to the callback.
     pub damage: u64,
-    /// Records lost with them, as far as known: a lower bound.
+    /// Number of records known to be lost with them, a lower bound.
     pub records_lost: u64,
     /// Files with an incomplete end, as after a crash or while recording.
     pub torn_files: u64,

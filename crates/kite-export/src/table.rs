@@ -1,4 +1,4 @@
-//! What a format implements: a table of ticks and a table of events.
+//! The traits that a format implements, for a table of ticks and a table of events.
 
 use std::borrow::Cow;
 

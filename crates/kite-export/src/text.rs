@@ -1,4 +1,4 @@
-//! CSV and JSON lines: rows formatted by several threads in parallel and written in order.
+//! CSV and JSON lines, with rows formatted by several threads in parallel and written in order.
 
 mod cells;
 mod csv;
@@ -101,7 +101,7 @@ pub(crate) struct TextTicks<W: Write> {
     out: W,
     target: Target,
     chunk: Chunk,
-    /// Most chunks in progress.
+    /// Maximum number of chunks in progress.
     most_outstanding: usize,
     pool: Pool<Chunk, Vec<u8>>,
     bytes: u64,

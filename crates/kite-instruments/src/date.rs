@@ -1,4 +1,4 @@
-//! Calendar days: expiries, and the trading day in India.
+//! Calendar days, such as expiries and the trading day in India.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ impl Date {
     /// Creates a date from a year, a month (1 to 12) and a day of the month.
     ///
     /// # Errors
-    /// The day does not exist, or the year is not within 1 to 9999.
+    /// Returns an error if the day does not exist or the year is not within 1 to 9999.
     pub fn new(year: u16, month: u8, day: u8) -> Result<Self, DateError> {
         let none = DateError::NoSuchDay { year, month, day };
         if !(1..=9999).contains(&year) {
@@ -132,7 +132,7 @@ impl FromStr for Date {
     /// Parses `YYYY-MM-DD`.
     ///
     /// # Errors
-    /// The text has another form, or the day does not exist.
+    /// Returns an error if the string has another form or the day does not exist.
     fn from_str(text: &str) -> Result<Self, DateError> {
         Self::from_iso(text.as_bytes()).ok_or_else(|| DateError::NotADate { text: text.to_owned() })
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn days_that_do_not_exist_are_refused() {
+    fn days_that_do_not_exist_are_rejected() {
         for (year, month, day) in
             [(2026, 2, 29), (2100, 2, 29), (2026, 0, 1), (2026, 13, 1), (2026, 4, 31), (0, 1, 1)]
         {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn iso_dates_parse_back_and_other_texts_are_refused() {
+    fn iso_dates_parse_back_and_other_strings_are_rejected() {
         let date = Date::new(2017, 12, 28).unwrap();
         assert_eq!(date.to_string(), "2017-12-28");
         assert_eq!("2017-12-28".parse(), Ok(date));

@@ -1,4 +1,4 @@
-//! Exact decimal numbers: prices, strikes and tick sizes as the list writes them.
+//! Exact decimal numbers, for prices, strikes and tick sizes as the list writes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use kite_wire::Price;
 
 use crate::error::DecimalError;
 
-/// The number of decimals kept: those of the finest prices on the wire (CDS).
+/// The number of decimals kept, those of the finest prices on the wire (CDS).
 const DECIMALS: usize = 7;
 
 /// Units of the last decimal in one rupee.
@@ -154,8 +154,8 @@ impl FromStr for Decimal {
     /// Parses digits with an optional sign and decimal point: `24500`, `105.25`, `-0.0025`.
     ///
     /// # Errors
-    /// The text is not such a number, has more than seven decimals that are not zero, or is larger
-    /// than about 922 billion.
+    /// Returns an error if the string is not such a number, has more than seven decimals that are
+    /// not zero, or is larger than about 922 billion.
     fn from_str(text: &str) -> Result<Self, DecimalError> {
         Self::from_ascii(text.as_bytes())
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_not_exact_numbers_are_refused() {
+    fn strings_that_are_not_exact_numbers_are_rejected() {
         for bad in ["", "-", ".", ".5", "5.", "1e3", "1,000", " 1", "1.2.3", "NaN", "--1"] {
             assert_eq!(bad.parse::<Decimal>(), Err(DecimalError::NotANumber), "{bad}");
         }

@@ -31,16 +31,16 @@ pub enum LoadError {
     },
     /// The compressed data is damaged or truncated.
     #[error(
-        "the gzip data is damaged or truncated after {unpacked_bytes} unpacked bytes: fetch it again"
+        "the gzip data is damaged or truncated after {unpacked_bytes} decompressed bytes: fetch it again"
     )]
     Gzip {
-        /// Number of bytes that could be unpacked.
+        /// Number of bytes that could be decompressed.
         unpacked_bytes: u64,
         /// The decompressor's error.
         source: io::Error,
     },
     /// The list is larger than the limit.
-    #[error("the list is larger than {limit_bytes} bytes unpacked")]
+    #[error("the list is larger than {limit_bytes} bytes decompressed")]
     TooLarge {
         /// The limit, in bytes.
         limit_bytes: u64,
@@ -67,10 +67,10 @@ pub enum LoadError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DateError {
-    /// The text is not a valid date.
-    #[error("{text:?} is not a valid date, expected YYYY-MM-DD")]
+    /// The string is not a valid date.
+    #[error("{text:?} is not a valid date; expected YYYY-MM-DD")]
     NotADate {
-        /// The text.
+        /// The string.
         text: String,
     },
     /// The day does not exist.
@@ -89,7 +89,7 @@ pub enum DateError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecimalError {
-    /// The text is not digits with at most one decimal point.
+    /// The string is not digits with at most one decimal point.
     #[error("not a decimal number")]
     NotANumber,
     /// The number has more than seven decimals.

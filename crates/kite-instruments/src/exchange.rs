@@ -5,7 +5,7 @@ use std::fmt;
 /// Maximum length in bytes of a name that this crate does not know.
 const MAX_NAME_BYTES: usize = 15;
 
-/// The exchange that a trading symbol belongs to: the last column of the list.
+/// The exchange that a trading symbol belongs to, the last column of the list.
 ///
 /// A symbol is unique within its exchange. This is not the segment of the feed
 /// ([`kite_wire::Segment`]), which [`Instrument::wire_segment`](crate::Instrument::wire_segment)
@@ -37,7 +37,7 @@ pub enum Exchange {
     Other(UnnamedText),
 }
 
-/// The type of an instrument: the tenth column of the list.
+/// The type of an instrument, the tenth column of the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum InstrumentType {
@@ -69,7 +69,7 @@ impl UnnamedText {
         Some(Self { bytes, len: u8::try_from(text.len()).ok()? })
     }
 
-    /// Returns the text.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Fetches the list from Kite once a day and caches it on disk.
 //!
-//! Blocking: async programs should call it on a thread for blocking work. The request is in
-//! `download.rs`, the cache in `cache.rs`.
+//! Fetching blocks, so async programs should call it on a thread for blocking work. The request is
+//! in `download.rs`, the cache in `cache.rs`.
 
 mod cache;
 mod download;
@@ -97,8 +97,8 @@ pub enum Origin {
         /// The file it was read from.
         path: PathBuf,
     },
-    /// The list could not be fetched: this is the latest cached one. Instruments listed since are
-    /// missing, and tokens of expired instruments may have been reused.
+    /// The list could not be fetched, so this is the latest cached one. Instruments listed since
+    /// are missing, and tokens of expired instruments may have been reused.
     Stale {
         /// The day it was fetched.
         day: Date,
@@ -135,7 +135,7 @@ impl Source {
         Self { url: url.into(), ..self }
     }
 
-    /// Restricts the list to one exchange: appends its name to the URL, as in `/NSE`.
+    /// Restricts the list to one exchange by appending its name to the URL, as in `/NSE`.
     pub fn exchange(self, exchange: Exchange) -> Self {
         Self { exchange: Some(exchange), ..self }
     }
@@ -164,7 +164,7 @@ impl Source {
         Self { timeout, ..self }
     }
 
-    /// Sets the maximum size of a list in bytes, unpacked. The default, 256 MiB
+    /// Sets the maximum size of a decompressed list in bytes. The default, 256 MiB
     /// ([`MAX_LIST_BYTES`]), is also the maximum.
     pub fn max_bytes(self, max_bytes: u64) -> Self {
         Self { max_bytes: max_bytes.min(MAX_LIST_BYTES), ..self }
@@ -176,7 +176,7 @@ impl Source {
     /// valid ([`Loaded::problems`]). Blocks for as long as fetching takes.
     ///
     /// # Errors
-    /// The list could not be fetched and none is cached. The error is that of fetching.
+    /// Returns the error of fetching if the list could not be fetched and none is cached.
     pub fn today(&self) -> Result<Fetched, FetchError> {
         self.on(Date::today_in_india())
     }
@@ -184,7 +184,7 @@ impl Source {
     /// Fetches the list even if today's is cached; otherwise like [`Source::today`].
     ///
     /// # Errors
-    /// The list could not be fetched and none is cached.
+    /// Returns an error if the list could not be fetched and none is cached.
     pub fn refresh(&self) -> Result<Fetched, FetchError> {
         self.fetch_on(&self.cache()?, Date::today_in_india())
     }
@@ -270,7 +270,7 @@ impl Instruments {
     /// Equivalent to [`Source::today`] on [`Source::new`].
     ///
     /// # Errors
-    /// The list could not be fetched and none is cached.
+    /// Returns an error if the list could not be fetched and none is cached.
     pub fn today() -> Result<Fetched, FetchError> {
         Source::new().today()
     }

@@ -72,8 +72,8 @@ impl Filter {
         Self { instrument_type: Some(instrument_type), ..self }
     }
 
-    /// Selects instruments with this name, ignoring case. For derivatives it is the underlying:
-    /// `NIFTY`.
+    /// Selects instruments with this name, ignoring case. For derivatives it is the underlying,
+    /// such as `NIFTY`.
     pub fn name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
@@ -93,8 +93,8 @@ impl Filter {
         Self { expires_until: Some(day), ..self }
     }
 
-    /// Selects the nearest expiry: the earliest day from `not_before` on which any instrument that
-    /// meets all other criteria expires.
+    /// Selects the nearest expiry, which is the earliest day, not before `not_before`, on which any
+    /// instrument that meets all other criteria expires.
     pub fn nearest_expiry(self, not_before: Date) -> Self {
         Self { nearest_from: Some(not_before), ..self }
     }

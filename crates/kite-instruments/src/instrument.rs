@@ -8,7 +8,7 @@ use crate::date::Date;
 use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 
-/// One row of the list. Fields are named after its columns, and texts are borrowed from the list.
+/// One row of the list. Fields are named after its columns, and strings are borrowed from the list.
 ///
 /// Prints as `NSE:INFY`, the form that [`Instruments::by_symbol`](crate::Instruments::by_symbol)
 /// accepts.

@@ -7,7 +7,7 @@ use crate::date::Date;
 use crate::instrument::Instrument;
 use crate::list::{List, Row};
 
-/// Kite's instrument list: all instruments of one day, with look-ups, search and filters.
+/// Kite's instrument list of one day, with look-ups, search and filters.
 ///
 /// Immutable. A clone is cheap and shares the list.
 #[derive(Clone, Default)]
@@ -52,8 +52,8 @@ impl Instruments {
         self.list.rows.iter().map(|row| self.view(row))
     }
 
-    /// Returns the days on which derivatives of an underlying expire, earliest first, without
-    /// duplicates.
+    /// Returns the days on which derivatives of an underlying expire, in ascending order and
+    /// without duplicates.
     ///
     /// `name` is matched with the list's column `name`, ignoring case.
     #[must_use]

@@ -1,5 +1,5 @@
-//! Zerodha Kite Connect's instrument list: maps symbols to tokens and back, and describes each
-//! instrument: lot size, tick size, expiry and strike.
+//! Zerodha Kite Connect's instrument list: maps symbols to tokens and back, and has each
+//! instrument's lot size, tick size, expiry and strike.
 //!
 //! Ticks identify an instrument only by its token. The list, a CSV that Kite publishes each day
 //! ("Market quotes and instruments" in Kite Connect's documentation), describes the token:
@@ -44,8 +44,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Invalid rows are left out and reported by line ([`Loaded::problems`]); the others load. Numbers
-//! are exact ([`Decimal`]). A list takes 64 bytes per row plus its texts; look-ups do not allocate.
+//! Invalid rows are skipped and reported by line ([`Loaded::problems`]); the others load. Numbers
+//! are exact ([`Decimal`]). A list takes 64 bytes per row plus its strings; look-ups do not
+//! allocate.
 //!
 //! # Features
 //!

@@ -1,4 +1,4 @@
-//! The list in memory: one text, flat rows, and two indices of row numbers.
+//! The list in memory, as one string, flat rows, and two indices of row numbers.
 //!
 //! Parsing is in `load.rs`. A row takes 64 bytes; values that many rows share (names, and exchange
 //! with segment and type) are stored once.
@@ -11,7 +11,7 @@ use crate::date::Date;
 use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 
-/// A piece of the list's text.
+/// A piece of the list's string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Span {
     start: u32,
@@ -55,9 +55,9 @@ pub(crate) struct List {
     seed: RandomState,
 }
 
-/// Why a row is rejected: the row that already has its token or symbol.
+/// The row that already has the token or symbol of a rejected row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum Duplicate {
     Token { by: usize },
     Symbol { by: usize },
 }
@@ -76,11 +76,11 @@ impl List {
 
     pub(crate) fn text(&self, span: Span) -> &str {
         let start = span.start as usize;
-        // Only `add_text` creates spans, each of a whole text.
+        // Only `add_text` creates spans, each of a whole string.
         self.text.get(start..start + span.len as usize).unwrap_or_default()
     }
 
-    /// Appends a text. A list is far smaller than 4 GiB (`MAX_LIST_BYTES`), so the offsets fit.
+    /// Appends a string. A list is far smaller than 4 GiB (`MAX_LIST_BYTES`), so the offsets fit.
     pub(crate) fn add_text(&mut self, text: &str) -> Span {
         let start = self.text.len() as u32;
         self.text.push_str(text);
@@ -99,7 +99,7 @@ impl List {
         Some(*row as usize)
     }
 
-    /// Finds `EXCHANGE:SYMBOL`: an exact match if there is one, else ignoring case.
+    /// Finds `EXCHANGE:SYMBOL`, preferring an exact match, else ignoring case.
     pub(crate) fn row_of_symbol(&self, key: &str) -> Option<usize> {
         let (exchange, symbol) = key.split_once(':')?;
         let mut folded = None;
@@ -113,18 +113,19 @@ impl List {
                 if has == symbol {
                     return Some(row);
                 }
-                // Among several spellings the first in the list, whatever the order of the table.
+                // Among several spellings the first in the list, regardless of the order of the
+                // table.
                 folded = Some(folded.map_or(row, |earlier: usize| earlier.min(row)));
             }
         }
         folded
     }
 
-    /// Adds a row unless another row has its token or symbol. The row's texts are stored already,
+    /// Adds a row unless another row has its token or symbol. The row's strings are stored already,
     /// except its symbol.
-    pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Taken> {
+    pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Duplicate> {
         if let Some(by) = self.row_of_token(row.instrument_token) {
-            return Err(Taken::Token { by });
+            return Err(Duplicate::Token { by });
         }
         let exchange = self.class(&row).exchange;
         let hash = symbol_hash(&self.seed, exchange.as_str(), symbol);
@@ -133,7 +134,7 @@ impl List {
             self.text(other.tradingsymbol) == symbol && self.class(other).exchange == exchange
         });
         if let Some(&by) = same {
-            return Err(Taken::Symbol { by: by as usize });
+            return Err(Duplicate::Symbol { by: by as usize });
         }
         row.tradingsymbol = self.add_text(symbol);
         let number = self.rows.len() as u32;
@@ -158,10 +159,11 @@ impl List {
     }
 }
 
-/// Hashes `EXCHANGE:SYMBOL` ignoring case, without building that text.
+/// Hashes `EXCHANGE:SYMBOL` ignoring case, without building that string.
 fn symbol_hash(seed: &RandomState, exchange: &str, symbol: &str) -> u64 {
     let mut hasher = seed.build_hasher();
-    // Portions must depend only on the text: a hasher may distinguish how bytes are split.
+    // Portions must depend only on the string, because a hasher may distinguish how bytes are
+    // split.
     let mut portion = [0_u8; 32];
     for part in [exchange.as_bytes(), symbol.as_bytes()] {
         for bytes in part.chunks(portion.len()) {

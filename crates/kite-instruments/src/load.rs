@@ -1,4 +1,4 @@
-//! Loads a list from its bytes: finds columns by name, leaves out and reports invalid rows.
+//! Loads a list from its bytes. Finds columns by name; skips and reports invalid rows.
 
 mod records;
 
@@ -11,7 +11,7 @@ use crate::decimal::Decimal;
 use crate::error::LoadError;
 use crate::exchange::{Exchange, InstrumentType};
 use crate::instruments::Instruments;
-use crate::list::{Class, List, Row, Span, Taken};
+use crate::list::{Class, Duplicate, List, Row, Span};
 use crate::problem::{Column, Fault, Problem, shown};
 use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
@@ -22,20 +22,21 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A list and the problems in its file.
 ///
-/// Each row of the file is either in the list or a problem.
+/// Each row is either in `instruments` or counted in `problem_count`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The list.
     pub instruments: Instruments,
-    /// The rows left out, in the order of the file: at most the first 100 ([`MAX_PROBLEMS`]).
+    /// The problems of the skipped rows, in the order of the file; at most the first 100
+    /// ([`MAX_PROBLEMS`]).
     pub problems: Vec<Problem>,
-    /// Number of rows left out, including those beyond the first 100.
+    /// Number of skipped rows, including those beyond the first 100.
     pub problem_count: u64,
 }
 
 impl Loaded {
-    /// Returns the number of rows in the file: those in the list and those left out.
+    /// Returns the number of rows in the file, including skipped ones.
     #[must_use]
     pub fn row_count(&self) -> u64 {
         self.instruments.len() as u64 + self.problem_count
@@ -47,11 +48,12 @@ impl Instruments {
     ///
     /// Columns are found by their names in the first line, in any order; unknown columns are
     /// ignored. Rows that are invalid, or that repeat the token or symbol of an earlier row, are
-    /// left out and reported in [`Loaded::problems`]: `Ok` does not mean that all rows were loaded.
+    /// skipped and reported in [`Loaded::problems`], so `Ok` does not mean that all rows were
+    /// loaded.
     ///
     /// # Errors
-    /// The bytes are empty, are not such a list, are damaged gzip, or are more than 256 MiB
-    /// ([`MAX_LIST_BYTES`]).
+    /// Returns an error if the bytes are empty, are not such a list, are corrupt gzip data, or are
+    /// more than 256 MiB ([`MAX_LIST_BYTES`]).
     ///
     /// # Examples
     /// ```
@@ -67,7 +69,7 @@ impl Instruments {
     /// assert_eq!(infosys.instrument_token, 408_065);
     /// assert_eq!(
     ///     loaded.problems[0].to_string(),
-    ///     r#"line 3: instrument_token is "bad", expected an integer below 4,294,967,296"#
+    ///     r#"line 3: instrument_token is "bad"; expected an integer up to 4,294,967,295"#
     /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -75,10 +77,10 @@ impl Instruments {
         load(&unpack(bytes.as_ref(), MAX_LIST_BYTES)?)
     }
 
-    /// Loads a list from a file, as [`Instruments::from_csv`] does from its bytes.
+    /// Loads a list from a file. See [`Instruments::from_csv`].
     ///
     /// # Errors
-    /// The file cannot be read or is not a valid list; the error names the path.
+    /// Returns an error, which names the path, if the file cannot be read or is not a valid list.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Loaded, LoadError> {
         let path = path.as_ref();
         Self::from_csv(read_file(path, MAX_LIST_BYTES)?)
@@ -144,15 +146,15 @@ impl<'a> Cells<'a> {
 
     fn text(&self, column: Column) -> Result<&'a str, Fault> {
         let bytes = self.bytes(column);
-        std::str::from_utf8(bytes).map_err(|_| Fault::value(column, bytes, "a text in UTF-8"))
+        std::str::from_utf8(bytes).map_err(|_| Fault::value(column, bytes, "valid UTF-8"))
     }
 
     fn token(&self, column: Column) -> Result<u32, Fault> {
         let bytes = self.bytes(column);
-        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "an integer below 4,294,967,296"))
+        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "an integer up to 4,294,967,295"))
     }
 
-    /// Parses a number. An empty field is 0, which Kite writes for a missing value.
+    /// Parses a number. An empty field counts as 0, which Kite also writes for a missing value.
     fn decimal(&self, column: Column) -> Result<Decimal, Fault> {
         match self.bytes(column) {
             [] => Ok(Decimal::ZERO),
@@ -160,7 +162,7 @@ impl<'a> Cells<'a> {
                 Fault::value(
                     column,
                     bytes,
-                    "a number such as 105.25, at most 7 decimals, or nothing",
+                    "a number such as 105.25, at most 7 decimals, or an empty field",
                 )
             }),
         }
@@ -172,7 +174,11 @@ impl<'a> Cells<'a> {
         match whole(bytes) {
             Some(size) => Ok(size),
             None => self.decimal(Column::LotSize).ok().and_then(Decimal::to_u32).ok_or_else(|| {
-                Fault::value(Column::LotSize, bytes, "an integer below 4,294,967,296, or nothing")
+                Fault::value(
+                    Column::LotSize,
+                    bytes,
+                    "an integer up to 4,294,967,295, or an empty field",
+                )
             }),
         }
     }
@@ -185,14 +191,14 @@ impl<'a> Cells<'a> {
                 None => Err(Fault::value(
                     Column::Expiry,
                     bytes,
-                    "a date such as 2026-11-26, or nothing",
+                    "a date such as 2026-11-26, or an empty field",
                 )),
             },
         }
     }
 }
 
-/// Parses a number that has only digits.
+/// Parses an unsigned integer; only ASCII digits are allowed.
 fn whole(text: &[u8]) -> Option<u32> {
     let mut number = None;
     for &byte in text {
@@ -210,7 +216,7 @@ struct Loader {
     names: HashMap<Box<str>, Span>,
     /// The classes, by exchange, segment and type as written.
     classes: HashMap<[Box<[u8]>; 3], u32>,
-    /// The class of the previous row with its fields; usually the next row has the same.
+    /// The fields and class of the previous row; usually the next row has the same.
     class_before: Option<([Box<[u8]>; 3], u32)>,
     /// The name of the previous row; usually the next row has the same.
     name_before: Span,
@@ -263,7 +269,7 @@ impl Loader {
         let strike = cells.decimal(Column::Strike)?;
         let tick_size = cells.decimal(Column::TickSize)?;
         let lot_size = cells.lot_size()?;
-        // Last, because what they store is not removed if the row is rejected.
+        // Intern these last, because entries are not removed again if the row is rejected.
         let class = self.class(&cells)?;
         let name = self.name(name);
         let row = Row {
@@ -279,10 +285,10 @@ impl Loader {
             class,
         };
         self.list.add(row, symbol).map_err(|taken| match taken {
-            Taken::Token { by } => {
+            Duplicate::Token { by } => {
                 Fault::RepeatedToken { instrument_token, first_line: self.lines[by] }
             }
-            Taken::Symbol { by } => Fault::RepeatedSymbol {
+            Duplicate::Symbol { by } => Fault::RepeatedSymbol {
                 symbol: format!("{}:{symbol}", self.list.classes[class as usize].exchange),
                 first_line: self.lines[by],
             },

@@ -5,7 +5,7 @@ use std::fmt;
 /// Maximum number of characters of an invalid value that a problem keeps.
 const MAX_VALUE_CHARS: usize = 60;
 
-/// A row that was left out of the list, and why.
+/// A row that was skipped, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ pub struct Problem {
 #[non_exhaustive]
 pub enum Fault {
     /// A field is not valid for its column.
-    #[error("{column} is {value:?}, expected {expected}")]
+    #[error("{column} is {value:?}; expected {expected}")]
     Value {
         /// The column.
         column: Column,
@@ -32,7 +32,7 @@ pub enum Fault {
     },
     /// The row has more or fewer fields than the header, perhaps because a name with a comma is not
     /// quoted.
-    #[error("{found} fields, expected {expected} as in the header")]
+    #[error("{found} fields; expected {expected} as in the header")]
     FieldCount {
         /// Number of fields in the row.
         found: usize,
@@ -69,7 +69,7 @@ impl Fault {
     }
 }
 
-/// Returns the beginning of an untrusted text, for use in a message.
+/// Returns the beginning of an untrusted string, for use in a message.
 pub(crate) fn shown(text: &[u8]) -> String {
     // At most four bytes per character, so that a line of megabytes is not converted whole.
     let text = &text[..text.len().min(4 * MAX_VALUE_CHARS)];

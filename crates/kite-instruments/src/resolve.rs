@@ -8,7 +8,8 @@ use crate::instruments::Instruments;
 /// Maximum number of suggestions for one symbol.
 const MAX_NEAR: usize = 3;
 
-/// Maximum number of unknown symbols that get suggestions: each requires a scan of the whole list.
+/// Maximum number of unknown symbols that get suggestions, because each requires a scan of the
+/// whole list.
 const MAX_WITH_NEAR: usize = 20;
 
 /// Maximum number of unknown symbols that the message names.
@@ -33,7 +34,7 @@ pub struct UnknownSymbols {
 pub struct UnknownSymbol {
     /// The symbol as requested.
     pub asked: String,
-    /// Similar symbols in the list, most similar first, at most three. Empty for unknown symbols
+    /// Similar symbols in the list, from the most similar, at most three. Empty for unknown symbols
     /// after the first 20.
     pub near: Vec<String>,
 }
@@ -73,7 +74,7 @@ impl Instruments {
     /// Each is `EXCHANGE:SYMBOL` as for [`Instruments::by_symbol`], or an instrument token.
     ///
     /// # Errors
-    /// Some are not in the list. The error names all of them, with similar symbols.
+    /// Returns an error if some are not in the list. It names all of them, with similar symbols.
     pub fn resolve<S: AsRef<str>>(
         &self,
         symbols: impl IntoIterator<Item = S>,
@@ -131,8 +132,8 @@ impl Instruments {
     }
 }
 
-/// Returns how much a symbol differs from `target` (in upper case): the number of edits, or one
-/// more than the maximum if it only starts with `target`. `None` if it is not similar.
+/// Returns the distance of a symbol from `target` (in upper case), which is the number of edits, or
+/// one more than the maximum if the symbol only starts with `target`. `None` if it is not similar.
 fn distance(target: &str, symbol: &str) -> Option<usize> {
     let (target, symbol) = (target.as_bytes(), symbol.as_bytes());
     // Two edits turn a short symbol into nearly any other.

@@ -14,12 +14,12 @@ const MONTHS: [&str; 12] =
     ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 impl Instruments {
-    /// Finds at most `limit` instruments by words, best match first: `infy`, `nifty 24500 ce`,
-    /// `reliance dec fut`, `NSE:INFY`.
+    /// Finds at most `limit` instruments by words, starting with the best match: `infy`, `nifty
+    /// 24500 ce`, `reliance dec fut`, `NSE:INFY`.
     ///
     /// An instrument matches if each word is part of its symbol or name, or is its exchange,
     /// segment, type, strike or expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case is ignored.
-    /// Symbols equal to the text come first, then symbols that start with it. Within these groups,
+    /// Symbols equal to the query come first, then symbols that start with it. Within these groups,
     /// instruments that never expire come first, then those that match the words better, then those
     /// that expire earlier.
     #[must_use]
@@ -46,11 +46,11 @@ impl Instruments {
     }
 }
 
-/// How well a row matches: less is better, compared in the order of the fields.
+/// The match of a row. Less is better, compared in the order of the fields.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
     whole: Whole,
-    // Before the words: users mean an index or a share more often than its derivatives.
+    // Before the words, because users mean an index or a share more often than its derivatives.
     expires: bool,
     words: u32,
     expiry: Option<Date>,
@@ -60,7 +60,7 @@ struct Rank<'a> {
     symbol: &'a str,
 }
 
-/// How the whole text matches the symbol.
+/// How the whole query matches the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whole {
     Equal,
@@ -103,12 +103,12 @@ enum ExpiryWord<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Creates a query from the text in upper case.
+    /// Creates a query from a string in upper case.
     fn new(list: &List, typed: &'a str) -> Self {
         // In `NSE:INFY` the exchange is a separate word.
         let (exchange, whole) = typed.split_once(':').unwrap_or(("", typed));
         let texts = exchange.split_whitespace().chain(whole.split_whitespace());
-        // Longest first: the longest word rules out most rows.
+        // In descending order of length, because the longest word rules out most rows.
         let mut words: Vec<Word<'_>> = texts.map(|text| Word::new(list, text)).collect();
         words.sort_by_key(|word| Reverse(word.text.len()));
         Self { whole: whole.trim(), words }
@@ -204,12 +204,12 @@ impl<'a> ExpiryWord<'a> {
     }
 }
 
-/// Returns whether a text starts with `word`, which is in upper case.
+/// Returns whether a string starts with `word`, which is in upper case.
 fn begins(text: &[u8], word: &[u8]) -> bool {
     text.get(..word.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
 }
 
-/// Returns the positions in a text of `word`, which is in upper case.
+/// Returns the positions in a string of `word`, which is in upper case.
 fn places(text: &[u8], word: &[u8]) -> impl Iterator<Item = usize> {
     let first = word.first().copied().unwrap_or(0);
     let last_start = (text.len() + 1).saturating_sub(word.len());

@@ -9,9 +9,9 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::LoadError;
 
-/// Maximum size of a list in bytes, unpacked: 256 MiB. Kite's full list has about 8 MB.
+/// Maximum size of a decompressed list in bytes, 256 MiB. Kite's full list has about 8 MB.
 ///
-/// A small compressed file could otherwise unpack to any size.
+/// A small compressed file could otherwise decompress to any size.
 pub const MAX_LIST_BYTES: u64 = 256 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_bytes_are_borrowed_and_gzip_is_unpacked() {
+    fn plain_bytes_are_borrowed_and_gzip_is_decompressed() {
         assert!(matches!(unpack(b"a,b", 3), Ok(Cow::Borrowed(b"a,b"))));
         assert_eq!(unpack(&packed(b"a,b"), 3).unwrap(), b"a,b".as_slice());
         let both = [packed(b"a,"), packed(b"b")].concat();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_unpacks_beyond_the_limit_is_refused() {
+    fn input_that_decompresses_beyond_the_limit_is_rejected() {
         let bomb = packed(&vec![b'0'; 10_000_000]);
         assert!(bomb.len() < 100_000);
         let error = unpack(&bomb, 1_000_000).unwrap_err();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_gzip_is_refused_at_every_length() {
+    fn truncated_gzip_is_rejected_at_every_length() {
         let whole = packed(&b"instrument_token,".repeat(1000));
         for len in 2..whole.len() {
             let error = unpack(&whole[..len], 1 << 20).unwrap_err();

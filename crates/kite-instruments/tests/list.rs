@@ -87,7 +87,7 @@ fn columns_are_found_by_name_and_unknown_ones_are_ignored() {
 }
 
 #[test]
-fn input_that_is_not_a_list_is_refused_with_what_it_lacks() {
+fn input_that_is_not_a_list_is_rejected_with_what_it_lacks() {
     let error = Instruments::from_csv("instrument_token,name\n1,a\n").unwrap_err();
     let LoadError::MissingColumns { missing, header } = &error else { panic!("{error}") };
     assert_eq!((missing.len(), header.as_str()), (10, "instrument_token,name"));
@@ -126,22 +126,22 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
          2,2,B,\"never closed,0,,0,0.05,1,EQ,NSE,NSE\n\
          3,3,C,,0,,0,0.05,50.0,EQ,NSE,NSE",
     );
-    let whole = "expected an integer below 4,294,967,296";
+    let whole = "expected an integer up to 4,294,967,295";
     let exchange = "expected an exchange such as NSE, at most 15 bytes, without a colon";
     assert_eq!(
         problems(&loaded),
         [
-            &format!("line 3: instrument_token is \"x\", {whole}"),
-            &format!("line 4: instrument_token is \"4294967296\", {whole}"),
-            &format!("line 5: exchange_token is \"\", {whole}"),
-            "line 6: tradingsymbol is \"\", expected a symbol",
-            "line 8: last_price is \"1e3\", expected a number such as 105.25, at most 7 decimals, or nothing",
-            "line 9: expiry is \"26-11-2026\", expected a date such as 2026-11-26, or nothing",
-            &format!("line 10: lot_size is \"1.5\", {whole}, or nothing"),
-            &format!("line 11: exchange is \"\", {exchange}"),
-            &format!("line 12: exchange is \"N:SE\", {exchange}"),
-            "line 13: 13 fields, expected 12 as in the header",
-            "line 14: 3 fields, expected 12 as in the header",
+            &format!("line 3: instrument_token is \"x\"; {whole}"),
+            &format!("line 4: instrument_token is \"4294967296\"; {whole}"),
+            &format!("line 5: exchange_token is \"\"; {whole}"),
+            "line 6: tradingsymbol is \"\"; expected a symbol",
+            "line 8: last_price is \"1e3\"; expected a number such as 105.25, at most 7 decimals, or an empty field",
+            "line 9: expiry is \"26-11-2026\"; expected a date such as 2026-11-26, or an empty field",
+            &format!("line 10: lot_size is \"1.5\"; {whole}, or an empty field"),
+            &format!("line 11: exchange is \"\"; {exchange}"),
+            &format!("line 12: exchange is \"N:SE\"; {exchange}"),
+            "line 13: 13 fields; expected 12 as in the header",
+            "line 14: 3 fields; expected 12 as in the header",
             "line 15: a quoted field does not end on its line, which begins \
              \"2,2,B,\\\"never closed,0,,0,0.05,1,EQ,NSE,NSE\"",
         ]
@@ -152,7 +152,7 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
 }
 
 #[test]
-fn texts_that_are_not_utf8_are_reported() {
+fn strings_that_are_not_utf8_are_reported() {
     let csv = [HEADER.as_bytes(), b"1,1,\xff,,0,,0,0.05,1,EQ,NSE,NSE\n"].concat();
     let loaded = Instruments::from_csv(csv).unwrap();
     let Fault::Value { column: Column::Tradingsymbol, .. } = loaded.problems[0].fault else {

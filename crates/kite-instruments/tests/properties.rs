@@ -67,7 +67,7 @@ impl Made {
     }
 }
 
-/// Texts with all characters that are special in CSV, except line ends.
+/// Strings with all characters that are special in CSV, except line ends.
 fn text(least: usize) -> impl Strategy<Value = String> {
     vec(select(vec!['A', 'b', '7', ' ', ',', '"', '\'', ':', '-', '&', 'é', 'अ', '\t']), least..9)
         .prop_map(|chars| chars.into_iter().collect())

@@ -63,7 +63,7 @@ pub enum SimError {
         source: io::Error,
     },
     /// The rate of updates is out of range.
-    #[error("{asked} updates per second and instrument requested, 0 to {most} are possible")]
+    #[error("{asked} updates per second and instrument requested; the range is 0 to {most}")]
     UpdatesPerSecond {
         /// The requested rate.
         asked: f64,
@@ -72,7 +72,7 @@ pub enum SimError {
     },
     /// The speed of a replay is out of range.
     #[error(
-        "replay at {asked} times the recorded speed requested, 0.001 to 1,000,000 are possible"
+        "replay at {asked} times the recorded speed requested; the range is 0.001 to 1,000,000"
     )]
     ReplaySpeed {
         /// The requested speed.
@@ -118,7 +118,7 @@ impl Default for SimBuilder {
 }
 
 impl SimBuilder {
-    /// Sets the port on 127.0.0.1. Default 0: any free port.
+    /// Sets the port on 127.0.0.1. Default 0, which means any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -172,13 +172,13 @@ impl SimBuilder {
     }
 
     /// Sets the start of the simulated exchange's clock, in Unix seconds. Default 4 August 2025,
-    /// 09:15 IST: fixed, so that every run sends the same bytes.
+    /// 09:15 IST, which is fixed so that every run sends the same bytes.
     pub fn market_time(mut self, start_unix_s: u32) -> Self {
         self.start_unix_s = start_unix_s;
         self
     }
 
-    /// Marks a token as unknown: commands ignore it.
+    /// Marks a token as unknown, so that commands ignore it.
     pub fn unknown_token(mut self, token: u32) -> Self {
         self.unknown.insert(token);
         self
@@ -196,7 +196,7 @@ impl SimBuilder {
         self
     }
 
-    /// Serves a recorded tape instead of the simulated market: see [`Replay`]. The seed, the rate
+    /// Serves a recorded tape instead of the simulated market. See [`Replay`]. The seed, the rate
     /// of updates and [`SimBuilder::market_time`] then have no effect.
     #[cfg(feature = "tape")]
     pub fn replay(mut self, replay: Replay) -> Self {
@@ -205,7 +205,7 @@ impl SimBuilder {
     }
 
     /// Serves TLS only, with a self-signed certificate created at start for `localhost` and
-    /// 127.0.0.1. Clients must trust it explicitly: [`Sim::certificate_der`].
+    /// 127.0.0.1. Clients must trust it explicitly; see [`Sim::certificate_der`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self) -> Self {
         self.is_secure = true;
@@ -215,13 +215,13 @@ impl SimBuilder {
     /// Starts the simulator on 127.0.0.1, within the Tokio runtime of the caller.
     ///
     /// # Errors
-    /// The port is taken, or a setting is out of its range.
+    /// Returns an error if the port is taken or a setting is out of its range.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing has started unless it returns.
+    /// Cancel safe. Nothing has started unless it returns.
     ///
     /// # Panics
-    /// On a runtime without I/O. One without timers panics later, in the simulator's tasks.
+    /// Panics on a runtime without I/O. One without timers panics later, in the simulator's tasks.
     pub async fn start(self) -> Result<Sim, SimError> {
         let (asked, most) = (self.updates_per_second, MAX_UPDATES_PER_SECOND);
         if !(0.0..=most).contains(&asked) {

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 /// Names that the certificate is valid for.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
-/// A self-signed certificate and its key. No `Debug`: the key is a secret.
+/// A self-signed certificate and its key. No `Debug`, because the key is a secret.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) acceptor: TlsAcceptor,

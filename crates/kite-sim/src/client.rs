@@ -1,4 +1,5 @@
-//! One client of the simulator: what its socket sends from the market or a replay, and its faults.
+//! One client of the simulator. Sends its socket updates from the market or a replay, and applies
+//! faults.
 //!
 //! A client that does not read blocks its own task, as TCP would block Kite's server; updates due
 //! meanwhile are never sent.
@@ -40,10 +41,10 @@ use mute::MuteStream;
 use state::{Control, Joined, Membership, SimState};
 use timer::Timer;
 
-/// How often a socket that is not read is checked for its client's disconnect.
+/// Interval at which a socket that is not read is checked for its client's disconnect.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A connection whose handshake is done.
+/// A connection after its handshake.
 pub(crate) struct Opened {
     pub(crate) connection: Box<dyn Connection>,
     /// Bytes received after the request.
@@ -79,18 +80,18 @@ impl Manner {
     const WHOLE: Self = Self { says: Says::Everything, reads: true };
 }
 
-/// What is sent on a socket; each variant sends less than the one before.
+/// The messages sent on a socket; each variant sends fewer than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Says {
     Everything,
-    /// No ticks or texts.
+    /// No ticks or text frames.
     Heartbeats,
     /// Only pongs and close frames.
     Pongs,
     Nothing,
 }
 
-/// What is due on a socket when nothing else is.
+/// The lowest-priority event on a socket.
 pub(crate) enum Update {
     /// Time that has passed for the market.
     Elapsed(Duration),
@@ -180,7 +181,7 @@ impl Session for Client {
         if self.chance_timer.poll_at(chance_due, cx).is_ready() {
             return Poll::Ready(Ok(Update::Chance));
         }
-        // While nothing is read, nothing else shows that the client has disconnected.
+        // While nothing is read, only this shows that the client has disconnected.
         while !self.manner.reads && self.looks.poll_tick(cx).is_ready() {
             if self.socket.stream_mut().transport().is_over() {
                 return Poll::Ready(Err(End::ClientGone));
@@ -230,7 +231,7 @@ impl Client {
             if let Some(turn) = &mut turn {
                 turn.note_command();
             }
-            // What a replay dealt before the command is sent before its snapshot.
+            // Frames that a replay dealt before the command are sent before its snapshot.
             let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
             let mut book = self.book.lock();
             (before, book.obey(command, MAX_INSTRUMENTS, &self.state.exchange))

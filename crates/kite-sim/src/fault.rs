@@ -1,4 +1,4 @@
-//! Faults as data: failures to cause on purpose.
+//! Faults as data, which are failures caused on purpose.
 //!
 //! [`kinds`] defines each fault; its effect on a handshake is in `client/connection`, on an open
 //! socket in `client/faults`.
@@ -31,7 +31,7 @@ use random::Random;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FaultFamily {
-    /// A TLS handshake of any account: the account is not known until later.
+    /// A TLS handshake of any account, because the account is not known until later.
     Tls,
     /// A handshake of an account.
     Handshake,
@@ -41,7 +41,7 @@ pub enum FaultFamily {
     Server,
 }
 
-/// Why a text is not a fault.
+/// Why a string is not a fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultError {
@@ -51,7 +51,7 @@ pub enum FaultError {
     /// `WHEN` is neither a time nor a handshake.
     #[error("{when:?} is neither a time such as 10s nor a handshake such as handshake2")]
     When {
-        /// The text in place of `WHEN`.
+        /// The string in place of `WHEN`.
         when: String,
     },
     /// No kind has this name.
@@ -126,7 +126,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Parses `KIND` or `KIND:VALUE`: [`FaultKind::argument`] describes the value.
+/// Parses `KIND` or `KIND:VALUE`. [`FaultKind::argument`] describes the value.
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_parsed_from_its_own_text() {
+    fn a_fault_is_parsed_from_its_display() {
         for &kind in Fault::KINDS {
             let plain: Fault = kind.name().parse().unwrap();
             assert_eq!(plain.kind(), kind);

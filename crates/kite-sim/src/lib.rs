@@ -1,4 +1,5 @@
-//! Kite Connect's ticker server on loopback: for tests and demonstrations, without credentials.
+//! A simulator of Kite Connect's ticker server on loopback, for tests and demonstrations without
+//! credentials.
 //!
 //! ```
 //! # async fn example() -> Result<(), kite_sim::SimError> {
@@ -13,16 +14,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//! # Observed and chosen behaviour
 //!
-//! # What follows Kite and what is a choice
-//!
-//! Taken from the documentation and from users' reports: the checks of the handshake and their
+//! These follow the documentation and users' reports: the checks of the handshake and their
 //! responses, three sockets per API key and 3,000 instruments per socket, quote mode for a bare
 //! subscribe, a `mode` command that also subscribes, the snapshot in the first frame after a
 //! subscribe, heartbeats of one byte, text frames, silently ignored tokens (unknown, or written as
 //! strings), packet layouts and units of prices.
 //!
-//! Chosen because nothing is documented:
+//! These are choices, because nothing is documented:
 //! - Subscribing to an instrument again sets it back to quote mode and sends a snapshot of it. A
 //!   client that restores exact modes is correct either way.
 //! - A `mode` command sends a snapshot of the instruments whose mode it changed and of no others.
@@ -31,26 +31,26 @@
 //! - Every token from 256 up is an instrument; its low byte is the segment.
 //! - A fourth socket is refused after 100 ms, so that a socket that is just closing can free its
 //!   slot.
-//! - Every update is a trade: volume and time advance with every step of an instrument, the price
+//! - Every update is a trade. Volume and time advance with every step of an instrument, the price
 //!   with most. An instrument moves only while a socket is subscribed to it. See [`Instrument`].
-//! - [`known_instruments`] have names and plausible prices: indices, shares, and contracts of the
-//!   month in which the simulated clock starts. All prices stay near their start for a day.
-//! - Each socket subscribed to an instrument receives all its steps from the subscription on, at
-//!   its own pace. A new subscription starts at the newest state that any socket has received.
+//! - [`known_instruments`] have names and plausible prices. They are indices, shares, and contracts
+//!   of the month in which the simulated clock starts. All prices stay near their start for a day.
+//! - Each socket subscribed to an instrument receives all its steps after the subscription, at its
+//!   own pace. A new subscription starts at the newest state that any socket has received.
 //! - The heartbeat's byte is 0.
 //! - [`Sim::advance_market`] and [`Sim::next_day`] move the market without sending anything;
 //!   sockets continue from the new state.
 //!
-//! The same seed produces the same bytes per instrument: its first snapshot, first update, second
-//! update and so on. How instruments are grouped into frames depends on timing.
+//! The same seed produces the same bytes per instrument, for its first snapshot, first update,
+//! second update and so on. How instruments are grouped into frames depends on timing.
 //!
 //! # Faults
 //!
 //! A [`Fault`] is plain data. Inject it immediately ([`Sim::inject`]), at the next handshake
 //! ([`Sim::at_next_handshake`]), from a script ([`FaultScript`]) or at random from a seed
 //! ([`FaultChance`]); [`Sim::heal`] ends the faults that last. [`Sim::sockets`] reports what was
-//! sent on every socket and how it ended, with a [`Chain`] by which a receiver proves that what it
-//! received is a prefix of what was sent.
+//! sent on every socket and how it ended, with a [`Chain`] that lets a receiver prove that its
+//! frames are a prefix of those sent.
 //!
 //! All faults work over TCP, over TLS (feature `tls`, `SimBuilder::tls`) and in memory
 //! ([`Sim::connect`]), where a reset ends the stream. The simulator uses only Tokio's clock, so
@@ -58,7 +58,7 @@
 //!
 //! # Replays
 //!
-//! With the feature `tape`, `SimBuilder::replay` replaces the market by recorded tick files: any
+//! With the feature `tape`, `SimBuilder::replay` replaces the market with recorded tick files. Any
 //! client receives the recorded day in the instruments and modes it subscribes to, at the recorded
 //! speed, at a multiple of it, or as fast as it reads. A command takes effect between two records
 //! of the tape and no record is dropped, so the same subscriptions receive the same bytes every

@@ -1,6 +1,6 @@
-//! The simulated market: single instruments, and the exchange that holds them.
+//! The simulated market, with single instruments and the exchange that holds them.
 //!
-//! No socket and no clock here.
+//! Performs no I/O and reads no clock.
 
 mod exchange;
 mod instrument;

@@ -5,8 +5,8 @@
 //! its [`Session`](session::Session) what to send over the [`socket`]. [`subscriptions`] holds a
 //! socket's instruments and modes; [`cut`] reduces a frame to them.
 //!
-//! Nothing here imports the market, faults or replays: they plug in through the session or sit in
-//! the layers above.
+//! Nothing here imports the market, faults or replays; they are attached through the session or are
+//! part of the layers above.
 
 pub(crate) mod accounts;
 pub(crate) mod admission;

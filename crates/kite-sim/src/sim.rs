@@ -30,12 +30,12 @@ use crate::stats::SimStats;
 /// Bytes in flight on a connection in memory, in each direction.
 const MEMORY_BYTES: usize = 64 * 1_024;
 
-/// A running simulator of Kite's ticker server. Dropping it stops the simulator immediately: what
-/// was sent last may not arrive then, unlike with [`Sim::stop`].
+/// A running simulator of Kite's ticker server. Dropping it stops the simulator immediately. Unlike
+/// with [`Sim::stop`], the last messages may not arrive then.
 ///
-/// A method that acts on "every socket" reaches the sockets open at that moment, each between two
-/// frames and in the order of the calls. A socket whose client does not read is reached once the
-/// client reads.
+/// A method that acts on "every socket" reaches the sockets open at the time of the call, each
+/// between two frames and in the order of the calls. A socket whose client does not read is reached
+/// once the client reads.
 pub struct Sim {
     address: SocketAddr,
     state: Arc<SimState>,
@@ -110,11 +110,11 @@ impl Sim {
         self.state.stats()
     }
 
-    /// Returns totals of what was sent per instrument, over all sockets since the start.
+    /// Returns totals of the packets sent per instrument, across all sockets since the start.
     ///
     /// A packet counts once its whole frame was handed to the operating system. The last frames of
-    /// a dropped socket may therefore be counted and never arrive: compare over a period in which
-    /// no socket is lost, after [`Sim::pause`].
+    /// a dropped socket may therefore be counted and never arrive. Compare after [`Sim::pause`],
+    /// over a period in which no socket is lost.
     #[must_use]
     pub fn sent(&self) -> BTreeMap<u32, Sent> {
         self.state.exchange.sent()
@@ -132,7 +132,7 @@ impl Sim {
     /// not read blocks this call until it reads or is dropped.
     ///
     /// # Cancel safety
-    /// Cancel safe: updates are stopped from the first poll on.
+    /// Cancel safe. Updates stop with the first poll.
     pub async fn pause(&self) {
         self.state.flow.set_paused(true);
         self.state.flow.until_quiet().await;
@@ -160,7 +160,7 @@ impl Sim {
     /// heartbeat, tick, text, pong or close frame), but TCP stays up and the client's messages are
     /// read and obeyed.
     ///
-    /// Sockets opened later are not affected. Whatever is missed in the meantime is never sent.
+    /// Sockets opened later are not affected. Frames missed in the meantime are never sent.
     pub fn go_silent(&self, is_silent: bool) {
         self.state.send_to_all(|| if is_silent { Control::Mute } else { Control::Heal });
     }
@@ -170,8 +170,8 @@ impl Sim {
         self.state.admission.refuse_with(refusal);
     }
 
-    /// Replaces an account's access token, or adds an account. The old token is refused from now
-    /// on; sockets opened with it stay.
+    /// Replaces an account's access token, or adds an account. New handshakes with the old token
+    /// are refused; sockets opened with it stay.
     pub fn set_access_token(&self, api_key: impl Into<String>, access_token: impl Into<String>) {
         self.state.admission.set_token(api_key.into(), access_token.into());
     }
@@ -217,8 +217,8 @@ impl Sim {
         self.state.exchange.next_day();
     }
 
-    /// Returns the newest state of an instrument: the latest sent on any socket, or the one set by
-    /// [`Sim::advance_market`] or [`Sim::next_day`].
+    /// Returns the newest state of an instrument, which is the latest sent on any socket or the one
+    /// set by [`Sim::advance_market`] or [`Sim::next_day`].
     #[must_use]
     pub fn instrument(&self, token: u32) -> Instrument {
         self.state.exchange.newest(token)
@@ -227,19 +227,19 @@ impl Sim {
     /// Returns the records of an account's sockets, open and ended, in order of acceptance.
     ///
     /// A frame is recorded just after it was handed to the operating system, so a client may
-    /// receive it a moment before. Compare after [`Sim::pause`], or once the socket has ended.
+    /// receive it slightly earlier. Compare after [`Sim::pause`], or once the socket has ended.
     #[must_use]
     pub fn sockets(&self, api_key: &str) -> Vec<SocketRecord> {
         self.state.ledger.records(api_key)
     }
 
-    /// Drops the records of an account's ended sockets: a record takes eight bytes per frame.
+    /// Drops the records of an account's ended sockets. A record takes eight bytes per frame.
     pub fn forget_ended(&self, api_key: &str) {
         self.state.ledger.forget_ended(api_key);
     }
 
     /// Waits until a condition holds. The condition is checked whenever something has happened on a
-    /// socket. If it never holds, this never returns: wrap it in a timeout.
+    /// socket. If it never holds, this never returns, so wrap it in a timeout.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -247,11 +247,11 @@ impl Sim {
         self.state.changes.until(|| holds(self)).await;
     }
 
-    /// Stops listening, drops all sockets as [`Sim::drop_all`] does, and returns once every task has
-    /// ended. Counters remain.
+    /// Stops listening, drops all sockets as [`Sim::drop_all`] does, and returns once every task
+    /// has ended. Counters remain.
     ///
     /// # Cancel safety
-    /// Cancel safe: if cancelled, the shutdown continues in the background.
+    /// Cancel safe. If cancelled, the shutdown continues in the background.
     pub async fn stop(&self) {
         let acceptor = self.acceptor.lock().take();
         if let Some(Acceptor { task, stop }) = acceptor {

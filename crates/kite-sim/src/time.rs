@@ -2,5 +2,5 @@
 
 use std::time::Duration;
 
-/// Longer than any simulator runs, and short enough to be added to an instant: 30 years.
+/// 30 years, more than any simulator runs and short enough to be added to an instant.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -6,9 +6,9 @@
 //!
 //! The defaults are 5, `1` and 1; levels are separated by commas, and one may be `stored`.
 //!
-//! The market: 9,000 instruments in full mode, each updated twice a second, over three connections,
-//! in frames of up to 50 packets. Compression depends on how much changes in an update, so a seeded
-//! generator moves the market like a busy one:
+//! The market has 9,000 instruments in full mode on three connections, each updated twice per
+//! second, in frames of up to 50 packets. Compression depends on how much changes in an update, so
+//! a seeded generator moves the market like a busy one:
 //!
 //! - In 40 % of the updates there was a trade since the last one. The last price moves by up to two
 //!   ticks in half of those, volume grows by a few lots, the average price follows, and the time of

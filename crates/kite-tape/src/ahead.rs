@@ -1,4 +1,4 @@
-//! Unpacks blocks on other threads before they are needed.
+//! Decompresses blocks on other threads before they are needed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,7 +11,7 @@ use crate::unpack::{Unpacked, unpack};
 
 const MOST_THREADS: usize = 64;
 
-/// Threads that unpack blocks; they end when it is dropped.
+/// Threads that decompress blocks; they end when this is dropped.
 pub(crate) struct Ahead {
     jobs: Sender<Job>,
     threads: usize,
@@ -23,7 +23,7 @@ struct Job {
     reply: Sender<Unpacked>,
 }
 
-/// A block that a thread will unpack.
+/// A block that a thread will decompress.
 pub(crate) struct Promise(Receiver<Unpacked>);
 
 impl Promise {
@@ -40,7 +40,7 @@ impl Ahead {
         let todo = Arc::new(Mutex::new(todo));
         for number in 0..threads {
             let todo = Arc::clone(&todo);
-            // If no thread can be started, the reader unpacks the block itself.
+            // If no thread can be started, the reader decompresses the block itself.
             let _ = thread::Builder::new()
                 .name(format!("tape-reader-{number}"))
                 .spawn(move || work(&todo));
@@ -48,7 +48,7 @@ impl Ahead {
         Self { jobs, threads }
     }
 
-    /// How many parts may be requested at the same time.
+    /// Maximum number of parts requested at the same time.
     pub(crate) fn window(&self) -> usize {
         2 * self.threads
     }

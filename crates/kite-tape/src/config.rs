@@ -7,7 +7,7 @@ use kite_wire::tape::MAX_METADATA_LEN;
 
 use crate::error::RecordError;
 
-/// Settings of a recorder. All have defaults: change the fields that matter.
+/// Settings of a recorder. All have defaults, so change only the fields that matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecorderConfig {
     /// Prefix of the file names: letters, digits, `-`, `_` and `.`. Default `kite`.
@@ -15,13 +15,14 @@ pub struct RecorderConfig {
     /// Maximum number of frames that wait for the writer, 1 to 1,048,576. 64 bytes are allocated
     /// for each at the start. Default 65,536.
     pub queue_frames: usize,
-    /// Maximum bytes of frames that wait for the writer, 1 KiB to 16 GiB. Default 256 MiB: more
-    /// than a minute of 9,000 instruments in full mode, twice a second, while the disk stalls.
+    /// Maximum bytes of frames that wait for the writer, 1 KiB to 16 GiB. Default 256 MiB, more
+    /// than a minute of 9,000 instruments in full mode with two updates per second while the disk
+    /// stalls.
     pub queue_bytes: usize,
     /// Size at which a block is written, in bytes of records, 1 KiB to 16 MiB. Default 1 MiB.
     pub block_bytes: usize,
-    /// Maximum time from the first record of a block until it is written, up to an hour: how much a
-    /// killed process loses. Default 1 s.
+    /// Maximum time from the first record of a block until it is written, up to an hour. A killed
+    /// process loses at most this much. Default 1 s.
     pub block_age: Duration,
     /// How blocks are compressed. Default zstd, level 1.
     pub compression: Compression,
@@ -38,19 +39,19 @@ pub struct RecorderConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// With zstd: level -7 (fastest) to 19 (smallest).
+    /// With zstd, at a level from -7 (fastest) to 19 (smallest).
     Zstd {
         /// The level.
         level: i32,
     },
-    /// Not compressed: readers share the memory of the mapped file.
+    /// No compression, so that readers share the memory of the mapped file.
     Stored,
 }
 
 /// When the next file is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// Maximum size of a file in bytes, at least 64 KiB: a block that would exceed it starts the
+    /// Maximum size of a file in bytes, at least 64 KiB. A block that would exceed it starts the
     /// next file. `None` for no limit. Default 4 GiB.
     pub max_bytes: Option<u64>,
     /// Whether the first record of a new day in India (UTC+5:30) starts a new file. Default true.
@@ -62,7 +63,7 @@ pub struct Rotation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fsync {
-    /// Never: the operating system decides.
+    /// Never; the operating system decides.
     Never,
     /// After each block.
     EveryBlock,
@@ -96,7 +97,7 @@ impl RecorderConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`RecordError::Config`] names the first setting that is out of range.
+    /// Returns [`RecordError::Config`] with the first setting that is out of range.
     pub fn validate(&self) -> Result<(), RecordError> {
         let check = |holds: bool, field, value: String, range| match holds {
             true => Ok(()),

@@ -12,14 +12,15 @@ use crate::error::Damage;
 use crate::file::{Part, TapeFile};
 use crate::unpack::{Unpacked, unpack};
 
-/// Settings for reading tapes. All have defaults: change the fields that matter.
+/// Settings for reading tapes. All have defaults, so change only the fields that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadConfig {
     /// Start with the first record received at or after this time, in nanoseconds since the Unix
-    /// epoch. Default 0: the first record.
+    /// epoch. Default 0, which means the first record.
     pub from_unix_ns: u64,
-    /// Number of threads that unpack and check blocks ahead, at most 64. The records and their
-    /// order do not depend on it. Default 0: the iterator unpacks blocks itself when it needs them.
+    /// Number of threads that decompress and check blocks ahead, at most 64. The records and their
+    /// order do not depend on it. Default 0, with which the iterator decompresses blocks itself
+    /// when it needs them.
     ///
     /// Each thread keeps two blocks in memory, usually of 1 MiB each, per recording that is read at
     /// the same time.
@@ -34,7 +35,7 @@ pub struct Tally {
     pub entries: u64,
     /// Damaged parts returned.
     pub damages: u64,
-    /// Records known to be lost with them: a lower bound.
+    /// Records known to be lost with them, a lower bound.
     pub records_lost: u64,
     /// Records skipped because this version does not know their kind.
     pub unknown_kinds: u64,
@@ -45,8 +46,8 @@ pub struct Tally {
 /// An `Err` does not end the iteration.
 pub struct Entries {
     streams: Vec<Stream>,
-    /// Which recording has the next record: the earliest, and the first among equals. Recordings
-    /// not yet read are ordered by their earliest time.
+    /// Index of the recording with the next record, which is the earliest; among equals, the first.
+    /// Recordings not yet read are ordered by their earliest time.
     order: BinaryHeap<Reverse<(u64, usize)>>,
     ahead: Option<Ahead>,
     tally: Tally,
@@ -133,7 +134,7 @@ struct Stream {
     files: Vec<TapeFile>,
     /// The next part to read: index of the file, and of the part in it.
     next_part: (usize, usize),
-    /// Parts being unpacked by threads, in order.
+    /// Parts that threads are decompressing, in order.
     requested: VecDeque<(Place, Promise)>,
     items: vec::IntoIter<Result<Entry, Damage>>,
     put_back: Option<Result<Entry, Damage>>,
@@ -196,7 +197,7 @@ impl Stream {
             self.reached(place);
             return Some(unpack(&self.files[place.file], place.part));
         };
-        // Until the first record sought is found, it is not known which parts are needed.
+        // Until the first record sought is found, it is unknown which parts are needed.
         let window = if self.not_before > 0 { 1 } else { ahead.window() };
         while self.requested.len() < window
             && let Some(place) = self.next_place()

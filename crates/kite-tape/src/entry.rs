@@ -4,8 +4,8 @@ use bytes::Bytes;
 use kite_wire::Frame;
 use kite_wire::tape::{Gap, Received, RecordKind};
 
-/// A record. Its payload shares the memory of the mapped file or of the unpacked block: a clone
-/// costs one reference count and keeps that memory.
+/// A record. Its payload shares the memory of the mapped file or of the decompressed block. A clone
+/// costs one reference count and keeps that memory alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {

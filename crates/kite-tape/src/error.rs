@@ -77,7 +77,7 @@ pub enum RecordError {
     Failed,
 }
 
-/// A part of a tape that cannot be read. Reading continues after it.
+/// A part of a tape that cannot be read. Reading continues after that part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
@@ -115,11 +115,11 @@ pub enum DamageCause {
     /// The compressed bytes of a block do not match their checksum.
     #[error("compressed block damaged: its checksum does not match")]
     BlockChecksum,
-    /// A block cannot be unpacked although its checksum matches.
-    #[error("compressed block cannot be unpacked: {0}")]
+    /// A block cannot be decompressed although its checksum matches.
+    #[error("compressed block cannot be decompressed: {0}")]
     Unpack(String),
     /// A block declares more bytes than a block may have.
-    #[error("block declares {declared} bytes, at most {MAX_BODY_LEN} are allowed")]
+    #[error("block declares {declared} bytes; at most {MAX_BODY_LEN} are allowed")]
     BlockTooLong {
         /// The length in its header.
         declared: u32,

@@ -14,9 +14,9 @@ use crate::error::OpenError;
 /// A tape file, mapped into memory. Its block headers are read when it is opened, so records added
 /// later are not seen. Cheap to clone.
 ///
-/// The file must not be truncated or overwritten while it is open: as with every mapped file,
-/// reading a truncated page kills the process. A recorder only appends, except that it truncates a
-/// file when it repairs it at start and when it undoes a failed write.
+/// The file must not be truncated or overwritten while it is open, because reading a truncated page
+/// of a mapped file kills the process. A recorder only appends, except that it truncates a file
+/// when it repairs it at start and when it undoes a failed write.
 #[derive(Clone)]
 pub struct TapeFile {
     inner: Arc<Inner>,
@@ -50,15 +50,16 @@ impl TapeFile {
     /// Maps a file and reads the headers of its blocks.
     ///
     /// # Errors
-    /// The file cannot be read, or has no header of a supported version. Damage after the header is
-    /// not an error here.
+    /// Returns an error if the file cannot be read or has no header of a supported version. Damage
+    /// after the header is not an error here.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let bytes = map(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
-        Self::over(path, bytes).map_err(|source| OpenError::Tape { path: path.into(), source })
+        Self::from_bytes(path, bytes)
+            .map_err(|source| OpenError::Tape { path: path.into(), source })
     }
 
-    fn over(path: &Path, bytes: Bytes) -> Result<Self, TapeError> {
+    fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, TapeError> {
         let tape = Tape::open(&bytes)?;
         let mut parts = Vec::new();
         let mut span: Option<(u64, u64)> = None;
@@ -93,10 +94,11 @@ impl TapeFile {
         &self.inner.path
     }
 
-    /// Returns the file's bytes as a tape: its header, metadata and blocks.
+    /// Returns the file's bytes as a tape of a header, metadata and blocks.
     ///
     /// # Panics
-    /// Only if the header, which was checked when the file was opened, has been overwritten since.
+    /// Panics only if the header, which was checked when the file was opened, has been overwritten
+    /// since.
     #[must_use]
     pub fn tape(&self) -> Tape<'_> {
         #[expect(clippy::expect_used, reason = "the same bytes were opened before")]

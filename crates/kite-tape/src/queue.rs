@@ -1,7 +1,7 @@
 //! The queue in which frames wait for the writer.
 //!
-//! Pushing a frame normally takes no lock and wakes no thread: the writer polls. A lock is taken
-//! only while frames of a source are missing and no gap has been queued for them yet.
+//! Pushing a frame normally takes no lock and wakes no thread, because the writer polls. A lock is
+//! taken only while frames of a source are missing and no gap has been queued for them yet.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -183,7 +183,7 @@ impl Queue {
     fn count(&self, losses: &mut Vec<Loss>, item: &Item) {
         self.dropped.fetch_add(1, Relaxed);
         match item.as_gap() {
-            // A gap that finds no room is still recorded later, with its own reason.
+            // A gap that does not fit is still recorded later, with its own reason.
             Some(gap) => note_gap(losses, item.received.source, &gap),
             None => note_loss(losses, item.received, item.kind, GapReason::QueueFull),
         }
@@ -198,8 +198,8 @@ impl Queue {
 
     fn try_push(&self, item: Item) -> Result<(), Item> {
         let weight = item.weight();
-        // Counted before checking whether the queue is closed: a writer that finds a closed queue
-        // with a count of 0 knows that no record is being pushed.
+        // Counted before checking whether the queue is closed, so that a writer that finds a closed
+        // queue with a count of 0 knows that no record is being pushed.
         let before = self.bytes.fetch_add(weight, SeqCst);
         // A record larger than the whole limit is accepted if the queue is empty.
         if self.is_closed.load(SeqCst) || (before > 0 && before + weight > self.most_bytes) {

@@ -28,8 +28,9 @@ use crate::writer::{Counters, Writer};
 /// Records a feed to files on its own thread. Cheap to clone; dropping the last clone ends the
 /// recording and blocks until everything queued is written.
 ///
-/// Records wait in a bounded queue. Recording never blocks: if the queue is full the frame is
-/// dropped and counted, and a gap on the tape states when, from which connection and how many.
+/// Records wait in a bounded queue. Recording never blocks. If the queue is full the frame is
+/// dropped and counted, and a gap on the tape states when, from which connection and how many
+/// frames were dropped.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -62,9 +63,9 @@ pub struct Recorder {
 pub struct RecorderStats {
     /// Frames written, both binary (including heartbeats) and text.
     pub frames: u64,
-    /// Records written: frames, gaps and notes.
+    /// Frames, gaps and notes written.
     pub records: u64,
-    /// Gaps written, included in `records`.
+    /// Gaps written; `records` includes them.
     pub gaps: u64,
     /// Blocks written. Their content survives the process.
     pub blocks: u64,
@@ -121,12 +122,12 @@ enum Work {
 impl Recorder {
     /// Starts a recorder that writes into a directory, which is created if needed. Files are named
     /// `kite-2026-01-31.ktape`, `kite-2026-01-31.1.ktape` and so on, by their records' day in
-    /// India. The newest file of a day is continued: an incomplete end left by a crash is cut off,
+    /// India. The newest file of a day is continued. An incomplete end left by a crash is cut off,
     /// and a gap states the time during which nothing was recorded.
     ///
     /// # Errors
-    /// A setting is out of range, another recorder with the same prefix writes there, or the
-    /// directory cannot be written to.
+    /// Returns an error if a setting is out of range, another recorder with the same prefix writes
+    /// there, or the directory cannot be written to.
     pub fn start(directory: impl AsRef<Path>, config: RecorderConfig) -> Result<Self, RecordError> {
         Self::start_with(directory.as_ref(), config, Box::new(|file| Box::new(file)))
     }
@@ -212,13 +213,13 @@ impl Recorder {
         &self.owner.directory
     }
 
-    /// Ends the recording for all clones: writes what is queued, closes the file and releases the
-    /// directory. Blocks until this is done, for every caller. Records from other clones are then
-    /// dropped and counted.
+    /// Ends the recording for all clones. Writes the queued records, closes the file and releases
+    /// the directory. Blocks until this is done, for every caller. Records from other clones are
+    /// then dropped and counted.
     ///
     /// # Errors
-    /// The end could not be written or synced, or the recorder's thread panicked. Earlier failures
-    /// that were recovered from are counted in [`RecorderStats::lost`].
+    /// Returns an error if the end could not be written or synced, or the recorder's thread
+    /// panicked. Earlier failures that were recovered from are counted in [`RecorderStats::lost`].
     pub fn finish(self) -> Result<RecorderSummary, RecordError> {
         let ended = self.owner.end();
         let stats = self.owner.stats();

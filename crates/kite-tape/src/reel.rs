@@ -14,8 +14,8 @@ use crate::name::{EXTENSION, Name};
 /// Several tapes as one stream of records, such as the files of a day. Cheap to clone.
 ///
 /// The files of one recorder (one directory, one prefix) are read in the order in which they were
-/// written, so that each connection keeps its order whatever the clock did. Different recordings
-/// are merged by receive time.
+/// written, so that each connection keeps its order even if the clock was changed. Different
+/// recordings are merged by receive time.
 #[derive(Debug, Clone)]
 pub struct Reel {
     files: Vec<TapeFile>,
@@ -28,11 +28,12 @@ impl Reel {
     /// Opens files, and all files of directories whose names end in `.ktape`.
     ///
     /// In a directory, a file that ends within its header is skipped and listed in
-    /// [`Reel::passed_over`]: a recorder killed while it started a file leaves one, and it has no
-    /// records.
+    /// [`Reel::passed_over`]. A recorder killed while it started a file leaves such a file, which
+    /// has no records.
     ///
     /// # Errors
-    /// A path cannot be read, a directory contains no tape, or a file is not a tape.
+    /// Returns an error if a path cannot be read, a directory contains no tape, or a file is not a
+    /// tape.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
         let (mut files, mut passed_over) = (Vec::new(), Vec::new());
         for path in paths {
@@ -87,7 +88,8 @@ impl Reel {
         &self.files
     }
 
-    /// Returns why files in directories were skipped: they end within their header.
+    /// Returns the errors of files in directories that were skipped because they end within their
+    /// header.
     #[must_use]
     pub fn passed_over(&self) -> &[OpenError] {
         &self.passed_over
@@ -107,7 +109,7 @@ impl Reel {
         self.files.iter().map(TapeFile::len_bytes).sum()
     }
 
-    /// Returns an iterator over all records.
+    /// Iterates over all records.
     #[must_use]
     pub fn entries(&self) -> Entries {
         self.entries_with(ReadConfig::default())

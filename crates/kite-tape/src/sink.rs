@@ -11,17 +11,17 @@ use crate::recorder::Recorder;
 
 /// Records everything that a connection receives; created by [`Recorder::sink`].
 ///
-/// Binary frames (including heartbeats and damaged ones) and texts are recorded byte for byte, with
-/// the time at which they were read from the socket. A gap is recorded for the time that the
-/// connection was down, and a note in JSON for other events: `up`, `down`, `gap` and so on.
+/// Binary frames (including heartbeats and damaged ones) and text frames are recorded byte for
+/// byte, with the time at which they were read from the socket. A gap is recorded for the time that
+/// the connection was down, and a note in JSON for other events: `up`, `down`, `gap` and so on.
 ///
-/// It never delays the connection.
+/// The sink never delays the connection.
 #[derive(Debug)]
 pub struct RecorderSink {
     recorder: Recorder,
     source: Source,
     clock: WallClock,
-    /// When the lost socket last received anything.
+    /// When anything was last received on the lost socket.
     down_since: Option<Stamp>,
 }
 
@@ -131,7 +131,7 @@ impl Sink for RecorderSink {
     }
 }
 
-/// Returns a text as a JSON string.
+/// Returns a string in JSON.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -151,7 +151,7 @@ fn quoted(text: &str) -> String {
 
 /// Difference from the wall clock that is corrected.
 const MOST_OFF: Duration = Duration::from_millis(5);
-/// How often the wall clock is compared, by the stamps of received records.
+/// Interval at which the wall clock is compared, by the stamps of received records.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Converts stamps to the time of day.
@@ -161,7 +161,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// those of the stamps.
 #[derive(Debug)]
 struct WallClock {
-    /// What to add to a stamp's own time of day.
+    /// Correction to add to a stamp's time of day.
     offset_ns: i128,
     compared: Stamp,
 }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_recorded_as_received() {
+    fn text_frames_are_recorded_as_received() {
         let said = r#"{"type":"message","data":"hello"}"#;
         let text = Bytes::from_static(said.as_bytes());
         let entries = recorded(|sink| {

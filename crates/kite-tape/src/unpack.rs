@@ -1,4 +1,4 @@
-//! Unpacks a block of a file into its records.
+//! Decompresses a block of a file and reads its records.
 
 use bytes::Bytes;
 use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record, Skipped};
@@ -42,7 +42,8 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
             lost(DamageCause::BlockTooLong { declared: block.raw_len() })
         }
         CODEC_ZSTD if !block.is_stored_intact() => lost(DamageCause::BlockChecksum),
-        // Never unpacks more than `raw_len` bytes, whatever the compressed data claims.
+        // Never decompresses more than `raw_len` bytes, regardless of what the compressed data
+        // declares.
         CODEC_ZSTD => match zstd::bulk::decompress(block.stored(), to_usize(block.raw_len())) {
             Ok(raw) => records(file, &block, &Bytes::from(raw)),
             Err(error) => lost(DamageCause::Unpack(error.to_string())),

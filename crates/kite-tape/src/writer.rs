@@ -1,5 +1,5 @@
-//! The recorder's thread: takes records from the queue, collects blocks, writes them and rotates
-//! files.
+//! The recorder's thread, which takes records from the queue, collects blocks, writes them and
+//! rotates files.
 
 mod block;
 pub(crate) mod disk;
@@ -23,9 +23,9 @@ use self::disk::{Current, Disk, Opened};
 use crate::config::{Fsync, RecorderConfig};
 use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
 
-/// How often the writer polls while frames arrive.
+/// Interval at which the writer polls while frames arrive.
 const POLL_EVERY: Duration = Duration::from_millis(20);
-/// How often a sleeping writer checks for a missed wake-up.
+/// Interval at which a sleeping writer checks for a missed wake-up.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Maximum number of records taken from the queue in one step.
 const TAKEN: usize = 1_024;
@@ -161,7 +161,7 @@ impl Writer {
         self.failed
     }
 
-    /// Writes what is left, and the gaps for losses that occur while doing so.
+    /// Writes the remaining records, and the gaps for losses that occur while doing so.
     fn write_rest(&mut self) {
         loop {
             self.push_gaps();
@@ -190,7 +190,7 @@ impl Writer {
             }
             self.close();
         }
-        // Tried once per block: that reports failures often enough, and scanning the file for each
+        // Tried once per block, which reports failures often enough; scanning the file for each
         // record would take too long.
         if self.current.is_none()
             && self.collector.is_empty()
@@ -205,7 +205,7 @@ impl Writer {
                 self.push_gaps();
             }
             if let Err(error) = self.collector.push(item) {
-                // Longer than a record may be.
+                // The record is longer than the limit.
                 note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
                 add(&self.counters.lost, 1);
                 self.fail(io::Error::other(error));
@@ -234,12 +234,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds gaps for the noted losses to the block: after the records before them, and before those
+    /// Adds gaps for the noted losses to the block, after the records before them and before those
     /// that follow.
     fn push_gaps(&mut self) {
         while let Some(loss) = self.losses.first() {
             if self.collector.push(&loss.item()).is_err() {
-                // The block is full: the gaps go into the next one.
+                // The block is full, so the gaps go into the next one.
                 return;
             }
             self.losses.remove(0);
@@ -354,7 +354,7 @@ impl Writer {
         let text = format!("cannot write to {directory}: {error}");
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
-            tracing::error!(%error, %directory, "recording failed, the feed continues");
+            tracing::error!(%error, %directory, "recording failed; the feed continues");
         }
         self.counters.lock().last_error = Some(text);
         self.failed = Some(error);

@@ -83,7 +83,7 @@ fn refusal(bytes: &[u8]) -> TapeError {
 }
 
 #[test]
-fn files_that_are_not_tapes_are_refused_with_the_reason() {
+fn files_that_are_not_tapes_are_rejected_with_the_reason() {
     assert_eq!(refusal(&[]), TapeError::Empty);
     assert!(matches!(refusal(b"\x7fELF and so on"), TapeError::ForeignMagic { .. }));
     let (mut bytes, _) = tape();
@@ -155,7 +155,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A tape with a good block after one whose body claims to unpack to `claimed` bytes but unpacks to
+/// A tape with a good block after one whose body declares `claimed` bytes but decompresses to
 /// `unpacked`.
 fn bomb(claimed: u32, unpacked: usize) -> Vec<u8> {
     let (bytes, blocks) = tape();
@@ -168,7 +168,7 @@ fn bomb(claimed: u32, unpacked: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_block_never_unpacks_to_more_than_it_declares() {
+fn a_block_never_decompresses_to_more_than_it_declares() {
     let directory = tempfile::tempdir().unwrap();
     let (bytes, blocks) = tape();
     let good = &bytes[blocks[1].clone()];

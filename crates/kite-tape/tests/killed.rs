@@ -1,7 +1,7 @@
 //! A killed recorder loses nothing that it had written, and continues when it is started again.
 //!
 //! The test starts itself as a child process, which records numbered frames as fast as it can and
-//! prints how many are in written blocks. The child is killed a hundred times over the same
+//! prints the number of frames in written blocks. The child is killed a hundred times over the same
 //! directory.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
@@ -69,7 +69,8 @@ fn child() {
     }
 }
 
-/// Starts the child, kills it after a while, and returns how many frames it reported as written.
+/// Starts the child, kills it after a while, and returns the number of frames that it reported as
+/// written.
 fn record_and_kill(directory: &Path, first: u64, round: u32) -> u64 {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])

@@ -1,4 +1,4 @@
-//! A recorder's files contain what was recorded, over restarts, rotations and cuts.
+//! A recorder's files contain every recorded frame, across restarts, rotations and truncation.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
@@ -47,7 +47,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn records_read_back_in_order_whatever_the_compression() {
+fn records_read_back_in_order_with_every_compression() {
     let compressions = [
         Compression::Stored,
         Compression::Zstd { level: -7 },
@@ -135,7 +135,7 @@ fn two_recorders_never_share_a_directory_and_prefix() {
 }
 
 #[test]
-fn settings_out_of_range_are_refused_by_name() {
+fn settings_out_of_range_are_rejected_by_name() {
     let directory = tempfile::tempdir().unwrap();
     type Change = fn(&mut RecorderConfig);
     let wrong: [(&str, Change); 11] = [
@@ -287,7 +287,7 @@ fn small() -> RecorderConfig {
 }
 
 #[test]
-fn files_of_a_day_keep_the_order_of_writing_whatever_the_clock_did() {
+fn files_of_a_day_keep_the_order_of_writing_if_the_clock_changes() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(directory.path(), small()).unwrap();
     for number in 0..900_u64 {

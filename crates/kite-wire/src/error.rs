@@ -21,7 +21,7 @@ pub enum FrameFault {
     },
     /// A packet's length reaches beyond the end of the frame.
     #[error(
-        "packet {index} of {declared} at byte {offset} declares {length} bytes, {left} are left"
+        "packet {index} of {declared} at byte {offset} declares {length} bytes, but only {left} are left"
     )]
     TruncatedPacket {
         /// Index of the packet, counted from 0.

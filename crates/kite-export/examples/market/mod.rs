@@ -1,4 +1,4 @@
-//! A generated market: instruments of every segment and mode, with random-walk prices.
+//! A generated market of instruments of every segment and mode, with random-walk prices.
 
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
 

@@ -175,7 +175,7 @@ impl<P: PriceType> Columns<P> {
                 self.push_full(None);
                 self.exchange_time.push(None);
             }
-            // An LTP packet, or a layout of a later version: only the common fields.
+            // An LTP packet, or a layout of a later version, has only the common fields.
             _ => {
                 self.push_quote(None);
                 self.push_ohlc(None);

@@ -1,4 +1,4 @@
-//! The table of events as Parquet: small, so it is written by the thread that reads.
+//! The table of events as Parquet. It is small, so the reading thread writes it.
 
 use std::io::Write;
 use std::sync::Arc;

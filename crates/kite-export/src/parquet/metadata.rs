@@ -4,7 +4,7 @@ use parquet::file::metadata::KeyValue;
 
 use crate::summary::Summary;
 
-/// Returns the file's totals, and above all whether anything is missing.
+/// Returns the file's totals, including whether anything is missing.
 pub(super) fn account(summary: &Summary) -> impl Iterator<Item = KeyValue> {
     let time = |unix_ns: Option<u64>| unix_ns.map(|it| it.to_string());
     let count = |count: u64| Some(count.to_string());

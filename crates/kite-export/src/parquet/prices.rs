@@ -1,4 +1,4 @@
-//! Prices as values of a column: exact decimals or floats.
+//! Prices as values of a column, either exact decimals or floats.
 
 use arrow_array::ArrowPrimitiveType;
 use arrow_array::types::{Decimal128Type, Float64Type};
@@ -18,7 +18,7 @@ impl PriceType for Decimal128Type {
             4 => 1_000,
             _ => 100_000,
         };
-        // 31 bits times 17: no overflow.
+        // 31 bits times 17 do not overflow.
         i128::from(i64::from(price.raw()) * unit)
     }
 }

@@ -14,8 +14,8 @@ use crate::settings::Prices;
 /// Digits of a decimal price. Up to 18 digits take 64 bits in Parquet.
 pub(super) const PRICE_PRECISION: u8 = 18;
 
-/// Decimals of a decimal price: those of CDS, the most that any segment has, so that all prices are
-/// exact. 32 bits in paise need 8 digits before the point; 11 are available.
+/// Decimals of a decimal price. CDS has the most, seven, so all prices are exact. 32 bits in paise
+/// need 8 digits before the point; 11 are available.
 pub(super) const PRICE_SCALE: i8 = 7;
 
 pub(super) fn arrow_schema(columns: &[Column], prices: Prices) -> SchemaRef {

@@ -1,4 +1,4 @@
-//! The table of ticks as Parquet: one row group is filled while the columns of the previous one are
+//! The table of ticks as Parquet. One row group is filled while the columns of the previous one are
 //! encoded, each by any free thread.
 
 use std::io::Write;
@@ -31,7 +31,7 @@ use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
 use crate::table::TickTable;
 
-/// How the table is written.
+/// Settings of the table.
 pub(crate) struct ParquetSettings {
     pub(crate) prices: Prices,
     pub(crate) depth: bool,

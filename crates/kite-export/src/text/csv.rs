@@ -1,4 +1,4 @@
-//! CSV as RFC 4180 describes it: a null is an empty cell, an empty string is `""`.
+//! CSV as RFC 4180 describes it. A null is an empty cell; an empty string is `""`.
 
 use kite_wire::{Price, UnixSeconds};
 
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_quoted_if_necessary() {
+    fn strings_are_quoted_if_necessary() {
         let cell = |text| {
             let mut out = Vec::new();
             push_text(&mut out, text);

@@ -1,4 +1,4 @@
-//! JSON lines: one object per row, without null fields.
+//! JSON lines, with one object per row and without null fields.
 
 use kite_wire::{Price, UnixSeconds};
 

@@ -17,7 +17,7 @@ pub(crate) const OPENING: u64 = 1_767_584_700_000_000_000;
 /// Every segment that has a name, and one that has none.
 pub(crate) const SEGMENTS: [u8; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10];
 
-/// A cell that is not null: prices in units of 10⁻⁷ rupees, times in nanoseconds.
+/// A cell that is not null. Prices are in units of 10⁻⁷ rupees, times in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cell {
     Number(i128),

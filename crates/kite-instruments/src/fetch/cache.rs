@@ -22,7 +22,7 @@ const FOLDER: &str = "kiteticker";
 /// Prefix of a file that is being written.
 const UNFINISHED: &str = ".instruments-";
 
-/// Age after which an unfinished file is abandoned: fetching takes at most a minute.
+/// Age after which an unfinished file counts as abandoned. Fetching takes at most a minute.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Maximum number of characters of the URL in a file name.
@@ -42,8 +42,8 @@ pub(super) fn default_folder() -> Result<PathBuf, FetchError> {
 
 impl Cache {
     pub(super) fn new(folder: PathBuf, url: &str) -> Self {
-        // Readable, plus the hash of the whole URL: URLs that look alike when shortened must not
-        // collide.
+        // Readable, plus the hash of the whole URL, because URLs that look alike when shortened
+        // must not collide.
         let shown = shown_url(url);
         let host_and_path = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);
         let readable: String = host_and_path
@@ -82,8 +82,8 @@ impl Cache {
             fs::create_dir_all(&self.folder)?;
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
             file.write_all(plain)?;
-            // Before the rename: after a power cut the name must not refer to a file without its
-            // bytes.
+            // Before the rename, because after a power cut the name must not refer to a file
+            // without its bytes.
             file.as_file().sync_all()?;
             file.persist(&path)?;
             Ok(())
@@ -127,8 +127,8 @@ fn age(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(modified).ok()
 }
 
-/// Hashes with 64-bit FNV-1a: file names must stay the same across versions of Rust, which the
-/// hashes of `std` do not guarantee.
+/// Hashes with 64-bit FNV-1a, because file names must stay the same across versions of Rust, which
+/// the hashes of `std` do not guarantee.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -12,10 +12,10 @@ use crate::error::LoadError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The text is not an HTTP URL.
+    /// The string is not an HTTP URL.
     #[error("{url:?} is not a URL: expected one such as https://api.kite.trade/instruments")]
     Url {
-        /// The text.
+        /// The string.
         url: String,
     },
     /// Credentials would be sent unencrypted to another machine.
@@ -25,10 +25,10 @@ pub enum FetchError {
         url: String,
     },
     /// The API key or the access token contains characters that a header cannot contain.
-    #[error("the api key or the access token contains characters that cannot be sent: check both")]
+    #[error("the API key or the access token contains characters that cannot be sent: check both")]
     Credentials,
-    /// The server was not reached, or did not answer in time.
-    #[error("{url} did not answer")]
+    /// The server was not reached, or did not respond in time.
+    #[error("{url} did not respond")]
     Request {
         /// The URL.
         url: String,
@@ -36,7 +36,7 @@ pub enum FetchError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// The server refused the request.
-    #[error("{url} answered with status {status}{}", advice(*status))]
+    #[error("{url} responded with status {status}{}", advice(*status))]
     Status {
         /// The URL.
         url: String,
@@ -44,17 +44,17 @@ pub enum FetchError {
         status: u16,
     },
     /// The response ended early, is damaged, or took too long.
-    #[error("the response from {url} broke off after {received_bytes} bytes")]
+    #[error("the response from {url} ended early, after {received_bytes} bytes")]
     Body {
         /// The URL.
         url: String,
-        /// Number of bytes received, unpacked.
+        /// Number of bytes received, after decompression.
         received_bytes: u64,
         /// The HTTP client's error.
         source: io::Error,
     },
     /// The response is larger than the limit.
-    #[error("the response from {url} is larger than {limit_bytes} bytes unpacked")]
+    #[error("the response from {url} is larger than {limit_bytes} bytes decompressed")]
     TooLarge {
         /// The URL.
         url: String,

@@ -18,7 +18,7 @@ use crate::error::LoadError;
 const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
                       tick_size,lot_size,instrument_type,segment,exchange\n";
 
-/// A server that sends the same answer to each request until another is set.
+/// A server that sends the same response to each request until another is set.
 ///
 /// Its thread ends when it is dropped.
 struct Server {
@@ -154,7 +154,7 @@ fn plain_and_gzip_lists_are_fetched() {
         assert!(matches!(fetched.origin, Origin::Fetched) && fetched.not_kept.is_none());
         assert_eq!(first_symbol(&fetched), "NSE:INFY");
         let kept = folder.path().join(&names(folder.path())[0]);
-        assert_eq!(std::fs::read(kept).unwrap(), plain, "cached unpacked");
+        assert_eq!(std::fs::read(kept).unwrap(), plain, "cached decompressed");
     }
 }
 
@@ -201,13 +201,13 @@ fn a_refusal_is_reported_with_advice() {
     let server = Server::start(response("403 Forbidden", "", b"{\"status\":\"error\"}"));
     let error = server.source(&folder).on(day(23)).unwrap_err();
     assert!(matches!(error, FetchError::Status { status: 403, .. }), "{error}");
-    let expected = "answered with status 403: it may need credentials, or today's access token";
+    let expected = "responded with status 403: it may need credentials, or today's access token";
     assert_eq!(error.to_string(), format!("{} {expected}", server.url()));
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
 #[test]
-fn an_answer_without_a_valid_row_is_not_cached() {
+fn a_response_without_a_valid_row_is_not_cached() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(ok(b"<html>maintenance</html>"));
     let error = server.source(&folder).on(day(23)).unwrap_err();
@@ -221,7 +221,7 @@ fn an_answer_without_a_valid_row_is_not_cached() {
 }
 
 #[test]
-fn a_truncated_answer_is_reported_and_not_cached() {
+fn a_truncated_response_is_reported_and_not_cached() {
     let folder = TempDir::new().unwrap();
     let whole = csv("INFY");
     for answer in [ok(&whole), response("200 OK", "Content-Encoding: gzip\r\n", &packed(&whole))] {
@@ -240,7 +240,7 @@ fn a_truncated_answer_is_reported_and_not_cached() {
 }
 
 #[test]
-fn an_answer_beyond_the_limit_is_refused_however_it_is_compressed() {
+fn a_response_beyond_the_limit_is_rejected_plain_or_compressed() {
     let folder = TempDir::new().unwrap();
     let bomb = packed(&csv("INFY").repeat(10_000));
     assert!(bomb.len() < 100_000);
@@ -279,7 +279,7 @@ fn the_latest_cached_list_is_used_if_none_can_be_fetched() {
 #[test]
 fn an_unreachable_server_is_reported() {
     let folder = TempDir::new().unwrap();
-    // Bound and closed again: nothing listens on this port.
+    // Bound and closed again, so nothing listens on this port.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let source = Source::new().url(format!("http://127.0.0.1:{port}/")).cache_dir(folder.path());
     let error = source.on(day(23)).unwrap_err();

@@ -1,7 +1,7 @@
 //! Splits a list's CSV into rows.
 //!
-//! `csv-core` parses the CSV one line at a time, so that an unclosed quote costs its own line and
-//! not the rest of the file.
+//! `csv-core` parses the CSV one line at a time, so that an unclosed quote invalidates its own line
+//! and not the rest of the file.
 
 use std::io::BufRead;
 

@@ -1,6 +1,6 @@
 //! The subscriptions of one socket, and the frames built from them.
 //!
-//! No socket and no clock here: the socket's task passes in the elapsed time.
+//! Performs no I/O and reads no clock; the socket's task passes in the elapsed time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::replay::{LatestPackets, Subscriber};
 use crate::server::cut::{Cut, Cutter};
 use crate::server::subscriptions::{LimitExceeded, Subscriptions};
 
-/// Most time that is caught up on after a delay, unless updates are rarer; updates due earlier are
-/// never sent.
+/// Maximum time that is caught up on after a delay, unless updates are rarer. Updates due earlier
+/// are never sent.
 const MAX_BACKLOG: Duration = Duration::from_millis(250);
-/// Updates are gathered for this long, unless the rate requires less.
+/// Time for which updates are gathered, unless the rate requires less.
 const SLICE: Duration = Duration::from_millis(50);
 const DAY_S: f64 = 86_400.0;
-/// Most ticks in a frame of a fault.
+/// Maximum number of ticks in a frame of a fault.
 const FAULT_TICKS: usize = 100;
 /// A frame without packets.
 const EMPTY_FRAME_BYTES: usize = 2;
@@ -61,7 +61,7 @@ enum Moment {
 }
 
 impl Book {
-    /// Reads packets from a replay from now on.
+    /// Reads packets from a replay after this call.
     pub(crate) fn follow(&mut self, latest: Arc<Mutex<LatestPackets>>) {
         self.latest = Some(latest);
     }
@@ -74,7 +74,7 @@ impl Book {
     /// Applies a command, up to `limit` instruments; returns its snapshot, if any.
     ///
     /// # Errors
-    /// The instruments would exceed `limit`; nothing has changed then.
+    /// Returns an error if the instruments would exceed `limit`; nothing has changed then.
     pub(crate) fn obey(
         &mut self,
         command: ParsedCommand<'_>,
@@ -88,7 +88,7 @@ impl Book {
     }
 
     /// Builds a frame of the current state of these instruments; `None` if none of them is
-    /// subscribed, or in a replay if the tape has had none of them.
+    /// subscribed, or if a replay has not read any of them yet.
     fn snapshot(&mut self, tokens: &[u32]) -> Option<Bytes> {
         self.frame_of(tokens, Moment::Present)
     }
@@ -98,7 +98,7 @@ impl Book {
         self.frame_of(tokens, Moment::Next)
     }
 
-    /// Advances time: each instrument is due `rate` times a second.
+    /// Advances time: each instrument is due `rate` times per second.
     pub(crate) fn elapse(&mut self, elapsed: Duration, rate: f64) {
         let elapsed = elapsed.min(MAX_BACKLOG.max(period(rate)));
         self.due =
@@ -135,7 +135,8 @@ impl Book {
         count
     }
 
-    /// Builds a frame of the next state of this many instruments, at most all, from the cursor on.
+    /// Builds a frame of the next state of this many instruments, at most all, starting at the
+    /// cursor.
     fn in_turn(&mut self, count: usize) -> Option<Bytes> {
         let (start, total) = (self.cursor, self.subscriptions.len());
         self.framed.clear();
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn every_instrument_gets_its_rate_in_turn() {
+    fn every_instrument_is_updated_at_its_rate_in_turn() {
         let exchange = exchange();
         let mut book = book(&exchange, 7);
         let mut updates = BTreeMap::new();
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_updates_are_checked_rarely_and_none_is_lost() {
+    fn rare_updates_are_checked_rarely_and_not_lost() {
         assert_eq!(
             [0.5, 1.0, 2.0, 100.0].map(|rate| period(rate).as_millis()),
             [2_000, 1_000, 50, 10]
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_market_reaches_every_socket_and_its_steps_none() {
+    fn a_jump_of_the_market_reaches_every_socket_without_its_steps() {
         let exchange = exchange();
         let (mut one, mut two) = (book(&exchange, 1), book(&exchange, 1));
         one.next_of(&[token(0)]).unwrap();

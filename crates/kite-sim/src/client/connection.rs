@@ -1,4 +1,4 @@
-//! From an accepted connection to a served client: TLS, the request, and their faults.
+//! Turns an accepted connection into a served client, through TLS, the request, and their faults.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::server::handshake::{self, Upgrade, discard};
 use crate::server::tls;
 use crate::server::transport::{Connection, Transport};
 
-/// How long a handshake may take, and a refused client's close.
+/// Timeout for a handshake, and for the close of a refused client.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Neither a TLS record nor HTTP.
 const GARBAGE: &[u8] = b"\x00\x01garbage, not a handshake\r\n\r\n";
@@ -46,8 +46,8 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
     match (state.admit(&request.upgrade).await, request.upgrade) {
         (Ok(membership), Ok(upgrade)) => {
             let kick = Arc::clone(&membership.kick);
-            // The task itself drops its socket, after what was sent before; unless the client does
-            // not read.
+            // The task drops its socket itself once everything before is sent, unless the client
+            // does not read.
             let overdue = async {
                 kick.notified().await;
                 sleep(DROP_DEADLINE).await;

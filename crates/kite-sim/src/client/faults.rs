@@ -36,7 +36,7 @@ impl Client {
         self.socket.stream_mut().mute(manner.says == Says::Nothing);
     }
 
-    /// Applies a fault. It counts once it takes effect: a fault that needs to send, or needs an
+    /// Applies a fault. It counts once it takes effect. A fault that needs to send, or needs an
     /// instrument, is ignored if the socket is silent or has no subscription.
     pub(super) async fn on_fault(&mut self, fault: Fault, writing: &Writing) -> Result<(), End> {
         let kind = fault.kind();
@@ -78,7 +78,7 @@ impl Client {
         Ok(())
     }
 
-    /// Applies a fault that ends the socket or does not concern it.
+    /// Applies a fault that ends the socket or does not affect it.
     async fn on_ending(&mut self, fault: Fault, writing: &Writing) -> Result<(), End> {
         let kind = fault.kind();
         match fault {
@@ -109,7 +109,7 @@ impl Client {
                 Ok(())
             }
             awaiting => {
-                // The fault needs a handshake: end this socket, so that the client reconnects.
+                // The fault needs a handshake, so end this socket to make the client reconnect.
                 self.state.pending.at_next(&self.api_key, awaiting);
                 Err(End::Reset)
             }
@@ -129,7 +129,7 @@ impl Client {
         is_other
     }
 
-    /// Sends less from now on, never more.
+    /// Reduces the messages sent after this call; never increases them.
     fn quieten(&mut self, says: Says) -> bool {
         self.change(Manner { says: self.manner.says.max(says), ..self.manner })
     }

@@ -14,7 +14,7 @@ use crate::fault::FaultKind;
 use crate::hash::{hash, mix};
 use crate::server::socket::End;
 
-/// A rolling hash over frames: equal chains mean the same frames in the same order.
+/// A rolling hash of frames; equal chains mean the same frames in the same order.
 ///
 /// ```
 /// use kite_sim::Chain;
@@ -32,7 +32,7 @@ use crate::server::socket::End;
 pub struct Chain(u64);
 
 impl Chain {
-    /// Adds a frame: the payload of a binary message.
+    /// Adds a frame, which is the payload of a binary message.
     pub fn add(&mut self, frame: &[u8]) {
         self.0 = mix(self.0 ^ mix(hash(frame)));
     }
@@ -42,9 +42,9 @@ impl Chain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum SocketEnd {
-    /// The simulator reset it: a fault.
+    /// The simulator reset it because of a fault.
     Reset,
-    /// The simulator ended the stream without a close frame: a fault.
+    /// The simulator ended the stream without a close frame because of a fault.
     EndOfStream,
     /// The simulator sent a close frame.
     Closed,
@@ -75,13 +75,13 @@ impl From<End> for SocketEnd {
 /// The record of one socket.
 ///
 /// Its frames are the binary messages of at least two bytes that were handed to the operating
-/// system whole: market frames, damaged frames and those of
+/// system whole. They include market frames, damaged frames and those of
 /// [`Sim::send_binary`](crate::Sim::send_binary), but not heartbeats. The last frames before a
 /// socket's end may never have arrived.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketRecord {
-    /// Number of the socket, unique in the simulator and rising.
+    /// Number of the socket, unique in the simulator and ascending.
     pub id: u64,
     /// How it ended; `None` while it is open.
     pub end: Option<SocketEnd>,
@@ -107,7 +107,7 @@ impl SocketRecord {
         self.chains.len()
     }
 
-    /// Returns the chain over all frames sent.
+    /// Returns the chain of all frames sent.
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chains.last().copied().unwrap_or_default()

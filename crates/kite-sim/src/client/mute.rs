@@ -1,4 +1,4 @@
-//! A client's stream that can be muted: writes are then discarded, reads go on.
+//! A client's stream that can be muted, so that writes are discarded while reads continue.
 //!
 //! This simulates a half-open connection without touching the WebSocket's state.
 
@@ -22,8 +22,8 @@ impl<S> MuteStream<S> {
         Self { stream, is_muted: false }
     }
 
-    /// Cuts off the writing side, or restores it. Call it only between frames, else the peer
-    /// receives garbage.
+    /// Cuts off the writing side, or restores it. Call it only between frames, or the peer receives
+    /// garbage.
     pub(crate) fn mute(&mut self, is_muted: bool) {
         self.is_muted = is_muted;
     }

@@ -30,7 +30,7 @@ use crate::server::refusal::Refusal;
 use crate::stats::{Counters, SimStats};
 use crate::time::FOREVER;
 
-/// How long a client may leave unread what was sent before its socket is dropped.
+/// Time for which a client may leave frames unread before its socket is dropped.
 pub(crate) const DROP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Settings that do not change after the start.
@@ -95,7 +95,7 @@ pub(crate) struct SimState {
     /// The replay, if there is one instead of the market.
     pub(crate) fanout: Option<Arc<Fanout>>,
     pub(crate) counters: Counters,
-    /// Notified at every change that a user may wait for.
+    /// Notified of every change that a user may wait for.
     pub(crate) changes: Arc<Changes>,
     pub(crate) flow: Arc<Flow>,
     pub(crate) ledger: Ledger,
@@ -200,7 +200,7 @@ impl SimState {
         count
     }
 
-    /// Injects a fault for an account: into its open sockets, its next handshake or the server.
+    /// Injects a fault for an account, into its open sockets, its next handshake or the server.
     /// Returns the number of its open sockets that are affected.
     pub(crate) fn inject(&self, api_key: &str, fault: Fault) -> usize {
         match fault {
@@ -275,7 +275,7 @@ impl SimState {
         });
     }
 
-    /// Drops every socket and waits until that is done, for [`DROP_DEADLINE`] at most.
+    /// Drops every socket and waits until they are dropped, at most [`DROP_DEADLINE`].
     pub(crate) async fn empty(&self) {
         self.drop_all();
         // A client past the deadline is not waited for.

@@ -37,7 +37,7 @@ pub struct FaultChance {
 }
 
 impl FaultChance {
-    /// Draws faults of all kinds: on each socket, one per `mean_interval` on average.
+    /// Draws faults of all kinds, on average one per `mean_interval` on each socket.
     #[must_use]
     pub fn new(seed: u64, mean_interval: Duration) -> Self {
         let mean_interval = mean_interval.min(FOREVER);

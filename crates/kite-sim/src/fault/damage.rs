@@ -1,4 +1,4 @@
-//! Damages frames: pure functions from valid bytes to damaged ones.
+//! Damages frames, with pure functions from valid bytes to damaged ones.
 
 use kite_wire::PacketKind;
 
@@ -40,7 +40,7 @@ pub(crate) fn invalid_message(way: InvalidFrame) -> &'static [u8] {
     }
 }
 
-/// Cuts bytes from the last packet of a frame: at least one is cut and at least one remains. `None`
+/// Cuts bytes from the last packet of a frame, at least one of them and at most all but one. `None`
 /// if there is no packet.
 pub(crate) fn truncate(mut frame: Vec<u8>, cut: usize) -> Option<Vec<u8>> {
     let (start, _) = packets(&frame).last()?;

@@ -1,4 +1,4 @@
-//! How the body of a refusal is sent: with the head, late, in chunks, or incomplete.
+//! How the body of a refusal is sent, which is with the head, late, in chunks, or incomplete.
 
 use std::io;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl BodyDelivery {
     /// Responds to a refused request and waits until the client has closed its side.
     ///
     /// # Errors
-    /// The socket failed.
+    /// Returns an error if the socket failed.
     pub(crate) async fn send(
         self,
         refusal: &Refusal,

@@ -22,9 +22,9 @@ use crate::server::refusal::Refusal;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A handshake is refused, whatever its credentials. With status 400, 401 or 403 and complete
-    /// JSON, which is how Kite rejects credentials, its kind is [`FaultKind::AuthRefusal`], else
-    /// [`FaultKind::Refusal`].
+    /// A handshake is refused regardless of its credentials. With status 400, 401 or 403 and
+    /// complete JSON, which is how Kite rejects credentials, its kind is
+    /// [`FaultKind::AuthRefusal`], else [`FaultKind::Refusal`].
     Refuse {
         /// Status and body.
         refusal: Refusal,
@@ -51,21 +51,23 @@ pub enum Fault {
     GarbageTls,
     /// The first bytes of a frame are sent, then TCP is reset.
     Reset {
-        /// How many bytes of the WebSocket frame, header included; at most all.
+        /// Number of bytes of the WebSocket frame, including the header; at most all.
         at: usize,
     },
     /// The first bytes of a frame are sent, then the stream ends without a close frame. Over TLS,
     /// the close notification is missing too.
     EndOfStream {
-        /// How many bytes of the WebSocket frame, header included; at most all.
+        /// Number of bytes of the WebSocket frame, including the header; at most all.
         at: usize,
     },
-    /// Nothing is sent: no tick, heartbeat, text, pong or close frame. TCP stays up, and the
+    /// Nothing is sent, not even a heartbeat, pong or close frame. TCP stays up, and the
     /// client's messages are read and obeyed. Lasts until healed.
     HalfOpen,
-    /// Only heartbeats, pongs and close frames are sent: no ticks or texts. Lasts until healed.
+    /// Only heartbeats, pongs and close frames are sent, but no ticks or text frames. Lasts until
+    /// healed.
     HeartbeatsOnly,
-    /// Only pongs and close frames are sent: no ticks, texts or heartbeats. Lasts until healed.
+    /// Only pongs and close frames are sent, but no ticks, text frames or heartbeats. Lasts until
+    /// healed.
     PongsOnly,
     /// Nothing is read, but everything due is sent. Lasts until healed.
     StopsReading,
@@ -73,7 +75,7 @@ pub enum Fault {
     Stalls,
     /// The last packet of a frame of ticks is cut short, within a complete WebSocket message.
     TruncatedFrame {
-        /// How many bytes are cut: at least 1, at most all but one of the packet and its length
+        /// Number of bytes cut, at least 1 and at most all but one of the packet and its length
         /// prefix.
         cut: usize,
     },
@@ -84,7 +86,8 @@ pub enum Fault {
     },
     /// A frame of ticks declares more or fewer packets than it has.
     LyingCount {
-        /// How many more, or fewer if negative; the declared number stays within 16 bits.
+        /// Number of surplus packets declared, negative if too few; the declared number stays
+        /// within 16 bits.
         by: i16,
     },
     /// A packet of a length that no layout has, after the first packet of a valid frame.
@@ -124,13 +127,13 @@ pub enum Fault {
     /// The socket is closed with code 1001, and its API key's slots stay taken: handshakes of the
     /// account receive a 429.
     LateSlot {
-        /// How long the slots stay taken.
+        /// Time for which the slots stay taken.
         held: Duration,
     },
-    /// The whole server restarts: all sockets of all accounts are dropped, the port refuses
+    /// The whole server restarts. All sockets of all accounts are dropped, the port refuses
     /// connections for a while, and then the server listens again.
     Restart {
-        /// How long the server is down.
+        /// Time for which the server is down.
         down: Duration,
     },
 }
@@ -145,7 +148,7 @@ pub enum InvalidFrame {
     ReservedBit,
     /// A mask, which only clients use.
     Masked,
-    /// A text that is not UTF-8.
+    /// A text frame that is not UTF-8.
     InvalidUtf8,
 }
 
@@ -271,12 +274,12 @@ faults! {
         |_, _| Fault::HalfOpen,
         |value| value.none(Fault::HalfOpen);
     HeartbeatsOnly "heartbeats_only" Socket HEAL,
-        "No ticks or texts, only heartbeats and pongs."
+        "No ticks or text frames, only heartbeats and pongs."
         [Self::HeartbeatsOnly] None,
         |_, _| Fault::HeartbeatsOnly,
         |value| value.none(Fault::HeartbeatsOnly);
     PongsOnly "pongs_only" Socket HEAL,
-        "No ticks, texts or heartbeats, only pongs."
+        "No ticks, text frames or heartbeats, only pongs."
         [Self::PongsOnly] None,
         |_, _| Fault::PongsOnly,
         |value| value.none(Fault::PongsOnly);

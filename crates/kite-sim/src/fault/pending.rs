@@ -29,7 +29,7 @@ impl Pending {
     fn take_if(&mut self, is_wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let number = self.handshakes + 1;
         if let Some(mut scripted) = self.scripted.remove(&number) {
-            // One fault per handshake: the others stay queued.
+            // One fault per handshake, so the others stay queued.
             while let Some(fault) = scripted.pop_back() {
                 self.queue.push_front(fault);
             }

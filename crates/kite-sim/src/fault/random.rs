@@ -16,8 +16,8 @@ impl Random {
         Self { state: mix(seed) }
     }
 
-    /// Creates a socket's generator from the seed, the account and the socket's number: each socket
-    /// has its own stream, however the sockets' tasks interleave.
+    /// Creates a socket's generator from the seed, the account and the socket's number. Each socket
+    /// has its own stream, so the interleaving of tasks does not matter.
     pub(crate) fn of_socket(seed: u64, api_key: &str, number: u64) -> Self {
         let fold = |key: u64, byte| mix(key ^ u64::from(byte));
         Self::new(mix(api_key.bytes().fold(mix(seed), fold)) ^ number)

@@ -1,11 +1,11 @@
-//! Texts that no client of Kite's protocol expects.
+//! Text frames that no client of Kite's protocol expects.
 
-/// A text of an undocumented type.
+/// A text frame of an undocumented type.
 pub(crate) fn unknown() -> String {
     r#"{"type":"sim_unknown","data":{"answer":42}}"#.into()
 }
 
-/// A text that is not JSON: its end is missing.
+/// A text frame that is not JSON because its end is missing.
 pub(crate) fn unparsable() -> String {
     r#"{"type":"order","data":{"order_id":"#.into()
 }

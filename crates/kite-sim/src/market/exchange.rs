@@ -9,17 +9,17 @@ use parking_lot::Mutex;
 use super::instrument::Instrument;
 use super::sent::Sent;
 
-/// Instrument tokens below this have no identifier beside their segment.
+/// Instrument tokens below this have a segment but no identifier.
 const FIRST_TOKEN: u32 = 256;
 
-/// One instrument and what was sent of it.
+/// One instrument and the totals sent of it.
 #[derive(Debug)]
 pub(super) struct Traded {
     pub(super) instrument: Instrument,
     pub(super) sent: Sent,
-    /// Number of jumps: moves that were sent to no socket.
+    /// Number of jumps, which are moves not sent to any socket.
     pub(super) jumps: u64,
-    /// Its state after the last jump: sockets with an older state continue from it.
+    /// Its state after the last jump; sockets with an older state continue from it.
     pub(super) landed: Option<Box<Instrument>>,
 }
 
@@ -31,8 +31,8 @@ impl Traded {
     }
 }
 
-/// The market as the sockets see it: an instrument exists from its first subscription on and keeps
-/// its state while no socket is subscribed.
+/// The market as the sockets see it. An instrument exists once a socket has subscribed to it, and
+/// keeps its state while no socket is subscribed.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     seed: u64,
@@ -76,7 +76,7 @@ impl Exchange {
         self.traded(token).lock().instrument.clone()
     }
 
-    /// Moves instruments by steps that are sent to no socket.
+    /// Moves instruments by steps that are not sent to any socket.
     pub(crate) fn advance(&self, tokens: &[u32], steps: u64) {
         for &token in tokens.iter().filter(|&&token| self.trades(token)) {
             let traded = self.traded(token);

@@ -1,8 +1,8 @@
 //! One simulated instrument: price, volume, depth and open interest from step to step.
 //!
-//! No socket, no clock and no shared generator here. The state of an instrument is a function of
-//! seed, instrument token and step number alone, so the same seed produces the same bytes per
-//! instrument, however the updates of several instruments and sockets interleave.
+//! Uses no I/O, clock or shared generator. The state of an instrument is a function of seed,
+//! instrument token and step number alone, so the same seed produces the same bytes per instrument,
+//! regardless of how the updates of several instruments and sockets interleave.
 
 use kite_wire::{DepthLevel, Fields, FullFields, IndexFields, Mode, QuoteFields, Segment, Tick};
 
@@ -10,13 +10,13 @@ use super::known;
 use super::price::{self, Price};
 use crate::hash::noise;
 
-/// Steps of an instrument within a second of its simulated time: Kite's usual update rate.
+/// Steps of an instrument per second of its simulated time, Kite's usual update rate.
 const STEPS_PER_SECOND: u64 = 2;
 const DAY_S: u32 = 24 * 60 * 60;
 /// Levels on each side of the market depth.
 const LEVELS: u32 = 5;
 
-/// One simulated instrument: its price walks in ticks, volume grows with every step.
+/// One simulated instrument. Its price walks in ticks; volume grows with every step.
 ///
 /// [`known_instruments`](crate::known_instruments) start near their prices of late 2025: futures
 /// near their underlying, options by intrinsic and time value. Any other token starts at a price
@@ -118,7 +118,7 @@ impl Instrument {
         let key = price::key(seed, token);
         let listing = Listing::new(token, noise(key, 0, 1));
         let span = u64::from(listing.highest - listing.lowest);
-        // At most 1,600,000 ticks: fits.
+        // At most 1,600,000 ticks, so it fits.
         let start = (u64::from(listing.lowest) + noise(key, 0, 8) % span) as i64;
         let price = Price::new(seed, token, listing.tick, start * i64::from(listing.tick));
         let (last, open, close) = (price.last(), price.first_open(), price.first_close());
@@ -184,7 +184,7 @@ impl Instrument {
         self.open_interest_low = self.open_interest;
     }
 
-    /// Advances one step: a trade at a price near the last.
+    /// Advances one step, which is a trade at a price near the last.
     pub fn advance(&mut self) {
         self.step += 1;
         let noise = noise(self.key, self.step, 0);
@@ -248,7 +248,7 @@ impl Instrument {
 
     fn quote(&self) -> QuoteFields {
         let waiting = noise(self.key, self.step, 1);
-        // More than the five shown levels hold together, at most 64 lots each.
+        // More than the sum of the five shown levels, which hold at most 64 lots each.
         let beyond = |noise: u64| self.listing.lot * (64 * LEVELS + (noise % 10_000) as u32);
         let average = self.turnover * self.listing.tick as u64 / self.volume;
         QuoteFields {

@@ -115,7 +115,7 @@ pub(super) const KNOWN: [Known; 43] = [
     known(114_056_711, "MCX:GOLD25OCTFUT", 100, 1, Spot { start: 10_100_000 }),
     known(114_050_311, "MCX:CRUDEOIL25AUGFUT", 100, 1, Spot { start: 570_000 }),
     known(31_132_684, "NCO:ALUMINI25AUGFUT", 500, 1, Spot { start: 2_530_000 }),
-    // As reported by users: see docs/protocol.md.
+    // As reported by users; see docs/protocol.md.
     known(31_132_428, "NCO:ALUMINI", 500, 1, Spot { start: 3_782_000 }),
     known(33_539_084, "NCO:CRUDEOILM", 500, 1, Spot { start: 84_940_000 }),
 ];

@@ -1,7 +1,7 @@
-//! Prices: a bounded walk around a start price, and contracts priced from one.
+//! Prices, as bounded walks around a start price or derived from such a walk.
 //!
 //! Integers throughout except for the price of an option, whose square root IEEE 754 rounds
-//! identically everywhere: the same seed produces the same bytes on any machine.
+//! identically everywhere, so the same seed produces the same bytes on any machine.
 
 use super::known::{self, Known, Terms};
 use crate::hash::{mix, noise};
@@ -9,7 +9,7 @@ use crate::hash::{mix, noise};
 /// Deviations and rates are counted in parts per billion.
 const ONE: i64 = 1_000_000_000;
 const PER_MILLE: i64 = ONE / 1_000;
-/// Farthest move of one step, unless two ticks are more: 0.4 basis points.
+/// Farthest move of one step, 0.4 basis points, unless two ticks are more.
 const REACH: i64 = 40_000;
 /// Farthest that the start is from the price in the list.
 const START_REACH: i64 = 5 * PER_MILLE;
@@ -20,7 +20,7 @@ const CLOSE_REACH: i64 = 8 * PER_MILLE;
 /// Usual and largest deviation of a price, in parts per thousand.
 const USUAL_SPREAD: i64 = 8;
 const USUAL_LIMIT: i64 = 40;
-/// Yearly cost of carry: 6.5 percent.
+/// Yearly cost of carry, 6.5 percent.
 const CARRY: i64 = 65 * PER_MILLE;
 /// Farthest that a future is from its fair value.
 const BASIS_REACH: i64 = 40_000;
@@ -30,7 +30,7 @@ const YEAR_DAYS: i64 = 365;
 /// An option never falls below this, so that five bids fit below it.
 const LEAST_OPTION_TICKS: i64 = 10;
 
-/// Mixes a seed with a token: the source of all noise of an instrument.
+/// Mixes a seed with a token. The result seeds all noise of an instrument.
 pub(super) fn key(seed: u64, token: u32) -> u64 {
     mix(mix(seed) ^ u64::from(token))
 }
@@ -63,7 +63,7 @@ struct Contract {
 /// A price that walks around an anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Walk {
-    /// Key of the underlying: all contracts on it follow the same path.
+    /// Key of the underlying; all contracts on it follow the same path.
     key: u64,
     /// In the segment's smallest unit.
     anchor: i64,
@@ -218,14 +218,14 @@ fn forward(spot: i64, days: u32) -> i64 {
 
 /// Returns the price of an option that is in the money by `in_the_money`.
 ///
-/// A hyperbola with the intrinsic value as its asymptotes: the usual price at the money
-/// (0.4 × price × volatility × √years), never below the intrinsic value, monotone in the strike,
-/// and call less put is exactly the distance from the strike.
+/// It is a hyperbola with the intrinsic value as its asymptotes. It has the usual price at the
+/// money (0.4 × price × volatility × √years), is never below the intrinsic value and is monotone in
+/// the strike; call less put is exactly the distance from the strike.
 fn option(future: i64, in_the_money: i64, days: u32) -> i64 {
     let years = f64::from(days) / YEAR_DAYS as f64;
     let at_the_money = 0.4 * future as f64 * VOLATILITY * years.sqrt();
     let distance = in_the_money as f64 / 2.0;
-    // Never negative: the root is at least as large as the distance.
+    // Not negative, because the root is at least as large as the distance.
     (distance + (distance * distance + at_the_money * at_the_money).sqrt()) as i64
 }
 

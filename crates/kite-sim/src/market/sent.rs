@@ -1,10 +1,10 @@
-//! Totals of what was sent of one instrument, to compare with what a receiver got.
+//! Totals of the packets sent of one instrument, to compare with those received.
 
 use crate::hash::hash;
 
-/// Totals of what was sent of one instrument.
+/// Totals of the packets sent of one instrument.
 ///
-/// The checksum does not depend on the order of packets, so a receiver can add up packets over
+/// The checksum does not depend on the order of packets, so a receiver can add up packets across
 /// several sockets and compare.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! A plausible list of instruments over all segments.
+//! A plausible list of instruments across all segments.
 
 /// Instruments named in the protocol's documentation and in users' reports.
 const NAMED: [u32; 4] = [408_065, 884_737, 31_132_428, 33_539_084];
@@ -14,14 +14,14 @@ const MIX: [u8; 50] = [
 
 /// Identifiers are scattered within windows of this many, a power of two.
 const WINDOW: u32 = 1 << 17;
-/// Identifiers have 24 bits: a token's low byte is the segment.
+/// Identifiers have 24 bits, because a token's low byte is the segment.
 const IDENTIFIERS: u32 = 1 << 24;
 
-/// Returns a list of distinct instrument tokens over all segments, the same at every call; a
+/// Returns a list of distinct instrument tokens across all segments, the same at every call; a
 /// shorter list is a prefix of a longer one.
 ///
 /// Mostly NSE and NFO, some BSE, BFO, CDS, BCD, MCX, NCO and indices. A token has 24 bits for its
-/// identifier, so the list ends at about 16.7 million instruments, whatever `count` is.
+/// identifier, so the list ends at about 16.7 million instruments, even if `count` is larger.
 #[must_use]
 pub fn universe(count: usize) -> Vec<u32> {
     let scattered = (0..IDENTIFIERS).zip(MIX.iter().cycle()).filter_map(|(index, &segment)| {

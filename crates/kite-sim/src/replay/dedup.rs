@@ -1,4 +1,4 @@
-//! Detects recorded texts that repeat on another connection.
+//! Detects recorded text frames that repeat on another connection.
 //!
 //! Kite sends an order update on every socket of an account, so a tape of three connections holds
 //! it three times.
@@ -11,7 +11,7 @@ use kite_wire::tape::Source;
 /// Longest time between the same text on two connections.
 const WINDOW_NS: u64 = 5_000_000_000;
 
-/// The texts of the last seconds, with the connections that have carried them.
+/// The text frames of the last seconds, with the connections that have carried them.
 #[derive(Debug, Default)]
 pub(crate) struct Dedup {
     recent: VecDeque<Carried>,
@@ -26,8 +26,8 @@ struct Carried {
 }
 
 impl Dedup {
-    /// Returns whether a text is new: no other connection of the account has carried it within the
-    /// last seconds. A text that one connection carries twice was sent twice.
+    /// Returns whether a text frame is new, which means that no other connection of the account has
+    /// carried it within the last seconds. One that a connection carries twice was sent twice.
     pub(crate) fn is_new(&mut self, recv_unix_ns: u64, source: Source, text: &Bytes) -> bool {
         let is_old = |carried: &Carried| recv_unix_ns.abs_diff(carried.first_unix_ns) > WINDOW_NS;
         while self.recent.front().is_some_and(is_old) {

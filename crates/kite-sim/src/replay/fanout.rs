@@ -1,8 +1,8 @@
 //! Deals the records of a replay out to the sockets.
 //!
 //! A record or a command makes all its changes in one turn, under one lock. A subscription and its
-//! snapshot therefore fall between two records of the tape: what a socket receives depends on the
-//! order of commands and records, not on task scheduling.
+//! snapshot therefore fall between two records of the tape, so what a socket receives depends on
+//! the order of commands and records, not on task scheduling.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,20 +28,20 @@ use crate::server::cut::{Cut, Cutter};
 
 /// Frames queued for a socket until its client reads. Sockets are at most this far apart.
 const QUEUE: usize = 16;
-/// Types of the texts that Kite sends right after connecting. Recorded ones belong to the recorded
-/// connection, so they are not replayed.
+/// Types of the text frames that Kite sends right after connecting. Recorded ones belong to the
+/// recorded connection, so they are not replayed.
 const GREETINGS: [&str; 2] = ["instruments_meta", "app_code"];
 
-/// What a replay needs from a socket's subscriptions.
+/// The interface of a socket's subscriptions to a replay.
 pub(crate) trait Subscriber: Send {
     fn is_empty(&self) -> bool;
     /// Cuts a walked frame down to the subscriptions.
     fn cut(&self, cutter: &mut Cutter, bytes: &Bytes, frame: &Frame<'_>) -> Cut;
 }
 
-/// What is sent on a socket for a record.
+/// The message sent on a socket for a record.
 pub(crate) enum Piece {
-    /// A frame cut for the socket or, in a verbatim replay, as recorded, heartbeats included.
+    /// A frame cut for the socket or, in a verbatim replay, as recorded, including heartbeats.
     Frame(Bytes),
     Text(Utf8Bytes),
 }
@@ -128,7 +128,7 @@ impl Fanout {
         (Self { replay, latest, is_requested: AtomicBool::new(false), state }, records)
     }
 
-    /// Adds a socket, which receives records from the next one on.
+    /// Adds a socket, which receives records starting with the next one.
     pub(crate) fn join(
         self: &Arc<Self>,
         id: u64,
@@ -157,7 +157,7 @@ impl Fanout {
         self.state.lock()
     }
 
-    /// Starts the replay, whatever it is waiting for.
+    /// Starts the replay without waiting any longer.
     pub(crate) fn request(&self) {
         self.is_requested.store(true, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kite_wire::{Frame, FullPacket, Mode, Packet, PacketKind};
 
-/// Copies of packets: a view would keep the whole block of the tape alive.
+/// Copies of packets, because a view would keep the whole block of the tape alive.
 #[derive(Debug, Default)]
 pub(crate) struct LatestPackets {
     last: HashMap<u32, Last>,

@@ -11,10 +11,10 @@ use super::reader::{Records, Tape};
 
 /// Stretch of tape before the start that is read for the first snapshots.
 const LOOK_BACK: Duration = Duration::from_secs(60);
-/// How long subscriptions must stay unchanged before a replay starts by itself.
+/// Time for which subscriptions must stay unchanged before a replay starts on its own.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// How fast a tape is replayed.
+/// Speed at which a tape is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Speed {
@@ -35,7 +35,7 @@ impl Speed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// Once this many sockets have subscribed and all subscriptions have settled:
+    /// Once this many sockets have subscribed and all subscriptions have settled; see
     /// [`Replay::settle`].
     Sockets(usize),
     /// When the simulator starts, even without clients.
@@ -108,9 +108,9 @@ impl Replay {
         self
     }
 
-    /// Sets how long no command may arrive before a replay that waits for subscriptions starts.
-    /// Default 250 ms: a client sends `mode` after `subscribe`, and frames between the two would be
-    /// in quote mode.
+    /// Sets the time without commands after which a replay that waits for subscriptions starts.
+    /// Default 250 ms, because a client sends `mode` after `subscribe` and frames between the two
+    /// would be in quote mode.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
@@ -153,14 +153,14 @@ impl Replay {
         self
     }
 
-    /// Sends sockets what recorded connections received, byte for byte and frame by frame: packets
-    /// of all instruments in the recorded modes, damaged frames, heartbeats and texts, regardless
-    /// of subscriptions. The sockets of an account are assigned these connections in turn, in order
-    /// of connecting; with one source, all receive the same. Default: no sources, which replays by
-    /// subscription.
+    /// Sends sockets what recorded connections received, byte for byte and frame by frame. This
+    /// includes packets of all instruments in the recorded modes, damaged frames, heartbeats and
+    /// text frames, regardless of subscriptions. The sockets of an account are assigned these
+    /// connections in turn, in order of connecting; with one source, all receive the same. Default:
+    /// no sources, which replays by subscription.
     ///
     /// No snapshots are sent then, the simulator's own heartbeats pause while the replay runs, and
-    /// a socket counts as subscribed from its handshake on. To send nothing but the tape, see
+    /// a socket counts as subscribed once its handshake is done. To send nothing but the tape, see
     /// [`SimBuilder::no_heartbeats`](crate::SimBuilder::no_heartbeats) and
     /// [`SimBuilder::greet`](crate::SimBuilder::greet).
     pub fn verbatim(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
@@ -173,7 +173,7 @@ impl Replay {
         source == Source::RECORDER || self.only.as_ref().is_none_or(|only| only.contains(&source))
     }
 
-    /// Returns the records from this time on.
+    /// Returns the records starting with this time.
     pub(super) fn records(&self, from_unix_ns: u64) -> Records {
         self.tape.seek(from_unix_ns)
     }

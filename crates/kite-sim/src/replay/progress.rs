@@ -1,6 +1,6 @@
 //! The progress of a replay.
 
-/// The progress of a replay, and what it has found on the tape.
+/// The progress of a replay, and counts of its records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ReplayProgress {
@@ -20,10 +20,10 @@ pub struct ReplayProgress {
     pub frames: u64,
     /// Packets of known length in these frames.
     pub ticks: u64,
-    /// Frames sent, over all sockets and including snapshots:
+    /// Frames sent, across all sockets and including snapshots; see
     /// [`SimStats::frames_sent`](crate::SimStats).
     pub frames_sent: u64,
-    /// Packets sent: [`SimStats::ticks_sent`](crate::SimStats).
+    /// Packets sent; see [`SimStats::ticks_sent`](crate::SimStats).
     pub ticks_sent: u64,
     /// Packets queued in a leaner mode than subscribed, because no richer one was recorded.
     pub leaner_packets: u64,
@@ -31,15 +31,15 @@ pub struct ReplayProgress {
     pub unknown_packets: u64,
     /// Recorded frames with a damaged tail, which is skipped except in a verbatim replay.
     pub damaged_frames: u64,
-    /// Recorded texts, whether or not any socket was open.
+    /// Recorded text frames, whether or not any socket was open.
     pub texts: u64,
-    /// Texts not sent again because another connection of the account had carried them.
+    /// Text frames not sent again because another connection of the account had carried them.
     pub repeated_texts: u64,
-    /// Texts not sent because they are the greeting of a recorded connection.
+    /// Text frames not sent because they are the greeting of a recorded connection.
     pub greetings: u64,
-    /// Texts not sent because they are not UTF-8, which a WebSocket cannot carry.
+    /// Text frames not sent because they are not UTF-8, which a WebSocket cannot carry.
     pub unreadable_texts: u64,
-    /// Gaps on the tape: stretches for which frames are missing.
+    /// Gaps on the tape, which are stretches for which frames are missing.
     pub gaps: u64,
     /// Damaged places in the tape files, skipped.
     pub damages: u64,

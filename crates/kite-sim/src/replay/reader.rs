@@ -10,7 +10,7 @@ use super::options::Replay;
 
 /// A batch ends with the record that makes it this large.
 const BATCH_BYTES: usize = 1 << 20;
-/// Most records of a batch: heartbeats are one byte long.
+/// Maximum number of records of a batch, because heartbeats are only one byte long.
 const BATCH_RECORDS: usize = 1_024;
 
 /// One record of a tape.
@@ -92,7 +92,7 @@ impl Reader {
     /// Returns the next record; `None` at the end.
     ///
     /// # Errors
-    /// Reading panicked; no more records follow.
+    /// Returns an error if reading panicked; no more records follow.
     pub(crate) async fn next(&mut self) -> Result<Option<Read>, JoinError> {
         loop {
             if let Some(read) = self.batch.next() {

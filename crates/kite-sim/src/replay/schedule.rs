@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How far a recorder's clock may step back when it is corrected, or because several connections
-/// are written one after the other.
+/// Maximum step of a recorder's clock backwards when it is corrected, or because several
+/// connections are written one after the other.
 const SMALL_STEP_NS: u64 = 1_000_000_000;
 
 /// When each record is due, counted from the replay's start. The first record is due immediately.

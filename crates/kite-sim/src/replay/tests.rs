@@ -1,4 +1,4 @@
-//! A replay as clients see it: connections in memory, the clock paused.
+//! A replay as clients see it, over connections in memory and with the clock paused.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
 /// When the tape starts.
 const NINE: u64 = 1_754_279_100 * S;
-/// Prefix of the text that a client reads up to.
+/// Prefix of the text frame up to which a client reads.
 const END: &str = "end of replay";
 const DEADLINE: Duration = Duration::from_secs(3_600);
 
@@ -127,7 +127,7 @@ impl Client {
         }
     }
 
-    /// Reads to the end of the replay, and up to a text that the test sends after it.
+    /// Reads to the end of the replay, and up to a text frame that the test sends after it.
     async fn all(&mut self, sim: &Sim) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut finished = std::pin::pin!(timeout(DEADLINE, sim.replay_finished()));
@@ -137,7 +137,7 @@ impl Client {
                 ended = &mut finished => break ended.expect("the replay never ends"),
             }
         }
-        // Sent to every socket: another client may read it among its own messages.
+        // It is sent to every socket, so another client may read it among its own messages.
         let end = Message::text(format!("{END} {}", sim.stats().texts_sent));
         sim.send_text(end.to_text().unwrap());
         while messages.last() != Some(&end) {
@@ -176,7 +176,7 @@ async fn two_clients_receive_their_instruments_in_their_modes() {
     assert_eq!((progress.frames_sent, progress.ticks_sent), (3, 5));
     assert_eq!(progress.position_unix_ns, Some(NINE + 500 * MS));
     assert_eq!(progress.span_unix_ns, Some((NINE, NINE + 500 * MS)));
-    // The ledger's proof holds over a replay too.
+    // The ledger's proof also holds for a replay.
     let records = sim.sockets(API_KEY);
     assert_eq!(records.iter().map(|record| record.ticks).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(sim.sent()[&A].ticks, 2);
@@ -287,7 +287,7 @@ async fn a_command_takes_effect_between_two_records_of_the_tape() {
     let reads = (0..COUNT).map(|number| binary(0, numbered(number, 184)));
     let sim = quiet(of(reads.collect()).speed(Speed::AsRead)).start().await.unwrap();
     let mut client = Client::subscribed(&sim, Mode::Ltp, &[A]).await;
-    // More than fits the connection: frames wait for the client to read.
+    // More than fits in the connection, so frames wait for the client to read.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let command = Command::Mode(Mode::Full, &[A]).to_string();
     client.socket.send(Message::text(command)).await.unwrap();

@@ -1,8 +1,8 @@
-//! The accounts that may connect: API keys, each with one access token at a time.
+//! The accounts that may connect, which are API keys with one access token at a time.
 
 use std::collections::BTreeMap;
 
-/// The accounts the simulator knows. No `Debug`: access tokens are secrets.
+/// The accounts the simulator knows. No `Debug`, because access tokens are secrets.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts {
     /// `None` from when a token is revoked until a new one is set.
@@ -10,7 +10,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// Adds an account, or replaces its token: the old one is no longer valid.
+    /// Adds an account, or replaces its token, so that the old one is no longer valid.
     pub(crate) fn set(&mut self, api_key: String, access_token: String) {
         self.token_by_key.insert(api_key, Some(access_token));
     }

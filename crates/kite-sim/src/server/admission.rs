@@ -17,8 +17,8 @@ use super::refusal::Refusal;
 /// Sockets an API key may have open, as documented by Kite.
 pub const MAX_SOCKETS: usize = 3;
 
-/// How long a handshake waits for a slot before it is refused, so that a client that drops a socket
-/// and immediately opens the next does not depend on the order in which two tasks run.
+/// Time for which a handshake waits for a slot before it is refused, so that a client that drops a
+/// socket and immediately opens the next does not depend on the order in which two tasks run.
 const SLOT_GRACE: Duration = Duration::from_millis(100);
 
 /// Admits sockets and keeps a handle `H` of the owner's to each open one.
@@ -57,7 +57,7 @@ struct Slots {
 
 /// A newly admitted socket, before its owner has created a handle.
 pub(crate) struct Admitted<'a> {
-    /// Number of the socket, unique and rising.
+    /// Number of the socket, unique and ascending.
     pub(crate) id: u64,
     /// Number of the socket among the account's, from 1.
     pub(crate) number: u64,
@@ -67,7 +67,7 @@ pub(crate) struct Admitted<'a> {
 /// What a socket's task receives on admission.
 pub(crate) struct Membership<H, T> {
     pub(crate) slot: SocketSlot<H>,
-    /// Notified when the socket must be dropped, whatever its task is doing.
+    /// Notified when the socket must be dropped, regardless of what its task is doing.
     pub(crate) kick: Arc<Notify>,
     /// The owner's data for the task.
     pub(crate) owned: T,
@@ -112,7 +112,7 @@ impl<H> Admission<H> {
     /// the socket's task; it runs before the socket is visible to others.
     ///
     /// # Cancel safety
-    /// Cancel safe: no socket is admitted.
+    /// Cancel safe. No socket is admitted if it is cancelled.
     pub(crate) async fn admit<T>(
         self: &Arc<Self>,
         request: &Result<Upgrade, Refusal>,
@@ -171,17 +171,17 @@ impl<H> Admission<H> {
         self.changes.notify();
     }
 
-    /// Returns how many handshakes were refused, by HTTP status.
+    /// Returns the number of refused handshakes, by HTTP status.
     pub(crate) fn refused(&self) -> BTreeMap<u16, u64> {
         self.state.lock().refused.clone()
     }
 
-    /// Returns how many handshakes were accepted.
+    /// Returns the number of accepted handshakes.
     pub(crate) fn accepted(&self) -> u64 {
         self.state.lock().accepted
     }
 
-    /// Returns how many sockets hold a slot.
+    /// Returns the number of sockets that hold a slot.
     pub(crate) fn open_sockets(&self) -> usize {
         self.state.lock().members.len()
     }
@@ -260,7 +260,7 @@ impl<H> Drop for SocketSlot<H> {
         let member = state.members.remove(&self.id);
         state.leaving.remove(&self.id);
         drop(state);
-        // Outside the lock: dropping the handle may drop guards.
+        // Outside the lock, because dropping the handle may drop guards.
         drop(member);
         self.admission.changes.notify();
     }

@@ -1,12 +1,12 @@
 //! Cuts a recorded frame down to what a socket is subscribed to.
 //!
-//! Bytes and modes in, bytes out: no socket, no clock. Every richer layout begins with the leaner
-//! one, so that a packet is cut by its length alone.
+//! Works on bytes and modes only, without I/O or a clock. Every richer layout begins with the
+//! leaner one, so that a packet is cut by its length alone.
 
 use bytes::Bytes;
 use kite_wire::{Frame, FrameBuilder, Mode};
 
-/// What is left of a frame for one socket.
+/// The part of a frame for one socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     /// The recorded bytes themselves if nothing had to be cut; `None` if nothing is left.
@@ -25,8 +25,8 @@ pub(crate) struct Cutter {
 impl Cutter {
     /// Cuts a frame that has been walked.
     ///
-    /// Packets of unknown length and everything after damage are not sent: their instrument is
-    /// unknown.
+    /// Packets of unknown length and everything after damage are not sent, because their instrument
+    /// is unknown.
     pub(crate) fn cut(
         &mut self,
         bytes: &Bytes,
@@ -60,7 +60,7 @@ impl Cutter {
         let mut cut = FrameBuilder::with_capacity(bytes_sent);
         let packets = frame.packets().zip(&self.modes);
         for packet in packets.filter_map(|(packet, mode)| Some(packet.in_mode((*mode)?))) {
-            // Does not fail: there are no more packets than in the recorded frame.
+            // Does not fail, because there are no more packets than in the recorded frame.
             if cut.push(packet).is_err() {
                 break;
             }
@@ -99,7 +99,7 @@ mod tests {
         frame.packets().map(Tick::from).collect()
     }
 
-    /// Reduces a tick to a mode field by field: the model for cutting by length.
+    /// Reduces a tick to a mode field by field, as the model for cutting by length.
     fn reduced(tick: &Tick, mode: Mode) -> Tick {
         let fields = match (mode, tick.fields) {
             (Mode::Ltp, _) => Fields::Ltp,

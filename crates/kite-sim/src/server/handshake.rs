@@ -1,6 +1,6 @@
 //! The HTTP side of a connection: reads the request's head and writes the response.
 //!
-//! Knows no accounts or limits: the server decides what a request may do.
+//! Knows no accounts or limits; the server decides whether to accept a request.
 
 use std::io;
 
@@ -15,7 +15,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1_024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 2_048;
 
-/// A well-formed request for a WebSocket. No `Debug`: the access token is a secret.
+/// A well-formed request for a WebSocket. No `Debug`, because the access token is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Upgrade {
     pub(crate) api_key: String,
@@ -36,14 +36,14 @@ impl Upgrade {
 pub(crate) struct Request {
     /// The requested upgrade, or its refusal.
     pub(crate) upgrade: Result<Upgrade, Refusal>,
-    /// Bytes received after the head: the beginning of the first frame.
+    /// Bytes received after the head, the beginning of the first frame.
     pub(crate) rest: Vec<u8>,
 }
 
 /// Reads the head of a request.
 ///
 /// # Errors
-/// The socket failed or ended before the head did.
+/// Returns an error if the socket failed or ended before the head did.
 pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
     let mut bytes = Vec::with_capacity(READ_BYTES);
     loop {
@@ -62,7 +62,7 @@ pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Re
 /// Switches the connection to the WebSocket protocol.
 ///
 /// # Errors
-/// The socket failed.
+/// Returns an error if the socket failed.
 pub(crate) async fn accept(
     socket: &mut (impl AsyncWrite + Unpin),
     upgrade: &Upgrade,
@@ -79,7 +79,7 @@ pub(crate) async fn accept(
 /// Reads to the end of the stream.
 ///
 /// # Errors
-/// The socket failed.
+/// Returns an error if the socket failed.
 pub(crate) async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut bytes = [0; READ_BYTES];
     while socket.read(&mut bytes).await? > 0 {}

@@ -16,7 +16,7 @@ const BACKLOG: u32 = 1_024;
 /// Accepts the next connection, with `TCP_NODELAY`.
 ///
 /// # Cancel safety
-/// Cancel safe: no connection is lost.
+/// Cancel safe. No connection is lost.
 pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {

@@ -51,7 +51,7 @@ impl Refusal {
         Self::new(status, body.to_string())
     }
 
-    /// Adds a `Retry-After` header with this text as its value: seconds, a date, or anything else.
+    /// Adds a `Retry-After` header with this value, which may be seconds, a date, or anything else.
     #[must_use]
     pub fn retry_after(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.retry_after = Some(text.into());
@@ -124,7 +124,7 @@ impl Refusal {
     /// Responds to a refused request and waits until the client has closed its side.
     ///
     /// # Errors
-    /// The socket failed.
+    /// Returns an error if the socket failed.
     pub(crate) async fn send(
         &self,
         socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -134,11 +134,11 @@ impl Refusal {
     }
 }
 
-/// Ends a response and waits until the client has closed its side: a socket closed with unread
-/// bytes is reset, which could lose the response in flight.
+/// Ends a response and waits until the client has closed its side, because a socket closed with
+/// unread bytes is reset, which could lose the response in flight.
 ///
 /// # Errors
-/// The socket failed.
+/// Returns an error if the socket failed.
 pub(crate) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     socket.shutdown().await?;
     discard(socket).await

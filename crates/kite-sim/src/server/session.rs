@@ -15,15 +15,15 @@ use super::transport::Connection;
 
 /// The owner's side of one socket.
 ///
-/// Two queues feed it: a control, such as a text or a close frame, never waits for updates. They
-/// are polled in the order of the methods below, with the client's commands and heartbeats between
-/// the two, so that a rate of updates too high for the machine starves nothing else.
+/// It has two queues, so that a control, such as a text or close frame, never waits for updates.
+/// They are polled in the order of the methods below, with the client's commands and heartbeats
+/// between the two, so that an update rate too high for the machine does not starve anything else.
 pub(crate) trait Session: Send {
     /// The connection that carries the socket.
     type Stream: Connection;
     /// An instruction that is carried out before anything that happens later.
     type Control: Send;
-    /// What is sent when nothing else is due.
+    /// An update, sent when nothing else is due.
     type Update: Send;
 
     fn socket(&mut self) -> &mut Socket<Self::Stream>;
@@ -50,7 +50,7 @@ pub(crate) trait Session: Send {
 pub(crate) enum Event<'a, C, U> {
     Control(C),
     Command(ParsedCommand<'a>),
-    /// The client sent a text that is not a command.
+    /// The client sent a text frame that is not a command.
     BadCommand,
     /// The client sent a ping; the WebSocket sends the pong with its next read.
     Ping,

@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use super::handshake::discard;
 use super::transport::Connection;
 
-/// How long a client may leave a frame unread.
+/// Timeout for a client to read a frame.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a client may take to answer a close frame.
+/// Timeout for a client to answer a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// One byte, whose value Kite does not document.
 pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(&[0]);
@@ -38,19 +38,19 @@ pub(crate) enum End {
     ClientGone,
     /// The client left a frame unread for too long.
     ClientStuck,
-    /// A close frame was sent, and its answer is awaited.
+    /// A close frame was sent, and the client's close frame is awaited.
     Closing,
-    /// A close frame was sent, and its answer is not awaited.
+    /// A close frame was sent, and the client's close frame is not awaited.
     Leaving,
     /// TCP is to be reset.
     Reset,
     /// TCP is to be ended.
     Finish,
-    /// The server lets go of the socket.
+    /// The server drops the socket.
     Dropped,
 }
 
-/// A WebSocket over a connection whose handshake is done.
+/// A WebSocket on a connection after its handshake.
 pub(crate) struct Socket<S> {
     websocket: WebSocketStream<S>,
 }
@@ -84,7 +84,7 @@ impl<S: Connection> Socket<S> {
     /// Writes a message.
     ///
     /// # Errors
-    /// The client has disconnected, or left earlier data unread for too long.
+    /// Returns an error if the client has disconnected or left earlier data unread for too long.
     pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
         let sent = timeout(WRITE_DEADLINE, self.websocket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
@@ -93,7 +93,7 @@ impl<S: Connection> Socket<S> {
     /// Writes raw bytes to the stream, between two WebSocket frames.
     ///
     /// # Errors
-    /// As [`Socket::write`].
+    /// Same as [`Socket::write`].
     pub(crate) async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
         let write = async {
             self.websocket.flush().await.map_err(io::Error::other)?;
@@ -106,7 +106,7 @@ impl<S: Connection> Socket<S> {
     /// Writes a close frame; 1005 stands for one without a code.
     ///
     /// # Errors
-    /// As [`Socket::write`].
+    /// Same as [`Socket::write`].
     pub(crate) async fn send_close(&mut self, code: u16) -> Result<(), End> {
         // RFC 6455, section 7.4.1: 1005 means that there was no code, and is never sent.
         let frame = (code != 1_005).then(|| CloseFrame { code: code.into(), reason: "".into() });
@@ -116,7 +116,7 @@ impl<S: Connection> Socket<S> {
     /// Finishes the closing handshake.
     pub(crate) async fn close(&mut self) {
         let finish = async {
-            // The WebSocket answers the client's close frame by itself.
+            // The WebSocket answers the client's close frame on its own.
             while let Some(Ok(_)) = self.websocket.next().await {}
         };
         // A client past the deadline is not waited for.
@@ -124,7 +124,7 @@ impl<S: Connection> Socket<S> {
     }
 
     /// Ends the stream, with TLS's close notification or abruptly, and waits until the client has
-    /// closed its side: a socket closed with unread bytes is reset.
+    /// closed its side, because a socket closed with unread bytes is reset.
     pub(crate) async fn leave(&mut self, is_abrupt: bool) {
         let stream = self.stream_mut();
         let leave = async {

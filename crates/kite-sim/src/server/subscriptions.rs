@@ -1,7 +1,7 @@
 //! The instruments of one socket with their modes, and what a command does to them.
 //!
-//! No socket here, and nothing about where packets come from: the owner keeps its own data beside
-//! each instrument.
+//! Independent of sockets and of the source of packets; the owner stores its own data with each
+//! instrument.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -66,7 +66,7 @@ impl<T> Subscriptions<T> {
     /// Unknown tokens are ignored. `add` creates the owner's data of a new instrument.
     ///
     /// # Errors
-    /// The instruments would exceed `limit`; nothing has changed then.
+    /// Returns an error if the instruments would exceed `limit`; nothing has changed then.
     pub(crate) fn obey(
         &mut self,
         command: ParsedCommand<'_>,

@@ -3,7 +3,7 @@
 use kite_wire::order::IstDateTime;
 use serde_json::Value;
 
-/// Returns the undocumented texts that Kite sends right after connecting.
+/// Returns the undocumented text frames that Kite sends right after connecting.
 pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
     [
         r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#.into(),
@@ -11,12 +11,12 @@ pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
     ]
 }
 
-/// Returns Kite's error text for a socket with too many instruments.
+/// Returns Kite's error frame for a socket with too many instruments.
 pub(crate) fn too_many_instruments(limit: usize) -> String {
     error(&format!("Can't subscribe to more than {limit} instruments."))
 }
 
-/// Returns an error text.
+/// Returns an error frame.
 pub(crate) fn error(message: &str) -> String {
     format!(r#"{{"type":"error","data":{}}}"#, Value::from(message))
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_json_with_a_type() {
+    fn every_text_frame_is_json_with_a_type() {
         let texts = greetings(0).into_iter().chain([
             too_many_instruments(3_000),
             error("a \"quoted\" word"),

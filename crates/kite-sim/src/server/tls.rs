@@ -16,7 +16,7 @@ impl Connection for TlsStream<Transport> {
 /// Accepts a TLS handshake.
 ///
 /// # Errors
-/// The transport or the client's handshake failed.
+/// Returns an error if the transport or the client's handshake failed.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     transport: Transport,

@@ -1,4 +1,4 @@
-//! The transport of a client's bytes: TCP or memory, plain or under TLS.
+//! The transport of a client's bytes, over TCP or in memory, plain or with TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ pub(crate) enum Transport {
     Memory(DuplexStream),
 }
 
-/// The stream of a client's request and frames: a transport, or layers above one.
+/// The stream of a client's request and frames, which is a transport or layers above one.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
     /// Returns the transport below all layers.
     fn transport(&mut self) -> &mut Transport;

@@ -17,8 +17,8 @@ impl Sim {
     /// - A restart strikes the whole server and all accounts.
     ///
     /// A fault counts in [`SimStats::faults`](crate::SimStats::faults) once it takes effect. It has
-    /// no effect on a socket that lacks what it needs: ticks if nothing is subscribed, or sending
-    /// if an earlier fault has silenced the socket.
+    /// no effect on a socket that cannot carry it out, because nothing is subscribed or an earlier
+    /// fault has silenced the socket.
     pub fn inject(&self, api_key: &str, fault: Fault) -> usize {
         self.state.inject(api_key, fault)
     }
@@ -40,14 +40,14 @@ impl Sim {
         self.state.pending.at_next(api_key, fault);
     }
 
-    /// Starts a script now.
+    /// Starts a script.
     pub fn play(&self, mut script: FaultScript) {
         script.begin(&self.state.pending);
         self.state.send_to_acceptor(AcceptorCommand::Play(script, Instant::now()));
     }
 
-    /// Heals the account's open sockets: they send and read everything again. What was missed in
-    /// the meantime is never sent.
+    /// Heals the account's open sockets, so that they send and read everything again. Frames missed
+    /// in the meantime are never sent.
     pub fn heal(&self, api_key: &str) {
         self.state.send_to(|_, key| key == api_key, || Control::Heal);
     }

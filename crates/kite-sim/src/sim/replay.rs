@@ -4,7 +4,7 @@ use super::Sim;
 use crate::replay::ReplayProgress;
 
 impl Sim {
-    /// Starts the replay now, whatever it is waiting for. Does nothing if it has started or if
+    /// Starts the replay without waiting any longer. Does nothing if it has started or if
     /// there is no replay.
     ///
     /// Subscriptions that the simulator has obeyed before this call receive the first record.

@@ -116,7 +116,7 @@ async fn faults_that_need_instruments_are_ignored_without_them() {
 }
 
 #[tokio::test]
-async fn unexpected_texts_are_sent_as_documented() {
+async fn unexpected_text_frames_are_sent_as_documented() {
     for &door in Door::ALL {
         let sim = door.quiet_sim().await;
         let mut client = Bare::connect(&sim, door).await;

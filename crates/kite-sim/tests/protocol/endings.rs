@@ -73,7 +73,7 @@ async fn without_instruments_the_frame_is_a_heartbeat() {
 }
 
 #[tokio::test]
-async fn a_close_that_waits_ends_with_the_answer() {
+async fn a_close_that_waits_ends_with_the_clients_close() {
     for &door in Door::ALL {
         let sim = door.quiet_sim().await;
         let mut client = Bare::connect(&sim, door).await;
@@ -130,7 +130,7 @@ async fn a_restart_drops_all_sockets_refuses_and_returns_on_the_same_port() {
         let (bytes, _) = client.rest().await;
         assert!(bytes.is_empty());
         match door {
-            // Not accepted: it ends immediately.
+            // Not accepted, so it ends immediately.
             Door::Memory => assert_eq!(sim.connect().read(&mut [0]).await.unwrap(), 0),
             _ => {
                 let error = TcpStream::connect(sim.addr()).await.unwrap_err();
@@ -233,7 +233,7 @@ async fn what_was_sent_before_a_drop_a_restart_or_a_stop_arrives_first() {
             for _ in 0..3 {
                 clients.push(Bare::connect(&sim, door).await);
             }
-            // Bytes that the server may not have read when it lets go of the socket.
+            // Bytes that the server may not have read when it drops the socket.
             clients[0].say(TEXT, b"unread").await;
             let expected = send_each_kind(&sim);
             match round % 3 {

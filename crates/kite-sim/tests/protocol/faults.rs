@@ -1,4 +1,4 @@
-//! Disconnects on demand, and ends.
+//! Disconnects on demand, and the ends of sockets and simulators.
 
 use std::time::Duration;
 

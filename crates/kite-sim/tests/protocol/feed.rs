@@ -1,4 +1,4 @@
-//! Commands, snapshots, updates and texts.
+//! Commands, snapshots, updates and text frames.
 
 use std::collections::BTreeMap;
 
@@ -202,7 +202,7 @@ async fn pings_are_answered() {
 }
 
 #[tokio::test]
-async fn the_greeting_is_two_texts_of_undocumented_types() {
+async fn the_greeting_is_two_text_frames_of_undocumented_types() {
     let sim = Sim::builder().market_time(1_754_295_628).start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     let meta = r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#;
@@ -212,7 +212,7 @@ async fn the_greeting_is_two_texts_of_undocumented_types() {
 }
 
 #[tokio::test]
-async fn orders_texts_and_raw_frames_reach_every_socket() {
+async fn orders_text_frames_and_raw_frames_reach_every_socket() {
     let sim = quiet_sim().await;
     let mut clients = [Client::connect(&sim).await, Client::connect(&sim).await];
     sim.send_order(json!({"order_id": "1", "tag": null}));

@@ -1,4 +1,4 @@
-//! Lasting faults: a socket that sends or reads less than it should.
+//! Lasting faults, with which a socket sends or reads less than it should.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn a_socket_that_stops_reading_still_sends() {
     let (sim, client) = lively().await;
     strike(&sim, Fault::StopsReading).await;
     let (mut reader, mut writer) = tokio::io::split(client.stream);
-    // More than the connection holds in flight: it fits only if the simulator reads.
+    // More than the connection holds in flight, so it fits only if the simulator reads.
     let pings = masked(PING, &[7; 125]).repeat(1_000);
     let writing = tokio::spawn(async move {
         writer.write_all(&pings).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_socket_that_stops_reading_fills_the_buffers_of_tcp() {
     let sim = Door::Tcp.quiet_sim().await;
     let mut client = Bare::connect(&sim, Door::Tcp).await;
     strike(&sim, Fault::StopsReading).await;
-    // Commands, which need no answer; more than any buffer of loopback holds.
+    // Commands that need no reply, more than any loopback buffer holds.
     let commands = masked(TEXT, &[b' '; 60_000]).repeat(400);
     let mut left = commands.as_slice();
     let fill = async {

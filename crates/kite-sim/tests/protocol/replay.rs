@@ -167,7 +167,7 @@ async fn a_verbatim_replay_of_a_file_is_what_was_recorded() {
     let replay = day.replay().verbatim([SOURCE]).start(Start::OnRequest);
     let sim = quiet(replay).start().await.unwrap();
     let mut clients = [Client::connect(&sim).await, Client::connect(&sim).await];
-    // What a client subscribes to does not matter, and is answered with no snapshot.
+    // Subscriptions do not matter, and no snapshot is sent for them.
     clients[1].say(Command::Subscribe(&[408_065])).await;
     obeyed(&sim, 1).await;
     sim.begin_replay();
@@ -191,7 +191,7 @@ async fn a_replay_starts_at_a_time_of_the_tape() {
     let sim = quiet(replay).start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     client.say(Command::Subscribe(&[408_065])).await;
-    // The snapshot of the stretch before, then what follows.
+    // The snapshot of the stretch before, then the frames that follow.
     for recorded in &frames[25..] {
         assert_eq!(ticks(&client.binary().await), in_mode(recorded, Mode::Quote));
     }

@@ -59,7 +59,7 @@ async fn a_script_played_later_counts_from_then() {
     }
 }
 
-/// Lets a client reconnect for ten minutes, whatever happens; returns the records.
+/// Lets a client reconnect for ten minutes despite all faults; returns the records.
 async fn chaos(seed: u64, kinds: &[FaultKind]) -> (Sim, Vec<SocketRecord>) {
     let chance = FaultChance::new(seed, SECOND * 2).kinds(kinds.iter().copied());
     let builder = Sim::builder().updates_per_second(1.0).chance(chance);

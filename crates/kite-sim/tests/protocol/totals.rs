@@ -1,4 +1,4 @@
-//! What was sent is what was received, and the same seed sends the same bytes.
+//! Received packets equal those sent, and the same seed sends the same bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ async fn received(mut client: Client) -> BTreeMap<u32, Sent> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_after_a_pause_are_what_three_clients_received() {
+async fn totals_after_a_pause_equal_those_of_three_clients() {
     let sim = Sim::builder().heartbeat_every(Duration::from_millis(20)).greet(false);
     let sim = sim.start().await.unwrap();
     let tokens = universe(9_000);

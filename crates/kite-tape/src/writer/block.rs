@@ -20,7 +20,7 @@ pub(crate) struct Collector {
     encoder: BlockEncoder,
 }
 
-/// What is needed of a record if it cannot be written.
+/// The part of a record that is needed if it cannot be written.
 struct Noted {
     received: Received,
     kind: RecordKind,
@@ -46,7 +46,7 @@ impl Collector {
     /// Adds a record.
     ///
     /// # Errors
-    /// The payload is too long or the block is full; the block is unchanged.
+    /// Returns an error if the payload is too long or the block is full; the block is unchanged.
     pub(crate) fn push(&mut self, item: &Item) -> Result<(), TapeWriteError> {
         let header = self.encoder.record(item.received, item.kind, &item.payload)?;
         self.body.extend_from_slice(&header);
@@ -64,13 +64,13 @@ impl Collector {
         self.body.len()
     }
 
-    /// Returns the number of records, and how many of them are frames.
+    /// Returns the number of records and the number of frames among them.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let frames = self.records.iter().filter(|it| is_frame(it.kind)).count();
         (self.records.len() as u64, frames as u64)
     }
 
-    /// Returns how many of the records are gaps.
+    /// Returns the number of gaps among the records.
     pub(crate) fn gaps(&self) -> u64 {
         self.records.iter().filter(|it| it.kind == RecordKind::Gap).count() as u64
     }

@@ -1,4 +1,4 @@
-//! The files of a recorder: choosing the next one, continuing an existing one, and writing to it.
+//! Chooses, continues and writes the files of a recorder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,7 +11,7 @@ use crate::error::OpenError;
 use crate::file::TapeFile;
 use crate::name::{Name, file_name};
 
-/// The output: a file, or in tests one that fails on demand.
+/// The output, which is a file, or in tests one that fails on demand.
 pub(crate) trait Output: Send {
     /// Appends bytes.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
@@ -84,7 +84,7 @@ impl Disk {
                         resumed = Some((path, file));
                     }
                 }
-                // Killed before the header was complete: the file has no records.
+                // Killed before the header was complete, so the file has no records.
                 Err(OpenError::Tape {
                     source: TapeError::Empty | TapeError::HeaderCut { .. },
                     ..

@@ -15,7 +15,7 @@ use crate::error::RecordError;
 use crate::recorder::{Recorder, RecorderStats};
 use crate::reel::Reel;
 
-/// Longer than anything here takes on a slow machine.
+/// Timeout for each step; generous for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// 5 January 2026, 09:30 in India.
 const MORNING: u64 = 1_767_585_600_000_000_000;
@@ -111,7 +111,7 @@ fn record(recorder: &Recorder, source: Source, number: u64, len: usize) {
     recorder.record(received, RecordKind::Binary, Bytes::from(vec![0; len]));
 }
 
-/// What was recorded: the number and length of each frame, and each gap.
+/// The recorded number and length of each frame, and each gap.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Frame(u64, usize),
