@@ -9,7 +9,7 @@ use crate::problem::{Column, Names};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The input is empty: it has no header.
+    /// The input is empty, without a header.
     #[error("the list is empty: expected a CSV with a header of {} columns", Column::ALL.len())]
     Empty,
     /// The header lacks columns.

@@ -123,7 +123,7 @@ named!(
 named!(InstrumentType, "type", Eq = "EQ", Fut = "FUT", Ce = "CE", Pe = "PE");
 
 impl InstrumentType {
-    /// Returns whether this is an option: a call or a put.
+    /// Returns whether this is an option (a call or a put).
     #[must_use]
     pub const fn is_option(&self) -> bool {
         matches!(self, Self::Ce | Self::Pe)

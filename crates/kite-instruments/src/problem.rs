@@ -27,7 +27,7 @@ pub enum Fault {
         column: Column,
         /// The first 60 characters of the field.
         value: String,
-        /// What the column must contain, in words.
+        /// A description of valid values.
         expected: &'static str,
     },
     /// The row has more or fewer fields than the header, perhaps because a name with a comma is not

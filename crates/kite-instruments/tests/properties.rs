@@ -184,7 +184,7 @@ proptest! {
         }
         let loaded = Instruments::from_csv(&csv).unwrap();
         prop_assert_eq!(loaded.row_count(), expected);
-        // Valid rows load whatever precedes them, even unclosed quotes.
+        // Valid rows load after any rows, even those with unclosed quotes.
         for number in valid.iter().filter(|&&number| number < lines.len()) {
             let symbol = format!("NSE:VALID{number}");
             prop_assert!(loaded.instruments.by_symbol(&symbol).is_some(), "{}", symbol);

@@ -67,7 +67,7 @@ pub enum FaultError {
         kind: FaultKind,
         /// The value; empty if it is missing.
         value: String,
-        /// What the kind expects.
+        /// The value that the kind expects.
         wanted: &'static str,
     },
 }

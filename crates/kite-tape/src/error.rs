@@ -24,7 +24,7 @@ pub enum OpenError {
     Tape {
         /// The path.
         path: PathBuf,
-        /// What is wrong with its header, and where.
+        /// The error in its header.
         source: TapeError,
     },
     /// The directory contains no tape.

@@ -32,7 +32,7 @@ const TAKEN: usize = 1_024;
 /// Minimum time between two logged failures.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// What the writer reports. Only the writer changes these counters.
+/// Counters of the writer, which only the writer changes.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) records: AtomicU64,

@@ -65,7 +65,7 @@ impl fmt::Display for Command<'_> {
     }
 }
 
-/// What a command requests.
+/// The action of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
     /// Subscribes instruments.
@@ -79,7 +79,7 @@ pub enum CommandKind {
 /// A command read from a client's text frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedCommand<'a> {
-    /// What the client requests.
+    /// The requested action.
     pub kind: CommandKind,
     /// The instruments that the command names.
     pub tokens: TokenList<'a>,

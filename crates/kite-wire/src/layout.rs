@@ -71,7 +71,7 @@ layout! {
 }
 
 layout! {
-    /// Full packet of an index: its quote packet and the exchange timestamp.
+    /// Full packet of an index, with its quote packet and the exchange timestamp.
     IndexFullPacket, 32 {
         quote: IndexQuotePacket,
         exchange_timestamp: U32,
@@ -95,7 +95,7 @@ layout! {
 }
 
 layout! {
-    /// Full packet of a tradable instrument: its quote packet, times, open interest and depth.
+    /// Full packet of a tradable instrument, with its quote packet, times, open interest and depth.
     FullPacket, 184 {
         quote: QuotePacket,
         last_trade_timestamp: U32,

@@ -232,7 +232,7 @@ pub enum TextError {
     /// The text is JSON, but not an object.
     #[error("text frame of {len_bytes} bytes holds {found} instead of a JSON object")]
     NotAnObject {
-        /// What it is instead.
+        /// The type of the value found.
         found: JsonKind,
         /// Length of the text, in bytes.
         len_bytes: usize,

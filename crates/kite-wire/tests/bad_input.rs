@@ -27,7 +27,7 @@ fn frame_of(declared: u16, lengths: &[u16]) -> Vec<u8> {
     bytes
 }
 
-/// Where a model of the walk stops, and what it counted.
+/// The position at which a model of the walk stops, and its counts.
 struct Expected {
     tokens: Vec<u32>,
     skipped: u16,

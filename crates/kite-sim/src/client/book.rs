@@ -98,7 +98,7 @@ impl Book {
         self.frame_of(tokens, Moment::Next)
     }
 
-    /// Advances time: each instrument is due `rate` times per second.
+    /// Advances time. Each instrument is due `rate` times per second.
     pub(crate) fn elapse(&mut self, elapsed: Duration, rate: f64) {
         let elapsed = elapsed.min(MAX_BACKLOG.max(period(rate)));
         self.due =

@@ -75,7 +75,7 @@ pub(crate) struct Handle {
     pub(crate) controls: mpsc::UnboundedSender<Control>,
 }
 
-/// What a client's task receives on admission.
+/// The data that a client's task receives on admission.
 pub(crate) struct Joined {
     pub(crate) api_key: String,
     /// Number of the socket among the account's, from 1.

@@ -25,7 +25,7 @@ pub struct FaultScript {
     timed: Vec<(Duration, Act)>,
 }
 
-/// What a script does at a time.
+/// An action of a script at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Act {
     Strike(Fault),

@@ -117,14 +117,14 @@ impl Replay {
     }
 
     /// Starts with the first record received at or after a time, in nanoseconds since the Unix
-    /// epoch. Default: the first record.
+    /// epoch. The default is the first record.
     pub fn from(mut self, unix_ns: u64) -> Self {
         self.from_unix_ns = Some(unix_ns);
         self
     }
 
     /// Ends before the first record received at or after a time, in nanoseconds since the Unix
-    /// epoch. Default: the end of the tape.
+    /// epoch. The default is the end of the tape.
     pub fn until(mut self, unix_ns: u64) -> Self {
         self.until_unix_ns = Some(unix_ns);
         self

@@ -64,7 +64,7 @@ pub(crate) struct Admitted<'a> {
     pub(crate) api_key: &'a str,
 }
 
-/// What a socket's task receives on admission.
+/// The data that a socket's task receives on admission.
 pub(crate) struct Membership<H, T> {
     pub(crate) slot: SocketSlot<H>,
     /// Notified when the socket must be dropped, regardless of what its task is doing.

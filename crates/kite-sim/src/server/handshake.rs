@@ -32,7 +32,7 @@ impl Upgrade {
     }
 }
 
-/// What a client sent before the first frame.
+/// The data that a client sent before the first frame.
 pub(crate) struct Request {
     /// The requested upgrade, or its refusal.
     pub(crate) upgrade: Result<Upgrade, Refusal>,

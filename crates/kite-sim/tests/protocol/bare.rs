@@ -200,7 +200,7 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a client received on one socket.
+/// The messages that a client received on one socket.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) frames: usize,

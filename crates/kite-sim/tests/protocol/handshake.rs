@@ -1,4 +1,4 @@
-//! Which handshakes are accepted, and how the others are refused.
+//! Accepted and refused handshakes.
 
 use kite_sim::{API_KEY, Refusal, Sim};
 use serde_json::Value;

@@ -15,7 +15,7 @@ use super::{IstDateTime, OrderStatus, TransactionType, Validity, layout};
 /// 2^53: whole floats below it are exact, above it some integers share a float.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// What Go and MySQL write for a time that is not set.
+/// The zero times that Go and MySQL write for a time that is not set.
 const GO_ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 const MYSQL_ZERO_TIME: &str = "0000-00-00 00:00:00";
 

@@ -181,7 +181,7 @@ pub enum TimestampError {
     /// A part of the date or time does not exist.
     #[error("timestamp's {part} is {value}; must be {min} to {max}")]
     OutOfRange {
-        /// Which part.
+        /// The part.
         part: TimestampPart,
         /// Its value.
         value: u16,

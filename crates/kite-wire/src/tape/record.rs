@@ -36,7 +36,7 @@ impl RecordKind {
     }
 }
 
-/// Where a record comes from. The recorder decides what the numbers stand for, and should write
+/// The source of a record. The recorder decides what the numbers stand for, and should write
 /// that into the tape's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
@@ -65,7 +65,7 @@ impl Source {
 pub struct Received {
     /// When it was received, in nanoseconds since the Unix epoch (UTC).
     pub recv_unix_ns: u64,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
 }
 
