@@ -48,7 +48,7 @@ pub(crate) fn succeed_in(directory: &Path, name: &str, arguments: &[&str]) -> Ve
     ended.out
 }
 
-/// A running example, killed if the test ends first.
+/// A running example, killed on drop.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -67,7 +67,7 @@ impl Running {
 
     /// Returns the next line on standard output that contains `text`.
     pub(crate) fn line_with(&self, text: &str) -> String {
-        // One limit for the whole wait: a program that prints other lines for ever must fail too.
+        // One limit for the whole wait, so that a program that only prints other lines fails too.
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
