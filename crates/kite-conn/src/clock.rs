@@ -6,14 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 /// Replaces durations that are too long to add to a clock, which some use for "never".
 pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
-/// A moment of this process's monotonic clock, in nanoseconds since its first use.
+/// An instant of this process's monotonic clock, in nanoseconds since the clock's first use.
 ///
 /// Half the size of an [`Instant`], because one is stored with every frame. Stamps of different
 /// processes cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
-/// The moment of first use, by both clocks.
+/// The instant of first use, by both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Anchor {
     instant: Instant,
@@ -36,8 +36,8 @@ impl Stamp {
     #[must_use]
     pub fn at(instant: Instant) -> Self {
         let since = instant.saturating_duration_since(anchor().instant);
-        // 2^64 ns are 584 years. Never 0, which the counters read as "never": a stamp of the moment
-        // that started the clock is one nanosecond late instead.
+        // 2^64 ns are 584 years. Never 0, which the counters read as "never": a stamp of the
+        // instant that started the clock is one nanosecond late instead.
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1))
     }
 

@@ -42,12 +42,13 @@ impl Drop for HandleState {
 }
 
 impl Connection {
-    /// Starts a connection: its socket is opened immediately and again after every loss.
+    /// Starts a connection. Its socket is opened immediately, and again after every loss.
     ///
-    /// Ticks and texts are delivered to `sink`; events are sent on `events`, tagged with `number`.
+    /// Ticks and text frames are delivered to `sink`; events are sent on `events`, tagged with
+    /// `number`.
     ///
     /// # Errors
-    /// [`SpawnError::Config`] if a setting is outside its range, and the errors of
+    /// Returns [`SpawnError::Config`] if a setting is outside its range, and the errors of
     /// [`Connection::runtime`].
     pub fn spawn(
         config: ConnectionConfig,
@@ -63,9 +64,9 @@ impl Connection {
     /// Returns the current Tokio runtime, if connections can run on it.
     ///
     /// # Errors
-    /// [`SpawnError::NoRuntime`] outside a Tokio runtime; [`SpawnError::NoTimers`] or
+    /// Returns [`SpawnError::NoRuntime`] outside a Tokio runtime, and [`SpawnError::NoTimers`] or
     /// [`SpawnError::NoIo`] in one that was built without them. Tokio reports these two only by a
-    /// panic: it is caught here, but the program's panic hook receives it.
+    /// panic, which is caught here, but the program's panic hook receives it.
     pub fn runtime() -> Result<tokio::runtime::Handle, SpawnError> {
         runtime::current()
     }
@@ -103,27 +104,28 @@ impl Connection {
 
     /// Adds instruments in `mode`; those already subscribed switch to it.
     ///
-    /// `Ok` means accepted: Kite sends no acknowledgement. While the connection is down the request
-    /// waits and is sent after the next handshake.
+    /// `Ok` means only that the request was accepted: Kite sends no acknowledgement. While the
+    /// connection is down the request waits and is sent after the next handshake.
     ///
     /// # Errors
-    /// [`SubscribeError`] if they exceed the connection's limit, or if it has ended; nothing
-    /// changes then.
+    /// Returns [`SubscribeError`] if they exceed the connection's limit, or if it has ended;
+    /// nothing changes then.
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), SubscribeError> {
         self.apply(tokens.iter().map(|&token| (token, Some(mode))))
     }
 
     /// Removes instruments; unknown ones are ignored.
     pub fn unsubscribe(&self, tokens: &[u32]) {
-        // Cannot exceed a limit: it only removes. A connection that has ended has no subscriptions.
+        // Cannot exceed a limit, because it only removes. A connection that has ended has no
+        // subscriptions.
         let _ = self.apply(tokens.iter().map(|&token| (token, None)));
     }
 
     /// Sets each instrument's mode, or removes it (`None`), in one step.
     ///
     /// # Errors
-    /// [`SubscribeError`] if the result exceeds the connection's limit, or if it has ended; nothing
-    /// changes then.
+    /// Returns [`SubscribeError`] if the result exceeds the connection's limit, or if it has ended;
+    /// nothing changes then.
     pub fn apply(
         &self,
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
@@ -137,8 +139,8 @@ impl Connection {
         self.state.mailbox.desired()
     }
 
-    /// Replaces the credentials, from the next handshake on. A parked or waiting connection tries
-    /// immediately; an open socket stays, since Kite checks the token at the handshake only.
+    /// Replaces the credentials that later handshakes use. A parked or waiting connection tries
+    /// again immediately; an open socket stays, since Kite checks the token at the handshake only.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.state.mailbox.set_credentials(credentials);
     }
@@ -177,7 +179,7 @@ impl Connection {
         self.state.counters.distributions()
     }
 
-    /// Returns how often each kind of loss occurred, without the kinds that did not.
+    /// Returns how often each kind of loss occurred, omitting kinds that did not.
     #[must_use]
     pub fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
         self.state.counters.losses_by_kind()

@@ -1,6 +1,6 @@
 //! The API key and the access token, kept out of everything that is printed.
 //!
-//! Tokens are neither renewed nor checked here: only the server can check one.
+//! Tokens are neither renewed nor checked here, because only the server can check one.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl From<&str> for Secret {
 /// Tokens expire every morning (about 06:00 to 07:35 IST) and when a new one is issued for the same
 /// key. An open socket survives that; the next handshake fails.
 ///
-/// `Debug` shows at most the first four characters of the key and nothing of the token.
+/// `Debug` shows at most the first four characters of the key, and no part of the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     api_key: String,

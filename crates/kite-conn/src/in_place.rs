@@ -1,4 +1,4 @@
-//! A connection without a task: the stream that yields its ticks drives its socket.
+//! A connection without a task, whose socket is driven by the stream that yields its ticks.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,13 +17,13 @@ use crate::observe::{Event, EventLane};
 use crate::transport::Dialer;
 
 impl Connection {
-    /// Creates a connection without a task: the task that polls the stream opens the socket, reads
+    /// Creates a connection without a task. The task that polls the stream opens the socket, reads
     /// it and keeps it alive, and receives each frame without a hop between tasks. Everything else
     /// is as with [`Connection::spawn`].
     ///
     /// Nothing happens before the stream is first polled, and no runtime is needed until then:
-    /// [`Connection::runtime`] checks whether the current one will do. Keep the handle: a connection
-    /// closes when its last handle is dropped.
+    /// [`Connection::runtime`] checks whether the current one will do. Keep the handle, because a
+    /// connection closes when its last handle is dropped.
     ///
     /// ```no_run
     /// use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane};
@@ -45,7 +45,7 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting outside its range.
+    /// Returns a [`ConfigError`] for a setting outside its range.
     pub fn in_place(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -60,7 +60,7 @@ impl Connection {
     /// stream too.
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting outside its range.
+    /// Returns a [`ConfigError`] for a setting outside its range.
     pub fn in_place_with<S: Sink>(
         config: ConnectionConfig,
         credentials: Credentials,
@@ -99,8 +99,8 @@ impl<S: Sink> InPlace<S> {
     /// Cancel safe: no frame is lost if the future is dropped.
     ///
     /// # Panics
-    /// Outside a Tokio runtime, in one whose timers or I/O are not enabled, or if the sink beside
-    /// it panics.
+    /// Panics outside a Tokio runtime, in one whose timers or I/O are not enabled, or if the sink
+    /// beside it panics.
     pub async fn recv(&mut self) -> Option<Batch> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -108,7 +108,7 @@ impl<S: Sink> InPlace<S> {
     /// Polls for the next frame; `None` once the connection has ended.
     ///
     /// # Panics
-    /// As [`InPlace::recv`].
+    /// Same as [`InPlace::recv`].
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         self.driven.poll_recv(cx)
     }
@@ -126,7 +126,7 @@ impl<S: Sink> InPlace<S> {
     /// Dropping the future drops the stream.
     ///
     /// # Panics
-    /// As [`InPlace::recv`].
+    /// Same as [`InPlace::recv`].
     pub async fn close(mut self) {
         self.driven.begin_close();
         while self.recv().await.is_some() {}

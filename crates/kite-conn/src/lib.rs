@@ -4,9 +4,9 @@
 //! after every loss, and delivers what it receives to a [`Sink`] without copying it. Its events are
 //! sent on an [`EventLane`], apart from the ticks.
 //!
-//! All decisions are made by a state machine without socket, clock or runtime. They are carried out
-//! by one task, or, without a task, by the stream that yields the ticks ([`InPlace`]). Balancing
-//! over several connections is not here: see `kite-manager`.
+//! All decisions are made by a state machine that uses no socket, clock or runtime. They are
+//! carried out by one task, or, without a task, by the stream that yields the ticks ([`InPlace`]).
+//! Balancing across several connections is not here; see `kite-manager`.
 
 mod clock;
 mod config;

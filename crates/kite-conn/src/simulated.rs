@@ -1,4 +1,4 @@
-//! Trading days in simulated time: the whole connection, over in-memory sockets.
+//! Trading days in simulated time, with the whole connection over in-memory sockets.
 //!
 //! Tokio's clock is paused and jumps to the next timer whenever nothing is left to do, so that a
 //! day of six hours and a quarter takes some tens of milliseconds. A seed determines the day:
@@ -39,8 +39,8 @@ const TRADING_DAY: Duration = Duration::from_secs(22_500);
 /// The values of the default settings.
 const THRESHOLD: Duration = Duration::from_secs(10);
 const CAP: Duration = Duration::from_secs(30);
-/// Limit from the server's recovery to ticks: the rest of a delay, a renewal that may fail, the
-/// handshake and the next update of an instrument.
+/// Limit for the time from the server's recovery to ticks: the rest of a delay, a renewal that may
+/// fail, the handshake and the next update of an instrument.
 const RECOVERY: Duration = Duration::from_secs(150);
 
 const TOKENS: [u32; 6] = [256, 257, 513, 265, 263, 1_025];
@@ -93,7 +93,7 @@ impl Wire for Pipe {
 }
 
 thread_local! {
-    /// How far the simulated wall clock is ahead: how long the machine slept.
+    /// Time by which the simulated wall clock is ahead, which is how long the machine slept.
     static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// When the day began: 09:15 in India, on 4 August 2025.
     static OPENED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -380,7 +380,7 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
         }
         _ => assert_eq!(sim.inject(API_KEY, fault), 1),
     }
-    // A silent socket is detected in time, however long the silence would last.
+    // A silent socket is detected in time, no matter how long the silence would last.
     if matches!(kind, FaultKind::HalfOpen | FaultKind::Stalls) && lasts > 3 * THRESHOLD {
         sleep(2 * THRESHOLD + 3 * SECOND).await;
         let seen = record.seen();
@@ -414,12 +414,13 @@ async fn parked_until_renewed(
     connection.set_credentials(credentials.clone().with_access_token(fresh));
 }
 
-/// Checks the day's totals: nothing lost unreported, nothing twice, and the exact subscriptions.
+/// Checks the day's totals: nothing was lost unreported or received twice, and the subscriptions
+/// are exact.
 async fn check_the_day(sim: &Sim, record: &Record, connection: &Connection) {
     sim.pause().await;
     let sockets: Vec<SocketRecord> = sim.sockets(API_KEY);
-    // Not simply the last one: the server may have accepted a handshake that the client had
-    // abandoned.
+    // This is not simply the last one, because the server may have accepted a handshake that the
+    // client had abandoned.
     let is_whole = |seen: &Seen| {
         let last = seen.frames.values().next_back();
         last.is_some_and(|&(frames, chain)| {
@@ -449,7 +450,7 @@ async fn check_the_day(sim: &Sim, record: &Record, connection: &Connection) {
     assert_eq!(losses(&seen) + 1, ups.len());
     let stats = connection.stats();
     assert_eq!((stats.ticks, stats.frames), (seen.ticks, stats.frames_delivered));
-    // The last gap may not have settled yet: nothing is sent while the server is paused.
+    // The last gap may not have settled yet, because nothing is sent while the server is paused.
     assert!(seen.gaps + 1 >= losses(&seen), "{} gaps, {} losses", seen.gaps, losses(&seen));
 }
 
@@ -487,7 +488,7 @@ fn a_machine_that_slept_pings_within_a_second_of_waking() {
         let sim = Sim::builder().heartbeat_every(2 * SECOND).start().await.unwrap();
         let sim = Arc::new(sim);
         let (connection, record) = connected(&sim, ConnectionConfig::default()).await;
-        // The server dropped the connection during the sleep: nothing more arrives.
+        // The server dropped the connection during the sleep, so nothing more arrives.
         sim.inject(API_KEY, Fault::HalfOpen);
         SLEPT.set(3_600 * SECOND);
         let woken = Instant::now();
@@ -553,9 +554,9 @@ fn a_sleep_before_a_delay_does_not_shorten_it() {
         connection.set_credentials(credentials);
         let is_refused = |seen: &Seen| matches!(seen.events.last(), Some((_, Event::Retry { .. })));
         record.until("the refusal", SECOND, is_refused).await;
-        let asked = Instant::now();
+        let start = Instant::now();
         record.until("the next attempt", 400 * SECOND, |seen| !is_refused(seen)).await;
-        assert!(asked.elapsed() >= 299 * SECOND, "after {:?}", asked.elapsed());
+        assert!(start.elapsed() >= 299 * SECOND, "after {:?}", start.elapsed());
         connection.close().await;
     });
 }

@@ -164,7 +164,7 @@ async fn the_access_token_is_never_printed_or_logged() {
     }
 
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
-    // The capture works: it has lines of this crate and of its dependencies.
+    // The capture works, because it has lines of this crate and of its dependencies.
     for line in ["up conn=", "lost: ", "parked: ", "tungstenite", "rustls"] {
         assert!(log.contains(line), "{line} is missing");
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::error::{ConfigError, check_duration};
 
-/// How long the server may be silent.
+/// Limits for the server's silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liveness {
-    /// Silence of the socket after which a ping is sent; after twice this without any sign of life
-    /// the socket is considered dead and replaced. Default 10 s; above 0 and at most a day.
+    /// Silence of the socket after which a ping is sent; after twice this without receiving
+    /// anything the socket is considered dead and replaced. Default 10 s; above 0 and at most a
+    /// day.
     pub silence_threshold: Duration,
     /// Time without ticks on a socket with heartbeats after which [`Event::TicksStale`] is sent.
     /// Default 60 s; above 0 and at most a day.
@@ -34,7 +35,7 @@ impl Liveness {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside its range, such as
+    /// Returns a [`ConfigError`] that names the first setting outside its range, such as
     /// `liveness.silence_threshold`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_duration("liveness.silence_threshold", self.silence_threshold)?;

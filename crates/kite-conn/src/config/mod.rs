@@ -32,17 +32,17 @@ use crate::transport::{Endpoint, Transport};
 pub struct ConnectionConfig {
     /// Where to connect. Default `wss://ws.kite.trade`.
     pub endpoint: Endpoint,
-    /// How many instruments this connection may subscribe, from 1 to 3,000. Default 3,000, Kite's
+    /// Number of instruments this connection may subscribe, from 1 to 3,000. Default 3,000, Kite's
     /// limit.
     pub instrument_limit: usize,
     /// When a lost connection is reopened.
     pub reconnect: Reconnect,
-    /// How long the server may be silent.
+    /// Limits for the server's silence.
     pub liveness: Liveness,
     /// How a socket is opened and read.
     pub transport: Transport,
-    /// Provides credentials before reconnects and after a refusal. Default none: a refusal of the
-    /// credentials parks the connection until [`Connection::set_credentials`].
+    /// Provides credentials before reconnects and after a refusal. Default none, in which case a
+    /// refusal of the credentials parks the connection until [`Connection::set_credentials`].
     ///
     /// [`Connection::set_credentials`]: crate::Connection::set_credentials
     pub token_source: Option<TokenSource>,
@@ -81,8 +81,8 @@ impl ConnectionConfig {
     /// Checks every setting; [`Connection::spawn`](crate::Connection::spawn) does so too.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside its range. Zero durations are rejected too:
-    /// they would reconnect or ping without a pause.
+    /// Returns a [`ConfigError`] that names the first setting outside its range. Zero durations are
+    /// rejected too, because they would reconnect or ping without a pause.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limit = self.instrument_limit;
         check_range("instrument_limit", limit, 1..=MAX_INSTRUMENTS, "from 1 to 3,000")?;

@@ -1,7 +1,7 @@
 //! Permission to open a socket, for connections that share a limit.
 //!
 //! Kite limits the sockets per `api_key`, and frees the slot of a closed one after an unknown time.
-//! The policy for that is not here: a connection asks for permission, and reports the outcome.
+//! This module has no policy for that: a connection requests permission, and reports the outcome.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ pub type AdmissionFuture = Pin<Box<dyn Future<Output = Box<dyn Admission>> + Sen
 
 /// Decides when each of several connections may open a socket.
 ///
-/// A connection asks before every attempt; [`Transport::connect_timeout`] begins when it is
-/// admitted.
+/// A connection requests admission before every attempt; [`Transport::connect_timeout`] begins when
+/// it is admitted.
 ///
 /// [`Transport::connect_timeout`]: crate::Transport::connect_timeout
 pub trait Pacer: fmt::Debug + Send + Sync + 'static {

@@ -12,9 +12,9 @@ pub struct Reconnect {
     /// Longest delay between two attempts (the base, if that is longer). Default 30 s; any value.
     pub delay_cap: Duration,
     /// Reconnects in a row, without a stable connection between them, after which the connection is
-    /// parked. Default unlimited; any value, 0 included.
+    /// parked. Default unlimited; any value, including 0.
     pub max_attempts: usize,
-    /// How long a connection must live before its failures are forgotten, so that one that is
+    /// Time a connection must stay up before its failures are forgotten, so that one that is
     /// accepted and dropped immediately is not retried at full speed. Default 10 s; above 0 and at
     /// most a day.
     pub stable_after: Duration,
@@ -38,7 +38,8 @@ impl Reconnect {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside its range, such as `reconnect.delay`.
+    /// Returns a [`ConfigError`] that names the first setting outside its range, such as
+    /// `reconnect.delay`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_duration("reconnect.delay", self.delay)?;
         check_duration("reconnect.stable_after", self.stable_after)

@@ -14,8 +14,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// Asks the application for credentials, since access tokens expire every morning.
 ///
 /// It is called before every reconnect and after a refusal of the credentials, never while a socket
-/// is open, and once at a time for each connection. Before a reconnect it has five seconds (or
-/// `connect_timeout`, if that is shorter); if it fails, the current credentials are used, which
+/// is open, and never concurrently for the same connection. Before a reconnect it has five seconds
+/// (or `connect_timeout`, if that is shorter); if it fails, the current credentials are used, which
 /// have not been refused. After a refusal it has the whole `connect_timeout`. If it fails, or if
 /// the credentials it returned are refused too, it is called again with growing delays, up to
 /// `reconnect.delay_cap`.
@@ -57,10 +57,10 @@ pub enum TokenSourceError {
     /// The application's own error. Keep tokens out of its text.
     #[error("the token source failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
-    /// It did not answer in time.
+    /// It did not finish in time.
     #[error("the token source did not answer within {after:?}")]
     Timeout {
-        /// The time it had.
+        /// The time limit.
         after: std::time::Duration,
     },
     /// The application's code panicked.

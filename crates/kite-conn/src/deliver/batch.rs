@@ -15,7 +15,7 @@ pub struct Batch {
     pub received: Stamp,
     /// Number of the socket on its connection, from 1.
     pub epoch: u32,
-    /// Number of the frame on this connection, from 1, without gaps, over all its sockets.
+    /// Number of the frame on this connection, from 1, without gaps, across all its sockets.
     pub sequence: u64,
     /// The frame as received, if its tail was damaged and is not in `ticks`. Boxed because it is
     /// rare.
@@ -29,8 +29,8 @@ impl Batch {
         Self { ticks, received, epoch, sequence, damaged: None }
     }
 
-    /// Returns the frame as received, byte for byte, a damaged tail ([`Event::FrameDamaged`](crate::Event::FrameDamaged))
-    /// included.
+    /// Returns the frame as received, byte for byte, including a damaged tail
+    /// ([`Event::FrameDamaged`](crate::Event::FrameDamaged)).
     #[must_use]
     pub fn frame(&self) -> &Bytes {
         self.damaged.as_deref().unwrap_or_else(|| self.ticks.as_bytes())

@@ -66,7 +66,7 @@ impl<S: Sink> Intake<S> {
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
-        // Last: a reader that sees this frame counted also sees its ticks counted.
+        // Counted last, so that a reader that sees this frame counted also sees its ticks counted.
         counts.frames.add(1);
         self.report_gap(gap);
     }
@@ -157,8 +157,8 @@ impl<S: Sink> Intake<S> {
         self.call(|sink| sink.on_event(event));
     }
 
-    /// Calls the sink, and records if it does not return. `std::thread::panicking` would not do:
-    /// the connection may be dropped by a panic that is not its sink's.
+    /// Calls the sink, and records if it does not return. `std::thread::panicking` does not work
+    /// here, because the connection may be dropped by a panic that is not its sink's.
     fn call<R>(&mut self, call: impl FnOnce(&mut S) -> R) -> R {
         let unreturned = Unreturned(&self.counters);
         let result = call(&mut self.sink);

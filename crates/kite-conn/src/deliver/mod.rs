@@ -1,6 +1,6 @@
 //! The path of a frame from the socket to the application: checked, counted, delivered.
 //!
-//! What happens to a batch is up to the sink: rings are in the layers above.
+//! What happens to a batch is up to the sink; rings are in the layers above.
 
 mod batch;
 mod fanout;

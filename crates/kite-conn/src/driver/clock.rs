@@ -1,4 +1,4 @@
-//! The one timer of a connection: for the session's deadline, and for comparing the clocks before
+//! The one timer of a connection, for the session's deadline and for comparing the clocks before
 //! it.
 
 use std::future::Future;
@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 use super::suspension::SuspensionWatch;
 
-/// How often the clocks are compared while it matters whether the machine slept.
+/// Interval at which the clocks are compared while it matters whether the machine slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Wakes the driver at the session's deadlines, and detects that the machine slept.

@@ -61,10 +61,10 @@ impl<W: Send + 'static> Link<W> {
         }))
     }
 
-    /// Asks the token source, for at most `limit`.
+    /// Calls the token source, for at most `limit`.
     pub(super) fn renew(source: TokenSource, request: TokenRequest, limit: Duration) -> Self {
         Self::Renewing(Box::pin(async move {
-            // Application code: its panic must not end the connection.
+            // This is application code, and its panic must not end the connection.
             let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
             match tokio::time::timeout(limit, answer).await {
                 Ok(Ok(answer)) => answer,

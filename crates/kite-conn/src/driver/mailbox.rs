@@ -37,7 +37,7 @@ struct State {
 pub(crate) struct Mail {
     /// Instruments to subscribe in this mode, or to unsubscribe.
     pub(crate) changes: BTreeMap<u32, Option<Mode>>,
-    /// Credentials to use from now on.
+    /// Credentials that replace the current ones.
     pub(crate) credentials: Option<Credentials>,
     /// Whether to send a ping.
     pub(crate) ping: bool,
@@ -78,7 +78,7 @@ impl Mailbox {
         &self,
         changes: impl Iterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
-        // The iterator is the caller's code: it may be slow, or use this mailbox. Of several
+        // The iterator is the caller's code, which may be slow, or use this mailbox. Of several
         // requests for a token the last one counts.
         let changes: BTreeMap<u32, Option<Mode>> = changes.collect();
         let mut guard = self.lock();
@@ -132,8 +132,8 @@ impl Mailbox {
         self.post(|mail| mail.close = true);
     }
 
-    /// Rejects further requests and drops those not collected: the task is gone. The desired set
-    /// can still be read.
+    /// Rejects further requests and drops those not collected, because the task is gone. The
+    /// desired set can still be read.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;

@@ -22,7 +22,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
     /// Handles a message.
     ///
     /// # Errors
-    /// The cause if it ends the socket.
+    /// Returns the cause of the loss if the message ends the socket.
     #[inline]
     pub(super) fn on_message(&mut self, message: Message) -> Result<(), LossCause> {
         let now = now();

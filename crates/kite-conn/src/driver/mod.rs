@@ -1,4 +1,4 @@
-//! The one place that touches the socket: carries out what the session decides.
+//! Carries out what the session decides. Nothing else touches the socket.
 //!
 //! The socket is never split and nothing here awaits a write: reads, writes, requests and the timer
 //! are polled together, so that a peer that stops reading does not stop this side from reading. A
@@ -125,7 +125,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
             {
                 return Poll::Ready(over);
             }
-            // First, so that data that has arrived is read before the session checks for silence.
+            // Polled first, so that data that has arrived is read before the session checks for
+            // silence.
             match self.poll_socket(cx, &has_enough) {
                 Reading::Paused => {}
                 Reading::Enough => {
@@ -186,7 +187,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.write(cx)?;
         while !self.turn.is_spent() {
             let Some(message) = self.poll_message(cx)? else {
-                // Answers to the messages read.
+                // Replies to the messages read.
                 self.write(cx)?;
                 self.turn.renew();
                 return Ok(Reading::Paused);

@@ -15,7 +15,7 @@ pub(crate) trait Network: Send + 'static {
     /// The stream below a WebSocket.
     type Wire: Wire;
 
-    /// Opens a WebSocket: one attempt.
+    /// Makes one attempt to open a WebSocket.
     fn open(
         &self,
         credentials: &Credentials,

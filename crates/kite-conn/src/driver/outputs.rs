@@ -21,7 +21,7 @@ use crate::observe::Event;
 use crate::session::{Input, Output};
 use crate::websocket::Wire;
 
-/// How long a token source may delay a reconnect whose credentials were not refused.
+/// Maximum time a token source may delay a reconnect whose credentials were not refused.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
 
 impl<S: Sink, N: Network> Driver<S, N> {

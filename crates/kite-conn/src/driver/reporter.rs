@@ -14,8 +14,8 @@ use crate::observe::{Counters, Event, EventSender, Phase, Severity, Status};
 
 /// The side of a connection that handles and subscribers read.
 ///
-/// When dropped, it reports the end, whatever the cause: a sink's panic ends the connection's task,
-/// and so does a runtime's shutdown.
+/// When dropped, it reports the end regardless of the cause, because a sink's panic ends the
+/// connection's task, and so does a runtime's shutdown.
 pub(crate) struct Reporter {
     pub(super) events: EventSender,
     pub(super) counters: Arc<Counters>,
@@ -43,7 +43,7 @@ impl Reporter {
         self.events.send(event.clone());
     }
 
-    /// Logs an event, except the server's texts, which are the application's.
+    /// Logs an event, except the server's text frames, which are for the application.
     fn log(&self, event: &Event, epoch: u32) {
         let (conn, name) = (self.events.connection(), event.name());
         match (event, event.severity()) {
@@ -108,7 +108,7 @@ impl Reporter {
 
     /// Reports the end, as the last event.
     pub(super) fn finish(&mut self) {
-        // First, so that requests made after the status is `Closed` are rejected.
+        // Done first, so that requests made after the status is `Closed` are rejected.
         self.mailbox.end();
         let epoch = self.status.borrow().epoch;
         self.report(&Event::Closed, epoch);

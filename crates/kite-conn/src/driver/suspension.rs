@@ -26,7 +26,7 @@ impl SuspensionWatch {
         (slept >= self.threshold).then_some(slept)
     }
 
-    /// Forgets the last reading: a sleep until the next one does not matter.
+    /// Forgets the last reading, because a sleep until the next one does not matter.
     pub(crate) fn forget(&mut self) {
         self.last = None;
     }

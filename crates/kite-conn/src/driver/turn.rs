@@ -1,17 +1,17 @@
-//! How much is read from a socket before other work is done.
+//! Limits how much is read from a socket before other work is done.
 
 /// Frames of one turn.
 const FRAMES: usize = 64;
 
-/// Bytes of one turn: few enough to stay in the processor's caches until another task consumes
+/// Bytes of one turn, few enough to stay in the processor's caches until another task consumes
 /// them.
 const BYTES: usize = 128 * 1024;
 
 /// The rest of a connection's turn at reading its socket.
 ///
 /// Between two polls a turn is neither spent nor over, and at least half of it is left, so that a
-/// late poll reads what has arrived, ticks after heartbeats included, before the session checks for
-/// silence. Therefore [`Turn::renew`] is called whenever the socket has no more data, and the
+/// late poll reads what has arrived, including ticks after heartbeats, before the session checks
+/// for silence. Therefore [`Turn::renew`] is called whenever the socket has no more data, and the
 /// driver begins the next turn before it returns, not when it is polled again. A connection that
 /// has ended has no turn.
 #[derive(Debug)]

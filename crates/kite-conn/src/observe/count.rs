@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// A count with a single writer: a plain load and store, no locked instruction.
+/// A count with a single writer, which updates it by a plain load and store, without a locked
+/// instruction.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -15,7 +16,7 @@ impl Count {
 
     #[inline]
     pub(crate) fn set(&self, value: u64) {
-        // Release and acquire: a reader that sees this count also sees those written before it.
+        // Release and acquire make a reader that sees this count also see those written before it.
         self.0.store(value, Release);
     }
 

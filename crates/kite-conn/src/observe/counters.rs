@@ -1,4 +1,4 @@
-//! Counts of a connection: one writer each, read by anyone at any time.
+//! Counts of a connection. Each has one writer, and any thread may read it at any time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,11 +58,11 @@ pub(crate) struct Counters {
     pub(crate) sink_panicked: AtomicBool,
 }
 
-/// Counts of a connection since its creation, over all its sockets.
+/// Counts of a connection since its creation, across all its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Binary frames read, heartbeats among them.
+    /// Binary frames read, including heartbeats.
     pub frames: u64,
     /// Bytes of binary frames read.
     pub bytes: u64,
@@ -70,7 +70,7 @@ pub struct Stats {
     pub texts: u64,
     /// Text frames that are not a JSON object.
     pub unreadable_texts: u64,
-    /// Lost sockets, failed attempts and unreadable texts.
+    /// Lost sockets, failed attempts and unreadable text frames.
     pub errors: u64,
     /// Handshakes done.
     pub connects: u64,
@@ -83,7 +83,7 @@ pub struct Stats {
     /// Round-trip time of the last ping, on this socket or an earlier one. Pings are sent during
     /// silences and on demand.
     pub round_trip: Option<Duration>,
-    /// Frames checked and delivered, heartbeats among them: `frames` without one that is being
+    /// Frames checked and delivered, including heartbeats: `frames` without one that is being
     /// delivered or whose sink panicked.
     pub frames_delivered: u64,
     /// Ticks delivered.
@@ -109,7 +109,7 @@ impl Stats {
     }
 }
 
-/// Distributions of a connection's measurements since its creation, over all its sockets.
+/// Distributions of a connection's measurements since its creation, across all its sockets.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Distributions {
@@ -117,10 +117,11 @@ pub struct Distributions {
     pub latency_ns: Distribution,
     /// Seconds from the newest exchange timestamp in a frame to its receipt by the local wall
     /// clock; only frames with full packets have one. In whole seconds, and between two clocks that
-    /// are not synchronised: it shows delays of several seconds, not of milliseconds. Values above
-    /// a minute are left out: they belong to old ticks that the server sends after a subscription.
+    /// are not synchronised, so it shows delays of several seconds, not of milliseconds. Values
+    /// above a minute are left out, because they belong to old ticks that the server sends after a
+    /// subscription.
     pub exchange_lag_s: Distribution,
-    /// Bytes of binary frames, heartbeats left out.
+    /// Bytes of binary frames, excluding heartbeats.
     pub frame_bytes: Distribution,
     /// Round-trip times of pings in nanoseconds.
     pub round_trip_ns: Distribution,
@@ -153,7 +154,7 @@ impl Counters {
         }
     }
 
-    /// Returns how often each kind of loss occurred, without the kinds that did not.
+    /// Returns how often each kind of loss occurred, omitting kinds that did not.
     pub(crate) fn losses_by_kind(&self) -> BTreeMap<LossKind, u64> {
         let counts = LossKind::ALL.into_iter().zip(&self.socket.losses_by_kind);
         counts.map(|(kind, count)| (kind, count.get())).filter(|(_, count)| *count > 0).collect()

@@ -8,7 +8,8 @@ const GROUPING_POWER: u8 = 5;
 const MAX_VALUE_POWER: u8 = 42;
 const MAX_VALUE: u64 = (1 << MAX_VALUE_POWER) - 1;
 
-/// How often each value occurred, in groups of values no more than 3 % apart.
+/// A histogram: the number of occurrences of each value, in groups of values no more than 3 %
+/// apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
     counts: Histogram,

@@ -1,10 +1,10 @@
 //! Events of a connection, as data and as text.
 //!
-//! On the [`EventLane`](crate::EventLane) events are never displaced by ticks, and once read from
-//! the socket never wait for a consumer of ticks. A sink receives them in order with its batches. A
-//! sink that blocks ([`Overflow::Block`](crate::Overflow::Block)) stops reading from the socket,
-//! and so delays what the server sends after those ticks, order updates included. If these must not
-//! wait, choose another policy or a separate connection.
+//! Events on the [`EventLane`](crate::EventLane) are never displaced by ticks. Once read from the
+//! socket, they never wait for a tick consumer. A sink receives them in order with its batches. A
+//! sink that blocks ([`Overflow::Block`](crate::Overflow::Block)) stops the connection from reading
+//! its socket, which delays what the server sends after those ticks, including order updates. If
+//! these must not wait, choose another policy or a separate connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub enum Event {
     Up {
         /// Number of this socket on its connection, from 1.
         epoch: u32,
-        /// How many instruments are being subscribed.
+        /// Number of instruments being subscribed.
         instruments: usize,
     },
     /// A live socket was lost. What the server sends until the next [`Event::Up`] is missed;
@@ -45,13 +45,12 @@ pub enum Event {
         epoch: u32,
         /// The cause.
         cause: LossCause,
-        /// When anything, a pong included, was last received from the server.
+        /// When the last message of any kind, including a pong, was received.
         last_heard: Stamp,
     },
-    /// What was missed between a loss and the ticks after it. Sent once for each reconnect: when
-    /// every instrument that had ticked before has ticked again, with the first frame received a
-    /// `silence_threshold` after the handshake, or with the next loss or the end, whichever is
-    /// first.
+    /// What was missed between a loss and the ticks after it. Sent once for each reconnect, as soon
+    /// as one of these happens: every instrument that had ticked has ticked again; a frame arrives
+    /// `silence_threshold` or more after the handshake; the socket is lost; the connection ends.
     Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {
@@ -68,38 +67,39 @@ pub enum Event {
         /// Time until then.
         delay: Duration,
     },
-    /// The token source is asked for credentials.
+    /// Credentials are requested from the token source.
     Renewing {
-        /// Number of the attempt this is for, from 1.
+        /// Number of the attempt that needs the credentials, from 1.
         attempt: u32,
         /// Whether the current credentials were refused.
         refused: bool,
     },
-    /// The token source failed. Credentials that were not refused are used anyway; otherwise it is
-    /// asked again, with growing delays.
+    /// The token source failed. Credentials that were not refused are used anyway; otherwise the
+    /// token source is called again, with growing delays.
     RenewalFailed {
-        /// Number of the attempt this was for, from 1.
+        /// Number of the attempt that needed the credentials, from 1.
         attempt: u32,
         /// The cause.
         error: TokenSourceError,
     },
-    /// The connection no longer tries by itself. Subscriptions are kept; new credentials resume it.
+    /// The connection no longer reconnects on its own. Subscriptions are kept; new credentials
+    /// resume it.
     Parked(ParkReason),
     /// The socket answers pings, but for twice the `silence_threshold` no tick or heartbeat was
-    /// received: the path works, the feed does not.
+    /// received. The path works, but the feed does not.
     FeedSilent {
-        /// How long this has lasted.
+        /// Time without a tick or heartbeat.
         silence: Duration,
-        /// Time until the socket is replaced. Zero at first, longer each time a new socket is as
-        /// silent.
+        /// Time until the socket is replaced. Zero at first; grows each time a replacement socket
+        /// is silent too.
         grace: Duration,
     },
     /// Heartbeats arrive, but no ticks have for `stale_after`. The market may be closed or the
-    /// instruments idle, so nothing is done about it. Sent once for each silence.
+    /// instruments idle, so the connection stays open. Sent once for each silence.
     TicksStale {
         /// Time without ticks.
         silence: Duration,
-        /// How many instruments are subscribed.
+        /// Number of instruments subscribed.
         instruments: usize,
     },
     /// Ticks have resumed after [`Event::TicksStale`].
@@ -108,9 +108,9 @@ pub enum Event {
         silence: Duration,
     },
     /// The machine slept, or its wall clock was set forward. A live socket is pinged immediately; a
-    /// waiting attempt is made sooner by this time.
+    /// scheduled attempt is brought forward by this much.
     Suspended {
-        /// How far the wall clock ran ahead of the monotonic one.
+        /// Time by which the wall clock ran ahead of the monotonic one.
         slept: Duration,
     },
     /// The server rejected instruments because the limit is reached. They stay in the desired set
@@ -118,34 +118,35 @@ pub enum Event {
     LimitRefused {
         /// The server's message.
         message: String,
-        /// How many instruments may be affected: the message does not name them, so these are the
-        /// ones of the last subscribe command and of earlier ones that were rejected.
+        /// Number of instruments that may be affected. The message does not name them, so these are
+        /// the ones of the last subscribe command and of earlier ones that were rejected.
         instruments: usize,
     },
     /// The application's sink panicked and receives nothing more; the connection closes.
     DeliveryFailed,
-    /// The connection has ended: it was closed, its sink panicked, or its runtime shut down. No
-    /// event follows.
+    /// The connection has ended, because it was closed, its sink panicked, or its runtime shut
+    /// down. No event follows.
     Closed,
     /// A frame's tail was unreadable. The packets before it are delivered.
     FrameDamaged {
         /// The fault.
         fault: FrameFault,
-        /// How many bytes were cut off.
+        /// Number of bytes discarded.
         bytes_left: usize,
-        /// How many more damaged frames were not reported since the last such event.
+        /// Number of further damaged frames suppressed since the previous event of this kind.
         suppressed: u64,
     },
-    /// Packets of unknown length were skipped. Their neighbours are delivered.
+    /// Packets of unknown length were skipped. The other packets of the frame are delivered.
     PacketsSkipped {
         /// Length of the first of them in bytes.
         length: usize,
-        /// How many are in this frame.
+        /// Number of such packets in this frame.
         packets: u16,
-        /// How many more frames with such packets were not reported since the last such event.
+        /// Number of further frames with such packets suppressed since the previous event of this
+        /// kind.
         suppressed: u64,
     },
-    /// A text frame was unreadable. A sink receives every one of these, the lane at most one a
+    /// A text frame was unreadable. A sink receives every one of these, the lane at most one per
     /// second.
     TextUnreadable {
         /// The text as received.
@@ -154,12 +155,13 @@ pub enum Event {
         error: TextError,
         /// When it was read from the socket.
         received: Stamp,
-        /// How many more such texts were not reported on the lane since the last one.
+        /// Number of further such frames suppressed on the lane since the previous event of this
+        /// kind.
         suppressed: u64,
     },
     /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
     Text {
-        /// The text as received, in the socket's own memory; it is UTF-8.
+        /// The text as received, sharing the socket's read buffer; it is UTF-8.
         text: Bytes,
         /// Its content.
         message: Arc<TextMessage>,
@@ -168,7 +170,7 @@ pub enum Event {
     },
 }
 
-/// How much an event matters to the operator of a feed, the least first.
+/// How much an event matters to the operator of a feed, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
@@ -261,7 +263,8 @@ impl Event {
                 out.write_str("asking for new credentials; the current ones were refused")
             }
             Self::Renewing { .. } => out.write_str("asking for credentials"),
-            // Without its cause: that is the application's own text, which may hold a token.
+            // The cause is left out, because it is the application's own text, which may hold a
+            // token.
             Self::RenewalFailed { error, .. } => write!(out, "no new credentials: {error}"),
             Self::Parked(reason) => write!(out, "parked: {}", ErrorChain(reason)),
             Self::FeedSilent { silence, .. } => write!(

@@ -1,11 +1,12 @@
-//! The event lane: small, apart from the ticks, for any number of subscribers.
+//! The event lane, a small broadcast channel, separate from the ticks, for any number of
+//! subscribers.
 
 use tokio::sync::broadcast;
 
 use super::event::Event;
 use crate::clock::Stamp;
 
-/// Events kept for a subscriber that does not read.
+/// Number of events buffered for a slow subscriber.
 const CAPACITY: usize = 1_024;
 
 /// An event and the connection it happened to.
@@ -33,14 +34,14 @@ impl Default for EventLane {
 }
 
 impl EventLane {
-    /// Returns a receiver of the events from now on. A receiver that falls more than 1,024 events
-    /// behind gets the number it missed ([`broadcast::error::RecvError::Lagged`]).
+    /// Returns a receiver for events sent after this call. One that falls more than 1,024 events
+    /// behind receives the number of missed events ([`broadcast::error::RecvError::Lagged`]).
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Tagged> {
         self.sender.subscribe()
     }
 
-    /// Returns the sending side of one connection.
+    /// Returns a sender for the events of a connection.
     pub(crate) fn sender(&self, connection: usize) -> EventSender {
         EventSender { lane: self.clone(), connection }
     }
@@ -54,7 +55,7 @@ pub(crate) struct EventSender {
 }
 
 impl EventSender {
-    /// Sends to all subscribers; it is fine if there are none.
+    /// Sends to all subscribers, if any.
     pub(crate) fn send(&self, event: Event) {
         let _ =
             self.lane.sender.send(Tagged { connection: self.connection, event, at: Stamp::now() });

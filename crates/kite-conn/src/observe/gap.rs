@@ -8,8 +8,8 @@ use kite_wire::Mode;
 use super::wording::{counted, grouped};
 use crate::clock::Stamp;
 
-/// A gap in the feed of one connection: from the last sign of life of a lost socket to the ticks
-/// of the next.
+/// A gap in the feed of one connection: from the last message on a lost socket to the first ticks
+/// on the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
@@ -30,7 +30,7 @@ pub struct Gap {
     pub instruments: Vec<Missed>,
 }
 
-/// What was missed of one instrument.
+/// What was missed for one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missed {
@@ -57,11 +57,13 @@ pub enum VolumeMissed {
     /// It was unsubscribed while no socket was up.
     Unsubscribed,
     /// Its packets have no exchange time, and its volume was not seen to change before the gap: the
-    /// last tick before it may be of an earlier day, though it was received today.
+    /// last tick before it may be from an earlier day, though it was received today.
     UnknownDay,
-    /// Its ticks before and after are of different days (IST), and volume starts at zero each day.
+    /// Its ticks before and after are from different days (IST), and volume starts at zero each
+    /// day.
     OtherDay,
-    /// Its volume fell within the day: the exchange corrected it, or the 32-bit counter overflowed.
+    /// Its volume fell within the day, because the exchange corrected it or the 32-bit counter
+    /// overflowed.
     Fell,
     /// Instruments are not tracked ([`ConnectionConfig::track_instruments`]).
     ///
@@ -70,8 +72,8 @@ pub enum VolumeMissed {
 }
 
 impl Gap {
-    /// Returns the time without ticks, from the last sign of life to the first tick; `None` if
-    /// ticks had not resumed when the gap was reported.
+    /// Returns the time without ticks, from the last message to the first tick; `None` if ticks had
+    /// not resumed when the gap was reported.
     #[must_use]
     pub fn without_ticks(&self) -> Option<Duration> {
         self.resumed.map(|resumed| resumed.since(self.last_heard))

@@ -1,8 +1,8 @@
 //! Detects what was missed between a loss and the ticks after it.
 //!
 //! The feed has no sequence numbers, so missed trades show only in the volume, which grows over the
-//! day. It is recorded per instrument and compared with the snapshot after the reconnect. No socket
-//! and no timer here; the wall clock is passed in.
+//! day. It is recorded per instrument and compared with the snapshot after the reconnect. This
+//! module uses neither sockets nor timers; the caller passes in the wall clock.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,21 +14,21 @@ use super::gap::{Gap, Missed, VolumeMissed};
 use super::instruments::{InstrumentWriter, LastTick};
 use crate::clock::Stamp;
 
-/// Records what a gap needs from the ticks of one connection, and turns losses into gaps.
+/// Records the tick data needed to report gaps on one connection, and turns losses into gaps.
 #[derive(Debug)]
 pub(crate) struct GapTracker {
     /// Statistics of each instrument; `None` if they are not tracked.
     instruments: Option<InstrumentWriter>,
-    /// How long to wait for instruments after the handshake.
+    /// Time to wait for instruments after the handshake.
     settle_after: Duration,
     wall_clock: fn() -> SystemTime,
     today: Today,
-    /// Of the last frame.
+    /// Exchange lag of the last frame, in seconds.
     exchange_lag_s: Option<u64>,
     open: Option<OpenGap>,
 }
 
-/// The local wall clock, read once a minute and extended by the monotonic one.
+/// The local wall clock, read once a minute and advanced with the monotonic clock.
 #[derive(Debug, Default)]
 struct Today {
     /// When the clock was read, and its time in nanoseconds since the Unix epoch.
@@ -44,7 +44,7 @@ struct OpenGap {
     up: Option<(u32, Stamp)>,
     resumed: Option<Stamp>,
     instruments: BTreeMap<u32, Instrument>,
-    /// How many of the instruments that ticked before have not ticked again.
+    /// Number of instruments that ticked before the loss and have not ticked since.
     awaited: usize,
 }
 
@@ -52,14 +52,15 @@ struct OpenGap {
 struct Instrument {
     mode: Mode,
     before: Option<LastTick>,
-    /// Its first tick after the gap, if that still lacks the exchange's time: a subscription begins
-    /// in quote mode.
+    /// Its first tick after the gap, as long as it has no exchange timestamp, because a
+    /// subscription begins in quote mode.
     first: Option<LastTick>,
     volume: Option<VolumeMissed>,
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Ticks older than this are not late but old: the server sends the last one after a subscription.
+/// Older ticks do not measure lag: after a subscription the server sends each instrument's last
+/// tick, however old.
 const LONGEST_LAG_S: u64 = 60;
 
 impl GapTracker {
@@ -78,8 +79,8 @@ impl GapTracker {
         }
     }
 
-    /// Handles the loss of a socket and the instruments subscribed on it. Returns the gap before
-    /// this one as far as it is known, if it was not reported yet.
+    /// Records the loss of a socket that carried `subscribed`. If the previous gap is still open,
+    /// closes it with what is known and returns it.
     pub(crate) fn on_lost(
         &mut self,
         lost_epoch: u32,
@@ -107,7 +108,7 @@ impl GapTracker {
         before
     }
 
-    /// Handles the handshake of the next socket, on which the instruments `desired` are subscribed.
+    /// Handles the handshake of the next socket; `desired` is the set being subscribed on it.
     /// Returns the gap if there is nothing to wait for.
     pub(crate) fn on_up(
         &mut self,
@@ -116,7 +117,7 @@ impl GapTracker {
         desired: &BTreeMap<u32, Mode>,
     ) -> Option<Gap> {
         let is_tracked = self.instruments.is_some();
-        // A machine that slept may wake up on another day.
+        // The machine may have slept past midnight, so read the clock again.
         self.today.looked = None;
         let open = self.open.as_mut()?;
         open.up = Some((epoch, up));
@@ -129,7 +130,7 @@ impl GapTracker {
         if all_gone { self.settle() } else { None }
     }
 
-    /// Handles a frame, with or without ticks. Returns the gap if it settles it.
+    /// Handles a frame, with or without ticks. Returns the gap if this frame completes it.
     pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
         self.exchange_lag_s = None;
         if let Some(instruments) = &mut self.instruments
@@ -161,7 +162,7 @@ impl GapTracker {
         self.settle_in_time(ticks, received)
     }
 
-    /// Returns the seconds from the newest exchange timestamp in the last frame to its receipt.
+    /// Returns how many seconds after its newest exchange timestamp the last frame was received.
     pub(crate) fn exchange_lag_s(&self) -> Option<u64> {
         self.exchange_lag_s
     }
@@ -177,7 +178,8 @@ impl GapTracker {
         if has_settled { self.settle() } else { None }
     }
 
-    /// Closes the gap as far as it is known; `None` if there is none, or no socket followed.
+    /// Closes the gap with what is known. Returns `None` if no gap is open or no socket has come up
+    /// since.
     pub(crate) fn settle(&mut self) -> Option<Gap> {
         let open = self.open.take()?;
         let (epoch, up) = open.up?;
@@ -237,8 +239,8 @@ fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
     let (Some(volume_before), Some(volume_after)) = (before.volume, after.volume) else {
         return VolumeMissed::NotCarried;
     };
-    // The exchange's time if both have one: out of hours the server sends the last tick of the day
-    // before, whenever a subscription is made.
+    // The exchange timestamp if both have one, because outside market hours the server answers
+    // every subscription with the previous trading day's last tick.
     let (same_day, certain) = match (before.exchange_unix_s, after.exchange_unix_s) {
         (0, _) | (_, 0) => (before.day == after.day, before.moved),
         (before, after) => (Day::at_unix_s(before.into()) == Day::at_unix_s(after.into()), true),

@@ -21,7 +21,7 @@ use crate::clock::Stamp;
 pub struct InstrumentStats {
     /// The instrument token.
     pub token: u32,
-    /// Its ticks on this connection, over all sockets while it stayed subscribed. An unsubscribed
+    /// Its ticks on this connection, across all sockets while it stayed subscribed. An unsubscribed
     /// instrument is forgotten when the socket is lost.
     pub ticks: u64,
     /// When the last of them was read from the socket.
@@ -34,7 +34,7 @@ pub struct InstrumentStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastTick {
     pub(crate) volume: Option<u32>,
-    /// The exchange's time, 0 if the packet has none.
+    /// The exchange timestamp, 0 if the packet has none.
     pub(crate) exchange_unix_s: u32,
     /// The day it was received, by the local wall clock.
     pub(crate) day: u32,
@@ -48,9 +48,9 @@ pub(crate) struct LastTick {
 #[derive(Debug, Default)]
 #[repr(align(32))]
 struct TrackedInstrument {
-    /// The token in the high half, the volume in the low one: one load reads both.
+    /// The token in the high half and the volume in the low one, so that one load reads both.
     token_and_volume: AtomicU64,
-    /// The exchange's time in the high half. The low half is four times the day, plus two if the
+    /// The exchange timestamp in the high half. The low half is four times the day, plus two if the
     /// volume changed on it, plus one if there is a volume.
     times: AtomicU64,
     ticks: Count,
@@ -74,7 +74,7 @@ impl TrackedInstrument {
     }
 
     fn words(&self) -> Words {
-        // Loaded first: if `times` has a volume, that volume is already stored.
+        // Loaded before the volume, so that if `times` has a volume, that volume is already stored.
         let times = self.times.load(Acquire);
         Words { volume: low(self.token_and_volume.load(Relaxed)), times }
     }
@@ -82,7 +82,7 @@ impl TrackedInstrument {
     fn set(&self, token: u32, tick: Words, ticks: u64, last_seen: u64) {
         self.ticks.set(ticks);
         self.last_seen.set(last_seen);
-        // Stored last: a reader that sees the token also sees its ticks.
+        // Stored last, so that a reader that sees the token also sees its ticks.
         self.token_and_volume.store(u64::from(token) << 32 | u64::from(tick.volume), Release);
         self.times.store(tick.times, Release);
     }
@@ -120,7 +120,7 @@ impl Words {
     #[inline(always)]
     fn after(self, before: Self) -> Self {
         let moved = Self { times: self.times | MOVED, ..self };
-        // The common case: it had moved before.
+        // In the common case it had moved before.
         if low(before.times) == low(moved.times) {
             return moved;
         }
@@ -139,8 +139,8 @@ impl Words {
     }
 }
 
-/// In the order of first ticks, which is nearly the order of later ones: the slot needed next is
-/// beside the one needed last, and already in the cache.
+/// In the order of first ticks, which is nearly the order of later ones, so that the slot needed
+/// next is beside the one needed last, and already in the cache.
 #[derive(Debug)]
 struct Table {
     slots: Box<[TrackedInstrument]>,
@@ -166,7 +166,7 @@ pub(crate) struct Instruments {
 
 impl Default for Instruments {
     fn default() -> Self {
-        // Empty: a connection that tracks no instruments needs no more.
+        // Empty, because a connection that tracks no instruments needs no more.
         Self { table: Mutex::new(Arc::new(Table::new(0))) }
     }
 }
@@ -272,7 +272,7 @@ impl InstrumentWriter {
     /// Records the first packet of an instrument.
     #[cold]
     fn on_newcomer(&mut self, token: u32, tick: Words, received: u64) {
-        // Bounded: a faulty server may send any number of tokens that were not subscribed.
+        // Bounded, because a faulty server may send any number of tokens that were not subscribed.
         if token == 0 || self.len >= MOST_INSTRUMENTS {
             return;
         }

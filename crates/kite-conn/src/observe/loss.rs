@@ -1,4 +1,4 @@
-//! Why a socket was lost, and why a connection no longer tries.
+//! Why a socket was lost, and why a connection no longer reconnects.
 
 use std::time::Duration;
 
@@ -36,19 +36,19 @@ pub enum LossCause {
     /// Nothing was received for twice the threshold, not even a pong.
     #[error("nothing was received for {silence:.1?}, not even a pong")]
     Silence {
-        /// How long this lasted.
+        /// Duration of this state.
         silence: Duration,
     },
     /// Pongs were received, but no tick or heartbeat.
     #[error("the socket answers pings, but no tick or heartbeat was received for {silence:.1?}")]
     FeedSilence {
-        /// How long this lasted.
+        /// Duration of this state.
         silence: Duration,
     },
     /// The socket accepted no bytes for twice the threshold while some waited to be written.
     #[error("the socket accepted no bytes for {blocked:.1?}")]
     WriteBlocked {
-        /// How long this lasted.
+        /// Duration of this state.
         blocked: Duration,
     },
 }
@@ -121,14 +121,14 @@ impl LossCause {
     }
 }
 
-/// Why a connection no longer tries.
+/// Why a connection no longer reconnects on its own.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParkReason {
     /// Kite refused the credentials.
     #[error("authentication failed; renew the access token")]
     Authentication(#[source] OpenError),
-    /// Only another configuration can help, which needs a new connection.
+    /// Only a different configuration can help, which needs a new connection.
     #[error("cannot connect with this configuration")]
     Configuration(#[source] OpenError),
     /// The attempts are used up. Setting credentials, even the same ones, resumes.

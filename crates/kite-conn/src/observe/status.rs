@@ -1,9 +1,9 @@
-//! Where a connection stands.
+//! The status of a connection.
 
 use super::loss::ParkReason;
 use crate::transport::OpenError;
 
-/// Where a connection stands.
+/// The status of a connection.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Status {
@@ -24,13 +24,13 @@ pub enum Phase {
     /// Opening a socket.
     #[default]
     Opening,
-    /// Asking the token source for credentials.
+    /// Requesting credentials from the token source.
     Renewing,
     /// A socket is open and its handshake done.
     Live,
     /// Waiting for the next attempt.
     Waiting,
-    /// No longer trying by itself; subscriptions are kept.
+    /// No longer reconnecting on its own; subscriptions are kept.
     Parked,
     /// Ended.
     Closed,

@@ -6,8 +6,8 @@ use crate::config::Reconnect;
 
 /// Exponential backoff with full jitter.
 ///
-/// Failures are counted from the last stable connection: one that breaks immediately counts as
-/// another failure.
+/// Failures are counted from the last stable connection; a connection that breaks immediately
+/// counts as another failure.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     base: Duration,
@@ -33,19 +33,19 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Forgets the failures: the connection was stable, or new credentials were set.
+    /// Resets the failure count, because the connection was stable or new credentials were set.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Returns the delay before the next attempt: a random part of the exponential step, so that
-    /// clients that lost the server together do not return together.
+    /// Returns the delay before the next attempt, a random part of the exponential step, so that
+    /// clients disconnected at the same time do not reconnect at the same time.
     pub(crate) fn delay(&mut self) -> Duration {
         self.step().mul_f64(self.random.f64())
     }
 
-    /// Returns the delay before the next attempt on a server that reported overload: at least half
-    /// of the exponential step.
+    /// Returns the delay before the next attempt to connect to a server that reported overload, at
+    /// least half of the exponential step.
     pub(crate) fn patient_delay(&mut self) -> Duration {
         self.step().mul_f64(0.5 + self.random.f64() / 2.0)
     }
@@ -55,7 +55,7 @@ impl Backoff {
         step.min(self.cap)
     }
 
-    /// Returns the delay after a refusal that a quick retry will not change: from half the cap to
+    /// Returns the delay after a refusal that an early retry cannot overcome, from half the cap to
     /// the cap.
     pub(crate) fn slow_delay(&mut self) -> Duration {
         self.cap.mul_f64(0.5 + self.random.f64() / 2.0)
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_failures_stays_below_the_cap() {
+    fn delays_never_exceed_the_cap() {
         let cap = Duration::from_secs(30);
         let mut backoff = self::backoff(Duration::from_secs(2), cap, 1);
         for _ in 0..200 {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_above_the_cap_is_kept() {
+    fn a_base_above_the_cap_raises_the_cap() {
         let mut backoff = self::backoff(Duration::from_secs(60), Duration::from_secs(30), 1);
         let longest = (0..1_000).map(|_| backoff.delay()).max();
         assert!(longest > Some(Duration::from_secs(50)));

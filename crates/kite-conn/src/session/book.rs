@@ -1,8 +1,8 @@
 //! Decides which subscription commands to send to the server.
 //!
 //! Sends the difference between the desired and the announced subscriptions. On a new socket
-//! nothing is announced, so a reconnect uses the same function and restores the exact modes. No
-//! socket and no clock here, and a fixed output order, so tests compare it exactly.
+//! nothing is announced, so a reconnect uses the same function and restores the exact modes.
+//! Performs no I/O and reads no clock, and the output order is fixed, so tests compare it exactly.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ pub(crate) struct Book {
     announced: BTreeMap<u32, Mode>,
     /// Tokens whose desired and announced states may differ.
     changed: BTreeSet<u32>,
-    /// The tokens of the last subscribe commands, and when they were sent: an error text does not
-    /// name the ones it means.
+    /// The tokens of the last subscribe commands, and when they were sent, because an error message
+    /// does not name the ones it means.
     recent: VecDeque<(Instant, Vec<u32>)>,
     /// Tokens that were announced and may have been rejected because the limit is reached.
     doubted: BTreeSet<u32>,
@@ -53,7 +53,7 @@ impl Book {
         &self.announced
     }
 
-    /// Clears the announced set: on a new socket nothing is announced.
+    /// Clears the announced set for a new socket.
     pub(crate) fn forget_announced(&mut self) {
         self.announced.clear();
         self.doubted.clear();
@@ -65,7 +65,7 @@ impl Book {
     /// may be affected, unless that is unchanged.
     ///
     /// The error does not name them, so it is taken to mean the subscribe commands of the last ten
-    /// seconds: for an instrument that was accepted this costs only a repeated command. They still
+    /// seconds. For an instrument that was accepted this costs only a repeated command. They still
     /// count as announced, so that one that was accepted after all can be unsubscribed. They are
     /// sent again once others have been unsubscribed, and on the next socket.
     pub(crate) fn doubt_recent(&mut self, now: Instant) -> Option<usize> {
@@ -80,8 +80,8 @@ impl Book {
     /// Passes the commands that make the announced set equal the desired one to `send`, and records
     /// them as announced.
     ///
-    /// Unsubscriptions are first: they make room below the server's limit. A mode always follows
-    /// its subscribe, since quote as the default mode is known only from users' reports.
+    /// Unsubscriptions are first, because they make room below the server's limit. A mode always
+    /// follows its subscribe, since quote as the default mode is known only from users' reports.
     pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Command<'_>)) {
         self.retry_doubted();
         let (mut gone, mut new) = (Vec::new(), Vec::new());

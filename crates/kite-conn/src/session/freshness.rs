@@ -1,7 +1,7 @@
 //! Decides whether ticks are stale on a live socket.
 //!
-//! Never a reason to reconnect: markets close, and instruments may be idle. It is reported once,
-//! and so is its end, on whichever socket the next ticks arrive.
+//! Staleness is never a reason to reconnect, because markets close and instruments may be idle. It
+//! is reported once, and so is its end, on whichever socket the next ticks arrive.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl Freshness {
         self.stale_since.take().map(|since| now.saturating_duration_since(since))
     }
 
-    /// Counts from now on: before, no ticks could be expected.
+    /// Starts counting now, because no ticks could be expected before.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.expected_since = now;
     }

@@ -1,6 +1,6 @@
 //! Decides everything about one connection: when to open, what to send, when to give up.
 //!
-//! No socket, no clock, no runtime: [`Session::handle`] takes an input with its time,
+//! Performs no I/O and reads no clock: [`Session::handle`] takes an input with its time,
 //! [`Session::poll`] returns what to do next until only waiting is left.
 //!
 //! Its caller, the driver, repeats this sequence:
@@ -8,13 +8,13 @@
 //! 1. Call [`Session::poll`] repeatedly, carrying out each [`Output`] immediately, until it returns
 //!    [`Output::Wait`] or [`Output::Done`]. No input is passed in between.
 //! 2. After [`Output::Wait`] wait for the socket, for a handle's request, for the end of an attempt
-//!    or a renewal, and for the moment returned with it.
+//!    or a renewal, and for the instant returned with it.
 //! 3. Read the socket first. Its messages are passed to [`Session::on_frame`],
 //!    [`Session::on_message`] and [`Session::on_pong`], the hot path; everything else to
-//!    [`Session::handle`]. Both before the next [`Session::poll`], which checks for silence: a late
-//!    poll must follow the reading of what has arrived meanwhile.
+//!    [`Session::handle`]. Both are done before the next [`Session::poll`], which checks for
+//!    silence, so that a late poll follows the reading of what has arrived meanwhile.
 //! 4. Go back to 1 after a [`Session::handle`], a [`Session::on_frame`] that returned true, or the
-//!    moment waited for. After other frames only from time to time.
+//!    instant waited for. After other frames only from time to time.
 //!
 //! An [`Output::Open`] is answered by [`Input::Opened`] or [`Input::OpenFailed`], an
 //! [`Output::Renew`] by [`Input::Renewed`] or [`Input::RenewalFailed`], unless [`Output::Abort`] is
@@ -63,9 +63,9 @@ pub(crate) enum Input {
     Renewed,
     /// The token source has failed.
     RenewalFailed(TokenSourceError),
-    /// The server sent an error text.
+    /// The server sent an error message.
     ServerError(String),
-    /// The machine slept: its wall clock ran ahead of the monotonic one by this much.
+    /// The machine slept, so its wall clock ran ahead of the monotonic one by this much.
     Suspended(Duration),
     /// Whether bytes wait to be written to the socket.
     WriteBlocked(bool),
@@ -82,11 +82,11 @@ pub(crate) enum Input {
 /// An action requested by a session.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Open a socket, answer with [`Input::Opened`] or [`Input::OpenFailed`].
+    /// Open a socket; answer with [`Input::Opened`] or [`Input::OpenFailed`].
     Open,
     /// Send a text frame.
     Send(String),
-    /// Ask for credentials, answer with [`Input::Renewed`] or [`Input::RenewalFailed`].
+    /// Request credentials; answer with [`Input::Renewed`] or [`Input::RenewalFailed`].
     Renew {
         /// Whether the current ones were refused.
         refused: bool,
@@ -100,7 +100,7 @@ pub(crate) enum Output {
     Abort,
     /// Report an event to the application.
     Report(Event),
-    /// Nothing to do before this moment (or ever) without an input.
+    /// Nothing to do before this instant (or ever) without an input.
     Wait(Option<(Instant, Why)>),
     /// The session has ended.
     Done,
@@ -156,7 +156,7 @@ pub(crate) struct Session {
     book: Book,
     backoff: Backoff,
     epoch: u32,
-    /// How long a feed may be silent while pings are answered, in units of twice the threshold.
+    /// Maximum silence of a feed while pings are answered, in units of twice the threshold.
     feed_patience: u32,
     /// Whether ticks were stale on the last socket.
     freshness: Option<Freshness>,
@@ -170,7 +170,7 @@ pub(crate) struct Session {
 impl Session {
     /// Starts a session; its first output opens a socket.
     ///
-    /// With `renews`, a [`TokenSource`](crate::TokenSource) can be asked for credentials.
+    /// With `renews`, a [`TokenSource`](crate::TokenSource) can provide credentials.
     pub(crate) fn new(mut reconnect: Reconnect, mut liveness: Liveness, renews: bool) -> Self {
         for duration in [
             &mut reconnect.delay,
@@ -228,15 +228,15 @@ impl Session {
         self.book.desired()
     }
 
-    /// Handles a message that is not of the feed: a text or a ping.
+    /// Handles a message that is not part of the feed: a text frame or a ping.
     pub(crate) fn on_message(&mut self, now: Instant) {
         if let Phase::Live(live) = &mut self.phase {
             live.watchdog.received(now);
         }
     }
 
-    /// Handles a binary frame, with ticks or a heartbeat: the hot path, a few stores. Returns
-    /// whether an event is pending.
+    /// Handles a binary frame, with ticks or a heartbeat. This is the hot path, a few stores.
+    /// Returns whether an event is pending.
     pub(crate) fn on_frame(&mut self, now: Instant, has_ticks: bool) -> bool {
         let Phase::Live(live) = &mut self.phase else { return false };
         live.watchdog.fed(now);
@@ -281,7 +281,8 @@ impl Session {
                 self.on_renewal_failed(now, error, refused);
             }
             (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
-                // The modes that follow a subscribe are rejected as well: one event per request.
+                // The modes that follow a subscribe are rejected as well; send one event per
+                // request.
                 if let Some(instruments) = self.book.doubt_recent(now) {
                     self.report(Event::LimitRefused { message, instruments });
                 }
@@ -318,7 +319,7 @@ impl Session {
                 self.finish();
             }
             (Input::Close, Phase::Waiting { .. } | Phase::Parked) => self.finish(),
-            // The rest is late, about a socket that is already gone.
+            // Any other input is late and concerns a socket that is already gone.
             _ => {}
         }
     }
@@ -420,8 +421,8 @@ impl Session {
         self.open_socket();
     }
 
-    /// Begins an attempt: with the current credentials if they have not been used yet, else by
-    /// asking for newer ones.
+    /// Begins an attempt, with the current credentials if they have not been used yet, else by
+    /// requesting newer ones.
     fn open(&mut self) {
         if self.renews && self.credentials_used {
             let refused = self.credentials_refused;
@@ -494,7 +495,7 @@ impl Session {
             // A refusal that new credentials may fix is retried like any failure.
             _ if error.is_auth() => self.backoff.delay(),
             // A busy server is left alone for at least half of the exponential step. Any other
-            // refusal is from something in between that a quick retry will not change. Both may
+            // refusal is from something in between that an early retry cannot overcome. Both may
             // ask for more.
             OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
                 let delay = match is_transient(refusal.status) {
@@ -510,7 +511,7 @@ impl Session {
 
     fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError, refused: bool) {
         if !refused {
-            // The current credentials were never refused: a failing source must not prevent the
+            // The current credentials were never refused, so a failing source must not prevent the
             // reconnect.
             self.report(Event::RenewalFailed { attempt: self.attempt(), error });
             self.open_socket();
@@ -543,7 +544,7 @@ impl Session {
     }
 }
 
-/// Returns whether a server's error text is about the number of instruments. Kite's is "Can't
+/// Returns whether a server's error message is about the number of instruments. Kite's is "Can't
 /// subscribe to more than 3000 instruments."; no others are documented.
 fn is_limit_refusal(message: &str) -> bool {
     let message = message.to_ascii_lowercase();

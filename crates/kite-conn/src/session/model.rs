@@ -1,4 +1,5 @@
-//! The counterparts of a session, for its tests: a server that obeys and a driver that checks.
+//! The counterparts of a session in its tests: a server that follows its commands and a driver that
+//! checks it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ impl Server {
                 CommandKind::Unsubscribe => {
                     self.subscriptions.remove(&token);
                 }
-                // Strict on purpose: a mode for a token that is not subscribed is lost.
+                // Strict on purpose, because a mode for a token that is not subscribed is lost.
                 CommandKind::Mode(mode) => {
                     if let Some(known) = self.subscriptions.get_mut(&token) {
                         *known = mode;
@@ -41,14 +42,15 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Socket {
     None,
-    /// No socket yet: credentials are being requested.
+    /// No socket yet, because credentials are being requested.
     Renewing,
     Opening,
     Open,
     Closing,
 }
 
-/// A session with a driver and a server that obey it. It checks the invariants at each step.
+/// A session with a driver and a server that follow its outputs. It checks the invariants at each
+/// step.
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: Instant,
@@ -63,7 +65,7 @@ pub(super) struct Rig {
     unanswered_loss: bool,
     /// The delay of the last retry reported.
     pub(super) delay: Duration,
-    /// How long the session waits, if not for ever.
+    /// Time the session waits, if not for ever.
     pub(super) wait: Option<Duration>,
     /// The reason for the wait.
     pub(super) why: Option<Why>,
@@ -135,7 +137,7 @@ impl Rig {
             Input::WriteBlocked(blocked) => self.write_blocked = *blocked,
             _ => {}
         }
-        // A loss ends its socket: the session reports the loss when there is no socket.
+        // A loss ends its socket, so the session reports the loss when there is no socket.
         let was_up = self.session.is_live();
         self.session.handle(self.now, input);
         if was_up && !self.session.is_live() {

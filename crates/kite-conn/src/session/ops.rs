@@ -1,4 +1,4 @@
-//! Lists of operations on a session, decoded from bytes: for the fuzzer and the replay of its
+//! Lists of operations on a session, decoded from bytes, for the fuzzer and the replay of its
 //! corpus.
 //!
 //! The [`Rig`] checks the rules at every step.
@@ -95,7 +95,7 @@ impl Op {
             Self::Pass(time) => {
                 rig.after(time);
             }
-            // Requests arrive in batches: the session settles at the next other operation.
+            // Requests arrive in batches; the session settles at the next other operation.
             Self::SetMode(token, mode) => rig.set_mode(token, mode),
             Self::Opened => {
                 rig.on(Input::Opened);

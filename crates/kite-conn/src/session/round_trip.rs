@@ -17,7 +17,7 @@ impl RoundTrip {
         self.sent.to_be_bytes()
     }
 
-    /// Returns the round-trip time if this pong answers the last ping: a server may also send
+    /// Returns the round-trip time if this pong answers the last ping. A server may also send
     /// unsolicited pongs, or answer several pings with one.
     pub(crate) fn on_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Duration> {
         if payload != self.sent.to_be_bytes() {

@@ -159,13 +159,13 @@ fn a_refusal_without_kites_json_is_retried_slowly() {
 
 #[test]
 fn a_retry_after_from_a_busy_server_is_respected() {
-    let asked = 45 * SECOND;
+    let retry_after = 45 * SECOND;
     for status in [429, 503] {
         let mut rig = Rig::new(settings());
         rig.settle();
-        rig.on(Input::OpenFailed(refused(status, Some("Too many requests"), Some(asked))));
-        assert_eq!(rig.delay, asked);
-        assert!(rig.after(asked - SECOND).is_empty());
+        rig.on(Input::OpenFailed(refused(status, Some("Too many requests"), Some(retry_after))));
+        assert_eq!(rig.delay, retry_after);
+        assert!(rig.after(retry_after - SECOND).is_empty());
         assert_eq!(rig.after(SECOND), ["opening 2", "open"]);
     }
 }
@@ -174,18 +174,18 @@ fn a_retry_after_from_a_busy_server_is_respected() {
 fn no_refusal_stops_the_connection_for_longer_than_five_minutes() {
     let five_minutes = 300 * SECOND;
     for status in [302, 403, 407, 429, 500, 503] {
-        for asked in [five_minutes - SECOND, five_minutes, 24 * 3_600 * SECOND] {
+        for retry_after in [five_minutes - SECOND, five_minutes, 24 * 3_600 * SECOND] {
             for by_proxy in [false, true] {
                 let mut rig = Rig::new(settings());
                 rig.settle();
-                let error = match refused(status, None, Some(asked)) {
+                let error = match refused(status, None, Some(retry_after)) {
                     OpenError::Refused(refusal) if by_proxy => {
                         OpenError::ProxyRefused { proxy: "p:3128".to_owned(), refusal }
                     }
                     error => error,
                 };
                 rig.on(Input::OpenFailed(error));
-                assert_eq!(rig.delay, asked.min(five_minutes), "{status}, {asked:?}");
+                assert_eq!(rig.delay, retry_after.min(five_minutes), "{status}, {retry_after:?}");
                 assert_eq!(rig.after(rig.delay), ["opening 2", "open"]);
             }
         }
@@ -369,8 +369,8 @@ fn a_socket_is_pinged_immediately_after_a_suspension() {
 fn a_delay_passes_while_the_machine_sleeps() {
     let mut rig = Rig::new(settings());
     rig.settle();
-    let asked = 100 * SECOND;
-    rig.on(Input::OpenFailed(refused(429, None, Some(asked))));
+    let retry_after = 100 * SECOND;
+    rig.on(Input::OpenFailed(refused(429, None, Some(retry_after))));
     assert_eq!(rig.on(Input::Suspended(40 * SECOND)), ["slept 40s"]);
     assert_eq!(rig.wait, Some(60 * SECOND));
     let resumed = rig.on(Input::Suspended(3_600 * SECOND));
@@ -814,7 +814,7 @@ proptest! {
     }
 
     /// With a timer that never fires early and a server that never answers, the session wakes up
-    /// only when it asked to, and does something each time.
+    /// only when it requested to, and does something each time.
     #[test]
     fn each_wake_up_has_a_reason(seed in any::<u64>(), wakes in 1_usize..40) {
         let mut rig = Rig::live(with(|it| it.reconnect.jitter_seed = seed));

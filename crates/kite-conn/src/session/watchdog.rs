@@ -1,6 +1,6 @@
 //! Decides whether an open socket is alive, and whether its feed is.
 //!
-//! A pong proves the path, not the feed: the two are watched separately.
+//! A pong proves the path, not the feed, so the two are watched separately.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use super::Why;
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     threshold: Duration,
-    /// How long a feed may be silent while pongs are received.
+    /// Maximum silence of a feed while pongs are received.
     feed_patience: Duration,
     last_heard: Instant,
-    /// Start of the current silence: the last sign of life, or the end of a pause in reading.
+    /// Start of the current silence: the last message, or the end of a pause in reading.
     silent_since: Instant,
     /// When the last frame of the feed (ticks or a heartbeat) was received, or reading resumed.
     last_fed: Instant,
@@ -31,14 +31,14 @@ pub(crate) struct Watchdog {
     suspicious: bool,
     /// Since when bytes have been waiting without the socket accepting any.
     write_blocked_since: Option<Instant>,
-    /// Whether reading is paused: then silence is not the server's.
+    /// Whether reading is paused, in which case silence does not count against the server.
     reading_paused: bool,
 }
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// Nothing to do before this moment.
+    /// Nothing to do before this instant.
     Fine {
         /// When to check again, and why.
         next: Option<(Instant, Why)>,
@@ -52,9 +52,9 @@ pub(crate) enum Finding {
         /// Time until the socket is replaced.
         grace: Duration,
     },
-    /// No sign of life for twice the threshold, nor for the threshold since a ping.
+    /// Nothing was received for twice the threshold, nor for the threshold since a ping.
     Silent {
-        /// How long nothing was received.
+        /// Time since anything was received.
         silence: Duration,
     },
     /// Only pongs for longer than the feed may be silent.
@@ -64,7 +64,7 @@ pub(crate) enum Finding {
     },
     /// The socket has accepted no bytes for twice the threshold.
     WriteBlocked {
-        /// How long.
+        /// Duration of this state.
         blocked: Duration,
     },
 }
@@ -111,13 +111,13 @@ impl Watchdog {
         self.last_heard
     }
 
-    /// Returns whether the feed has flowed for twice the threshold without a pause of that length:
-    /// more than the snapshot that any new socket receives.
+    /// Returns whether the feed has flowed for twice the threshold without a pause of that length,
+    /// which is more than the snapshot that any new socket receives.
     pub(crate) fn has_flowed(&self) -> bool {
         self.last_fed.saturating_duration_since(self.flowing_since) >= self.threshold * 2
     }
 
-    /// Resets the tolerated silence to the shortest: the feed has proved to work.
+    /// Resets the tolerated silence to the shortest, because the feed has proved to work.
     pub(crate) fn lose_patience(&mut self) {
         self.feed_patience = self.threshold * 2;
     }
@@ -153,7 +153,7 @@ impl Watchdog {
     /// Pauses while reading is stopped by a slow consumer, or resumes.
     pub(crate) fn pause_reading(&mut self, now: Instant, paused: bool) {
         if self.reading_paused && !paused {
-            // What arrived meanwhile is still in the socket: every silence starts over.
+            // What arrived meanwhile is still in the socket, so every silence starts over.
             self.silent_since = now;
             self.last_fed = now;
             self.feed_reported = false;
@@ -170,7 +170,7 @@ impl Watchdog {
             if blocked >= limit {
                 return Finding::WriteBlocked { blocked };
             }
-            // No ping either: it would wait for the blocked bytes.
+            // No ping is sent either, because it would wait for the blocked bytes.
             return Finding::Fine { next: Some((since + limit, Why::Write)) };
         }
         if self.reading_paused {
@@ -179,8 +179,9 @@ impl Watchdog {
         let fine = |next| Finding::Fine { next: Some(next) };
         let silence = now.saturating_duration_since(self.silent_since);
         if let Some(asked) = self.probed {
-            // Counted from the ping: if this task was delayed, what arrived meanwhile may still
-            // wait in the socket, and a socket that was not pinged must not be considered dead.
+            // The silence counts from the ping. If this task was delayed, what arrived meanwhile
+            // may still wait in the socket, and a socket that was not pinged must not be considered
+            // dead.
             let due = asked + self.threshold;
             if now >= due {
                 return Finding::Silent { silence };
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn any_sign_of_life_starts_the_silence_over() {
+    fn any_message_starts_the_silence_over() {
         let mut line = Timeline::new(THRESHOLD * 2);
         line.check(12);
         line.dog.fed(line.at(19));

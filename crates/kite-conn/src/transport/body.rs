@@ -1,6 +1,6 @@
 //! The body of a refusal, read to its end or up to a limit.
 //!
-//! Faults in the body are not errors: the status is what matters and is already known.
+//! Faults in the body are not errors, because the status is what matters and is already known.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -33,8 +33,8 @@ impl BodyEnd {
         }
     }
 
-    /// Handles a `Content-Length`. Of two, the smaller one counts: the other would wait for bytes
-    /// that may never arrive.
+    /// Handles a `Content-Length`. Of two, the smaller one counts, because the other would wait for
+    /// bytes that may never arrive.
     pub(super) fn on_content_length(&mut self, value: &[u8]) {
         let length = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
         match (length, &*self) {

@@ -108,16 +108,16 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 ///
 /// An address that does not answer delays the others by a quarter of a second. After TCP each
 /// address gets an equal share of the remaining time, so that one that hangs in TLS leaves time for
-/// the others. A proxy's refusal ends the attempt: it is an answer, and the other addresses usually
-/// belong to the same proxy.
+/// the others. A proxy's refusal ends the attempt, because the other addresses usually belong to
+/// the same proxy.
 pub(super) async fn dial(
     way: Way<'_>,
     addresses: &[SocketAddr],
     route: &Route,
     deadline: Deadline,
 ) -> Result<(SocketAddr, Stream), OpenError> {
-    // Without TLS a proxy must be on loopback as well: it would see the token, and so would the
-    // network between.
+    // Without TLS a proxy must be on loopback as well, because it would see the token, and so would
+    // the network between.
     let (mut permitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
         addresses.iter().copied().partition(|address| way.endpoint.permits(address));
     let host = way.host().to_owned();

@@ -1,7 +1,7 @@
 //! The WebSocket handshake of a client (RFC 6455, section 4.1).
 //!
 //! Generic over the stream, so that tests run it in memory. It offers no extension and no
-//! subprotocol, follows no redirect, and logs nothing: the request contains the token.
+//! subprotocol, follows no redirect, and logs nothing, because the request contains the token.
 
 use http::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -38,13 +38,13 @@ const RESERVED: [HeaderName; 11] = [
 
 /// Turns a connected stream into a WebSocket.
 ///
-/// Frames received in the same segment as the server's answer are delivered. A refusal contains
+/// Frames received in the same segment as the server's response are delivered. A refusal contains
 /// neither the token nor any of `past_tokens`.
 ///
 /// # Errors
-/// [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for a wrong answer,
-/// [`OpenError::Timeout`] if the head of the answer is not complete by the deadline. A status whose
-/// body is incomplete is still a refusal.
+/// Returns [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for an invalid
+/// response, and [`OpenError::Timeout`] if the head of the response is not complete by the
+/// deadline. A status whose body is incomplete is still a refusal.
 ///
 /// # Cancel safety
 /// Cancel safe: dropping the future drops the stream.

@@ -1,6 +1,6 @@
 //! The head of the server's response: status line and headers.
 //!
-//! Values are checked and dropped, not kept: they may echo the request and its token.
+//! Values are checked and dropped, not kept, because they may echo the request and its token.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -127,7 +127,7 @@ where
     loop {
         while let Some(head) = Head::parse(&bytes[parsed_bytes..])? {
             parsed_bytes += head.len_bytes;
-            // Interim answers (100, 103) precede the final one; 101 is final.
+            // Interim responses (100, 103) precede the final one; 101 is final.
             if head.status == 101 || head.status >= 200 {
                 return Ok((head, bytes.split_off(parsed_bytes)));
             }
@@ -141,7 +141,7 @@ where
         match (&mut *stream).take(room as u64).read_buf(&mut bytes).await {
             Ok(0) => return Err(HandshakeError::Closed { received }),
             Ok(_) => {}
-            // TLS without a close_notify: the server was killed, or does not send one.
+            // TLS without a close_notify, because the server was killed or does not send one.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(HandshakeError::Closed { received });
             }
@@ -150,7 +150,7 @@ where
     }
 }
 
-/// Whether a comma-separated header value contains a token, in any case.
+/// Returns whether a comma-separated header value contains a token, in any case.
 fn names(value: &[u8], token: &str) -> bool {
     value.split(|&b| b == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -1,9 +1,9 @@
 //! From an endpoint to an open WebSocket: DNS, TCP, proxy, TLS, handshake.
 //!
-//! The handshake is implemented here because tungstenite logs the request line, token included, and
-//! hands over only those bytes of a refusal that arrived with its head. Nothing here retries: one
-//! call is one attempt, and sends the token at most once. A [`Dialer`] keeps the state that is
-//! needed across attempts.
+//! The handshake is implemented here because tungstenite logs the request line, including the
+//! token, and hands over only those bytes of a refusal that arrived with its head. Nothing here
+//! retries; one call is one attempt, and sends the token at most once. A [`Dialer`] keeps the state
+//! that is needed across attempts.
 
 mod body;
 mod dial;
@@ -68,10 +68,12 @@ impl Dialer {
         Self(Arc::new(Inner { endpoint, settings, route, tokens }))
     }
 
-    /// Opens a connection: one attempt, all addresses of the host, one handshake.
+    /// Opens a connection in one attempt, which may try all addresses of the host but makes one
+    /// handshake.
     ///
     /// # Errors
-    /// [`OpenError`] names the stage that failed. None contains the endpoint's query.
+    /// Returns an [`OpenError`] that names the stage that failed and never contains the endpoint's
+    /// query.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -118,9 +120,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<WebSocket<Stream>, OpenError> {
         let (address, stream) = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
-        // No other address is tried after this: the server may have counted this socket already,
-        // and a second one while its slot is taken is refused with 429. The next attempt starts
-        // with another address.
+        // No other address is tried after this, because the server may have counted this socket
+        // already, and a second one while its slot is taken is refused with 429. The next attempt
+        // starts with another address.
         let opened =
             handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline).await;
         match &opened {

@@ -1,6 +1,7 @@
 //! The stages of opening a connection one by one, for diagnosis.
 //!
-//! The stages are those of [`Dialer`]. The WebSocket handshake is not included: no token is sent.
+//! The stages are those of [`Dialer`]. The WebSocket handshake is not included, so no token is
+//! sent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,7 +47,7 @@ impl Probe {
     /// starts to try them.
     ///
     /// # Errors
-    /// [`OpenError::Dns`], [`OpenError::NoAddress`] or [`OpenError::Timeout`].
+    /// Returns [`OpenError::Dns`], [`OpenError::NoAddress`] or [`OpenError::Timeout`].
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -62,8 +63,8 @@ impl Probe {
     /// Connects to one address by TCP, and through the proxy if there is one.
     ///
     /// # Errors
-    /// [`OpenError::NotLoopback`], [`OpenError::Connect`], [`OpenError::Timeout`], or a proxy's
-    /// refusal.
+    /// Returns [`OpenError::NotLoopback`], [`OpenError::Connect`], [`OpenError::Timeout`], or a
+    /// proxy's refusal.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -81,7 +82,7 @@ impl Probe {
     /// unchanged.
     ///
     /// # Errors
-    /// [`OpenError::TlsSetup`], [`OpenError::Tls`] or [`OpenError::Timeout`].
+    /// Returns [`OpenError::TlsSetup`], [`OpenError::Tls`] or [`OpenError::Timeout`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.

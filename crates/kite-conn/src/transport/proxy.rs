@@ -1,4 +1,4 @@
-//! The HTTP proxy to connect through: its URL, checked.
+//! The HTTP proxy to connect through, with a checked URL.
 //!
 //! Only `http://` proxies, reached without encryption. They see the host and port to connect to and
 //! their own credentials; TLS to the server passes through them.
@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::endpoint::{Authority, AuthorityError, in_url};
 use crate::credentials::Secret;
 
-/// User names shorter than this occur in any text and are not redacted from a proxy's response.
+/// User names shorter than this occur in many strings and are not redacted from a proxy's response.
 const SHORTEST_USER_BYTES: usize = 4;
 
 /// An HTTP proxy to connect through by `CONNECT`, for instance one with a registered static IP.
@@ -55,7 +55,7 @@ pub enum ProxyError {
     /// A byte that a URL may not contain unencoded.
     #[error("byte {position} of the proxy is not printable ASCII: percent-encode it")]
     Character {
-        /// Offset in bytes from the start of the text.
+        /// Offset in bytes from the start of the string.
         position: usize,
     },
     /// No scheme such as `http://` at the start.
@@ -102,7 +102,7 @@ impl Proxy {
     /// percent-encoded if they have characters other than letters, digits and `-._~`.
     ///
     /// # Errors
-    /// [`ProxyError`] describes the fault without quoting the text.
+    /// Returns a [`ProxyError`] that describes the fault without quoting the URL.
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(ProxyError::Character { position });
@@ -133,8 +133,8 @@ impl Proxy {
     /// Sets the user and password, without percent-encoding.
     ///
     /// # Errors
-    /// [`ProxyError::Login`] for control characters, [`ProxyError::UserColon`] for a colon in the
-    /// user name.
+    /// Returns [`ProxyError::Login`] for control characters, and [`ProxyError::UserColon`] for a
+    /// colon in the user name.
     pub fn with_login(
         self,
         user: impl Into<Secret>,
@@ -283,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_rejected_and_headers_stay_on_one_line(text in prop_oneof![
+        fn any_string_parses_or_is_rejected_and_headers_stay_on_one_line(text in prop_oneof![
             any::<String>(),
             "http://[a-z%0-9:@/é]{0,12}@?[a-z.\\[\\]:0-9]{0,8}:[0-9]{1,4}",
         ]) {

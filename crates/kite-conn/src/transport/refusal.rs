@@ -1,4 +1,4 @@
-//! An answer other than 101, and whether it means that the credentials are bad.
+//! A response other than 101, and whether it means that the credentials are bad.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,9 +15,9 @@ const SHOWN_MESSAGE_CHARS: usize = 200;
 /// A server's refusal of a handshake, or a proxy's of `CONNECT`.
 ///
 /// Any access token of this connection (of the last eight), value of the endpoint's query or
-/// credential of the proxy that the answer echoes, however escaped, is replaced by `[redacted]`, if
-/// necessary along with the whole body. Query values and proxy users of less than four bytes are
-/// not redacted.
+/// credential of the proxy that the response echoes, no matter how escaped, is replaced by
+/// `[redacted]`, if necessary along with the whole body. Query values and proxy users of less than
+/// four bytes are not redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -31,9 +31,9 @@ pub struct Refusal {
     /// Whether `body` is all that the server sent. False if it was cut off by the limit, the
     /// connect timeout or a broken connection.
     pub body_complete: bool,
-    /// The `Retry-After` header, at most a day; [`OpenError::retry_after`] returns how much of it is
-    /// followed. A date is compared with the answer's `Date`, or
-    /// with the local clock if it has none; a date in the past is zero.
+    /// The `Retry-After` header, at most a day; [`OpenError::retry_after`] returns how much of it
+    /// is followed. A date is compared with the response's `Date`, or with the local clock if it
+    /// has none; a date in the past is zero.
     ///
     /// [`OpenError::retry_after`]: crate::OpenError::retry_after
     pub retry_after: Option<Duration>,
@@ -82,7 +82,7 @@ impl fmt::Display for Refusal {
         if let Some(message) = &self.message {
             f.write_str(": ")?;
             for c in message.chars().take(SHOWN_MESSAGE_CHARS) {
-                // One line, whatever the server sends.
+                // Keeps the message on one line, even if the server sends line breaks.
                 fmt::Write::write_char(f, if c.is_control() { ' ' } else { c })?;
             }
         }
@@ -179,8 +179,8 @@ mod tests {
             "the server refused the handshake with status 502"
         );
         let body = Body { bytes: body.into(), complete: true };
-        let asked = Some(std::time::Duration::from_secs(86_400));
-        let shown = Refusal::new(503, &body, asked, &Spellings::of([])).to_string();
+        let day = Some(std::time::Duration::from_secs(86_400));
+        let shown = Refusal::new(503, &body, day, &Spellings::of([])).to_string();
         assert!(shown.ends_with("xx (retry after 86400 s)") && shown.len() < 280, "{shown}");
     }
 }

@@ -39,7 +39,7 @@ impl RetryAfter {
     }
 }
 
-/// The end of a sentence about a refusal: the delay asked for, or nothing.
+/// The end of a sentence about a refusal: the requested delay, or nothing.
 pub(super) struct Asked(pub(super) Option<Duration>);
 
 impl fmt::Display for Asked {

@@ -1,10 +1,10 @@
-//! Which of a host's addresses is tried first.
+//! Chooses which of a host's addresses is tried first.
 //!
 //! An address that does not answer would otherwise cost every reconnect time, and a server that
 //! accepts TCP connections and then refuses or resets them would be tried for ever while other
-//! addresses work. Addresses are remembered, not positions: resolvers shuffle. The address that
-//! worked last gets no preference over others that have not failed, so that a bad one among them
-//! does not hold the connection.
+//! addresses work. Addresses are remembered, not positions, because resolvers shuffle. The address
+//! that worked last gets no preference over others that have not failed, so that a bad one among
+//! them does not hold the connection.
 
 use std::net::SocketAddr;
 

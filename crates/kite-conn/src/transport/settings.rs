@@ -17,7 +17,7 @@ pub struct Transport {
     /// Maximum size of one read from the socket, in bytes; memory is allocated in blocks of twice
     /// this. Default 64 KiB; from 1 byte to 16 MiB.
     pub read_buffer_bytes: usize,
-    /// The largest frame, and the largest fragmented message, that is accepted, in bytes: memory of
+    /// The largest frame, and the largest fragmented message, that is accepted, in bytes. Memory of
     /// this size is allocated as soon as a frame's header announces it. Default 1 MiB; from 1 byte
     /// to 1 GiB. The largest frame that Kite can send has 558,002 bytes.
     pub max_frame_bytes: usize,
@@ -28,7 +28,7 @@ pub struct Transport {
     ///
     /// [`HandshakeError::ReservedHeader`]: crate::HandshakeError::ReservedHeader
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whose certificates are trusted over `wss://`. Default [`Tls::web_pki`]: the roots of
+    /// Whose certificates are trusted over `wss://`. Default [`Tls::web_pki`], the roots of
     /// Mozilla's list, as compiled in.
     pub tls: Tls,
     /// An HTTP proxy to connect through. Default none; the environment is not consulted. A `ws://`
@@ -59,7 +59,7 @@ impl Transport {
     /// Checks every setting that has a range.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside its range, such as
+    /// Returns a [`ConfigError`] that names the first setting outside its range, such as
     /// `transport.connect_timeout`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_duration("transport.connect_timeout", self.connect_timeout)?;

@@ -55,7 +55,7 @@ fn keep_alive() -> TcpKeepalive {
     keep_alive
 }
 
-/// Failures are only logged: a connection without an option is better than none.
+/// Failures are only logged, because a connection without an option is better than none.
 fn note(option: &'static str, set: io::Result<()>) {
     if let Err(error) = set {
         debug!(option, %error, "socket option refused");

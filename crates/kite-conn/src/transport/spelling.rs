@@ -6,7 +6,7 @@ use super::endpoint::percent_encode;
 
 const REDACTED: &str = "[redacted]";
 
-/// How many levels of escaping are undone.
+/// Number of levels of escaping that are undone.
 const ESCAPINGS: usize = 3;
 
 /// The encodings in which a server may echo secrets.
@@ -32,7 +32,7 @@ impl Spellings {
         Self(spellings)
     }
 
-    /// Redacts a text.
+    /// Redacts a string.
     pub(super) fn redact(&self, text: String) -> String {
         let redacted = self.replace(text);
         if self.is_hidden_in(&redacted, true) { REDACTED.to_owned() } else { redacted }
@@ -91,7 +91,7 @@ impl Spellings {
         }
     }
 
-    /// Returns how many bytes at the end are the start of a secret that was cut off.
+    /// Returns the number of bytes at the end that are the start of a secret that was cut off.
     fn cut_off_bytes(&self, bytes: &[u8]) -> usize {
         let starts = self.0.iter().filter_map(|spelling| {
             (1..spelling.len()).rev().find(|&n| bytes.ends_with(&spelling.as_bytes()[..n]))
@@ -100,7 +100,7 @@ impl Spellings {
     }
 }
 
-/// Resolves the escapes of JSON and JavaScript strings anywhere in a text; `None` if there are
+/// Resolves the escapes of JSON and JavaScript strings anywhere in a string; `None` if there are
 /// none. An invalid escape only loses its backslash.
 fn unescape(text: &str) -> Option<String> {
     if !text.contains('\\') {

@@ -17,7 +17,7 @@ use crate::websocket::Wire;
 pub(crate) enum Stream {
     /// `ws://`, loopback only.
     Plain(Tcp),
-    /// `wss://`. Boxed: the TLS state is some hundred times the size of a socket.
+    /// `wss://`. Boxed, because the TLS state is some hundred times the size of a socket.
     Tls(Box<TlsStream<Tcp>>),
 }
 

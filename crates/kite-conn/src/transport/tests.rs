@@ -254,7 +254,7 @@ async fn a_body_in_later_segments_is_read_to_its_end() {
         let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\n\r\n");
         server.write_all(head.as_bytes()).await.unwrap();
         server.write_all(KITE_ERROR.as_bytes()).await.unwrap();
-        // Kept open: only the length marks the end of the body.
+        // Kept open, so that only the length marks the end of the body.
         server
     };
     let started = Instant::now();

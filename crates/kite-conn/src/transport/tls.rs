@@ -83,19 +83,19 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Returns whether it may work later with the same configuration.
+    /// Returns whether the same configuration may work later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::NativeUnreadable { .. })
     }
 }
 
-/// Shared by all configurations that add nothing: the roots are large, and sessions are worth
-/// sharing.
+/// Shared by all configurations that add nothing, because the roots are large and sessions are
+/// worth sharing.
 static WEB_PKI: LazyLock<Arc<OnceLock<Arc<ClientConfig>>>> = LazyLock::new(Arc::default);
 
 impl Tls {
-    /// Trusts the roots of Mozilla's list as compiled in (crate `webpki-roots`): the same on every
-    /// machine. The default.
+    /// Trusts the roots of Mozilla's list as compiled in (crate `webpki-roots`), which are the same
+    /// on every machine. The default.
     #[must_use]
     pub fn web_pki() -> Self {
         let built = Arc::clone(&WEB_PKI);
@@ -119,8 +119,8 @@ impl Tls {
     /// Trusts the given root certificates, each in DER, and no others.
     ///
     /// # Errors
-    /// [`TlsError::Certificate`] for an invalid certificate, [`TlsError::NoCertificates`] if there
-    /// are none.
+    /// Returns [`TlsError::Certificate`] for an invalid certificate, and
+    /// [`TlsError::NoCertificates`] if there are none.
     pub fn only<C: AsRef<[u8]>>(
         certificates: impl IntoIterator<Item = C>,
     ) -> Result<Self, TlsError> {
@@ -131,7 +131,8 @@ impl Tls {
     /// Trusts the given root certificates too, each in DER.
     ///
     /// # Errors
-    /// As [`Tls::only`]; [`TlsError::OwnConfiguration`] after [`Tls::client_config`].
+    /// Same as [`Tls::only`]; also returns [`TlsError::OwnConfiguration`] after
+    /// [`Tls::client_config`].
     pub fn and<C: AsRef<[u8]>>(
         mut self,
         certificates: impl IntoIterator<Item = C>,
@@ -200,7 +201,7 @@ impl fmt::Debug for Tls {
 
 #[expect(clippy::expect_used, reason = "the provider and the protocol versions are constants")]
 fn config_with_roots(roots: RootCertStore) -> ClientConfig {
-    // The provider is named: a process default may be missing or be set by the application.
+    // The provider is named, because a process default may be missing or be set by the application.
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports TLS 1.2 and 1.3")

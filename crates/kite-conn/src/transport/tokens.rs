@@ -1,4 +1,4 @@
-//! The access tokens that a connection has used: a server may echo an old one.
+//! The access tokens that a connection has used, because a server may echo an old one.
 
 use std::collections::VecDeque;
 

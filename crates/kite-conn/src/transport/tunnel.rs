@@ -1,6 +1,6 @@
-//! Through an HTTP proxy: `CONNECT` and the proxy's answer (RFC 9110, section 9.3.6).
+//! Tunnels through an HTTP proxy: `CONNECT` and the proxy's response (RFC 9110, section 9.3.6).
 //!
-//! The target's name is sent, not an address: the proxy looks it up. This code has access to
+//! The target's name is sent, not an address, so the proxy looks it up. This code has access to
 //! neither the access token nor the endpoint's path.
 
 use std::net::SocketAddr;
@@ -19,8 +19,8 @@ use super::spelling::Spellings;
 /// Asks a proxy at the other end of `stream` for a connection to `target`, a host and port.
 ///
 /// # Errors
-/// [`OpenError::ProxyRefused`] for any status but 2xx, [`OpenError::Proxy`] for an invalid answer,
-/// [`OpenError::Timeout`] if its head is not complete by the deadline.
+/// Returns [`OpenError::ProxyRefused`] for any status but 2xx, [`OpenError::Proxy`] for an invalid
+/// response, and [`OpenError::Timeout`] if its head is not complete by the deadline.
 ///
 /// # Cancel safety
 /// Cancelling leaves nothing behind, but the stream cannot be used afterwards.

@@ -6,11 +6,11 @@
 
 use bytes::BytesMut;
 
-/// How many reads fit into a block.
+/// Number of reads that fit into a block.
 const READS: usize = 2;
 
-/// How many blocks are kept besides the one in use. More, needed by a slow consumer, are freed once
-/// it has consumed them.
+/// Number of blocks kept besides the one in use. More, needed by a slow consumer, are freed once it
+/// has consumed them.
 const MOST_KEPT: usize = 15;
 
 /// A socket's blocks except the one in use.
@@ -30,8 +30,8 @@ impl Blocks {
     /// contents are kept.
     #[inline]
     pub(super) fn make_room(&mut self, block: &mut BytesMut, wanted: usize) {
-        // If nothing has to be copied, room for a whole read: a frame that starts in a small rest
-        // is copied when that is full.
+        // If nothing has to be copied, keep room for a whole read, because a frame that starts in a
+        // small rest is copied when that is full.
         let least = if block.is_empty() { self.read_bytes } else { self.read_bytes.div_ceil(4) };
         if block.capacity() - block.len() < wanted.max(least) {
             self.change(block, wanted);
@@ -39,7 +39,8 @@ impl Blocks {
     }
 
     fn change(&mut self, block: &mut BytesMut, wanted: usize) {
-        // One more read than wanted, so that a frame is copied at most once, however large it is.
+        // One more read than wanted, so that a frame is copied at most once, regardless of its
+        // size.
         let room = wanted + self.read_bytes;
         if block.try_reclaim(room) {
             return;
@@ -198,7 +199,7 @@ mod tests {
             steps in vec(step(), 1..200),
         ) {
             let (mut blocks, mut block) = (Blocks::new(read_bytes), BytesMut::new());
-            // Each frame with its offset in the stream and the number of its block: a block that is
+            // Each frame with its offset in the stream and the number of its block; a block that is
             // switched to has no waiting frames.
             let mut waiting: Vec<(usize, usize, Bytes)> = Vec::new();
             let is_whole = |at: usize, frame: &[u8]| (at..).map(byte).zip(frame).all(|(a, b)| a == *b);

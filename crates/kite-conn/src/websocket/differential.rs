@@ -1,4 +1,4 @@
-//! Reads the same bytes with tungstenite's reader and with this crate's: for the fuzzer, the replay
+//! Reads the same bytes with tungstenite's reader and with this crate's, for the fuzzer, the replay
 //! of its corpus and the property test.
 //!
 //! They differ in three points only. tungstenite checks the UTF-8 of a text fragment by fragment,
@@ -24,9 +24,9 @@ use super::{Limits, WebSocket};
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     pub(super) limits: Limits,
-    /// How many messages are held before the first is checked and dropped.
+    /// Number of messages held before the first is checked and dropped.
     pub(super) held: usize,
-    /// How many bytes arrive with the answer to the handshake.
+    /// Number of bytes that arrive with the response to the handshake.
     pub(super) ahead: usize,
     /// The portions in which the rest is read, and the client's bytes are written: see [`Wire`].
     pub(super) read_cuts: Vec<u8>,
@@ -65,7 +65,7 @@ impl Script {
     }
 }
 
-/// Creates frames from few bytes, large ones too, and bytes that are not frames.
+/// Creates frames from few bytes, including large frames, and bytes that are not frames.
 fn assemble(mut input: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some((&[kind, first, length], rest)) = input.split_first_chunk() {
@@ -127,7 +127,7 @@ pub(super) struct Wire {
     portion: usize,
     pub(super) output: Vec<u8>,
     write_cuts: VecDeque<u8>,
-    /// How often it returned "not now".
+    /// Number of times it returned "not now".
     pub(super) refusals: usize,
 }
 
@@ -224,8 +224,8 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Polls until ready. A pending poll must have been refused by the stream just now: nothing else
-/// would wake it.
+/// Polls until ready. A pending poll must have been refused by the stream just now, because nothing
+/// else would wake it.
 pub(super) fn settle<T>(
     socket: &mut WebSocket<Wire>,
     mut poll: impl FnMut(&mut WebSocket<Wire>, &mut Context<'_>) -> Poll<T>,
@@ -345,7 +345,7 @@ fn read_ours(script: &Script, expected: &[Message]) -> Ours {
     Ours { is_data, answers: sent(&socket.stream.output), ending, is_amid_message }
 }
 
-/// Checks that memory is bounded by the limits, whatever the server sends.
+/// Checks that memory is bounded by the limits, regardless of what the server sends.
 fn check_memory(socket: &WebSocket<Wire>) {
     let Limits { read_bytes, message_bytes } = socket.limits;
     // A message, or the bytes received with the handshake, and one read after it.
@@ -404,7 +404,7 @@ pub(super) fn agree(script: &Script) {
     let theirs = read_theirs(script, 0);
     let ours = read_ours(script, &theirs.messages);
     if theirs.ending == Ending::Utf8 {
-        // The bad text was not complete yet: until it is, only control frames can follow.
+        // The invalid text was not complete yet; until it is, only control frames can follow.
         assert!(ours.ending == Ending::Utf8 || ours.is_amid_message, "{:?}", ours.ending);
         let more = ours.is_data.get(theirs.messages.len()..);
         assert!(more.is_some_and(|more| !more.contains(&true)), "{more:?}");
@@ -415,7 +415,7 @@ pub(super) fn agree(script: &Script) {
     assert_eq!(ours.is_data.len(), theirs.messages.len(), "{endings:?}");
     assert_eq!(ours.answers, theirs.answers);
     if theirs.ending == Ending::Eof && ours.ending != Ending::Eof {
-        // The stream ended within a frame with an invalid header: tungstenite reports that only
+        // The stream ended within a frame with an invalid header, which tungstenite reports only
         // once the frame is complete.
         let theirs = read_theirs(script, script.limits.message_bytes);
         assert_eq!(ours.ending, theirs.ending);

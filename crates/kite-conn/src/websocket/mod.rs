@@ -1,7 +1,7 @@
 //! A WebSocket after its handshake: reads messages from a stream and writes them to it.
 //!
 //! tungstenite parses and writes the frames' headers; this module manages the memory. tungstenite
-//! zeroes its buffer before every read and needs a new one whenever a frame of the last is kept: at
+//! zeroes its buffer before every read and needs a new one whenever a frame of the last is kept. At
 //! full speed that is a third of the cost of a tick. Here bytes are read into [`Blocks`], and a
 //! message shares the memory it was read into.
 
@@ -90,13 +90,13 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         &self.stream
     }
 
-    /// Returns the next message. The answer to a ping or close frame is queued for
+    /// Returns the next message. The reply to a ping or close frame is queued for
     /// [`WebSocket::poll_flush`]. After an error nothing more can be read.
     ///
     /// # Errors
-    /// [`Error::Protocol`] with [`ProtocolError::ResetWithoutClosingHandshake`] for a stream that
-    /// ends, [`Error::Io`] for one that fails, [`Error::Capacity`] for a message that is too large,
-    /// and others for invalid data.
+    /// Returns [`Error::Protocol`] with [`ProtocolError::ResetWithoutClosingHandshake`] for a
+    /// stream that ends, [`Error::Io`] for one that fails, [`Error::Capacity`] for a message that
+    /// is too large, and others for invalid data.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         loop {
             if let Some(message) = self.take_message()? {
@@ -238,7 +238,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
     /// which nothing has been written.
     ///
     /// # Errors
-    /// [`ProtocolError::SendAfterClosing`] after a close frame was queued.
+    /// Returns [`ProtocolError::SendAfterClosing`] after a close frame was queued.
     pub(crate) fn send(&mut self, message: Message) -> Result<(), Error> {
         let data = |kind, payload: Bytes| Frame::message(payload, OpCode::Data(kind), true);
         self.queue.push(match message {
@@ -251,10 +251,11 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         })
     }
 
-    /// Writes the queue, answers included. Ready when everything is written.
+    /// Writes the queue, including replies. Ready when everything is written.
     ///
     /// # Errors
-    /// [`Error::Io`] if the stream fails, or if the system has no random numbers for a mask.
+    /// Returns [`Error::Io`] if the stream fails, or if the system has no random numbers for a
+    /// mask.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.queue.poll_flush(&mut self.stream, cx)
     }
@@ -273,7 +274,7 @@ impl<W: Wire> WebSocket<W> {
     /// Writes as much of the queue as the stream accepts, like [`WebSocket::poll_flush`].
     ///
     /// # Errors
-    /// As [`WebSocket::poll_flush`].
+    /// Same as [`WebSocket::poll_flush`].
     #[inline]
     pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> Result<Writing, Error> {
         if self.queue.is_flushed() {

@@ -7,7 +7,7 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Returns the number of bytes accepted so far, including TLS overhead.
     fn bytes_written(&self) -> u64;
 
-    /// Makes dropping the stream reset the connection: with a peer that accepts no bytes, a normal
+    /// Makes dropping the stream reset the connection. With a peer that accepts no bytes, a normal
     /// end would wait for them, and the peer would count the socket as open.
     fn reset_on_drop(&self);
 }

@@ -1,8 +1,8 @@
 //! Frames waiting to be written, in the order they are sent.
 //!
 //! One queue for all frames: those passed to [`WebSocket::send`](super::WebSocket::send), and the
-//! answers to pings and close frames. A server cannot make it grow: there is at most one pong, and
-//! nothing is sent after a close frame. How much is sent is the caller's decision.
+//! replies to pings and close frames. A server cannot make it grow, because there is at most one
+//! pong, and nothing is sent after a close frame. How much is sent is the caller's decision.
 
 use std::collections::VecDeque;
 use std::io;
@@ -50,7 +50,7 @@ impl WriteQueue {
     /// written.
     ///
     /// # Errors
-    /// [`ProtocolError::SendAfterClosing`] after a close frame.
+    /// Returns [`ProtocolError::SendAfterClosing`] after a close frame.
     pub(super) fn push(&mut self, frame: Frame) -> Result<(), Error> {
         if self.closed {
             return Err(Error::Protocol(ProtocolError::SendAfterClosing));
@@ -85,7 +85,8 @@ impl WriteQueue {
     /// Writes the queue. Ready when everything is written and flushed.
     ///
     /// # Errors
-    /// [`Error::Io`] if the stream fails, or if the system has no random numbers for a mask.
+    /// Returns [`Error::Io`] if the stream fails, or if the system has no random numbers for a
+    /// mask.
     pub(super) fn poll_flush(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),

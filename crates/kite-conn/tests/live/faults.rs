@@ -178,7 +178,7 @@ async fn damaged_frames_unknown_packets_and_odd_texts_are_reported_and_the_feed_
         _ => None,
     };
     let kinds = |seen: &Seen| seen.events.iter().filter_map(kind).collect::<Vec<_>>();
-    probe.until("the texts", |seen| kinds(seen).len() == 4).await;
+    probe.until("the text frames", |seen| kinds(seen).len() == 4).await;
     assert_eq!(probe.look(kinds), ["unreadable", "unknown", "error", "order"]);
 
     let frames = probe.look(|seen| seen.frames);
@@ -213,7 +213,7 @@ async fn unreadable_texts_displace_no_order_from_the_event_lane_and_all_reach_th
         };
         seen.events.iter().filter_map(text).collect()
     };
-    probe.until("the texts", |seen| texts(seen).len() == 1_101).await;
+    probe.until("the text frames", |seen| texts(seen).len() == 1_101).await;
     let seconds = begun.elapsed().as_secs() as usize;
     let received = probe.look(texts);
     assert_eq!(received[0], order);

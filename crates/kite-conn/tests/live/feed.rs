@@ -231,7 +231,7 @@ async fn a_flood_faster_than_the_sink_is_throttled_and_loses_nothing() {
     connection.subscribe(&universe(3_000), Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 3_000).await;
     probe.take_frames(false);
-    // 300,000 ticks a second are due. Once none is sent any more, TCP holds the server back.
+    // 300,000 ticks per second are due. Once none are sent any more, TCP holds the server back.
     in_time("back-pressure", async {
         loop {
             let sent = sim.stats().ticks_sent;

@@ -1,5 +1,5 @@
-//! Connections without a task, whose stream drives the socket: only what is special to them. The
-//! other behaviour is covered by the tests that run both ways.
+//! Connections without a task, whose stream drives the socket. Covers only what is special to them.
+//! The other behaviour is covered by the tests that run both ways.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -188,14 +188,14 @@ async fn a_consumer_that_was_away_reads_before_it_checks_for_silence() {
     received.until("ticks", &mut stream, |received| received.ticks.len() == 30).await;
     away(&sim, 20).await;
     received.add(&in_time("a frame", stream.recv()).await.unwrap());
-    // Events so far may be due to a slow machine. From here on frames wait, so that the consumer is
-    // away and not the server, at every point of a turn.
+    // Events so far may be due to a slow machine. Frames now wait, so that the consumer is away and
+    // not the server, at every point of a turn.
     words(&mut events);
     let mut pings = sim.stats().pings_received;
     for beats in [4; 40].into_iter().chain([20]) {
         away(&sim, beats).await;
         let Some(batch) = stream.recv().now_or_never().flatten() else {
-            // The machine is so busy that nothing has arrived: this silence is real.
+            // The machine is so busy that nothing has arrived, so this silence is real.
             received.add(&in_time("a frame", stream.recv()).await.unwrap());
             words(&mut events);
             pings = sim.stats().pings_received;
@@ -392,7 +392,7 @@ async fn large_frames_are_read_before_a_silence_is_checked() {
     for _ in 0..12 {
         away(&sim, 18).await;
         let Some(batch) = stream.recv().now_or_never().flatten() else {
-            // The machine is so busy that nothing has arrived: this silence is real.
+            // The machine is so busy that nothing has arrived, so this silence is real.
             received.add(&in_time("a frame", stream.recv()).await.unwrap());
             words(&mut events);
             continue;

@@ -1,4 +1,5 @@
-//! The fault matrix: every fault of the simulator, the events it causes, and the state after it.
+//! The fault matrix: every fault the simulator can inject, the events it causes, and the state
+//! after it.
 
 mod auth;
 mod gaps;

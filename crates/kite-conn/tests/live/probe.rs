@@ -14,7 +14,7 @@ use kite_conn::{
 use kite_sim::{ACCESS_TOKEN, API_KEY, Chain, Sent, Sim};
 use tokio::sync::watch;
 
-/// Longer than any step takes on a slow machine: a test that waits this long has failed.
+/// Timeout for each step, generous for slow machines. A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a sink received.
@@ -102,7 +102,7 @@ impl Probe {
         async move {
             let waiting = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| holds(seen))).await;
             let reached = waiting.is_ok_and(|seen| seen.is_ok());
-            assert!(reached, "never: {what}; seen {:?}", self.seen.borrow().events);
+            assert!(reached, "timed out waiting for {what}; seen {:?}", self.seen.borrow().events);
         }
     }
 }
@@ -208,13 +208,18 @@ pub(crate) fn connect(config: ConnectionConfig) -> (Connection, Arc<Probe>) {
 /// Waits for the simulator, with a timeout.
 pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
     let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
-    assert!(reached.is_ok(), "never: {what}; {:?}, {:?}", sim.stats(), sim.subscriptions());
+    assert!(
+        reached.is_ok(),
+        "timed out waiting for {what}; {:?}, {:?}",
+        sim.stats(),
+        sim.subscriptions()
+    );
 }
 
 /// Waits for anything else, with a timeout.
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(output) => output,
-        Err(_) => panic!("never: {what}"),
+        Err(_) => panic!("timed out waiting for {what}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Events as short texts, so that tests compare them exactly.
+//! Events as short strings, so that tests compare them exactly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) fn changes(modes: &BTreeMap<u32, Mode>) -> impl Iterator<Item = (u32,
     modes.iter().map(|(&token, &mode)| (token, Some(mode)))
 }
 
-/// Returns a short text for an event.
+/// Returns a short description of an event.
 pub(crate) fn word(event: &Event) -> String {
     match event {
         Event::Opening { attempt } => format!("opening {attempt}"),
@@ -101,7 +101,7 @@ fn handshake_word(error: &HandshakeError) -> &'static str {
     }
 }
 
-/// Returns the texts of all events that a sink received.
+/// Returns the descriptions of all events that a sink received.
 pub(crate) fn story(seen: &Seen) -> Vec<String> {
     seen.events.iter().map(word).collect()
 }

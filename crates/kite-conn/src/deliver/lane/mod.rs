@@ -1,7 +1,8 @@
-//! Bounded lanes: from a connection to one consumer on its own task.
+//! Bounded lanes, each from a connection to one consumer on its own task.
 //!
 //! What happens if the consumer is slower than the market is configured ([`Overflow`]), counted,
-//! and reported in the lane itself. Nothing here locks: a queue, a slot for one table, two wakers.
+//! and reported in the lane itself. Nothing here locks; a lane is a queue, a slot for one table,
+//! and two wakers.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -29,7 +30,7 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Loses nothing: the socket is not read until there is room, and TCP holds the server back.
+    /// Loses nothing. The socket is not read until there is room, so TCP holds the server back.
     /// Data that waits in TCP ages before [`Batch::received`], which is the time of the read. Once
     /// a lane is full, reading resumes when half of it has been consumed.
     #[default]
@@ -51,16 +52,16 @@ pub enum Overflow {
 /// a deep queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneConfig {
-    /// How many frames may wait, from 1 to 1,048,576. Default 64.
+    /// Maximum number of queued frames, from 1 to 1,048,576. Default 64.
     pub frames: usize,
-    /// How many bytes of frames may wait. Default 128 KiB, which stays in the processor's caches:
-    /// with [`Overflow::Block`] the rest waits in TCP and nothing is lost. For the other policies
-    /// use more: [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`]. Frames are adjacent in
-    /// blocks of 128 KiB, so waiting frames retain little more than their own bytes.
+    /// Maximum number of bytes of queued frames. Default 128 KiB, which stays in the processor's
+    /// caches: with [`Overflow::Block`] the rest waits in TCP and nothing is lost. For the other
+    /// policies use more: [`LaneConfig::drop_oldest`], [`LaneConfig::conflate`]. Frames are
+    /// adjacent in blocks of 128 KiB, so waiting frames retain little more than their own bytes.
     ///
     /// A larger frame passes if nothing else waits. With [`Overflow::Block`] the frame that exceeds
     /// the bound is still accepted, since it has already been read. A table of conflated packets is
-    /// not counted against the bound: it holds one packet per instrument, 558 kB for 3,000
+    /// not counted against the bound; it holds one packet per instrument, 558 kB for 3,000
     /// instruments in full mode (12 MB for its maximum of 65,535), and briefly twice that while it
     /// is consumed.
     pub bytes: usize,
@@ -92,7 +93,7 @@ impl LaneConfig {
     /// Checks every setting; [`lane`] does so too.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside its range.
+    /// Returns a [`ConfigError`] that names the first setting outside its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_range("frames", self.frames, 1..=MAX_QUEUE, "from 1 to 1,048,576")?;
         check_range("bytes", self.bytes, 1..=usize::MAX, "above 0")
@@ -103,7 +104,7 @@ impl LaneConfig {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LaneItem {
-    /// A frame as received, in the socket's own memory. Heartbeats are left out, so
+    /// A frame as received, sharing the socket's read buffer. Heartbeats are left out, so
     /// [`Batch::sequence`] skips their numbers.
     Batch(Batch),
     /// All frames that waited, folded into one: the newest packet of each instrument, with the
@@ -111,14 +112,17 @@ pub enum LaneItem {
     Conflated {
         /// The frame made of them.
         batch: Batch,
-        /// How many packets were replaced by newer ones of the same instrument and are not in it.
+        /// Number of packets that are not in it because newer ones of the same instrument replaced
+        /// them.
         replaced: u64,
     },
-    /// Frames are missing here: they were dropped between the previous item and the next one.
+    /// Frames are missing here, because they were dropped between the previous item and the next
+    /// one.
     Dropped {
-        /// How many frames. 0 if a table of conflated packets had no room for more instruments.
+        /// Number of frames dropped; 0 if a table of conflated packets had no room for more
+        /// instruments.
         frames: u64,
-        /// How many ticks.
+        /// Number of ticks dropped.
         ticks: u64,
     },
 }
@@ -126,7 +130,7 @@ pub enum LaneItem {
 /// Counts of a lane since its creation.
 ///
 /// Once everything was consumed, the ticks put into the lane equal the sum of those delivered,
-/// dropped and conflated, which also equals the sum over the items received.
+/// dropped and conflated, which also equals the sum of the items received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LaneStats {
@@ -191,7 +195,7 @@ pub enum TryRecvError {
 /// ```
 ///
 /// # Errors
-/// [`ConfigError`] for a bound outside its range.
+/// Returns a [`ConfigError`] for a bound outside its range.
 pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
     config.validate()?;
     let shared = Arc::new(LaneState::new(&config));
@@ -206,7 +210,7 @@ pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
 #[derive(Debug)]
 pub struct Lane {
     shared: Arc<LaneState>,
-    /// How many of the queued frames, and of their ticks, are accounted for.
+    /// Number of queued frames, and of their ticks, that are accounted for.
     frames_seen: u64,
     ticks_seen: u64,
     /// The item to return after a drop was reported.
@@ -225,7 +229,8 @@ impl Lane {
     /// Returns the next item, if one is available.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if nothing waits, [`TryRecvError::Ended`] if the lane has ended.
+    /// Returns [`TryRecvError::Empty`] if nothing waits, and [`TryRecvError::Ended`] if the lane
+    /// has ended.
     pub fn try_recv(&mut self) -> Result<LaneItem, TryRecvError> {
         // Loaded first, so that items added before the sink was dropped are found.
         let ended = self.shared.sink_gone.load(Ordering::Acquire);

@@ -17,7 +17,7 @@ use crate::observe::Event;
 #[derive(Debug)]
 pub struct LaneSink {
     shared: Arc<LaneState>,
-    /// How many frames have been queued, and how many ticks in them.
+    /// Number of frames queued so far, and of the ticks in them.
     frames: u64,
     ticks: u64,
     /// Whether a table was created and, as far as is known, not consumed yet.
@@ -99,7 +99,7 @@ impl LaneSink {
         given.replaced.add(sums.replaced - counted.replaced);
         given.dropped_ticks.add(sums.lost - counted.lost);
         self.shared.queued_bytes.fetch_add(sums.bytes - counted.bytes, Ordering::AcqRel);
-        // Replaces nothing: only this end stores a table, and it has found the slot empty.
+        // Replaces nothing, because only this end stores a table, and it has found the slot empty.
         let _ = self.shared.table.force_push(pending);
     }
 }

@@ -1,4 +1,5 @@
-//! State shared by the two ends of a lane: a queue, a slot for a table, two wakers, counts.
+//! State shared by the two ends of a lane, namely a queue, a slot for a table, two wakers, and
+//! counts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -86,8 +87,8 @@ impl LaneState {
         }
     }
 
-    /// Returns whether a frame of `bytes` fits into the queue. When called by the sink, the answer
-    /// stays true until it adds a frame.
+    /// Returns whether a frame of `bytes` fits into the queue. When called by the sink, a true
+    /// result stays true until it adds a frame.
     pub(super) fn has_room_for(&self, bytes: usize) -> bool {
         let queued = self.queued_bytes.load(Ordering::SeqCst);
         let fits = match self.overflow {

@@ -5,12 +5,12 @@ use kite_wire::{FrameBuilder, Packet, TokenMap};
 use crate::clock::Stamp;
 use crate::deliver::Batch;
 
-/// The maximum of a frame's packet count, and twenty times what Kite sends on a connection: a
-/// faulty server must not exhaust memory.
+/// The largest packet count a frame can declare, about twenty times Kite's limit of instruments per
+/// connection. Keeps a faulty server from exhausting memory.
 pub(super) const MAX_ROWS: usize = u16::MAX as usize;
 
-/// Frames folded into one: the newest packet of each instrument, in the order of the instruments'
-/// first packets.
+/// Frames folded into one, which has the newest packet of each instrument, in the order of the
+/// instruments' first packets.
 #[derive(Debug)]
 pub(super) struct Table {
     received: Stamp,
@@ -27,9 +27,9 @@ pub(super) struct Table {
 pub(super) struct Sums {
     /// Packets replaced by newer ones.
     pub(super) replaced: u64,
-    /// Packets of instruments for which there was no row left.
+    /// Packets dropped because the table was full.
     pub(super) lost: u64,
-    /// Bytes held for the others.
+    /// Length of `packets`, including bytes that are no longer used.
     pub(super) bytes: usize,
 }
 
@@ -38,7 +38,7 @@ struct Row {
     token: u32,
     at: usize,
     len: usize,
-    /// Bytes reserved: the longest packet of this instrument so far.
+    /// Bytes reserved, the length of this instrument's longest packet so far.
     room: usize,
 }
 
@@ -87,7 +87,7 @@ impl Table {
                     self.packets[row.at..row.at + len].copy_from_slice(packet);
                     return;
                 }
-                // The old bytes stay unused. This happens at most once per packet layout.
+                // Leave the old bytes unused; this happens at most once per packet layout.
                 (row.at, row.room) = (self.packets.len(), len);
             }
             None if self.rows.len() < MAX_ROWS => {
@@ -111,7 +111,7 @@ impl Table {
         self.sums
     }
 
-    /// Returns the rows as one frame, with the stamp, epoch and sequence of the newest.
+    /// Returns the rows as one frame, with the stamp, epoch and sequence of the newest frame.
     pub(super) fn to_batch(&self) -> Batch {
         let mut frame = FrameBuilder::with_capacity(self.rows.iter().map(|row| 2 + row.len).sum());
         // Each row is a packet, and a frame can hold all of them.

@@ -158,7 +158,7 @@ fn a_full_instrument_waits_for_the_exchanges_time_though_it_begins_in_quote_mode
     assert_eq!(
         line.frame(7, &[quote(256, 100), quote(257, 5_020)]),
         None,
-        "the exchange's time is pending"
+        "the exchange timestamp is pending"
     );
     let next_day = full(256, 130, MORNING_UNIX_S + 86_400);
     let gap = line.frame(8, &[next_day, full(257, 5_090, evening)]).unwrap();
@@ -185,7 +185,7 @@ fn a_gap_does_not_wait_for_unsubscribed_instruments() {
 #[test]
 fn a_tick_of_yesterday_received_today_is_not_counted_as_todays() {
     let mut line = Line::new();
-    // Before the market opens: the snapshot is of the day before. Then the socket is lost.
+    // Before the market opens, the snapshot is from the day before. Then the socket is lost.
     line.frame(0, &[quote(256, 1_000), quote(257, 1_000)]);
     let subscribed = [256, 257].map(|token| (token, Mode::Quote));
     line.lose(5, &subscribed);

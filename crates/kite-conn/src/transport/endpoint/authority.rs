@@ -17,8 +17,8 @@ pub(crate) struct Authority {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthorityError {
     NoHost,
-    /// The host up to and including its first invalid character. The rest is left out: if the host
-    /// was forgotten, credentials follow in its place.
+    /// The host up to and including its first invalid character. The rest is left out, because
+    /// credentials follow in its place if the host was forgotten.
     Host(String),
     /// The port as written, at most its first six characters.
     Port(String),

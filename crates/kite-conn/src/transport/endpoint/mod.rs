@@ -65,7 +65,7 @@ pub enum EndpointError {
     /// A byte that a URL may not contain unencoded.
     #[error("byte {position} of the endpoint is not printable ASCII: percent-encode it")]
     Character {
-        /// Offset in bytes from the start of the text.
+        /// Offset in bytes from the start of the string.
         position: usize,
     },
     /// No scheme such as `wss://` at the start.
@@ -132,11 +132,12 @@ impl Endpoint {
     /// Parses and checks a URL.
     ///
     /// # Errors
-    /// [`EndpointError`] describes the fault, for example a scheme other than `wss` and `ws`, or
-    /// `ws` with a host that is not loopback, since the access token would be sent unencrypted.
+    /// Returns an [`EndpointError`] that describes the fault, for example a scheme other than `wss`
+    /// and `ws`, or `ws` with a host that is not loopback, since the access token would be sent
+    /// unencrypted.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        // Checked first, so that nothing below can split a character and no line break reaches the
-        // request line.
+        // Check this first, so that nothing below can split a character and no line break reaches
+        // the request line.
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(EndpointError::Character { position });
         }
@@ -172,7 +173,7 @@ impl Endpoint {
 
     /// Adds a query parameter, percent-encoded, after the existing ones.
     ///
-    /// A parameter of the same name stays: the server receives both.
+    /// A parameter of the same name stays, so the server receives both.
     ///
     /// ```
     /// # fn main() -> Result<(), kite_conn::EndpointError> {
@@ -185,8 +186,8 @@ impl Endpoint {
     /// ```
     ///
     /// # Errors
-    /// [`EndpointError::Credentials`] for `api_key` and `access_token`, which are sent already;
-    /// [`EndpointError::NoQueryName`] for an empty name.
+    /// Returns [`EndpointError::Credentials`] for `api_key` and `access_token`, which are sent
+    /// already, and [`EndpointError::NoQueryName`] for an empty name.
     pub fn with_query(
         mut self,
         name: impl AsRef<str>,
@@ -222,8 +223,8 @@ impl Endpoint {
         self.secure
     }
 
-    /// Returns whether a resolved address may be dialled: without TLS it must be loopback, whatever
-    /// the resolver returns for `localhost`.
+    /// Returns whether a resolved address may be dialled. Without TLS it must be loopback, even if
+    /// the resolver returns another address for `localhost`.
     pub(crate) fn permits(&self, address: &SocketAddr) -> bool {
         self.secure || address.ip().is_loopback()
     }
@@ -233,7 +234,7 @@ impl Endpoint {
         self.server_name.clone()
     }
 
-    /// Returns the host and port for a proxy: the port is always included.
+    /// Returns the host and port for a proxy, always including the port.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", in_url(&self.host), self.port)
     }
@@ -244,7 +245,7 @@ impl Endpoint {
         if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// Returns the query's values, percent-decoded: like the token, no error may contain them.
+    /// Returns the query's values, percent-decoded. Like the token, no error may contain them.
     /// Values as short as `1` or `yes` are not secret and occur in any text.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
         let parameters = self.query.split('&');
@@ -259,8 +260,8 @@ impl Endpoint {
             .filter(|value| value.len() >= SHORTEST_SECRET_BYTES)
     }
 
-    /// Returns the path and query of the handshake request. It contains the access token: write it
-    /// to the socket and nowhere else.
+    /// Returns the path and query of the handshake request. It contains the access token, so write
+    /// it to the socket and nowhere else.
     pub(crate) fn request_target(&self, credentials: &Credentials) -> String {
         let mut target = format!(
             "{}?api_key={}&access_token={}",
@@ -323,14 +324,14 @@ fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-/// Returns whether a text is short and has only a scheme's characters, so that an error may show
+/// Returns whether a string is short and has only a scheme's characters, so that an error may show
 /// it.
 fn is_scheme(text: &str) -> bool {
     (1..=16).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// Rejects credentials in the query: they would be sent twice and outlive their renewal.
+/// Rejects credentials in the query, because they would be sent twice and outlive their renewal.
 fn check_query(query: &str) -> Result<(), EndpointError> {
     for parameter in query.split('&') {
         let name = parameter.split('=').next().unwrap_or_default();
@@ -526,7 +527,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_rejected_and_the_target_stays_on_one_line(
+        fn any_string_parses_or_is_rejected_and_the_target_stays_on_one_line(
             text in prop_oneof![
                 any::<String>(),
                 "wss?://[\\[\\]a-z0-9.:@%é]{0,12}[/?#&= \r\na-z]{0,12}",

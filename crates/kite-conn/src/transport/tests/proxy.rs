@@ -53,14 +53,20 @@ async fn tls_runs_through_the_proxy_which_resolves_the_name() {
         assert_eq!(socket.next().await.unwrap(), Message::binary(vec![7]));
     };
     let answer = "HTTP/1.1 200 Connection established\r\nProxy-Agent: x\r\n\r\n";
-    let ((), (request, _), asked) =
+    let ((), (request, _), connect_request) =
         tokio::join!(client, server, proxy(&proxy_listener, answer, Some(target)));
-    assert!(asked.starts_with("CONNECT ticker.example:8443 HTTP/1.1\r\n"), "{asked}");
-    assert_eq!(header(&asked, "Host"), Some("ticker.example:8443"));
+    assert!(
+        connect_request.starts_with("CONNECT ticker.example:8443 HTTP/1.1\r\n"),
+        "{connect_request}"
+    );
+    assert_eq!(header(&connect_request, "Host"), Some("ticker.example:8443"));
     // Encoded with another tool: "operator:pr0xy/s3cr3t".
     let basic = "Basic b3BlcmF0b3I6cHIweHkvczNjcjN0";
-    assert_eq!(header(&asked, "Proxy-Authorization"), Some(basic));
-    assert!(!asked.contains("access_token") && !asked.contains("AB12"), "{asked}");
+    assert_eq!(header(&connect_request, "Proxy-Authorization"), Some(basic));
+    assert!(
+        !connect_request.contains("access_token") && !connect_request.contains("AB12"),
+        "{connect_request}"
+    );
     assert!(request.starts_with("GET /?api_key=a%20key&access_token="), "{request}");
     assert_eq!(header(&request, "Host"), Some("ticker.example:8443"));
     assert_eq!(header(&request, "Proxy-Authorization"), None);
@@ -82,11 +88,14 @@ async fn a_plain_endpoint_goes_through_a_proxy_on_loopback_only() {
     let local = through(&format!("http://{address}"));
     let answer = "HTTP/1.1 200 OK\r\n\r\n";
     let client = async { local.open(&credentials()).await.map(drop) };
-    let (opened, (), asked) =
+    let (opened, (), connect_request) =
         tokio::join!(client, server, proxy(&proxy_listener, answer, Some(target)));
     opened.unwrap();
-    assert!(asked.starts_with(&format!("CONNECT {target} HTTP/1.1\r\n")), "{asked}");
-    assert_eq!(header(&asked, "Proxy-Authorization"), None);
+    assert!(
+        connect_request.starts_with(&format!("CONNECT {target} HTTP/1.1\r\n")),
+        "{connect_request}"
+    );
+    assert_eq!(header(&connect_request, "Proxy-Authorization"), None);
 
     let error = through("http://192.0.2.1:3128").open(&credentials()).await.unwrap_err();
     assert!(!error.is_retryable());

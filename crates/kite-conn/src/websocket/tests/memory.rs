@@ -20,7 +20,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The memory of a message's block: its size and one more read, rounded up to four reads.
+/// The memory of a message's block, which is its size and one more read, rounded up to four reads.
 fn block(bytes: usize) -> u64 {
     (bytes + LIMITS.read_bytes).next_multiple_of(4 * LIMITS.read_bytes) as u64
 }
@@ -45,7 +45,7 @@ fn a_false_length_costs_one_block_of_the_largest_message() {
 }
 
 #[test]
-fn a_rejected_header_costs_no_block_of_its_own() {
+fn a_rejected_header_costs_no_further_block() {
     for header in [&[0x89, 127, 0, 0, 0, 0, 0, 15, 0, 0][..], &[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0]]
     {
         let wire = Wire::new(header.to_vec(), &[], &[]);

@@ -49,7 +49,7 @@ fn fault(bytes: &[u8]) -> ProtocolError {
     }
 }
 
-/// Returns the answers to a server's output.
+/// Returns the replies to a server's output.
 fn answer(bytes: &[u8]) -> Vec<(OpCode, Vec<u8>)> {
     let mut socket = reader(bytes, &[]);
     next(&mut socket).unwrap();
@@ -179,7 +179,7 @@ fn a_message_at_the_limit_is_accepted_and_one_byte_more_is_not() {
     for (bytes, size) in [
         (vec![0x82, 126, 0x03, 0xe9], 1_001),
         (lie, most),
-        // The last one without its payload: the header is enough.
+        // The last one has no payload, because the header is enough.
         (fragments(201).concat()[..2 * 404 + 4].to_vec(), 1_001),
     ] {
         let (messages, error) = read(&bytes);
@@ -193,7 +193,7 @@ fn a_message_at_the_limit_is_accepted_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn a_text_that_is_not_utf_8_is_rejected_whole_or_in_fragments() {
+fn a_text_frame_that_is_not_utf_8_is_rejected_whole_or_in_fragments() {
     let euro = "€".as_bytes();
     for bytes in [
         frame(0x81, &euro[..2]),

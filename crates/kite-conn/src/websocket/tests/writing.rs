@@ -228,7 +228,7 @@ impl Wake for Count {
     }
 }
 
-/// Reading and writing wait concurrently: each is woken by its own end of the pipe.
+/// Reading and writing wait concurrently; each is woken by its own end of the pipe.
 #[tokio::test]
 async fn pending_reads_and_writes_are_woken_separately() {
     let (reading, writing) = (Arc::new(Count::default()), Arc::new(Count::default()));

@@ -165,7 +165,7 @@ async fn consecutive_losses_have_separate_gaps_that_add_up() {
     for (index, token) in SHARES.into_iter().enumerate() {
         let missed = after[index] - before[index];
         assert!(missed > 0);
-        assert_eq!(volume(&second, token), VolumeMissed::Known(missed), "over both losses");
+        assert_eq!(volume(&second, token), VolumeMissed::Known(missed), "across both losses");
     }
 
     // The next gap counts from the ticks received after it.
@@ -187,7 +187,7 @@ async fn an_overnight_gap_is_reported_as_such() {
     market.probe.until("the loss", |seen| seen.losses() == 1).await;
     market.sim.next_day();
     let gap = market.gap(1).await;
-    // Only full packets have the exchange's time. By the local clock it is the same day.
+    // Only full packets have an exchange timestamp. By the local clock it is the same day.
     assert_eq!(volume(&gap, FULL), VolumeMissed::OtherDay);
     assert_eq!(volume(&gap, QUOTE), VolumeMissed::Fell);
     assert_eq!((volume(&gap, INDEX), gap.known_volume()), (VolumeMissed::NotCarried, 0));

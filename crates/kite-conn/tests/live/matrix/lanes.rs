@@ -22,7 +22,7 @@ both_ways![
     an_inline_sink_that_lags_loses_nothing,
 ];
 
-/// How many frames may wait in a lane.
+/// Maximum number of queued frames in a lane.
 const FRAMES: usize = 8;
 const INSTRUMENTS: usize = 40;
 

@@ -135,7 +135,7 @@ async fn the_first_instrument_above_the_limit_is_rejected_before_anything_is_sen
     connection.apply([(tokens[3_000], Some(Mode::Ltp)), (tokens[0], None)]).unwrap();
     let desired = connection.desired();
     sim_until(&sim, "all", |sim| sim.subscriptions() == [desired.clone()]).await;
-    // Unsubscribe, subscribe, mode: nothing of the rejected request.
+    // Unsubscribe, subscribe, mode, and nothing from the rejected request.
     assert_eq!(sim.stats().commands_received, commands + 3);
     assert_eq!(connection.stats().texts, 0, "the server rejected nothing");
     connection.close().await;
@@ -210,8 +210,9 @@ async fn rejected_subscriptions_are_sent_again_once_there_is_room() {
     connection.subscribe(&tokens[..10], Mode::Full).unwrap();
     in_time("ten", held.wait_for(|held| held.len() == 10)).await.unwrap();
     connection.subscribe(&tokens[10..12], Mode::Ltp).unwrap();
-    // The subscribe is rejected, and so is the mode that follows it. Both texts may be read in one
-    // turn. All recent subscriptions are doubted, since the text does not name the ones it means.
+    // The subscribe is rejected, and so is the mode that follows it. Both error messages may be
+    // read in one turn. All recent subscriptions are doubted, since a message does not name the
+    // ones it means.
     let rejected = async |from: usize, doubted: usize| {
         probe.until("the errors", |seen| seen.events.len() >= from + 3).await;
         let mut events = probe.look(|seen| story(seen)[from..from + 3].to_vec());

@@ -1,4 +1,4 @@
-//! A row for each fault: the exact events, the recovery, nothing lost and nothing twice.
+//! A row for each fault, with the exact events and the recovery; nothing is lost or received twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::story::{assert_nothing_twice, changes, gaps, mixed, story};
 
 /// The silence threshold in the rows about silence.
 const THRESHOLD: Duration = Duration::from_millis(250);
-/// How many rows run concurrently: more would only wait for each other.
+/// Number of rows that run concurrently; more would only wait for each other.
 const SIDE_BY_SIDE: usize = 6;
 
 both_ways![every_fault_has_its_exact_events_and_recovers];
@@ -23,7 +23,7 @@ both_ways![every_fault_has_its_exact_events_and_recovers];
 struct Row {
     fault: Fault,
     tune: fn(&mut ConnectionConfig),
-    /// The events from the fault on; `CURE` marks where the test intervenes.
+    /// The events starting with the fault; `CURE` marks where the test intervenes.
     events: Vec<String>,
     /// The events over TLS, if they differ.
     events_over_tls: Option<Vec<String>>,
@@ -248,7 +248,8 @@ async fn run_all(secure: bool) {
     rows.for_each_concurrent(SIDE_BY_SIDE, |row| run(row, secure)).await;
 }
 
-/// Makes the texts independent of the number of attempts: cuts their numbers and folds repetitions.
+/// Makes the descriptions independent of the number of attempts, by cutting their numbers and
+/// folding repetitions.
 fn fold_attempts(events: Vec<String>) -> Vec<String> {
     let mut folded: Vec<String> = Vec::new();
     for word in events {

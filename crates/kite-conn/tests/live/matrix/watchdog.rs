@@ -1,4 +1,4 @@
-//! How long silence is tolerated, and what does not count as silence of the peer.
+//! The tolerated length of a silence, and what does not count as silence of the peer.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ async fn heartbeats_alone_are_stale_and_do_not_reconnect() {
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
     sim.inject(API_KEY, Fault::HeartbeatsOnly);
-    // Six times the silence that would end the socket.
+    // Waits for six times the silence that would end the socket.
     beats(120).await;
     expect_events(&probe, 2, &["stale"]).await;
     sim.heal(API_KEY);
