@@ -1,6 +1,6 @@
 //! Decides which connection carries which instrument, and when instruments change connections.
 //!
-//! No socket and no clock.
+//! Performs no I/O and reads no clock.
 
 mod balancer;
 mod failover;

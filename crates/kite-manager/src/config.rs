@@ -16,7 +16,8 @@ pub struct ManagerConfig {
     /// Connections that share the instruments of an account: 1 to 3. Default 3.
     pub connections: usize,
     /// Settings of each connection. `instrument_limit` applies per connection;
-    /// `transport.connect_timeout` is also how long a start waits; the manager replaces `pacer`.
+    /// `transport.connect_timeout` is also the time limit of
+    /// [`Manager::start`](crate::Manager::start); the manager replaces `pacer`.
     pub connection: ConnectionConfig,
     /// When the instruments of a connection that stays down move to other connections. Default:
     /// away after 30 s, back after 30 s. `None` turns failover off.
@@ -35,12 +36,12 @@ pub struct ManagerConfig {
 /// When the instruments of a connection move to other connections, and when they return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailoverConfig {
-    /// How long a connection must be down or parked before its instruments are handed over to
+    /// Time a connection must be down or parked before its instruments are handed over to
     /// connections of the same account that are up and have room. Default 30 s; above 0 and at most
     /// a day.
     pub after: Duration,
-    /// How long the connection must then be up before its instruments return. Default 30 s; above 0
-    /// and at most a day.
+    /// Time the connection must then be up before its instruments return. Default 30 s; above 0 and
+    /// at most a day.
     pub stable_after: Duration,
 }
 
@@ -67,7 +68,7 @@ impl ManagerConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range.
+    /// Returns a [`ConfigError`] that names the first setting outside its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let connections = self.connections;
         let is_valid = (1..=MAX_CONNECTIONS).contains(&connections);
@@ -85,7 +86,8 @@ impl FailoverConfig {
     /// Checks both settings.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range, such as `failover.after`.
+    /// Returns a [`ConfigError`] that names the first setting outside its range, such as
+    /// `failover.after`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         for (field, value) in
             [("failover.after", self.after), ("failover.stable_after", self.stable_after)]

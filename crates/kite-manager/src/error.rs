@@ -29,14 +29,14 @@ pub struct CapacityError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A setting is outside of its range.
+    /// A setting is outside its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
     /// There is no Tokio runtime, or it has no timers or no I/O.
     #[error("cannot spawn a task")]
     Spawn(#[from] SpawnError),
     /// Every connection was permanently refused.
-    #[error("no connection could be opened, {connections} tried")]
+    #[error("no connection could be opened; {connections} tried")]
     Refused {
         /// Number of connections tried.
         connections: usize,
@@ -45,7 +45,7 @@ pub enum StartError {
         reason: ParkReason,
     },
     /// No connection was up in time.
-    #[error("no connection was up within {timeout:?}, {connections} tried")]
+    #[error("no connection was up within {timeout:?}; {connections} tried")]
     Timeout {
         /// Number of connections tried.
         connections: usize,
@@ -64,7 +64,7 @@ pub enum StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InPlaceError {
-    /// A setting is outside of its range.
+    /// A setting is outside its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
     /// There is no Tokio runtime for the failover task, or it has no timers or no I/O.
@@ -104,20 +104,20 @@ pub enum BuildError {
     #[error("a manager needs an account: add one")]
     NoAccount,
     /// Two accounts have the same name.
-    #[error("two accounts are named {account}: give each its own name")]
+    #[error("two accounts are named {account}; each needs its own name")]
     SameName {
         /// The name.
         account: AccountId,
     },
     /// Two accounts have the same api_key.
     #[error(
-        "account {account} has the api_key of another account, and an api_key allows only three sockets"
+        "account {account} has the api_key of another account, but an api_key allows only three sockets"
     )]
     SameApiKey {
         /// The name of the later one.
         account: AccountId,
     },
-    /// A setting is outside of its range.
+    /// A setting is outside its range.
     #[error("invalid configuration")]
     Config(#[from] ConfigError),
 }

@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 
 use self::table::{Copied, Table, Writer};
 
-/// Reads the newest packet of any instrument, over all connections. Cheap to clone.
+/// Reads the newest packet of any instrument, across all connections. Cheap to clone.
 ///
 /// It holds the packets of the current run, or of the last one while stopped; an instrument that
 /// has been unsubscribed keeps its last packet. It holds at most 65,536 instruments per connection,
@@ -40,7 +40,7 @@ impl LatestTick {
     /// Returns the packet, a view into this copy.
     ///
     /// # Panics
-    /// Never: only valid packets are stored.
+    /// Never panics, because only valid packets are stored.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
         #[expect(clippy::expect_used, reason = "only packets are written, and read whole")]
@@ -65,7 +65,7 @@ impl LatestTick {
         self.copied.epoch
     }
 
-    /// Returns the number of the connection over all accounts.
+    /// Returns the number of the connection, counted across all accounts.
     pub(crate) fn slot(&self) -> usize {
         self.slot
     }
@@ -101,7 +101,7 @@ impl Latest {
         Some(LatestTick { copied, received, slot })
     }
 
-    /// Returns how many packets were not stored because there were too many instruments.
+    /// Returns the number of packets that were not stored because there were too many instruments.
     #[must_use]
     pub fn refused(&self) -> u64 {
         let tables = self.tables.read();
@@ -112,7 +112,7 @@ impl Latest {
     /// receives, nothing at first; a sink of an earlier run no longer has an effect.
     ///
     /// # Panics
-    /// If there is no such slot.
+    /// Panics if there is no such slot.
     pub(crate) fn sink(&self, slot: usize) -> LatestSink {
         let table = Arc::new(Table::new());
         let mut tables = self.tables.write();

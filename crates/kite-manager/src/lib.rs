@@ -1,6 +1,6 @@
 //! Up to three Kite Connect ticker connections per account, for one or several accounts.
 //!
-//! A [`Manager`] balances instruments over its [`kite_conn::Connection`]s, starts and stops them
+//! A [`Manager`] balances instruments across its [`kite_conn::Connection`]s, starts and stops them
 //! together, moves the instruments of a connection that stays down to the others, and reports their
 //! state as a [`Snapshot`]. There are several ways to receive data:
 //!
@@ -12,8 +12,8 @@
 //! | [`ManagerBuilder::tap`] | your own [`Sink`] runs on the connections' tasks, without a hop, in addition to any of these: it receives everything, before anything is left out |
 //! | [`Manager::events`], [`Manager::orders`] | you need connection events or order updates; ticks never displace them |
 //!
-//! A program needs only this crate: the types of `kite_conn` and `kite_wire` that appear in its API
-//! are re-exported here.
+//! A program needs only this crate, because the types of `kite_conn` and `kite_wire` that appear in
+//! its API are re-exported here.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -29,7 +29,7 @@ pub(crate) use account::Account;
 pub use builder::ManagerBuilder;
 pub(crate) use control::Control;
 
-/// Up to three connections for each of its accounts, and the instruments balanced over them.
+/// Up to three connections for each of its accounts, and the instruments balanced across them.
 ///
 /// Cheap to clone and usable from many tasks. Dropping the last clone closes the connections in the
 /// background, with close frames; streams and tables created from it do not keep it alive.
@@ -102,8 +102,8 @@ impl Manager {
     }
 
     /// Replaces the access token of the first account, which is the only one of a manager created
-    /// by [`Manager::new`]. It applies from the next handshake on: parked and waiting connections
-    /// retry immediately, open sockets stay open.
+    /// by [`Manager::new`]. It applies starting with the next handshake: parked and waiting
+    /// connections retry immediately, and open sockets stay open.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         if let Some(account) = self.lock().accounts.first_mut() {
             account.set_access_token(access_token.into());
@@ -113,7 +113,7 @@ impl Manager {
     /// Replaces the access token of an account.
     ///
     /// # Errors
-    /// [`UnknownAccount`] if there is no such account.
+    /// Returns [`UnknownAccount`] if there is no such account.
     pub fn set_access_token_of(
         &self,
         account: &AccountId,
@@ -123,7 +123,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Sets the endpoint to connect to, from the next start on.
+    /// Sets the endpoint that later starts connect to.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
         self.lock().config.connection.endpoint = endpoint;
     }
@@ -133,12 +133,12 @@ impl Manager {
         self.lock().connections().iter().filter(|connection| connection.ping()).count() > 0
     }
 
-    /// Returns a merged stream of the ticks of all connections. It ends with the run: a stream
-    /// created before a start belongs to that run, one created while running begins with the next
+    /// Returns a merged stream of the ticks of all connections. It ends with the run. A stream
+    /// created before a start belongs to that run; one created while running begins with the next
     /// frame.
     ///
     /// # Errors
-    /// [`kite_conn::ConfigError`] if a setting is outside of its range.
+    /// Returns a [`kite_conn::ConfigError`] if a setting is outside its range.
     pub fn stream(&self, config: StreamConfig) -> Result<TickStream, kite_conn::ConfigError> {
         self.core.hub.subscribe(&config)
     }
@@ -156,15 +156,15 @@ impl Manager {
         self.core.seats.seat(tick.slot())
     }
 
-    /// Subscribes to events of the connections and of the manager itself, from now on.
+    /// Subscribes to events of the connections and of the manager itself sent after this call.
     #[must_use]
     pub fn events(&self) -> Events {
         let core = &self.core;
         Events::new(core.seats.clone(), core.events.subscribe(), core.notices.subscribe())
     }
 
-    /// Subscribes to order updates, from now on. Each is delivered once, although every socket
-    /// receives it.
+    /// Subscribes to order updates received after this call. Each is delivered once, although every
+    /// socket receives it.
     #[must_use]
     pub fn orders(&self) -> Orders {
         Orders::new(self.core.seats.clone(), self.core.events.subscribe())

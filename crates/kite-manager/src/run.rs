@@ -14,12 +14,12 @@ use crate::manager::{Control, Manager};
 
 pub use in_place::InPlaceStream;
 
-/// The run that a start found or began: when it was started, and its connections.
+/// The run that [`Manager::connect`] found or began, with its start time and its connections.
 #[derive(Debug)]
 pub(crate) enum Run {
     /// A new run.
     Begun(Stamp, Vec<Connection>),
-    /// A run whose start has no outcome yet.
+    /// A run whose start is undecided.
     Undecided(Stamp, Vec<Connection>),
     /// A run whose start succeeded.
     Decided,

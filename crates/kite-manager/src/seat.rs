@@ -1,6 +1,6 @@
 //! The account and number of a connection.
 //!
-//! A slot is the number of a connection over all accounts: by account in the order they were added,
+//! A slot is the number of a connection across all accounts, ordered by account as they were added,
 //! then by connection number.
 
 use std::fmt;

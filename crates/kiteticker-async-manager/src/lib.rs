@@ -2,7 +2,7 @@
 //!
 //! # Programs written for 0.4
 //!
-//! This crate keeps the public API of release 0.4.1: change the dependency line, and the program
+//! This crate keeps the public API of release 0.4.1. Change the dependency line, and the program
 //! compiles. [docs/migration.md](docs/migration.md) lists what behaves differently.
 //!
 //! ```no_run

@@ -2,7 +2,7 @@
 //!
 //! They view the same bytes as `kite_wire`'s views. Prices are integers in the segment's smallest
 //! unit (divide by 10,000,000 for CDS, by 10,000 for BCD and NCO, else by 100). Times are Unix
-//! seconds, 0 if absent. Fields are big-endian: read them with `.get()`.
+//! seconds, 0 if absent. Fields are big-endian, so read them with `.get()`.
 #![expect(
     unnameable_types,
     missing_debug_implementations,

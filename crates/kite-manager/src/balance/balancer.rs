@@ -1,8 +1,8 @@
 //! Decides which connection carries which instrument.
 //!
-//! No socket and no clock. A plan is computed completely before it is applied, so that a request
-//! takes effect completely or not at all. The same requests in the same order yield the same
-//! places. An instrument stays on its connection until it is handed over or given back.
+//! Performs no I/O and reads no clock. A plan is computed completely before it is applied, so that
+//! a request takes effect completely or not at all. The same requests in the same order yield the
+//! same places. An instrument stays on its connection until it is handed over or given back.
 
 mod load;
 #[cfg(test)]
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// How far the balancer may rely on a connection.
+/// The degree to which the balancer may rely on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Standing {
     /// It is up.
@@ -132,8 +132,8 @@ impl Balancer {
     }
 
     /// Plans to move the instruments of a connection to the other connections that are up, as far
-    /// as they have room, the busiest first. Also returns the instruments that find no room and
-    /// stay dark, the busiest first.
+    /// as they have room, starting with the busiest. Also returns the instruments that find no room
+    /// and stay dark, in the same order.
     pub(crate) fn plan_hand_over(&self, connection: usize) -> (Plan, Vec<u32>) {
         let load = |place: &Place| self.loads.of_instrument(place);
         let is_here = |place: &&Place| place.is_on(connection);
@@ -156,7 +156,7 @@ impl Balancer {
     }
 
     /// Plans to return the instruments that a connection handed over and that are still subscribed,
-    /// as far as it has room, the busiest first.
+    /// as far as it has room, starting with the busiest.
     pub(crate) fn plan_give_back(&self, connection: usize) -> Plan {
         let load = |place: &Place| self.loads.of_instrument(place);
         let is_away =
@@ -247,7 +247,8 @@ impl Balancer {
 
     /// Records the tick rate of an instrument; unknown ones are ignored.
     ///
-    /// The rate counts from the next plan on and is forgotten when the instrument is unsubscribed.
+    /// The rate counts starting with the next plan and is forgotten when the instrument is
+    /// unsubscribed.
     pub(crate) fn observe(&mut self, token: u32, ticks_per_second: f64) {
         let Some(index) = self.seek(&mut 0, token) else { return };
         let place = &mut self.places[index];
@@ -274,7 +275,7 @@ impl Balancer {
         self.limit
     }
 
-    /// Returns how many instruments can still be added.
+    /// Returns the number of instruments that can still be added.
     pub(crate) fn free(&self) -> usize {
         (self.limit * self.counts.len()).saturating_sub(self.places.len())
     }
@@ -349,8 +350,8 @@ pub(crate) fn sorted(tokens: &[u32]) -> Vec<u32> {
     tokens
 }
 
-/// Searches for a token from index `at` on and moves `at` to its position or insertion point.
-/// Galloping search: fast both for the next of many tokens and for a single one.
+/// Searches for a token from index `at` on and moves `at` to its position or insertion point. Uses
+/// a galloping search, which is fast both for the next of many tokens and for a single one.
 fn seek(places: &[Place], at: &mut usize, token: u32) -> Option<usize> {
     let rest = &places[*at..];
     let mut reach = 1;

@@ -1,7 +1,7 @@
 //! Decides when the instruments of a connection move to other connections, and when they return.
 //!
-//! No socket and no clock: the caller reports what happens and when, and polls for actions. The
-//! [`Balancer`](super::Balancer) decides where the instruments go.
+//! Performs no I/O and reads no clock; the caller reports what happens and when, and polls for
+//! actions. The [`Balancer`](super::Balancer) decides where the instruments go.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ pub(crate) enum Action {
     HandOver(usize),
     /// Return its instruments to this connection.
     GiveBack(usize),
-    /// Nothing before this moment; if `None`, not before the next change.
+    /// Nothing before this instant; if `None`, not before the next change.
     Wait(Option<Instant>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Failover {
     /// `None` if failover is off.
     config: Option<FailoverConfig>,
     connections: Vec<State>,
-    /// The latest moment seen. Keeps time from running backwards if tasks report out of order.
+    /// The latest instant seen. Keeps time from running backwards if tasks report out of order.
     now: Instant,
 }
 
@@ -69,7 +69,7 @@ enum Left {
 }
 
 impl Failover {
-    /// Creates the state for connections that open their first sockets now: none is up yet.
+    /// Creates the state for connections that open their first sockets now, so none is up yet.
     pub(crate) fn new(connections: usize, config: Option<FailoverConfig>, now: Instant) -> Self {
         Self { config, connections: vec![State::Down { since: now }; connections], now }
     }
@@ -95,8 +95,8 @@ impl Failover {
         }
     }
 
-    /// Records that instruments of a lost connection have no room elsewhere: some could not be
-    /// handed over, or new ones were placed on it. [`Failover::retry`] tries them again.
+    /// Records that instruments of a lost connection have no room elsewhere, because some could not
+    /// be handed over or new ones were placed on it. [`Failover::retry`] tries them again.
     pub(crate) fn on_dark(&mut self, connection: usize) {
         if let Some(State::Away { left: left @ Left::Nothing, .. }) =
             self.connections.get_mut(connection)
@@ -120,7 +120,7 @@ impl Failover {
         let now = self.advance(now);
         let Some(config) = self.config else { return Action::Wait(None) };
         let mut deadline: Option<Instant> = None;
-        // Giving back comes first: it makes room for handing over.
+        // Giving back comes first, because it makes room for handing over.
         for connection in 0..self.connections.len() {
             let State::Away { up_since: Some(since), .. } = self.connections[connection] else {
                 continue;

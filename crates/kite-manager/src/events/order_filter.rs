@@ -1,7 +1,7 @@
 //! Passes each order update of an account on once, although every socket receives a copy.
 //!
-//! No socket and no clock. Kite does not number updates and may send the same text twice: the same
-//! text on two connections is one update, twice on one connection it is two.
+//! Performs no I/O and reads no clock. Kite does not number updates and may send the same text
+//! twice. The same text on two connections is one update; twice on one connection it is two.
 
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
@@ -17,14 +17,15 @@ use crate::config::MAX_CONNECTIONS;
 const REMEMBERED: usize = 4_096;
 
 /// A new socket may still deliver updates that were passed on within this time before its handshake
-/// completed: the server knows the socket earlier than the client, and connections differ in delay.
+/// completed, because the server knows the socket earlier than the client, and connections differ
+/// in delay.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Distinguishes order updates from their copies; one filter per account.
 ///
-/// For every text it counts how often it arrived on each connection and how often it was passed on.
-/// A text is new if its connection has received it more often than it was passed on. A connection
-/// that was down misses updates; at its next handshake they count as received.
+/// For every message it counts how often it arrived on each connection and how often it was passed
+/// on. A message is new if its connection has received it more often than it was passed on. A
+/// connection that was down misses updates; at its next handshake they count as received.
 ///
 /// One case cannot be distinguished: a connection misses an update although it did not reconnect,
 /// or within two seconds of its handshake, and then is the only one to receive another update with
@@ -87,7 +88,7 @@ impl OrderFilter {
         true
     }
 
-    /// Records that a connection completed a handshake at `at`: updates passed on earlier will not
+    /// Records that a connection completed a handshake at `at`. Updates passed on earlier will not
     /// arrive on its new socket.
     pub(crate) fn on_up(&mut self, connection: usize, at: Stamp) {
         let mut recent: HashMap<Text, u64> = HashMap::new();
@@ -205,7 +206,7 @@ mod tests {
     }
 
     proptest! {
-        /// Counts alone suffice if for each text some connection misses no copy.
+        /// Counts alone suffice if, for each message, some connection misses no copy.
         #[test]
         fn every_update_is_passed_on_as_often_as_it_was_sent(
             sent in prop::collection::vec((0_u8..6, prop::array::uniform3(any::<bool>())), 0..60),

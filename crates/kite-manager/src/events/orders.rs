@@ -36,8 +36,8 @@ pub struct OrderUpdate {
 pub enum OrderItem {
     /// An order update.
     Update(OrderUpdate),
-    /// This listener fell behind and missed events, possibly including order updates: query Kite's
-    /// order book.
+    /// This listener fell behind and missed events, possibly including order updates, so query
+    /// Kite's order book.
     Lagged {
         /// Number of missed events.
         missed: u64,
@@ -45,7 +45,7 @@ pub enum OrderItem {
 }
 
 /// Receives order updates; created by [`Manager::orders`](crate::Manager::orders). Kite sends each
-/// update on every socket of the account: only one of the copies is passed on, but an update that
+/// update on every socket of the account. Only one of the copies is passed on, but an update that
 /// Kite sent twice is passed on twice. The stream ends when the manager has been dropped.
 #[derive(Debug)]
 pub struct Orders {

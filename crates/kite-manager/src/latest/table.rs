@@ -26,7 +26,7 @@ const FIRST_ROWS: usize = 256;
 /// server must not exhaust the memory.
 const LEVELS: usize = 9;
 
-/// How often a reader retries before it yields; a write takes tens of nanoseconds.
+/// Number of times a reader retries before it yields; a write takes tens of nanoseconds.
 const SPINS: u32 = 64;
 
 /// A copy of a row.
@@ -43,12 +43,12 @@ pub(super) struct Copied {
 /// The writer makes `turn` odd, then writes, then makes it even again. A reader takes the turn
 /// before and after, and accepts what it read only if both are the same even number. This is enough
 /// although all words are relaxed:
-/// - Nothing older: the turn is read with acquire and was written with release, so that all words
-///   of that write, and of those before it, are seen or have been replaced.
-/// - Nothing newer: if any word is of a later write, then the reader's fence, which follows the
-///   word's load, synchronizes with the writer's fence, which precedes the word's store; the odd
-///   turn, stored before that fence, is then seen by the second load of the turn, or a later one.
-///   Turns only rise, and 64 bits do not wrap: it differs from the first.
+/// - Nothing older is read: the turn is read with acquire and was written with release, so that all
+///   words of that write, and of those before it, are seen or have been replaced.
+/// - Nothing newer is read: if any word is of a later write, then the reader's fence, which follows
+///   the word's load, synchronizes with the writer's fence, which precedes the word's store; the
+///   odd turn, stored before that fence, is then seen by the second load of the turn, or a later
+///   one. Turns only rise, and 64 bits do not wrap, so it differs from the first.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Row {
@@ -69,7 +69,7 @@ impl Row {
         }
     }
 
-    /// Replaces the packet; for the one writer alone.
+    /// Replaces the packet; only the single writer may call this.
     #[inline]
     fn write(&self, packet: &[u8], received_ns: u64, epoch: u32) {
         let turn = self.turn.load(Relaxed);
@@ -160,7 +160,7 @@ impl Index {
 
     /// Adds a token that is not in the index.
     fn insert(&self, token: u32, row: usize) {
-        // Release: a reader that finds the token also sees its row.
+        // Release makes a reader that finds the token also see its row.
         self.find(token).0.store(u64::from(token) << 32 | row as u64, Release);
     }
 }
@@ -200,7 +200,7 @@ impl Table {
         Some(self.row(row)?.read())
     }
 
-    /// Returns how many packets were not stored because the table was full.
+    /// Returns the number of packets that were not stored because the table was full.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -209,7 +209,7 @@ impl Table {
         self.levels.get(self.published.load(Acquire).checked_sub(1)?)?.get()
     }
 
-    /// Returns a row by its number over all levels.
+    /// Returns a row by its number across all levels.
     #[inline]
     fn row(&self, row: usize) -> Option<&Row> {
         // Levels 0 and 1 have 256 rows each, every further level twice as many as the one before.

@@ -18,7 +18,7 @@ use crate::observe::{Rates, Reading};
 use crate::pacing::{AccountPacer, Pace};
 use crate::stream::Hub;
 
-/// How long one handshake may delay the account's other connections.
+/// Maximum time one handshake may delay the account's other connections.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// The state of one account.
@@ -40,7 +40,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Creates an account; its connections have the slots of `hub` from `first_slot` on.
+    /// Creates an account; its connections have the slots of `hub` starting with `first_slot`.
     pub(crate) fn new(
         name: AccountId,
         credentials: Credentials,
@@ -86,7 +86,7 @@ impl Account {
         now: Stamp,
         mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
     ) -> Result<(), SpawnError> {
-        // Every connection is new: instruments handed over in the last run return first.
+        // Every connection is new, so instruments handed over in the last run return first.
         for number in 0..self.connections() {
             let plan = self.balancer.plan_give_back(number);
             self.balancer.apply(&plan);
@@ -98,7 +98,7 @@ impl Account {
             let connection = ConnectionConfig {
                 pacer: Some(Arc::clone(&self.pacer)),
                 reconnect: Reconnect {
-                    // Connections with the same seed would reconnect at the same moment.
+                    // Connections with the same seed would reconnect at the same time.
                     jitter_seed: common.reconnect.jitter_seed.wrapping_add(slot as u64),
                     ..common.reconnect
                 },

@@ -121,8 +121,8 @@ impl ManagerBuilder {
     /// Builds the manager; nothing is connected yet.
     ///
     /// # Errors
-    /// [`BuildError`] if there is no account, two accounts share a name or an api_key, or a setting
-    /// is outside of its range.
+    /// Returns [`BuildError`] if there is no account, two accounts share a name or an api_key, or a
+    /// setting is outside its range.
     pub fn build(self) -> Result<Manager, BuildError> {
         if self.accounts.is_empty() {
             return Err(BuildError::NoAccount);
@@ -153,11 +153,11 @@ mod tests {
         let twice = Manager::builder().account("a", credentials("k"));
         assert_eq!(
             error(twice.clone().account("a", credentials("l"))),
-            "two accounts are named a: give each its own name"
+            "two accounts are named a; each needs its own name"
         );
         assert_eq!(
             error(twice.clone().account("b", credentials("k"))),
-            "account b has the api_key of another account, and an api_key allows only three sockets"
+            "account b has the api_key of another account, but an api_key allows only three sockets"
         );
         assert_eq!(error(twice.connections(7)), "invalid configuration");
     }

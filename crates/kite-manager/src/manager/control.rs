@@ -14,8 +14,8 @@ pub(crate) struct Control {
     pub(crate) accounts: Vec<Account>,
     /// When the current run was started; `None` while stopped.
     pub(crate) started: Option<Stamp>,
-    /// Whether the start of the current run has no outcome yet: no caller has waited for it to the
-    /// end.
+    /// Whether the start of the current run has no outcome yet, because no caller has waited for it
+    /// to the end.
     pub(crate) undecided: bool,
     /// The failover task.
     pub(crate) watchman: Option<AbortHandle>,

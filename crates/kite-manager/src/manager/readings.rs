@@ -21,7 +21,7 @@ impl Manager {
 
     /// Returns the instruments that have not ticked on their connection since they were subscribed,
     /// for those connections that have any. Tokens that do not exist stay in this list, and so do
-    /// instruments that have not traded yet: an illiquid option may stay for hours. For all others
+    /// instruments that have not traded yet; an illiquid option may stay for hours. For all others
     /// the snapshot that follows a subscription arrives immediately.
     #[must_use]
     pub fn unseen(&self) -> Vec<Unseen> {
@@ -73,8 +73,8 @@ impl Manager {
         Snapshot::new(readings, subscribed, uptime, now)
     }
 
-    /// Returns the distributions of latencies, frame sizes and outages over all connections of all
-    /// accounts.
+    /// Returns the distributions of latencies, frame sizes and outages across all connections of
+    /// all accounts.
     #[must_use]
     pub fn distributions(&self) -> Distributions {
         let connections = self.lock().connections();

@@ -12,25 +12,26 @@ use crate::manager::account::Account;
 use crate::manager::{Core, Manager};
 
 impl Manager {
-    /// Subscribes instruments, balanced over all connections of all accounts. Instruments that an
+    /// Subscribes instruments, balanced across all connections of all accounts. Instruments that an
     /// account already has are skipped and keep their mode.
     ///
-    /// `Ok` means accepted and placed: Kite sends no acknowledgement. Works before a start and
-    /// while disconnected: the request is sent once connected.
+    /// `Ok` means only that the request was accepted and assigned to connections: Kite sends no
+    /// acknowledgement. Works before a start and while disconnected; the request is sent once
+    /// connected.
     ///
     /// # Errors
-    /// [`CapacityError`] if the connections cannot carry them all; nothing is changed then.
+    /// Returns [`CapacityError`] if the connections cannot carry them all; nothing is changed then.
     pub fn subscribe(&self, tokens: &[u32], mode: Mode) -> Result<(), CapacityError> {
         let mut control = self.lock();
         self.core.subscribe(&mut control.accounts, tokens, mode)
     }
 
-    /// Subscribes instruments with one account, balanced over its connections. Instruments that
+    /// Subscribes instruments with one account, balanced across its connections. Instruments that
     /// this account already has are skipped and keep their mode. Another account may have them too.
     ///
     /// # Errors
-    /// [`SubscribeError`] if the connections cannot carry them all or there is no such account;
-    /// nothing is changed then.
+    /// Returns [`SubscribeError`] if the connections cannot carry them all or there is no such
+    /// account; nothing is changed then.
     pub fn subscribe_on(
         &self,
         account: &AccountId,
@@ -53,7 +54,7 @@ impl Manager {
     /// Unsubscribes instruments from one account; unknown instruments are ignored.
     ///
     /// # Errors
-    /// [`UnknownAccount`] if there is no such account.
+    /// Returns [`UnknownAccount`] if there is no such account.
     pub fn unsubscribe_on(
         &self,
         account: &AccountId,
@@ -73,8 +74,8 @@ impl Manager {
 }
 
 impl Core {
-    /// Subscribes instruments, balanced over `accounts` and their connections. Instruments that one
-    /// of them already has are skipped.
+    /// Subscribes instruments, balanced across `accounts` and their connections. Instruments that
+    /// one of them already has are skipped.
     fn subscribe(
         &self,
         accounts: &mut [Account],

@@ -9,7 +9,7 @@ use crate::observe::quantiles::Quantiles;
 use crate::observe::rates::PerSecond;
 
 /// Counts, rates and quantiles of one connection, or of all together. Counts and quantiles are
-/// since the manager's start, over all sockets.
+/// since the manager's start, across all sockets.
 ///
 /// Rates are over the last one to two seconds, or since the start if that is more recent; within
 /// 200 ms of the start they are zero. Reading does not affect the rates that other readers get.
@@ -34,7 +34,7 @@ pub struct Figures {
     pub skipped_packets: u64,
     /// Frames with an unreadable tail, delivered without it.
     pub damaged_frames: u64,
-    /// Sockets lost, connection attempts failed and unreadable texts.
+    /// Sockets lost, connection attempts failed and unreadable text frames.
     pub errors: u64,
     /// Handshakes completed.
     pub connects: u64,
@@ -50,7 +50,7 @@ pub struct Figures {
     pub mean_latency_ns: u64,
     /// Nanoseconds from the socket read to the end of delivery.
     pub latency_ns: Quantiles,
-    /// Whole seconds from the exchange's timestamp to local receipt; compares two clocks.
+    /// Whole seconds from the exchange timestamp to local receipt; compares two clocks.
     pub exchange_lag_s: Quantiles,
     /// Bytes of frames with ticks.
     pub frame_bytes: Quantiles,

@@ -1,4 +1,4 @@
-//! A manager's state at one moment, as plain data.
+//! A manager's state at one instant, as plain data.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::observe::figures::Figures;
 use crate::observe::phase;
 use crate::observe::reading::Reading;
 
-/// The state of a manager at one moment. Plain data without secrets.
+/// The state of a manager at one instant. Plain data without secrets.
 ///
 /// When serialised, the fields of [`Snapshot::total`] and [`ConnectionSnapshot::figures`] are
 /// flattened into the surrounding object.
@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub connections: Vec<ConnectionSnapshot>,
 }
 
-/// The state of one connection at one moment.
+/// The state of one connection at one instant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {
@@ -57,8 +57,8 @@ pub struct ConnectionSnapshot {
     pub instruments: usize,
     /// Its instruments that have not ticked on it.
     pub unseen: usize,
-    /// Its instruments that no connection streams: it has been down for too long, and no other
-    /// connection has room for them.
+    /// Its instruments that no connection streams, because it has been down for too long and no
+    /// other connection has room for them.
     pub dark: usize,
     /// The instruments counted by [`ConnectionSnapshot::dark`], sorted.
     pub dark_tokens: Vec<u32>,
@@ -92,7 +92,7 @@ pub struct Unseen {
 }
 
 impl Snapshot {
-    /// Evaluates readings of connections. `subscribed` counts all instruments, also before the
+    /// Evaluates readings of connections. `subscribed` counts all instruments, even before the
     /// first start.
     pub(crate) fn new(
         readings: Vec<Reading>,

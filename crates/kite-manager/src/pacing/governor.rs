@@ -1,9 +1,9 @@
 //! Paces the handshakes of all connections of one api_key.
 //!
-//! Kite allows three sockets per api_key and refuses a fourth with a 429, also while the slot of a
+//! Kite allows three sockets per api_key and refuses a fourth with a 429, even while the slot of a
 //! recently lost socket is not free yet. Connections that retry independently would compete for
-//! that slot. No socket and no clock: the caller reports what happens and when, and polls for the
-//! connection that may start a handshake.
+//! that slot. Performs no I/O and reads no clock; the caller reports what happens and when, and
+//! polls for the connection that may start a handshake.
 
 #[cfg(test)]
 mod tests;
@@ -18,12 +18,12 @@ pub(crate) struct Pace {
     pub(crate) slots: usize,
     /// Minimum time between the starts of two handshakes.
     pub(crate) stagger: Duration,
-    /// How long all connections wait after a 429; doubles with each further 429 until a handshake
+    /// Time all connections wait after a 429; doubles with each further 429 until a handshake
     /// succeeds.
     pub(crate) hold: Duration,
     /// Maximum of this wait, unless the server asks for more.
     pub(crate) hold_cap: Duration,
-    /// How long a handshake may block others; one that has not reported by then is written off.
+    /// Maximum time a handshake may block others; one that has not reported by then is written off.
     pub(crate) lease: Duration,
 }
 
@@ -45,10 +45,10 @@ impl Pace {
 pub(crate) enum Failure {
     /// The server has no free slot.
     TooManyRequests {
-        /// How long the server asks to wait.
+        /// The wait that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// Any other failure: the other connections do not wait.
+    /// Any other failure, after which the other connections do not wait.
     Other,
 }
 
@@ -57,7 +57,8 @@ pub(crate) enum Failure {
 pub(crate) enum Next {
     /// This connection may begin its handshake now. Returned once; the handshake counts as begun.
     Go(u64),
-    /// No handshake may begin before this moment; if `None`, not before the next report or request.
+    /// No handshake may begin before this instant; if `None`, not before the next report or
+    /// request.
     Wait(Option<Instant>),
 }
 
@@ -67,7 +68,7 @@ pub(crate) enum Next {
 #[derive(Debug, Clone)]
 pub(crate) struct Governor {
     pace: Pace,
-    /// First come, first served.
+    /// Waiting connections, in the order of their requests.
     asking: VecDeque<u64>,
     in_flight: Option<Handshake>,
     open: Vec<u64>,
@@ -75,7 +76,7 @@ pub(crate) struct Governor {
     earliest: Option<Instant>,
     /// 429s since the last successful handshake.
     refusals: u32,
-    /// The latest moment seen. Keeps time from running backwards if tasks report out of order.
+    /// The latest instant seen. Keeps time from running backwards if tasks report out of order.
     now: Option<Instant>,
 }
 
@@ -120,7 +121,7 @@ impl Governor {
         self.refusals = 0;
     }
 
-    /// Records that a handshake failed. To retry, the connection must ask again.
+    /// Records that a handshake failed. To retry, the connection must request again.
     pub(crate) fn on_failed(&mut self, now: Instant, id: u64, failure: Failure) {
         let now = self.advance(now);
         self.release(id);

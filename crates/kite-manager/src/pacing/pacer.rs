@@ -1,6 +1,6 @@
-//! The pacer of an api_key: its governor decides when connections open their sockets.
+//! The pacer of an api_key, whose governor decides when connections open their sockets.
 //!
-//! A thin wrapper: a lock around the governor, and a notification that wakes the waiting tasks.
+//! A thin wrapper with a lock around the governor, and a notification that wakes the waiting tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -231,10 +231,10 @@ mod tests {
         let mut status = connection.watch();
         status.wait_for(|status| status.phase == Phase::Waiting).await.unwrap();
         tokio::time::pause();
-        let asked = now();
+        let start = now();
         drop((connection, lane));
         pacer.admit().await.on_opened();
-        let waited = (now() - asked).as_secs();
+        let waited = (now() - start).as_secs();
         assert!((299..=301).contains(&waited), "{waited} s");
     }
 

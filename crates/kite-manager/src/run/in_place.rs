@@ -1,4 +1,4 @@
-//! A run without tasks for its connections: one stream drives all their sockets.
+//! A run without tasks for its connections; one stream drives all their sockets.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -17,12 +17,12 @@ use crate::run::Run;
 use crate::stream::{Merge, TaggedBatch};
 
 impl Manager {
-    /// Starts without tasks for the connections: the task that polls the returned stream opens,
+    /// Starts without tasks for the connections. The task that polls the returned stream opens,
     /// reads and maintains the sockets, and receives frames without a hop. Everything else is as
     /// after [`Manager::start`]. Other streams and [`Manager::latest`] are updated while this
     /// stream is polled, and a stream that blocks holds it back.
     ///
-    /// Returns immediately: nothing is connected before the stream is polled. To learn when all
+    /// Returns immediately; nothing is connected before the stream is polled. To learn when all
     /// connections are up, call [`Manager::wait_until_live`] on another task or read the events.
     ///
     /// ```no_run
@@ -44,9 +44,9 @@ impl Manager {
     /// ```
     ///
     /// # Errors
-    /// [`InPlaceError`] if a setting is outside of its range, there is no Tokio runtime with timers
-    /// and I/O (failover still runs on its own task), or the manager is running. Nothing is changed
-    /// then.
+    /// Returns [`InPlaceError`] if a setting is outside its range, there is no Tokio runtime with
+    /// timers and I/O (failover still runs on its own task), or the manager is running. Nothing is
+    /// changed then.
     pub fn start_in_place(&self) -> Result<InPlaceStream, InPlaceError> {
         self.config().validate()?;
         let core = &self.core;
@@ -68,7 +68,7 @@ impl Manager {
 /// by [`Manager::start_in_place`].
 ///
 /// Polling it does all the work of the connections' tasks. While it is not polled, nothing happens
-/// and TCP holds the servers back: poll it regularly, at least several times within
+/// and TCP holds the servers back, so poll it regularly, at least several times within
 /// [`silence_threshold`](crate::Liveness::silence_threshold).
 ///
 /// Items of one connection are in order; connections take turns, frame by frame. Packets that a
@@ -90,7 +90,7 @@ impl InPlaceStream {
     /// Cancel safe: no frame is lost if the future is dropped.
     ///
     /// # Panics
-    /// Outside of a Tokio runtime, or in one whose timers or I/O are not enabled.
+    /// Panics outside a Tokio runtime, or in one whose timers or I/O are not enabled.
     pub async fn recv(&mut self) -> Option<TaggedBatch> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -98,7 +98,7 @@ impl InPlaceStream {
     /// Polls for the next frame; `None` once the run has ended.
     ///
     /// # Panics
-    /// As [`InPlaceStream::recv`].
+    /// Same as [`InPlaceStream::recv`].
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<TaggedBatch>> {
         self.merge.poll_next(cx)
     }
@@ -111,7 +111,7 @@ impl InPlaceStream {
     /// Dropping the future drops the stream.
     ///
     /// # Panics
-    /// As [`InPlaceStream::recv`].
+    /// Same as [`InPlaceStream::recv`].
     pub async fn close(mut self) {
         let connections = self.end_run();
         let closed = join_all(connections.iter().map(Connection::close));

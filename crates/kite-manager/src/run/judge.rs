@@ -1,6 +1,6 @@
 //! Decides whether a start has succeeded.
 //!
-//! No socket and no clock: the caller passes in the states of the connections.
+//! Performs no I/O and reads no clock; the caller passes in the states of the connections.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use kite_conn::{OpenError, Phase, Status};
 
 use crate::error::StartError;
 
-/// How long a start waits beyond `connect_timeout`. Its connections have the same timeout, and
+/// Time that `start` waits beyond `connect_timeout`. Its connections have the same timeout, and
 /// their failures should be known before the start fails.
 pub(crate) const REPORT_GRACE: Duration = Duration::from_millis(100);
 
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(judged(&[Live, Live, Live], false), Some(Ok(())));
         assert_eq!(judged(&[Live, Opening, Live], false), None);
         assert_eq!(judged(&[Live, Waiting, Opening], true), Some(Ok(())));
-        let late = "no connection was up within 30s, 2 tried".to_owned();
+        let late = "no connection was up within 30s; 2 tried".to_owned();
         assert_eq!(judged(&[Waiting, Opening], true), Some(Err(late)));
     }
 
@@ -78,7 +78,7 @@ mod tests {
         use Phase::{Live, Parked, Waiting};
         assert_eq!(judged(&[Live, Parked], false), Some(Ok(())));
         assert_eq!(judged(&[Parked, Waiting], false), None);
-        let refused = "no connection could be opened, 2 tried".to_owned();
+        let refused = "no connection could be opened; 2 tried".to_owned();
         assert_eq!(judged(&[Parked, Parked], false), Some(Err(refused)));
     }
 
@@ -97,6 +97,6 @@ mod tests {
         waiting.last_failure = Some(OpenError::NoAddress { host: "nowhere".to_owned() });
         let Some(Err(error)) = judge(&[waiting], true, TIMEOUT) else { panic!("it is late") };
         let shown = kite_conn::ErrorChain(&error).to_string();
-        assert_eq!(shown, "no connection was up within 30s, 1 tried: nowhere has no address");
+        assert_eq!(shown, "no connection was up within 30s; 1 tried: nowhere has no address");
     }
 }

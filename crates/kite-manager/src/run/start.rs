@@ -16,13 +16,13 @@ impl Manager {
     /// and [`Manager::latest`].
     ///
     /// Completes once all connections are up. It also succeeds if at least one is up at
-    /// `connect_timeout`, or once all others have been refused: the rest keep trying. Does nothing
-    /// while running, whatever state the connections are in.
+    /// `connect_timeout`, or once all others have been refused; the rest keep trying. Does nothing
+    /// while running, regardless of the state of the connections.
     ///
     /// # Errors
-    /// [`StartError`] if no connection is up; immediately if all were permanently refused, or if the
-    /// Tokio runtime has no timers or no I/O. No socket is left open then, and the subscriptions are
-    /// kept.
+    /// Returns [`StartError`] if no connection is up, without waiting if all were permanently
+    /// refused or if the Tokio runtime has no timers or no I/O. No socket is left open then, and
+    /// the subscriptions are kept.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
@@ -61,7 +61,7 @@ impl Manager {
             if let Some(outcome) = judge(&statuses, overdue, timeout) {
                 return outcome;
             }
-            // A lag does not matter: the statuses are read again.
+            // A lag does not matter, because the statuses are read again.
             overdue = tokio::time::timeout_at(deadline, events.recv()).await.is_err();
         }
     }
@@ -69,8 +69,8 @@ impl Manager {
     /// Waits until every connection of every account is live.
     ///
     /// # Errors
-    /// [`NotLive`] after `deadline`, or immediately if a connection is parked or closed or nothing
-    /// was started. Nothing is undone: the connections keep trying.
+    /// Returns [`NotLive`] after `deadline`, or immediately if a connection is parked or closed or
+    /// nothing was started. Nothing is undone; the connections keep trying.
     ///
     /// # Cancel safety
     /// Cancel safe.

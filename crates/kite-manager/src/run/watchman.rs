@@ -1,4 +1,4 @@
-//! The failover task: one for each run of a manager.
+//! The failover task, one for each run of a manager.
 //!
 //! It wakes on connection events, when a failover timeout expires, and once a second to sample the
 //! counts that rates are computed from. `failover` and `balancer` decide what to do.
@@ -16,7 +16,7 @@ use crate::events::ManagerEvent;
 use crate::manager::{Account, Core};
 use crate::observe::SAMPLE_EVERY;
 
-/// How often the tick rates of instruments are measured, to balance later subscriptions.
+/// Interval at which the tick rates of instruments are measured, to balance later subscriptions.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until the manager is dropped; the end of the run aborts the task.
@@ -40,7 +40,7 @@ pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
             let next = (observed + OBSERVE_EVERY).min(sampled + SAMPLE_EVERY);
             failover_due.map_or(next, |due| due.min(next))
         };
-        // Neither the event nor a lag matters: the statuses are read again.
+        // Neither the event nor a lag matters, because the statuses are read again.
         let (event, notified) = (pin!(events.recv()), pin!(recheck.notified()));
         let _ = tokio::time::timeout_at(deadline.into(), select(event, notified)).await;
     }

@@ -33,7 +33,7 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 struct Ports {
     all: Box<[Port]>,
-    /// Never held while a lane ends, which wakes its consumer.
+    /// Not held while a lane ends, because that wakes its consumer.
     state: Mutex<State>,
 }
 
@@ -58,7 +58,7 @@ struct State {
 struct PortState {
     /// Subscribers that the port's sink has not picked up yet.
     waiting: Vec<Waiting>,
-    /// Instruments whose packets are left out: they belong to another connection.
+    /// Instruments whose packets are left out, because they belong to another connection.
     ignored: BTreeSet<u32>,
 }
 
@@ -103,8 +103,8 @@ impl Hub {
         Self { ports: Arc::new(Ports { all: ports, state }) }
     }
 
-    /// Begins a run, after ending the last one if necessary. Clears the ignored instruments: new
-    /// sockets subscribe only their own.
+    /// Begins a run, after ending the last one if necessary. Clears the ignored instruments,
+    /// because new sockets subscribe only their own.
     pub(crate) fn begin(&self) {
         self.end();
         let mut state = self.ports.lock();
@@ -116,8 +116,8 @@ impl Hub {
         }
     }
 
-    /// Ends the run: its streams end once its sinks are dropped and all items were read. Streams
-    /// created after this belong to the next run. Does nothing without a run.
+    /// Ends the run, so that its streams end once its sinks are dropped and all items were read.
+    /// Streams created after this belong to the next run. Does nothing without a run.
     pub(crate) fn end(&self) {
         let mut state = self.ports.lock();
         if !state.is_running {
@@ -134,7 +134,7 @@ impl Hub {
     /// Creates the sink of a slot in the current run; at most one per slot and run.
     ///
     /// # Panics
-    /// If there is no such slot.
+    /// Panics if there is no such slot.
     pub(crate) fn sink(&self, slot: usize) -> HubSink {
         assert!(slot < self.ports.all.len(), "slot {slot} of {}", self.ports.all.len());
         let (ports, run) = (Arc::clone(&self.ports), self.ports.lock().run);
@@ -169,8 +169,8 @@ impl Hub {
         Ok(TickStream::new(lanes))
     }
 
-    /// Leaves out packets of these instruments on this slot, from the next frame on: they now
-    /// belong to another connection, and this one may not have unsubscribed yet.
+    /// Leaves out packets of these instruments on this slot, starting with the next frame, because
+    /// they now belong to another connection, and this one may not have unsubscribed yet.
     pub(crate) fn ignore(&self, slot: usize, tokens: &[u32]) {
         self.change(slot, |ignored| ignored.extend(tokens));
     }
@@ -259,7 +259,7 @@ impl HubSink {
 }
 
 impl Sink for HubSink {
-    /// New subscribers are not picked up here: their lanes have room.
+    /// New subscribers are not picked up here, because their lanes have room.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut ready = Poll::Ready(());
         for subscriber in &mut self.subscribers {

@@ -59,7 +59,7 @@ impl Wake for WakeFlag {
 impl<S> Child<S> {
     /// Returns whether the stream must be polled, and resets its flag.
     fn is_due(&mut self) -> bool {
-        // Only a set flag is swapped: the usual check is a load.
+        // Only a set flag is swapped, so the usual check is a load.
         self.is_ready
             || (self.flag.is_set.load(Ordering::Acquire)
                 && self.flag.is_set.swap(false, Ordering::AcqRel))
@@ -108,8 +108,8 @@ impl<S: Stream + Unpin> Merge<S> {
             return Poll::Ready(None);
         }
         self.parent.register(cx.waker());
-        // A wake-up before the waker was registered had no effect. The stream is not polled now:
-        // one that wakes itself while it is polled yields to other tasks.
+        // A wake-up before the waker was registered had no effect. The stream is not polled now,
+        // because one that wakes itself while it is polled yields to other tasks.
         if self.children.iter().any(|child| child.flag.is_set.load(Ordering::Acquire)) {
             cx.waker().wake_by_ref();
         }

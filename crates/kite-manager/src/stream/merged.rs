@@ -14,7 +14,7 @@ use crate::account_id::AccountId;
 /// What a stream delivers and how much it may queue. All fields have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamConfig {
-    /// Bounds of the queue, and what happens when they are reached. They apply per connection: a
+    /// Bounds of the queue, and what happens when they are reached. They apply per connection. A
     /// stream has one lane on each, and a full lane that blocks holds back only its connection,
     /// until the consumer reads from it.
     pub lane: LaneConfig,
@@ -30,7 +30,7 @@ impl StreamConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first setting outside of its range.
+    /// Returns a [`ConfigError`] that names the first setting outside its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.lane.validate()
     }
@@ -54,7 +54,7 @@ pub struct TaggedBatch {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StreamItem {
-    /// A frame; it shares the socket's buffer unless packets were left out.
+    /// A frame; it shares the socket's read buffer unless packets were left out.
     Ticks(TaggedBatch),
     /// All queued frames of a connection, conflated into one: the newest packet of each instrument,
     /// with the stamp, epoch and sequence of the newest frame.
@@ -133,7 +133,7 @@ impl TickStream {
     /// Returns the next item if one is queued.
     ///
     /// # Errors
-    /// [`TryRecvError`] if the stream is empty or has ended.
+    /// Returns [`TryRecvError`] if the stream is empty or has ended.
     pub fn try_recv(&mut self) -> Result<StreamItem, TryRecvError> {
         match self.poll_lanes(|lane| match lane.try_recv() {
             Ok(item) => Poll::Ready(Some(item)),
@@ -159,7 +159,7 @@ impl TickStream {
         Poll::Ready(taken)
     }
 
-    /// Returns the counts of the stream, over all its connections.
+    /// Returns the counts of the stream, across all its connections.
     #[must_use]
     pub fn stats(&self) -> LaneStats {
         let mut sum = LaneStats::default();

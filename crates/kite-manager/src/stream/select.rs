@@ -90,12 +90,12 @@ pub(crate) mod tests {
             let ticks = TickBatch::new(frame(&packets)).unwrap();
             let batch = Batch::new(ticks, Stamp::now(), 1, 1);
             let set: TokenMap<()> = wanted.iter().copied().collect();
-            let mut asked = Vec::new();
+            let mut offered = Vec::new();
             let selected = select(&batch, |packet| {
-                asked.push(packet.instrument_token());
+                offered.push(packet.instrument_token());
                 set.contains(packet.instrument_token())
             });
-            prop_assert_eq!(asked, tokens(&batch));
+            prop_assert_eq!(offered, tokens(&batch));
             let all = batch.ticks.packets();
             let chosen = all.filter(|packet| wanted.contains(&packet.instrument_token()));
             let chosen: Vec<&[u8]> = chosen.map(Packet::as_bytes).collect();

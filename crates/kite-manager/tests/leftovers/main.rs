@@ -1,5 +1,5 @@
 //! A manager leaves no task, socket or file descriptor behind. These tests have their own process
-//! and run one at a time, so that the counts are theirs alone.
+//! and run one at a time, so that no other test affects the counts.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use kite_wire::Mode;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::{Builder, Runtime};
 
-/// Longer than anything here takes on a slow machine.
+/// Timeout for each step, generous for slow machines.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A simulator on its own runtime, so that the manager's runtime has no other tasks.
@@ -75,18 +75,22 @@ impl Stage {
 
     fn sim_until(&self, what: &str, holds: impl FnMut(&Sim) -> bool) {
         let waiting = async { tokio::time::timeout(PATIENCE, self.sim.wait_until(holds)).await };
-        assert!(self.outside.block_on(waiting).is_ok(), "never: {what}; {:?}", self.sim.stats());
+        assert!(
+            self.outside.block_on(waiting).is_ok(),
+            "timed out waiting for {what}; {:?}",
+            self.sim.stats()
+        );
     }
 
     /// Waits until no task and no socket is left while the managers still exist, then drops the
     /// managers and the runtime.
-    fn nothing_left<T>(self, managers: T) {
-        in_time(&self.inside, "the end of all tasks", async {
+    fn assert_nothing_left<T>(self, managers: T) {
+        in_time(&self.inside, "all tasks to end", async {
             while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        self.sim_until("the end of all sockets", |sim| sim.stats().connections_open == 0);
+        self.sim_until("all sockets to be closed", |sim| sim.stats().connections_open == 0);
         let [without, with] = self.files;
         files_are(&self.outside, with);
         drop(managers);
@@ -96,7 +100,7 @@ impl Stage {
 }
 
 fn files_are(runtime: &Runtime, files: usize) {
-    in_time(runtime, "the end of all files", async {
+    in_time(runtime, "all files to be closed", async {
         while open_files() != files {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -105,7 +109,7 @@ fn files_are(runtime: &Runtime, files: usize) {
 
 fn in_time<F: Future>(runtime: &Runtime, what: &str, future: F) -> F::Output {
     let output = runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await });
-    let Ok(output) = output else { panic!("never: {what}") };
+    let Ok(output) = output else { panic!("timed out waiting for {what}") };
     output
 }
 
@@ -134,7 +138,7 @@ fn a_stop_leaves_nothing() {
         assert!(draining.await.unwrap() > 0);
     });
     assert!(!manager.is_running() && !manager.is_live());
-    stage.nothing_left(manager);
+    stage.assert_nothing_left(manager);
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn two_hundred_starts_and_stops_leave_nothing() {
     }
     assert_eq!(stage.sim.stats().connections_total, 600);
     assert!(stage.sim.stats().refused.is_empty(), "{:?}", stage.sim.stats());
-    stage.nothing_left(manager);
+    stage.assert_nothing_left(manager);
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn a_manager_dropped_while_it_starts_leaves_nothing() {
     stage.sim_until("a handshake that hangs", |sim| !sim.stats().faults.is_empty());
     starting.abort();
     assert_eq!(in_time(&stage.inside, "the stream's end", drain(stream)), 0);
-    stage.nothing_left(starting);
+    stage.assert_nothing_left(starting);
 }
 
 #[test]
@@ -182,13 +186,13 @@ fn a_manager_dropped_while_live_leaves_nothing() {
     drop(manager);
     assert!(other.is_live());
     drop(other);
-    in_time(&stage.inside, "all ends", async {
+    in_time(&stage.inside, "all receivers to end", async {
         assert!(draining.await.unwrap() > 0);
         while events.recv().await.is_some() {}
         while orders.recv().await.is_some() {}
     });
     assert!(latest.get(256).is_some());
-    stage.nothing_left((events, orders, latest));
+    stage.assert_nothing_left((events, orders, latest));
 }
 
 #[test]
@@ -199,17 +203,17 @@ fn a_run_ends_with_its_runtime_and_another_runtime_can_start_a_new_one() {
     in_time(&stage.inside, "start", manager.start()).unwrap();
     stage.sim_until("ticks", |sim| sim.stats().ticks_sent > 20);
     std::mem::replace(&mut stage.inside, runtime()).shutdown_timeout(PATIENCE);
-    stage.sim_until("the end of all sockets", |sim| sim.stats().connections_open == 0);
+    stage.sim_until("all sockets to be closed", |sim| sim.stats().connections_open == 0);
     assert!(!manager.is_live());
     let phases = manager.snapshot().connections;
     assert!(phases.iter().all(|it| it.phase == Phase::Closed));
-    // A stream reports its end on any runtime.
+    // A stream ends on whichever runtime reads it.
     in_time(&stage.outside, "the stream's end", drain(stream));
     in_time(&stage.inside, "stop", manager.stop());
     in_time(&stage.inside, "another start", manager.start()).unwrap();
     assert!(manager.is_live());
     in_time(&stage.inside, "stop", manager.stop());
-    stage.nothing_left(manager);
+    stage.assert_nothing_left(manager);
 }
 
 #[test]
@@ -226,15 +230,15 @@ fn fifty_concurrent_managers_leave_nothing() {
     });
     assert_eq!(stage.sim.stats().connections_open, 150);
     // Some are stopped, the others dropped.
-    in_time(&stage.inside, "some stops", async {
+    in_time(&stage.inside, "some managers to stop", async {
         for manager in &managers[..25] {
             manager.stop().await;
         }
     });
-    stage.sim_until("25 to be left", |sim| sim.stats().connections_open == 75);
+    stage.sim_until("75 sockets to be left", |sim| sim.stats().connections_open == 75);
     assert!(managers[25..].iter().all(Manager::is_live));
     managers.truncate(25);
-    stage.nothing_left(managers);
+    stage.assert_nothing_left(managers);
 }
 
 #[test]
@@ -242,11 +246,11 @@ fn a_start_that_fails_leaves_nothing() {
     let stage = Stage::new(1);
     let manager = stage.manager();
     stage.sim.refuse_with(Some(Refusal::auth()));
-    let refused = in_time(&stage.inside, "a refusal", manager.start());
+    let refused = in_time(&stage.inside, "the refusal", manager.start());
     assert!(matches!(refused, Err(kite_manager::StartError::Refused { connections: 3, .. })));
     assert!(!manager.is_running());
     stage.sim.refuse_with(None);
     in_time(&stage.inside, "a start", manager.start()).unwrap();
     in_time(&stage.inside, "a stop", manager.stop());
-    stage.nothing_left(manager);
+    stage.assert_nothing_left(manager);
 }

@@ -1,4 +1,4 @@
-//! Several accounts: everything sent arrives, tagged with its connection.
+//! Several accounts. Everything sent arrives, tagged with its connection.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

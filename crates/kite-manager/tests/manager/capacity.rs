@@ -29,8 +29,8 @@ async fn a_request_beyond_capacity_changes_nothing_anywhere() {
     let before = manager.distribution();
     let tokens = kite_sim::universe(40);
     // Three known instruments and a repetition take no room.
-    let asked: Vec<u32> = tokens[14..21].iter().chain(&tokens[20..21]).copied().collect();
-    let error = manager.subscribe(&asked, Mode::Quote).unwrap_err();
+    let request: Vec<u32> = tokens[14..21].iter().chain(&tokens[20..21]).copied().collect();
+    let error = manager.subscribe(&request, Mode::Quote).unwrap_err();
     assert_eq!((error.asked, error.free), (4, 3));
     assert_eq!((error.connections, error.limit), (4, 5));
     let commands = sim.stats().commands_received;

@@ -82,7 +82,7 @@ async fn complete(taking: &Taking, connection: usize, epoch: u32, record: &Socke
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instruments_of_a_connection_refused_from_the_start_move_and_return() {
     let sim = sim(1, |it| it).await;
-    // Another program uses the api_key: two slots are left.
+    // Another program uses the api_key, so two slots are left.
     let endpoint = Endpoint::parse(&sim.endpoint()).unwrap();
     let config = ConnectionConfig { endpoint, ..ConnectionConfig::default() };
     let lane = EventLane::default();
@@ -326,7 +326,7 @@ async fn instruments_without_room_are_reported_dark_and_move_once_there_is_room(
     assert_eq!((snapshot.connections[0].instruments, health(&manager).dark), (8, 8));
     assert!(snapshot.connections[1].dark_tokens.is_empty());
 
-    // First some room, then enough.
+    // At first there is some room, then enough.
     let (some, rest) = (keys(&planned[1]), keys(&planned[2]));
     let some: Vec<u32> = some.into_iter().take(3).collect();
     manager.unsubscribe(&some);

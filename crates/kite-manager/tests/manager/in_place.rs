@@ -1,4 +1,4 @@
-//! Runs without tasks for their connections: one stream drives all sockets.
+//! Runs without tasks for their connections; one stream drives all sockets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

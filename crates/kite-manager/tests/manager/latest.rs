@@ -12,7 +12,7 @@ use kite_wire::Mode;
 
 use crate::stage::{QUICK, agreed, builder, in_time, name, sim, socket, until};
 
-/// Reads all instruments repeatedly: no packet may be older than the one before it.
+/// Reads all instruments repeatedly; no packet may be older than the one before it.
 fn read(latest: &Latest, tokens: &[u32], is_over: &AtomicBool) -> u64 {
     let (mut newest, mut reads) = (BTreeMap::<u32, Stamp>::new(), 0);
     while !is_over.load(Ordering::Relaxed) {

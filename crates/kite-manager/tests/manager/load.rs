@@ -30,7 +30,7 @@ async fn new_instruments_go_where_the_observed_load_is_least() {
         tokio::time::pause();
         tokio::time::advance(OBSERVED).await;
         tokio::time::resume();
-        // Whatever was due has been done before this tick is delivered.
+        // Everything that was due has been done before this tick is delivered.
         sim.tick_now(&shares[..1]);
         sim.pause().await;
         all_delivered(&sim, &manager).await;

@@ -1,4 +1,4 @@
-//! Order updates: each is delivered once, although every socket receives it.
+//! Each order update is delivered once, although every socket receives it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn send(sim: &Sim, id: &str) {
 }
 
 /// Sends a last update, waits until `sockets` sockets have received it, and returns all delivered
-/// updates: by then every earlier copy has been filtered.
+/// updates, because by then every earlier copy has been filtered.
 async fn delivered(
     sim: &Sim,
     events: &mut Events,
@@ -56,7 +56,7 @@ async fn an_update_on_three_sockets_is_delivered_once_per_account() {
     let (mut events, mut orders) = (manager.events(), manager.orders());
     send(&sim, "1");
     send(&sim, "2");
-    // The same text again: a separate update.
+    // The same text again is a separate update.
     send(&sim, "1");
     let mut delivered = delivered(&sim, &mut events, &mut orders, 6).await;
     delivered.sort();

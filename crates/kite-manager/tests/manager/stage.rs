@@ -9,14 +9,14 @@ use kite_manager::{AccountId, FailoverConfig, Manager, ManagerBuilder, Seat, Sna
 use kite_sim::{Sim, SimBuilder, SocketRecord};
 use kite_wire::Mode;
 
-/// Longer than anything here takes on a slow machine: a test that waits so long has failed.
+/// Timeout for each step, generous for slow machines. A test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Interval for polling a state that has no notification.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// A quick failover, but longer than a start takes on a slow machine: a connection that is not up
-/// by then is handed over.
+/// A quick failover, but longer than `start` takes on a slow machine, since a connection that is
+/// not up by then is handed over.
 pub(crate) const QUICK: FailoverConfig =
     FailoverConfig { after: Duration::from_millis(750), stable_after: Duration::from_millis(100) };
 
@@ -70,7 +70,9 @@ pub(crate) fn seat_name(seat: &Seat) -> (AccountId, usize) {
 
 /// Awaits a future with a time limit.
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else { panic!("never: {what}") };
+    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
+        panic!("timed out waiting for {what}")
+    };
     output
 }
 
@@ -87,7 +89,7 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Waits for a state of the simulator.
 pub(crate) async fn sim_until(sim: &Sim, what: &str, holds: impl FnMut(&Sim) -> bool) {
     let reached = tokio::time::timeout(PATIENCE, sim.wait_until(holds)).await;
-    assert!(reached.is_ok(), "never: {what}; {:?}", sim.stats());
+    assert!(reached.is_ok(), "timed out waiting for {what}; {:?}", sim.stats());
 }
 
 /// Waits until the manager has delivered everything that was sent. Updates must be paused, and no
@@ -127,7 +129,7 @@ pub(crate) fn socket(sim: &Sim, account: usize, instruments: &BTreeMap<u32, Mode
     found.clone()
 }
 
-/// Returns how many connections are live.
+/// Returns the number of live connections.
 pub(crate) fn live(snapshot: &Snapshot) -> usize {
     let phases = snapshot.connections.iter().map(|it| it.phase);
     phases.filter(|phase| *phase == kite_conn::Phase::Live).count()

@@ -10,7 +10,7 @@ use kite_manager::{Manager, ManagerConfig, StartError, Tap};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sent, Sim};
 use kite_wire::Mode;
 
-/// Far longer than anything here takes.
+/// Timeout that no step here reaches.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

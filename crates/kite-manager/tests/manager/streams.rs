@@ -1,4 +1,4 @@
-//! Streams with slow or late consumers: delivered, dropped and replaced ticks add up.
+//! Streams with slow or late consumers, whose delivered, dropped and replaced ticks add up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -92,7 +92,7 @@ impl Taking {
     }
 }
 
-/// Reads a stream to its end on a task of its own.
+/// Reads a stream to its end on its own task.
 pub(crate) fn take(mut stream: impl Stream<Item = StreamItem> + Unpin + Send + 'static) -> Taking {
     let taking = Taking::default();
     let taken = Arc::clone(&taking.0);
@@ -105,7 +105,7 @@ pub(crate) fn take(mut stream: impl Stream<Item = StreamItem> + Unpin + Send + '
     taking
 }
 
-/// Reads a stream that drives its sockets to its end, on a task of its own.
+/// Reads a stream that drives its sockets to its end, on its own task.
 pub(crate) fn drive(stream: InPlaceStream) -> Taking {
     take(stream.map(StreamItem::Ticks))
 }

@@ -56,7 +56,7 @@ impl KiteTickerManagerBuilder {
         self
     }
 
-    /// Emits raw frames only: the message channels carry no `Ticks`, but still carry texts.
+    /// Emits raw frames only. The message channels carry no `Ticks`, but still carry text frames.
     pub fn raw_only(mut self, raw_only: bool) -> Self {
         self.accounts.raw_only = raw_only;
         self
@@ -138,7 +138,7 @@ impl<A> TickerManagerBuilder<A> {
         self
     }
 
-    /// Sets the endpoint to connect to: see [`KiteTickerManager::with_endpoint`].
+    /// Sets the endpoint to connect to; see [`KiteTickerManager::with_endpoint`].
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.underlying.endpoint = Endpoint::parse(&endpoint.into());
         self

@@ -1,4 +1,4 @@
-//! The published channels: the rings of each connection, and the sink that fills them.
+//! The published channels, which are the rings of each connection, and the sink that fills them.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::manager::ring::{LagCount, Ring};
 use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
 use crate::models::{TickBatch, TickerMessage, from_text};
 
-/// How long after the first ticks a ring waits for its first receiver. Programs subscribe first and
-/// take their channels afterwards, and must not miss the first snapshot.
+/// Time after the first ticks for which a ring waits for its first receiver. Programs subscribe
+/// first and take their channels afterwards, and must not miss the first snapshot.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// How many bytes of frames a ring keeps for its first receiver: ten seconds of a full account's
+/// Number of bytes of frames a ring keeps for its first receiver, ten seconds of a full account's
 /// ticks. Limits the memory of a ring that is never read.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The same for raw frames once the message channel has a receiver: few programs read both, and
-/// those that do take both together.
+/// The same for raw frames once the message channel has a receiver, because few programs read both,
+/// and those that do take both together.
 const KEPT_BESIDE: usize = 1024 * 1024;
 
 /// The rings of all connections for one run of a manager. Cheap to clone.
@@ -196,8 +196,8 @@ impl Channels {
     }
 }
 
-/// Returns the capacity, or 1 if it is invalid: slots are allocated up front, about a hundred bytes
-/// each.
+/// Returns the capacity, or 1 if it is invalid, because slots are allocated up front, about a
+/// hundred bytes each.
 fn valid_or_one(capacity: usize) -> usize {
     if (1..=MAX_BUFFER).contains(&capacity) { capacity } else { 1 }
 }
@@ -284,7 +284,8 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::TicksResumed { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
         }
-        // The server's text already reports the refusal, and a suspension has lost nothing yet.
+        // The server's error message already reports the refusal, and a suspension has lost nothing
+        // yet.
         Event::LimitRefused { .. } | Event::Suspended { .. } => None,
         _ if event.severity() >= Severity::Warning => {
             Some(TickerMessage::Error(format!("connection {number}: {event}")))

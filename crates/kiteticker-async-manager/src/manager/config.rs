@@ -23,27 +23,28 @@ pub struct KiteManagerConfig {
     pub max_symbols_per_connection: usize,
     /// Connections, 1 to 3 (Kite's limit per api_key). Default 3.
     pub max_connections: usize,
-    /// Checked but unused, kept for programs that set it: frames are not queued for a parser. 1 to
-    /// 1,048,576. Default 5,000.
+    /// Unused but still checked, for programs that set it, because frames are not queued for a
+    /// parser. 1 to 1,048,576. Default 5,000.
     pub connection_buffer_size: usize,
     /// Messages that a channel holds for its slowest receiver; older ones are lost to it and
     /// reported as `Lagged`. A receiver that stops reading keeps this many frames in memory,
-    /// whatever their size. Rounded up to a power of two, and allocated up front. Default 10,000.
+    /// regardless of their size. Rounded up to a power of two, and allocated up front. Default
+    /// 10,000.
     pub parser_buffer_size: usize,
-    /// Limit for opening a socket; also how long [`start`](crate::KiteTickerManager::start) waits
-    /// for all connections. Default 30 s.
+    /// Limit for opening a socket, and for [`start`](crate::KiteTickerManager::start) to wait for
+    /// all connections. Default 30 s.
     pub connection_timeout: Duration,
-    /// Checked but unused, kept for programs that set it: health is computed on request. Default
-    /// 10 s.
+    /// Unused but still checked, for programs that set it, because health is computed on request.
+    /// Default 10 s.
     pub health_check_interval: Duration,
     /// Consecutive reconnects without a stable connection in between, after which a connection is
-    /// parked. Default `usize::MAX`: an outage of minutes must not end a connection.
+    /// parked. Default `usize::MAX`, because an outage of minutes must not end a connection.
     pub max_reconnect_attempts: usize,
     /// Base of the exponential backoff, with full jitter and capped at the larger of 30 s and this
     /// base. Default 2 s.
     pub reconnect_delay: Duration,
-    /// Unused, kept for programs that set it: each frame is checked on its socket's task. Default
-    /// true.
+    /// Unused, and kept for programs that set it, because each frame is checked on its socket's
+    /// task. Default true.
     pub enable_dedicated_parsers: bool,
     /// Mode of subscriptions made without a mode. Default [`Mode::Quote`].
     pub default_mode: Mode,
@@ -93,7 +94,7 @@ impl KiteManagerConfig {
 
     /// Swaps the settings that a manager also has with the manager's values.
     ///
-    /// The only place that pairs them: either direction is a swap, and a second swap undoes it.
+    /// The only place that pairs them. Either direction is a swap, and a second swap undoes it.
     pub(crate) fn exchange(&mut self, manager: &mut ManagerConfig) {
         swap(&mut self.max_connections, &mut manager.connections);
         let connection = &mut manager.connection;
@@ -105,7 +106,7 @@ impl KiteManagerConfig {
     }
 }
 
-/// The largest buffer, in messages: its slots are allocated up front.
+/// Maximum size of a buffer in messages, whose slots are allocated up front.
 pub(crate) const MAX_BUFFER: usize = 1 << 20;
 
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);

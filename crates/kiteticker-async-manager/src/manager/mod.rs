@@ -1,4 +1,4 @@
-//! The published managers: several connections of one account or of several accounts.
+//! The published managers of several connections, for one account or for several.
 
 mod builder;
 mod channel_id;

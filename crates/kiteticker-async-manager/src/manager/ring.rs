@@ -29,7 +29,7 @@ impl LagCount {
 #[derive(Debug)]
 pub(crate) struct Ring<T> {
     sender: broadcast::Sender<T>,
-    /// The actual capacity: the requested one rounded up to a power of two.
+    /// The actual capacity, which is the requested one rounded up to a power of two.
     slots: usize,
     kept: Arc<Mutex<Option<broadcast::Receiver<T>>>>,
 }
@@ -67,11 +67,12 @@ impl<T: Clone> Ring<T> {
         *self.kept() = None;
     }
 
-    /// Returns a receiver: on the first call the kept one, with what the ring still holds.
+    /// Returns a receiver. The first call returns the kept one, with what the ring still holds.
     pub(crate) fn take(&self, lag: &LagCount) -> broadcast::Receiver<T> {
         let Some(mut kept) = self.unkeep() else { return self.sender.subscribe() };
         // Beyond the ring's capacity, its first result would be `Lagged`, which ends the loop of
-        // many programs. Earlier messages were not promised, so the loss is only counted.
+        // many programs. Delivery of earlier messages is not guaranteed, so the loss is only
+        // counted.
         if kept.len() > self.slots
             && let Err(TryRecvError::Lagged(lost)) = kept.try_recv()
         {

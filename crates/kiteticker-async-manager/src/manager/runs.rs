@@ -42,7 +42,7 @@ impl Runs {
         &self.channels
     }
 
-    /// Sets the endpoint used from the next start on.
+    /// Sets the endpoint that later starts use.
     pub(crate) fn set_endpoint(&mut self, endpoint: Result<Endpoint, EndpointError>) {
         self.endpoint = endpoint;
     }
@@ -88,8 +88,8 @@ impl Runs {
 
 type MakeSink = Box<dyn Fn(Seat) -> RingSink + Send>;
 
-/// Creates the sinks of the run being started. Empty otherwise: the manager keeps the tap for its
-/// whole life and must not keep the channels open.
+/// Creates the sinks of the run being started. Empty otherwise, because the manager keeps the tap
+/// for its whole life and must not keep the channels open.
 #[derive(Clone, Default)]
 struct Filling(Arc<Mutex<Option<MakeSink>>>);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kite_conn::{Phase, Stamp};
 use kite_manager::{ConnectionSnapshot, Figures, Snapshot};
 
-/// Counts of one connection since the start, over all its sockets.
+/// Counts of one connection since the start, across all its sockets.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionStats {
     /// The connection's index, from 0 ([`ChannelId::to_index`](crate::ChannelId::to_index)).
@@ -18,15 +18,15 @@ pub struct ConnectionStats {
     pub messages_received: u64,
     /// Messages checked and delivered to the channels.
     pub messages_parsed: u64,
-    /// Lost sockets, failed connection attempts, unreadable texts, damaged frames, packets of
+    /// Lost sockets, failed connection attempts, unreadable text frames, damaged frames, packets of
     /// unknown length, and frames that a
     /// [`KiteTickerRawSubscriber184`](crate::KiteTickerRawSubscriber184) lost to lag. Losses of a
-    /// plain channel receiver are not included: only its `Lagged` reports them.
+    /// plain channel receiver are not included, because only its `Lagged` reports them.
     pub errors_count: u64,
     /// When the last message was received.
     pub last_message_time: Option<Instant>,
-    /// Mean time from the socket read to the end of delivery, over all frames since the start.
-    /// For the distribution see [`Manager::snapshot`](kite_manager::Manager::snapshot).
+    /// Mean time from the socket read to the end of delivery, over all frames since the start. For
+    /// the distribution see [`Manager::snapshot`](kite_manager::Manager::snapshot).
     pub average_latency: Duration,
     /// Time since the current socket came up; zero while it is down.
     pub connection_uptime: Duration,
@@ -63,7 +63,7 @@ pub struct ProcessorStats {
     pub processing_latency_avg: Duration,
     /// When the last frame was delivered.
     pub last_processed_time: Option<Instant>,
-    /// Frames waiting for a parser: always 0, because each frame is delivered as it is read.
+    /// Frames waiting for a parser. Always 0, because each frame is delivered as it is read.
     pub queue_size: usize,
     /// Damaged frames and packets of unknown length.
     pub errors_count: u64,

@@ -1,4 +1,5 @@
-//! The published manager: the signatures and defaults of release 0.4 over the typed manager.
+//! The published manager, which has the signatures and defaults of release 0.4 and wraps the typed
+//! manager.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use crate::ticker::KiteTickerRawSubscriber184;
 
 /// Streams up to 9,000 instruments of one Kite account over up to three connections.
 ///
-/// Subscriptions are desired state: they can be made before [`start`](Self::start), and they
+/// Subscriptions are desired state. They can be made before [`start`](Self::start), and they
 /// survive reconnects, with their exact modes, and [`stop`](Self::stop). Dropping the manager and
 /// every clone of [`typed`](Self::typed) closes the connections in the background with a close
 /// frame. [`KiteTickerManagerBuilder`](crate::KiteTickerManagerBuilder) builds one step by step.
@@ -58,7 +59,7 @@ use crate::ticker::KiteTickerRawSubscriber184;
 /// ```
 ///
 /// [`get_all_channels`](Self::get_all_channels) shows how to handle the data streams. Buffer sizes
-/// count frames, not ticks, and a channel allocates its slots up front: the defaults are more than
+/// count frames, not ticks, and a channel allocates its slots up front. The defaults are more than
 /// most programs need.
 ///
 /// # Dynamic Subscription Management
@@ -104,8 +105,8 @@ use crate::ticker::KiteTickerRawSubscriber184;
 /// # }
 /// ```
 ///
-/// Error texts have the form "operation: error: cause". To match on the kind of error, use the
-/// typed manager:
+/// Errors have the form "operation: error: cause". To match on the kind of error, use the typed
+/// manager:
 ///
 /// ```
 /// # use kiteticker_async_manager::*;
@@ -129,9 +130,10 @@ use crate::ticker::KiteTickerRawSubscriber184;
 ///
 /// # Thread Safety
 ///
-/// Methods that change state take `&mut self`: use the manager from one task. The manager and its
-/// futures are `Send`, so it can be any task. Channels can be moved to any task, and each call of a
-/// channel method returns another receiver. [`typed`](Self::typed) can be cloned into many tasks.
+/// Methods that change state take `&mut self`, so use the manager from one task. The manager and
+/// its futures are `Send`, so it can be any task. Channels can be moved to any task, and each call
+/// of a channel method returns another receiver. [`typed`](Self::typed) can be cloned into many
+/// tasks.
 #[derive(Debug)]
 pub struct KiteTickerManager {
     config: KiteManagerConfig,
@@ -180,15 +182,15 @@ impl KiteTickerManager {
         Self { config, raw_only: false, runs }
     }
 
-    /// Emits raw frames only, from the next start on: the message channels carry no `Ticks`, but
-    /// still carry texts. The raw channels work with either setting.
+    /// Emits raw frames only, after the next start. The message channels carry no `Ticks`, but
+    /// still carry text frames. The raw channels work with either setting.
     #[must_use]
     pub fn with_raw_only(mut self, raw_only: bool) -> Self {
         self.raw_only = raw_only;
         self
     }
 
-    /// Sets the endpoint used from the next start on: `wss://host[:port][/path][?query]`. `ws://` is
+    /// Sets the endpoint that later starts use: `wss://host[:port][/path][?query]`. `ws://` is
     /// accepted for loopback addresses only, because it would send the access token unencrypted.
     /// The default is `wss://ws.kite.trade`. Query parameters are kept (Kite's sandbox uses
     /// `user_id`).
@@ -200,8 +202,8 @@ impl KiteTickerManager {
         self
     }
 
-    /// Sets the access token used from the next handshake on. Connections that are parked because
-    /// the old token expired, or waiting to reconnect, try immediately; open sockets stay up.
+    /// Sets the access token that later handshakes use. Connections that are parked because the old
+    /// token expired, or waiting to reconnect, try immediately; open sockets stay up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         self.typed().set_access_token(access_token);
     }
@@ -218,7 +220,7 @@ impl KiteTickerManager {
     /// Opens all connections and completes once they are up.
     ///
     /// Also returns `Ok` if at least one connection is up at `connection_timeout`, or once all
-    /// others have been refused: the rest keep trying, and health is degraded. Returns `Ok` if
+    /// others have been refused; the rest keep trying, and health is degraded. Returns `Ok` if
     /// already running.
     ///
     /// ```no_run
@@ -230,9 +232,10 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// A setting is out of range (the text names its value and range), the endpoint is invalid, the
-    /// Tokio runtime has no timers or no I/O, or no connection is up; the last is reported
-    /// immediately if authentication failed on all. No socket is left open. Subscriptions and channels are kept, and `start` can be called again.
+    /// Returns an error if a setting is out of range (the error names its value and range), the
+    /// endpoint is invalid, the Tokio runtime has no timers or no I/O, or no connection is up; the
+    /// last is reported immediately if authentication failed on all. No socket is left open.
+    /// Subscriptions and channels are kept, and `start` can be called again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
@@ -247,7 +250,7 @@ impl KiteTickerManager {
     /// run. Does nothing before a start.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Once polled, the connections close even if the future is dropped; the channels then end
@@ -257,12 +260,12 @@ impl KiteTickerManager {
         Ok(())
     }
 
-    /// Subscribes to instruments, balanced over the connections.
+    /// Subscribes to instruments, balanced across the connections.
     ///
     /// Duplicates and instruments already subscribed are skipped (see
     /// [`change_mode`](Self::change_mode)). `mode` defaults to the configuration's `default_mode`.
-    /// `Ok` means accepted and placed: Kite sends no acknowledgement, and an unknown instrument
-    /// simply never produces a tick.
+    /// `Ok` means only that the request was accepted and assigned to connections: Kite sends no
+    /// acknowledgement, and an unknown instrument simply never produces a tick.
     ///
     /// ```
     /// # use kiteticker_async_manager::*;
@@ -278,8 +281,8 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// The instruments exceed the free capacity: the text names how many were requested and how
-    /// many are free, and nothing is subscribed.
+    /// Returns an error if the instruments exceed the free capacity. The error names how many were
+    /// requested and how many are free, and nothing is subscribed.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -295,7 +298,7 @@ impl KiteTickerManager {
     /// Unsubscribes from instruments. Those that are not subscribed are ignored.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -321,7 +324,7 @@ impl KiteTickerManager {
     /// ```
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -422,7 +425,7 @@ impl KiteTickerManager {
         self.runs.channels().raw(channel_id.to_index())
     }
 
-    /// Returns a receiver of each connection's raw frames, see
+    /// Returns a receiver of each connection's raw frames; see
     /// [`get_raw_frame_channel`](Self::get_raw_frame_channel).
     ///
     /// ```no_run
@@ -557,7 +560,7 @@ impl KiteTickerManager {
     /// Returns the counts of all connections since the start; after a stop, those of the last run.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -568,7 +571,7 @@ impl KiteTickerManager {
     /// Returns the current health of the connections.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.

@@ -24,7 +24,7 @@ impl Default for Underlying {
 }
 
 impl Underlying {
-    /// Applies `change` to a connection's settings, including those that `config` has a field for:
+    /// Applies `change` to a connection's settings, including those that `config` has a field for;
     /// the last change of a setting wins.
     pub(crate) fn change(
         &mut self,

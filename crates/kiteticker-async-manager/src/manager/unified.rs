@@ -1,4 +1,4 @@
-//! The unified channel: the messages of all accounts, each tagged with its account.
+//! The unified channel, which carries the messages of all accounts, each tagged with its account.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl ToUnified {
     }
 }
 
-/// The order updates of all accounts without duplicates: Kite sends each update on every socket of
+/// The order updates of all accounts without duplicates. Kite sends each update on every socket of
 /// an account.
 #[derive(Debug, Clone)]
 pub(crate) struct OrdersOnce {
@@ -82,7 +82,7 @@ impl OrdersOnce {
         Self { orders: Arc::new(Mutex::new(orders)) }
     }
 
-    /// Sends the queued order updates. Must be called at every event of every connection: an event
+    /// Sends the queued order updates. Must be called at every event of every connection. An event
     /// that reaches a sink is already queued here, so no update is missed or waits for long.
     pub(crate) fn pass_on(&self, unified: &ToUnified) {
         let mut orders = self.orders.lock();
@@ -97,8 +97,8 @@ impl OrdersOnce {
                 });
             }
         };
-        // Unconstrained: if the connection's task has used up its budget, the queue would seem
-        // empty. The future never pends.
+        // Unconstrained, because the queue would seem empty if the connection's task has used up
+        // its budget. The future never pends.
         let taking = pin!(tokio::task::unconstrained(taking));
         let _ = taking.poll(&mut Context::from_waker(Waker::noop()));
     }

@@ -16,7 +16,7 @@ use crate::models::{EncodeTickError, TickMessage};
 /// The ticks of one frame. Used like the `Vec<TickMessage>` that it replaces, with items by value.
 ///
 /// A clone costs one reference count. Iterating decodes ticks; [`packets`](Self::packets) returns
-/// zero-copy views instead. Keeping a batch keeps the whole read buffer alive:
+/// zero-copy views instead. Keeping a batch keeps the whole read buffer alive;
 /// [`detach`](Self::detach) copies the frame out of it.
 ///
 /// Serde uses a sequence of [`TickMessage`]. Deserialising encodes it as a frame, and fails if a
@@ -135,7 +135,8 @@ impl TryFrom<&[TickMessage]> for TickBatch {
     /// Encodes ticks as one frame, stamped with the current time.
     ///
     /// # Errors
-    /// A tick has no exact form on the wire, or there are more than 65,535 of them.
+    /// Returns an error if a tick has no exact form on the wire, or there are more than 65,535 of
+    /// them.
     fn try_from(ticks: &[TickMessage]) -> Result<Self, EncodeTickError> {
         let frame = kite_wire::TickBatch::new(encode_frame(ticks)?);
         // An encoded frame is not damaged, and a cut-off part would contain no tick.

@@ -42,8 +42,8 @@ impl TryFrom<&Tick> for kite_wire::Tick {
     /// close by less than half the smallest price unit, as a difference of floats does.
     ///
     /// # Errors
-    /// [`EncodeTickError::Inexact`] if no such packet exists, for example because a price is not a
-    /// multiple of the segment's smallest unit.
+    /// Returns [`EncodeTickError::Inexact`] if no such packet exists, for example because a price
+    /// is not a multiple of the segment's smallest unit.
     fn try_from(tick: &Tick) -> Result<Self, EncodeTickError> {
         let nearest = nearest(tick);
         match first_difference(tick, &Tick::from(nearest)) {

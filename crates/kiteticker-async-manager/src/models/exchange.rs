@@ -25,7 +25,7 @@ pub enum Exchange {
     MCX = 7,
     /// MCX stock exchange.
     MCXSX = 8,
-    /// Indices of all exchanges: not tradable.
+    /// Indices of all exchanges, which are not tradable.
     INDICES = 9,
     /// NSE commodities.
     NCO = 12,

@@ -14,8 +14,8 @@ use crate::models::{Order, TickBatch};
 pub enum TickerMessage {
     /// The ticks of one frame.
     Ticks(TickBatch),
-    /// A copy of a binary frame. No channel carries it any more: the raw channels carry frames
-    /// without copying.
+    /// A copy of a binary frame. No channel carries it any more, because the raw channels carry
+    /// frames without copying.
     Raw(Vec<u8>),
     /// The server reported an error; or a connection was lost, could not be opened or is parked; or
     /// a frame was unreadable, wholly or in part. The channel stays open.

@@ -1,6 +1,6 @@
 //! The data types of release 0.4: ticks, messages, orders and commands.
 //!
-//! No decoding here: each type is filled from its counterpart in `kite_wire`.
+//! Nothing is decoded here; each type is filled from its counterpart in `kite_wire`.
 
 mod batch;
 mod encode;

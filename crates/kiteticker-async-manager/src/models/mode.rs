@@ -3,7 +3,7 @@
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How much of an instrument's state the server sends.
+/// The amount of an instrument's state that the server sends.
 ///
 /// Serde uses the number, as release 0.4 did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -49,7 +49,7 @@ pub struct Order {
     pub order_type: String,
     /// The order's side.
     pub transaction_type: OrderTransactionType,
-    /// How long the order stays valid.
+    /// The order's validity.
     pub validity: OrderValidity,
     /// `regular`, `amo`, `co`, `iceberg`, `auction` and others.
     pub variety: String,

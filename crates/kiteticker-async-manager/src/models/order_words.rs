@@ -98,7 +98,7 @@ words! {
 }
 
 words! {
-    /// How long an order stays valid.
+    /// The validity of an order.
     OrderValidity, order::Validity {
         /// Until the end of the trading day.
         DAY = "DAY",

@@ -137,14 +137,15 @@ impl TryFrom<&[u8]> for Tick {
     /// Reads one packet, without its length prefix.
     ///
     /// # Errors
-    /// [`ParseTickError::UnknownLength`] if no packet has this length.
+    /// Returns [`ParseTickError::UnknownLength`] if no packet has this length.
     fn try_from(packet: &[u8]) -> Result<Self, ParseTickError> {
         Ok(Packet::from_bytes(packet)?.into())
     }
 }
 
 impl From<Packet<'_>> for Tick {
-    /// Reads the packet's bytes directly: an intermediate `kite_wire::Tick` would double the cost.
+    /// Reads the packet's bytes directly, because an intermediate `kite_wire::Tick` would double
+    /// the cost.
     #[inline(always)]
     fn from(packet: Packet<'_>) -> Self {
         match packet.view() {
@@ -154,7 +155,8 @@ impl From<Packet<'_>> for Tick {
                 Self::of(packet, None, None, Some(index), index.exchange_timestamp())
             }
             PacketView::IndexQuote(index) => Self::of(packet, None, None, Some(index), None),
-            // An LTP packet, or a layout added by a later kite-wire: only the last price is known.
+            // For an LTP packet, or a layout added by a later kite-wire, only the last price is
+            // known.
             _ => Self::of(packet, None, None, None, None),
         }
     }
@@ -207,10 +209,11 @@ impl Tick {
         index_time: Option<UnixSeconds>,
     ) -> Self {
         let (segment, last_price) = (packet.segment(), packet.last_price());
-        // Looked up once for all prices: the lookup costs more than the division.
+        // Looked up once for all prices, because the lookup costs more than the division.
         let rupees = Rupees { divisor: f64::from(last_price.divisor()) };
         let ohlc = quote.map(|quote| quote.ohlc()).or(index.map(|index| index.ohlc()));
-        // Subtracts before dividing: the difference of integers is exact, that of floats is not.
+        // Subtracts before dividing, because the difference of integers is exact, while that of
+        // floats is not.
         let change = |quote: &QuotePacket| {
             let close = quote.ohlc().close.raw();
             let change = i64::from(last_price.raw()) - i64::from(close);

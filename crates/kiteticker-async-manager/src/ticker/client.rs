@@ -19,9 +19,9 @@ use crate::ticker::{KiteTickerRawSubscriber184, KiteTickerSubscriber};
 
 /// A single connection to Kite's ticker, for up to 3,000 instruments.
 ///
-/// It reconnects by itself, as the connections of a
-/// [`KiteTickerManager`](crate::KiteTickerManager) do: losses are reported in the messages, and
-/// the subscriptions are restored with their modes. Only an expired token needs action:
+/// It reconnects automatically, as the connections of a
+/// [`KiteTickerManager`](crate::KiteTickerManager) do. Losses are reported in the messages, and the
+/// subscriptions are restored with their modes. Only an expired token needs action; see
 /// [`set_access_token`](Self::set_access_token).
 #[derive(Debug)]
 pub struct KiteTickerAsync {
@@ -34,8 +34,8 @@ impl KiteTickerAsync {
     /// Connects to Kite.
     ///
     /// # Errors
-    /// The connection was refused, or was not up within 30 seconds; or the Tokio runtime has no
-    /// timers or no I/O.
+    /// Returns an error if the connection was refused or was not up within 30 seconds, or if the
+    /// Tokio runtime has no timers or no I/O.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -47,7 +47,7 @@ impl KiteTickerAsync {
     /// messages.
     ///
     /// # Errors
-    /// As for [`connect`](Self::connect).
+    /// Same as [`connect`](Self::connect).
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -60,10 +60,10 @@ impl KiteTickerAsync {
         Self::open(endpoint, api_key, access_token, raw_only).await
     }
 
-    /// Connects to another endpoint: `wss://`, or `ws://` for loopback addresses only.
+    /// Connects to a different endpoint: `wss://`, or `ws://` for loopback addresses only.
     ///
     /// # Errors
-    /// As for [`connect`](Self::connect); also if the endpoint is not such a URL.
+    /// Same as [`connect`](Self::connect); also returns an error if the endpoint is not such a URL.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future closes the socket.
@@ -102,7 +102,8 @@ impl KiteTickerAsync {
     /// already subscribed switch to `mode`, which defaults to [`Mode::Quote`].
     ///
     /// # Errors
-    /// The instruments exceed the free capacity, or the connection has been closed.
+    /// Returns an error if the instruments exceed the free capacity or the connection has been
+    /// closed.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -117,8 +118,8 @@ impl KiteTickerAsync {
         Ok(subscriber)
     }
 
-    /// Sets the access token used from the next handshake on. A connection that is parked because
-    /// the old token expired, or waiting to reconnect, tries immediately; an open socket stays up.
+    /// Sets the access token that later handshakes use. A connection that is parked because the old
+    /// token expired, or waiting to reconnect, tries immediately; an open socket stays up.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         self.typed().set_access_token(access_token);
     }
@@ -133,7 +134,7 @@ impl KiteTickerAsync {
     /// Closes the connection and ends its channels.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Once polled, the connection closes even if the future is dropped.
@@ -159,7 +160,7 @@ impl KiteTickerAsync {
     /// Sends a ping.
     ///
     /// # Errors
-    /// The socket is not up.
+    /// Returns an error if the socket is not up.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -179,7 +180,7 @@ impl KiteTickerAsync {
         self.capacity
     }
 
-    /// Returns a receiver of raw frames: see [`subscribe_raw_frames`](Self::subscribe_raw_frames).
+    /// Returns a receiver of raw frames; see [`subscribe_raw_frames`](Self::subscribe_raw_frames).
     #[deprecated(note = "use `subscribe_raw_frames`")]
     #[must_use]
     pub fn subscribe_raw(&self) -> broadcast::Receiver<Bytes> {

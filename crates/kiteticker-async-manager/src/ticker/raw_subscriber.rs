@@ -11,8 +11,8 @@ use crate::raw::{TICK_FULL_SIZE, TickRaw, as_tick_raw};
 /// Yields every full packet (184 bytes) of a connection's raw frames, in order and without
 /// copying.
 ///
-/// Lag is not an error and never ends the loop: lost frames are counted in
-/// [`lagged`](Self::lagged) and in the manager's error counts.
+/// Lag is not an error and never ends the loop. Lost frames are counted in [`lagged`](Self::lagged)
+/// and in the manager's error counts.
 #[derive(Debug)]
 pub struct KiteTickerRawSubscriber184 {
     receiver: broadcast::Receiver<Bytes>,
@@ -47,14 +47,14 @@ impl KiteTickerRawSubscriber184 {
     }
 
     fn enter(&mut self, frame: Bytes) {
-        // The ring carries valid frames only: damaged tails have been cut off.
+        // The ring carries valid frames only, because damaged tails have been cut off.
         self.present = PacketCursor::new(frame);
     }
 
     /// Receives the bytes of the next full packet; `Ok(None)` once the channel is closed.
     ///
     /// # Errors
-    /// Currently none: lag is counted, not an error.
+    /// Currently never fails; lag is counted, not returned as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -74,7 +74,7 @@ impl KiteTickerRawSubscriber184 {
     /// Receives the next full packet as an array.
     ///
     /// # Errors
-    /// Currently none: lag is counted, not an error.
+    /// Currently never fails; lag is counted, not returned as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -87,7 +87,7 @@ impl KiteTickerRawSubscriber184 {
     /// Receives the next full packet as a typed view.
     ///
     /// # Errors
-    /// Currently none: lag is counted, not an error.
+    /// Currently never fails; lag is counted, not returned as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -101,7 +101,7 @@ impl KiteTickerRawSubscriber184 {
     /// list means that the channel is closed, or that `max` is 0.
     ///
     /// # Errors
-    /// Currently none: lag is counted, not an error.
+    /// Currently never fails; lag is counted, not returned as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.

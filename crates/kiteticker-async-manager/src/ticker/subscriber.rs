@@ -11,7 +11,7 @@ use crate::models::{Mode, TickerMessage};
 /// Reads the messages of a [`KiteTickerAsync`](crate::KiteTickerAsync) and manages its
 /// subscriptions, which all subscribers of the connection share.
 ///
-/// Lag is not an error and never ends the loop: lost messages are counted in
+/// Lag is not an error and never ends the loop. Lost messages are counted in
 /// [`lagged`](Self::lagged). The connection closes when its client and the last of its subscribers
 /// are dropped.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl KiteTickerSubscriber {
     /// [`Mode::Quote`].
     ///
     /// # Errors
-    /// The instruments exceed the free capacity, or the connection has been closed. Nothing is
-    /// subscribed in either case.
+    /// Returns an error if the instruments exceed the free capacity or the connection has been
+    /// closed. Nothing is subscribed in either case.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -64,7 +64,7 @@ impl KiteTickerSubscriber {
     /// Changes the mode of subscribed instruments; an empty list means all of them.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -76,7 +76,7 @@ impl KiteTickerSubscriber {
     /// Ends subscriptions; an empty list means all of them.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -92,8 +92,8 @@ impl KiteTickerSubscriber {
     /// Receives the next message; `Ok(None)` once the connection has been closed.
     ///
     /// # Errors
-    /// Currently none: lag is counted, not an error, and failures of the connection arrive as
-    /// [`TickerMessage::Error`].
+    /// Currently never fails. Lag is counted, not returned as an error, and failures of the
+    /// connection arrive as [`TickerMessage::Error`].
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -111,7 +111,7 @@ impl KiteTickerSubscriber {
     /// the connection and remain.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.

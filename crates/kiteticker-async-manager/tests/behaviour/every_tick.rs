@@ -1,4 +1,4 @@
-//! 9,000 instruments on three connections: every tick sent is received exactly once.
+//! 9,000 instruments on three connections, where every tick sent is received exactly once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::rig::{Tally, held, manager, mark, start, until, up_to_mark, within};
 
-/// Tallies raw frames until the channel ends, with a parser of its own.
+/// Tallies raw frames until the channel ends, with its own parser.
 async fn raw_tally(mut channel: Receiver<Bytes>) -> Tally {
     let mut tally = Tally::new();
     loop {

@@ -259,7 +259,7 @@ async fn without_a_server_the_start_fails_at_the_connection_timeout() {
         assert_eq!(manager.get_symbol_distribution().values().flatten().count(), 1);
         within("the stop", manager.stop()).await.unwrap();
     }
-    // No socket is left open: the stream ends after the request.
+    // No socket is left open, because the stream ends after the request.
     let (mut stream, _) = within("a connection", listener.accept()).await.unwrap();
     within("its end", stream.read_to_end(&mut Vec::new())).await.unwrap();
 }
@@ -382,7 +382,8 @@ async fn a_cancelled_start_can_be_stopped() {
     let mut manager = KiteTickerManagerBuilder::new("key", "token").endpoint(endpoint).build();
     let channel = manager.get_channel(ChannelId::Connection1).unwrap();
     {
-        // The handshake is never answered: once a connection is accepted, the start is under way.
+        // The handshake is never answered, so once a connection is accepted, the start is under
+        // way.
         let mut starting = Box::pin(manager.start());
         tokio::select! {
             started = &mut starting => panic!("{started:?}"),

@@ -178,7 +178,7 @@ async fn a_revoked_token_parks_connections_with_open_channels_until_a_new_one_is
         connections.iter().all(|connection| connection.phase == Phase::Parked)
     };
     assert!(parked(&manager));
-    // One attempt each: a parked connection does not retry.
+    // One attempt each, because a parked connection does not retry.
     assert_eq!(sim.stats().refused, BTreeMap::from([(403, 3)]));
     // A wrong token parks them again.
     manager.set_access_token("wrong");

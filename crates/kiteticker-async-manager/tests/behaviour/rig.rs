@@ -114,7 +114,7 @@ pub(crate) fn all_in(mode: kite_wire::Mode, tokens: &[u32]) -> Modes {
 
 pub(crate) const MARK: &str = "the mark";
 
-/// Sends every socket the text that [`up_to_mark`] waits for.
+/// Sends every socket the text frame that [`up_to_mark`] waits for.
 pub(crate) fn mark(sim: &Sim) {
     sim.send_text(&format!(r#"{{"type":"message","data":"{MARK}"}}"#));
 }
@@ -134,7 +134,7 @@ pub(crate) fn receive_until(
     what: impl Display,
     is_it: impl Fn(&TickerMessage) -> bool,
 ) -> impl Future<Output = (Vec<TickerMessage>, TickerMessage)> {
-    // One deadline for the whole wait: further messages must not extend it.
+    // One deadline for the whole wait, because further messages must not extend it.
     within(what, async move {
         let mut before = Vec::new();
         loop {

@@ -33,7 +33,7 @@ async fn counters_equal_the_simulators_while_updates_are_paused() {
     for (_, channel) in &mut channels {
         up_to_mark(channel).await;
     }
-    // A text is counted as sent slightly after it can be received.
+    // A text frame is counted as sent slightly after it can be received.
     until(&sim, "two greetings and a mark each", |sim| sim.stats().texts_sent == 9).await;
 
     let sent = sim.stats();
@@ -91,7 +91,7 @@ async fn after_a_stop_the_counters_are_those_of_the_run_including_heartbeats() {
         sim.stats().heartbeats_sent > 50 && sim.stats().ticks_sent > 1_000
     })
     .await;
-    // Everything sent before the server answers the close is read: nothing in flight is lost.
+    // Everything sent before the server answers the close is read, so nothing in flight is lost.
     within("the stop", manager.stop()).await.unwrap();
     let sent = sim.stats();
     let stats = manager.get_stats().await.unwrap();

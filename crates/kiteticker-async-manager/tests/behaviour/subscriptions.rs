@@ -20,9 +20,9 @@ fn shares(manager: &KiteTickerManager) -> Vec<usize> {
 
 /// Checks that an error names how many instruments were requested and how many are free.
 #[track_caller]
-fn assert_names(error: &str, asked: usize, free: usize) {
+fn assert_names(error: &str, requested: usize, free: usize) {
     let has = |number: usize| error.split(' ').any(|word| word == number.to_string());
-    assert!(has(asked) && has(free), "{asked} or {free} is not in: {error}");
+    assert!(has(requested) && has(free), "{requested} or {free} is not in: {error}");
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn instruments_are_balanced_to_within_one() {
     let sim = quiet_sim().await;
     let mut manager = manager(&sim).build();
     start(&mut manager).await;
-    // No indices: their packets are smaller, and the balance is of load.
+    // No indices, because their packets are smaller, and load is what is balanced.
     let is_no_index = |token: &u32| token & 0xff != 9;
     let tokens: Vec<u32> = universe(1_500).into_iter().filter(is_no_index).take(1_000).collect();
     manager.subscribe_symbols(&tokens[..1], None).await.unwrap();
@@ -122,7 +122,7 @@ async fn duplicates_known_and_unknown_instruments_and_empty_lists_are_accepted()
     manager.change_mode(&[], Mode::Full).await.unwrap();
     manager.subscribe_symbols(&[a, b, a, a, b, unknown], Some(Mode::Quote)).await.unwrap();
     settle(&sim, &all_in(kite_wire::Mode::Quote, &[a, b])).await;
-    // Already subscribed: skipped, and it keeps its mode; `change_mode` changes it.
+    // An instrument already subscribed is skipped and keeps its mode; `change_mode` changes it.
     manager.subscribe_symbols(&[a, a, c], Some(Mode::Full)).await.unwrap();
     manager.unsubscribe_symbols(&[5_633, 5_633, 4_294_967_295]).await.unwrap();
     let mut modes = all_in(kite_wire::Mode::Quote, &[a, b]);

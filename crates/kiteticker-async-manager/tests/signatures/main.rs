@@ -1,6 +1,7 @@
 //! Pins the public API, that of release 0.4.1 and what was added: names, signatures, fields, variants, traits and defaults.
 //!
-//! The compiler checks most of this: a change of type breaks the build. No behaviour is tested here.
+//! The compiler checks most of this, since a change of type breaks the build. No behaviour is
+//! tested here.
 
 /// Pins functions and methods: the item must coerce to exactly this function pointer.
 macro_rules! signatures {

@@ -1,7 +1,7 @@
 //! The load of instruments on the connections that carry them.
 //!
-//! Integers throughout: sums do not drift when instruments are added and removed, and the same
-//! observations yield the same places on every machine.
+//! Integers throughout, so that sums do not drift when instruments are added and removed, and the
+//! same observations yield the same places on every machine.
 
 use kite_wire::{
     FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, Mode, QuotePacket, Segment,

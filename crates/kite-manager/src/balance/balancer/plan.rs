@@ -1,4 +1,4 @@
-//! The changes that a request makes to the connections: data that the balancer plans.
+//! The changes that a request makes to the connections, as planned by the balancer.
 
 use kite_wire::Mode;
 
@@ -43,7 +43,7 @@ impl Plan {
         self.moves.push(moved);
     }
 
-    /// Returns the connections with changes: those that lose instruments before those that gain
+    /// Returns the connections with changes, those that lose instruments before those that gain
     /// them, so that no instrument is on two connections if they are posted in this order.
     pub(crate) fn changes(&self) -> impl Iterator<Item = (usize, &[(u32, Option<Mode>)])> {
         let that = move |loses: bool| {

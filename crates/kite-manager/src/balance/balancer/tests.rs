@@ -36,8 +36,8 @@ fn nine_thousand_instruments_fill_three_connections_evenly() {
     assert_eq!(balancer.counts(), [334, 333, 333]);
     let _ = subscribe(&mut balancer, &tokens, Mode::Full).unwrap();
     assert_eq!(balancer.counts(), [3_000, 3_000, 3_000]);
-    let refused = subscribe(&mut balancer, &[9_000], Mode::Full).unwrap_err();
-    assert_eq!((refused.asked, refused.free, refused.connections), (1, 0, 3));
+    let error = subscribe(&mut balancer, &[9_000], Mode::Full).unwrap_err();
+    assert_eq!((error.asked, error.free, error.connections), (1, 0, 3));
     let first_thousand = balancer.distribution();
     let ltp = first_thousand.iter().flatten().filter(|(_, mode)| **mode == Mode::Ltp).count();
     assert_eq!(ltp, 1_000, "already subscribed instruments keep their mode");
@@ -56,8 +56,8 @@ fn a_freed_place_is_filled_first() {
 #[test]
 fn without_connections_nothing_fits() {
     let balancer = Balancer::new(0, 3_000);
-    let refused = balancer.plan_subscribe(&[1], Mode::Ltp).unwrap_err();
-    assert_eq!((refused.asked, refused.free, refused.connections), (1, 0, 0));
+    let error = balancer.plan_subscribe(&[1], Mode::Ltp).unwrap_err();
+    assert_eq!((error.asked, error.free, error.connections), (1, 0, 0));
     assert!(balancer.plan_subscribe(&[], Mode::Ltp).is_ok());
 }
 
@@ -65,7 +65,7 @@ fn without_connections_nothing_fits() {
 fn balance_is_by_bytes_not_by_count() {
     let mut balancer = up(2, 100);
     let _ = subscribe(&mut balancer, &[1], Mode::Full).unwrap();
-    // 186 bytes a second there: about as much as eighteen instruments in LTP mode.
+    // 186 bytes per second there, about as much as eighteen instruments in LTP mode.
     let last_prices: Vec<u32> = (100..118).collect();
     let _ = subscribe(&mut balancer, &last_prices, Mode::Ltp).unwrap();
     assert_eq!(balancer.counts(), [1, 18]);
@@ -82,7 +82,7 @@ fn instruments_that_tick_more_count_more() {
     balancer.observe(1, 0.5);
     balancer.observe(2, 2.0);
     balancer.observe(3, 50.0);
-    // New instruments are assumed to tick 1.25 times a second, the mean of these two.
+    // New instruments are assumed to tick 1.25 times per second, the mean of these two.
     let _ = subscribe(&mut balancer, &[10], Mode::Quote).unwrap();
     assert_eq!(tokens_on(&balancer, 0), [1, 10]);
     let _ = subscribe(&mut balancer, &[11, 12], Mode::Quote).unwrap();
@@ -142,7 +142,7 @@ fn given_back_instruments_are_dropped_by_their_holders_first() {
     assert!(dark.is_empty());
     balancer.apply(&plan);
     assert_eq!(balancer.counts(), [3, 3, 0]);
-    // One is unsubscribed and subscribed again elsewhere: it has another home now.
+    // One is unsubscribed and subscribed again elsewhere, so it has another home now.
     let plan = balancer.plan_unsubscribe(&home[..1]);
     balancer.apply(&plan);
     balancer.set_standing(2, Standing::Lost);
@@ -242,13 +242,13 @@ fn apply(op: Op, balancer: &mut Balancer, model: &mut Model) -> Result<Plan, Tes
             prop_assert_eq!(&planned, &balancer.plan_subscribe(&reversed, mode), "any order");
             let new: BTreeSet<u32> = tokens.iter().copied().collect();
             let known = |token: &&u32| before.iter().any(|server| server.contains_key(token));
-            let asked = new.len() - new.iter().filter(known).count();
-            prop_assert_eq!(planned.is_ok(), asked <= balancer.free());
+            let requested = new.len() - new.iter().filter(known).count();
+            prop_assert_eq!(planned.is_ok(), requested <= balancer.free());
             prop_assert_eq!(model.subscribe(&tokens, mode), planned.is_ok());
             match planned {
                 Ok(plan) => plan,
-                Err(refused) => {
-                    prop_assert_eq!((refused.asked, refused.free), (asked, balancer.free()));
+                Err(error) => {
+                    prop_assert_eq!((error.asked, error.free), (requested, balancer.free()));
                     Plan::new(before.len())
                 }
             }
@@ -263,7 +263,7 @@ fn apply(op: Op, balancer: &mut Balancer, model: &mut Model) -> Result<Plan, Tes
         }
         Op::Observe(token, rate) => {
             model.observe(token, rate);
-            // Half a millionth more: the conversion may fall to either side of a whole one.
+            // Half a millionth more, because the conversion may fall to either side of a whole one.
             balancer.observe(token, (f64::from(rate) + 0.5) / 1e6);
             Plan::new(before.len())
         }

@@ -161,7 +161,7 @@ enum Op {
     Pass(u64),
     Change(usize, Change),
     Retry,
-    /// Whether handovers find room for all instruments from here on.
+    /// Whether later handovers find room for all instruments.
     Room(bool),
     Unplaceable(usize),
 }

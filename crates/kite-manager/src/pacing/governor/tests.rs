@@ -79,7 +79,7 @@ fn the_fourth_waits_for_a_slot() {
     assert_eq!(line.poll(10_000), Next::Wait(None));
     line.lost(11_000, 1);
     line.ask(11_000, 1);
-    assert_eq!(line.poll(11_000), Next::Go(3), "it asked first");
+    assert_eq!(line.poll(11_000), Next::Go(3), "it was queued first");
     line.opened(11_000, 3);
     line.governor.withdraw(0);
     assert_eq!(line.poll(12_000), Next::Go(1));
@@ -237,7 +237,7 @@ impl Observer {
         self.forget(id);
         if let Failure::TooManyRequests { retry_after } = failure {
             let hold = [1, 2, 4, 8, 16, 30][self.refusals.min(5) as usize];
-            let hold = hold.max(retry_after.map_or(0, |asked| asked.as_secs()));
+            let hold = hold.max(retry_after.map_or(0, |delay| delay.as_secs()));
             self.held_until = self.held_until.max(now + hold * 1_000);
             self.refusals += 1;
         }
@@ -324,7 +324,7 @@ proptest! {
             prop_assert_eq!(later.poll(at), Next::Go(id), "the deadline admits one");
         }
 
-        // From here on every handshake succeeds, and its socket is lost immediately.
+        // Every later handshake succeeds, and its socket is lost immediately.
         for id in std::mem::take(&mut observer.open) {
             line.lost(now, id);
         }

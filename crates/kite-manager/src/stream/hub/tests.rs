@@ -10,7 +10,7 @@ use super::*;
 use crate::stream::merged::StreamItem;
 use crate::stream::select::tests::frame;
 
-/// Two accounts of two connections each: slots 0 and 1, 2 and 3.
+/// Two accounts of two connections each, in slots 0 and 1, 2 and 3.
 fn hub() -> Hub {
     Hub::new(&Seats::new(["first".into(), "second".into()].into(), 2))
 }
@@ -295,7 +295,7 @@ async fn a_stream_wakes_for_each_of_its_connections() {
         let (item, ()) = tokio::join!(stream.recv(), async { sink.on_batch(&batch(1)) });
         let (account, connection, ..) = seen(item.unwrap());
         assert_eq!((account == "second", connection), (slot >= 2, slot % 2));
-        // Kept alive: dropping it would also wake the stream.
+        // Kept alive, because dropping it would also wake the stream.
         std::mem::forget(sink);
     }
 }

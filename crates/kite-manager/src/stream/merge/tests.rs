@@ -179,7 +179,7 @@ async fn a_flood_lets_other_tasks_run_and_continues() {
     assert!(counts[0] > 0 && counts[0] - counts[2] <= 1, "{counts:?}");
 }
 
-/// Wakes itself and returns no item: it yields, and must be polled later.
+/// Wakes itself and returns no item, so it yields and must be polled later.
 struct Yields;
 
 impl Stream for Yields {

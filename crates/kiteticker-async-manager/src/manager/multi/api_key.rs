@@ -43,7 +43,7 @@ impl fmt::Display for ApiKeyId {
 
 /// The api_key of an account and its access token.
 ///
-/// `Debug` shows at most the first four characters of the key and nothing of the token.
+/// `Debug` shows at most the first four characters of the key, and no part of the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiCredentials {
     /// The application's api_key.

@@ -10,7 +10,7 @@ pub enum DistributionStrategy {
     /// Each instrument goes to the account with the most free capacity, in turn among equals.
     #[default]
     RoundRobin,
-    /// No automatic choice: each subscription names its account
+    /// No automatic choice; each subscription names its account
     /// ([`subscribe_symbols_to_api`](crate::MultiApiKiteTickerManager::subscribe_symbols_to_api)).
     Manual,
 }
@@ -19,16 +19,16 @@ pub enum DistributionStrategy {
 /// starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiApiConfig {
-    /// Settings of each account's connections. Its `max_connections` is unused: see
+    /// Settings of each account's connections. Its `max_connections` is unused; see
     /// `max_connections_per_api`.
     pub base_config: KiteManagerConfig,
     /// Connections of each account, 1 to 3 (Kite's limit per api_key). Default 3.
     pub max_connections_per_api: usize,
-    /// How instruments are distributed over the accounts. Default
+    /// How instruments are distributed across the accounts. Default
     /// [`DistributionStrategy::RoundRobin`].
     pub distribution_strategy: DistributionStrategy,
-    /// Unused, kept for programs that set it: every connection is always monitored, and health is
-    /// computed on request. Default true.
+    /// Unused, and kept for programs that set it, because every connection is always monitored, and
+    /// health is computed on request. Default true.
     pub enable_health_monitoring: bool,
 }
 

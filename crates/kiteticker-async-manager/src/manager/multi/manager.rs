@@ -1,4 +1,4 @@
-//! The published manager of several accounts, over a single typed manager.
+//! The published manager of several accounts, on top of a single typed manager.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,8 +24,8 @@ use crate::models::{Mode, TickerMessage};
 /// each.
 ///
 /// It behaves like [`KiteTickerManager`](crate::KiteTickerManager): subscriptions are desired
-/// state, connections reconnect by themselves, error texts have the form "operation: error: cause",
-/// and methods that change state take `&mut self`. A failing account does not affect the others.
+/// state, connections reconnect automatically, errors have the form "operation: error: cause", and
+/// methods that change state take `&mut self`. A failing account does not affect the others.
 ///
 /// ```no_run
 /// use kiteticker_async_manager::{Mode, MultiApiKiteTickerManager, TickerMessage};
@@ -40,7 +40,7 @@ use crate::models::{Mode, TickerMessage};
 ///     let mut channel = manager.get_unified_channel();
 ///     manager.start().await?;
 ///
-///     // Distributed over the accounts.
+///     // Distributed across the accounts.
 ///     manager.subscribe_symbols(&[256265, 738561, 408065], Some(Mode::Full)).await?;
 ///     // On this account.
 ///     manager.subscribe_symbols_to_api("mine", &[884737], Some(Mode::LTP)).await?;
@@ -106,7 +106,7 @@ impl MultiApiKiteTickerManager {
     /// sockets stay up.
     ///
     /// # Errors
-    /// The account does not exist.
+    /// Returns an error if the account does not exist.
     pub fn set_access_token(
         &self,
         api_key_id: impl Into<ApiKeyId>,
@@ -131,15 +131,15 @@ impl MultiApiKiteTickerManager {
     /// Opens all connections of all accounts and completes once they are up.
     ///
     /// Also returns `Ok` if at least one connection is up at `connection_timeout`, or once all
-    /// others have been refused: the rest keep trying, and the statistics show which are not up.
+    /// others have been refused; the rest keep trying, and the statistics show which are not up.
     /// Returns `Ok` if already running.
     ///
     /// # Errors
-    /// A setting is out of range (the text names its value and range), no account was added, two
-    /// accounts have the same api_key, the endpoint is invalid, the Tokio runtime has no timers or no
-    /// I/O, or no connection is up; the last is reported immediately if authentication failed on
-    /// all. No socket is left open. Subscriptions and channels are kept, and `start` can be called
-    /// again.
+    /// Returns an error if a setting is out of range (the error names its value and range), no
+    /// account was added, two accounts have the same api_key, the endpoint is invalid, the Tokio
+    /// runtime has no timers or no I/O, or no connection is up; the last is reported immediately if
+    /// authentication failed on all. No socket is left open. Subscriptions and channels are kept,
+    /// and `start` can be called again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; `stop` ends them.
@@ -156,7 +156,7 @@ impl MultiApiKiteTickerManager {
     /// run. Does nothing before a start.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Once polled, the connections close even if the future is dropped; the channels then end
@@ -166,17 +166,18 @@ impl MultiApiKiteTickerManager {
         Ok(())
     }
 
-    /// Subscribes to instruments, distributed over the accounts
-    /// ([`DistributionStrategy::RoundRobin`]) and balanced over the connections of each.
+    /// Subscribes to instruments, distributed across the accounts
+    /// ([`DistributionStrategy::RoundRobin`]) and balanced across the connections of each.
     ///
     /// Duplicates and instruments already subscribed on any account are skipped (see
     /// [`change_mode`](Self::change_mode)). `mode` defaults to the configuration's `default_mode`.
-    /// `Ok` means accepted and placed: Kite sends no acknowledgement.
+    /// `Ok` means only that the request was accepted and assigned to connections: Kite sends no
+    /// acknowledgement.
     ///
     /// # Errors
-    /// The strategy is [`DistributionStrategy::Manual`], or the instruments exceed the free
-    /// capacity: the text names how many were requested and how many are free. Nothing is
-    /// subscribed in either case.
+    /// Returns an error if the strategy is [`DistributionStrategy::Manual`], or if the instruments
+    /// exceed the free capacity; the error names how many were requested and how many are free.
+    /// Nothing is subscribed in either case.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -195,14 +196,15 @@ impl MultiApiKiteTickerManager {
         subscribed.map_err(|error| describe("subscribe", &error))
     }
 
-    /// Subscribes to instruments on one account, with any strategy, balanced over its connections.
+    /// Subscribes to instruments on one account, with any strategy, balanced across its
+    /// connections.
     ///
     /// Duplicates and instruments already subscribed on this account are skipped. If another
     /// account has subscribed to one as well, both receive it.
     ///
     /// # Errors
-    /// The account does not exist, or the instruments exceed its free capacity. Nothing is
-    /// subscribed in either case.
+    /// Returns an error if the account does not exist, or if the instruments exceed its free
+    /// capacity. Nothing is subscribed in either case.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -221,7 +223,7 @@ impl MultiApiKiteTickerManager {
     /// Unsubscribes from instruments on all accounts. Those that are not subscribed are ignored.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -233,7 +235,7 @@ impl MultiApiKiteTickerManager {
     /// Changes the mode of subscribed instruments on all accounts. Others are ignored.
     ///
     /// # Errors
-    /// Currently none.
+    /// Currently never fails.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.
@@ -289,7 +291,7 @@ impl MultiApiKiteTickerManager {
     /// Returns the counts of one account since the start; after a stop, those of the last run.
     ///
     /// # Errors
-    /// The account does not exist.
+    /// Returns an error if the account does not exist.
     ///
     /// # Cancel safety
     /// Cancel safe: completes on the first poll.

@@ -30,7 +30,7 @@ pub struct MultiApiStats {
     pub total_api_keys: usize,
     /// Connections whose socket is up, of all accounts.
     pub total_connections: usize,
-    /// Sum over the accounts: an instrument subscribed on two of them counts twice.
+    /// Sum over the accounts; an instrument subscribed on two of them counts twice.
     pub total_symbols: usize,
     /// Sum over the accounts.
     pub total_messages_received: u64,

@@ -108,7 +108,7 @@ async fn with_all_accounts_refused_start_fails_immediately_and_leaves_no_socket(
         sim.revoke_token(key);
     }
     let error = within("the refusal", manager.start()).await.unwrap_err();
-    assert!(error.starts_with("start: no connection could be opened, 6 tried"), "{error}");
+    assert!(error.starts_with("start: no connection could be opened; 6 tried"), "{error}");
     assert_eq!(sim.stats().connections_open, 0);
     for (_, key, token) in ACCOUNTS {
         sim.set_access_token(key, token);

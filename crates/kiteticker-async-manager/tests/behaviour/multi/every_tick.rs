@@ -1,5 +1,5 @@
-//! 18,000 instruments on six connections: every tick sent is received exactly once, tagged with its
-//! account.
+//! 18,000 instruments on six connections, where every tick sent is received exactly once, tagged
+//! with its account.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -38,7 +38,7 @@ async fn an_order_update_arrives_once_per_account_on_the_unified_channel() {
         expected.push("order 39".to_owned());
         assert_eq!(orders_of(its.iter().copied()), expected, "{api}");
         let errors = its.iter().filter(|it| matches!(it, TickerMessage::Error(_))).count();
-        assert_eq!(errors, 3, "other texts arrive from each socket");
+        assert_eq!(errors, 3, "other text frames arrive from each socket");
         for id in ChannelId::all() {
             let mut channel = manager.get_channel(api.clone(), id).unwrap();
             let messages = up_to_mark(&mut channel).await;

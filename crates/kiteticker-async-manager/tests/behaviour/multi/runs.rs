@@ -110,7 +110,7 @@ async fn the_counts_of_each_account_match_the_simulators() {
     mark(&sim);
     up_to_marks(&mut channel, 6).await;
     // Two greetings and the mark on each socket, counted slightly after they can be received.
-    until(&sim, "the texts", |sim| sim.stats().texts_sent == 18).await;
+    until(&sim, "the text frames", |sim| sim.stats().texts_sent == 18).await;
 
     let stats = manager.get_stats().await;
     assert!(stats.uptime > Duration::ZERO);

@@ -1,4 +1,4 @@
-//! The distribution of instruments over accounts.
+//! The distribution of instruments across accounts.
 
 use kite_sim::universe;
 use kiteticker_async_manager::{DistributionStrategy, Mode, kite_wire};
