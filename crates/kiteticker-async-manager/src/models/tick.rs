@@ -456,7 +456,7 @@ mod tests {
         for length in (0..=200).filter(|length| ![8, 28, 32, 44, 184].contains(length)) {
             let error = Tick::try_from(&[0; 200][..length]).unwrap_err();
             assert_eq!(error, ParseTickError::UnknownLength { length });
-            assert!(error.to_string().starts_with(&format!("packet of {length} bytes, ")));
+            assert!(error.to_string().starts_with(&format!("packet of {length} bytes; ")));
         }
     }
 
