@@ -193,11 +193,12 @@ impl Connection {
         self.state.counters.instruments.read()
     }
 
-    /// Closes the connection: a close frame, a deadline, then the end of the sink. Completes when
-    /// the connection's task has ended: after one `close_deadline` if the server does not answer,
-    /// after up to three if the sink accepts nothing either. A connection created [in
-    /// place](Connection::in_place) has ended when its stream was polled to its end or dropped; the
-    /// task that polls it calls [`InPlace::close`](crate::InPlace::close) instead of waiting here.
+    /// Closes the connection: sends a close frame, waits for the server's up to a deadline, then
+    /// drops the sink. Completes when the connection's task has ended: after one `close_deadline`
+    /// if the server does not answer, after up to three if the sink accepts nothing either. A
+    /// connection created [in place](Connection::in_place) has ended when its stream was polled to
+    /// its end or dropped; the task that polls it calls [`InPlace::close`](crate::InPlace::close)
+    /// instead of waiting here.
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.

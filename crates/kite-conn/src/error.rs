@@ -66,7 +66,7 @@ impl ConfigError {
     }
 }
 
-/// The largest queue or ring that can be configured, in frames: its slots are allocated up front.
+/// Maximum size of a queue or ring in frames, whose slots are allocated up front.
 pub(crate) const MAX_QUEUE: usize = 1 << 20;
 
 /// Checks a number against its range.

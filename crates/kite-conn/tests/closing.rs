@@ -1,4 +1,4 @@
-//! No task and no socket is left, however often and from whatever state connections end.
+//! No task and no socket is left, no matter how often and in which state connections end.
 //!
 //! A separate program with one test, because the sockets of the whole process are counted.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]

@@ -1,6 +1,6 @@
 //! The connections of one or several accounts and the instruments they share.
 //!
-//! Control plane only: no frame passes through here. All state is behind one lock that is held for
+//! Control plane only; no frame passes through here. All state is behind one lock that is held for
 //! map operations and never across an await. Requests are placed and posted to the connections
 //! under the lock, so that concurrent requests have the same order everywhere. Starts and stops are
 //! in `run`.

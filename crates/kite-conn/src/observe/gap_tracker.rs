@@ -60,7 +60,7 @@ struct Instrument {
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Older ticks do not measure lag: after a subscription the server sends each instrument's last
-/// tick, however old.
+/// tick, no matter how old.
 const LONGEST_LAG_S: u64 = 60;
 
 impl GapTracker {

@@ -361,7 +361,7 @@ fn a_socket_is_pinged_immediately_after_a_suspension() {
     assert_eq!(
         rig.after(THRESHOLD).len(),
         3,
-        "no answer ends the socket, whatever was received before"
+        "no answer ends the socket, regardless of what was received before"
     );
 }
 
@@ -485,7 +485,7 @@ fn renewing() -> Settings {
 }
 
 #[test]
-fn a_token_source_is_asked_before_every_reconnect_but_not_before_the_first_attempt() {
+fn a_token_source_is_called_before_every_reconnect_but_not_before_the_first_attempt() {
     let mut rig = Rig::new(renewing());
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     rig.on(Input::Opened);
@@ -499,7 +499,7 @@ fn a_token_source_is_asked_before_every_reconnect_but_not_before_the_first_attem
 }
 
 #[test]
-fn a_refusal_asks_the_token_source_and_does_not_park() {
+fn a_refusal_calls_the_token_source_and_does_not_park() {
     let mut rig = Rig::new(renewing());
     rig.settle();
     assert_eq!(rig.on(Input::OpenFailed(expired())), ["failed 1", "retry 2"]);

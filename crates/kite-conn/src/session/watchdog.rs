@@ -122,7 +122,7 @@ impl Watchdog {
         self.feed_patience = self.threshold * 2;
     }
 
-    /// Requests a ping at the next check, however recently something was received.
+    /// Requests a ping at the next check, no matter how recently something was received.
     pub(crate) fn suspect(&mut self) {
         self.suspicious = true;
         self.probed = None;
@@ -178,11 +178,11 @@ impl Watchdog {
         }
         let fine = |next| Finding::Fine { next: Some(next) };
         let silence = now.saturating_duration_since(self.silent_since);
-        if let Some(asked) = self.probed {
+        if let Some(pinged) = self.probed {
             // The silence counts from the ping. If this task was delayed, what arrived meanwhile
             // may still wait in the socket, and a socket that was not pinged must not be considered
             // dead.
-            let due = asked + self.threshold;
+            let due = pinged + self.threshold;
             if now >= due {
                 return Finding::Silent { silence };
             }

@@ -1,7 +1,7 @@
 //! Connects to several addresses by TCP, each a quarter of a second after the one before it
 //! (RFC 8305, section 5).
 //!
-//! Neither TLS nor a proxy's answer is part of the race: they follow on the connection that was
+//! Neither TLS nor a proxy's response is part of the race; they follow on the connection that was
 //! first, so that a slow path does not see two handshakes.
 
 use std::future::{Ready, ready};
@@ -16,8 +16,7 @@ use tokio::time::timeout;
 
 use super::route::Route;
 
-/// How long an address may take before the next one is tried as well. RFC 8305 recommends
-/// this value.
+/// Time an address may take before the next one is tried as well. RFC 8305 recommends this value.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// The attempts to connect to the addresses of a host.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use parking_lot::Mutex;
 
-/// How many failed addresses are remembered: more than a lookup returns.
+/// Number of failed addresses that are remembered, more than a lookup returns.
 const REMEMBERED: usize = 32;
 
 /// The addresses that failed or were slow and have not worked since, oldest failure first.

@@ -1,4 +1,4 @@
-//! Redacts secrets from a server's text, however they are encoded.
+//! Redacts secrets from a server's text, in any encoding.
 
 use serde_json::Value;
 

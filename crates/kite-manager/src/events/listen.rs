@@ -49,7 +49,7 @@ impl Stream for Events {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ManagerEvent>> {
         let this = self.get_mut();
-        // Notices first: they are few, and they report what has happened earlier.
+        // Notices come first, because they are few and report what has happened earlier.
         let notice = this.notices.poll_recv(cx).map(|notice| {
             notice.map(|notice| notice.unwrap_or_else(|missed| ManagerEvent::Lagged { missed }))
         });

@@ -1,7 +1,7 @@
 //! Delivers the ticks of all connections to merged streams, which are created and dropped during a
 //! run.
 //!
-//! One port for each connection. The per-frame path takes no lock: a connection's task loads a
+//! One port for each connection. The per-frame path takes no lock. A connection's task loads a
 //! version number per frame, and takes the lock only if the version has changed. Events take
 //! another path.
 

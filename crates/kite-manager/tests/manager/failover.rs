@@ -164,7 +164,7 @@ async fn instruments_of_a_lost_connection_move_and_return() {
     sim.pause().await;
     complete(&taking, 1, 2, &socket(&sim, 0, &planned[1])).await;
     assert_eq!(health(&manager).level(), HealthLevel::Healthy);
-    // Once more: the stream's filter must follow.
+    // Repeat this, because the stream's filter must follow.
     sim.resume();
     kill(&sim, &planned[1]);
     assert_eq!(tokens(&moved(&mut events).await.0), keys(&planned[1]));

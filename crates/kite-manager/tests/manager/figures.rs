@@ -24,7 +24,7 @@ fn kind(tick: &Tick) -> PacketKind {
     kite_wire::Frame::walk(encoder.finish()).packets().next().unwrap().kind()
 }
 
-/// Returns the bytes of all frames that the simulator sent: each subscription began with a snapshot
+/// Returns the bytes of all frames that the simulator sent. Each subscription began with a snapshot
 /// in quote mode, followed by one in its own mode if that is different.
 fn bytes_sent(
     sim: &Sim,

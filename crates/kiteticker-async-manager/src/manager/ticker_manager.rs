@@ -210,8 +210,8 @@ impl KiteTickerManager {
 
     /// Returns the underlying typed manager: typed errors and events, cheap to clone, usable from
     /// many tasks. The connections stay up as long as a clone exists. Start and stop them with
-    /// [`start`](Self::start) and [`stop`](Self::stop), not through it: the channels here belong to
-    /// runs started here.
+    /// [`start`](Self::start) and [`stop`](Self::stop), not through it, because the channels here
+    /// belong to runs started here.
     #[must_use]
     pub fn typed(&self) -> &Manager {
         self.runs.manager()

@@ -275,7 +275,7 @@ async fn a_flood_of_damaged_frames_is_counted_fully_and_reported_rarely() {
     }
     let report = feed.report().await;
     let reported = errors_of(&report).len() as u64;
-    // One per second: the flood takes far less than the deadline of 20 s.
+    // One per second, since the flood takes far less than the deadline of 20 s.
     assert!((1..=20).contains(&reported), "{reported}");
     assert_eq!(feed.manager.get_stats().await.unwrap().total_errors, FLOOD);
 }

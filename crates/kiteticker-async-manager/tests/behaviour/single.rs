@@ -259,7 +259,7 @@ async fn a_refused_connection_is_an_error_and_leaves_no_socket() {
 #[test]
 fn connecting_on_a_runtime_without_timers_is_an_error() {
     let runtime = Builder::new_current_thread().enable_io().build().unwrap();
-    // No request leaves: the port is never tried.
+    // No request leaves, because the port is never tried.
     let connecting = KiteTickerAsync::connect_to("ws://127.0.0.1:9", API_KEY, ACCESS_TOKEN, false);
     let error = runtime.block_on(connecting).unwrap_err();
     assert!(error.starts_with("connect: ") && error.contains("enable_time"), "{error}");

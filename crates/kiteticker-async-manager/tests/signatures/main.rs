@@ -3,12 +3,12 @@
 //! The compiler checks most of this, since a change of type breaks the build. No behaviour is
 //! tested here.
 
-/// Pins functions and methods: the item must coerce to exactly this function pointer.
+/// Pins functions and methods. The item must coerce to exactly this function pointer.
 macro_rules! signatures {
     ($($signature:ty = $item:path;)+) => { $(let _: $signature = $item;)+ };
 }
 
-/// Pins async functions and methods: the future's output must be exactly this type.
+/// Pins async functions and methods. The future's output must be exactly this type.
 macro_rules! async_signatures {
     ($(($($argument:ty),*) -> $output:ty = $item:path;)+) => {
         $({

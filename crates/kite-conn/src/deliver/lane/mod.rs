@@ -38,7 +38,7 @@ pub enum Overflow {
     /// Drops the oldest frames, and reports it ([`LaneItem::Dropped`]). Needs larger bounds than
     /// [`LaneConfig::default`]: see [`LaneConfig::drop_oldest`].
     DropOldest,
-    /// Keeps the newest packet of each instrument: the consumer receives one frame made of them
+    /// Keeps the newest packet of each instrument. The consumer receives one frame made of them
     /// ([`LaneItem::Conflated`]) instead of all that waited. The last packet of every instrument
     /// always arrives, up to 65,535 instruments; while the consumer keeps up, frames pass
     /// unchanged. Folding a packet in costs the connection's task some tens of nanoseconds. Needs

@@ -109,7 +109,7 @@ fn no_two_frames_have_the_same_mask() {
 
 #[test]
 fn only_the_newest_ping_is_answered_while_older_pongs_wait() {
-    let input = [control(0x89, b"old"), control(0x89, b"new"), control(0x8a, b"not asked")];
+    let input = [control(0x89, b"old"), control(0x89, b"new"), control(0x8a, b"unsolicited")];
     let mut socket = client(&input.concat(), &[]);
     for _ in 0..3 {
         next(&mut socket).unwrap();

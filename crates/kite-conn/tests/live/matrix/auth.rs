@@ -108,9 +108,9 @@ async fn the_same_statuses_without_kites_complete_json_are_retried_slowly() {
 async fn a_retry_after_from_a_busy_server_is_respected() {
     let a_date = "Fri, 31 Dec 2100 23:59:59 GMT";
     let cases = [(429, "7", 7), (503, "7", 7), (503, "86400", 300), (429, a_date, 300)];
-    for (status, asked, seconds) in cases {
+    for (status, retry_after, seconds) in cases {
         let sim = Sim::builder().greet(false).start().await.unwrap();
-        sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after(asked)));
+        sim.refuse_with(Some(Refusal::kite(status, "wait").retry_after(retry_after)));
         let (connection, probe) = connect(config(&sim));
         let failed = format!("failed 1: {status}");
         expect_events(&probe, 0, &["opening 1", &failed, "retry 2"]).await;
@@ -126,38 +126,38 @@ async fn a_retry_after_from_a_busy_server_is_respected() {
 
 /// A source that records its requests, and counts those made while a socket is open.
 struct Source {
-    asked: Mutex<Vec<(String, Option<Refused>, Instant)>>,
-    asked_while_open: AtomicUsize,
+    requests: Mutex<Vec<(String, Option<Refused>, Instant)>>,
+    requests_while_open: AtomicUsize,
     sim: Arc<Sim>,
 }
 
 impl Source {
     fn new(sim: &Arc<Sim>) -> Arc<Self> {
-        let (asked, asked_while_open) = Default::default();
-        Arc::new(Self { asked, asked_while_open, sim: Arc::clone(sim) })
+        let (requests, requests_while_open) = Default::default();
+        Arc::new(Self { requests, requests_while_open, sim: Arc::clone(sim) })
     }
 
     fn note(&self, request: &TokenRequest) -> usize {
         if self.sim.stats().connections_open > 0 {
-            self.asked_while_open.fetch_add(1, Ordering::SeqCst);
+            self.requests_while_open.fetch_add(1, Ordering::SeqCst);
         }
-        let mut asked = self.asked.lock().unwrap();
+        let mut requests = self.requests.lock().unwrap();
         let current = request.current.access_token().expose().to_owned();
-        asked.push((current, request.refusal.clone(), Instant::now()));
-        asked.len()
+        requests.push((current, request.refusal.clone(), Instant::now()));
+        requests.len()
     }
 
     fn requests(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.requests.lock().unwrap().len()
     }
 }
 
 async fn a_source_resumes_automatically_and_receives_the_refusal() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
-    let asked = Arc::clone(&source);
+    let requests = Arc::clone(&source);
     let renew = TokenSource::new(move |request: TokenRequest| {
-        asked.note(&request);
+        requests.note(&request);
         let token = if request.refusal.is_some() { TOMORROW } else { ACCESS_TOKEN };
         async move { Ok::<_, std::io::Error>(request.current.with_access_token(token)) }
     });
@@ -185,9 +185,9 @@ async fn a_source_resumes_automatically_and_receives_the_refusal() {
     let desired = connection.desired();
     sim_until(&sim, "the subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
     {
-        let asked = source.asked.lock().unwrap();
-        let [(first, None, _), (second, Some(refusal), _)] = &asked[..] else {
-            panic!("{asked:?}")
+        let requests = source.requests.lock().unwrap();
+        let [(first, None, _), (second, Some(refusal), _)] = &requests[..] else {
+            panic!("{requests:?}")
         };
         assert_eq!((first.as_str(), second.as_str()), (ACCESS_TOKEN, ACCESS_TOKEN));
         assert_eq!(refusal.status, 403);
@@ -199,8 +199,8 @@ async fn a_source_resumes_automatically_and_receives_the_refusal() {
     let again = ["down 2: close 1001", "retry 4", "renewing 4", "opening 4"];
     expect_events(&probe, 2 + story.len(), &again).await;
     connection.close().await;
-    let asked = source.asked.lock().unwrap();
-    assert_eq!((asked[2].0.as_str(), asked[2].1.is_none()), (TOMORROW, true));
+    let requests = source.requests.lock().unwrap();
+    assert_eq!((requests[2].0.as_str(), requests[2].1.is_none()), (TOMORROW, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,9 +208,9 @@ async fn failures_of_a_source_after_a_refusal_are_reported_and_retried_with_grow
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     sim.set_access_token(API_KEY, TOMORROW);
     let source = Source::new(&sim);
-    let asked = Arc::clone(&source);
+    let requests = Arc::clone(&source);
     let token_source = Some(TokenSource::new(move |request: TokenRequest| {
-        let number = asked.note(&request);
+        let number = requests.note(&request);
         assert!(number != 2, "the source panics before there is a future");
         async move {
             match number {
@@ -266,16 +266,16 @@ async fn failures_of_a_source_after_a_refusal_are_reported_and_retried_with_grow
             _ => None,
         };
         let delays: Vec<_> = seen.events.iter().filter_map(delay).collect();
-        let asked = source.asked.lock().unwrap();
+        let requests = source.requests.lock().unwrap();
         // Each request but the first waited for the delay reported after the previous one.
-        for (pair, delay) in asked.windows(2).zip(&delays[1..]) {
+        for (pair, delay) in requests.windows(2).zip(&delays[1..]) {
             assert!(pair[1].2 - pair[0].2 >= *delay, "{delays:?}");
         }
         for (delay, factor) in delays.iter().zip([1, 2, 4, 4, 4, 4]) {
             assert!(*delay <= base * factor, "{delays:?}");
         }
-        assert!(asked.iter().all(|(_, refusal, _)| refusal.is_some()));
-        assert_eq!(asked[5].0, "of yesterday");
+        assert!(requests.iter().all(|(_, refusal, _)| refusal.is_some()));
+        assert_eq!(requests[5].0, "of yesterday");
     });
     connection.close().await;
 }
@@ -284,9 +284,9 @@ async fn failures_of_a_source_after_a_refusal_are_reported_and_retried_with_grow
 async fn a_failing_source_does_not_prevent_a_plain_reconnect() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
-    let asked = Arc::clone(&source);
+    let requests = Arc::clone(&source);
     let token_source = Some(TokenSource::new(move |request: TokenRequest| {
-        let number = asked.note(&request);
+        let number = requests.note(&request);
         async move {
             match number {
                 1 => Err::<kite_conn::Credentials, _>(std::io::Error::other("no network")),
@@ -325,12 +325,12 @@ async fn a_failing_source_does_not_prevent_a_plain_reconnect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_is_not_asked_while_a_socket_is_open_or_new_credentials_are_unused() {
+async fn a_source_is_not_called_while_a_socket_is_open_or_new_credentials_are_unused() {
     let sim = Arc::new(Sim::builder().greet(false).updates_per_second(50.0).start().await.unwrap());
     let source = Source::new(&sim);
-    let asked = Arc::clone(&source);
+    let requests = Arc::clone(&source);
     let token_source = Some(TokenSource::new(move |request: TokenRequest| {
-        asked.note(&request);
+        requests.note(&request);
         async move { Ok::<_, std::io::Error>(request.current) }
     }));
     let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
@@ -349,12 +349,12 @@ async fn a_source_is_not_asked_while_a_socket_is_open_or_new_credentials_are_unu
     sim.close_all(1_001);
     probe.until("ticks", |seen| seen.epoch == 10).await;
     assert_eq!(source.requests(), 8, "credentials just set are used without asking the source");
-    assert_eq!(source.asked_while_open.load(Ordering::SeqCst), 0);
+    assert_eq!(source.requests_while_open.load(Ordering::SeqCst), 0);
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_set_while_the_source_is_asked_are_used_immediately() {
+async fn credentials_set_while_the_source_is_called_are_used_immediately() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     sim.set_access_token(API_KEY, TOMORROW);
     let token_source = Some(TokenSource::new(|_| {
@@ -384,8 +384,8 @@ async fn no_event_contains_an_old_or_new_token_even_if_the_server_echoes_it() {
     );
     sim.at_next_handshake(API_KEY, echo(&format!("{NEW} is not {OLD}")));
     let token_source = Some(TokenSource::new(|request: TokenRequest| async move {
-        let asked = format!("{request:?}");
-        assert!(!asked.contains("t0ken"), "{asked}");
+        let requests = format!("{request:?}");
+        assert!(!requests.contains("t0ken"), "{requests}");
         Ok::<_, std::io::Error>(request.current.with_access_token(NEW))
     }));
     let (probe, lane) = (Probe::new(), EventLane::default());

@@ -91,7 +91,7 @@ async fn many_tasks_and_random_faults_end_in_the_desired_set() {
     });
     in_time("the requests", futures_util::future::join_all(requesting)).await;
     sim.calm();
-    // One more request, whatever the state is and whatever is doubted.
+    // One more request, regardless of the state and of what is doubted.
     connection.subscribe(&tokens[..1], Mode::Full).unwrap();
     let desired = connection.desired();
     assert!(desired.len() > 50, "{}", desired.len());

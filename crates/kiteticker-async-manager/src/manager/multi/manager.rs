@@ -121,8 +121,8 @@ impl MultiApiKiteTickerManager {
     /// Returns the underlying typed manager: typed errors and events, merged streams, cheap to
     /// clone, usable from many tasks. Its [`AccountId`](kite_manager::AccountId) is the text of an
     /// [`ApiKeyId`]. The connections stay up as long as a clone exists. Start and stop them with
-    /// [`start`](Self::start) and [`stop`](Self::stop), not through it: the channels here belong to
-    /// runs started here.
+    /// [`start`](Self::start) and [`stop`](Self::stop), not through it, because the channels here
+    /// belong to runs started here.
     #[must_use]
     pub fn typed(&self) -> &Manager {
         self.runs.manager()
