@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Displays an error and its causes in one line: "error: cause: cause".
+///
+/// For errors of any origin. The errors of these crates name their causes themselves, and `source`
+/// begins beneath what their text says, so that no cause is displayed twice.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
@@ -96,8 +99,8 @@ pub(crate) fn check_duration(field: &'static str, value: Duration) -> Result<(),
 #[non_exhaustive]
 pub enum SpawnError {
     /// A setting is outside its range.
-    #[error("invalid configuration")]
-    Config(#[from] ConfigError),
+    #[error("invalid configuration: {0}")]
+    Config(ConfigError),
     /// No Tokio runtime is available to run its task.
     #[error("no Tokio runtime: call this from within one")]
     NoRuntime,
@@ -107,4 +110,115 @@ pub enum SpawnError {
     /// The Tokio runtime has no I/O.
     #[error("the Tokio runtime has no I/O: build it with enable_io or enable_all")]
     NoIo,
+}
+
+impl From<ConfigError> for SpawnError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::TokenSourceError;
+    use crate::observe::ParkReason;
+    use crate::transport::{HandshakeError, OpenError, OpenStage, TlsError, TlsFault};
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    fn io() -> Arc<io::Error> {
+        Arc::new(io::Error::other("the system's words"))
+    }
+
+    fn open_errors() -> Vec<OpenError> {
+        let (host, address) = ("host".to_owned(), ([127, 0, 0, 1], 443).into());
+        let fault = TlsFault::NotTls;
+        vec![
+            OpenError::Dns { host: host.clone(), source: io() },
+            OpenError::NoAddress { host: host.clone() },
+            OpenError::NotLoopback { host: host.clone(), address: [10, 0, 0, 1].into() },
+            OpenError::Connect { address, tried: 2, source: io() },
+            OpenError::Proxy { proxy: host.clone(), address, source: HandshakeError::NotHttp },
+            OpenError::TlsSetup(TlsError::NativeUnreadable { failures: 1, source: io() }),
+            OpenError::Tls { host, address, fault, source: io() },
+            OpenError::Timeout { stage: OpenStage::Dns, after: Duration::from_secs(1) },
+            OpenError::Handshake(HandshakeError::Io { received: 7, source: io() }),
+        ]
+    }
+
+    #[test]
+    fn errors_of_an_attempt_name_their_cause_once() {
+        for error in open_errors() {
+            let cause: Option<&dyn Error> = match &error {
+                OpenError::Dns { source, .. }
+                | OpenError::Connect { source, .. }
+                | OpenError::Tls { source, .. } => Some(source),
+                OpenError::Proxy { source, .. } => Some(source),
+                OpenError::TlsSetup(source) => Some(source),
+                OpenError::Handshake(source) => Some(source),
+                OpenError::NoAddress { .. }
+                | OpenError::NotLoopback { .. }
+                | OpenError::ProxyRefused { .. }
+                | OpenError::Timeout { .. }
+                | OpenError::Refused(_) => None,
+            };
+            assert_chain(&error, cause);
+        }
+        let (read, tls) = (
+            HandshakeError::Io { received: 7, source: io() },
+            TlsError::NativeUnreadable { failures: 1, source: io() },
+        );
+        assert_chain(&read, Some(&io()));
+        assert_chain(&tls, Some(&io()));
+    }
+
+    #[test]
+    fn reasons_to_park_name_their_cause_once() {
+        for last in open_errors() {
+            assert_chain(&ParkReason::Authentication(last.clone()), Some(&last));
+            assert_chain(&ParkReason::Configuration(last.clone()), Some(&last));
+            let used_up =
+                ParkReason::AttemptsUsedUp { failures: 6, limit: 5, last: Some(last.clone()) };
+            assert_chain(&used_up, Some(&last));
+        }
+        assert_chain(&ParkReason::AttemptsUsedUp { failures: 6, limit: 5, last: None }, None);
+    }
+
+    #[test]
+    fn errors_of_requests_name_their_cause_once() {
+        let config = ConfigError::new("setting", 5, "1 to 3");
+        assert_chain(&SpawnError::from(config.clone()), Some(&config));
+        assert_chain(&SpawnError::NoRuntime, None);
+        let capacity = CapacityError { asked: 3, free: 1, limit: 3_000 };
+        assert_chain(&SubscribeError::from(capacity), Some(&capacity));
+        assert_chain(&SubscribeError::Closed, None);
+    }
+
+    #[test]
+    fn the_words_of_a_token_source_are_its_errors_source_only() {
+        let failed = TokenSourceError::Failed(io());
+        assert_chain(&failed, None);
+        assert_eq!(ErrorChain(&failed).to_string(), "the token source failed: the system's words");
+        assert_chain(&TokenSourceError::Panicked, None);
+    }
 }

@@ -33,46 +33,48 @@ pub enum ExportError {
         path: PathBuf,
     },
     /// The file could not be created.
-    #[error("cannot create {}; {}", path.display(), advice(source))]
+    #[error("cannot create {}: {source}; {}", path.display(), advice(source))]
     Create {
         /// The file, under its temporary name.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// Bytes could not be written.
-    #[error("cannot write to {target}; {}", advice(source))]
+    #[error("cannot write to {target}: {source}; {}", advice(source))]
     Write {
         /// The destination.
         target: Target,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The complete file could not be renamed to its final name.
-    #[error("cannot rename {} to {}; {}", from.display(), to.display(), advice(source))]
+    #[error("cannot rename {} to {}: {source}; {}", from.display(), to.display(), advice(source))]
     Rename {
         /// The temporary name.
         from: PathBuf,
         /// The final one.
         to: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The rows could not be encoded as Parquet.
-    #[error("cannot encode rows for {target}; write CSV or JSON lines instead, and report it")]
+    #[error(
+        "cannot encode rows for {target}: {source}; write CSV or JSON lines instead, and report it"
+    )]
     Encode {
         /// The destination.
         target: Target,
         /// The cause.
-        source: EncodeFailure,
+        r#source: EncodeFailure,
     },
     /// A thread could not be started.
-    #[error("cannot start one of {threads} threads; use fewer")]
+    #[error("cannot start one of {threads} threads: {source}; use fewer")]
     Thread {
         /// The number of threads.
         threads: usize,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// An encoding thread ended before its work was done.
     #[error("an encoding thread for {target} ended early; report it")]
@@ -152,5 +154,69 @@ fn advice(source: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => "create the directory first",
         io::ErrorKind::BrokenPipe => "the reader of the output has closed it",
         _ => "see the cause",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let io = || io::Error::other("the system's words");
+        let path = || PathBuf::from("ticks.csv");
+        let target = || Target::File(path());
+        for error in [
+            ExportError::Exists { path: path() },
+            ExportError::NoRegularFile { path: path() },
+            ExportError::NoFileName { path: path() },
+            ExportError::OneFileForTwo { path: path() },
+            ExportError::Create { path: path(), source: io() },
+            ExportError::Write { target: target(), source: io() },
+            ExportError::Rename { from: path(), to: path(), source: io() },
+            ExportError::Encode { target: target(), source: EncodeFailure::new("bad column") },
+            ExportError::Thread { threads: 5, source: io() },
+            ExportError::ThreadLost { target: target() },
+            ExportError::Cancelled { rows: 5 },
+            ExportError::EmptyTimeRange { from_unix_ns: 5, to_unix_ns: 4 },
+            ExportError::Setting { name: "level", value: 5, least: 1, most: 3 },
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                ExportError::Create { source, .. }
+                | ExportError::Write { source, .. }
+                | ExportError::Rename { source, .. }
+                | ExportError::Thread { source, .. } => Some(source),
+                ExportError::Encode { source, .. } => Some(source),
+                ExportError::Exists { .. }
+                | ExportError::NoRegularFile { .. }
+                | ExportError::NoFileName { .. }
+                | ExportError::OneFileForTwo { .. }
+                | ExportError::ThreadLost { .. }
+                | ExportError::Cancelled { .. }
+                | ExportError::EmptyTimeRange { .. }
+                | ExportError::Setting { .. } => None,
+            };
+            assert_chain(&error, cause);
+        }
     }
 }

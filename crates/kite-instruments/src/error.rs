@@ -31,13 +31,14 @@ pub enum LoadError {
     },
     /// The compressed data is damaged or truncated.
     #[error(
-        "the gzip data is damaged or truncated after {unpacked_bytes} decompressed bytes: fetch it again"
+        "the gzip data is damaged or truncated after {unpacked_bytes} decompressed bytes: {source}; \
+         fetch it again"
     )]
     Gzip {
         /// Number of bytes that could be decompressed.
         unpacked_bytes: u64,
         /// The decompressor's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The list is larger than the limit.
     #[error("the list is larger than {limit_bytes} bytes decompressed")]
@@ -46,20 +47,20 @@ pub enum LoadError {
         limit_bytes: u64,
     },
     /// A file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("{} cannot be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// A file was read but is not a valid list.
-    #[error("{} is not a valid instrument list", path.display())]
+    #[error("{} is not a valid instrument list: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<LoadError>,
+        r#source: Box<LoadError>,
     },
 }
 
@@ -98,4 +99,54 @@ pub enum DecimalError {
     /// The number is too large to be stored exactly.
     #[error("larger than 922 billion")]
     OutOfRange,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let io = || io::Error::other("the system's words");
+        let path = || PathBuf::from("list.csv");
+        for error in [
+            LoadError::Empty,
+            LoadError::MissingColumns { missing: vec![Column::ALL[0]], header: "x".into() },
+            LoadError::RepeatedColumn { column: Column::ALL[0] },
+            LoadError::Gzip { unpacked_bytes: 5, source: io() },
+            LoadError::TooLarge { limit_bytes: 5 },
+            LoadError::Read { path: path(), source: io() },
+            LoadError::File { path: path(), source: Box::new(LoadError::Empty) },
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                LoadError::Gzip { source, .. } | LoadError::Read { source, .. } => Some(source),
+                LoadError::File { source, .. } => Some(source),
+                LoadError::Empty
+                | LoadError::MissingColumns { .. }
+                | LoadError::RepeatedColumn { .. }
+                | LoadError::TooLarge { .. } => None,
+            };
+            assert_chain(&error, cause);
+        }
+    }
 }

@@ -30,29 +30,27 @@ pub struct CapacityError {
 #[non_exhaustive]
 pub enum StartError {
     /// A setting is outside its range.
-    #[error("invalid configuration")]
-    Config(#[from] ConfigError),
+    #[error("invalid configuration: {0}")]
+    Config(ConfigError),
     /// There is no Tokio runtime, or it has no timers or no I/O.
-    #[error("cannot spawn a task")]
-    Spawn(#[from] SpawnError),
+    #[error("cannot spawn a task: {0}")]
+    Spawn(SpawnError),
     /// Every connection was permanently refused.
-    #[error("no connection could be opened; {connections} tried")]
+    #[error("no connection could be opened; {connections} tried: {reason}")]
     Refused {
         /// Number of connections tried.
         connections: usize,
         /// Why the first connection was refused.
-        #[source]
         reason: ParkReason,
     },
     /// No connection was up in time.
-    #[error("no connection was up within {timeout:?}; {connections} tried")]
+    #[error("no connection was up within {timeout:?}; {connections} tried{}", suffix(last_failure))]
     Timeout {
         /// Number of connections tried.
         connections: usize,
         /// The time limit (`connect_timeout`).
         timeout: Duration,
         /// The last failure of the first connection that has one.
-        #[source]
         last_failure: Option<OpenError>,
     },
     /// The manager was stopped while it started.
@@ -65,11 +63,11 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum InPlaceError {
     /// A setting is outside its range.
-    #[error("invalid configuration")]
-    Config(#[from] ConfigError),
+    #[error("invalid configuration: {0}")]
+    Config(ConfigError),
     /// There is no Tokio runtime for the failover task, or it has no timers or no I/O.
-    #[error("cannot spawn a task")]
-    Spawn(#[from] SpawnError),
+    #[error("cannot spawn a task: {0}")]
+    Spawn(SpawnError),
     /// The manager is already running, in place or on its own tasks.
     #[error("the manager is already running; stop it before starting in place")]
     Running,
@@ -118,13 +116,13 @@ pub enum BuildError {
         account: AccountId,
     },
     /// A setting is outside its range.
-    #[error("invalid configuration")]
-    Config(#[from] ConfigError),
+    #[error("invalid configuration: {0}")]
+    Config(ConfigError),
 }
 
 /// Not all connections were live in time.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{live} of {connections} connections are live")]
+#[error("{live} of {connections} connections are live{}", suffix(last_failure))]
 #[non_exhaustive]
 pub struct NotLive {
     /// Number of live connections.
@@ -132,6 +130,94 @@ pub struct NotLive {
     /// Number of connections; 0 before the first start.
     pub connections: usize,
     /// The last failure of the first connection that has one.
-    #[source]
     pub last_failure: Option<OpenError>,
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<SpawnError> for StartError {
+    fn from(error: SpawnError) -> Self {
+        Self::Spawn(error)
+    }
+}
+
+impl From<ConfigError> for InPlaceError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<SpawnError> for InPlaceError {
+    fn from(error: SpawnError) -> Self {
+        Self::Spawn(error)
+    }
+}
+
+impl From<ConfigError> for BuildError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// Returns ": cause", or nothing if there is none.
+fn suffix(cause: &Option<OpenError>) -> String {
+    cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let config = ConfigError::new("setting", 5, "1 to 3");
+        let spawn = SpawnError::from(config.clone());
+        let open = OpenError::NoAddress { host: "nowhere".into() };
+        let reason = ParkReason::Configuration(open.clone());
+        let timeout = Duration::from_secs(30);
+        let late = |last_failure| StartError::Timeout { connections: 3, timeout, last_failure };
+        let not_live = |last_failure| NotLive { live: 1, connections: 3, last_failure };
+        let capacity = CapacityError { asked: 3, free: 1, connections: 1, limit: 3_000 };
+
+        assert_chain(&StartError::from(config.clone()), Some(&config));
+        assert_chain(&StartError::from(spawn.clone()), Some(&spawn));
+        let refused = StartError::Refused { connections: 3, reason: reason.clone() };
+        assert_chain(&refused, Some(&reason));
+        assert_chain(&refused, Some(&open));
+        assert_chain(&late(Some(open.clone())), Some(&open));
+        assert_chain(&late(None), None);
+        assert_chain(&StartError::Stopped, None);
+        assert_chain(&InPlaceError::from(config.clone()), Some(&config));
+        assert_chain(&InPlaceError::from(spawn.clone()), Some(&spawn));
+        assert_chain(&InPlaceError::Running, None);
+        assert_chain(&SubscribeError::from(capacity), Some(&capacity));
+        assert_chain(&BuildError::from(config.clone()), Some(&config));
+        assert_chain(&BuildError::NoAccount, None);
+        assert_chain(&not_live(Some(open.clone())), Some(&open));
+        assert_chain(&not_live(None), None);
+    }
 }

@@ -55,12 +55,12 @@ pub struct SimBuilder {
 #[non_exhaustive]
 pub enum SimError {
     /// The port could not be opened.
-    #[error("cannot listen on {address}: choose another port, or 0 for any free one")]
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any free one")]
     Bind {
         /// The address to listen on.
         address: SocketAddr,
         /// The operating system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The rate of updates is out of range.
     #[error("{asked} updates per second and instrument requested; the range is 0 to {most}")]
@@ -89,10 +89,10 @@ pub enum SimError {
     HeartbeatEvery,
     /// The certificate could not be created.
     #[cfg(feature = "tls")]
-    #[error("cannot create a certificate for TLS")]
+    #[error("cannot create a certificate for TLS: {source}")]
     Tls {
         /// The certificate library's error.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        r#source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -318,5 +318,55 @@ mod tests {
     fn debug_shows_no_access_token() {
         let builder = SimBuilder::default().credentials("key", "secret-a").account("k", "secret-b");
         assert!(!format!("{builder:?}").contains("secret"));
+    }
+}
+
+#[cfg(test)]
+mod error_tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let io = || io::Error::other("the system's words");
+        for error in [
+            SimError::Bind { address: ([127, 0, 0, 1], 80).into(), source: io() },
+            SimError::UpdatesPerSecond { asked: -1.0, most: 1.0 },
+            SimError::ReplaySpeed { asked: -1.0 },
+            SimError::ReplayStart { reason: "end".into() },
+            SimError::HeartbeatEvery,
+            #[cfg(feature = "tls")]
+            SimError::Tls { source: Box::new(io()) },
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                SimError::Bind { source, .. } => Some(source),
+                #[cfg(feature = "tls")]
+                SimError::Tls { source } => Some(source.as_ref()),
+                SimError::UpdatesPerSecond { .. }
+                | SimError::ReplaySpeed { .. }
+                | SimError::ReplayStart { .. }
+                | SimError::HeartbeatEvery => None,
+            };
+            assert_chain(&error, cause);
+        }
     }
 }

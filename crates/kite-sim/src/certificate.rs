@@ -19,10 +19,22 @@ pub(crate) struct Identity {
 /// Why a certificate could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    #[error("cannot create the certificate")]
-    Certificate(#[from] rcgen::Error),
-    #[error("cannot build the TLS configuration")]
-    Configuration(#[from] tokio_rustls::rustls::Error),
+    #[error("cannot create the certificate: {0}")]
+    Certificate(rcgen::Error),
+    #[error("cannot build the TLS configuration: {0}")]
+    Configuration(tokio_rustls::rustls::Error),
+}
+
+impl From<rcgen::Error> for IdentityError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+impl From<tokio_rustls::rustls::Error> for IdentityError {
+    fn from(error: tokio_rustls::rustls::Error) -> Self {
+        Self::Configuration(error)
+    }
 }
 
 impl Identity {

@@ -12,20 +12,20 @@ use kite_wire::tape::{MAX_BODY_LEN, Skipped, TapeError};
 #[non_exhaustive]
 pub enum OpenError {
     /// The file or directory cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The path.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The file is not a readable tape.
-    #[error("cannot open {} as a tape", path.display())]
+    #[error("cannot open {} as a tape: {source}", path.display())]
     Tape {
         /// The path.
         path: PathBuf,
         /// The error in its header.
-        source: TapeError,
+        r#source: TapeError,
     },
     /// The directory contains no tape.
     #[error("no tape in {}: tapes are files that end in .ktape", path.display())]
@@ -62,16 +62,16 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// The directory or a file in it cannot be written to.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}: {source}", path.display())]
     Io {
         /// The path.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The recorder's thread cannot be started.
-    #[error("cannot start the recorder's thread")]
-    Thread(#[source] io::Error),
+    #[error("cannot start the recorder's thread: {0}")]
+    Thread(io::Error),
     /// The recorder's thread panicked. What it wrote before is on the disk.
     #[error("the recorder's thread panicked; what it wrote before can be read")]
     Failed,
@@ -130,4 +130,67 @@ pub enum DamageCause {
         /// The block's codec.
         codec: u8,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let io = || io::Error::other("the system's words");
+        let path = || PathBuf::from("day.ktape");
+        for error in [
+            OpenError::Io { path: path(), source: io() },
+            OpenError::Tape { path: path(), source: TapeError::Empty },
+            OpenError::NoTapes { path: path() },
+            OpenError::Nothing,
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                OpenError::Io { source, .. } => Some(source),
+                OpenError::Tape { source, .. } => Some(source),
+                OpenError::NoTapes { .. } | OpenError::Nothing => None,
+            };
+            assert_chain(&error, cause);
+        }
+        for error in [
+            RecordError::Config { field: "field", value: "5".into(), range: "1 to 3" },
+            RecordError::Locked { path: path() },
+            RecordError::Io { path: path(), source: io() },
+            RecordError::Thread(io()),
+            RecordError::Failed,
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                RecordError::Io { source, .. } | RecordError::Thread(source) => Some(source),
+                RecordError::Config { .. } | RecordError::Locked { .. } | RecordError::Failed => {
+                    None
+                }
+            };
+            assert_chain(&error, cause);
+        }
+        let cause = DamageCause::BlockChecksum;
+        let damage =
+            Damage { path: Path::new("a").into(), offset: 9, records: None, cause: cause.clone() };
+        assert_chain(&damage, Some(&cause));
+    }
 }

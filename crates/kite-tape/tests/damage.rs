@@ -75,9 +75,12 @@ fn refusal(bytes: &[u8]) -> TapeError {
     let path = write(&directory, bytes);
     let error = TapeFile::open(&path).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()));
-    assert!(error.source().is_some());
-    match error {
-        OpenError::Tape { source, .. } => source,
+    assert!(error.source().is_none(), "the text would name it twice");
+    match &error {
+        OpenError::Tape { source, .. } => {
+            assert!(error.to_string().ends_with(&source.to_string()), "{error}");
+            *source
+        }
         other => panic!("{other}"),
     }
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use kite_export::ExportError;
+
 /// An exit status. Invalid usage is 2, as in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -71,7 +73,11 @@ impl CliError {
     pub(crate) fn is_closed_pipe(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Error::source(self);
         while let Some(error) = cause {
-            let io = error.downcast_ref::<std::io::Error>();
+            let io = match error.downcast_ref::<ExportError>() {
+                // Its text names the system's error, which is therefore not its source.
+                Some(ExportError::Write { source, .. }) => Some(source),
+                _ => error.downcast_ref::<std::io::Error>(),
+            };
             if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
                 return true;
             }
@@ -98,6 +104,7 @@ mod tests {
     use std::io;
 
     use kite_conn::ErrorChain;
+    use kite_export::Target;
 
     use super::*;
 
@@ -116,6 +123,8 @@ mod tests {
         assert!(CliError::unable("cannot write").because(pipe()).is_closed_pipe());
         let deeper = CliError::unable("inner").because(pipe());
         assert!(CliError::unable("outer").because(deeper).is_closed_pipe());
+        let export = ExportError::Write { target: Target::Writer, source: pipe() };
+        assert!(CliError::unable("cannot export").because(export).is_closed_pipe());
         assert!(!CliError::unable("cannot write").because(io::Error::other("x")).is_closed_pipe());
         assert!(!CliError::unable("nothing").is_closed_pipe());
     }

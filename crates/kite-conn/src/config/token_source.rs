@@ -54,7 +54,8 @@ pub struct TokenRequest {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenSourceError {
-    /// The application's own error. Keep tokens out of its text.
+    /// The application's own error. It may hold a token, so this error's text does not repeat it:
+    /// it is the `source`.
     #[error("the token source failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
     /// It did not finish in time.

@@ -19,7 +19,6 @@ use super::loss::{LossCause, ParkReason};
 use super::wording::{OneLine, counted, grouped};
 use crate::clock::Stamp;
 use crate::config::TokenSourceError;
-use crate::error::ErrorChain;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.
@@ -256,7 +255,7 @@ impl Event {
             Self::Down { cause, .. } => write!(out, "lost: {cause}"),
             Self::Gap(gap) => write!(out, "gap: {gap}"),
             Self::OpenFailed { attempt, error } => {
-                write!(out, "connection attempt {attempt} failed: {}", ErrorChain(error))
+                write!(out, "connection attempt {attempt} failed: {error}")
             }
             Self::Retry { attempt, delay } => write!(out, "attempt {attempt} in {delay:.1?}"),
             Self::Renewing { refused: true, .. } => {
@@ -266,7 +265,7 @@ impl Event {
             // The cause is left out, because it is the application's own text, which may hold a
             // token.
             Self::RenewalFailed { error, .. } => write!(out, "no new credentials: {error}"),
-            Self::Parked(reason) => write!(out, "parked: {}", ErrorChain(reason)),
+            Self::Parked(reason) => write!(out, "parked: {reason}"),
             Self::FeedSilent { silence, .. } => write!(
                 out,
                 "the socket answers pings, but no tick or heartbeat was received for {silence:.1?}"

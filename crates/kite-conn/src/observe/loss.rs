@@ -126,20 +126,27 @@ impl LossCause {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Kite refused the credentials.
-    #[error("authentication failed; renew the access token")]
-    Authentication(#[source] OpenError),
+    #[error("authentication failed; renew the access token: {0}")]
+    Authentication(OpenError),
     /// Only a different configuration can help, which needs a new connection.
-    #[error("cannot connect with this configuration")]
-    Configuration(#[source] OpenError),
+    #[error("cannot connect with this configuration: {0}")]
+    Configuration(OpenError),
     /// The attempts are used up. Setting credentials, even the same ones, resumes.
-    #[error("gave up after {failures} failures in a row (max_reconnect_attempts {limit})")]
+    #[error(
+        "gave up after {failures} failures in a row (max_reconnect_attempts {limit}){}",
+        suffix(last)
+    )]
     AttemptsUsedUp {
         /// Failures in a row since the last stable connection.
         failures: u32,
         /// The configured number of reconnects.
         limit: usize,
         /// Why the last attempt failed; `None` if a live socket was lost.
-        #[source]
         last: Option<OpenError>,
     },
+}
+
+/// Returns ": cause", or nothing if there is none.
+fn suffix(cause: &Option<OpenError>) -> String {
+    cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
 }

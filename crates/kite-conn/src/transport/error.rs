@@ -15,18 +15,18 @@ use super::tls::TlsError;
 
 /// Why one attempt to open a connection failed.
 ///
-/// No variant contains an access token, a query value of the endpoint or the credentials of a
-/// proxy.
+/// Its text names the cause, and `source` begins beneath it. No variant contains an access token, a
+/// query value of the endpoint or the credentials of a proxy.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The host could not be looked up.
-    #[error("looking up {host} failed")]
+    #[error("looking up {host} failed: {source}")]
     Dns {
         /// The endpoint's host, or the proxy's.
         host: String,
         /// The resolver's error.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
     /// The lookup returned no address.
     #[error("{host} has no address")]
@@ -46,24 +46,24 @@ pub enum OpenError {
         address: IpAddr,
     },
     /// No address accepted a TCP connection; the last failure.
-    #[error("connecting to {address}, the last of {tried} addresses tried, failed")]
+    #[error("connecting to {address}, the last of {tried} addresses tried, failed: {source}")]
     Connect {
         /// The address tried last.
         address: SocketAddr,
         /// Number of addresses tried.
         tried: usize,
         /// The operating system's error.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
     /// A proxy sent no response, or one that is not HTTP.
-    #[error("the proxy {proxy} at {address} sent no valid response")]
+    #[error("the proxy {proxy} at {address} sent no valid response: {source}")]
     Proxy {
         /// The proxy's host and port.
         proxy: String,
         /// The address that was connected.
         address: SocketAddr,
         /// The fault in the response.
-        source: HandshakeError,
+        r#source: HandshakeError,
     },
     /// A proxy refused to connect: wrong credentials for it (407), or a target that it does not
     /// permit or cannot reach. This is unrelated to Kite's credentials.
@@ -79,10 +79,10 @@ pub enum OpenError {
         refusal: Refusal,
     },
     /// No root certificates are available to verify a server's certificate.
-    #[error("TLS cannot be set up")]
-    TlsSetup(#[source] TlsError),
+    #[error("TLS cannot be set up: {0}")]
+    TlsSetup(TlsError),
     /// The TLS handshake failed, for instance because of the certificate.
-    #[error("the TLS handshake with {host} at {address} failed: {fault}")]
+    #[error("the TLS handshake with {host} at {address} failed: {fault}: {source}")]
     Tls {
         /// The endpoint's host.
         host: String,
@@ -91,7 +91,7 @@ pub enum OpenError {
         /// The kind of fault.
         fault: TlsFault,
         /// The full error.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
     /// The connect timeout expired.
     #[error("{stage} did not finish within the connect timeout of {after:?}")]
@@ -105,8 +105,8 @@ pub enum OpenError {
     #[error("{0}")]
     Refused(Refusal),
     /// The WebSocket handshake was interrupted, or the response was invalid.
-    #[error("the WebSocket handshake failed")]
-    Handshake(#[source] HandshakeError),
+    #[error("the WebSocket handshake failed: {0}")]
+    Handshake(HandshakeError),
 }
 
 impl OpenError {
@@ -240,12 +240,12 @@ pub enum HandshakeError {
         name: String,
     },
     /// The socket failed before the head of the response was complete.
-    #[error("the socket failed after {received} bytes of the response")]
+    #[error("the socket failed after {received} bytes of the response: {source}")]
     Io {
         /// Number of bytes of the response that were received.
         received: usize,
         /// The error of the operating system or of TLS.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
     /// The other side closed the connection before the head of the response was complete.
     #[error("the connection was closed after {received} bytes of the response")]

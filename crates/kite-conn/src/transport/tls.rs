@@ -73,12 +73,14 @@ pub enum TlsError {
         unusable: usize,
     },
     /// The operating system's store could not be read.
-    #[error("the operating system's root certificates cannot be read ({failures} failures)")]
+    #[error(
+        "the operating system's root certificates cannot be read ({failures} failures): {source}"
+    )]
     NativeUnreadable {
         /// Number of files or entries that failed.
         failures: usize,
         /// The first failure.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
 }
 

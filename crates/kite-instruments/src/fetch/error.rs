@@ -28,12 +28,12 @@ pub enum FetchError {
     #[error("the API key or the access token contains characters that cannot be sent: check both")]
     Credentials,
     /// The server was not reached, or did not respond in time.
-    #[error("{url} did not respond")]
+    #[error("{url} did not respond: {source}")]
     Request {
         /// The URL.
         url: String,
         /// The HTTP client's error.
-        source: Box<dyn Error + Send + Sync>,
+        r#source: Box<dyn Error + Send + Sync>,
     },
     /// The server refused the request.
     #[error("{url} responded with status {status}{}", advice(*status))]
@@ -44,14 +44,14 @@ pub enum FetchError {
         status: u16,
     },
     /// The response ended early, is damaged, or took too long.
-    #[error("the response from {url} ended early, after {received_bytes} bytes")]
+    #[error("the response from {url} ended early, after {received_bytes} bytes: {source}")]
     Body {
         /// The URL.
         url: String,
         /// Number of bytes received, after decompression.
         received_bytes: u64,
         /// The HTTP client's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The response is larger than the limit.
     #[error("the response from {url} is larger than {limit_bytes} bytes decompressed")]
@@ -62,12 +62,12 @@ pub enum FetchError {
         limit_bytes: u64,
     },
     /// The response is not an instrument list.
-    #[error("the response from {url} is not a valid instrument list")]
+    #[error("the response from {url} is not a valid instrument list: {source}")]
     NotAList {
         /// The URL.
         url: String,
         /// What is wrong with it.
-        source: LoadError,
+        r#source: LoadError,
     },
     /// The response is a list without a valid row.
     #[error("the list from {url} has no valid row and {problem_count} invalid ones")]
@@ -81,12 +81,12 @@ pub enum FetchError {
     #[error("the user has no home folder: set a cache folder")]
     NoCacheFolder,
     /// The list cannot be cached.
-    #[error("{} cannot be written: check the folder or set another", path.display())]
+    #[error("{} cannot be written: {source}; check the folder or set another", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -98,5 +98,61 @@ fn advice(status: u16) -> &'static str {
         429 => ": too many requests, try again later",
         500.. => ": try again later",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
+    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
+        let mut texts = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(beneath) = source {
+            texts.push(beneath.to_string());
+            source = beneath.source();
+        }
+        for (at, text) in texts.iter().enumerate() {
+            for beneath in &texts[at + 1..] {
+                assert!(!text.contains(beneath), "{texts:?}");
+            }
+        }
+        if let Some(cause) = cause {
+            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let io = || io::Error::other("the system's words");
+        let url = || "https://api.kite.trade/instruments".to_owned();
+        for error in [
+            FetchError::Url { url: url() },
+            FetchError::PlainText { url: url() },
+            FetchError::Credentials,
+            FetchError::Request { url: url(), source: Box::new(io()) },
+            FetchError::Status { url: url(), status: 403 },
+            FetchError::Body { url: url(), received_bytes: 5, source: io() },
+            FetchError::TooLarge { url: url(), limit_bytes: 5 },
+            FetchError::NotAList { url: url(), source: LoadError::Empty },
+            FetchError::NoRows { url: url(), problem_count: 5 },
+            FetchError::NoCacheFolder,
+            FetchError::Cache { path: "list.csv".into(), source: io() },
+        ] {
+            let cause: Option<&dyn Error> = match &error {
+                FetchError::Request { source, .. } => Some(source.as_ref()),
+                FetchError::Body { source, .. } | FetchError::Cache { source, .. } => Some(source),
+                FetchError::NotAList { source, .. } => Some(source),
+                FetchError::Url { .. }
+                | FetchError::PlainText { .. }
+                | FetchError::Credentials
+                | FetchError::Status { .. }
+                | FetchError::TooLarge { .. }
+                | FetchError::NoRows { .. }
+                | FetchError::NoCacheFolder => None,
+            };
+            assert_chain(&error, cause);
+        }
     }
 }

@@ -159,6 +159,9 @@ mod tests {
             error(twice.clone().account("b", credentials("k"))),
             "account b has the api_key of another account, but an api_key allows only three sockets"
         );
-        assert_eq!(error(twice.connections(7)), "invalid configuration");
+        assert_eq!(
+            error(twice.connections(7)),
+            "invalid configuration: connections is 7; it must be from 1 to 3"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! A connection and its instruments, captured under the manager's lock and evaluated without it.
 
-use kite_conn::{Connection, Distributions, ErrorChain, Stamp};
+use kite_conn::{Connection, Distributions, Stamp};
 
 use crate::account_id::AccountId;
 use crate::observe::figures::Figures;
@@ -33,8 +33,8 @@ impl Reading {
     pub(super) fn take(self, now: Stamp) -> (ConnectionSnapshot, Distributions) {
         let (status, stats) = (self.open.status(), self.open.stats());
         let distributions = self.open.distributions();
-        let parked = status.parked.as_ref().map(|reason| ErrorChain(reason).to_string());
-        let failed = || status.last_failure.as_ref().map(|error| ErrorChain(error).to_string());
+        let parked = status.parked.as_ref().map(ToString::to_string);
+        let failed = || status.last_failure.as_ref().map(ToString::to_string);
         let seconds = |since: Stamp| now.since(since).as_secs_f64();
         let (losses, rates) = (self.open.losses_by_kind(), self.rates.read(now, &stats));
         let snapshot = ConnectionSnapshot {

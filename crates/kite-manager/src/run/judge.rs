@@ -78,8 +78,9 @@ mod tests {
         use Phase::{Live, Parked, Waiting};
         assert_eq!(judged(&[Live, Parked], false), Some(Ok(())));
         assert_eq!(judged(&[Parked, Waiting], false), None);
-        let refused = "no connection could be opened; 2 tried".to_owned();
-        assert_eq!(judged(&[Parked, Parked], false), Some(Err(refused)));
+        let refused = "no connection could be opened; 2 tried: gave up after 6 failures in a row \
+                       (max_reconnect_attempts 5)";
+        assert_eq!(judged(&[Parked, Parked], false), Some(Err(refused.to_owned())));
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         let mut waiting = status(Phase::Waiting);
         waiting.last_failure = Some(OpenError::NoAddress { host: "nowhere".to_owned() });
         let Some(Err(error)) = judge(&[waiting], true, TIMEOUT) else { panic!("it is late") };
-        let shown = kite_conn::ErrorChain(&error).to_string();
+        let shown = error.to_string();
         assert_eq!(shown, "no connection was up within 30s; 1 tried: nowhere has no address");
     }
 }

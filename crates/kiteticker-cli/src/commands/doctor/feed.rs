@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Credentials, Endpoint, ErrorChain, Event, EventLane,
-    LossCause, OpenError, OpenStage, Reconnect, Sink, Stamp, Tagged, Transport,
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, LossCause,
+    OpenError, OpenStage, Reconnect, Sink, Stamp, Tagged, Transport,
 };
 use kite_wire::{Mode, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
@@ -123,7 +123,7 @@ fn failed(failure: Option<&OpenError>) -> Finding {
             "try again; a firewall or a proxy may block WebSockets",
         );
     };
-    Finding::fail(ErrorChain(error).to_string(), advice(error))
+    Finding::fail(error.to_string(), advice(error))
 }
 
 fn advice(error: &OpenError) -> String {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use kite_conn::{Endpoint, ErrorChain, OpenError, Probe, ProbeStream, TlsFault, Transport};
+use kite_conn::{Endpoint, OpenError, Probe, ProbeStream, TlsFault, Transport};
 
 use super::check::Finding;
 
@@ -135,6 +135,7 @@ fn cause(error: &OpenError) -> String {
     match error {
         OpenError::Dns { source, .. } | OpenError::Connect { source, .. } => source.to_string(),
         OpenError::Timeout { .. } => format!("no response within {PATIENCE:?}"),
-        error => ErrorChain(error).to_string(),
+        OpenError::TlsSetup(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
