@@ -136,25 +136,9 @@ pub enum DamageCause {
 mod tests {
     use std::error::Error;
 
-    use super::*;
+    use error_chain::assert_chain;
 
-    /// Asserts that an error's text names its cause once, and that its chain says nothing twice.
-    fn assert_chain(error: &dyn Error, cause: Option<&dyn Error>) {
-        let mut texts = vec![error.to_string()];
-        let mut source = error.source();
-        while let Some(beneath) = source {
-            texts.push(beneath.to_string());
-            source = beneath.source();
-        }
-        for (at, text) in texts.iter().enumerate() {
-            for beneath in &texts[at + 1..] {
-                assert!(!text.contains(beneath), "{texts:?}");
-            }
-        }
-        if let Some(cause) = cause {
-            assert_eq!(texts[0].matches(&cause.to_string()).count(), 1, "{texts:?}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn every_error_names_its_cause_once() {
