@@ -23,24 +23,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     manager.start().await?;
 
     while left > 0 {
-        match stream.recv().await {
-            Some(StreamItem::Ticks(ticks)) => {
-                for packet in ticks.batch.ticks.packets().take(left) {
-                    left -= 1;
-                    // An index has no volume. A `Price` is displayed in rupees.
-                    let volume = packet.volume().map_or("-".into(), |volume| volume.to_string());
-                    println!(
-                        "{:>7} {:>10} volume {volume}",
-                        packet.instrument_token(),
-                        packet.last_price()
-                    );
-                }
-            }
-            Some(StreamItem::Dropped { ticks, .. }) => {
-                eprintln!("this program is too slow: {ticks} ticks dropped")
-            }
-            Some(_) => {}
-            None => break,
+        let Some(item) = stream.recv().await else { break };
+        for packet in item.packets().take(left) {
+            left -= 1;
+            // An index has no volume. A `Price` is displayed in rupees.
+            let volume = packet.volume().map_or("-".into(), |volume| volume.to_string());
+            println!(
+                "{:>7} {:>10} volume {volume}",
+                packet.instrument_token(),
+                packet.last_price()
+            );
+        }
+        if let StreamItem::Dropped { ticks, .. } = item {
+            eprintln!("this program is too slow: {ticks} ticks dropped");
         }
     }
     manager.stop().await;

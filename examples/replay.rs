@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use kite_manager::{Credentials, Endpoint, Manager, Mode, Price, StreamConfig, StreamItem};
+use kite_manager::{Credentials, Endpoint, Manager, Mode, Price, StreamConfig};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Replay, Sim, Speed};
 use kite_tape::Reel;
 
@@ -49,8 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bars = tokio::spawn(async move {
         let mut bars = BTreeMap::new();
         while let Some(item) = stream.recv().await {
-            let StreamItem::Ticks(tagged) = item else { continue };
-            for packet in tagged.batch.ticks.packets() {
+            for packet in item.packets() {
                 // The exchange timestamp is part of the packet, so it does not depend on the speed.
                 let Some(at) = packet.exchange_timestamp() else { continue };
                 let price = packet.last_price();

@@ -8,7 +8,7 @@ use std::io;
 use std::pin::pin;
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Manager, Mode, StreamConfig, StreamItem};
+use kite_manager::{Manager, Mode, StreamConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -33,8 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         tokio::select! {
             item = stream.recv() => match item {
-                Some(StreamItem::Ticks(batch)) => ticks += batch.batch.ticks.len(),
-                Some(_) => {}
+                Some(item) => ticks += item.packets().count(),
                 None => break,
             },
             result = &mut signal => {

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Credentials, Manager, Mode, StreamConfig, StreamItem, TokenSource};
+use kite_manager::{Credentials, Manager, Mode, StreamConfig, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -32,8 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while ticks < wanted {
         tokio::select! {
             Some(item) = stream.recv() => {
-                let StreamItem::Ticks(batch) = item else { continue };
-                ticks += batch.batch.ticks.len() as u64;
+                ticks += item.packets().count() as u64;
                 println!("{ticks} ticks");
             }
             Some(event) = events.recv() => println!("{event}"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Manager, Mode, StreamConfig, StreamItem};
+use kite_manager::{Manager, Mode, StreamConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -30,9 +30,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut ticks = BTreeMap::<String, usize>::new();
     while ticks.len() < 2 || ticks.values().any(|&ticks| ticks < wanted) {
         let Some(item) = stream.recv().await else { break };
-        let StreamItem::Ticks(tagged) = item else { continue };
+        let Some(tagged) = item.ticks() else { continue };
         let account = tagged.account.to_string();
-        for packet in tagged.batch.ticks.packets() {
+        for packet in tagged.packets() {
             println!("{account} {:>7} {:>10}", packet.instrument_token(), packet.last_price());
         }
         *ticks.entry(account).or_default() += tagged.batch.ticks.len();

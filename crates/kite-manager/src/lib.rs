@@ -30,14 +30,38 @@
 //! manager.wait_until_live(Duration::from_secs(10)).await?;
 //! // A lag is an item like any other, and the stream ends with the run.
 //! while let Some(item) = stream.recv().await {
-//!     match item {
-//!         StreamItem::Ticks(ticks) => {
-//!             for packet in ticks.batch.ticks.packets() {
-//!                 println!("{} {}", packet.instrument_token(), packet.last_price());
-//!             }
-//!         }
-//!         StreamItem::Dropped { ticks, .. } => println!("too slow: {ticks} ticks dropped"),
-//!         _ => {}
+//!     for packet in item.packets() {
+//!         println!("{} {}", packet.instrument_token(), packet.last_price());
+//!     }
+//!     if let StreamItem::Dropped { ticks, .. } = item {
+//!         println!("too slow: {ticks} ticks dropped");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without async
+//!
+//! The connections run on a Tokio runtime, but the rest of a program need not be async: streams,
+//! [`Events`] and [`Orders`] have a `blocking_recv` for plain threads, and [`Latest`] and the
+//! methods of a [`Manager`] that are not `async` can be called from anywhere. Keep the runtime for
+//! as long as the manager runs.
+//!
+//! ```no_run
+//! use kite_manager::{Credentials, Manager, Mode, StreamConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let manager = Manager::builder()
+//!     .account("mine", Credentials::new("api_key", "access_token"))
+//!     .build()?;
+//! let mut stream = manager.stream(StreamConfig::default())?;
+//! manager.subscribe(&[256_265, 738_561, 408_065], Mode::Full)?;
+//! runtime.block_on(manager.start())?;
+//! while let Some(item) = stream.blocking_recv() {
+//!     for packet in item.packets() {
+//!         println!("{} {}", packet.instrument_token(), packet.last_price());
 //!     }
 //! }
 //! # Ok(())
@@ -46,6 +70,7 @@
 
 mod account_id;
 mod balance;
+mod blocking;
 mod config;
 mod error;
 mod events;

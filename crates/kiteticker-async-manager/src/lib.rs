@@ -84,14 +84,11 @@
 //! let lane = LaneConfig::drop_oldest();
 //! let mut stream = manager.typed().stream(StreamConfig { lane, ..Default::default() })?;
 //! while let Some(item) = stream.recv().await {
-//!     match item {
-//!         StreamItem::Ticks(ticks) => {
-//!             for packet in ticks.batch.ticks.packets() {
-//!                 println!("{} {}", packet.instrument_token(), packet.last_price());
-//!             }
-//!         }
-//!         StreamItem::Dropped { ticks, .. } => println!("too slow: {ticks} ticks dropped"),
-//!         _ => {}
+//!     for packet in item.packets() {
+//!         println!("{} {}", packet.instrument_token(), packet.last_price());
+//!     }
+//!     if let StreamItem::Dropped { ticks, .. } = item {
+//!         println!("too slow: {ticks} ticks dropped");
 //!     }
 //! }
 //! # Ok(())

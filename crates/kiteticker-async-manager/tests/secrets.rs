@@ -120,7 +120,7 @@ async fn refused_starts(shown: &mut Shown, sim: &Sim) {
         assert!(error.contains("bad token [redacted]"), "{error}");
         shown.0.push(error);
         show(shown, &manager).await;
-        while let Some(event) = events.try_recv() {
+        while let Ok(event) = events.try_recv() {
             shown.add(&event);
         }
         for (_, channel) in &mut channels {
@@ -208,7 +208,7 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     for (_, channel) in &mut channels {
         shown.add_channel(channel);
     }
-    while let Some(event) = events.try_recv() {
+    while let Ok(event) = events.try_recv() {
         shown.add(&event);
     }
 }

@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use kite_conn::Tagged;
+use kite_conn::{Tagged, TryRecvError};
 use tokio::sync::broadcast;
 
+use crate::blocking::block_on;
 use crate::events::ManagerEvent;
 use crate::events::receiving::{Receiving, poll_once};
 use crate::seat::Seats;
@@ -38,8 +39,20 @@ impl Events {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
+    /// Waits for the next event on a thread that runs no async code; `None` as for `recv`.
+    ///
+    /// # Panics
+    /// Panics if called from async code.
+    pub fn blocking_recv(&mut self) -> Option<ManagerEvent> {
+        block_on(self.recv())
+    }
+
     /// Returns an event if one is queued.
-    pub fn try_recv(&mut self) -> Option<ManagerEvent> {
+    ///
+    /// # Errors
+    /// Returns [`TryRecvError::Empty`] if none is queued, and [`TryRecvError::Ended`] where `recv`
+    /// returns `None`.
+    pub fn try_recv(&mut self) -> Result<ManagerEvent, TryRecvError> {
         poll_once(self)
     }
 }
@@ -94,8 +107,8 @@ mod tests {
             }
             Poll::Ready(events.try_recv())
         });
-        assert!(matches!(event.await, Some(ManagerEvent::Dark { connection: 1, .. })));
-        assert!(events.try_recv().is_none());
+        assert!(matches!(event.await, Ok(ManagerEvent::Dark { connection: 1, .. })));
+        assert_eq!(events.try_recv().unwrap_err(), TryRecvError::Empty);
     }
 
     #[tokio::test]
@@ -105,5 +118,7 @@ mod tests {
         drop(manager);
         assert!(events.recv().await.is_none());
         assert!(orders.recv().await.is_none());
+        assert_eq!(events.try_recv().unwrap_err(), TryRecvError::Ended);
+        assert_eq!(orders.try_recv().unwrap_err(), TryRecvError::Ended);
     }
 }

@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use kite_conn::{Event, Stamp, Tagged};
+use kite_conn::{Event, Stamp, Tagged, TryRecvError};
 use kite_wire::text::TextMessage;
 use tokio::sync::broadcast;
 
 use crate::account_id::AccountId;
+use crate::blocking::block_on;
 use crate::events::order_filter::OrderFilter;
 use crate::events::receiving::{Receiving, poll_once};
 use crate::seat::{Seat, Seats};
@@ -68,8 +69,20 @@ impl Orders {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
+    /// Waits for the next update on a thread that runs no async code; `None` as for `recv`.
+    ///
+    /// # Panics
+    /// Panics if called from async code.
+    pub fn blocking_recv(&mut self) -> Option<OrderItem> {
+        block_on(self.recv())
+    }
+
     /// Returns an update if one is queued.
-    pub fn try_recv(&mut self) -> Option<OrderItem> {
+    ///
+    /// # Errors
+    /// Returns [`TryRecvError::Empty`] if none is queued, and [`TryRecvError::Ended`] where `recv`
+    /// returns `None`.
+    pub fn try_recv(&mut self) -> Result<OrderItem, TryRecvError> {
         poll_once(self)
     }
 

@@ -6,17 +6,18 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::Stream;
 use futures_util::future::poll_fn;
+use kite_conn::TryRecvError;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::unconstrained;
 
 /// Returns the next item of a stream if it is ready; registers no waker.
-pub(super) fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+pub(super) fn poll_once<S: Stream + Unpin>(stream: &mut S) -> Result<S::Item, TryRecvError> {
     // Unconstrained by the task's coop budget, so that a queued item is always returned.
     let next = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)));
     match pin!(next).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(item) => item,
-        Poll::Pending => None,
+        Poll::Ready(item) => item.ok_or(TryRecvError::Ended),
+        Poll::Pending => Err(TryRecvError::Empty),
     }
 }
 

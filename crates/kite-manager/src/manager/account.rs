@@ -197,6 +197,12 @@ impl Account {
         self.balancer.retain_unknown(tokens);
     }
 
+    /// Returns the subscribed tokens that are not in `wanted`.
+    pub(crate) fn not_among(&self, wanted: &BTreeMap<u32, Mode>) -> Vec<u32> {
+        let all = self.balancer.distribution().into_iter().flatten();
+        all.map(|(token, _)| token).filter(|token| !wanted.contains_key(token)).collect()
+    }
+
     /// Returns the maximum number of instruments per connection.
     pub(crate) fn limit(&self) -> usize {
         self.balancer.limit()

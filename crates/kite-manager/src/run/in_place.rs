@@ -35,7 +35,7 @@ impl Manager {
     /// manager.subscribe(&[256_265, 738_561, 408_065], Mode::Full)?;
     /// let mut stream = manager.start_in_place()?;
     /// while let Some(ticks) = stream.recv().await {
-    ///     for packet in ticks.batch.ticks.packets() {
+    ///     for packet in ticks.packets() {
     ///         println!("{} {}", packet.instrument_token(), packet.last_price());
     ///     }
     /// }

@@ -7,9 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use kite_conn::{Batch, ConfigError, Lane, LaneConfig, LaneItem, LaneStats, TryRecvError};
+use kite_wire::{Packet, Packets};
 use tokio::task::coop;
 
 use crate::account_id::AccountId;
+use crate::blocking::block_on;
 
 /// What a stream delivers and how much it may queue. All fields have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +52,14 @@ pub struct TaggedBatch {
     pub batch: Batch,
 }
 
+impl TaggedBatch {
+    /// Returns the packets, in order.
+    #[must_use]
+    pub fn packets(&self) -> Packets<'_> {
+        self.batch.ticks.packets()
+    }
+}
+
 /// An item of a [`TickStream`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -75,6 +85,23 @@ pub enum StreamItem {
         /// Number of ticks dropped, of the chosen instruments.
         ticks: u64,
     },
+}
+
+impl StreamItem {
+    /// Returns the frame of [`StreamItem::Ticks`] or [`StreamItem::Conflated`], the items that
+    /// carry ticks.
+    #[must_use]
+    pub fn ticks(&self) -> Option<&TaggedBatch> {
+        match self {
+            Self::Ticks(ticks) | Self::Conflated { ticks, .. } => Some(ticks),
+            Self::Dropped { .. } => None,
+        }
+    }
+
+    /// Returns the packets of [`StreamItem::ticks`], in order; none for any other item.
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.ticks().into_iter().flat_map(TaggedBatch::packets)
+    }
 }
 
 /// A stream of the ticks of all connections, which any task can own.
@@ -130,10 +157,37 @@ impl TickStream {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
+    /// Waits for at least one item, then appends all queued ones to `items`, up to `limit`. Returns
+    /// their number; 0 once the stream has ended, or if `limit` is 0.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no item is lost if the future is dropped.
+    pub async fn recv_many(&mut self, items: &mut Vec<StreamItem>, limit: usize) -> usize {
+        if limit == 0 {
+            return 0;
+        }
+        let Some(first) = self.recv().await else { return 0 };
+        items.push(first);
+        let queued = std::iter::from_fn(|| self.try_recv().ok()).take(limit - 1);
+        let before = items.len();
+        items.extend(queued);
+        1 + items.len() - before
+    }
+
+    /// Waits for the next item on a thread that runs no async code; `None` once the stream has
+    /// ended.
+    ///
+    /// # Panics
+    /// Panics if called from async code.
+    pub fn blocking_recv(&mut self) -> Option<StreamItem> {
+        block_on(self.recv())
+    }
+
     /// Returns the next item if one is queued.
     ///
     /// # Errors
-    /// Returns [`TryRecvError`] if the stream is empty or has ended.
+    /// Returns [`TryRecvError::Empty`] if none is queued, and [`TryRecvError::Ended`] once the
+    /// stream has ended.
     pub fn try_recv(&mut self) -> Result<StreamItem, TryRecvError> {
         match self.poll_lanes(|lane| match lane.try_recv() {
             Ok(item) => Poll::Ready(Some(item)),

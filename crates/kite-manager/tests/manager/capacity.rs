@@ -91,3 +91,37 @@ async fn two_accounts_may_have_the_same_instrument() {
     agreed(&sim, &manager).await;
     assert_eq!(modes(&manager), []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_accounts_exchange_instruments_and_only_differences_are_sent() {
+    let sim = sim(2, |it| it).await;
+    let manager = builder(&sim, 2).connections(1).connection(|it| it.instrument_limit = 5);
+    let manager = manager.build().unwrap();
+    let tokens = kite_sim::universe(30);
+    manager.subscribe(&tokens[..10], Mode::Quote).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    sim_until(&sim, "all commands", |sim| sim.stats().commands_received == 4).await;
+
+    // Three instruments stay, one of them in another mode; seven are exchanged.
+    let kept = tokens[7..10].iter().copied().zip([Mode::Quote, Mode::Full, Mode::Quote]);
+    let new = tokens[10..17].iter().map(|&token| (token, Mode::Ltp));
+    manager.set_subscriptions(kept.clone().chain(new)).unwrap();
+    agreed(&sim, &manager).await;
+    let all: Vec<_> = manager.distribution().into_iter().flatten().collect();
+    assert_eq!(all.len(), 10);
+    assert!(manager.distribution().iter().all(|it| it.len() == 5), "both accounts are full again");
+    // On each account an unsubscribe, a subscribe and a mode command, and one more for the mode of
+    // an instrument that stays.
+    let before = 4 + 6 + 1;
+    sim_until(&sim, "all commands", |sim| sim.stats().commands_received == before).await;
+
+    manager.set_subscriptions(all.clone()).unwrap();
+    let error = manager.set_subscriptions(tokens.iter().map(|&it| (it, Mode::Full))).unwrap_err();
+    assert_eq!((error.asked, error.free), (20, 0));
+    // Commands of the two requests before would have been received before this one.
+    manager.set_subscriptions(all.into_iter().skip(1)).unwrap();
+    agreed(&sim, &manager).await;
+    sim_until(&sim, "one command", |sim| sim.stats().commands_received > before).await;
+    assert_eq!(sim.stats().commands_received, before + 1);
+}

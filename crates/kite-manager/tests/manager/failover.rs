@@ -470,7 +470,7 @@ async fn without_failover_nothing_moves() {
     assert_eq!((health(&manager).unhealthy, health(&manager).dark), (vec![1], 0));
     sim.refuse_with(None);
     agreed(&sim, &manager).await;
-    while let Some(event) = events.try_recv() {
+    while let Ok(event) = events.try_recv() {
         let is_notice = matches!(event, ManagerEvent::Moved { .. } | ManagerEvent::Dark { .. });
         assert!(!is_notice, "{event:?}");
     }

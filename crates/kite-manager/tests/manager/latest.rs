@@ -69,7 +69,7 @@ async fn the_newest_packet_never_gets_older_when_instruments_move() {
     assert_eq!((manager.seat_of(&tick).account, tick.epoch()), (name(0), 2));
     assert_eq!(latest.refused(), 0);
     let mut moves = 0;
-    while let Some(event) = events.try_recv() {
+    while let Ok(event) = events.try_recv() {
         moves += usize::from(matches!(event, ManagerEvent::Moved { .. }));
     }
     assert_eq!(moves, 2);

@@ -35,7 +35,7 @@ async fn delivered(
     })
     .await;
     let mut delivered = Vec::new();
-    while let Some(item) = orders.try_recv() {
+    while let Ok(item) = orders.try_recv() {
         let OrderItem::Update(update) = item else { panic!("{item:?}") };
         let TextMessage::Order(order) = &*update.message else { panic!("{:?}", update.message) };
         delivered.push(format!("{} {}", update.account, order.order_id.as_deref().unwrap()));

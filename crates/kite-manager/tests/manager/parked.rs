@@ -74,7 +74,7 @@ async fn an_invalid_token_of_one_account_does_not_affect_the_other() {
     })
     .await;
     assert_eq!(manager.distribution(), planned);
-    while let Some(event) = events.try_recv() {
+    while let Ok(event) = events.try_recv() {
         if let ManagerEvent::Connection { seat, event: Event::Down { .. } | Event::Parked(_) } =
             event
         {

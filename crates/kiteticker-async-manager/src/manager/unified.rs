@@ -87,7 +87,7 @@ impl OrdersOnce {
     pub(crate) fn pass_on(&self, unified: &ToUnified) {
         let mut orders = self.orders.lock();
         let taking = async {
-            while let Some(item) = orders.try_recv() {
+            while let Ok(item) = orders.try_recv() {
                 unified.ring.send(match item {
                     OrderItem::Update(update) => {
                         (ApiKeyId::new(update.account.as_str()), from_text(&update.message))

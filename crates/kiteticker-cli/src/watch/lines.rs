@@ -95,7 +95,7 @@ impl<'a> Lines<'a> {
     }
 
     fn on_ticks(&mut self, ticks: &TaggedBatch, is_more_waiting: bool) -> Result<(), CliError> {
-        let packets = ticks.batch.ticks.packets();
+        let packets = ticks.packets();
         match &mut self.form {
             Form::Text { newest, .. } => {
                 newest.extend(packets.map(|packet| (packet.instrument_token(), packet.into())));

@@ -157,11 +157,11 @@ pub struct LaneStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryRecvError {
-    /// The lane is empty.
-    #[error("the lane is empty")]
+    /// Nothing is queued now.
+    #[error("nothing is queued")]
     Empty,
-    /// The sink was dropped and everything was consumed.
-    #[error("the lane has ended, its connection is gone")]
+    /// Everything was consumed, and nothing more will come.
+    #[error("the stream has ended")]
     Ended,
 }
 

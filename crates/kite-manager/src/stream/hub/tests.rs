@@ -37,7 +37,7 @@ type Seen = (String, usize, Result<u64, (u64, u64)>, Vec<u32>);
 fn seen(item: StreamItem) -> Seen {
     match item {
         StreamItem::Ticks(it) | StreamItem::Conflated { ticks: it, .. } => {
-            let tokens = it.batch.ticks.packets().map(Packet::instrument_token).collect();
+            let tokens = it.packets().map(Packet::instrument_token).collect();
             (it.account.to_string(), it.connection, Ok(it.batch.sequence), tokens)
         }
         StreamItem::Dropped { account, connection, frames, ticks } => {
@@ -359,4 +359,49 @@ fn streams_created_and_dropped_under_load_miss_no_frame_in_between() {
     for consumer in consumers {
         consumer.join().unwrap();
     }
+}
+
+#[test]
+fn several_items_are_received_together_up_to_a_limit() {
+    let (hub, mut sinks) = begun();
+    let mut stream = hub.subscribe(&all()).unwrap();
+    for sequence in 0..3 {
+        sinks[0].on_batch(&batch(sequence));
+        sinks[1].on_batch(&batch(10 + sequence));
+    }
+    let mut items = Vec::new();
+    let mut counts = Vec::new();
+    for limit in [0, 4, 9] {
+        counts.push(stream.recv_many(&mut items, limit).now_or_never());
+    }
+    assert_eq!(counts, [Some(0), Some(4), Some(2)]);
+    let order: Vec<u64> = items.iter().map(|it| it.ticks().unwrap().batch.sequence).collect();
+    assert_eq!(order, [0, 10, 1, 11, 2, 12]);
+    assert_eq!(stream.recv_many(&mut items, 9).now_or_never(), None);
+    sinks[0].on_batch(&batch(3));
+    hub.end();
+    drop(sinks);
+    assert_eq!(stream.recv_many(&mut items, 9).now_or_never(), Some(1));
+    assert_eq!(stream.recv_many(&mut items, 9).now_or_never(), Some(0));
+}
+
+#[test]
+fn a_plain_thread_receives_every_item_and_the_end() {
+    let (hub, mut sinks) = begun();
+    let mut stream = hub.subscribe(&all()).unwrap();
+    let reading = thread::spawn(move || {
+        let items = std::iter::from_fn(|| stream.blocking_recv());
+        items
+            .flat_map(|item| item.packets().map(|it| it.instrument_token()).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    });
+    for token in 0..50 {
+        while !is_ready(&mut sinks[0]) {
+            thread::yield_now();
+        }
+        sinks[0].on_batch(&batch_of(token.into(), &[token]));
+    }
+    hub.end();
+    drop(sinks);
+    assert_eq!(reading.join().unwrap(), Vec::from_iter(0..50));
 }

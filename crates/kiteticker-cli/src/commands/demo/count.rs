@@ -205,16 +205,13 @@ async fn settle(sim: &Sim, stream: &mut TickStream, received: &mut Tally, instru
 
 impl Tally {
     fn take(&mut self, item: &StreamItem) {
-        match item {
-            StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. } => {
-                for packet in ticks.batch.ticks.packets() {
-                    self.ticks += 1;
-                    let of_token = self.instruments.entry(packet.instrument_token()).or_default();
-                    of_token.add(packet.as_bytes());
-                }
-            }
-            StreamItem::Dropped { ticks, .. } => self.dropped += ticks,
-            _ => {}
+        for packet in item.packets() {
+            self.ticks += 1;
+            let of_token = self.instruments.entry(packet.instrument_token()).or_default();
+            of_token.add(packet.as_bytes());
+        }
+        if let StreamItem::Dropped { ticks, .. } = item {
+            self.dropped += ticks;
         }
     }
 }
