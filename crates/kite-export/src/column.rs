@@ -9,9 +9,9 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ColumnKind {
-    /// A time in nanoseconds, UTC.
+    /// A time in nanoseconds, or in another [`TimeUnit`](crate::TimeUnit).
     Nanoseconds,
-    /// A time in whole seconds, UTC; in Parquet as milliseconds, since it has no seconds.
+    /// A time in whole seconds; in Parquet as milliseconds, since it has no seconds.
     Seconds,
     /// A number of at most 8 bits.
     U8,

@@ -18,7 +18,7 @@ use crate::output::OutputFile;
 use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks};
 use crate::run::{Progress, Run};
 use crate::selection::Selection;
-use crate::settings::{Format, Prices, Times};
+use crate::settings::{Format, Prices, TimeFormat, TimeUnit, TimeZone, Times};
 use crate::summary::Summary;
 use crate::symbols::Symbols;
 use crate::table::{EventTable, TickTable};
@@ -66,7 +66,7 @@ pub struct Export<'a> {
     selection: Selection,
     read_past: Option<Duration>,
     prices: Prices,
-    times: Times,
+    times: TimeFormat,
     depth: bool,
     crlf: bool,
     json_prices_as_text: bool,
@@ -89,7 +89,7 @@ impl<'a> Export<'a> {
             selection: Selection::default(),
             read_past: None,
             prices: Prices::default(),
-            times: Times::default(),
+            times: TimeFormat::default(),
             depth: true,
             crlf: false,
             json_prices_as_text: false,
@@ -148,7 +148,19 @@ impl<'a> Export<'a> {
 
     /// Sets the format of times in CSV and JSON lines. Default: [`Times::Rfc3339`].
     pub fn times(mut self, times: Times) -> Self {
-        self.times = times;
+        self.times.text = times;
+        self
+    }
+
+    /// Sets the precision of receive times, in every format. Default: [`TimeUnit::Nanoseconds`].
+    pub fn time_unit(mut self, unit: TimeUnit) -> Self {
+        self.times.unit = unit;
+        self
+    }
+
+    /// Sets the time zone in which times are written, in every format. Default: [`TimeZone::Utc`].
+    pub fn time_zone(mut self, zone: TimeZone) -> Self {
+        self.times.zone = zone;
         self
     }
 
@@ -341,6 +353,7 @@ impl<'a> Export<'a> {
         let Some(settings) = self.text_settings(format) else {
             let settings = ParquetSettings {
                 prices: self.prices,
+                times: self.times,
                 depth: self.depth,
                 symbols: self.symbols.as_ref().map(Symbols::cached),
                 row_group_rows: self.row_group_rows,
@@ -362,7 +375,10 @@ impl<'a> Export<'a> {
         let target = Target::File(file.path().into());
         Ok(match self.text_settings(format) {
             Some(settings) => Box::new(TextEvents::new(file, target, settings)?),
-            None => Box::new(ParquetEvents::new(file, target, self.level()?, self.metadata())?),
+            None => {
+                let (level, metadata) = (self.level()?, self.metadata());
+                Box::new(ParquetEvents::new(file, target, self.times, level, metadata)?)
+            }
         })
     }
 
@@ -392,6 +408,7 @@ impl<'a> Export<'a> {
             ("version", Some(env!("CARGO_PKG_VERSION").to_owned())),
             ("tapes", Some(tapes.collect::<Vec<_>>().join(","))),
             ("prices", Some(prices.to_owned())),
+            ("time_zone", Some(self.times.zone.name().to_owned())),
             ("from_unix_ns", time(self.selection.from_unix_ns)),
             ("to_unix_ns", self.selection.to_unix_ns.and_then(time)),
         ]

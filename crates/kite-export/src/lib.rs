@@ -2,7 +2,7 @@
 //!
 //! A tape ([`kite_tape`]) becomes a table with one row per packet and, on request, a second table
 //! with everything else on the tape: gaps, text frames, notes, heartbeats and damage. A field that
-//! a mode does not carry is null, never zero; prices are exact; times are UTC. [`tick_columns`] and
+//! a mode does not carry is null, never zero; prices are exact; times are UTC by default. [`tick_columns`] and
 //! [`event_columns`] describe every column; `docs/export.md` in the repository shows how to load
 //! them.
 //!
@@ -59,6 +59,6 @@ pub use column::{Column, ColumnKind, event_columns, tick_columns};
 pub use error::{EncodeFailure, ExportError, Target};
 pub use export::Export;
 pub use run::Progress;
-pub use settings::{Format, Prices, Times};
+pub use settings::{Format, Prices, TimeUnit, TimeZone, Times};
 pub use summary::Summary;
 pub use text::TickLines;

@@ -7,6 +7,7 @@ mod metadata;
 mod prices;
 mod schema;
 mod ticks;
+mod times;
 
 pub(crate) use events::ParquetEvents;
 pub(crate) use ticks::{ParquetSettings, open_ticks};

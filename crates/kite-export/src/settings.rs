@@ -10,7 +10,7 @@ pub enum Format {
     Parquet,
     /// CSV with a header row.
     Csv,
-    /// One JSON object per line, without null fields.
+    /// One JSON object per line, with every column as a key and `null` for a null.
     JsonLines,
 }
 
@@ -53,7 +53,47 @@ pub enum Times {
     /// `2026-11-23T03:45:00.123456789Z`, without a fraction if the exchange sends seconds.
     #[default]
     Rfc3339,
-    /// Nanoseconds since the Unix epoch, as a number. JSON readers that parse numbers as `f64`
-    /// round them.
-    EpochNanoseconds,
+    /// A number since the Unix epoch, in the [`TimeUnit`] of the export. JSON readers that parse
+    /// numbers as `f64` round nanoseconds.
+    Epoch,
+}
+
+/// The precision of receive times. The exchange's own times are whole seconds in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TimeUnit {
+    /// Nanoseconds, as on the tape.
+    #[default]
+    Nanoseconds,
+    /// Microseconds, rounded down, for readers without nanoseconds, such as Spark and Java.
+    Microseconds,
+}
+
+/// The time zone in which times are written. The instants are the same in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TimeZone {
+    /// Coordinated Universal Time.
+    #[default]
+    Utc,
+    /// Indian Standard Time, UTC+05:30 all year: `2026-11-23T09:15:00+05:30` in text,
+    /// `Asia/Kolkata` in Parquet.
+    Ist,
+}
+
+impl TimeZone {
+    /// Returns the name in the IANA time zone database, as in the schema of Parquet files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Utc => "UTC",
+            Self::Ist => "Asia/Kolkata",
+        }
+    }
+}
+
+/// How times are written, in every format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TimeFormat {
+    pub(crate) text: Times,
+    pub(crate) unit: TimeUnit,
+    pub(crate) zone: TimeZone,
 }

@@ -13,7 +13,7 @@ use kite_wire::tape::Received;
 
 use crate::error::{ExportError, Target};
 use crate::pool::Pool;
-use crate::settings::Times;
+use crate::settings::TimeFormat;
 use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
 use crate::table::{Event, EventTable, TickTable};
@@ -40,7 +40,7 @@ pub(crate) enum TextKind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TextSettings {
     pub(crate) kind: TextKind,
-    pub(crate) times: Times,
+    pub(crate) times: TimeFormat,
     pub(crate) depth: bool,
 }
 

@@ -8,13 +8,16 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
-    TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type,
+    Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
-use kite_export::{Export, Format, Prices, event_columns, tick_columns};
+use kite_export::{
+    Export, Format, Prices, TimeUnit as Unit, TimeZone, event_columns, tick_columns,
+};
 use kite_wire::tape::{Gap, GapReason, RecordKind};
+use kite_wire::{Fields, Tick};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use tape::{Cell, Maker, OPENING, Row, symbol};
@@ -123,6 +126,42 @@ fn floats_are_the_nearest_to_the_exact_prices() {
     });
     assert_eq!(prices.len() as u64, summary.rows);
     assert!(prices.into_iter().eq(expected));
+}
+
+#[test]
+fn times_have_the_chosen_unit_and_zone_in_both_tables() {
+    let mut maker = Maker::new(13);
+    let tick = Tick { instrument_token: 0x101, last_price: 1, fields: Fields::Ltp };
+    maker.frame(OPENING + 123_456_789, &[tick]);
+    let gap = Gap {
+        reason: GapReason::Lagged,
+        from_unix_ns: OPENING + 1_999,
+        to_unix_ns: OPENING + 5_000,
+        frames: None,
+    };
+    maker.gap(OPENING + 5_001, &gap);
+    let (path, events) = (maker.path("day.parquet"), maker.path("events.parquet"));
+    let export = Export::new(&maker.reel()).time_unit(Unit::Microseconds);
+    let export = export.time_zone(TimeZone::Ist).events(&events);
+    export.to_file(&path, Format::Parquet).unwrap();
+    let values = |path: &Path, name: &str| {
+        let batch = open(path).build().unwrap().next().unwrap().unwrap();
+        let column = batch.column_by_name(name).unwrap();
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("Asia/Kolkata".into()));
+        assert_eq!(column.data_type(), &micros, "{name}");
+        column.as_primitive::<TimestampMicrosecondType>().value(0).cast_unsigned()
+    };
+    assert_eq!(values(&path, "recv_time"), OPENING / 1_000 + 123_456);
+    assert_eq!(values(&events, "recv_time"), OPENING / 1_000 + 5);
+    assert_eq!(values(&events, "from_time"), OPENING / 1_000 + 1);
+    assert_eq!(values(&events, "to_time"), OPENING / 1_000 + 5);
+    let schema = open(&path).schema().clone();
+    let seconds = DataType::Timestamp(TimeUnit::Millisecond, Some("Asia/Kolkata".into()));
+    assert_eq!(schema.field_with_name("exchange_time").unwrap().data_type(), &seconds);
+    let file = open(&path);
+    let pairs = file.metadata().file_metadata().key_value_metadata().unwrap();
+    let zone = pairs.iter().find(|pair| pair.key == "kite-export.time_zone").unwrap();
+    assert_eq!(zone.value.as_deref(), Some("Asia/Kolkata"));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 mod tape;
 
-use kite_export::{ColumnKind, Export, Format, TickLines, Times, tick_columns};
+use std::collections::BTreeSet;
+
+use kite_export::{ColumnKind, Export, Format, TickLines, Times, event_columns, tick_columns};
 use kite_wire::tape::RecordKind;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use tape::{Cell, Maker, OPENING, Row, decimal, kind_of, symbol, unix_ns};
 fn time(text: &str, times: Times) -> Cell {
     Cell::Number(match times {
         Times::Rfc3339 => unix_ns(text),
-        Times::EpochNanoseconds => text.parse().unwrap(),
+        Times::Epoch => text.parse().unwrap(),
     })
 }
 
@@ -35,10 +37,10 @@ fn csv_rows(bytes: &[u8], times: Times) -> Vec<Row> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-/// Reads a row of JSON with prices as strings.
+/// Reads a row of JSON with prices as strings; nulls are left out.
 fn json_row(line: &str, times: Times) -> Row {
     let Value::Object(object) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
-    let cells = object.into_iter().map(|(name, value)| {
+    let cells = object.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
         let cell = match (kind_of(&name), value) {
             (ColumnKind::Nanoseconds | ColumnKind::Seconds, Value::String(text)) => {
                 time(&text, times)
@@ -71,7 +73,7 @@ proptest! {
     fn csv_reads_back_as_decoded_by_kite_wire(seed: u64, frames in 0_u64..20, epoch: bool, crlf: bool) {
         let mut maker = Maker::new(seed);
         maker.frames(frames);
-        let times = if epoch { Times::EpochNanoseconds } else { Times::Rfc3339 };
+        let times = if epoch { Times::Epoch } else { Times::Rfc3339 };
         let out = export(&maker, Format::Csv, |it| it.times(times).crlf(crlf));
         prop_assert_eq!(csv_rows(&out, times), maker.rows);
     }
@@ -80,7 +82,7 @@ proptest! {
     fn json_reads_back_as_decoded_by_kite_wire(seed: u64, frames in 0_u64..20, epoch: bool) {
         let mut maker = Maker::new(seed);
         maker.frames(frames);
-        let times = if epoch { Times::EpochNanoseconds } else { Times::Rfc3339 };
+        let times = if epoch { Times::Epoch } else { Times::Rfc3339 };
         let out = export(&maker, Format::JsonLines, |it| it.times(times).json_prices_as_text(true));
         let text = std::str::from_utf8(&out).unwrap();
         let rows: Vec<_> = text.lines().map(|line| json_row(line, times)).collect();
@@ -99,7 +101,10 @@ proptest! {
                 (serde_json::from_str(texts).unwrap(), serde_json::from_str(line).unwrap());
             let prices = texts.as_object().unwrap().iter();
             for (name, text) in prices.filter(|(name, _)| kind_of(name) == ColumnKind::Price) {
-                let text = text.as_str().unwrap();
+                let Some(text) = text.as_str() else {
+                    prop_assert!(text.is_null() && numbers[name].is_null());
+                    continue;
+                };
                 let digits = format!("\"{name}\":{text}");
                 prop_assert!(line.contains(&digits), "{} in {}", digits, line);
                 prop_assert_eq!(numbers[name].as_f64(), text.parse().ok());
@@ -115,6 +120,29 @@ fn rows_of_many_chunks_keep_their_order() {
     assert!(maker.rows.len() > 12_000);
     let out = export(&maker, Format::Csv, |it| it.threads(5));
     assert_eq!(csv_rows(&out, Times::Rfc3339), maker.rows);
+}
+
+#[test]
+fn every_row_of_json_has_every_column_as_a_key() {
+    let mut maker = Maker::new(12);
+    maker.frames(40);
+    maker.record(OPENING, RecordKind::Binary, &[0]);
+    for depth in [true, false] {
+        let events = maker.path("events.jsonl");
+        let mut out = Vec::new();
+        let export = Export::new(&maker.reel()).symbols(symbol).depth(depth);
+        export.events(&events).overwrite(true).to_writer(&mut out, Format::JsonLines).unwrap();
+        let events = std::fs::read(&events).unwrap();
+        for (text, columns) in [(out, tick_columns(true, depth)), (events, event_columns())] {
+            let names: BTreeSet<_> = columns.iter().map(|column| &*column.name).collect();
+            let text = String::from_utf8(text).unwrap();
+            assert!(!text.is_empty());
+            for line in text.lines() {
+                let Value::Object(row) = serde_json::from_str(line).unwrap() else { panic!() };
+                assert_eq!(row.keys().map(String::as_str).collect::<BTreeSet<_>>(), names);
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,16 +5,16 @@ use std::mem;
 use std::sync::Arc;
 
 use arrow_array::types::{Int32Type, Int64Type, UInt8Type, UInt32Type};
-use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, DictionaryArray, PrimitiveArray, StringArray, types,
-};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use kite_wire::tape::Received;
 use kite_wire::{DepthEntry, FullPacket, Mode, Ohlc, Packet, PacketView, QuotePacket, UnixSeconds};
 
 use super::prices::PriceType;
+use super::times;
 use crate::column::DEPTH_LEVELS;
+use crate::settings::TimeUnit;
 use crate::symbols::CachedSymbols;
 use crate::table::segment_name;
 
@@ -22,6 +22,7 @@ use crate::table::segment_name;
 pub(super) struct Columns<P: PriceType> {
     rows: usize,
     capacity: usize,
+    unit: TimeUnit,
     recv_time: Vec<i64>,
     account: Vec<u8>,
     connection: Vec<u8>,
@@ -82,7 +83,12 @@ struct Segments {
 }
 
 impl<P: PriceType> Columns<P> {
-    pub(super) fn new(capacity: usize, symbols: Option<CachedSymbols>, depth: bool) -> Self {
+    pub(super) fn new(
+        capacity: usize,
+        symbols: Option<CachedSymbols>,
+        depth: bool,
+        unit: TimeUnit,
+    ) -> Self {
         let prices = || Vec::with_capacity(capacity);
         let numbers = || Vec::with_capacity(capacity);
         let validity = || NullBufferBuilder::new(capacity);
@@ -95,6 +101,7 @@ impl<P: PriceType> Columns<P> {
         Self {
             rows: 0,
             capacity,
+            unit,
             recv_time: numbers(),
             account: Vec::with_capacity(capacity),
             connection: Vec::with_capacity(capacity),
@@ -136,7 +143,7 @@ impl<P: PriceType> Columns<P> {
     pub(super) fn push(&mut self, received: Received, packet: Packet<'_>) {
         self.rows += 1;
         let token = packet.instrument_token();
-        self.recv_time.push(received.recv_unix_ns.cast_signed());
+        self.recv_time.push(times::received(received.recv_unix_ns, self.unit));
         self.account.push(received.source.account);
         self.connection.push(received.source.connection);
         self.instrument_token.push(token);
@@ -244,7 +251,7 @@ impl<P: PriceType> Columns<P> {
         let room = self.capacity;
         let mut out =
             Gather { types: schema, room, arrays: Vec::with_capacity(schema.fields().len()) };
-        out.add::<types::TimestampNanosecondType>(&mut self.recv_time, None);
+        out.add_times(&mut self.recv_time, None);
         out.add::<UInt8Type>(&mut self.account, None);
         out.add::<UInt8Type>(&mut self.connection, None);
         out.add::<UInt32Type>(&mut self.instrument_token, None);
@@ -268,11 +275,11 @@ impl<P: PriceType> Columns<P> {
         let nulls = self.has_change.finish();
         out.add::<P>(&mut self.change, nulls);
         let full = self.has_full.finish();
-        out.add_time(&mut self.last_trade_time);
+        out.add_times(&mut self.last_trade_time.values, self.last_trade_time.known.finish());
         for column in &mut self.open_interest {
             out.add::<Int64Type>(column, full.clone());
         }
-        out.add_time(&mut self.exchange_time);
+        out.add_times(&mut self.exchange_time.values, self.exchange_time.known.finish());
         for level in self.depth.iter_mut().flatten().flatten() {
             out.add::<P>(&mut level.price, full.clone());
             out.add::<Int64Type>(&mut level.quantity, full.clone());
@@ -303,9 +310,10 @@ impl Gather<'_> {
         self.arrays.push(Arc::new(array));
     }
 
-    fn add_time(&mut self, column: &mut TimeColumn) {
-        let known = column.known.finish();
-        self.add::<types::TimestampMillisecondType>(&mut column.values, known);
+    fn add_times(&mut self, values: &mut Vec<i64>, nulls: Option<NullBuffer>) {
+        let values = mem::replace(values, Vec::with_capacity(self.room));
+        let values = PrimitiveArray::<Int64Type>::new(values.into(), nulls);
+        self.arrays.push(times::column(values, self.next_type()));
     }
 
     fn add_dictionary<S: AsRef<str>>(

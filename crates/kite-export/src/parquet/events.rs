@@ -4,10 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    PrimitiveBuilder, StringBuilder, StringDictionaryBuilder, TimestampNanosecondBuilder,
-    UInt8Builder, UInt64Builder,
+    Int64Builder, StringBuilder, StringDictionaryBuilder, UInt8Builder, UInt64Builder,
 };
-use arrow_array::types::{ArrowPrimitiveType, Int32Type};
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -17,10 +16,10 @@ use parquet::file::metadata::KeyValue;
 
 use super::failure::failure;
 use super::metadata::account;
-use super::schema;
+use super::{schema, times};
 use crate::column::event_columns;
 use crate::error::{ExportError, Target};
-use crate::settings::Prices;
+use crate::settings::{Prices, TimeFormat, TimeUnit};
 use crate::summary::Summary;
 use crate::table::{Event, EventTable};
 
@@ -38,13 +37,14 @@ pub(crate) struct ParquetEvents<W: Write + Send> {
 struct Rows {
     count: usize,
     text_bytes: usize,
-    recv_time: TimestampNanosecondBuilder,
+    unit: TimeUnit,
+    recv_time: Int64Builder,
     account: UInt8Builder,
     connection: UInt8Builder,
     kind: StringDictionaryBuilder<Int32Type>,
     reason: StringDictionaryBuilder<Int32Type>,
-    from_time: TimestampNanosecondBuilder,
-    to_time: TimestampNanosecondBuilder,
+    from_time: Int64Builder,
+    to_time: Int64Builder,
     frames: UInt64Builder,
     text: StringBuilder,
 }
@@ -53,23 +53,24 @@ impl<W: Write + Send> ParquetEvents<W> {
     pub(crate) fn new(
         out: W,
         target: Target,
+        times: TimeFormat,
         level: ZstdLevel,
         metadata: Vec<KeyValue>,
     ) -> std::result::Result<Self, ExportError> {
         let described = event_columns();
-        let schema = schema::arrow_schema(&described, Prices::Decimal);
+        let schema = schema::arrow_schema(&described, Prices::Decimal, times);
         let properties =
             schema::properties(&described, level).set_key_value_metadata(Some(metadata)).build();
         let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))
             .map_err(|error| failure(&target, error))?;
-        Ok(Self { rows: Rows::new(&schema), target, schema, writer })
+        Ok(Self { rows: Rows::new(times.unit), target, schema, writer })
     }
 
     fn write(&mut self) -> Result<()> {
         if self.rows.count == 0 {
             return Ok(());
         }
-        let columns = self.rows.take();
+        let columns = self.rows.take(&self.schema);
         let batch =
             RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(ParquetError::from)?;
         self.writer.write(&batch)?;
@@ -96,21 +97,19 @@ impl<W: Write + Send> EventTable for ParquetEvents<W> {
 }
 
 impl Rows {
-    fn new(schema: &SchemaRef) -> Self {
-        fn of<T: ArrowPrimitiveType>(schema: &SchemaRef, index: usize) -> PrimitiveBuilder<T> {
-            PrimitiveBuilder::new().with_data_type(schema.field(index).data_type().clone())
-        }
+    fn new(unit: TimeUnit) -> Self {
         Self {
             count: 0,
             text_bytes: 0,
-            recv_time: of(schema, 0),
-            account: of(schema, 1),
-            connection: of(schema, 2),
+            unit,
+            recv_time: Int64Builder::new(),
+            account: UInt8Builder::new(),
+            connection: UInt8Builder::new(),
             kind: StringDictionaryBuilder::new(),
             reason: StringDictionaryBuilder::new(),
-            from_time: of(schema, 5),
-            to_time: of(schema, 6),
-            frames: of(schema, 7),
+            from_time: Int64Builder::new(),
+            to_time: Int64Builder::new(),
+            frames: UInt64Builder::new(),
             text: StringBuilder::new(),
         }
     }
@@ -118,7 +117,8 @@ impl Rows {
     fn push(&mut self, event: &Event<'_>) {
         self.count += 1;
         self.text_bytes += event.text.as_ref().map_or(0, |text| text.len());
-        let time = |unix_ns: Option<u64>| unix_ns.map(u64::cast_signed);
+        let unit = self.unit;
+        let time = |unix_ns: Option<u64>| unix_ns.map(|unix_ns| times::received(unix_ns, unit));
         self.recv_time.append_option(time(event.recv_unix_ns));
         self.account.append_option(event.source.map(|source| source.account));
         self.connection.append_option(event.source.map(|source| source.connection));
@@ -130,17 +130,19 @@ impl Rows {
         self.text.append_option(event.text.as_deref());
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
+    fn take(&mut self, schema: &SchemaRef) -> Vec<ArrayRef> {
         self.count = 0;
         self.text_bytes = 0;
+        let data_type = schema.field(0).data_type();
+        let times = |values: &mut Int64Builder| times::column(values.finish(), data_type.clone());
         vec![
-            Arc::new(self.recv_time.finish()),
+            times(&mut self.recv_time),
             Arc::new(self.account.finish()),
             Arc::new(self.connection.finish()),
             Arc::new(self.kind.finish()),
             Arc::new(self.reason.finish()),
-            Arc::new(self.from_time.finish()),
-            Arc::new(self.to_time.finish()),
+            times(&mut self.from_time),
+            times(&mut self.to_time),
             Arc::new(self.frames.finish()),
             Arc::new(self.text.finish()),
         ]

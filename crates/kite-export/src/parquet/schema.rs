@@ -9,7 +9,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::column::{Column, ColumnKind};
-use crate::settings::Prices;
+use crate::settings::{Prices, TimeFormat, TimeUnit as Precision};
 
 /// Digits of a decimal price. Up to 18 digits take 64 bits in Parquet.
 pub(super) const PRICE_PRECISION: u8 = 18;
@@ -18,22 +18,25 @@ pub(super) const PRICE_PRECISION: u8 = 18;
 /// need 8 digits before the point; 11 are available.
 pub(super) const PRICE_SCALE: i8 = 7;
 
-pub(super) fn arrow_schema(columns: &[Column], prices: Prices) -> SchemaRef {
-    let fields: Vec<_> = columns.iter().map(|column| field(column, prices)).collect();
+pub(super) fn arrow_schema(columns: &[Column], prices: Prices, times: TimeFormat) -> SchemaRef {
+    let fields: Vec<_> = columns.iter().map(|column| field(column, prices, times)).collect();
     Arc::new(Schema::new(fields))
 }
 
-fn field(column: &Column, prices: Prices) -> Field {
+fn field(column: &Column, prices: Prices, times: TimeFormat) -> Field {
     let description = ("description".to_owned(), column.description.to_string());
-    Field::new(column.name.as_ref(), data_type(column.kind, prices), column.nullable)
+    Field::new(column.name.as_ref(), data_type(column.kind, prices, times), column.nullable)
         .with_metadata(HashMap::from([description]))
 }
 
-fn data_type(kind: ColumnKind, prices: Prices) -> DataType {
-    let utc = |unit| DataType::Timestamp(unit, Some("UTC".into()));
+fn data_type(kind: ColumnKind, prices: Prices, times: TimeFormat) -> DataType {
+    let time = |unit| DataType::Timestamp(unit, Some(times.zone.name().into()));
     match (kind, prices) {
-        (ColumnKind::Nanoseconds, _) => utc(TimeUnit::Nanosecond),
-        (ColumnKind::Seconds, _) => utc(TimeUnit::Millisecond),
+        (ColumnKind::Nanoseconds, _) => time(match times.unit {
+            Precision::Nanoseconds => TimeUnit::Nanosecond,
+            Precision::Microseconds => TimeUnit::Microsecond,
+        }),
+        (ColumnKind::Seconds, _) => time(TimeUnit::Millisecond),
         (ColumnKind::U8, _) => DataType::UInt8,
         (ColumnKind::Token, _) => DataType::UInt32,
         (ColumnKind::I32, _) => DataType::Int32,

@@ -26,7 +26,7 @@ use super::schema;
 use crate::column::tick_columns;
 use crate::error::{ExportError, Target};
 use crate::pool::Pool;
-use crate::settings::Prices;
+use crate::settings::{Prices, TimeFormat};
 use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
 use crate::table::TickTable;
@@ -34,6 +34,7 @@ use crate::table::TickTable;
 /// Settings of the table.
 pub(crate) struct ParquetSettings {
     pub(crate) prices: Prices,
+    pub(crate) times: TimeFormat,
     pub(crate) depth: bool,
     pub(crate) symbols: Option<CachedSymbols>,
     pub(crate) row_group_rows: usize,
@@ -92,7 +93,7 @@ impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
         let pool = Pool::start(threads, || Job::encode)
             .map_err(|source| ExportError::Thread { threads, source })?;
         let described = tick_columns(settings.symbols.is_some(), settings.depth);
-        let schema = schema::arrow_schema(&described, settings.prices);
+        let schema = schema::arrow_schema(&described, settings.prices, settings.times);
         let mut properties = schema::properties(&described, settings.level)
             .set_key_value_metadata(Some(settings.metadata))
             .build();
@@ -103,7 +104,12 @@ impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
         let writer = writer.map_err(|error| failure(&target, error))?;
         let row_group_rows = settings.row_group_rows;
         Ok(Self {
-            columns: Columns::new(row_group_rows, settings.symbols, settings.depth),
+            columns: Columns::new(
+                row_group_rows,
+                settings.symbols,
+                settings.depth,
+                settings.times.unit,
+            ),
             factory: ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema)),
             row_groups: 0,
             row_group_rows,

@@ -1,9 +1,9 @@
 //! Cells of a row, and the digits in them.
 
-use kite_wire::ist::{DAY_S, Day};
+use kite_wire::ist::{DAY_S, Day, UTC_OFFSET_S};
 use kite_wire::{Price, UnixSeconds};
 
-use crate::settings::Times;
+use crate::settings::{TimeFormat, TimeUnit, TimeZone, Times};
 
 /// Writes the cells of rows, in the order of the columns. `None` is a null.
 pub(super) trait Cells {
@@ -75,7 +75,7 @@ pub(super) fn push_price(out: &mut Vec<u8>, price: Price) {
 /// Writes times and caches the date, which is usually that of the previous time.
 #[derive(Debug)]
 pub(super) struct Clock {
-    times: Times,
+    format: TimeFormat,
     day: u64,
     date: Vec<u8>,
 }
@@ -83,42 +83,60 @@ pub(super) struct Clock {
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl Clock {
-    pub(super) fn new(times: Times) -> Self {
+    pub(super) fn new(format: TimeFormat) -> Self {
         let mut date = Vec::with_capacity(16);
         push_date(&mut date, 0);
-        Self { times, day: 0, date }
+        Self { format, day: 0, date }
     }
 
     /// Returns whether times are strings rather than numbers.
     pub(super) fn is_text(&self) -> bool {
-        self.times == Times::Rfc3339
+        self.format.text == Times::Rfc3339
     }
 
     pub(super) fn push_nanoseconds(&mut self, out: &mut Vec<u8>, unix_ns: u64) {
-        match self.times {
-            Times::EpochNanoseconds => push_number(out, unix_ns),
-            Times::Rfc3339 => {
+        match (self.format.text, self.format.unit) {
+            (Times::Epoch, TimeUnit::Nanoseconds) => push_number(out, unix_ns),
+            (Times::Epoch, TimeUnit::Microseconds) => push_number(out, unix_ns / 1_000),
+            (Times::Rfc3339, unit) => {
                 self.push_second(out, unix_ns / NANOS_PER_SECOND);
                 out.push(b'.');
-                push_padded::<9>(out, (unix_ns % NANOS_PER_SECOND) as u32);
-                out.push(b'Z');
+                let fraction = (unix_ns % NANOS_PER_SECOND) as u32;
+                match unit {
+                    TimeUnit::Nanoseconds => push_padded::<9>(out, fraction),
+                    TimeUnit::Microseconds => push_padded::<6>(out, fraction / 1_000),
+                }
+                self.push_offset(out);
             }
         }
     }
 
     pub(super) fn push_seconds(&mut self, out: &mut Vec<u8>, seconds: UnixSeconds) {
         let seconds = u64::from(seconds.get());
-        match self.times {
-            Times::EpochNanoseconds => push_number(out, seconds * NANOS_PER_SECOND),
-            Times::Rfc3339 => {
+        match (self.format.text, self.format.unit) {
+            (Times::Epoch, TimeUnit::Nanoseconds) => push_number(out, seconds * NANOS_PER_SECOND),
+            (Times::Epoch, TimeUnit::Microseconds) => push_number(out, seconds * 1_000_000),
+            (Times::Rfc3339, _) => {
                 self.push_second(out, seconds);
-                out.push(b'Z');
+                self.push_offset(out);
             }
         }
     }
 
+    fn push_offset(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self.format.zone {
+            TimeZone::Utc => b"Z",
+            TimeZone::Ist => b"+05:30",
+        });
+    }
+
     fn push_second(&mut self, out: &mut Vec<u8>, unix_seconds: u64) {
-        let (day, second) = (unix_seconds / DAY_S as u64, (unix_seconds % DAY_S as u64) as u32);
+        let offset = match self.format.zone {
+            TimeZone::Utc => 0,
+            TimeZone::Ist => UTC_OFFSET_S as u64,
+        };
+        let local = unix_seconds + offset;
+        let (day, second) = (local / DAY_S as u64, (local % DAY_S as u64) as u32);
         if day != self.day {
             self.day = day;
             self.date.clear();
@@ -160,7 +178,7 @@ mod tests {
     }
 
     fn time(unix_ns: u64) -> String {
-        text(|out| Clock::new(Times::Rfc3339).push_nanoseconds(out, unix_ns))
+        text(|out| Clock::new(TimeFormat::default()).push_nanoseconds(out, unix_ns))
     }
 
     #[test]
@@ -197,14 +215,36 @@ mod tests {
 
     #[test]
     fn a_clock_updates_its_cached_day() {
-        let mut clock = Clock::new(Times::Rfc3339);
+        let mut clock = Clock::new(TimeFormat::default());
         let both = text(|out| {
             clock.push_seconds(out, UnixSeconds(86_399));
             clock.push_seconds(out, UnixSeconds(86_400));
         });
         assert_eq!(both, "1970-01-01T23:59:59Z1970-01-02T00:00:00Z");
-        let mut numbers = Clock::new(Times::EpochNanoseconds);
-        assert_eq!(text(|out| numbers.push_seconds(out, UnixSeconds(3))), "3000000000");
+    }
+
+    #[test]
+    fn times_have_the_chosen_unit_and_offset() {
+        let both = |text, unit, zone| {
+            let mut clock = Clock::new(TimeFormat { text, unit, zone });
+            let mut write = |write: fn(&mut Clock, &mut Vec<u8>)| {
+                let mut out = Vec::new();
+                write(&mut clock, &mut out);
+                String::from_utf8(out).unwrap()
+            };
+            let received =
+                write(|clock, out| clock.push_nanoseconds(out, 1_795_372_199_123_456_789));
+            (received, write(|clock, out| clock.push_seconds(out, UnixSeconds(1_795_372_200))))
+        };
+        let found = both(Times::Rfc3339, TimeUnit::Microseconds, TimeZone::Utc);
+        assert_eq!((&*found.0, &*found.1), ("2026-11-22T18:29:59.123456Z", "2026-11-22T18:30:00Z"));
+        let (received, traded) = both(Times::Rfc3339, TimeUnit::Nanoseconds, TimeZone::Ist);
+        assert_eq!(received, "2026-11-22T23:59:59.123456789+05:30");
+        assert_eq!(traded, "2026-11-23T00:00:00+05:30", "a day begins at midnight in India");
+        let (received, traded) = both(Times::Epoch, TimeUnit::Nanoseconds, TimeZone::Ist);
+        assert_eq!((&*received, &*traded), ("1795372199123456789", "1795372200000000000"));
+        let (received, traded) = both(Times::Epoch, TimeUnit::Microseconds, TimeZone::Utc);
+        assert_eq!((&*received, &*traded), ("1795372199123456", "1795372200000000"));
     }
 
     proptest! {

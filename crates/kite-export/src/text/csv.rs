@@ -4,7 +4,7 @@ use kite_wire::{Price, UnixSeconds};
 
 use super::cells::{Cells, Clock, push_number, push_price};
 use crate::column::Column;
-use crate::settings::Times;
+use crate::settings::TimeFormat;
 
 pub(super) struct CsvCells {
     out: Vec<u8>,
@@ -13,7 +13,7 @@ pub(super) struct CsvCells {
 }
 
 impl CsvCells {
-    pub(super) fn new(times: Times, crlf: bool) -> Self {
+    pub(super) fn new(times: TimeFormat, crlf: bool) -> Self {
         Self { out: Vec::new(), clock: Clock::new(times), crlf }
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn nulls_are_empty_and_lines_end_as_configured() {
         for (crlf, line) in [(false, ",1,\n"), (true, ",1,\r\n")] {
-            let mut cells = CsvCells::new(Times::Rfc3339, crlf);
+            let mut cells = CsvCells::new(TimeFormat::default(), crlf);
             cells.begin();
             cells.nanoseconds(None);
             cells.number(Some(1));

@@ -1,10 +1,11 @@
-//! JSON lines, with one object per row and without null fields.
+//! JSON lines: one object per row, with every column as a key, so that readers that infer the
+//! columns from the first rows find all of them.
 
 use kite_wire::{Price, UnixSeconds};
 
 use super::cells::{Cells, Clock, push_number, push_price};
 use crate::column::Column;
-use crate::settings::Times;
+use crate::settings::TimeFormat;
 
 pub(super) struct JsonCells {
     out: Vec<u8>,
@@ -19,20 +20,22 @@ pub(super) struct JsonCells {
 }
 
 impl JsonCells {
-    pub(super) fn new(columns: &[Column], times: Times, prices_as_text: bool) -> Self {
+    pub(super) fn new(columns: &[Column], times: TimeFormat, prices_as_text: bool) -> Self {
         let keys = columns.iter().map(|column| format!(",\"{}\":", column.name).into_bytes());
         let (out, clock) = (Vec::new(), Clock::new(times));
         Self { out, clock, prices_as_text, keys: keys.collect(), next: 0, start: 0 }
     }
 
-    /// Writes the key of the next cell and returns its value, if it is not null.
+    /// Writes the key of the next cell and, if its value is missing, a null; else returns the value.
     #[inline]
     fn key<T>(&mut self, value: Option<T>) -> Option<T> {
-        let key = self.keys.get(self.next);
+        let key = self.keys.get(self.next)?;
         self.next += 1;
-        let (value, key) = (value?, key?);
         self.out.extend_from_slice(key);
-        Some(value)
+        if value.is_none() {
+            self.out.extend_from_slice(b"null");
+        }
+        value
     }
 
     fn quoted(&mut self, is_text: bool, write: impl FnOnce(&mut Vec<u8>, &mut Clock)) {
@@ -54,9 +57,8 @@ impl Cells for JsonCells {
 
     fn end(&mut self) {
         // The brace replaces the comma of the first key.
-        match self.out.get_mut(self.start) {
-            Some(comma) => *comma = b'{',
-            None => self.out.push(b'{'),
+        if let Some(comma) = self.out.get_mut(self.start) {
+            *comma = b'{';
         }
         self.out.extend_from_slice(b"}\n");
     }
@@ -133,18 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_omitted_even_if_they_are_first_or_all() {
-        let mut cells = JsonCells::new(&crate::event_columns(), Times::EpochNanoseconds, false);
-        cells.begin();
-        cells.nanoseconds(None);
-        cells.number(Some(1));
-        cells.number(None);
-        cells.text(Some("gap"));
-        cells.end();
-        cells.begin();
-        cells.text(None);
-        cells.end();
-        let text = String::from_utf8(cells.take()).unwrap();
-        assert_eq!(text, "{\"account\":1,\"kind\":\"gap\"}\n{}\n");
+    fn every_key_is_written_also_for_nulls() {
+        let columns = &crate::event_columns()[..4];
+        let mut cells = JsonCells::new(columns, TimeFormat::default(), false);
+        for kind in [Some("gap"), None] {
+            cells.begin();
+            cells.nanoseconds(None);
+            cells.number(Some(1));
+            cells.number(None);
+            cells.text(kind);
+            cells.end();
+        }
+        assert_eq!(
+            String::from_utf8(cells.take()).unwrap(),
+            "{\"recv_time\":null,\"account\":1,\"connection\":null,\"kind\":\"gap\"}\n\
+             {\"recv_time\":null,\"account\":1,\"connection\":null,\"kind\":null}\n"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kite_export::{Export, ExportError, Format, Prices, Summary};
+use kite_export::{Export, ExportError, Format, Prices, Summary, TimeUnit, TimeZone};
 use kite_tape::Reel;
 use serde_json::json;
 
@@ -48,6 +48,12 @@ pub(crate) struct ExportArgs {
     /// Prices in Parquet: decimal (exact) or float [decimal]
     #[arg(long, value_name = "KIND", hide_possible_values = true)]
     prices: Option<PricesName>,
+    /// Receive times in ns or us: nanoseconds or microseconds [ns]
+    #[arg(long, value_name = "UNIT", hide_possible_values = true)]
+    times: Option<UnitName>,
+    /// Time zone of the times: utc or ist [utc]
+    #[arg(long, value_name = "ZONE", hide_possible_values = true)]
+    time_zone: Option<ZoneName>,
     /// Omit the 30 columns of market depth
     #[arg(long)]
     no_depth: bool,
@@ -104,6 +110,18 @@ impl From<FormatName> for Format {
 enum PricesName {
     Decimal,
     Float,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UnitName {
+    Ns,
+    Us,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ZoneName {
+    Utc,
+    Ist,
 }
 
 /// Exports until the tapes end or the user stops the export.
@@ -178,6 +196,14 @@ fn export(
         .prices(match args.prices {
             Some(PricesName::Float) => Prices::Float,
             _ => Prices::Decimal,
+        })
+        .time_unit(match args.times {
+            Some(UnitName::Us) => TimeUnit::Microseconds,
+            _ => TimeUnit::Nanoseconds,
+        })
+        .time_zone(match args.time_zone {
+            Some(ZoneName::Ist) => TimeZone::Ist,
+            _ => TimeZone::Utc,
         })
         .overwrite(args.overwrite)
         .cancel_on(&cancel)

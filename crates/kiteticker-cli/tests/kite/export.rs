@@ -46,6 +46,45 @@ fn a_part_is_chosen_by_times_of_day_and_names() {
 }
 
 #[test]
+fn times_are_written_in_the_chosen_unit_and_zone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let first = |more: &[&str]| {
+        let ended =
+            export(directory.path(), Path::new("-"), &[&["--format", "jsonl"], more].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let row = ended.out.lines().next().expect("a line").to_owned();
+        let row: Value = serde_json::from_str(&row).expect("JSON");
+        row["recv_time"].as_str().expect("a time").to_owned()
+    };
+    assert_eq!(first(&[]), "2026-11-23T03:45:00.000000000Z");
+    assert_eq!(first(&["--times", "us"]), "2026-11-23T03:45:00.000000Z");
+    assert_eq!(first(&["--time-zone", "ist"]), "2026-11-23T09:15:00.000000000+05:30");
+    let ended = export(directory.path(), Path::new("-"), &["--times", "ms", "--format", "csv"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn every_line_of_json_has_every_key_from_whichever_command() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let tapes = directory.path().to_str().expect("UTF-8");
+    let mut keys = Vec::new();
+    for line in [
+        &["export", tapes, "--to", "-", "--format", "jsonl"][..],
+        &["replay", tapes, "--stdout", "--speed", "max"],
+        &["watch", "--sim", "NSE:INFY", "--json"],
+    ] {
+        let mut command = Running::start(kite(line));
+        let row: Value = serde_json::from_str(&command.line()).expect("JSON");
+        let row = row.as_object().expect("an object");
+        assert!(row.contains_key("ask_orders_5") && row.contains_key("oi"), "{row:?}");
+        keys.push(row.keys().cloned().collect::<Vec<_>>());
+    }
+    assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
+}
+
+#[test]
 fn an_existing_file_is_replaced_only_with_overwrite() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
