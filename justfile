@@ -47,6 +47,10 @@ published-client:
 screens:
     checks/terminal/run.sh
 
+# Runs the Python and SQL recipes of the documentation; needs Python and its package index.
+recipes:
+    checks/recipes/run.sh
+
 # Checks that pyarrow and polars read exported Parquet; needs Python and its package index.
 parquet:
     checks/parquet/run.sh

@@ -24,7 +24,8 @@ struct Instrument {
     ticks: u64,
     high: f64,
     low: f64,
-    volume: i64,
+    /// Volume of the day so far.
+    volume: Option<i64>,
     traded: i64,
     /// Sum of each increase of the day's volume times the last price.
     turnover: f64,
@@ -70,11 +71,10 @@ fn add(batch: &RecordBatch, instruments: &mut HashMap<u32, Instrument>) -> Optio
         (it.ticks, it.high, it.low) = (it.ticks + 1, it.high.max(price), it.low.min(price));
         // Null for an index, which has no volume.
         let Some(volume) = volumes.is_valid(row).then(|| volumes.value(row)) else { continue };
-        if it.volume > 0 && volume > it.volume {
-            it.traded += volume - it.volume;
-            it.turnover += price * (volume - it.volume) as f64;
-        }
-        it.volume = volume;
+        // A decrease is the start of another day.
+        let traded = it.volume.replace(volume).map_or(0, |before| (volume - before).max(0));
+        it.traded += traded;
+        it.turnover += price * traded as f64;
     }
     Some(())
 }

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Runs the recipes of the documentation and checks what they compute.
+
+    check.py DATA KITE
+
+DATA is a directory with the exported tape of kite-export's example `recipe_tape`, KITE the built
+command. Every block of Python or SQL in a Markdown file of the project must have a name, in the comment
+`<!-- recipe: NAME -->` on the line before it, and an expectation in this file. Exits with 1 if a
+recipe fails, computes something else, or has no expectation.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+
+import duckdb
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"(?:<!-- recipe: ([\w-]+) -->\n)?```(python|py|sql)\n(.*?)^```$", re.M | re.S)
+IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+INFY, RELIANCE, NIFTY_50, UNLISTED = 408065, 738561, 256265, 11184641
+
+# Minute in India, open, high, low, close, volume. What was traded before a day's first tick is in
+# no bar.
+INFY_BARS = [
+    ("2026-11-23 09:15", 1500.0, 1502.0, 1500.0, 1502.0, 150),
+    ("2026-11-23 09:16", 1501.0, 1501.0, 1501.0, 1501.0, 150),
+    ("2026-11-23 09:18", 1503.0, 1503.0, 1503.0, 1503.0, 50),
+    ("2026-11-24 09:15", 1510.0, 1510.0, 1510.0, 1510.0, 0),
+    ("2026-11-24 09:16", 1509.0, 1509.0, 1509.0, 1509.0, 90),
+]
+VOLUMES = [(NIFTY_50, None), (INFY, 590), (RELIANCE, 1600), (UNLISTED, None)]
+
+
+def equal(found, expected):
+    assert found == expected, f"\n   found {found}\nexpected {expected}"
+
+
+def minute(time):
+    return time.astimezone(IST).strftime("%Y-%m-%d %H:%M")
+
+
+def bar(time, *values):
+    return (minute(time), *(float(value) for value in values[:4]), int(values[4] or 0))
+
+
+def pandas_bars(names):
+    bars = names["bars"]
+    equal([bar(row.Index.to_pydatetime(), *row[1:]) for row in bars.itertuples()], INFY_BARS)
+
+
+def polars_bars(names):
+    equal([bar(*row) for row in names["bars"].iter_rows()], INFY_BARS)
+
+
+def duckdb_bars(results):
+    (rows,) = results
+    equal([bar(*row[1:]) for row in rows if row[0] == "NSE:INFY"], INFY_BARS)
+    equal([bar(*row[1:])[::5] for row in rows if row[0] == "NSE:RELIANCE"],
+          [("2026-11-23 09:15", 0), ("2026-11-23 09:16", 600)])
+
+
+def duckdb_spread(results):
+    (rows,) = results
+    equal([(*row[:3], round(row[3], 9)) for row in rows],
+          [("NSE:INFY", 6, 590, 0.1), ("NSE:RELIANCE", 2, 1600, 0.1)])
+
+
+def duckdb_gaps(results):
+    (rows,) = results
+    equal([(row[3], row[4]) for row in rows], [(INFY, "NSE:INFY")])
+
+
+def polars_text(names):
+    for frame in (names["ticks"], names["same"]):
+        equal(len(frame), 10)
+        equal(largest(frame.to_dicts()), dict(VOLUMES))
+    equal(minute(names["same"]["recv_time"][2].replace(tzinfo=datetime.timezone.utc)),
+          "2026-11-23 09:15")
+
+
+def pandas_text(names):
+    equal(names["ticks"]["last_price"][2], "1500.00")
+    for frame in (names["ticks"], names["same"]):
+        equal(minute(frame["recv_time"][2].to_pydatetime()), "2026-11-23 09:15")
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        equal(largest(rows), dict(VOLUMES))
+
+
+def duckdb_text(results):
+    for rows in results:
+        equal(sorted(rows), sorted(VOLUMES))
+
+
+def largest(rows):
+    """Returns the largest volume of each instrument."""
+    volumes = {}
+    for row in rows:
+        known = [it for it in (row["volume"], volumes.get(row["instrument_token"])) if it is not None]
+        volumes[row["instrument_token"]] = max(known, default=None)
+    return volumes
+
+
+def kiteconnect(source, kite):
+    """Runs the client against `kite sim` until it has printed both instruments."""
+    sim = subprocess.Popen([kite, "sim", "--json"], stdout=subprocess.PIPE, text=True)
+    try:
+        endpoint = json.loads(sim.stdout.readline())["endpoint"]
+        assert "ws://127.0.0.1:8765" in source
+        source = source.replace("ws://127.0.0.1:8765", endpoint)
+        client = subprocess.Popen([sys.executable, "-u", "-c", source], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        # A client that receives nothing waits for ever.
+        patience = threading.Timer(60, client.kill)
+        patience.start()
+        try:
+            missing = {"'instrument_token': 256265", "'instrument_token': 408065"}
+            for line in client.stdout:
+                missing -= {text for text in missing if text in line}
+                if not missing:
+                    break
+        finally:
+            patience.cancel()
+            client.kill()
+            errors = client.communicate()[1]
+        assert not missing, f"never printed {missing}: {errors}"
+    finally:
+        sim.kill()
+        sim.wait()
+
+
+EXPECTED = {
+    "pandas-bars": pandas_bars,
+    "polars-bars": polars_bars,
+    "duckdb-bars": duckdb_bars,
+    "duckdb-spread": duckdb_spread,
+    "duckdb-gaps": duckdb_gaps,
+    "polars-text": polars_text,
+    "pandas-text": pandas_text,
+    "duckdb-text": duckdb_text,
+    "kiteconnect": kiteconnect,
+}
+
+
+def recipes():
+    """Yields page, line, name, language and text of every recipe."""
+    for path in sorted(ROOT.rglob("*.md")):
+        page = path.relative_to(ROOT)
+        if path.is_symlink() or any(it == "target" or it.startswith(".") for it in page.parts):
+            continue
+        text = path.read_text(encoding="utf-8")
+        for block in BLOCK.finditer(text):
+            yield page, text[: block.start()].count("\n") + 1, *block.groups()
+
+
+def run(name, language, text, kite):
+    check = EXPECTED[name]
+    if check is kiteconnect:
+        check(text, kite)
+    elif language == "sql":
+        connection = duckdb.connect()
+        check([connection.execute(it).fetchall() for it in connection.extract_statements(text)])
+    else:
+        names = {}
+        exec(compile(text, name, "exec"), names)
+        check(names)
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    kite = os.path.abspath(sys.argv[2])
+    found = list(recipes())
+    os.chdir(sys.argv[1])
+    failed = 0
+    for page, line, name, language, text in found:
+        try:
+            assert name, "has no name: write <!-- recipe: NAME --> on the line before it"
+            assert name in EXPECTED, "has no expectation in checks/recipes/check.py"
+            run(name, language, text, kite)
+            print(f"equal    {name:16} {page}:{line}")
+        except Exception as error:
+            failed += 1
+            print(f"DIFFERS  {name or language:16} {page}:{line}: {type(error).__name__}: {error}")
+    for name in EXPECTED.keys() - {recipe[2] for recipe in found}:
+        failed += 1
+        print(f"MISSING  {name:16} is in no page")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
