@@ -261,7 +261,8 @@ impl Promise {
                 | Event::Gap(_)
                 | Event::Retry { .. }
                 | Event::TicksStale { .. }
-                | Event::TicksResumed { .. } => true,
+                | Event::TicksResumed { .. }
+                | Event::ClockStepped { .. } => true,
                 // A sleeping machine and unknown events have nothing to do with the fault.
                 _ => false,
             };

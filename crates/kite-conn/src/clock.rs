@@ -1,7 +1,9 @@
-//! A monotonic timestamp in eight bytes.
+//! A monotonic timestamp in eight bytes, and the process's clocks.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::wall_time::{Reading, WallTime};
 
 /// Replaces durations that are too long to add to a clock, which some use for "never".
 pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -13,16 +15,70 @@ pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
-/// The instant of first use, by both clocks.
-#[derive(Debug, Clone, Copy)]
-struct Anchor {
-    instant: Instant,
-    system_time: SystemTime,
+/// The instant of first use, and the wall clock since then.
+struct Clocks {
+    start: Instant,
+    wall_time: Arc<WallTime>,
 }
 
-fn anchor() -> Anchor {
-    static ANCHOR: OnceLock<Anchor> = OnceLock::new();
-    *ANCHOR.get_or_init(|| Anchor { instant: Instant::now(), system_time: SystemTime::now() })
+fn clocks() -> &'static Clocks {
+    static CLOCKS: LazyLock<Clocks> = LazyLock::new(|| {
+        let start = Instant::now();
+        Clocks { start, wall_time: Arc::new(WallTime::new(&read_since(start))) }
+    });
+    &CLOCKS
+}
+
+/// Returns the wall clock of this process's stamps.
+pub(crate) fn wall_time() -> Arc<WallTime> {
+    Arc::clone(&clocks().wall_time)
+}
+
+/// Reads all clocks.
+pub(crate) fn read() -> Reading {
+    read_since(clocks().start)
+}
+
+fn read_since(start: Instant) -> Reading {
+    let mut reading = read_once(start);
+    for _ in 0..3 {
+        if reading.is_usable() {
+            break;
+        }
+        reading = read_once(start);
+    }
+    reading
+}
+
+fn read_once(start: Instant) -> Reading {
+    let now = Instant::now();
+    let (asleep, wall) = (asleep(), SystemTime::now());
+    // The monotonic clock does not show a sleep in between.
+    let spread = now.elapsed() + asleep_since(asleep);
+    Reading { at: Stamp::since_start(start, now), wall, asleep, spread }
+}
+
+/// Returns how much the machine has slept since an earlier [`asleep`].
+fn asleep_since(before: Option<Duration>) -> Duration {
+    let slept = before.zip(asleep());
+    slept.map_or(Duration::ZERO, |(before, now)| now.saturating_sub(before))
+}
+
+/// Returns how long the machine has slept since it was started, by the boot clock, which counts
+/// that time, and the monotonic clock, which does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn asleep() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+
+    // In this order the difference cannot be negative.
+    let monotonic = Duration::try_from(clock_gettime(ClockId::Monotonic)).ok()?;
+    let boot = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    Some(boot.saturating_sub(monotonic))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn asleep() -> Option<Duration> {
+    None
 }
 
 impl Stamp {
@@ -35,7 +91,11 @@ impl Stamp {
     /// Converts an instant; one before the first use of the clock becomes that first use.
     #[must_use]
     pub fn at(instant: Instant) -> Self {
-        let since = instant.saturating_duration_since(anchor().instant);
+        Self::since_start(clocks().start, instant)
+    }
+
+    fn since_start(start: Instant, instant: Instant) -> Self {
+        let since = instant.saturating_duration_since(start);
         // 2^64 ns are 584 years. Never 0, which the counters read as "never": a stamp of the
         // instant that started the clock is one nanosecond late instead.
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1))
@@ -44,17 +104,22 @@ impl Stamp {
     /// Returns the instant.
     #[must_use]
     pub fn to_instant(self) -> Instant {
-        anchor().instant + Duration::from_nanos(self.0)
+        clocks().start + Duration::from_nanos(self.0)
     }
 
-    /// Returns the wall-clock time, based on the wall clock at the first use of this process's
-    /// clock.
+    /// Returns the wall-clock time, by the offset of the two clocks that was in force when the stamp
+    /// was taken.
     ///
-    /// Later steps and corrections of the wall clock are not included, so differences between two
-    /// such times are as accurate as those between their stamps.
+    /// Every connection compares the clocks once a second, and from then on stamps have the new
+    /// offset: changes of 5 ms or more are followed silently, steps of 500 ms or more are reported
+    /// ([`Event::ClockStepped`](crate::Event::ClockStepped)). Stamps taken in the second before
+    /// keep the old one, so that the time of a stamp does not change later. Between two changes,
+    /// differences are exactly those of the stamps. The last 1,023 changes are remembered; stamps
+    /// from before have the oldest offset of these. Without a connection, the offset is that of the
+    /// clock's first use.
     #[must_use]
     pub fn to_system_time(self) -> SystemTime {
-        anchor().system_time + Duration::from_nanos(self.0)
+        clocks().wall_time.system_time(self)
     }
 
     /// Returns the time elapsed since this stamp, zero if it is in the future.

@@ -22,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod simulated;
 mod transport;
+mod wall_time;
 mod websocket;
 
 pub use clock::Stamp;

@@ -5,7 +5,7 @@
 //! outages, faults, the expiry of the token, the user's actions. `KITE_DAYS` sets how many days are
 //! run.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
@@ -22,14 +22,16 @@ use kite_wire::Mode;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::clock::Stamp;
 use crate::config::{Reconnect, TokenSource};
 use crate::connection::Connection;
 use crate::credentials::Credentials;
 use crate::deliver::{Batch, Sink};
-use crate::driver::Network;
+use crate::driver::{Clocks, Network};
 use crate::in_place::Driven;
 use crate::observe::{Event, EventLane, LossCause, ParkReason, Phase};
 use crate::transport::{Deadline, Endpoint, OpenError, Transport, handshake};
+use crate::wall_time::{Reading, WallTime};
 use crate::websocket::{WebSocket, Wire};
 use crate::{ConnectionConfig, VolumeMissed};
 
@@ -93,8 +95,11 @@ impl Wire for Pipe {
 }
 
 thread_local! {
-    /// Time by which the simulated wall clock is ahead, which is how long the machine slept.
+    /// How long the machine slept, by which the simulated wall clock is ahead.
     static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// By how much the simulated wall clock was set back.
+    static SET_BACK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static WALL_TIME: OnceCell<Arc<WallTime>> = const { OnceCell::new() };
     /// When the day began: 09:15 in India, on 4 August 2025.
     static OPENED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -131,10 +136,27 @@ impl Network for Cable {
         }
     }
 
+    fn clocks() -> Clocks {
+        let wall_time =
+            WALL_TIME.with(|it| Arc::clone(it.get_or_init(|| Arc::new(WallTime::new(&read())))));
+        Clocks { read, wall_time }
+    }
+
     fn wall_clock() -> SystemTime {
         let opened = OPENED.get().unwrap_or_else(Instant::now);
         OPENED.set(Some(opened));
         UNIX_EPOCH + Duration::from_secs(OPENED_UNIX_S) + opened.elapsed() + SLEPT.get()
+            - SET_BACK.get()
+    }
+}
+
+/// Reads the simulated clocks.
+fn read() -> Reading {
+    Reading {
+        at: Stamp::at(Instant::now().into_std()),
+        wall: Cable::wall_clock(),
+        asleep: Some(SLEPT.get()),
+        spread: Duration::ZERO,
     }
 }
 
@@ -469,6 +491,7 @@ fn in_simulated_time<F: Future>(future: F) -> F::Output {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     OPENED.set(None);
     SLEPT.set(Duration::ZERO);
+    SET_BACK.set(Duration::ZERO);
     builder.enable_all().start_paused(true).build().unwrap().block_on(future)
 }
 
@@ -506,6 +529,52 @@ fn a_machine_that_slept_pings_within_a_second_of_waking() {
         assert!(loss.is_some_and(|after| after <= THRESHOLD + 2 * SECOND), "{loss:?}");
         assert!(sim.stats().pings_received > 0);
         connection.close().await;
+    });
+}
+
+#[test]
+fn a_wall_clock_that_was_set_is_reported_once_per_lane_and_is_no_sleep() {
+    in_simulated_time(async {
+        let sim = Sim::builder().heartbeat_every(2 * SECOND).start().await.unwrap();
+        let sim = Arc::new(sim);
+        let lane = EventLane::default();
+        let mut events = lane.subscribe();
+        let (records, mut connections) = ([Record::default(), Record::default()], Vec::new());
+        for (number, record) in records.iter().enumerate() {
+            let cable = Cable { sim: Arc::clone(&sim), cut: Arc::default() };
+            let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+            let config = ConnectionConfig::default();
+            let connection =
+                Connection::spawn_on(cable, config, credentials, record.clone(), &lane, number);
+            connections.push(connection.unwrap());
+        }
+        sleep(5 * SECOND).await;
+        SET_BACK.set(5_400 * SECOND);
+        let set = Instant::now();
+        sleep(5 * SECOND).await;
+        let step = |event: &Event| match event {
+            Event::ClockStepped { by_ns } => Some(*by_ns),
+            Event::Suspended { .. } => panic!("the machine was awake"),
+            _ => None,
+        };
+        for record in &records {
+            let seen = record.seen();
+            let steps: Vec<_> = seen
+                .events
+                .iter()
+                .filter_map(|(at, event)| step(event).map(|by_ns| (*at - set, by_ns)))
+                .collect();
+            let [(after, by_ns)] = steps[..] else { panic!("{steps:?}") };
+            assert!(after <= SECOND, "{after:?}");
+            assert_eq!(by_ns, -5_400_000_000_000);
+        }
+        let sent: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
+            .filter_map(|it| step(&it.event))
+            .collect();
+        assert_eq!(sent, [-5_400_000_000_000]);
+        for connection in connections {
+            connection.close().await;
+        }
     });
 }
 

@@ -1,7 +1,7 @@
 //! The recorder's sink for a connection.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use kite_conn::{Batch, Event, Sink, Stamp};
@@ -20,7 +20,6 @@ use crate::recorder::Recorder;
 pub struct RecorderSink {
     recorder: Recorder,
     source: Source,
-    clock: WallClock,
     /// When anything was last received on the lost socket.
     down_since: Option<Stamp>,
 }
@@ -45,14 +44,13 @@ impl Recorder {
     /// ```
     #[must_use]
     pub fn sink(&self, source: Source) -> RecorderSink {
-        let (recorder, clock) = (self.clone(), WallClock::new());
-        RecorderSink { recorder, source, clock, down_since: None }
+        RecorderSink { recorder: self.clone(), source, down_since: None }
     }
 }
 
 impl RecorderSink {
     fn received(&mut self, at: Stamp) -> Received {
-        Received { recv_unix_ns: self.clock.unix_ns(at), source: self.source }
+        Received { recv_unix_ns: unix_ns(at), source: self.source }
     }
 
     fn text(&mut self, text: &Bytes, at: Stamp) {
@@ -70,7 +68,7 @@ impl RecorderSink {
     /// Records a gap for the time that the connection was down, or since the end of a previous run.
     fn end_gap(&mut self, now: Stamp) {
         let closed = self.recorder.take_closed(self.source);
-        let down = self.down_since.take().map(|since| self.clock.unix_ns(since));
+        let down = self.down_since.take().map(unix_ns);
         if let Some(from_unix_ns) = down.or(closed) {
             let received = self.received(now);
             let gap = Gap {
@@ -118,11 +116,14 @@ impl Sink for RecorderSink {
                 let seconds = time.as_secs_f64();
                 self.note(now, event, &format!(r#","seconds":{seconds:.3}"#));
             }
+            Event::ClockStepped { by_ns } => {
+                self.note(now, event, &format!(r#","by_ms":{}"#, rounded_ms(*by_ns)));
+            }
             // The time between a loss and the end of the connection is missing too.
             Event::Closed => {
                 self.end_gap(now);
                 self.note(now, event, "");
-                let unix_ns = self.clock.unix_ns(now);
+                let unix_ns = unix_ns(now);
                 self.recorder.note_closed(self.source, unix_ns);
             }
             // Reconnect attempts are within the gap; damaged frames are on the tape themselves.
@@ -149,61 +150,21 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Difference from the wall clock that is corrected.
-const MOST_OFF: Duration = Duration::from_millis(5);
-/// Interval at which the wall clock is compared, by the stamps of received records.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
-
-/// Converts stamps to the time of day.
-///
-/// Stamps count from the start of the process and ignore sleep of the machine and corrections of
-/// its clock, but a recording lasts for days. Between two corrections, differences are exactly
-/// those of the stamps.
-#[derive(Debug)]
-struct WallClock {
-    /// Correction to add to a stamp's time of day.
-    offset_ns: i128,
-    compared: Stamp,
+/// Returns the time of day in nanoseconds since the Unix epoch, 0 if the clock showed an earlier one.
+fn unix_ns(at: Stamp) -> u64 {
+    let since = at.to_system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl WallClock {
-    fn new() -> Self {
-        let mut clock = Self { offset_ns: 0, compared: Stamp::now() };
-        clock.compare(clock.compared);
-        clock
-    }
-
-    /// Returns the time in nanoseconds since the Unix epoch.
-    fn unix_ns(&mut self, at: Stamp) -> u64 {
-        if at.since(self.compared) >= COMPARE_EVERY {
-            self.compare(at);
-        }
-        u64::try_from(own_unix_ns(at) + self.offset_ns).unwrap_or(0)
-    }
-
-    fn compare(&mut self, at: Stamp) {
-        self.compared = at;
-        let off = since_epoch_ns(SystemTime::now()) - own_unix_ns(Stamp::now());
-        if (off - self.offset_ns).unsigned_abs() > MOST_OFF.as_nanos() {
-            self.offset_ns = off;
-        }
-    }
-}
-
-fn own_unix_ns(stamp: Stamp) -> i128 {
-    since_epoch_ns(stamp.to_system_time())
-}
-
-fn since_epoch_ns(time: SystemTime) -> i128 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_nanos() as i128,
-        Err(before) => -(before.duration().as_nanos() as i128),
-    }
+/// Rounds nanoseconds to milliseconds, because comparing two clocks is less exact than the step.
+fn rounded_ms(ns: i64) -> i64 {
+    ns.saturating_add(ns.signum() * 500_000) / 1_000_000
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use kite_conn::LossCause;
     use kite_wire::TickBatch;
@@ -249,11 +210,10 @@ mod tests {
         });
         let payloads: Vec<_> = entries.iter().map(|entry| &entry.payload[..]).collect();
         assert_eq!(payloads, [&frame[..], &[0]]);
-        let wall = stamp.to_system_time().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         for entry in &entries {
             assert_eq!((entry.kind, entry.received.source), (RecordKind::Binary, SOURCE));
-            let off = u128::from(entry.recv_unix_ns()).abs_diff(wall);
-            assert!(off < Duration::from_secs(3_600).as_nanos(), "{off} ns off");
+            let recorded = UNIX_EPOCH + Duration::from_nanos(entry.recv_unix_ns());
+            assert_eq!(recorded, stamp.to_system_time());
         }
     }
 
@@ -273,6 +233,21 @@ mod tests {
         assert!(gap.from_unix_ns <= gap.to_unix_ns);
         assert_eq!(entries[2].recv_unix_ns(), gap.to_unix_ns);
         assert_eq!(text_of(&entries[3]), r#"{"event":"up","epoch":2,"instruments":3}"#);
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_noted_in_milliseconds() {
+        let entries = recorded(|sink| {
+            for by_ns in [-5_400_000_012_345, 700_499_999, 1_999_500_000, i64::MAX] {
+                sink.on_event(&Event::ClockStepped { by_ns });
+            }
+        });
+        let notes: Vec<_> = entries.iter().map(text_of).collect();
+        assert_eq!(
+            notes,
+            [-5_400_000, 700, 2_000, i64::MAX / 1_000_000]
+                .map(|by_ms| format!(r#"{{"event":"clock_stepped","by_ms":{by_ms}}}"#))
+        );
     }
 
     #[test]

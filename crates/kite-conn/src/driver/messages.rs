@@ -28,6 +28,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let now = now();
         self.turn.take(message.len());
         self.record_activity(now);
+        // A connection that is driven late reads what has arrived before its timer is polled.
+        self.look_at_clocks(now);
         match message {
             Message::Binary(bytes) => self.on_binary(now, bytes),
             Message::Text(text) => self.on_text(now, text),

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message;
 
 use self::activity::Activity;
-use self::clock::{Clock, now};
+#[cfg(test)]
+pub(crate) use self::clock::Clocks;
+use self::clock::{Clock, Found, now};
 use self::link::{Link, Socket};
 pub(crate) use self::mailbox::Mailbox;
 use self::messages::loss_cause;
@@ -92,7 +94,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let renews = config.token_source.is_some();
         Self {
             session: Session::new(config.reconnect, config.liveness, renews),
-            clock: Clock::new(threshold, N::wall_clock),
+            clock: Clock::new(threshold, N::clocks()),
             activity: config.last_activity.clone().map(Activity::new),
             turn: Turn::new(),
             intake: Intake::new(sink, counters, reporter.events.clone(), gaps),
@@ -299,11 +301,30 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     /// Returns whether the timer has fired.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
-        let Poll::Ready(slept) = self.clock.poll(cx) else { return false };
+        let fired = self.clock.poll(cx).is_ready();
+        if fired {
+            self.look_at_clocks(now());
+        }
+        fired
+    }
+
+    /// Compares the clocks if it is time.
+    #[inline]
+    fn look_at_clocks(&mut self, now: Instant) {
+        if self.clock.is_due(now) {
+            self.compare_clocks(now);
+        }
+    }
+
+    #[cold]
+    fn compare_clocks(&mut self, now: Instant) {
+        let Found { slept, step } = self.clock.look(now);
+        if let Some((number, by_ns)) = step {
+            self.report_step(number, by_ns);
+        }
         if let Some(slept) = slept {
             self.handle(Input::Suspended(slept));
         }
-        true
     }
 
     /// Passes an input to the session and ends the turn, so that the session is polled next.

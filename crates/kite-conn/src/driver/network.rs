@@ -1,10 +1,11 @@
-//! The driver's access to the outside: opening sockets, and the wall clock.
+//! The driver's access to the outside: opening sockets, and the clocks.
 //!
 //! The same driver runs over the network and, in tests, over memory and a simulated clock.
 
 use std::future::Future;
 use std::time::SystemTime;
 
+use super::clock::Clocks;
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::transport::{Dialer, OpenError, Stream};
@@ -20,6 +21,11 @@ pub(crate) trait Network: Send + 'static {
         &self,
         credentials: &Credentials,
     ) -> impl Future<Output = Result<WebSocket<Self::Wire>, OpenError>> + Send + 'static;
+
+    /// Returns the clocks.
+    fn clocks() -> Clocks {
+        Clocks { read: crate::clock::read, wall_time: crate::clock::wall_time() }
+    }
 
     /// Reads the wall clock.
     fn wall_clock() -> SystemTime {

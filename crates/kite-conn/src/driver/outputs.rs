@@ -126,6 +126,17 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.deliver(event, Stamp::at(now()));
     }
 
+    /// Reports a step of the wall clock: to the sink always, and to the subscribers unless another
+    /// connection has.
+    pub(super) fn report_step(&mut self, number: u64, by_ns: i64) {
+        let event = Event::ClockStepped { by_ns };
+        if self.reporter.events.admits_step(number) {
+            self.report(event);
+        } else {
+            self.deliver(event, Stamp::at(now()));
+        }
+    }
+
     /// Passes an event to the sink, in order with the frames.
     pub(super) fn deliver(&mut self, event: Event, at: Stamp) {
         let instruments = match &event {

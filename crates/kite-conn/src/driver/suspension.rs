@@ -1,14 +1,17 @@
-//! Detects that the machine slept, from the wall clock running ahead of the monotonic one.
+//! Detects that the machine slept.
 //!
-//! A wall clock that is set forward looks the same, and costs only a needless ping.
+//! Where the system does not say how long it slept, sleep is a wall clock that runs ahead of the
+//! monotonic one. A wall clock that is set forward looks the same, and costs only a needless ping.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
+
+use crate::wall_time::Reading;
 
 /// Compares the clocks from one reading to the next.
 #[derive(Debug)]
 pub(crate) struct SuspensionWatch {
     threshold: Duration,
-    last: Option<(Instant, SystemTime)>,
+    last: Option<Reading>,
 }
 
 impl SuspensionWatch {
@@ -16,13 +19,18 @@ impl SuspensionWatch {
         Self { threshold, last: None }
     }
 
-    /// Compares both clocks with the last reading. Returns how far the wall clock outran the
-    /// monotonic one, if that is the threshold or more.
-    pub(crate) fn look(&mut self, monotonic: Instant, wall: SystemTime) -> Option<Duration> {
-        let (monotonic_before, wall_before) = self.last.replace((monotonic, wall))?;
-        // A wall clock that was set back counts as zero.
-        let by_wall = wall.duration_since(wall_before).unwrap_or_default();
-        let slept = by_wall.saturating_sub(monotonic.saturating_duration_since(monotonic_before));
+    /// Compares the clocks with the last reading. Returns how long the machine slept in between, if
+    /// that is the threshold or more.
+    pub(crate) fn look(&mut self, reading: &Reading) -> Option<Duration> {
+        let before = self.last.replace(*reading)?;
+        let slept = match before.asleep.zip(reading.asleep) {
+            Some((before, now)) => now.saturating_sub(before),
+            None => {
+                // A wall clock that was set back counts as zero.
+                let by_wall = reading.wall.duration_since(before.wall).unwrap_or_default();
+                by_wall.saturating_sub(reading.at.since(before.at))
+            }
+        };
         (slept >= self.threshold).then_some(slept)
     }
 
@@ -31,38 +39,68 @@ impl SuspensionWatch {
         self.last = None;
     }
 
-    /// Returns when the clocks were last compared.
-    pub(crate) fn last_look(&self) -> Option<Instant> {
-        self.last.map(|(monotonic, _)| monotonic)
+    /// Returns whether there is a reading to compare with.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.last.is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+    use crate::clock::Stamp;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    /// A reading after this many seconds awake.
+    fn reading(awake_s: u64, unix_s: u64, asleep_s: Option<u64>) -> Reading {
+        Reading {
+            at: Stamp::from_nanos(1 + awake_s * 1_000_000_000),
+            wall: UNIX_EPOCH + Duration::from_secs(unix_s),
+            asleep: asleep_s.map(Duration::from_secs),
+            spread: Duration::ZERO,
+        }
+    }
 
-    #[test]
-    fn only_a_wall_clock_ahead_by_the_threshold_means_sleep() {
-        let (monotonic, wall) = (Instant::now(), SystemTime::now());
-        let mut watch = SuspensionWatch::new(SECOND * 10);
-        assert_eq!(watch.look(monotonic, wall), None, "nothing to compare with");
-        assert_eq!(watch.look(monotonic + SECOND, wall + SECOND), None);
-        // Corrected by some seconds, then set back by an hour.
-        assert_eq!(watch.look(monotonic + SECOND * 2, wall + SECOND * 11), None);
-        assert_eq!(watch.look(monotonic + SECOND * 3, wall - SECOND * 3_600), None);
-        let woken = wall - SECOND * 3_600 + SECOND * 400;
-        assert_eq!(watch.look(monotonic + SECOND * 4, woken), Some(SECOND * 399));
-        assert_eq!(watch.look(monotonic + SECOND * 5, woken + SECOND), None, "reported once");
+    fn watch() -> SuspensionWatch {
+        SuspensionWatch::new(Duration::from_secs(10))
     }
 
     #[test]
-    fn steps_below_the_threshold_do_not_add_up() {
-        let (monotonic, wall) = (Instant::now(), SystemTime::now());
-        let mut watch = SuspensionWatch::new(SECOND * 10);
-        for step in 0..100 {
-            assert_eq!(watch.look(monotonic + SECOND * step, wall + SECOND * step * 9), None);
+    fn only_time_asleep_by_the_threshold_means_sleep() {
+        let mut watch = watch();
+        assert_eq!(watch.look(&reading(0, 5_000, Some(70))), None, "nothing to compare with");
+        // The wall clock is set forward, and back.
+        assert_eq!(watch.look(&reading(1, 9_000, Some(70))), None);
+        assert_eq!(watch.look(&reading(2, 1_000, Some(79))), None);
+        let slept = watch.look(&reading(3, 1_000, Some(478)));
+        assert_eq!(slept, Some(Duration::from_secs(399)));
+        assert_eq!(watch.look(&reading(4, 1_400, Some(478))), None, "reported once");
+        watch.forget();
+        assert_eq!(watch.look(&reading(5, 1_401, Some(900))), None, "it did not matter");
+    }
+
+    #[test]
+    fn without_a_boot_clock_a_wall_clock_ahead_by_the_threshold_means_sleep() {
+        let mut watch = watch();
+        assert_eq!(watch.look(&reading(0, 5_000, None)), None, "nothing to compare with");
+        assert_eq!(watch.look(&reading(1, 5_001, None)), None);
+        // Corrected by some seconds, then set back by an hour.
+        assert_eq!(watch.look(&reading(2, 5_011, None)), None);
+        assert_eq!(watch.look(&reading(3, 1_411, None)), None);
+        let slept = watch.look(&reading(4, 1_811, None));
+        assert_eq!(slept, Some(Duration::from_secs(399)));
+        assert_eq!(watch.look(&reading(5, 1_812, None)), None, "reported once");
+    }
+
+    #[test]
+    fn times_below_the_threshold_do_not_add_up() {
+        for asleep in [false, true] {
+            let mut watch = watch();
+            for step in 0..100 {
+                let slept = asleep.then_some(step * 9);
+                assert_eq!(watch.look(&reading(step, step * 9, slept)), None);
+            }
         }
     }
 }

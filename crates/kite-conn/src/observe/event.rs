@@ -106,11 +106,26 @@ pub enum Event {
         /// Time without ticks.
         silence: Duration,
     },
-    /// The machine slept, or its wall clock was set forward. A live socket is pinged immediately; a
-    /// scheduled attempt is brought forward by this much.
+    /// The machine slept. A live socket is pinged immediately; a scheduled attempt is brought
+    /// forward by this much.
+    ///
+    /// On Linux and Android this is the time by which `CLOCK_BOOTTIME` ran ahead of
+    /// `CLOCK_MONOTONIC`. Elsewhere it is the time by which the wall clock did, so that a clock set
+    /// forward is reported as sleep too.
     Suspended {
-        /// Time by which the wall clock ran ahead of the monotonic one.
+        /// Time asleep.
         slept: Duration,
+    },
+    /// The wall clock was set, by 500 ms or more. Nothing is missing, but times of day before and
+    /// after it do not fit together: stamps from here on have the new time
+    /// ([`Stamp::to_system_time`]).
+    ///
+    /// A sink receives it once a step, in order with its frames and within a second. The lane
+    /// receives it once a step, from the first of its connections that noticed it. Where time asleep
+    /// is not known (see [`Event::Suspended`]), sleep is reported as a step too.
+    ClockStepped {
+        /// The new time minus the old one in nanoseconds; negative if the clock was set back.
+        by_ns: i64,
     },
     /// The server rejected instruments because the limit is reached. They stay in the desired set
     /// and are sent again once others have been unsubscribed, and on the next socket.
@@ -206,6 +221,7 @@ impl Event {
             Self::TicksStale { .. } => "ticks_stale",
             Self::TicksResumed { .. } => "ticks_resumed",
             Self::Suspended { .. } => "suspended",
+            Self::ClockStepped { .. } => "clock_stepped",
             Self::LimitRefused { .. } => "limit_refused",
             Self::DeliveryFailed => "delivery_failed",
             Self::Closed => "closed",
@@ -230,6 +246,7 @@ impl Event {
             | Self::FeedSilent { .. }
             | Self::TicksStale { .. }
             | Self::Suspended { .. }
+            | Self::ClockStepped { .. }
             | Self::TextUnreadable { .. } => Severity::Warning,
             Self::Down { .. }
             | Self::OpenFailed { .. }
@@ -277,6 +294,11 @@ impl Event {
             ),
             Self::TicksResumed { silence } => write!(out, "ticks resumed after {silence:.1?}"),
             Self::Suspended { slept } => write!(out, "the machine slept for {slept:.1?}"),
+            Self::ClockStepped { by_ns } => {
+                let direction = if *by_ns < 0 { "back" } else { "forward" };
+                let by = Duration::from_nanos(by_ns.unsigned_abs());
+                write!(out, "the wall clock was set {direction} by {by:.1?}")
+            }
             Self::LimitRefused { message, instruments } => {
                 write!(out, "{} rejected: {message}", counted(*instruments, "instrument"))
             }

@@ -1,6 +1,9 @@
 //! The event lane, a small broadcast channel, separate from the ticks, for any number of
 //! subscribers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::broadcast;
 
 use super::event::Event;
@@ -25,11 +28,13 @@ pub struct Tagged {
 #[derive(Debug, Clone)]
 pub struct EventLane {
     sender: broadcast::Sender<Tagged>,
+    /// Number of the last step of the wall clock that was sent.
+    step: Arc<AtomicU64>,
 }
 
 impl Default for EventLane {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(CAPACITY) }
+        Self { sender: broadcast::Sender::new(CAPACITY), step: Arc::default() }
     }
 }
 
@@ -59,6 +64,12 @@ impl EventSender {
     pub(crate) fn send(&self, event: Event) {
         let _ =
             self.lane.sender.send(Tagged { connection: self.connection, event, at: Stamp::now() });
+    }
+
+    /// Returns whether the wall clock's step with this number, from 1, is to be sent: whether no
+    /// connection of the lane has sent it.
+    pub(crate) fn admits_step(&self, number: u64) -> bool {
+        self.lane.step.fetch_max(number, Ordering::Relaxed) < number
     }
 
     /// Returns the connection's number.

@@ -284,9 +284,9 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::TicksResumed { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
         }
-        // The server's error message already reports the refusal, and a suspension has lost nothing
-        // yet.
-        Event::LimitRefused { .. } | Event::Suspended { .. } => None,
+        // The server's error message already reports the refusal. A suspension has lost nothing yet,
+        // and neither has a clock that was set, which is not an error of the connection.
+        Event::LimitRefused { .. } | Event::Suspended { .. } | Event::ClockStepped { .. } => None,
         _ if event.severity() >= Severity::Warning => {
             Some(TickerMessage::Error(format!("connection {number}: {event}")))
         }

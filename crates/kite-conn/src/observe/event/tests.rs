@@ -102,6 +102,18 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
         (Event::TicksResumed { silence }, "ticks_resumed", Recovery, "ticks resumed after 60.0s"),
         (Event::Suspended { slept }, "suspended", Warning, "the machine slept for 5400.0s"),
         (
+            Event::ClockStepped { by_ns: -5_400_000_000_000 },
+            "clock_stepped",
+            Warning,
+            "the wall clock was set back by 5400.0s",
+        ),
+        (
+            Event::ClockStepped { by_ns: 700_000_000 },
+            "clock_stepped",
+            Warning,
+            "the wall clock was set forward by 700.0ms",
+        ),
+        (
             Event::LimitRefused { message: "too many".to_owned(), instruments: 1 },
             "limit_refused",
             Error,
