@@ -110,7 +110,7 @@ impl Stamp {
     /// Returns the wall-clock time, by the offset of the two clocks that was in force when the stamp
     /// was taken.
     ///
-    /// Every connection compares the clocks once a second, and from then on stamps have the new
+    /// Every connection compares the clocks once a second; stamps taken after that have the new
     /// offset: changes of 5 ms or more are followed silently, steps of 500 ms or more are reported
     /// ([`Event::ClockStepped`](crate::Event::ClockStepped)). Stamps taken in the second before
     /// keep the old one, so that the time of a stamp does not change later. Between two changes,
