@@ -2,6 +2,8 @@
 //! every recorded time. `checks/clock/run.sh` runs it under faketime, which reads the clock's offset
 //! from a file that this program writes.
 
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
 use std::env;
 use std::error::Error;
 use std::fs;
