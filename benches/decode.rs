@@ -109,6 +109,35 @@ fn ticks(c: &mut Criterion) {
     group.finish();
 }
 
+/// Reads every tick whole, without keeping it.
+fn each_tick(c: &mut Criterion) {
+    let frame = frame(Contents::Full, 0, PACKETS);
+    let Ok(batch) = TickBatch::new(Bytes::copy_from_slice(&frame)) else { return };
+    let mut group = group(c, "owned ticks, one at a time", PACKETS);
+    group.bench_function("by hand", |b| {
+        b.iter(|| {
+            by_hand::each_full_tick(black_box(&frame), |tick| {
+                black_box(&tick);
+            });
+        });
+    });
+    group.bench_function("for_each", |b| {
+        b.iter(|| {
+            black_box(&batch).iter().for_each(|tick| {
+                black_box(&tick);
+            });
+        });
+    });
+    group.bench_function("for loop", |b| {
+        b.iter(|| {
+            for tick in black_box(&batch) {
+                black_box(&tick);
+            }
+        });
+    });
+    group.finish();
+}
+
 /// Iterates over a frame as a user of the facade's message channel does.
 fn facade(c: &mut Criterion) {
     let shared = Bytes::from(frame(Contents::Full, 0, PACKETS));
@@ -157,5 +186,5 @@ fn encode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, views, walk, ticks, facade, encode);
+criterion_group!(benches, views, walk, ticks, each_tick, facade, encode);
 criterion_main!(benches);

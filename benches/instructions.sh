@@ -12,7 +12,7 @@ baselines=benches/instructions.txt
 tolerance=2 # percent
 few=512 many=1536
 workloads=(
-    fields-{by-hand,frame,scan}{,-mixed} ticks-{by-hand,frame,scan} walk encode-by-hand encode
+    fields-{by-hand,frame,scan}{,-mixed} ticks-{by-hand,frame,scan} ticks-each{-by-hand,} walk encode-by-hand encode
     tcp/{200x1,20x8,1x1}
     {in-place,in-place-untracked,sink,sink-untracked}/{200x1,20x8,1x1,1x64}
     {lane,stream,channel,channel-of-sixteen,raw}/{200x1,20x8}

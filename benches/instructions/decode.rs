@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use benches::{Contents, by_hand, frame, tick};
-use kite_wire::{Frame, FrameEncoder, Scan, Tick};
+use bytes::Bytes;
+use kite_wire::{Frame, FrameEncoder, Scan, Tick, TickBatch};
 
 const PACKETS: u32 = 200;
 
@@ -15,6 +16,7 @@ pub(crate) fn run(workload: &str, frames: u32) -> bool {
     let (mut flat, mut owned) = (Vec::new(), Vec::new());
     by_hand::full_ticks(&bytes, &mut flat);
     owned.reserve(ticks.len());
+    let Ok(batch) = TickBatch::new(Bytes::copy_from_slice(&bytes)) else { return false };
     let mut buffer = vec![0; 2 + PACKETS as usize * 186];
     for _ in 0..frames {
         let bytes = black_box(bytes.as_slice());
@@ -40,6 +42,12 @@ pub(crate) fn run(workload: &str, frames: u32) -> bool {
                 owned.clear();
                 Scan::new(bytes).append_ticks(black_box(&mut owned));
             }
+            "ticks-each-by-hand" => by_hand::each_full_tick(bytes, |tick| {
+                black_box(&tick);
+            }),
+            "ticks-each" => batch.iter().for_each(|tick| {
+                black_box(&tick);
+            }),
             "walk" => {
                 black_box(Frame::walk(bytes).packets().len());
             }

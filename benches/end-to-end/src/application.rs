@@ -86,11 +86,9 @@ impl Application {
         self.record_latency(batch.as_bytes());
         match self.work {
             Work::Views => self.views(batch),
-            Work::Ticks => {
-                for tick in batch {
-                    black_box(&tick);
-                }
-            }
+            Work::Ticks => batch.iter().for_each(|tick| {
+                black_box(&tick);
+            }),
             Work::Count | Work::Stop => {}
         }
         self.count(batch.len() as u64)

@@ -41,6 +41,7 @@ impl<'b> FrameEncoder<'b> {
     /// # Errors
     /// Returns an error if the buffer is full or the frame already holds 65,535 packets; the frame
     /// is unchanged.
+    #[inline]
     pub fn push(&mut self, tick: &Tick) -> Result<(), EncodeError> {
         let length = tick.kind().packet_len();
         let room = self.reserve(length)?;
@@ -73,6 +74,7 @@ impl<'b> FrameEncoder<'b> {
     }
 
     /// Writes a packet's length and returns the room for its body.
+    #[inline]
     fn reserve(&mut self, length: usize) -> Result<&mut [u8], EncodeError> {
         let declared = u16::try_from(length).map_err(|_| EncodeError::PacketTooLong { length })?;
         if self.packets == u16::MAX {
@@ -87,6 +89,7 @@ impl<'b> FrameEncoder<'b> {
         Ok(body)
     }
 
+    #[inline]
     fn commit(&mut self, length: usize) {
         self.len += 2 + length;
         self.packets += 1;

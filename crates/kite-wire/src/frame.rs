@@ -4,6 +4,8 @@ use core::iter::FusedIterator;
 
 use crate::error::FrameFault;
 use crate::packet::Packet;
+#[cfg(feature = "bytes")]
+use crate::run::Run;
 use crate::scan::{Scan, Stride};
 
 /// Instruments that Kite allows on one socket (documented; older pages say 1,000).
@@ -137,6 +139,18 @@ pub struct Packets<'a> {
     rest: &'a [u8],
     left: u16,
     stride: Stride,
+}
+
+impl<'a> Packets<'a> {
+    /// Splits off the next packets that have the same length.
+    #[cfg(feature = "bytes")]
+    #[inline(always)]
+    pub(crate) fn next_run(&mut self) -> Option<Run<'a>> {
+        // Packets of unknown length are not counted.
+        let run = Run::split_off(&mut self.rest, self.left)?;
+        self.left -= run.known();
+        Some(run)
+    }
 }
 
 impl<'a> Iterator for Packets<'a> {

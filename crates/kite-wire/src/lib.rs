@@ -61,6 +61,8 @@ mod mode;
 pub mod order;
 mod packet;
 mod price;
+#[cfg(feature = "alloc")]
+mod run;
 mod scan;
 mod segment;
 pub mod tape;

@@ -5,6 +5,8 @@ use core::iter::FusedIterator;
 use crate::error::FrameFault;
 use crate::frame::Frame;
 use crate::packet::{Packet, PacketKind};
+#[cfg(feature = "alloc")]
+use crate::run::Run;
 
 /// Yields the packets of a binary frame while it walks their lengths.
 ///
@@ -56,6 +58,18 @@ impl<'a> Scan<'a> {
         self.left -= 1;
         self.packets += u16::from(self.stride.is_known());
         Some(body)
+    }
+
+    /// Splits off the next packets that have the same length.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(crate) fn next_run(&mut self) -> Option<Run<'a>> {
+        let run = Run::split_off(&mut self.rest, self.left)?;
+        let known = run.known();
+        // A run of unknown length is one packet.
+        self.left -= known.max(1);
+        self.packets += known;
+        Some(run)
     }
 
     /// Walks the remaining packets and returns the checked frame.
