@@ -43,14 +43,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Called before each reconnect, and again after a refusal until it returns new credentials.
+/// Called after a refusal, until it returns new credentials.
 fn token_source(path: PathBuf) -> TokenSource {
     TokenSource::new(move |request| {
         let path = path.clone();
         async move {
             let token = read(&path).await?;
-            let is_old = token == request.current.access_token().expose();
-            if request.refusal.is_some() && is_old {
+            if token == request.current.access_token().expose() {
                 return Err(io::Error::other("the file still has the refused token"));
             }
             Ok(request.current.with_access_token(token))

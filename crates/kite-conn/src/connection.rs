@@ -140,7 +140,8 @@ impl Connection {
     }
 
     /// Replaces the credentials that later handshakes use. A parked or waiting connection tries
-    /// again immediately; an open socket stays, since Kite checks the token at the handshake only.
+    /// again immediately, and so does one whose token source has not answered yet: its answer is no
+    /// longer awaited. An open socket stays, since Kite checks the token at the handshake only.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.state.mailbox.set_credentials(credentials);
     }

@@ -59,7 +59,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Pairs an API key with an access token. Both are sent percent-encoded: pass them raw.
+    /// Pairs an API key with an access token. Both are sent percent-encoded: pass them raw. The
+    /// token may be empty if a [`TokenSource`](crate::TokenSource) provides it.
     #[must_use]
     pub fn new(api_key: impl Into<String>, access_token: impl Into<String>) -> Self {
         Self { api_key: api_key.into(), access_token: Secret::new(access_token) }

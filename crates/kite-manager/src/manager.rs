@@ -9,6 +9,7 @@ mod account;
 mod builder;
 mod control;
 mod readings;
+mod renewal;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::tap::{Tap, TapSinks};
 pub(crate) use account::Account;
 pub use builder::ManagerBuilder;
 pub(crate) use control::Control;
+pub(crate) use renewal::AccountSource;
 
 /// Up to three connections for each of its accounts, and the instruments balanced across them.
 ///
@@ -103,7 +105,8 @@ impl Manager {
 
     /// Replaces the access token of the first account, which is the only one of a manager created
     /// by [`Manager::new`]. It applies starting with the next handshake: parked and waiting
-    /// connections retry immediately, and open sockets stay open.
+    /// connections retry immediately, and open sockets stay open. If the token source is being
+    /// asked, its answer is ignored.
     pub fn set_access_token(&self, access_token: impl Into<String>) {
         if let Some(account) = self.lock().accounts.first_mut() {
             account.set_access_token(access_token.into());

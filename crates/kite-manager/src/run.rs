@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kite_conn::{Connection, ConnectionConfig, Credentials, Phase, SpawnError, Stamp};
 
-use crate::manager::{Control, Manager};
+use crate::manager::{AccountSource, Control, Manager};
 
 pub use in_place::InPlaceStream;
 
@@ -52,8 +52,11 @@ impl Manager {
         self.core.hub.begin();
         let Control { config, accounts, .. } = &mut *control;
         let core = &self.core;
-        for account in accounts {
-            if let Err(error) = account.connect(config, now, &mut make) {
+        let limit = config.connection.transport.connect_timeout;
+        for (index, account) in accounts.iter_mut().enumerate() {
+            let source = config.connection.token_source.clone();
+            let source = source.map(|source| AccountSource::new(core, index, source, limit));
+            if let Err(error) = account.connect(config, now, source.as_ref(), &mut make) {
                 core.hub.end();
                 return Err(error);
             }

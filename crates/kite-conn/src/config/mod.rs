@@ -41,8 +41,9 @@ pub struct ConnectionConfig {
     pub liveness: Liveness,
     /// How a socket is opened and read.
     pub transport: Transport,
-    /// Provides credentials before reconnects and after a refusal. Default none, in which case a
-    /// refusal of the credentials parks the connection until [`Connection::set_credentials`].
+    /// Provides credentials if there is no access token or the server has refused it. Default none,
+    /// in which case a refusal of the credentials parks the connection until
+    /// [`Connection::set_credentials`].
     ///
     /// [`Connection::set_credentials`]: crate::Connection::set_credentials
     pub token_source: Option<TokenSource>,

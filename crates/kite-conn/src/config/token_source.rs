@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use crate::credentials::Credentials;
 use crate::transport::Refusal;
@@ -13,24 +17,29 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 
 /// Asks the application for credentials, since access tokens expire every morning.
 ///
-/// It is called before every reconnect and after a refusal of the credentials, never while a socket
-/// is open, and never concurrently for the same connection. Before a reconnect it has five seconds
-/// (or `connect_timeout`, if that is shorter); if it fails, the current credentials are used, which
-/// have not been refused. After a refusal it has the whole `connect_timeout`. If it fails, or if
-/// the credentials it returned are refused too, it is called again with growing delays, up to
-/// `reconnect.delay_cap`.
+/// It is called only when a login may be necessary: before the first handshake if the credentials
+/// have no access token, and after the server has refused them. A lost socket is reopened with the
+/// same credentials. It has `connect_timeout` to answer. If it fails, or if the credentials it
+/// returned are refused too, it is called again with growing delays, up to `reconnect.delay_cap`.
+///
+/// It is never called concurrently for the same connection, nor for the connections of one account
+/// of kite-manager's `Manager`, which share its answer. This matters because Kite invalidates the
+/// previous access token at each login.
 ///
 /// # Examples
 /// ```
-/// use kite_conn::{Credentials, TokenSource};
+/// use std::fs;
+/// use kite_conn::TokenSource;
 ///
 /// # async fn login_of_today() -> std::io::Result<String> { Ok("token".into()) }
 /// let source = TokenSource::new(|request| async move {
-///     let token = match request.refusal {
-///         // Another process may have renewed it: look before logging in again.
-///         None => std::fs::read_to_string("access_token")?,
-///         Some(_) => login_of_today().await?,
-///     };
+///     // Another process may have logged in already, which made the current token invalid.
+///     let stored = fs::read_to_string("access_token").unwrap_or_default();
+///     if !stored.is_empty() && stored != request.current.access_token().expose() {
+///         return Ok(request.current.with_access_token(stored));
+///     }
+///     let token = login_of_today().await?;
+///     fs::write("access_token", &token)?;
 ///     Ok::<_, std::io::Error>(request.current.with_access_token(token))
 /// });
 /// # let _ = source;
@@ -46,7 +55,7 @@ pub struct TokenSource {
 pub struct TokenRequest {
     /// The current credentials.
     pub current: Credentials,
-    /// The server's refusal of them; `None` if they may still be valid.
+    /// The server's refusal of them; `None` if they have no access token yet.
     pub refusal: Option<Refusal>,
 }
 
@@ -62,15 +71,24 @@ pub enum TokenSourceError {
     #[error("the token source did not answer within {after:?}")]
     Timeout {
         /// The time limit.
-        after: std::time::Duration,
+        after: Duration,
     },
     /// The application's code panicked.
     #[error("the token source panicked")]
     Panicked,
 }
 
+impl TokenRequest {
+    /// Creates a request, as a connection does; for a source that is called by other code.
+    #[must_use]
+    pub fn new(current: Credentials, refusal: Option<Refusal>) -> Self {
+        Self { current, refusal }
+    }
+}
+
 impl TokenSource {
-    /// Creates a source from an asynchronous closure.
+    /// Creates a source from an asynchronous closure. Its errors become
+    /// [`TokenSourceError::Failed`]; a [`TokenSourceError`] is passed on as it is.
     pub fn new<F, A, E>(ask: F) -> Self
     where
         F: Fn(TokenRequest) -> A + Send + Sync + 'static,
@@ -79,15 +97,42 @@ impl TokenSource {
     {
         let ask = move |request| -> Answer {
             let answer = ask(request);
-            Box::pin(async move {
-                answer.await.map_err(|error| TokenSourceError::Failed(Arc::from(error.into())))
-            })
+            Box::pin(async move { answer.await.map_err(|error| own_error(error.into())) })
         };
         Self { ask: Arc::new(ask) }
     }
 
-    pub(crate) fn ask(&self, request: TokenRequest) -> Answer {
-        (self.ask)(request)
+    /// Calls the application's code, which has `limit` to answer. Connections do this themselves;
+    /// it is public for a source that answers for several others.
+    ///
+    /// # Errors
+    /// Returns [`TokenSourceError`] if the application's code fails, panics, or does not answer in
+    /// time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the application's future.
+    pub fn ask(
+        &self,
+        request: TokenRequest,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Credentials, TokenSourceError>> + Send + 'static {
+        let ask = Arc::clone(&self.ask);
+        async move {
+            // The panic of application code must not end the connection.
+            let answer = AssertUnwindSafe(async { ask(request).await }).catch_unwind();
+            match tokio::time::timeout(limit, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(TokenSourceError::Panicked),
+                Err(_) => Err(TokenSourceError::Timeout { after: limit }),
+            }
+        }
+    }
+}
+
+fn own_error(error: Box<dyn Error + Send + Sync>) -> TokenSourceError {
+    match error.downcast() {
+        Ok(own) => *own,
+        Err(other) => TokenSourceError::Failed(Arc::from(other)),
     }
 }
 

@@ -1,14 +1,10 @@
 //! A connection's link to its server: none, an attempt to open a socket, or a socket.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt;
-
-use crate::config::{Admission, Pacer, TokenRequest, TokenSource, TokenSourceError};
+use crate::config::{Admission, Pacer, TokenSourceError};
 use crate::credentials::Credentials;
 use crate::transport::OpenError;
 use crate::websocket::WebSocket;
@@ -57,19 +53,6 @@ impl<W: Send + 'static> Link<W> {
                     admission.on_failed(&error);
                     Err(error)
                 }
-            }
-        }))
-    }
-
-    /// Calls the token source, for at most `limit`.
-    pub(super) fn renew(source: TokenSource, request: TokenRequest, limit: Duration) -> Self {
-        Self::Renewing(Box::pin(async move {
-            // This is application code, and its panic must not end the connection.
-            let answer = AssertUnwindSafe(async { source.ask(request).await }).catch_unwind();
-            match tokio::time::timeout(limit, answer).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(TokenSourceError::Panicked),
-                Err(_) => Err(TokenSourceError::Timeout { after: limit }),
             }
         }))
     }

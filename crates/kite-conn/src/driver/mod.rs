@@ -92,8 +92,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let instruments = tracked.then(|| InstrumentWriter::new(Arc::clone(&counters.instruments)));
         let gaps = GapTracker::new(instruments, threshold, N::wall_clock);
         let renews = config.token_source.is_some();
+        let has_token = !credentials.access_token().expose().is_empty();
         Self {
-            session: Session::new(config.reconnect, config.liveness, renews),
+            session: Session::new(config.reconnect, config.liveness, renews, has_token),
             clock: Clock::new(threshold, N::clocks()),
             activity: config.last_activity.clone().map(Activity::new),
             turn: Turn::new(),

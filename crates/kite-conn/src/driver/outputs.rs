@@ -1,7 +1,7 @@
 //! Carries out the session's outputs.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,9 +21,6 @@ use crate::observe::Event;
 use crate::session::{Input, Output};
 use crate::websocket::Wire;
 
-/// Maximum time a token source may delay a reconnect whose credentials were not refused.
-const LONGEST_RENEWAL: Duration = Duration::from_secs(5);
-
 impl<S: Sink, N: Network> Driver<S, N> {
     /// Passes the handles' requests to the session and carries out its outputs until it waits; then
     /// a turn begins.
@@ -33,7 +30,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         loop {
             match self.session.poll(now) {
                 Output::Open => self.open(),
-                Output::Renew { refused } => self.renew(refused),
+                Output::Renew => self.renew(),
                 Output::Send(text) => self.send(Message::text(text)),
                 Output::Ping(payload) => {
                     self.send(Message::Ping(Bytes::copy_from_slice(&payload)));
@@ -65,7 +62,10 @@ impl<S: Sink, N: Network> Driver<S, N> {
         for (token, mode) in mail.changes {
             self.session.handle(now, Input::SetMode(token, mode));
         }
-        if let Some(credentials) = mail.credentials {
+        // An attempt that already uses them continues.
+        let is_in_use =
+            |it: &Credentials| matches!(self.link, Link::Opening(_)) && *it == self.credentials;
+        if let Some(credentials) = mail.credentials.filter(|it| !is_in_use(it)) {
             self.take_credentials(credentials);
             self.session.handle(now, Input::CredentialsChanged);
         }
@@ -87,15 +87,12 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.link = Link::open(opening, self.config.pacer.as_ref());
     }
 
-    fn renew(&mut self, refused: bool) {
-        let Some(source) = self.config.token_source.clone() else { return };
-        let refusal = self.refusal.clone().filter(|_| refused);
-        let request = TokenRequest { current: self.credentials.clone(), refusal };
-        // Credentials that were not refused may still be valid, so new ones are not awaited for
-        // long.
-        let limit = if refused { Duration::MAX } else { LONGEST_RENEWAL };
-        let limit = self.config.transport.connect_timeout.min(limit);
-        self.link = Link::renew(source, request, limit);
+    fn renew(&mut self) {
+        let Some(source) = &self.config.token_source else { return };
+        let (current, refusal) = (self.credentials.clone(), self.refusal.clone());
+        let limit = self.config.transport.connect_timeout;
+        let answer = source.ask(TokenRequest { current, refusal }, limit);
+        self.link = Link::Renewing(Box::pin(answer));
     }
 
     fn send(&mut self, message: Message) {

@@ -70,11 +70,10 @@ pub enum Event {
     Renewing {
         /// Number of the attempt that needs the credentials, from 1.
         attempt: u32,
-        /// Whether the current credentials were refused.
+        /// Whether the current credentials were refused; otherwise they have no access token.
         refused: bool,
     },
-    /// The token source failed. Credentials that were not refused are used anyway; otherwise the
-    /// token source is called again, with growing delays.
+    /// The token source failed. It is called again, with growing delays.
     RenewalFailed {
         /// Number of the attempt that needed the credentials, from 1.
         attempt: u32,

@@ -87,10 +87,7 @@ pub(crate) enum Output {
     /// Send a text frame.
     Send(String),
     /// Request credentials; answer with [`Input::Renewed`] or [`Input::RenewalFailed`].
-    Renew {
-        /// Whether the current ones were refused.
-        refused: bool,
-    },
+    Renew,
     /// Send a ping with this payload.
     Ping([u8; 8]),
     /// Send a close frame and continue reading until the stream ends ([`Input::Lost`]).
@@ -128,13 +125,24 @@ pub(crate) enum Why {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one for each connection, live nearly all the time")]
 enum Phase {
-    Renewing { refused: bool },
+    Renewing,
     Opening,
     Live(Live),
     Waiting { until: Instant },
     Parked,
     Closing { until: Instant },
     Done,
+}
+
+/// Whether the current credentials can open a socket, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// They have no access token.
+    Incomplete,
+    /// The server has not refused them.
+    Usable,
+    /// The server has refused them.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -160,18 +168,21 @@ pub(crate) struct Session {
     feed_patience: u32,
     /// Whether ticks were stale on the last socket.
     freshness: Option<Freshness>,
-    /// Whether the credentials were used before, so that newer ones may be available.
-    credentials_used: bool,
-    /// Whether the server has refused the current credentials.
-    credentials_refused: bool,
+    credentials: Standing,
     pending: VecDeque<Output>,
 }
 
 impl Session {
     /// Starts a session; its first output opens a socket.
     ///
-    /// With `renews`, a [`TokenSource`](crate::TokenSource) can provide credentials.
-    pub(crate) fn new(mut reconnect: Reconnect, mut liveness: Liveness, renews: bool) -> Self {
+    /// With `renews`, a [`TokenSource`](crate::TokenSource) can provide credentials, and the first
+    /// output requests them unless the session `has_token`.
+    pub(crate) fn new(
+        mut reconnect: Reconnect,
+        mut liveness: Liveness,
+        renews: bool,
+        has_token: bool,
+    ) -> Self {
         for duration in [
             &mut reconnect.delay,
             &mut reconnect.delay_cap,
@@ -193,8 +204,7 @@ impl Session {
             epoch: 0,
             feed_patience: 1,
             freshness: None,
-            credentials_used: false,
-            credentials_refused: false,
+            credentials: if has_token { Standing::Usable } else { Standing::Incomplete },
             pending: VecDeque::new(),
         };
         session.open();
@@ -266,20 +276,18 @@ impl Session {
             (Input::CredentialsChanged, Phase::Parked | Phase::Waiting { .. }) => {
                 self.open_with_new_credentials();
             }
-            (Input::CredentialsChanged, Phase::Opening | Phase::Renewing { .. }) => {
+            (Input::CredentialsChanged, Phase::Opening | Phase::Renewing) => {
                 // The current attempt uses the old token; its refusal would park the connection
                 // needlessly.
                 self.pending.push_back(Output::Abort);
                 self.open_with_new_credentials();
             }
-            (Input::CredentialsChanged, Phase::Live(_)) => self.take_credentials(),
-            (Input::Renewed, Phase::Renewing { .. }) => {
-                self.take_credentials();
+            (Input::CredentialsChanged, Phase::Live(_)) => self.credentials = Standing::Usable,
+            (Input::Renewed, Phase::Renewing) => {
+                self.credentials = Standing::Usable;
                 self.open_socket();
             }
-            (Input::RenewalFailed(error), &mut Phase::Renewing { refused }) => {
-                self.on_renewal_failed(now, error, refused);
-            }
+            (Input::RenewalFailed(error), Phase::Renewing) => self.on_renewal_failed(now, error),
             (Input::ServerError(message), Phase::Live(_)) if is_limit_refusal(&message) => {
                 // The modes that follow a subscribe are rejected as well; send one event per
                 // request.
@@ -314,7 +322,7 @@ impl Session {
                 self.pending.push_back(Output::SendClose);
                 self.phase = Phase::Closing { until: now + self.liveness.close_deadline };
             }
-            (Input::Close, Phase::Opening | Phase::Renewing { .. }) => {
+            (Input::Close, Phase::Opening | Phase::Renewing) => {
                 self.pending.push_back(Output::Abort);
                 self.finish();
             }
@@ -331,9 +339,7 @@ impl Session {
                 return output;
             }
             match &mut self.phase {
-                Phase::Opening | Phase::Renewing { .. } | Phase::Parked => {
-                    return Output::Wait(None);
-                }
+                Phase::Opening | Phase::Renewing | Phase::Parked => return Output::Wait(None),
                 Phase::Done => return Output::Done,
                 Phase::Waiting { until } if now >= *until => self.open(),
                 Phase::Waiting { until } => return Output::Wait(Some((*until, Why::Retry))),
@@ -411,31 +417,30 @@ impl Session {
         self.book.set_mode(token, mode);
     }
 
-    fn take_credentials(&mut self) {
-        (self.credentials_used, self.credentials_refused) = (false, false);
-    }
-
     fn open_with_new_credentials(&mut self) {
-        self.backoff.reset();
-        self.take_credentials();
+        // A source may return one bad token after another, which other connections of the account
+        // receive too, so its delays continue to grow. A parked connection has no delay.
+        if !self.renews || matches!(self.phase, Phase::Parked) {
+            self.backoff.reset();
+        }
+        self.credentials = Standing::Usable;
         self.open_socket();
     }
 
-    /// Begins an attempt, with the current credentials if they have not been used yet, else by
-    /// requesting newer ones.
+    /// Begins an attempt, by requesting credentials if there is a source and the current ones
+    /// cannot open a socket.
     fn open(&mut self) {
-        if self.renews && self.credentials_used {
-            let refused = self.credentials_refused;
-            self.phase = Phase::Renewing { refused };
-            self.report(Event::Renewing { attempt: self.attempt(), refused });
-            self.pending.push_back(Output::Renew { refused });
-        } else {
+        if !self.renews || self.credentials == Standing::Usable {
             self.open_socket();
+            return;
         }
+        let refused = self.credentials == Standing::Refused;
+        self.phase = Phase::Renewing;
+        self.report(Event::Renewing { attempt: self.attempt(), refused });
+        self.pending.push_back(Output::Renew);
     }
 
     fn open_socket(&mut self) {
-        self.credentials_used = true;
         self.phase = Phase::Opening;
         self.report(Event::Opening { attempt: self.attempt() });
         self.pending.push_back(Output::Open);
@@ -482,10 +487,12 @@ impl Session {
         self.backoff.fail();
         let failed = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
         self.report(failed);
-        self.credentials_refused |= error.is_auth();
-        if error.is_auth() && !self.renews {
-            self.park(ParkReason::Authentication(error));
-            return;
+        if error.is_auth() {
+            self.credentials = Standing::Refused;
+            if !self.renews {
+                self.park(ParkReason::Authentication(error));
+                return;
+            }
         }
         if !error.is_auth() && !error.is_retryable() {
             self.park(ParkReason::Configuration(error));
@@ -509,14 +516,7 @@ impl Session {
         self.retry(now, delay, Some(error));
     }
 
-    fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError, refused: bool) {
-        if !refused {
-            // The current credentials were never refused, so a failing source must not prevent the
-            // reconnect.
-            self.report(Event::RenewalFailed { attempt: self.attempt(), error });
-            self.open_socket();
-            return;
-        }
+    fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError) {
         self.backoff.fail();
         self.report(Event::RenewalFailed { attempt: self.backoff.failures(), error });
         let delay = self.backoff.delay();

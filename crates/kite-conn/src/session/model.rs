@@ -80,13 +80,14 @@ pub(super) struct Settings {
     pub(super) reconnect: Reconnect,
     pub(super) liveness: Liveness,
     pub(super) renews: bool,
+    pub(super) has_token: bool,
 }
 
 impl Rig {
     pub(super) fn new(settings: Settings) -> Self {
-        let Settings { reconnect, liveness, renews } = settings;
+        let Settings { reconnect, liveness, renews, has_token } = settings;
         Self {
-            session: Session::new(reconnect, liveness, renews),
+            session: Session::new(reconnect, liveness, renews, has_token),
             now: Instant::now(),
             socket: Socket::None,
             up: false,
@@ -204,10 +205,10 @@ impl Rig {
                 self.server.obey(&text);
                 text
             }
-            Output::Renew { refused } => {
+            Output::Renew => {
                 assert_eq!(self.socket, Socket::None, "renewal with a socket open");
                 self.socket = Socket::Renewing;
-                if refused { "renew, refused" } else { "renew" }.to_owned()
+                "renew".to_owned()
             }
             Output::Ping(payload) => {
                 assert!(self.up && self.socket == Socket::Open, "a ping while not live");
@@ -250,7 +251,8 @@ impl Rig {
                 format!("down {epoch}: {cause}")
             }
             Event::OpenFailed { attempt, .. } => format!("failed {attempt}"),
-            Event::Renewing { attempt, .. } => format!("renewing {attempt}"),
+            Event::Renewing { attempt, refused: false } => format!("renewing {attempt}"),
+            Event::Renewing { attempt, refused: true } => format!("renewing {attempt}, refused"),
             Event::RenewalFailed { attempt, .. } => format!("not renewed {attempt}"),
             Event::FeedSilent { silence, grace } => {
                 format!("feed silent for {silence:?}, {grace:?} left")

@@ -173,6 +173,7 @@ pub(crate) fn run(mut bytes: &[u8]) {
         reconnect: Reconnect { max_attempts, jitter_seed: seed.into(), ..Default::default() },
         liveness: Liveness::default(),
         renews: settings & 4 != 0,
+        has_token: settings & 8 == 0,
     };
     let mut rig = Rig::new(settings);
     rig.settle();

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::model::{Rig, Settings};
+use super::model::{Rig, Settings, Socket};
 use super::ops::{self, Op, misconfigured, no_token, refused, unreachable};
 use super::*;
 
@@ -26,6 +26,7 @@ fn settings() -> Settings {
             close_deadline: CLOSE_DEADLINE,
         },
         renews: false,
+        has_token: true,
     }
 }
 
@@ -485,17 +486,40 @@ fn renewing() -> Settings {
 }
 
 #[test]
-fn a_token_source_is_called_before_every_reconnect_but_not_before_the_first_attempt() {
+fn a_token_source_is_not_called_while_the_credentials_are_not_refused() {
     let mut rig = Rig::new(renewing());
     assert_eq!(rig.settle(), ["opening 1", "open"]);
     rig.on(Input::Opened);
     rig.on(eof());
-    assert_eq!(rig.after(rig.delay), ["renewing 2", "renew"]);
-    assert_eq!(rig.wait, None);
-    assert_eq!(rig.on(Input::Renewed), ["opening 2", "open"]);
+    assert_eq!(rig.after(rig.delay), ["opening 2", "open"]);
     rig.on(Input::OpenFailed(unreachable()));
-    assert_eq!(rig.after(rig.delay), ["renewing 3", "renew"]);
-    assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 1", "open"]);
+    assert_eq!(rig.after(rig.delay), ["opening 3", "open"]);
+    rig.on(Input::OpenFailed(refused(403, None, None)));
+    assert_eq!(rig.after(rig.delay), ["opening 4", "open"], "this refusal is not Kite's");
+}
+
+#[test]
+fn a_token_source_is_called_before_the_first_attempt_if_there_is_no_token() {
+    let mut rig = Rig::new(with(|it| (it.renews, it.has_token) = (true, false)));
+    assert_eq!(rig.settle(), ["renewing 1", "renew"]);
+    assert_eq!(rig.wait, None);
+    assert_eq!(rig.on(no_token()), ["not renewed 1", "retry 2"]);
+    assert_eq!(rig.after(rig.delay), ["renewing 2", "renew"]);
+    assert_eq!(rig.on(Input::Renewed), ["opening 2", "open"]);
+    let mut rig = Rig::new(with(|it| it.has_token = false));
+    assert_eq!(rig.settle(), ["opening 1", "open"], "the server decides");
+}
+
+#[test]
+fn new_credentials_end_a_delay_or_a_renewal_but_do_not_shorten_the_next_delays_of_a_source() {
+    let mut rig = Rig::new(renewing());
+    rig.settle();
+    rig.on(Input::OpenFailed(expired()));
+    assert_eq!(rig.on(Input::CredentialsChanged), ["opening 2", "open"]);
+    rig.on(Input::OpenFailed(expired()));
+    assert_eq!(rig.after(rig.delay), ["renewing 3, refused", "renew"]);
+    assert_eq!(rig.on(Input::CredentialsChanged), ["abort", "opening 3", "open"]);
+    assert_eq!(rig.on(Input::OpenFailed(expired())), ["failed 3", "retry 4"]);
 }
 
 #[test]
@@ -503,24 +527,23 @@ fn a_refusal_calls_the_token_source_and_does_not_park() {
     let mut rig = Rig::new(renewing());
     rig.settle();
     assert_eq!(rig.on(Input::OpenFailed(expired())), ["failed 1", "retry 2"]);
-    assert_eq!(rig.after(rig.delay), ["renewing 2", "renew, refused"]);
+    assert_eq!(rig.after(rig.delay), ["renewing 2, refused", "renew"]);
     assert_eq!(rig.on(Input::Renewed), ["opening 2", "open"]);
     assert_eq!(rig.on(Input::OpenFailed(unreachable())), ["failed 2", "retry 3"]);
-    assert_eq!(rig.after(rig.delay), ["renewing 3", "renew"], "the new ones were not refused");
+    assert_eq!(rig.after(rig.delay), ["opening 3", "open"], "the new ones were not refused");
 }
 
 #[test]
-fn a_failing_token_source_does_not_prevent_reconnects() {
+fn a_failing_token_source_is_called_again_with_growing_delays() {
     let mut rig = Rig::live(renewing());
     rig.on(eof());
     rig.after(rig.delay);
-    assert_eq!(rig.on(no_token()), ["not renewed 2", "opening 2", "open"]);
     rig.on(Input::OpenFailed(expired()));
     let mut longest = Duration::ZERO;
     for attempt in 3..40 {
         assert_eq!(
             rig.after(rig.delay),
-            [format!("renewing {attempt}"), "renew, refused".to_owned()]
+            [format!("renewing {attempt}, refused"), "renew".to_owned()]
         );
         let transcript = rig.on(no_token());
         assert_eq!(
@@ -551,9 +574,11 @@ fn tokens_that_are_refused_again_are_retried_up_to_the_limit() {
 
 #[test]
 fn closing_cancels_a_renewal() {
-    let mut rig = Rig::live(renewing());
-    rig.on(eof());
+    let mut rig = Rig::new(renewing());
+    rig.settle();
+    rig.on(Input::OpenFailed(expired()));
     rig.after(rig.delay);
+    assert_eq!(rig.socket, Socket::Renewing);
     assert_eq!(rig.on(Input::Close), ["abort", "closed"]);
 }
 
@@ -793,11 +818,12 @@ proptest! {
         seed in any::<u64>(),
         max_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
         renews in any::<bool>(),
+        has_token in any::<bool>(),
     ) {
         let mut rig = Rig::new(with(|it| {
             it.reconnect.jitter_seed = seed;
             it.reconnect.max_attempts = max_attempts;
-            it.renews = renews;
+            (it.renews, it.has_token) = (renews, has_token);
         }));
         rig.settle();
         for op in ops {

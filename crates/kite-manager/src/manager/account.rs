@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kite_conn::{
     Connection, ConnectionConfig, Credentials, Pacer, Phase, Reconnect, SpawnError, Stamp,
-    SubscribeError,
+    SubscribeError, TokenSourceError,
 };
 use kite_wire::Mode;
 
@@ -14,6 +14,8 @@ use crate::account_id::AccountId;
 use crate::balance::{Balancer, Failover, Plan, Standing};
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::CapacityError;
+use crate::manager::AccountSource;
+use crate::manager::renewal::Renewal;
 use crate::observe::{Rates, Reading};
 use crate::pacing::{AccountPacer, Pace};
 use crate::stream::Hub;
@@ -25,7 +27,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) name: AccountId,
-    credentials: Credentials,
+    pub(crate) credentials: Credentials,
+    pub(crate) renewal: Renewal,
     pub(crate) balancer: Balancer,
     pub(crate) failover: Failover,
     /// The connections of the current run, or of the last one while stopped.
@@ -57,6 +60,7 @@ impl Account {
         Self {
             name,
             credentials,
+            renewal: Renewal::new(config.connection.reconnect.delay_cap),
             balancer: Balancer::new(connections, limit),
             failover: Failover::new(connections, None, Instant::now()),
             open: Vec::new(),
@@ -84,6 +88,7 @@ impl Account {
         &mut self,
         config: &ManagerConfig,
         now: Stamp,
+        source: Option<&AccountSource>,
         mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
     ) -> Result<(), SpawnError> {
         // Every connection is new, so instruments handed over in the last run return first.
@@ -91,12 +96,14 @@ impl Account {
             let plan = self.balancer.plan_give_back(number);
             self.balancer.apply(&plan);
         }
+        self.renewal.cancel();
         let mut open = Vec::new();
         for (number, instruments) in self.balancer.distribution().into_iter().enumerate() {
             let slot = self.first_slot + number;
             let common = &config.connection;
             let connection = ConnectionConfig {
                 pacer: Some(Arc::clone(&self.pacer)),
+                token_source: source.map(|source| source.of(number)),
                 reconnect: Reconnect {
                     // Connections with the same seed would reconnect at the same time.
                     jitter_seed: common.reconnect.jitter_seed.wrapping_add(slot as u64),
@@ -186,7 +193,33 @@ impl Account {
     }
 
     pub(crate) fn set_access_token(&mut self, access_token: String) {
-        self.credentials = Credentials::new(self.credentials.api_key(), access_token);
+        self.renewal.cancel();
+        self.set_credentials(Credentials::new(self.credentials.api_key(), access_token));
+    }
+
+    /// Handles the token source's answer to a question; returns the answer for the connections that
+    /// wait for it.
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Instant,
+        number: u64,
+        answer: &Result<Credentials, TokenSourceError>,
+    ) -> Result<Credentials, TokenSourceError> {
+        if !self.renewal.on_answer(now, number, answer) {
+            // Replaced by an access token that the application set meanwhile.
+            return Ok(self.credentials.clone());
+        }
+        if let Ok(credentials) = answer
+            && *credentials != self.credentials
+        {
+            self.set_credentials(credentials.clone());
+        }
+        answer.clone()
+    }
+
+    /// Replaces the credentials; connections that wait or are parked try again immediately.
+    fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
         for connection in &self.open {
             connection.set_credentials(self.credentials.clone());
         }

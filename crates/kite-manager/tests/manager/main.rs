@@ -10,6 +10,7 @@ mod in_place;
 mod latest;
 mod live;
 mod load;
+mod logins;
 mod orders;
 mod pace;
 mod parked;

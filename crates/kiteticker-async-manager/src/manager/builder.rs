@@ -144,8 +144,8 @@ impl<A> TickerManagerBuilder<A> {
         self
     }
 
-    /// Sets a source of credentials, called before every reconnect and after an authentication
-    /// failure. Without one, an authentication failure parks the connections until
+    /// Sets a source of credentials. It is called once for all connections of an account, if there is
+    /// no access token yet or after an authentication failure. Without one, an authentication failure parks the connections until
     /// [`set_access_token`](KiteTickerManager::set_access_token) is called. One source serves all
     /// accounts; the api_key of the current credentials
     /// ([`TokenRequest::current`](kite_conn::TokenRequest::current)) identifies the account.
@@ -154,9 +154,13 @@ impl<A> TickerManagerBuilder<A> {
     /// use kiteticker_async_manager::KiteTickerManagerBuilder;
     /// use kiteticker_async_manager::kite_conn::TokenSource;
     ///
+    /// // Another program logs in every morning and writes the token to a file.
     /// let source = TokenSource::new(|request| async move {
     ///     let token = std::fs::read_to_string("access_token")?;
-    ///     Ok::<_, std::io::Error>(request.current.with_access_token(token.trim()))
+    ///     if token.trim() == request.current.access_token().expose() {
+    ///         return Err(std::io::Error::other("the file still has the refused token"));
+    ///     }
+    ///     Ok(request.current.with_access_token(token.trim()))
     /// });
     /// let manager = KiteTickerManagerBuilder::new("api_key", "").token_source(source).build();
     /// ```

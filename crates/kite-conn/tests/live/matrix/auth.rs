@@ -1,6 +1,5 @@
 //! Refusals of credentials, refusals that look similar, and token sources.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -124,23 +123,19 @@ async fn a_retry_after_from_a_busy_server_is_respected() {
     }
 }
 
-/// A source that records its requests, and counts those made while a socket is open.
+/// A source that records its requests, none of which may be made while a socket is open.
 struct Source {
     requests: Mutex<Vec<(String, Option<Refused>, Instant)>>,
-    requests_while_open: AtomicUsize,
     sim: Arc<Sim>,
 }
 
 impl Source {
     fn new(sim: &Arc<Sim>) -> Arc<Self> {
-        let (requests, requests_while_open) = Default::default();
-        Arc::new(Self { requests, requests_while_open, sim: Arc::clone(sim) })
+        Arc::new(Self { requests: Mutex::default(), sim: Arc::clone(sim) })
     }
 
     fn note(&self, request: &TokenRequest) -> usize {
-        if self.sim.stats().connections_open > 0 {
-            self.requests_while_open.fetch_add(1, Ordering::SeqCst);
-        }
+        assert_eq!(self.sim.stats().connections_open, 0, "called while a socket is open");
         let mut requests = self.requests.lock().unwrap();
         let current = request.current.access_token().expose().to_owned();
         requests.push((current, request.refusal.clone(), Instant::now()));
@@ -165,14 +160,12 @@ async fn a_source_resumes_automatically_and_receives_the_refusal() {
     let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
     connection.subscribe(&[257, 513], Mode::Full).unwrap();
     probe.until("ticks", |seen| seen.ticks.len() == 2).await;
-    assert_eq!(source.requests(), 0, "credentials are used until they are refused");
 
     sim.set_access_token(API_KEY, TOMORROW);
     sim.close_all(1_001);
     let story = [
         "down 1: close 1001",
         "retry 2",
-        "renewing 2",
         "opening 2",
         "failed 2: 403 auth",
         "retry 3",
@@ -186,21 +179,17 @@ async fn a_source_resumes_automatically_and_receives_the_refusal() {
     sim_until(&sim, "the subscriptions", |sim| sim.subscriptions() == [desired.clone()]).await;
     {
         let requests = source.requests.lock().unwrap();
-        let [(first, None, _), (second, Some(refusal), _)] = &requests[..] else {
-            panic!("{requests:?}")
-        };
-        assert_eq!((first.as_str(), second.as_str()), (ACCESS_TOKEN, ACCESS_TOKEN));
+        let [(refused, Some(refusal), _)] = &requests[..] else { panic!("{requests:?}") };
+        assert_eq!(refused, ACCESS_TOKEN);
         assert_eq!(refusal.status, 403);
         assert_eq!(refusal.message.as_deref(), Some("Authentication failed."));
     }
 
-    // The new credentials were not refused, so the next request has no refusal.
     sim.close_all(1_001);
-    let again = ["down 2: close 1001", "retry 4", "renewing 4", "opening 4"];
+    let again = ["down 2: close 1001", "retry 4", "opening 4", "up 3"];
     expect_events(&probe, 2 + story.len(), &again).await;
+    assert_eq!(source.requests(), 1, "the new credentials were not refused");
     connection.close().await;
-    let requests = source.requests.lock().unwrap();
-    assert_eq!((requests[2].0.as_str(), requests[2].1.is_none()), (TOMORROW, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -281,7 +270,7 @@ async fn failures_of_a_source_after_a_refusal_are_reported_and_retried_with_grow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_source_does_not_prevent_a_plain_reconnect() {
+async fn without_a_token_the_source_is_called_before_the_first_handshake() {
     let sim = Arc::new(Sim::builder().greet(false).start().await.unwrap());
     let source = Source::new(&sim);
     let requests = Arc::clone(&source);
@@ -289,43 +278,28 @@ async fn a_failing_source_does_not_prevent_a_plain_reconnect() {
         let number = requests.note(&request);
         async move {
             match number {
-                1 => Err::<kite_conn::Credentials, _>(std::io::Error::other("no network")),
-                2 => panic!("this source panics"),
-                _ => std::future::pending().await,
+                1 => Err(std::io::Error::other("no network")),
+                _ => Ok(request.current.with_access_token(ACCESS_TOKEN)),
             }
         }
     }));
-    let connect_timeout = Duration::from_millis(600);
-    let (connection, probe) = connect(ConnectionConfig {
-        token_source,
-        transport: Transport { connect_timeout, ..config(&sim).transport },
-        ..config(&sim)
-    });
-    connection.subscribe(&[257], Mode::Full).unwrap();
-    expect_events(&probe, 0, &["opening 1", "up 1"]).await;
-    let mut from = 2;
-    for (epoch, trouble) in [(1, "error"), (2, "panic"), (3, "timeout")] {
-        probe.until("ticks", |seen| seen.epoch == epoch).await;
-        sim.close_all(1_001);
-        let [attempt, next] = [epoch + 1, epoch + 1];
-        let story = [
-            format!("down {epoch}: close 1001"),
-            format!("retry {attempt}"),
-            format!("renewing {attempt}"),
-            format!("renewal {attempt} failed: {trouble}"),
-            format!("opening {attempt}"),
-            format!("up {next}"),
-            format!("gap {epoch}→{next}"),
-        ];
-        expect_events(&probe, from, &story.each_ref().map(String::as_str)).await;
-        from += story.len();
+    let (probe, lane) = (Probe::new(), EventLane::default());
+    let config = ConnectionConfig { token_source, ..config(&sim) };
+    let incomplete = credentials().with_access_token("");
+    let connection = Connection::spawn(config, incomplete, probe.sink(), &lane, 0).unwrap();
+    let story =
+        ["renewing 1", "renewal 1 failed: error", "retry 2", "renewing 2", "opening 2", "up 1"];
+    expect_events(&probe, 0, &story).await;
+    {
+        let requests = source.requests.lock().unwrap();
+        assert!(requests.iter().all(|(token, refusal, _)| token.is_empty() && refusal.is_none()));
     }
-    assert!(connection.status().parked.is_none());
+    assert_eq!(sim.stats().refused, [].into(), "no handshake without a token");
     connection.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_is_not_called_while_a_socket_is_open_or_new_credentials_are_unused() {
+async fn a_source_is_not_called_when_sockets_are_lost_without_a_refusal() {
     let sim = Arc::new(Sim::builder().greet(false).updates_per_second(50.0).start().await.unwrap());
     let source = Source::new(&sim);
     let requests = Arc::clone(&source);
@@ -335,21 +309,18 @@ async fn a_source_is_not_called_while_a_socket_is_open_or_new_credentials_are_un
     }));
     let (connection, probe) = connect(ConnectionConfig { token_source, ..config(&sim) });
     connection.subscribe(&[257], Mode::Full).unwrap();
-    for epoch in 1..=8 {
+    for epoch in 1..=4 {
         probe.until("ticks", |seen| seen.epoch == epoch).await;
         let frames = probe.look(|seen| seen.frames);
         probe.until("more ticks", |seen| seen.frames > frames + 5).await;
-        assert_eq!(source.requests(), epoch as usize - 1);
         sim.close_all(1_001);
     }
-    probe.until("ticks", |seen| seen.epoch == 9).await;
+    sim.at_next_handshake(API_KEY, Fault::refuse(Refusal::new(502, "<html>")));
+    probe.until("ticks", |seen| seen.epoch == 5).await;
     connection.set_credentials(credentials());
-    let frames = probe.look(|seen| seen.frames);
-    probe.until("more ticks", |seen| seen.frames > frames + 5).await;
     sim.close_all(1_001);
-    probe.until("ticks", |seen| seen.epoch == 10).await;
-    assert_eq!(source.requests(), 8, "credentials just set are used without asking the source");
-    assert_eq!(source.requests_while_open.load(Ordering::SeqCst), 0);
+    probe.until("ticks", |seen| seen.epoch == 6).await;
+    assert_eq!(source.requests(), 0);
     connection.close().await;
 }
 
@@ -365,7 +336,7 @@ async fn credentials_set_while_the_source_is_called_are_used_immediately() {
     expect_events(&probe, 0, &story).await;
     assert_eq!(connection.status().phase, Phase::Renewing);
     connection.set_credentials(credentials().with_access_token(TOMORROW));
-    expect_events(&probe, 4, &["opening 1", "up 1"]).await;
+    expect_events(&probe, 4, &["opening 2", "up 1"]).await;
     connection.close().await;
 }
 
