@@ -14,21 +14,22 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int64Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use kite_export::{Export, Format};
+use kite_manager::Amount;
 use kite_tape::Reel;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// Totals over the ticks of an instrument, prices in rupees.
+/// Totals over the ticks of an instrument.
 #[derive(Debug, Default)]
 struct Instrument {
     ticks: u64,
-    high: f64,
-    low: f64,
+    high: Amount,
+    low: Amount,
     /// Volume of the day so far.
     volume: Option<i64>,
     traded: i64,
     /// Sum of each increase of the day's volume times the last price.
-    turnover: f64,
+    turnover: Amount,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     busiest.sort_by_key(|(token, it)| (Reverse(it.ticks), *token));
     println!("     token    ticks        high         low      traded        VWAP");
     for (token, Instrument { ticks, high, low, traded, turnover, .. }) in busiest.iter().take(10) {
-        let vwap = if *traded > 0 { turnover / *traded as f64 } else { 0.0 };
+        let vwap = turnover.checked_div(*traded).unwrap_or_default();
         println!("{token:>10} {ticks:>8} {high:>11.2} {low:>11.2} {traded:>11} {vwap:>11.2}");
     }
     Ok(())
@@ -63,9 +64,9 @@ fn add(batch: &RecordBatch, instruments: &mut HashMap<u32, Instrument>) -> Optio
     let tokens = batch.column_by_name("instrument_token")?.as_primitive_opt::<UInt32Type>()?;
     let prices = batch.column_by_name("last_price")?.as_primitive_opt::<Decimal128Type>()?;
     let volumes = batch.column_by_name("volume")?.as_primitive_opt::<Int64Type>()?;
-    let unit = 10_f64.powi(prices.scale().into());
     for row in 0..batch.num_rows() {
-        let price = prices.value(row) as f64 / unit;
+        // Both count in units of 10⁻⁷ rupees.
+        let price = Amount::from_units(prices.value(row));
         let first = Instrument { high: price, low: price, ..Instrument::default() };
         let it = instruments.entry(tokens.value(row)).or_insert(first);
         (it.ticks, it.high, it.low) = (it.ticks + 1, it.high.max(price), it.low.min(price));
@@ -74,7 +75,7 @@ fn add(batch: &RecordBatch, instruments: &mut HashMap<u32, Instrument>) -> Optio
         // A decrease is the start of another day.
         let traded = it.volume.replace(volume).map_or(0, |before| (volume - before).max(0));
         it.traded += traded;
-        it.turnover += price * traded as f64;
+        it.turnover += price * traded;
     }
     Some(())
 }

@@ -7,9 +7,10 @@
 //! on: none of these needs `std` either.
 #![no_std]
 
+use core::fmt;
 use core::panic::PanicInfo;
 
-use kite_wire::{EncodeError, Frame, FrameEncoder, ParsedCommand, Tick};
+use kite_wire::{Amount, EncodeError, Frame, FrameEncoder, ParsedCommand, Price, PriceError, Tick};
 
 #[panic_handler]
 fn halt(_: &PanicInfo<'_>) -> ! {
@@ -45,4 +46,23 @@ pub fn echo<'b>(frame: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeEr
 /// Sums the instrument tokens of a command.
 pub fn sum(command: &str) -> Option<u64> {
     Some(ParsedCommand::parse(command).ok()?.tokens.map(u64::from).sum())
+}
+
+/// Prints the turnover of a frame's last trades, without a string.
+///
+/// # Errors
+/// Returns the error of the output.
+pub fn turnover(frame: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+    let quotes = Frame::walk(frame).packets();
+    let trades = quotes.filter_map(|packet| Some(packet.last_price() * packet.last_quantity()?));
+    write!(out, "{:.2}", trades.sum::<Amount>())
+}
+
+/// Reads the price of an instrument from text.
+///
+/// # Errors
+/// Returns an error if the segment has no such price.
+pub fn price(text: &str, instrument_token: u32) -> Result<Price, PriceError> {
+    let amount: Amount = text.parse().map_err(|_| PriceError::NotANumber)?;
+    Price::from_amount(amount, kite_wire::Segment::of_token(instrument_token))
 }

@@ -43,7 +43,7 @@ impl Sums {
     }
 
     fn price(&mut self, name: &str, price: Price) {
-        self.add(name, i128::from(price.raw()) * 10_i128.pow(u32::from(7 - price.decimals())));
+        self.add(name, price.amount().units());
     }
 
     fn seconds(&mut self, name: &str, seconds: u32) {

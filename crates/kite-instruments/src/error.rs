@@ -86,21 +86,6 @@ pub enum DateError {
     },
 }
 
-/// An error parsing a [`Decimal`](crate::Decimal).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecimalError {
-    /// The string is not digits with at most one decimal point.
-    #[error("not a decimal number")]
-    NotANumber,
-    /// The number has more than seven decimals.
-    #[error("more than 7 decimals")]
-    TooFine,
-    /// The number is too large to be stored exactly.
-    #[error("larger than 922 billion")]
-    OutOfRange,
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error;

@@ -2,8 +2,9 @@
 
 use std::ops::{Bound, RangeBounds};
 
+use kite_wire::Amount;
+
 use crate::date::Date;
-use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 use crate::instrument::Instrument;
 use crate::instruments::Instruments;
@@ -12,7 +13,7 @@ use crate::list::{List, Row};
 /// Criteria for selecting instruments. All of them must hold; an empty filter selects everything.
 ///
 /// ```
-/// use kite_instruments::{Date, Decimal, Exchange, Filter, InstrumentType};
+/// use kite_instruments::{Amount, Date, Exchange, Filter, InstrumentType};
 ///
 /// // Calls on NIFTY around 24,500, of the next expiry.
 /// let calls = Filter::new()
@@ -20,7 +21,7 @@ use crate::list::{List, Row};
 ///     .instrument_type(InstrumentType::Ce)
 ///     .name("NIFTY")
 ///     .nearest_expiry(Date::today_in_india())
-///     .strikes(Decimal::from(24_000)..=Decimal::from(25_000));
+///     .strikes(Amount::from(24_000)..=Amount::from(25_000));
 /// # let _ = calls;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Filter {
     expires_from: Option<Date>,
     expires_until: Option<Date>,
     nearest_from: Option<Date>,
-    strikes: Option<(Bound<Decimal>, Bound<Decimal>)>,
+    strikes: Option<(Bound<Amount>, Bound<Amount>)>,
 }
 
 impl Default for Filter {
@@ -100,7 +101,7 @@ impl Filter {
     }
 
     /// Selects options with a strike in `range`, excluding everything that is not an option.
-    pub fn strikes(self, range: impl RangeBounds<Decimal>) -> Self {
+    pub fn strikes(self, range: impl RangeBounds<Amount>) -> Self {
         Self { strikes: Some((range.start_bound().cloned(), range.end_bound().cloned())), ..self }
     }
 
@@ -131,7 +132,7 @@ impl Filter {
             }
         };
         expires
-            && self.strikes.is_none_or(|range| range.contains(&row.strike))
+            && self.strikes.is_none_or(|range| range.contains(&Amount::from(row.strike)))
             && self.name.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(list.text(row.name)))
     }
 }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use kite_wire::Segment;
+use kite_wire::{Amount, Segment};
 
 use crate::date::Date;
-use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 
 /// One row of the list. Fields are named after its columns, and strings are borrowed from the list.
@@ -25,13 +24,13 @@ pub struct Instrument<'a> {
     pub name: &'a str,
     /// The last price when the list was created. Kite usually writes 0, so it is not a source of
     /// prices.
-    pub last_price: Decimal,
+    pub last_price: Amount,
     /// The day on which a derivative expires.
     pub expiry: Option<Date>,
     /// The strike of an option; 0 for other instruments.
-    pub strike: Decimal,
+    pub strike: Amount,
     /// The smallest price step; 0 for an index.
-    pub tick_size: Decimal,
+    pub tick_size: Amount,
     /// The number of units in one lot; 0 for an index.
     pub lot_size: u32,
     /// Equity, future, call or put.

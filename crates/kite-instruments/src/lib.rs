@@ -5,7 +5,7 @@
 //! ("Market quotes and instruments" in Kite Connect's documentation), describes the token:
 //!
 //! ```
-//! use kite_instruments::{Date, Decimal, Filter, Instruments, InstrumentType};
+//! use kite_instruments::{Amount, Date, Filter, Instruments, InstrumentType};
 //!
 //! let csv = "\
 //! instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
@@ -32,7 +32,7 @@
 //!     .name("NIFTY")
 //!     .instrument_type(InstrumentType::Pe)
 //!     .expiry(Date::new(2026, 12, 31)?)
-//!     .strikes(Decimal::from(24_000)..);
+//!     .strikes(Amount::from(24_000)..);
 //! assert_eq!(instruments.filter(&puts).count(), 1);
 //!
 //! // Many at once; the error names those that do not exist.
@@ -45,7 +45,7 @@
 //! ```
 //!
 //! Invalid rows are skipped and reported by line ([`Loaded::problems`]); the others load. Numbers
-//! are exact ([`Decimal`]). A list takes 64 bytes per row plus its strings; look-ups do not
+//! are exact ([`Amount`], kite-wire's type). A list takes 64 bytes per row plus its strings; look-ups do not
 //! allocate.
 //!
 //! # Features
@@ -56,7 +56,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod date;
-mod decimal;
 mod error;
 mod exchange;
 #[cfg(feature = "fetch")]
@@ -71,9 +70,10 @@ mod resolve;
 mod search;
 mod unpack;
 
+pub use kite_wire::{Amount, Rounding};
+
 pub use date::Date;
-pub use decimal::Decimal;
-pub use error::{DateError, DecimalError, LoadError};
+pub use error::{DateError, LoadError};
 pub use exchange::{Exchange, InstrumentType, UnnamedText};
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchError, Fetched, KITE_INSTRUMENTS_URL, Origin, Source};

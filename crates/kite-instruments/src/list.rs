@@ -6,9 +6,9 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use hashbrown::HashTable;
+use kite_wire::Amount;
 
 use crate::date::Date;
-use crate::decimal::Decimal;
 use crate::exchange::{Exchange, InstrumentType};
 
 /// A piece of the list's string.
@@ -18,12 +18,29 @@ pub(crate) struct Span {
     len: u32,
 }
 
+/// An amount of up to 922 billion rupees in half the space, in units of 10⁻⁷ rupees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stored(i64);
+
+impl Stored {
+    /// Returns `None` if the amount is too large.
+    pub(crate) fn new(amount: Amount) -> Option<Self> {
+        amount.units().try_into().ok().map(Self)
+    }
+}
+
+impl From<Stored> for Amount {
+    fn from(stored: Stored) -> Self {
+        Self::from_units(stored.0.into())
+    }
+}
+
 /// One instrument.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
-    pub(crate) last_price: Decimal,
-    pub(crate) strike: Decimal,
-    pub(crate) tick_size: Decimal,
+    pub(crate) last_price: Stored,
+    pub(crate) strike: Stored,
+    pub(crate) tick_size: Stored,
     pub(crate) instrument_token: u32,
     pub(crate) exchange_token: u32,
     pub(crate) tradingsymbol: Span,

@@ -5,13 +5,14 @@ mod records;
 use std::collections::HashMap;
 use std::path::Path;
 
+use kite_wire::Amount;
+
 use self::records::{Fields, Record, Records};
 use crate::date::Date;
-use crate::decimal::Decimal;
 use crate::error::LoadError;
 use crate::exchange::{Exchange, InstrumentType};
 use crate::instruments::Instruments;
-use crate::list::{Class, Duplicate, List, Row, Span};
+use crate::list::{Class, Duplicate, List, Row, Span, Stored};
 use crate::problem::{Column, Fault, Problem, shown};
 use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
@@ -57,7 +58,7 @@ impl Instruments {
     ///
     /// # Examples
     /// ```
-    /// use kite_instruments::{Decimal, Instruments};
+    /// use kite_instruments::Instruments;
     ///
     /// let csv = "\
     /// instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
@@ -154,18 +155,13 @@ impl<'a> Cells<'a> {
         whole(bytes).ok_or_else(|| Fault::value(column, bytes, "an integer up to 4,294,967,295"))
     }
 
-    /// Parses a number. An empty field counts as 0, which Kite also writes for a missing value.
-    fn decimal(&self, column: Column) -> Result<Decimal, Fault> {
-        match self.bytes(column) {
-            [] => Ok(Decimal::ZERO),
-            bytes => Decimal::from_ascii(bytes).map_err(|_| {
-                Fault::value(
-                    column,
-                    bytes,
-                    "a number such as 105.25, at most 7 decimals, or an empty field",
-                )
-            }),
-        }
+    /// Parses an amount. An empty field counts as 0, which Kite also writes for a missing value.
+    fn amount(&self, column: Column) -> Result<Stored, Fault> {
+        let bytes = self.bytes(column);
+        number(bytes).and_then(Stored::new).ok_or_else(|| {
+            let expected = "a number up to 922 billion with at most 7 decimals, such as 105.25, or an empty field";
+            Fault::value(column, bytes, expected)
+        })
     }
 
     fn lot_size(&self) -> Result<u32, Fault> {
@@ -173,7 +169,7 @@ impl<'a> Cells<'a> {
         // Some producers write integers as 50.0.
         match whole(bytes) {
             Some(size) => Ok(size),
-            None => self.decimal(Column::LotSize).ok().and_then(Decimal::to_u32).ok_or_else(|| {
+            None => number(bytes).and_then(integer).ok_or_else(|| {
                 Fault::value(
                     Column::LotSize,
                     bytes,
@@ -196,6 +192,17 @@ impl<'a> Cells<'a> {
             },
         }
     }
+}
+
+/// Parses a decimal number; an empty field is 0.
+fn number(bytes: &[u8]) -> Option<Amount> {
+    if bytes.is_empty() { Some(Amount::ZERO) } else { Amount::from_ascii(bytes).ok() }
+}
+
+/// Returns the number if it is an integer that fits.
+fn integer(number: Amount) -> Option<u32> {
+    let (units, rupee) = (number.units(), Amount::UNITS_PER_RUPEE);
+    if units % rupee == 0 { u32::try_from(units / rupee).ok() } else { None }
 }
 
 /// Parses an unsigned integer; only ASCII digits are allowed.
@@ -264,10 +271,10 @@ impl Loader {
             return Err(Fault::value(Column::Tradingsymbol, b"", "a symbol"));
         }
         let name = cells.text(Column::Name)?;
-        let last_price = cells.decimal(Column::LastPrice)?;
+        let last_price = cells.amount(Column::LastPrice)?;
         let expiry = cells.expiry()?;
-        let strike = cells.decimal(Column::Strike)?;
-        let tick_size = cells.decimal(Column::TickSize)?;
+        let strike = cells.amount(Column::Strike)?;
+        let tick_size = cells.amount(Column::TickSize)?;
         let lot_size = cells.lot_size()?;
         // Intern these last, because entries are not removed again if the row is rejected.
         let class = self.class(&cells)?;

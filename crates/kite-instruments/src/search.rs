@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 
+use kite_wire::Amount;
+
 use crate::date::Date;
-use crate::decimal::Decimal;
 use crate::exchange::Exchange;
 use crate::instrument::Instrument;
 use crate::instruments::Instruments;
-use crate::list::{List, Row};
+use crate::list::{List, Row, Stored};
 
 /// Months as symbols and users write them.
 const MONTHS: [&str; 12] =
@@ -56,7 +57,7 @@ struct Rank<'a> {
     expiry: Option<Date>,
     exchange: Exchange,
     symbol_len: usize,
-    strike: Decimal,
+    strike: Stored,
     symbol: &'a str,
 }
 
@@ -88,7 +89,7 @@ struct Query<'a> {
 
 struct Word<'a> {
     text: &'a str,
-    number: Option<Decimal>,
+    number: Option<Amount>,
     expiry: Option<ExpiryWord<'a>>,
     /// For each class of the list, whether the word is its exchange, segment or type.
     classes: Vec<bool>,
@@ -148,7 +149,7 @@ impl<'a> Word<'a> {
         });
         Self {
             text,
-            number: text.parse().ok().filter(|number: &Decimal| !number.is_zero()),
+            number: text.parse().ok().filter(|number: &Amount| !number.is_zero()),
             expiry: ExpiryWord::new(text),
             classes: classes.collect(),
         }
@@ -160,7 +161,7 @@ impl<'a> Word<'a> {
             return Some(Fit::Equal);
         }
         let is_attribute = self.classes.get(row.class as usize) == Some(&true)
-            || self.number == Some(row.strike)
+            || self.number == Some(row.strike.into())
             || self
                 .expiry
                 .as_ref()

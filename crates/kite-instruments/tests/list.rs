@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use kite_instruments::{
-    Column, Date, Decimal, Exchange, Fault, Filter, Instrument, InstrumentType, Instruments,
+    Amount, Column, Date, Exchange, Fault, Filter, Instrument, InstrumentType, Instruments,
     LoadError, Loaded, MAX_PROBLEMS,
 };
 use kite_wire::Segment;
@@ -58,7 +58,7 @@ fn a_row_is_read_exactly() {
     assert_eq!(option.name, "USDINR");
     assert_eq!(option.expiry, Some(Date::new(2026, 11, 26).unwrap()));
     assert_eq!(option.strike.to_string(), "86.25");
-    assert_eq!(option.tick_size, Decimal::from_units(25_000));
+    assert_eq!(option.tick_size, Amount::from_units(25_000));
     assert_eq!(option.lot_size, 1);
     assert_eq!(option.instrument_type, InstrumentType::Ce);
     assert_eq!((option.segment, option.exchange), ("CDS-OPT", Exchange::Cds));
@@ -81,7 +81,7 @@ fn columns_are_found_by_name_and_unknown_ones_are_ignored() {
     let infosys = loaded.instruments.by_symbol("NSE:INFY").unwrap();
     assert_eq!(
         (infosys.instrument_token, infosys.name, infosys.strike),
-        (408_065, "", Decimal::ZERO)
+        (408_065, "", Amount::ZERO)
     );
     assert_eq!(loaded.instruments.by_symbol("BSE:ABC").unwrap().name, "A \"B\", C");
 }
@@ -135,7 +135,7 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
             &format!("line 4: instrument_token is \"4294967296\"; {whole}"),
             &format!("line 5: exchange_token is \"\"; {whole}"),
             "line 6: tradingsymbol is \"\"; expected a symbol",
-            "line 8: last_price is \"1e3\"; expected a number such as 105.25, at most 7 decimals, or an empty field",
+            "line 8: last_price is \"1e3\"; expected a number up to 922 billion with at most 7 decimals, such as 105.25, or an empty field",
             "line 9: expiry is \"26-11-2026\"; expected a date such as 2026-11-26, or an empty field",
             &format!("line 10: lot_size is \"1.5\"; {whole}, or an empty field"),
             &format!("line 11: exchange is \"\"; {exchange}"),
@@ -246,9 +246,9 @@ fn all_criteria_of_a_filter_must_hold() {
     );
     assert_eq!(found(Filter::new().expiry(november)).len(), 6);
     assert_eq!(found(Filter::new().expiry_until(november)).len(), 6);
-    assert_eq!(found(Filter::new().strikes(Decimal::from(24_501)..)), ["NFO:NIFTY26NOV25000PE"]);
+    assert_eq!(found(Filter::new().strikes(Amount::from(24_501)..)), ["NFO:NIFTY26NOV25000PE"]);
     // A range that includes 0 does not select instruments that are not options.
-    assert_eq!(found(Filter::new().strikes(..Decimal::from(100))), ["CDS:USDINR26NOV86.25CE"]);
+    assert_eq!(found(Filter::new().strikes(..Amount::from(100))), ["CDS:USDINR26NOV86.25CE"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every list loads back as it was written, and no input makes loading panic or lose a row.
 
-use kite_instruments::{Date, Decimal, Exchange, Instrument, InstrumentType, Instruments};
+use kite_instruments::{Amount, Date, Exchange, Instrument, InstrumentType, Instruments};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ struct Made {
     tokens: (u32, u32),
     symbol: String,
     name: String,
-    prices: [Decimal; 3],
+    prices: [Amount; 3],
     expiry: Option<Date>,
     lot_size: u32,
     kind: InstrumentType,
@@ -77,9 +77,9 @@ fn row() -> impl Strategy<Value = Made> {
     // Few tokens and symbols, so that some repeat.
     let tokens = (prop_oneof![0..40_u32, any::<u32>()], any::<u32>());
     let price = prop_oneof![
-        Just(Decimal::ZERO),
-        (0..200_000_i64).prop_map(|tick| Decimal::from_units(tick * 25_000)),
-        (i64::MIN + 1..=i64::MAX).prop_map(Decimal::from_units),
+        Just(Amount::ZERO),
+        (0..200_000_i64).prop_map(|tick| Amount::from_units((tick * 25_000).into())),
+        (i64::MIN + 1..=i64::MAX).prop_map(|units| Amount::from_units(units.into())),
     ];
     let day = (-700_000..2_900_000_i32).prop_filter_map("years 1 to 9999", Date::from_days);
     let kinds = ["EQ", "FUT", "CE", "PE", "", "SPREAD"].map(InstrumentType::from_name);

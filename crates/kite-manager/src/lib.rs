@@ -107,7 +107,7 @@ pub use kite_conn::{
 };
 pub use kite_wire::text::TextMessage;
 pub use kite_wire::{
-    Depth, DepthEntry, DepthLevel, Fields, FullFields, FullPacket, IndexFields, IndexFullPacket,
-    IndexQuotePacket, LtpPacket, Mode, Ohlc, Packet, PacketKind, PacketView, Price, QuoteFields,
-    QuotePacket, Segment, Tick, TickBatch, UnixSeconds, ist, order,
+    Amount, Depth, DepthEntry, DepthLevel, Fields, FullFields, FullPacket, IndexFields,
+    IndexFullPacket, IndexQuotePacket, LtpPacket, Mode, Ohlc, Packet, PacketKind, PacketView,
+    Price, QuoteFields, QuotePacket, Rounding, Segment, Tick, TickBatch, UnixSeconds, ist, order,
 };

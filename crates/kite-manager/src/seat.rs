@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use crate::account_id::AccountId;
 
-/// The account and number of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The account and number of a connection. Orders by account as they were added, then by
+/// connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Seat {
-    /// The account.
-    pub account: AccountId,
+    // First, because it decides the order.
     /// The account's number within its manager, in the order the accounts were added, from 0.
     pub account_index: usize,
+    /// The account.
+    pub account: AccountId,
     /// The connection's number within the account, from 0.
     pub connection: usize,
 }
@@ -63,5 +65,21 @@ impl Seats {
         let account_index = slot / self.per_account.max(1);
         let account = self.accounts.get(account_index).cloned().unwrap_or_default();
         Seat { account, account_index, connection: slot % self.per_account.max(1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn seats_order_by_account_as_added_then_by_connection() {
+        let seats = Seats::new(["zulu", "alpha"].map(AccountId::from).into(), 3);
+        let by_slot: Vec<Seat> = (0..seats.len()).map(|slot| seats.seat(slot)).collect();
+        let sorted: BTreeSet<Seat> = by_slot.iter().rev().cloned().collect();
+        assert!(sorted.iter().eq(&by_slot));
+        assert_eq!(by_slot.iter().chain(&by_slot).collect::<HashSet<_>>().len(), 6);
     }
 }

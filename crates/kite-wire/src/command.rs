@@ -133,7 +133,7 @@ impl<'a> ParsedCommand<'a> {
                 let wrong = CommandError::WrongValue { offset: value.at };
                 value.expect(b'[').map_err(|_| wrong)?;
                 let name = value.string().map_err(|_| wrong)?;
-                let mode = core::str::from_utf8(name).ok().and_then(Mode::from_name);
+                let mode = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
                 value.expect(b',').map_err(|_| wrong)?;
                 CommandKind::Mode(mode.ok_or(CommandError::UnknownMode)?)
             }

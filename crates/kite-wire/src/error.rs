@@ -79,7 +79,7 @@ pub enum EncodeError {
     },
 }
 
-/// Why a string is not a price.
+/// Why a string or an amount is not a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
@@ -92,10 +92,41 @@ pub enum PriceError {
         /// Number of decimals found.
         found: usize,
     },
+    /// The amount is not a multiple of the segment's smallest unit.
+    #[error("amount has more than the segment's {decimals} decimals")]
+    TooFine {
+        /// Number of decimals of the segment's prices.
+        decimals: u8,
+    },
     /// The value does not fit the wire's signed 32 bits.
     #[error("value does not fit 32 bits in the segment's smallest unit")]
     OutOfRange,
 }
+
+/// Why a string or a number of another type is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum AmountError {
+    /// The string is not a plain decimal number, or the float is not a number.
+    #[error("not a decimal number")]
+    NotANumber,
+    /// The number has more than seven decimals that are not zero.
+    #[error("more than 7 decimals")]
+    TooFine,
+    /// The number is too large.
+    #[error("amount does not fit the target type")]
+    OutOfRange,
+}
+
+/// The string is not the name of a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("unknown mode; expected ltp, quote or full")]
+pub struct UnknownMode;
+
+/// The string is neither the name of a segment nor a number of 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("unknown segment; expected a name such as NSE, or a number up to 255")]
+pub struct UnknownSegment;
 
 /// Why a client's text frame is not a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]

@@ -1,9 +1,16 @@
-//! Indian Standard Time, UTC+05:30 all year, and calendar days in it.
+//! Indian Standard Time, UTC+05:30 all year: calendar days, and dates with a time of day.
 //!
 //! Trading days, order timestamps and daily files use it. Other time zones and leap seconds are not
 //! supported. The caller passes in times, as seconds or nanoseconds since the Unix epoch.
 
+mod date_time;
+pub(crate) mod layout;
+
 use core::fmt;
+
+#[cfg(feature = "serde")]
+pub(crate) use self::date_time::Iso;
+pub use self::date_time::{IstDateTime, TimestampError, TimestampPart};
 
 /// Indian Standard Time minus UTC, in seconds.
 pub const UTC_OFFSET_S: i64 = 19_800;
@@ -120,7 +127,7 @@ const fn is_leap(year: u16) -> bool {
 }
 
 /// Returns the days of a month, 1 to 12.
-pub(crate) const fn days_in_month(year: u16, month: u8) -> u8 {
+const fn days_in_month(year: u16, month: u8) -> u8 {
     match month {
         2 if is_leap(year) => 29,
         2 => 28,

@@ -25,18 +25,20 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `std` | yes | `alloc`; [`UnixSeconds`] to `SystemTime`; the dependencies' `std` |
+//! | `std` | yes | `alloc`; [`UnixSeconds`] from and to `SystemTime`; the dependencies' `std` |
 //! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`] |
 //! | `bytes` | no | `alloc`; [`TickBatch`], a received frame that is shared, not copied |
-//! | `serde` | no | `Serialize` and `Deserialize` on the owned types |
-//! | `chrono`, `time` | no | [`UnixSeconds`] to these crates' types |
-//! | `text` | no | text frames and order updates ([`text`], [`order`]) |
+//! | `serde` | no | `Serialize` and `Deserialize` on the owned types; forms for people (`readable`) |
+//! | `chrono`, `time` | no | [`UnixSeconds`] from and to these crates' types |
+//! | `rust_decimal` | no | [`Price`] and [`Amount`] to `rust_decimal::Decimal`, and to [`Amount`] from it |
+//! | `text` | no | `alloc`, `serde`; text frames and order updates ([`text`], [`order`]) |
 //!
 //! # Names in serde
 //!
 //! These are stable. A struct serialises under its fields' names; a variant of [`PacketKind`],
 //! [`Mode`] or [`Fields`] under its name in snake_case (`"index_quote"`). A [`Segment`] is its
-//! number, a [`Price`] `{"raw":157370,"decimals":2}`, a [`UnixSeconds`] a number.
+//! number, a [`Price`] `{"raw":157370,"decimals":2}`, a [`UnixSeconds`] a number, an [`Amount`] a
+//! string (`"1573.7"`). The module `readable` has forms for people, for `#[serde(with = "…")]`.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -45,12 +47,14 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod amount;
 #[cfg(feature = "bytes")]
 mod batch;
 #[cfg(feature = "alloc")]
 mod builder;
 mod change;
 mod command;
+mod decimal;
 mod encode;
 mod error;
 mod frame;
@@ -61,6 +65,8 @@ mod mode;
 pub mod order;
 mod packet;
 mod price;
+#[cfg(feature = "serde")]
+pub mod readable;
 #[cfg(feature = "alloc")]
 mod run;
 mod scan;
@@ -73,13 +79,17 @@ mod time;
 #[cfg(feature = "alloc")]
 mod token_map;
 
+pub use amount::{Amount, Rounding};
 #[cfg(feature = "bytes")]
 pub use batch::{BatchIter, DamagedFrame, PacketCursor, TickBatch};
 #[cfg(feature = "alloc")]
 pub use builder::FrameBuilder;
 pub use command::{Command, CommandKind, ParsedCommand, TokenList};
 pub use encode::FrameEncoder;
-pub use error::{CommandError, EncodeError, FrameFault, PacketError, PriceError};
+pub use error::{
+    AmountError, CommandError, EncodeError, FrameFault, PacketError, PriceError, UnknownMode,
+    UnknownSegment,
+};
 pub use frame::{Bodies, Frame, MAX_FRAME_BYTES, MAX_INSTRUMENTS, Packets};
 pub use layout::{
     Depth, DepthEntry, FullPacket, IndexFullPacket, IndexQuotePacket, LtpPacket, QuotePacket,
@@ -90,6 +100,6 @@ pub use price::Price;
 pub use scan::Scan;
 pub use segment::{Segment, UnnamedSegment};
 pub use tick::{DepthLevel, Fields, FullFields, IndexFields, QuoteFields, Tick};
-pub use time::UnixSeconds;
+pub use time::{UnixSeconds, UnixSecondsError};
 #[cfg(feature = "alloc")]
 pub use token_map::{TokenMap, token_hash};

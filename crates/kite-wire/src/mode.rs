@@ -1,5 +1,10 @@
 //! The streaming mode of a subscription.
 
+use core::fmt;
+use core::str::FromStr;
+
+use crate::error::UnknownMode;
+
 /// Streaming mode: which part of an instrument's state the server sends.
 ///
 /// A bare subscribe means [`Mode::Quote`].
@@ -30,16 +35,37 @@ impl Mode {
             Self::Full => "full",
         }
     }
+}
 
-    /// Returns the mode with this name in commands.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
-impl core::fmt::Display for Mode {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.as_str())
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    /// Reads the mode's name in commands: `ltp`, `quote` or `full`, in lower case.
+    fn from_str(name: &str) -> Result<Self, UnknownMode> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == name).ok_or(UnknownMode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_mode_reads_back_as_printed() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        for name in ["", "FULL", " full", "depth"] {
+            assert_eq!(name.parse::<Mode>(), Err(UnknownMode), "{name:?}");
+        }
+        assert_eq!(std::format!("[{:>5}]", Mode::Ltp), "[  ltp]");
     }
 }

@@ -29,11 +29,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 mod field;
-mod layout;
-mod timestamp;
 mod words;
 
-pub use timestamp::{IstDateTime, TimestampError, TimestampPart};
+pub use crate::ist::{IstDateTime, TimestampError, TimestampPart};
 pub use words::{OrderStatus, TransactionType, Validity};
 
 macro_rules! order {

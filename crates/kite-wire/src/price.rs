@@ -5,6 +5,8 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
+use crate::amount::Amount;
+use crate::decimal::{self, Digits};
 use crate::error::PriceError;
 use crate::segment::Segment;
 
@@ -13,8 +15,12 @@ const MAX_DECIMALS: u8 = 7;
 
 /// An exact price in rupees, held as the wire's integer and the segment's number of decimals.
 ///
-/// Prices compare by value, also across segments. [`fmt::Display`] prints all decimals of the
-/// segment, and [`FromStr`] reads it back; no float is involved unless [`Price::to_f64`] is called.
+/// Prices compare by value, also across segments and with [`Amount`]s. Sums, differences and
+/// products are `Amount`s, which hold them exactly: `price + price`, `price * quantity`,
+/// `prices.sum::<Amount>()`. [`Price::from_amount`] is the way back.
+///
+/// [`fmt::Display`] prints all decimals of the segment, and [`FromStr`] reads it back; `{:.1}`
+/// rounds half away from zero. No float is involved unless [`Price::to_f64`] is called.
 ///
 /// The wire's 32 bits are read as signed, as Kite's documentation says (half of the official
 /// clients read them unsigned).
@@ -28,8 +34,8 @@ const MAX_DECIMALS: u8 = 7;
 /// assert_eq!((price.raw(), price.decimals()), (157_370, 2));
 /// ```
 ///
-/// With the feature `serde` it serialises as `{"raw":157370,"decimals":2}`; decimals that no
-/// segment has are rejected.
+/// With the feature `serde` it serialises as `{"raw":157370,"decimals":2}`, and decimals that no
+/// segment has are rejected. `readable::price` is the form for people, `"1573.70"`.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
@@ -99,6 +105,45 @@ impl Price {
         f64::from(self.raw) / f64::from(self.divisor())
     }
 
+    /// Returns the price as an exact amount, the type of sums and products of prices.
+    #[inline]
+    #[must_use]
+    pub const fn amount(self) -> Amount {
+        Amount::from_units(self.common() as i128)
+    }
+
+    /// Creates the price of a segment that has exactly this amount.
+    ///
+    /// # Errors
+    /// Returns an error if the amount has more decimals than the segment's prices, or does not fit
+    /// the wire's 32 bits. Round it first, to the instrument's tick size or to the segment's
+    /// [`price_unit`](Segment::price_unit).
+    ///
+    /// # Examples
+    /// ```
+    /// use kite_wire::{Amount, Price, PriceError, Rounding, Segment};
+    ///
+    /// let rupees = Amount::from_f64(1573.704)?;
+    /// let too_fine = PriceError::TooFine { decimals: 2 };
+    /// assert_eq!(Price::from_amount(rupees, Segment::Nse), Err(too_fine));
+    ///
+    /// let unit = Segment::Nse.price_unit();
+    /// let rounded = rupees.round_to(unit, Rounding::Nearest).ok_or("too large")?;
+    /// assert_eq!(Price::from_amount(rounded, Segment::Nse)?.to_string(), "1573.70");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn from_amount(amount: Amount, segment: Segment) -> Result<Self, PriceError> {
+        let unit = segment.price_unit().units();
+        let (raw, rest) = (amount.units() / unit, amount.units() % unit);
+        if rest != 0 {
+            return Err(PriceError::TooFine { decimals: segment.decimals() });
+        }
+        if raw < i32::MIN as i128 || raw > i32::MAX as i128 {
+            return Err(PriceError::OutOfRange);
+        }
+        Ok(Self::new(raw as i32, segment))
+    }
+
     /// Returns the value in units of 10⁻⁷ rupees, a unit common to all segments.
     #[inline]
     const fn common(self) -> i64 {
@@ -137,48 +182,8 @@ impl Hash for Price {
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divisor = self.divisor().unsigned_abs();
-        let value = self.raw.unsigned_abs();
-        // Like "-214748.3648": 1 sign, 10 digits and the point.
-        let mut text = Text::<12>::default();
-        fmt::write(
-            &mut text,
-            format_args!(
-                "{}.{:0width$}",
-                value / divisor,
-                value % divisor,
-                width = usize::from(self.decimals)
-            ),
-        )?;
-        f.pad_integral(self.raw >= 0, "", text.as_str())
-    }
-}
-
-/// A short string on the stack, so that `Display` can honour width and fill without an allocation.
-struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        Self { bytes: [0; N], len: 0 }
-    }
-}
-
-impl<const N: usize> Text<N> {
-    fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl<const N: usize> fmt::Write for Text<N> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let end = self.len + s.len();
-        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(s.as_bytes());
-        self.len = end;
-        Ok(())
+        let shown = f.precision().unwrap_or_else(|| self.decimals.into());
+        decimal::fmt(f, self.raw.into(), self.decimals.into(), shown)
     }
 }
 
@@ -192,37 +197,15 @@ impl FromStr for Price {
     /// Returns an error if the string is not a decimal number, has a number of decimals that no
     /// segment has, or does not fit the wire's 32 bits.
     fn from_str(text: &str) -> Result<Self, PriceError> {
-        let (negative, digits) = match text.as_bytes() {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            all => (false, all),
-        };
-        let point = digits.iter().position(|&byte| byte == b'.');
-        let (whole, fraction) = match point {
-            Some(at) => (&digits[..at], &digits[at + 1..]),
-            None => (digits, &digits[digits.len()..]),
-        };
-        let all_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
-        if whole.is_empty() || !all_digits || (point.is_some() && fraction.is_empty()) {
-            return Err(PriceError::NotANumber);
-        }
-        let decimals = match fraction.len() {
+        let digits = Digits::of(text.as_bytes()).ok_or(PriceError::NotANumber)?;
+        let decimals = match digits.fraction.len() {
             0..=2 => 2,
             4 => 4,
             7 => MAX_DECIMALS,
             found => return Err(PriceError::Decimals { found }),
         };
-        let padding = usize::from(decimals) - fraction.len();
-        let mut raw: i64 = 0;
-        for digit in whole.iter().chain(fraction).chain(core::iter::repeat_n(&b'0', padding)) {
-            raw = raw * 10 + i64::from(digit - b'0');
-            if raw > i64::from(u32::MAX) {
-                return Err(PriceError::OutOfRange);
-            }
-        }
-        let signed = if negative { -raw } else { raw };
-        let raw = i32::try_from(signed).map_err(|_| PriceError::OutOfRange)?;
-        Ok(Self { raw, decimals })
+        let raw = digits.scaled(decimals.into()).and_then(|raw| i32::try_from(raw).ok());
+        raw.map(|raw| Self { raw, decimals }).ok_or(PriceError::OutOfRange)
     }
 }
 

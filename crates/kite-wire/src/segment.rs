@@ -1,6 +1,11 @@
 //! The exchange segment, which is the low byte of an instrument token.
 
 use core::fmt;
+use core::str::FromStr;
+
+use crate::amount::Amount;
+use crate::error::UnknownSegment;
+use crate::price::Price;
 
 /// Exchange segment of an instrument, the low byte of its token.
 ///
@@ -137,6 +142,14 @@ impl Segment {
         }
     }
 
+    /// Returns the smallest unit of this segment's prices, such as 0.01 rupees. It is not the tick
+    /// size, which each instrument has.
+    #[inline]
+    #[must_use]
+    pub const fn price_unit(self) -> Amount {
+        Price::new(1, self).amount()
+    }
+
     /// Returns whether instruments of this segment can be traded: all except indices.
     #[inline]
     #[must_use]
@@ -152,6 +165,16 @@ impl fmt::Display for Segment {
             Some(name) => f.pad(name),
             None => self.code().fmt(f),
         }
+    }
+}
+
+impl FromStr for Segment {
+    type Err = UnknownSegment;
+
+    /// Reads a segment as `Display` prints it: its name, or its number.
+    fn from_str(text: &str) -> Result<Self, UnknownSegment> {
+        let by_number = || text.parse().ok().map(Self::from_code);
+        Self::from_name(text).or_else(by_number).ok_or(UnknownSegment)
     }
 }
 
@@ -190,7 +213,9 @@ mod tests {
             let is_named = matches!(code, 1..=9 | 12);
             assert_eq!(Segment::from_name(&name), is_named.then_some(segment), "{name}");
             assert_eq!(name.parse() == Ok(code), !is_named, "{name}");
+            assert_eq!(name.parse(), Ok(segment));
         }
+        assert_eq!("256".parse::<Segment>(), Err(UnknownSegment));
         assert_eq!((Segment::from_name("nse"), Segment::from_name("")), (None, None));
         assert_eq!(std::format!("[{:>4}]", Segment::Nse), "[ NSE]");
     }

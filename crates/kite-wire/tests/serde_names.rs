@@ -62,8 +62,9 @@ fn a_tick_serialises_under_its_field_names() {
 }
 
 #[test]
-fn segments_and_prices_serialise_as_numbers() {
+fn segments_and_prices_serialise_as_numbers_and_amounts_as_text() {
     assert_eq!(json_of(Segment::Cds), json!(3));
     assert_eq!(json_of(Segment::from_code(200)), json!(200));
     assert_eq!(json_of(Price::new(5, Segment::Nse)), json!({"raw": 5, "decimals": 2}));
+    assert_eq!(json_of(Price::new(5, Segment::Nse) * 3), json!("0.15"));
 }

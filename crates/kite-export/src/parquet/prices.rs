@@ -13,13 +13,7 @@ impl PriceType for Decimal128Type {
     /// Returns the price in units of 10⁻⁷ rupees.
     #[inline]
     fn of(price: Price) -> i128 {
-        let unit: i64 = match price.decimals() {
-            7 => 1,
-            4 => 1_000,
-            _ => 100_000,
-        };
-        // 31 bits times 17 do not overflow.
-        i128::from(i64::from(price.raw()) * unit)
+        price.amount().units()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The text frames that the server sends unprompted.
 
-use kite_wire::order::IstDateTime;
+use kite_wire::UnixSeconds;
+use kite_wire::ist::IstDateTime;
 use serde_json::Value;
 
 /// Returns the undocumented text frames that Kite sends right after connecting.
@@ -26,11 +27,9 @@ pub(crate) fn order(data: &Value) -> String {
     format!(r#"{{"type":"order","data":{data}}}"#)
 }
 
-/// Formats a time as `2025-08-04T13:50:28+05:30`. 32 bits of seconds end in the year 2106, so the
-/// conversion does not fail.
+/// Formats a time as `2025-08-04T13:50:28+05:30`.
 fn ist(unix_s: u32) -> String {
-    let civil = IstDateTime::from_unix_seconds(unix_s.into());
-    civil.map(|at| at.to_string().replace(' ', "T") + "+05:30").unwrap_or_default()
+    IstDateTime::from(UnixSeconds(unix_s)).iso_8601().to_string()
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use alloc::{
 
 use serde_json::{Map, Value};
 
-use super::{IstDateTime, OrderStatus, TransactionType, Validity, layout};
+use super::{IstDateTime, OrderStatus, TransactionType, Validity};
+use crate::ist::layout;
 
 /// 2^53: whole floats below it are exact, above it some integers share a float.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
@@ -141,7 +142,8 @@ impl Field for IstDateTime {
                 // A fraction of a second is dropped, as in strings.
                 let floor =
                     |float: f64| (0.0..EXACT_BELOW).contains(&float).then_some(float as u64);
-                layout::from_epoch(number.as_u64().or_else(|| floor(number.as_f64()?))?)
+                let count = number.as_u64().or_else(|| floor(number.as_f64()?))?;
+                layout::from_epoch(count).map(|(at, _)| at)
             }
             value => value.as_str()?.trim().parse().ok(),
         }

@@ -96,7 +96,7 @@ pub(crate) struct InstrumentArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
     /// Mode: ltp, quote or full [full]
-    #[arg(long, value_name = "MODE", default_value = "full", value_parser = mode)]
+    #[arg(long, value_name = "MODE", default_value = "full")]
     #[arg(hide_default_value = true)]
     pub(crate) mode: Mode,
     /// Kite's instruments CSV [today's list]
@@ -122,11 +122,6 @@ impl InstrumentArgs {
 fn listed(text: &str) -> impl Iterator<Item = &str> {
     let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
     text.lines().map(move |line| line[..without_comment(line)].trim()).filter(|it| !it.is_empty())
-}
-
-/// Parses a mode's name.
-fn mode(text: &str) -> Result<Mode, String> {
-    Mode::from_name(text).ok_or_else(|| "expected ltp, quote or full".to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use kite_instruments::{Date, Decimal, Exchange, Filter, Instrument, InstrumentType, Instruments};
+use kite_instruments::{Amount, Date, Exchange, Filter, Instrument, InstrumentType, Instruments};
 use serde_json::json;
 
 use crate::console::output::{self, Output};
@@ -74,7 +74,7 @@ struct Filters {
     expiry: Option<Expiry>,
     /// Strike price: 24500, or a range 24000..25000
     #[arg(long, value_name = "PRICE", value_parser = strikes)]
-    strike: Option<RangeInclusive<Decimal>>,
+    strike: Option<RangeInclusive<Amount>>,
 }
 
 /// When instruments expire.
@@ -109,7 +109,7 @@ fn kind(text: &str) -> Result<InstrumentType, String> {
     InstrumentType::from_name(&upper).ok_or_else(|| "expected EQ, FUT, CE or PE".to_owned())
 }
 
-fn strikes(text: &str) -> Result<RangeInclusive<Decimal>, String> {
+fn strikes(text: &str) -> Result<RangeInclusive<Amount>, String> {
     let price = |text: &str| text.parse().map_err(|_| "expected 24500 or 24000..25000".to_owned());
     match text.split_once("..") {
         Some((from, to)) => Ok(price(from)?..=price(to.trim_start_matches('='))?),
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn strikes_are_a_price_or_a_range() {
-        let price = Decimal::from;
+        let price = Amount::from;
         assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
         assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
         assert!(strikes("low..high").is_err());

@@ -1,37 +1,39 @@
-//! The layouts in which order updates write a date and time.
+//! The layouts in which order updates and people write a date and time.
 //!
 //! Kite sends `YYYY-MM-DD HH:MM:SS` and means Indian time. Servers that pass its updates on write
 //! what their language prefers. A layout is read only if it has one meaning, which excludes
 //! two-digit years, the month before the day, and counts that may be seconds or milliseconds.
 
-use super::timestamp::{IstDateTime, TimestampError};
-use crate::ist::UTC_OFFSET_S;
+use super::UTC_OFFSET_S;
+use super::date_time::{IstDateTime, TimestampError};
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-/// Reads a string in any layout.
-pub(super) fn read(text: &str) -> Result<IstDateTime, TimestampError> {
+/// Reads a string in any layout, and the nanoseconds that follow the second.
+pub(crate) fn read(text: &str) -> Result<(IstDateTime, u32), TimestampError> {
     let layout = TimestampError::Layout { len_bytes: text.len() };
     if let Some(count) = whole_count(text) {
         return count.parse().ok().and_then(from_epoch).ok_or(layout);
     }
     let mut rest = Rest(text.as_bytes());
     let (year, month, day) = rest.date().ok_or(layout)?;
-    let (hour, minute, second) = rest.time().ok_or(layout)?;
+    let (hour, minute, second, ns) = rest.time().ok_or(layout)?;
     let offset_s = rest.offset_s().ok_or(layout)?;
     let local = IstDateTime::new(year, month, day, hour, minute, second)?;
     if offset_s == UTC_OFFSET_S {
-        return Ok(local);
+        return Ok((local, ns));
     }
     let unix_seconds = local.unix_seconds() + UTC_OFFSET_S - offset_s;
-    IstDateTime::from_unix_seconds(unix_seconds).ok_or(TimestampError::Calendar)
+    let at = IstDateTime::from_unix_seconds(unix_seconds).ok_or(TimestampError::Calendar)?;
+    Ok((at, ns))
 }
 
-/// Reads a count since the Unix epoch. Its number of digits determines the unit: from 2001-09-09 to
-/// 2286-11-20, seconds have 10, milliseconds 13, microseconds 16 and nanoseconds 19.
-pub(super) fn from_epoch(count: u64) -> Option<IstDateTime> {
+/// Reads a count since the Unix epoch, and the nanoseconds that follow the second. Its number of
+/// digits determines the unit: from 2001-09-09 to 2286-11-20, seconds have 10, milliseconds 13,
+/// microseconds 16 and nanoseconds 19.
+pub(crate) fn from_epoch(count: u64) -> Option<(IstDateTime, u32)> {
     let per_second = match count.checked_ilog10()? + 1 {
         10 => 1,
         13 => 1_000,
@@ -39,7 +41,9 @@ pub(super) fn from_epoch(count: u64) -> Option<IstDateTime> {
         19 => 1_000_000_000,
         _ => return None,
     };
-    IstDateTime::from_unix_seconds(i64::try_from(count / per_second).ok()?)
+    let at = IstDateTime::from_unix_seconds(i64::try_from(count / per_second).ok()?)?;
+    // Less than a second.
+    Some((at, (count % per_second * (1_000_000_000 / per_second)) as u32))
 }
 
 /// Returns the digits before the point if the text is a decimal number without a sign.
@@ -66,20 +70,25 @@ impl Rest<'_> {
         Some((self.year()?, month, u8::try_from(first).ok()?))
     }
 
-    /// Reads the separator and `HH:MM:SS`, and skips a fraction of a second.
-    fn time(&mut self) -> Option<(u8, u8, u8)> {
+    /// Reads the separator, `HH:MM:SS` and a fraction of a second, in nanoseconds.
+    fn time(&mut self) -> Option<(u8, u8, u8, u32)> {
         self.one_of(b" Tt")?;
         let hour = self.two_digits()?;
         self.one_of(b":")?;
         let minute = self.two_digits()?;
         self.one_of(b":")?;
         let second = self.two_digits()?;
+        let mut ns = 0;
         if self.one_of(b".,").is_some() {
             let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            self.0 = &self.0[digits..];
+            let (fraction, rest) = self.0.split_at(digits);
+            self.0 = rest;
             (digits > 0).then_some(())?;
+            // Further digits are dropped.
+            let nine = fraction.iter().chain(core::iter::repeat(&b'0')).take(9);
+            ns = nine.fold(0, |ns, digit| ns * 10 + u32::from(digit - b'0'));
         }
-        Some((hour, minute, second))
+        Some((hour, minute, second, ns))
     }
 
     /// Reads the offset from UTC to the end of the string; without one, the time is Indian time.
@@ -136,14 +145,14 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
+    use std::format;
 
     use proptest::prelude::*;
 
     use super::*;
 
     fn parse(text: &str) -> Result<i64, TimestampError> {
-        read(text).map(|at| at.unix_seconds())
+        read(text).map(|(at, _)| at.unix_seconds())
     }
 
     #[test]
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_count_is_read_by_its_digits() {
-        let seconds = |count| from_epoch(count).map(|at| at.unix_seconds());
+        let seconds = |count| from_epoch(count).map(|(at, _)| at.unix_seconds());
         for second in [1_000_000_000, 1_646_279_665, 9_223_372_036, 9_999_999_999] {
             for unit in [1, 1_000, 1_000_000] {
                 assert_eq!(seconds(second * unit), Some(second as i64));

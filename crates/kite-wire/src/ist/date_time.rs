@@ -1,20 +1,22 @@
-//! Date and time of Kite's order updates.
+//! Dates with a time of day in India.
 //!
-//! Kite sends `YYYY-MM-DD HH:MM:SS` without an offset and means Indian Standard Time (UTC+05:30, no
-//! daylight saving). Strings are parsed by [`layout`].
+//! Kite's order updates have `YYYY-MM-DD HH:MM:SS` without an offset and mean Indian Standard Time
+//! (UTC+05:30, no daylight saving). Strings are parsed by [`layout`].
 
-use alloc::string::String;
 use core::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 use super::layout;
-use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
+use super::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
+use crate::time::{UnixSeconds, UnixSecondsError};
 
 /// A date and time of day in Indian Standard Time, to the second.
 ///
 /// Always a date that exists (proleptic Gregorian calendar, years 0 to 9999, no leap seconds).
-/// Values compare chronologically; `Display` writes `YYYY-MM-DD HH:MM:SS`, and so does serde.
+/// Values compare chronologically. `Display` writes `YYYY-MM-DD HH:MM:SS`, and so does serde;
+/// [`IstDateTime::iso_8601`] writes the offset too.
+///
+/// The exchange timestamps of packets convert with `From` ([`UnixSeconds`]), receive times in
+/// nanoseconds with [`IstDateTime::from_unix_ns`].
 ///
 /// # Layouts
 /// Kite sends `YYYY-MM-DD HH:MM:SS`; servers that pass its updates on send others. `FromStr` and
@@ -24,25 +26,27 @@ use crate::ist::{DAY_S, Day, UTC_OFFSET_S, days_in_month};
 ///   follows: `Z`, `+05:30`, `+0530`, `+05`, ` IST`, ` UTC` or ` GMT`.
 /// - `03-03-2022 09:24:25` and `03-Mar-2022 09:24:25`, the day first, with the same variants.
 /// - Counts since the Unix epoch: 10 digits are seconds, 13 milliseconds, 16 microseconds and 19
-///   nanoseconds, which is unambiguous from 2001 to 2286. A field of an
-///   [`Order`](super::Order) may hold the count as a JSON number too.
+///   nanoseconds, which is unambiguous from 2001 to 2286. A field of an `order::Order` may hold the
+///   count as a JSON number too.
 ///
 /// A fraction of a second is dropped. Incomplete or ambiguous forms are not read: dates or times
 /// alone, times without seconds, twelve-hour clocks, years of two digits, the month before the day,
 /// digits without separators (`20220303092425`) and names of other time zones. An order lists such
-/// a field in [`Order::unreadable`](super::Order::unreadable) and keeps its value in
-/// [`Order::raw`](super::Order::raw).
+/// a field in `Order::unreadable` and keeps its value in `Order::raw`.
 ///
 /// # Examples
 /// ```
-/// use kite_wire::order::IstDateTime;
+/// use kite_wire::UnixSeconds;
+/// use kite_wire::ist::IstDateTime;
 ///
 /// let at: IstDateTime = "2022-03-03 09:24:25".parse()?;
 /// assert_eq!(at.unix_seconds(), 1_646_279_665);
+/// assert_eq!(at, IstDateTime::from(UnixSeconds(1_646_279_665)));
 /// assert_eq!(at.to_string(), "2022-03-03 09:24:25");
+/// assert_eq!(at.iso_8601().to_string(), "2022-03-03T09:24:25+05:30");
 /// assert_eq!("2022-03-03T03:54:25.000Z".parse(), Ok(at));
 /// assert_eq!("1646279665000".parse(), Ok(at));
-/// # Ok::<(), kite_wire::order::TimestampError>(())
+/// # Ok::<(), kite_wire::ist::TimestampError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IstDateTime {
@@ -83,22 +87,47 @@ impl IstDateTime {
     #[must_use]
     pub fn from_unix_seconds(unix_seconds: i64) -> Option<Self> {
         let local = unix_seconds.checked_add(UTC_OFFSET_S)?;
-        let (year, month, day) = Day::from_unix_days(local.div_euclid(DAY_S))?.date();
-        let of_day = local.rem_euclid(DAY_S);
-        let part = |seconds: i64| u8::try_from(seconds).ok();
-        let (hour, minute) = (part(of_day / 3600)?, part(of_day / 60 % 60)?);
-        Some(Self { year, month, day, hour, minute, second: part(of_day % 60)? })
+        let day = Day::from_unix_days(local.div_euclid(DAY_S))?;
+        Some(Self::on(day, local.rem_euclid(DAY_S)))
+    }
+
+    /// Converts an instant in nanoseconds since the Unix epoch (UTC), as receive times are, to
+    /// Indian civil time. The fraction of a second is dropped.
+    #[must_use]
+    pub const fn from_unix_ns(unix_ns: u64) -> Self {
+        // 64 bits of nanoseconds end in the year 2554.
+        let unix_s = (unix_ns / 1_000_000_000) as i64;
+        Self::on(Day::at_unix_ns(unix_ns), (unix_s + UTC_OFFSET_S) % DAY_S)
+    }
+
+    /// Returns the date and time `of_day` seconds after the day has begun.
+    const fn on(date: Day, of_day: i64) -> Self {
+        let (year, month, day) = date.date();
+        // A day has 86,400 seconds.
+        let (hour, minute) = ((of_day / 3600) as u8, (of_day / 60 % 60) as u8);
+        Self { year, month, day, hour, minute, second: (of_day % 60) as u8 }
     }
 
     /// Returns the instant, in seconds since the Unix epoch (UTC).
     #[must_use]
     pub fn unix_seconds(&self) -> i64 {
-        // The date exists, so the conversion cannot fail.
-        let day = Day::from_date(self.year, self.month, self.day).unwrap_or(Day::LAST);
-        day.start_unix_s()
+        self.date().start_unix_s()
             + i64::from(self.hour) * 3600
             + i64::from(self.minute) * 60
             + i64::from(self.second)
+    }
+
+    /// Returns the day in India.
+    #[must_use]
+    pub fn date(&self) -> Day {
+        // The date exists, so the conversion cannot fail.
+        Day::from_date(self.year, self.month, self.day).unwrap_or(Day::LAST)
+    }
+
+    /// Returns a value that prints as ISO 8601 with India's offset: `2022-03-03T09:24:25+05:30`.
+    #[must_use]
+    pub fn iso_8601(self) -> impl fmt::Display + Copy {
+        Iso { at: self, ns: 0 }
     }
 
     /// Returns the year, 0 to 9999.
@@ -149,19 +178,59 @@ impl FromStr for IstDateTime {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        layout::read(text)
+        layout::read(text).map(|(at, _)| at)
     }
 }
 
-impl Serialize for IstDateTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl From<UnixSeconds> for IstDateTime {
+    fn from(seconds: UnixSeconds) -> Self {
+        Self::from_unix_ns(seconds.unix_ns())
+    }
+}
+
+impl TryFrom<IstDateTime> for UnixSeconds {
+    type Error = UnixSecondsError;
+
+    /// # Errors
+    /// Returns an error if the time is not within the years 1970 to 2106.
+    fn try_from(at: IstDateTime) -> Result<Self, UnixSecondsError> {
+        Self::from_i64(at.unix_seconds())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for IstDateTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for IstDateTime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for IstDateTime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::readable::read(deserializer, "a date and time such as \"2022-03-03 09:24:25\"")
+    }
+}
+
+/// A date and time with a fraction of a second, printed as ISO 8601. The fraction has as many
+/// groups of three digits as it needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Iso {
+    pub(crate) at: IstDateTime,
+    pub(crate) ns: u32,
+}
+
+impl fmt::Display for Iso {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, ns } = self;
+        write!(f, "{}T{:02}:{:02}:{:02}", at.date(), at.hour, at.minute, at.second)?;
+        match ns {
+            0 => {}
+            ns if ns.is_multiple_of(1_000_000) => write!(f, ".{:03}", ns / 1_000_000)?,
+            ns if ns.is_multiple_of(1_000) => write!(f, ".{:06}", ns / 1_000)?,
+            ns => write!(f, ".{ns:09}")?,
+        }
+        f.write_str("+05:30")
     }
 }
 
@@ -232,7 +301,7 @@ fn within(part: TimestampPart, value: u16, min: u16, max: u16) -> Result<(), Tim
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
+    use std::string::ToString;
 
     use proptest::prelude::*;
 
@@ -330,6 +399,7 @@ mod tests {
         }
     }
 
+    #[cfg(all(feature = "serde", feature = "text"))]
     #[test]
     fn serde_uses_the_same_text() {
         let at = parse("2021-05-31 15:20:28").unwrap();
@@ -349,7 +419,18 @@ mod tests {
             let second = IstDateTime::from_unix_seconds(b).unwrap();
             prop_assert_eq!(first.unix_seconds(), a);
             prop_assert_eq!(parse(&first.to_string()), Ok(first));
+            prop_assert_eq!(parse(&first.iso_8601().to_string()), Ok(first));
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+        }
+
+        #[test]
+        fn every_exchange_timestamp_converts_to_india_and_back(seconds: u32, ns in 0..1_000_000_000_u64) {
+            let seconds = UnixSeconds(seconds);
+            let at = IstDateTime::from(seconds);
+            prop_assert_eq!(at.unix_seconds(), i64::from(seconds.get()));
+            prop_assert_eq!(UnixSeconds::try_from(at), Ok(seconds));
+            prop_assert_eq!(at, IstDateTime::from_unix_ns(seconds.unix_ns() + ns));
+            prop_assert_eq!(at.date(), Day::at_unix_s(seconds.get().into()));
         }
 
         #[test]
