@@ -3,6 +3,7 @@
 //! A deck depends only on the seed and the connection's number, so that a failure can be replayed
 //! without the other connections.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -95,6 +96,12 @@ impl Deck {
             FaultKind::DuplicateOrder => {
                 let order_id = format!("chaos-{}-{}", self.connection, self.dealt);
                 Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
+            }
+            // A frame of all instruments has about 3,000 bytes and takes longer than twice the
+            // threshold.
+            FaultKind::SlowLink => {
+                let bytes_per_second = NonZeroU32::MIN.saturating_add(random.u32(500..2_000));
+                Fault::SlowLink { bytes_per_second }
             }
             kind => kind.draw(self.random.u64(..), LONGEST_DELAY),
         }

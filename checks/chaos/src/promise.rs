@@ -135,7 +135,8 @@ impl Promise {
             Fault::GarbageTls => once(Failure::Tls),
             Fault::Reset { .. } | Fault::EndOfStream { .. } => loses(Loss::Broken),
             Fault::HalfOpen | Fault::Stalls => loses(Loss::Silence),
-            Fault::HeartbeatsOnly => shows(Effect::Stale),
+            // A slow frame is not silence, but ticks are stale until it is complete.
+            Fault::HeartbeatsOnly | Fault::SlowLink { .. } => shows(Effect::Stale),
             Fault::PongsOnly => Self { effect: Effect::FeedSilent, ..loses(Loss::FeedSilence) },
             Fault::StopsReading => loses(Loss::WriteBlocked),
             Fault::TruncatedFrame { .. } | Fault::LyingCount { .. } => shows(Effect::Damaged),

@@ -115,6 +115,7 @@ impl Report {
             (FaultKind::Stalls, "stalled both ways, to its loss", SILENCE_THRESHOLD),
             (FaultKind::PongsOnly, "pongs only, to its loss (limit grows)", SILENCE_THRESHOLD),
             (FaultKind::HeartbeatsOnly, "heartbeats only, to stale ticks", STALE_AFTER),
+            (FaultKind::SlowLink, "slow link, to stale ticks", STALE_AFTER),
             (FaultKind::StopsReading, "stopped reading, to its loss", SILENCE_THRESHOLD),
         ];
         for (kind, name, threshold) in detected {

@@ -9,6 +9,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -47,10 +48,11 @@ const RECOVERY: Duration = Duration::from_secs(150);
 
 const TOKENS: [u32; 6] = [256, 257, 513, 265, 263, 1_025];
 
-/// An in-memory stream that counts the bytes it accepts.
+/// An in-memory stream that counts its bytes.
 #[derive(Debug)]
 struct Pipe {
     stream: DuplexStream,
+    bytes_read: u64,
     bytes_written: u64,
 }
 
@@ -60,7 +62,10 @@ impl AsyncRead for Pipe {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.bytes_read += (buffer.filled().len() - before) as u64;
+        read
     }
 }
 
@@ -87,6 +92,10 @@ impl AsyncWrite for Pipe {
 }
 
 impl Wire for Pipe {
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
     fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
@@ -128,7 +137,7 @@ impl Network for Cable {
                 let source = Arc::new(io::Error::from(io::ErrorKind::TimedOut));
                 return Err(OpenError::Dns { host: "ws.kite.trade".to_owned(), source });
             }
-            let pipe = Pipe { stream: sim.connect(), bytes_written: 0 };
+            let pipe = Pipe { stream: sim.connect(), bytes_read: 0, bytes_written: 0 };
             let endpoint = Endpoint::default();
             let settings = Transport::default();
             let deadline = Deadline::within(settings.connect_timeout);
@@ -394,13 +403,24 @@ async fn outage(random: &mut fastrand::Rng, sim: &Sim, record: &Record, cut: &At
         .filter(|kind| *kind != FaultKind::AuthRefusal)
         .collect();
     let kind = kinds[random.usize(0..kinds.len())];
-    let fault = kind.draw(random.u64(..), lasts);
+    let fault = match kind {
+        // A frame may take longer than any silence that is tolerated.
+        FaultKind::SlowLink => {
+            let bytes_per_second = NonZeroU32::MIN.saturating_add(random.u32(20..500));
+            Fault::SlowLink { bytes_per_second }
+        }
+        kind => kind.draw(random.u64(..), lasts),
+    };
     match kind.family() {
         FaultFamily::Handshake => {
             sim.at_next_handshake(API_KEY, fault);
             sim.drop_all();
         }
         _ => assert_eq!(sim.inject(API_KEY, fault), 1),
+    }
+    if kind == FaultKind::SlowLink {
+        sleep((began + lasts).saturating_duration_since(Instant::now())).await;
+        assert_eq!(losses(&record.seen()), before, "a slow link is not a dead one");
     }
     // A silent socket is detected in time, no matter how long the silence would last.
     if matches!(kind, FaultKind::HalfOpen | FaultKind::Stalls) && lasts > 3 * THRESHOLD {

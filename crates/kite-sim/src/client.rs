@@ -9,10 +9,12 @@ pub(crate) mod connection;
 mod faults;
 pub(crate) mod ledger;
 mod mute;
+pub(crate) mod pace;
 mod replayed;
 pub(crate) mod state;
 mod timer;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +40,7 @@ use crate::server::transport::Connection;
 use book::Book;
 use ledger::{Entry, SocketEnd};
 use mute::MuteStream;
+use pace::Speed;
 use state::{Control, Joined, Membership, SimState};
 use timer::Timer;
 
@@ -60,6 +63,7 @@ pub(crate) struct Client {
     entry: Entry,
     api_key: String,
     manner: Manner,
+    speed: Speed,
     controls: mpsc::UnboundedReceiver<Control>,
     feed: Option<Feed>,
     updates: Option<Interval>,
@@ -74,10 +78,12 @@ pub(crate) struct Client {
 struct Manner {
     says: Says,
     reads: bool,
+    /// The speed of the link to the client, if it is limited.
+    bytes_per_second: Option<NonZeroU32>,
 }
 
 impl Manner {
-    const WHOLE: Self = Self { says: Says::Everything, reads: true };
+    const WHOLE: Self = Self { says: Says::Everything, reads: true, bytes_per_second: None };
 }
 
 /// The messages sent on a socket; each variant sends fewer than the one before.
@@ -102,11 +108,11 @@ pub(crate) enum Update {
 /// Serves a client until it disconnects or is closed.
 pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimState>) {
     let Membership { slot, owned, .. } = membership;
-    let Joined { number, book, controls, feed, entry, api_key } = owned;
+    let Joined { number, book, controls, speed, feed, entry, api_key } = owned;
     let Opened { connection, rest, strike } = opened;
     let id = slot.id();
     tracing::debug!(id, "socket open");
-    let socket = Socket::new(MuteStream::new(connection), rest).await;
+    let socket = Socket::new(MuteStream::new(connection, speed.clone()), rest).await;
     let chance = state.config.chance.clone();
     let chance_faults = chance.map(|chance| ChanceFaults::new(chance, &api_key, number));
     let rate = state.config.updates_per_second;
@@ -118,6 +124,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
         entry,
         api_key,
         manner: Manner::WHOLE,
+        speed,
         controls,
         feed,
         updates: None,

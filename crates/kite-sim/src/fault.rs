@@ -76,6 +76,10 @@ impl FaultKind {
     /// Returns whether the fault keeps the socket open and lasts until the socket is healed.
     #[must_use]
     pub const fn is_lasting(self) -> bool {
+        matches!(self, Self::SlowLink) || self.takes_time_to_heal()
+    }
+
+    const fn takes_time_to_heal(self) -> bool {
         matches!(self.argument(), Some(FaultArgument { is_time_to_heal: true, .. }))
     }
 

@@ -7,9 +7,9 @@ use crate::error::{ConfigError, check_duration};
 /// Limits for the server's silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liveness {
-    /// Silence of the socket after which a ping is sent; after twice this without receiving
-    /// anything the socket is considered dead and replaced. Default 10 s; above 0 and at most a
-    /// day.
+    /// Silence of the socket after which a ping is sent; after twice this without receiving a byte
+    /// the socket is considered dead and replaced. On a slow link a message may therefore take any
+    /// time to arrive. Default 10 s; above 0 and at most a day.
     pub silence_threshold: Duration,
     /// Time without ticks on a socket with heartbeats after which [`Event::TicksStale`] is sent.
     /// Default 60 s; above 0 and at most a day.

@@ -57,8 +57,8 @@ pub struct ConnectionConfig {
     /// [`Event::Gap`]: crate::Event::Gap
     pub track_instruments: bool,
     /// Where to write when anything was last received, in Unix seconds of the local wall clock:
-    /// frames of every kind, pongs included, and the server's reply to a handshake. Connections can
-    /// share it. Default none.
+    /// frames of every kind, pongs included, parts of frames, and the server's reply to a handshake.
+    /// Connections can share it. Default none.
     pub last_activity: Option<Arc<AtomicU64>>,
 }
 

@@ -188,13 +188,16 @@ impl<S: Sink, N: Network> Driver<S, N> {
         has_enough: impl Fn(&S) -> bool,
     ) -> Result<Reading, LossCause> {
         self.write(cx)?;
+        let mut is_first = true;
         while !self.turn.is_spent() {
             let Some(message) = self.poll_message(cx)? else {
+                self.note_progress(is_first);
                 // Replies to the messages read.
                 self.write(cx)?;
                 self.turn.renew();
                 return Ok(Reading::Paused);
             };
+            is_first = false;
             if let Err(cause) = self.on_message(message) {
                 // The reply to a close frame is sent if the socket accepts it immediately.
                 let _ = self.write(cx);
@@ -219,6 +222,16 @@ impl<S: Sink, N: Network> Driver<S, N> {
         match socket.websocket.poll_next(cx) {
             Poll::Ready(message) => message.map(Some).map_err(loss_cause),
             Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Records bytes read that do not complete a message, unless messages were read with them.
+    fn note_progress(&mut self, no_message: bool) {
+        let Link::Open(socket) = &mut self.link else { return };
+        if socket.websocket.has_read() && no_message {
+            let now = now();
+            self.record_activity(now);
+            self.session.on_progress(now);
         }
     }
 

@@ -83,8 +83,9 @@ pub enum Event {
     /// The connection no longer reconnects on its own. Subscriptions are kept; new credentials
     /// resume it.
     Parked(ParkReason),
-    /// The socket answers pings, but for twice the `silence_threshold` no tick or heartbeat was
-    /// received. The path works, but the feed does not.
+    /// For twice the `silence_threshold` no tick or heartbeat was received, although pongs or texts
+    /// were. The path works, but the feed does not. The time that a long text takes to arrive does
+    /// not count.
     FeedSilent {
         /// Time without a tick or heartbeat.
         silence: Duration,
@@ -284,7 +285,7 @@ impl Event {
             Self::Parked(reason) => write!(out, "parked: {reason}"),
             Self::FeedSilent { silence, .. } => write!(
                 out,
-                "the socket answers pings, but no tick or heartbeat was received for {silence:.1?}"
+                "the path works, but no tick or heartbeat was received for {silence:.1?}"
             ),
             Self::TicksStale { silence, instruments } => write!(
                 out,

@@ -33,14 +33,14 @@ pub enum LossCause {
         /// The limit (`max_frame_bytes`).
         limit: usize,
     },
-    /// Nothing was received for twice the threshold, not even a pong.
+    /// Not a byte was received for twice the threshold, so no pong either.
     #[error("nothing was received for {silence:.1?}, not even a pong")]
     Silence {
         /// Duration of this state.
         silence: Duration,
     },
-    /// Pongs were received, but no tick or heartbeat.
-    #[error("the socket answers pings, but no tick or heartbeat was received for {silence:.1?}")]
+    /// Pongs or texts were received, but no tick or heartbeat.
+    #[error("the path works, but no tick or heartbeat was received for {silence:.1?}")]
     FeedSilence {
         /// Duration of this state.
         silence: Duration,

@@ -10,8 +10,8 @@
 //! 2. After [`Output::Wait`] wait for the socket, for a handle's request, for the end of an attempt
 //!    or a renewal, and for the instant returned with it.
 //! 3. Read the socket first. Its messages are passed to [`Session::on_frame`],
-//!    [`Session::on_message`] and [`Session::on_pong`], the hot path; everything else to
-//!    [`Session::handle`]. Both are done before the next [`Session::poll`], which checks for
+//!    [`Session::on_message`] and [`Session::on_pong`], the hot path, bytes that complete none to
+//!    [`Session::on_progress`]; everything else to [`Session::handle`]. Both are done before the next [`Session::poll`], which checks for
 //!    silence, so that a late poll follows the reading of what has arrived meanwhile.
 //! 4. Go back to 1 after a [`Session::handle`], a [`Session::on_frame`] that returned true, or the
 //!    instant waited for. After other frames only from time to time.
@@ -236,6 +236,13 @@ impl Session {
     /// Returns the desired set.
     pub(crate) fn desired(&self) -> &BTreeMap<u32, Mode> {
         self.book.desired()
+    }
+
+    /// Handles bytes that do not complete a message.
+    pub(crate) fn on_progress(&mut self, now: Instant) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.watchdog.progressed(now);
+        }
     }
 
     /// Handles a message that is not part of the feed: a text frame or a ping.

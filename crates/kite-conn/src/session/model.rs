@@ -8,7 +8,7 @@ use kite_wire::{CommandKind, Mode, ParsedCommand};
 
 use super::{Input, Output, Session, Why};
 use crate::config::{Liveness, Reconnect};
-use crate::observe::{Event, ParkReason};
+use crate::observe::{Event, LossCause, ParkReason};
 
 /// The server's state for one socket.
 #[derive(Debug, Default)]
@@ -61,6 +61,11 @@ pub(super) struct Rig {
     server: Server,
     desired: BTreeMap<u32, Mode>,
     write_blocked: bool,
+    reading_paused: bool,
+    /// When the last byte was read on this socket, or reading resumed.
+    last_byte: Instant,
+    /// Whether a message has arrived in part.
+    in_message: bool,
     /// A loss was reported, but not yet a retry or parking.
     unanswered_loss: bool,
     /// The delay of the last retry reported.
@@ -86,15 +91,19 @@ pub(super) struct Settings {
 impl Rig {
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { reconnect, liveness, renews, has_token } = settings;
+        let now = Instant::now();
         Self {
             session: Session::new(reconnect, liveness, renews, has_token),
-            now: Instant::now(),
+            now,
             socket: Socket::None,
             up: false,
             epoch: 0,
             server: Server::default(),
             desired: BTreeMap::new(),
             write_blocked: false,
+            reading_paused: false,
+            last_byte: now,
+            in_message: false,
             unanswered_loss: false,
             delay: Duration::ZERO,
             wait: None,
@@ -120,12 +129,25 @@ impl Rig {
         self.session.handle(self.now, Input::SetMode(token, mode));
     }
 
+    /// Records that bytes were read, which complete a message or not.
+    pub(super) fn read(&mut self, whole: bool) {
+        (self.last_byte, self.in_message) = (self.now, !whole);
+    }
+
     /// Handles an input and carries out the outputs.
     pub(super) fn on(&mut self, input: Input) -> Vec<String> {
         match &input {
             Input::Opened if self.socket == Socket::Opening => {
                 self.socket = Socket::Open;
                 self.write_blocked = false;
+                self.reading_paused = false;
+                self.read(true);
+            }
+            Input::ReadingPaused(paused) if self.session.is_live() => {
+                if self.reading_paused && !paused {
+                    self.read(true);
+                }
+                self.reading_paused = *paused;
             }
             Input::OpenFailed(_) if self.socket == Socket::Opening => self.socket = Socket::None,
             Input::Renewed | Input::RenewalFailed(_) if self.socket == Socket::Renewing => {
@@ -248,6 +270,13 @@ impl Rig {
                 assert_eq!(epoch, self.epoch);
                 self.up = false;
                 self.unanswered_loss = true;
+                match cause {
+                    LossCause::Silence { silence } => {
+                        assert_eq!(silence, self.now - self.last_byte, "not silent");
+                    }
+                    LossCause::FeedSilence { .. } => assert!(!self.in_message, "not silent"),
+                    _ => {}
+                }
                 format!("down {epoch}: {cause}")
             }
             Event::OpenFailed { attempt, .. } => format!("failed {attempt}"),
@@ -255,6 +284,7 @@ impl Rig {
             Event::Renewing { attempt, refused: true } => format!("renewing {attempt}, refused"),
             Event::RenewalFailed { attempt, .. } => format!("not renewed {attempt}"),
             Event::FeedSilent { silence, grace } => {
+                assert!(!self.in_message, "silent although a message is arriving");
                 format!("feed silent for {silence:?}, {grace:?} left")
             }
             Event::TicksStale { silence, instruments } => {

@@ -32,6 +32,7 @@ pub(super) enum Op {
     WriteProgressed,
     ReadingPaused(bool),
     Message,
+    Progress,
     Frame(bool),
     Pong,
     Ping,
@@ -76,7 +77,10 @@ impl Op {
             10 => Self::WriteProgressed,
             11 => Self::ReadingPaused(next()? % 2 == 0),
             12 => Self::Message,
-            13 => Self::Frame(next()? % 2 == 0),
+            13 => match next()? {
+                0xf0.. => Self::Progress,
+                value => Self::Frame(value % 2 == 0),
+            },
             14 => Self::Pong,
             15 => Self::Ping,
             16 => Self::Renewed,
@@ -126,12 +130,21 @@ impl Op {
             Self::ReadingPaused(paused) => {
                 rig.on(Input::ReadingPaused(paused));
             }
-            Self::WriteBlocked(_) | Self::Message => rig.session.on_message(rig.now),
+            Self::WriteBlocked(_) | Self::Message => {
+                rig.read(true);
+                rig.session.on_message(rig.now);
+            }
+            Self::Progress => {
+                rig.read(false);
+                rig.session.on_progress(rig.now);
+            }
             Self::Frame(has_ticks) => {
+                rig.read(true);
                 rig.session.on_frame(rig.now, has_ticks);
                 rig.settle();
             }
             Self::Pong => {
+                rig.read(true);
                 let payload = rig.ping;
                 rig.session.on_pong(rig.now, &payload);
             }

@@ -797,6 +797,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::ReadingPaused),
         1 => Just(Op::WriteProgressed),
         2 => Just(Op::Message),
+        4 => Just(Op::Progress),
         4 => any::<bool>().prop_map(Op::Frame),
         4 => Just(Op::Pong),
         1 => Just(Op::Ping),

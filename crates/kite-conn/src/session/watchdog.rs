@@ -1,6 +1,8 @@
 //! Decides whether an open socket is alive, and whether its feed is.
 //!
-//! A pong proves the path, not the feed, so the two are watched separately.
+//! A pong proves the path, not the feed, so the two are watched separately. Bytes of a message that
+//! is not complete prove the path too: on a slow link one message can take longer than any silence
+//! that is tolerated, and pongs and heartbeats wait in the server's queue until it is sent.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +19,15 @@ pub(crate) struct Watchdog {
     /// Maximum silence of a feed while pongs are received.
     feed_patience: Duration,
     last_heard: Instant,
-    /// Start of the current silence: the last message, or the end of a pause in reading.
+    /// Start of the current silence: the last bytes read, or the end of a pause in reading.
     silent_since: Instant,
-    /// When the last frame of the feed (ticks or a heartbeat) was received, or reading resumed.
+    /// When the first bytes of the message now being received were read, if it takes several reads.
+    message_since: Option<Instant>,
+    /// When the last frame of the feed (ticks or a heartbeat) was received.
     last_fed: Instant,
+    /// Start of the feed's current silence: its last frame, or the end of a pause in reading. The
+    /// time that another message takes to arrive does not count.
+    feed_silent_since: Instant,
     /// Since when the feed has flowed without a pause of twice the threshold.
     flowing_since: Instant,
     /// Whether the current silence of the feed has been reported.
@@ -45,19 +52,20 @@ pub(crate) enum Finding {
     },
     /// Silent for the threshold, or suspected: send a ping.
     Probe,
-    /// Only pongs for twice the threshold. Returned once for each silence, to be reported.
+    /// Neither ticks nor a heartbeat for twice the threshold, although the path works. Returned once
+    /// for each silence, to be reported.
     FeedSilent {
         /// Time without ticks or a heartbeat.
         silence: Duration,
         /// Time until the socket is replaced.
         grace: Duration,
     },
-    /// Nothing was received for twice the threshold, nor for the threshold since a ping.
+    /// Not a byte was received for twice the threshold, nor for the threshold since a ping.
     Silent {
-        /// Time since anything was received.
+        /// Time since the last byte was received.
         silence: Duration,
     },
-    /// Only pongs for longer than the feed may be silent.
+    /// Neither ticks nor a heartbeat for longer than the feed may be silent.
     FeedDead {
         /// Time without ticks or a heartbeat.
         silence: Duration,
@@ -78,7 +86,9 @@ impl Watchdog {
             feed_patience: feed_patience.max(threshold * 2),
             last_heard: now,
             silent_since: now,
+            message_since: None,
             last_fed: now,
+            feed_silent_since: now,
             flowing_since: now,
             feed_reported: false,
             probed: None,
@@ -88,25 +98,46 @@ impl Watchdog {
         }
     }
 
-    /// Records that something was received: data, a heartbeat or a pong.
+    /// Records that a message was received that is not of the feed: a text, a ping or a pong.
     pub(crate) fn received(&mut self, now: Instant) {
-        self.last_heard = now;
-        self.silent_since = now;
-        self.probed = None;
-        self.suspicious = false;
+        if let Some(since) = self.message_since {
+            // The feed could not be received meanwhile.
+            self.feed_silent_since += now.saturating_duration_since(since);
+        }
+        self.on_message(now);
     }
 
     /// Records that a frame of the feed was received: ticks or a heartbeat.
     pub(crate) fn fed(&mut self, now: Instant) {
-        self.received(now);
+        self.on_message(now);
         if now.saturating_duration_since(self.last_fed) >= self.threshold * 2 {
             self.flowing_since = now;
         }
         self.last_fed = now;
+        self.feed_silent_since = now;
         self.feed_reported = false;
     }
 
-    /// Returns when anything was last received.
+    fn on_message(&mut self, now: Instant) {
+        self.last_heard = now;
+        self.message_since = None;
+        self.read(now);
+    }
+
+    /// Records that bytes were read which do not complete a message.
+    pub(crate) fn progressed(&mut self, now: Instant) {
+        self.message_since.get_or_insert(now);
+        self.read(now);
+    }
+
+    fn read(&mut self, now: Instant) {
+        self.silent_since = now;
+        // A pong that is still due waits for the rest of the message.
+        self.probed = None;
+        self.suspicious = false;
+    }
+
+    /// Returns when the last message was received.
     pub(crate) fn last_heard(&self) -> Instant {
         self.last_heard
     }
@@ -155,7 +186,8 @@ impl Watchdog {
         if self.reading_paused && !paused {
             // What arrived meanwhile is still in the socket, so every silence starts over.
             self.silent_since = now;
-            self.last_fed = now;
+            self.message_since = None;
+            self.feed_silent_since = now;
             self.feed_reported = false;
             self.probed = None;
         }
@@ -188,20 +220,8 @@ impl Watchdog {
             }
             return fine((due, Why::Pong));
         }
-        let feed_silence = now.saturating_duration_since(self.last_fed);
-        let only_pongs = self.last_heard.saturating_duration_since(self.last_fed);
-        // Pongs arrived after the last frame of the feed, so the feed's silence counts. Checked
-        // before the next ping, since timers fire late and the next silence of the path begins with
-        // the last pong.
-        if only_pongs >= self.threshold {
-            if feed_silence >= limit && !self.feed_reported {
-                self.feed_reported = true;
-                let grace = self.feed_patience.saturating_sub(feed_silence);
-                return Finding::FeedSilent { silence: feed_silence, grace };
-            }
-            if feed_silence >= self.feed_patience {
-                return Finding::FeedDead { silence: feed_silence };
-            }
+        if let Some(finding) = self.check_feed(now) {
+            return finding;
         }
         if self.suspicious || silence >= self.threshold {
             self.suspicious = false;
@@ -209,8 +229,30 @@ impl Watchdog {
             return Finding::Probe;
         }
         let silent = (self.silent_since + self.threshold, Why::Silence);
+        if self.message_since.is_some() {
+            return fine(silent);
+        }
         let due = if self.feed_reported { self.feed_patience } else { limit };
-        fine(silent.min((self.last_fed + due, Why::Feed)))
+        fine(silent.min((self.feed_silent_since + due, Why::Feed)))
+    }
+
+    /// Checks the silence of the feed. It counts once another message was received after the feed's
+    /// last frame, and not while a message is being received.
+    ///
+    /// Called before the next ping is due, since timers fire late and the next silence of the path
+    /// begins with the last pong.
+    fn check_feed(&mut self, now: Instant) -> Option<Finding> {
+        let others = self.last_heard.saturating_duration_since(self.feed_silent_since);
+        if self.message_since.is_some() || others < self.threshold {
+            return None;
+        }
+        let silence = now.saturating_duration_since(self.feed_silent_since);
+        if silence >= self.threshold * 2 && !self.feed_reported {
+            self.feed_reported = true;
+            let grace = self.feed_patience.saturating_sub(silence);
+            return Some(Finding::FeedSilent { silence, grace });
+        }
+        (silence >= self.feed_patience).then_some(Finding::FeedDead { silence })
     }
 }
 
@@ -351,6 +393,49 @@ mod tests {
         assert_eq!(line.answer_pings(1..=100), (20, silent));
         let dead = Finding::FeedDead { silence: THRESHOLD * 8 };
         assert_eq!(line.answer_pings(20..=100), (80, dead), "reported once for each silence");
+    }
+
+    #[test]
+    fn a_message_that_arrives_slowly_is_not_silence() {
+        let mut line = Timeline::new(THRESHOLD * 2);
+        line.dog.fed(line.at(1));
+        for second in (5..=995).step_by(9) {
+            line.dog.progressed(line.at(second));
+            assert_eq!(line.check(second + 8), line.fine(second + 10, Why::Silence));
+        }
+        assert_eq!(line.dog.last_heard(), line.at(1), "no message is complete");
+        line.dog.fed(line.at(1_000));
+        assert_eq!(line.check(1_000), line.fine(1_010, Why::Silence));
+        assert!(!line.dog.has_flowed(), "a long snapshot is not a flow");
+    }
+
+    #[test]
+    fn a_pong_is_awaited_once_reading_makes_no_progress() {
+        let mut line = Timeline::new(THRESHOLD * 2);
+        assert_eq!(line.check(10), Finding::Probe);
+        for second in [19, 28, 37] {
+            line.dog.progressed(line.at(second));
+            assert_eq!(line.check(second + 9), line.fine(second + 10, Why::Silence));
+        }
+        assert_eq!(line.check(47), Finding::Probe);
+        assert_eq!(line.check(47), line.fine(57, Why::Pong));
+        assert_eq!(line.check(57), Finding::Silent { silence: THRESHOLD * 2 });
+    }
+
+    #[test]
+    fn a_feed_is_not_silent_while_a_message_delays_it() {
+        let mut line = Timeline::new(THRESHOLD * 2);
+        // A pong, so that the silence of the feed counts, and then a text that takes 90 s.
+        line.dog.received(line.at(12));
+        for second in (15..=105).step_by(9) {
+            line.dog.progressed(line.at(second));
+            assert_eq!(line.check(second + 8), line.fine(second + 10, Why::Silence));
+        }
+        line.dog.received(line.at(105));
+        // 15 s of silence before the text, and 5 s after it.
+        assert_eq!(line.check(105), line.fine(110, Why::Feed));
+        let silent = Finding::FeedSilent { silence: THRESHOLD * 2, grace: Duration::ZERO };
+        assert_eq!(line.check(110), silent);
     }
 
     #[test]

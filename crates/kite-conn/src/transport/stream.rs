@@ -21,34 +21,42 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Tcp>>),
 }
 
-impl Wire for Stream {
-    fn bytes_written(&self) -> u64 {
+impl Stream {
+    fn tcp(&self) -> &Tcp {
         match self {
-            Self::Plain(tcp) => tcp.bytes_written,
-            Self::Tls(tls) => tls.get_ref().0.bytes_written,
-        }
-    }
-
-    fn reset_on_drop(&self) {
-        let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
-        };
-        // If this fails, the connection is closed normally.
-        let _ = SockRef::from(&tcp.stream).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
-/// A TCP socket that counts the bytes it accepts. Counted below TLS, which buffers bytes first.
+impl Wire for Stream {
+    fn bytes_read(&self) -> u64 {
+        self.tcp().bytes_read
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.tcp().bytes_written
+    }
+
+    fn reset_on_drop(&self) {
+        // If this fails, the connection is closed normally.
+        let _ = SockRef::from(&self.tcp().stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A TCP socket that counts its bytes. They are counted below TLS, which holds back what it reads
+/// until a record of up to 16 KiB is complete, and what is written until the socket accepts it.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     pub(super) stream: TcpStream,
+    bytes_read: u64,
     bytes_written: u64,
 }
 
 impl Tcp {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, bytes_written: 0 }
+        Self { stream, bytes_read: 0, bytes_written: 0 }
     }
 
     fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -65,7 +73,10 @@ impl AsyncRead for Tcp {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.bytes_read += (buf.filled().len() - before) as u64;
+        read
     }
 }
 

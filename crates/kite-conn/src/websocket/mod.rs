@@ -56,6 +56,8 @@ pub(crate) struct WebSocket<W> {
     /// Whether bytes waited for the stream, and how many it had accepted, at the last write.
     blocked: bool,
     bytes_written: u64,
+    /// How many bytes the stream had received when this was last asked.
+    bytes_read: u64,
 }
 
 impl<W> fmt::Debug for WebSocket<W> {
@@ -82,6 +84,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
             queue: WriteQueue::new(),
             blocked: false,
             bytes_written: 0,
+            bytes_read: 0,
         }
     }
 
@@ -271,6 +274,12 @@ pub(crate) struct Writing {
 }
 
 impl<W: Wire> WebSocket<W> {
+    /// Returns whether bytes were received since the last call.
+    pub(crate) fn has_read(&mut self) -> bool {
+        let bytes_read = self.stream.bytes_read();
+        std::mem::replace(&mut self.bytes_read, bytes_read) != bytes_read
+    }
+
     /// Writes as much of the queue as the stream accepts, like [`WebSocket::poll_flush`].
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A byte stream that counts the bytes written to it.
+/// A byte stream that counts the bytes read from it and written to it.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Returns the number of bytes received so far, including TLS overhead.
+    fn bytes_read(&self) -> u64;
+
     /// Returns the number of bytes accepted so far, including TLS overhead.
     fn bytes_written(&self) -> u64;
 

@@ -1,5 +1,7 @@
 //! The effects of faults on an open socket, and the timing of random ones.
 
+use std::num::NonZeroU32;
+
 use tokio::time::Instant;
 
 use super::{Client, Manner, Says};
@@ -34,6 +36,9 @@ impl Client {
     pub(super) fn behave(&mut self, manner: Manner) {
         self.manner = manner;
         self.socket.stream_mut().mute(manner.says == Says::Nothing);
+        self.speed.limit(manner.bytes_per_second);
+        let slowest = manner.bytes_per_second.unwrap_or(NonZeroU32::MAX);
+        self.socket.expect_speed(slowest);
     }
 
     /// Applies a fault. It counts once it takes effect. A fault that needs to send, or needs an
@@ -45,7 +50,13 @@ impl Client {
             Fault::HeartbeatsOnly => self.quieten(Says::Heartbeats),
             Fault::PongsOnly => self.quieten(Says::Pongs),
             Fault::StopsReading => self.change(Manner { reads: false, ..self.manner }),
-            Fault::Stalls => self.change(Manner { says: Says::Nothing, reads: false }),
+            Fault::Stalls => {
+                self.change(Manner { says: Says::Nothing, reads: false, ..self.manner })
+            }
+            Fault::SlowLink { bytes_per_second } => {
+                let bytes_per_second = Some(bytes_per_second);
+                self.change(Manner { bytes_per_second, ..self.manner })
+            }
             Fault::TruncatedFrame { cut } => {
                 self.send_damaged(|frame| damage::truncate(frame, cut), writing).await?
             }

@@ -1,25 +1,27 @@
-//! A client's stream that can be muted, so that writes are discarded while reads continue.
+//! A client's stream whose writing side can be cut off or slowed down while reads continue.
 //!
-//! This simulates a half-open connection without touching the WebSocket's state.
+//! This simulates a half-open connection and a slow link without touching the WebSocket's state.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pace::{Pace, Speed};
 use crate::server::transport::{Connection, Transport};
 
-/// A stream whose writing side can be cut off.
+/// A stream whose writing side can be cut off or slowed down.
 #[derive(Debug)]
 pub(crate) struct MuteStream<S> {
     stream: S,
     is_muted: bool,
+    pace: Pace,
 }
 
 impl<S> MuteStream<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, is_muted: false }
+    pub(crate) fn new(stream: S, speed: Speed) -> Self {
+        Self { stream, is_muted: false, pace: Pace::new(speed) }
     }
 
     /// Cuts off the writing side, or restores it. Call it only between frames, or the peer receives
@@ -54,7 +56,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MuteStream<S> {
         if self.is_muted {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let Self { stream, pace, .. } = &mut *self;
+        let room = ready!(pace.poll_room(cx)).min(bytes.len());
+        let written = ready!(Pin::new(stream).poll_write(cx, &bytes[..room]))?;
+        pace.written(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -78,7 +84,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_muted_stream_reads_but_does_not_write() {
         let (near, mut far) = duplex(64);
-        let mut near = MuteStream::new(near);
+        let mut near = MuteStream::new(near, Speed::default());
         near.mute(true);
         near.write_all(b"lost").await.unwrap();
         far.write_all(b"input").await.unwrap();

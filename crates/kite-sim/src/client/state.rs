@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::book::Book;
 use super::ledger::{Entry, Ledger};
+use super::pace::Speed;
 #[cfg(feature = "tls")]
 use crate::certificate::Identity;
 use crate::fault::chance::FaultChance;
@@ -73,6 +74,7 @@ pub(crate) enum AcceptorCommand {
 pub(crate) struct Handle {
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) controls: mpsc::UnboundedSender<Control>,
+    speed: Speed,
 }
 
 /// The data that a client's task receives on admission.
@@ -82,6 +84,7 @@ pub(crate) struct Joined {
     pub(crate) number: u64,
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) controls: mpsc::UnboundedReceiver<Control>,
+    pub(crate) speed: Speed,
     pub(crate) feed: Option<Feed>,
     pub(crate) entry: Entry,
 }
@@ -167,9 +170,10 @@ impl SimState {
             fanout.join(id, api_key, book.clone())
         });
         let entry = self.ledger.open(id, api_key, &book);
-        let handle = Handle { book: Arc::clone(&book), controls: sender };
+        let speed = Speed::default();
+        let handle = Handle { book: Arc::clone(&book), controls: sender, speed: speed.clone() };
         let api_key = api_key.to_owned();
-        (handle, Joined { api_key, number, book, controls, feed, entry })
+        (handle, Joined { api_key, number, book, controls, speed, feed, entry })
     }
 
     pub(crate) fn books(&self) -> Vec<Arc<Mutex<Book>>> {
@@ -192,8 +196,13 @@ impl SimState {
         let mut count = 0;
         self.admission.visit(|id, api_key, handle| {
             if is_target(id, api_key) {
+                let control = control();
+                if matches!(control, Control::Heal) {
+                    // A slow link would let this wait for the end of a frame.
+                    handle.speed.limit(None);
+                }
                 // Fails only if the task has just ended.
-                let _ = handle.controls.send(control());
+                let _ = handle.controls.send(control);
                 count += 1;
             }
         });

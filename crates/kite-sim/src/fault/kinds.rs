@@ -4,6 +4,7 @@
 //! `client/connection`.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::json;
@@ -73,6 +74,13 @@ pub enum Fault {
     StopsReading,
     /// Nothing is read and nothing is sent. Lasts until healed.
     Stalls,
+    /// Everything is sent, but slowly, as over a link of little bandwidth. While a frame is being
+    /// sent, pongs, heartbeats, commands and faults wait for its end, and updates due are never
+    /// sent. Lasts until healed, within a frame too.
+    SlowLink {
+        /// Bytes per second, without TLS's overhead.
+        bytes_per_second: NonZeroU32,
+    },
     /// The last packet of a frame of ticks is cut short, within a complete WebSocket message.
     TruncatedFrame {
         /// Number of bytes cut, at least 1 and at most all but one of the packet and its length
@@ -175,6 +183,8 @@ const NOTHING: Option<FaultArgument> = None;
 const TIME: Option<FaultArgument> = FaultArgument::TIME;
 const HEAL: Option<FaultArgument> = FaultArgument::HEAL;
 const BYTES: Option<FaultArgument> = FaultArgument::BYTES;
+const RATE: Option<FaultArgument> =
+    FaultArgument::of("BYTES", "a number of bytes per second, at least 1");
 const BY: Option<FaultArgument> = FaultArgument::of("BY", "a whole number, such as -2");
 const LENGTH: Option<FaultArgument> = FaultArgument::of("LENGTH", "a length up to 65535");
 const TEXT: Option<FaultArgument> = FaultArgument::of("TEXT", "a text");
@@ -293,6 +303,15 @@ faults! {
         [Self::Stalls] None,
         |_, _| Fault::Stalls,
         |value| value.none(Fault::Stalls);
+    SlowLink "slow_link" Socket RATE,
+        "Everything is sent, but slowly."
+        [Self::SlowLink { bytes_per_second }] Some(bytes_per_second.to_string()),
+        |random, _| {
+            // Up to 65,504 bytes per second, each order of magnitude as often.
+            let bytes_per_second = (1_024 + random.below(1_023) as u32) << random.below(6);
+            Fault::SlowLink { bytes_per_second: at_least_one(bytes_per_second) }
+        },
+        |value| Some(Fault::SlowLink { bytes_per_second: value.number(at_least_one(28_000))? });
     TruncatedFrame "truncated_frame" Socket BYTES,
         "The last packet of a frame is cut short."
         [Self::TruncatedFrame { cut }] Some(cut.to_string()),
@@ -385,6 +404,10 @@ faults! {
         [Self::Restart { down }] Some(write_time(*down)),
         |random, longest_delay| Fault::Restart { down: random.up_to(longest_delay) },
         |value| Some(Fault::Restart { down: value.time(5)? });
+}
+
+const fn at_least_one(bytes: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(bytes.saturating_sub(1))
 }
 
 /// Returns whether a refusal is sent whole and is one with which Kite rejects credentials.

@@ -10,8 +10,8 @@ use super::{Fault, FaultError, split};
 /// A fault and when it strikes, for a [`FaultScript`].
 ///
 /// Parsed from `WHEN=KIND` or `WHEN=KIND:VALUE`. `WHEN` is a time after the script's start, or
-/// `handshake` and its number, counted from 1. For a lasting fault the value is the time until the
-/// sockets are healed; for any other it is the fault's own value.
+/// `handshake` and its number, counted from 1. The value is the fault's own or, for a lasting fault
+/// without one, the time until the sockets are healed.
 ///
 /// ```
 /// use kite_sim::{API_KEY, FaultScript, PlannedFault, Sim};
@@ -42,7 +42,7 @@ impl FromStr for PlannedFault {
         let when = when.parse()?;
         let (kind, value) = split(fault)?;
         let (heal, value) = match value {
-            Some(text) if kind.is_lasting() => {
+            Some(text) if kind.takes_time_to_heal() => {
                 (Some(read_time(text).ok_or_else(|| kind.wrong_value(value))?), None)
             }
             value => (None, value),

@@ -3,6 +3,7 @@
 //! A client that does not read blocks the task that writes, as TCP would block Kite's server.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use super::handshake::discard;
 use super::transport::Connection;
 
-/// Timeout for a client to read a frame.
+/// Timeout for a client to read a frame, in addition to the time its link needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Timeout for a client to answer a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -53,6 +54,8 @@ pub(crate) enum End {
 /// A WebSocket on a connection after its handshake.
 pub(crate) struct Socket<S> {
     websocket: WebSocketStream<S>,
+    /// The speed at which a client that reads receives at least, in bytes per second.
+    bytes_per_second: NonZeroU32,
 }
 
 impl<S: Connection> Socket<S> {
@@ -65,12 +68,18 @@ impl<S: Connection> Socket<S> {
         let role = Role::Server;
         Self {
             websocket: WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await,
+            bytes_per_second: NonZeroU32::MAX,
         }
     }
 
     /// Returns the underlying stream. Write to it only between two frames.
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         self.websocket.get_mut()
+    }
+
+    /// Sets the speed at which a client that reads receives at least, for the timeout of writes.
+    pub(crate) fn expect_speed(&mut self, bytes_per_second: NonZeroU32) {
+        self.bytes_per_second = bytes_per_second;
     }
 
     /// Reads the next message; pings are answered with the next read.
@@ -86,7 +95,8 @@ impl<S: Connection> Socket<S> {
     /// # Errors
     /// Returns an error if the client has disconnected or left earlier data unread for too long.
     pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
-        let sent = timeout(WRITE_DEADLINE, self.websocket.send(message)).await;
+        let deadline = self.write_deadline(message.len());
+        let sent = timeout(deadline, self.websocket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
     }
 
@@ -95,12 +105,17 @@ impl<S: Connection> Socket<S> {
     /// # Errors
     /// Same as [`Socket::write`].
     pub(crate) async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let deadline = self.write_deadline(bytes.len());
         let write = async {
             self.websocket.flush().await.map_err(io::Error::other)?;
             self.stream_mut().write_all(bytes).await?;
             self.stream_mut().flush().await
         };
-        written(timeout(WRITE_DEADLINE, write).await)
+        written(timeout(deadline, write).await)
+    }
+
+    fn write_deadline(&self, bytes: usize) -> Duration {
+        WRITE_DEADLINE + Duration::from_secs(bytes as u64) / self.bytes_per_second.get()
     }
 
     /// Writes a close frame; 1005 stands for one without a code.

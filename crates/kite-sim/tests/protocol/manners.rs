@@ -1,11 +1,12 @@
 //! Lasting faults, with which a socket sends or reads less than it should.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use kite_sim::{API_KEY, Fault, FaultKind, Sim, SocketEnd};
 use kite_wire::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::bare::{BINARY, Bare, CLOSE, Door, PING, PONG, TEXT, masked};
 use crate::client::until;
@@ -55,6 +56,28 @@ async fn a_half_open_socket_sends_nothing_and_reads_everything() {
     assert_eq!(sim.stats().faults, [(FaultKind::HalfOpen, 1)].into());
     // Updates due in between were not caught up on.
     assert!(sim.stats().ticks_sent <= 8, "{:?}", sim.stats());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_link_delays_every_frame_until_it_is_healed() {
+    let sim = Door::Memory.quiet_sim().await;
+    let mut client = Bare::connect(&sim, Door::Memory).await;
+    let bytes_per_second = NonZeroU32::new(100).unwrap();
+    strike(&sim, Fault::SlowLink { bytes_per_second }).await;
+    let timed = async |client: &mut Bare| {
+        let sent = Instant::now();
+        let frame = client.frame().await;
+        (frame.1.len(), sent.elapsed())
+    };
+    sim.send_binary(vec![0; 6_000]);
+    let (bytes, took) = timed(&mut client).await;
+    assert_eq!(bytes, 6_000);
+    assert!((SECOND * 58..SECOND * 62).contains(&took), "{took:?}");
+    // A frame that is being sent is not delayed further.
+    sim.send_binary(vec![0; 6_000]);
+    assert!(timeout(SECOND * 10, client.frame()).await.is_err());
+    sim.heal(API_KEY);
+    assert!(timed(&mut client).await.1 < SECOND);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ Examples:
   kite sim --port 8765
   kite sim --rate 10 --chaos 5s
   kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
+  kite sim --fault handshake1=slow_link:28000
   kite sim --list-faults
 
 In another terminal, after setting the printed credentials:

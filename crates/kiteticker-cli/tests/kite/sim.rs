@@ -45,6 +45,7 @@ fn faults_are_listed_and_an_unknown_one_is_invalid_usage() {
     let listed = run(&mut kite(&["sim", "--list-faults"]));
     assert_eq!(listed.code, Some(0));
     assert!(listed.out.contains("half_open[:TIME]"));
+    assert!(listed.out.contains("slow_link[:BYTES]"));
     let wrong = run(&mut kite(&["sim", "--fault", "5s=halfopen"]));
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.err.contains("there is no fault \"halfopen\""), "{wrong:?}");

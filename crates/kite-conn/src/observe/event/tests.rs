@@ -91,7 +91,7 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Event::FeedSilent { silence, grace: Duration::ZERO },
             "feed_silent",
             Warning,
-            "the socket answers pings, but no tick or heartbeat was received for 60.0s",
+            "the path works, but no tick or heartbeat was received for 60.0s",
         ),
         (
             Event::TicksStale { silence, instruments: 3 },

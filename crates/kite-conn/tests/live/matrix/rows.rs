@@ -1,6 +1,7 @@
 //! A row for each fault, with the exact events and the recovery; nothing is lost or received twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -166,6 +167,9 @@ fn rows() -> Vec<Row> {
             })
             .cured_by(Cure::Heal),
         Row::new(Fault::StopsReading, &[CURE]).cured_by(Cure::Heal),
+        // A frame of all instruments takes longer than twice the threshold.
+        Row::new(Fault::SlowLink { bytes_per_second: NonZeroU32::new(3_000).unwrap() }, &[])
+            .watched(),
         Row::new(Fault::TruncatedFrame { cut: 3 }, &["damaged"]),
         Row::new(Fault::LyingCount { by: 7 }, &["damaged"]),
         Row::new(Fault::LyingCount { by: -7 }, &["damaged"]),

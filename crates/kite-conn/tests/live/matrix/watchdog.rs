@@ -1,6 +1,7 @@
 //! The tolerated length of a silence, and what does not count as silence of the peer.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use kite_conn::{
     Connection, ConnectionConfig, Event, EventLane, LaneConfig, LaneItem, Liveness, LossCause, lane,
@@ -18,6 +19,7 @@ const SLACK: Duration = Duration::from_millis(250);
 
 both_ways![
     a_half_open_socket_is_detected_at_twice_the_threshold,
+    a_snapshot_that_takes_many_times_the_threshold_arrives_whole,
     a_feed_of_pongs_is_tolerated_longer_each_time_until_one_flows,
     heartbeats_alone_are_stale_and_do_not_reconnect,
     a_request_is_delivered_once_a_server_that_stopped_reading_resumes,
@@ -54,6 +56,31 @@ async fn a_half_open_socket_is_detected_at_twice_the_threshold() {
         })
     });
     assert_eq!(silences, 4);
+    connection.close().await;
+}
+
+async fn a_snapshot_that_takes_many_times_the_threshold_arrives_whole() {
+    let sim = sim().updates_per_second(0.0).start().await.unwrap();
+    let bytes_per_second = NonZeroU32::new(50_000).unwrap();
+    sim.at_next_handshake(API_KEY, Fault::SlowLink { bytes_per_second });
+    let (connection, probe) = connect(ConnectionConfig {
+        liveness: Liveness { silence_threshold: THRESHOLD, ..config(&sim).liveness },
+        ..config(&sim)
+    });
+    let started = Instant::now();
+    let tokens = universe(500);
+    connection.subscribe(&tokens, Mode::Full).unwrap();
+    // Kite sends one for the bare subscribe, in quote mode, and one for the mode.
+    let whole = |seen: &Seen| {
+        seen.ticks.len() == tokens.len() && seen.ticks.values().all(|sent| sent.ticks == 2)
+    };
+    probe.until("both snapshots", whole).await;
+    // 93,000 bytes, which the simulator sends in 1.9 s.
+    assert!(started.elapsed() >= 8 * THRESHOLD, "{:?}", started.elapsed());
+    // The heartbeats that the frame delayed follow.
+    let beats = probe.look(|seen| seen.heartbeats);
+    probe.until("heartbeats", |seen| seen.heartbeats > beats).await;
+    assert_eq!(probe.look(story), ["opening 1", "up 1"]);
     connection.close().await;
 }
 
