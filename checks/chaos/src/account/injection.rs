@@ -255,7 +255,9 @@ impl Account {
         let state = self.recorder.state();
         let first = |is_it: fn(&Event) -> bool| state.seen.when(is_it);
         let detected = match deal.fault {
-            Fault::HeartbeatsOnly | Fault::SlowLink { .. } => first(|it| matches!(it, Event::TicksStale { .. })),
+            Fault::HeartbeatsOnly | Fault::SlowLink { .. } => {
+                first(|it| matches!(it, Event::TicksStale { .. }))
+            }
             _ => first(|it| matches!(it, Event::Down { .. })),
         };
         let mut tally = self.tally.lock();
