@@ -7,6 +7,13 @@
 //! All decisions are made by a state machine that uses no socket, clock or runtime. They are
 //! carried out by one task, or, without a task, by the stream that yields the ticks ([`InPlace`]).
 //! Balancing across several connections is not here; see `kite-manager`.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `native-roots` | no | `Tls::native`: the operating system's root certificates instead of those compiled in |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 mod config;

@@ -21,6 +21,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `conn` | no | `Recorder::sink` and `RecorderSink`, which record the connections of `kite-conn` and `kite-manager` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ahead;
 mod config;

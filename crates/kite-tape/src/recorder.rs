@@ -32,6 +32,10 @@ use crate::writer::{Counters, Writer};
 /// dropped and counted, and a gap on the tape states when, from which connection and how many
 /// frames were dropped.
 ///
+/// `Recorder::sink`, which records a connection of `kite-conn` or `kite-manager`, exists only with
+/// the feature `conn`: `kite-tape = { version = "0.5", features = ["conn"] }`. Without it, pass
+/// what you received to [`Recorder::record`]; the crate then needs no async runtime.
+///
 /// ```
 /// use bytes::Bytes;
 /// use kite_tape::{Received, Recorder, RecorderConfig, RecordKind, Reel, Source};
