@@ -45,8 +45,8 @@
 //! ```
 //!
 //! Invalid rows are skipped and reported by line ([`Loaded::problems`]); the others load. Numbers
-//! are exact ([`Amount`], kite-wire's type). A list takes 64 bytes per row plus its strings; look-ups do not
-//! allocate.
+//! are exact ([`Amount`], kite-wire's type). A list takes 64 bytes per row plus its strings
+//! and two indices; look-ups do not allocate.
 //!
 //! # Features
 //!

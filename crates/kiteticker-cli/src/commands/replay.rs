@@ -28,7 +28,8 @@ Examples:
   kite replay tapes --speed max --stdout | head
 
 Any Kite client can connect to the printed URL. It receives the instruments and
-modes to which it subscribes. The replay starts with the first subscription.
+modes to which it subscribes. The replay starts with the first subscription, or
+once N sockets have subscribed (--sockets N). When it ends, the sockets close.
 
 Times are 09:15 (IST, on the first day of the tapes) or 2026-11-23T09:15:00Z.";
 
@@ -103,7 +104,7 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
             "endpoint": endpoint, "api_key": API_KEY, "access_token": ACCESS_TOKEN
         }))?;
     } else {
-        output.text(&greeting(&endpoint, output))?;
+        output.text(&greeting(&endpoint, args.sockets, output))?;
     }
 
     let mut status = StatusLine::new(output);
@@ -153,14 +154,18 @@ async fn print(args: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Res
     Ok(())
 }
 
-fn greeting(endpoint: &str, output: Output) -> String {
+fn greeting(endpoint: &str, sockets: u16, output: Output) -> String {
     format!(
         "{}  {endpoint}\n\
          export KITE_API_KEY={API_KEY} KITE_ACCESS_TOKEN={ACCESS_TOKEN}\n\
          kite watch --endpoint {endpoint} NSE:INFY\n\
          any other client: {endpoint}/?api_key={API_KEY}&access_token={ACCESS_TOKEN}\n\
-         The replay starts when a client subscribes. Ctrl-C stops it.\n",
-        output.paint(output::BOLD, "endpoint")
+         The replay starts when {}. Ctrl-C stops it.\n",
+        output.paint(output::BOLD, "endpoint"),
+        match sockets {
+            1 => "a client subscribes".to_owned(),
+            _ => format!("{sockets} connections have subscribed"),
+        }
     )
 }
 
