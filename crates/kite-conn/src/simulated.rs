@@ -100,6 +100,10 @@ impl Wire for Pipe {
         self.bytes_written
     }
 
+    fn take_failure(&self) -> Option<io::Error> {
+        None
+    }
+
     fn reset_on_drop(&self) {}
 }
 

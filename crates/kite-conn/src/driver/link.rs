@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{Admission, Pacer, TokenSourceError};
 use crate::credentials::Credentials;
+use crate::observe::LossCause;
 use crate::transport::OpenError;
 use crate::websocket::WebSocket;
 
@@ -19,6 +20,8 @@ pub(super) enum Link<W> {
 /// An open socket.
 pub(super) struct Socket<W> {
     pub(super) websocket: WebSocket<W>,
+    /// Why the socket cannot be written to any more. What was received is read first.
+    pub(super) failure: Option<LossCause>,
     /// The socket's permission. Dropped after the socket, so that the slot is free for the next one
     /// admitted.
     _admission: Option<Box<dyn Admission>>,
@@ -60,6 +63,6 @@ impl<W: Send + 'static> Link<W> {
 
 impl<W> Socket<W> {
     fn new(websocket: WebSocket<W>, admission: Option<Box<dyn Admission>>) -> Box<Self> {
-        Box::new(Self { websocket, _admission: admission })
+        Box::new(Self { websocket, failure: None, _admission: admission })
     }
 }

@@ -38,7 +38,7 @@ use crate::deliver::{Intake, RateLimit, Sink};
 use crate::observe::{GapTracker, InstrumentWriter, LossCause};
 use crate::session::{Input, Session};
 use crate::transport::{OpenError, Refusal};
-use crate::websocket::Writing;
+use crate::websocket::{Wire, Writing};
 
 /// Why polling a driver has paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +176,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
     /// Writes pending data and reads what has arrived.
     fn poll_socket(&mut self, cx: &mut Context<'_>, has_enough: impl Fn(&S) -> bool) -> Reading {
         self.try_socket(cx, has_enough).unwrap_or_else(|cause| {
+            let cause = self.first_cause(cause);
             self.hang_up();
             self.handle(Input::Lost(cause));
             Reading::Paused
@@ -187,20 +188,21 @@ impl<S: Sink, N: Network> Driver<S, N> {
         cx: &mut Context<'_>,
         has_enough: impl Fn(&S) -> bool,
     ) -> Result<Reading, LossCause> {
-        self.write(cx)?;
+        self.write(cx);
         let mut is_first = true;
         while !self.turn.is_spent() {
             let Some(message) = self.poll_message(cx)? else {
                 self.note_progress(is_first);
                 // Replies to the messages read.
-                self.write(cx)?;
+                self.write(cx);
+                self.look_for_failure();
                 self.turn.renew();
                 return Ok(Reading::Paused);
             };
             is_first = false;
             if let Err(cause) = self.on_message(message) {
                 // The reply to a close frame is sent if the socket accepts it immediately.
-                let _ = self.write(cx);
+                self.write(cx);
                 return Err(cause);
             }
             if has_enough(self.intake.sink_mut()) {
@@ -246,17 +248,50 @@ impl<S: Sink, N: Network> Driver<S, N> {
         is_ready
     }
 
-    /// Writes as much as the socket accepts.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LossCause> {
-        let Link::Open(socket) = &mut self.link else { return Ok(()) };
-        let Writing { blocked, progressed } = socket.websocket.write(cx).map_err(loss_cause)?;
+    /// Writes as much as the socket accepts. A failure does not end the socket: reading does, once
+    /// everything received is read, which may include a close frame.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let Link::Open(socket) = &mut self.link else { return };
+        if socket.failure.is_some() {
+            return;
+        }
+        let Writing { blocked, progressed } = match socket.websocket.write(cx) {
+            Ok(writing) => writing,
+            Err(error) => return self.on_failure(loss_cause(error)),
+        };
         if let Some(blocked) = blocked {
             self.handle(Input::WriteBlocked(blocked));
         }
         if progressed {
             self.session.handle(now(), Input::WriteProgressed);
         }
-        Ok(())
+    }
+
+    /// Handles a failure other than one of reading.
+    fn on_failure(&mut self, cause: LossCause) {
+        let Link::Open(socket) = &mut self.link else { return };
+        socket.failure = Some(cause.clone());
+        self.handle(Input::Broken(cause));
+    }
+
+    /// Looks for a failure of a socket that is not read, because its consumer is slow.
+    fn look_for_failure(&mut self) {
+        let Link::Open(socket) = &self.link else { return };
+        if self.reading_paused
+            && socket.failure.is_none()
+            && let Some(error) = socket.websocket.get_ref().take_failure()
+        {
+            self.on_failure(LossCause::Io(error.kind()));
+        }
+    }
+
+    /// Returns why the socket was lost: the failure before the end of the stream, if there was one.
+    fn first_cause(&mut self, cause: LossCause) -> LossCause {
+        let Link::Open(socket) = &mut self.link else { return cause };
+        match (socket.failure.take(), cause) {
+            (Some(failure), LossCause::Eof | LossCause::Io(_)) => failure,
+            (_, cause) => cause,
+        }
     }
 
     /// Polls a renewal or an attempt to open a socket; returns whether it has ended.
@@ -290,7 +325,10 @@ impl<S: Sink, N: Network> Driver<S, N> {
         match opened {
             Ok(socket) => {
                 self.link = Link::Open(socket);
-                self.record_activity(now());
+                let now = now();
+                self.record_activity(now);
+                // So that the event counts the instruments requested by now.
+                self.collect_mail(now);
                 self.handle(Input::Opened);
             }
             Err(error) => {

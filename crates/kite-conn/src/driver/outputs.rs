@@ -57,7 +57,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         }
     }
 
-    fn collect_mail(&mut self, now: Instant) {
+    pub(super) fn collect_mail(&mut self, now: Instant) {
         let Some(mail) = self.reporter.mailbox.collect() else { return };
         for (token, mode) in mail.changes {
             self.session.handle(now, Input::SetMode(token, mode));

@@ -55,6 +55,9 @@ pub(crate) enum Input {
     OpenFailed(OpenError),
     /// The open socket ended.
     Lost(LossCause),
+    /// The open socket failed. What it received is read until [`Input::Lost`], or until a slow
+    /// consumer has delayed that for twice the threshold.
+    Broken(LossCause),
     /// An instrument's desired mode; `None` removes it.
     SetMode(u32, Option<Mode>),
     /// The user has set other credentials.
@@ -118,6 +121,8 @@ pub(crate) enum Why {
     Write,
     /// Ticks may have become stale.
     Ticks,
+    /// A broken socket may not have been read to its end for too long.
+    Broken,
     /// The closing handshake has taken long enough.
     Close,
 }
@@ -151,6 +156,8 @@ struct Live {
     watchdog: Watchdog,
     freshness: Freshness,
     round_trip: RoundTrip,
+    /// When the socket failed, and why.
+    broken: Option<(Instant, LossCause)>,
 }
 
 /// The state of one connection.
@@ -280,6 +287,7 @@ impl Session {
             (Input::OpenFailed(error), Phase::Opening) => self.on_open_failed(now, error),
             (Input::Lost(cause), Phase::Live(_)) => self.on_lost(now, cause),
             (Input::Lost(_), Phase::Closing { .. }) => self.finish(),
+            (Input::Broken(cause), Phase::Live(live)) => live.broken = Some((now, cause)),
             (Input::CredentialsChanged, Phase::Parked | Phase::Waiting { .. }) => {
                 self.open_with_new_credentials();
             }
@@ -367,6 +375,16 @@ impl Session {
     /// Checks a live socket; returns the wait if there is nothing to do.
     fn poll_live(&mut self, now: Instant) -> Option<Output> {
         let Phase::Live(live) = &mut self.phase else { return None };
+        if let Some((since, cause)) = &live.broken {
+            let due = *since + self.liveness.silence_threshold * 2;
+            if now < due {
+                return Some(Output::Wait(Some((due, Why::Broken))));
+            }
+            let cause = cause.clone();
+            self.pending.push_back(Output::Abort);
+            self.on_lost(now, cause);
+            return None;
+        }
         if live.watchdog.has_flowed() {
             self.feed_patience = 1;
             live.watchdog.lose_patience();
@@ -473,6 +491,7 @@ impl Session {
             watchdog: Watchdog::new(now, threshold, feed_patience),
             freshness,
             round_trip: RoundTrip::default(),
+            broken: None,
         });
     }
 

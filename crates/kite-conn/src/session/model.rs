@@ -62,6 +62,9 @@ pub(super) struct Rig {
     desired: BTreeMap<u32, Mode>,
     write_blocked: bool,
     reading_paused: bool,
+    threshold: Duration,
+    /// When the open socket failed.
+    broken: Option<Instant>,
     /// When the last byte was read on this socket, or reading resumed.
     last_byte: Instant,
     /// Whether a message has arrived in part.
@@ -102,6 +105,8 @@ impl Rig {
             desired: BTreeMap::new(),
             write_blocked: false,
             reading_paused: false,
+            threshold: liveness.silence_threshold,
+            broken: None,
             last_byte: now,
             in_message: false,
             unanswered_loss: false,
@@ -141,6 +146,7 @@ impl Rig {
                 self.socket = Socket::Open;
                 self.write_blocked = false;
                 self.reading_paused = false;
+                self.broken = None;
                 self.read(true);
             }
             Input::ReadingPaused(paused) if self.session.is_live() => {
@@ -157,6 +163,7 @@ impl Rig {
                 self.socket = Socket::None;
                 self.up = false;
             }
+            Input::Broken(_) if self.session.is_live() => self.broken = Some(self.now),
             Input::WriteBlocked(blocked) => self.write_blocked = *blocked,
             _ => {}
         }
@@ -207,8 +214,13 @@ impl Rig {
             assert!(transcript.len() < 1_000, "no end: {transcript:?}");
         }
         assert_eq!(self.session.is_live(), self.socket == Socket::Open);
-        if self.session.is_live() && !self.write_blocked {
+        if self.session.is_live() && !self.write_blocked && self.broken.is_none() {
             assert_eq!(self.server.subscriptions, self.desired);
+        }
+        if self.session.is_live()
+            && let Some(broken) = self.broken
+        {
+            assert!(self.now < broken + self.threshold * 2, "a broken socket is live for ever");
         }
         assert!(!self.unanswered_loss, "{transcript:?}");
         transcript
@@ -224,6 +236,7 @@ impl Rig {
             Output::Send(text) => {
                 assert!(self.up && self.socket == Socket::Open, "sent while not live: {text}");
                 assert!(!self.write_blocked, "sent while writing is blocked: {text}");
+                assert!(self.broken.is_none(), "sent on a broken socket: {text}");
                 self.server.obey(&text);
                 text
             }

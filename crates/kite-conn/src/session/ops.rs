@@ -31,6 +31,7 @@ pub(super) enum Op {
     WriteBlocked(bool),
     WriteProgressed,
     ReadingPaused(bool),
+    Broken,
     Message,
     Progress,
     Frame(bool),
@@ -75,7 +76,10 @@ impl Op {
             8 => Self::CredentialsChanged,
             9 => Self::WriteBlocked(next()? % 2 == 0),
             10 => Self::WriteProgressed,
-            11 => Self::ReadingPaused(next()? % 2 == 0),
+            11 => match next()? {
+                0xf0.. => Self::Broken,
+                value => Self::ReadingPaused(value % 2 == 0),
+            },
             12 => Self::Message,
             13 => match next()? {
                 0xf0.. => Self::Progress,
@@ -126,6 +130,9 @@ impl Op {
             }
             Self::WriteProgressed => {
                 rig.on(Input::WriteProgressed);
+            }
+            Self::Broken => {
+                rig.on(Input::Broken(LossCause::Io(io::ErrorKind::ConnectionReset)));
             }
             Self::ReadingPaused(paused) => {
                 rig.on(Input::ReadingPaused(paused));

@@ -796,6 +796,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::WriteBlocked),
         2 => any::<bool>().prop_map(Op::ReadingPaused),
         1 => Just(Op::WriteProgressed),
+        1 => Just(Op::Broken),
         2 => Just(Op::Message),
         4 => Just(Op::Progress),
         4 => any::<bool>().prop_map(Op::Frame),

@@ -39,6 +39,10 @@ impl Wire for Stream {
         self.tcp().bytes_written
     }
 
+    fn take_failure(&self) -> Option<io::Error> {
+        self.tcp().stream.take_error().unwrap_or_else(Some)
+    }
+
     fn reset_on_drop(&self) {
         // If this fails, the connection is closed normally.
         let _ = SockRef::from(&self.tcp().stream).set_linger(Some(Duration::ZERO));

@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kite_conn::{ConnectionConfig, Event, Liveness, LossCause, Phase, SubscribeError};
+use kite_conn::{
+    Admission, AdmissionFuture, Connection, ConnectionConfig, Event, Liveness, LossCause,
+    OpenError, Pacer, Phase, SubscribeError,
+};
 use kite_sim::{Sim, universe};
 use kite_wire::Mode;
 
@@ -9,6 +13,7 @@ use crate::both_ways;
 use crate::probe::{config, connect, credentials, in_time, sim_until};
 
 both_ways![
+    instruments_requested_during_the_handshake_count_as_requested,
     every_tick_arrives_exactly_once,
     a_lost_socket_restores_every_instrument_in_its_mode,
     a_close_by_the_server_is_reported_with_its_code_and_reconnects,
@@ -329,4 +334,45 @@ fn a_delayed_runtime_reads_what_arrived_before_it_checks_for_silence() {
         assert_eq!(probe.look(|seen| seen.losses()), 0);
         connection.close().await;
     });
+}
+
+/// Requests instruments at the moment a handshake is done.
+#[derive(Debug, Clone, Default)]
+struct Requests(Arc<OnceLock<Connection>>);
+
+impl Pacer for Requests {
+    fn admit(&self) -> AdmissionFuture {
+        let requests = self.clone();
+        Box::pin(async {
+            while requests.0.get().is_none() {
+                tokio::task::yield_now().await;
+            }
+            Box::new(requests) as Box<dyn Admission>
+        })
+    }
+}
+
+impl Admission for Requests {
+    fn on_opened(&mut self) {
+        let connection = self.0.get().unwrap();
+        connection.subscribe(&[256, 257, 513], Mode::Full).unwrap();
+    }
+
+    fn on_failed(&mut self, error: &OpenError) {
+        panic!("{error}");
+    }
+}
+
+async fn instruments_requested_during_the_handshake_count_as_requested() {
+    let sim = Sim::builder().start().await.unwrap();
+    let requests = Requests::default();
+    let pacer: Arc<dyn Pacer> = Arc::new(requests.clone());
+    let (connection, probe) = connect(ConnectionConfig { pacer: Some(pacer), ..config(&sim) });
+    requests.0.set(connection.clone()).unwrap();
+    probe.until("the socket", |seen| seen.events.len() >= 2).await;
+    probe.look(|seen| {
+        let up = &seen.events[1];
+        assert!(matches!(up, Event::Up { epoch: 1, instruments: 3 }), "{up:?}");
+    });
+    in_time("the close", connection.close()).await;
 }

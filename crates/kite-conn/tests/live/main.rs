@@ -1,6 +1,7 @@
 //! One connection to the simulator: what arrives, what is lost, what is restored.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
+mod broken;
 mod ending;
 mod faults;
 mod feed;
