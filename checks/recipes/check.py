@@ -34,6 +34,14 @@ INFY_BARS = [
     ("2026-11-24 09:15", 1510.0, 1510.0, 1510.0, 1510.0, 0),
     ("2026-11-24 09:16", 1509.0, 1509.0, 1509.0, 1509.0, 90),
 ]
+# Ticks of each partition.
+COUNTS = {
+    ("2026-11-23", "NSE:INFY"): 4,
+    ("2026-11-23", "NSE:NIFTY 50"): 1,
+    ("2026-11-23", "NSE:RELIANCE"): 2,
+    ("2026-11-23", "TOKEN:11184641"): 1,
+    ("2026-11-24", "NSE:INFY"): 2,
+}
 VOLUMES = [(NIFTY_50, None), (INFY, 590), (RELIANCE, 1600), (UNLISTED, None)]
 
 
@@ -74,6 +82,29 @@ def duckdb_spread(results):
 def duckdb_gaps(results):
     (rows,) = results
     equal([(row[3], row[4]) for row in rows], [(INFY, "NSE:INFY")])
+
+
+def pandas_partitions(names):
+    equal(list(names["infy"]["volume"]), [100, 250, 400, 450])
+    counts = names["all_days"].groupby(["date", "symbol"], observed=True).size().to_dict()
+    equal(counts, COUNTS)
+
+
+def polars_partitions(names):
+    equal(names["infy"]["volume"].to_list(), [100, 250, 400, 450])
+    counts = names["ticks"].collect().group_by("date", "symbol").len().iter_rows()
+    equal({(str(date), symbol): count for date, symbol, count in counts}, COUNTS)
+
+
+def duckdb_partitions(results):
+    (rows,) = results
+    expected = {key: count for key, count in COUNTS.items() if key[0] == "2026-11-23"}
+    equal({(str(date), symbol): count for date, symbol, count in rows}, expected)
+
+
+def pandas_ist(names):
+    equal(str(names["ticks"].index.dtype), "datetime64[us, Asia/Kolkata]")
+    equal(len(names["first_minute"]), 6)
 
 
 def polars_text(names):
@@ -140,6 +171,10 @@ EXPECTED = {
     "duckdb-bars": duckdb_bars,
     "duckdb-spread": duckdb_spread,
     "duckdb-gaps": duckdb_gaps,
+    "pandas-partitions": pandas_partitions,
+    "polars-partitions": polars_partitions,
+    "duckdb-partitions": duckdb_partitions,
+    "pandas-ist": pandas_ist,
     "polars-text": polars_text,
     "pandas-text": pandas_text,
     "duckdb-text": duckdb_text,

@@ -28,6 +28,8 @@ export_to() {
     "$kite" export "$data/day.ktape" --instruments-file "$data/instruments.csv" --quiet --to "$@"
 }
 export_to "$data/day.parquet" --events "$data/events.parquet"
+export_to "$data/ist.parquet" --times us --time-zone ist
+export_to "$data/ticks" --partition-by date,symbol
 export_to "$data/day.csv"
 export_to "$data/day.jsonl"
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::partition::Partition;
+
 /// Why an export failed. Nothing is left under the final name, and no temporary file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,21 @@ pub enum ExportError {
         /// The path.
         path: PathBuf,
     },
+    /// The path of a partitioned table exists and is not a directory.
+    #[error("{} is not a directory; choose another name for the partitions", path.display())]
+    NoDirectory {
+        /// The path of the table.
+        path: PathBuf,
+    },
+    /// A key of the partitions is given twice.
+    #[error("the table is partitioned by {} twice; name each key once", key.key())]
+    RepeatedPartition {
+        /// The key.
+        key: Partition,
+    },
+    /// A partitioned table reads the tapes several times, and a later reading found fewer rows.
+    #[error("the tapes changed while they were read; export them again")]
+    TapesChanged,
     /// The file could not be created.
     #[error("cannot create {}: {source}; {}", path.display(), advice(source))]
     Create {
@@ -175,6 +192,9 @@ mod tests {
             ExportError::NoRegularFile { path: path() },
             ExportError::NoFileName { path: path() },
             ExportError::OneFileForTwo { path: path() },
+            ExportError::NoDirectory { path: path() },
+            ExportError::RepeatedPartition { key: Partition::Date },
+            ExportError::TapesChanged,
             ExportError::Create { path: path(), source: io() },
             ExportError::Write { target: target(), source: io() },
             ExportError::Rename { from: path(), to: path(), source: io() },
@@ -194,6 +214,9 @@ mod tests {
                 ExportError::Exists { .. }
                 | ExportError::NoRegularFile { .. }
                 | ExportError::NoFileName { .. }
+                | ExportError::NoDirectory { .. }
+                | ExportError::RepeatedPartition { .. }
+                | ExportError::TapesChanged
                 | ExportError::OneFileForTwo { .. }
                 | ExportError::ThreadLost { .. }
                 | ExportError::Cancelled { .. }

@@ -15,14 +15,17 @@ use parquet::file::metadata::KeyValue;
 
 use crate::error::{ExportError, Target};
 use crate::output::OutputFile;
-use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks};
+use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks, tick_files};
+use crate::partition::{Partition, Partitions};
+use crate::partitioned::PartitionedTicks;
 use crate::run::{Progress, Run};
 use crate::selection::Selection;
 use crate::settings::{Format, Prices, TimeFormat, TimeUnit, TimeZone, Times};
 use crate::summary::Summary;
 use crate::symbols::Symbols;
-use crate::table::{EventTable, TickTable};
-use crate::text::{TextEvents, TextKind, TextSettings, TextTicks};
+use crate::table::{EventTable, TickFiles, TickTable};
+use crate::text::{CHUNK_ROWS, TextEvents, TextFiles, TextKind, TextSettings, TextTicks};
+use crate::tree::OutputTree;
 
 type OnProgress<'a> = dyn FnMut(Progress) + 'a;
 type OnDamage<'a> = dyn FnMut(&Damage) + 'a;
@@ -40,8 +43,8 @@ const MOST_THREADS: usize = 64;
 /// worth.
 const ZSTD_LEVEL: i32 = 3;
 
-/// An export of tapes to a table. Set its options, then call [`Export::to_file`] or
-/// [`Export::to_writer`].
+/// An export of tapes to a table. Set its options, then call [`Export::to_file`],
+/// [`Export::to_writer`] or [`Export::to_partitions`].
 ///
 /// Memory is bounded. Parquet holds two row groups of about 500 bytes per row with market depth and
 /// 200 without, which is 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB per thread.
@@ -263,7 +266,8 @@ impl<'a> Export<'a> {
         let mut ticks = OutputFile::create(path, self.overwrite)?;
         let mut events = self.create_events()?;
         let target = Target::File(path.into());
-        let summary = self.write(&mut ticks, target, events.as_mut(), format)?;
+        let destination = Destination::File(&mut ticks, target);
+        let summary = self.write(destination, events.as_mut(), format)?;
         // The ticks last, so that if they exist, the events do too.
         let events = events.map(OutputFile::persist).transpose()?;
         ticks.persist().inspect_err(|_| {
@@ -288,8 +292,44 @@ impl<'a> Export<'a> {
     ) -> Result<Summary, ExportError> {
         self.check()?;
         let mut events = self.create_events()?;
-        let summary = self.write(&mut out, Target::Writer, events.as_mut(), format)?;
+        let destination = Destination::File(&mut out, Target::Writer);
+        let summary = self.write(destination, events.as_mut(), format)?;
         events.map(OutputFile::persist).transpose()?;
+        Ok(summary)
+    }
+
+    /// Writes the table of ticks to a tree of files, one in each partition, such as
+    /// `date=2026-11-23/symbol=NSE%3AINFY/ticks.parquet` for [`Partition::Date`] and
+    /// [`Partition::Symbol`]. The directory is created if necessary; partitions are added to those it
+    /// has. The column of a key is left out of the files, because readers add it from the path.
+    ///
+    /// At most 256 files are open at the same time. For more partitions the tapes are read again for
+    /// each 256. Memory holds up to 1,048,576 rows of 208 bytes in addition to that of a single file.
+    ///
+    /// The files appear only when all are complete.
+    ///
+    /// # Errors
+    /// Returns an [`ExportError`] if the export failed; no file is left.
+    pub fn to_partitions(
+        mut self,
+        directory: impl AsRef<Path>,
+        by: impl IntoIterator<Item = Partition>,
+        format: Format,
+    ) -> Result<Summary, ExportError> {
+        let by: Vec<_> = by.into_iter().collect();
+        if let Some((_, &key)) = by.iter().enumerate().find(|&(at, key)| by[..at].contains(key)) {
+            return Err(ExportError::RepeatedPartition { key });
+        }
+        self.check()?;
+        let mut tree = OutputTree::create(directory.as_ref(), self.overwrite)?;
+        let mut events = self.create_events()?;
+        let summary = self.write(Destination::Tree(&mut tree, by), events.as_mut(), format)?;
+        let events = events.map(OutputFile::persist).transpose()?;
+        tree.persist().inspect_err(|_| {
+            if let Some(path) = events {
+                let _ = std::fs::remove_file(path);
+            }
+        })?;
         Ok(summary)
     }
 
@@ -310,25 +350,25 @@ impl<'a> Export<'a> {
 
     fn write<'w>(
         &'w mut self,
-        out: &'w mut (dyn Write + Send),
-        target: Target,
+        destination: Destination<'w>,
         events: Option<&'w mut OutputFile>,
         format: Format,
     ) -> Result<Summary, ExportError> {
         let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if self.threads == 0 { cores() } else { self.threads }.min(MOST_THREADS);
-        let ticks = self.open_ticks(out, target, format, threads)?;
+        let ticks = self.open_ticks(destination, format, threads)?;
         let events = events.map(|file| self.open_events(file, format)).transpose()?;
         let to_unix_ns = self.selection.to_unix_ns;
         let past = self.read_past.map(|it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
-        let entries = self.reel.entries_with(ReadConfig {
-            from_unix_ns: self.selection.from_unix_ns,
-            threads: threads.div_ceil(2),
-        });
+        let reel = self.reel.clone();
+        let entries_from = |from_unix_ns| {
+            reel.entries_with(ReadConfig { from_unix_ns, threads: threads.div_ceil(2) })
+        };
         let run = Run {
             selection: &self.selection,
             stop_unix_ns: to_unix_ns.zip(past).map(|(to, past)| to.saturating_add(past)),
-            bytes_total: self.reel.len_bytes(),
+            len_bytes: self.reel.len_bytes(),
+            bytes_before: 0,
             cancel: self.cancel,
             on_progress: self.on_progress.as_deref_mut(),
             on_damage: self.on_damage.as_deref_mut(),
@@ -340,31 +380,46 @@ impl<'a> Export<'a> {
             torn @ Ending::Torn { .. } => Some(format!("{}: {torn}", file.path().display())),
             _ => None,
         });
-        run.finish(entries, endings)
+        run.finish(entries_from, endings)
     }
 
     fn open_ticks<'w>(
         &self,
-        out: &'w mut (dyn Write + Send),
-        target: Target,
+        destination: Destination<'w>,
         format: Format,
         threads: usize,
     ) -> Result<Box<dyn TickTable + 'w>, ExportError> {
-        let Some(settings) = self.text_settings(format) else {
-            let settings = ParquetSettings {
+        let by_symbol =
+            matches!(&destination, Destination::Tree(_, by) if by.contains(&Partition::Symbol));
+        let symbols = self.symbols.as_ref().filter(|_| !by_symbol);
+        let parquet = || -> Result<_, ExportError> {
+            Ok(ParquetSettings {
                 prices: self.prices,
                 times: self.times,
                 depth: self.depth,
-                symbols: self.symbols.as_ref().map(Symbols::cached),
+                symbols: symbols.map(Symbols::cached),
                 row_group_rows: self.row_group_rows,
                 level: self.level()?,
                 threads,
                 metadata: self.metadata(),
-            };
-            return open_ticks(out, target, settings);
+            })
         };
-        let symbols = self.symbols.as_ref();
-        Ok(Box::new(TextTicks::new(out, target, settings, symbols, threads)?))
+        let text = self.text_settings(format);
+        let (tree, by) = match (destination, text) {
+            (Destination::Tree(tree, by), _) => (tree, by),
+            (Destination::File(out, target), None) => return open_ticks(out, target, parquet()?),
+            (Destination::File(out, target), Some(settings)) => {
+                let files = TextFiles::new(settings, symbols, threads)?;
+                return Ok(Box::new(TextTicks::new(out, target, files)?));
+            }
+        };
+        let (files, most_rows): (Box<dyn TickFiles<_>>, _) = match text {
+            None => (tick_files(parquet()?)?, self.row_group_rows),
+            Some(settings) => (Box::new(TextFiles::new(settings, symbols, threads)?), CHUNK_ROWS),
+        };
+        let partitions = Partitions::new(by, self.symbols.as_ref().map(Symbols::cached));
+        let file_name = format!("ticks.{}", format.extension());
+        Ok(Box::new(PartitionedTicks::new(tree, files, partitions, file_name, most_rows)))
     }
 
     fn open_events<'w>(
@@ -417,6 +472,12 @@ impl<'a> Export<'a> {
         .map(|(key, value)| KeyValue::new(format!("kite-export.{key}"), value))
         .collect()
     }
+}
+
+/// Where the table of ticks is written.
+enum Destination<'w> {
+    File(&'w mut (dyn Write + Send), Target),
+    Tree(&'w mut OutputTree, Vec<Partition>),
 }
 
 impl fmt::Debug for Export<'_> {

@@ -41,11 +41,14 @@
 //! Packets are decoded directly into columns, encoding is spread over threads, and memory is
 //! bounded (see [`Export`]).
 
+mod chunk;
 mod column;
 mod error;
 mod export;
 mod output;
 mod parquet;
+mod partition;
+mod partitioned;
 mod pool;
 mod run;
 mod selection;
@@ -54,10 +57,12 @@ mod summary;
 mod symbols;
 mod table;
 mod text;
+mod tree;
 
 pub use column::{Column, ColumnKind, event_columns, tick_columns};
 pub use error::{EncodeFailure, ExportError, Target};
 pub use export::Export;
+pub use partition::Partition;
 pub use run::Progress;
 pub use settings::{Format, Prices, TimeUnit, TimeZone, Times};
 pub use summary::Summary;

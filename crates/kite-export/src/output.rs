@@ -1,5 +1,6 @@
 //! A file that appears under its name only when it is complete.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,7 @@ impl OutputFile {
         let path = path.to_path_buf();
         let Some(name) = path.file_name() else { return Err(ExportError::NoFileName { path }) };
         check_free(&path, overwrite)?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        hidden.push(format!(".{}-{number}.part", std::process::id()));
-        let temporary = path.with_file_name(hidden);
+        let temporary = path.with_file_name(temporary_name(name));
         match File::create_new(&temporary) {
             Ok(file) => Ok(Self { file, temporary, path, overwrite, persisted: false }),
             Err(source) => Err(ExportError::Create { path: temporary, source }),
@@ -58,9 +55,18 @@ impl OutputFile {
     }
 }
 
+/// Returns a hidden name for a file or directory that is not complete.
+pub(crate) fn temporary_name(name: &OsStr) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    hidden.push(format!(".{}-{number}.part", std::process::id()));
+    hidden
+}
+
 /// Checks that nothing at the path must be kept. Only a regular file is ever replaced, not a
 /// directory, a device, a pipe or a link.
-fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
+pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
     match path.symlink_metadata() {
         Ok(found) if !found.is_file() => {
             Err(ExportError::NoRegularFile { path: path.to_path_buf() })
@@ -86,6 +92,31 @@ impl Drop for OutputFile {
             // A failure cannot be reported here, and the name shows that the file is temporary.
             let _ = fs::remove_file(&self.temporary);
         }
+    }
+}
+
+/// A writer that counts its bytes.
+#[derive(Debug)]
+pub(crate) struct Counted<W> {
+    pub(crate) out: W,
+    pub(crate) bytes: u64,
+}
+
+impl<W> Counted<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -10,4 +10,4 @@ mod ticks;
 mod times;
 
 pub(crate) use events::ParquetEvents;
-pub(crate) use ticks::{ParquetSettings, open_ticks};
+pub(crate) use ticks::{ParquetSettings, open_ticks, tick_files};

@@ -24,7 +24,8 @@ const LAST_UNIX_NS: u64 = i64::MAX as u64;
 pub struct Progress {
     /// Bytes of the tapes read.
     pub bytes_done: u64,
-    /// Bytes of all tapes.
+    /// Bytes of all tapes, once for each time that they are read. A table of more than 256
+    /// partitions reads them several times, and the total grows with each.
     pub bytes_total: u64,
     /// Rows of ticks so far.
     pub rows: u64,
@@ -35,7 +36,10 @@ pub(crate) struct Run<'a, 'w> {
     pub(crate) selection: &'a Selection,
     /// The time after the end of the selection at which reading stops.
     pub(crate) stop_unix_ns: Option<u64>,
-    pub(crate) bytes_total: u64,
+    /// Bytes of the tapes.
+    pub(crate) len_bytes: u64,
+    /// Bytes read before the present reading of the tapes.
+    pub(crate) bytes_before: u64,
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) on_progress: Option<&'a mut (dyn FnMut(Progress) + 'w)>,
     pub(crate) on_damage: Option<&'a mut (dyn FnMut(&Damage) + 'w)>,
@@ -45,18 +49,18 @@ pub(crate) struct Run<'a, 'w> {
 }
 
 impl Run<'_, '_> {
-    /// Reads everything; `endings` describes the files with a torn end.
+    /// Reads everything; `entries_from` reads the tapes from a time on, `endings` describes the files
+    /// with a torn end.
     pub(crate) fn finish(
         mut self,
-        mut entries: Entries,
+        entries_from: impl Fn(u64) -> Entries,
         endings: impl Iterator<Item = String>,
     ) -> Result<Summary, ExportError> {
+        let mut entries = entries_from(self.selection.from_unix_ns);
         let mut next_progress = 0;
         let mut records = 0_u64;
         while let Some(entry) = entries.next() {
-            if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(ExportError::Cancelled { rows: self.summary.rows });
-            }
+            self.check_cancelled()?;
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(damage) => {
@@ -79,19 +83,57 @@ impl Run<'_, '_> {
             self.note(|| Event::of_tape("torn_end", ending, None))?;
         }
         self.summary.unknown_records = entries.tally().unknown_kinds;
-        self.summary.bytes_written = self.ticks.finish(&self.summary)?;
+        while let Some(from_unix_ns) = self.ticks.next_reading(&self.summary)? {
+            self.bytes_before += self.len_bytes;
+            self.read_again(entries_from(from_unix_ns))?;
+        }
+        (self.summary.files, self.summary.bytes_written) = self.ticks.finish(&self.summary)?;
         if let Some(events) = self.events.take() {
             events.finish(&self.summary)?;
         }
-        if let Some(on_progress) = &mut self.on_progress {
-            let (bytes_total, rows) = (self.bytes_total, self.summary.rows);
-            on_progress(Progress { bytes_done: bytes_total, bytes_total, rows });
-        }
+        self.report(self.len_bytes);
         Ok(self.summary)
     }
 
-    fn report(&mut self, bytes_done: u64) {
-        let (bytes_total, rows) = (self.bytes_total, self.summary.rows);
+    /// Reads the rows that the table did not take before. Everything is already counted.
+    fn read_again(&mut self, mut entries: Entries) -> Result<(), ExportError> {
+        let mut records = 0_u64;
+        while let Some(entry) = entries.next() {
+            self.check_cancelled()?;
+            let Ok(entry) = entry else { continue };
+            if records.is_multiple_of(PROGRESS_EVERY) {
+                self.report(entries.position_bytes());
+            }
+            records += 1;
+            if entry.kind != RecordKind::Binary || !self.selection.covers(entry.recv_unix_ns()) {
+                continue;
+            }
+            let recv_unix_ns = entry.recv_unix_ns().min(LAST_UNIX_NS);
+            let received = Received { recv_unix_ns, ..entry.received };
+            for packet in Scan::new(&entry.payload) {
+                if self.selection.includes(packet.instrument_token()) {
+                    self.ticks.push(received, packet)?;
+                }
+            }
+            if self.ticks.has_all() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cancelled(&self) -> Result<(), ExportError> {
+        match self.cancel {
+            Some(cancel) if cancel.load(Ordering::Relaxed) => {
+                Err(ExportError::Cancelled { rows: self.summary.rows })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, position_bytes: u64) {
+        let (bytes_done, rows) = (self.bytes_before + position_bytes, self.summary.rows);
+        let bytes_total = self.bytes_before + self.len_bytes;
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(Progress { bytes_done, bytes_total, rows });
         }

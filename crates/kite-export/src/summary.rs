@@ -11,6 +11,8 @@ use kite_wire::tape::Gap;
 pub struct Summary {
     /// Rows of ticks written.
     pub rows: u64,
+    /// Files of ticks written: more than one if the table is partitioned.
+    pub files: u64,
     /// Packets excluded by the choice of tokens or segments.
     pub packets_left_out: u64,
     /// Packets of a length that no layout has; they are not decoded.

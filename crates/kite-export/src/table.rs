@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use kite_wire::tape::{Gap, GapReason, Received, Source};
 use kite_wire::{Packet, Segment};
 
-use crate::error::ExportError;
+use crate::chunk::Chunk;
+use crate::error::{ExportError, Target};
 use crate::summary::Summary;
 
 /// The table of ticks in some format.
@@ -13,8 +14,35 @@ pub(crate) trait TickTable {
     /// Adds a row. The time must fit a timestamp column.
     fn push(&mut self, received: Received, packet: Packet<'_>) -> Result<(), ExportError>;
 
-    /// Writes the remaining rows and returns the size of the table in bytes.
-    fn finish(self: Box<Self>, summary: &Summary) -> Result<u64, ExportError>;
+    /// Returns whether the tapes have no more rows for this table in the present reading.
+    fn has_all(&self) -> bool {
+        false
+    }
+
+    /// Prepares for another reading of the tapes, and returns the time from which they must be
+    /// read; `None` if the table has all of its rows.
+    fn next_reading(&mut self, _: &Summary) -> Result<Option<u64>, ExportError> {
+        Ok(None)
+    }
+
+    /// Writes the remaining rows, and returns the number of files and their size in bytes.
+    fn finish(&mut self, summary: &Summary) -> Result<(u64, u64), ExportError>;
+}
+
+/// Files of ticks with the same columns.
+pub(crate) trait TickFiles<W> {
+    /// Adds a file without rows. Files are numbered from 0 in the order in which they are added.
+    fn add(&mut self, out: W, target: Target) -> Result<(), ExportError>;
+
+    /// Adds rows to a file, after those it has.
+    fn write(&mut self, file: usize, rows: Chunk) -> Result<(), ExportError>;
+
+    /// Completes all files, and returns them with their sizes in bytes. The next file that is added
+    /// has the number 0.
+    fn complete(
+        &mut self,
+        summary_of: &dyn Fn(usize) -> Summary,
+    ) -> Result<Vec<(W, u64)>, ExportError>;
 }
 
 /// The table of events in some format.

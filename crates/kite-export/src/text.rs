@@ -6,17 +6,20 @@ mod json;
 mod lines;
 mod rows;
 
+use std::collections::VecDeque;
 use std::io::Write;
 
 use kite_wire::Packet;
 use kite_wire::tape::Received;
 
+use crate::chunk::Chunk;
 use crate::error::{ExportError, Target};
+use crate::output::Counted;
 use crate::pool::Pool;
 use crate::settings::TimeFormat;
 use crate::summary::Summary;
-use crate::symbols::CachedSymbols;
-use crate::table::{Event, EventTable, TickTable};
+use crate::symbols::{CachedSymbols, Symbols};
+use crate::table::{Event, EventTable, TickFiles, TickTable};
 use cells::Cells;
 use csv::CsvCells;
 use json::JsonCells;
@@ -24,10 +27,7 @@ use json::JsonCells;
 pub use lines::TickLines;
 
 /// Rows of a chunk that one thread formats at a time.
-const CHUNK_ROWS: usize = 4_096;
-
-/// Capacity of a chunk in bytes: 4,096 full packets.
-const CHUNK_BYTES: usize = CHUNK_ROWS * 184;
+pub(crate) const CHUNK_ROWS: usize = 4_096;
 
 /// The text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,41 +42,6 @@ pub(crate) struct TextSettings {
     pub(crate) kind: TextKind,
     pub(crate) times: TimeFormat,
     pub(crate) depth: bool,
-}
-
-/// Packets to be formatted, copied one after the other.
-#[derive(Debug, Default)]
-struct Chunk {
-    /// Receive time, source and length of each packet.
-    rows: Vec<(Received, u8)>,
-    packets: Vec<u8>,
-}
-
-impl Chunk {
-    fn with_room() -> Self {
-        let packets = Vec::with_capacity(CHUNK_BYTES + usize::from(u8::MAX));
-        Self { rows: Vec::with_capacity(CHUNK_ROWS), packets }
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= CHUNK_ROWS
-    }
-
-    fn push(&mut self, received: Received, packet: Packet<'_>) {
-        let bytes = packet.as_bytes();
-        // Layouts have at most 184 bytes.
-        self.rows.push((received, bytes.len() as u8));
-        self.packets.extend_from_slice(bytes);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Received, Packet<'_>)> {
-        let mut rest = self.packets.as_slice();
-        self.rows.iter().filter_map(move |&(received, len)| {
-            let (packet, tail) = rest.split_at_checked(len.into())?;
-            rest = tail;
-            Some((received, Packet::from_bytes(packet).ok()?))
-        })
-    }
 }
 
 /// Formats the rows of one thread.
@@ -97,84 +62,135 @@ impl<C: Cells> Formatter<C> {
     }
 }
 
-pub(crate) struct TextTicks<W: Write> {
-    out: W,
-    target: Target,
-    chunk: Chunk,
+/// Text files of ticks, whose rows are formatted by shared threads.
+pub(crate) struct TextFiles<W: Write> {
+    files: Vec<TextFile<W>>,
+    /// The first row of CSV.
+    header: Vec<u8>,
     /// Maximum number of chunks in progress.
     most_outstanding: usize,
     pool: Pool<Chunk, Vec<u8>>,
-    bytes: u64,
+    /// The file of each chunk in progress, in the order of the chunks.
+    files_of_chunks: VecDeque<usize>,
+}
+
+struct TextFile<W> {
+    out: Counted<W>,
+    target: Target,
+}
+
+impl<W: Write> TextFile<W> {
+    fn write(&mut self, text: &[u8]) -> Result<(), ExportError> {
+        let written = self.out.write_all(text);
+        written.map_err(|source| ExportError::Write { target: self.target.clone(), source })
+    }
+}
+
+impl<W: Write> TextFiles<W> {
+    /// Starts the threads. `symbols` is `None` if there is no such column.
+    pub(crate) fn new(
+        settings: TextSettings,
+        symbols: Option<&Symbols>,
+        threads: usize,
+    ) -> Result<Self, ExportError> {
+        let TextSettings { times, depth, .. } = settings;
+        let columns = crate::column::tick_columns(symbols.is_some(), depth);
+        let cached = || symbols.map(Symbols::cached);
+        let (pool, header) = match settings.kind {
+            TextKind::Csv { crlf } => {
+                let pool = Pool::start(threads, || {
+                    let cells = CsvCells::new(times, crlf);
+                    let mut formatter = Formatter { cells, symbols: cached(), depth };
+                    move |chunk: Chunk| formatter.format(&chunk)
+                });
+                (pool, csv::header(&columns, crlf))
+            }
+            TextKind::JsonLines { prices_as_text } => {
+                let pool = Pool::start(threads, || {
+                    let cells = JsonCells::new(&columns, times, prices_as_text);
+                    let mut formatter = Formatter { cells, symbols: cached(), depth };
+                    move |chunk: Chunk| formatter.format(&chunk)
+                });
+                (pool, Vec::new())
+            }
+        };
+        let pool = pool.map_err(|source| ExportError::Thread { threads, source })?;
+        let (files, files_of_chunks) = (Vec::new(), VecDeque::new());
+        Ok(Self { files, header, most_outstanding: 2 * threads, pool, files_of_chunks })
+    }
+
+    /// Writes the earliest chunk in progress; returns false if there is none.
+    fn write_formatted(&mut self) -> Result<bool, ExportError> {
+        let Some(text) = self.pool.take() else { return Ok(false) };
+        let file = self.files_of_chunks.pop_front().and_then(|file| self.files.get_mut(file));
+        if let Some(file) = file {
+            let lost = |_| ExportError::ThreadLost { target: file.target.clone() };
+            let text = text.map_err(lost)?;
+            file.write(&text)?;
+        }
+        Ok(true)
+    }
+}
+
+impl<W: Write> TickFiles<W> for TextFiles<W> {
+    fn add(&mut self, out: W, target: Target) -> Result<(), ExportError> {
+        let mut file = TextFile { out: Counted::new(out), target };
+        file.write(&self.header)?;
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn write(&mut self, file: usize, rows: Chunk) -> Result<(), ExportError> {
+        if self.pool.outstanding() >= self.most_outstanding {
+            self.write_formatted()?;
+        }
+        self.pool.submit(rows);
+        self.files_of_chunks.push_back(file);
+        Ok(())
+    }
+
+    fn complete(&mut self, _: &dyn Fn(usize) -> Summary) -> Result<Vec<(W, u64)>, ExportError> {
+        while self.write_formatted()? {}
+        let complete = self.files.drain(..).map(|TextFile { mut out, target }| {
+            out.flush().map_err(|source| ExportError::Write { target, source })?;
+            Ok((out.out, out.bytes))
+        });
+        complete.collect()
+    }
+}
+
+/// The table of ticks as one text file.
+pub(crate) struct TextTicks<W: Write> {
+    files: TextFiles<W>,
+    chunk: Chunk,
 }
 
 impl<W: Write> TextTicks<W> {
     pub(crate) fn new(
         out: W,
         target: Target,
-        settings: TextSettings,
-        symbols: Option<&crate::symbols::Symbols>,
-        threads: usize,
+        mut files: TextFiles<W>,
     ) -> Result<Self, ExportError> {
-        let TextSettings { times, depth, .. } = settings;
-        let columns = crate::column::tick_columns(symbols.is_some(), depth);
-        let cached = || symbols.map(crate::symbols::Symbols::cached);
-        let pool = match settings.kind {
-            TextKind::Csv { crlf } => Pool::start(threads, || {
-                let cells = CsvCells::new(times, crlf);
-                let mut formatter = Formatter { cells, symbols: cached(), depth };
-                move |chunk: Chunk| formatter.format(&chunk)
-            }),
-            TextKind::JsonLines { prices_as_text } => Pool::start(threads, || {
-                let cells = JsonCells::new(&columns, times, prices_as_text);
-                let mut formatter = Formatter { cells, symbols: cached(), depth };
-                move |chunk: Chunk| formatter.format(&chunk)
-            }),
-        };
-        let pool = pool.map_err(|source| ExportError::Thread { threads, source })?;
-        let most_outstanding = 2 * threads;
-        let chunk = Chunk::with_room();
-        let mut table = Self { out, target, chunk, most_outstanding, pool, bytes: 0 };
-        if let TextKind::Csv { crlf } = settings.kind {
-            table.write(&csv::header(&columns, crlf))?;
-        }
-        Ok(table)
+        files.add(out, target)?;
+        Ok(Self { files, chunk: Chunk::with_room(CHUNK_ROWS) })
     }
 
     fn submit(&mut self) -> Result<(), ExportError> {
-        if self.pool.outstanding() >= self.most_outstanding {
-            self.write_formatted()?;
-        }
-        self.pool.submit(std::mem::replace(&mut self.chunk, Chunk::with_room()));
-        Ok(())
-    }
-
-    /// Writes the earliest chunk in progress; returns false if there is none.
-    fn write_formatted(&mut self) -> Result<bool, ExportError> {
-        let Some(text) = self.pool.take() else { return Ok(false) };
-        let text = text.map_err(|_| ExportError::ThreadLost { target: self.target.clone() })?;
-        self.write(&text)?;
-        Ok(true)
-    }
-
-    fn write(&mut self, text: &[u8]) -> Result<(), ExportError> {
-        self.bytes += text.len() as u64;
-        let written = self.out.write_all(text);
-        written.map_err(|source| ExportError::Write { target: self.target.clone(), source })
+        let chunk = std::mem::replace(&mut self.chunk, Chunk::with_room(CHUNK_ROWS));
+        self.files.write(0, chunk)
     }
 }
 
 impl<W: Write> TickTable for TextTicks<W> {
     fn push(&mut self, received: Received, packet: Packet<'_>) -> Result<(), ExportError> {
         self.chunk.push(received, packet);
-        if self.chunk.is_full() { self.submit() } else { Ok(()) }
+        if self.chunk.rows() >= CHUNK_ROWS { self.submit() } else { Ok(()) }
     }
 
-    fn finish(mut self: Box<Self>, _: &Summary) -> Result<u64, ExportError> {
+    fn finish(&mut self, summary: &Summary) -> Result<(u64, u64), ExportError> {
         self.submit()?;
-        while self.write_formatted()? {}
-        let flushed = self.out.flush();
-        flushed.map_err(|source| ExportError::Write { target: self.target.clone(), source })?;
-        Ok(self.bytes)
+        let files = self.files.complete(&|_| summary.clone())?;
+        Ok((1, files.iter().map(|(_, bytes)| bytes).sum()))
     }
 }
 

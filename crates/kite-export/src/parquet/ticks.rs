@@ -14,8 +14,9 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::ZstdLevel;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::arrays::Columns;
@@ -23,15 +24,17 @@ use super::failure::failure;
 use super::metadata::account;
 use super::prices::PriceType;
 use super::schema;
+use crate::chunk::Chunk;
 use crate::column::tick_columns;
 use crate::error::{ExportError, Target};
+use crate::output::Counted;
 use crate::pool::Pool;
 use crate::settings::{Prices, TimeFormat};
 use crate::summary::Summary;
 use crate::symbols::CachedSymbols;
-use crate::table::TickTable;
+use crate::table::{TickFiles, TickTable};
 
-/// Settings of the table.
+/// Settings of the files.
 pub(crate) struct ParquetSettings {
     pub(crate) prices: Prices,
     pub(crate) times: TimeFormat,
@@ -40,31 +43,57 @@ pub(crate) struct ParquetSettings {
     pub(crate) row_group_rows: usize,
     pub(crate) level: ZstdLevel,
     pub(crate) threads: usize,
-    /// Metadata on the file's origin, known before its rows.
+    /// Metadata on the files' origin, known before their rows.
     pub(crate) metadata: Vec<KeyValue>,
 }
 
-/// Opens the table.
+/// Opens the table as one file.
 pub(crate) fn open_ticks<'a, W: Write + Send + 'a>(
     out: W,
     target: Target,
     settings: ParquetSettings,
 ) -> std::result::Result<Box<dyn TickTable + 'a>, ExportError> {
+    // A row group is always filled.
+    let room = settings.row_group_rows;
     Ok(match settings.prices {
-        Prices::Decimal => Box::new(ParquetTicks::<W, Decimal128Type>::new(out, target, settings)?),
-        Prices::Float => Box::new(ParquetTicks::<W, Float64Type>::new(out, target, settings)?),
+        Prices::Decimal => {
+            let files = ParquetFiles::<W, Decimal128Type>::new(settings, room)?;
+            Box::new(ParquetTicks::new(out, target, files, room)?)
+        }
+        Prices::Float => {
+            let files = ParquetFiles::<W, Float64Type>::new(settings, room)?;
+            Box::new(ParquetTicks::new(out, target, files, room)?)
+        }
     })
 }
 
-struct ParquetTicks<W: Write + Send, P: PriceType> {
-    target: Target,
+/// Prepares several files, which share the threads.
+pub(crate) fn tick_files<'a, W: Write + Send + 'a>(
+    settings: ParquetSettings,
+) -> std::result::Result<Box<dyn TickFiles<W> + 'a>, ExportError> {
+    Ok(match settings.prices {
+        Prices::Decimal => Box::new(ParquetFiles::<W, Decimal128Type>::new(settings, 0)?),
+        Prices::Float => Box::new(ParquetFiles::<W, Float64Type>::new(settings, 0)?),
+    })
+}
+
+/// Parquet files of ticks, whose columns are encoded by shared threads.
+struct ParquetFiles<W: Write + Send, P: PriceType> {
     schema: SchemaRef,
+    properties: WriterPropertiesPtr,
+    /// The row group being filled.
     columns: Columns<P>,
-    row_group_rows: usize,
+    pool: Pool<Job, Result<ArrowColumnChunk>>,
+    /// The file of the row group being encoded.
+    encoding: usize,
+    files: Vec<ParquetFile<W>>,
+}
+
+struct ParquetFile<W: Write + Send> {
+    target: Target,
     row_groups: usize,
     factory: ArrowRowGroupWriterFactory,
-    pool: Pool<Job, Result<ArrowColumnChunk>>,
-    writer: SerializedFileWriter<W>,
+    writer: SerializedFileWriter<Counted<W>>,
 }
 
 /// One column of one row group.
@@ -83,12 +112,9 @@ impl Job {
     }
 }
 
-impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
-    fn new(
-        out: W,
-        target: Target,
-        settings: ParquetSettings,
-    ) -> std::result::Result<Self, ExportError> {
+impl<W: Write + Send, P: PriceType> ParquetFiles<W, P> {
+    /// Starts the threads; each row group has room for this many rows at first.
+    fn new(settings: ParquetSettings, room: usize) -> std::result::Result<Self, ExportError> {
         let threads = settings.threads;
         let pool = Pool::start(threads, || Job::encode)
             .map_err(|source| ExportError::Thread { threads, source })?;
@@ -98,41 +124,28 @@ impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
             .set_key_value_metadata(Some(settings.metadata))
             .build();
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-        let writer = ArrowSchemaConverter::new().convert(&schema).and_then(|parquet| {
-            SerializedFileWriter::new(out, parquet.root_schema_ptr(), Arc::new(properties))
-        });
-        let writer = writer.map_err(|error| failure(&target, error))?;
-        let row_group_rows = settings.row_group_rows;
+        let unit = settings.times.unit;
         Ok(Self {
-            columns: Columns::new(
-                row_group_rows,
-                settings.symbols,
-                settings.depth,
-                settings.times.unit,
-            ),
-            factory: ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema)),
-            row_groups: 0,
-            row_group_rows,
-            target,
+            columns: Columns::new(room, settings.symbols, settings.depth, unit),
             schema,
+            properties: Arc::new(properties),
             pool,
-            writer,
+            encoding: 0,
+            files: Vec::new(),
         })
     }
 
     /// Writes the row group being encoded, then starts to encode the one just filled.
-    fn next_row_group(&mut self) -> std::result::Result<(), ExportError> {
+    fn next_row_group(&mut self, file: usize) -> std::result::Result<(), ExportError> {
         self.write_encoded()?;
-        if self.columns.rows() == 0 {
+        let Some(it) = self.files.get_mut(file).filter(|_| self.columns.rows() > 0) else {
             return Ok(());
-        }
-        self.encode_filled().map_err(|error| failure(&self.target, error))
-    }
-
-    fn encode_filled(&mut self) -> Result<()> {
-        let arrays = self.columns.take(&self.schema).map_err(ParquetError::from)?;
-        let writers = self.factory.create_column_writers(self.row_groups)?;
-        self.row_groups += 1;
+        };
+        self.encoding = file;
+        let failed = |error| failure(&it.target, error);
+        let arrays = self.columns.take(&self.schema).map_err(|error| failed(error.into()))?;
+        let writers = it.factory.create_column_writers(it.row_groups).map_err(failed)?;
+        it.row_groups += 1;
         for ((array, writer), field) in arrays.into_iter().zip(writers).zip(self.schema.fields()) {
             self.pool.submit(Job { writer, field: Arc::clone(field), array });
         }
@@ -143,15 +156,70 @@ impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
         if self.pool.outstanding() == 0 {
             return Ok(());
         }
-        let failed = |error| failure(&self.target, error);
-        let mut row_group = self.writer.next_row_group().map_err(failed)?;
+        let Some(file) = self.files.get_mut(self.encoding) else { return Ok(()) };
+        let failed = |error| failure(&file.target, error);
+        let mut row_group = file.writer.next_row_group().map_err(failed)?;
         while let Some(chunk) = self.pool.take() {
             let chunk =
-                chunk.map_err(|_| ExportError::ThreadLost { target: self.target.clone() })?;
+                chunk.map_err(|_| ExportError::ThreadLost { target: file.target.clone() })?;
             chunk.and_then(|it| it.append_to_row_group(&mut row_group)).map_err(failed)?;
         }
         row_group.close().map_err(failed)?;
         Ok(())
+    }
+}
+
+impl<W: Write + Send, P: PriceType> TickFiles<W> for ParquetFiles<W, P> {
+    fn add(&mut self, out: W, target: Target) -> std::result::Result<(), ExportError> {
+        let writer = ArrowSchemaConverter::new().convert(&self.schema).and_then(|parquet| {
+            let properties = Arc::clone(&self.properties);
+            SerializedFileWriter::new(Counted::new(out), parquet.root_schema_ptr(), properties)
+        });
+        let writer = writer.map_err(|error| failure(&target, error))?;
+        let factory = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&self.schema));
+        self.files.push(ParquetFile { target, row_groups: 0, factory, writer });
+        Ok(())
+    }
+
+    fn write(&mut self, file: usize, rows: Chunk) -> std::result::Result<(), ExportError> {
+        for (received, packet) in rows.iter() {
+            self.columns.push(received, packet);
+        }
+        self.next_row_group(file)
+    }
+
+    fn complete(
+        &mut self,
+        summary_of: &dyn Fn(usize) -> Summary,
+    ) -> std::result::Result<Vec<(W, u64)>, ExportError> {
+        self.write_encoded()?;
+        let complete = self.files.drain(..).enumerate().map(|(file, it)| {
+            let ParquetFile { target, mut writer, .. } = it;
+            let failed = |error| failure(&target, error);
+            account(&summary_of(file)).for_each(|it| writer.append_key_value_metadata(it));
+            // Writes the end of the file.
+            let Counted { out, bytes } = writer.into_inner().map_err(failed)?;
+            Ok((out, bytes))
+        });
+        complete.collect()
+    }
+}
+
+/// The table of ticks as one file.
+struct ParquetTicks<W: Write + Send, P: PriceType> {
+    files: ParquetFiles<W, P>,
+    row_group_rows: usize,
+}
+
+impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
+    fn new(
+        out: W,
+        target: Target,
+        mut files: ParquetFiles<W, P>,
+        row_group_rows: usize,
+    ) -> std::result::Result<Self, ExportError> {
+        files.add(out, target)?;
+        Ok(Self { files, row_group_rows })
     }
 }
 
@@ -162,15 +230,16 @@ impl<W: Write + Send, P: PriceType> TickTable for ParquetTicks<W, P> {
         received: Received,
         packet: Packet<'_>,
     ) -> std::result::Result<(), ExportError> {
-        self.columns.push(received, packet);
-        if self.columns.rows() >= self.row_group_rows { self.next_row_group() } else { Ok(()) }
+        self.files.columns.push(received, packet);
+        if self.files.columns.rows() < self.row_group_rows {
+            return Ok(());
+        }
+        self.files.next_row_group(0)
     }
 
-    fn finish(mut self: Box<Self>, summary: &Summary) -> std::result::Result<u64, ExportError> {
-        self.next_row_group()?;
-        self.write_encoded()?;
-        account(summary).for_each(|it| self.writer.append_key_value_metadata(it));
-        self.writer.finish().map_err(|error| failure(&self.target, error))?;
-        Ok(self.writer.bytes_written() as u64)
+    fn finish(&mut self, summary: &Summary) -> std::result::Result<(u64, u64), ExportError> {
+        self.files.next_row_group(0)?;
+        let files = self.files.complete(&|_| summary.clone())?;
+        Ok((1, files.iter().map(|(_, bytes)| bytes).sum()))
     }
 }

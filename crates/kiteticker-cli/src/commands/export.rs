@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kite_export::{Export, ExportError, Format, Prices, Summary, TimeUnit, TimeZone};
+use kite_export::{Export, ExportError, Format, Partition, Prices, Summary, TimeUnit, TimeZone};
 use kite_tape::Reel;
 use serde_json::json;
 
@@ -28,6 +28,7 @@ Examples:
   kite export tapes --to infy.parquet --instruments NSE:INFY --prices float
   kite export tapes --to day.parquet --events events.parquet
   kite export tapes --to - --format jsonl | head
+  kite export tapes --to ticks --partition-by date,symbol
 
 docs/export.md describes every column.
 Exit status: 0 success, 1 if part of the tapes could not be read.";
@@ -39,12 +40,15 @@ pub(crate) struct ExportArgs {
     /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
     tapes: Vec<PathBuf>,
-    /// Output file: .parquet, .csv or .jsonl; - for stdout
+    /// Output file: .parquet, .csv or .jsonl; - for stdout; or a directory
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     /// parquet, csv or jsonl [from the file name]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     format: Option<FormatName>,
+    /// One file for each date, symbol or both: date,symbol
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', hide_possible_values = true)]
+    partition_by: Vec<PartitionName>,
     /// Prices in Parquet: decimal (exact) or float [decimal]
     #[arg(long, value_name = "KIND", hide_possible_values = true)]
     prices: Option<PricesName>,
@@ -107,6 +111,21 @@ impl From<FormatName> for Format {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum PartitionName {
+    Date,
+    Symbol,
+}
+
+impl From<PartitionName> for Partition {
+    fn from(name: PartitionName) -> Self {
+        match name {
+            PartitionName::Date => Self::Date,
+            PartitionName::Symbol => Self::Symbol,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum PricesName {
     Decimal,
     Float,
@@ -128,7 +147,13 @@ enum ZoneName {
 pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let to_stdout = args.to.as_os_str() == "-";
+    let is_tree = !args.partition_by.is_empty();
+    if is_tree && to_stdout {
+        return Err(CliError::usage("--partition-by writes files, not standard output")
+            .help("name a directory with --to"));
+    }
     let format = args.format.map(Format::from).or_else(|| Format::of_path(&args.to));
+    let format = format.or_else(|| is_tree.then_some(Format::Parquet));
     let format = format.ok_or_else(|| {
         let to = args.to.display();
         CliError::usage(format!("cannot infer the format from the name {to}"))
@@ -147,7 +172,8 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         Ok(summary) => summary,
         Err(ExportError::Cancelled { rows }) => {
             let rows = numbers::counted(rows, "row");
-            output.note(format_args!("stopped after {rows}; the file was removed"));
+            let removed = if is_tree { "the files were" } else { "the file was" };
+            output.note(format_args!("stopped after {rows}; {removed} removed"));
             return Ok(Status::Done);
         }
         Err(error) => {
@@ -155,7 +181,12 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
                 ExportError::Exists { .. } => Some("use --overwrite to replace it"),
                 _ => None,
             };
-            let error = failed(error);
+            let error = match error {
+                ExportError::RepeatedPartition { key } => {
+                    CliError::usage(format!("--partition-by names {} twice", key.key()))
+                }
+                error => failed(error),
+            };
             return Err(match advice {
                 Some(advice) => error.help(advice),
                 None => error,
@@ -208,7 +239,7 @@ fn export(
         .overwrite(args.overwrite)
         .cancel_on(&cancel)
         .on_progress(|progress| {
-            bar.at(progress.bytes_done);
+            bar.of(progress.bytes_done, progress.bytes_total);
             cancel.store(stop.is_requested(), Ordering::Relaxed);
         })
         .on_damage(|damage| bar.above(|| output.warn(damage)));
@@ -226,9 +257,12 @@ fn export(
     if let Some(events) = &args.events {
         export = export.events(events);
     }
-    let exported = match args.to.as_os_str() == "-" {
-        true => export.to_writer(io::stdout(), format),
-        false => export.to_file(&args.to, format),
+    let exported = if !args.partition_by.is_empty() {
+        export.to_partitions(&args.to, args.partition_by.iter().map(|&it| it.into()), format)
+    } else if args.to.as_os_str() == "-" {
+        export.to_writer(io::stdout(), format)
+    } else {
+        export.to_file(&args.to, format)
     };
     bar.done();
     exported
@@ -247,6 +281,9 @@ fn summary_text(summary: &Summary) -> String {
         numbers::counted(summary.rows, "row"),
         sizes::bytes(summary.bytes_written)
     );
+    if summary.files != 1 {
+        text += &format!(", {}", numbers::counted(summary.files, "file"));
+    }
     for (count, what) in [
         (summary.gaps, "gap"),
         (summary.unknown_packets, "packet of unknown length"),
@@ -264,6 +301,7 @@ fn as_json(summary: &Summary) -> serde_json::Value {
     json!({
         "rows": summary.rows,
         "event_rows": summary.event_rows,
+        "files": summary.files,
         "bytes": summary.bytes_written,
         "frames": summary.frames,
         "packets_left_out": summary.packets_left_out,

@@ -36,6 +36,12 @@ impl Bar {
         self.bar.set_position(position);
     }
 
+    /// Sets the position and the total, which grows if the tapes are read several times.
+    pub(crate) fn of(&self, position: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(position);
+    }
+
     /// Runs `write` with the bar hidden, so that its output appears above the bar.
     pub(crate) fn above(&self, write: impl FnOnce()) {
         self.bar.suspend(write);

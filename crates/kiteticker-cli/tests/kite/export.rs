@@ -85,6 +85,41 @@ fn every_line_of_json_has_every_key_from_whichever_command() {
 }
 
 #[test]
+fn a_partitioned_export_has_a_file_for_each_date_and_symbol() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let to = directory.path().join("ticks");
+    let ended = export(directory.path(), &to, &["--partition-by", "date,symbol", "--json"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!((&ended.json()["rows"], &ended.json()["files"]), (&ROWS.into(), &2.into()));
+    for symbol in ["INFY", "RELIANCE"] {
+        let path = format!("date=2026-11-23/symbol=NSE%3A{symbol}/ticks.parquet");
+        assert!(to.join(&path).is_file(), "{path}");
+    }
+    let again = export(directory.path(), &to, &["--partition-by", "date,symbol"]);
+    assert_eq!(again.code, Some(3), "{again:?}");
+    assert!(again.err.contains("--overwrite"), "{again:?}");
+    let csv = ["--partition-by", "symbol", "--format", "csv"];
+    let ended = export(directory.path(), &directory.path().join("csv"), &csv);
+    assert!(ended.out.starts_with("20 rows, ") && ended.out.contains(", 2 files, "), "{ended:?}");
+    let infy = directory.path().join("csv/symbol=NSE%3AINFY/ticks.csv");
+    assert_eq!(std::fs::read_to_string(infy).expect("the file").lines().count(), 11);
+}
+
+#[test]
+fn partitions_that_cannot_be_written_are_invalid_usage() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let to = directory.path().join("ticks");
+    for (to, keys) in [(&*to, "date,date"), (&*to, "month"), (Path::new("-"), "date")] {
+        let ended = export(directory.path(), to, &["--partition-by", keys, "--format", "csv"]);
+        assert_eq!(ended.code, Some(2), "{keys}: {ended:?}");
+        assert!(ended.err.contains("--partition-by"), "{ended:?}");
+    }
+    assert!(!to.exists());
+}
+
+#[test]
 fn an_existing_file_is_replaced_only_with_overwrite() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
