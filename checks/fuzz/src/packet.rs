@@ -41,6 +41,8 @@ fn round_trip(bytes: &[u8], kind: PacketKind) {
     let price = packet.last_price();
     let read: Price = price.to_string().parse().expect("a printed price is a price");
     assert_eq!((read, read.raw()), (price, price.raw()));
+    let exact = Price::from_amount(price.amount(), packet.segment());
+    assert_eq!(exact, Ok(price), "an amount returns its price");
 }
 
 /// The last two bytes of a depth entry have no meaning and are written as zero.

@@ -1,7 +1,7 @@
 //! A monotonic timestamp in eight bytes, and the process's clocks.
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::wall_time::{Reading, WallTime};
 
@@ -122,6 +122,23 @@ impl Stamp {
         clocks().wall_time.system_time(self)
     }
 
+    /// Returns the wall-clock time in nanoseconds since the Unix epoch, as tapes have it, by
+    /// [`Stamp::to_system_time`]; 0 for an earlier one.
+    ///
+    /// # Examples
+    /// ```
+    /// use kite_conn::Stamp;
+    /// use kite_wire::ist::IstDateTime;
+    ///
+    /// let now = IstDateTime::from_unix_ns(Stamp::now().to_unix_ns());
+    /// println!("received at {now} in India");
+    /// ```
+    #[must_use]
+    pub fn to_unix_ns(self) -> u64 {
+        let since = self.to_system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Returns the time elapsed since this stamp, zero if it is in the future.
     #[must_use]
     pub fn elapsed(self) -> Duration {
@@ -166,6 +183,9 @@ mod tests {
         let later = Stamp::at(stamp.to_instant() + Duration::from_secs(5));
         let between = later.to_system_time().duration_since(stamp.to_system_time()).unwrap();
         assert_eq!(between, Duration::from_secs(5));
+        assert_eq!(later.to_unix_ns() - stamp.to_unix_ns(), 5_000_000_000);
+        let since_epoch = Duration::from_nanos(stamp.to_unix_ns());
+        assert_eq!(UNIX_EPOCH + since_epoch, stamp.to_system_time());
         let now = SystemTime::now();
         let off =
             now.duration_since(stamp.to_system_time()).unwrap_or_else(|early| early.duration());

@@ -1,7 +1,6 @@
 //! The recorder's sink for a connection.
 
 use std::fmt::Write as _;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use kite_conn::{Batch, Event, Sink, Stamp};
@@ -50,7 +49,7 @@ impl Recorder {
 
 impl RecorderSink {
     fn received(&mut self, at: Stamp) -> Received {
-        Received { recv_unix_ns: unix_ns(at), source: self.source }
+        Received { recv_unix_ns: at.to_unix_ns(), source: self.source }
     }
 
     fn text(&mut self, text: &Bytes, at: Stamp) {
@@ -68,7 +67,7 @@ impl RecorderSink {
     /// Records a gap for the time that the connection was down, or since the end of a previous run.
     fn end_gap(&mut self, now: Stamp) {
         let closed = self.recorder.take_closed(self.source);
-        let down = self.down_since.take().map(unix_ns);
+        let down = self.down_since.take().map(Stamp::to_unix_ns);
         if let Some(from_unix_ns) = down.or(closed) {
             let received = self.received(now);
             let gap = Gap {
@@ -123,8 +122,7 @@ impl Sink for RecorderSink {
             Event::Closed => {
                 self.end_gap(now);
                 self.note(now, event, "");
-                let unix_ns = unix_ns(now);
-                self.recorder.note_closed(self.source, unix_ns);
+                self.recorder.note_closed(self.source, now.to_unix_ns());
             }
             // Reconnect attempts are within the gap; damaged frames are on the tape themselves.
             _ => {}
@@ -150,12 +148,6 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Returns the time of day in nanoseconds since the Unix epoch, 0 if the clock showed an earlier one.
-fn unix_ns(at: Stamp) -> u64 {
-    let since = at.to_system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// Rounds nanoseconds to milliseconds, because comparing two clocks is less exact than the step.
 fn rounded_ms(ns: i64) -> i64 {
     ns.saturating_add(ns.signum() * 500_000) / 1_000_000
@@ -164,7 +156,6 @@ fn rounded_ms(ns: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use kite_conn::LossCause;
     use kite_wire::TickBatch;
@@ -212,8 +203,7 @@ mod tests {
         assert_eq!(payloads, [&frame[..], &[0]]);
         for entry in &entries {
             assert_eq!((entry.kind, entry.received.source), (RecordKind::Binary, SOURCE));
-            let recorded = UNIX_EPOCH + Duration::from_nanos(entry.recv_unix_ns());
-            assert_eq!(recorded, stamp.to_system_time());
+            assert_eq!(entry.recv_unix_ns(), stamp.to_unix_ns());
         }
     }
 

@@ -157,12 +157,7 @@ impl fmt::Display for Shown {
 
 /// Returns the current time in Unix nanoseconds.
 pub(crate) fn now_unix_ns() -> u64 {
-    unix_ns(SystemTime::now())
-}
-
-/// Converts a system time to Unix nanoseconds.
-pub(crate) fn unix_ns(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -103,7 +103,7 @@ impl<'a> Lines<'a> {
             }
             Form::Json(lines) => {
                 let received = Received {
-                    recv_unix_ns: times::unix_ns(ticks.batch.received.to_system_time()),
+                    recv_unix_ns: ticks.batch.received.to_unix_ns(),
                     source: feed::source(ticks.connection),
                 };
                 packets.for_each(|packet| lines.push(received, packet));

@@ -249,7 +249,7 @@ fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) ->
     let Some(exchange) = exchange else {
         return Finding::ok("received, without an exchange timestamp");
     };
-    let exchange_ns = u64::from(exchange.0) * SECOND_NS;
+    let exchange_ns = exchange.unix_ns();
     let shown = times::ist(exchange_ns);
     if is_loopback(endpoint) {
         return Finding::ok(format!(
@@ -258,9 +258,7 @@ fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) ->
             shown.clock()
         ));
     }
-    let received = received.to_system_time().duration_since(std::time::UNIX_EPOCH);
-    let received_ns = received.map_or(0, |since| since.as_nanos() as u64);
-    let age_ns = i128::from(received_ns) - i128::from(exchange_ns);
+    let age_ns = i128::from(received.to_unix_ns()) - i128::from(exchange_ns);
     let age_s = age_ns as f64 / SECOND_NS as f64;
     if age_ns > i128::from(FRESH_NS) {
         let text = format!("received; the last trade was on {} {}", shown.date(), shown.clock());
