@@ -237,15 +237,25 @@ impl Consumer {
                 packets = counted.packets.swap(0, Ordering::Relaxed);
             }
             Self::Lane { lane, .. } => {
-                for _ in 0..frames {
-                    let Some(LaneItem::Batch(batch)) = lane.recv().await else { break };
-                    packets += batch.ticks.len() as u64;
+                let mut left = frames;
+                while left > 0 {
+                    match lane.recv().await {
+                        Some(LaneItem::Batch(batch)) => packets += batch.ticks.len() as u64,
+                        Some(LaneItem::Up { .. }) => continue,
+                        _ => break,
+                    }
+                    left -= 1;
                 }
             }
             Self::Stream { stream, .. } => {
-                for _ in 0..frames {
-                    let Some(StreamItem::Ticks(ticks)) = stream.recv().await else { break };
-                    packets += ticks.batch.ticks.len() as u64;
+                let mut left = frames;
+                while left > 0 {
+                    match stream.recv().await {
+                        Some(StreamItem::Ticks(ticks)) => packets += ticks.batch.ticks.len() as u64,
+                        Some(StreamItem::Up { .. }) => continue,
+                        _ => break,
+                    }
+                    left -= 1;
                 }
             }
             Self::Channel { channels, .. } => {

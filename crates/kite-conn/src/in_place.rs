@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use kite_wire::Command;
 
 use crate::config::ConnectionConfig;
 use crate::connection::Connection;
@@ -220,5 +221,9 @@ impl<S: Sink> Sink for NextBatch<S> {
 
     fn on_event(&mut self, event: &Event) {
         self.beside.on_event(event);
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        self.beside.on_command(command);
     }
 }

@@ -95,7 +95,7 @@ pub use manager::{Manager, ManagerBuilder};
 pub use observe::{ConnectionSnapshot, Figures, Health, HealthLevel, Quantiles, Snapshot, Unseen};
 pub use run::InPlaceStream;
 pub use seat::Seat;
-pub use stream::{StreamConfig, StreamItem, TaggedBatch, TickStream};
+pub use stream::{StreamConfig, StreamFilter, StreamItem, TaggedBatch, TickStream};
 pub use tap::Tap;
 
 pub use kite_conn::{

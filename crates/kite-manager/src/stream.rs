@@ -1,10 +1,15 @@
 //! Ticks of several connections for one consumer.
 
+mod filter;
+mod first;
 mod hub;
+mod item;
 mod merge;
 mod merged;
 mod select;
 
+pub use filter::StreamFilter;
 pub(crate) use hub::{Hub, HubSink};
+pub use item::{StreamItem, TaggedBatch};
 pub(crate) use merge::Merge;
-pub use merged::{StreamConfig, StreamItem, TaggedBatch, TickStream};
+pub use merged::{StreamConfig, TickStream};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use kite_conn::{Batch, Event, Sink};
+use kite_wire::Command;
 
 use crate::seat::Seat;
 
@@ -69,6 +70,12 @@ impl Sink for TapSinks {
     fn on_event(&mut self, event: &Event) {
         for sink in &mut self.0 {
             sink.on_event(event);
+        }
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        for sink in &mut self.0 {
+            sink.on_command(command);
         }
     }
 }

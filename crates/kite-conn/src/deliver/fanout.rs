@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use kite_wire::Command;
+
 use super::batch::Batch;
 use super::sink::Sink;
 use crate::observe::Event;
@@ -25,6 +27,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     fn on_event(&mut self, event: &Event) {
         self.0.on_event(event);
         self.1.on_event(event);
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        self.0.on_command(command);
+        self.1.on_command(command);
     }
 }
 
@@ -52,6 +59,12 @@ impl<S: Sink> Sink for Option<S> {
             sink.on_event(event);
         }
     }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        if let Some(sink) = self {
+            sink.on_command(command);
+        }
+    }
 }
 
 /// Delivers to a sink of any type.
@@ -66,6 +79,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn on_event(&mut self, event: &Event) {
         (**self).on_event(event);
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        (**self).on_command(command);
     }
 }
 
@@ -88,6 +105,10 @@ mod tests {
         fn on_event(&mut self, _: &Event) {
             self.0 += 100;
         }
+
+        fn on_command(&mut self, _: Command<'_>) {
+            self.0 += 10_000;
+        }
     }
 
     fn batch() -> Batch {
@@ -99,15 +120,16 @@ mod tests {
     fn both_receive_everything_in_the_same_memory() {
         let (first, mut one) = lane(LaneConfig::default()).unwrap();
         let (second, mut other) = lane(LaneConfig::default()).unwrap();
-        let mut all = ((first, second), Counts(0));
+        let mut all = ((first, second), Some(Box::new(Counts(0))));
         let given = batch();
         all.on_batch(&given);
         all.on_event(&Event::Closed);
+        all.on_command(Command::Subscribe(&[7]));
         for lane in [&mut one, &mut other] {
             let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("no batch") };
             assert_eq!(taken.frame().as_ptr(), given.frame().as_ptr());
         }
-        assert_eq!(all.1.0, 101);
+        assert_eq!(all.1.unwrap().0, 10_101);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use kite_wire::{DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
+use kite_wire::{Command, DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
 
 use super::batch::Batch;
 use super::rate_limit::RateLimit;
@@ -133,6 +133,11 @@ impl<S: Sink> Intake<S> {
         };
         self.report_gap(gap);
         self.on_event(&notice.event);
+    }
+
+    /// Passes a command that is sent to the server to the sink, in order with the frames.
+    pub(crate) fn on_command(&mut self, command: Command<'_>) {
+        self.call(|sink| sink.on_command(command));
     }
 
     /// Returns whether the sink accepts another frame.

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use kite_wire::Command;
+
 use super::batch::Batch;
 use crate::observe::Event;
 
@@ -26,4 +28,11 @@ pub trait Sink: Send + 'static {
     /// Receives an event, in order with the batches: after [`Event::Down`] nothing from that socket
     /// follows. Also called while [`Sink::poll_ready`] is pending.
     fn on_event(&mut self, event: &Event);
+
+    /// Receives a command that the connection sends to the server, in order with the batches: its
+    /// effect shows in later ones only. A new socket starts without subscriptions, so
+    /// [`Event::Up`] is followed by the commands that restore them. The default does nothing.
+    fn on_command(&mut self, command: Command<'_>) {
+        let _ = command;
+    }
 }

@@ -31,7 +31,11 @@ impl<S: Sink, N: Network> Driver<S, N> {
             match self.session.poll(now) {
                 Output::Open => self.open(),
                 Output::Renew => self.renew(),
-                Output::Send(text) => self.send(Message::text(text)),
+                Output::Send(sent) => {
+                    let command = sent.as_command();
+                    self.send(Message::text(command.to_string()));
+                    self.intake.on_command(command);
+                }
                 Output::Ping(payload) => {
                     self.send(Message::Ping(Bytes::copy_from_slice(&payload)));
                 }

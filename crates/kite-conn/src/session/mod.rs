@@ -30,7 +30,7 @@ mod watchdog;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use kite_wire::Mode;
+use kite_wire::{Command, CommandKind, Mode};
 
 use self::backoff::Backoff;
 use self::book::Book;
@@ -87,8 +87,8 @@ pub(crate) enum Input {
 pub(crate) enum Output {
     /// Open a socket; answer with [`Input::Opened`] or [`Input::OpenFailed`].
     Open,
-    /// Send a text frame.
-    Send(String),
+    /// Send a command.
+    Send(Sent),
     /// Request credentials; answer with [`Input::Renewed`] or [`Input::RenewalFailed`].
     Renew,
     /// Send a ping with this payload.
@@ -104,6 +104,34 @@ pub(crate) enum Output {
     Wait(Option<(Instant, Why)>),
     /// The session has ended.
     Done,
+}
+
+/// A command on its way to the server.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    kind: CommandKind,
+    tokens: Vec<u32>,
+}
+
+impl From<Command<'_>> for Sent {
+    fn from(command: Command<'_>) -> Self {
+        let (kind, tokens) = match command {
+            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
+            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
+            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
+        };
+        Self { kind, tokens: tokens.to_vec() }
+    }
+}
+
+impl Sent {
+    pub(crate) fn as_command(&self) -> Command<'_> {
+        match self.kind {
+            CommandKind::Subscribe => Command::Subscribe(&self.tokens),
+            CommandKind::Unsubscribe => Command::Unsubscribe(&self.tokens),
+            CommandKind::Mode(mode) => Command::Mode(mode, &self.tokens),
+        }
+    }
 }
 
 /// The reason for a wake-up.
@@ -396,7 +424,7 @@ impl Session {
                 // meanwhile.
                 if !live.watchdog.is_write_blocked() {
                     let pending = &mut self.pending;
-                    self.book.drain(now, |it| pending.push_back(Output::Send(it.to_string())));
+                    self.book.drain(now, |it| pending.push_back(Output::Send(Sent::from(it))));
                 }
                 let watched = self.book.len() > 0 && !live.watchdog.is_reading_paused();
                 if watched && let Some(silence) = live.freshness.check(now) {

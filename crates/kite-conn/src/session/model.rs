@@ -233,7 +233,8 @@ impl Rig {
                 self.socket = Socket::Opening;
                 "open".to_owned()
             }
-            Output::Send(text) => {
+            Output::Send(sent) => {
+                let text = sent.as_command().to_string();
                 assert!(self.up && self.socket == Socket::Open, "sent while not live: {text}");
                 assert!(!self.write_blocked, "sent while writing is blocked: {text}");
                 assert!(self.broken.is_none(), "sent on a broken socket: {text}");

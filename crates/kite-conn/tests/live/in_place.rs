@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, Liveness,
+    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, LaneItem, Liveness,
     LossCause, Overflow, Phase, SubscribeError, Tagged, lane,
 };
 use kite_sim::{API_KEY, Chain, Fault, Sent, Sim, universe};
@@ -362,6 +362,7 @@ async fn a_sink_beside_a_stream_receives_everything_and_can_block_it() {
     sim_until(&sim, "more", |sim| sim.stats().frames_sent > frames + 10).await;
     let mut waiting = Box::pin(stream.recv());
     assert!((&mut waiting).now_or_never().is_none());
+    assert!(matches!(block.try_recv(), Ok(LaneItem::Up { .. })));
     block.try_recv().unwrap();
     assert!(in_time("a frame", waiting).await.is_some());
     assert_eq!(stream.sink_mut().unwrap().1.0.stats().delivered_frames, 1);

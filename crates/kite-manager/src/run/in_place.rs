@@ -168,7 +168,7 @@ impl Stream for Seated {
             };
             let (account, connection) = (self.account.clone(), self.connection);
             let batch = part.unwrap_or(batch);
-            return Poll::Ready(Some(TaggedBatch { account, connection, batch }));
+            return Poll::Ready(Some(TaggedBatch { account, connection, batch, firsts: None }));
         }
     }
 }

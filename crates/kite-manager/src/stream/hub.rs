@@ -2,24 +2,25 @@
 //! run.
 //!
 //! One port for each connection. The per-frame path takes no lock. A connection's task loads a
-//! version number per frame, and takes the lock only if the version has changed. Events take
-//! another path.
+//! version number per frame, and takes the lock only if the version has changed.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use kite_conn::{Batch, ConfigError, Event, LaneSink, Sink, lane};
-use kite_wire::{Packet, TokenMap};
+use kite_conn::{Batch, ConfigError, Event, LaneConfig, LaneSink, Sink, lane};
+use kite_wire::{Command, Packet, TokenMap};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::seat::{Seat, Seats};
+use crate::stream::filter::{Chosen, StreamFilter, Tokens};
+use crate::stream::first::Firsts;
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
 use crate::stream::select::select;
 
@@ -73,8 +74,9 @@ struct Waiting {
 #[derive(Debug)]
 struct Subscriber {
     sink: LaneSink,
-    /// The instruments to deliver; `None` for all.
-    tokens: Option<Arc<TokenMap<()>>>,
+    chosen: Chosen,
+    /// A copy of the chosen instruments, as of the last change seen.
+    tokens: Tokens,
 }
 
 impl Subscriber {
@@ -89,6 +91,25 @@ impl Subscriber {
                     self.sink.on_batch(&batch);
                 }
             }
+        }
+    }
+
+    /// Passes on a command, as far as it names selected instruments.
+    fn deliver_command(&mut self, command: Command<'_>) {
+        if !self.sink.wants_commands() {
+            return;
+        }
+        let Some(chosen) = &self.tokens else { return self.sink.on_command(command) };
+        let (Command::Subscribe(tokens) | Command::Unsubscribe(tokens) | Command::Mode(_, tokens)) =
+            command;
+        let tokens: Vec<u32> =
+            tokens.iter().copied().filter(|&token| chosen.contains(token)).collect();
+        if !tokens.is_empty() {
+            self.sink.on_command(match command {
+                Command::Subscribe(_) => Command::Subscribe(&tokens),
+                Command::Unsubscribe(_) => Command::Unsubscribe(&tokens),
+                Command::Mode(mode, _) => Command::Mode(mode, &tokens),
+            });
         }
     }
 }
@@ -146,13 +167,15 @@ impl Hub {
 
     /// Creates a stream for the current run or, while stopped, for the next one.
     pub(crate) fn subscribe(&self, config: &StreamConfig) -> Result<TickStream, ConfigError> {
-        let tokens = config.tokens.as_ref().map(|it| Arc::new(it.iter().copied().collect()));
+        let chosen = Chosen::new(config.tokens.as_ref());
+        let of_lane = LaneConfig { commands: config.mark_first, ..config.lane.clone() };
         let (mut lanes, mut sinks) = (Vec::new(), Vec::new());
         config.validate()?;
         for Port { seat, .. } in &self.ports.all {
-            let (sink, lane) = lane(config.lane.clone())?;
+            let (sink, lane) = lane(of_lane.clone())?;
             let (account, connection) = (seat.account.clone(), seat.connection);
-            lanes.push(TaggedLane { account, connection, lane });
+            let firsts = config.mark_first.then(Firsts::default);
+            lanes.push(TaggedLane { account, connection, lane, firsts });
             sinks.push(sink);
         }
         let mut gone = Vec::new();
@@ -161,12 +184,13 @@ impl Hub {
         for ((port, of_port), sink) in self.ports.all.iter().zip(&mut state.ports).zip(sinks) {
             // Without frames no sink removes dropped streams, so they are removed here.
             gone.extend(of_port.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
-            let subscriber = Subscriber { sink, tokens: tokens.clone() };
+            let subscriber = Subscriber { sink, chosen: chosen.clone(), tokens: chosen.tokens() };
             of_port.waiting.push(Waiting { run, subscriber });
             port.bump();
         }
         drop(state);
-        Ok(TickStream::new(lanes))
+        let filter = StreamFilter::new(chosen, WeakHub(Arc::downgrade(&self.ports)));
+        Ok(TickStream::new(lanes, filter))
     }
 
     /// Leaves out packets of these instruments on this slot, starting with the next frame, because
@@ -193,6 +217,20 @@ impl Hub {
                 port.bump();
             }
         }
+    }
+}
+
+/// A reference to a hub that does not keep it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakHub(Weak<Ports>);
+
+impl WeakHub {
+    /// Makes every connection look for changes at its next frame.
+    pub(crate) fn announce_change(&self) {
+        let Some(ports) = self.0.upgrade() else { return };
+        let state = ports.lock();
+        ports.all.iter().for_each(Port::bump);
+        drop(state);
     }
 }
 
@@ -240,13 +278,18 @@ impl HubSink {
 
     /// Catches up with changes, and returns whether a stream may receive this batch.
     fn is_wanted(&mut self, batch: &Batch) -> bool {
-        if self.ports.all[self.slot].version.load(Relaxed) != self.version {
-            self.catch_up();
-        }
+        self.look_for_changes();
         !self.subscribers.is_empty() && !batch.ticks.is_empty()
     }
 
-    /// Picks up new subscribers and the ignored instruments.
+    #[inline]
+    fn look_for_changes(&mut self) {
+        if self.ports.all[self.slot].version.load(Relaxed) != self.version {
+            self.catch_up();
+        }
+    }
+
+    /// Picks up new subscribers, their chosen instruments and the ignored ones.
     #[cold]
     fn catch_up(&mut self) {
         let mut state = self.ports.lock();
@@ -255,6 +298,10 @@ impl HubSink {
         let newcomers = of_port.take_waiting(self.run);
         self.subscribers.extend(newcomers.into_iter().map(|it| it.subscriber));
         self.ignored = of_port.ignored.iter().copied().collect();
+        drop(state);
+        for subscriber in &mut self.subscribers {
+            subscriber.tokens = subscriber.chosen.tokens();
+        }
     }
 }
 
@@ -282,7 +329,19 @@ impl Sink for HubSink {
         }
     }
 
-    fn on_event(&mut self, _: &Event) {}
+    fn on_event(&mut self, event: &Event) {
+        self.look_for_changes();
+        for subscriber in &mut self.subscribers {
+            subscriber.sink.on_event(event);
+        }
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        self.look_for_changes();
+        for subscriber in &mut self.subscribers {
+            subscriber.deliver_command(command);
+        }
+    }
 }
 
 impl Drop for HubSink {

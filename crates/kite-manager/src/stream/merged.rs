@@ -7,25 +7,33 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use kite_conn::{Batch, ConfigError, Lane, LaneConfig, LaneItem, LaneStats, TryRecvError};
-use kite_wire::{Packet, Packets};
 use tokio::task::coop;
 
 use crate::account_id::AccountId;
 use crate::blocking::block_on;
+use crate::stream::filter::StreamFilter;
+use crate::stream::first::Firsts;
+use crate::stream::item::{StreamItem, TaggedBatch};
 
 /// What a stream delivers and how much it may queue. All fields have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamConfig {
     /// Bounds of the queue, and what happens when they are reached. They apply per connection. A
     /// stream has one lane on each, and a full lane that blocks holds back only its connection,
-    /// until the consumer reads from it.
+    /// until the consumer reads from it. `commands` has no effect here.
     pub lane: LaneConfig,
     /// The instruments to deliver; `None`, the default, delivers all. Others are left out before
     /// the lanes, so that the bounds count only the chosen instruments. If a frame contains others,
     /// the chosen packets are copied into a new frame.
     ///
     /// This filters the subscribed instruments; it does not subscribe any.
+    ///
+    /// [`TickStream::filter`] changes it while the stream runs.
     pub tokens: Option<BTreeSet<u32>>,
+    /// Whether to mark first packets, for [`TaggedBatch::is_first`]. Default false. While an
+    /// instrument has not ticked since it was subscribed, each packet received costs a look-up; at
+    /// other times marking costs nothing.
+    pub mark_first: bool,
 }
 
 impl StreamConfig {
@@ -35,72 +43,6 @@ impl StreamConfig {
     /// Returns a [`ConfigError`] that names the first setting outside its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.lane.validate()
-    }
-}
-
-/// A batch and the connection that received it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct TaggedBatch {
-    /// The account.
-    pub account: AccountId,
-    /// The connection's number within the account, from 0.
-    pub connection: usize,
-    /// The ticks, with the receive time, the number of the connection's socket (`epoch`) and the
-    /// frame's number on the connection (`sequence`). Frames without ticks are left out, so the
-    /// sequence has gaps.
-    pub batch: Batch,
-}
-
-impl TaggedBatch {
-    /// Returns the packets, in order.
-    #[must_use]
-    pub fn packets(&self) -> Packets<'_> {
-        self.batch.ticks.packets()
-    }
-}
-
-/// An item of a [`TickStream`].
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum StreamItem {
-    /// A frame; it shares the socket's read buffer unless packets were left out.
-    Ticks(TaggedBatch),
-    /// All queued frames of a connection, conflated into one: the newest packet of each instrument,
-    /// with the stamp, epoch and sequence of the newest frame.
-    Conflated {
-        /// The conflated frame.
-        ticks: TaggedBatch,
-        /// Number of packets left out because a newer one of the same instrument replaced them.
-        replaced: u64,
-    },
-    /// Frames of a connection were dropped between its previous and its next item.
-    Dropped {
-        /// The account.
-        account: AccountId,
-        /// The connection's number within the account, from 0.
-        connection: usize,
-        /// Number of frames dropped; 0 if conflated packets had no room for further instruments.
-        frames: u64,
-        /// Number of ticks dropped, of the chosen instruments.
-        ticks: u64,
-    },
-}
-
-impl StreamItem {
-    /// Returns the frame of [`StreamItem::Ticks`] or [`StreamItem::Conflated`], the items that
-    /// carry ticks.
-    #[must_use]
-    pub fn ticks(&self) -> Option<&TaggedBatch> {
-        match self {
-            Self::Ticks(ticks) | Self::Conflated { ticks, .. } => Some(ticks),
-            Self::Dropped { .. } => None,
-        }
-    }
-
-    /// Returns the packets of [`StreamItem::ticks`], in order; none for any other item.
-    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        self.ticks().into_iter().flat_map(TaggedBatch::packets)
     }
 }
 
@@ -114,6 +56,7 @@ pub struct TickStream {
     lanes: Vec<TaggedLane>,
     /// The lane whose turn it is.
     turn: usize,
+    filter: StreamFilter,
 }
 
 /// A lane and its connection.
@@ -122,31 +65,60 @@ pub(crate) struct TaggedLane {
     pub(crate) account: AccountId,
     pub(crate) connection: usize,
     pub(crate) lane: Lane,
+    /// If first packets are marked.
+    pub(crate) firsts: Option<Firsts>,
 }
 
 impl TaggedLane {
-    fn tag(&self, item: LaneItem) -> Option<StreamItem> {
+    fn tag(&mut self, item: LaneItem) -> Option<StreamItem> {
+        if let LaneItem::Batch(batch) = item {
+            return Some(StreamItem::Ticks(self.tag_batch(batch)));
+        }
         let (account, connection) = (self.account.clone(), self.connection);
-        match item {
-            LaneItem::Batch(batch) => {
-                Some(StreamItem::Ticks(TaggedBatch { account, connection, batch }))
-            }
+        Some(match item {
             LaneItem::Conflated { batch, replaced } => {
-                let ticks = TaggedBatch { account, connection, batch };
-                Some(StreamItem::Conflated { ticks, replaced })
+                StreamItem::Conflated { ticks: self.tag_batch(batch), replaced }
             }
-            LaneItem::Dropped { frames, ticks } => {
-                Some(StreamItem::Dropped { account, connection, frames, ticks })
+            LaneItem::Dropped { frames, ticks, notices } => {
+                StreamItem::Dropped { account, connection, frames, ticks, notices }
+            }
+            LaneItem::Up { epoch, instruments } => {
+                if let Some(firsts) = &mut self.firsts {
+                    firsts.on_up();
+                }
+                StreamItem::Up { account, connection, epoch, instruments }
+            }
+            LaneItem::Down { epoch, cause, last_heard } => {
+                StreamItem::Down { account, connection, epoch, cause, last_heard }
+            }
+            LaneItem::Gap(gap) => StreamItem::Gap { account, connection, gap },
+            LaneItem::Command { kind, tokens } => {
+                if let Some(firsts) = &mut self.firsts {
+                    firsts.on_command(kind, &tokens);
+                }
+                return None;
             }
             // Lanes deliver nothing else.
-            _ => None,
-        }
+            _ => return None,
+        })
+    }
+
+    fn tag_batch(&mut self, batch: Batch) -> TaggedBatch {
+        let firsts = self.firsts.as_mut().and_then(|firsts| firsts.mark(&batch.ticks));
+        let (account, connection) = (self.account.clone(), self.connection);
+        TaggedBatch { account, connection, batch, firsts }
     }
 }
 
 impl TickStream {
-    pub(crate) fn new(lanes: Vec<TaggedLane>) -> Self {
-        Self { lanes, turn: 0 }
+    pub(crate) fn new(lanes: Vec<TaggedLane>, filter: StreamFilter) -> Self {
+        Self { lanes, turn: 0, filter }
+    }
+
+    /// Returns a handle that changes which instruments the stream delivers.
+    #[must_use]
+    pub fn filter(&self) -> StreamFilter {
+        self.filter.clone()
     }
 
     /// Waits for the next item; `None` once the stream has ended.

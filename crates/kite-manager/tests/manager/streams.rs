@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use kite_conn::{LaneConfig, Overflow};
-use kite_manager::{StreamConfig, TickStream};
-use kite_wire::Mode;
+use kite_manager::{StreamConfig, StreamItem, TickStream};
+use kite_wire::{Mode, Packet};
 
 use crate::stage::{all_delivered, builder, in_time, sim, sim_until, until};
 use crate::taking::{Taken, take, take_now};
 
 fn short(overflow: Overflow, tokens: Option<BTreeSet<u32>>) -> StreamConfig {
-    StreamConfig { lane: LaneConfig { frames: 4, overflow, ..LaneConfig::default() }, tokens }
+    let lane = LaneConfig { frames: 4, overflow, ..LaneConfig::default() };
+    StreamConfig { lane, tokens, ..StreamConfig::default() }
 }
 
 /// Reads the rest, and checks that the stream's counts match its items.
@@ -116,4 +117,75 @@ async fn a_stream_created_during_a_stop_belongs_to_the_next_run() {
     until("its snapshots", || next.look(|taken| taken.ticks.len() == 3)).await;
     in_time("stop", manager.stop()).await;
     until("its end", || next.look(|taken| taken.ended)).await;
+}
+
+/// Receives items until one satisfies `is_last`, and returns all in words: events, and the mode of
+/// each packet with a `!` if it is first.
+async fn words(stream: &mut TickStream, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut words = Vec::new();
+    in_time("items", async {
+        while !words.last().is_some_and(|word: &String| is_last(word)) {
+            let item = stream.recv().await.unwrap();
+            words.extend(match &item {
+                StreamItem::Ticks(ticks) => {
+                    let word = |packet: Packet<'_>| {
+                        let mark = if ticks.is_first(&packet) { "!" } else { "" };
+                        format!("{} {}{mark}", packet.instrument_token(), packet.mode())
+                    };
+                    ticks.packets().map(word).collect()
+                }
+                StreamItem::Up { epoch, instruments, .. } => {
+                    vec![format!("up {epoch} with {instruments}")]
+                }
+                StreamItem::Down { epoch, .. } => vec![format!("down {epoch}")],
+                StreamItem::Gap { gap, .. } => vec![format!("gap of {}", gap.instruments.len())],
+                other => panic!("{other:?}"),
+            });
+        }
+    })
+    .await;
+    words
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_packets_are_marked_and_events_have_their_place() {
+    let sim = sim(1, |it| it).await;
+    sim.pause().await;
+    let manager = builder(&sim, 1).connections(1).build().unwrap();
+    let config = StreamConfig { mark_first: true, ..StreamConfig::default() };
+    let mut stream = manager.stream(config).unwrap();
+    let mut unmarked = manager.stream(StreamConfig::default()).unwrap();
+    manager.set_subscriptions([(256, Mode::Full), (512, Mode::Quote)]).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+
+    let snapshots = ["256 quote!", "512 quote!", "256 full!"];
+    let seen = words(&mut stream, |word| word == "256 full!").await;
+    assert_eq!(seen, [&["up 1 with 2"], &snapshots[..]].concat());
+    sim.tick_now(&[256, 512]);
+    assert_eq!(words(&mut stream, |word| word.starts_with("512")).await, ["256 full", "512 quote"]);
+
+    manager.set_mode(&[512], Mode::Ltp);
+    assert_eq!(words(&mut stream, |_| true).await, ["512 ltp!"]);
+    manager.subscribe(&[768], Mode::Quote).unwrap();
+    assert_eq!(words(&mut stream, |_| true).await, ["768 quote!"]);
+    sim.tick_now(&[512, 768]);
+    assert_eq!(words(&mut stream, |word| word.starts_with("768")).await, ["512 ltp", "768 quote"]);
+
+    sim.drop_all();
+    let seen = words(&mut stream, |word| word.starts_with("gap")).await;
+    // The gap follows the frame that settles it, the one with an exchange time for all.
+    let expected = [
+        "down 1",
+        "up 2 with 3",
+        "256 quote!",
+        "512 quote!",
+        "768 quote!",
+        "512 ltp!",
+        "256 full!",
+        "gap of 3",
+    ];
+    assert_eq!(seen, expected);
+
+    let unmarked = words(&mut unmarked, |word| word == "up 2 with 3").await;
+    assert!(unmarked.iter().all(|word| !word.ends_with('!')), "{unmarked:?}");
 }

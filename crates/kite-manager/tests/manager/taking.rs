@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, StreamExt};
-use kite_conn::Stamp;
+use kite_conn::{Gap, Stamp};
 use kite_manager::{AccountId, InPlaceStream, StreamItem, TickStream};
 use kite_sim::{Chain, Sent};
 
@@ -21,6 +21,9 @@ pub(crate) struct Taken {
     pub(crate) log: Vec<Arrival>,
     /// The last frame's number on each connection.
     sequences: BTreeMap<(AccountId, usize), u64>,
+    /// The epoch of each connection's socket while it is up.
+    sockets_up: BTreeMap<(AccountId, usize), Option<u32>>,
+    pub(crate) gaps: Vec<Arc<Gap>>,
     pub(crate) delivered: u64,
     pub(crate) dropped: u64,
     pub(crate) replaced: u64,
@@ -48,9 +51,28 @@ impl Taken {
                 self.dropped += ticks;
                 return;
             }
+            StreamItem::Up { account, connection, epoch, .. } => {
+                let before = self.sockets_up.insert((account, connection), Some(epoch));
+                assert_eq!(before.flatten(), None, "up twice");
+                return;
+            }
+            StreamItem::Down { account, connection, epoch, .. } => {
+                let before = self.sockets_up.insert((account, connection), None);
+                assert!(before.is_none_or(|up| up == Some(epoch)), "down without up");
+                return;
+            }
+            StreamItem::Gap { account, connection, gap } => {
+                let up = self.sockets_up.get(&(account, connection)).copied().flatten();
+                assert_eq!(up, Some(gap.epoch), "a gap ends on the next socket");
+                self.gaps.push(gap);
+                return;
+            }
             other => panic!("{other:?}"),
         };
         let (seat, batch) = ((ticks.account, ticks.connection), ticks.batch);
+        if let Some(up) = self.sockets_up.get(&seat) {
+            assert_eq!(*up, Some(batch.epoch), "ticks are between their socket's up and down");
+        }
         let sequence = self.sequences.entry(seat.clone()).or_default();
         assert!(*sequence < batch.sequence, "frames of one connection arrive in order");
         *sequence = batch.sequence;

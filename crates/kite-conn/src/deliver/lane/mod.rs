@@ -1,25 +1,24 @@
 //! Bounded lanes, each from a connection to one consumer on its own task.
 //!
 //! What happens if the consumer is slower than the market is configured ([`Overflow`]), counted,
-//! and reported in the lane itself. Nothing here locks; a lane is a queue, a slot for one table,
-//! and two wakers.
+//! and reported in the lane itself. Nothing here locks; a lane is a queue of frames, one of what
+//! happened between them, a slot for one table, and two wakers.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
 
-use futures_core::Stream;
-use tokio::task::coop;
+use kite_wire::CommandKind;
 
+pub use self::consumer::Lane;
 pub use self::sink::LaneSink;
-use self::state::{Entry, LaneState, Pending};
-use self::table::Table;
+use self::state::LaneState;
 use super::batch::Batch;
+use crate::clock::Stamp;
 use crate::error::ConfigError;
 use crate::error::{MAX_QUEUE, check_range};
+use crate::observe::{Gap, LossCause};
 
+mod consumer;
+mod notice;
 mod sink;
 mod state;
 mod table;
@@ -67,11 +66,14 @@ pub struct LaneConfig {
     pub bytes: usize,
     /// What happens when a bound is reached. Default [`Overflow::Block`].
     pub overflow: Overflow,
+    /// Whether to deliver the commands that the connection sends ([`LaneItem::Command`]). Default
+    /// false.
+    pub commands: bool,
 }
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { frames: 64, bytes: 128 * 1024, overflow: Overflow::default() }
+        Self { frames: 64, bytes: 128 * 1024, overflow: Overflow::default(), commands: false }
     }
 }
 
@@ -80,7 +82,8 @@ impl LaneConfig {
     /// briefly loses nothing.
     #[must_use]
     pub fn drop_oldest() -> Self {
-        Self { frames: 1_024, bytes: 1024 * 1024, overflow: Overflow::DropOldest }
+        let overflow = Overflow::DropOldest;
+        Self { frames: 1_024, bytes: 1024 * 1024, overflow, ..Self::default() }
     }
 
     /// Bounds for [`Overflow::Conflate`]: 1,024 frames and 1 MiB, beyond which the newest packet of
@@ -124,6 +127,40 @@ pub enum LaneItem {
         frames: u64,
         /// Number of ticks dropped.
         ticks: u64,
+        /// Number of items other than frames dropped ([`LaneItem::Up`] and those below it), because
+        /// more than 256 waited. Reported before the next such item.
+        notices: u64,
+    },
+    /// A socket was opened; the frames after this item are from it.
+    ///
+    /// This item and those below are in order with the frames of the lane. They take no room in it,
+    /// and are not dropped with frames. If frames were conflated, those that happened between them
+    /// come before the conflated frame, whose packets may then be older.
+    Up {
+        /// Number of this socket on its connection, from 1.
+        epoch: u32,
+        /// Number of instruments being subscribed.
+        instruments: usize,
+    },
+    /// The socket was lost; no frame of it follows.
+    Down {
+        /// The socket's number.
+        epoch: u32,
+        /// The cause.
+        cause: LossCause,
+        /// When the last message of any kind, including a pong, was received.
+        last_heard: Stamp,
+    },
+    /// What was missed between a loss and the ticks after it. It follows the frame that settles it,
+    /// see [`Event::Gap`](crate::Event::Gap).
+    Gap(Arc<Gap>),
+    /// A command was sent to the server ([`LaneConfig::commands`]); its effect shows in later
+    /// frames only. A new socket starts without subscriptions.
+    Command {
+        /// What the command does.
+        kind: CommandKind,
+        /// The instruments that it names.
+        tokens: Arc<[u32]>,
     },
 }
 
@@ -199,157 +236,6 @@ pub enum TryRecvError {
 pub fn lane(config: LaneConfig) -> Result<(LaneSink, Lane), ConfigError> {
     config.validate()?;
     let shared = Arc::new(LaneState::new(&config));
-    let lane = Lane { shared: Arc::clone(&shared), frames_seen: 0, ticks_seen: 0, held: None };
-    Ok((LaneSink::new(shared), lane))
-}
-
-/// The consuming end of a lane, a stream; created by [`lane`].
-///
-/// Lag never ends it. It ends when everything was consumed after its sink was dropped, which a
-/// connection does when it ends.
-#[derive(Debug)]
-pub struct Lane {
-    shared: Arc<LaneState>,
-    /// Number of queued frames, and of their ticks, that are accounted for.
-    frames_seen: u64,
-    ticks_seen: u64,
-    /// The item to return after a drop was reported.
-    held: Option<LaneItem>,
-}
-
-impl Lane {
-    /// Waits for the next item; `None` once the lane has ended.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: no item is lost if the future is dropped.
-    pub async fn recv(&mut self) -> Option<LaneItem> {
-        poll_fn(|cx| self.poll_recv(cx)).await
-    }
-
-    /// Returns the next item, if one is available.
-    ///
-    /// # Errors
-    /// Returns [`TryRecvError::Empty`] if nothing waits, and [`TryRecvError::Ended`] if the lane
-    /// has ended.
-    pub fn try_recv(&mut self) -> Result<LaneItem, TryRecvError> {
-        // Loaded first, so that items added before the sink was dropped are found.
-        let ended = self.shared.sink_gone.load(Ordering::Acquire);
-        self.take().ok_or(if ended { TryRecvError::Ended } else { TryRecvError::Empty })
-    }
-
-    /// Polls for the next item; `None` once the lane has ended.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<LaneItem>> {
-        // A lane that is never empty must not keep its consumer's task from yielding.
-        let coop = ready!(coop::poll_proceed(cx));
-        let mut received = self.try_recv();
-        if matches!(received, Err(TryRecvError::Empty)) {
-            self.shared.consumer.register(cx.waker());
-            // An item added before the waker was registered woke no task.
-            received = self.try_recv();
-        }
-        if matches!(received, Err(TryRecvError::Empty)) {
-            return Poll::Pending;
-        }
-        coop.made_progress();
-        Poll::Ready(received.ok())
-    }
-
-    /// Returns the lane's counts.
-    #[must_use]
-    pub fn stats(&self) -> LaneStats {
-        self.shared.stats()
-    }
-
-    fn take(&mut self) -> Option<LaneItem> {
-        if let Some(held) = self.held.take() {
-            return Some(self.give(held));
-        }
-        if self.shared.overflow == Overflow::Conflate
-            && let Some(pending) = self.shared.table.pop()
-        {
-            return Some(self.take_table(*pending));
-        }
-        let Entry { batch, frames_before, ticks_before } = self.shared.queue.pop()?;
-        let frames = frames_before - self.frames_seen;
-        let ticks = ticks_before - self.ticks_seen;
-        self.frames_seen = frames_before + 1;
-        self.ticks_seen = ticks_before + batch.ticks.len() as u64;
-        let item = LaneItem::Batch(batch);
-        if frames == 0 {
-            return Some(self.give(item));
-        }
-        self.held = Some(item);
-        Some(LaneItem::Dropped { frames, ticks })
-    }
-
-    /// Folds the frames queued before the table was started, which are older, into the table.
-    /// Frames queued since the table was taken are newer and stay.
-    fn take_table(&mut self, Pending { mut table, frames_before }: Pending) -> LaneItem {
-        let counted = table.sums();
-        let mut bytes = counted.bytes;
-        let mut older: Option<Table> = None;
-        while self.frames_seen < frames_before {
-            // Only this end removes from the queue of a conflating lane, so none is missing.
-            let Some(Entry { batch, frames_before, ticks_before }) = self.shared.queue.pop() else {
-                break;
-            };
-            self.frames_seen = frames_before + 1;
-            self.ticks_seen = ticks_before + batch.ticks.len() as u64;
-            bytes += batch.frame().len();
-            match &mut older {
-                Some(older) => older.fold(&batch),
-                None => older = Some(Table::new(&batch)),
-            }
-        }
-        if let Some(mut older) = older {
-            older.fold_table(&table);
-            table = older;
-        }
-        self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
-        let (sums, taken) = (table.sums(), &self.shared.taken);
-        taken.frames.set(self.frames_seen);
-        taken.replaced.add(sums.replaced - counted.replaced);
-        taken.dropped_ticks.add(sums.lost - counted.lost);
-        let item = LaneItem::Conflated { batch: table.to_batch(), replaced: sums.replaced };
-        if sums.lost == 0 {
-            return self.give(item);
-        }
-        self.held = Some(item);
-        LaneItem::Dropped { frames: 0, ticks: sums.lost }
-    }
-
-    /// Counts an item that leaves the lane.
-    fn give(&mut self, item: LaneItem) -> LaneItem {
-        let batch = match &item {
-            LaneItem::Batch(batch) => {
-                // Sequentially consistent with the sink, which sets its flag and then checks for
-                // room: at least one side sees the other's store.
-                self.shared.queued_bytes.fetch_sub(batch.frame().len(), Ordering::SeqCst);
-                self.shared.taken.frames.add(1);
-                batch
-            }
-            LaneItem::Conflated { batch, .. } => batch,
-            LaneItem::Dropped { .. } => return item,
-        };
-        self.shared.taken.delivered_frames.add(1);
-        self.shared.taken.delivered_ticks.add(batch.ticks.len() as u64);
-        self.shared.wake_producer();
-        item
-    }
-}
-
-impl Stream for Lane {
-    type Item = LaneItem;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LaneItem>> {
-        self.poll_recv(cx)
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        self.shared.lane_gone.store(true, Ordering::Release);
-        self.shared.clear();
-        self.shared.producer.wake();
-    }
+    let lane = Lane::new(Arc::clone(&shared));
+    Ok((LaneSink::new(shared, config.commands), lane))
 }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use kite_wire::{Command, CommandKind};
+
+use super::notice::{Notice, OfTable};
 use super::state::{Entry, LaneState, Pending};
 use super::table::{Sums, Table};
-use super::{LaneStats, Overflow};
+use super::{LaneItem, LaneStats, Overflow};
 use crate::deliver::{Batch, Sink};
 use crate::observe::Event;
 
 /// The end of a lane that a connection delivers to; created by [`lane`](super::lane()).
 ///
-/// It receives ticks; events are sent on the [`EventLane`](crate::EventLane). Once the
+/// Besides ticks, the lane receives the events that belong between them; all events are sent on the
+/// [`EventLane`](crate::EventLane). Once the
 /// [`Lane`](super::Lane) is dropped, it is always ready and discards everything.
 #[derive(Debug)]
 pub struct LaneSink {
@@ -20,13 +24,16 @@ pub struct LaneSink {
     /// Number of frames queued so far, and of the ticks in them.
     frames: u64,
     ticks: u64,
+    /// Number of notices given so far.
+    notices: u64,
+    wants_commands: bool,
     /// Whether a table was created and, as far as is known, not consumed yet.
     folding: bool,
 }
 
 impl LaneSink {
-    pub(super) fn new(shared: Arc<LaneState>) -> Self {
-        Self { shared, frames: 0, ticks: 0, folding: false }
+    pub(super) fn new(shared: Arc<LaneState>, wants_commands: bool) -> Self {
+        Self { shared, frames: 0, ticks: 0, notices: 0, wants_commands, folding: false }
     }
 
     /// Returns the lane's counts.
@@ -39,6 +46,12 @@ impl LaneSink {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.lane_gone.load(Ordering::Acquire)
+    }
+
+    /// Returns whether the lane delivers commands ([`LaneConfig::commands`](super::LaneConfig)).
+    #[must_use]
+    pub fn wants_commands(&self) -> bool {
+        self.wants_commands
     }
 
     /// Queues a frame; returns it if there is no room.
@@ -80,6 +93,7 @@ impl LaneSink {
             if let Some(mut pending) = self.shared.table.pop() {
                 let counted = pending.table.sums();
                 pending.table.fold(batch);
+                pending.notices.on_frame();
                 self.hand_over(pending, counted);
                 return;
             }
@@ -87,10 +101,43 @@ impl LaneSink {
             self.folding = false;
         }
         if let Err(batch) = self.try_queue(batch.clone()) {
-            let pending = Pending { table: Table::new(&batch), frames_before: self.frames };
+            let pending = Pending {
+                table: Table::new(&batch),
+                frames_before: self.frames,
+                notices_before: self.notices,
+                notices: OfTable::default(),
+            };
             self.folding = true;
             self.hand_over(Box::new(pending), Sums::default());
         }
+    }
+
+    /// Adds an item between the frames. One that arrives while there is a table waits with it.
+    #[cold]
+    fn notify(&mut self, item: LaneItem) {
+        if self.is_closed() {
+            return;
+        }
+        let notice = Notice {
+            number: self.notices,
+            frames_before: self.frames,
+            ticks_before: self.ticks,
+            item,
+        };
+        self.notices += 1;
+        let notices = &self.shared.notices;
+        match self.folding.then(|| self.shared.table.pop()).flatten() {
+            Some(mut pending) => {
+                notices.push_to(&mut pending.notices, notice);
+                let counted = pending.table.sums();
+                self.hand_over(pending, counted);
+            }
+            None => {
+                self.folding = false;
+                notices.push(notice);
+            }
+        }
+        self.shared.consumer.wake();
     }
 
     /// Puts the table into its slot for the consumer, and counts what was added to it.
@@ -136,7 +183,29 @@ impl Sink for LaneSink {
         self.shared.consumer.wake();
     }
 
-    fn on_event(&mut self, _: &Event) {}
+    fn on_event(&mut self, event: &Event) {
+        match event {
+            &Event::Up { epoch, instruments } => self.notify(LaneItem::Up { epoch, instruments }),
+            Event::Down { epoch, cause, last_heard } => {
+                let (epoch, cause, last_heard) = (*epoch, cause.clone(), *last_heard);
+                self.notify(LaneItem::Down { epoch, cause, last_heard });
+            }
+            Event::Gap(gap) => self.notify(LaneItem::Gap(Arc::clone(gap))),
+            _ => {}
+        }
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        if !self.wants_commands {
+            return;
+        }
+        let (kind, tokens) = match command {
+            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
+            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
+            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
+        };
+        self.notify(LaneItem::Command { kind, tokens: tokens.into() });
+    }
 }
 
 impl Drop for LaneSink {

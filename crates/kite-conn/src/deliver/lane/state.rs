@@ -1,4 +1,4 @@
-//! State shared by the two ends of a lane, namely a queue, a slot for a table, two wakers, and
+//! State shared by the two ends of a lane, namely two queues, a slot for a table, two wakers, and
 //! counts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
 
+use super::notice::{Notices, OfTable};
 use super::table::Table;
 use super::{LaneConfig, LaneStats, Overflow};
 use crate::deliver::Batch;
@@ -18,6 +19,7 @@ pub(super) struct LaneState {
     /// The table of a conflating lane, unless an end has taken it out. While there is one, nothing
     /// is added to the queue, so the queue's frames are older.
     pub(super) table: ArrayQueue<Box<Pending>>,
+    pub(super) notices: Notices,
     pub(super) overflow: Overflow,
     pub(super) bytes_limit: usize,
     pub(super) queued_bytes: AtomicUsize,
@@ -40,11 +42,13 @@ pub(super) struct Entry {
     pub(super) ticks_before: u64,
 }
 
-/// A table, with the number of frames queued before it was started.
+/// A table, with the number of frames and notices given before it was started.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) table: Table,
     pub(super) frames_before: u64,
+    pub(super) notices_before: u64,
+    pub(super) notices: OfTable,
 }
 
 /// Written by the sink. Aligned, so that it shares no cache line with the consumer's counts.
@@ -74,6 +78,7 @@ impl LaneState {
         Self {
             queue: ArrayQueue::new(config.frames),
             table: ArrayQueue::new(1),
+            notices: Notices::default(),
             overflow: config.overflow,
             bytes_limit: config.bytes,
             queued_bytes: AtomicUsize::new(0),
@@ -116,6 +121,7 @@ impl LaneState {
         while let Some(entry) = self.queue.pop() {
             self.queued_bytes.fetch_sub(entry.batch.frame().len(), Ordering::AcqRel);
         }
+        while self.notices.pop().is_some() {}
         if let Some(pending) = self.table.pop() {
             self.queued_bytes.fetch_sub(pending.table.sums().bytes, Ordering::AcqRel);
         }

@@ -1,13 +1,15 @@
-use std::sync::atomic::AtomicU32;
-use std::task::{Wake, Waker};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use kite_wire::TickBatch;
+use kite_wire::{Command, Mode, TickBatch};
 
 use super::*;
 use crate::clock::Stamp;
 use crate::deliver::Sink;
+use crate::observe::Event;
 
 mod model;
 mod races;
@@ -44,7 +46,11 @@ fn packets(batch: &Batch) -> Vec<PacketSpec> {
 enum Seen {
     Batch(u64, Vec<PacketSpec>),
     Conflated(u64, Vec<PacketSpec>, u64),
-    Dropped(u64, u64),
+    /// Frames, ticks and notices.
+    Dropped(u64, u64, u64),
+    /// An `Up` of this epoch.
+    Notice(u32),
+    Command(CommandKind, Vec<u32>),
 }
 
 impl From<LaneItem> for Seen {
@@ -64,13 +70,16 @@ impl From<LaneItem> for Seen {
                 let (sequence, packets) = stamped(&batch);
                 Self::Conflated(sequence, packets, replaced)
             }
-            LaneItem::Dropped { frames, ticks } => Self::Dropped(frames, ticks),
+            LaneItem::Dropped { frames, ticks, notices } => Self::Dropped(frames, ticks, notices),
+            LaneItem::Up { epoch, .. } => Self::Notice(epoch),
+            LaneItem::Command { kind, tokens } => Self::Command(kind, tokens.to_vec()),
+            other => panic!("{other:?}"),
         }
     }
 }
 
 fn bounded(overflow: Overflow, frames: usize, bytes: usize) -> (LaneSink, Lane) {
-    lane(LaneConfig { frames, bytes, overflow }).unwrap()
+    lane(LaneConfig { frames, bytes, overflow, ..LaneConfig::default() }).unwrap()
 }
 
 fn next(lane: &mut Lane) -> Option<Seen> {
@@ -79,6 +88,11 @@ fn next(lane: &mut Lane) -> Option<Seen> {
 
 fn drain(lane: &mut Lane) -> Vec<Seen> {
     std::iter::from_fn(|| next(lane)).collect()
+}
+
+/// Sends an event that a lane delivers.
+fn notify(sink: &mut LaneSink, epoch: u32) {
+    sink.on_event(&Event::Up { epoch, instruments: 3 });
 }
 
 /// Counts how often it is woken.
@@ -106,7 +120,7 @@ const EVERY: [Overflow; 3] = [Overflow::Block, Overflow::DropOldest, Overflow::C
 fn the_defaults_are_valid_and_every_bound_is_named() {
     assert_eq!(LaneConfig::default().validate(), Ok(()));
     let error = |frames, bytes| {
-        lane(LaneConfig { frames, bytes, overflow: Overflow::Block }).unwrap_err().to_string()
+        lane(LaneConfig { frames, bytes, ..LaneConfig::default() }).unwrap_err().to_string()
     };
     assert_eq!(error(0, 1), "frames is 0; it must be from 1 to 1,048,576");
     assert_eq!(error(MAX_QUEUE + 1, 1), "frames is 1048577; it must be from 1 to 1,048,576");
@@ -181,7 +195,7 @@ fn a_blocking_lane_reports_drops_if_the_caller_ignores_readiness() {
         sink.on_batch(&batch(sequence, &[(7, 1, 8), (8, 1, 8)]));
     }
     let expected = [
-        Seen::Dropped(3, 6),
+        Seen::Dropped(3, 6, 0),
         Seen::Batch(4, vec![(7, 1, 8), (8, 1, 8)]),
         Seen::Batch(5, vec![(7, 1, 8), (8, 1, 8)]),
     ];
@@ -196,9 +210,9 @@ fn drops_are_reported_where_the_frames_are_missing() {
     (1..=3).for_each(&mut give);
     assert_eq!(next(&mut lane), Some(one(1)));
     (4..=6).for_each(&mut give);
-    assert_eq!(next(&mut lane), Some(Seen::Dropped(2, 2)));
+    assert_eq!(next(&mut lane), Some(Seen::Dropped(2, 2, 0)));
     (7..=8).for_each(&mut give);
-    assert_eq!(drain(&mut lane), [one(4), Seen::Dropped(1, 1), one(6), one(7), one(8)]);
+    assert_eq!(drain(&mut lane), [one(4), Seen::Dropped(1, 1, 0), one(6), one(7), one(8)]);
     let stats = lane.stats();
     assert_eq!((stats.dropped_frames, stats.dropped_ticks, stats.delivered_frames), (3, 3, 5));
 }
@@ -213,7 +227,7 @@ fn a_frame_larger_than_the_byte_bound_passes_alone() {
     let (mut sink, mut lane) = bounded(Overflow::DropOldest, 4, 100);
     sink.on_batch(&batch(1, &[(7, 1, 8)]));
     sink.on_batch(&batch(2, &[(7, 2, 184)]));
-    assert_eq!(drain(&mut lane), [Seen::Dropped(1, 1), Seen::Batch(2, vec![(7, 2, 184)])]);
+    assert_eq!(drain(&mut lane), [Seen::Dropped(1, 1, 0), Seen::Batch(2, vec![(7, 2, 184)])]);
 }
 
 #[test]
@@ -270,7 +284,7 @@ fn a_table_is_bounded_and_reports_packets_it_has_no_row_for() {
     sink.on_batch(&batch(3, &many(50_000..100_000)));
     assert_eq!(sink.stats().dropped_ticks, 100_000 - 20_000 - 65_535);
     let lost = 100_000 - 65_535;
-    assert_eq!(next(&mut lane), Some(Seen::Dropped(0, lost)));
+    assert_eq!(next(&mut lane), Some(Seen::Dropped(0, lost, 0)));
     assert_eq!(lane.stats().dropped_ticks, lost);
     let Some(Seen::Conflated(3, rows, 20_000)) = next(&mut lane) else { panic!("no table") };
     assert!(rows.into_iter().map(|(token, ..)| token).eq(0..65_535));
@@ -352,4 +366,76 @@ async fn a_consumer_of_a_lane_that_is_never_empty_still_yields() {
         () = std::future::ready(()) => {}
     }
     assert!(taken > 0 && taken < 10_000, "{taken}");
+}
+
+#[test]
+fn notices_need_no_room_and_wait_between_the_frames() {
+    for overflow in EVERY {
+        let (mut sink, mut lane) = bounded(overflow, 1, 1_000);
+        let (woken, waker) = alarm();
+        notify(&mut sink, 1);
+        assert!(ready(&mut sink, Waker::noop()));
+        sink.on_batch(&batch(1, &[(1, 1, 8)]));
+        assert_eq!(ready(&mut sink, Waker::noop()), overflow != Overflow::Block);
+        notify(&mut sink, 2);
+        let (first, second) = (Seen::Notice(1), Seen::Notice(2));
+        assert_eq!(drain(&mut lane), [first, Seen::Batch(1, vec![(1, 1, 8)]), second]);
+        assert!(lane.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        notify(&mut sink, 3);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        drop(sink);
+        assert_eq!(drain(&mut lane), [Seen::Notice(3)]);
+        assert_eq!(lane.try_recv().unwrap_err(), TryRecvError::Ended);
+    }
+}
+
+#[test]
+fn dropped_frames_are_reported_on_their_side_of_a_notice() {
+    let (mut sink, mut lane) = bounded(Overflow::DropOldest, 1, 1_000);
+    for sequence in 1..=4 {
+        sink.on_batch(&batch(sequence, &[(1, 1, 8)]));
+        if sequence == 2 {
+            notify(&mut sink, 7);
+        }
+    }
+    let last = Seen::Batch(4, vec![(1, 1, 8)]);
+    assert_eq!(
+        drain(&mut lane),
+        [Seen::Dropped(2, 2, 0), Seen::Notice(7), Seen::Dropped(1, 1, 0), last]
+    );
+}
+
+#[test]
+fn notices_beyond_their_limit_are_dropped_and_reported() {
+    let most = notice::MOST_NOTICES as u32;
+    for overflow in EVERY {
+        let (mut sink, mut lane) = bounded(overflow, 1, 1_000);
+        let is_folding = overflow == Overflow::Conflate;
+        for sequence in 1..=2 {
+            if sequence == 1 || is_folding {
+                sink.on_batch(&batch(sequence, &[(1, sequence as i32, 8)]));
+            }
+        }
+        for epoch in 0..most + 3 {
+            notify(&mut sink, epoch);
+        }
+        let mut seen = drain(&mut lane);
+        let frame = seen.remove(0);
+        assert!(matches!(frame, Seen::Batch(1, _) | Seen::Conflated(2, ..)), "{frame:?}");
+        let kept = (3..most + 3).map(Seen::Notice);
+        let expected: Vec<Seen> = [Seen::Dropped(0, 0, 3)].into_iter().chain(kept).collect();
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn commands_are_delivered_only_if_requested() {
+    for commands in [false, true] {
+        let (mut sink, mut lane) = lane(LaneConfig { commands, ..LaneConfig::default() }).unwrap();
+        sink.on_command(Command::Subscribe(&[5, 6]));
+        sink.on_command(Command::Mode(Mode::Full, &[5]));
+        let all = [(CommandKind::Subscribe, vec![5, 6]), (CommandKind::Mode(Mode::Full), vec![5])];
+        let all: Vec<Seen> = all.map(|(kind, tokens)| Seen::Command(kind, tokens)).into();
+        assert_eq!(drain(&mut lane), if commands { all } else { Vec::new() });
+    }
 }

@@ -49,11 +49,12 @@ impl Tally {
                 self.replaced += replaced;
                 self.take_batch(&batch);
             }
-            LaneItem::Dropped { frames, ticks } => {
+            LaneItem::Dropped { frames, ticks, .. } => {
                 assert!(frames > 0 && ticks > 0);
                 self.dropped_frames += frames;
                 self.dropped_ticks += ticks;
             }
+            LaneItem::Up { epoch: 1, .. } => {}
             other => panic!("{other:?}"),
         }
     }

@@ -231,7 +231,7 @@ async fn a_consumer_that_blocks_for_many_times_the_threshold_does_not_end_the_so
     };
     let connection = Connection::spawn(config, credentials(), sink, &event_lane, 0).unwrap();
     connection.apply(changes(&mixed(30))).unwrap();
-    in_time("a tick", lane.recv()).await.unwrap();
+    in_time("the socket", lane.recv()).await.unwrap();
     // Ten times the silence that would end the socket.
     let beats = sim.stats().heartbeats_sent;
     sim_until(&sim, "time", |sim| sim.stats().heartbeats_sent >= beats + 200).await;

@@ -3,11 +3,11 @@ use std::task::{Wake, Waker};
 use std::thread;
 
 use futures_util::FutureExt;
-use kite_conn::{LaneConfig, Overflow, Stamp, TryRecvError};
+use kite_conn::{LaneConfig, LossCause, Overflow, Stamp, TryRecvError};
 use kite_wire::TickBatch;
 
 use super::*;
-use crate::stream::merged::StreamItem;
+use crate::stream::item::StreamItem;
 use crate::stream::select::tests::frame;
 
 /// Two accounts of two connections each, in slots 0 and 1, 2 and 3.
@@ -40,9 +40,10 @@ fn seen(item: StreamItem) -> Seen {
             let tokens = it.packets().map(Packet::instrument_token).collect();
             (it.account.to_string(), it.connection, Ok(it.batch.sequence), tokens)
         }
-        StreamItem::Dropped { account, connection, frames, ticks } => {
+        StreamItem::Dropped { account, connection, frames, ticks, .. } => {
             (account.to_string(), connection, Err((frames, ticks)), Vec::new())
         }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -182,7 +183,7 @@ fn a_dropped_stream_is_removed_while_waiting_and_when_subscribed() {
 fn a_blocking_stream_holds_back_until_it_is_read_or_dropped() {
     let (hub, [mut sink, mut other, ..]) = begun();
     let short = |overflow| LaneConfig { frames: 1, overflow, ..LaneConfig::default() };
-    let config = |overflow| StreamConfig { lane: short(overflow), tokens: None };
+    let config = |overflow| StreamConfig { lane: short(overflow), ..all() };
     let mut blocking = hub.subscribe(&config(Overflow::Block)).unwrap();
     let mut dropping = hub.subscribe(&config(Overflow::DropOldest)).unwrap();
     assert!(is_ready(&mut sink));
@@ -211,7 +212,7 @@ fn a_stream_of_chosen_instruments_counts_nothing_else() {
     let (hub, mut sinks) = begun();
     let tokens = Some(BTreeSet::from([1, 2]));
     let lane = LaneConfig { frames: 2, overflow: Overflow::DropOldest, ..LaneConfig::default() };
-    let mut chosen = hub.subscribe(&StreamConfig { lane, tokens }).unwrap();
+    let mut chosen = hub.subscribe(&StreamConfig { lane, tokens, ..all() }).unwrap();
     let mut none = hub
         .subscribe(&StreamConfig { tokens: Some(BTreeSet::new()), ..StreamConfig::default() })
         .unwrap();
@@ -404,4 +405,65 @@ fn a_plain_thread_receives_every_item_and_the_end() {
     hub.end();
     drop(sinks);
     assert_eq!(reading.join().unwrap(), Vec::from_iter(0..50));
+}
+
+#[test]
+fn a_filter_changes_what_later_frames_deliver() {
+    let (hub, mut sinks) = begun();
+    let config = StreamConfig { tokens: Some(BTreeSet::from([1])), mark_first: true, ..all() };
+    let mut stream = hub.subscribe(&config).unwrap();
+    let filter = stream.filter();
+    let mut received = move |marked: bool| -> Vec<u32> {
+        let items = std::iter::from_fn(|| stream.try_recv().ok());
+        let taken = |item: StreamItem| {
+            let Some(ticks) = item.ticks() else { panic!("{item:?}") };
+            let packets = ticks.packets().filter(|packet| !marked || ticks.is_first(packet));
+            packets.map(|packet| packet.instrument_token()).collect::<Vec<_>>()
+        };
+        items.flat_map(taken).collect()
+    };
+    sinks[0].on_batch(&batch_of(1, &[1, 2, 3]));
+    filter.set(Some(BTreeSet::from([2, 3])));
+    assert_eq!(received(false), [1], "queued before the change");
+    sinks[0].on_batch(&batch_of(2, &[1, 2, 3]));
+    sinks[3].on_batch(&batch_of(1, &[1, 2]));
+    assert_eq!(received(false), [2, 2, 3]);
+
+    // The first packets of instruments that are not chosen are not awaited.
+    sinks[0].on_command(Command::Subscribe(&[1, 2, 3]));
+    sinks[0].on_batch(&batch_of(3, &[1, 2, 2, 3]));
+    assert_eq!(received(true), [2, 3]);
+    filter.set(None);
+    sinks[0].on_batch(&batch_of(4, &[1, 2, 3]));
+    assert!(received(true).is_empty());
+    sinks[0].on_command(Command::Subscribe(&[1]));
+    sinks[0].on_batch(&batch_of(5, &[1, 2, 3]));
+    assert_eq!(received(true), [1]);
+
+    drop(hub);
+    drop(sinks);
+    filter.set(Some(BTreeSet::new()));
+}
+
+#[test]
+fn events_reach_streams_created_before_and_after_them_in_order() {
+    let (hub, mut sinks) = begun();
+    let mut before = hub.subscribe(&all()).unwrap();
+    sinks[1].on_event(&Event::Up { epoch: 1, instruments: 2 });
+    let mut after = hub.subscribe(&all()).unwrap();
+    sinks[1].on_batch(&batch(1));
+    let last_heard = Stamp::now();
+    sinks[1].on_event(&Event::Down { epoch: 1, cause: LossCause::Eof, last_heard });
+    let words = |stream: &mut TickStream| -> Vec<String> {
+        let items = std::iter::from_fn(|| stream.try_recv().ok());
+        let word = |item| match item {
+            StreamItem::Ticks(ticks) => format!("tick on {}", ticks.connection),
+            StreamItem::Up { connection, epoch, .. } => format!("up {epoch} on {connection}"),
+            StreamItem::Down { connection, epoch, .. } => format!("down {epoch} on {connection}"),
+            other => panic!("{other:?}"),
+        };
+        items.map(word).collect()
+    };
+    assert_eq!(words(&mut before), ["up 1 on 1", "tick on 1", "down 1 on 1"]);
+    assert_eq!(words(&mut after), ["tick on 1", "down 1 on 1"]);
 }

@@ -13,10 +13,21 @@ struct Model {
     bytes: usize,
     queue: VecDeque<(u64, Vec<PacketSpec>)>,
     table: Vec<(u64, Vec<PacketSpec>)>,
-    /// Dropped before the queue's head and not reported yet.
-    missing: (u64, u64),
-    held: Option<(u64, Vec<PacketSpec>)>,
+    /// Each with the sequence of the frame before it.
+    notices: VecDeque<(u64, u32)>,
+    /// The sequence of the last frame.
+    sequence: u64,
+    /// Sequences and ticks of the frames dropped and not reported yet.
+    missing: VecDeque<(u64, usize)>,
+    held: Option<Held>,
     stats: LaneStats,
+}
+
+/// Frames removed from the queue.
+enum Held {
+    Frame((u64, Vec<PacketSpec>)),
+    /// A conflated frame, and the numbers of notices before and after it.
+    Conflated(Option<Seen>, usize, usize),
 }
 
 fn size((_, packets): &(u64, Vec<PacketSpec>)) -> usize {
@@ -26,19 +37,27 @@ fn size((_, packets): &(u64, Vec<PacketSpec>)) -> usize {
 impl Model {
     fn new(overflow: Overflow, frames: usize, bytes: usize) -> Self {
         let (queue, table, stats) = (VecDeque::new(), Vec::new(), LaneStats::default());
-        Self { overflow, frames, bytes, queue, table, missing: (0, 0), held: None, stats }
+        let (notices, missing) = (VecDeque::new(), VecDeque::new());
+        let (sequence, held) = (0, None);
+        Self { overflow, frames, bytes, queue, table, notices, sequence, missing, held, stats }
     }
 
     fn queued_bytes(&self) -> usize {
-        self.queue.iter().chain(&self.held).map(size).sum()
+        let held = self.held.iter().filter_map(|held| match held {
+            Held::Frame(frame) => Some(frame),
+            Held::Conflated(..) => None,
+        });
+        self.queue.iter().chain(held).map(size).sum()
     }
 
     fn ready(&self) -> bool {
         self.overflow != Overflow::Block
+            || self.queue.is_empty()
             || (self.queue.len() < self.frames && self.queued_bytes() < self.bytes)
     }
 
     fn give(&mut self, frame: (u64, Vec<PacketSpec>)) {
+        self.sequence = frame.0;
         let fits = |model: &Self| {
             model.overflow == Overflow::Block
                 || model.queue.is_empty()
@@ -50,9 +69,8 @@ impl Model {
             return;
         }
         while !fits(self) {
-            let (_, packets) = self.queue.pop_front().unwrap();
-            self.missing.0 += 1;
-            self.missing.1 += packets.len() as u64;
+            let (sequence, packets) = self.queue.pop_front().unwrap();
+            self.missing.push_back((sequence, packets.len()));
             self.stats.dropped_frames += 1;
             self.stats.dropped_ticks += packets.len() as u64;
         }
@@ -64,49 +82,99 @@ impl Model {
         self.stats.delivered_ticks += ticks as u64;
     }
 
-    fn take(&mut self) -> Option<Seen> {
-        if !self.table.is_empty() {
-            let mut rows: Vec<PacketSpec> = Vec::new();
-            let (mut newest, mut replaced) = (0, 0);
-            for (sequence, packets) in self.queue.drain(..).chain(self.table.drain(..)) {
-                newest = sequence;
-                for packet in packets {
-                    match rows.iter_mut().find(|row| row.0 == packet.0) {
-                        Some(row) => {
-                            *row = packet;
-                            replaced += 1;
-                        }
-                        None => rows.push(packet),
+    fn notify(&mut self, epoch: u32) {
+        self.notices.push_back((self.sequence, epoch));
+    }
+
+    fn pull(&mut self) -> Option<Held> {
+        if self.table.is_empty() {
+            return self.queue.pop_front().map(Held::Frame);
+        }
+        let mut rows: Vec<PacketSpec> = Vec::new();
+        let (mut newest, mut replaced) = (0, 0);
+        for (sequence, packets) in self.queue.drain(..).chain(self.table.drain(..)) {
+            newest = sequence;
+            for packet in packets {
+                match rows.iter_mut().find(|row| row.0 == packet.0) {
+                    Some(row) => {
+                        *row = packet;
+                        replaced += 1;
                     }
+                    None => rows.push(packet),
                 }
             }
-            self.stats.conflated_ticks += replaced;
-            self.deliver(rows.len());
-            return Some(Seen::Conflated(newest, rows, replaced));
         }
-        if self.held.is_none() {
-            self.held = Some(self.queue.pop_front()?);
-            let (frames, ticks) = std::mem::take(&mut self.missing);
-            if frames > 0 {
-                return Some(Seen::Dropped(frames, ticks));
+        self.stats.conflated_ticks += replaced;
+        let before = self.notices.iter().filter(|(after, _)| *after < newest).count();
+        let after = self.notices.len() - before;
+        Some(Held::Conflated(Some(Seen::Conflated(newest, rows, replaced)), before, after))
+    }
+
+    /// Returns the next item: what was dropped, a notice or a frame, by the order in which they
+    /// were given, except that the notices between conflated frames come first.
+    fn take(&mut self) -> Option<Seen> {
+        if matches!(self.held, Some(Held::Conflated(None, _, 0))) {
+            self.held = None;
+        }
+        let held = self.held.take().or_else(|| self.pull());
+        let notice = self.notices.front().copied();
+        match held {
+            Some(Held::Conflated(Some(seen), 0, after)) => {
+                let Seen::Conflated(_, rows, _) = &seen else { unreachable!() };
+                self.deliver(rows.len());
+                self.held = Some(Held::Conflated(None, 0, after));
+                Some(seen)
+            }
+            Some(Held::Conflated(seen, before, after)) => {
+                let (before, after) = match seen {
+                    Some(_) => (before - 1, after),
+                    None => (0, after - 1),
+                };
+                self.held = Some(Held::Conflated(seen, before, after));
+                self.notices.pop_front().map(|(_, epoch)| Seen::Notice(epoch))
+            }
+            None | Some(Held::Frame(_)) => {
+                let frame = held.and_then(|held| match held {
+                    Held::Frame(frame) => Some(frame),
+                    Held::Conflated(..) => None,
+                });
+                let at = |frame: &(u64, Vec<PacketSpec>)| frame.0;
+                let notice =
+                    notice.filter(|(after, _)| frame.as_ref().is_none_or(|it| *after < at(it)));
+                let end = notice.map(|(after, _)| after + 1).or(frame.as_ref().map(at))?;
+                let lost = self.missing.iter().take_while(|(sequence, _)| *sequence < end).count();
+                if lost > 0 {
+                    let ticks = self.missing.drain(..lost).map(|(_, ticks)| ticks as u64).sum();
+                    self.held = frame.map(Held::Frame);
+                    return Some(Seen::Dropped(lost as u64, ticks, 0));
+                }
+                if let Some((_, epoch)) = notice {
+                    self.notices.pop_front();
+                    self.held = frame.map(Held::Frame);
+                    return Some(Seen::Notice(epoch));
+                }
+                let (sequence, packets) = frame?;
+                self.deliver(packets.len());
+                Some(Seen::Batch(sequence, packets))
             }
         }
-        let (sequence, packets) = self.held.take()?;
-        self.deliver(packets.len());
-        Some(Seen::Batch(sequence, packets))
     }
 }
 
 #[derive(Debug, Clone)]
 enum Op {
     Send(Vec<(u32, usize)>),
+    Notify,
     Receive(usize),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let packet = (0_u32..6, prop::sample::select(vec![8, 28, 32, 44, 184]));
     let give = prop::collection::vec(packet, 0..5).prop_map(Op::Send);
-    prop::collection::vec(prop_oneof![3 => give, 2 => (1_usize..4).prop_map(Op::Receive)], 0..80)
+    prop::collection::vec(
+        prop_oneof![3 => give, 1 => Just(Op::Notify), 3 => (1_usize..4).prop_map(Op::Receive)],
+        0..100,
+    )
 }
 
 proptest! {
@@ -120,6 +188,7 @@ proptest! {
         let (mut sink, mut lane) = bounded(overflow, frames, bytes);
         let mut model = Model::new(overflow, frames, bytes);
         let (mut sequence, mut price, mut given, mut conflated) = (0, 0, 0, 0);
+        let mut epoch = 0;
         let drain_all = Op::Receive(usize::MAX);
         for op in ops.into_iter().chain([drain_all]) {
             match op {
@@ -140,6 +209,11 @@ proptest! {
                     sink.on_batch(&batch(sequence, &packets));
                     model.give((sequence, packets));
                 }
+                Op::Notify => {
+                    epoch += 1;
+                    notify(&mut sink, epoch);
+                    model.notify(epoch);
+                }
                 Op::Receive(most) => {
                     for _ in 0..most {
                         let taken = next(&mut lane);
@@ -155,7 +229,8 @@ proptest! {
             let stats = lane.stats();
             prop_assert_eq!(stats, sink.stats());
             if model.table.is_empty() {
-                let queued_frames = model.queue.len() + usize::from(model.held.is_some());
+                let is_held = matches!(model.held, Some(Held::Frame(_)));
+                let queued_frames = model.queue.len() + usize::from(is_held);
                 let queued_bytes = model.queued_bytes() as u64;
                 let queued_frames = queued_frames as u64;
                 let bytes_limit = stats.bytes_limit;

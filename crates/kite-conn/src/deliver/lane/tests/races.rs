@@ -8,6 +8,9 @@ use futures_util::FutureExt;
 
 use super::*;
 
+/// A notice with the number of frames sent follows after this many frames.
+const NOTICE_EVERY: u32 = 4;
+
 /// What the consumer of a race has received.
 #[derive(Default)]
 struct Account {
@@ -17,13 +20,16 @@ struct Account {
     replaced: u64,
     dropped: (u64, u64),
     batches: u64,
+    /// The last frame sent before the last notice received.
+    noticed: u32,
 }
 
 impl Account {
     fn see(&mut self, item: LaneItem) {
         let batch = match item {
-            LaneItem::Dropped { frames, ticks } => {
+            LaneItem::Dropped { frames, ticks, notices } => {
                 assert!(frames > 0);
+                assert_eq!(notices, 0, "fewer are sent than are kept");
                 self.dropped.0 += frames;
                 self.dropped.1 += ticks;
                 return;
@@ -36,8 +42,17 @@ impl Account {
                 self.batches += 1;
                 batch
             }
+            LaneItem::Up { epoch, .. } => {
+                assert_eq!(epoch, self.noticed + NOTICE_EVERY, "every notice, in order");
+                assert!(self.sequence <= epoch.into(), "a frame overtook a notice");
+                self.noticed = epoch;
+                return;
+            }
+            other => panic!("{other:?}"),
         };
         assert!(batch.sequence > self.sequence);
+        let next_notice = u64::from(self.noticed + NOTICE_EVERY);
+        assert!(batch.sequence <= next_notice, "a frame overtook a notice");
         self.sequence = batch.sequence;
         for (token, price, _) in packets(&batch) {
             let before = self.prices.insert(token, price);
@@ -96,13 +111,17 @@ async fn race(overflow: Overflow, seed: u64) {
         for (index, frame) in frames.iter().enumerate() {
             poll_fn(|cx| sink.poll_ready(cx)).await;
             sink.on_batch(&batch(index as u64 + 1, frame));
+            let sent = index as u32 + 1;
+            if sent.is_multiple_of(NOTICE_EVERY) {
+                notify(&mut sink, sent);
+            }
             delay(&mut pace, 4).await;
         }
         all_received.await.unwrap();
         sink.stats()
     });
     let mut account = Account::default();
-    while account.ticks() < given {
+    while account.ticks() < given || u64::from(account.noticed) < FRAMES {
         match random.u32(..4) {
             0 => {
                 if let Some(item) = lane.recv().now_or_never() {
@@ -242,6 +261,7 @@ fn a_table_replaces_exactly_the_frames_between_its_neighbours() {
                 tables += 1;
                 (sequence, packets, replaced)
             }
+            Seen::Notice(_) | Seen::Command(..) => continue,
             Seen::Dropped(..) => panic!("a conflating lane drops nothing"),
         };
         assert_eq!(packets, [(1, sequence as i32, 8)]);

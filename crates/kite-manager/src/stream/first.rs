@@ -1,0 +1,190 @@
+//! Finds the first packet of each instrument after a command to the server.
+//!
+//! Fed with the commands and frames of one connection, in order. No socket and no clock here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kite_wire::{CommandKind, Mode, Packet, TickBatch};
+
+/// The instruments of one connection whose first packet is still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Firsts {
+    /// Empty most of the time, so that frames need not be searched.
+    awaited: HashMap<u32, Awaited>,
+}
+
+/// The packet awaited of an instrument.
+#[derive(Debug, Clone, Copy)]
+enum Awaited {
+    /// Any, because it was subscribed. A subscription begins in quote mode, so the first packet in
+    /// the wanted mode may be a later one.
+    Any(Mode),
+    /// The first in this mode, because its mode has changed.
+    In(Mode),
+}
+
+impl Firsts {
+    /// Handles a new socket, which starts without subscriptions.
+    pub(crate) fn on_up(&mut self) {
+        self.awaited.clear();
+    }
+
+    pub(crate) fn on_command(&mut self, kind: CommandKind, tokens: &[u32]) {
+        for &token in tokens {
+            let awaited = match (kind, self.awaited.get(&token)) {
+                (CommandKind::Unsubscribe, _) => {
+                    self.awaited.remove(&token);
+                    continue;
+                }
+                // The mode of a bare subscribe.
+                (CommandKind::Subscribe, _) => Awaited::Any(Mode::Quote),
+                (CommandKind::Mode(mode), Some(Awaited::Any(_))) => Awaited::Any(mode),
+                (CommandKind::Mode(mode), _) => Awaited::In(mode),
+            };
+            self.awaited.insert(token, awaited);
+        }
+    }
+
+    /// Returns the packets of a frame that are the first of their instruments, if any.
+    pub(crate) fn mark(&mut self, ticks: &TickBatch) -> Option<FirstPackets> {
+        if self.awaited.is_empty() {
+            return None;
+        }
+        let firsts = ticks.packets().filter(|packet| self.is_first(packet));
+        let firsts: Arc<[usize]> = firsts.map(|packet| address(&packet)).collect();
+        (!firsts.is_empty()).then_some(FirstPackets(firsts))
+    }
+
+    fn is_first(&mut self, packet: &Packet<'_>) -> bool {
+        let token = packet.instrument_token();
+        match self.awaited.get(&token).copied() {
+            Some(Awaited::Any(mode)) if mode != packet.mode() => {
+                self.awaited.insert(token, Awaited::In(mode));
+                true
+            }
+            Some(Awaited::In(mode)) if mode != packet.mode() => false,
+            awaited => {
+                self.awaited.remove(&token);
+                awaited.is_some()
+            }
+        }
+    }
+}
+
+/// The addresses of the first packets of a frame, ascending. Clones of a frame share its memory, so
+/// its packets keep their addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct FirstPackets(Arc<[usize]>);
+
+impl FirstPackets {
+    pub(crate) fn contains(&self, packet: &Packet<'_>) -> bool {
+        self.0.binary_search(&address(packet)).is_ok()
+    }
+}
+
+/// Returns the address of a packet's bytes.
+fn address(packet: &Packet<'_>) -> usize {
+    packet.as_bytes().as_ptr().addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_wire::PacketKind;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stream::select::tests::frame;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Up,
+        Command(CommandKind, Vec<u32>),
+        Frame(Vec<(u32, Mode)>),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let mode = || prop::sample::select(&Mode::ALL[..]);
+        let kind = prop_oneof![
+            2 => Just(CommandKind::Subscribe),
+            1 => Just(CommandKind::Unsubscribe),
+            2 => mode().prop_map(CommandKind::Mode),
+        ];
+        let tokens = prop::collection::vec(0_u32..6, 0..6);
+        prop_oneof![
+            1 => Just(Op::Up),
+            6 => (kind, tokens).prop_map(|(kind, tokens)| Op::Command(kind, tokens)),
+            6 => prop::collection::vec((0_u32..6, mode()), 0..6).prop_map(Op::Frame),
+        ]
+    }
+
+    /// One instrument's history, newest last: commands, and packets by their mode.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Past {
+        Subscribed,
+        Mode(Mode),
+        Packet(Mode),
+    }
+
+    /// Returns whether a packet in `mode` is the first after the history, by definition: the first
+    /// since a subscribe, or the first in the mode of the last mode command since that command.
+    fn is_first(history: &[Past], mode: Mode) -> bool {
+        let after = |found: Option<usize>| &history[found.map_or(0, |at| at + 1)..];
+        let subscribed = history.iter().rposition(|it| *it == Past::Subscribed);
+        let is_packet = |it: &Past| matches!(it, Past::Packet(_));
+        if subscribed.is_some() && !after(subscribed).iter().any(is_packet) {
+            return true;
+        }
+        // A subscribe without a mode command means quote.
+        let ordered = history.iter().rposition(|it| !is_packet(it));
+        let wanted = match ordered.map(|at| history[at]) {
+            Some(Past::Mode(mode)) => mode,
+            Some(Past::Subscribed) => Mode::Quote,
+            _ => return false,
+        };
+        mode == wanted && !after(ordered).contains(&Past::Packet(mode))
+    }
+
+    fn packet_len(mode: Mode) -> usize {
+        PacketKind::Full.in_mode(mode).packet_len()
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_packets_are_those_of_the_definition(ops in prop::collection::vec(op(), 0..60)) {
+            let mut firsts = Firsts::default();
+            let mut histories: HashMap<u32, Vec<Past>> = HashMap::new();
+            for op in ops {
+                match op {
+                    Op::Up => {
+                        firsts.on_up();
+                        histories.clear();
+                    }
+                    Op::Command(kind, tokens) => {
+                        firsts.on_command(kind, &tokens);
+                        for token in tokens {
+                            let history = histories.entry(token).or_default();
+                            match kind {
+                                CommandKind::Subscribe => history.push(Past::Subscribed),
+                                CommandKind::Mode(mode) => history.push(Past::Mode(mode)),
+                                CommandKind::Unsubscribe => history.clear(),
+                            }
+                        }
+                    }
+                    Op::Frame(packets) => {
+                        let lengths: Vec<_> =
+                            packets.iter().map(|&(token, mode)| (token, packet_len(mode))).collect();
+                        let ticks = TickBatch::new(frame(&lengths)).unwrap();
+                        let marked = firsts.mark(&ticks);
+                        for (packet, (token, mode)) in ticks.packets().zip(packets) {
+                            let history = histories.entry(token).or_default();
+                            let is_marked = marked.as_ref().is_some_and(|it| it.contains(&packet));
+                            prop_assert_eq!(is_marked, is_first(history, mode), "{}", token);
+                            history.push(Past::Packet(mode));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
