@@ -11,7 +11,7 @@
 //!
 //! Each has a submodule `option` for `Option`s; add `default` if the field may be missing. All read
 //! back what they write. Times are read in every layout of
-//! [`IstDateTime`](crate::ist::IstDateTime), and in Indian time if they have no offset.
+//! [`IstDateTime`], and in Indian time if they have no offset.
 //!
 //! ```
 //! use kite_wire::{Price, Segment, UnixSeconds, readable};
