@@ -5,19 +5,21 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::one_line::OneLine;
+
 /// Displays an error and its causes in one line: "error: cause: cause".
 ///
-/// For errors of any origin. The errors of these crates name their causes themselves, and `source`
+/// For errors of any origin, cleaned by [`OneLine`]. The errors of these crates name their causes themselves, and `source`
 /// begins beneath what their text says, so that no cause is displayed twice.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        write!(f, "{}", OneLine(self.0))?;
         let mut source = self.0.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", OneLine(cause))?;
             source = cause.source();
         }
         Ok(())

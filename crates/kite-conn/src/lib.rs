@@ -24,6 +24,7 @@ mod driver;
 mod error;
 mod in_place;
 mod observe;
+mod one_line;
 mod runtime;
 mod session;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use observe::{
     Distribution, Distributions, Event, EventLane, Gap, InstrumentStats, LossCause, LossKind,
     Missed, ParkReason, Phase, Severity, Stats, Status, Tagged, VolumeMissed,
 };
+pub use one_line::OneLine;
 pub use tokio_rustls::rustls;
 pub use transport::{
     Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Probe, ProbeStream, Proxy,

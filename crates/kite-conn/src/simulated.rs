@@ -31,7 +31,7 @@ use crate::deliver::{Batch, Sink};
 use crate::driver::{Clocks, Network};
 use crate::in_place::Driven;
 use crate::observe::{Event, EventLane, LossCause, ParkReason, Phase};
-use crate::transport::{Deadline, Endpoint, OpenError, Transport, handshake};
+use crate::transport::{Deadline, Endpoint, OpenError, Spellings, Transport, handshake};
 use crate::wall_time::{Reading, WallTime};
 use crate::websocket::{WebSocket, Wire};
 use crate::{ConnectionConfig, VolumeMissed};
@@ -131,6 +131,7 @@ impl Network for Cable {
     fn open(
         &self,
         credentials: &Credentials,
+        secrets: Arc<Spellings>,
     ) -> impl Future<Output = Result<WebSocket<Pipe>, OpenError>> + Send + 'static {
         let (sim, credentials) = (Arc::clone(&self.sim), credentials.clone());
         let cut = Arc::clone(&self.cut);
@@ -145,7 +146,7 @@ impl Network for Cable {
             let endpoint = Endpoint::default();
             let settings = Transport::default();
             let deadline = Deadline::within(settings.connect_timeout);
-            handshake(pipe, &endpoint, &credentials, &settings, &[], deadline).await
+            handshake(pipe, &endpoint, &credentials, &settings, &secrets, deadline).await
         }
     }
 

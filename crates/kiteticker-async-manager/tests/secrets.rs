@@ -11,6 +11,7 @@ use kiteticker_async_manager::{
     ApiCredentials, KiteTickerAsync, KiteTickerManager, KiteTickerManagerBuilder, Mode,
     MultiApiKiteTickerManager, MultiApiKiteTickerManagerBuilder, TickerMessage,
 };
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,6 +20,9 @@ const TOKEN: &str = "s3cr3tA/s3cr3tB+s3cr3tC=";
 const NEW_TOKEN: &str = "s3cr3tD/s3cr3tE";
 /// Occurs in every part of both tokens, in any spelling.
 const TRACE: &str = "s3cr3t";
+
+/// The beginning of a line that a server's text forges.
+const FORGED: &str = "FORGED";
 
 /// Collects log lines.
 #[derive(Clone, Default)]
@@ -171,6 +175,16 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     let error = manager.subscribe_symbols(&kite_sim::universe(9_001), None).await.unwrap_err();
     shown.0.push(error);
     sim.send_text("no json");
+    // Texts that echo the token, control a terminal and forge a line.
+    let said = format!("\u{1b}]0;title\u{7}\u{202e}\r\n{FORGED} {TOKEN}");
+    sim.inject(API_KEY, Fault::ErrorText { message: said.clone().into() });
+    for frame in [
+        json!({"type": "error", "data": [said]}),
+        json!({"type": "order", "data": said}),
+        json!({"type": "message", "data": said}),
+    ] {
+        sim.send_text(&frame.to_string());
+    }
     sim.send_binary(vec![0, 9, 0]);
 
     sim.drop_all();
@@ -205,9 +219,20 @@ async fn a_run_with_losses(shown: &mut Shown, sim: &Sim) {
     show(shown, &manager).await;
     within("the stop", manager.stop()).await.unwrap();
     show(shown, &manager).await;
+    let mut echoes = 0;
     for (_, channel) in &mut channels {
-        shown.add_channel(channel);
+        while let Ok(message) = channel.try_recv() {
+            let (TickerMessage::Error(text) | TickerMessage::OrderPostback(Err(text))) = &message
+            else {
+                shown.add(&message);
+                continue;
+            };
+            assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+            echoes += usize::from(text.contains(FORGED));
+            shown.0.push(text.clone());
+        }
     }
+    assert_eq!(echoes, 3 * 3, "each of three texts on three connections");
     while let Ok(event) = events.try_recv() {
         shown.add(&event);
     }
@@ -325,5 +350,6 @@ async fn the_access_token_never_appears_in_output() {
     assert!(log.lines().any(|line| line.contains("DEBUG") && line.contains("kite_conn")));
     for line in log.lines() {
         assert!(!line.contains(TRACE), "{line}");
+        assert!(!line.starts_with(FORGED), "{line}");
     }
 }

@@ -65,8 +65,12 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let counts = &self.reporter.counters.socket;
         counts.texts.add(1);
         counts.last_message.set(received.as_nanos());
-        let parsed = TextMessage::parse(&text);
-        let text = Bytes::from(text);
+        let redacted = self.secrets.redact_frame(&text);
+        let parsed = match redacted.as_deref().map(std::str::from_utf8) {
+            Some(Ok(redacted)) => TextMessage::parse(redacted),
+            _ => TextMessage::parse(&text),
+        };
+        let text = redacted.unwrap_or_else(|| Bytes::from(text));
         match parsed {
             Ok(message) => self.on_readable_text(received, text, message),
             Err(error) => self.on_unreadable_text(received, text, error),

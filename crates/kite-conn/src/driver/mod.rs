@@ -37,7 +37,7 @@ use crate::credentials::Credentials;
 use crate::deliver::{Intake, RateLimit, Sink};
 use crate::observe::{GapTracker, InstrumentWriter, LossCause};
 use crate::session::{Input, Session};
-use crate::transport::{OpenError, Refusal};
+use crate::transport::{OpenError, Refusal, Secrets};
 use crate::websocket::{Wire, Writing};
 
 /// Why polling a driver has paused.
@@ -64,6 +64,7 @@ pub(crate) struct Driver<S, N: Network> {
     config: ConnectionConfig,
     network: N,
     credentials: Credentials,
+    secrets: Secrets,
     /// The server's last refusal of the current credentials.
     refusal: Option<Refusal>,
     session: Session,
@@ -99,6 +100,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
             activity: config.last_activity.clone().map(Activity::new),
             turn: Turn::new(),
             intake: Intake::new(sink, counters, reporter.events.clone(), gaps),
+            secrets: Secrets::new(config.endpoint.clone()),
             config,
             network,
             credentials,
@@ -177,6 +179,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
     fn poll_socket(&mut self, cx: &mut Context<'_>, has_enough: impl Fn(&S) -> bool) -> Reading {
         self.try_socket(cx, has_enough).unwrap_or_else(|cause| {
             let cause = self.first_cause(cause);
+            let cause = self.redact(cause);
             self.hang_up();
             self.handle(Input::Lost(cause));
             Reading::Paused
@@ -282,6 +285,17 @@ impl<S: Sink, N: Network> Driver<S, N> {
             && let Some(error) = socket.websocket.get_ref().take_failure()
         {
             self.on_failure(LossCause::Io(error.kind()));
+        }
+    }
+
+    /// Redacts the server's words in a cause.
+    fn redact(&self, cause: LossCause) -> LossCause {
+        match cause {
+            LossCause::CloseFrame { code, reason } => {
+                LossCause::CloseFrame { code, reason: self.secrets.redact(reason) }
+            }
+            LossCause::Protocol(what) => LossCause::Protocol(self.secrets.redact(what)),
+            other => other,
         }
     }
 

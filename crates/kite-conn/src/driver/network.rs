@@ -3,12 +3,13 @@
 //! The same driver runs over the network and, in tests, over memory and a simulated clock.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::clock::Clocks;
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
-use crate::transport::{Dialer, OpenError, Stream};
+use crate::transport::{Dialer, OpenError, Spellings, Stream};
 use crate::websocket::{WebSocket, Wire};
 
 /// The source of sockets.
@@ -16,10 +17,11 @@ pub(crate) trait Network: Send + 'static {
     /// The stream below a WebSocket.
     type Wire: Wire;
 
-    /// Makes one attempt to open a WebSocket.
+    /// Makes one attempt to open a WebSocket. An error contains none of `secrets`.
     fn open(
         &self,
         credentials: &Credentials,
+        secrets: Arc<Spellings>,
     ) -> impl Future<Output = Result<WebSocket<Self::Wire>, OpenError>> + Send + 'static;
 
     /// Returns the clocks.
@@ -39,8 +41,9 @@ impl Network for Dialer {
     fn open(
         &self,
         credentials: &Credentials,
+        secrets: Arc<Spellings>,
     ) -> impl Future<Output = Result<WebSocket<Stream>, OpenError>> + Send + 'static {
-        Dialer::open(self, credentials)
+        Dialer::open(self, credentials, secrets)
     }
 }
 

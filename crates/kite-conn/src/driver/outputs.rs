@@ -87,7 +87,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
     }
 
     fn open(&mut self) {
-        let opening = self.network.open(&self.credentials);
+        let secrets = self.secrets.remember(self.credentials.access_token());
+        let opening = self.network.open(&self.credentials, secrets);
         self.link = Link::open(opening, self.config.pacer.as_ref());
     }
 

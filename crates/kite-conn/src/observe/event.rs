@@ -16,9 +16,10 @@ use kite_wire::text::{TextError, TextMessage};
 
 use super::gap::Gap;
 use super::loss::{LossCause, ParkReason};
-use super::wording::{OneLine, counted, grouped};
+use super::wording::{counted, grouped};
 use crate::clock::Stamp;
 use crate::config::TokenSourceError;
+use crate::one_line::OneLine;
 use crate::transport::OpenError;
 
 /// Something that happened to a connection.
@@ -264,7 +265,7 @@ impl Event {
         }
     }
 
-    fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+    fn write_to(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opening { attempt } => write!(out, "opening a socket, attempt {attempt}"),
             Self::Up { epoch: 1, .. } => out.write_str("up"),
@@ -332,11 +333,19 @@ impl Event {
     }
 }
 
-/// One line of plain English, without secrets and without control characters: parts of it come from
-/// the server, and must not control a terminal or break a log line.
+/// One line of plain English, without secrets, cleaned by [`OneLine`](crate::OneLine).
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_to(&mut OneLine(f))
+        OneLine(Words(self)).fmt(f)
+    }
+}
+
+/// An event in words that may contain the server's.
+struct Words<'a>(&'a Event);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_to(f)
     }
 }
 

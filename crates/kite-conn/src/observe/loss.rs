@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::one_line::OneLine;
 use crate::transport::OpenError;
 
 /// Why a live socket was lost.
@@ -15,15 +16,15 @@ pub enum LossCause {
     #[error("the socket failed: {0}")]
     Io(std::io::ErrorKind),
     /// The server sent a close frame.
-    #[error("the server closed with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    #[error("the server closed with code {code}{}{}", if reason.is_empty() { "" } else { ": " }, OneLine(reason))]
     CloseFrame {
         /// The close code, 1005 if the frame has none.
         code: u16,
-        /// The reason, often empty.
+        /// The reason as received, often empty. Access tokens in it are replaced by `[redacted]`.
         reason: String,
     },
     /// The server broke the WebSocket protocol.
-    #[error("the server broke the WebSocket protocol: {0}")]
+    #[error("the server broke the WebSocket protocol: {}", OneLine(.0))]
     Protocol(String),
     /// A frame exceeded the configured size.
     #[error("a frame of {bytes} bytes exceeds the limit of {limit}")]

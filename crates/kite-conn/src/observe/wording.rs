@@ -1,6 +1,4 @@
-//! Formatting of counts and of lines of text.
-
-use std::fmt;
+//! Formatting of counts.
 
 /// Formats a count and its noun: "1 byte", "1,200 bytes".
 pub(super) fn counted(count: usize, noun: &str) -> String {
@@ -21,19 +19,4 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Writes a space in place of each control character.
-pub(super) struct OneLine<'a, 'b>(pub(super) &'a mut fmt::Formatter<'b>);
-
-impl fmt::Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (number, part) in text.split(char::is_control).enumerate() {
-            if number > 0 {
-                self.0.write_str(" ")?;
-            }
-            self.0.write_str(part)?;
-        }
-        Ok(())
-    }
 }

@@ -12,6 +12,7 @@ use tokio_rustls::rustls::{self, CertificateError};
 use super::refusal::Refusal;
 use super::retry_after::{Asked, MAX_WAIT};
 use super::tls::TlsError;
+use crate::one_line::OneLine;
 
 /// Why one attempt to open a connection failed.
 ///
@@ -21,7 +22,7 @@ use super::tls::TlsError;
 #[non_exhaustive]
 pub enum OpenError {
     /// The host could not be looked up.
-    #[error("looking up {host} failed: {source}")]
+    #[error("looking up {host} failed: {}", OneLine(source))]
     Dns {
         /// The endpoint's host, or the proxy's.
         host: String,
@@ -46,7 +47,10 @@ pub enum OpenError {
         address: IpAddr,
     },
     /// No address accepted a TCP connection; the last failure.
-    #[error("connecting to {address}, the last of {tried} addresses tried, failed: {source}")]
+    #[error(
+        "connecting to {address}, the last of {tried} addresses tried, failed: {}",
+        OneLine(source)
+    )]
     Connect {
         /// The address tried last.
         address: SocketAddr,
@@ -82,7 +86,7 @@ pub enum OpenError {
     #[error("TLS cannot be set up: {0}")]
     TlsSetup(TlsError),
     /// The TLS handshake failed, for instance because of the certificate.
-    #[error("the TLS handshake with {host} at {address} failed: {fault}: {source}")]
+    #[error("the TLS handshake with {host} at {address} failed: {fault}: {}", OneLine(source))]
     Tls {
         /// The endpoint's host.
         host: String,
@@ -240,7 +244,7 @@ pub enum HandshakeError {
         name: String,
     },
     /// The socket failed before the head of the response was complete.
-    #[error("the socket failed after {received} bytes of the response: {source}")]
+    #[error("the socket failed after {received} bytes of the response: {}", OneLine(source))]
     Io {
         /// Number of bytes of the response that were received.
         received: usize,

@@ -15,7 +15,7 @@ use super::error::{HandshakeError, OpenError, OpenStage};
 use super::head::read_head;
 use super::refusal::Refusal;
 use super::spelling::Spellings;
-use crate::credentials::{Credentials, Secret};
+use crate::credentials::Credentials;
 use crate::websocket::{Limits, WebSocket};
 
 /// The default `User-Agent` for the server, and the one for a proxy.
@@ -39,7 +39,7 @@ const RESERVED: [HeaderName; 11] = [
 /// Turns a connected stream into a WebSocket.
 ///
 /// Frames received in the same segment as the server's response are delivered. A refusal contains
-/// neither the token nor any of `past_tokens`.
+/// none of `secrets`.
 ///
 /// # Errors
 /// Returns [`OpenError::Refused`] for any status but 101, [`OpenError::Handshake`] for an invalid
@@ -53,7 +53,7 @@ pub(crate) async fn handshake<S>(
     endpoint: &Endpoint,
     credentials: &Credentials,
     settings: &Transport,
-    past_tokens: &[Secret],
+    secrets: &Spellings,
     deadline: Deadline,
 ) -> Result<WebSocket<S>, OpenError>
 where
@@ -77,10 +77,7 @@ where
         let reading = read_body(&mut stream, head.body_end, &mut rest);
         let closed = deadline.bound(OpenStage::Handshake, reading).await.unwrap_or(false);
         let body = Body::decode(head.body_end, &rest, closed);
-        let tokens = std::iter::once(credentials.access_token()).chain(past_tokens);
-        let tokens = tokens.map(|token| token.expose().to_owned());
-        let secrets = Spellings::of(tokens.chain(endpoint.secrets()));
-        let refusal = Refusal::new(head.status, &body, head.retry_after(), &secrets);
+        let refusal = Refusal::new(head.status, &body, head.retry_after(), secrets);
         return Err(OpenError::Refused(refusal));
     }
 

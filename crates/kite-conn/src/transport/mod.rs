@@ -17,12 +17,12 @@ mod race;
 mod refusal;
 mod retry_after;
 mod route;
+mod secrets;
 mod settings;
 mod socket;
 mod spelling;
 mod stream;
 mod tls;
-mod tokens;
 mod tunnel;
 
 use std::net::SocketAddr;
@@ -32,8 +32,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use self::dial::Way;
 use self::route::Route;
-use self::tokens::Tokens;
-use crate::credentials::{Credentials, Secret};
+use crate::credentials::Credentials;
 use crate::websocket::WebSocket;
 
 pub use self::endpoint::{Endpoint, EndpointError};
@@ -46,11 +45,13 @@ pub use self::tls::{Tls, TlsError};
 
 pub(crate) use self::dial::Deadline;
 pub(crate) use self::handshake::handshake;
+pub(crate) use self::secrets::Secrets;
+pub(crate) use self::spelling::Spellings;
 pub(crate) use self::stream::Stream;
 
 /// Opens the sockets of one connection, one attempt per call.
 ///
-/// Between attempts it keeps the TLS sessions, the addresses that failed and the tokens used.
+/// Between attempts it keeps the TLS sessions and the addresses that failed.
 #[derive(Debug)]
 pub(crate) struct Dialer(Arc<Inner>);
 
@@ -59,13 +60,12 @@ struct Inner {
     endpoint: Endpoint,
     settings: Transport,
     route: Route,
-    tokens: Tokens,
 }
 
 impl Dialer {
     pub(crate) fn new(endpoint: Endpoint, settings: Transport) -> Self {
-        let (route, tokens) = (Route::default(), Tokens::default());
-        Self(Arc::new(Inner { endpoint, settings, route, tokens }))
+        let route = Route::default();
+        Self(Arc::new(Inner { endpoint, settings, route }))
     }
 
     /// Opens a connection in one attempt, which may try all addresses of the host but makes one
@@ -80,10 +80,10 @@ impl Dialer {
     pub(crate) fn open(
         &self,
         credentials: &Credentials,
+        secrets: Arc<Spellings>,
     ) -> impl Future<Output = Result<WebSocket<Stream>, OpenError>> + Send + use<> {
-        let tokens = self.0.tokens.remember(credentials.access_token());
         let (inner, credentials) = (Arc::clone(&self.0), credentials.clone());
-        async move { inner.open(&credentials, &tokens).await }
+        async move { inner.open(&credentials, &secrets).await }
     }
 }
 
@@ -91,7 +91,7 @@ impl Inner {
     async fn open(
         &self,
         credentials: &Credentials,
-        tokens: &[Secret],
+        secrets: &Spellings,
     ) -> Result<WebSocket<Stream>, OpenError> {
         let deadline = Deadline::within(self.settings.connect_timeout);
         let tls = match self.endpoint.is_secure() {
@@ -99,7 +99,7 @@ impl Inner {
             false => None,
         };
         let addresses = dial::resolve(self.way(tls.as_ref()), deadline).await?;
-        self.open_at(&addresses, tls.as_ref(), credentials, tokens, deadline).await
+        self.open_at(&addresses, tls.as_ref(), credentials, secrets, deadline).await
     }
 
     async fn build_tls(&self, deadline: Deadline) -> Result<Arc<ClientConfig>, OpenError> {
@@ -116,7 +116,7 @@ impl Inner {
         addresses: &[SocketAddr],
         tls: Option<&Arc<ClientConfig>>,
         credentials: &Credentials,
-        tokens: &[Secret],
+        secrets: &Spellings,
         deadline: Deadline,
     ) -> Result<WebSocket<Stream>, OpenError> {
         let (address, stream) = dial::dial(self.way(tls), addresses, &self.route, deadline).await?;
@@ -124,7 +124,7 @@ impl Inner {
         // already, and a second one while its slot is taken is refused with 429. The next attempt
         // starts with another address.
         let opened =
-            handshake(stream, &self.endpoint, credentials, &self.settings, tokens, deadline).await;
+            handshake(stream, &self.endpoint, credentials, &self.settings, secrets, deadline).await;
         match &opened {
             Ok(_) => self.route.on_success(address),
             Err(_) => self.route.on_failure(address),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::body::Body;
 use super::retry_after::Asked;
 use super::spelling::Spellings;
+use crate::one_line::OneLine;
 
 /// Maximum number of characters of the server's message in an error.
 const SHOWN_MESSAGE_CHARS: usize = 200;
@@ -80,11 +81,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server refused the handshake with status {}", self.status)?;
         if let Some(message) = &self.message {
-            f.write_str(": ")?;
-            for c in message.chars().take(SHOWN_MESSAGE_CHARS) {
-                // Keeps the message on one line, even if the server sends line breaks.
-                fmt::Write::write_char(f, if c.is_control() { ' ' } else { c })?;
-            }
+            let shown: String = message.chars().take(SHOWN_MESSAGE_CHARS).collect();
+            write!(f, ": {}", OneLine(shown))?;
         }
         Asked(self.retry_after).fmt(f)
     }

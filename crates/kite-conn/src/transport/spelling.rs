@@ -1,5 +1,7 @@
 //! Redacts secrets from a server's text, in any encoding.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::endpoint::percent_encode;
@@ -10,7 +12,14 @@ const REDACTED: &str = "[redacted]";
 const ESCAPINGS: usize = 3;
 
 /// The encodings in which a server may echo secrets.
-pub(super) struct Spellings(Vec<String>);
+pub(crate) struct Spellings(Vec<String>);
+
+impl fmt::Debug for Spellings {
+    /// Shows no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spellings").field(&self.0.len()).finish()
+    }
+}
 
 impl Spellings {
     pub(super) fn of(secrets: impl IntoIterator<Item = String>) -> Self {
@@ -30,6 +39,11 @@ impl Spellings {
         spellings.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         spellings.dedup();
         Self(spellings)
+    }
+
+    /// Returns whether a string contains a secret.
+    pub(super) fn occur_in(&self, text: &str) -> bool {
+        self.0.iter().any(|spelling| text.contains(spelling)) || self.is_hidden_in(text, true)
     }
 
     /// Redacts a string.

@@ -74,6 +74,14 @@ fn switch(request: &str) -> String {
     )
 }
 
+fn secrets(endpoint: &Endpoint, credentials: &Credentials) -> Arc<Spellings> {
+    Secrets::new(endpoint.clone()).remember(credentials.access_token())
+}
+
+fn no_secrets() -> Arc<Spellings> {
+    Arc::new(Spellings::of([]))
+}
+
 /// Performs the handshake in memory with a server that runs `script` on its end.
 async fn shake<F: Future>(
     pipe_bytes: usize,
@@ -83,7 +91,8 @@ async fn shake<F: Future>(
     let (client, server) = duplex(pipe_bytes);
     let (endpoint, credentials) = (Endpoint::default(), credentials());
     let deadline = Deadline::within(options.connect_timeout);
-    let client = handshake(client, &endpoint, &credentials, options, &[], deadline);
+    let secrets = secrets(&endpoint, &credentials);
+    let client = handshake(client, &endpoint, &credentials, options, &secrets, deadline);
     tokio::join!(client, script(server))
 }
 
@@ -101,7 +110,9 @@ async fn open(
     credentials: &Credentials,
     options: &Transport,
 ) -> Result<WebSocket<Stream>, OpenError> {
-    Dialer::new(endpoint.clone(), options.clone()).open(credentials).await
+    Dialer::new(endpoint.clone(), options.clone())
+        .open(credentials, secrets(endpoint, credentials))
+        .await
 }
 
 /// Opens with the given addresses instead of a lookup.
@@ -123,7 +134,7 @@ async fn open_through(
     let deadline = Deadline::within(inner.settings.connect_timeout);
     let tls = inner.settings.tls.build().await.unwrap();
     let tls = inner.endpoint.is_secure().then_some(&tls);
-    inner.open_at(addresses, tls, &credentials(), &[], deadline).await
+    inner.open_at(addresses, tls, &credentials(), &no_secrets(), deadline).await
 }
 
 /// Runs client and server. Fails, instead of hanging, if one waits for the other for ever.
@@ -226,7 +237,8 @@ async fn an_answer_in_single_bytes_is_understood() {
     let (endpoint, credentials, options) = (Endpoint::default(), credentials(), options(LONG));
     let client = async {
         let deadline = Deadline::within(LONG);
-        let socket = handshake(client, &endpoint, &credentials, &options, &[], deadline).await;
+        let secrets = secrets(&endpoint, &credentials);
+        let socket = handshake(client, &endpoint, &credentials, &options, &secrets, deadline).await;
         socket.unwrap().next().await.unwrap()
     };
     let (message, ()) = tokio::join!(client, script(server));
@@ -505,7 +517,9 @@ async fn an_attempt_starts_after_the_address_that_accepted_and_then_refused() {
 #[tokio::test]
 async fn an_old_token_that_the_server_echoes_is_redacted() {
     let (listener, address) = listen().await;
-    let dialer = Dialer::new(endpoint("ws", address), options(LONG));
+    let endpoint = endpoint("ws", address);
+    let dialer = Dialer::new(endpoint.clone(), options(LONG));
+    let mut secrets = Secrets::new(endpoint);
     let tokens: Vec<_> = (0..8).map(|n| format!("s3cr3t-{n}")).collect();
     let page = format!("<p>{} not-a-token</p>", tokens.join(" "));
     let mut bodies = Vec::new();
@@ -517,13 +531,14 @@ async fn an_old_token_that_the_server_echoes_is_redacted() {
             stream.write_all(reply.as_bytes()).await.unwrap();
         };
         let credentials = Credentials::new("key", token.as_str());
-        let (opened, ()) = tokio::join!(dialer.open(&credentials), server);
+        let opening = dialer.open(&credentials, secrets.remember(credentials.access_token()));
+        let (opened, ()) = tokio::join!(opening, server);
         bodies.push(refusal(opened.unwrap_err()).body);
     }
     assert_eq!(bodies[0].matches("s3cr3t").count(), 7);
     let redacted = ["[redacted]"; 8].join(" ");
     assert_eq!(bodies[7], format!("<p>{redacted} not-a-token</p>"));
-    assert!(!format!("{dialer:?}").contains("s3cr3t"));
+    assert!(!format!("{dialer:?} {secrets:?}").contains("s3cr3t"));
 }
 
 #[tokio::test]
@@ -626,7 +641,8 @@ async fn dropping_the_future_closes_the_stream() {
     let (endpoint, credentials, options) = (Endpoint::default(), credentials(), options(LONG));
     let deadline = Deadline::within(LONG);
     {
-        let client = handshake(client, &endpoint, &credentials, &options, &[], deadline);
+        let secrets = secrets(&endpoint, &credentials);
+        let client = handshake(client, &endpoint, &credentials, &options, &secrets, deadline);
         tokio::select! {
             opened = client => panic!("no answer was sent: {opened:?}"),
             _ = read_request(&mut server) => {}

@@ -1,5 +1,6 @@
 //! The messages of a channel, and their conversion from the server's text frames.
 
+use kite_conn::OneLine;
 use kite_wire::text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +18,7 @@ pub enum TickerMessage {
     /// A copy of a binary frame. No channel carries it any more, because the raw channels carry
     /// frames without copying.
     Raw(Vec<u8>),
-    /// The server reported an error; or a connection was lost, could not be opened or is parked; or
+    /// One line: the server reported an error; or a connection was lost, could not be opened or is parked; or
     /// a frame was unreadable, wholly or in part. The channel stays open.
     Error(String),
     /// An order update; `Err` describes what was received instead of an order.
@@ -53,13 +54,14 @@ pub(crate) fn from_text(message: &text::TextMessage) -> TickerMessage {
         text::TextMessage::UnreadableOrder { raw } => {
             let found = raw.get("data").map_or("missing", kind);
             TickerMessage::OrderPostback(Err(format!(
-                "order update whose data is {found}, not an object: {raw}"
+                "order update whose data is {found}, not an object: {}",
+                OneLine(raw)
             )))
         }
-        text::TextMessage::Error(text) => TickerMessage::Error(text.clone()),
+        text::TextMessage::Error(text) => TickerMessage::Error(OneLine(text).to_string()),
         text::TextMessage::Message(data) => TickerMessage::Message(data.clone()),
         text::TextMessage::Other { kind: Some(kind), raw } if kind == "error" => {
-            TickerMessage::Error(raw.get("data").unwrap_or(raw).to_string())
+            TickerMessage::Error(OneLine(raw.get("data").unwrap_or(raw)).to_string())
         }
         other => match serde_json::to_value(other) {
             Ok(raw) => TickerMessage::Message(raw),

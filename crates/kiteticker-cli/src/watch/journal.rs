@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use kite_conn::Severity;
+use kite_conn::{OneLine, Severity};
 use kite_manager::OrderItem;
 use kite_wire::order::Order;
 use kite_wire::text::TextMessage;
@@ -45,7 +45,7 @@ impl Journal {
             self.lines.pop_front();
         }
         // Text from a server may contain control characters.
-        let text = text.into().replace(char::is_control, " ");
+        let text = OneLine(text.into()).to_string();
         self.lines.push_back(Line { unix_s, weight, text });
     }
 

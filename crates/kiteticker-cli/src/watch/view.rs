@@ -7,6 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use kite_conn::OneLine;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -108,7 +109,7 @@ fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
 
 /// Shortens a text to a width in the middle, since contracts differ at the end: `NIF…24000CE`.
 fn shortened(text: &str, width: usize, app: &App) -> String {
-    let text = app.theme.text(text).replace(char::is_control, " ");
+    let text = OneLine(app.theme.text(text)).to_string();
     if Span::raw(text.as_str()).width() <= width {
         return text;
     }

@@ -31,7 +31,7 @@ async fn proxy(listener: &TcpListener, answer: &str, target: Option<SocketAddr>)
 async fn answered(answer: &str) -> OpenError {
     let (listener, address) = listen().await;
     let dialer = dialer("ticker.example", 443, Tls::default(), Some(proxy_at(address)));
-    let opening = dialer.open(&credentials());
+    let opening = dialer.open(&credentials(), no_secrets());
     tokio::join!(opening, proxy(&listener, answer, None)).0.unwrap_err()
 }
 
@@ -48,7 +48,7 @@ async fn tls_runs_through_the_proxy_which_resolves_the_name() {
     // This name cannot be resolved, and its port is not the target's.
     let dialer = dialer("ticker.example", 8443, tls, Some(proxy_at(address)));
     let client = async {
-        let mut socket = dialer.open(&credentials()).await.unwrap();
+        let mut socket = dialer.open(&credentials(), no_secrets()).await.unwrap();
         assert!(matches!(socket.get_ref(), Stream::Tls(_)));
         assert_eq!(socket.next().await.unwrap(), Message::binary(vec![7]));
     };
@@ -87,7 +87,7 @@ async fn a_plain_endpoint_goes_through_a_proxy_on_loopback_only() {
     };
     let local = through(&format!("http://{address}"));
     let answer = "HTTP/1.1 200 OK\r\n\r\n";
-    let client = async { local.open(&credentials()).await.map(drop) };
+    let client = async { local.open(&credentials(), no_secrets()).await.map(drop) };
     let (opened, (), connect_request) =
         tokio::join!(client, server, proxy(&proxy_listener, answer, Some(target)));
     opened.unwrap();
@@ -97,7 +97,8 @@ async fn a_plain_endpoint_goes_through_a_proxy_on_loopback_only() {
     );
     assert_eq!(header(&connect_request, "Proxy-Authorization"), None);
 
-    let error = through("http://192.0.2.1:3128").open(&credentials()).await.unwrap_err();
+    let error =
+        through("http://192.0.2.1:3128").open(&credentials(), no_secrets()).await.unwrap_err();
     assert!(!error.is_retryable());
     let OpenError::NotLoopback { host, address } = error else { panic!("{error:?}") };
     assert_eq!((host.as_str(), address.to_string().as_str()), ("192.0.2.1", "192.0.2.1"));
@@ -134,7 +135,7 @@ async fn an_endless_refusal_by_the_proxy_is_cut() {
         client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.unwrap();
         while client.write_all(&[b'x'; 1024]).await.is_ok() {}
     };
-    let error = tokio::join!(dialer.open(&credentials()), server).0.unwrap_err();
+    let error = tokio::join!(dialer.open(&credentials(), no_secrets()), server).0.unwrap_err();
     let OpenError::ProxyRefused { refusal, .. } = error else { panic!("{error:?}") };
     assert_eq!((refusal.body.len(), refusal.body_complete), (16 * 1024, false));
 }
@@ -162,7 +163,8 @@ async fn a_proxy_that_hangs_times_out_at_its_stage() {
     let (_listener, address) = listen().await;
     let endpoint = Endpoint::parse("wss://ticker.example").unwrap();
     let options = Transport { proxy: Some(proxy_at(address)), ..options(SHORT) };
-    let error = Dialer::new(endpoint, options).open(&credentials()).await.unwrap_err();
+    let error =
+        Dialer::new(endpoint, options).open(&credentials(), no_secrets()).await.unwrap_err();
     let OpenError::Timeout { stage, after } = error else { panic!("{error:?}") };
     assert_eq!((stage, after), (OpenStage::Proxy, SHORT));
 }

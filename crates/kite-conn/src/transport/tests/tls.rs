@@ -169,7 +169,7 @@ async fn a_whole_connection_opens_over_tls_by_its_name() {
     };
     let tls = Tls::only([&identity.certificate]).unwrap();
     let dialer = dialer("localhost", address.port(), tls, None);
-    let client = async { dialer.open(&credentials()).await.map(drop) };
+    let client = async { dialer.open(&credentials(), no_secrets()).await.map(drop) };
     let (opened, served) = tokio::join!(client, server);
     opened.unwrap();
     assert!(served.unwrap().0.starts_with("GET /?api_key="));

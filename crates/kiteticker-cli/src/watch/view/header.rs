@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kite_conn::Phase;
+use kite_conn::{OneLine, Phase};
 use kite_manager::ConnectionSnapshot;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -103,7 +103,7 @@ fn sockets(app: &App, width: u16) -> Line<'_> {
                 }));
             }
             (_, Some(failure)) if width >= ROOMY && app.health.feed.connections.len() == 1 => {
-                let failure = app.theme.text(failure).replace(char::is_control, " ");
+                let failure = OneLine(app.theme.text(failure)).to_string();
                 group.push(Span::styled(format!(" {failure}"), app.theme.dim()));
             }
             _ => {}
