@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 use kite_conn::{
-    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, Liveness, Reconnect, Tagged,
-    Tls, TokenSource, Transport,
+    Connection, ConnectionConfig, Credentials, Endpoint, EventLane, EventReceiver, Liveness,
+    Reconnect, Tls, TokenSource, Transport,
 };
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -38,7 +38,7 @@ pub(crate) struct Account {
     simulator: Arc<Simulator>,
     pub(crate) connection: Connection,
     pub(crate) recorder: Arc<Recorder>,
-    lane: broadcast::Receiver<Tagged>,
+    lane: EventReceiver,
     subscriptions: Subscriptions,
     deck: Deck,
     random: Rng,

@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use kite_wire::FrameFault;
-use tokio::sync::broadcast;
 
 use super::*;
 use crate::clock::Stamp;
-use crate::observe::{Counters, Event, EventLane, GapTracker, Stats, Tagged};
+use crate::observe::{Counters, Event, EventLane, EventReceiver, GapTracker, Stats};
 
 /// What a sink received: the tokens of a batch, or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +82,7 @@ impl Sink for Gated {
 struct Bench {
     gate: Arc<Gate>,
     counters: Arc<Counters>,
-    events: broadcast::Receiver<Tagged>,
+    events: EventReceiver,
     intake: Intake<Gated>,
 }
 

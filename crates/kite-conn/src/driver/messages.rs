@@ -70,7 +70,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
             Some(Ok(redacted)) => TextMessage::parse(redacted),
             _ => TextMessage::parse(&text),
         };
-        let text = redacted.unwrap_or_else(|| Bytes::from(text));
+        // A copy, because a short text that waits for its consumer would keep a whole block of the
+        // socket's read buffer.
+        let text = redacted.unwrap_or_else(|| Bytes::copy_from_slice(text.as_bytes()));
         match parsed {
             Ok(message) => self.on_readable_text(received, text, message),
             Err(error) => self.on_unreadable_text(received, text, error),

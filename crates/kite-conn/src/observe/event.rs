@@ -176,7 +176,7 @@ pub enum Event {
     },
     /// The server sent a text frame: an order update, an error, a broadcast or something unknown.
     Text {
-        /// The text as received, sharing the socket's read buffer; it is UTF-8.
+        /// The text as received; it is UTF-8.
         text: Bytes,
         /// Its content.
         message: Arc<TextMessage>,

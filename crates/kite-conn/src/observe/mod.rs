@@ -15,7 +15,7 @@ mod wording;
 pub use self::counters::{Distributions, Stats};
 pub use self::distribution::Distribution;
 pub use self::event::{Event, Severity};
-pub use self::event_lane::{EventLane, Tagged};
+pub use self::event_lane::{EventLane, EventReceiver, Tagged};
 pub use self::gap::{Gap, Missed, VolumeMissed};
 pub use self::instruments::InstrumentStats;
 pub use self::loss::{LossCause, LossKind, ParkReason};

@@ -7,12 +7,11 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Event, EventLane, InPlace, LaneConfig, LaneItem, Liveness,
-    LossCause, Overflow, Phase, SubscribeError, Tagged, lane,
+    Batch, Connection, ConnectionConfig, Event, EventLane, EventReceiver, InPlace, LaneConfig,
+    LaneItem, Liveness, LossCause, Overflow, Phase, SubscribeError, lane,
 };
 use kite_sim::{API_KEY, Chain, Fault, Sent, Sim, universe};
 use kite_wire::Mode;
-use tokio::sync::broadcast;
 
 use crate::probe::{Probe, config, credentials, in_time, sim_until};
 use crate::story::{changes, mixed, word};
@@ -20,7 +19,7 @@ use crate::story::{changes, mixed, word};
 const BEAT: Duration = Duration::from_millis(20);
 const THRESHOLD: Duration = Duration::from_millis(300);
 
-type Events = broadcast::Receiver<Tagged>;
+type Events = EventReceiver;
 
 fn in_place(config: ConnectionConfig) -> (Connection, InPlace, Events) {
     let lane = EventLane::default();

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use kite_conn::{Tagged, TryRecvError};
+use kite_conn::{EventReceiver, TryRecvError};
 use tokio::sync::broadcast;
 
 use crate::blocking::block_on;
@@ -18,14 +18,14 @@ use crate::seat::Seats;
 #[derive(Debug)]
 pub struct Events {
     seats: Seats,
-    connections: Receiving<Tagged>,
-    notices: Receiving<ManagerEvent>,
+    connections: Receiving<EventReceiver>,
+    notices: Receiving<broadcast::Receiver<ManagerEvent>>,
 }
 
 impl Events {
     pub(crate) fn new(
         seats: Seats,
-        connections: broadcast::Receiver<Tagged>,
+        connections: EventReceiver,
         notices: broadcast::Receiver<ManagerEvent>,
     ) -> Self {
         Self { seats, connections: Receiving::new(connections), notices: Receiving::new(notices) }

@@ -7,9 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use kite_conn::{Event, Stamp, Tagged, TryRecvError};
+use kite_conn::{Event, EventReceiver, Stamp, Tagged, TryRecvError};
 use kite_wire::text::TextMessage;
-use tokio::sync::broadcast;
 
 use crate::account_id::AccountId;
 use crate::blocking::block_on;
@@ -51,12 +50,12 @@ pub enum OrderItem {
 #[derive(Debug)]
 pub struct Orders {
     seats: Seats,
-    connections: Receiving<Tagged>,
+    connections: Receiving<EventReceiver>,
     filters: Vec<OrderFilter>,
 }
 
 impl Orders {
-    pub(crate) fn new(seats: Seats, connections: broadcast::Receiver<Tagged>) -> Self {
+    pub(crate) fn new(seats: Seats, connections: EventReceiver) -> Self {
         let filters = seats.accounts().iter().map(|_| OrderFilter::new()).collect();
         Self { seats, connections: Receiving::new(connections), filters }
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use kite_conn::{Connection, Phase, Status, Tagged};
-use tokio::sync::broadcast;
+use kite_conn::{Connection, EventReceiver, Phase, Status};
 use tokio::time::Instant;
 
 use crate::error::{NotLive, StartError};
@@ -51,7 +50,7 @@ impl Manager {
     async fn wait_until_up(
         &self,
         connections: &[Connection],
-        mut events: broadcast::Receiver<Tagged>,
+        mut events: EventReceiver,
     ) -> Result<(), StartError> {
         let timeout = self.config().connection.transport.connect_timeout;
         let deadline = Instant::now() + timeout + REPORT_GRACE;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::select;
-use kite_conn::{EventLane, Phase, Stamp, Status, Tagged};
-use tokio::sync::{Notify, broadcast};
+use kite_conn::{EventLane, EventReceiver, Phase, Stamp, Status};
+use tokio::sync::Notify;
 
 use crate::balance::{Action, Change};
 use crate::events::ManagerEvent;
@@ -46,7 +46,7 @@ pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
     }
 }
 
-fn listen(core: &Weak<Core>) -> Option<broadcast::Receiver<Tagged>> {
+fn listen(core: &Weak<Core>) -> Option<EventReceiver> {
     let lane: &EventLane = &core.upgrade()?.events;
     Some(lane.subscribe())
 }

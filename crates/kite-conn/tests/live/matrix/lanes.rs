@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kite_conn::{
-    Batch, Connection, Event, EventLane, Lane, LaneConfig, LaneItem, Overflow, Tagged, lane,
+    Batch, Connection, Event, EventLane, EventReceiver, Lane, LaneConfig, LaneItem, Overflow, lane,
 };
 use kite_sim::{Sent, Sim, universe};
 use kite_wire::text::TextMessage;
 use kite_wire::{FrameEncoder, Mode};
-use tokio::sync::broadcast;
 
 use crate::both_ways;
 use crate::probe::{config, connect, credentials, in_time, sim_until};
@@ -83,7 +82,7 @@ struct Flood {
     sim: Sim,
     connection: Connection,
     lane: Lane,
-    events: broadcast::Receiver<Tagged>,
+    events: EventReceiver,
     tally: Tally,
 }
 

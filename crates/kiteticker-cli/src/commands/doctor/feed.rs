@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kite_conn::{
-    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, LossCause,
-    OpenError, OpenStage, Reconnect, Sink, Stamp, Tagged, Transport,
+    Batch, Connection, ConnectionConfig, Credentials, Endpoint, Event, EventLane, EventReceiver,
+    LossCause, OpenError, OpenStage, Reconnect, Sink, Stamp, Transport,
 };
 use kite_wire::{Mode, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
@@ -98,10 +98,7 @@ pub(super) async fn examine(
 }
 
 /// Waits until the socket is open; the error is the cause of the failure, if known.
-async fn opened(
-    events: &mut broadcast::Receiver<Tagged>,
-    deadline: Instant,
-) -> Result<(), Option<OpenError>> {
+async fn opened(events: &mut EventReceiver, deadline: Instant) -> Result<(), Option<OpenError>> {
     loop {
         match timeout_at(deadline, events.recv()).await {
             Ok(Ok(tagged)) => match tagged.event {
@@ -190,7 +187,7 @@ impl Received {
 async fn listen(
     endpoint: &Endpoint,
     messages: &mut mpsc::UnboundedReceiver<Message>,
-    events: &mut broadcast::Receiver<Tagged>,
+    events: &mut EventReceiver,
     sheet: &mut Sheet,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
