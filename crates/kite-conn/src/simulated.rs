@@ -604,6 +604,25 @@ fn a_wall_clock_that_was_set_is_reported_once_per_lane_and_is_no_sleep() {
 }
 
 #[test]
+fn a_text_keeps_no_block_of_the_read_buffer() {
+    in_simulated_time(async {
+        let sim = Arc::new(Sim::builder().start().await.unwrap());
+        let (cable, lane) = (Cable { sim, cut: Arc::default() }, EventLane::default());
+        let mut events = lane.subscribe();
+        let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+        let config = ConnectionConfig::default();
+        let connection = Connection::spawn_on(cable, config, credentials, (), &lane, 1).unwrap();
+        let text = loop {
+            if let Event::Text { text, .. } = events.recv().await.unwrap().event {
+                break text;
+            }
+        };
+        assert!(text.is_unique(), "its memory is its own");
+        connection.close().await;
+    });
+}
+
+#[test]
 fn the_last_activity_is_the_second_of_the_last_frame_or_pong() {
     in_simulated_time(async {
         let sim = Arc::new(Sim::builder().no_heartbeats().start().await.unwrap());

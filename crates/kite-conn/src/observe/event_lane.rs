@@ -136,6 +136,26 @@ impl EventReceiver {
         }
     }
 
+    /// Waits until there is an event, and discards it and what was missed. For programs that read
+    /// the state of a connection after each event: a large text is not parsed again.
+    ///
+    /// # Errors
+    /// Returns [`RecvError::Closed`] once the lane and its connections are gone and everything was
+    /// read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn skip(&mut self) -> Result<(), RecvError> {
+        self.missed = 0;
+        if self.next.take().is_some() {
+            return Ok(());
+        }
+        match self.receiver.recv().await {
+            Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
+            Err(RecvError::Closed) => Err(RecvError::Closed),
+        }
+    }
+
     /// Returns what was found in the channel: the number of missed events, then the next one. The
     /// newest event is never taken back, so that missed ones always precede another.
     fn take_next(&mut self) -> Option<Result<Tagged, u64>> {

@@ -61,7 +61,7 @@ impl Manager {
                 return outcome;
             }
             // A lag does not matter, because the statuses are read again.
-            overdue = tokio::time::timeout_at(deadline, events.recv()).await.is_err();
+            overdue = tokio::time::timeout_at(deadline, events.skip()).await.is_err();
         }
     }
 
@@ -90,7 +90,7 @@ impl Manager {
             let waited = if statuses.is_empty() || statuses.iter().any(hopeless) {
                 false
             } else {
-                tokio::time::timeout_at(deadline, events.recv()).await.is_ok()
+                tokio::time::timeout_at(deadline, events.skip()).await.is_ok()
             };
             if !waited {
                 let last_failure = statuses.iter().find_map(|status| status.last_failure.clone());

@@ -41,7 +41,7 @@ pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
             failover_due.map_or(next, |due| due.min(next))
         };
         // Neither the event nor a lag matters, because the statuses are read again.
-        let (event, notified) = (pin!(events.recv()), pin!(recheck.notified()));
+        let (event, notified) = (pin!(events.skip()), pin!(recheck.notified()));
         let _ = tokio::time::timeout_at(deadline.into(), select(event, notified)).await;
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use crate::manager::config::MAX_BUFFER;
 use crate::manager::multi::ApiKeyId;
 use crate::manager::ring::{LagCount, Ring};
+use crate::manager::texts::{TooManyTexts, dropped_text, most_bytes};
 use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
 use crate::models::{TickBatch, TickerMessage, from_text};
 
@@ -56,6 +57,20 @@ impl Rings {
             unified.send(&message);
         }
         self.messages.send(message);
+    }
+
+    /// Sends the message of a text, which takes up to `bytes`. The unified channel gets each order
+    /// update once, from [`OrdersOnce`].
+    fn send_text(&self, message: TickerMessage, bytes: usize) {
+        if let Some(unified) = &self.unified
+            && !matches!(message, TickerMessage::OrderPostback(_))
+        {
+            unified.send_text(unified.api().clone(), message.clone(), bytes);
+        }
+        if let Err(TooManyTexts) = self.messages.send_text(message, bytes) {
+            self.lag.add(1);
+            self.messages.send(dropped_text(bytes));
+        }
     }
 
     fn release(&self) {
@@ -247,13 +262,15 @@ impl Sink for RingSink {
     }
 
     fn on_event(&mut self, event: &Event) {
-        match message_of(self.rings.connection, event) {
-            // The unified channel gets each order update once, below.
-            Some(order @ TickerMessage::OrderPostback(_)) => {
-                self.rings.messages.send(order);
+        match event {
+            Event::Text { text, message, .. } => {
+                self.rings.send_text(from_text(message), most_bytes(text));
             }
-            Some(message) => self.rings.send(message),
-            None => {}
+            event => {
+                if let Some(message) = message_of(self.rings.connection, event) {
+                    self.rings.send(message);
+                }
+            }
         }
         if let (Some(orders), Some(unified)) = (&self.orders, &self.rings.unified) {
             orders.pass_on(unified);
@@ -261,12 +278,11 @@ impl Sink for RingSink {
     }
 }
 
-/// Converts an event to the message sent to the channel. The typed events carry more detail and are
+/// Converts an event other than a text to the message sent to the channel. The typed events carry more detail and are
 /// not affected by the channel's lag.
 fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
     let number = connection + 1;
     match event {
-        Event::Text { message, .. } => Some(from_text(message)),
         Event::Up { epoch, .. } if *epoch > 1 => {
             Some(TickerMessage::Message(connection_message(connection, "up", Some(*epoch))))
         }
@@ -300,9 +316,13 @@ fn connection_message(connection: usize, state: &str, epoch: Option<u32>) -> ser
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kite_wire::text::TextMessage;
     use kite_wire::{Fields, FrameEncoder, Tick};
 
     use super::*;
+    use crate::manager::texts::MOST_TEXT_BYTES;
 
     fn frame() -> Bytes {
         let tick = Tick { instrument_token: 408_065, last_price: 5, fields: Fields::Ltp };
@@ -374,6 +394,62 @@ mod tests {
             deliver(&mut sink, frame(), Stamp::now());
         }
         assert!(!raw_has_receiver() && !channels.rings[0].messages.has_receiver());
+    }
+
+    fn order(number: usize) -> Event {
+        let filler = "x".repeat(10_000);
+        let json = format!(
+            r#"{{"type":"order","data":{{"order_id":"{number}","status_message":"{filler}"}}}}"#
+        );
+        let message = Arc::new(TextMessage::parse(&json).unwrap());
+        let text = Bytes::copy_from_slice(json.as_bytes());
+        Event::Text { text, message, received: Stamp::now() }
+    }
+
+    const ORDERS: usize = 12_000;
+
+    #[test]
+    fn order_updates_without_a_receiver_are_kept_up_to_a_number_of_bytes() {
+        let channels = Channels::new(1, 16_384);
+        let mut sink = channels.sink(0, false, None);
+        let events: Vec<Event> = (0..ORDERS).map(order).collect();
+        let spent = allocation_counter::measure(|| {
+            events.iter().for_each(|event| sink.on_event(event));
+        });
+        assert!(spent.bytes_max < MOST_TEXT_BYTES as u64, "{spent:?}");
+        assert_eq!(channels.lagged(), [0], "no receiver has missed anything");
+        assert!(channels.messages(0).unwrap().is_empty());
+        let lagged = channels.lagged()[0];
+        assert!((300..1_000).contains(&lagged), "{lagged}");
+        assert!(channels.messages(0).is_some());
+        assert_eq!(channels.lagged(), [lagged], "only the first receiver has missed them");
+    }
+
+    #[test]
+    fn order_updates_that_a_slow_receiver_has_no_room_for_are_counted_and_reported() {
+        let channels = Channels::new(1, 16_384);
+        let mut sink = channels.sink(0, false, None);
+        let mut receiver = channels.messages(0).unwrap();
+        let events: Vec<Event> = (0..ORDERS).map(order).collect();
+        let spent = allocation_counter::measure(|| {
+            events.iter().for_each(|event| sink.on_event(event));
+        });
+        let reports = ORDERS * 256;
+        assert!(spent.bytes_current < (MOST_TEXT_BYTES + reports) as i64, "{spent:?}");
+        let (mut orders, mut reported) = (0, 0);
+        while let Ok(message) = receiver.try_recv() {
+            match message {
+                TickerMessage::OrderPostback(Ok(_)) => orders += 1,
+                TickerMessage::Error(text) if text.contains("dropped") => reported += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(orders + reported, ORDERS);
+        assert!(orders > 300, "{orders}");
+        assert_eq!(channels.lagged(), [reported as u64]);
+        sink.on_event(&order(0));
+        let next = receiver.try_recv();
+        assert!(matches!(next, Ok(TickerMessage::OrderPostback(Ok(_)))), "room again: {next:?}");
     }
 
     #[test]

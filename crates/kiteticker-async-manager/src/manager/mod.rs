@@ -9,6 +9,7 @@ mod multi;
 pub(crate) mod ring;
 pub(crate) mod runs;
 mod stats;
+pub(crate) mod texts;
 mod ticker_manager;
 pub(crate) mod underlying;
 mod unified;

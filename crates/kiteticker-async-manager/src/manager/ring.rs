@@ -7,6 +7,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
+use crate::manager::texts::{Texts, TooManyTexts};
+
 /// Counts messages lost to lag, shared by the subscribers of a connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LagCount(Arc<AtomicU64>);
@@ -32,20 +34,37 @@ pub(crate) struct Ring<T> {
     /// The actual capacity, which is the requested one rounded up to a power of two.
     slots: usize,
     kept: Arc<Mutex<Option<broadcast::Receiver<T>>>>,
+    /// Number of messages sent.
+    sent: Arc<AtomicU64>,
+    texts: Arc<Mutex<Texts>>,
+    /// Number of messages released because of the texts among them.
+    let_go: Arc<AtomicU64>,
 }
 
 impl<T> Clone for Ring<T> {
     fn clone(&self) -> Self {
-        let (sender, kept) = (self.sender.clone(), Arc::clone(&self.kept));
-        Self { sender, slots: self.slots, kept }
+        Self {
+            sender: self.sender.clone(),
+            slots: self.slots,
+            kept: Arc::clone(&self.kept),
+            sent: Arc::clone(&self.sent),
+            texts: Arc::clone(&self.texts),
+            let_go: Arc::clone(&self.let_go),
+        }
     }
 }
 
 impl<T: Clone> Ring<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         let (sender, kept) = broadcast::channel(capacity);
-        let kept = Arc::new(Mutex::new(Some(kept)));
-        Self { sender, slots: capacity.next_power_of_two(), kept }
+        Self {
+            sender,
+            slots: capacity.next_power_of_two(),
+            kept: Arc::new(Mutex::new(Some(kept))),
+            sent: Arc::default(),
+            texts: Arc::default(),
+            let_go: Arc::default(),
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<broadcast::Receiver<T>>> {
@@ -69,7 +88,10 @@ impl<T: Clone> Ring<T> {
 
     /// Returns a receiver. The first call returns the kept one, with what the ring still holds.
     pub(crate) fn take(&self, lag: &LagCount) -> broadcast::Receiver<T> {
-        let Some(mut kept) = self.unkeep() else { return self.sender.subscribe() };
+        let Some(mut kept) = self.unkeep() else {
+            lag.add(self.let_go.swap(0, Ordering::Relaxed));
+            return self.sender.subscribe();
+        };
         // Beyond the ring's capacity, its first result would be `Lagged`, which ends the loop of
         // many programs. Delivery of earlier messages is not guaranteed, so the loss is only
         // counted.
@@ -83,7 +105,30 @@ impl<T: Clone> Ring<T> {
 
     /// Sends to all receivers; returns whether any exist.
     pub(crate) fn send(&self, message: T) -> bool {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         self.sender.send(message).is_ok()
+    }
+
+    /// Sends a message of a text, which takes up to `bytes`, unless the receivers have not read
+    /// [`MOST_TEXT_BYTES`](super::texts::MOST_TEXT_BYTES) of earlier ones.
+    ///
+    /// A ring that has had no receiver releases what it kept for the first one instead. That one
+    /// has missed these messages, as if it had lagged.
+    pub(crate) fn send_text(&self, message: T, bytes: usize) -> Result<(), TooManyTexts> {
+        let mut texts = self.texts.lock();
+        let (sent, unread) = (self.sent.load(Ordering::Relaxed), self.sender.len() as u64);
+        texts.forget_before(sent.saturating_sub(unread));
+        if !texts.have_room_for(bytes) {
+            if !self.is_kept() {
+                return Err(TooManyTexts);
+            }
+            self.let_go.fetch_add(unread, Ordering::Relaxed);
+            self.release();
+            texts.forget_before(sent);
+        }
+        texts.add(sent, bytes);
+        self.send(message);
+        Ok(())
     }
 
     /// Returns whether a receiver exists, including the one kept for the first call of `take`.

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use crate::manager::multi::ApiKeyId;
 use crate::manager::ring::{LagCount, Ring};
+use crate::manager::texts::{TooManyTexts, dropped_text, most_bytes};
 use crate::models::{TickerMessage, from_text};
 
 type Tagged = (ApiKeyId, TickerMessage);
@@ -43,7 +44,7 @@ impl Unified {
 
     /// Returns the sender for an account.
     pub(crate) fn of(&self, api: &ApiKeyId) -> ToUnified {
-        ToUnified { api: api.clone(), ring: self.ring.clone() }
+        ToUnified { api: api.clone(), ring: self.ring.clone(), lag: self.lag.clone() }
     }
 }
 
@@ -52,6 +53,7 @@ impl Unified {
 pub(crate) struct ToUnified {
     api: ApiKeyId,
     ring: Ring<Tagged>,
+    lag: LagCount,
 }
 
 impl ToUnified {
@@ -63,6 +65,14 @@ impl ToUnified {
     pub(crate) fn send(&self, message: &TickerMessage) -> bool {
         // Checked first, because the tag is an allocation.
         self.ring.has_receiver() && self.ring.send((self.api.clone(), message.clone()))
+    }
+
+    /// Sends the message of a text, which takes up to `bytes`.
+    pub(crate) fn send_text(&self, api: ApiKeyId, message: TickerMessage, bytes: usize) {
+        if let Err(TooManyTexts) = self.ring.send_text((api.clone(), message), bytes) {
+            self.lag.add(1);
+            self.ring.send((api, dropped_text(bytes)));
+        }
     }
 
     pub(crate) fn release(&self) {
@@ -88,13 +98,17 @@ impl OrdersOnce {
         let mut orders = self.orders.lock();
         let taking = async {
             while let Ok(item) = orders.try_recv() {
-                unified.ring.send(match item {
+                match item {
                     OrderItem::Update(update) => {
-                        (ApiKeyId::new(update.account.as_str()), from_text(&update.message))
+                        let api = ApiKeyId::new(update.account.as_str());
+                        let message = from_text(&update.message);
+                        unified.send_text(api, message, most_bytes(&update.text));
                     }
-                    OrderItem::Lagged { missed } => (unified.api.clone(), missed_events(missed)),
-                    _ => continue,
-                });
+                    OrderItem::Lagged { missed } => {
+                        unified.ring.send((unified.api.clone(), missed_events(missed)));
+                    }
+                    _ => {}
+                }
             }
         };
         // Unconstrained, because the queue would seem empty if the connection's task has used up

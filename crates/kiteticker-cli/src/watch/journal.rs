@@ -12,6 +12,10 @@ use crate::format::numbers::grouped;
 /// Number of lines kept.
 const KEPT: usize = 100;
 
+/// Number of characters of a line, more than a terminal shows. A text from a server may be as long
+/// as a message.
+const LONGEST: usize = 500;
+
 /// The importance of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
@@ -45,7 +49,7 @@ impl Journal {
             self.lines.pop_front();
         }
         // Text from a server may contain control characters.
-        let text = OneLine(text.into()).to_string();
+        let text = OneLine(text.into()).to_string().chars().take(LONGEST).collect();
         self.lines.push_back(Line { unix_s, weight, text });
     }
 
