@@ -54,7 +54,7 @@ pub enum Fault {
         first_line: u64,
     },
     /// An earlier row has the same exchange and trading symbol; that one is kept.
-    #[error("{symbol} is already on line {first_line}")]
+    #[error("{} is already on line {first_line}", symbol.escape_debug())]
     RepeatedSymbol {
         /// Exchange and trading symbol, such as `NSE:INFY`.
         symbol: String,

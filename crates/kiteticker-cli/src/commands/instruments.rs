@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use kite_conn::OneLine;
 use kite_instruments::{Amount, Date, Exchange, Filter, Instrument, InstrumentType, Instruments};
 use serde_json::json;
 
@@ -213,7 +214,7 @@ fn table(found: &[Instrument<'_>], output: Output) -> String {
             one.tick_size.to_string(),
             one.name
         );
-        text += line.trim_end();
+        text += &OneLine(line.trim_end()).to_string();
         text.push('\n');
     }
     text
@@ -239,6 +240,18 @@ fn as_json(one: &Instrument<'_>) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_a_list_cannot_control_a_terminal() {
+        let header = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+                      tick_size,lot_size,instrument_type,segment,exchange";
+        let row = "408065,1594,INFY,\u{1b}[2J\u{202e}INFOSYS,0,,0,0.05,1,EQ,NSE,NSE";
+        let loaded = Instruments::from_csv(format!("{header}\n{row}\n")).unwrap();
+        let found: Vec<_> = loaded.instruments.by_token(408_065).into_iter().collect();
+        let output = Output::new(output::ColorChoice::Never, false, true);
+        let text = table(&found, output);
+        assert!(text.ends_with("  [2J INFOSYS\n"), "{text:?}");
+    }
 
     #[test]
     fn filters_ignore_case() {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use kite_conn::ErrorChain;
+use kite_conn::{ErrorChain, OneLine};
 
 use crate::exit::CliError;
 
@@ -76,10 +76,10 @@ impl Output {
         }
     }
 
-    /// Writes a warning to standard error, also when quiet.
+    /// Writes a warning to standard error, on one line, also when quiet.
     pub(crate) fn warn(&self, text: impl Display) {
         let mark = self.paint_err(YELLOW, "warning:");
-        let _ = writeln!(io::stderr().lock(), "{mark} {text}");
+        let _ = writeln!(io::stderr().lock(), "{mark} {}", OneLine(text));
     }
 
     /// Wraps text that starts at column `indent` to the terminal's width, and indents the lines
