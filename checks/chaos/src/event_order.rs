@@ -75,7 +75,7 @@ impl EventOrder {
                 (matches!(before, Stage::Failed | Stage::WithoutCredentials), Stage::Waiting)
             }
             Event::Parked(_) => (before == Stage::Failed, Stage::Parked),
-            Event::Closed => (self.is_closing && before != Stage::Closed, Stage::Closed),
+            Event::Closed { .. } => (self.is_closing && before != Stage::Closed, Stage::Closed),
             _ => (before != Stage::Closed, before),
         };
         self.stage = next;
@@ -142,14 +142,18 @@ mod tests {
         assert_eq!(first_wrong(&[opening(1), up(1), down(1), down(1)]), Some(3));
         assert_eq!(first_wrong(&[opening(1), up(2)]), Some(1));
         assert_eq!(first_wrong(&[opening(1), up(1), up(2)]), Some(2));
-        assert_eq!(first_wrong(&[opening(1), up(1), Event::Closed]), Some(2), "not requested");
+        assert_eq!(
+            first_wrong(&[opening(1), up(1), Event::Closed { clean: true }]),
+            Some(2),
+            "not requested"
+        );
     }
 
     #[test]
     fn nothing_follows_the_end() {
         let mut event_order = EventOrder::default();
         event_order.expect_end();
-        assert_eq!(event_order.check(&Event::Closed), None);
+        assert_eq!(event_order.check(&Event::Closed { clean: true }), None);
         assert!(event_order.is_closed());
         assert!(event_order.check(&Event::DeliveryFailed).is_some());
     }

@@ -256,7 +256,7 @@ impl Promise {
                     is_greeting || self.is_own_text(event)
                 }
                 Event::Renewing { .. } | Event::RenewalFailed { .. } => self.renews,
-                Event::DeliveryFailed | Event::Closed => false,
+                Event::DeliveryFailed | Event::Closed { .. } => false,
                 Event::Opening { .. }
                 | Event::Up { .. }
                 | Event::Gap(_)
@@ -384,7 +384,7 @@ mod tests {
         assert!(is_broken(&Fault::HalfOpen, vec![down(LossCause::Eof)]), "another cause");
         assert!(is_broken(&Fault::HalfOpen, vec![silence(), up(), silence()]), "a second loss");
         assert!(is_broken(&Fault::UnknownText, vec![silence()]), "a loss");
-        assert!(is_broken(&Fault::HalfOpen, vec![Event::Closed]), "the end");
+        assert!(is_broken(&Fault::HalfOpen, vec![Event::Closed { clean: true }]), "the end");
         let limit = Event::LimitRefused { message: "limit".into(), instruments: 1 };
         assert!(is_broken(&Fault::UnknownText, vec![limit]), "a limit");
     }

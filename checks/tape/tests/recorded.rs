@@ -54,7 +54,7 @@ impl Sink for ReferenceSink {
         match event {
             Event::Up { .. } => self.note(0, Received::Up),
             Event::Down { .. } => self.note(0, Received::Down),
-            Event::Closed => self.note(0, Received::Closed),
+            Event::Closed { .. } => self.note(0, Received::Closed),
             Event::Text { text, received, .. } | Event::TextUnreadable { text, received, .. } => {
                 self.note(received.as_nanos(), Received::Text(text.clone()));
             }

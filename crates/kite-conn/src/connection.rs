@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kite_wire::Mode;
 use tokio::sync::watch;
 
+use crate::clock::FAR;
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::deliver::Sink;
 use crate::driver::{Driver, Mailbox, Network, Reporter};
 use crate::error::{SpawnError, SubscribeError};
 use crate::observe::{
-    Counters, Distributions, EventLane, InstrumentStats, LossKind, Phase, Stats, Status,
+    Counters, Distributions, EventLane, InstrumentStats, LossKind, Phase, Stats, Status, Stopped,
 };
 use crate::runtime;
 use crate::transport::Dialer;
@@ -22,7 +24,8 @@ use crate::transport::Dialer;
 /// Created by [`Connection::spawn`], which starts its task, or by [`Connection::in_place`], where
 /// the task that reads the ticks does the connection's work too. All requests are merged into a
 /// desired state that is sent to the server, on this socket and on every later one; they never wait
-/// for the network. Dropping the last handle closes the connection gracefully in the background.
+/// for the network. Dropping the last handle drains the connection in the background, within its
+/// [`close_deadline`](crate::Liveness::close_deadline), unless it is closing already.
 #[derive(Debug, Clone)]
 pub struct Connection {
     state: Arc<HandleState>,
@@ -33,11 +36,22 @@ struct HandleState {
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
     status: watch::Receiver<Status>,
+    close_deadline: Duration,
+}
+
+impl HandleState {
+    fn drain(&self, deadline: Duration) {
+        let now = tokio::time::Instant::now().into_std();
+        self.mailbox.drain(now + deadline.min(FAR));
+    }
 }
 
 impl Drop for HandleState {
     fn drop(&mut self) {
-        self.mailbox.close();
+        // A drain that was begun keeps its deadline.
+        if !self.mailbox.is_closing() {
+            self.drain(self.close_deadline);
+        }
     }
 }
 
@@ -99,7 +113,9 @@ impl Connection {
         let events = events.sender(number);
         let reporter =
             Reporter::new(events, Arc::clone(&counters), status_sender, Arc::clone(&mailbox));
-        (Self { state: Arc::new(HandleState { mailbox, counters, status }) }, reporter)
+        let close_deadline = config.liveness.close_deadline;
+        let state = HandleState { mailbox, counters, status, close_deadline };
+        (Self { state: Arc::new(state) }, reporter)
     }
 
     /// Adds instruments in `mode`; those already subscribed switch to it.
@@ -194,19 +210,59 @@ impl Connection {
         self.state.counters.instruments.read()
     }
 
-    /// Closes the connection: sends a close frame, waits for the server's up to a deadline, then
-    /// drops the sink. Completes when the connection's task has ended: after one `close_deadline`
-    /// if the server does not answer, after up to three if the sink accepts nothing either. A
-    /// connection created [in place](Connection::in_place) has ended when its stream was polled to
-    /// its end or dropped; the task that polls it calls [`InPlace::close`](crate::InPlace::close)
-    /// instead of waiting here.
+    /// Closes the connection without waiting for its consumers: sends a close frame, reads on until
+    /// the server ends the socket or `close_deadline` has passed, then drops the sink. While it
+    /// reads, frames that a consumer has no room for are discarded, counted in the result and
+    /// reported in its lane; what lies in a lane can still be taken. To lose nothing, use
+    /// [`Connection::drain`], which this call cuts short.
+    ///
+    /// Completes when the connection has ended. A connection created [in
+    /// place](Connection::in_place) has ended when its stream was polled to its end or dropped; the
+    /// task that polls it calls [`InPlace::close`](crate::InPlace::close) instead of waiting here.
     ///
     /// # Cancel safety
     /// Cancel safe: once polled, the connection closes even if the future is dropped.
-    pub async fn close(&self) {
+    pub async fn close(&self) -> Stopped {
         self.state.mailbox.close();
-        // The task owns the sender, so it is dropped when the task ends.
+        self.ended().await
+    }
+
+    /// Closes the connection and delivers everything that the server has sent: sends a close frame,
+    /// reads on until the server ends the socket, waits until the consumers have taken everything,
+    /// then drops the sink. A consumer that is slow or blocks holds reading back as usual.
+    ///
+    /// At the deadline, counted from this call, the connection ends anyway. If a consumer held
+    /// reading back, what has arrived by then is read, for at most 100 ms more, and discarded, so
+    /// that it can be counted. Kite often does not end a socket, so on its feed the deadline usually
+    /// does.
+    ///
+    /// Of several drains the earliest deadline counts. Without an open socket only the consumers are
+    /// waited for. Completes when the connection has ended; the task that consumes the frames calls
+    /// [`Connection::begin_drain`] instead of waiting here, and so does the one that polls a
+    /// connection in place.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: once polled, the connection drains even if the future is dropped.
+    pub async fn drain(&self, deadline: Duration) -> Stopped {
+        self.begin_drain(deadline);
+        self.ended().await
+    }
+
+    /// Begins a [drain](Connection::drain) and returns immediately. The sink is dropped at its end,
+    /// so a lane ends after its last item, and a stream in place does too.
+    pub fn begin_drain(&self, deadline: Duration) {
+        self.state.drain(deadline);
+    }
+
+    /// Waits until the connection has ended, without closing it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn ended(&self) -> Stopped {
         let mut status = self.state.status.clone();
+        // The reporter owns the sender, so it is dropped when the connection has ended.
         while status.changed().await.is_ok() {}
+        let stopped = status.borrow().stopped.clone();
+        stopped.unwrap_or_default()
     }
 }

@@ -11,10 +11,10 @@ use kite_wire::Command;
 use crate::config::ConnectionConfig;
 use crate::connection::Connection;
 use crate::credentials::Credentials;
-use crate::deliver::{Batch, Sink};
+use crate::deliver::{Batch, Sink, Unread};
 use crate::driver::{Driver, Network, Pause};
 use crate::error::ConfigError;
-use crate::observe::{Event, EventLane};
+use crate::observe::{Event, EventLane, Stopped};
 use crate::transport::Dialer;
 
 impl Connection {
@@ -86,8 +86,9 @@ impl Connection {
 /// then, and [`Batch::received`] is the time a frame was read, not the time it arrived.
 ///
 /// Frames are yielded as received, without heartbeats, so [`Batch::sequence`] skips their numbers.
-/// The stream ends once the connection has been closed by a handle, by [`InPlace::close`], or by
-/// dropping the last handle. Dropping the stream drops the socket without a close frame; the
+/// The stream ends once the connection has been closed or drained by a handle, by
+/// [`InPlace::close`], or by dropping the last handle. To receive everything that the server has
+/// sent, call [`Connection::begin_drain`] and read the stream to its end. Dropping the stream drops the socket without a close frame; the
 /// connection is then [`Closed`](crate::Phase::Closed).
 pub struct InPlace<S: Sink = ()> {
     driven: Driven<S, Dialer>,
@@ -120,17 +121,18 @@ impl<S: Sink> InPlace<S> {
     }
 
     /// Closes the connection like [`Connection::close`], and does the work for it. Frames that
-    /// still arrive are counted and discarded; to receive them, let another task close the
-    /// connection and read the stream to its end.
+    /// still arrive are counted and discarded; to receive them, call [`Connection::begin_drain`]
+    /// and read the stream to its end.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
     ///
     /// # Panics
     /// Same as [`InPlace::recv`].
-    pub async fn close(mut self) {
+    pub async fn close(mut self) -> Stopped {
         self.driven.begin_close();
         while self.recv().await.is_some() {}
+        self.driven.stopped
     }
 }
 
@@ -153,6 +155,8 @@ impl<S: Sink> fmt::Debug for InPlace<S> {
 pub(crate) struct Driven<S: Sink, O: Network> {
     /// `None` once it has ended.
     driver: Option<Box<Driver<NextBatch<S>, O>>>,
+    /// How it ended.
+    stopped: Stopped,
 }
 
 impl<S: Sink, O: Network> Driven<S, O> {
@@ -166,9 +170,9 @@ impl<S: Sink, O: Network> Driven<S, O> {
     ) -> Result<(Connection, Self), ConfigError> {
         config.validate()?;
         let (connection, reporter) = Connection::with_reporter(&config, events, number);
-        let next = NextBatch { batch: None, beside: sink };
+        let next = NextBatch { batch: None, beside: sink, discarded: None };
         let driver = Box::new(Driver::new(config, network, credentials, next, reporter));
-        Ok((connection, Self { driver: Some(driver) }))
+        Ok((connection, Self { driver: Some(driver), stopped: Stopped::default() }))
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
@@ -182,16 +186,18 @@ impl<S: Sink, O: Network> Driven<S, O> {
                 }
                 Pause::Over => {
                     if let Some(driver) = self.driver.take() {
-                        driver.finish();
+                        self.stopped = driver.finish();
                     }
                 }
             }
         }
     }
 
-    fn begin_close(&self) {
-        if let Some(driver) = &self.driver {
+    /// Closes the connection, and discards its frames from now on.
+    fn begin_close(&mut self) {
+        if let Some(driver) = &mut self.driver {
             driver.close();
+            driver.sink_mut().discarded = Some(Unread::default());
         }
     }
 
@@ -203,6 +209,8 @@ impl<S: Sink, O: Network> Driven<S, O> {
 /// The slot for the frame that a driver passes to its consumer.
 struct NextBatch<S> {
     batch: Option<Batch>,
+    /// What the consumer no longer receives; `None` while it receives everything.
+    discarded: Option<Unread>,
     /// The application's sink, which receives everything.
     beside: S,
 }
@@ -214,8 +222,12 @@ impl<S: Sink> Sink for NextBatch<S> {
 
     fn on_batch(&mut self, batch: &Batch) {
         self.beside.on_batch(batch);
-        if !batch.ticks.frame().is_heartbeat() {
-            self.batch = Some(batch.clone());
+        if batch.ticks.frame().is_heartbeat() {
+            return;
+        }
+        match &mut self.discarded {
+            None => self.batch = Some(batch.clone()),
+            Some(discarded) => discarded.discard(batch.ticks.len()),
         }
     }
 
@@ -225,5 +237,17 @@ impl<S: Sink> Sink for NextBatch<S> {
 
     fn on_command(&mut self, command: Command<'_>) {
         self.beside.on_command(command);
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.beside.poll_drained(cx)
+    }
+
+    fn stop_waiting(&mut self) {
+        self.beside.stop_waiting();
+    }
+
+    fn unread(&self) -> Unread {
+        self.discarded.unwrap_or_default() + self.beside.unread()
     }
 }

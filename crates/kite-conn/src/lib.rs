@@ -41,14 +41,15 @@ pub use config::{
 pub use connection::Connection;
 pub use credentials::{Credentials, Secret};
 pub use deliver::{
-    Batch, Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, Sink, TryRecvError, lane,
+    Batch, Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, Sink, TryRecvError, Unread,
+    lane,
 };
 pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeError};
 pub use in_place::InPlace;
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use observe::{
     Distribution, Distributions, Event, EventLane, EventReceiver, Gap, InstrumentStats, LossCause,
-    LossKind, Missed, ParkReason, Phase, Severity, Stats, Status, Tagged, VolumeMissed,
+    LossKind, Missed, ParkReason, Phase, Severity, Stats, Status, Stopped, Tagged, VolumeMissed,
 };
 pub use one_line::OneLine;
 pub use tokio_rustls::rustls;

@@ -36,6 +36,8 @@ use crate::wall_time::{Reading, WallTime};
 use crate::websocket::{WebSocket, Wire};
 use crate::{ConnectionConfig, VolumeMissed};
 
+mod draining;
+
 const SECOND: Duration = Duration::from_secs(1);
 /// From 09:15 to 15:30.
 const TRADING_DAY: Duration = Duration::from_secs(22_500);

@@ -33,8 +33,8 @@ pub(crate) use renewal::AccountSource;
 
 /// Up to three connections for each of its accounts, and the instruments balanced across them.
 ///
-/// Cheap to clone and usable from many tasks. Dropping the last clone closes the connections in the
-/// background, with close frames; streams and tables created from it do not keep it alive.
+/// Cheap to clone and usable from many tasks. Dropping the last clone drains the connections in the
+/// background, within `close_deadline`, unless a stop or a drain was begun; streams and tables created from it do not keep it alive.
 #[derive(Debug, Clone)]
 pub struct Manager {
     pub(crate) core: Arc<Core>,

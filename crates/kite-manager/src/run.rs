@@ -13,6 +13,7 @@ use kite_conn::{Connection, ConnectionConfig, Credentials, Phase, SpawnError, St
 use crate::manager::{AccountSource, Control, Manager};
 
 pub use in_place::InPlaceStream;
+use stop::sum;
 
 /// The run that [`Manager::connect`] found or began, with its start time and its connections.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kite_conn::{Batch, Event, Sink};
+use kite_conn::{Batch, Event, Sink, Unread};
 use kite_wire::Command;
 
 use crate::seat::Seat;
@@ -77,5 +77,18 @@ impl Sink for TapSinks {
         for sink in &mut self.0 {
             sink.on_command(command);
         }
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let drained = self.0.iter_mut().map(|sink| sink.poll_drained(cx));
+        if drained.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn stop_waiting(&mut self) {
+        self.0.iter_mut().for_each(Sink::stop_waiting);
+    }
+
+    fn unread(&self) -> Unread {
+        self.0.iter().map(Sink::unread).sum()
     }
 }

@@ -119,9 +119,9 @@ impl Sink for RecorderSink {
                 self.note(now, event, &format!(r#","by_ms":{}"#, rounded_ms(*by_ns)));
             }
             // The time between a loss and the end of the connection is missing too.
-            Event::Closed => {
+            Event::Closed { clean } => {
                 self.end_gap(now);
-                self.note(now, event, "");
+                self.note(now, event, &format!(r#","clean":{clean}"#));
                 self.recorder.note_closed(self.source, now.to_unix_ns());
             }
             // Reconnect attempts are within the gap; damaged frames are on the tape themselves.
@@ -244,17 +244,17 @@ mod tests {
     fn a_connection_closed_while_down_has_a_gap_up_to_its_end() {
         let entries = recorded(|sink| {
             sink.on_event(&down(Stamp::now()));
-            sink.on_event(&Event::Closed);
+            sink.on_event(&Event::Closed { clean: false });
         });
         assert_eq!(entries.iter().filter_map(Entry::gap).count(), 1);
-        assert_eq!(text_of(&entries[2]), r#"{"event":"closed"}"#);
+        assert_eq!(text_of(&entries[2]), r#"{"event":"closed","clean":false}"#);
     }
 
     #[test]
     fn a_gap_is_recorded_between_two_runs_of_a_connection() {
         let entries = recorded(|sink| {
             sink.on_event(&Event::Up { epoch: 1, instruments: 3 });
-            sink.on_event(&Event::Closed);
+            sink.on_event(&Event::Closed { clean: true });
             let mut next = sink.recorder.sink(SOURCE);
             next.on_event(&Event::Up { epoch: 1, instruments: 3 });
             let mut other = sink.recorder.sink(Source { connection: 2, ..SOURCE });

@@ -6,6 +6,7 @@ use kite_wire::Command;
 
 use super::batch::Batch;
 use super::sink::Sink;
+use super::unread::Unread;
 use crate::observe::Event;
 
 /// Delivers everything to both sinks. Nest pairs for more.
@@ -32,6 +33,20 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     fn on_command(&mut self, command: Command<'_>) {
         self.0.on_command(command);
         self.1.on_command(command);
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (first, second) = (self.0.poll_drained(cx), self.1.poll_drained(cx));
+        if first.is_ready() { second } else { first }
+    }
+
+    fn stop_waiting(&mut self) {
+        self.0.stop_waiting();
+        self.1.stop_waiting();
+    }
+
+    fn unread(&self) -> Unread {
+        self.0.unread() + self.1.unread()
     }
 }
 
@@ -65,6 +80,20 @@ impl<S: Sink> Sink for Option<S> {
             sink.on_command(command);
         }
     }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_drained(cx))
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(sink) = self {
+            sink.stop_waiting();
+        }
+    }
+
+    fn unread(&self) -> Unread {
+        self.as_ref().map_or_else(Unread::default, Sink::unread)
+    }
 }
 
 /// Delivers to a sink of any type.
@@ -83,6 +112,18 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn on_command(&mut self, command: Command<'_>) {
         (**self).on_command(command);
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_drained(cx)
+    }
+
+    fn stop_waiting(&mut self) {
+        (**self).stop_waiting();
+    }
+
+    fn unread(&self) -> Unread {
+        (**self).unread()
     }
 }
 
@@ -123,7 +164,7 @@ mod tests {
         let mut all = ((first, second), Some(Box::new(Counts(0))));
         let given = batch();
         all.on_batch(&given);
-        all.on_event(&Event::Closed);
+        all.on_event(&Event::Closed { clean: true });
         all.on_command(Command::Subscribe(&[7]));
         for lane in [&mut one, &mut other] {
             let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("no batch") };

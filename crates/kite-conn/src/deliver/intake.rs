@@ -12,6 +12,7 @@ use kite_wire::{Command, DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
 use super::batch::Batch;
 use super::rate_limit::RateLimit;
 use super::sink::Sink;
+use super::unread::Unread;
 use crate::clock::Stamp;
 use crate::observe::{Counters, Event, EventSender, Gap, GapTracker};
 
@@ -24,6 +25,11 @@ pub(crate) struct Intake<S> {
     sequence: u64,
     damaged: RateLimit,
     skipped: RateLimit,
+    /// Whether frames wait for the sink.
+    waits: bool,
+    /// Whether frames are discarded, because the sink was not ready when they no longer waited.
+    discards: bool,
+    discarded: Unread,
 }
 
 impl<S: Sink> Intake<S> {
@@ -41,6 +47,9 @@ impl<S: Sink> Intake<S> {
             sequence: 0,
             damaged: RateLimit::default(),
             skipped: RateLimit::default(),
+            waits: true,
+            discards: false,
+            discarded: Unread::default(),
         }
     }
 
@@ -52,6 +61,9 @@ impl<S: Sink> Intake<S> {
     /// that was ready.
     pub(crate) fn on_frame(&mut self, bytes: Bytes, received: Stamp, epoch: u32) {
         let is_heartbeat = bytes.len() == 1;
+        if self.discards {
+            return self.discard(bytes);
+        }
         let (ticks, damaged) = self.check(bytes, received);
         self.sequence += 1;
         let counts = &self.counters.delivery;
@@ -69,6 +81,14 @@ impl<S: Sink> Intake<S> {
         // Counted last, so that a reader that sees this frame counted also sees its ticks counted.
         counts.frames.add(1);
         self.report_gap(gap);
+    }
+
+    #[cold]
+    fn discard(&mut self, bytes: Bytes) {
+        let ticks = TickBatch::new(bytes).unwrap_or_else(|damaged| damaged.batch);
+        if !ticks.frame().is_heartbeat() {
+            self.discarded.discard(ticks.len());
+        }
     }
 
     /// Returns the readable part of a frame, and the whole frame if its tail is damaged.
@@ -128,7 +148,7 @@ impl<S: Sink> Intake<S> {
             Event::Down { epoch, last_heard, .. } => {
                 self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.instruments)
             }
-            Event::Closed => self.gaps.settle(),
+            Event::Closed { .. } => self.gaps.settle(),
             _ => None,
         };
         self.report_gap(gap);
@@ -142,7 +162,29 @@ impl<S: Sink> Intake<S> {
 
     /// Returns whether the sink accepts another frame.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.call(|sink| sink.poll_ready(cx))
+        let is_ready = self.call(|sink| sink.poll_ready(cx));
+        if self.waits {
+            return is_ready;
+        }
+        // What was discarded must be the end of what was received.
+        self.discards |= is_ready.is_pending();
+        Poll::Ready(())
+    }
+
+    /// Returns whether the consumers have taken everything.
+    pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.call(|sink| sink.poll_drained(cx))
+    }
+
+    /// Discards, from now on, what the sink does not accept immediately.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.waits = false;
+        self.call(Sink::stop_waiting);
+    }
+
+    /// Returns what the consumers have not taken.
+    pub(crate) fn unread(&mut self) -> Unread {
+        self.discarded + self.call(|sink| sink.unread())
     }
 
     /// Reports a settled gap, after the frame that settled it.

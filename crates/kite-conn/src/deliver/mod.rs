@@ -10,12 +10,14 @@ mod rate_limit;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use self::batch::Batch;
 pub use self::lane::{
     Lane, LaneConfig, LaneItem, LaneSink, LaneStats, Overflow, TryRecvError, lane,
 };
 pub use self::sink::Sink;
+pub use self::unread::Unread;
 
 pub(crate) use self::intake::{Intake, Notice};
 pub(crate) use self::rate_limit::RateLimit;

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use kite_wire::Command;
 
 use super::batch::Batch;
+use super::unread::Unread;
 use crate::observe::Event;
 
 /// Receives what a connection delivers. Called on the hot path, so it must not block.
@@ -34,5 +35,26 @@ pub trait Sink: Send + 'static {
     /// [`Event::Up`] is followed by the commands that restore them. The default does nothing.
     fn on_command(&mut self, command: Command<'_>) {
         let _ = command;
+    }
+
+    /// Returns whether the consumers have taken everything that this sink accepted. Polled at the
+    /// end of a drain ([`Connection::drain`](crate::Connection::drain)), when no batch follows. The
+    /// default is always ready.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Called when the connection closes and no longer waits for this sink. If
+    /// [`Sink::poll_ready`] is pending after this call, the batch at hand and all later ones are
+    /// discarded, and counted in [`Stopped`](crate::Stopped). A sink that feeds several consumers
+    /// may always be ready from here on, and count by itself what a consumer had no room for
+    /// ([`Sink::unread`]), so that the others receive everything. The default does nothing.
+    fn stop_waiting(&mut self) {}
+
+    /// Returns what this sink accepted and its consumers have not taken. Called once, at the end of
+    /// the connection. The default is nothing.
+    fn unread(&self) -> Unread {
+        Unread::default()
     }
 }

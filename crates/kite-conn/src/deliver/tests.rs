@@ -234,3 +234,25 @@ fn the_intake_is_ready_when_its_sink_is_and_events_do_not_wait() {
     intake.on_frame(frame(&[1]).into(), at(0), 1);
     assert_eq!(gate.seen().len(), 2);
 }
+
+#[test]
+fn a_sink_that_has_no_room_when_nothing_waits_for_it_misses_the_rest_and_no_event() {
+    let mut bench = bench();
+    bench.gate.open();
+    assert!(poll_now(&mut bench.intake).is_ready());
+    bench.intake.on_frame(frame(&[1]).into(), at(1), 1);
+    bench.gate.open.store(false, Ordering::Release);
+    assert!(poll_now(&mut bench.intake).is_pending());
+    bench.intake.stop_waiting();
+    assert!(poll_now(&mut bench.intake).is_ready(), "reading goes on");
+    bench.intake.on_frame(frame(&[2, 3]).into(), at(2), 1);
+    bench.intake.on_notice(opening(7));
+    bench.gate.open();
+    assert!(poll_now(&mut bench.intake).is_ready());
+    bench.intake.on_frame(cut(frame(&[4, 5])).into(), at(3), 1);
+    bench.intake.on_frame(Bytes::from_static(&[0]), at(4), 1);
+    assert_eq!(bench.gate.seen(), [Seen::Tokens(vec![1]), Seen::Attempt(7)]);
+    let unread = bench.intake.unread();
+    assert_eq!((unread.discarded_frames, unread.discarded_ticks), (2, 3), "no heartbeat");
+    assert_eq!(bench.counters.read().frames_delivered, 1);
+}

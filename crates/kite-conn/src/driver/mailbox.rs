@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use kite_wire::Mode;
@@ -28,6 +29,8 @@ pub(crate) struct Mailbox {
 struct State {
     desired: BTreeMap<u32, Mode>,
     mail: Mail,
+    /// Whether the end was requested.
+    closing: bool,
     /// Whether the task is gone.
     ended: bool,
 }
@@ -41,8 +44,10 @@ pub(crate) struct Mail {
     pub(crate) credentials: Option<Credentials>,
     /// Whether to send a ping.
     pub(crate) ping: bool,
-    /// Whether to close the connection.
+    /// Whether to close the connection without waiting for its consumers.
     pub(crate) close: bool,
+    /// The deadline by which to close the connection after its consumers have taken everything.
+    pub(crate) drain: Option<Instant>,
 }
 
 impl Mailbox {
@@ -82,7 +87,7 @@ impl Mailbox {
         // requests for a token the last one counts.
         let changes: BTreeMap<u32, Option<Mode>> = changes.collect();
         let mut guard = self.lock();
-        let State { desired, mail, ended } = &mut *guard;
+        let State { desired, mail, ended, .. } = &mut *guard;
         if *ended {
             return Err(SubscribeError::Closed);
         }
@@ -129,7 +134,19 @@ impl Mailbox {
     }
 
     pub(crate) fn close(&self) {
+        self.lock().closing = true;
         self.post(|mail| mail.close = true);
+    }
+
+    /// Requests a drain. Of several deadlines the earliest counts.
+    pub(crate) fn drain(&self, deadline: Instant) {
+        self.lock().closing = true;
+        self.post(|mail| mail.drain = mail.drain.into_iter().chain([deadline]).min());
+    }
+
+    /// Returns whether the end was requested.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().closing
     }
 
     /// Rejects further requests and drops those not collected, because the task is gone. The
@@ -232,6 +249,19 @@ mod tests {
         let exchanged = [(3, Some(Mode::Ltp)), (3, None), (2, None), (2, Some(Mode::Quote))];
         mailbox.apply(exchanged.into_iter()).unwrap();
         assert_eq!(mailbox.desired(), BTreeMap::from([(1, Mode::Full), (2, Mode::Quote)]));
+    }
+
+    #[test]
+    fn of_several_drains_the_earliest_deadline_counts() {
+        let mailbox = Mailbox::new(1);
+        let now = Instant::now();
+        let after = |seconds| now + std::time::Duration::from_secs(seconds);
+        assert!(!mailbox.is_closing());
+        for seconds in [9, 4, 6] {
+            mailbox.drain(after(seconds));
+        }
+        assert_eq!(mailbox.collect().unwrap().drain, Some(after(4)));
+        assert!(mailbox.is_closing());
     }
 
     #[test]

@@ -35,7 +35,7 @@ use self::turn::Turn;
 use crate::config::{ConnectionConfig, TokenSourceError};
 use crate::credentials::Credentials;
 use crate::deliver::{Intake, RateLimit, Sink};
-use crate::observe::{GapTracker, InstrumentWriter, LossCause};
+use crate::observe::{GapTracker, InstrumentWriter, LossCause, Stopped};
 use crate::session::{Input, Session};
 use crate::transport::{OpenError, Refusal, Secrets};
 use crate::websocket::{Wire, Writing};
@@ -151,6 +151,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
             let has_news = self.turn.is_over()
                 || self.reporter.mailbox.poll_filled(cx).is_ready()
                 || self.poll_attempt(cx)
+                || self.poll_drained(cx)
                 || self.poll_clock(cx);
             if !has_news {
                 return Poll::Pending;
@@ -160,9 +161,10 @@ impl<S: Sink, N: Network> Driver<S, N> {
     }
 
     /// Reports the end, after the sink is dropped.
-    pub(crate) fn finish(mut self) {
+    pub(crate) fn finish(mut self) -> Stopped {
         drop(self.intake);
         self.reporter.finish();
+        self.reporter.stopped.clone()
     }
 
     /// Requests the connection to close.
@@ -178,6 +180,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
     /// Writes pending data and reads what has arrived.
     fn poll_socket(&mut self, cx: &mut Context<'_>, has_enough: impl Fn(&S) -> bool) -> Reading {
         self.try_socket(cx, has_enough).unwrap_or_else(|cause| {
+            if matches!(&self.link, Link::Open(socket) if socket.websocket.is_within_message()) {
+                self.session.handle(now(), Input::Truncated);
+            }
             let cause = self.first_cause(cause);
             let cause = self.redact(cause);
             self.hang_up();
@@ -391,6 +396,15 @@ impl<S: Sink, N: Network> Driver<S, N> {
         if let Some(slept) = slept {
             self.handle(Input::Suspended(slept));
         }
+    }
+
+    /// Returns whether the consumers have taken everything after the socket was read to its end.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> bool {
+        let drained = self.session.is_draining() && self.intake.poll_drained(cx).is_ready();
+        if drained {
+            self.handle(Input::Drained);
+        }
+        drained
     }
 
     /// Passes an input to the session and ends the turn, so that the session is polled next.

@@ -17,7 +17,7 @@ use crate::clock::Stamp;
 use crate::config::TokenRequest;
 use crate::credentials::Credentials;
 use crate::deliver::{Notice, Sink};
-use crate::observe::Event;
+use crate::observe::{Event, Stopped};
 use crate::session::{Input, Output};
 use crate::websocket::Wire;
 
@@ -39,6 +39,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
                 Output::Ping(payload) => {
                     self.send(Message::Ping(Bytes::copy_from_slice(&payload)));
                 }
+                Output::StopWaiting => self.intake.stop_waiting(),
                 Output::SendClose => {
                     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                     self.send(Message::Close(Some(frame)));
@@ -75,6 +76,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
         }
         if mail.ping {
             self.session.handle(now, Input::Ping);
+        }
+        if let Some(deadline) = mail.drain {
+            self.session.handle(now, Input::Drain(deadline));
         }
         if mail.close {
             self.session.handle(now, Input::Close);
@@ -121,10 +125,14 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     /// Reports an event and passes it to the sink.
     pub(super) fn report(&mut self, event: Event) {
-        // The end is reported after the sink has received everything.
-        if !matches!(event, Event::Closed) {
+        let Event::Closed { clean } = event else {
             self.reporter.report(&event, self.session.epoch());
-        }
+            return self.deliver(event, Stamp::at(now()));
+        };
+        // The end is reported after the sink has received everything and is gone.
+        let stopped = Stopped::new(clean, self.intake.unread());
+        let event = Event::Closed { clean: stopped.clean };
+        self.reporter.stopped = stopped;
         self.deliver(event, Stamp::at(now()));
     }
 

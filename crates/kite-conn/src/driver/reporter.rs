@@ -10,7 +10,7 @@ use super::clock::now;
 use super::mailbox::Mailbox;
 use super::nanos;
 use crate::clock::Stamp;
-use crate::observe::{Counters, Event, EventSender, Phase, Severity, Status};
+use crate::observe::{Counters, Event, EventSender, Phase, Severity, Status, Stopped};
 
 /// The side of a connection that handles and subscribers read.
 ///
@@ -23,6 +23,8 @@ pub(crate) struct Reporter {
     pub(super) mailbox: Arc<Mailbox>,
     /// When the last socket was lost, while no other is open.
     lost: Option<Stamp>,
+    /// How the connection ended. If nothing else is set, it did not end by itself.
+    pub(super) stopped: Stopped,
 }
 
 impl Reporter {
@@ -32,7 +34,7 @@ impl Reporter {
         status: watch::Sender<Status>,
         mailbox: Arc<Mailbox>,
     ) -> Self {
-        Self { events, counters, status, mailbox, lost: None }
+        Self { events, counters, status, mailbox, lost: None, stopped: Stopped::default() }
     }
 
     /// Logs an event, counts it, updates the status, and sends it to the subscribers.
@@ -77,7 +79,7 @@ impl Reporter {
                 self.lost = Some(Stamp::at(now()));
             }
             Event::OpenFailed { .. } | Event::RenewalFailed { .. } => counts.errors.add(1),
-            Event::Closed => counts.up_since.set(0),
+            Event::Closed { .. } => counts.up_since.set(0),
             _ => {}
         }
     }
@@ -99,7 +101,9 @@ impl Reporter {
                 Event::Parked(reason) => {
                     (status.phase, status.parked) = (Phase::Parked, Some(reason.clone()));
                 }
-                Event::Closed => status.phase = Phase::Closed,
+                Event::Closed { .. } => {
+                    (status.phase, status.stopped) = (Phase::Closed, Some(self.stopped.clone()));
+                }
                 _ => return false,
             }
             true
@@ -111,7 +115,7 @@ impl Reporter {
         // Done first, so that requests made after the status is `Closed` are rejected.
         self.mailbox.end();
         let epoch = self.status.borrow().epoch;
-        self.report(&Event::Closed, epoch);
+        self.report(&Event::Closed { clean: self.stopped.clean }, epoch);
     }
 }
 

@@ -141,7 +141,10 @@ pub enum Event {
     DeliveryFailed,
     /// The connection has ended, because it was closed, its sink panicked, or its runtime shut
     /// down. No event follows.
-    Closed,
+    Closed {
+        /// Whether the end lost nothing ([`Stopped::clean`](crate::Stopped::clean)).
+        clean: bool,
+    },
     /// A frame's tail was unreadable. The packets before it are delivered.
     FrameDamaged {
         /// The fault.
@@ -225,7 +228,7 @@ impl Event {
             Self::ClockStepped { .. } => "clock_stepped",
             Self::LimitRefused { .. } => "limit_refused",
             Self::DeliveryFailed => "delivery_failed",
-            Self::Closed => "closed",
+            Self::Closed { .. } => "closed",
             Self::FrameDamaged { .. } => "frame_damaged",
             Self::PacketsSkipped { .. } => "packets_skipped",
             Self::TextUnreadable { .. } => "text_unreadable",
@@ -238,10 +241,11 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Retry { delay, .. } if *delay >= LONG_WAIT => Severity::Warning,
-            Self::Opening { .. } | Self::Retry { .. } | Self::Renewing { .. } | Self::Closed => {
-                Severity::Detail
-            }
-            Self::Up { epoch: 1, .. } => Severity::Notice,
+            Self::Opening { .. }
+            | Self::Retry { .. }
+            | Self::Renewing { .. }
+            | Self::Closed { clean: true } => Severity::Detail,
+            Self::Up { epoch: 1, .. } | Self::Closed { clean: false } => Severity::Notice,
             Self::Up { .. } | Self::TicksResumed { .. } => Severity::Recovery,
             Self::Gap(_)
             | Self::FeedSilent { .. }
@@ -304,7 +308,10 @@ impl Event {
                 write!(out, "{} rejected: {message}", counted(*instruments, "instrument"))
             }
             Self::DeliveryFailed => out.write_str("the sink panicked; closing the connection"),
-            Self::Closed => out.write_str("closed"),
+            Self::Closed { clean: true } => out.write_str("closed"),
+            Self::Closed { clean: false } => {
+                out.write_str("closed; what the server sent last may be missing")
+            }
             Self::FrameDamaged { fault, bytes_left, suppressed } => {
                 let cut = counted(*bytes_left, "byte");
                 write!(out, "{fault}, {cut} cut off{}", more(*suppressed, "damaged frame"))

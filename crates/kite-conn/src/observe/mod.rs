@@ -10,6 +10,7 @@ mod gap_tracker;
 mod instruments;
 mod loss;
 mod status;
+mod stopped;
 mod wording;
 
 pub use self::counters::{Distributions, Stats};
@@ -20,6 +21,7 @@ pub use self::gap::{Gap, Missed, VolumeMissed};
 pub use self::instruments::InstrumentStats;
 pub use self::loss::{LossCause, LossKind, ParkReason};
 pub use self::status::{Phase, Status};
+pub use self::stopped::Stopped;
 
 pub(crate) use self::count::Count;
 pub(crate) use self::counters::Counters;

@@ -1,6 +1,7 @@
 //! The status of a connection.
 
 use super::loss::ParkReason;
+use super::stopped::Stopped;
 use crate::transport::OpenError;
 
 /// The status of a connection.
@@ -15,6 +16,8 @@ pub struct Status {
     pub last_failure: Option<OpenError>,
     /// Why it is parked, if it is.
     pub parked: Option<ParkReason>,
+    /// How it ended, once it has.
+    pub stopped: Option<Stopped>,
 }
 
 /// What a connection is doing.

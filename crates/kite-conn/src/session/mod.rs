@@ -46,6 +46,9 @@ use crate::transport::OpenError;
 /// threshold, ten minutes with the default. An idle socket without heartbeats may be valid.
 const LONGEST_FEED_PATIENCE: u32 = 32;
 
+/// Time for reading, at the deadline of a drain that the sink has held back, what has arrived.
+const LAST_READING: Duration = Duration::from_millis(100);
+
 /// An input to a session.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -58,6 +61,8 @@ pub(crate) enum Input {
     /// The open socket failed. What it received is read until [`Input::Lost`], or until a slow
     /// consumer has delayed that for twice the threshold.
     Broken(LossCause),
+    /// The open socket will be reported as lost, and ended within a message.
+    Truncated,
     /// An instrument's desired mode; `None` removes it.
     SetMode(u32, Option<Mode>),
     /// The user has set other credentials.
@@ -78,8 +83,13 @@ pub(crate) enum Input {
     ReadingPaused(bool),
     /// The user requested a ping.
     Ping,
-    /// The user requested to close the connection.
+    /// The user requested to close the connection without waiting for the sink.
     Close,
+    /// The user requested to deliver everything the server has sent, and to close the connection
+    /// then, or at this instant.
+    Drain(Instant),
+    /// The sink's consumers have taken everything, as asked by [`Session::is_draining`].
+    Drained,
 }
 
 /// An action requested by a session.
@@ -93,6 +103,8 @@ pub(crate) enum Output {
     Renew,
     /// Send a ping with this payload.
     Ping([u8; 8]),
+    /// Discard, from now on, what the sink does not accept immediately.
+    StopWaiting,
     /// Send a close frame and continue reading until the stream ends ([`Input::Lost`]).
     SendClose,
     /// Drop the socket, the attempt to open it, or the request for credentials. No answer is
@@ -151,7 +163,7 @@ pub(crate) enum Why {
     Ticks,
     /// A broken socket may not have been read to its end for too long.
     Broken,
-    /// The closing handshake has taken long enough.
+    /// The closing handshake, or the drain, has taken long enough.
     Close,
 }
 
@@ -161,9 +173,17 @@ enum Phase {
     Renewing,
     Opening,
     Live(Live),
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Parked,
-    Closing { until: Instant },
+    Closing(Closing),
+    /// There is no socket, and the sink's consumers take what was received.
+    Draining {
+        until: Instant,
+        /// Whether the socket was read to its end.
+        clean: bool,
+    },
     Done,
 }
 
@@ -176,6 +196,24 @@ enum Standing {
     Usable,
     /// The server has refused them.
     Refused,
+}
+
+/// A socket after its close frame was sent.
+#[derive(Debug)]
+struct Closing {
+    until: Instant,
+    /// Whether reading waits for the sink.
+    drains: bool,
+    /// Whether the sink has held reading back since, so that more may have arrived.
+    was_paused: bool,
+    /// Whether the socket ended within a message.
+    is_truncated: bool,
+}
+
+impl Closing {
+    fn new(until: Instant, drains: bool, was_paused: bool) -> Self {
+        Self { until, drains, was_paused, is_truncated: false }
+    }
 }
 
 #[derive(Debug)]
@@ -257,6 +295,11 @@ impl Session {
         matches!(self.phase, Phase::Live(_))
     }
 
+    /// Returns whether the session waits for the sink's consumers ([`Input::Drained`]).
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
+    }
+
     /// Returns whether a suspension of the machine would matter now.
     pub(crate) fn suspension_matters(&self) -> bool {
         matches!(self.phase, Phase::Live(_) | Phase::Waiting { .. })
@@ -314,7 +357,14 @@ impl Session {
             (Input::Opened, Phase::Opening) => self.on_opened(now),
             (Input::OpenFailed(error), Phase::Opening) => self.on_open_failed(now, error),
             (Input::Lost(cause), Phase::Live(_)) => self.on_lost(now, cause),
-            (Input::Lost(_), Phase::Closing { .. }) => self.finish(),
+            (Input::Truncated, Phase::Closing(closing)) => closing.is_truncated = true,
+            (
+                Input::Lost(cause),
+                &mut Phase::Closing(Closing { until, drains, is_truncated, .. }),
+            ) => {
+                let clean = is_end_of_stream(&cause) && !is_truncated;
+                if drains { self.drain(until, clean) } else { self.finish(clean) }
+            }
             (Input::Broken(cause), Phase::Live(live)) => live.broken = Some((now, cause)),
             (Input::CredentialsChanged, Phase::Parked | Phase::Waiting { .. }) => {
                 self.open_with_new_credentials();
@@ -361,15 +411,22 @@ impl Session {
             (Input::Ping, Phase::Live(live)) if !live.watchdog.is_write_blocked() => {
                 self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
             }
-            (Input::Close, Phase::Live(_)) => {
+            (Input::ReadingPaused(true), Phase::Closing(closing)) => closing.was_paused = true,
+            (Input::Close, _) => self.close(now),
+            (Input::Drain(until), Phase::Live(live)) => {
+                let was_paused = live.watchdog.is_reading_paused();
                 self.pending.push_back(Output::SendClose);
-                self.phase = Phase::Closing { until: now + self.liveness.close_deadline };
+                self.phase = Phase::Closing(Closing::new(until, true, was_paused));
             }
-            (Input::Close, Phase::Opening | Phase::Renewing) => {
-                self.pending.push_back(Output::Abort);
-                self.finish();
+            (
+                Input::Drain(deadline),
+                Phase::Closing(Closing { until, .. }) | Phase::Draining { until, .. },
+            ) => *until = deadline.min(*until),
+            (Input::Drain(until), _) => {
+                self.give_up_attempt();
+                self.drain(until, true);
             }
-            (Input::Close, Phase::Waiting { .. } | Phase::Parked) => self.finish(),
+            (Input::Drained, &mut Phase::Draining { clean, .. }) => self.finish(clean),
             // Any other input is late and concerns a socket that is already gone.
             _ => {}
         }
@@ -386,11 +443,11 @@ impl Session {
                 Phase::Done => return Output::Done,
                 Phase::Waiting { until } if now >= *until => self.open(),
                 Phase::Waiting { until } => return Output::Wait(Some((*until, Why::Retry))),
-                Phase::Closing { until } if now >= *until => {
-                    self.pending.push_back(Output::Abort);
-                    self.finish();
+                Phase::Closing(closing) if now >= closing.until => self.on_close_deadline(now),
+                &mut Phase::Draining { until, clean } if now >= until => self.finish(clean),
+                Phase::Closing(Closing { until, .. }) | Phase::Draining { until, .. } => {
+                    return Output::Wait(Some((*until, Why::Close)));
                 }
-                Phase::Closing { until } => return Output::Wait(Some((*until, Why::Close))),
                 Phase::Live(_) => {
                     if let Some(wait) = self.poll_live(now) {
                         return wait;
@@ -592,10 +649,64 @@ impl Session {
         self.phase = Phase::Parked;
     }
 
-    fn finish(&mut self) {
-        self.report(Event::Closed);
+    /// Closes without waiting for the sink.
+    fn close(&mut self, now: Instant) {
+        let deadline = now + self.liveness.close_deadline;
+        match &mut self.phase {
+            Phase::Live(_) => {
+                self.pending.extend([Output::StopWaiting, Output::SendClose]);
+                self.phase = Phase::Closing(Closing::new(deadline, false, false));
+            }
+            Phase::Closing(closing) => {
+                if std::mem::take(&mut closing.drains) {
+                    self.pending.push_back(Output::StopWaiting);
+                }
+                closing.until = deadline.min(closing.until);
+            }
+            &mut Phase::Draining { clean, .. } => self.finish(clean),
+            _ => {
+                self.give_up_attempt();
+                self.finish(true);
+            }
+        }
+    }
+
+    /// Ends an attempt to open a socket, or a request for credentials.
+    fn give_up_attempt(&mut self) {
+        if matches!(self.phase, Phase::Opening | Phase::Renewing { .. }) {
+            self.pending.push_back(Output::Abort);
+        }
+    }
+
+    fn on_close_deadline(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Closing(closing) if closing.drains && closing.was_paused => {
+                // What has arrived is read and discarded, so that it can be counted.
+                (closing.drains, closing.until) = (false, now + LAST_READING);
+                self.pending.push_back(Output::StopWaiting);
+            }
+            _ => {
+                self.pending.push_back(Output::Abort);
+                self.finish(false);
+            }
+        }
+    }
+
+    /// Waits for the consumers, once the socket has ended.
+    fn drain(&mut self, until: Instant, clean: bool) {
+        self.phase = Phase::Draining { until, clean };
+    }
+
+    /// Ends the session; `clean` if the socket was read to its end, or there was none.
+    fn finish(&mut self, clean: bool) {
+        self.report(Event::Closed { clean });
         self.phase = Phase::Done;
     }
+}
+
+/// Returns whether a socket that was closing has ended after everything that the server sent on it.
+fn is_end_of_stream(cause: &LossCause) -> bool {
+    matches!(cause, LossCause::CloseFrame { .. } | LossCause::Eof)
 }
 
 /// Returns whether a server's error message is about the number of instruments. Kite's is "Can't

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
-use super::{Input, Output, Session, Why};
+use super::{Input, LAST_READING, Output, Session, Why};
+use crate::clock::FAR;
 use crate::config::{Liveness, Reconnect};
 use crate::observe::{Event, LossCause, ParkReason};
 
@@ -53,6 +54,7 @@ pub(super) enum Socket {
 /// step.
 pub(super) struct Rig {
     pub(super) session: Session,
+    close_deadline: Duration,
     pub(super) now: Instant,
     pub(super) socket: Socket,
     /// Whether the connection was reported as up.
@@ -80,6 +82,12 @@ pub(super) struct Rig {
     /// The payload of the last ping.
     pub(super) ping: [u8; 8],
     pub(super) done: bool,
+    /// When the end is due that was requested first.
+    end_due: Option<Instant>,
+    /// Whether the session waits for the sink.
+    waits: bool,
+    /// Whether a socket was dropped, or lost otherwise than by its end, after its close frame.
+    cut: bool,
 }
 
 /// The settings of a session.
@@ -97,6 +105,7 @@ impl Rig {
         let now = Instant::now();
         Self {
             session: Session::new(reconnect, liveness, renews, has_token),
+            close_deadline: liveness.close_deadline.min(FAR),
             now,
             socket: Socket::None,
             up: false,
@@ -115,6 +124,9 @@ impl Rig {
             why: None,
             ping: [0; 8],
             done: false,
+            end_due: None,
+            waits: true,
+            cut: false,
         }
     }
 
@@ -159,12 +171,16 @@ impl Rig {
             Input::Renewed | Input::RenewalFailed(_) if self.socket == Socket::Renewing => {
                 self.socket = Socket::None;
             }
-            Input::Lost(_) if matches!(self.socket, Socket::Open | Socket::Closing) => {
+            Input::Lost(cause) if matches!(self.socket, Socket::Open | Socket::Closing) => {
+                let is_end = matches!(cause, LossCause::Eof | LossCause::CloseFrame { .. });
+                self.cut |= self.socket == Socket::Closing && !is_end;
                 self.socket = Socket::None;
                 self.up = false;
             }
             Input::Broken(_) if self.session.is_live() => self.broken = Some(self.now),
             Input::WriteBlocked(blocked) => self.write_blocked = *blocked,
+            Input::Close => self.expect_end(self.now + self.close_deadline),
+            Input::Drain(deadline) => self.expect_end(*deadline),
             _ => {}
         }
         // A loss ends its socket, so the session reports the loss when there is no socket.
@@ -174,6 +190,16 @@ impl Rig {
             self.up = false;
         }
         self.settle()
+    }
+
+    /// Handles the loss of a closing socket that was cut.
+    pub(super) fn cut_by(&mut self, input: Input) -> Vec<String> {
+        self.cut = true;
+        self.on(input)
+    }
+
+    fn expect_end(&mut self, due: Instant) {
+        self.end_due = self.end_due.into_iter().chain([due]).min();
     }
 
     /// Advances time and carries out the outputs.
@@ -223,6 +249,10 @@ impl Rig {
             assert!(self.now < broken + self.threshold * 2, "a broken socket is live for ever");
         }
         assert!(!self.unanswered_loss, "{transcript:?}");
+        // The deadline of a drain may be followed by the reading of what has arrived.
+        let is_overdue = self.end_due.is_some_and(|due| self.now >= due + LAST_READING);
+        let is_cutting = self.socket == Socket::Closing && self.wait.is_some();
+        assert!(!is_overdue || self.done || is_cutting, "still there after the deadline");
         transcript
     }
 
@@ -251,6 +281,11 @@ impl Rig {
                 self.ping = payload;
                 "ping".to_owned()
             }
+            Output::StopWaiting => {
+                assert!(std::mem::take(&mut self.waits), "requested twice");
+                assert!(matches!(self.socket, Socket::Open | Socket::Closing));
+                "stop waiting".to_owned()
+            }
             Output::SendClose => {
                 assert_eq!(self.socket, Socket::Open);
                 self.socket = Socket::Closing;
@@ -258,6 +293,7 @@ impl Rig {
             }
             Output::Abort => {
                 assert_ne!(self.socket, Socket::None, "nothing to abort");
+                self.cut |= self.socket == Socket::Closing;
                 self.socket = Socket::None;
                 self.up = false;
                 "abort".to_owned()
@@ -317,9 +353,10 @@ impl Rig {
             Event::Parked(ParkReason::AttemptsUsedUp { failures, limit, .. }) => {
                 format!("parked: {failures} failures, {limit} allowed")
             }
-            Event::Closed => {
+            Event::Closed { clean } => {
                 assert_eq!(self.socket, Socket::None, "closed with a socket left");
-                "closed".to_owned()
+                assert_eq!(clean, !self.cut, "clean unless its last socket was cut");
+                if clean { "closed" } else { "closed, cut" }.to_owned()
             }
             other => panic!("not a session's event: {other:?}"),
         }

@@ -42,6 +42,8 @@ pub(super) enum Op {
     LimitRefused,
     Suspended(Duration),
     Close,
+    Drain(Duration),
+    Drained,
 }
 
 impl Op {
@@ -92,6 +94,8 @@ impl Op {
             18 => Self::LimitRefused,
             _ => match next()? {
                 0 => Self::Close,
+                254 => Self::Drain(Duration::from_millis(100) * u32::from(next()?)),
+                255 => Self::Drained,
                 seconds => Self::Suspended(SECOND * 16 * u32::from(seconds)),
             },
         })
@@ -172,6 +176,12 @@ impl Op {
             }
             Self::Close => {
                 rig.on(Input::Close);
+            }
+            Self::Drain(time) => {
+                rig.on(Input::Drain(rig.now + time));
+            }
+            Self::Drained => {
+                rig.on(Input::Drained);
             }
         }
     }

@@ -687,7 +687,7 @@ fn only_a_stable_connection_resets_the_failures() {
 #[test]
 fn closing_a_live_session_sends_a_close_frame() {
     let mut rig = Rig::live(settings());
-    assert_eq!(rig.on(Input::Close), ["close"]);
+    assert_eq!(rig.on(Input::Close), ["stop waiting", "close"]);
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
     rig.set_mode(1, Some(Mode::Full));
     assert!(rig.settle().is_empty(), "nothing is sent after a close frame");
@@ -702,8 +702,138 @@ fn a_peer_that_does_not_finish_the_close_is_disconnected() {
     rig.on(Input::Close);
     assert!(rig.after(CLOSE_DEADLINE / 2).is_empty());
     assert_eq!(rig.wait, Some(CLOSE_DEADLINE / 2));
-    assert_eq!(rig.after(CLOSE_DEADLINE / 2), ["abort", "closed"]);
+    assert_eq!(rig.after(CLOSE_DEADLINE / 2), ["abort", "closed, cut"]);
     assert!(rig.done);
+}
+
+#[test]
+fn an_end_is_clean_if_the_socket_was_read_to_its_end() {
+    let close_frame = || LossCause::CloseFrame { code: 1_000, reason: String::new() };
+    for (cause, end) in [
+        (LossCause::Eof, "closed"),
+        (close_frame(), "closed"),
+        (LossCause::Io(std::io::ErrorKind::ConnectionReset), "closed, cut"),
+        (LossCause::Protocol("a reserved bit".to_owned()), "closed, cut"),
+    ] {
+        let mut rig = Rig::live(settings());
+        rig.on(Input::Close);
+        assert_eq!(rig.on(Input::Lost(cause.clone())), [end]);
+        let mut rig = Rig::live(settings());
+        rig.on(Input::Drain(rig.now + SECOND));
+        assert!(rig.on(Input::Lost(cause)).is_empty(), "the consumers take what was received");
+        assert_eq!(rig.on(Input::Drained), [end]);
+    }
+}
+
+#[test]
+fn an_end_within_a_message_is_not_clean() {
+    let mut rig = Rig::live(settings());
+    rig.on(Input::Close);
+    rig.session.handle(rig.now, Input::Truncated);
+    assert_eq!(rig.cut_by(eof()), ["closed, cut"]);
+    let mut rig = Rig::live(settings());
+    rig.session.handle(rig.now, Input::Truncated);
+    let lost = rig.on(eof());
+    assert_eq!(lost[0], format!("down 1: {}", LossCause::Eof), "a loss that was not requested");
+}
+
+#[test]
+fn a_drain_waits_for_the_server_and_then_for_the_consumers_up_to_its_deadline() {
+    let mut rig = Rig::live(settings());
+    assert_eq!(rig.on(Input::Drain(rig.now + 60 * SECOND)), ["close"]);
+    assert_eq!((rig.wait, rig.why), (Some(60 * SECOND), Some(Why::Close)));
+    assert!(rig.after(10 * SECOND).is_empty());
+    assert!(rig.on(Input::Drained).is_empty(), "not asked yet");
+    assert!(!rig.session.is_draining());
+    assert!(rig.on(eof()).is_empty());
+    assert!(rig.session.is_draining());
+    assert_eq!(rig.wait, Some(50 * SECOND));
+    assert!(rig.on(Input::Drain(rig.now + 70 * SECOND)).is_empty());
+    assert_eq!(rig.wait, Some(50 * SECOND), "of two deadlines the earlier counts");
+    assert!(rig.on(Input::Drain(rig.now + 5 * SECOND)).is_empty());
+    assert_eq!(rig.after(5 * SECOND), ["closed"]);
+}
+
+#[test]
+fn a_drain_at_its_deadline_reads_what_a_slow_consumer_has_held_back() {
+    for paused_before in [true, false] {
+        let mut rig = Rig::live(settings());
+        let pause = |rig: &mut Rig| rig.on(Input::ReadingPaused(true));
+        if paused_before {
+            pause(&mut rig);
+        }
+        rig.on(Input::Drain(rig.now + SECOND));
+        if !paused_before {
+            pause(&mut rig);
+        }
+        assert_eq!(rig.after(SECOND), ["stop waiting"]);
+        assert_eq!(rig.wait, Some(LAST_READING));
+        assert_eq!(rig.on(eof()), ["closed"]);
+    }
+    // Without a pause there is nothing that was not read.
+    let mut rig = Rig::live(settings());
+    rig.on(Input::Drain(rig.now + SECOND));
+    assert_eq!(rig.after(SECOND), ["abort", "closed, cut"]);
+}
+
+#[test]
+fn a_close_cuts_a_drain_short() {
+    let mut rig = Rig::live(settings());
+    rig.on(Input::Drain(rig.now + 60 * SECOND));
+    assert_eq!(rig.on(Input::Close), ["stop waiting"]);
+    assert_eq!(rig.wait, Some(CLOSE_DEADLINE));
+    assert_eq!(rig.on(eof()), ["closed"]);
+
+    let mut rig = Rig::live(settings());
+    rig.on(Input::Drain(rig.now + 60 * SECOND));
+    rig.on(eof());
+    assert_eq!(rig.on(Input::Close), ["closed"], "what was received can still be taken");
+
+    let mut rig = Rig::live(settings());
+    rig.on(Input::Close);
+    assert!(rig.on(Input::Drain(rig.now + 60 * SECOND)).is_empty());
+    assert_eq!(rig.on(eof()), ["closed"], "a drain does not undo a close");
+}
+
+#[test]
+fn a_drain_without_a_socket_waits_for_the_consumers_only() {
+    let opening = || {
+        let mut rig = Rig::new(settings());
+        rig.settle();
+        rig
+    };
+    let waiting = || {
+        let mut rig = opening();
+        rig.on(Input::OpenFailed(unreachable()));
+        rig
+    };
+    let parked = || {
+        let mut rig = opening();
+        rig.on(Input::OpenFailed(expired()));
+        rig
+    };
+    let renewing = || {
+        let mut rig = Rig::new(with(|it| it.renews = true));
+        rig.settle();
+        rig.on(Input::OpenFailed(expired()));
+        rig.after(rig.delay);
+        assert_eq!(rig.socket, Socket::Renewing);
+        rig
+    };
+    let none: [&str; 0] = [];
+    for (mut rig, transcript) in [
+        (opening(), &["abort"][..]),
+        (renewing(), &["abort"][..]),
+        (waiting(), &none[..]),
+        (parked(), &none[..]),
+    ] {
+        assert_eq!(rig.on(Input::Drain(rig.now + 60 * SECOND)), transcript);
+        assert!(rig.session.is_draining());
+        for late in [Input::Opened, Input::CredentialsChanged, Input::Renewed, eof()] {
+            assert!(rig.on(late).is_empty());
+        }
+        assert_eq!(rig.on(Input::Drained), ["closed"]);
+    }
 }
 
 #[test]
@@ -773,7 +903,7 @@ fn settings_that_mean_never_do_not_overflow_the_clock() {
     rig.on(Input::CredentialsChanged);
     rig.on(Input::OpenFailed(refused(403, None, None)));
     let mut rig = Rig::live(never);
-    assert_eq!(rig.on(Input::Close), ["close"]);
+    assert_eq!(rig.on(Input::Close), ["stop waiting", "close"]);
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -807,6 +937,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::LimitRefused),
         1 => (10_u64..100_000).prop_map(|s| Op::Suspended(Duration::from_secs(s))),
         1 => Just(Op::Close),
+        1 => (0_u64..25_000).prop_map(|ms| Op::Drain(Duration::from_millis(ms))),
+        2 => Just(Op::Drained),
     ]
 }
 

@@ -93,6 +93,11 @@ impl<W: AsyncRead + AsyncWrite + Unpin> WebSocket<W> {
         &self.stream
     }
 
+    /// Returns whether a part of a message was read, and not the rest.
+    pub(crate) fn is_within_message(&self) -> bool {
+        !self.input.is_empty() || self.header.is_some() || self.fragments.is_some()
+    }
+
     /// Returns the next message. The reply to a ping or close frame is queued for
     /// [`WebSocket::poll_flush`]. After an error nothing more can be read.
     ///

@@ -16,7 +16,7 @@ use crate::probe::{Probe, config, connect, credentials, in_time, sim_until};
 both_ways![
     closing_finishes_the_handshake_and_ends_task_and_sink,
     closing_against_a_silent_peer_ends_at_the_deadline,
-    closing_with_a_sink_that_accepts_nothing_ends_at_the_deadline,
+    closing_does_not_wait_for_a_sink_that_accepts_nothing,
     dropping_the_last_handle_closes_gracefully,
     closing_a_parked_connection_ends_it,
     a_sink_that_panics_is_reported_and_ends_the_connection,
@@ -25,7 +25,7 @@ both_ways![
 ];
 
 fn is_closed(event: &Event) -> bool {
-    matches!(event, Event::Closed)
+    matches!(event, Event::Closed { .. })
 }
 
 async fn closing_finishes_the_handshake_and_ends_task_and_sink() {
@@ -73,21 +73,21 @@ async fn closing_against_a_silent_peer_ends_at_the_deadline() {
     assert!(probe.look(|seen| seen.ended && seen.count(is_closed) == 1));
 }
 
-async fn closing_with_a_sink_that_accepts_nothing_ends_at_the_deadline() {
+async fn closing_does_not_wait_for_a_sink_that_accepts_nothing() {
     let sim = Sim::builder().updates_per_second(100.0).start().await.unwrap();
-    let close_deadline = Duration::from_millis(200);
-    let (connection, probe) = connect(ConnectionConfig {
-        liveness: Liveness { close_deadline, ..config(&sim).liveness },
-        ..config(&sim)
-    });
+    let (connection, probe) = connect(config(&sim));
     connection.subscribe(&[256], Mode::Full).unwrap();
     probe.until("ticks", |seen| !seen.ticks.is_empty()).await;
     probe.take_frames(false);
-    let frames = connection.stats().frames;
     let ticks = sim.stats().ticks_sent;
     sim_until(&sim, "back-pressure", |sim| sim.stats().ticks_sent > ticks + 50).await;
-    in_time("the close", connection.close()).await;
-    assert!(connection.stats().frames <= frames + 10);
+    let begun = Instant::now();
+    let stopped = in_time("the close", connection.close()).await;
+    assert!(begun.elapsed() < config(&sim).liveness.close_deadline, "the server answered");
+    let taken = probe.look(|seen| seen.ticks.values().map(|sent| sent.ticks).sum::<u64>());
+    assert_eq!(taken + stopped.discarded_ticks, sim.stats().ticks_sent);
+    assert_eq!(stopped.unread_frames, Some(stopped.discarded_frames));
+    assert!(!stopped.clean && stopped.discarded_frames > 40, "{stopped:?}");
     assert!(probe.look(|seen| seen.ended));
     assert_eq!(connection.status().phase, Phase::Closed);
     sim_until(&sim, "no socket", |sim| sim.stats().connections_open == 0).await;
@@ -159,7 +159,7 @@ async fn a_sink_that_panics_is_reported_and_ends_the_connection() {
             assert_eq!(tagged.connection, 7);
             match tagged.event {
                 Event::DeliveryFailed => failed += 1,
-                Event::Closed => break,
+                Event::Closed { .. } => break,
                 _ => {}
             }
         }
@@ -205,7 +205,7 @@ async fn a_sink_that_panics_while_no_socket_is_open_ends_the_connection_too() {
         loop {
             match events.recv().await.unwrap().event {
                 Event::DeliveryFailed => failed += 1,
-                Event::Closed => break,
+                Event::Closed { .. } => break,
                 _ => {}
             }
         }
@@ -271,7 +271,7 @@ fn a_panic_elsewhere_that_ends_the_runtime_is_not_a_failed_delivery() {
     let received: Vec<Event> =
         std::iter::from_fn(|| events.try_recv().ok()).map(|tagged| tagged.event).collect();
     assert!(received.iter().all(|event| !matches!(event, Event::DeliveryFailed)), "{received:?}");
-    assert!(matches!(received.last(), Some(Event::Closed)), "{received:?}");
+    assert!(matches!(received.last(), Some(Event::Closed { .. })), "{received:?}");
 }
 
 #[test]

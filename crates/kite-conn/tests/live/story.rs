@@ -50,7 +50,7 @@ pub(crate) fn word(event: &Event) -> String {
         Event::TicksResumed { .. } => "resumed".into(),
         Event::LimitRefused { instruments, .. } => format!("limit refused {instruments}"),
         Event::DeliveryFailed => "delivery failed".into(),
-        Event::Closed => "closed".into(),
+        Event::Closed { .. } => "closed".into(),
         Event::FrameDamaged { .. } => "damaged".into(),
         Event::PacketsSkipped { packets, .. } => format!("skipped {packets}"),
         Event::TextUnreadable { .. } => "unreadable text".into(),

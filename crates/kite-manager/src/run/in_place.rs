@@ -7,13 +7,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use futures_util::future::{join, join_all};
-use kite_conn::{Connection, InPlace, Stamp};
+use futures_util::future::join_all;
+use kite_conn::{Connection, InPlace, Stamp, Stopped};
 
 use crate::account_id::AccountId;
 use crate::error::InPlaceError;
 use crate::manager::{Core, Manager, ManagerSink};
-use crate::run::Run;
+use crate::run::{Run, sum};
 use crate::stream::{Merge, TaggedBatch};
 
 impl Manager {
@@ -73,8 +73,8 @@ impl Manager {
 ///
 /// Items of one connection are in order; connections take turns, frame by frame. Packets that a
 /// connection still receives after its instruments were handed over are left out, as in
-/// [`Manager::stream`]. The stream ends with its run, after [`Manager::stop`] or when the last
-/// manager is dropped. Dropping the stream ends the run without sending close frames;
+/// [`Manager::stream`]. The stream ends with its run, after [`Manager::stop`] or
+/// [`Manager::begin_drain`], or when the last manager is dropped. Dropping the stream ends the run without sending close frames;
 /// [`InPlaceStream::close`] sends them.
 #[derive(Debug)]
 pub struct InPlaceStream {
@@ -104,24 +104,25 @@ impl InPlaceStream {
     }
 
     /// Stops the manager as [`Manager::stop`] does, while driving the connections. Frames that are
-    /// still received are counted and discarded. To receive them, call [`Manager::stop`] on another
-    /// task and read the stream to its end.
+    /// still received are counted and discarded. To receive them, call [`Manager::begin_drain`] and
+    /// read the stream to its end.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
     ///
     /// # Panics
     /// Same as [`InPlaceStream::recv`].
-    pub async fn close(mut self) {
-        let connections = self.end_run();
-        let closed = join_all(connections.iter().map(Connection::close));
-        let drained = async { while self.recv().await.is_some() {} };
-        join(closed, drained).await;
+    pub async fn close(mut self) -> Stopped {
+        self.end_run();
+        let seated = std::mem::replace(&mut self.merge, Merge::new([])).into_streams();
+        sum(join_all(seated.map(|it| it.ticks.close())).await)
     }
 
-    /// Ends the run and returns its connections; returns none if it has already ended.
-    fn end_run(&self) -> Vec<Connection> {
-        self.core.upgrade().map(|core| core.end_run(self.run)).unwrap_or_default()
+    /// Ends the run unless it has already ended.
+    fn end_run(&self) {
+        if let Some(core) = self.core.upgrade() {
+            core.end_run(self.run);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use kite_conn::{Batch, ConfigError, Event, LaneConfig, LaneSink, Sink, lane};
+use kite_conn::{Batch, ConfigError, Event, LaneConfig, LaneSink, Sink, Unread, lane};
 use kite_wire::{Command, Packet, TokenMap};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -341,6 +341,21 @@ impl Sink for HubSink {
         for subscriber in &mut self.subscribers {
             subscriber.deliver_command(command);
         }
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let drained = self.subscribers.iter_mut().map(|it| it.sink.poll_drained(cx));
+        if drained.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn stop_waiting(&mut self) {
+        // No stream is created for this run any more, so none is picked up later.
+        self.catch_up();
+        self.subscribers.iter_mut().for_each(|it| it.sink.stop_waiting());
+    }
+
+    fn unread(&self) -> Unread {
+        self.subscribers.iter().map(|it| it.sink.unread()).sum()
     }
 }
 

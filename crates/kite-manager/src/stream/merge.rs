@@ -81,6 +81,11 @@ impl<S: Stream + Unpin> Merge<S> {
         Self { children, turn: 0, left, parent }
     }
 
+    /// Returns the streams that have not ended.
+    pub(crate) fn into_streams(self) -> impl Iterator<Item = S> {
+        self.children.into_iter().filter_map(|child| child.stream)
+    }
+
     /// Polls for the next item of any stream; `None` once all have ended.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let count = self.children.len();

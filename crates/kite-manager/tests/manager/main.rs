@@ -17,6 +17,7 @@ mod parked;
 mod regressions;
 mod stage;
 mod starts;
+mod stopping;
 mod streams;
 mod taking;
 mod tap;

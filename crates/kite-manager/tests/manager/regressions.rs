@@ -139,7 +139,7 @@ async fn starts_and_stops_from_many_tasks_leave_a_usable_manager() {
                     if (task + round) % 2 == 0 {
                         let _ = manager.start().await;
                     } else {
-                        manager.stop().await
+                        manager.stop().await;
                     }
                 }
             })

@@ -38,7 +38,7 @@ impl Health {
             Event::Retry { .. } => Some(Phase::Waiting),
             Event::Renewing { .. } => Some(Phase::Renewing),
             Event::Parked(_) => Some(Phase::Parked),
-            Event::Closed => Some(Phase::Closed),
+            Event::Closed { .. } => Some(Phase::Closed),
             _ => None,
         };
         // The figures are updated once a second; events are faster.

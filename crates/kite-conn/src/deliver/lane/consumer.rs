@@ -73,7 +73,11 @@ impl Lane {
     pub fn try_recv(&mut self) -> Result<LaneItem, TryRecvError> {
         // Loaded first, so that items added before the sink was dropped are found.
         let ended = self.shared.sink_gone.load(Ordering::Acquire);
-        self.take().ok_or(if ended { TryRecvError::Ended } else { TryRecvError::Empty })
+        match self.take() {
+            Some(item) => Ok(item),
+            None if ended => self.take_end().ok_or(TryRecvError::Ended),
+            None => Err(TryRecvError::Empty),
+        }
     }
 
     /// Polls for the next item; `None` once the lane has ended.
@@ -113,6 +117,13 @@ impl Lane {
             Next::Frame(entry) => Some(self.take_frame(entry)),
             Next::Table(conflated) => self.take_conflated(conflated),
         }
+    }
+
+    /// Returns what was discarded after the last item.
+    fn take_end(&mut self) -> Option<LaneItem> {
+        let given = &self.shared.given;
+        let (frames, ticks) = (given.queued_frames.get(), given.ticks_at_end.get());
+        self.pass(frames, ticks, self.notices_seen)
     }
 
     /// Removes the next frame from the queue, or the table.
@@ -232,7 +243,8 @@ impl Lane {
             older.fold_table(&table);
             table = older;
         }
-        self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        // Sequentially consistent, as in `give`.
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::SeqCst);
         let (sums, taken) = (table.sums(), &self.shared.taken);
         taken.frames.set(self.frames_seen);
         taken.replaced.add(sums.replaced - counted.replaced);

@@ -29,7 +29,8 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Loses nothing. The socket is not read until there is room, so TCP holds the server back.
+    /// Loses nothing while the connection is open, nor if it is [drained](crate::Connection::drain)
+    /// at its end. The socket is not read until there is room, so TCP holds the server back.
     /// Data that waits in TCP ages before [`Batch::received`], which is the time of the read. Once
     /// a lane is full, reading resumes when half of it has been consumed.
     #[default]
@@ -120,7 +121,8 @@ pub enum LaneItem {
         replaced: u64,
     },
     /// Frames are missing here, because they were dropped between the previous item and the next
-    /// one.
+    /// one. After the last frame: a lane that blocks was full when its connection was closed without
+    /// a drain ([`Connection::close`](crate::Connection::close)).
     Dropped {
         /// Number of frames dropped; 0 if a table of conflated packets had no room for more
         /// instruments.

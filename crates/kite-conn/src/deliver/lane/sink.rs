@@ -10,7 +10,7 @@ use super::notice::{Notice, OfTable};
 use super::state::{Entry, LaneState, Pending};
 use super::table::{Sums, Table};
 use super::{LaneItem, LaneStats, Overflow};
-use crate::deliver::{Batch, Sink};
+use crate::deliver::{Batch, Sink, Unread};
 use crate::observe::Event;
 
 /// The end of a lane that a connection delivers to; created by [`lane`](super::lane()).
@@ -29,11 +29,24 @@ pub struct LaneSink {
     wants_commands: bool,
     /// Whether a table was created and, as far as is known, not consumed yet.
     folding: bool,
+    /// Whether the connection no longer waits for room.
+    is_closing: bool,
+    /// What was discarded for lack of room since then.
+    discarded: Unread,
 }
 
 impl LaneSink {
     pub(super) fn new(shared: Arc<LaneState>, wants_commands: bool) -> Self {
-        Self { shared, frames: 0, ticks: 0, notices: 0, wants_commands, folding: false }
+        Self {
+            shared,
+            frames: 0,
+            ticks: 0,
+            notices: 0,
+            wants_commands,
+            folding: false,
+            is_closing: false,
+            discarded: Unread::default(),
+        }
     }
 
     /// Returns the lane's counts.
@@ -52,6 +65,17 @@ impl LaneSink {
     #[must_use]
     pub fn wants_commands(&self) -> bool {
         self.wants_commands
+    }
+
+    /// Returns whether the state satisfies a condition; otherwise registers the waker.
+    fn poll_shared(&self, cx: &mut Context<'_>, holds: impl Fn(&LaneState) -> bool) -> Poll<()> {
+        if holds(&self.shared) {
+            return Poll::Ready(());
+        }
+        self.shared.producer.register(cx.waker());
+        self.shared.producer_waits.store(true, Ordering::SeqCst);
+        // What the consumer did before the waker was registered woke no task.
+        if holds(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Queues a frame; returns it if there is no room.
@@ -84,6 +108,25 @@ impl LaneSink {
                 self.shared.given.dropped_frames.add(1);
                 self.shared.given.dropped_ticks.add(oldest.batch.ticks.len() as u64);
             }
+        }
+    }
+
+    /// Queues a frame, or discards it if there is no room. After one was discarded all are, so that
+    /// what is missing is at the end.
+    fn queue_or_discard(&mut self, batch: Batch) {
+        let was_discarding = self.discarded.discarded_frames > 0;
+        let rejected = if was_discarding { Some(batch) } else { self.try_queue(batch).err() };
+        if let Some(batch) = rejected {
+            let ticks = batch.ticks.len();
+            self.discarded.discard(ticks);
+            // Counted as queued and dropped, which is how the consumer learns where it was.
+            self.frames += 1;
+            self.ticks += ticks as u64;
+            let given = &self.shared.given;
+            given.queued_frames.set(self.frames);
+            given.ticks_at_end.set(self.ticks);
+            given.dropped_frames.add(1);
+            given.dropped_ticks.add(ticks as u64);
         }
     }
 
@@ -158,13 +201,7 @@ impl Sink for LaneSink {
                 || shared.has_room_for(0)
                 || shared.lane_gone.load(Ordering::Acquire)
         };
-        if ready(&self.shared) {
-            return Poll::Ready(());
-        }
-        self.shared.producer.register(cx.waker());
-        self.shared.producer_waits.store(true, Ordering::SeqCst);
-        // Room made before the waker was registered woke no task.
-        if ready(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_closing { Poll::Ready(()) } else { self.poll_shared(cx, ready) }
     }
 
     fn on_batch(&mut self, batch: &Batch) {
@@ -177,6 +214,7 @@ impl Sink for LaneSink {
             return;
         }
         match self.shared.overflow {
+            Overflow::Block if self.is_closing => self.queue_or_discard(batch.clone()),
             Overflow::Block | Overflow::DropOldest => self.queue(batch.clone()),
             Overflow::Conflate => self.queue_or_fold(batch),
         }
@@ -205,6 +243,26 @@ impl Sink for LaneSink {
             Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
         };
         self.notify(LaneItem::Command { kind, tokens: tokens.into() });
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_shared(cx, |shared| {
+            // Frames and tables have bytes, and an item that the consumer holds still counts.
+            shared.queued_bytes.load(Ordering::SeqCst) == 0
+                || shared.lane_gone.load(Ordering::Acquire)
+        })
+    }
+
+    fn stop_waiting(&mut self) {
+        self.is_closing = true;
+    }
+
+    fn unread(&self) -> Unread {
+        // A dropped lane has no consumer that could miss anything.
+        if self.is_closed() {
+            return Unread::default();
+        }
+        Unread { queued_frames: self.stats().queued_frames, ..self.discarded }
     }
 }
 

@@ -59,6 +59,9 @@ pub(super) struct GivenCounts {
     pub(super) dropped_frames: Count,
     pub(super) dropped_ticks: Count,
     pub(super) replaced: Count,
+    /// Ticks of all frames, including those discarded at the end because the connection closed
+    /// without waiting for room; 0 if none was.
+    pub(super) ticks_at_end: Count,
 }
 
 /// Written by the consumer.

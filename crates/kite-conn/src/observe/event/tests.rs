@@ -125,7 +125,13 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Error,
             "the sink panicked; closing the connection",
         ),
-        (Event::Closed, "closed", Detail, "closed"),
+        (Event::Closed { clean: true }, "closed", Detail, "closed"),
+        (
+            Event::Closed { clean: false },
+            "closed",
+            Notice,
+            "closed; what the server sent last may be missing",
+        ),
         (
             Event::FrameDamaged { fault, bytes_left: 1, suppressed: 1 },
             "frame_damaged",

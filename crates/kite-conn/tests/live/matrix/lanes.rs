@@ -166,7 +166,7 @@ impl Flood {
         while let Ok(tagged) = self.events.try_recv() {
             let event = tagged.event;
             let is_usual =
-                matches!(event, Event::Opening { .. } | Event::Up { .. } | Event::Closed);
+                matches!(event, Event::Opening { .. } | Event::Up { .. } | Event::Closed { .. });
             assert!(is_usual, "{event:?}");
         }
     }

@@ -104,7 +104,7 @@ async fn opened(events: &mut EventReceiver, deadline: Instant) -> Result<(), Opt
             Ok(Ok(tagged)) => match tagged.event {
                 Event::Up { .. } => return Ok(()),
                 Event::OpenFailed { error, .. } => return Err(Some(error)),
-                Event::Closed => return Err(None),
+                Event::Closed { .. } => return Err(None),
                 _ => {}
             },
             Ok(Err(broadcast::error::RecvError::Lagged(_))) => {}

@@ -352,7 +352,7 @@ fn losses_and_retries_of_sockets_are_recorded() {
     app.health.on_connection(0, &Event::Retry { attempt: 1, delay: Duration::from_secs(3) }, now);
     assert_eq!(app.health.feed.connections[0].phase, Phase::Waiting);
     assert_eq!(app.health.retry_at[&0], app.moment.now + Duration::from_secs(3));
-    app.health.on_connection(7, &Event::Closed, now);
+    app.health.on_connection(7, &Event::Closed { clean: true }, now);
     app.on_lag(12);
     assert_eq!(app.health.losses.lagged, 12);
     app.on_event(&ManagerEvent::Lagged { missed: 7 });

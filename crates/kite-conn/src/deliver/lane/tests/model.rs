@@ -21,6 +21,9 @@ struct Model {
     missing: VecDeque<(u64, usize)>,
     held: Option<Held>,
     stats: LaneStats,
+    is_closing: bool,
+    /// Frames and ticks discarded at the end.
+    discarded: (u64, u64),
 }
 
 /// Frames removed from the queue.
@@ -38,8 +41,21 @@ impl Model {
     fn new(overflow: Overflow, frames: usize, bytes: usize) -> Self {
         let (queue, table, stats) = (VecDeque::new(), Vec::new(), LaneStats::default());
         let (notices, missing) = (VecDeque::new(), VecDeque::new());
-        let (sequence, held) = (0, None);
-        Self { overflow, frames, bytes, queue, table, notices, sequence, missing, held, stats }
+        let (sequence, held, is_closing, discarded) = (0, None, false, (0, 0));
+        Self {
+            overflow,
+            frames,
+            bytes,
+            queue,
+            table,
+            notices,
+            sequence,
+            missing,
+            held,
+            stats,
+            is_closing,
+            discarded,
+        }
     }
 
     fn queued_bytes(&self) -> usize {
@@ -51,6 +67,10 @@ impl Model {
     }
 
     fn ready(&self) -> bool {
+        self.is_closing || self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
         self.overflow != Overflow::Block
             || self.queue.is_empty()
             || (self.queue.len() < self.frames && self.queued_bytes() < self.bytes)
@@ -66,6 +86,14 @@ impl Model {
         };
         if self.overflow == Overflow::Conflate && (!self.table.is_empty() || !fits(self)) {
             self.table.push(frame);
+            return;
+        }
+        if self.discarded.0 > 0 || !self.has_room() {
+            self.missing.push_back((frame.0, frame.1.len()));
+            let ticks = frame.1.len() as u64;
+            self.discarded = (self.discarded.0 + 1, self.discarded.1 + ticks);
+            self.stats.dropped_frames += 1;
+            self.stats.dropped_ticks += ticks;
             return;
         }
         while !fits(self) {
@@ -166,15 +194,20 @@ enum Op {
     Send(Vec<(u32, usize)>),
     Notify,
     Receive(usize),
+    StopWaiting,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let packet = (0_u32..6, prop::sample::select(vec![8, 28, 32, 44, 184]));
     let give = prop::collection::vec(packet, 0..5).prop_map(Op::Send);
-    prop::collection::vec(
-        prop_oneof![3 => give, 1 => Just(Op::Notify), 3 => (1_usize..4).prop_map(Op::Receive)],
-        0..100,
-    )
+    let receive = (1_usize..4).prop_map(Op::Receive);
+    let op = prop_oneof![
+        30 => give,
+        10 => Just(Op::Notify),
+        30 => receive,
+        1 => Just(Op::StopWaiting),
+    ];
+    prop::collection::vec(op, 0..100)
 }
 
 proptest! {
@@ -214,6 +247,10 @@ proptest! {
                     notify(&mut sink, epoch);
                     model.notify(epoch);
                 }
+                Op::StopWaiting => {
+                    sink.stop_waiting();
+                    model.is_closing = true;
+                }
                 Op::Receive(most) => {
                     for _ in 0..most {
                         let taken = next(&mut lane);
@@ -237,6 +274,17 @@ proptest! {
                 prop_assert_eq!(stats, LaneStats { queued_frames, queued_bytes, bytes_limit, ..model.stats });
             }
         }
+        let unread = sink.unread();
+        prop_assert_eq!((unread.discarded_frames, unread.discarded_ticks), model.discarded);
+        prop_assert_eq!(unread.queued_frames, 0);
+        prop_assert_eq!(lane.try_recv().err(), Some(TryRecvError::Empty));
+        drop(sink);
+        if !model.missing.is_empty() {
+            let ticks = model.missing.iter().map(|(_, ticks)| *ticks as u64).sum();
+            let frames = model.missing.len() as u64;
+            prop_assert_eq!(next(&mut lane), Some(Seen::Dropped(frames, ticks, 0)));
+        }
+        prop_assert_eq!(lane.try_recv().err(), Some(TryRecvError::Ended));
         let stats = lane.stats();
         prop_assert_eq!(stats.conflated_ticks, conflated);
         let accounted = stats.delivered_ticks + stats.dropped_ticks + stats.conflated_ticks;

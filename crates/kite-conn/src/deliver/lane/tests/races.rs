@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 
 use super::*;
+use crate::deliver::Unread;
 
 /// A notice with the number of frames sent follows after this many frames.
 const NOTICE_EVERY: u32 = 4;
@@ -105,7 +106,6 @@ async fn race(overflow: Overflow, seed: u64) {
         frames.iter().flatten().map(|&(token, price, _)| (token, price)).collect();
     let bytes = random.usize(20..600);
     let (mut sink, mut lane) = bounded(overflow, random.usize(1..8), bytes);
-    let (done, all_received) = tokio::sync::oneshot::channel::<()>();
     let mut pace = random.fork();
     let producer = tokio::spawn(async move {
         for (index, frame) in frames.iter().enumerate() {
@@ -117,7 +117,8 @@ async fn race(overflow: Overflow, seed: u64) {
             }
             delay(&mut pace, 4).await;
         }
-        all_received.await.unwrap();
+        poll_fn(|cx| sink.poll_drained(cx)).await;
+        assert_eq!(sink.unread(), Unread::default());
         sink.stats()
     });
     let mut account = Account::default();
@@ -137,7 +138,6 @@ async fn race(overflow: Overflow, seed: u64) {
         }
         delay(&mut random, 12).await;
     }
-    done.send(()).unwrap();
     let stats = producer.await.unwrap();
     assert_eq!(stats, lane.stats());
     assert!(lane.recv().await.is_none());
@@ -227,8 +227,11 @@ fn lockstep(seed: u64) {
     let mut pace = random.fork();
     let given = batch(1, &[(1, 1, 8)]);
     let producer = thread::spawn(move || {
-        for _ in 0..ROUNDS {
-            run(|cx| sink.poll_ready(cx));
+        for round in 0..ROUNDS {
+            match round % 2 {
+                0 => run(|cx| sink.poll_ready(cx)),
+                _ => run(|cx| sink.poll_drained(cx)),
+            }
             sink.on_batch(&given);
             pause(&mut pace);
         }
