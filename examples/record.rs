@@ -40,7 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             market.drop_sockets();
         }
     }
-    manager.stop().await;
+    // The recorder has received everything once this completes.
+    manager.drain(Duration::from_secs(2)).await;
 
     // Dropping the last clone would also finish the tape, but could not report errors.
     let stats = recorder.finish()?.stats;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::time::Duration;
 
 use kite_manager::{Credentials, Endpoint, Manager, Mode, Price, StreamConfig};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Replay, Sim, Speed};
@@ -63,8 +64,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         bars
     });
     sim.replay_finished().await;
-    manager.stop().await;
+    // Everything was sent, and the bars may still lag.
+    let stopped = manager.drain(Duration::from_secs(3_600)).await;
     let bars = bars.await?;
+    println!("{stopped}");
     for ((minute, token), Bar { open, high, low, close, ticks }) in bars.iter().take(10) {
         let at = minute * 60;
         println!("{at} {token:>9}  open {open} high {high} low {low} close {close}, {ticks} ticks");

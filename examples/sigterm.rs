@@ -1,4 +1,5 @@
-//! Runs until SIGTERM or Ctrl-C, then closes its sockets and exits with status 0.
+//! Runs until SIGTERM or Ctrl-C, then takes everything that was sent, closes its sockets and exits
+//! with status 0.
 //!
 //! Run `cargo run --example sigterm`, then press Ctrl-C or send `kill -TERM` from another terminal.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
@@ -6,6 +7,7 @@
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use examples::{INSTRUMENTS, Market};
 use kite_manager::{Manager, Mode, StreamConfig};
@@ -29,22 +31,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("process {} streams {} instruments", std::process::id(), INSTRUMENTS.len());
 
-    let mut ticks = 0;
+    let (mut ticks, mut is_draining) = (0, false);
     loop {
         tokio::select! {
             item = stream.recv() => match item {
                 Some(item) => ticks += item.packets().count(),
                 None => break,
             },
-            result = &mut signal => {
+            result = &mut signal, if !is_draining => {
                 result?;
-                break;
+                // Sends a close frame on each socket. The stream ends after its last item, at the
+                // latest after two seconds.
+                manager.begin_drain(Duration::from_secs(2));
+                is_draining = true;
             }
         }
     }
-    // Sends a close frame on each socket and waits up to two seconds for the server's close frame.
-    manager.stop().await;
-    println!("stopped after {ticks} ticks");
+    let stopped = manager.stop().await;
+    println!("stopped after {ticks} ticks, clean: {}", stopped.clean);
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Manager {
     /// often does not end a socket, so on its feed the deadline usually ends the run, and
     /// [`Stopped::unread_frames`] is `None`.
     ///
-    /// Of several drains the earliest deadline counts. A stream that nobody reads is waited for
+    /// Of several drains the earliest deadline counts. A stream that is not read is waited for
     /// until the deadline; drop it. A task that reads a stream or polls an
     /// [`InPlaceStream`](crate::InPlaceStream) must not wait here: it calls
     /// [`Manager::begin_drain`] and reads on.

@@ -1,5 +1,7 @@
 //! Runs a recording, from the start of the feed to the last byte on disk.
 
+use std::time::Duration;
+
 use kite_manager::Seat;
 use kite_tape::Recorder;
 use serde_json::json;
@@ -14,6 +16,9 @@ use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, LiveFeed, OpenFeed};
 use crate::format::numbers;
 use crate::instruments::selection::{self, Selection};
+
+/// Time for the servers to end their sockets after a close frame.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
@@ -66,8 +71,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
             .help("run kite doctor to find the cause")),
     };
 
-    // However the recording ended, every frame received is written.
-    manager.stop().await;
+    // However the recording ended, every frame sent is written, unless the server does not end its
+    // sockets.
+    manager.drain(CLOSE_DEADLINE).await;
     let ticks = ticks(&manager);
     let finishing = blocking::run("the recorder", move || recorder.finish());
     let summary = finishing
