@@ -673,7 +673,7 @@ impl Session {
 
     /// Ends an attempt to open a socket, or a request for credentials.
     fn give_up_attempt(&mut self) {
-        if matches!(self.phase, Phase::Opening | Phase::Renewing { .. }) {
+        if matches!(self.phase, Phase::Opening | Phase::Renewing) {
             self.pending.push_back(Output::Abort);
         }
     }

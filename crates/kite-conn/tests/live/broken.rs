@@ -115,6 +115,8 @@ async fn a_reset_is_reported_while_a_consumer_that_blocks_stands_still() {
     assert_eq!(cause, LossCause::Io(std::io::ErrorKind::ConnectionReset));
     assert_ne!(connection.status().phase, Phase::Parked);
     // What waits in the lane is still delivered, in order and from the old socket.
+    let up = in_time("the first item", lane.recv()).await.unwrap();
+    assert!(matches!(up, LaneItem::Up { epoch: 1, .. }), "{up:?}");
     for sequence in 1..=4 {
         let item = in_time("a frame", lane.recv()).await.unwrap();
         let LaneItem::Batch(batch) = item else { panic!("{item:?}") };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kite_conn::{
     Connection, ConnectionConfig, EventLane, InPlace, Lane, LaneConfig, LaneItem, Liveness,
-    Overflow, Stopped, lane,
+    Overflow, Phase, Stopped, lane,
 };
 use kite_sim::{API_KEY, Fault, Sim, universe};
 use kite_wire::Mode;
@@ -125,7 +125,8 @@ async fn a_server_that_does_not_end_its_socket_ends_a_drain_at_the_deadline() {
     let sim = Sim::builder().start().await.unwrap();
     let connection =
         Connection::spawn(config(&sim), credentials(), (), &EventLane::default(), 0).unwrap();
-    sim_until(&sim, "a socket", |sim| sim.stats().connections_open == 1).await;
+    let mut status = connection.watch();
+    in_time("a socket", status.wait_for(|it| it.phase == Phase::Live)).await.unwrap();
     sim.inject(API_KEY, Fault::HalfOpen);
     let begun = Instant::now();
     let deadline = Duration::from_millis(100);
