@@ -41,7 +41,9 @@ impl Manager {
         match started {
             Ok(()) => self.lock().undecided = false,
             // Unless another task has stopped it, and perhaps started another run.
-            Err(_) if self.lock().started == Some(run) => drop(self.stop().await),
+            Err(_) if self.lock().started == Some(run) => {
+                self.stop().await;
+            }
             Err(_) => {}
         }
         started
