@@ -4,7 +4,7 @@ use kite_sim::SocketRecord;
 
 use super::*;
 use crate::deliver::{Lane, LaneConfig, LaneItem, Overflow, lane};
-use crate::observe::{Stopped, Tagged};
+use crate::observe::{EventReceiver, Stopped};
 
 /// What a slow consumer has taken.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ async fn end(random: &mut fastrand::Rng, connection: Connection) -> (Stopped, Op
 }
 
 /// Returns whether a socket was open when the connection ended.
-fn was_open(events: &mut tokio::sync::broadcast::Receiver<Tagged>) -> bool {
+fn was_open(events: &mut EventReceiver) -> bool {
     let mut is_open = false;
     while let Ok(tagged) = events.try_recv() {
         match tagged.event {
