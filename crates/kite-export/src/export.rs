@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use kite_tape::{Damage, ReadConfig, Reel};
+use kite_tape::{Damage, ReadConfig, Reel, Windows};
 use kite_wire::Segment;
 use kite_wire::tape::Ending;
 use parquet::basic::ZstdLevel;
@@ -121,6 +121,16 @@ impl<'a> Export<'a> {
     /// recorded later, and frames stamped by a clock that stepped back. See [`Export::read_past`].
     pub fn to(mut self, unix_ns: u64) -> Self {
         self.selection.to_unix_ns = Some(unix_ns);
+        self
+    }
+
+    /// Keeps records received within these windows, such as the trading hours of several days;
+    /// replaces [`Export::from`] and [`Export::to`].
+    pub fn windows(mut self, windows: Windows) -> Self {
+        let (from, to) = windows.span().unwrap_or((0, 0));
+        self.selection.from_unix_ns = from;
+        self.selection.to_unix_ns = Some(to);
+        self.selection.windows = Some(windows);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use kite_tape::Windows;
 use kite_wire::Segment;
 use kite_wire::tape::Gap;
 
@@ -12,6 +13,8 @@ pub(crate) struct Selection {
     pub(crate) from_unix_ns: u64,
     /// The first time after it that is not included.
     pub(crate) to_unix_ns: Option<u64>,
+    /// Parts of this range; `None` is all of it.
+    pub(crate) windows: Option<Windows>,
     pub(crate) tokens: Option<HashSet<u32>>,
     pub(crate) segments: Option<Vec<Segment>>,
 }
@@ -20,7 +23,9 @@ impl Selection {
     /// Returns whether a time is included.
     #[inline]
     pub(crate) fn covers(&self, unix_ns: u64) -> bool {
-        self.from_unix_ns <= unix_ns && self.to_unix_ns.is_none_or(|to| unix_ns < to)
+        self.from_unix_ns <= unix_ns
+            && self.to_unix_ns.is_none_or(|to| unix_ns < to)
+            && self.windows.as_ref().is_none_or(|windows| windows.contains(unix_ns))
     }
 
     /// Returns whether a gap recorded at `recv_unix_ns` overlaps the time range. A gap recorded
@@ -30,7 +35,8 @@ impl Selection {
         let from = known(gap.from_unix_ns).unwrap_or(recv_unix_ns);
         let to = known(gap.to_unix_ns).unwrap_or(recv_unix_ns).max(from);
         let begins_in_time = self.to_unix_ns.is_none_or(|end| from < end);
-        self.covers(recv_unix_ns) || (begins_in_time && to >= self.from_unix_ns)
+        let is_within = self.windows.as_ref().is_none_or(|windows| windows.overlap(from, to));
+        self.covers(recv_unix_ns) || (begins_in_time && to >= self.from_unix_ns && is_within)
     }
 
     /// Returns whether an instrument is included.
@@ -69,6 +75,16 @@ mod tests {
         assert!(selection.is_touched_by(&gap(5, 40), 40), "around it");
         assert!(!selection.is_touched_by(&gap(20, 30), 30));
         assert!(!selection.is_touched_by(&gap(1, 9), 9));
+    }
+
+    #[test]
+    fn times_and_gaps_between_two_windows_are_excluded() {
+        let windows = Some(Windows::new([10..20, 30..40]));
+        let selection = Selection { windows, ..Selection::default() };
+        assert_eq!([19, 20, 29, 30].map(|at| selection.covers(at)), [true, false, false, true]);
+        assert!(selection.is_touched_by(&gap(22, 31), 31));
+        assert!(selection.is_touched_by(&gap(19, 25), 25));
+        assert!(!selection.is_touched_by(&gap(21, 29), 29));
     }
 
     #[test]

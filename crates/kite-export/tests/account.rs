@@ -5,7 +5,8 @@ mod tape;
 
 use std::time::Duration;
 
-use kite_export::{Export, Format, Summary};
+use kite_export::{Export, ExportError, Format, Summary};
+use kite_tape::Windows;
 use kite_wire::tape::{Gap, GapReason, RecordKind};
 use kite_wire::{Fields, Segment, Tick};
 use tape::{Maker, OPENING};
@@ -71,6 +72,21 @@ fn times_tokens_and_segments_choose_the_rows() {
     assert_eq!((summary.rows, summary.packets_left_out), (200, 200));
     let summary = count(Export::new(&reel).segments([Segment::Nse]).tokens([0x101, 0x103]));
     assert_eq!((summary.rows, summary.packets_left_out), (100, 300));
+}
+
+#[test]
+fn only_the_windows_of_several_days_become_rows() {
+    let mut maker = Maker::new(7);
+    for at in 0..100 {
+        maker.frame(OPENING + at, &[ltp(0x101)]);
+    }
+    let windows = Windows::new([OPENING + 10..OPENING + 13, OPENING + 90..OPENING + 1_000]);
+    let summary = count(Export::new(&maker.reel()).windows(windows));
+    assert_eq!((summary.rows, summary.frames), (13, 13));
+    assert_eq!(summary.first_recv_unix_ns, Some(OPENING + 10));
+    let result = Export::new(&maker.reel()).windows(Windows::default());
+    let result = result.to_writer(std::io::sink(), Format::Csv);
+    assert!(matches!(result, Err(ExportError::EmptyTimeRange { .. })), "{result:?}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod reel;
 #[cfg(feature = "conn")]
 mod sink;
 mod unpack;
+mod windows;
 mod writer;
 
 pub use config::{Compression, Fsync, RecorderConfig, Rotation};
@@ -55,3 +56,4 @@ pub use recorder::{Recorder, RecorderStats, RecorderSummary};
 pub use reel::Reel;
 #[cfg(feature = "conn")]
 pub use sink::RecorderSink;
+pub use windows::Windows;

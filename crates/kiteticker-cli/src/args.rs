@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Each command defines its own arguments.
 
 pub(crate) mod feed;
+pub(crate) mod period;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fanout::{Dealt, Fanout};
 use super::options::{Speed, Start};
-use super::reader::{Reader, Record, Records};
+use super::reader::{Reader, Record, Records, Tape};
 use super::schedule::Schedule;
 use crate::flow::Flow;
 use crate::server::changes::Changes;
@@ -99,7 +99,7 @@ impl Pump {
                 continue;
             }
             match &mut clock {
-                Some(clock) => clock.until_due(&record, &self.flow).await,
+                Some(clock) => clock.until_due(&record, &replay.tape, &self.flow).await,
                 None if self.fanout.audience() == 0 => self.until_settled(1).await,
                 None => {}
             }
@@ -132,8 +132,9 @@ struct Clock {
 }
 
 impl Clock {
-    async fn until_due(&mut self, record: &Record, flow: &Flow) {
-        let due = self.schedule.due(record.received.recv_unix_ns);
+    async fn until_due(&mut self, record: &Record, tape: &Arc<dyn Tape>, flow: &Flow) {
+        let is_cut = |from, to| tape.is_cut(from, to);
+        let due = self.schedule.due(record.received.recv_unix_ns, is_cut);
         loop {
             flow.until_resumed().await;
             let paused = flow.paused_for().saturating_sub(self.paused_before);

@@ -32,6 +32,11 @@ pub(crate) trait Tape: Send + Sync + 'static {
     fn span(&self) -> Option<(u64, u64)>;
     /// Returns the records, starting with the first received at or after a time.
     fn seek(&self, unix_ns: u64) -> Records;
+    /// Returns whether what is between two times is left out, so that the replay does not wait for
+    /// it.
+    fn is_cut(&self, _from_unix_ns: u64, _to_unix_ns: u64) -> bool {
+        false
+    }
 }
 
 /// A tape, read up to the replay's start.

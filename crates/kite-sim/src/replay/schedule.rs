@@ -26,10 +26,18 @@ impl Schedule {
 
     /// Returns when the next record is due, given its receive time. If the recorder's clock stepped
     /// back by a second or less, records follow immediately until it has caught up; if it was set
-    /// back further, the pace continues from there.
-    pub(crate) fn due(&mut self, recv_unix_ns: u64) -> Duration {
+    /// back further, the pace continues from there. It does so also if the tape `is_cut` between
+    /// the latest record and the next.
+    pub(crate) fn due(
+        &mut self,
+        recv_unix_ns: u64,
+        is_cut: impl FnOnce(u64, u64) -> bool,
+    ) -> Duration {
         let latest = self.latest_unix_ns.unwrap_or(recv_unix_ns);
-        let step = recv_unix_ns.saturating_sub(latest).min(self.longest_pause_ns);
+        let step = match recv_unix_ns.saturating_sub(latest).min(self.longest_pause_ns) {
+            step if step > 0 && is_cut(latest, recv_unix_ns) => 0,
+            step => step,
+        };
         let was_set_back = latest.saturating_sub(recv_unix_ns) > SMALL_STEP_NS;
         self.latest_unix_ns =
             Some(if was_set_back { recv_unix_ns } else { latest.max(recv_unix_ns) });
@@ -49,7 +57,7 @@ mod tests {
 
     fn dues(times: f64, longest_pause: Option<u64>, at: &[u64]) -> Vec<Duration> {
         let mut schedule = Schedule::new(times, longest_pause.map(Duration::from_millis));
-        at.iter().map(|&at| schedule.due(at * MS)).collect()
+        at.iter().map(|&at| schedule.due(at * MS, |_, _| false)).collect()
     }
 
     fn millis(times: &[u64]) -> Vec<Duration> {
@@ -86,8 +94,18 @@ mod tests {
     #[test]
     fn extreme_times_do_not_overflow() {
         let mut schedule = Schedule::new(1e-3, None);
-        schedule.due(0);
-        assert!(schedule.due(u64::MAX) > Duration::from_secs(1 << 40));
-        assert!(schedule.due(u64::MAX) > Duration::from_secs(1 << 40));
+        let mut due = |at| schedule.due(at, |_, _| false);
+        due(0);
+        assert!(due(u64::MAX) > Duration::from_secs(1 << 40));
+        assert!(due(u64::MAX) > Duration::from_secs(1 << 40));
+    }
+
+    #[test]
+    fn what_is_cut_from_the_tape_takes_no_time() {
+        let mut schedule = Schedule::new(1.0, None);
+        let at = [0, 100, 60_000, 60_100];
+        let dues =
+            at.map(|at| schedule.due(at * MS, |from, to| from < 1_000 * MS && to > 1_000 * MS));
+        assert_eq!(dues.to_vec(), millis(&[0, 100, 100, 200]));
     }
 }

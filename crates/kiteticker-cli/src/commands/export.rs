@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kite_export::{Export, ExportError, Format, Partition, Prices, Summary, TimeUnit, TimeZone};
-use kite_tape::Reel;
+use kite_tape::{Reel, Windows};
 use serde_json::json;
 
+use crate::args::period::Period;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -18,18 +19,20 @@ use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::format::numbers;
 use crate::format::sizes;
-use crate::format::times::Moment;
 use crate::instruments::names::Names;
 
 const EXAMPLES: &str = "\
 Examples:
   kite export tapes --to day.parquet
-  kite export tapes --to day.csv --from 09:15 --until 15:30
+  kite export tapes --to week.csv --from 09:15 --until 15:30
+  kite export tapes --to day.csv --day 2026-11-23
   kite export tapes --to infy.parquet --instruments NSE:INFY --prices float
   kite export tapes --to day.parquet --events events.parquet
   kite export tapes --to - --format jsonl | head
   kite export tapes --to ticks --partition-by date,symbol
 
+Times are India's: 09:15 on each day of the tapes, 2026-11-23 (its midnight), or
+2026-11-23T09:15; with an offset, 2026-11-23T03:45:00Z.
 docs/export.md describes every column.
 Exit status: 0 success, 1 if part of the tapes could not be read.";
 
@@ -81,12 +84,8 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 struct Part {
-    /// Start at this time: 09:15 (IST) or 2026-11-23T09:15:00Z
-    #[arg(long, value_name = "TIME")]
-    from: Option<Moment>,
-    /// End before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     /// Names or tokens, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     instruments: Vec<String>,
@@ -160,13 +159,14 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
             .help("use the extension .parquet, .csv or .jsonl, or add --format")
     })?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let windows = args.part.period.windows(&reel)?;
     let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let tokens: Vec<u32> =
         names.resolve_all(&args.part.instruments)?.into_iter().map(|named| named.token).collect();
 
     let (is_json, to) = (args.json, args.to.clone());
     let exporting = blocking::run("the export", move || {
-        export(args, &reel, names, tokens, format, output, &stop)
+        export(args, &reel, windows, names, tokens, format, output, &stop)
     });
     let summary = match exporting.await? {
         Ok(summary) => summary,
@@ -213,6 +213,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
 fn export(
     args: ExportArgs,
     reel: &Reel,
+    windows: Option<Windows>,
     names: Names,
     tokens: Vec<u32>,
     format: Format,
@@ -243,13 +244,10 @@ fn export(
             cancel.store(stop.is_requested(), Ordering::Relaxed);
         })
         .on_damage(|damage| bar.above(|| output.warn(damage)));
-    if let Some(from) = args.part.from {
-        export = export.from(tapes::on_first_day(from, reel));
-    }
-    if let Some(until) = args.part.until {
-        // A gap is recorded only when it ends, so read on past `until`; few gaps last longer than
-        // this.
-        export = export.to(tapes::on_first_day(until, reel)).read_past(READ_PAST);
+    if let Some(windows) = windows {
+        // A gap is recorded only when it ends, so read on past the last window; few gaps last
+        // longer than this.
+        export = export.windows(windows).read_past(Duration::from_nanos(tapes::READ_PAST_NS));
     }
     if !tokens.is_empty() {
         export = export.tokens(tokens);
@@ -267,9 +265,6 @@ fn export(
     bar.done();
     exported
 }
-
-/// Time past the end of the exported range to search for gaps recorded late.
-const READ_PAST: Duration = Duration::from_secs(600);
 
 fn failed(error: ExportError) -> CliError {
     CliError::unable("cannot export").because(error)

@@ -8,9 +8,10 @@ mod text;
 use std::path::PathBuf;
 
 use clap::Args;
-use kite_tape::Reel;
+use kite_tape::{Reel, Windows};
 
 use self::survey::Survey;
+use crate::args::period::Period;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   kite inspect tapes
   kite inspect kite-2026-11-23.ktape --gaps
+  kite inspect tapes --day 2026-11-23 --from 09:15 --until 15:30
   kite inspect tapes --verify
   kite inspect tapes --json | jq .ticks
 
@@ -41,6 +43,8 @@ pub(crate) struct Inspect {
     /// Check only whether every record can be read
     #[arg(long, conflicts_with = "gaps")]
     verify: bool,
+    #[command(flatten)]
+    period: Period,
     /// Number of busiest instruments to list [10]
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
     top: usize,
@@ -56,10 +60,11 @@ pub(crate) struct Inspect {
 pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let windows = args.period.windows(&reel)?;
     let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let surveying = {
         let (reel, stop) = (reel.clone(), stop.clone());
-        blocking::run("reading the tapes", move || survey(&reel, output, &stop))
+        blocking::run("reading the tapes", move || survey(&reel, windows, output, &stop))
     };
     let survey = surveying.await?;
     if !survey.is_whole {
@@ -76,12 +81,18 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     Ok(if survey.has_damage() { Status::Findings } else { Status::Done })
 }
 
-fn survey(reel: &Reel, output: Output, stop: &Stop) -> Survey {
-    let mut survey = Survey::from_files(reel);
-    let mut entries = tapes::read(reel, 0);
+fn survey(reel: &Reel, windows: Option<Windows>, output: Output, stop: &Stop) -> Survey {
+    let span = windows.as_ref().and_then(Windows::span);
+    // Gaps that overlap the last window may be recorded after it.
+    let end = span.map_or(u64::MAX, |(_, end)| end.saturating_add(tapes::READ_PAST_NS));
+    let mut survey = Survey::from_files(reel, windows);
+    let mut entries = tapes::read(reel, span.map_or(0, |(from, _)| from));
     let bar = Bar::bytes(output, reel.len_bytes(), "reading");
     let mut count = 0_u64;
     while let Some(entry) = entries.next() {
+        if entry.as_ref().is_ok_and(|entry| entry.recv_unix_ns() >= end) {
+            break;
+        }
         survey.take(entry);
         count += 1;
         if count.is_multiple_of(tapes::CHECK_EVERY) {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, Sim, Start};
-use kite_tape::Reel;
+use kite_tape::{Reel, Windows};
 use serde_json::json;
 
 use self::print::Printing;
+use crate::args::period::Period;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -18,7 +19,7 @@ use crate::exit::CliError;
 use crate::feed::tapes;
 use crate::feed::{self, ReplayFeed, Speed};
 use crate::format::numbers;
-use crate::format::times::{self, Moment};
+use crate::format::times;
 use crate::instruments::names::Names;
 
 const EXAMPLES: &str = "\
@@ -31,7 +32,9 @@ Any Kite client can connect to the printed URL. It receives the instruments and
 modes to which it subscribes. The replay starts with the first subscription, or
 once N sockets have subscribed (--sockets N). When it ends, the sockets close.
 
-Times are 09:15 (IST, on the first day of the tapes) or 2026-11-23T09:15:00Z.";
+Times are India's: 09:15 on each day of the tapes, 2026-11-23 (its midnight), or
+2026-11-23T09:15; with an offset, 2026-11-23T03:45:00Z. The time between two
+days' windows is skipped.";
 
 /// Serve tapes over Kite's protocol, or print their ticks
 #[derive(Debug, Args)]
@@ -43,12 +46,8 @@ pub(crate) struct ReplayArgs {
     /// Speed factor, or max [1]
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     speed: Speed,
-    /// Start at this time, such as 09:15
-    #[arg(long, value_name = "TIME")]
-    from: Option<Moment>,
-    /// End before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     /// Shorten longer pauses to this
     #[arg(long, value_name = "DURATION", value_parser = times::duration)]
     longest_pause: Option<Duration>,
@@ -80,15 +79,16 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
     let feed = ReplayFeed {
         paths: args.tapes.clone(),
         speed: args.speed,
-        from: args.from,
+        from: None,
         longest_pause: args.longest_pause,
     };
+    let windows = args.period.windows(&reel)?;
     if args.stdout {
-        return print(&args, reel, output, stop).await;
+        return print(&args, reel, windows, output, stop).await;
     }
     let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(args.sockets)));
-    if let Some(until) = args.until {
-        replay = replay.until(tapes::on_first_day(until, &reel));
+    if let Some(windows) = windows {
+        replay = replay.windows(windows);
     }
     let mut builder = Sim::builder().port(args.port);
     if args.verbatim {
@@ -135,14 +135,15 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
 }
 
 /// Prints the ticks instead of serving them.
-async fn print(args: &ReplayArgs, reel: Reel, output: Output, stop: Stop) -> Result<(), CliError> {
+async fn print(
+    args: &ReplayArgs,
+    reel: Reel,
+    windows: Option<Windows>,
+    output: Output,
+    stop: Stop,
+) -> Result<(), CliError> {
     let names = Names::cached(args.instruments_file.as_deref(), output).await?;
-    let printing = Printing {
-        speed: args.speed,
-        from_unix_ns: args.from.map(|from| tapes::on_first_day(from, &reel)),
-        until_unix_ns: args.until.map(|until| tapes::on_first_day(until, &reel)),
-        longest_pause: args.longest_pause,
-    };
+    let printing = Printing { speed: args.speed, windows, longest_pause: args.longest_pause };
     let summary = print::print(reel, printing, names, stop).await?;
     if let Some(summary) = summary {
         output.note(numbers::counted(summary.rows, "tick"));

@@ -17,6 +17,9 @@ use crate::format::times::Moment;
 /// Records between two checks of a long read whether to stop.
 pub(crate) const CHECK_EVERY: u64 = 4_096;
 
+/// Time past the end of a range to search for gaps recorded late. Few gaps last longer.
+pub(crate) const READ_PAST_NS: u64 = 600_000_000_000;
+
 /// Opens tapes; errors name the file.
 pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
     let paths = paths.to_vec();

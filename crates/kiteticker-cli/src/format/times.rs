@@ -36,7 +36,7 @@ fn midnight_ist(unix_ns: u64) -> u64 {
 
 /// Input that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected 09:15, 09:15:30 (time in India) or 2026-11-23T09:15:00+05:30")]
+#[error("expected 09:15, 2026-11-23 or 2026-11-23T09:15 (in India), or 2026-11-23T03:45:00Z")]
 pub(crate) struct NotATime;
 
 impl FromStr for Moment {
@@ -46,12 +46,13 @@ impl FromStr for Moment {
         match text.get(10..11) {
             Some("T" | "t" | " ") => {
                 let (day, clock) = (date(&text[..10]).ok_or(NotATime)?, &text[11..]);
-                let (clock, offset_s) = split_offset(clock).ok_or(NotATime)?;
+                let (clock, offset_s) = split_offset(clock).unwrap_or((clock, UTC_OFFSET_S));
                 let unix_s = i64::from(day) * DAY_S - offset_s;
                 let unix_ns = i128::from(unix_s) * i128::from(SECOND_NS)
                     + i128::from(clock_ns(clock).ok_or(NotATime)?);
                 u64::try_from(unix_ns).map(Self::Unix).map_err(|_| NotATime)
             }
+            _ if text.len() == 10 && date(text).is_some() => format!("{text}T00:00").parse(),
             _ => clock_ns(text).map(Self::OfDay).ok_or(NotATime),
         }
     }
@@ -217,6 +218,9 @@ mod tests {
         assert_eq!(moment("2026-11-23T03:45:00Z"), opening);
         assert_eq!(moment("2026-11-23 03:45Z"), opening);
         assert_eq!(moment("2026-11-22T22:45:00-05:00"), opening);
+        assert_eq!(moment("2026-11-23T09:15"), opening, "without an offset in India");
+        assert_eq!(moment("2026-11-23 09:15:00"), opening);
+        assert_eq!(moment("2026-11-23"), Some(Moment::Unix((OPENING_S - 33_300) * SECOND_NS)));
         let half = Some(Moment::Unix(OPENING_S * SECOND_NS + SECOND_NS / 2));
         assert_eq!(moment("2026-11-23T09:15:00.5+05:30"), half);
     }
@@ -242,8 +246,9 @@ mod tests {
             "09:15:60",
             "09:15.5",
             "09:15:00.",
-            "2026-11-23",
-            "2026-11-23T09:15:00",
+            "2026-11-31",
+            "2026-11-23T",
+            "2026-11-23T09:15:00+",
             "2026-02-29T09:15:00Z",
             "2026-13-01T09:15:00Z",
             "1969-12-31T23:59:59Z",

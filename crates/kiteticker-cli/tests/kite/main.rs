@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod inspect;
 mod instruments;
+mod period;
 mod process;
 mod record;
 mod replay;

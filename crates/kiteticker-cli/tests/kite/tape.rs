@@ -24,15 +24,21 @@ fn frame(price: u32) -> Vec<u8> {
 
 /// Writes `day.ktape`: ten frames in two blocks, a heartbeat, a text message and a gap of 3 s.
 pub(crate) fn write(directory: &Path) -> PathBuf {
+    write_day(directory, "day", 0)
+}
+
+/// Writes the same some days later, to a file with this name.
+pub(crate) fn write_day(directory: &Path, name: &str, days: u64) -> PathBuf {
+    let (opening, tape_id) = (OPENING + days * 86_400 * SECOND, 7 + days);
     let received = |second: u64| Received {
-        recv_unix_ns: OPENING + second * SECOND,
+        recv_unix_ns: opening + second * SECOND,
         source: Source { account: 0, connection: 0 },
     };
-    let header = TapeHeader { created_unix_ns: OPENING, tape_id: 7, metadata: b"{}" };
+    let header = TapeHeader { created_unix_ns: opening, tape_id, metadata: b"{}" };
     let mut file = vec![0; 8_192];
     let mut len = header.encode(&mut file).expect("room");
     for (block, seconds) in [(0, 0..5), (1, 5..FRAMES)] {
-        let mut buffer = BlockBuffer::new(&mut file[len..], 7, block).expect("room");
+        let mut buffer = BlockBuffer::new(&mut file[len..], tape_id, block).expect("room");
         for second in seconds {
             let price = 100_000 + second as u32;
             buffer.push(received(second), RecordKind::Binary, &frame(price)).expect("room");
@@ -42,15 +48,15 @@ pub(crate) fn write(directory: &Path) -> PathBuf {
             buffer.push(received(9), RecordKind::Text, b"{}").expect("room");
             let gap = Gap {
                 reason: GapReason::Disconnected,
-                from_unix_ns: OPENING + 6 * SECOND,
-                to_unix_ns: OPENING + 9 * SECOND,
+                from_unix_ns: opening + 6 * SECOND,
+                to_unix_ns: opening + 9 * SECOND,
                 frames: None,
             };
             buffer.push_gap(received(9), &gap).expect("room");
         }
         len += buffer.finish().len();
     }
-    let path = directory.join("day.ktape");
+    let path = directory.join(format!("{name}.ktape"));
     std::fs::write(&path, &file[..len]).expect("a file");
     path
 }

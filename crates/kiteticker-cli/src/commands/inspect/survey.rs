@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_tape::{Damage, Entry, Gap, GapReason, RecordKind, Reel, Source, TapeFile};
+use kite_tape::{Damage, Entry, Gap, GapReason, RecordKind, Reel, Source, TapeFile, Windows};
 use kite_wire::tape::{Ending, Tear};
 
 use crate::format::times::SECOND_NS;
@@ -16,6 +16,8 @@ const MOST_LISTED: usize = 100_000;
 /// What is on tapes.
 #[derive(Debug)]
 pub(super) struct Survey {
+    /// The times that are counted; `None` is all.
+    windows: Option<Windows>,
     pub(super) span: Option<(u64, u64)>,
     pub(super) files: Vec<FileFacts>,
     /// Records by kind: binary, text, gap, event.
@@ -67,9 +69,12 @@ pub(super) struct SourceFacts {
 
 impl Survey {
     /// Starts with the facts from the files' headers.
-    pub(super) fn from_files(reel: &Reel) -> Self {
+    pub(super) fn from_files(reel: &Reel, windows: Option<Windows>) -> Self {
+        // Of windows only the records show from when to when they reach.
+        let span = if windows.is_none() { reel.span() } else { None };
         Self {
-            span: reel.span(),
+            windows,
+            span,
             files: reel.files().iter().map(FileFacts::of).collect(),
             kinds: [0; 4],
             unknown_kinds: 0,
@@ -103,6 +108,9 @@ impl Survey {
                 return;
             }
         };
+        if !self.covers(&entry) {
+            return;
+        }
         let source = entry.received.source;
         if let Some(kind) = self.kinds.get_mut(usize::from(entry.kind as u8) - 1) {
             *kind += 1;
@@ -121,6 +129,20 @@ impl Survey {
             }
             _ => {}
         }
+    }
+
+    /// Returns whether a record, or the time of a gap, is within the windows.
+    fn covers(&mut self, entry: &Entry) -> bool {
+        let Some(windows) = &self.windows else { return true };
+        let at = entry.recv_unix_ns();
+        if windows.contains(at) {
+            let (from, to) = self.span.unwrap_or((at, at));
+            self.span = Some((from.min(at), to.max(at)));
+            return true;
+        }
+        let known = |unix_ns: u64| if unix_ns == 0 { at } else { unix_ns };
+        let gap = entry.gap().map(|gap| (known(gap.from_unix_ns), known(gap.to_unix_ns)));
+        gap.is_some_and(|(from, to)| windows.overlap(from, to))
     }
 
     fn take_frame(&mut self, entry: &Entry) {

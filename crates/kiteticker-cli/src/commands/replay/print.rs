@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kite_export::{Export, ExportError, Format, Summary};
-use kite_tape::Reel;
+use kite_tape::{Reel, Windows};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -17,11 +17,10 @@ use crate::format::times::Moment;
 use crate::instruments::names::Names;
 
 /// The part of the tapes to print, and the speed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Printing {
     pub(super) speed: Speed,
-    pub(super) from_unix_ns: Option<u64>,
-    pub(super) until_unix_ns: Option<u64>,
+    pub(super) windows: Option<Windows>,
     pub(super) longest_pause: Option<Duration>,
 }
 
@@ -59,11 +58,8 @@ fn write(
         .symbols(move |token| names.known(token))
         .cancel_on(&cancel)
         .on_progress(|_| cancel.store(stop.is_requested(), Ordering::Relaxed));
-    if let Some(from) = printing.from_unix_ns {
-        export = export.from(from);
-    }
-    if let Some(until) = printing.until_unix_ns {
-        export = export.to(until).read_past(Duration::ZERO);
+    if let Some(windows) = &printing.windows {
+        export = export.windows(windows.clone()).read_past(Duration::ZERO);
     }
     match printing.speed {
         Speed::Max => export.to_writer(io::stdout(), Format::JsonLines),
@@ -79,7 +75,12 @@ fn write(
             let paced = Paced {
                 out: io::stdout(),
                 wait,
-                pace: Pace { times, longest_pause: printing.longest_pause, last: None },
+                pace: Pace {
+                    times,
+                    longest_pause: printing.longest_pause,
+                    windows: printing.windows,
+                    last: None,
+                },
                 line: Vec::new(),
             };
             export.to_writer(paced, Format::JsonLines)
@@ -92,6 +93,8 @@ fn write(
 struct Pace {
     times: f64,
     longest_pause: Option<Duration>,
+    /// What is between two windows takes no time.
+    windows: Option<Windows>,
     /// The time of the previous line, and when it was due.
     last: Option<(u64, Instant)>,
 }
@@ -103,6 +106,11 @@ impl Pace {
             Some((before, due)) => {
                 let elapsed = Duration::from_nanos(unix_ns.saturating_sub(before));
                 let elapsed = self.longest_pause.map_or(elapsed, |longest| elapsed.min(longest));
+                let is_cut = self
+                    .windows
+                    .as_ref()
+                    .is_some_and(|windows| windows.position(before) != windows.position(unix_ns));
+                let elapsed = if is_cut { Duration::ZERO } else { elapsed };
                 due + elapsed.div_f64(self.times)
             }
         };
@@ -180,7 +188,12 @@ mod tests {
 
     fn paced<F: FnMut(Instant) -> bool>(wait: F, out: &mut Vec<u8>) -> Paced<&mut Vec<u8>, F> {
         let longest_pause = Some(Duration::from_secs(10));
-        Paced { out, wait, pace: Pace { times: 2.0, longest_pause, last: None }, line: Vec::new() }
+        Paced {
+            out,
+            wait,
+            pace: Pace { times: 2.0, longest_pause, windows: None, last: None },
+            line: Vec::new(),
+        }
     }
 
     #[test]
@@ -213,9 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn the_time_between_two_windows_is_not_waited_for() {
+        let second = |count: u64| count * 1_000_000_000;
+        let windows = Windows::new([second(0)..second(10), second(1_000)..second(1_010)]);
+        let mut pace = Pace { times: 1.0, longest_pause: None, windows: Some(windows), last: None };
+        let now = Instant::now();
+        let due = [1, 5, 1_000, 1_002].map(|at| (pace.due(second(at), now) - now).as_secs());
+        assert_eq!(due, [0, 4, 4, 6]);
+    }
+
+    #[test]
     fn a_clock_that_steps_back_delays_nothing() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
-        let mut pace = Pace { times: 1.0, longest_pause: None, last: None };
+        let mut pace = Pace { times: 1.0, longest_pause: None, windows: None, last: None };
         let due = [10, 5, 11].map(|second| pace.due(second * 1_000_000_000, now));
         assert_eq!(due, [now, now, now + second]);
     }
