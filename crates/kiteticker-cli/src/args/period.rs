@@ -26,7 +26,7 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// Returns the windows on the days of the tapes; `None` if all of the tapes is wanted.
+    /// Returns the windows on the days of the tapes; `None` without any option.
     pub(crate) fn windows(&self, reel: &Reel) -> Result<Option<Windows>, CliError> {
         let spans = reel.files().iter().filter_map(kite_tape::TapeFile::span);
         self.within(&spans.collect::<Vec<_>>())
@@ -132,7 +132,7 @@ fn midnight(day: i32) -> u64 {
     u64::try_from(day.start_unix_s()).unwrap_or(0).saturating_mul(SECOND_NS)
 }
 
-/// Says which days the tapes hold.
+/// Returns the days that the tapes hold, in words.
 fn held(recorded: &BTreeSet<i32>) -> String {
     let name = |day: &i32| Day::from_unix_days((*day).into()).unwrap_or(Day::LAST).to_string();
     match (recorded.first(), recorded.last()) {
