@@ -161,14 +161,14 @@ mod tests {
 
     /// Returns the windows on tapes of Monday and Wednesday, from 09:00 to 16:00, in hours since
     /// Monday's midnight.
-    fn hours(period: &Period) -> Result<Vec<Range<u64>>, String> {
+    fn hours(period: &Period) -> Result<Vec<(u64, u64)>, String> {
         let spans = [MONDAY, MONDAY + 2 * DAY].map(|day| (day + 9 * HOUR, day + 16 * HOUR));
         let hours = |at: u64| at.saturating_sub(MONDAY) / HOUR;
         match period.within(&spans) {
             Ok(windows) => Ok(windows
                 .iter()
                 .flat_map(Windows::iter)
-                .map(|it| hours(it.start)..hours(it.end))
+                .map(|it| (hours(it.start), hours(it.end)))
                 .collect()),
             Err(error) => Err(error.to_string()),
         }
@@ -177,23 +177,23 @@ mod tests {
     #[test]
     fn a_window_is_taken_of_each_day_that_the_tapes_hold() {
         assert_eq!(hours(&period("", "", &[])), Ok(vec![]), "everything");
-        assert_eq!(hours(&period("10:00", "15:00", &[])), Ok(vec![10..15, 58..63]));
-        assert_eq!(hours(&period("10:00", "", &[])), Ok(vec![10..24, 58..72]));
-        assert_eq!(hours(&period("", "10:00", &[])), Ok(vec![0..10, 48..58]));
+        assert_eq!(hours(&period("10:00", "15:00", &[])), Ok(vec![(10, 15), (58, 63)]));
+        assert_eq!(hours(&period("10:00", "", &[])), Ok(vec![(10, 24), (58, 72)]));
+        assert_eq!(hours(&period("", "10:00", &[])), Ok(vec![(0, 10), (48, 58)]));
         let wednesday = ["2026-11-25"];
-        assert_eq!(hours(&period("10:00", "15:00", &wednesday)), Ok(vec![58..63]));
-        assert_eq!(hours(&period("", "", &wednesday)), Ok(vec![48..72]));
+        assert_eq!(hours(&period("10:00", "15:00", &wednesday)), Ok(vec![(58, 63)]));
+        assert_eq!(hours(&period("", "", &wednesday)), Ok(vec![(48, 72)]));
         let both = ["2026-11-25", "2026-11-23"];
-        assert_eq!(hours(&period("", "", &both)), Ok(vec![0..24, 48..72]));
+        assert_eq!(hours(&period("", "", &both)), Ok(vec![(0, 24), (48, 72)]));
     }
 
     #[test]
     fn moments_limit_the_windows() {
-        assert_eq!(hours(&period("2026-11-23T12:00", "2026-11-25", &[])), Ok(vec![12..24]));
-        assert_eq!(hours(&period("2026-11-24", "", &[])), Ok(vec![48..72]));
-        assert_eq!(hours(&period("2026-11-23T12:00", "15:00", &[])), Ok(vec![12..15, 48..63]));
+        assert_eq!(hours(&period("2026-11-23T12:00", "2026-11-25", &[])), Ok(vec![(12, 24)]));
+        assert_eq!(hours(&period("2026-11-24", "", &[])), Ok(vec![(48, 72)]));
+        assert_eq!(hours(&period("2026-11-23T12:00", "15:00", &[])), Ok(vec![(12, 15), (48, 63)]));
         let utc = period("2026-11-23T06:30:00Z", "2026-11-23 15:00", &[]);
-        assert_eq!(hours(&utc), Ok(vec![12..15]));
+        assert_eq!(hours(&utc), Ok(vec![(12, 15)]));
     }
 
     #[test]

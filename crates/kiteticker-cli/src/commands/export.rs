@@ -166,7 +166,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
 
     let (is_json, to) = (args.json, args.to.clone());
     let exporting = blocking::run("the export", move || {
-        export(args, &reel, windows, names, tokens, format, output, &stop)
+        export(args, &reel, Chosen { windows, tokens }, names, format, output, &stop)
     });
     let summary = match exporting.await? {
         Ok(summary) => summary,
@@ -209,13 +209,19 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     Ok(if is_damaged { Status::Findings } else { Status::Done })
 }
 
+/// The part of the tapes to export, found on the tapes and in the names.
+struct Chosen {
+    windows: Option<Windows>,
+    /// Empty for all instruments.
+    tokens: Vec<u32>,
+}
+
 /// Runs the export. Blocks.
 fn export(
     args: ExportArgs,
     reel: &Reel,
-    windows: Option<Windows>,
+    chosen: Chosen,
     names: Names,
-    tokens: Vec<u32>,
     format: Format,
     output: Output,
     stop: &Stop,
@@ -244,13 +250,13 @@ fn export(
             cancel.store(stop.is_requested(), Ordering::Relaxed);
         })
         .on_damage(|damage| bar.above(|| output.warn(damage)));
-    if let Some(windows) = windows {
+    if let Some(windows) = chosen.windows {
         // A gap is recorded only when it ends, so read on past the last window; few gaps last
         // longer than this.
         export = export.windows(windows).read_past(Duration::from_nanos(tapes::READ_PAST_NS));
     }
-    if !tokens.is_empty() {
-        export = export.tokens(tokens);
+    if !chosen.tokens.is_empty() {
+        export = export.tokens(chosen.tokens);
     }
     if let Some(events) = &args.events {
         export = export.events(events);
