@@ -2,10 +2,12 @@
 
 mod event;
 mod listen;
+mod of_run;
 mod order_filter;
 mod orders;
 mod receiving;
 
 pub use event::ManagerEvent;
 pub use listen::Events;
+pub(crate) use of_run::{RunEnd, RunEvents};
 pub use orders::{OrderItem, OrderUpdate, Orders};

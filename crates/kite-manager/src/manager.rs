@@ -14,14 +14,14 @@ mod subscriptions;
 
 use std::sync::Arc;
 
-use kite_conn::{Credentials, Endpoint, EventLane};
+use kite_conn::{Credentials, Endpoint};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
 use crate::account_id::AccountId;
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::UnknownAccount;
-use crate::events::{Events, ManagerEvent, Orders};
+use crate::events::{Events, ManagerEvent, Orders, RunEnd, RunEvents};
 use crate::latest::{Latest, LatestSink, LatestTick};
 use crate::seat::{Seat, Seats};
 use crate::stream::{Hub, HubSink, StreamConfig, TickStream};
@@ -43,8 +43,8 @@ pub struct Manager {
 /// State shared by the clones of a manager.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) events: EventLane,
-    notices: broadcast::Sender<ManagerEvent>,
+    /// The channels of the current run or, while stopped, of the next one. Locked after `control`.
+    run_events: Mutex<RunEvents>,
     pub(crate) seats: Seats,
     pub(crate) hub: Hub,
     latest: Option<Latest>,
@@ -85,8 +85,7 @@ impl Manager {
         };
         let accounts: Vec<Account> = accounts.into_iter().enumerate().map(account).collect();
         let core = Core {
-            events: EventLane::default(),
-            notices: broadcast::Sender::new(NOTICES),
+            run_events: Mutex::default(),
             latest: config.latest.then(|| Latest::new(seats.len())),
             seats,
             hub,
@@ -159,18 +158,20 @@ impl Manager {
         self.core.seats.seat(tick.slot())
     }
 
-    /// Subscribes to events of the connections and of the manager itself sent after this call.
+    /// Subscribes to events of the connections and of the manager itself sent after this call. The
+    /// listener ends with the run, after [`ManagerEvent::Stopped`]. One created while stopped
+    /// belongs to the next run.
     #[must_use]
     pub fn events(&self) -> Events {
-        let core = &self.core;
-        Events::new(core.seats.clone(), core.events.subscribe(), core.notices.subscribe())
+        Events::new(self.core.seats.clone(), &self.core.run_events.lock())
     }
 
     /// Subscribes to order updates received after this call. Each is delivered once, although every
-    /// socket receives it.
+    /// socket receives it. The listener ends with the run; one created while stopped belongs to the
+    /// next one.
     #[must_use]
     pub fn orders(&self) -> Orders {
-        Orders::new(self.core.seats.clone(), self.core.events.subscribe())
+        Orders::new(self.core.seats.clone(), &self.core.run_events.lock())
     }
 
     /// Returns the settings.
@@ -184,9 +185,6 @@ impl Manager {
     }
 }
 
-/// Manager events kept for a slow listener.
-const NOTICES: usize = 256;
-
 impl Core {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Control> {
         self.control.lock()
@@ -194,7 +192,25 @@ impl Core {
 
     /// Sends an event to all listeners, if any.
     pub(crate) fn notify(&self, event: ManagerEvent) {
-        let _ = self.notices.send(event);
+        let _ = self.run_events.lock().notices.send(event);
+    }
+
+    /// Returns the channels of a run to begin, after moving on from those of the last one.
+    pub(crate) fn next_run_events(&self) -> RunEvents {
+        let mut run_events = self.run_events.lock();
+        if run_events.end.has_begun() {
+            *run_events = RunEvents::default();
+        }
+        run_events.clone()
+    }
+
+    /// Moves on from the channels of a run, so that its listeners end once its connections have.
+    /// Does nothing if it is not the current run.
+    pub(crate) fn end_events_of(&self, run: &RunEnd) {
+        let mut run_events = self.run_events.lock();
+        if run_events.end.is(run) {
+            *run_events = RunEvents::default();
+        }
     }
 
     /// Creates the sinks of a slot in the current run.

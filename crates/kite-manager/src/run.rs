@@ -8,12 +8,13 @@ mod watchman;
 
 use std::sync::Arc;
 
-use kite_conn::{Connection, ConnectionConfig, Credentials, Phase, SpawnError, Stamp};
+use kite_conn::{Connection, ConnectionConfig, Credentials, EventLane, Phase, SpawnError, Stamp};
 
 use crate::manager::{AccountSource, Control, Manager};
 
 pub use in_place::InPlaceStream;
-use stop::sum;
+pub(crate) use stop::sum;
+use watchman::Watched;
 
 /// The run that [`Manager::connect`] found or began, with its start time and its connections.
 #[derive(Debug)]
@@ -33,7 +34,12 @@ impl Manager {
     pub(crate) fn connect(
         &self,
         awaited: bool,
-        mut make: impl FnMut(usize, ConnectionConfig, Credentials) -> Result<Connection, SpawnError>,
+        mut make: impl FnMut(
+            usize,
+            ConnectionConfig,
+            Credentials,
+            &EventLane,
+        ) -> Result<Connection, SpawnError>,
     ) -> Result<Run, SpawnError> {
         let mut control = self.lock();
         // A run is over if all its connections have ended, with their runtime or because a sink
@@ -53,6 +59,9 @@ impl Manager {
         self.core.hub.begin();
         let Control { config, accounts, .. } = &mut *control;
         let core = &self.core;
+        let events = core.next_run_events();
+        let mut make =
+            |slot, config, credentials| make(slot, config, credentials, &events.connections);
         let limit = config.connection.transport.connect_timeout;
         for (index, account) in accounts.iter_mut().enumerate() {
             let source = config.connection.token_source.clone();
@@ -65,8 +74,10 @@ impl Manager {
         control.started = Some(now);
         control.undecided = awaited;
         let connections = control.connections();
-        let watching =
-            runtime.spawn(watchman::watch(Arc::downgrade(core), Arc::clone(&core.recheck)));
+        events.end.begin(&connections);
+        let changes = events.connections.subscribe();
+        let watched = Watched::new(core, events.end);
+        let watching = runtime.spawn(watchman::watch(watched, changes, Arc::clone(&core.recheck)));
         if let Some(former) = control.watchman.replace(watching.abort_handle()) {
             former.abort();
         }

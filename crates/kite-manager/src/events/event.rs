@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kite_conn::{Event, Severity};
+use kite_conn::{Event, Severity, Stopped};
 
 use crate::account_id::AccountId;
 use crate::balance::Move;
@@ -40,6 +40,9 @@ pub enum ManagerEvent {
         /// Its instruments that no connection streams now.
         tokens: Arc<[u32]>,
     },
+    /// The run has ended, and so has every connection. The last event of a run, and not queued, so
+    /// that no lag displaces it.
+    Stopped(Stopped),
     /// This listener fell behind and missed events; it continues with the oldest event still kept.
     Lagged {
         /// Number of missed events.
@@ -55,6 +58,7 @@ impl ManagerEvent {
             Self::Connection { event, .. } => event.severity(),
             Self::Moved { .. } => Severity::Notice,
             Self::Dark { .. } => Severity::Error,
+            Self::Stopped(_) => Severity::Notice,
             Self::Lagged { .. } => Severity::Warning,
         }
     }
@@ -76,6 +80,7 @@ impl fmt::Display for ManagerEvent {
                 let dark = tokens.len();
                 write!(f, ": down; no other connection has room for {dark} of its instruments")
             }
+            Self::Stopped(stopped) => stopped.fmt(f),
             Self::Lagged { missed } => write!(f, "events missed: {missed}"),
         }
     }
@@ -122,6 +127,7 @@ mod tests {
                 Severity::Error,
                 "connection 1 of mine: down; no other connection has room for 1 of its instruments",
             ),
+            (ManagerEvent::Stopped(Stopped::NOTHING), Severity::Notice, "stopped"),
             (ManagerEvent::Lagged { missed: 7 }, Severity::Warning, "events missed: 7"),
         ] {
             assert_eq!(event.to_string(), words);

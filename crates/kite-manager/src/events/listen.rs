@@ -9,29 +9,35 @@ use kite_conn::{EventReceiver, TryRecvError};
 use tokio::sync::broadcast;
 
 use crate::blocking::block_on;
-use crate::events::ManagerEvent;
 use crate::events::receiving::{Receiving, poll_once};
+use crate::events::{ManagerEvent, RunEnd, RunEvents};
 use crate::seat::Seats;
 
-/// Receives the events of a manager; created by [`Manager::events`](crate::Manager::events). The
-/// stream ends when the manager has been dropped; a lag is an item and does not end it.
+/// Receives the events of one run of a manager; created by
+/// [`Manager::events`](crate::Manager::events). The stream ends with the run, after
+/// [`ManagerEvent::Stopped`]; a lag is an item and does not end it.
 #[derive(Debug)]
 pub struct Events {
     seats: Seats,
     connections: Receiving<EventReceiver>,
     notices: Receiving<broadcast::Receiver<ManagerEvent>>,
+    /// `None` once the end was returned.
+    end: Option<RunEnd>,
 }
 
 impl Events {
-    pub(crate) fn new(
-        seats: Seats,
-        connections: EventReceiver,
-        notices: broadcast::Receiver<ManagerEvent>,
-    ) -> Self {
-        Self { seats, connections: Receiving::new(connections), notices: Receiving::new(notices) }
+    pub(crate) fn new(seats: Seats, run: &RunEvents) -> Self {
+        Self {
+            seats,
+            connections: Receiving::new(run.connections.subscribe()),
+            notices: Receiving::new(run.notices.subscribe()),
+            end: Some(run.end.clone()),
+        }
     }
 
-    /// Returns the next event; `None` once the manager has been dropped and all events were read.
+    /// Returns the next event; `None` once the run has ended and all events were read, the last of
+    /// which is [`ManagerEvent::Stopped`]. Also `None`, without it, if the manager was dropped
+    /// before the run was started.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -80,6 +86,11 @@ impl Stream for Events {
         });
         match (event, notice) {
             (Poll::Ready(None), Poll::Pending) => Poll::Pending,
+            // No connection and no manager is left that could send.
+            (Poll::Ready(None), _) => {
+                let stopped = this.end.take().and_then(|end| end.stopped());
+                Poll::Ready(stopped.map(ManagerEvent::Stopped))
+            }
             (event, _) => event,
         }
     }

@@ -12,6 +12,7 @@ use kite_wire::text::TextMessage;
 
 use crate::account_id::AccountId;
 use crate::blocking::block_on;
+use crate::events::RunEvents;
 use crate::events::order_filter::OrderFilter;
 use crate::events::receiving::{Receiving, poll_once};
 use crate::seat::{Seat, Seats};
@@ -46,7 +47,7 @@ pub enum OrderItem {
 
 /// Receives order updates; created by [`Manager::orders`](crate::Manager::orders). Kite sends each
 /// update on every socket of the account. Only one of the copies is passed on, but an update that
-/// Kite sent twice is passed on twice. The stream ends when the manager has been dropped.
+/// Kite sent twice is passed on twice. The stream ends with the run that it was created for.
 #[derive(Debug)]
 pub struct Orders {
     seats: Seats,
@@ -55,12 +56,12 @@ pub struct Orders {
 }
 
 impl Orders {
-    pub(crate) fn new(seats: Seats, connections: EventReceiver) -> Self {
+    pub(crate) fn new(seats: Seats, run: &RunEvents) -> Self {
         let filters = seats.accounts().iter().map(|_| OrderFilter::new()).collect();
-        Self { seats, connections: Receiving::new(connections), filters }
+        Self { seats, connections: Receiving::new(run.connections.subscribe()), filters }
     }
 
-    /// Returns the next update; `None` once the manager has been dropped and all updates were read.
+    /// Returns the next update; `None` once the run has ended and all updates were read.
     ///
     /// # Cancel safety
     /// Cancel safe.

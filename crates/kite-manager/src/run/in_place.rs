@@ -51,8 +51,8 @@ impl Manager {
         self.config().validate()?;
         let core = &self.core;
         let mut seated = Vec::new();
-        let run = self.connect(false, |slot, config, credentials| {
-            let (sink, events) = (core.sink(slot), &core.events);
+        let run = self.connect(false, |slot, config, credentials, events| {
+            let sink = core.sink(slot);
             let (connection, ticks) =
                 Connection::in_place_with(config, credentials, sink, events, slot)?;
             let seat = core.seats.seat(slot);

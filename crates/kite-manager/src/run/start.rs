@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kite_conn::{Connection, EventReceiver, Phase, Status};
+use futures_util::future::select_all;
+use kite_conn::{Connection, Phase, Status};
 use tokio::time::Instant;
 
 use crate::error::{NotLive, StartError};
@@ -28,16 +29,14 @@ impl Manager {
     /// ends them.
     pub async fn start(&self) -> Result<(), StartError> {
         self.config().validate()?;
-        // Subscribed before the first connection opens, so that no change of state is missed.
-        let events = self.core.events.subscribe();
         let core = &self.core;
-        let (run, connections) = match self.connect(true, |slot, config, credentials| {
-            Connection::spawn(config, credentials, core.sink(slot), &core.events, slot)
+        let (run, connections) = match self.connect(true, |slot, config, credentials, events| {
+            Connection::spawn(config, credentials, core.sink(slot), events, slot)
         })? {
             Run::Begun(run, connections) | Run::Undecided(run, connections) => (run, connections),
             Run::Decided => return Ok(()),
         };
-        let started = self.wait_until_up(&connections, events).await;
+        let started = self.wait_until_up(&connections).await;
         match started {
             Ok(()) => self.lock().undecided = false,
             // Unless another task has stopped it, and perhaps started another run.
@@ -49,21 +48,16 @@ impl Manager {
         started
     }
 
-    async fn wait_until_up(
-        &self,
-        connections: &[Connection],
-        mut events: EventReceiver,
-    ) -> Result<(), StartError> {
+    async fn wait_until_up(&self, connections: &[Connection]) -> Result<(), StartError> {
         let timeout = self.config().connection.transport.connect_timeout;
         let deadline = Instant::now() + timeout + REPORT_GRACE;
         let mut overdue = false;
         loop {
-            let statuses: Vec<Status> = connections.iter().map(Connection::status).collect();
+            let (statuses, changed) = statuses(connections);
             if let Some(outcome) = judge(&statuses, overdue, timeout) {
                 return outcome;
             }
-            // A lag does not matter, because the statuses are read again.
-            overdue = tokio::time::timeout_at(deadline, events.skip()).await.is_err();
+            overdue = tokio::time::timeout_at(deadline, changed).await.is_err();
         }
     }
 
@@ -79,11 +73,9 @@ impl Manager {
     /// # Panics
     /// On a runtime without timers, unless it returns immediately.
     pub async fn wait_until_live(&self, deadline: Duration) -> Result<(), NotLive> {
-        let mut events = self.core.events.subscribe();
         let deadline = Instant::now() + deadline;
         loop {
-            let statuses: Vec<Status> =
-                self.lock().connections().iter().map(Connection::status).collect();
+            let (statuses, changed) = statuses(&self.lock().connections());
             let live = statuses.iter().filter(|status| status.phase == Phase::Live).count();
             if live == statuses.len() && live > 0 {
                 return Ok(());
@@ -92,7 +84,7 @@ impl Manager {
             let waited = if statuses.is_empty() || statuses.iter().any(hopeless) {
                 false
             } else {
-                tokio::time::timeout_at(deadline, events.skip()).await.is_ok()
+                tokio::time::timeout_at(deadline, changed).await.is_ok()
             };
             if !waited {
                 let last_failure = statuses.iter().find_map(|status| status.last_failure.clone());
@@ -100,4 +92,15 @@ impl Manager {
             }
         }
     }
+}
+
+/// Returns the statuses of the connections, and a future that completes once one has changed.
+fn statuses(connections: &[Connection]) -> (Vec<Status>, impl Future<Output = ()> + use<>) {
+    let mut watches: Vec<_> = connections.iter().map(Connection::watch).collect();
+    let statuses = watches.iter_mut().map(|it| it.borrow_and_update().clone()).collect();
+    let changed = async move {
+        let changes = watches.iter_mut().map(|it| Box::pin(it.changed()));
+        let _ = select_all(changes).await;
+    };
+    (statuses, changed)
 }

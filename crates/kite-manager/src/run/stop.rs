@@ -91,6 +91,8 @@ impl Core {
             watchman.abort();
         }
         self.hub.end();
+        // While stopped, the channels are those of the next run.
+        let _ = self.next_run_events();
     }
 
     /// Ends `run` if it is the current one, and returns its connections, which stay open.

@@ -8,25 +8,46 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::select;
-use kite_conn::{EventLane, EventReceiver, Phase, Stamp, Status};
+use kite_conn::{EventReceiver, Phase, Stamp, Status};
 use tokio::sync::Notify;
 
 use crate::balance::{Action, Change};
-use crate::events::ManagerEvent;
+use crate::events::{ManagerEvent, RunEnd};
 use crate::manager::{Account, Core};
 use crate::observe::SAMPLE_EVERY;
 
 /// Interval at which the tick rates of instruments are measured, to balance later subscriptions.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
-/// Runs until the manager is dropped; the end of the run aborts the task.
-pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
-    let Some(mut events) = listen(&core) else { return };
+/// The manager and its run that a watchman watches. When dropped, which the end of the runtime does
+/// too, the listeners of the run end with its connections.
+pub(crate) struct Watched {
+    core: Weak<Core>,
+    run: RunEnd,
+}
+
+impl Watched {
+    pub(crate) fn new(core: &Arc<Core>, run: RunEnd) -> Self {
+        Self { core: Arc::downgrade(core), run }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.end_events_of(&self.run);
+        }
+    }
+}
+
+/// Runs until the manager is dropped or every connection has ended; the end of the run aborts the
+/// task.
+pub(crate) async fn watch(watched: Watched, mut events: EventReceiver, recheck: Arc<Notify>) {
     let mut seen = Vec::new();
     let (mut observed, mut sampled) = (now(), now());
     loop {
         let deadline = {
-            let Some(core) = core.upgrade() else { return };
+            let Some(core) = watched.core.upgrade() else { return };
             let now = now();
             if now - observed >= OBSERVE_EVERY {
                 observe(&core, now - observed);
@@ -37,6 +58,9 @@ pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
                 sampled = now;
             }
             let failover_due = look(&core, &mut seen, now);
+            if seen.iter().all(|status| status.phase == Phase::Closed) {
+                return;
+            }
             let next = (observed + OBSERVE_EVERY).min(sampled + SAMPLE_EVERY);
             failover_due.map_or(next, |due| due.min(next))
         };
@@ -44,11 +68,6 @@ pub(crate) async fn watch(core: Weak<Core>, recheck: Arc<Notify>) {
         let (event, notified) = (pin!(events.skip()), pin!(recheck.notified()));
         let _ = tokio::time::timeout_at(deadline.into(), select(event, notified)).await;
     }
-}
-
-fn listen(core: &Weak<Core>) -> Option<EventReceiver> {
-    let lane: &EventLane = &core.upgrade()?.events;
-    Some(lane.subscribe())
 }
 
 fn observe(core: &Core, since: Duration) {

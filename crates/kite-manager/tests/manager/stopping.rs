@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use kite_manager::{
-    LaneConfig, Manager, Mode, Stopped, StreamConfig, StreamItem, TickStream, TryRecvError,
+    Batch, Event, Events, LaneConfig, Manager, ManagerEvent, Mode, Sink, Stopped, StreamConfig,
+    StreamItem, TickStream, TryRecvError,
 };
 use kite_sim::{Fault, Refusal, Sim, universe};
 
@@ -152,4 +153,86 @@ async fn a_drain_without_an_open_socket_ends_immediately() {
         assert_eq!(read(stream).await, (0, 0));
         sim.refuse_with(None);
     }
+}
+
+/// Reads a listener to its end; returns its last event.
+async fn last_of(mut events: Events) -> Option<ManagerEvent> {
+    let mut last = None;
+    while let Some(event) = in_time("an event", events.recv()).await {
+        assert!(!matches!(last, Some(ManagerEvent::Stopped(_))), "{event:?} after the end");
+        last = Some(event);
+    }
+    assert!(matches!(events.try_recv(), Err(TryRecvError::Ended)));
+    last
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_loop_over_stream_events_and_orders_ends_with_the_run() {
+    let (sim, manager, mut stream) = full().await;
+    let (mut events, mut orders) = (manager.events(), manager.orders());
+    sim.send_order(serde_json::json!({"order_id": "1", "status": "COMPLETE"}));
+    let (mut ticks, mut updates, mut last) = (0, 0, None);
+    manager.begin_drain(LONG);
+    in_time("the end of the loop", async {
+        loop {
+            tokio::select! {
+                Some(item) = stream.recv() => if let StreamItem::Ticks(tagged) = item {
+                    ticks += tagged.batch.ticks.len() as u64;
+                },
+                Some(event) = events.recv() => last = Some(event),
+                Some(_) = orders.recv() => updates += 1,
+                else => break,
+            }
+        }
+    })
+    .await;
+    // The order follows everything that the lanes held back.
+    assert_eq!((ticks, updates), (sim.stats().ticks_sent, 1));
+    assert!(matches!(last, Some(ManagerEvent::Stopped(end)) if end == Stopped::NOTHING));
+    assert!(!manager.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_belongs_to_one_run() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).build().unwrap();
+    let mut before = manager.events();
+    in_time("a stop of nothing", manager.stop()).await;
+    assert_eq!(before.try_recv().unwrap_err(), TryRecvError::Empty, "its run comes");
+    in_time("start", manager.start()).await.unwrap();
+    let during = (manager.events(), manager.orders());
+    let stopped = in_time("stop", manager.stop()).await;
+    let after = manager.events();
+    for events in [before, during.0] {
+        let last = last_of(events).await;
+        assert!(matches!(&last, Some(ManagerEvent::Stopped(end)) if *end == stopped), "{last:?}");
+    }
+    let mut orders = during.1;
+    assert!(in_time("the end", orders.recv()).await.is_none());
+    in_time("another start", manager.start()).await.unwrap();
+    drop(manager);
+    assert!(matches!(last_of(after).await, Some(ManagerEvent::Stopped(end)) if end.clean));
+}
+
+/// Panics at the first frame.
+struct Panics;
+
+impl Sink for Panics {
+    fn on_batch(&mut self, _: &Batch) {
+        panic!("this sink panics");
+    }
+
+    fn on_event(&mut self, _: &Event) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners_end_with_a_run_whose_connections_have_all_failed() {
+    let sim = sim(1, |it| it).await;
+    let manager = builder(&sim, 1).tap(|_| Panics).build().unwrap();
+    let events = manager.events();
+    in_time("start", manager.start()).await.ok();
+    let last = last_of(events).await;
+    let Some(ManagerEvent::Stopped(stopped)) = last else { panic!("{last:?}") };
+    assert_eq!((stopped.clean, stopped.unread_frames), (false, None));
+    assert!(!manager.is_live());
 }
