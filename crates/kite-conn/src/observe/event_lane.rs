@@ -167,7 +167,9 @@ impl EventReceiver {
     }
 
     fn on_slot(&mut self, slot: &Slot) {
-        self.next = slot.held.lock().as_ref().map(Held::to_tagged);
+        // Parsed without the lock, for which a connection may wait.
+        let held = slot.held.lock().clone();
+        self.next = held.map(Held::into_tagged);
         self.missed += u64::from(self.next.is_none());
     }
 }
@@ -259,7 +261,7 @@ impl Buffered {
 }
 
 /// An event as it is buffered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Held {
     Whole(Tagged),
     /// A text whose parsed form is large.
@@ -291,17 +293,16 @@ impl Held {
         size_of::<Slot>() + further
     }
 
-    fn to_tagged(&self) -> Tagged {
+    fn into_tagged(self) -> Tagged {
         match self {
-            Self::Whole(tagged) => tagged.clone(),
+            Self::Whole(tagged) => tagged,
             Self::Text { connection, at, text, received } => {
-                let (text, received) = (text.clone(), *received);
                 let event = match TextMessage::parse(&String::from_utf8_lossy(&text)) {
                     Ok(message) => Event::Text { text, message: Arc::new(message), received },
                     // Not reached, because the connection has read the same text.
                     Err(error) => Event::TextUnreadable { text, error, received, suppressed: 0 },
                 };
-                Tagged { connection: *connection, event, at: *at }
+                Tagged { connection, event, at }
             }
         }
     }
