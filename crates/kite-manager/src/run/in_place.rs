@@ -14,7 +14,7 @@ use crate::account_id::AccountId;
 use crate::error::InPlaceError;
 use crate::manager::{Core, Manager, ManagerSink};
 use crate::run::{Run, sum};
-use crate::stream::{Merge, TaggedBatch};
+use crate::stream::{HubSink, Merge, TaggedBatch};
 
 impl Manager {
     /// Starts without tasks for the connections. The task that polls the returned stream opens,
@@ -84,6 +84,13 @@ pub struct InPlaceStream {
 }
 
 impl InPlaceStream {
+    /// Marks first packets from now on, for [`TaggedBatch::is_first`], as
+    /// [`StreamConfig::mark_first`](crate::StreamConfig::mark_first) does for other streams. Call it
+    /// before the stream is first polled.
+    pub fn mark_first(&mut self) {
+        self.merge.streams_mut().filter_map(Seated::hub).for_each(HubSink::mark_first);
+    }
+
     /// Waits for the next frame; `None` once the run has ended.
     ///
     /// # Cancel safety
@@ -148,6 +155,13 @@ struct Seated {
     ticks: InPlace<ManagerSink>,
 }
 
+impl Seated {
+    /// Returns the sink of the merged streams; `None` once the connection has ended.
+    fn hub(&mut self) -> Option<&mut HubSink> {
+        self.ticks.sink_mut().map(|(_, (hub, _))| hub)
+    }
+}
+
 impl Stream for Seated {
     type Item = TaggedBatch;
 
@@ -158,8 +172,8 @@ impl Stream for Seated {
                 continue;
             }
             // The sink has received this batch, so its set of ignored instruments is current.
-            let ours = match self.ticks.sink_mut() {
-                Some((_, (hub, _))) => hub.ours(&batch),
+            let ours = match self.hub() {
+                Some(hub) => hub.ours(&batch),
                 None => Some(Cow::Borrowed(&batch)),
             };
             let part = match ours {
@@ -169,7 +183,8 @@ impl Stream for Seated {
             };
             let (account, connection) = (self.account.clone(), self.connection);
             let batch = part.unwrap_or(batch);
-            return Poll::Ready(Some(TaggedBatch { account, connection, batch, firsts: None }));
+            let firsts = self.hub().and_then(|hub| hub.first_packets(&batch));
+            return Poll::Ready(Some(TaggedBatch { account, connection, batch, firsts }));
         }
     }
 }

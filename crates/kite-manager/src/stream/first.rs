@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kite_wire::{CommandKind, Mode, Packet, TickBatch};
+use kite_wire::{Command, CommandKind, Mode, Packet, TickBatch};
 
 /// The instruments of one connection whose first packet is still to come.
 #[derive(Debug, Default)]
@@ -69,6 +69,47 @@ impl Firsts {
                 awaited.is_some()
             }
         }
+    }
+}
+
+/// First packets of a stream in place. Its connection may send a command between the frame that it
+/// has passed to its sink and the moment when the stream yields this frame.
+#[derive(Debug, Default)]
+pub(crate) struct FirstsInPlace {
+    firsts: Firsts,
+    /// What happened since the last frame, to be handled before the next one; `None` is a new
+    /// socket.
+    since: Vec<Option<(CommandKind, Vec<u32>)>>,
+}
+
+impl FirstsInPlace {
+    pub(crate) fn on_up(&mut self) {
+        self.since.push(None);
+    }
+
+    pub(crate) fn on_command(&mut self, command: Command<'_>) {
+        let (kind, tokens) = match command {
+            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
+            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
+            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
+        };
+        self.since.push(Some((kind, tokens.to_vec())));
+    }
+
+    /// Handles a frame that the sink receives; the stream yields it next.
+    #[inline]
+    pub(crate) fn on_frame(&mut self) {
+        for change in self.since.drain(..) {
+            match change {
+                None => self.firsts.on_up(),
+                Some((kind, tokens)) => self.firsts.on_command(kind, &tokens),
+            }
+        }
+    }
+
+    /// Returns the first packets of the frame that the stream yields.
+    pub(crate) fn mark(&mut self, ticks: &TickBatch) -> Option<FirstPackets> {
+        self.firsts.mark(ticks)
     }
 }
 

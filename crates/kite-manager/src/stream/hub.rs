@@ -20,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::seat::{Seat, Seats};
 use crate::stream::filter::{Chosen, StreamFilter, Tokens};
-use crate::stream::first::Firsts;
+use crate::stream::first::{FirstPackets, Firsts, FirstsInPlace};
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
 use crate::stream::select::select;
 
@@ -160,7 +160,8 @@ impl Hub {
         assert!(slot < self.ports.all.len(), "slot {slot} of {}", self.ports.all.len());
         let (ports, run) = (Arc::clone(&self.ports), self.ports.lock().run);
         let (subscribers, ignored) = (Vec::new(), TokenMap::new());
-        let mut sink = HubSink { ports, slot, run, version: 0, subscribers, ignored };
+        let (version, in_place) = (0, None);
+        let mut sink = HubSink { ports, slot, run, version, subscribers, ignored, in_place };
         sink.catch_up();
         sink
     }
@@ -265,9 +266,22 @@ pub(crate) struct HubSink {
     version: u64,
     subscribers: Vec<Subscriber>,
     ignored: TokenMap<()>,
+    /// If the stream in place marks first packets.
+    in_place: Option<FirstsInPlace>,
 }
 
 impl HubSink {
+    /// Begins to look for first packets, for a stream in place.
+    pub(crate) fn mark_first(&mut self) {
+        self.in_place.get_or_insert_default();
+    }
+
+    /// Returns the first packets of the last batch, of which `ours` is the part that belongs to
+    /// this connection.
+    pub(crate) fn first_packets(&mut self, ours: &Batch) -> Option<FirstPackets> {
+        self.in_place.as_mut()?.mark(&ours.ticks)
+    }
+
     /// Returns the packets of a batch that belong to this connection; `None` if there are none.
     pub(crate) fn ours<'a>(&self, batch: &'a Batch) -> Option<Cow<'a, Batch>> {
         if self.ignored.is_empty() {
@@ -319,6 +333,9 @@ impl Sink for HubSink {
     }
 
     fn on_batch(&mut self, batch: &Batch) {
+        if let Some(in_place) = &mut self.in_place {
+            in_place.on_frame();
+        }
         if !self.is_wanted(batch) {
             return;
         }
@@ -331,6 +348,9 @@ impl Sink for HubSink {
 
     fn on_event(&mut self, event: &Event) {
         self.look_for_changes();
+        if let (Some(in_place), Event::Up { .. }) = (&mut self.in_place, event) {
+            in_place.on_up();
+        }
         for subscriber in &mut self.subscribers {
             subscriber.sink.on_event(event);
         }
@@ -338,6 +358,9 @@ impl Sink for HubSink {
 
     fn on_command(&mut self, command: Command<'_>) {
         self.look_for_changes();
+        if let Some(in_place) = &mut self.in_place {
+            in_place.on_command(command);
+        }
         for subscriber in &mut self.subscribers {
             subscriber.deliver_command(command);
         }

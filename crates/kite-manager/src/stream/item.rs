@@ -44,7 +44,9 @@ impl TaggedBatch {
     /// was created later than an instrument was subscribed, or chose it later, does not know of the
     /// subscription: its first packet of that instrument is not first.
     ///
-    /// Always false unless [`StreamConfig::mark_first`](crate::StreamConfig::mark_first) is set, and for a packet of another frame.
+    /// Always false unless [`StreamConfig::mark_first`](crate::StreamConfig::mark_first) is set or
+    /// [`InPlaceStream::mark_first`](crate::InPlaceStream::mark_first) was called, and for a packet
+    /// of another frame.
     #[must_use]
     pub fn is_first(&self, packet: &Packet<'_>) -> bool {
         self.firsts.as_ref().is_some_and(|firsts| firsts.contains(packet))

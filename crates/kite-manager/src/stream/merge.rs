@@ -86,6 +86,11 @@ impl<S: Stream + Unpin> Merge<S> {
         self.children.into_iter().filter_map(|child| child.stream)
     }
 
+    /// Returns the streams that have not ended.
+    pub(crate) fn streams_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.children.iter_mut().filter_map(|child| child.stream.as_mut())
+    }
+
     /// Polls for the next item of any stream; `None` once all have ended.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let count = self.children.len();

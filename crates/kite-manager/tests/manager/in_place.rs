@@ -234,3 +234,33 @@ fn a_failed_start_in_place_names_the_cause_and_changes_nothing() {
     let manager = Manager::new(kite_conn::Credentials::new("key", "token"), config);
     assert!(matches!(manager.start_in_place(), Err(InPlaceError::Config(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_in_place_marks_first_packets_if_asked() {
+    let sim = sim(1, |it| it).await;
+    sim.pause().await;
+    let manager = builder(&sim, 1).connections(1).build().unwrap();
+    manager.set_subscriptions([(256, Mode::Full), (512, Mode::Quote)]).unwrap();
+    let mut stream = in_place(&manager);
+    stream.mark_first();
+    let mut words = async |last: &str| -> Vec<String> {
+        let mut words = Vec::new();
+        while words.last().is_none_or(|word| word != last) {
+            let ticks = in_time("a frame", stream.recv()).await.unwrap();
+            words.extend(ticks.packets().map(|packet| {
+                let mark = if ticks.is_first(&packet) { "!" } else { "" };
+                format!("{} {}{mark}", packet.instrument_token(), packet.mode())
+            }));
+        }
+        words
+    };
+    let snapshots = ["256 quote!", "512 quote!", "256 full!"];
+    assert_eq!(words("256 full!").await, snapshots);
+    sim.tick_now(&[256, 512]);
+    assert_eq!(words("512 quote").await, ["256 full", "512 quote"]);
+    manager.set_mode(&[512], Mode::Ltp);
+    assert_eq!(words("512 ltp!").await, ["512 ltp!"]);
+    sim.drop_all();
+    let again = ["256 quote!", "512 quote!", "512 ltp!", "256 full!"];
+    assert_eq!(words("256 full!").await, again);
+}

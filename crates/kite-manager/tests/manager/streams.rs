@@ -134,9 +134,7 @@ async fn words(stream: &mut TickStream, is_last: impl Fn(&str) -> bool) -> Vec<S
                     };
                     ticks.packets().map(word).collect()
                 }
-                StreamItem::Up { epoch, instruments, .. } => {
-                    vec![format!("up {epoch} with {instruments}")]
-                }
+                StreamItem::Up { epoch, .. } => vec![format!("up {epoch}")],
                 StreamItem::Down { epoch, .. } => vec![format!("down {epoch}")],
                 StreamItem::Gap { gap, .. } => vec![format!("gap of {}", gap.instruments.len())],
                 other => panic!("{other:?}"),
@@ -160,7 +158,7 @@ async fn first_packets_are_marked_and_events_have_their_place() {
 
     let snapshots = ["256 quote!", "512 quote!", "256 full!"];
     let seen = words(&mut stream, |word| word == "256 full!").await;
-    assert_eq!(seen, [&["up 1 with 2"], &snapshots[..]].concat());
+    assert_eq!(seen, [&["up 1"], &snapshots[..]].concat());
     sim.tick_now(&[256, 512]);
     assert_eq!(words(&mut stream, |word| word.starts_with("512")).await, ["256 full", "512 quote"]);
 
@@ -176,7 +174,7 @@ async fn first_packets_are_marked_and_events_have_their_place() {
     // The gap follows the frame that settles it, the one with an exchange time for all.
     let expected = [
         "down 1",
-        "up 2 with 3",
+        "up 2",
         "256 quote!",
         "512 quote!",
         "768 quote!",
@@ -186,6 +184,6 @@ async fn first_packets_are_marked_and_events_have_their_place() {
     ];
     assert_eq!(seen, expected);
 
-    let unmarked = words(&mut unmarked, |word| word == "up 2 with 3").await;
+    let unmarked = words(&mut unmarked, |word| word == "up 2").await;
     assert!(unmarked.iter().all(|word| !word.ends_with('!')), "{unmarked:?}");
 }
