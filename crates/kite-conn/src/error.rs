@@ -179,6 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_resolver_or_a_certificate_says_stays_on_one_line() {
+        let said = || Arc::new(io::Error::other("name \x1b[2J\u{202e}\nFORGED"));
+        let (host, address) = ("host".to_owned(), ([127, 0, 0, 1], 443).into());
+        let fault = TlsFault::WrongName;
+        for error in [
+            OpenError::Dns { host: host.clone(), source: said() },
+            OpenError::Connect { address, tried: 2, source: said() },
+            OpenError::Tls { host: host.clone(), address, fault, source: said() },
+            OpenError::Handshake(HandshakeError::Io { received: 7, source: said() }),
+        ] {
+            let parked = ParkReason::Configuration(error.clone());
+            for shown in [error.to_string(), parked.to_string(), ErrorChain(&error).to_string()] {
+                assert!(shown.ends_with("name  [2J  FORGED"), "{shown:?}");
+            }
+        }
+    }
+
+    #[test]
     fn reasons_to_park_name_their_cause_once() {
         for last in open_errors() {
             assert_chain(&ParkReason::Authentication(last.clone()), Some(&last));
