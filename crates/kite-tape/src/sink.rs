@@ -216,7 +216,7 @@ mod tests {
         });
         let notes: Vec<_> = entries.iter().filter(|it| it.kind == RecordKind::Event).collect();
         assert_eq!(text_of(notes[0]), r#"{"event":"up","epoch":1,"instruments":3}"#);
-        assert!(text_of(notes[1]).contains(r#"a \"bad\"\u000aday"#), "{}", text_of(notes[1]));
+        assert!(text_of(notes[1]).contains(r#"a \"bad\" day"#), "{}", text_of(notes[1]));
         assert_eq!(entries.len(), 4, "the first Up ends no gap");
         let gap = entries[2].gap().unwrap();
         assert_eq!((gap.reason, gap.frames), (GapReason::Disconnected, None));
