@@ -14,7 +14,8 @@ use crate::deliver::Sink;
 use crate::driver::{Driver, Mailbox, Network, Reporter};
 use crate::error::{SpawnError, SubscribeError};
 use crate::observe::{
-    Counters, Distributions, EventLane, InstrumentStats, LossKind, Phase, Stats, Status, Stopped,
+    Counters, Distributions, EventLane, Handover, InstrumentStats, LossKind, Phase, Stats, Status,
+    Stopped,
 };
 use crate::runtime;
 use crate::transport::Dialer;
@@ -147,6 +148,31 @@ impl Connection {
         changes: impl IntoIterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
         self.state.mailbox.apply(changes.into_iter())
+    }
+
+    /// Removes instruments that another connection takes over, and returns what that connection
+    /// needs to report their gap: the loss of the last socket, if there is no other yet, and their
+    /// last ticks. This connection's own gap then leaves them out. `number` identifies this
+    /// connection in [`Gap::moved_from`](crate::Gap::moved_from).
+    pub fn hand_over(&self, tokens: &[u32], number: usize) -> Handover {
+        self.unsubscribe(tokens);
+        let counters = &self.state.counters;
+        Handover::take(tokens, number, &counters.instruments, &counters.unsettled)
+    }
+
+    /// Adds instruments that another connection handed over. If that connection had no socket, this
+    /// one reports their gap as [`Event::Gap`](crate::Event::Gap), from the loss to their first
+    /// ticks here.
+    ///
+    /// # Errors
+    /// Returns [`SubscribeError`] as [`Connection::apply`] does; nothing changes then, and the gap
+    /// is not reported.
+    pub fn take_over(
+        &self,
+        instruments: impl IntoIterator<Item = (u32, Mode)>,
+        handover: Handover,
+    ) -> Result<(), SubscribeError> {
+        self.state.mailbox.take_over(instruments.into_iter(), handover)
     }
 
     /// Returns the subscribed instruments and their modes.

@@ -48,8 +48,9 @@ pub use error::{CapacityError, ConfigError, ErrorChain, SpawnError, SubscribeErr
 pub use in_place::InPlace;
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use observe::{
-    Distribution, Distributions, Event, EventLane, EventReceiver, Gap, InstrumentStats, LossCause,
-    LossKind, Missed, ParkReason, Phase, Severity, Stats, Status, Stopped, Tagged, VolumeMissed,
+    Distribution, Distributions, Event, EventLane, EventReceiver, Gap, Handover, InstrumentStats,
+    LossCause, LossKind, Missed, ParkReason, Phase, Severity, Stats, Status, Stopped, Tagged,
+    VolumeMissed,
 };
 pub use one_line::OneLine;
 pub use tokio_rustls::rustls;

@@ -104,8 +104,8 @@ impl Sink for RecorderSink {
                 self.note(now, event, &format!(r#","epoch":{epoch},"cause":{cause}"#));
             }
             Event::Gap(gap) => {
-                let instruments = gap.instruments.len();
-                self.note(now, event, &format!(r#","instruments":{instruments}"#));
+                let members = gap_members(gap);
+                self.note(now, event, &members);
             }
             Event::Parked(reason) => {
                 let reason = quoted(&reason.to_string());
@@ -128,6 +128,22 @@ impl Sink for RecorderSink {
             _ => {}
         }
     }
+}
+
+/// Returns the members of the note of a gap: when it began and ended, and what was missed.
+fn gap_members(gap: &kite_conn::Gap) -> String {
+    let (instruments, volume) = (gap.instruments.len(), gap.known_volume());
+    let unix_ms = |at: Stamp| at.to_unix_ns() / 1_000_000;
+    let mut members = format!(r#","instruments":{instruments},"known_volume":{volume}"#);
+    let mut add = |name: &str, value: u64| members += &format!(r#","{name}":{value}"#);
+    add("from_unix_ms", unix_ms(gap.last_heard));
+    if let Some(resumed) = gap.resumed {
+        add("to_unix_ms", unix_ms(resumed));
+    }
+    if let Some(connection) = gap.moved_from {
+        add("moved_from", connection as u64);
+    }
+    members
 }
 
 /// Returns a string in JSON.
@@ -223,6 +239,33 @@ mod tests {
         assert!(gap.from_unix_ns <= gap.to_unix_ns);
         assert_eq!(entries[2].recv_unix_ns(), gap.to_unix_ns);
         assert_eq!(text_of(&entries[3]), r#"{"event":"up","epoch":2,"instruments":3}"#);
+    }
+
+    #[test]
+    fn the_gap_of_moved_instruments_is_noted_with_its_times_and_volume() {
+        let start = Stamp::now();
+        let after = |ms| Stamp::at(start.to_instant() + std::time::Duration::from_millis(ms));
+        let mut gap = kite_conn::Gap::new(start, after(1), after(2));
+        (gap.moved_from, gap.resumed) = (Some(1), Some(after(2_500)));
+        for (token, volume) in [(1, 5_000), (2, 157)] {
+            let volume = kite_conn::VolumeMissed::Known(volume);
+            gap.instruments.push(kite_conn::Missed::new(token, kite_wire::Mode::Quote, volume));
+        }
+        let plain = kite_conn::Gap::new(start, after(1), after(2));
+        let entries = recorded(|sink| {
+            for gap in [gap, plain] {
+                sink.on_event(&Event::Gap(Arc::new(gap)));
+            }
+        });
+        let unix_ms = |at: Stamp| at.to_unix_ns() / 1_000_000;
+        let (from, to) = (unix_ms(start), unix_ms(after(2_500)));
+        let expected = [
+            format!(
+                r#"{{"event":"gap","instruments":2,"known_volume":5157,"from_unix_ms":{from},"to_unix_ms":{to},"moved_from":1}}"#
+            ),
+            format!(r#"{{"event":"gap","instruments":0,"known_volume":0,"from_unix_ms":{from}}}"#),
+        ];
+        assert_eq!(entries.iter().map(text_of).collect::<Vec<_>>(), expected);
     }
 
     #[test]

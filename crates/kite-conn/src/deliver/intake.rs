@@ -14,7 +14,7 @@ use super::rate_limit::RateLimit;
 use super::sink::Sink;
 use super::unread::Unread;
 use crate::clock::Stamp;
-use crate::observe::{Counters, Event, EventSender, Gap, GapTracker};
+use crate::observe::{Counters, Event, EventSender, GapTracker, Handover};
 
 /// Checks and counts frames, and passes them to the sink.
 pub(crate) struct Intake<S> {
@@ -73,14 +73,14 @@ impl<S: Sink> Intake<S> {
         self.call(|sink| sink.on_batch(&batch));
         self.count_delivery(received, is_heartbeat);
         // Done after delivery so that it adds no latency.
-        let gap = self.gaps.on_frame(&batch.ticks, received);
+        self.gaps.on_frame(&batch.ticks, received);
         let counts = &self.counters.delivery;
         if let Some(lag_s) = self.gaps.exchange_lag_s() {
             counts.exchange_lags_s.record(lag_s);
         }
         // Counted last, so that a reader that sees this frame counted also sees its ticks counted.
         counts.frames.add(1);
-        self.report_gap(gap);
+        self.report_gaps();
     }
 
     #[cold]
@@ -139,25 +139,44 @@ impl<S: Sink> Intake<S> {
     /// Passes an event to the sink, in order with the frames. May be called at any time.
     pub(crate) fn on_notice(&mut self, notice: Notice) {
         // A gap that this event closes is reported before it.
-        let gap = match &notice.event {
+        match &notice.event {
             Event::Up { epoch, .. } => {
-                let gap = self.gaps.on_up(*epoch, notice.at, &notice.instruments);
                 self.on_event(&notice.event);
-                return self.report_gap(gap);
+                self.gaps.on_up(*epoch, notice.at, &notice.instruments);
+                return self.report_gaps();
             }
             Event::Down { epoch, last_heard, .. } => {
-                self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.instruments)
+                self.gaps.on_lost(*epoch, *last_heard, notice.at, notice.instruments);
             }
             Event::Closed { .. } => self.gaps.settle(),
-            _ => None,
-        };
-        self.report_gap(gap);
+            _ => {}
+        }
+        self.report_gaps();
         self.on_event(&notice.event);
     }
 
     /// Passes a command that is sent to the server to the sink, in order with the frames.
     pub(crate) fn on_command(&mut self, command: Command<'_>) {
         self.call(|sink| sink.on_command(command));
+    }
+
+    /// Records that instruments are no longer subscribed.
+    pub(crate) fn on_unsubscribed(&mut self, tokens: &[u32]) {
+        self.gaps.on_unsubscribed(tokens);
+        self.report_gaps();
+    }
+
+    /// Receives what is known about instruments that another connection handed over. `epoch` is the
+    /// number of the socket if one is open.
+    pub(crate) fn on_taken_over(
+        &mut self,
+        handover: Handover,
+        at: Stamp,
+        epoch: Option<u32>,
+        desired: &BTreeMap<u32, Mode>,
+    ) {
+        self.gaps.on_taken_over(handover, at, epoch, desired);
+        self.report_gaps();
     }
 
     /// Returns whether the sink accepts another frame.
@@ -187,9 +206,9 @@ impl<S: Sink> Intake<S> {
         self.discarded + self.call(|sink| sink.unread())
     }
 
-    /// Reports a settled gap, after the frame that settled it.
-    fn report_gap(&mut self, gap: Option<Gap>) {
-        if let Some(gap) = gap {
+    /// Reports settled gaps, after the frame that settled them.
+    fn report_gaps(&mut self) {
+        while let Some(gap) = self.gaps.poll_settled() {
             self.report(&Event::Gap(Arc::new(gap)));
         }
     }

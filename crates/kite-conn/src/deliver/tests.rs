@@ -22,7 +22,7 @@ enum Seen {
 }
 
 fn gaps() -> GapTracker {
-    GapTracker::new(None, Duration::from_secs(10), std::time::SystemTime::now)
+    GapTracker::new(None, Arc::default(), Duration::from_secs(10), std::time::SystemTime::now)
 }
 
 fn opening(attempt: u32) -> Notice {

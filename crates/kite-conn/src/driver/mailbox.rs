@@ -15,6 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::credentials::Credentials;
 use crate::error::{CapacityError, SubscribeError};
+use crate::observe::Handover;
 
 /// The shared side of a connection's requests.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ struct State {
 pub(crate) struct Mail {
     /// Instruments to subscribe in this mode, or to unsubscribe.
     pub(crate) changes: BTreeMap<u32, Option<Mode>>,
+    /// What other connections passed on with instruments that are among the changes.
+    pub(crate) taken_over: Vec<Handover>,
     /// Credentials that replace the current ones.
     pub(crate) credentials: Option<Credentials>,
     /// Whether to send a ping.
@@ -83,6 +86,23 @@ impl Mailbox {
         &self,
         changes: impl Iterator<Item = (u32, Option<Mode>)>,
     ) -> Result<(), SubscribeError> {
+        self.post_changes(changes, None)
+    }
+
+    /// Adds instruments that another connection handed over. All or nothing.
+    pub(crate) fn take_over(
+        &self,
+        instruments: impl Iterator<Item = (u32, Mode)>,
+        handover: Handover,
+    ) -> Result<(), SubscribeError> {
+        self.post_changes(instruments.map(|(token, mode)| (token, Some(mode))), Some(handover))
+    }
+
+    fn post_changes(
+        &self,
+        changes: impl Iterator<Item = (u32, Option<Mode>)>,
+        handover: Option<Handover>,
+    ) -> Result<(), SubscribeError> {
         // The iterator is the caller's code, which may be slow, or use this mailbox. Of several
         // requests for a token the last one counts.
         let changes: BTreeMap<u32, Option<Mode>> = changes.collect();
@@ -116,6 +136,7 @@ impl Mailbox {
                 mail.changes.insert(token, mode);
             }
         }
+        mail.taken_over.extend(handover);
         drop(guard);
         self.announce();
         Ok(())

@@ -89,9 +89,10 @@ impl<S: Sink, N: Network> Driver<S, N> {
     ) -> Self {
         let threshold = config.liveness.silence_threshold;
         let counters = Arc::clone(&reporter.counters);
+        let unsettled = Arc::clone(&counters.unsettled);
         let tracked = config.track_instruments;
         let instruments = tracked.then(|| InstrumentWriter::new(Arc::clone(&counters.instruments)));
-        let gaps = GapTracker::new(instruments, threshold, N::wall_clock);
+        let gaps = GapTracker::new(instruments, unsettled, threshold, N::wall_clock);
         let renews = config.token_source.is_some();
         let has_token = !credentials.access_token().expose().is_empty();
         Self {

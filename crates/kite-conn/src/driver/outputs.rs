@@ -64,8 +64,18 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     pub(super) fn collect_mail(&mut self, now: Instant) {
         let Some(mail) = self.reporter.mailbox.collect() else { return };
+        let mut removed = Vec::new();
         for (token, mode) in mail.changes {
             self.session.handle(now, Input::SetMode(token, mode));
+            removed.extend(mode.is_none().then_some(token));
+        }
+        if !removed.is_empty() {
+            self.intake.on_unsubscribed(&removed);
+        }
+        for handover in mail.taken_over {
+            let epoch = self.session.is_live().then(|| self.session.epoch());
+            let desired = self.session.desired();
+            self.intake.on_taken_over(handover, Stamp::at(now), epoch, desired);
         }
         // An attempt that already uses them continues.
         let is_in_use =

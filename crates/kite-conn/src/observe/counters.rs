@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::count::Count;
 use super::distribution::{Distribution, Recorder};
+use super::handover::Unsettled;
 use super::instruments::Instruments;
 use super::loss::LossKind;
 use crate::clock::Stamp;
@@ -54,6 +55,7 @@ pub(crate) struct Counters {
     pub(crate) socket: SocketCounts,
     pub(crate) delivery: DeliveryCounts,
     pub(crate) instruments: Arc<Instruments>,
+    pub(crate) unsettled: Arc<Unsettled>,
     /// Whether the sink panicked and that has not been reported yet.
     pub(crate) sink_panicked: AtomicBool,
 }

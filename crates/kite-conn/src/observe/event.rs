@@ -48,9 +48,11 @@ pub enum Event {
         /// When the last message of any kind, including a pong, was received.
         last_heard: Stamp,
     },
-    /// What was missed between a loss and the ticks after it. Sent once for each reconnect, as soon
-    /// as one of these happens: every instrument that had ticked has ticked again; a frame arrives
-    /// `silence_threshold` or more after the handshake; the socket is lost; the connection ends.
+    /// What was missed between a loss and the ticks after it. Sent once for each reconnect, and once
+    /// for each move of instruments from a lost connection, by the connection they were moved to, as
+    /// soon as one of these happens: every instrument that had ticked has ticked again; a frame
+    /// arrives `silence_threshold` or more after the handshake or the move; the socket is lost; the
+    /// connection ends.
     Gap(Arc<Gap>),
     /// A socket could not be opened.
     OpenFailed {
@@ -246,6 +248,7 @@ impl Event {
             | Self::Renewing { .. }
             | Self::Closed { clean: true } => Severity::Detail,
             Self::Up { epoch: 1, .. } | Self::Closed { clean: false } => Severity::Notice,
+            Self::Gap(gap) if gap.instruments.is_empty() => Severity::Notice,
             Self::Up { .. } | Self::TicksResumed { .. } => Severity::Recovery,
             Self::Gap(_)
             | Self::FeedSilent { .. }

@@ -8,25 +8,34 @@ use kite_wire::Mode;
 use super::wording::{counted, grouped};
 use crate::clock::Stamp;
 
-/// A gap in the feed of one connection: from the last message on a lost socket to the first ticks
-/// on the next.
+/// A gap in the feed: from the last message on a lost socket to the first ticks on the next one, or
+/// on the connection that the instruments were moved to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
     /// Number of the socket that was lost.
     pub lost_epoch: u32,
-    /// Number of the socket that replaced it.
+    /// Number of the socket that replaced it, on the connection that reports the gap.
     pub epoch: u32,
+    /// The connection that lost the socket, if its instruments were moved to the one that reports
+    /// the gap: the number passed to [`Connection::hand_over`], which is
+    /// `Move::from` of kite-manager. `None` after a plain reconnect.
+    ///
+    /// [`Connection::hand_over`]: crate::Connection::hand_over
+    pub moved_from: Option<usize>,
     /// When anything was last received from the lost socket. What the server sent after this is
     /// missed.
     pub last_heard: Stamp,
     /// When the loss was noticed.
     pub lost: Stamp,
-    /// When the handshake of the next socket was done.
+    /// When the handshake of the next socket was done, or when the instruments were moved, if their
+    /// new connection had a socket already.
     pub up: Stamp,
-    /// When ticks resumed; `None` if they had not when this gap was reported.
+    /// When the first of the instruments ticked again; `None` if none had when this gap was
+    /// reported.
     pub resumed: Option<Stamp>,
-    /// The instruments subscribed on the lost socket, by ascending token.
+    /// The instruments subscribed on the lost socket, by ascending token. Without those that were
+    /// moved away since, which are in a gap of their new connection.
     pub instruments: Vec<Missed>,
 }
 
@@ -54,7 +63,7 @@ pub enum VolumeMissed {
     NeverSeen,
     /// It had not ticked again when the gap was reported.
     NotBack,
-    /// It was unsubscribed while no socket was up.
+    /// It was unsubscribed, or moved to another connection again, before it ticked.
     Unsubscribed,
     /// Its packets have no exchange time, and its volume was not seen to change before the gap: the
     /// last tick before it may be from an earlier day, though it was received today.
@@ -71,7 +80,24 @@ pub enum VolumeMissed {
     NotTracked,
 }
 
+impl Missed {
+    /// Creates a value, for programs that test their own sink.
+    #[must_use]
+    pub fn new(token: u32, mode: Mode, volume: VolumeMissed) -> Self {
+        Self { token, mode, volume }
+    }
+}
+
 impl Gap {
+    /// Creates the gap of a reconnect between the sockets 1 and 2, without instruments, for programs
+    /// that test their own sink.
+    #[must_use]
+    pub fn new(last_heard: Stamp, lost: Stamp, up: Stamp) -> Self {
+        let (lost_epoch, epoch, instruments) = (1, 2, Vec::new());
+        let (moved_from, resumed) = (None, None);
+        Self { lost_epoch, epoch, moved_from, last_heard, lost, up, resumed, instruments }
+    }
+
     /// Returns the time without ticks, from the last message to the first tick; `None` if ticks had
     /// not resumed when the gap was reported.
     #[must_use]
@@ -90,13 +116,20 @@ impl Gap {
     }
 }
 
-/// One line: the time without ticks, the number of instruments, and the missed volume.
+/// One line: the time without ticks, the number of instruments, where they were moved from, and the
+/// missed volume. Connections count from 1.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.instruments.is_empty() {
+            return f.write_str("no instruments were subscribed");
+        }
         let instruments = counted(self.instruments.len(), "instrument");
         match self.without_ticks() {
             Some(time) => write!(f, "no ticks from {instruments} for {time:.1?}")?,
             None => write!(f, "no ticks from {instruments} yet")?,
+        }
+        if let Some(connection) = self.moved_from {
+            write!(f, ", moved from connection {}", connection + 1)?;
         }
         match self.known_volume() {
             0 => Ok(()),

@@ -4,14 +4,17 @@
 //! day. It is recorded per instrument and compared with the snapshot after the reconnect. This
 //! module uses neither sockets nor timers; the caller passes in the wall clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kite_wire::ist::Day;
 use kite_wire::{Mode, TickBatch};
 
-use super::gap::{Gap, Missed, VolumeMissed};
+use super::gap::Gap;
+use super::handover::{Handover, Unsettled};
 use super::instruments::{InstrumentWriter, LastTick};
+use super::open_gap::{Loss, OpenGap};
 use crate::clock::Stamp;
 
 /// Records the tick data needed to report gaps on one connection, and turns losses into gaps.
@@ -25,7 +28,12 @@ pub(crate) struct GapTracker {
     today: Today,
     /// Exchange lag of the last frame, in seconds.
     exchange_lag_s: Option<u64>,
-    open: Option<OpenGap>,
+    /// The gaps that wait for ticks on the current socket.
+    open: Vec<OpenGap>,
+    /// The gaps to report.
+    settled: VecDeque<Gap>,
+    /// The gaps that wait for a socket.
+    unsettled: Arc<Unsettled>,
 }
 
 /// The local wall clock, read once a minute and advanced with the monotonic clock.
@@ -33,29 +41,6 @@ pub(crate) struct GapTracker {
 struct Today {
     /// When the clock was read, and its time in nanoseconds since the Unix epoch.
     looked: Option<(Stamp, u64)>,
-}
-
-/// A gap that has not been reported yet.
-#[derive(Debug)]
-struct OpenGap {
-    lost_epoch: u32,
-    last_heard: Stamp,
-    lost: Stamp,
-    up: Option<(u32, Stamp)>,
-    resumed: Option<Stamp>,
-    instruments: BTreeMap<u32, Instrument>,
-    /// Number of instruments that ticked before the loss and have not ticked since.
-    awaited: usize,
-}
-
-#[derive(Debug)]
-struct Instrument {
-    mode: Mode,
-    before: Option<LastTick>,
-    /// Its first tick after the gap, as long as it has no exchange timestamp, because a
-    /// subscription begins in quote mode.
-    first: Option<LastTick>,
-    volume: Option<VolumeMissed>,
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -66,6 +51,7 @@ const LONGEST_LAG_S: u64 = 60;
 impl GapTracker {
     pub(crate) fn new(
         instruments: Option<InstrumentWriter>,
+        unsettled: Arc<Unsettled>,
         settle_after: Duration,
         wall_clock: fn() -> SystemTime,
     ) -> Self {
@@ -75,63 +61,92 @@ impl GapTracker {
             wall_clock,
             today: Today::default(),
             exchange_lag_s: None,
-            open: None,
+            open: Vec::new(),
+            settled: VecDeque::new(),
+            unsettled,
         }
     }
 
-    /// Records the loss of a socket that carried `subscribed`. If the previous gap is still open,
-    /// closes it with what is known and returns it.
+    /// Records the loss of a socket that carried `subscribed`. Gaps that are still open are closed
+    /// with what is known; the next gap covers their instruments too.
     pub(crate) fn on_lost(
         &mut self,
-        lost_epoch: u32,
+        epoch: u32,
         last_heard: Stamp,
         lost: Stamp,
-        subscribed: BTreeMap<u32, Mode>,
-    ) -> Option<Gap> {
-        let before = self.settle();
+        mut subscribed: BTreeMap<u32, Mode>,
+    ) {
+        for (token, mode) in self.open.iter().flat_map(OpenGap::unresolved) {
+            subscribed.entry(token).or_insert(mode);
+        }
+        self.settle();
+        let mut unsettled = self.unsettled.lock();
+        unsettled.retain(&subscribed);
         if let Some(instruments) = &mut self.instruments {
             instruments.retain(&subscribed);
         }
         let tracked = self.instruments.as_ref();
-        let instrument = |(token, mode)| {
-            let before = tracked.and_then(|tracked| tracked.last_tick(token));
-            (token, Instrument { mode, before, first: None, volume: None })
-        };
-        let instruments: BTreeMap<_, _> = subscribed.into_iter().map(instrument).collect();
-        let awaited = match tracked {
-            Some(_) => instruments.values().filter(|it| it.before.is_some()).count(),
-            None => instruments.len(),
-        };
-        let (up, resumed) = (None, None);
-        self.open =
-            Some(OpenGap { lost_epoch, last_heard, lost, up, resumed, instruments, awaited });
-        before
+        let instruments = subscribed.into_iter().map(|(token, mode)| {
+            let here = tracked.and_then(|tracked| tracked.last_tick(token));
+            (token, mode, unsettled.last_tick(token, here))
+        });
+        let loss = Loss { epoch, last_heard, at: lost, moved_from: None };
+        let gap = OpenGap::new(loss, tracked.is_some(), instruments);
+        unsettled.gaps.push(gap);
     }
 
     /// Handles the handshake of the next socket; `desired` is the set being subscribed on it.
-    /// Returns the gap if there is nothing to wait for.
-    pub(crate) fn on_up(
-        &mut self,
-        epoch: u32,
-        up: Stamp,
-        desired: &BTreeMap<u32, Mode>,
-    ) -> Option<Gap> {
-        let is_tracked = self.instruments.is_some();
+    pub(crate) fn on_up(&mut self, epoch: u32, up: Stamp, desired: &BTreeMap<u32, Mode>) {
         // The machine may have slept past midnight, so read the clock again.
         self.today.looked = None;
-        let open = self.open.as_mut()?;
-        open.up = Some((epoch, up));
-        let gone = open.instruments.iter_mut().filter(|(token, _)| !desired.contains_key(token));
-        for (_, instrument) in gone {
-            instrument.volume = Some(VolumeMissed::Unsubscribed);
-            open.awaited -= usize::from(!is_tracked || instrument.before.is_some());
-        }
-        let all_gone = open.instruments.values().all(|instrument| instrument.volume.is_some());
-        if all_gone { self.settle() } else { None }
+        let gaps = std::mem::take(&mut self.unsettled.lock().gaps);
+        gaps.into_iter().for_each(|gap| self.open(gap, epoch, up, desired));
     }
 
-    /// Handles a frame, with or without ticks. Returns the gap if this frame completes it.
-    pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
+    /// Receives what another connection passes on with instruments that it handed over. `epoch` is
+    /// the number of the socket if one is open, and `desired` the set of this connection.
+    pub(crate) fn on_taken_over(
+        &mut self,
+        handover: Handover,
+        now: Stamp,
+        epoch: Option<u32>,
+        desired: &BTreeMap<u32, Mode>,
+    ) {
+        let Handover { gaps, mut last } = handover;
+        last.retain(|token, _| desired.contains_key(token));
+        let mut unsettled = self.unsettled.lock();
+        unsettled.add_elsewhere(last);
+        let Some(epoch) = epoch else {
+            unsettled.gaps.extend(gaps);
+            return;
+        };
+        drop(unsettled);
+        gaps.into_iter().for_each(|gap| self.open(gap, epoch, now, desired));
+    }
+
+    /// Handles instruments that are no longer subscribed here.
+    pub(crate) fn on_unsubscribed(&mut self, tokens: &[u32]) {
+        let mut unsettled = self.unsettled.lock();
+        tokens.iter().for_each(|&token| unsettled.forget(token));
+        drop(unsettled);
+        for gap in &mut self.open {
+            tokens.iter().for_each(|&token| gap.on_unsubscribed(token));
+        }
+        let resolved = self.open.extract_if(.., |gap| gap.is_resolved());
+        self.settled.extend(resolved.filter_map(OpenGap::report));
+    }
+
+    fn open(&mut self, mut gap: OpenGap, epoch: u32, up: Stamp, desired: &BTreeMap<u32, Mode>) {
+        gap.on_up(epoch, up, desired);
+        if gap.is_resolved() {
+            self.settled.extend(gap.report());
+        } else {
+            self.open.push(gap);
+        }
+    }
+
+    /// Handles a frame, with or without ticks.
+    pub(crate) fn on_frame(&mut self, ticks: &TickBatch, received: Stamp) {
         self.exchange_lag_s = None;
         if let Some(instruments) = &mut self.instruments
             && !ticks.is_empty()
@@ -141,25 +156,26 @@ impl GapTracker {
             let mut newest_unix_s = 0;
             let mut newest =
                 |tick: LastTick| newest_unix_s = tick.exchange_unix_s.max(newest_unix_s);
-            match &mut self.open {
-                None => {
-                    instruments.on_frame(ticks, received, day, |_, tick| newest(tick));
-                }
-                Some(open) => {
-                    instruments.on_frame(ticks, received, day, |token, tick| {
-                        newest(tick);
-                        open.on_tick(token, Some(tick));
-                    });
-                }
+            if self.open.is_empty() {
+                instruments.on_frame(ticks, received, day, |_, tick| newest(tick));
+            } else {
+                let open = &mut self.open;
+                instruments.on_frame(ticks, received, day, |token, tick| {
+                    newest(tick);
+                    open.iter_mut().for_each(|gap| gap.on_tick(token, Some(tick), received));
+                });
             }
             let lag_s = unix_s.saturating_sub(u64::from(newest_unix_s));
             self.exchange_lag_s = Some(lag_s).filter(|lag_s| *lag_s <= LONGEST_LAG_S);
-        } else if let Some(open) = &mut self.open {
+        } else if !self.open.is_empty() {
             for packet in ticks.packets() {
-                open.on_tick(packet.instrument_token(), None);
+                let token = packet.instrument_token();
+                self.open.iter_mut().for_each(|gap| gap.on_tick(token, None, received));
             }
         }
-        self.settle_in_time(ticks, received)
+        if !self.open.is_empty() {
+            self.settle_in_time(received);
+        }
     }
 
     /// Returns how many seconds after its newest exchange timestamp the last frame was received.
@@ -167,90 +183,22 @@ impl GapTracker {
         self.exchange_lag_s
     }
 
-    fn settle_in_time(&mut self, ticks: &TickBatch, received: Stamp) -> Option<Gap> {
-        let open = self.open.as_mut()?;
-        let (_, up) = open.up?;
-        if !ticks.is_empty() {
-            open.resumed.get_or_insert(received);
-        }
-        let all_are_back = open.resumed.is_some() && open.awaited == 0;
-        let has_settled = all_are_back || received.since(up) >= self.settle_after;
-        if has_settled { self.settle() } else { None }
+    #[cold]
+    fn settle_in_time(&mut self, now: Stamp) {
+        let after = self.settle_after;
+        let settled = self.open.extract_if(.., |gap| gap.is_settled(now, after));
+        self.settled.extend(settled.filter_map(OpenGap::report));
     }
 
-    /// Closes the gap with what is known. Returns `None` if no gap is open or no socket has come up
-    /// since.
-    pub(crate) fn settle(&mut self) -> Option<Gap> {
-        let open = self.open.take()?;
-        let (epoch, up) = open.up?;
-        let is_tracked = self.instruments.is_some();
-        let instruments = open.instruments.into_iter().map(|(token, it)| {
-            let volume = match (it.volume, it.before, it.first) {
-                (Some(volume), ..) => volume,
-                _ if !is_tracked => VolumeMissed::NotTracked,
-                (None, Some(before), Some(first)) => missed(before, first),
-                (None, Some(_), None) => VolumeMissed::NotBack,
-                (None, None, _) => VolumeMissed::NeverSeen,
-            };
-            Missed { token, mode: it.mode, volume }
-        });
-        Some(Gap {
-            lost_epoch: open.lost_epoch,
-            epoch,
-            last_heard: open.last_heard,
-            lost: open.lost,
-            up,
-            resumed: open.resumed,
-            instruments: instruments.collect(),
-        })
+    /// Closes the open gaps with what is known.
+    pub(crate) fn settle(&mut self) {
+        self.settled.extend(self.open.drain(..).filter_map(OpenGap::report));
     }
-}
 
-impl OpenGap {
-    fn on_tick(&mut self, token: u32, after: Option<LastTick>) {
-        let Some(instrument) = self.instruments.get_mut(&token) else { return };
-        if instrument.volume.is_some() {
-            return;
-        }
-        let Some(after) = after else {
-            instrument.volume = Some(VolumeMissed::NotTracked);
-            self.awaited -= 1;
-            return;
-        };
-        // The volume is that of the first tick; the time may be from a later one.
-        let first = *instrument.first.get_or_insert(after);
-        let time_is_pending = instrument.mode == Mode::Full
-            && instrument.before.is_some_and(|before| before.exchange_unix_s != 0)
-            && after.exchange_unix_s == 0;
-        if time_is_pending {
-            return;
-        }
-        let after = LastTick { volume: first.volume, ..after };
-        instrument.volume = Some(match instrument.before {
-            Some(before) => missed(before, after),
-            None => VolumeMissed::NeverSeen,
-        });
-        self.awaited -= usize::from(instrument.before.is_some());
-    }
-}
-
-/// Compares an instrument's last tick before a gap with the first after it.
-fn missed(before: LastTick, after: LastTick) -> VolumeMissed {
-    let (Some(volume_before), Some(volume_after)) = (before.volume, after.volume) else {
-        return VolumeMissed::NotCarried;
-    };
-    // The exchange timestamp if both have one, because outside market hours the server answers
-    // every subscription with the previous trading day's last tick.
-    let (same_day, certain) = match (before.exchange_unix_s, after.exchange_unix_s) {
-        (0, _) | (_, 0) => (before.day == after.day, before.moved),
-        (before, after) => (Day::at_unix_s(before.into()) == Day::at_unix_s(after.into()), true),
-    };
-    match volume_after.checked_sub(volume_before) {
-        _ if !same_day => VolumeMissed::OtherDay,
-        Some(0) => VolumeMissed::Known(0),
-        Some(volume) if certain => VolumeMissed::Known(volume),
-        Some(_) => VolumeMissed::UnknownDay,
-        None => VolumeMissed::Fell,
+    /// Returns the next gap to report.
+    #[inline]
+    pub(crate) fn poll_settled(&mut self) -> Option<Gap> {
+        if self.settled.is_empty() { None } else { self.settled.pop_front() }
     }
 }
 

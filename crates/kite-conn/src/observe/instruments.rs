@@ -4,7 +4,7 @@
 //! A table of atomics with a single writer, so that the hot path costs a comparison or a lookup and
 //! some plain stores, and readers never block it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -77,6 +77,10 @@ impl TrackedInstrument {
         // Loaded before the volume, so that if `times` has a volume, that volume is already stored.
         let times = self.times.load(Acquire);
         Words { volume: low(self.token_and_volume.load(Relaxed)), times }
+    }
+
+    fn last_tick(&self) -> (Stamp, LastTick) {
+        (Stamp::from_nanos(self.last_seen.get()), self.words().tick())
     }
 
     fn set(&self, token: u32, tick: Words, ticks: u64, last_seen: u64) {
@@ -189,6 +193,14 @@ impl Instruments {
         stats.sort_unstable_by_key(|it| it.token);
         stats
     }
+
+    /// Returns the last tick of each of `tokens` that has ticked, and when it was received.
+    pub(crate) fn last_ticks(&self, tokens: &[u32]) -> BTreeMap<u32, (Stamp, LastTick)> {
+        let table = Arc::clone(&self.lock());
+        let wanted: BTreeSet<u32> = tokens.iter().copied().collect();
+        let found = table.taken().filter(|(token, _)| wanted.contains(token));
+        found.map(|(token, slot)| (token, slot.last_tick())).collect()
+    }
 }
 
 /// The only writer.
@@ -291,10 +303,9 @@ impl InstrumentWriter {
         self.places.get(token).map(|&place| place as usize)
     }
 
-    /// Returns the last tick of an instrument.
-    pub(crate) fn last_tick(&self, token: u32) -> Option<LastTick> {
-        let slot = self.table.slots.get(self.place(token)?)?;
-        Some(slot.words().tick())
+    /// Returns the last tick of an instrument, and when it was received.
+    pub(crate) fn last_tick(&self, token: u32) -> Option<(Stamp, LastTick)> {
+        Some(self.table.slots.get(self.place(token)?)?.last_tick())
     }
 
     /// Forgets all instruments that are not in `subscribed`.

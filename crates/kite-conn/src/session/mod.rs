@@ -290,7 +290,6 @@ impl Session {
     }
 
     /// Returns whether a socket is open.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live(_))
     }

@@ -157,8 +157,15 @@ impl Account {
                 .map(|(token, _)| *token)
                 .collect();
             self.hub.stop_ignoring(self.first_slot + number, &added);
-            if let Some(connection) = self.open.get(number) {
+            if plan.moves().is_empty()
+                && let Some(connection) = self.open.get(number)
+            {
                 post(connection, changes.iter().copied());
+            }
+        }
+        for ((from, to), instruments) in plan.transfers() {
+            if let (Some(former), Some(next)) = (self.open.get(from), self.open.get(to)) {
+                transfer(former, from, next, instruments);
             }
         }
     }
@@ -294,7 +301,18 @@ impl Account {
 
 /// Posts changes, which the balancer keeps within the connection's limit.
 fn post(connection: &Connection, changes: impl Iterator<Item = (u32, Option<Mode>)>) {
-    let posted = connection.apply(changes);
+    check_posted(connection.apply(changes));
+}
+
+/// Moves instruments from one connection to another, with what the other one needs to report their
+/// gap.
+fn transfer(former: &Connection, from: usize, next: &Connection, instruments: Vec<(u32, Mode)>) {
+    let tokens: Vec<u32> = instruments.iter().map(|(token, _)| *token).collect();
+    let handover = former.hand_over(&tokens, from);
+    check_posted(next.take_over(instruments, handover));
+}
+
+fn check_posted(posted: Result<(), SubscribeError>) {
     // A closed connection belongs to a run that is being stopped; the next run subscribes
     // everything.
     debug_assert!(

@@ -6,6 +6,7 @@ mod callers;
 mod capacity;
 mod failover;
 mod figures;
+mod gaps;
 mod in_place;
 mod latest;
 mod live;

@@ -289,6 +289,7 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::Gap(gap) => Some(TickerMessage::Message(json!({
             "type": "gap",
             "connection": number,
+            "moved_from": gap.moved_from.map(|connection| connection + 1),
             "epoch": gap.epoch,
             "seconds": gap.without_ticks().map(|gap| gap.as_secs_f64()),
             "instruments": gap.instruments.len(),

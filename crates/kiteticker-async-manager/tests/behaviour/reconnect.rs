@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use kite_sim::{API_KEY, Sim, universe};
 use kiteticker_async_manager::kite_conn::Phase;
+use kiteticker_async_manager::kite_manager::{FailoverConfig, ManagerEvent};
 use kiteticker_async_manager::kite_wire;
 use kiteticker_async_manager::{KiteTickerManager, Mode, TickerMessage};
 use tokio::sync::broadcast::Receiver;
 
 use crate::rig::{
-    Modes, Tally, add_ticks, errors_of, held, manager, mark, quiet_sim, receive_until, settle,
-    start, ticks_of, until, until_manager, up_to_mark, within,
+    Modes, Tally, add_ticks, all_in, errors_of, held, manager, mark, quiet_sim, receive_until,
+    settle, start, ticks_of, until, until_manager, up_to_mark, within,
 };
 
 /// Subscribes to ninety instruments in all modes; returns the subscriptions the server must have.
@@ -233,4 +234,68 @@ async fn a_connection_is_parked_and_reported_once_its_attempts_are_used_up() {
     let parked = until_parked(&mut channel).await;
     assert!(parked.contains("max_reconnect_attempts 2"), "{parked}");
     assert_eq!(sim.stats().refused[&503], 2);
+}
+
+#[tokio::test]
+async fn a_failover_sends_its_gap_on_the_channels_of_the_new_connections() {
+    let sim = quiet_sim().await;
+    // Longer than the start takes on a slow machine.
+    let quick = Duration::from_millis(750);
+    let failover = FailoverConfig { after: quick, stable_after: quick };
+    let mut manager = manager(&sim).failover(Some(failover)).build();
+    let mut channels = manager.get_all_channels();
+    start(&mut manager).await;
+    let tokens = universe(30);
+    manager.subscribe_symbols(&tokens, Some(Mode::Quote)).await.unwrap();
+    settle(&sim, &all_in(kite_wire::Mode::Quote, &tokens)).await;
+    for _ in 0..2 {
+        sim.advance_market(&tokens, 10);
+        sim.tick_now(&tokens);
+        within("the pause", sim.pause()).await;
+        mark(&sim);
+        for (_, channel) in &mut channels {
+            up_to_mark(channel).await;
+        }
+    }
+
+    let mut events = manager.typed().events();
+    let sockets = sim.sockets(API_KEY);
+    let lost: Vec<u32> = sockets[0].subscriptions.keys().copied().collect();
+    let volume = || -> u64 {
+        let volumes = lost.iter().filter_map(|&token| sim.instrument(token).volume());
+        volumes.map(u64::from).sum()
+    };
+    let before = volume();
+    sim.refuse_with(Some(kite_sim::Refusal::new(503, "")));
+    assert!(sim.inject_socket(sockets[0].id, kite_sim::Fault::Reset { at: 0 }));
+    let is_down =
+        |it: &TickerMessage| matches!(it, TickerMessage::Error(text) if text.contains("lost"));
+    let places = manager.get_symbol_distribution();
+    let place = channels.iter().position(|(id, _)| places[id].contains(&lost[0])).unwrap();
+    let (lost_on, mut lost_channel) = channels.remove(place);
+    receive_until(&mut lost_channel, "the loss", is_down).await;
+    sim.advance_market(&lost, 500);
+    let moves = within("the move", async {
+        loop {
+            if let Some(ManagerEvent::Moved { moves, .. }) = events.recv().await {
+                return moves;
+            }
+        }
+    })
+    .await;
+    channels.retain(|(id, _)| moves.iter().any(|it| it.to == id.to_index()));
+    let (mut instruments, mut known_volume) = (0, 0);
+    for (id, channel) in &mut channels {
+        let is_gap =
+            |it: &TickerMessage| matches!(it, TickerMessage::Message(it) if it["type"] == "gap");
+        let TickerMessage::Message(gap) = receive_until(channel, "the gap", is_gap).await.1 else {
+            unreachable!("only messages match")
+        };
+        assert_eq!(gap["connection"], id.to_index() + 1);
+        assert_eq!(gap["moved_from"], lost_on.to_index() + 1);
+        assert!(gap["seconds"].as_f64().unwrap() >= quick.as_secs_f64());
+        instruments += gap["instruments"].as_u64().unwrap();
+        known_volume += gap["known_volume"].as_u64().unwrap();
+    }
+    assert_eq!((instruments, known_volume), (lost.len() as u64, volume() - before));
 }

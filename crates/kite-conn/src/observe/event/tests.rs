@@ -21,6 +21,7 @@ fn gap(volumes: &[VolumeMissed], resumed: Option<Duration>) -> Event {
     Event::Gap(Arc::new(Gap {
         lost_epoch: 1,
         epoch: 2,
+        moved_from: (volumes.len() == 3).then_some(1),
         last_heard: start,
         lost: start,
         up: start,
@@ -54,6 +55,13 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             "gap: no ticks from 2 instruments for 2.5s, missed volume 1,234",
         ),
         (gap(&[NotBack], None), "gap", Warning, "gap: no ticks from 1 instrument yet"),
+        (gap(&[], None), "gap", Notice, "gap: no instruments were subscribed"),
+        (
+            gap(&[Known(5), Known(6), NotBack], Some(Duration::from_secs(5))),
+            "gap",
+            Warning,
+            "gap: no ticks from 3 instruments for 5.0s, moved from connection 2, missed volume 11",
+        ),
         (
             Event::OpenFailed { attempt: 3, error: dns() },
             "open_failed",

@@ -1,10 +1,12 @@
+mod moves;
+
 use std::cell::Cell;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use kite_wire::{Fields, FrameEncoder, FullFields, IndexFields, QuoteFields, Tick};
 
 use super::*;
+use crate::observe::VolumeMissed;
 
 const SETTLE: Duration = Duration::from_secs(10);
 /// 4 August 2025, 10:00 in India.
@@ -54,7 +56,9 @@ impl Line {
     fn with(tracked: bool) -> Self {
         NOW_UNIX_S.set(MORNING_UNIX_S.into());
         let instruments = tracked.then(|| InstrumentWriter::new(Arc::default()));
-        Self { tracker: GapTracker::new(instruments, SETTLE, wall_clock), start: Stamp::now() }
+        let unsettled = Arc::default();
+        let tracker = GapTracker::new(instruments, unsettled, SETTLE, wall_clock);
+        Self { tracker, start: Stamp::now() }
     }
 
     fn at(&self, seconds: u64) -> Stamp {
@@ -62,17 +66,31 @@ impl Line {
     }
 
     fn frame(&mut self, seconds: u64, ticks: &[Tick]) -> Option<Gap> {
-        self.tracker.on_frame(&frame(ticks), self.at(seconds))
+        self.tracker.on_frame(&frame(ticks), self.at(seconds));
+        self.gap()
+    }
+
+    /// Returns the gap to report; there is at most one.
+    fn gap(&mut self) -> Option<Gap> {
+        let gap = self.tracker.poll_settled();
+        assert_eq!(self.tracker.poll_settled(), None);
+        gap
     }
 
     fn lose(&mut self, seconds: u64, subscribed: &[(u32, Mode)]) -> Option<Gap> {
         let (last_heard, lost) = (self.at(seconds - 1), self.at(seconds));
-        self.tracker.on_lost(1, last_heard, lost, subscribed.iter().copied().collect())
+        self.tracker.on_lost(1, last_heard, lost, subscribed.iter().copied().collect());
+        self.gap()
     }
 
     fn up(&mut self, seconds: u64) -> Option<Gap> {
         let all = (0..1_000).map(|token| (token, Mode::Full)).collect();
-        self.tracker.on_up(2, self.at(seconds), &all)
+        self.up_with(seconds, &all)
+    }
+
+    fn up_with(&mut self, seconds: u64, desired: &BTreeMap<u32, Mode>) -> Option<Gap> {
+        self.tracker.on_up(2, self.at(seconds), desired);
+        self.gap()
     }
 }
 
@@ -174,11 +192,11 @@ fn a_gap_does_not_wait_for_unsubscribed_instruments() {
     line.frame(1, &[quote(257, 1)]);
     line.lose(5, &[256, 257].map(|token| (token, Mode::Quote)));
     let desired = BTreeMap::from([(257, Mode::Quote)]);
-    assert_eq!(line.tracker.on_up(2, line.at(6), &desired), None);
+    assert_eq!(line.up_with(6, &desired), None);
     let gap = line.frame(7, &[quote(257, 4)]).unwrap();
     assert_eq!(volumes(&gap), [(256, VolumeMissed::Unsubscribed), (257, VolumeMissed::Known(3))]);
     line.lose(8, &[(257, Mode::Quote)]);
-    let gap = line.tracker.on_up(3, line.at(9), &BTreeMap::new()).unwrap();
+    let gap = line.up_with(9, &BTreeMap::new()).unwrap();
     assert_eq!(volumes(&gap), [(257, VolumeMissed::Unsubscribed)], "nothing to wait for");
 }
 
@@ -197,15 +215,6 @@ fn a_tick_of_yesterday_received_today_is_not_counted_as_todays() {
     line.up(9);
     let gap = line.frame(10, &[quote(256, 5_100), quote(257, 1_000)]).unwrap();
     assert_eq!(gap.known_volume(), 100);
-}
-
-#[test]
-fn days_change_at_midnight_in_india() {
-    // 18:30 UTC on 4 August 2025.
-    let midnight = 1_754_332_200;
-    let tick = |exchange_unix_s| LastTick { volume: Some(5), exchange_unix_s, day: 0, moved: true };
-    assert_eq!(missed(tick(midnight - 1), tick(midnight)), VolumeMissed::OtherDay);
-    assert_eq!(missed(tick(midnight), tick(midnight + 86_399)), VolumeMissed::Known(0));
 }
 
 #[test]
@@ -238,7 +247,8 @@ fn every_reconnect_has_a_gap_even_if_nothing_ticks() {
     assert_eq!(volumes(&silent), [(256, VolumeMissed::NeverSeen)]);
     // If no socket follows, there is no reconnect and no gap.
     line.lose(40, &[(256, Mode::Full)]);
-    assert_eq!(line.tracker.settle(), None);
+    line.tracker.settle();
+    assert_eq!(line.gap(), None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The changes that a request makes to the connections, as planned by the balancer.
 
+use std::collections::{BTreeMap, HashMap};
+
 use kite_wire::Mode;
 
 /// The changes for each connection: instruments to stream in a mode, or to drop.
@@ -54,6 +56,19 @@ impl Plan {
             })
         };
         that(true).chain(that(false))
+    }
+
+    /// Returns the instruments that move and their modes, by former and new connection.
+    pub(crate) fn transfers(&self) -> BTreeMap<(usize, usize), Vec<(u32, Mode)>> {
+        let changes = self.per_connection.iter().flatten();
+        let modes: HashMap<u32, Mode> =
+            changes.filter_map(|&(token, mode)| Some((token, mode?))).collect();
+        let mut transfers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for moved in &self.moves {
+            let mode = modes.get(&moved.token).map(|&mode| (moved.token, mode));
+            transfers.entry((moved.from, moved.to)).or_default().extend(mode);
+        }
+        transfers
     }
 
     /// Returns the instruments that move, in the order in which they were planned.
