@@ -7,7 +7,7 @@ _default:
 kite *args:
     cargo run --release -- {{args}}
 
-# A program of at most 80 lines that uses the library, against the simulator: first_ticks, orders, token_file, sigterm, two_accounts, record, replay, load_parquet.
+# A program of at most 80 lines that uses the library, against the simulator: first_ticks, orders, token_file, sigterm, two_accounts, option_chain, price_alerts, record, replay, vwap, load_parquet.
 example name="first_ticks" *args:
     cargo run --example {{name}} -- {{args}}
 

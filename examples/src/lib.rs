@@ -6,8 +6,11 @@
 //! cargo run --example token_file               # reads each day's access token from a file
 //! cargo run --example sigterm                  # stops cleanly on SIGTERM and Ctrl-C
 //! cargo run --example two_accounts             # streams from two accounts
+//! cargo run --example option_chain             # streams the options around an index
+//! cargo run --example price_alerts             # watches prices from a plain thread
 //! cargo run --example record -- recordings     # records every frame to a directory
 //! cargo run --example replay -- recordings     # replays the recording and builds one-minute bars
+//! cargo run --example vwap -- recordings       # computes average prices from the recording
 //! cargo run --example load_parquet -- recordings   # exports it to Parquet and reads it with Arrow
 //! ```
 //!
@@ -21,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_instruments::Instruments;
 use kite_manager::{Credentials, Endpoint};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Sim};
 use serde_json::json;
@@ -109,12 +113,43 @@ impl Market {
         Ok((API_KEY.to_owned(), path))
     }
 
+    /// Returns the instrument list in the file `KITE_INSTRUMENTS`, or [`option_list`] for the
+    /// simulator.
+    ///
+    /// # Errors
+    /// Returns an error if the variable is not set or the file cannot be read.
+    pub fn instruments(&self) -> Result<Instruments, Box<dyn Error>> {
+        let loaded = match self.simulator {
+            Some(_) => Instruments::from_csv(option_list())?,
+            None => Instruments::from_file(set("KITE_INSTRUMENTS")?)?,
+        };
+        Ok(loaded.instruments)
+    }
+
     /// Drops the simulator's sockets, as a bad network would. Does nothing with a real server.
     pub fn drop_sockets(&self) {
         if let Some(Simulator { sim, .. }) = &self.simulator {
             sim.drop_all();
         }
     }
+}
+
+/// Returns an instrument list of NIFTY options, as Kite publishes it, with a strike every 50 rupees.
+#[must_use]
+pub fn option_list() -> String {
+    let mut list = String::from(
+        "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,\
+         lot_size,instrument_type,segment,exchange\n",
+    );
+    let sides = (24_000..=28_000).step_by(50).flat_map(|strike| [(strike, "CE"), (strike, "PE")]);
+    for (exchange_token, (strike, side)) in (60_000..).zip(sides) {
+        let token = exchange_token << 8 | 2;
+        list += &format!(
+            "{token},{exchange_token},NIFTY99DEC{strike}{side},NIFTY,0,2099-12-31,{strike},0.05,75,\
+             {side},NFO-OPT,NFO\n"
+        );
+    }
+    list
 }
 
 fn set(variable: &str) -> Result<String, String> {

@@ -3,9 +3,11 @@
 
 mod process;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use kite_instruments::{Amount, Instruments};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Sim, SocketEnd};
 use process::{Running, example, run, succeed_in};
 use serde_json::json;
@@ -152,4 +154,76 @@ fn a_recording_is_replayed_and_loaded_as_a_table() {
     // The export, a heading and the ten busiest instruments.
     assert_eq!(loaded.len(), 12, "{loaded:?}");
     assert_eq!(succeed_in(directory.path(), "load_parquet", &["tapes.parquet"]), loaded[1..]);
+}
+
+/// Returns the strike that a line of `option_chain` names.
+fn strike(line: &str) -> i64 {
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!((words[0], words[2], words[3]), ("NIFTY", "22", "options"), "{line}");
+    words[5].parse().expect("a strike of whole rupees")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_option_chain_follows_the_index_and_leaves_no_other_option_subscribed() {
+    let sim = Sim::builder().start().await.expect("the simulator starts");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let list = directory.path().join("instruments.csv");
+    std::fs::write(&list, examples::option_list()).expect("the file is written");
+    let mut command = connected_to(&sim, "option_chain", &[]);
+    command.env("KITE_INSTRUMENTS", &list);
+    let mut running = Running::start(command);
+    let nifty = [examples::INSTRUMENTS[0]];
+    let mut strikes = Vec::new();
+    while strikes.len() < 3 {
+        let mut reading =
+            Box::pin(blocking(move || (running.line_with("options around"), running)));
+        let line = loop {
+            let ticks = sim.stats().ticks_sent;
+            sim.advance_market(&nifty, 200);
+            sim.tick_now(&nifty);
+            tokio::select! {
+                read = &mut reading => {
+                    running = read.1;
+                    break read.0;
+                }
+                () = until(&sim, |sim| sim.stats().ticks_sent > ticks) => {}
+            }
+        };
+        strikes.push(strike(&line));
+    }
+    assert!(strikes.windows(2).all(|pair| pair[0] != pair[1]), "{strikes:?}");
+
+    // A complete chain and the index, and none of the options of earlier chains.
+    let list = Instruments::from_csv(examples::option_list()).expect("a valid list");
+    let strike_of = |token: u32| list.instruments.by_token(token).map(|option| option.strike);
+    until(&sim, |sim| {
+        let subscribed = sim.subscriptions().into_iter().flat_map(BTreeMap::into_keys);
+        let chain: Vec<Amount> = subscribed.filter_map(strike_of).collect();
+        let ends = chain.iter().min().zip(chain.iter().max());
+        chain.len() == 22 && ends.is_some_and(|(low, high)| *high - *low == Amount::from(500))
+    })
+    .await;
+}
+
+#[test]
+fn the_option_chain_runs_without_any_setup() {
+    let ended = run("option_chain", &["1"]);
+    assert_eq!((ended.code, ended.out.len()), (Some(0), 2), "{ended:?}");
+    strike(&ended.out[0]);
+}
+
+#[test]
+fn price_alerts_come_from_a_plain_thread() {
+    let ended = run("price_alerts", &["2"]);
+    assert_eq!((ended.code, ended.out.len()), (Some(0), 2), "{ended:?}");
+    assert!(ended.out.iter().all(|line| line.contains(", moved by ")), "{ended:?}");
+}
+
+#[test]
+fn average_prices_are_the_same_from_a_tape_and_from_its_replay() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    succeed_in(directory.path(), "record", &["tapes", "2"]);
+    let from_tape = succeed_in(directory.path(), "vwap", &["tapes"]);
+    assert!(from_tape.len() > 100, "{} instruments were traded", from_tape.len());
+    assert_eq!(succeed_in(directory.path(), "vwap", &["tapes", "replay"]), from_tape);
 }
