@@ -115,7 +115,7 @@ pub fn event_columns() -> Vec<Column> {
         maybe(
             "recv_time",
             Nanoseconds,
-            "When it was received or noted; null for damage of the tape, whose time is unknown.",
+            "When it was received or noted; null for damage of the tape, which has no exact time.",
         ),
         maybe(
             "account",
@@ -131,11 +131,19 @@ pub fn event_columns() -> Vec<Column> {
         maybe(
             "reason",
             Category,
-            "Reason of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, unknown, \
+            "Reason of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, damaged, unknown, \
              or its number if it has no name.",
         ),
-        maybe("from_time", Nanoseconds, "When the gap began, if known."),
-        maybe("to_time", Nanoseconds, "When the gap ended, if known."),
+        maybe(
+            "from_time",
+            Nanoseconds,
+            "When the gap began, or the record before damage was received, if known.",
+        ),
+        maybe(
+            "to_time",
+            Nanoseconds,
+            "When the gap ended, or the record after damage was received, if known.",
+        ),
         maybe(
             "frames",
             U64,

@@ -387,10 +387,14 @@ impl<'a> Export<'a> {
             summary: Summary::default(),
         };
         let endings = self.reel.files().iter().filter_map(|file| match file.ending() {
-            torn @ Ending::Torn { .. } => Some(format!("{}: {torn}", file.path().display())),
+            torn @ Ending::Torn { .. } => {
+                let ending = format!("{}: {torn}", file.path().display());
+                Some((ending, file.span().map(|(_, last)| last)))
+            }
             _ => None,
         });
-        run.finish(entries_from, endings)
+        let losses = self.reel.passed_over().iter().filter(|file| file.is_loss());
+        run.finish(entries_from, endings, losses.map(ToString::to_string))
     }
 
     fn open_ticks<'w>(

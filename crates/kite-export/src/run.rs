@@ -49,12 +49,13 @@ pub(crate) struct Run<'a, 'w> {
 }
 
 impl Run<'_, '_> {
-    /// Reads everything; `entries_from` reads the tapes from a time on, `endings` describes the files
-    /// with a torn end.
+    /// Reads everything; `entries_from` reads the tapes from a time on. `endings` describes the files
+    /// with a torn end, `unreadable` those that cannot be read.
     pub(crate) fn finish(
         mut self,
         entries_from: impl Fn(u64) -> Entries,
-        endings: impl Iterator<Item = String>,
+        endings: impl Iterator<Item = (String, Option<u64>)>,
+        unreadable: impl Iterator<Item = String>,
     ) -> Result<Summary, ExportError> {
         let mut entries = entries_from(self.selection.from_unix_ns);
         let mut next_progress = 0;
@@ -78,9 +79,14 @@ impl Run<'_, '_> {
                 self.report(entries.position_bytes());
             }
         }
-        for ending in endings {
+        for (ending, last_unix_ns) in endings {
             self.summary.torn_files += 1;
-            self.note(|| Event::of_tape("torn_end", ending, None))?;
+            let last = last_unix_ns.map(|it| self.within_column(it));
+            self.note(|| Event::of_tape("torn_end", ending, None).between(last, None))?;
+        }
+        for file in unreadable {
+            self.summary.unreadable_files += 1;
+            self.note(|| Event::of_tape("damage", file, None))?;
         }
         self.summary.unknown_records = entries.tally().unknown_kinds;
         while let Some(from_unix_ns) = self.ticks.next_reading(&self.summary)? {
@@ -140,12 +146,17 @@ impl Run<'_, '_> {
     }
 
     fn on_damage(&mut self, damage: &Damage) -> Result<(), ExportError> {
+        let (from, to) = (damage.from_unix_ns, damage.to_unix_ns);
+        if !self.selection.overlaps(from.unwrap_or(0), to.unwrap_or(u64::MAX)) {
+            return Ok(());
+        }
         self.summary.damage += 1;
         self.summary.records_lost += u64::from(damage.records.unwrap_or(0));
         if let Some(on_damage) = &mut self.on_damage {
             on_damage(damage);
         }
-        self.note(|| Event::of_tape("damage", damage.to_string(), damage.records))
+        let [from, to] = [from, to].map(|it| it.map(|it| self.within_column(it)));
+        self.note(|| Event::of_tape("damage", damage.to_string(), damage.records).between(from, to))
     }
 
     fn on_entry(&mut self, entry: &Entry) -> Result<(), ExportError> {

@@ -34,9 +34,14 @@ impl Selection {
         let known = |unix_ns: u64| (unix_ns != 0).then_some(unix_ns);
         let from = known(gap.from_unix_ns).unwrap_or(recv_unix_ns);
         let to = known(gap.to_unix_ns).unwrap_or(recv_unix_ns).max(from);
-        let begins_in_time = self.to_unix_ns.is_none_or(|end| from < end);
-        let is_within = self.windows.as_ref().is_none_or(|windows| windows.overlap(from, to));
-        self.covers(recv_unix_ns) || (begins_in_time && to >= self.from_unix_ns && is_within)
+        self.covers(recv_unix_ns) || self.overlaps(from, to)
+    }
+
+    /// Returns whether a time from `first` to `last`, both included, is included.
+    pub(crate) fn overlaps(&self, first: u64, last: u64) -> bool {
+        let begins_in_time = self.to_unix_ns.is_none_or(|end| first < end);
+        let is_within = self.windows.as_ref().is_none_or(|windows| windows.overlap(first, last));
+        begins_in_time && last >= self.from_unix_ns && is_within
     }
 
     /// Returns whether an instrument is included.

@@ -46,6 +46,8 @@ pub struct Summary {
     pub records_lost: u64,
     /// Files with an incomplete end, as after a crash or while recording.
     pub torn_files: u64,
+    /// Files of a directory that were not read, because they are not tapes or cannot be read.
+    pub unreadable_files: u64,
     /// Records of a kind that this version does not know.
     pub unknown_records: u64,
     /// Times after the year 2262, which a timestamp column cannot hold; the latest possible time is
@@ -62,7 +64,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Returns whether the tape has no gaps and no damage, and every byte of it was decoded.
+    /// Returns whether the tapes have no gaps and no damage, and every byte of them was decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let losses = [
@@ -72,6 +74,7 @@ impl Summary {
             self.gaps,
             self.unreadable_records,
             self.damage,
+            self.unreadable_files,
             self.unknown_records,
             self.times_out_of_range,
         ];

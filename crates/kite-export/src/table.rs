@@ -80,6 +80,11 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Sets the times between which it happened.
+    pub(crate) fn between(self, from_unix_ns: Option<u64>, to_unix_ns: Option<u64>) -> Self {
+        Self { from_unix_ns, to_unix_ns, ..self }
+    }
+
     pub(crate) fn received(received: Received, kind: &'static str) -> Self {
         Self {
             recv_unix_ns: Some(received.recv_unix_ns),

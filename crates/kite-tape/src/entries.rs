@@ -227,7 +227,7 @@ impl Stream {
             self.next_part.1 += 1;
             match part {
                 Part::Block { latest_unix_ns: Some(latest), .. } if latest < self.not_before => {}
-                Part::Skipped(_) if self.not_before > 0 => {}
+                Part::Skipped(..) if self.not_before > 0 => {}
                 part => return Some(Place { file, part }),
             }
         }
@@ -236,7 +236,7 @@ impl Stream {
     fn reached(&mut self, place: Place) {
         let end = match place.part {
             Part::Block { end, .. } => end,
-            Part::Skipped(skipped) => skipped.to,
+            Part::Skipped(skipped, _) => skipped.to,
         };
         self.position = self.len_before(place.file) + end as u64;
     }

@@ -38,6 +38,54 @@ pub enum OpenError {
     Nothing,
 }
 
+/// A file that is not read although it was named or is in a directory that was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassedOver {
+    /// The file has the same tape as another file, which is read.
+    #[error("{} is the same tape as {}; read once", path.display(), other.display())]
+    Copy {
+        /// The file that is not read.
+        path: PathBuf,
+        /// The file that is read.
+        other: PathBuf,
+    },
+    /// The file, in a directory, ends within its header and has no records: a recorder was killed
+    /// while it started the file.
+    #[error("skipped: {0}")]
+    Unfinished(OpenError),
+    /// The file, in a directory, is not a tape, or cannot be read.
+    #[error("skipped: {0}")]
+    Unreadable(OpenError),
+}
+
+impl PassedOver {
+    /// Returns whether records may be missing from what is read.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Unreadable(_))
+    }
+
+    /// Returns the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Copy { path, .. } => path,
+            Self::Unfinished(error) | Self::Unreadable(error) => error.path(),
+        }
+    }
+}
+
+impl OpenError {
+    /// Returns the path that the error is about; empty if none was given.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. } | Self::Tape { path, .. } | Self::NoTapes { path } => path,
+            Self::Nothing => Path::new(""),
+        }
+    }
+}
+
 /// An error starting or finishing a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -88,6 +136,12 @@ pub struct Damage {
     pub offset: usize,
     /// Number of records lost with it, if known.
     pub records: Option<u32>,
+    /// Receive time of the record before it, or the earliest that its block declares, in
+    /// nanoseconds since the Unix epoch, if known. What was lost was received at or after this time,
+    /// unless the clock was set.
+    pub from_unix_ns: Option<u64>,
+    /// Receive time of the record after it, or the latest that its block declares, if known.
+    pub to_unix_ns: Option<u64>,
     /// What is wrong.
     pub cause: DamageCause,
 }
@@ -173,8 +227,14 @@ mod tests {
             assert_chain(&error, cause);
         }
         let cause = DamageCause::BlockChecksum;
-        let damage =
-            Damage { path: Path::new("a").into(), offset: 9, records: None, cause: cause.clone() };
+        let damage = Damage {
+            path: Path::new("a").into(),
+            offset: 9,
+            records: None,
+            from_unix_ns: None,
+            to_unix_ns: None,
+            cause: cause.clone(),
+        };
         assert_chain(&damage, Some(&cause));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kite_wire::tape::{BLOCK_HEADER_LEN, Ending, Skipped, Tape, TapeError};
+use kite_wire::tape::{BLOCK_HEADER_LEN, Block, Ending, Skipped, Tape, TapeError};
 use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
@@ -25,7 +25,10 @@ pub struct TapeFile {
 struct Inner {
     path: Arc<Path>,
     bytes: Bytes,
+    /// The part before the first intact block, if the header is damaged.
+    header_damage: Option<Skipped>,
     parts: Vec<Part>,
+    records: u64,
     ending: Ending,
     span: Option<(u64, u64)>,
 }
@@ -41,17 +44,29 @@ pub(crate) enum Part {
         end: usize,
         /// The latest time of its records in Unix nanoseconds, if its header has it.
         latest_unix_ns: Option<u64>,
+        /// The times between which its records were received.
+        bounds: Bounds,
     },
-    /// Bytes that had to be skipped.
-    Skipped(Skipped),
+    /// Bytes that had to be skipped, and the times between which their records were received.
+    Skipped(Skipped, Bounds),
+}
+
+/// The times of the records before and after a part, in Unix nanoseconds, as far as known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) from_unix_ns: Option<u64>,
+    pub(crate) to_unix_ns: Option<u64>,
 }
 
 impl TapeFile {
     /// Maps a file and reads the headers of its blocks.
     ///
+    /// If the header of the file is damaged, the tape is read by its blocks; see
+    /// [`TapeFile::header_damage`].
+    ///
     /// # Errors
-    /// Returns an error if the file cannot be read or has no header of a supported version. Damage
-    /// after the header is not an error here.
+    /// Returns an error if the file cannot be read, is of another version, or has neither an intact
+    /// header nor an intact block. Damage after the header is not an error here.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let bytes = map(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
@@ -60,32 +75,39 @@ impl TapeFile {
     }
 
     fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, TapeError> {
-        let tape = Tape::open(&bytes)?;
-        let mut parts = Vec::new();
+        let tape = Tape::recover(&bytes)?;
+        let header_damage = tape.header_damage();
+        let (mut parts, mut records) = (Vec::new(), 0);
         let mut span: Option<(u64, u64)> = None;
+        let mut latest = None;
+        // Skipped parts since the last block, which end with the next one.
+        let mut open = 0;
         let mut blocks = tape.blocks();
         for block in blocks.by_ref() {
             let block = match block {
                 Ok(block) => block,
                 Err(skipped) => {
-                    parts.push(Part::Skipped(skipped));
+                    parts.push(Part::Skipped(
+                        skipped,
+                        Bounds { from_unix_ns: latest, to_unix_ns: None },
+                    ));
                     continue;
                 }
             };
+            records += u64::from(block.records_len());
             if block.records_len() > 0 {
                 let (from, to) = (block.earliest_unix_ns(), block.latest_unix_ns());
                 span = Some(span.map_or((from, to), |it| (it.0.min(from), it.1.max(to))));
+                parts[open..].iter_mut().for_each(|part| part.end_at(from));
+                open = parts.len();
+                latest = Some(to);
             }
-            let (offset, stored) = (block.offset(), block.stored().len());
-            parts.push(Part::Block {
-                offset,
-                end: offset + BLOCK_HEADER_LEN + stored,
-                latest_unix_ns: block.is_sealed().then_some(block.latest_unix_ns()),
-            });
+            parts.push(Part::of(&block));
         }
         let ending = blocks.ending().unwrap_or(Ending::Clean { at: bytes.len() });
         let path = Arc::from(path);
-        Ok(Self { inner: Arc::new(Inner { path, parts, ending, span, bytes }) })
+        let inner = Inner { path, parts, records, ending, span, header_damage, bytes };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Returns the path of the file.
@@ -97,12 +119,29 @@ impl TapeFile {
     /// Returns the file's bytes as a tape of a header, metadata and blocks.
     ///
     /// # Panics
-    /// Panics only if the header, which was checked when the file was opened, has been overwritten
-    /// since.
+    /// Panics only if the header, or the first intact block if the header is damaged, has been
+    /// overwritten since the file was opened.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "the same bytes were opened before")]
     pub fn tape(&self) -> Tape<'_> {
-        #[expect(clippy::expect_used, reason = "the same bytes were opened before")]
-        Tape::open(&self.inner.bytes).expect("the header was checked when the file was opened")
+        let bytes = &self.inner.bytes;
+        match self.inner.header_damage {
+            None => Tape::open(bytes).expect("the header was checked when the file was opened"),
+            Some(damage) => Tape::at_block(bytes, damage.to)
+                .expect("the block was checked when the file was opened"),
+        }
+    }
+
+    /// Returns the part that could not be read because the file's header is damaged; `None` if the
+    /// header is intact. Reading reports it as [`Damage`](crate::Damage) too.
+    #[must_use]
+    pub fn header_damage(&self) -> Option<Skipped> {
+        self.inner.header_damage
+    }
+
+    /// Returns the number of records by the headers of the blocks that can be found.
+    pub(crate) fn records(&self) -> u64 {
+        self.inner.records
     }
 
     /// Returns the length of the file when it was opened, in bytes.
@@ -135,6 +174,29 @@ impl TapeFile {
 
     pub(crate) fn parts(&self) -> &[Part] {
         &self.inner.parts
+    }
+}
+
+impl Part {
+    fn of(block: &Block<'_>) -> Self {
+        let (from, to) = (block.earliest_unix_ns(), block.latest_unix_ns());
+        let is_known = block.records_len() > 0;
+        Self::Block {
+            offset: block.offset(),
+            end: block.offset() + BLOCK_HEADER_LEN + block.stored().len(),
+            latest_unix_ns: block.is_sealed().then_some(to),
+            bounds: Bounds {
+                from_unix_ns: is_known.then_some(from),
+                // The lost rest of a block without a seal came after its readable records.
+                to_unix_ns: (is_known && block.is_sealed()).then_some(to),
+            },
+        }
+    }
+
+    /// Notes the time of the first record after the part, unless it is known.
+    fn end_at(&mut self, unix_ns: u64) {
+        let (Self::Block { bounds, .. } | Self::Skipped(_, bounds)) = self;
+        bounds.to_unix_ns.get_or_insert(unix_ns);
     }
 }
 

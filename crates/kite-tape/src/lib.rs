@@ -48,7 +48,7 @@ mod writer;
 pub use config::{Compression, Fsync, RecorderConfig, Rotation};
 pub use entries::{Entries, ReadConfig, Tally};
 pub use entry::Entry;
-pub use error::{Damage, DamageCause, OpenError, RecordError};
+pub use error::{Damage, DamageCause, OpenError, PassedOver, RecordError};
 pub use file::TapeFile;
 pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 pub use name::EXTENSION;

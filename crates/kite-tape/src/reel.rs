@@ -1,5 +1,6 @@
 //! Several tapes as one stream.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use kite_wire::tape::TapeError;
 
 use crate::entries::{Entries, ReadConfig};
-use crate::error::OpenError;
+use crate::error::{OpenError, PassedOver};
 use crate::file::TapeFile;
 use crate::name::{EXTENSION, Name};
 
@@ -21,21 +22,24 @@ pub struct Reel {
     files: Vec<TapeFile>,
     /// The files of each recording.
     recordings: Vec<Range<usize>>,
-    passed_over: Arc<[OpenError]>,
+    passed_over: Arc<[PassedOver]>,
 }
 
 impl Reel {
     /// Opens files, and all files of directories whose names end in `.ktape`.
     ///
-    /// In a directory, a file that ends within its header is skipped and listed in
-    /// [`Reel::passed_over`]. A recorder killed while it started a file leaves such a file, which
-    /// has no records.
+    /// A tape that is reached in several ways, such as by its directory and by its name, or through
+    /// a copy, is read once: tapes have identifiers. Of copies with a different number of records,
+    /// such as one made while the tape was recorded, the one with most is read.
+    ///
+    /// In a directory, a file that is not a tape or cannot be read is skipped. [`Reel::passed_over`]
+    /// lists all files that are not read.
     ///
     /// # Errors
-    /// Returns an error if a path cannot be read, a directory contains no tape, or a file is not a
-    /// tape.
+    /// Returns an error if a path cannot be read, a directory contains no tape, or a file that was
+    /// named is not a tape.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
-        let (mut files, mut passed_over) = (Vec::new(), Vec::new());
+        let (mut files, mut unreadable) = (Vec::new(), Vec::new());
         for path in paths {
             let path = path.as_ref();
             if !path.is_dir() {
@@ -45,24 +49,27 @@ impl Reel {
             for path in tapes_in(path)? {
                 match TapeFile::open(path) {
                     Ok(file) => files.push(file),
-                    Err(error) if is_incomplete_header(&error) => {
-                        tracing::warn!(%error, "file skipped");
-                        passed_over.push(error);
-                    }
-                    Err(error) => return Err(error),
+                    Err(error) => unreadable.push(error),
                 }
             }
         }
-        match (files.is_empty(), passed_over.pop()) {
-            (true, Some(error)) => return Err(error),
-            (true, None) => return Err(OpenError::Nothing),
-            (false, last) => passed_over.extend(last),
+        if files.is_empty() {
+            return Err(unreadable.pop().unwrap_or(OpenError::Nothing));
         }
+        let skipped = unreadable.into_iter().map(|error| {
+            tracing::warn!(%error, "file skipped");
+            match is_incomplete_header(&error) {
+                true => PassedOver::Unfinished(error),
+                false => PassedOver::Unreadable(error),
+            }
+        });
+        let mut passed_over = skipped.collect();
+        let files = without_copies(files, &mut passed_over);
         Ok(Self::of(files, passed_over))
     }
 
     /// Groups the files by recorder.
-    fn of(files: Vec<TapeFile>, passed_over: Vec<OpenError>) -> Self {
+    fn of(files: Vec<TapeFile>, passed_over: Vec<PassedOver>) -> Self {
         let mut recordings: Vec<Vec<TapeFile>> = Vec::new();
         for file in files {
             let fellow =
@@ -88,10 +95,9 @@ impl Reel {
         &self.files
     }
 
-    /// Returns the errors of files in directories that were skipped because they end within their
-    /// header.
+    /// Returns the files that are not read, and why.
     #[must_use]
-    pub fn passed_over(&self) -> &[OpenError] {
+    pub fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
     }
 
@@ -152,6 +158,32 @@ fn tapes_in(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Keeps one file of each tape, in the place of the first.
+fn without_copies(files: Vec<TapeFile>, passed_over: &mut Vec<PassedOver>) -> Vec<TapeFile> {
+    let mut kept: Vec<TapeFile> = Vec::with_capacity(files.len());
+    let mut places: HashMap<u64, usize> = HashMap::with_capacity(files.len());
+    let mut copies = Vec::new();
+    for mut file in files {
+        let place = *places.entry(file.tape().tape_id()).or_insert(kept.len());
+        let Some(first) = kept.get_mut(place) else {
+            kept.push(file);
+            continue;
+        };
+        // A copy with a damaged header has lost less than one with fewer records.
+        let extent =
+            |file: &TapeFile| (file.records(), file.header_damage().is_none(), file.len_bytes());
+        if extent(&file) > extent(first) {
+            std::mem::swap(&mut file, first);
+        }
+        copies.push((file, place));
+    }
+    passed_over.extend(copies.into_iter().map(|(file, place)| PassedOver::Copy {
+        path: file.path().to_owned(),
+        other: kept[place].path().to_owned(),
+    }));
+    kept
 }
 
 /// Returns whether a file ends within the header of a tape.

@@ -1,11 +1,11 @@
 //! Decompresses a block of a file and reads its records.
 
 use bytes::Bytes;
-use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record, Skipped};
+use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record};
 
 use crate::entry::Entry;
 use crate::error::{Damage, DamageCause};
-use crate::file::{Part, TapeFile};
+use crate::file::{Bounds, Part, TapeFile};
 
 /// The records of one part of a tape.
 #[derive(Debug, Default)]
@@ -17,27 +17,27 @@ pub(crate) struct Unpacked {
 }
 
 impl Unpacked {
-    fn damage(file: &TapeFile, offset: usize, records: Option<u32>, cause: DamageCause) -> Self {
-        let damage = Damage { path: file.shared_path(), offset, records, cause };
+    fn damage(damage: Damage) -> Self {
         Self { items: vec![Err(damage)], unknown_kinds: 0 }
     }
 }
 
 /// Reads the records of a part. Blocks are independent, so any thread can do it at any time.
 pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
-    let offset = match part {
-        Part::Block { offset, .. } => offset,
-        Part::Skipped(skipped) => {
+    let (offset, bounds) = match part {
+        Part::Block { offset, bounds, .. } => (offset, bounds),
+        Part::Skipped(skipped, bounds) => {
             let cause = DamageCause::Skipped(skipped);
-            return Unpacked::damage(file, skipped.from, skipped.records, cause);
+            return Unpacked::damage(damage(file, skipped.from, skipped.records, bounds, cause));
         }
     };
     let tape = file.tape();
     // The block was found at this offset when the file was opened.
     let Some(block) = tape.block_at(offset) else { return Unpacked::default() };
-    let lost = |cause| Unpacked::damage(file, offset, Some(block.records_len()), cause);
+    let lost =
+        |cause| Unpacked::damage(damage(file, offset, Some(block.records_len()), bounds, cause));
     match block.codec() {
-        CODEC_STORED => records(file, &block, &file.bytes().slice_ref(block.stored())),
+        CODEC_STORED => records(file, &block, bounds, &file.bytes().slice_ref(block.stored())),
         CODEC_ZSTD if to_usize(block.raw_len()) > MAX_BODY_LEN => {
             lost(DamageCause::BlockTooLong { declared: block.raw_len() })
         }
@@ -45,7 +45,7 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
         // Never decompresses more than `raw_len` bytes, regardless of what the compressed data
         // declares.
         CODEC_ZSTD => match zstd::bulk::decompress(block.stored(), to_usize(block.raw_len())) {
-            Ok(raw) => records(file, &block, &Bytes::from(raw)),
+            Ok(raw) => records(file, &block, bounds, &Bytes::from(raw)),
             Err(error) => lost(DamageCause::Unpack(error.to_string())),
         },
         codec => lost(DamageCause::UnknownCodec { codec }),
@@ -53,16 +53,45 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
 }
 
 /// Reads the records in the bytes of a block, as slices of these.
-fn records(file: &TapeFile, block: &Block<'_>, raw: &Bytes) -> Unpacked {
+fn records(file: &TapeFile, block: &Block<'_>, bounds: Bounds, raw: &Bytes) -> Unpacked {
     let mut records = block.decoded(raw);
     let mut items = Vec::with_capacity(to_usize(block.records_len()).min(raw.len() / 24 + 1));
+    let mut damages = 0;
     for record in records.by_ref() {
         items.push(match record {
             Ok(record) => Ok(entry(&record, raw)),
-            Err(skipped) => Err(damage(file, block, skipped)),
+            Err(skipped) => {
+                damages += 1;
+                // Offsets within a compressed block are not offsets in the file.
+                let is_stored = block.codec() == CODEC_STORED;
+                let offset = if is_stored { skipped.from } else { block.offset() };
+                let cause = DamageCause::Skipped(skipped);
+                Err(damage(file, offset, skipped.records, bounds, cause))
+            }
         });
     }
+    if damages > 0 {
+        narrow(&mut items);
+    }
     Unpacked { items, unknown_kinds: records.unknown_kinds() }
+}
+
+/// Sets the times of damage between two records to those of the records.
+fn narrow(items: &mut [Result<Entry, Damage>]) {
+    let mut before = None;
+    for item in items.iter_mut() {
+        match item {
+            Ok(entry) => before = Some(entry.recv_unix_ns()),
+            Err(damage) => damage.from_unix_ns = before.or(damage.from_unix_ns),
+        }
+    }
+    let mut after = None;
+    for item in items.iter_mut().rev() {
+        match item {
+            Ok(entry) => after = Some(entry.recv_unix_ns()),
+            Err(damage) => damage.to_unix_ns = after.or(damage.to_unix_ns),
+        }
+    }
 }
 
 fn entry(record: &Record<'_>, raw: &Bytes) -> Entry {
@@ -70,11 +99,14 @@ fn entry(record: &Record<'_>, raw: &Bytes) -> Entry {
     Entry::new(received, record.kind(), raw.slice_ref(record.payload()))
 }
 
-fn damage(file: &TapeFile, block: &Block<'_>, skipped: Skipped) -> Damage {
-    // Offsets within a compressed block are not offsets in the file.
-    let offset = if block.codec() == CODEC_STORED { skipped.from } else { block.offset() };
-    let (path, records) = (file.shared_path(), skipped.records);
-    Damage { path, offset, records, cause: DamageCause::Skipped(skipped) }
+fn damage(
+    file: &TapeFile,
+    offset: usize,
+    records: Option<u32>,
+    Bounds { from_unix_ns, to_unix_ns }: Bounds,
+    cause: DamageCause,
+) -> Damage {
+    Damage { path: file.shared_path(), offset, records, from_unix_ns, to_unix_ns, cause }
 }
 
 fn to_usize(length: u32) -> usize {

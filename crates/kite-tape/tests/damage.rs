@@ -89,9 +89,14 @@ fn refusal(bytes: &[u8]) -> TapeError {
 fn files_that_are_not_tapes_are_rejected_with_the_reason() {
     assert_eq!(refusal(&[]), TapeError::Empty);
     assert!(matches!(refusal(b"\x7fELF and so on"), TapeError::ForeignMagic { .. }));
-    let (mut bytes, _) = tape();
+    let (mut bytes, blocks) = tape();
     bytes[8] = 2;
+    let crc = crc32c(&bytes[..36]);
+    bytes[36..40].copy_from_slice(&crc.to_le_bytes());
     assert_eq!(refusal(&bytes), TapeError::UnsupportedVersion { major: 2, minor: 0 });
+    bytes[9] ^= 1;
+    bytes.truncate(blocks[0].start);
+    assert!(matches!(refusal(&bytes), TapeError::UnsupportedVersion { major: 258, .. }));
     let directory = tempfile::tempdir().unwrap();
     let none = directory.path().join("none.ktape");
     let error = Reel::open([&none]).unwrap_err();
@@ -129,11 +134,17 @@ fn a_flipped_byte_is_reported_and_affects_only_its_block() {
         for flip in [0x01, 0x80, 0xff] {
             let mut bytes = bytes.clone();
             bytes[at] ^= flip;
+            let path = write(&directory, &bytes);
+            let (records, damages, _) = read(&path);
             if at < 40 {
-                refusal(&bytes);
+                assert_eq!((records.len(), damages.len()), (8, 1), "byte {at} flipped");
+                assert_eq!((damages[0].offset, damages[0].records), (0, Some(0)));
+                assert_eq!((damages[0].from_unix_ns, damages[0].to_unix_ns), (None, Some(0)));
+                let file = TapeFile::open(&path).unwrap();
+                assert_eq!(file.tape().tape_id(), TAPE_ID);
+                assert_eq!(file.tape().metadata().is_ok(), !(32..36).contains(&at));
                 continue;
             }
-            let (records, damages, _) = read(&write(&directory, &bytes));
             let Some(hit) = blocks.iter().position(|block| block.contains(&at)) else {
                 // The metadata.
                 assert_eq!((records.len(), damages.len()), (8, 0));
@@ -144,6 +155,12 @@ fn a_flipped_byte_is_reported_and_affects_only_its_block() {
             assert!(found.eq(others), "byte {at} flipped: {records:?}");
             assert!(!damages.is_empty(), "byte {at} flipped");
             for damage in damages {
+                let first = 2 * hit as u64;
+                let lost = first.saturating_sub(1)..=first + 2;
+                assert!(damage.from_unix_ns.is_none_or(|it| lost.contains(&it)), "{damage:?}");
+                assert!(damage.to_unix_ns.is_none_or(|it| lost.contains(&it)), "{damage:?}");
+                assert!(damage.from_unix_ns.is_some() || hit == 0);
+                assert!(damage.to_unix_ns.is_some() || hit == 3);
                 // A wrong block number is reported at the start of the next block.
                 assert!((blocks[hit].start..=blocks[hit].end).contains(&damage.offset), "{damage}");
             }
@@ -187,4 +204,34 @@ fn a_block_never_decompresses_to_more_than_it_declares() {
             ref other => panic!("{other}"),
         }
     }
+}
+
+#[test]
+fn a_tape_that_has_lost_its_header_and_blocks_is_read_by_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut bytes, blocks) = tape();
+    bytes[..blocks[1].start].fill(0);
+    let (records, damages, _) = read(&write(&directory, &bytes));
+    assert_eq!(records, [2, 3, 4, 5, 6, 7]);
+    let causes: Vec<_> = damages.iter().map(|it| (it.offset, it.records)).collect();
+    assert_eq!(causes, [(0, None), (blocks[1].start, None)]);
+    // Without a block there is nothing to read.
+    bytes[..].fill(0);
+    assert!(matches!(refusal(&bytes), TapeError::ForeignMagic { .. }));
+}
+
+#[test]
+fn a_foreign_file_in_a_directory_is_passed_over_and_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory, &tape().0);
+    let foreign = directory.path().join("b.ktape");
+    fs::write(&foreign, b"not a tape at all, but a text file of more than forty bytes").unwrap();
+    fs::write(directory.path().join("c.ktape"), b"").unwrap();
+    let reel = Reel::open([directory.path()]).unwrap();
+    assert_eq!(reel.entries().filter(Result::is_ok).count(), 8);
+    let losses: Vec<_> = reel.passed_over().iter().filter(|it| it.is_loss()).collect();
+    assert_eq!(reel.passed_over().len(), 2);
+    assert!(losses.len() == 1 && losses[0].path() == foreign, "{losses:?}");
+    assert!(losses[0].to_string().contains("not a tape"), "{}", losses[0]);
+    assert!(matches!(Reel::open([foreign]), Err(OpenError::Tape { .. })));
 }

@@ -4,19 +4,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use kite_tape::{Damage, Entry, ReadConfig, Reel, TapeFile};
+use kite_tape::{Damage, Entry, PassedOver, ReadConfig, Reel, TapeFile};
 use kite_wire::tape::{BlockEncoder, CODEC_ZSTD, Received, RecordKind, Source, TapeHeader};
-
-const TAPE_ID: u64 = 77;
 
 /// Writes a tape whose blocks have one binary record for each of the given times.
 fn write_tape(path: &Path, blocks: &[&[u64]], zstd: bool) {
-    let header = TapeHeader { created_unix_ns: 1, tape_id: TAPE_ID, metadata: b"{}" };
+    static NEXT: AtomicU64 = AtomicU64::new(77);
+    write_tape_with_id(path, NEXT.fetch_add(1, Ordering::Relaxed), blocks, zstd);
+}
+
+fn write_tape_with_id(path: &Path, tape_id: u64, blocks: &[&[u64]], zstd: bool) {
+    let header = TapeHeader { created_unix_ns: 1, tape_id, metadata: b"{}" };
     let mut bytes = header.head().unwrap().to_vec();
     bytes.extend_from_slice(header.metadata);
     for (sequence, times) in blocks.iter().enumerate() {
-        let mut block = BlockEncoder::new(TAPE_ID, u32::try_from(sequence).unwrap());
+        let mut block = BlockEncoder::new(tape_id, u32::try_from(sequence).unwrap());
         let mut body = Vec::new();
         for &recv_unix_ns in *times {
             let payload = recv_unix_ns.to_be_bytes().repeat(4);
@@ -139,4 +143,33 @@ fn a_tape_file_exposes_its_path_metadata_and_length() {
     assert_eq!(tape.path(), path);
     assert_eq!(tape.tape().metadata().unwrap(), b"{}");
     assert_eq!(tape.len_bytes(), fs::metadata(&path).unwrap().len());
+}
+
+#[test]
+fn a_tape_reached_in_several_ways_is_read_once_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = file(&dir, "a.ktape");
+    write_tape_with_id(&original, 5, &[&[1, 2], &[3]], true);
+    let copies = file(&dir, "copies");
+    fs::create_dir(&copies).unwrap();
+    // Copied while the tape was recorded, so a block is missing.
+    let early = copies.join("early.ktape");
+    write_tape_with_id(&early, 5, &[&[1, 2]], true);
+    write_tape(&copies.join("other.ktape"), &[&[2]], true);
+    for paths in [[&copies, dir.path(), &original], [dir.path(), &original, &copies]] {
+        let reel = Reel::open(paths).unwrap();
+        assert_eq!(times(reel.entries()), [1, 2, 2, 3]);
+        let copies: Vec<_> = reel
+            .passed_over()
+            .iter()
+            .map(|it| match it {
+                PassedOver::Copy { path, other } => (path.clone(), other.clone()),
+                other => panic!("{other}"),
+            })
+            .collect();
+        assert_eq!(copies.len(), 2);
+        assert!(copies.contains(&(original.clone(), original.clone())));
+        assert!(copies.contains(&(early.clone(), original.clone())));
+        assert!(!reel.passed_over().iter().any(PassedOver::is_loss));
+    }
 }

@@ -350,8 +350,10 @@ fn files_without_records_do_not_hide_the_gap() {
     let recorder = Recorder::start(directory.path(), small()).unwrap();
     record(&recorder, MORNING, "x");
     recorder.finish().unwrap();
-    let header = fs::read(directory.path().join("kite-2026-01-05.ktape")).unwrap()[..40].to_vec();
-    fs::write(name(1), &header).unwrap();
+    let header =
+        kite_wire::tape::TapeHeader { created_unix_ns: 1, tape_id: 9, metadata: &[] }.head();
+    let header = header.unwrap();
+    fs::write(name(1), header).unwrap();
     fs::write(name(2), &header[..20]).unwrap();
     // The incomplete file that a kill during rotation leaves does not prevent reading the rest.
     let reel = Reel::open([directory.path()]).unwrap();

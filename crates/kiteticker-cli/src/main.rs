@@ -62,7 +62,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Demo(args) => commands::demo::run(&args, output, stop).await,
             Command::Watch(args) => commands::watch::run(&args, output, stop).await.map(done),
             Command::Record(args) => commands::record::run(args, output, stop).await,
-            Command::Replay(args) => commands::replay::run(args, output, stop).await.map(done),
+            Command::Replay(args) => commands::replay::run(args, output, stop).await,
             Command::Inspect(args) => commands::inspect::run(args, output, stop).await,
             Command::Export(args) => commands::export::run(args, output, stop).await,
             Command::Instruments(args) => commands::instruments::run(&args, output).await,

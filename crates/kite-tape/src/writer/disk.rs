@@ -78,7 +78,8 @@ impl Disk {
                 Ok(file) => {
                     last_unix_ns = file.span().map(|(_, latest)| latest);
                     // The metadata identifies the accounts in its records.
-                    let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata);
+                    let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata)
+                        && file.header_damage().is_none();
                     let has_room = self.max_bytes.is_none_or(|max| file.len_bytes() < max);
                     if next == 0 && is_ours && has_room {
                         resumed = Some((path, file));

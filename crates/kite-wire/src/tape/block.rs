@@ -140,6 +140,8 @@ pub struct Blocks<'a> {
     bytes: &'a [u8],
     tape_id: u64,
     at: usize,
+    /// The damaged header of the tape, until it has been reported.
+    header_damage: Option<Skipped>,
     /// The expected number of the next block; unknown after damage.
     expected: Option<u32>,
     /// Whether the damaged seal of the block at `at` has been reported.
@@ -155,11 +157,17 @@ impl<'a> Blocks<'a> {
             bytes,
             tape_id,
             at,
+            header_damage: None,
             expected: Some(0),
             seal_reported: false,
             open: None,
             ending: None,
         }
+    }
+
+    /// Reports the damaged header of the tape before the blocks.
+    pub(super) fn after(self, header_damage: Option<Skipped>) -> Self {
+        Self { header_damage, ..self }
     }
 
     /// Reads the block whose header starts at `at`.
@@ -315,6 +323,9 @@ impl<'a> Iterator for Blocks<'a> {
         if self.ending.is_some() {
             return None;
         }
+        if let Some(damage) = self.header_damage.take() {
+            return Some(Err(damage));
+        }
         let at = self.at;
         if at == self.bytes.len() {
             self.ending = Some(match self.open {
@@ -455,13 +466,22 @@ fn walk(bytes: &[u8], tape_id: u64) -> (&[u8], Span) {
 
 /// Finds the next intact block header of this tape.
 fn find_block(bytes: &[u8], from: usize, tape_id: u64) -> Option<usize> {
+    find_header(bytes, from, |bytes| BlockHead::read(bytes, tape_id).is_some())
+}
+
+/// Finds the next intact block header of any tape.
+pub(super) fn find_any_block(bytes: &[u8], from: usize) -> Option<usize> {
+    find_header(bytes, from, |bytes| BlockHead::read_any(bytes).is_some())
+}
+
+fn find_header(bytes: &[u8], from: usize, is_header: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let mut at = from;
     loop {
         let step = bytes.get(at..)?.iter().position(|byte| *byte == BLOCK_MAGIC[0]);
         #[cfg(test)]
         super::checksum::work::add(step.unwrap_or(bytes.len() - at));
         at += step?;
-        if BlockHead::read(&bytes[at..], tape_id).is_some() {
+        if is_header(&bytes[at..]) {
             return Some(at);
         }
         at += 1;

@@ -72,6 +72,10 @@ pub struct Skipped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
+    /// The tape's header is damaged. The records are read by the blocks, which have the tape's
+    /// identifier too.
+    #[error("tape header damaged")]
+    FileHeader,
     /// A block is lost because no intact header of this tape was found where it should start.
     #[error("no intact block header")]
     BlockHeader,

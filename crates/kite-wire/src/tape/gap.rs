@@ -20,6 +20,8 @@ pub enum GapReason {
     RecorderStopped,
     /// Code 5: writing failed, for instance because the disk was full.
     WriteFailed,
+    /// Code 6: the tape was copied from a damaged one, on which the records could not be read.
+    Damaged,
     /// Any other code: 0 means an unknown reason, others are reasons of later versions.
     Other(u16),
 }
@@ -34,6 +36,7 @@ impl GapReason {
             Self::Disconnected => 3,
             Self::RecorderStopped => 4,
             Self::WriteFailed => 5,
+            Self::Damaged => 6,
             Self::Other(code) => code,
         }
     }
@@ -47,6 +50,7 @@ impl GapReason {
             Self::Disconnected => Some("disconnected"),
             Self::RecorderStopped => Some("recorder_stopped"),
             Self::WriteFailed => Some("write_failed"),
+            Self::Damaged => Some("damaged"),
             Self::Other(_) => None,
         }
     }
@@ -60,6 +64,7 @@ impl GapReason {
             3 => Self::Disconnected,
             4 => Self::RecorderStopped,
             5 => Self::WriteFailed,
+            6 => Self::Damaged,
             other => Self::Other(other),
         }
     }

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use super::checksum::crc32c;
 use super::record::{Received, RecordKind};
+use super::{VERSION_MAJOR, VERSION_MINOR};
 
 /// Length of the header of a tape without its metadata, in bytes.
 pub const FILE_HEADER_LEN: usize = 40;
@@ -52,6 +53,12 @@ const _: () = assert!(size_of::<FileHead>() == FILE_HEADER_LEN);
 impl FileHead {
     pub(super) fn computed_crc(&self) -> u32 {
         crc32c(&self.as_bytes()[..FILE_CRC_AT])
+    }
+
+    /// Returns whether the header would be intact with the version of this layout.
+    pub(super) fn is_intact_but_version(&self) -> bool {
+        let (major, minor) = (VERSION_MAJOR.into(), VERSION_MINOR.into());
+        self.crc.get() == Self { major, minor, ..*self }.computed_crc()
     }
 }
 
@@ -137,6 +144,16 @@ impl BlockHead {
         let intact =
             head.tape_id.get() == tape_id && head.opening_crc.get() == head.computed_opening_crc();
         intact.then_some((head, body))
+    }
+
+    /// Views the start of the bytes as a header of any tape, if its first half is intact.
+    pub(super) fn read_any(bytes: &[u8]) -> Option<&Self> {
+        let head = Self::ref_from_prefix(bytes).ok()?.0;
+        Self::read(bytes, head.tape_id()).map(|(head, _)| head)
+    }
+
+    pub(super) fn tape_id(&self) -> u64 {
+        self.tape_id.get()
     }
 
     pub(super) fn seal_state(&self) -> SealState {

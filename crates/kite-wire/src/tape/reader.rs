@@ -4,19 +4,22 @@ use core::iter::FusedIterator;
 
 use zerocopy::FromBytes;
 
-use super::VERSION_MAJOR;
-use super::block::{Block, BlockRecords, Blocks};
+use super::block::{Block, BlockRecords, Blocks, find_any_block};
 use super::checksum::crc32c;
-use super::error::{Ending, Skipped, TapeError};
-use super::layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FILE_MAGIC, FileHead, to_usize};
+use super::error::{Ending, SkipReason, Skipped, TapeError};
+use super::layout::{BLOCK_HEADER_LEN, BlockHead, FILE_HEADER_LEN, FILE_MAGIC, FileHead, to_usize};
 use super::record::Record;
+use super::{VERSION_MAJOR, VERSION_MINOR};
 
-/// A tape in memory, such as a mapped file, whose header has been checked.
+/// A tape in memory, such as a mapped file, whose header or one of whose blocks has been checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Tape<'a> {
     bytes: &'a [u8],
     head: &'a FileHead,
     metadata: &'a [u8],
+    tape_id: u64,
+    /// Set if the header is damaged: the bytes before the first intact block.
+    header_damage: Option<Skipped>,
 }
 
 impl<'a> Tape<'a> {
@@ -24,7 +27,8 @@ impl<'a> Tape<'a> {
     ///
     /// # Errors
     /// Returns an error if the tape has no header of a supported version, or the header is cut off
-    /// or damaged. Damaged metadata is not an error here; see [`Tape::metadata`].
+    /// or damaged. Damaged metadata is not an error here; see [`Tape::metadata`]. A tape with a
+    /// damaged header can be read by its blocks; see [`Tape::recover`].
     pub fn open(bytes: &'a [u8]) -> Result<Self, TapeError> {
         if bytes.is_empty() {
             return Err(TapeError::Empty);
@@ -35,16 +39,19 @@ impl<'a> Tape<'a> {
             found[..known].copy_from_slice(&bytes[..known]);
             return Err(TapeError::ForeignMagic { found });
         }
+        let found = bytes.len();
+        let head = FileHead::ref_from_prefix(bytes);
         // The magic and the version have the same offsets in all versions; the rest may differ.
         if let Some(&[a, b, c, d]) = bytes.get(8..12).and_then(<[u8]>::first_chunk) {
             let (major, minor) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-            if major != VERSION_MAJOR {
+            // The checksum shows whether only the version of this layout is damaged.
+            let is_damaged = || head.as_ref().is_ok_and(|(head, _)| head.is_intact_but_version());
+            if major != VERSION_MAJOR && !is_damaged() {
                 return Err(TapeError::UnsupportedVersion { major, minor });
             }
         }
-        let found = bytes.len();
-        let (head, rest) = FileHead::ref_from_prefix(bytes)
-            .map_err(|_| TapeError::HeaderCut { needed: FILE_HEADER_LEN, found })?;
+        let (head, rest) =
+            head.map_err(|_| TapeError::HeaderCut { needed: FILE_HEADER_LEN, found })?;
         let (stored, computed) = (head.crc.get(), head.computed_crc());
         if stored != computed {
             return Err(TapeError::HeaderChecksum { stored, computed });
@@ -52,28 +59,70 @@ impl<'a> Tape<'a> {
         let metadata_len = to_usize(head.metadata_len.get());
         let needed = FILE_HEADER_LEN.saturating_add(metadata_len);
         let metadata = rest.get(..metadata_len).ok_or(TapeError::HeaderCut { needed, found })?;
-        Ok(Self { bytes, head, metadata })
+        Ok(Self { bytes, head, metadata, tape_id: head.tape_id.get(), header_damage: None })
     }
 
-    /// Returns the version in which the tape is written, major and minor.
+    /// Reads the header or, if it is damaged, the first intact block, which has the tape's
+    /// identifier too. [`Tape::header_damage`] reports which it was.
+    ///
+    /// # Errors
+    /// Returns the error of [`Tape::open`] if the header is of another version or cut off, or if
+    /// there is no intact block.
+    pub fn recover(bytes: &'a [u8]) -> Result<Self, TapeError> {
+        Self::open(bytes).or_else(|error| {
+            let is_damaged =
+                matches!(error, TapeError::ForeignMagic { .. } | TapeError::HeaderChecksum { .. });
+            let block = if is_damaged { find_any_block(bytes, FILE_HEADER_LEN) } else { None };
+            block.and_then(|offset| Self::at_block(bytes, offset)).ok_or(error)
+        })
+    }
+
+    /// Opens a tape with a damaged header by an intact block, for callers that keep the offset from
+    /// [`Tape::header_damage`]; `None` if no block starts at this offset. Everything before it
+    /// counts as the header.
+    #[must_use]
+    pub fn at_block(bytes: &'a [u8], offset: usize) -> Option<Self> {
+        let (head, rest) = FileHead::ref_from_prefix(bytes).ok()?;
+        let block = BlockHead::read_any(bytes.get(offset..)?)?;
+        let metadata = rest.get(..offset.checked_sub(FILE_HEADER_LEN)?)?;
+        let records = (block.sequence.get() == 0).then_some(0);
+        let header_damage = Skipped { from: 0, to: offset, records, why: SkipReason::FileHeader };
+        let tape_id = block.tape_id();
+        Some(Self { bytes, head, metadata, tape_id, header_damage: Some(header_damage) })
+    }
+
+    /// Returns the part of the tape that could not be read because its header is damaged, up to the
+    /// first intact block; `None` if the header is intact.
+    #[must_use]
+    pub fn header_damage(&self) -> Option<Skipped> {
+        self.header_damage
+    }
+
+    /// Returns the version in which the tape is written, major and minor. A damaged header counts
+    /// as one of the supported version.
     #[must_use]
     pub fn version(&self) -> (u16, u16) {
-        (self.head.major.get(), self.head.minor.get())
+        match self.header_damage {
+            None => (self.head.major.get(), self.head.minor.get()),
+            Some(_) => (VERSION_MAJOR, VERSION_MINOR),
+        }
     }
 
-    /// Returns when the tape was begun, in nanoseconds since the Unix epoch.
+    /// Returns when the tape was begun, in nanoseconds since the Unix epoch; 0 if the header is
+    /// damaged.
     #[must_use]
     pub fn created_unix_ns(&self) -> u64 {
-        self.head.created_unix_ns.get()
+        if self.header_damage.is_some() { 0 } else { self.head.created_unix_ns.get() }
     }
 
     /// Returns the identifier that all blocks of this tape carry.
     #[must_use]
     pub fn tape_id(&self) -> u64 {
-        self.head.tape_id.get()
+        self.tape_id
     }
 
-    /// Returns the free-form metadata.
+    /// Returns the free-form metadata. It has its own checksum, so it can be intact although the
+    /// header is damaged.
     ///
     /// # Errors
     /// Returns [`TapeError::MetadataChecksum`] if the metadata is damaged; the records can still be
@@ -96,7 +145,7 @@ impl<'a> Tape<'a> {
     #[must_use]
     pub fn blocks(&self) -> Blocks<'a> {
         let first = FILE_HEADER_LEN + self.metadata.len();
-        Blocks::new(self.bytes, self.tape_id(), first)
+        Blocks::new(self.bytes, self.tape_id(), first).after(self.header_damage)
     }
 
     /// Returns the block whose header starts at the offset, for callers that keep [`Block::offset`]

@@ -201,7 +201,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         }
         (_, true) => output.note(summary_text(&summary)),
     }
-    let is_damaged = summary.damage + summary.unreadable_records > 0;
+    let is_damaged = summary.damage + summary.unreadable_records + summary.unreadable_files > 0;
     if is_damaged {
         let records = numbers::counted(summary.records_lost, "record");
         output.warn(format_args!("parts of the tapes cannot be read: at least {records} lost"));
@@ -290,6 +290,7 @@ fn summary_text(summary: &Summary) -> String {
         (summary.unknown_packets, "packet of unknown length"),
         (summary.damaged_frames, "damaged frame"),
         (summary.torn_files, "unfinished file"),
+        (summary.unreadable_files, "unreadable file"),
     ] {
         if count > 0 {
             text += &format!(", {}", numbers::counted(count, what));
@@ -313,6 +314,7 @@ fn as_json(summary: &Summary) -> serde_json::Value {
         "damages": summary.damage,
         "records_lost": summary.records_lost,
         "torn_files": summary.torn_files,
+        "unreadable_files": summary.unreadable_files,
         "first_recv_unix_ns": summary.first_recv_unix_ns,
         "last_recv_unix_ns": summary.last_recv_unix_ns,
         "complete": summary.is_complete(),

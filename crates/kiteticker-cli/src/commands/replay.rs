@@ -15,7 +15,7 @@ use crate::args::period::Period;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
-use crate::exit::CliError;
+use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::feed::{self, ReplayFeed, Speed};
 use crate::format::numbers;
@@ -73,7 +73,7 @@ pub(crate) struct ReplayArgs {
 }
 
 /// Replays until the tapes end or the user stops the replay.
-pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<(), CliError> {
+pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let feed = ReplayFeed {
@@ -129,9 +129,16 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
         output.warn(format_args!("{places} skipped, the last: {damage}"));
     }
     match args.json {
-        true => output.json(&progress_json(&progress)),
-        false => output.line(summary(&progress)),
+        true => output.json(&progress_json(&progress))?,
+        false => output.line(summary(&progress))?,
     }
+    Ok(status_of(&reel, progress.damages))
+}
+
+/// Returns the status of a replay that has ended.
+fn status_of(reel: &Reel, damages: u64) -> Status {
+    let is_whole = damages == 0 && !tapes::lacks_files(reel);
+    if is_whole { Status::Done } else { Status::Findings }
 }
 
 /// Prints the ticks instead of serving them.
@@ -141,10 +148,11 @@ async fn print(
     windows: Option<Windows>,
     output: Output,
     stop: Stop,
-) -> Result<(), CliError> {
+) -> Result<Status, CliError> {
     let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let printing = Printing { speed: args.speed, windows, longest_pause: args.longest_pause };
-    let summary = print::print(reel, printing, names, stop).await?;
+    let summary = print::print(reel.clone(), printing, names, stop).await?;
+    let damages = summary.as_ref().map_or(0, |summary| summary.damage);
     if let Some(summary) = summary {
         output.note(numbers::counted(summary.rows, "tick"));
         if summary.damage > 0 {
@@ -152,7 +160,7 @@ async fn print(
             output.warn(format_args!("{places} skipped; kite inspect lists them"));
         }
     }
-    Ok(())
+    Ok(status_of(&reel, damages))
 }
 
 fn greeting(endpoint: &str, sockets: u16, output: Output) -> String {

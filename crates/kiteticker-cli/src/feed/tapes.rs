@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_conn::ErrorChain;
-use kite_tape::{Entries, ReadConfig, Reel, Source};
+use kite_tape::{Entries, PassedOver, ReadConfig, Reel, Source};
 
 use crate::blocking;
 use crate::console::output::Output;
@@ -38,13 +37,21 @@ pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
     })
 }
 
-/// Opens tapes, and warns of each file that was skipped.
+/// Opens tapes, and reports each file that is not read: those that may hold records as warnings.
 pub(crate) async fn open_and_warn(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
     let reel = open(paths).await?;
-    for error in reel.passed_over() {
-        output.warn(format_args!("skipped: {}", ErrorChain(error)));
+    for file in reel.passed_over() {
+        match file.is_loss() {
+            true => output.warn(file),
+            false => output.note(file),
+        }
     }
     Ok(reel)
+}
+
+/// Returns whether a file of a directory could not be read, so that records may be missing.
+pub(crate) fn lacks_files(reel: &Reel) -> bool {
+    reel.passed_over().iter().any(PassedOver::is_loss)
 }
 
 /// Starts to read with as many threads as the machine has.

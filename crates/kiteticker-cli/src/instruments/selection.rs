@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
+use kite_tape::Reel;
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
@@ -39,6 +40,10 @@ pub(crate) async fn find(
     let feed = from.feed(output)?;
     // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
+    let reel = match &feed {
+        Feed::Replay(feed) => Some(tapes::open_and_warn(&feed.paths, output).await?),
+        _ => None,
+    };
     let inputs = requested.requested()?;
     let names = Names::load(requested.instruments_file.as_deref(), &feed, &inputs, output).await?;
     let mut instruments = names.resolve_all(&inputs)?;
@@ -49,8 +54,8 @@ pub(crate) async fn find(
         instruments.dedup_by_key(|named| named.token);
     }
     if instruments.is_empty() {
-        instruments = match &feed {
-            Feed::Replay(feed) => recorded(feed, &names, output, stop).await?,
+        instruments = match (&feed, reel) {
+            (Feed::Replay(feed), Some(reel)) => recorded(feed, &reel, &names, output, stop).await?,
             _ => names.default_instruments(),
         };
     }
@@ -66,12 +71,12 @@ pub(crate) async fn find(
 
 async fn recorded(
     feed: &ReplayFeed,
+    reel: &Reel,
     names: &Names,
     output: Output,
     stop: &Stop,
 ) -> Result<Vec<Named>, CliError> {
-    let reel = tapes::open(&feed.paths).await?;
-    let from = feed.from.map_or(0, |from| tapes::on_first_day(from, &reel));
-    let contents = tapes::contents(&reel, from, Some(GLANCE), output, stop).await?;
+    let from = feed.from.map_or(0, |from| tapes::on_first_day(from, reel));
+    let contents = tapes::contents(reel, from, Some(GLANCE), output, stop).await?;
     Ok(contents.instruments.into_iter().take(MOST).map(|token| names.named(token)).collect())
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod inspect;
 mod instruments;
+mod passed_over;
 mod period;
 mod process;
 mod record;

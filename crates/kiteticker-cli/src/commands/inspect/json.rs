@@ -38,6 +38,11 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "gaps": survey.listed_gaps.iter().map(gap_json).collect::<Value>(),
         "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),
         "damages_total": survey.damages,
+        "passed_over": survey.passed_over.iter().map(|file| json!({
+            "path": file.path.display().to_string(),
+            "reason": file.reason,
+            "damaged": file.is_loss,
+        })).collect::<Value>(),
         "records_lost": survey.records_lost,
         "damaged": survey.has_damage(),
         "whole": survey.is_whole,
@@ -84,6 +89,8 @@ fn damage(damage: &Damage) -> Value {
         "path": damage.path.display().to_string(),
         "offset": damage.offset,
         "records": damage.records,
+        "from_unix_ns": damage.from_unix_ns,
+        "to_unix_ns": damage.to_unix_ns,
         "cause": damage.cause.to_string(),
     })
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_tape::{Damage, Entry, Gap, GapReason, RecordKind, Reel, Source, TapeFile, Windows};
+use kite_tape::{
+    Damage, Entry, Gap, GapReason, PassedOver, RecordKind, Reel, Source, TapeFile, Windows,
+};
 use kite_wire::tape::{Ending, Tear};
 
 use crate::format::times::SECOND_NS;
@@ -43,6 +45,18 @@ pub(super) struct Survey {
     pub(super) records_lost: u64,
     /// Whether the tapes were read to the end.
     pub(super) is_whole: bool,
+    /// Files that were named, or are in a directory that was, but are not read.
+    pub(super) passed_over: Vec<FilePassedOver>,
+}
+
+/// A file that is not read.
+#[derive(Debug)]
+pub(super) struct FilePassedOver {
+    pub(super) path: PathBuf,
+    /// Why it is not read, in a sentence.
+    pub(super) reason: String,
+    /// Whether records may be missing.
+    pub(super) is_loss: bool,
 }
 
 /// Facts from a file's headers.
@@ -92,6 +106,7 @@ impl Survey {
             listed_damages: Vec::new(),
             records_lost: 0,
             is_whole: true,
+            passed_over: reel.passed_over().iter().map(FilePassedOver::of).collect(),
         }
     }
 
@@ -100,6 +115,12 @@ impl Survey {
         let entry = match entry {
             Ok(entry) => entry,
             Err(damage) => {
+                let (from, to) = (damage.from_unix_ns, damage.to_unix_ns);
+                let overlaps =
+                    |windows: &Windows| windows.overlap(from.unwrap_or(0), to.unwrap_or(u64::MAX));
+                if !self.windows.as_ref().is_none_or(overlaps) {
+                    return;
+                }
                 self.damages += 1;
                 self.records_lost += u64::from(damage.records.unwrap_or(0));
                 if self.listed_damages.len() < MOST_LISTED {
@@ -190,7 +211,16 @@ impl Survey {
 
     /// Returns whether recorded data can no longer be read.
     pub(super) fn has_damage(&self) -> bool {
-        self.damages > 0 || self.files.iter().any(FileFacts::lacks_its_end)
+        self.damages > 0
+            || self.files.iter().any(FileFacts::lacks_its_end)
+            || self.passed_over.iter().any(|file| file.is_loss)
+    }
+}
+
+impl FilePassedOver {
+    fn of(file: &PassedOver) -> Self {
+        let (path, reason) = (file.path().to_owned(), file.to_string());
+        Self { path, reason, is_loss: file.is_loss() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kite_tape::{Gap, Source};
+use kite_tape::{Damage, Gap, Source};
 use kite_wire::tape::Ending;
 
 use super::chart;
@@ -43,11 +43,16 @@ pub(super) fn survey(
 pub(super) fn verdict(survey: &Survey, output: Output) -> String {
     let mut text = String::new();
     for damage in survey.listed_damages.iter().take(MOST_SHOWN) {
-        let _ = writeln!(text, "{} {damage}", output.paint(output::RED, "damaged"));
+        let mark = output.paint(output::RED, "damaged");
+        let _ = writeln!(text, "{mark} {damage}{}", between(damage));
     }
     for file in survey.files.iter().filter(|file| file.lacks_its_end()) {
         let mark = output.paint(output::RED, "damaged");
         let _ = writeln!(text, "{mark} {}: {}", file.path.display(), file.ending);
+    }
+    for file in survey.passed_over.iter().filter(|file| file.is_loss) {
+        let mark = output.paint(output::RED, "damaged");
+        let _ = writeln!(text, "{mark} {}", file.reason);
     }
     let more = survey.damages.saturating_sub(MOST_SHOWN as u64);
     if more > 0 {
@@ -65,6 +70,17 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
         true => writeln!(text, "{read} read, at least {} lost", grouped(survey.records_lost)),
     };
     text
+}
+
+/// Returns from when to when the records lost with damage were received, as far as known.
+fn between(damage: &Damage) -> String {
+    let at = |unix_ns| stamp(ist(unix_ns));
+    match (damage.from_unix_ns, damage.to_unix_ns) {
+        (Some(from), Some(to)) => format!("; between {} and {} IST", at(from), at(to)),
+        (Some(from), None) => format!("; after {} IST", at(from)),
+        (None, Some(to)) => format!("; before {} IST", at(to)),
+        (None, None) => String::new(),
+    }
 }
 
 /// Lines with names in a column on the left.

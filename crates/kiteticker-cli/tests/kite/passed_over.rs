@@ -1,0 +1,110 @@
+//! Tapes that are reached in several ways, and files that are not tapes.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::process::{Outcome, kite, run};
+use crate::tape::{self, FRAMES, OPENING, SECOND};
+
+fn with_tapes(command: &[&str], tapes: &[&Path]) -> Outcome {
+    let tapes: Vec<&str> = tapes.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    run(&mut kite(&[command, &tapes].concat()))
+}
+
+const EXPORT: [&str; 5] = ["export", "--to", "-", "--format", "jsonl"];
+const REPLAY: [&str; 4] = ["replay", "--stdout", "--speed", "max"];
+
+#[test]
+fn a_tape_reached_in_several_ways_is_read_once_by_every_command() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let copy = directory.path().join("a-copy.ktape");
+    std::fs::copy(&path, &copy).expect("a copy");
+    let tapes = [directory.path(), path.as_path()];
+    for command in [&EXPORT[..], &REPLAY] {
+        let ended = with_tapes(command, &tapes);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.out.lines().count() as u64, 2 * FRAMES, "{command:?}");
+        let said = format!("day.ktape is the same tape as {}; read once", copy.display());
+        assert_eq!(ended.err.matches(&said).count(), 2, "{ended:?}");
+    }
+    let ended = with_tapes(&["inspect", "--json"], &tapes);
+    assert_eq!((ended.code, &ended.json()["ticks"]), (Some(0), &json!(2 * FRAMES)), "{ended:?}");
+    let passed_over = ended.json()["passed_over"].clone();
+    assert_eq!(passed_over.as_array().map(Vec::len), Some(2), "{passed_over}");
+    assert_eq!(passed_over[0]["path"], path.to_str().expect("UTF-8"));
+    assert_eq!(passed_over[0]["damaged"], false);
+}
+
+#[test]
+fn a_foreign_file_in_a_directory_is_a_finding_and_the_tapes_are_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    let foreign = directory.path().join("notes.ktape");
+    std::fs::write(&foreign, "not a tape at all, but a text file").expect("a file");
+    for command in [&EXPORT[..], &REPLAY] {
+        let ended = with_tapes(command, &[directory.path()]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.out.lines().count() as u64, 2 * FRAMES, "{command:?}");
+        let warning = "warning: skipped: ";
+        assert!(ended.err.contains(warning) && ended.err.contains("notes.ktape"), "{ended:?}");
+    }
+    let to = directory.path().join("day.csv");
+    let ended =
+        with_tapes(&["export", "--json", "--to", to.to_str().expect("UTF-8")], &[directory.path()]);
+    let report = ended.json();
+    assert_eq!((&report["unreadable_files"], &report["complete"]), (&json!(1), &json!(false)));
+    let ended = with_tapes(&["inspect"], &[directory.path()]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(!ended.out.contains("complete") && ended.out.contains("notes.ktape"), "{ended:?}");
+}
+
+#[test]
+fn a_tape_with_a_flipped_bit_in_its_header_is_read_and_is_a_finding() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let mut bytes = std::fs::read(&path).expect("the file");
+    bytes[25] ^= 1;
+    std::fs::write(&path, bytes).expect("the file");
+    let ended = with_tapes(&EXPORT, &[&path]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.out.lines().count() as u64, 2 * FRAMES);
+    let ended = with_tapes(&["inspect", "--json"], &[&path]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let report = ended.json();
+    assert_eq!((&report["ticks"], &report["records_lost"]), (&json!(2 * FRAMES), &json!(0)));
+    assert_eq!(report["damages"][0]["offset"], 0);
+}
+
+#[test]
+fn damage_has_the_times_of_the_records_around_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let mut bytes = std::fs::read(&path).expect("the file");
+    // The last byte of the third frame: header of the tape and of the block, records of 24 bytes
+    // and frames of 22.
+    bytes[40 + 2 + 64 + 3 * (24 + 22) - 1] ^= 1;
+    std::fs::write(&path, bytes).expect("the file");
+    let around = [OPENING + SECOND, OPENING + 3 * SECOND];
+    let ended = with_tapes(&["inspect", "--json"], &[&path]);
+    let damage = ended.json()["damages"][0].clone();
+    assert_eq!(
+        [&damage["from_unix_ns"], &damage["to_unix_ns"]],
+        around.map(|it| json!(it)).each_ref()
+    );
+    let events = directory.path().join("events.jsonl");
+    let to = directory.path().join("day.jsonl");
+    let [events_name, to] = [&events, &to].map(|path| path.to_str().expect("UTF-8"));
+    let ended = with_tapes(&["export", "--to", to, "--events", events_name], &[&path]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let events = std::fs::read_to_string(&events).expect("the events");
+    let line = events.lines().find(|line| line.contains("damage")).expect("the damage");
+    let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(row["from_time"], "2026-11-23T03:45:01.000000000Z");
+    assert_eq!(row["to_time"], "2026-11-23T03:45:03.000000000Z");
+    assert_eq!(row["recv_time"], json!(null));
+    // Damage outside the chosen times does not concern them.
+    let ended = with_tapes(&[&EXPORT[..], &["--from", "09:15:05"]].concat(), &[&path]);
+    assert_eq!((ended.code, ended.out.lines().count()), (Some(0), 10), "{ended:?}");
+}
