@@ -7,6 +7,7 @@ mod item;
 mod merge;
 mod merged;
 mod select;
+mod subscriber;
 
 pub use filter::StreamFilter;
 pub(crate) use hub::{Hub, HubSink};

@@ -28,15 +28,38 @@ pub enum Command<'a> {
     Mode(Mode, &'a [u32]),
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// Creates a command from its kind and its instruments.
+    #[must_use]
+    pub const fn new(kind: CommandKind, tokens: &'a [u32]) -> Self {
+        match kind {
+            CommandKind::Subscribe => Self::Subscribe(tokens),
+            CommandKind::Unsubscribe => Self::Unsubscribe(tokens),
+            CommandKind::Mode(mode) => Self::Mode(mode, tokens),
+        }
+    }
+
+    /// Returns the requested action.
+    #[must_use]
+    pub const fn kind(self) -> CommandKind {
+        match self {
+            Self::Subscribe(_) => CommandKind::Subscribe,
+            Self::Unsubscribe(_) => CommandKind::Unsubscribe,
+            Self::Mode(mode, _) => CommandKind::Mode(mode),
+        }
+    }
+
+    /// Returns the instruments that the command names.
+    #[must_use]
+    pub const fn tokens(self) -> &'a [u32] {
+        let (Self::Subscribe(tokens) | Self::Unsubscribe(tokens) | Self::Mode(_, tokens)) = self;
+        tokens
+    }
+
     /// Splits the command into commands of at most `most` instruments (at least one) each.
     pub fn chunks(self, most: usize) -> impl Iterator<Item = Self> {
-        let (Self::Subscribe(tokens) | Self::Unsubscribe(tokens) | Self::Mode(_, tokens)) = self;
-        tokens.chunks(most.max(1)).map(move |tokens| match self {
-            Self::Subscribe(_) => Self::Subscribe(tokens),
-            Self::Unsubscribe(_) => Self::Unsubscribe(tokens),
-            Self::Mode(mode, _) => Self::Mode(mode, tokens),
-        })
+        let chunks = self.tokens().chunks(most.max(1));
+        chunks.map(move |tokens| Self::new(self.kind(), tokens))
     }
 }
 

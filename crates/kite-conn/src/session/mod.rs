@@ -127,22 +127,13 @@ pub(crate) struct Sent {
 
 impl From<Command<'_>> for Sent {
     fn from(command: Command<'_>) -> Self {
-        let (kind, tokens) = match command {
-            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
-            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
-            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
-        };
-        Self { kind, tokens: tokens.to_vec() }
+        Self { kind: command.kind(), tokens: command.tokens().to_vec() }
     }
 }
 
 impl Sent {
     pub(crate) fn as_command(&self) -> Command<'_> {
-        match self.kind {
-            CommandKind::Subscribe => Command::Subscribe(&self.tokens),
-            CommandKind::Unsubscribe => Command::Unsubscribe(&self.tokens),
-            CommandKind::Mode(mode) => Command::Mode(mode, &self.tokens),
-        }
+        Command::new(self.kind, &self.tokens)
     }
 }
 

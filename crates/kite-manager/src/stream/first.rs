@@ -88,12 +88,7 @@ impl FirstsInPlace {
     }
 
     pub(crate) fn on_command(&mut self, command: Command<'_>) {
-        let (kind, tokens) = match command {
-            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
-            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
-            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
-        };
-        self.since.push(Some((kind, tokens.to_vec())));
+        self.since.push(Some((command.kind(), command.tokens().to_vec())));
     }
 
     /// Handles a frame that the sink receives; the stream yields it next.

@@ -14,15 +14,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use kite_conn::{Batch, ConfigError, Event, LaneConfig, LaneSink, Sink, Unread, lane};
+use kite_conn::{Batch, ConfigError, Event, LaneConfig, Sink, Unread, lane};
 use kite_wire::{Command, Packet, TokenMap};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::seat::{Seat, Seats};
-use crate::stream::filter::{Chosen, StreamFilter, Tokens};
+use crate::stream::filter::{Chosen, StreamFilter};
 use crate::stream::first::{FirstPackets, Firsts, FirstsInPlace};
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
 use crate::stream::select::select;
+use crate::stream::subscriber::Subscriber;
 
 /// Connects the connections of a manager with its streams. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -68,50 +69,6 @@ struct PortState {
 struct Waiting {
     run: u64,
     subscriber: Subscriber,
-}
-
-/// The sending end of one stream on one connection.
-#[derive(Debug)]
-struct Subscriber {
-    sink: LaneSink,
-    chosen: Chosen,
-    /// A copy of the chosen instruments, as of the last change seen.
-    tokens: Tokens,
-}
-
-impl Subscriber {
-    /// Delivers the selected packets of a batch.
-    fn deliver(&mut self, batch: &Batch) {
-        match &self.tokens {
-            None => self.sink.on_batch(batch),
-            Some(tokens) => {
-                if let Some(batch) =
-                    select(batch, |packet| tokens.contains(packet.instrument_token()))
-                {
-                    self.sink.on_batch(&batch);
-                }
-            }
-        }
-    }
-
-    /// Passes on a command, as far as it names selected instruments.
-    fn deliver_command(&mut self, command: Command<'_>) {
-        if !self.sink.wants_commands() {
-            return;
-        }
-        let Some(chosen) = &self.tokens else { return self.sink.on_command(command) };
-        let (Command::Subscribe(tokens) | Command::Unsubscribe(tokens) | Command::Mode(_, tokens)) =
-            command;
-        let tokens: Vec<u32> =
-            tokens.iter().copied().filter(|&token| chosen.contains(token)).collect();
-        if !tokens.is_empty() {
-            self.sink.on_command(match command {
-                Command::Subscribe(_) => Command::Subscribe(&tokens),
-                Command::Unsubscribe(_) => Command::Unsubscribe(&tokens),
-                Command::Mode(mode, _) => Command::Mode(mode, &tokens),
-            });
-        }
-    }
 }
 
 impl Hub {
@@ -185,7 +142,7 @@ impl Hub {
         for ((port, of_port), sink) in self.ports.all.iter().zip(&mut state.ports).zip(sinks) {
             // Without frames no sink removes dropped streams, so they are removed here.
             gone.extend(of_port.waiting.extract_if(.., |it| it.subscriber.sink.is_closed()));
-            let subscriber = Subscriber { sink, chosen: chosen.clone(), tokens: chosen.tokens() };
+            let subscriber = Subscriber::new(sink, chosen.clone());
             of_port.waiting.push(Waiting { run, subscriber });
             port.bump();
         }
@@ -314,7 +271,7 @@ impl HubSink {
         self.ignored = of_port.ignored.iter().copied().collect();
         drop(state);
         for subscriber in &mut self.subscribers {
-            subscriber.tokens = subscriber.chosen.tokens();
+            subscriber.catch_up();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use kite_wire::{Command, CommandKind};
+use kite_wire::Command;
 
 use super::notice::{Notice, OfTable};
 use super::state::{Entry, LaneState, Pending};
@@ -237,12 +237,8 @@ impl Sink for LaneSink {
         if !self.wants_commands {
             return;
         }
-        let (kind, tokens) = match command {
-            Command::Subscribe(tokens) => (CommandKind::Subscribe, tokens),
-            Command::Unsubscribe(tokens) => (CommandKind::Unsubscribe, tokens),
-            Command::Mode(mode, tokens) => (CommandKind::Mode(mode), tokens),
-        };
-        self.notify(LaneItem::Command { kind, tokens: tokens.into() });
+        let (kind, tokens) = (command.kind(), command.tokens().into());
+        self.notify(LaneItem::Command { kind, tokens });
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
