@@ -109,6 +109,9 @@ pub struct Suite {
 const FULL_SPEED: Load =
     Load { connections: 3, packets: 200, frames: 10_000, rate: 0, instruments: 3_000, idle: 0 };
 
+/// The same for twice as long, in which a channel that does not give way to its consumers fills.
+const FULL_SPEED_LONG: Load = Load { frames: 20_000, ..FULL_SPEED };
+
 /// 300,000 ticks per second for two seconds: fifteen times the real load of a full account.
 const PACED: Load = Load { packets: 100, frames: 2_000, rate: 1_000, ..FULL_SPEED };
 
@@ -140,6 +143,8 @@ impl Suite {
         self.compare("Views, at full speed", &all, Work::Views, FULL_SPEED)?;
         let ours = [Bare, InPlace, Inline, Lane, Typed, Facade, Kiteconnect];
         self.compare("Ticks, at full speed", &ours, Work::Ticks, FULL_SPEED)?;
+        let channels = [Bare, Facade, FacadeRaw];
+        self.compare("Channels of the facade, views", &channels, Work::Views, FULL_SPEED_LONG)?;
         let merged = [BareMerged, InPlaceMerged];
         self.compare("Views in one task, at full speed", &merged, Work::Views, FULL_SPEED)?;
         self.compare("Ticks in one task, at full speed", &merged, Work::Ticks, FULL_SPEED)?;

@@ -1,16 +1,20 @@
 //! The published channels, which are the rings of each connection, and the sink that fills them.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kite_conn::{Batch, Event, Severity, Sink, Stamp};
 use kite_manager::Seat;
 use serde_json::json;
 use tokio::sync::broadcast;
+use tokio::time::{Sleep, sleep};
 
+use crate::manager::catch_up::CatchUp;
 use crate::manager::config::MAX_BUFFER;
 use crate::manager::multi::ApiKeyId;
-use crate::manager::ring::{LagCount, Ring};
+use crate::manager::ring::{Backlog, LagCount, Ring};
 use crate::manager::texts::{TooManyTexts, dropped_text, most_bytes};
 use crate::manager::unified::{OrdersOnce, ToUnified, Unified};
 use crate::models::{TickBatch, TickerMessage, from_text};
@@ -26,6 +30,9 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// The same for raw frames once the message channel has a receiver, because few programs read both,
 /// and those that do take both together.
 const KEPT_BESIDE: usize = 1024 * 1024;
+
+/// Interval at which a connection that waits for its receivers looks whether they have caught up.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// The rings of all connections for one run of a manager. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,12 +58,10 @@ struct Rings {
 }
 
 impl Rings {
-    /// Sends to the message channel and to the unified channel.
-    fn send(&self, message: TickerMessage) {
-        if let Some(unified) = &self.unified {
-            unified.send(&message);
-        }
-        self.messages.send(message);
+    /// Sends to the message channel and to the unified channel; returns whether each has receivers.
+    fn send(&self, message: TickerMessage) -> (bool, bool) {
+        let unified = self.unified.as_ref().is_some_and(|unified| unified.send(&message));
+        (self.messages.send(message), unified)
     }
 
     /// Sends the message of a text, which takes up to `bytes`. The unified channel gets each order
@@ -138,6 +143,10 @@ impl Channels {
             first_ticks: None,
             kept_bytes: 0,
             keeping: true,
+            messages: CatchUp::default(),
+            raw: CatchUp::default(),
+            unified: CatchUp::default(),
+            waiting: None,
         }
     }
 
@@ -228,6 +237,12 @@ pub(crate) struct RingSink {
     kept_bytes: usize,
     /// Whether the rings may still keep messages for their first receiver.
     keeping: bool,
+    /// Whether to wait for the receivers of the rings.
+    messages: CatchUp,
+    raw: CatchUp,
+    unified: CatchUp,
+    /// Ends when the receivers are looked at again.
+    waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl RingSink {
@@ -247,17 +262,57 @@ impl RingSink {
     }
 }
 
+impl RingSink {
+    /// Returns whether the receivers of any ring must be checked.
+    fn is_check_due(&self) -> bool {
+        self.messages.is_due() || self.raw.is_due() || self.unified.is_due()
+    }
+
+    /// Returns whether to wait for the receivers of any ring.
+    fn must_wait(&mut self) -> bool {
+        let (now, rings) = (Instant::now(), &self.rings);
+        let must_wait = |catch_up: &mut CatchUp, backlog: &dyn Fn() -> Option<Backlog>| {
+            catch_up.is_due() && backlog().is_some_and(|backlog| catch_up.must_wait(now, backlog))
+        };
+        must_wait(&mut self.messages, &|| Some(rings.messages.backlog()))
+            || must_wait(&mut self.raw, &|| rings.raw.as_ref().map(Ring::backlog))
+            || must_wait(&mut self.unified, &|| rings.unified.as_ref().map(ToUnified::backlog))
+    }
+}
+
 impl Sink for RingSink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.is_check_due() {
+            if let Some(waiting) = &mut self.waiting {
+                ready!(waiting.as_mut().poll(cx));
+                self.waiting = None;
+            }
+            if self.must_wait() {
+                self.waiting = Some(Box::pin(sleep(LOOK_AGAIN)));
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn on_batch(&mut self, batch: &Batch) {
         if self.keeping && !batch.ticks.is_empty() {
             self.stop_keeping_in_time(batch.received, batch.ticks.as_bytes().len());
         }
-        if let Some(raw) = &self.rings.raw {
-            raw.send(batch.ticks.as_bytes().clone());
+        let bytes = batch.ticks.as_bytes();
+        if let Some(raw) = &self.rings.raw
+            && raw.send(bytes.clone())
+        {
+            self.raw.on_sent(bytes.len());
         }
         if !batch.ticks.is_empty() && !self.raw_only {
             let ticks = TickBatch::new(batch.ticks.clone(), batch.received);
-            self.rings.send(TickerMessage::Ticks(ticks));
+            let (messages, unified) = self.rings.send(TickerMessage::Ticks(ticks));
+            if messages {
+                self.messages.on_sent(bytes.len());
+            }
+            if unified {
+                self.unified.on_sent(bytes.len());
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The published managers of several connections, for one account or for several.
 
 mod builder;
+mod catch_up;
 mod channel_id;
 pub(crate) mod channels;
 mod config;

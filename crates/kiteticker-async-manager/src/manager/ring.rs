@@ -41,6 +41,15 @@ pub(crate) struct Ring<T> {
     let_go: Arc<AtomicU64>,
 }
 
+/// The position of a ring's slowest receiver.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backlog {
+    /// Number of messages that it has not read.
+    pub(crate) unread: u64,
+    /// Number of messages that it has read, of those sent since the ring exists.
+    pub(crate) read: u64,
+}
+
 impl<T> Clone for Ring<T> {
     fn clone(&self) -> Self {
         Self {
@@ -134,6 +143,18 @@ impl<T: Clone> Ring<T> {
     /// Returns whether a receiver exists, including the one kept for the first call of `take`.
     pub(crate) fn has_receiver(&self) -> bool {
         self.sender.receiver_count() > 0
+    }
+
+    /// Returns how far the slowest receiver is behind. One that cannot be waited for counts as not
+    /// behind: before the first call of `take`, and if it has lost messages.
+    pub(crate) fn backlog(&self) -> Backlog {
+        let sent = self.sent.load(Ordering::Relaxed);
+        if self.sender.is_empty() || self.is_kept() {
+            return Backlog { unread: 0, read: sent };
+        }
+        let unread = self.sender.len();
+        let unread = if unread < self.slots { unread as u64 } else { 0 };
+        Backlog { unread, read: sent.saturating_sub(unread) }
     }
 
     /// Returns the number of receivers, excluding the kept one.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::manager::multi::ApiKeyId;
-use crate::manager::ring::{LagCount, Ring};
+use crate::manager::ring::{Backlog, LagCount, Ring};
 use crate::manager::texts::{TooManyTexts, dropped_text, most_bytes};
 use crate::models::{TickerMessage, from_text};
 
@@ -73,6 +73,10 @@ impl ToUnified {
             self.lag.add(1);
             self.ring.send((api, dropped_text(bytes)));
         }
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.ring.backlog()
     }
 
     pub(crate) fn release(&self) {

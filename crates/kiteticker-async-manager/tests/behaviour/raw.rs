@@ -184,3 +184,64 @@ async fn frames_share_the_memory_of_the_ticks() {
     let packet = ticks.packets().next().unwrap();
     assert_eq!(packet.as_bytes().as_ptr(), frame[4..].as_ptr());
 }
+
+/// Frames that a test sends at full speed, far more than its ring of 64 holds.
+const FRAMES: usize = 600;
+
+/// Returns a frame of 200 full packets.
+fn large_frame() -> Bytes {
+    let mut frame = vec![0, 200];
+    for _ in 0..200 {
+        frame.extend([0, 184]);
+        frame.resize(frame.len() + 184, 7);
+    }
+    frame.into()
+}
+
+#[tokio::test]
+async fn a_connection_lets_receivers_that_are_far_behind_catch_up() {
+    let sim = quiet_sim().await;
+    for raw_only in [true, false] {
+        let builder = manager(&sim).max_connections(1).parser_buffer_size(64).raw_only(raw_only);
+        let mut manager = builder.build();
+        let mut raw = manager.get_raw_frame_channel(ChannelId::Connection1).unwrap();
+        let mut messages = only_channel(&mut manager);
+        start(&mut manager).await;
+        let frame = large_frame();
+        (0..FRAMES).for_each(|_| sim.send_binary(frame.clone()));
+        for received in 0..FRAMES {
+            // The connection reads several frames a turn.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            let bytes = within("a frame", raw.recv()).await.map(|frame| frame.len());
+            assert_eq!(bytes, Ok(frame.len()), "after {received} frames");
+            if !raw_only {
+                let message = next(&mut messages).await;
+                assert!(matches!(message, Ok(TickerMessage::Ticks(_))), "{message:?}");
+            }
+        }
+        within("the stop", manager.stop()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_nothing_stops_neither_the_feed_nor_other_receivers() {
+    let sim = quiet_sim().await;
+    let mut manager =
+        manager(&sim).max_connections(1).parser_buffer_size(64).raw_only(true).build();
+    let mut idle = manager.get_raw_frame_channel(ChannelId::Connection1).unwrap();
+    let mut reader = manager.get_raw_frame_channel(ChannelId::Connection1).unwrap();
+    start(&mut manager).await;
+    let frame = large_frame();
+    (0..FRAMES).for_each(|_| sim.send_binary(frame.clone()));
+    let bytes = frame.len();
+    // In a task, because the runtime polls a test's own future less often than tasks.
+    let reading = tokio::spawn(async move {
+        for _ in 0..FRAMES {
+            assert_eq!(reader.recv().await.map(|frame| frame.len()), Ok(bytes));
+        }
+    });
+    within("all frames", reading).await.unwrap();
+    assert_eq!(idle.recv().await, Err(RecvError::Lagged((FRAMES - 64) as u64)));
+}
