@@ -4,6 +4,8 @@ use bytes::Bytes;
 use kite_wire::Frame;
 use kite_wire::tape::{Gap, Received, RecordKind};
 
+use crate::instruments::InstrumentsNote;
+
 /// A record. Its payload shares the memory of the mapped file or of the decompressed block. A clone
 /// costs one reference count and keeps that memory alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,5 +40,14 @@ impl Entry {
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         (self.kind == RecordKind::Gap).then(|| Gap::from_bytes(&self.payload)).flatten()
+    }
+
+    /// Parses a note of subscribed instruments; `None` for other kinds and notes, or if it is
+    /// invalid. [`Reel::instruments`](crate::Reel::instruments) finds all of them quickly.
+    #[must_use]
+    pub fn instruments(&self) -> Option<InstrumentsNote> {
+        (self.kind == RecordKind::Event)
+            .then(|| InstrumentsNote::parse(self.recv_unix_ns(), &self.payload))
+            .flatten()
     }
 }

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{Builder, JoinHandle};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fs4::{FileExt, TryLockError};
+use kite_wire::ist::Day;
 #[cfg(feature = "conn")]
 use kite_wire::tape::Source;
 use kite_wire::tape::{Gap, Received, RecordKind};
@@ -21,7 +23,9 @@ use parking_lot::MutexGuard;
 
 use crate::config::{Fsync, RecorderConfig, lock_name};
 use crate::error::RecordError;
+use crate::instruments::InstrumentRow;
 use crate::queue::{Item, Queue};
+use crate::roster::Roster;
 use crate::writer::disk::{Disk, Wrap};
 use crate::writer::{Counters, Writer};
 
@@ -105,6 +109,7 @@ pub struct RecorderSummary {
 struct Owner {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
+    roster: Arc<Roster>,
     directory: PathBuf,
     /// Locked until the thread has ended by every caller that waits for it.
     work: Mutex<Work>,
@@ -158,8 +163,9 @@ impl Recorder {
             syncs: config.fsync != Fsync::Never,
             wrap,
         };
-        let writer = Writer::new(&config, disk, Arc::clone(&queue), Arc::clone(&counters))
-            .map_err(failed(directory))?;
+        let roster = Arc::new(Roster::default());
+        let shared = (Arc::clone(&queue), Arc::clone(&counters), Arc::clone(&roster));
+        let writer = Writer::new(&config, disk, shared).map_err(failed(directory))?;
         let thread = Builder::new()
             .name("tape-recorder".into())
             .spawn(move || writer.run())
@@ -168,6 +174,7 @@ impl Recorder {
         let owner = Owner {
             queue,
             counters,
+            roster,
             directory: directory.to_owned(),
             work: Mutex::new(Work::Running { thread, _lock: lock }),
             #[cfg(feature = "conn")]
@@ -186,6 +193,30 @@ impl Recorder {
     /// Queues a gap for the writer, like [`Recorder::record`].
     pub fn gap(&self, received: Received, gap: Gap) {
         self.owner.queue.push(Item::gap(received, &gap));
+    }
+
+    /// Notes instruments that are subscribed, with their names of today in India. Call it before the
+    /// first subscription and at each further one; a row replaces an earlier one of the same token.
+    ///
+    /// The notes precede the next records, and are repeated at the start of each new file, so that
+    /// every tape has the names of its instruments. They are written only with records: before the
+    /// first record arrives, there is no file.
+    ///
+    /// ```
+    /// # use kite_tape::{InstrumentRow, Recorder, RecorderConfig};
+    /// # use kite_wire::Mode;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let recorder = Recorder::start(directory.path(), RecorderConfig::default())?;
+    /// let mut row = InstrumentRow::new(408_065);
+    /// row.mode = Some(Mode::Full);
+    /// recorder.instruments([row]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn instruments(&self, rows: impl IntoIterator<Item = InstrumentRow>) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.owner.roster.add(Day::at_unix_s(now.as_secs()), rows);
     }
 
     /// Notes when a connection was closed.

@@ -9,8 +9,10 @@ use kite_wire::tape::TapeError;
 
 use crate::entries::{Entries, ReadConfig};
 use crate::error::{OpenError, PassedOver};
-use crate::file::TapeFile;
+use crate::file::{Part, TapeFile};
+use crate::instruments::InstrumentsNote;
 use crate::name::{EXTENSION, Name};
+use crate::unpack::unpack;
 
 /// Several tapes as one stream of records, such as the files of a day. Cheap to clone.
 ///
@@ -135,12 +137,39 @@ impl Reel {
         let recordings = self.recordings.iter().map(|range| self.files[range.clone()].to_vec());
         Entries::new(recordings, config)
     }
+
+    /// Returns the notes of subscribed instruments, in the order of the files. Reads only the blocks
+    /// that can have notes, so that it takes milliseconds for a day.
+    ///
+    /// A recorder writes notes as blocks of their own, all of whose records have one time. The first
+    /// block of each file is read too. Damage is skipped; reading the records reports it.
+    #[must_use]
+    pub fn instruments(&self) -> Vec<InstrumentsNote> {
+        self.files.iter().flat_map(instruments_of).collect()
+    }
 }
 
 impl From<TapeFile> for Reel {
     fn from(file: TapeFile) -> Self {
         Self::of(vec![file], Vec::new())
     }
+}
+
+fn instruments_of(file: &TapeFile) -> Vec<InstrumentsNote> {
+    let tape = file.tape();
+    let mut notes = Vec::new();
+    for (number, part) in file.parts().iter().enumerate() {
+        let Part::Block { offset, .. } = *part else { continue };
+        let has_one_time = || {
+            let block = tape.block_at(offset);
+            block.is_some_and(|it| it.earliest_unix_ns() == it.latest_unix_ns())
+        };
+        if number == 0 || has_one_time() {
+            let entries = unpack(file, *part).items.into_iter().flatten();
+            notes.extend(entries.filter_map(|entry| entry.instruments()));
+        }
+    }
+    notes
 }
 
 /// Returns the tapes in a directory, sorted by name.

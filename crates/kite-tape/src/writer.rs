@@ -15,13 +15,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kite_wire::ist::Day;
-use kite_wire::tape::{Gap, GapReason, Source};
+use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::block::Collector;
 use self::disk::{Current, Disk, Opened};
-use crate::config::{Fsync, RecorderConfig};
+use crate::config::{Compression, Fsync, RecorderConfig};
 use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
+use crate::roster::Roster;
 
 /// Interval at which the writer polls while frames arrive.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -80,7 +81,11 @@ fn add(counter: &AtomicU64, more: u64) {
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
+    roster: Arc<Roster>,
+    /// The version of the roster whose notes are in the current file; 0 if there are none.
+    noted: u64,
     disk: Disk,
+    compression: Compression,
     block_bytes: usize,
     block_age: Duration,
     by_day: bool,
@@ -104,13 +109,15 @@ impl Writer {
     pub(crate) fn new(
         config: &RecorderConfig,
         disk: Disk,
-        queue: Arc<Queue>,
-        counters: Arc<Counters>,
+        (queue, counters, roster): (Arc<Queue>, Arc<Counters>, Arc<Roster>),
     ) -> io::Result<Self> {
         Ok(Self {
             queue,
             counters,
+            roster,
+            noted: 0,
             disk,
+            compression: config.compression,
             block_bytes: config.block_bytes,
             block_age: config.block_age,
             by_day: config.rotation.by_day,
@@ -249,6 +256,7 @@ impl Writer {
     fn begin(&mut self, current: Current) {
         self.counters.note_file(&current.path);
         self.current = Some(current);
+        self.noted = 0;
     }
 
     /// Writes the block, or notes its frames as lost.
@@ -256,12 +264,7 @@ impl Writer {
         match self.try_write() {
             Ok(()) => {
                 self.failed = None;
-                let (records, frames) = self.collector.counts();
-                add(&self.counters.records, records);
-                add(&self.counters.frames, frames);
-                add(&self.counters.bytes_raw, self.collector.body_len() as u64);
-                add(&self.counters.gaps, self.collector.gaps());
-                add(&self.counters.blocks, 1);
+                self.count(&self.collector);
                 self.is_unsynced = true;
                 if self.fsync == Fsync::EveryBlock {
                     self.sync();
@@ -282,43 +285,85 @@ impl Writer {
         if self.current.is_none() {
             self.open(last)?;
         }
+        self.write_notes()?;
         let Some(current) = &mut self.current else { return Ok(()) };
         let (header, body) = self.collector.seal(current.tape_id, current.sequence);
         let more = (header.len() + body.len()) as u64;
-        let is_full = |current: &Current| {
-            current.sequence > 0 && self.disk.max_bytes.is_some_and(|max| current.len + more > max)
+        let has_room = |current: &Current| {
+            current.sequence == 0 || self.disk.max_bytes.is_none_or(|max| current.len + more <= max)
         };
-        let mut unsynced = None;
-        let (header, body) = if is_full(current) || current.sequence == u32::MAX {
-            if self.disk.syncs {
-                unsynced = current.output.sync().err();
-            }
-            let next = self.disk.open_next(current.day, last)?;
-            self.counters.note_file(&next.path);
-            *current = next;
-            self.collector.seal(current.tape_id, current.sequence)
-        } else {
-            (header, body)
-        };
-        let appended = current.output.append(&header).and_then(|()| current.output.append(body));
-        if let Err(error) = appended {
-            // Undo the partial write. If that fails too, the file is repaired when it is opened
-            // again.
-            let _ = current.output.cut(current.len);
-            // Earlier blocks must not wait for the next file that can be opened.
-            if self.disk.syncs && current.output.sync().is_ok() {
-                self.is_unsynced = false;
-            }
-            self.current = None;
-            return Err(error);
+        if has_room(current) && current.sequence < u32::MAX {
+            let appended = current.append(&header, body);
+            return self.after_append(appended);
         }
-        current.len += more;
-        current.sequence += 1;
-        add(&self.counters.bytes_on_disk, more);
+        let unsynced = if self.disk.syncs { current.output.sync().err() } else { None };
+        let next = self.disk.open_next(current.day, last)?;
+        self.begin(next);
+        self.write_notes()?;
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let (header, body) = self.collector.seal(current.tape_id, current.sequence);
+        let appended = current.append(&header, body);
+        self.after_append(appended)?;
         if let Some(error) = unsynced {
             self.fail(error);
         }
         Ok(())
+    }
+
+    /// Writes notes of the instruments unless the file has them. They are blocks of their own, all
+    /// of whose records have one time, so that a reader finds them by the headers of the blocks.
+    fn write_notes(&mut self) -> io::Result<()> {
+        if self.noted == self.roster.version() {
+            return Ok(());
+        }
+        let (version, notes) = self.roster.notes();
+        let recv_unix_ns = self.collector.first_unix_ns();
+        let received = Received { recv_unix_ns, source: Source::RECORDER };
+        let mut collector = Collector::new(self.compression)?;
+        let mut notes = notes.into_iter().peekable();
+        while let Some(note) = notes.next() {
+            let item = Item { received, kind: RecordKind::Event, payload: note.into() };
+            collector.push(&item).map_err(io::Error::other)?;
+            if notes.peek().is_some() && collector.body_len() < self.block_bytes {
+                continue;
+            }
+            let Some(current) = &mut self.current else { return Ok(()) };
+            let (header, body) = collector.seal(current.tape_id, current.sequence);
+            let appended = current.append(&header, body);
+            self.after_append(appended)?;
+            self.count(&collector);
+            collector.clear();
+        }
+        self.noted = version;
+        Ok(())
+    }
+
+    /// Counts the bytes of a written block, or closes the file if it could not be written.
+    fn after_append(&mut self, appended: io::Result<u64>) -> io::Result<()> {
+        match appended {
+            Ok(more) => add(&self.counters.bytes_on_disk, more),
+            Err(error) => {
+                // Earlier blocks must not wait for the next file that can be opened.
+                if let Some(mut current) = self.current.take()
+                    && self.disk.syncs
+                    && current.output.sync().is_ok()
+                {
+                    self.is_unsynced = false;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the records of a written block.
+    fn count(&self, block: &Collector) {
+        let (records, frames) = block.counts();
+        add(&self.counters.records, records);
+        add(&self.counters.frames, frames);
+        add(&self.counters.bytes_raw, block.body_len() as u64);
+        add(&self.counters.gaps, block.gaps());
+        add(&self.counters.blocks, 1);
     }
 
     fn sync_if_due(&mut self, now: Instant) {

@@ -75,6 +75,11 @@ impl Collector {
         self.records.iter().filter(|it| it.kind == RecordKind::Gap).count() as u64
     }
 
+    /// Returns when the first record was received, in Unix nanoseconds.
+    pub(crate) fn first_unix_ns(&self) -> u64 {
+        self.records.first().map_or(0, |it| it.received.recv_unix_ns)
+    }
+
     /// Returns when the last record was received, in Unix nanoseconds.
     pub(crate) fn last_unix_ns(&self) -> u64 {
         self.records.last().map_or(0, |it| it.received.recv_unix_ns)

@@ -50,6 +50,22 @@ pub(crate) struct Current {
     pub(crate) sequence: u32,
 }
 
+impl Current {
+    /// Appends a block. If that fails, undoes a partial write; if that fails too, the file is
+    /// repaired when it is opened again.
+    pub(crate) fn append(&mut self, header: &[u8], body: &[u8]) -> io::Result<u64> {
+        let appended = self.output.append(header).and_then(|()| self.output.append(body));
+        if let Err(error) = appended {
+            let _ = self.output.cut(self.len);
+            return Err(error);
+        }
+        let more = (header.len() + body.len()) as u64;
+        self.len += more;
+        self.sequence += 1;
+        Ok(more)
+    }
+}
+
 /// An opened file, and the receive time of the last record before it on the same day, if any.
 pub(crate) struct Opened {
     pub(crate) current: Current,
