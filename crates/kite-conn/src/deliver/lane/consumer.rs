@@ -44,6 +44,8 @@ enum Next {
 struct Conflated {
     /// `None` once it was returned.
     item: Option<LaneItem>,
+    /// Bytes of what it was made of, which count as queued until it is returned.
+    bytes: usize,
     /// Number of ticks for which it had no room.
     lost: u64,
     /// Number of notices given before the table was started.
@@ -168,7 +170,8 @@ impl Lane {
         }
         self.frames_seen = frames + 1;
         self.ticks_seen = ticks + entry.batch.ticks.len() as u64;
-        self.give(LaneItem::Batch(entry.batch))
+        let bytes = entry.batch.frame().len();
+        self.give(LaneItem::Batch(entry.batch), bytes)
     }
 
     /// Returns the next item of a table that was taken: what came between its frames, the frame
@@ -193,7 +196,7 @@ impl Lane {
                 LaneItem::Dropped { frames: 0, ticks, notices: 0 }
             }
             None => match conflated.item.take() {
-                Some(item) => self.give(item),
+                Some(item) => self.give(item, conflated.bytes),
                 // Nothing is left of it.
                 None => return self.take(),
             },
@@ -243,23 +246,18 @@ impl Lane {
             older.fold_table(&table);
             table = older;
         }
-        // Sequentially consistent, as in `give`.
-        self.shared.queued_bytes.fetch_sub(bytes, Ordering::SeqCst);
         let (sums, taken) = (table.sums(), &self.shared.taken);
         taken.frames.set(self.frames_seen);
         taken.replaced.add(sums.replaced - counted.replaced);
         taken.dropped_ticks.add(sums.lost - counted.lost);
         let item = LaneItem::Conflated { batch: table.to_batch(), replaced: sums.replaced };
-        Conflated { item: Some(item), lost: sums.lost, notices_before, notices }
+        Conflated { item: Some(item), bytes, lost: sums.lost, notices_before, notices }
     }
 
-    /// Counts an item that leaves the lane.
-    fn give(&mut self, item: LaneItem) -> LaneItem {
+    /// Counts a frame that leaves the lane, made of so many queued bytes.
+    fn give(&mut self, item: LaneItem, bytes: usize) -> LaneItem {
         let batch = match &item {
             LaneItem::Batch(batch) => {
-                // Sequentially consistent with the sink, which sets its flag and then checks for
-                // room: at least one side sees the other's store.
-                self.shared.queued_bytes.fetch_sub(batch.frame().len(), Ordering::SeqCst);
                 self.shared.taken.frames.add(1);
                 batch
             }
@@ -268,6 +266,10 @@ impl Lane {
         };
         self.shared.taken.delivered_frames.add(1);
         self.shared.taken.delivered_ticks.add(batch.ticks.len() as u64);
+        // Last, so that a sink that finds the lane drained finds everything counted. Sequentially
+        // consistent with the sink, which sets its flag and then checks for room: at least one side
+        // sees the other's store.
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::SeqCst);
         self.shared.wake_producer();
         item
     }

@@ -1,6 +1,6 @@
 //! Arbitrary sequences of sends and receives, compared with a simple model.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -29,12 +29,28 @@ struct Model {
 /// Frames removed from the queue.
 enum Held {
     Frame((u64, Vec<PacketSpec>)),
-    /// A conflated frame, and the numbers of notices before and after it.
-    Conflated(Option<Seen>, usize, usize),
+    /// A conflated frame with the bytes of what it was made of, and the numbers of notices before
+    /// and after it.
+    Conflated(Option<(Seen, usize)>, usize, usize),
 }
 
 fn size((_, packets): &(u64, Vec<PacketSpec>)) -> usize {
     2 + packets.iter().map(|&(_, _, len)| 2 + len).sum::<usize>()
+}
+
+/// Returns the bytes of a table: each instrument's packets, as far as they are longer than all
+/// before.
+fn table_bytes(frames: &[(u64, Vec<PacketSpec>)]) -> usize {
+    let mut longest = BTreeMap::new();
+    let mut bytes = 0;
+    for &(token, _, len) in frames.iter().flat_map(|(_, packets)| packets) {
+        let before = longest.entry(token).or_insert(0);
+        if len > *before {
+            *before = len;
+            bytes += len;
+        }
+    }
+    bytes
 }
 
 impl Model {
@@ -59,11 +75,12 @@ impl Model {
     }
 
     fn queued_bytes(&self) -> usize {
-        let held = self.held.iter().filter_map(|held| match held {
-            Held::Frame(frame) => Some(frame),
-            Held::Conflated(..) => None,
+        let held = self.held.iter().map(|held| match held {
+            Held::Frame(frame) => size(frame),
+            Held::Conflated(Some((_, bytes)), ..) => *bytes,
+            Held::Conflated(None, ..) => 0,
         });
-        self.queue.iter().chain(held).map(size).sum()
+        self.queue.iter().map(size).chain(held).sum()
     }
 
     fn ready(&self) -> bool {
@@ -118,6 +135,7 @@ impl Model {
         if self.table.is_empty() {
             return self.queue.pop_front().map(Held::Frame);
         }
+        let bytes = self.queue.iter().map(size).sum::<usize>() + table_bytes(&self.table);
         let mut rows: Vec<PacketSpec> = Vec::new();
         let (mut newest, mut replaced) = (0, 0);
         for (sequence, packets) in self.queue.drain(..).chain(self.table.drain(..)) {
@@ -135,7 +153,7 @@ impl Model {
         self.stats.conflated_ticks += replaced;
         let before = self.notices.iter().filter(|(after, _)| *after < newest).count();
         let after = self.notices.len() - before;
-        Some(Held::Conflated(Some(Seen::Conflated(newest, rows, replaced)), before, after))
+        Some(Held::Conflated(Some((Seen::Conflated(newest, rows, replaced), bytes)), before, after))
     }
 
     /// Returns the next item: what was dropped, a notice or a frame, by the order in which they
@@ -147,7 +165,7 @@ impl Model {
         let held = self.held.take().or_else(|| self.pull());
         let notice = self.notices.front().copied();
         match held {
-            Some(Held::Conflated(Some(seen), 0, after)) => {
+            Some(Held::Conflated(Some((seen, _)), 0, after)) => {
                 let Seen::Conflated(_, rows, _) = &seen else { unreachable!() };
                 self.deliver(rows.len());
                 self.held = Some(Held::Conflated(None, 0, after));
