@@ -126,23 +126,23 @@ pub fn event_columns() -> Vec<Column> {
         always(
             "kind",
             Category,
-            "gap, text, note, heartbeat, damaged_frame, unknown_packets, damage or torn_end.",
+            "gap, text, note, heartbeat, silence, damaged_frame, unknown_packets, damage or torn_end.",
         ),
         maybe(
             "reason",
             Category,
             "Reason of a gap: queue_full, lagged, disconnected, recorder_stopped, write_failed, damaged, unknown, \
-             or its number if it has no name.",
+             or its number if it has no name. What was missing in a silence: no_frames, no_ticks.",
         ),
         maybe(
             "from_time",
             Nanoseconds,
-            "When the gap began, or the record before damage was received, if known.",
+            "When the gap or silence began, or the record before damage was received, if known.",
         ),
         maybe(
             "to_time",
             Nanoseconds,
-            "When the gap ended, or the record after damage was received, if known.",
+            "When the gap or silence ended, or the record after damage was received, if known.",
         ),
         maybe(
             "frames",

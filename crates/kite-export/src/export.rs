@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use kite_tape::{Damage, ReadConfig, Reel, Windows};
+use kite_tape::{Damage, ReadConfig, Reel, SilenceDetector, Windows};
 use kite_wire::Segment;
 use kite_wire::tape::Ending;
 use parquet::basic::ZstdLevel;
@@ -75,6 +75,7 @@ pub struct Export<'a> {
     json_prices_as_text: bool,
     symbols: Option<Symbols>,
     events: Option<PathBuf>,
+    quiet_after: Duration,
     overwrite: bool,
     row_group_rows: usize,
     zstd_level: i32,
@@ -98,6 +99,7 @@ impl<'a> Export<'a> {
             json_prices_as_text: false,
             symbols: None,
             events: None,
+            quiet_after: SilenceDetector::QUIET_AFTER,
             overwrite: false,
             row_group_rows: ROW_GROUP_ROWS,
             zstd_level: ZSTD_LEVEL,
@@ -207,8 +209,15 @@ impl<'a> Export<'a> {
         self
     }
 
+    /// Sets the time after which a connection counts as silent in [`Summary::silences`] and in the
+    /// table of events. Default: 5 seconds.
+    pub fn quiet_after(mut self, time: Duration) -> Self {
+        self.quiet_after = time;
+        self
+    }
+
     /// Also writes the table of events, to this file and in the same format. It has gaps, text
-    /// frames, notes, heartbeats and damage.
+    /// frames, notes, heartbeats, silences and damage.
     pub fn events(mut self, path: impl Into<PathBuf>) -> Self {
         self.events = Some(path.into());
         self
@@ -384,6 +393,7 @@ impl<'a> Export<'a> {
             on_damage: self.on_damage.as_deref_mut(),
             ticks,
             events,
+            silences: SilenceDetector::new(self.quiet_after),
             summary: Summary::default(),
         };
         let endings = self.reel.files().iter().filter_map(|file| match file.ending() {

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use kite_tape::{Damage, Entries, Entry, RecordKind};
+use kite_tape::{Damage, Entries, Entry, RecordKind, SilenceDetector};
 use kite_wire::Scan;
 use kite_wire::tape::{Gap, Received};
 
@@ -45,6 +46,7 @@ pub(crate) struct Run<'a, 'w> {
     pub(crate) on_damage: Option<&'a mut (dyn FnMut(&Damage) + 'w)>,
     pub(crate) ticks: Box<dyn TickTable + 'a>,
     pub(crate) events: Option<Box<dyn EventTable + 'a>>,
+    pub(crate) silences: SilenceDetector,
     pub(crate) summary: Summary,
 }
 
@@ -72,6 +74,7 @@ impl Run<'_, '_> {
             if self.stop_unix_ns.is_some_and(|stop| entry.recv_unix_ns() >= stop) {
                 break;
             }
+            self.silences.take(entry.received, entry.kind, &entry.payload);
             self.on_entry(&entry)?;
             records += 1;
             if records + self.summary.rows >= next_progress {
@@ -79,6 +82,7 @@ impl Run<'_, '_> {
                 self.report(entries.position_bytes());
             }
         }
+        self.note_silences()?;
         for (ending, last_unix_ns) in endings {
             self.summary.torn_files += 1;
             let last = last_unix_ns.map(|it| self.within_column(it));
@@ -99,6 +103,20 @@ impl Run<'_, '_> {
         }
         self.report(self.len_bytes);
         Ok(self.summary)
+    }
+
+    /// Notes the silences that overlap the selection.
+    fn note_silences(&mut self) -> Result<(), ExportError> {
+        let detector = SilenceDetector::new(Duration::ZERO);
+        let mut found = std::mem::replace(&mut self.silences, detector).finish();
+        found.retain(|first, last| self.selection.overlaps(first, last));
+        for silence in &found.silences {
+            let [from, to] =
+                [silence.from_unix_ns, silence.to_unix_ns].map(|it| it.min(LAST_UNIX_NS));
+            self.note(|| Event::silence(silence, from, to))?;
+        }
+        self.summary.silences = found;
+        Ok(())
     }
 
     /// Reads the rows that the table did not take before. Everything is already counted.

@@ -1,5 +1,6 @@
 //! The result of an export, in which every part of the tape is counted.
 
+use kite_tape::Silences;
 use kite_wire::tape::Gap;
 
 /// The totals of an export.
@@ -53,6 +54,9 @@ pub struct Summary {
     /// Times after the year 2262, which a timestamp column cannot hold; the latest possible time is
     /// written instead.
     pub times_out_of_range: u64,
+    /// Silences of connections, and steps of the clock. They are not losses, so that
+    /// [`Summary::is_complete`] does not depend on them.
+    pub silences: Silences,
     /// Rows of events written; 0 if none were requested.
     pub event_rows: u64,
     /// The earliest receive time of the rows, in nanoseconds since the Unix epoch.

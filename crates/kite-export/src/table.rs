@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use kite_tape::Silence;
 use kite_wire::tape::{Gap, GapReason, Received, Source};
 use kite_wire::{Packet, Segment};
 
@@ -106,6 +107,14 @@ impl<'a> Event<'a> {
             to_unix_ns: known(gap.to_unix_ns),
             frames: gap.frames,
             ..Self::received(received, "gap")
+        }
+    }
+
+    pub(crate) fn silence(silence: &Silence, from_unix_ns: u64, to_unix_ns: u64) -> Self {
+        let received = Received { recv_unix_ns: to_unix_ns, source: silence.source };
+        Self {
+            reason: Some(silence.kind.name().into()),
+            ..Self::received(received, "silence").between(Some(from_unix_ns), Some(to_unix_ns))
         }
     }
 

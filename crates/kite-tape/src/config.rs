@@ -33,6 +33,11 @@ pub struct RecorderConfig {
     /// Metadata in the header of each file, at most 1 MiB, preferably a JSON object in UTF-8. Must
     /// not contain a token. Default empty.
     pub metadata: Vec<u8>,
+    /// Time after which a connection counts as silent in [`RecorderSummary::silences`]. Default
+    /// `None`, with which silences are not looked for.
+    ///
+    /// [`RecorderSummary::silences`]: crate::RecorderSummary::silences
+    pub quiet_after: Option<Duration>,
 }
 
 /// How blocks are compressed.
@@ -83,6 +88,7 @@ impl Default for RecorderConfig {
             rotation: Rotation::default(),
             fsync: Fsync::Every(Duration::from_secs(1)),
             metadata: Vec::new(),
+            quiet_after: None,
         }
     }
 }

@@ -41,6 +41,7 @@ mod queue;
 mod recorder;
 mod reel;
 mod roster;
+mod silence;
 #[cfg(feature = "conn")]
 mod sink;
 mod unpack;
@@ -57,6 +58,7 @@ pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 pub use name::EXTENSION;
 pub use recorder::{Recorder, RecorderStats, RecorderSummary};
 pub use reel::Reel;
+pub use silence::{ClockStep, Silence, SilenceDetector, SilenceKind, Silences};
 #[cfg(feature = "conn")]
 pub use sink::RecorderSink;
 pub use windows::Windows;

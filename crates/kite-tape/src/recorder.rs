@@ -26,6 +26,7 @@ use crate::error::RecordError;
 use crate::instruments::InstrumentRow;
 use crate::queue::{Item, Queue};
 use crate::roster::Roster;
+use crate::silence::Silences;
 use crate::writer::disk::{Disk, Wrap};
 use crate::writer::{Counters, Writer};
 
@@ -103,6 +104,9 @@ pub struct RecorderStats {
 pub struct RecorderSummary {
     /// The final statistics.
     pub stats: RecorderStats,
+    /// The silences of the connections, and the steps of the clock; empty without
+    /// [`RecorderConfig::quiet_after`].
+    pub silences: Silences,
 }
 
 /// Ends the recording when the last clone is dropped.
@@ -259,7 +263,10 @@ impl Recorder {
         let ended = self.owner.end();
         let stats = self.owner.stats();
         match ended {
-            Ok(None) => Ok(RecorderSummary { stats }),
+            Ok(None) => {
+                let silences = self.owner.counters.silences.lock().clone();
+                Ok(RecorderSummary { stats, silences })
+            }
             Ok(Some(source)) => Err(RecordError::Io { path: self.owner.directory.clone(), source }),
             Err(()) => Err(RecordError::Failed),
         }

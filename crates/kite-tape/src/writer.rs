@@ -23,6 +23,7 @@ use self::disk::{Current, Disk, Opened};
 use crate::config::{Compression, Fsync, RecorderConfig};
 use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
 use crate::roster::Roster;
+use crate::silence::{SilenceDetector, Silences};
 
 /// Interval at which the writer polls while frames arrive.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -45,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) lost: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) details: Mutex<Details>,
+    /// Set at the end of the recording.
+    pub(crate) silences: Mutex<Silences>,
 }
 
 /// Values that change rarely.
@@ -103,6 +106,7 @@ pub(crate) struct Writer {
     is_unsynced: bool,
     logged: Option<Instant>,
     failed: Option<io::Error>,
+    silences: Option<SilenceDetector>,
 }
 
 impl Writer {
@@ -131,6 +135,7 @@ impl Writer {
             is_unsynced: false,
             logged: None,
             failed: None,
+            silences: config.quiet_after.map(SilenceDetector::new),
         })
     }
 
@@ -165,6 +170,9 @@ impl Writer {
         }
         self.write_rest();
         self.close();
+        if let Some(silences) = self.silences.take() {
+            *self.counters.silences.lock() = silences.finish();
+        }
         self.failed
     }
 
@@ -188,6 +196,9 @@ impl Writer {
 
     /// Adds a record to the block, writing the block first if it is full or of another day.
     fn add(&mut self, item: &Item, now: Instant) {
+        if let Some(silences) = &mut self.silences {
+            silences.take(item.received, item.kind, &item.payload);
+        }
         let unix_ns = item.received.recv_unix_ns;
         let day = Day::at_unix_ns(unix_ns);
         // If the clock stepped back over midnight, the new day's file is kept.

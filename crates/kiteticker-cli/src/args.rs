@@ -2,6 +2,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod period;
+pub(crate) mod quiet;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;

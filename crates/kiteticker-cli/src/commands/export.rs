@@ -11,6 +11,7 @@ use kite_tape::{Reel, Windows};
 use serde_json::json;
 
 use crate::args::period::Period;
+use crate::args::quiet::Quiet;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -18,6 +19,7 @@ use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::format::numbers;
+use crate::format::silences;
 use crate::format::sizes;
 use crate::instruments::names::Names;
 
@@ -64,7 +66,7 @@ pub(crate) struct ExportArgs {
     /// Omit the 30 columns of market depth
     #[arg(long)]
     no_depth: bool,
-    /// File for gaps, text messages, heartbeats and damage
+    /// File for gaps, silences, text messages, heartbeats and damage
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Replace existing files
@@ -76,6 +78,8 @@ pub(crate) struct ExportArgs {
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    quiet: Quiet,
     #[command(flatten)]
     part: Part,
 }
@@ -201,6 +205,9 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         }
         (_, true) => output.note(summary_text(&summary)),
     }
+    if !is_json || to_stdout {
+        silences::lines(&summary.silences).iter().for_each(|line| output.note(line));
+    }
     let is_damaged = summary.damage + summary.unreadable_records + summary.unreadable_files > 0;
     if is_damaged {
         let records = numbers::counted(summary.records_lost, "record");
@@ -243,6 +250,7 @@ fn export(
             Some(ZoneName::Ist) => TimeZone::Ist,
             _ => TimeZone::Utc,
         })
+        .quiet_after(args.quiet.after())
         .overwrite(args.overwrite)
         .cancel_on(&cancel)
         .on_progress(|progress| {
@@ -300,7 +308,7 @@ fn summary_text(summary: &Summary) -> String {
 }
 
 fn as_json(summary: &Summary) -> serde_json::Value {
-    json!({
+    let mut report = json!({
         "rows": summary.rows,
         "event_rows": summary.event_rows,
         "files": summary.files,
@@ -318,5 +326,7 @@ fn as_json(summary: &Summary) -> serde_json::Value {
         "first_recv_unix_ns": summary.first_recv_unix_ns,
         "last_recv_unix_ns": summary.last_recv_unix_ns,
         "complete": summary.is_complete(),
-    })
+    });
+    silences::add_json(&mut report, &summary.silences);
+    report
 }

@@ -6,12 +6,14 @@ mod survey;
 mod text;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use kite_tape::{Reel, Windows};
 
 use self::survey::Survey;
 use crate::args::period::Period;
+use crate::args::quiet::Quiet;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -25,12 +27,17 @@ Examples:
   kite inspect tapes
   kite inspect kite-2026-11-23.ktape --gaps
   kite inspect tapes --day 2026-11-23 --from 09:15 --until 15:30
+  kite inspect tapes --quiet-after 2s
   kite inspect tapes --verify
   kite inspect tapes --json | jq .ticks
 
+A silence is a time in which a connection was up and received no frame, not even
+a heartbeat, or no tick although it receives one a second on average. Gaps and
+silences do not change the exit status.
+
 Exit status: 0 if everything could be read, 1 if data is damaged or cut off.";
 
-/// Show what is in tapes: span, instruments, gaps, rates, damage
+/// Show what is in tapes: span, instruments, gaps, silences, rates, damage
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Inspect {
@@ -45,6 +52,8 @@ pub(crate) struct Inspect {
     verify: bool,
     #[command(flatten)]
     period: Period,
+    #[command(flatten)]
+    quiet: Quiet,
     /// Number of busiest instruments to list [10]
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
     top: usize,
@@ -63,8 +72,8 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     let windows = args.period.windows(&reel)?;
     let names = Names::cached(args.instruments_file.as_deref(), output).await?;
     let surveying = {
-        let (reel, stop) = (reel.clone(), stop.clone());
-        blocking::run("reading the tapes", move || survey(&reel, windows, output, &stop))
+        let (reel, stop, quiet) = (reel.clone(), stop.clone(), args.quiet.after());
+        blocking::run("reading the tapes", move || survey(&reel, windows, quiet, output, &stop))
     };
     let survey = surveying.await?;
     if !survey.is_whole {
@@ -81,11 +90,17 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     Ok(if survey.has_damage() { Status::Findings } else { Status::Done })
 }
 
-fn survey(reel: &Reel, windows: Option<Windows>, output: Output, stop: &Stop) -> Survey {
+fn survey(
+    reel: &Reel,
+    windows: Option<Windows>,
+    quiet_after: Duration,
+    output: Output,
+    stop: &Stop,
+) -> Survey {
     let span = windows.as_ref().and_then(Windows::span);
     // Gaps that overlap the last window may be recorded after it.
     let end = span.map_or(u64::MAX, |(_, end)| end.saturating_add(tapes::READ_PAST_NS));
-    let mut survey = Survey::from_files(reel, windows);
+    let mut survey = Survey::from_files(reel, windows, quiet_after);
     let mut entries = tapes::read(reel, span.map_or(0, |(from, _)| from));
     let bar = Bar::bytes(output, reel.len_bytes(), "reading");
     let mut count = 0_u64;
@@ -105,5 +120,6 @@ fn survey(reel: &Reel, windows: Option<Windows>, output: Output, stop: &Stop) ->
     }
     bar.done();
     survey.unknown_kinds = entries.tally().unknown_kinds;
+    survey.find_silences();
     survey
 }

@@ -10,6 +10,7 @@ mod period;
 mod process;
 mod record;
 mod replay;
+mod silences;
 mod sim;
 mod tape;
 mod usage;

@@ -4,6 +4,7 @@ use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
 
 use super::survey::{self, FileFacts, Survey};
+use crate::format::silences;
 use crate::format::times::ist;
 use crate::instruments::names::Names;
 
@@ -11,7 +12,7 @@ use crate::instruments::names::Names;
 pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
     let [binary, text, gap, event] = survey.kinds;
     let instrument = |(token, ticks): (u32, u64)| json!({"instrument_token": token, "name": names.known(token), "ticks": ticks});
-    json!({
+    let mut report = json!({
         "span": survey.span.map(span),
         "bytes": survey.len_bytes(),
         "raw_bytes": survey.raw_bytes(),
@@ -46,7 +47,9 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "records_lost": survey.records_lost,
         "damaged": survey.has_damage(),
         "whole": survey.is_whole,
-    })
+    });
+    silences::add_json(&mut report, &survey.silences);
+    report
 }
 
 fn span((from, to): (u64, u64)) -> Value {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kite_tape::{
-    Damage, Entry, Gap, GapReason, PassedOver, RecordKind, Reel, Source, TapeFile, Windows,
+    Damage, Entry, Gap, GapReason, PassedOver, RecordKind, Reel, SilenceDetector, Silences, Source,
+    TapeFile, Windows,
 };
 use kite_wire::tape::{Ending, Tear};
 
@@ -43,6 +44,9 @@ pub(super) struct Survey {
     pub(super) listed_damages: Vec<Damage>,
     /// Records lost to damage, as far as is known.
     pub(super) records_lost: u64,
+    /// The silences found so far; complete after [`Survey::find_silences`].
+    detector: SilenceDetector,
+    pub(super) silences: Silences,
     /// Whether the tapes were read to the end.
     pub(super) is_whole: bool,
     /// Files that were named, or are in a directory that was, but are not read.
@@ -83,7 +87,7 @@ pub(super) struct SourceFacts {
 
 impl Survey {
     /// Starts with the facts from the files' headers.
-    pub(super) fn from_files(reel: &Reel, windows: Option<Windows>) -> Self {
+    pub(super) fn from_files(reel: &Reel, windows: Option<Windows>, quiet_after: Duration) -> Self {
         // Of windows only the records show from when to when they reach.
         let span = if windows.is_none() { reel.span() } else { None };
         Self {
@@ -105,6 +109,8 @@ impl Survey {
             damages: 0,
             listed_damages: Vec::new(),
             records_lost: 0,
+            detector: SilenceDetector::new(quiet_after),
+            silences: Silences::default(),
             is_whole: true,
             passed_over: reel.passed_over().iter().map(FilePassedOver::of).collect(),
         }
@@ -129,6 +135,7 @@ impl Survey {
                 return;
             }
         };
+        self.detector.take(entry.received, entry.kind, &entry.payload);
         if !self.covers(&entry) {
             return;
         }
@@ -164,6 +171,14 @@ impl Survey {
         let known = |unix_ns: u64| if unix_ns == 0 { at } else { unix_ns };
         let gap = entry.gap().map(|gap| (known(gap.from_unix_ns), known(gap.to_unix_ns)));
         gap.is_some_and(|(from, to)| windows.overlap(from, to))
+    }
+
+    /// Completes the list of silences; those outside the windows are left out.
+    pub(super) fn find_silences(&mut self) {
+        self.silences = self.detector.clone().finish();
+        if let Some(windows) = &self.windows {
+            self.silences.retain(|first, last| windows.overlap(first, last));
+        }
     }
 
     fn take_frame(&mut self, entry: &Entry) {

@@ -10,6 +10,7 @@ use super::chart;
 use super::survey::{self, FileFacts, Survey};
 use crate::console::output::{self, Output};
 use crate::format::numbers::{counted, grouped};
+use crate::format::silences;
 use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
 use crate::instruments::names::Names;
@@ -31,6 +32,7 @@ pub(super) fn survey(
     records(&mut page, survey);
     instruments(&mut page, survey, names, top);
     gaps(&mut page, survey, all_gaps);
+    quiet(&mut page, survey);
     let chart = chart::ticks(&survey.seconds, output.columns(), output.ascii);
     if !chart.is_empty() {
         let _ = write!(page.text, "\n{}\n{chart}", output.paint(output::BOLD, "ticks per second"));
@@ -242,6 +244,15 @@ fn gaps(page: &mut Page, survey: &Survey, all: bool) {
             origin(*source),
             survey::reason(gap.reason)
         ));
+    }
+}
+
+fn quiet(page: &mut Page, survey: &Survey) {
+    let found = &survey.silences;
+    page.line("silences", silences::total(found).unwrap_or_else(|| "none".to_owned()));
+    silences::longest(found).iter().for_each(|line| page.more(line));
+    for (place, line) in silences::clock_steps(found).iter().enumerate() {
+        page.line(if place == 0 { "clock" } else { "" }, line);
     }
 }
 

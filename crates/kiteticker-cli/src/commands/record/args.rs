@@ -8,6 +8,7 @@ use clap::Args;
 use kite_tape::{Compression, Fsync, RecorderConfig};
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::args::quiet::Quiet;
 use crate::format::sizes;
 use crate::format::times;
 
@@ -52,6 +53,8 @@ pub(crate) struct Record {
     /// Prefix of file names [kite]
     #[arg(long, value_name = "NAME")]
     prefix: Option<String>,
+    #[command(flatten)]
+    quiet: Quiet,
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -62,7 +65,8 @@ pub(crate) struct Record {
 impl Record {
     /// Returns the recorder's settings; options not given keep its defaults.
     pub(super) fn config(&self, metadata: Vec<u8>) -> RecorderConfig {
-        let mut config = RecorderConfig { metadata, ..RecorderConfig::default() };
+        let quiet_after = Some(self.quiet.after());
+        let mut config = RecorderConfig { metadata, quiet_after, ..RecorderConfig::default() };
         if let Some(prefix) = &self.prefix {
             config.prefix.clone_from(prefix);
         }

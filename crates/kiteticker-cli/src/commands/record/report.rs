@@ -2,10 +2,11 @@
 
 use kite_conn::Severity;
 use kite_manager::ManagerEvent;
-use kite_tape::RecorderStats;
+use kite_tape::{RecorderStats, RecorderSummary};
 use serde_json::json;
 
 use crate::format::numbers::{counted, grouped};
+use crate::format::silences;
 use crate::format::sizes::bytes;
 
 /// Returns the line that is rewritten every second.
@@ -29,7 +30,8 @@ pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
 }
 
 /// Returns the summary as text.
-pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
+pub(super) fn summary(summary: &RecorderSummary, ticks: u64) -> String {
+    let stats = &summary.stats;
     let ratio = match stats.bytes_on_disk {
         0 => String::new(),
         disk => format!(", {:.1} to 1", stats.bytes_raw as f64 / disk as f64),
@@ -43,6 +45,9 @@ pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
         bytes(stats.bytes_raw),
         bytes(stats.bytes_on_disk)
     );
+    for line in silences::lines(&summary.silences) {
+        text += &format!("{line}\n");
+    }
     for file in &stats.files {
         text += &format!("{}\n", file.display());
     }
@@ -53,9 +58,10 @@ pub(super) fn summary(stats: &RecorderStats, ticks: u64) -> String {
 }
 
 /// Returns the summary as JSON.
-pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
+pub(super) fn json(summary: &RecorderSummary, ticks: u64) -> serde_json::Value {
+    let stats = &summary.stats;
     let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
-    json!({
+    let mut report = json!({
         "frames": stats.frames,
         "records": stats.records,
         "ticks": ticks,
@@ -67,7 +73,9 @@ pub(super) fn json(stats: &RecorderStats, ticks: u64) -> serde_json::Value {
         "files": files,
         "failures": stats.failures,
         "last_error": stats.last_error,
-    })
+    });
+    silences::add_json(&mut report, &summary.silences);
+    report
 }
 
 /// Returns an event as a line if it matters here: data may be missing, or no longer is.

@@ -83,8 +83,8 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         sim.stop().await;
     }
     match args.json {
-        true => output.json(&report::json(&summary.stats, ticks))?,
-        false => output.text(&report::summary(&summary.stats, ticks))?,
+        true => output.json(&report::json(&summary, ticks))?,
+        false => output.text(&report::summary(&summary, ticks))?,
     }
     if ended? {
         output.warn("a connection had given up; its instruments were no longer recorded");
