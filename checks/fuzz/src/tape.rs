@@ -12,11 +12,13 @@ const CUT_SHORT: SkipReason = SkipReason::CompressedBlock;
 
 /// Checks one input.
 pub fn check(bytes: &[u8]) {
-    if let Ok(tape) = Tape::open(bytes) {
+    if let Ok(tape) = Tape::recover(bytes) {
         check_tape(tape);
     }
     check_blocks(bytes);
-    check_blocks(&assemble(bytes));
+    let blocks = assemble(bytes);
+    check_blocks(&blocks);
+    check_without_header(&blocks);
     round_trip(bytes);
 }
 
@@ -35,6 +37,24 @@ fn check_blocks(blocks: &[u8]) {
     // No writer leaves a truncated compressed block that is followed by another block.
     if !tape.records().any(|item| item.is_err_and(|skipped| skipped.why == CUT_SHORT)) {
         assert_eq!(before, read(tape), "continuing loses nothing and adds nothing");
+    }
+}
+
+/// Checks that a tape with a damaged header is read by its blocks.
+fn check_without_header(blocks: &[u8]) {
+    let header = TapeHeader { created_unix_ns: 0, tape_id: ID, metadata: b"" };
+    let mut file = header.head().expect("no metadata").to_vec();
+    file.extend_from_slice(blocks);
+    let mut damaged = file.clone();
+    damaged[24] ^= 1;
+    let intact = Tape::open(&file).expect("a header without metadata");
+    match Tape::recover(&damaged) {
+        Ok(tape) => {
+            assert_eq!(read(tape), read(intact));
+            let block = tape.header_damage().expect("a damaged header").to;
+            assert_eq!(Tape::at_block(&damaged, block).map(read), Some(read(tape)));
+        }
+        Err(_) => assert_eq!(intact.blocks().flatten().count(), 0),
     }
 }
 
@@ -78,7 +98,7 @@ fn read(tape: Tape<'_>) -> Vec<Record<'_>> {
 fn check_tape(tape: Tape<'_>) {
     let length = tape.as_bytes().len();
     let mut records = tape.records();
-    let mut at = FILE_HEADER_LEN;
+    let mut at = if tape.header_damage().is_some() { 0 } else { FILE_HEADER_LEN };
     for item in records.by_ref() {
         let (from, to) = match item {
             Ok(record) => {

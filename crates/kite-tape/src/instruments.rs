@@ -3,6 +3,7 @@
 //! The names come from the caller; where an instrument list is found, is not known here.
 
 use kite_wire::ist::Day;
+use kite_wire::tape::RecordKind;
 use kite_wire::{Amount, Mode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -96,6 +97,11 @@ struct Content {
     #[serde(deserialize_with = "day")]
     date: Day,
     rows: Vec<InstrumentRow>,
+}
+
+/// Returns whether a record is a note of instruments.
+pub(crate) fn is_instruments(kind: RecordKind, payload: &[u8]) -> bool {
+    kind == RecordKind::Event && payload.starts_with(BEGINNING.as_bytes())
 }
 
 impl InstrumentsNote {

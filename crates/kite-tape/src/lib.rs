@@ -31,6 +31,7 @@
 
 mod ahead;
 mod config;
+mod edit;
 mod entries;
 mod entry;
 mod error;
@@ -49,6 +50,7 @@ mod windows;
 mod writer;
 
 pub use config::{Compression, Fsync, RecorderConfig, Rotation};
+pub use edit::{Cut, EditError, EditSummary, OnProgress, cut, merge, repair};
 pub use entries::{Entries, ReadConfig, Tally};
 pub use entry::Entry;
 pub use error::{Damage, DamageCause, OpenError, PassedOver, RecordError};

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use kite_wire::tape::TapeError;
 
 use crate::entries::{Entries, ReadConfig};
+use crate::entry::Entry;
 use crate::error::{OpenError, PassedOver};
 use crate::file::{Part, TapeFile};
-use crate::instruments::InstrumentsNote;
+use crate::instruments::{InstrumentsNote, is_instruments};
 use crate::name::{EXTENSION, Name};
 use crate::unpack::unpack;
 
@@ -155,7 +156,12 @@ impl From<TapeFile> for Reel {
     }
 }
 
-fn instruments_of(file: &TapeFile) -> Vec<InstrumentsNote> {
+fn instruments_of(file: &TapeFile) -> impl Iterator<Item = InstrumentsNote> {
+    instrument_notes(file).filter_map(|entry| entry.instruments())
+}
+
+/// Returns the notes of instruments as they are on the tape.
+pub(crate) fn instrument_notes(file: &TapeFile) -> impl Iterator<Item = Entry> + use<> {
     let tape = file.tape();
     let mut notes = Vec::new();
     for (number, part) in file.parts().iter().enumerate() {
@@ -166,10 +172,10 @@ fn instruments_of(file: &TapeFile) -> Vec<InstrumentsNote> {
         };
         if number == 0 || has_one_time() {
             let entries = unpack(file, *part).items.into_iter().flatten();
-            notes.extend(entries.filter_map(|entry| entry.instruments()));
+            notes.extend(entries.filter(|it| is_instruments(it.kind, &it.payload)));
         }
     }
-    notes
+    notes.into_iter()
 }
 
 /// Returns the tapes in a directory, sorted by name.

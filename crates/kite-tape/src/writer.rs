@@ -1,7 +1,7 @@
 //! The recorder's thread, which takes records from the queue, collects blocks, writes them and
 //! rotates files.
 
-mod block;
+pub(crate) mod block;
 pub(crate) mod disk;
 #[cfg(test)]
 mod tests;

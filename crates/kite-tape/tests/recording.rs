@@ -344,6 +344,27 @@ fn a_block_after_damage_that_ends_in_half_a_header_can_be_read() {
 }
 
 #[test]
+fn a_file_with_a_damaged_header_is_not_continued_and_its_end_begins_the_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING, "x");
+    recorder.finish().unwrap();
+    let path = directory.path().join("kite-2026-01-05.ktape");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let recorder = Recorder::start(directory.path(), small()).unwrap();
+    record(&recorder, MORNING + 500, "y");
+    let files = recorder.finish().unwrap().stats.files;
+    assert_eq!(files, [directory.path().join("kite-2026-01-05.1.ktape")]);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    let entries: Vec<_> =
+        Reel::open([directory.path()]).unwrap().entries().filter_map(Result::ok).collect();
+    assert_eq!(entries[1].gap().unwrap().from_unix_ns, MORNING);
+    assert_eq!((&entries[0].payload[..], &entries[2].payload[..]), (&b"x"[..], &b"y"[..]));
+}
+
+#[test]
 fn files_without_records_do_not_hide_the_gap() {
     let directory = tempfile::tempdir().unwrap();
     let name = |number| directory.path().join(format!("kite-2026-01-05.{number}.ktape"));

@@ -27,6 +27,7 @@ Start here:
   kite inspect tapes                      show what was recorded
   kite replay tapes --speed 10            serve it to any client
   kite export tapes --to day.parquet
+  kite cut tapes --from 09:15 --until 15:30 --to session
 
 With an account:
   export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
@@ -78,6 +79,9 @@ pub(crate) enum Command {
     Replay(commands::replay::ReplayArgs),
     Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
+    Cut(commands::edit::CutArgs),
+    Merge(commands::edit::Merge),
+    Repair(commands::edit::Repair),
     Instruments(commands::instruments::InstrumentsArgs),
     Sim(commands::sim::Sim),
     Doctor(commands::doctor::Doctor),

@@ -17,6 +17,8 @@ pub(crate) enum Status {
     Usage = 2,
     /// The command cannot start or continue: a file, the network, credentials.
     Unable = 3,
+    /// Stopped by the user before the work was done.
+    Interrupted = 130,
 }
 
 impl From<Status> for ExitCode {

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
 mod doctor;
+mod edit;
 mod export;
 mod inspect;
 mod instruments;

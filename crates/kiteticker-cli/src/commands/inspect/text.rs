@@ -185,6 +185,10 @@ fn records(page: &mut Page, survey: &Survey) {
 fn origin(source: Source) -> String {
     match source {
         Source::RECORDER => "the recorder".to_owned(),
+        // The second recorder of merged tapes.
+        Source { account, connection: 255 } => {
+            format!("the recorder of account {}", u32::from(account) + 1)
+        }
         // Counted from 1 for people; JSON and exports keep the tape's numbers.
         Source { account, connection } => {
             format!("account {} connection {}", u32::from(account) + 1, u32::from(connection) + 1)

@@ -1,0 +1,169 @@
+//! Writes new tapes from recorded ones: repaired, cut or merged.
+//!
+//! Every record keeps its time and its bytes; the tapes that are read are never changed. What could
+//! not be read becomes a gap, so that the new tape does not look complete.
+
+mod copy;
+mod holes;
+mod merge;
+mod output;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::reel::Reel;
+use crate::windows::Windows;
+
+/// The part of the tapes that [`cut`] keeps. Everything by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Keep what was received in these windows, and gaps that overlap them; `None` for all times.
+    pub windows: Option<Windows>,
+    /// Keep the packets of these instruments; `None` for all.
+    ///
+    /// Frames from which nothing is left are dropped. Frames that cannot be decoded whole are kept
+    /// as they are, and so are heartbeats, text frames and notes.
+    pub tokens: Option<BTreeSet<u32>>,
+}
+
+/// The result of [`repair`], [`cut`] or [`merge`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EditSummary {
+    /// Records on the new tapes, without the notes and gaps added to them.
+    pub records: u64,
+    /// Notes of instruments from before a window, which a cut repeats at its start; `records` does
+    /// not include them.
+    pub notes_moved: u64,
+    /// Records that a cut left out, or that a merge did not take from the second recording.
+    pub records_left_out: u64,
+    /// Packets that were cut out of frames; those of frames left out as a whole are included.
+    pub packets_left_out: u64,
+    /// Records taken from the second recording of a merge; `records` includes them.
+    pub records_filled: u64,
+    /// Damaged parts of the tapes that were read.
+    pub damages: u64,
+    /// Records known to be lost with them, a lower bound.
+    pub records_lost: u64,
+    /// Gaps added for what could not be read.
+    pub gaps_added: u64,
+    /// Records of kinds from a later version, which are not on the new tapes.
+    pub unknown_kinds: u64,
+    /// Tapes whose metadata are damaged; the new ones have none.
+    pub metadata_lost: u64,
+    /// The new tapes.
+    pub files: Vec<PathBuf>,
+    /// Their total length in bytes.
+    pub bytes: u64,
+}
+
+impl EditSummary {
+    /// Returns whether everything on the tapes could be read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damages == 0 && self.unknown_kinds == 0 && self.metadata_lost == 0
+    }
+}
+
+/// An error of [`repair`], [`cut`] or [`merge`]. No file is left.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// A new tape cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        r#source: io::Error,
+    },
+    /// A new tape would replace a file.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two of the tapes have the same file name, in different directories.
+    #[error("{} and {} would be written to the same file", path.display(), other.display())]
+    SameName {
+        /// One of them.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// Two recordings together have more accounts than a tape can number.
+    #[error("{accounts} accounts in the two recordings; a tape numbers at most 254")]
+    TooManyAccounts {
+        /// The number of accounts.
+        accounts: usize,
+    },
+    /// The caller cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Called with the number of bytes read, every few thousand records. [`ControlFlow::Break`] cancels.
+pub type OnProgress<'p> = &'p mut dyn FnMut(u64) -> ControlFlow<()>;
+
+/// Writes every record of the tapes that can be read to new tapes, of the same names, in a
+/// directory, which is created if needed.
+///
+/// Each damaged part with which records were lost becomes a gap with the reason
+/// [`GapReason::Damaged`](crate::GapReason::Damaged), from the record before it to the record after
+/// it. Reading the new tapes yields the same records, without damage.
+///
+/// # Errors
+/// Returns an error if a tape cannot be written; no file is left.
+pub fn repair(
+    reel: &Reel,
+    to: impl AsRef<Path>,
+    on_progress: OnProgress<'_>,
+) -> Result<EditSummary, EditError> {
+    copy::copy(reel, &Cut::default(), copy::Empty::Written, to.as_ref(), on_progress)
+}
+
+/// Writes a part of the tapes to new tapes, of the same names, in a directory, which is created if
+/// needed. A tape of which nothing is left is not written.
+///
+/// The notes of [`Recorder::instruments`](crate::Recorder::instruments) from before a window are
+/// repeated at its start, so that the names stay on the tape. Damage becomes gaps as with [`repair`]. If packets are cut out, each new tape begins with the
+/// note `{"event":"cut","instruments":[…]}`.
+///
+/// # Errors
+/// Returns an error if a tape cannot be written; no file is left.
+pub fn cut(
+    reel: &Reel,
+    part: &Cut,
+    to: impl AsRef<Path>,
+    on_progress: OnProgress<'_>,
+) -> Result<EditSummary, EditError> {
+    copy::copy(reel, part, copy::Empty::LeftOut, to.as_ref(), on_progress)
+}
+
+/// Writes two recordings of the same instruments to new tapes, one for each day in India, in a
+/// directory, which is created if needed: everything that the first recorder has, and what the
+/// second has where the first misses something.
+///
+/// The first misses something in its gaps, where its tapes are damaged, and before its first and
+/// after its last record. In a gap of one of several connections, only packets of instruments that
+/// the others did not receive are taken.
+///
+/// The accounts of the second recording are numbered after those of the first. Each new tape begins
+/// with the note `{"event":"merged","tapes":[…],"with":[…],"account_offset":…}`, which has the ids
+/// of the tapes. Its own records under [`Source::RECORDER`](crate::Source::RECORDER) have the
+/// account of this offset and the connection 255. Gaps of the first recording remain, also where
+/// the second fills them.
+///
+/// # Errors
+/// Returns an error if the recordings have more accounts than fit, or a tape cannot be written; no
+/// file is left.
+pub fn merge(
+    first: &Reel,
+    second: &Reel,
+    to: impl AsRef<Path>,
+    on_progress: OnProgress<'_>,
+) -> Result<EditSummary, EditError> {
+    merge::merge(first, second, to.as_ref(), on_progress)
+}

@@ -1,0 +1,285 @@
+//! `kite repair`, `kite cut` and `kite merge`: new tapes from recorded ones.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kite_tape::{Cut, EditError, EditSummary, OnProgress, Reel};
+use serde_json::json;
+
+use crate::args::period::Period;
+use crate::blocking;
+use crate::console::output::Output;
+use crate::console::progress::Bar;
+use crate::console::signals::Stop;
+use crate::exit::{CliError, Status};
+use crate::feed::tapes;
+use crate::format::numbers::counted;
+use crate::format::sizes;
+use crate::instruments::names::Names;
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  kite repair kite-2026-11-23.ktape --to repaired
+  kite repair tapes --to repaired --json | jq .records_lost
+
+Every record that can be read is written to a new tape of the same name. What
+cannot be read becomes a gap. The tapes themselves are not changed.
+
+Exit status: 0 if everything could be read, 1 if not.";
+
+/// Write what can be read of damaged tapes to new ones
+#[derive(Debug, Args)]
+#[command(after_help = REPAIR_EXAMPLES)]
+pub(crate) struct Repair {
+    /// Tape files, or directories that contain them
+    #[arg(value_name = "TAPE", required = true)]
+    tapes: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+const CUT_EXAMPLES: &str = "\
+Examples:
+  kite cut tapes --from 09:15 --until 15:30 --to session
+  kite cut tapes --day 2026-11-23 --to monday
+  kite cut tapes --instruments NSE:INFY,NSE:TCS --to two
+
+Each tape is written to a new one of the same name. Receive times and the bytes
+of the records stay as they are; --instruments cuts packets out of frames. A gap
+that overlaps the chosen times is kept. The tapes themselves are not changed.
+
+Exit status: 0 success, 1 if part of the tapes could not be read, or nothing is
+left.";
+
+/// Write a part of tapes to new ones: chosen times and instruments
+#[derive(Debug, Args)]
+#[command(after_help = CUT_EXAMPLES)]
+pub(crate) struct CutArgs {
+    /// Tape files, or directories that contain them
+    #[arg(value_name = "TAPE", required = true)]
+    tapes: Vec<PathBuf>,
+    #[command(flatten)]
+    period: Period,
+    /// Names or tokens, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    instruments: Vec<String>,
+    /// Kite's instruments CSV [the cached list]
+    #[arg(long, value_name = "CSV", requires = "instruments")]
+    instruments_file: Option<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  kite merge office cloud --to whole
+  kite merge a/kite-2026-11-23.ktape b/kite-2026-11-23.ktape --to whole
+
+For two recorders of the same instruments. All records of the first are kept.
+Those of the second are added where the first misses something: in its gaps,
+where it is damaged, and before its start and after its end. Accounts of the
+second are numbered after those of the first; a note on the tape says so. The
+gaps of the first stay listed. The tapes themselves are not changed.
+
+Exit status: 0 success, 1 if part of the tapes could not be read.";
+
+/// Fill the gaps of one recording with another of the same day
+#[derive(Debug, Args)]
+#[command(after_help = MERGE_EXAMPLES)]
+pub(crate) struct Merge {
+    /// The first recording: a tape file or a directory
+    #[arg(value_name = "FIRST")]
+    first: PathBuf,
+    /// The recording that fills its gaps
+    #[arg(value_name = "SECOND")]
+    second: PathBuf,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Where the new tapes go.
+#[derive(Debug, Args)]
+struct Into {
+    /// Directory for the new tapes; created if missing
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Repairs tapes.
+pub(crate) async fn repair(args: Repair, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
+    let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
+    let edit = move |to: &Path, progress: OnProgress<'_>| kite_tape::repair(&reel, to, progress);
+    job.run(args.into, edit, output, stop).await
+}
+
+/// Cuts tapes.
+pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
+    let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let part = Cut { windows: args.period.windows(&reel)?, tokens: tokens(&args, output).await? };
+    let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
+    let edit =
+        move |to: &Path, progress: OnProgress<'_>| kite_tape::cut(&reel, &part, to, progress);
+    job.run(args.into, edit, output, stop).await
+}
+
+async fn tokens(args: &CutArgs, output: Output) -> Result<Option<BTreeSet<u32>>, CliError> {
+    if args.instruments.is_empty() {
+        return Ok(None);
+    }
+    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
+    let named = names.resolve_all(&args.instruments)?;
+    Ok(Some(named.into_iter().map(|named| named.token).collect()))
+}
+
+/// Merges two recordings.
+pub(crate) async fn merge(args: Merge, output: Output, stop: Stop) -> Result<Status, CliError> {
+    stop.listen()?;
+    let first = tapes::open_and_warn(&[args.first], output).await?;
+    let second = tapes::open_and_warn(&[args.second], output).await?;
+    check_distinct(&first, &second)?;
+    let job = Job {
+        is_loss: tapes::lacks_files(&first) || tapes::lacks_files(&second),
+        // The first recording is read before to find what it misses.
+        len_bytes: 2 * first.len_bytes() + second.len_bytes(),
+    };
+    let edit =
+        move |to: &Path, progress: OnProgress<'_>| kite_tape::merge(&first, &second, to, progress);
+    job.run(args.into, edit, output, stop).await
+}
+
+/// Checks that a tape is not merged with itself.
+fn check_distinct(first: &Reel, second: &Reel) -> Result<(), CliError> {
+    let ids = |reel: &Reel| -> BTreeSet<u64> {
+        reel.files().iter().map(|file| file.tape().tape_id()).collect()
+    };
+    let firsts = ids(first);
+    match second.files().iter().find(|file| firsts.contains(&file.tape().tape_id())) {
+        Some(file) => {
+            let path = file.path().display();
+            Err(CliError::usage(format!("{path} is the same tape as one of the first recording"))
+                .help("name the tapes of two recorders"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What is known before the work begins.
+struct Job {
+    /// Whether files could not be read.
+    is_loss: bool,
+    /// Bytes to read, for the progress bar.
+    len_bytes: u64,
+}
+
+impl Job {
+    async fn run(
+        self,
+        Into { to, json }: Into,
+        edit: impl FnOnce(&Path, OnProgress<'_>) -> Result<EditSummary, EditError> + Send + 'static,
+        output: Output,
+        stop: Stop,
+    ) -> Result<Status, CliError> {
+        let len_bytes = self.len_bytes;
+        let directory = to.clone();
+        let writing = blocking::run("writing the tapes", move || {
+            let bar = Bar::bytes(output, len_bytes, "writing");
+            let done = edit(&directory, &mut |bytes| {
+                bar.at(bytes);
+                if stop.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            bar.done();
+            done
+        });
+        let summary = match writing.await? {
+            Ok(summary) => summary,
+            Err(EditError::Cancelled) => {
+                output.note("stopped; no tape was written");
+                return Ok(Status::Interrupted);
+            }
+            Err(error) => return Err(failed(error, &to)),
+        };
+        match json {
+            true => output.json(&as_json(&summary))?,
+            false => output.text(&text(&summary))?,
+        }
+        Ok(self.status(&summary, output))
+    }
+
+    fn status(&self, summary: &EditSummary, output: Output) -> Status {
+        if summary.files.is_empty() {
+            output.warn("nothing is left, so no tape was written");
+        }
+        if !summary.is_whole() {
+            let places = counted(summary.damages, "damaged place");
+            let records = counted(summary.records_lost, "record");
+            output.warn(format_args!("{places} on the tapes: at least {records} lost"));
+        }
+        let is_whole = summary.is_whole() && !summary.files.is_empty() && !self.is_loss;
+        if is_whole { Status::Done } else { Status::Findings }
+    }
+}
+
+fn failed(error: EditError, to: &Path) -> CliError {
+    let advice = match error {
+        EditError::Exists { .. } | EditError::SameName { .. } => Some("choose another directory"),
+        _ => None,
+    };
+    let failed = CliError::unable(format!("cannot write tapes to {}", to.display())).because(error);
+    match advice {
+        Some(advice) => failed.help(advice),
+        None => failed,
+    }
+}
+
+fn text(summary: &EditSummary) -> String {
+    let mut text = counted(summary.records, "record");
+    for (count, what) in [
+        (summary.records_filled, "record from the second recording"),
+        (summary.gaps_added, "gap added for damage"),
+        (summary.records_left_out, "record left out"),
+        (summary.packets_left_out, "packet left out"),
+        (summary.unknown_kinds, "record of a later version lost"),
+        (summary.metadata_lost, "tape without its metadata"),
+    ] {
+        if count > 0 {
+            text += &format!(", {}", named(count, what));
+        }
+    }
+    text += &format!(", {}\n", sizes::bytes(summary.bytes));
+    for file in &summary.files {
+        text += &format!("{}\n", file.display());
+    }
+    text
+}
+
+/// Returns a count with its noun, of which the first word is in the plural if needed.
+fn named(count: u64, what: &str) -> String {
+    let (noun, rest) = what.split_once(' ').unwrap_or((what, ""));
+    format!("{} {rest}", counted(count, noun))
+}
+
+fn as_json(summary: &EditSummary) -> serde_json::Value {
+    let files: Vec<String> = summary.files.iter().map(|it| it.display().to_string()).collect();
+    json!({
+        "records": summary.records,
+        "records_filled": summary.records_filled,
+        "records_left_out": summary.records_left_out,
+        "packets_left_out": summary.packets_left_out,
+        "damages": summary.damages,
+        "records_lost": summary.records_lost,
+        "gaps_added": summary.gaps_added,
+        "unknown": summary.unknown_kinds,
+        "metadata_lost": summary.metadata_lost,
+        "files": files,
+        "bytes": summary.bytes,
+        "whole": summary.is_whole(),
+    })
+}
