@@ -247,7 +247,8 @@ impl Lane {
             table = older;
         }
         let (sums, taken) = (table.sums(), &self.shared.taken);
-        taken.frames.set(self.frames_seen);
+        // One of them counts as waiting until the conflated frame is returned.
+        taken.frames.set(self.frames_seen.saturating_sub(1));
         taken.replaced.add(sums.replaced - counted.replaced);
         taken.dropped_ticks.add(sums.lost - counted.lost);
         let item = LaneItem::Conflated { batch: table.to_batch(), replaced: sums.replaced };
@@ -256,14 +257,10 @@ impl Lane {
 
     /// Counts a frame that leaves the lane, made of so many queued bytes.
     fn give(&mut self, item: LaneItem, bytes: usize) -> LaneItem {
-        let batch = match &item {
-            LaneItem::Batch(batch) => {
-                self.shared.taken.frames.add(1);
-                batch
-            }
-            LaneItem::Conflated { batch, .. } => batch,
-            _ => return item,
+        let (LaneItem::Batch(batch) | LaneItem::Conflated { batch, .. }) = &item else {
+            return item;
         };
+        self.shared.taken.frames.add(1);
         self.shared.taken.delivered_frames.add(1);
         self.shared.taken.delivered_ticks.add(batch.ticks.len() as u64);
         // Last, so that a sink that finds the lane drained finds everything counted. Sequentially

@@ -114,8 +114,8 @@ impl LaneSink {
     /// Queues a frame, or discards it if there is no room. After one was discarded all are, so that
     /// what is missing is at the end.
     fn queue_or_discard(&mut self, batch: Batch) {
-        let was_discarding = self.discarded.discarded_frames > 0;
-        let rejected = if was_discarding { Some(batch) } else { self.try_queue(batch).err() };
+        let is_full = self.discarded.discarded_frames > 0 || self.shared.is_full();
+        let rejected = if is_full { Some(batch) } else { self.try_queue(batch).err() };
         if let Some(batch) = rejected {
             let ticks = batch.ticks.len();
             self.discarded.discard(ticks);
@@ -198,7 +198,7 @@ impl Sink for LaneSink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ready = |shared: &LaneState| {
             shared.overflow != Overflow::Block
-                || shared.has_room_for(0)
+                || !shared.is_full()
                 || shared.lane_gone.load(Ordering::Acquire)
         };
         if self.is_closing { Poll::Ready(()) } else { self.poll_shared(cx, ready) }

@@ -106,6 +106,23 @@ impl LaneState {
         (fits && !self.queue.is_full()) || self.queue.is_empty()
     }
 
+    /// Returns whether a lane that blocks accepts no frame. A frame that the consumer has removed
+    /// from the queue but not returned still counts. When called by the sink, a false result stays
+    /// false until it adds a frame.
+    pub(super) fn is_full(&self) -> bool {
+        let queued = self.queued_bytes.load(Ordering::SeqCst);
+        // Loaded second: the consumer counts a frame before it subtracts its bytes.
+        let frames = self.waiting_frames();
+        frames > 0 && (frames >= self.queue.capacity() as u64 || queued >= self.bytes_limit)
+    }
+
+    /// Returns the number of frames that wait for the consumer, without a table.
+    fn waiting_frames(&self) -> u64 {
+        // Parts before their totals: read later, they could exceed them.
+        let gone = self.taken.frames.get() + self.given.dropped_frames.get();
+        self.given.queued_frames.get().saturating_sub(gone)
+    }
+
     /// Wakes a waiting sink once half of the room is free: waking it for every frame would make it
     /// alternate with the consumer.
     pub(super) fn wake_producer(&self) {
@@ -132,10 +149,7 @@ impl LaneState {
 
     pub(super) fn stats(&self) -> LaneStats {
         let (given, taken) = (&self.given, &self.taken);
-        // Parts before their totals: read later, they could exceed them.
-        let gone = taken.frames.get() + given.dropped_frames.get();
-        let table = self.table.len() as u64;
-        let frames = given.queued_frames.get().saturating_sub(gone) + table;
+        let frames = self.waiting_frames() + self.table.len() as u64;
         let bytes = self.queued_bytes.load(Ordering::Acquire) as u64;
         // Without a consumer nothing waits: items are discarded.
         let waits = u64::from(!self.lane_gone.load(Ordering::Acquire));

@@ -390,6 +390,26 @@ fn notices_need_no_room_and_wait_between_the_frames() {
 }
 
 #[test]
+fn a_frame_that_waits_after_a_notice_still_takes_its_room() {
+    let (mut sink, mut lane) = bounded(Overflow::Block, 2, 1_000);
+    notify(&mut sink, 1);
+    for sequence in 1..=2 {
+        assert!(ready(&mut sink, Waker::noop()));
+        sink.on_batch(&batch(sequence, &[(1, 1, 8)]));
+    }
+    assert_eq!(next(&mut lane), Some(Seen::Notice(1)));
+    assert!(!ready(&mut sink, Waker::noop()), "two frames wait");
+    assert_eq!(next(&mut lane), Some(Seen::Batch(1, vec![(1, 1, 8)])));
+    assert!(ready(&mut sink, Waker::noop()));
+    sink.stop_waiting();
+    notify(&mut sink, 2);
+    for sequence in 3..=4 {
+        sink.on_batch(&batch(sequence, &[(1, 1, 8)]));
+    }
+    assert_eq!((sink.stats().queued_frames, sink.unread().discarded_frames), (2, 1));
+}
+
+#[test]
 fn dropped_frames_are_reported_on_their_side_of_a_notice() {
     let (mut sink, mut lane) = bounded(Overflow::DropOldest, 1, 1_000);
     for sequence in 1..=4 {

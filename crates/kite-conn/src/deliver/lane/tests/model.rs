@@ -88,9 +88,10 @@ impl Model {
     }
 
     fn has_room(&self) -> bool {
+        let waiting = self.queue.len() + usize::from(matches!(self.held, Some(Held::Frame(_))));
         self.overflow != Overflow::Block
-            || self.queue.is_empty()
-            || (self.queue.len() < self.frames && self.queued_bytes() < self.bytes)
+            || waiting == 0
+            || (waiting < self.frames && self.queued_bytes() < self.bytes)
     }
 
     fn give(&mut self, frame: (u64, Vec<PacketSpec>)) {
@@ -284,7 +285,8 @@ proptest! {
             let stats = lane.stats();
             prop_assert_eq!(stats, sink.stats());
             if model.table.is_empty() {
-                let is_held = matches!(model.held, Some(Held::Frame(_)));
+                let is_held =
+                    matches!(model.held, Some(Held::Frame(_) | Held::Conflated(Some(_), ..)));
                 let queued_frames = model.queue.len() + usize::from(is_held);
                 let queued_bytes = model.queued_bytes() as u64;
                 let queued_frames = queued_frames as u64;
