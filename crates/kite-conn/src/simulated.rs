@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use kite_sim::{
     ACCESS_TOKEN, API_KEY, Chain, Fault, FaultFamily, FaultKind, Refusal, Sim, SocketRecord,
 };
@@ -64,6 +65,10 @@ impl AsyncRead for Pipe {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if IS_UNNOTICED.take() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.bytes_read += (buffer.filled().len() - before) as u64;
@@ -114,6 +119,8 @@ thread_local! {
     static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// By how much the simulated wall clock was set back.
     static SET_BACK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Whether the next read finds nothing, because the runtime has yet to notice that data arrived.
+    static IS_UNNOTICED: Cell<bool> = const { Cell::new(false) };
     static WALL_TIME: OnceCell<Arc<WallTime>> = const { OnceCell::new() };
     /// When the day began: 09:15 in India, on 4 August 2025.
     static OPENED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -601,6 +608,34 @@ fn a_wall_clock_that_was_set_is_reported_once_per_lane_and_is_no_sleep() {
         assert_eq!(sent, [-5_400_000_000_000]);
         for connection in connections {
             connection.close().await;
+        }
+    });
+}
+
+#[test]
+fn data_noticed_together_with_the_timer_is_read_before_silence_is_checked() {
+    in_simulated_time(async {
+        let sim = Sim::builder().updates_per_second(0.2).start().await.unwrap();
+        let sim = Arc::new(sim);
+        let (cable, lane) = (Cable { sim, cut: Arc::default() }, EventLane::default());
+        let mut events = lane.subscribe();
+        let credentials = Credentials::new(API_KEY, ACCESS_TOKEN);
+        let config = ConnectionConfig::default();
+        let (connection, mut driven) =
+            Driven::new(cable, config, credentials, (), &lane, 0).unwrap();
+        connection.subscribe(&TOKENS, Mode::Full).unwrap();
+        for _ in 0..10 {
+            poll_fn(|cx| driven.poll_recv(cx)).await.unwrap();
+            let mut next = || poll_fn(|cx| driven.poll_recv(cx)).now_or_never().flatten();
+            while next().is_some() {}
+            while events.try_recv().is_ok() {}
+            // Longer than ticks may be missing.
+            sleep(9 * THRESHOLD).await;
+            IS_UNNOTICED.set(true);
+            assert!(next().is_some(), "frames wait");
+            assert!(!IS_UNNOTICED.get());
+            let found = events.try_recv();
+            assert!(found.is_err(), "{found:?}");
         }
     });
 }

@@ -125,6 +125,8 @@ impl<S: Sink, N: Network> Driver<S, N> {
         cx: &mut Context<'_>,
         has_enough: impl Fn(&S) -> bool,
     ) -> Poll<Pause> {
+        // Whether the timer had fired before the socket was read.
+        let mut is_due = false;
         loop {
             if self.turn.is_over()
                 && let Some(over) = self.ask_session()
@@ -152,10 +154,18 @@ impl<S: Sink, N: Network> Driver<S, N> {
             let has_news = self.turn.is_over()
                 || self.reporter.mailbox.poll_filled(cx).is_ready()
                 || self.poll_attempt(cx)
-                || self.poll_drained(cx)
-                || self.poll_clock(cx);
-            if !has_news {
-                return Poll::Pending;
+                || self.poll_drained(cx);
+            if !has_news && !is_due {
+                if self.clock.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                // The runtime may have learned of data and of the timer together, after the socket
+                // was read.
+                is_due = true;
+                continue;
+            }
+            if std::mem::take(&mut is_due) {
+                self.look_at_clocks(now());
             }
             self.turn.end();
         }
@@ -369,15 +379,6 @@ impl<S: Sink, N: Network> Driver<S, N> {
         if let Some(activity) = &mut self.activity {
             activity.record(now, N::wall_clock);
         }
-    }
-
-    /// Returns whether the timer has fired.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> bool {
-        let fired = self.clock.poll(cx).is_ready();
-        if fired {
-            self.look_at_clocks(now());
-        }
-        fired
     }
 
     /// Compares the clocks if it is time.
