@@ -84,8 +84,8 @@ impl Deck {
         let random = &mut self.random;
         let mut millis = |least: u64, most: u64| Duration::from_millis(random.u64(least..=most));
         match kind {
-            // Long enough for a refusal, after the simulator's grace of 100 ms.
-            FaultKind::LateSlot => Fault::LateSlot { held: millis(450, 600) },
+            // Long enough for a refusal, after the simulator's grace of 100 ms, on a busy machine too.
+            FaultKind::LateSlot => Fault::LateSlot { held: millis(1_000, 1_200) },
             // Long enough for a refused attempt, for any delay that the backoff draws.
             FaultKind::Restart => Fault::Restart { down: millis(250, 450) },
             FaultKind::SlowHandshake => {
