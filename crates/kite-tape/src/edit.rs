@@ -128,8 +128,8 @@ pub fn repair(
 /// needed. A tape of which nothing is left is not written.
 ///
 /// The notes of [`Recorder::instruments`](crate::Recorder::instruments) from before a window are
-/// repeated at its start, so that the names stay on the tape. Damage becomes gaps as with [`repair`]. If packets are cut out, each new tape begins with the
-/// note `{"event":"cut","instruments":[…]}`.
+/// repeated at its start, so that the names stay on the tape. Damage becomes gaps as with [`repair`]. Each window on a new tape begins with the note
+/// `{"event":"cut"}`, or `{"event":"cut","instruments":[…]}` if packets are cut out.
 ///
 /// # Errors
 /// Returns an error if a tape cannot be written; no file is left.

@@ -112,7 +112,8 @@ impl Silences {
 /// Finds silences: no frame, or no tick, for longer than a given time.
 ///
 /// Time during which a connection was down, or frames are missing for another reason, is a gap and
-/// not a silence. Records are given in the order of the tape. A step of the clock that the tape
+/// not a silence, and neither is time that [`cut`](crate::cut) has cut off, or that an account which
+/// [`merge`](crate::merge) took records from only fills. Records are given in the order of the tape. A step of the clock that the tape
 /// notes neither hides a silence nor causes one.
 #[derive(Debug, Clone)]
 pub struct SilenceDetector {
@@ -121,6 +122,8 @@ pub struct SilenceDetector {
     /// The time of the last record.
     latest_unix_ns: u64,
     clock_steps: Vec<ClockStep>,
+    /// On merged tapes, the first account that only fills what another recording misses.
+    filling: Option<u8>,
 }
 
 impl SilenceDetector {
@@ -136,6 +139,7 @@ impl SilenceDetector {
             connections: BTreeMap::new(),
             latest_unix_ns: 0,
             clock_steps: Vec::new(),
+            filling: None,
         }
     }
 
@@ -143,7 +147,10 @@ impl SilenceDetector {
     pub fn take(&mut self, received: Received, kind: RecordKind, payload: &[u8]) {
         let Received { recv_unix_ns: now, source } = received;
         let quiet = self.quiet_after_ns;
+        let is_filling =
+            self.filling.is_some_and(|first| source.account >= first) && source != Source::RECORDER;
         match kind {
+            _ if is_filling => {}
             RecordKind::Binary => self.connection(source).frame(now, packets(payload), quiet),
             RecordKind::Text => self.connection(source).frame(now, 0, quiet),
             RecordKind::Gap => self.gap(received, payload),
@@ -199,10 +206,24 @@ impl SilenceDetector {
         }
     }
 
+    /// Notes by a merge or a cut.
+    fn note_edit(&mut self, note: &[u8]) {
+        if note.starts_with(br#"cut""#) {
+            // The time before it is not on the tape.
+            self.end_all(self.latest_unix_ns);
+        } else if note.starts_with(br#"merged""#) {
+            let offset = note.rsplit(|byte| *byte == b':').next().and_then(leading_number);
+            self.filling = offset.and_then(|offset| u8::try_from(offset).ok());
+        }
+    }
+
     fn note(&mut self, received: Received, payload: &[u8]) {
         let Some(note) = payload.strip_prefix(br#"{"event":""#.as_slice()) else { return };
         let Received { recv_unix_ns: now, source } = received;
         let quiet = self.quiet_after_ns;
+        if source == Source::RECORDER {
+            return self.note_edit(note);
+        }
         if let Some(members) = note.strip_prefix(br#"up","#.as_slice()) {
             // A first connect without an end before it: the recorder was killed and started again.
             let is_first = members.starts_with(br#""epoch":1,"#);
@@ -486,6 +507,28 @@ mod tests {
             steps.iter().map(|it| (it.by_ms, (it.at_unix_ns - START) / SECOND)).collect();
         assert_eq!(steps, [(900_000, 1_910), (-900_000, 1_027)]);
         assert_eq!(tape.found(), [(NoFrames, 0, 1_019, 1_028)]);
+    }
+
+    #[test]
+    fn time_that_is_cut_off_and_accounts_that_fill_another_are_not_silent() {
+        let recorder = |second: u64| Received {
+            recv_unix_ns: START + second * SECOND,
+            source: Source::RECORDER,
+        };
+        let mut tape = Tape::new();
+        tape.0.take(recorder(0), RecordKind::Event, br#"{"event":"cut"}"#);
+        tape.ticks(0..10);
+        tape.0.take(recorder(500), RecordKind::Event, br#"{"event":"cut","instruments":[5]}"#);
+        tape.ticks((500..510).chain([520]));
+        let merged = br#"{"event":"merged","tapes":["1"],"with":["2"],"account_offset":1}"#;
+        tape.0.take(recorder(520), RecordKind::Event, merged);
+        for second in [521, 530] {
+            let source = Source { account: 1, connection: 0 };
+            let received = Received { source, ..recorder(second) };
+            tape.0.take(received, RecordKind::Binary, &[0]);
+            tape.ticks([second]);
+        }
+        assert_eq!(tape.found(), [(NoFrames, 0, 509, 520), (NoFrames, 0, 521, 530)]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ use crate::reel::{Reel, instrument_notes};
 /// Records between two reports of progress.
 pub(super) const PROGRESS_EVERY: u64 = 4_096;
 
+/// The beginning of the note of a cut.
+const CUT_NOTE: &str = r#"{"event":"cut""#;
+
 /// What becomes of a tape without records that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Empty {
@@ -39,6 +42,7 @@ pub(super) fn copy(
     check_names(reel)?;
     let mut copy = Copy {
         part,
+        window: None,
         notes: VecDeque::new(),
         tapes: NewTapes::in_directory(to)?,
         summary: EditSummary::default(),
@@ -101,6 +105,8 @@ pub(super) fn read(reel: &Reel, from_unix_ns: u64) -> Entries {
 
 struct Copy<'c> {
     part: &'c Cut,
+    /// The window of the last record.
+    window: Option<usize>,
     /// Notes of instruments outside the windows, which are copied before the next record.
     notes: VecDeque<Entry>,
     tapes: NewTapes,
@@ -143,11 +149,22 @@ impl Copy<'_> {
             self.summary.metadata_lost += 1;
             &[]
         });
-        self.tapes.begin(&name, created_unix_ns, metadata)?;
-        match &self.part.tokens {
-            Some(tokens) => self.tapes.push(&cut_note(created_unix_ns, tokens)),
-            None => Ok(()),
+        self.window = None;
+        self.tapes.begin(&name, created_unix_ns, metadata)
+    }
+
+    /// Notes at the start of each window, and of each tape, that what came before is cut off.
+    fn note_window(&mut self, now: u64) -> Result<(), EditError> {
+        let Cut { windows, tokens } = self.part;
+        let window = match windows {
+            Some(windows) => windows.position(now),
+            None => tokens.is_some().then_some(0),
+        };
+        if window.is_none() || window == self.window {
+            return Ok(());
         }
+        self.window = window;
+        self.tapes.push(&cut_note(now, tokens.as_ref()))
     }
 
     /// Copies the notes of instruments up to this time. They are outside the windows, so they get
@@ -180,6 +197,7 @@ impl Copy<'_> {
             return Ok(());
         };
         self.begin(file, now)?;
+        self.note_window(now)?;
         self.push_notes(now)?;
         self.summary.records += 1;
         let Entry { received, kind, .. } = entry;
@@ -295,13 +313,22 @@ pub(super) fn keep_packets(
     CutFrame { payload, left_out }
 }
 
-fn cut_note(unix_ns: u64, tokens: &BTreeSet<u32>) -> Item {
-    let mut note = String::from(r#"{"event":"cut","instruments":["#);
-    for (index, token) in tokens.iter().enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(note, "{}{token}", if index > 0 { "," } else { "" });
+fn cut_note(unix_ns: u64, tokens: Option<&BTreeSet<u32>>) -> Item {
+    let mut note = String::from(CUT_NOTE);
+    if let Some(tokens) = tokens {
+        note.push_str(r#","instruments":["#);
+        for (index, token) in tokens.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(note, "{}{token}", if index > 0 { "," } else { "" });
+        }
+        note.push(']');
     }
-    note.push_str("]}");
+    note.push('}');
     let received = Received { recv_unix_ns: unix_ns, source: Source::RECORDER };
     Item { received, kind: RecordKind::Event, payload: note.into() }
+}
+
+/// Returns whether a record is the note of a cut.
+pub(super) fn is_cut_note(entry: &Entry) -> bool {
+    entry.kind == RecordKind::Event && entry.payload.starts_with(CUT_NOTE.as_bytes())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use kite_wire::ist::Day;
 use kite_wire::tape::{Received, RecordKind, Source};
 
-use super::copy::{Loss, PROGRESS_EVERY, Progress, keep_packets, read};
+use super::copy::{Loss, PROGRESS_EVERY, Progress, is_cut_note, keep_packets, read};
 use super::holes::Holes;
 use super::output::NewTapes;
 use super::{EditError, EditSummary, OnProgress};
@@ -118,7 +118,11 @@ impl Merge<'_> {
     fn fill(&mut self, entry: Entry) -> Result<(), EditError> {
         let Entry { received, kind, payload, .. } = &entry;
         let now = received.recv_unix_ns;
-        if !self.holes.cover(now) || self.holes.has_gap(*received, *kind, payload) {
+        if !self.holes.cover(now)
+            || self.holes.has_gap(*received, *kind, payload)
+            // Nothing is cut off before it on the new tape.
+            || is_cut_note(&entry)
+        {
             self.summary.records_left_out += 1;
             return Ok(());
         }

@@ -94,6 +94,18 @@ fn a_cut_tape_has_the_chosen_times_and_instruments() {
 }
 
 #[test]
+fn the_time_between_the_windows_of_a_cut_is_not_a_silence() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    tape::write_day(directory.path(), "later", 1);
+    let to = directory.path().join("cut");
+    let ended = edit("cut", &[directory.path()], &to, &["--until", "09:15:05"]);
+    assert_eq!(ended.json()["files"].as_array().map(Vec::len), Some(2), "{ended:?}");
+    let found = inspected(&to);
+    assert_eq!((&found["ticks"], &found["silences"]), (&json!(20), &json!([])));
+}
+
+#[test]
 fn the_parts_of_a_tape_merge_to_the_whole() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = tape::write(directory.path());
