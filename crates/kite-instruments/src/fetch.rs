@@ -29,8 +29,9 @@ pub const KITE_INSTRUMENTS_URL: &str = "https://api.kite.trade/instruments";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Age in days after which a cached list is removed.
-const KEEP_DAYS: i32 = 7;
+/// Age in days after which a cached list is removed: a year of tapes can be named with the lists of
+/// their days.
+const KEEP_DAYS: u16 = 400;
 
 /// The source of the list, with a cache on disk.
 ///
@@ -62,6 +63,7 @@ pub struct Source {
     connect_timeout: Duration,
     timeout: Duration,
     max_bytes: u64,
+    keep_days: u16,
 }
 
 /// The value of the header that contains the access token.
@@ -127,6 +129,7 @@ impl Source {
             connect_timeout: CONNECT_TIMEOUT,
             timeout: TIMEOUT,
             max_bytes: MAX_LIST_BYTES,
+            keep_days: KEEP_DAYS,
         }
     }
 
@@ -170,6 +173,15 @@ impl Source {
         Self { max_bytes: max_bytes.min(MAX_LIST_BYTES), ..self }
     }
 
+    /// Sets for how many days lists are kept. Default: 400. Older ones are removed when a list is
+    /// requested.
+    ///
+    /// A token is reused after expiry, so recorded ticks are named by the list of their day:
+    /// [`Source::kept_on`].
+    pub fn keep_days(self, days: u16) -> Self {
+        Self { keep_days: days, ..self }
+    }
+
     /// Returns today's list from the cache, else fetches it, else returns the latest cached list.
     ///
     /// `Ok` does not mean that the list is today's ([`Fetched::origin`]) or that all its rows are
@@ -189,12 +201,27 @@ impl Source {
         self.fetch_on(&self.cache()?, Date::today_in_india())
     }
 
-    /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Use
-    /// it to name recorded instruments, which an old list contains too.
+    /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Tokens
+    /// of expired instruments may have been reused in it: to name recorded instruments, prefer
+    /// [`Source::kept_on`].
     #[must_use]
     pub fn kept(&self) -> Option<(Loaded, Date)> {
         let (loaded, _, day) = self.cache().ok()?.read_latest(self.max_bytes)?;
         Some((loaded, day))
+    }
+
+    /// Returns the cached list of a day in India, without fetching; `None` if none is cached.
+    #[must_use]
+    pub fn kept_on(&self, day: Date) -> Option<Loaded> {
+        self.cache().ok()?.read(day, self.max_bytes).map(|(loaded, _)| loaded)
+    }
+
+    /// Returns the days for which a list is cached, in ascending order.
+    #[must_use]
+    pub fn kept_days(&self) -> Vec<Date> {
+        let mut days = self.cache().map(|cache| cache.days()).unwrap_or_default();
+        days.sort_unstable();
+        days
     }
 
     fn on(&self, today: Date) -> Result<Fetched, FetchError> {
@@ -202,6 +229,7 @@ impl Source {
         // A cached list that cannot be loaded is fetched again and replaced.
         match cache.read(today, self.max_bytes) {
             Some((loaded, path)) => {
+                cache.remove_old(today, self.keep_days);
                 Ok(Fetched { loaded, origin: Origin::Kept { path }, not_kept: None })
             }
             None => self.fetch_on(&cache, today),
@@ -242,7 +270,7 @@ impl Source {
         }
         let not_kept = cache.write(today, &plain).err();
         if not_kept.is_none() {
-            cache.remove_old(today, KEEP_DAYS);
+            cache.remove_old(today, self.keep_days);
         }
         Ok(Fetched { loaded, origin: Origin::Fetched, not_kept })
     }
@@ -286,6 +314,7 @@ impl fmt::Debug for Source {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("max_bytes", &self.max_bytes)
+            .field("keep_days", &self.keep_days)
             .finish()
     }
 }

@@ -1,6 +1,6 @@
 //! Lists on disk, one file per day and URL.
 //!
-//! A file is written under a temporary name and then renamed, so that a name always refers to a
+//! Files are compressed with gzip, since hundreds of them are kept. A file is written under a temporary name and then renamed, so that a name always refers to a
 //! complete file, even if other processes write at the same time.
 
 use std::fs;
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use etcetera::BaseStrategy;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::download::shown_url;
 use super::error::FetchError;
@@ -21,6 +23,10 @@ const FOLDER: &str = "kiteticker";
 
 /// Prefix of a file that is being written.
 const UNFINISHED: &str = ".instruments-";
+
+/// Ends of the names of files; earlier releases wrote plain ones.
+const COMPRESSED: &str = ".csv.gz";
+const PLAIN: &str = ".csv";
 
 /// Age after which an unfinished file counts as abandoned. Fetching takes at most a minute.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -55,15 +61,21 @@ impl Cache {
     }
 
     pub(super) fn path(&self, day: Date) -> PathBuf {
-        self.folder.join(format!("{}{day}.csv", self.prefix))
+        self.named(day, COMPRESSED)
+    }
+
+    fn named(&self, day: Date, end: &str) -> PathBuf {
+        self.folder.join(format!("{}{day}{end}", self.prefix))
     }
 
     /// Reads the list of a day; `None` if it does not exist or has no valid row.
     pub(super) fn read(&self, day: Date, max_bytes: u64) -> Option<(Loaded, PathBuf)> {
-        let path = self.path(day);
-        let bytes = read_file(&path, max_bytes).ok()?;
-        let loaded = load(&unpack(&bytes, max_bytes).ok()?).ok()?;
-        (!loaded.instruments.is_empty()).then_some((loaded, path))
+        [COMPRESSED, PLAIN].into_iter().find_map(|end| {
+            let path = self.named(day, end);
+            let bytes = read_file(&path, max_bytes).ok()?;
+            let loaded = load(&unpack(&bytes, max_bytes).ok()?).ok()?;
+            (!loaded.instruments.is_empty()).then_some((loaded, path))
+        })
     }
 
     /// Reads the list of the latest day.
@@ -81,7 +93,9 @@ impl Cache {
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.folder)?;
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
-            file.write_all(plain)?;
+            let mut compressed = GzEncoder::new(&mut file, Compression::default());
+            compressed.write_all(plain)?;
+            compressed.finish()?;
             // Before the rename, because after a power cut the name must not refer to a file
             // without its bytes.
             file.as_file().sync_all()?;
@@ -94,10 +108,12 @@ impl Cache {
     /// Removes lists of days long before or after today, and unfinished files of crashed processes.
     ///
     /// Files that cannot be removed stay until the next attempt.
-    pub(super) fn remove_old(&self, today: Date, keep_days: i32) {
+    pub(super) fn remove_old(&self, today: Date, keep_days: u16) {
         for day in self.days() {
-            if today.days_since(day).abs() > keep_days {
-                let _ = fs::remove_file(self.path(day));
+            if today.days_since(day).abs() > i32::from(keep_days) {
+                for end in [COMPRESSED, PLAIN] {
+                    let _ = fs::remove_file(self.named(day, end));
+                }
             }
         }
         for (path, name) in files(&self.folder) {
@@ -108,9 +124,10 @@ impl Cache {
     }
 
     /// Returns the days for which this URL has a file.
-    fn days(&self) -> Vec<Date> {
+    pub(super) fn days(&self) -> Vec<Date> {
         let day = |name: &str| {
-            name.strip_prefix(self.prefix.as_str())?.strip_suffix(".csv")?.parse().ok()
+            let rest = name.strip_prefix(self.prefix.as_str())?;
+            rest.strip_suffix(COMPRESSED).or_else(|| rest.strip_suffix(PLAIN))?.parse().ok()
         };
         files(&self.folder).filter_map(|(_, name)| day(&name)).collect()
     }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
@@ -110,6 +111,15 @@ fn packed(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Reads a cached list.
+fn unpacked(path: &Path) -> Vec<u8> {
+    assert!(path.to_str().unwrap().ends_with(".csv.gz"), "{}", path.display());
+    let mut plain = Vec::new();
+    let file = std::fs::File::open(path).unwrap();
+    std::io::Read::read_to_end(&mut GzDecoder::new(file), &mut plain).unwrap();
+    plain
+}
+
 fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
@@ -154,7 +164,7 @@ fn plain_and_gzip_lists_are_fetched() {
         assert!(matches!(fetched.origin, Origin::Fetched) && fetched.not_kept.is_none());
         assert_eq!(first_symbol(&fetched), "NSE:INFY");
         let kept = folder.path().join(&names(folder.path())[0]);
-        assert_eq!(std::fs::read(kept).unwrap(), plain, "cached decompressed");
+        assert_eq!(unpacked(&kept), plain);
     }
 }
 
@@ -306,7 +316,7 @@ fn a_damaged_cached_list_is_fetched_again_and_replaced() {
     for damaged in [b"".as_slice(), b"instrument_token", HEADER.as_bytes()] {
         std::fs::write(&path, damaged).unwrap();
         assert!(matches!(source.on(day(23)).unwrap().origin, Origin::Fetched));
-        assert_eq!(std::fs::read(&path).unwrap(), csv("INFY"));
+        assert_eq!(unpacked(&path), csv("INFY"));
     }
 }
 
@@ -329,7 +339,7 @@ fn old_lists_and_abandoned_files_are_removed_and_others_stay() {
         .open(&abandoned)
         .and_then(|file| file.set_modified(long_ago))
         .unwrap();
-    source.on(day(23)).unwrap();
+    source.keep_days(7).on(day(23)).unwrap();
     let cache = Cache::new(folder.path().to_owned(), &server.url());
     let there = |path: &Path| path.exists();
     assert!(!there(&cache.path(day(1))) && !there(&cache.path(day(15))) && !there(&abandoned));
@@ -373,7 +383,7 @@ fn concurrent_fetches_leave_one_complete_list() {
     // Two if midnight in India passed during the test.
     assert!(matches!(names.len(), 1 | 2), "{names:?}");
     for name in names {
-        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), list);
+        assert_eq!(unpacked(&folder.path().join(name)), list);
     }
 }
 
@@ -411,4 +421,27 @@ fn the_cached_list_is_returned_without_fetching() {
     source.on(day(23)).unwrap();
     let (loaded, kept_day) = source.kept().unwrap();
     assert_eq!((loaded.instruments.len(), kept_day, server.count()), (1, day(23), 2));
+}
+
+#[test]
+fn lists_are_kept_by_day_and_those_of_earlier_releases_are_read() {
+    let (server, folder) = (Server::start(ok(&csv("OCT"))), TempDir::new().unwrap());
+    let source = server.source(&folder);
+    source.on(day(2)).unwrap();
+    server.answer(ok(&csv("DEC")));
+    source.on(day(23)).unwrap();
+    let plain = Cache::new(folder.path().to_owned(), &server.url()).path(day(9));
+    std::fs::write(plain.with_extension(""), csv("PLAIN")).unwrap();
+    let symbol = |date| {
+        let loaded = source.kept_on(day(date))?;
+        loaded.instruments.iter().next().map(|one| one.tradingsymbol.to_owned())
+    };
+    assert_eq!(source.kept_days(), [day(2), day(9), day(23)]);
+    assert_eq!(symbol(2).as_deref(), Some("OCT"));
+    assert_eq!(symbol(9).as_deref(), Some("PLAIN"));
+    assert_eq!(symbol(23).as_deref(), Some("DEC"));
+    assert_eq!((symbol(22), server.count()), (None, 2));
+
+    source.clone().keep_days(14).on(day(23)).unwrap();
+    assert_eq!(source.kept_days(), [day(9), day(23)], "old ones are removed also from the cache");
 }
