@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for option in options {
         export = match option.split_once('=') {
             None if option == "float" => export.prices(Prices::Float),
-            None if option == "symbols" => export.symbols(|token| {
+            None if option == "symbols" => export.symbols(|_, token| {
                 (!token.is_multiple_of(7)).then(|| format!("NSE:A&B \"{token}\", ₹"))
             }),
             Some(("events", path)) => export.events(path),

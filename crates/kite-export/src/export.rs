@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kite_tape::{Damage, ReadConfig, Reel, SilenceDetector, Windows};
 use kite_wire::Segment;
+use kite_wire::ist::Day;
 use kite_wire::tape::Ending;
 use parquet::basic::ZstdLevel;
 use parquet::file::metadata::KeyValue;
@@ -149,6 +150,13 @@ impl<'a> Export<'a> {
         self
     }
 
+    /// Keeps instruments only on these days in India, and of [`Export::tokens`] those among them. A
+    /// token is reused for another instrument after its contract has expired.
+    pub fn tokens_by_day(mut self, tokens: impl IntoIterator<Item = (Day, u32)>) -> Self {
+        self.selection.tokens_by_day = Some(tokens.into_iter().collect());
+        self
+    }
+
     /// Keeps only these segments, and of [`Export::tokens`] those in these segments.
     pub fn segments(mut self, segments: impl IntoIterator<Item = Segment>) -> Self {
         self.selection.segments = Some(segments.into_iter().collect());
@@ -199,11 +207,12 @@ impl<'a> Export<'a> {
         self
     }
 
-    /// Adds the column `symbol`. The lookup returns the symbol of an instrument token, such as
-    /// `NSE:INFY`, and is called once per instrument by each thread.
+    /// Adds the column `symbol`. The lookup returns the symbol that an instrument token has on a day
+    /// in India, such as `NSE:INFY`: a token is reused for another instrument after its contract has
+    /// expired. It is called once per instrument and day by each thread.
     pub fn symbols(
         mut self,
-        lookup: impl Fn(u32) -> Option<String> + Send + Sync + 'static,
+        lookup: impl Fn(Day, u32) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.symbols = Some(Symbols::new(lookup));
         self

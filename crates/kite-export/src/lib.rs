@@ -26,7 +26,7 @@
 //! let reel = Reel::open([&path])?;
 //! let mut csv = Vec::new();
 //! let summary = Export::new(&reel)
-//!     .symbols(|token| (token == 408_065).then(|| "NSE:INFY".to_owned()))
+//!     .symbols(|_day, token| (token == 408_065).then(|| "NSE:INFY".to_owned()))
 //!     .depth(false)
 //!     .to_writer(&mut csv, Format::Csv)?;
 //! assert!(summary.rows == 1 && summary.is_complete());

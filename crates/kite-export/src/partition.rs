@@ -34,8 +34,8 @@ impl Partition {
 pub(crate) struct Partitions {
     by: Vec<Partition>,
     symbols: Option<CachedSymbols>,
-    /// By day and token, each 0 if it does not matter.
-    by_row: HashMap<(i32, u32), usize>,
+    /// By day, which also determines the symbol of a token, and by token or 0.
+    by_row: HashMap<(Day, u32), usize>,
     by_directory: HashMap<String, usize>,
 }
 
@@ -53,27 +53,25 @@ impl Partitions {
     ) -> (usize, Option<String>) {
         let by = |key| self.by.contains(&key);
         let day = Day::at_unix_ns(recv_unix_ns);
-        let row = (
-            if by(Partition::Date) { day.unix_days() } else { 0 },
-            if by(Partition::Symbol) { instrument_token } else { 0 },
-        );
+        let row = (day, if by(Partition::Symbol) { instrument_token } else { 0 });
         if let Some(&number) = self.by_row.get(&row) {
             return (number, None);
         }
-        let directory = self.directory(day, instrument_token);
+        let directory = self.directory(recv_unix_ns, instrument_token);
         let next = self.by_directory.len();
         let number = *self.by_directory.entry(directory.clone()).or_insert(next);
         self.by_row.insert(row, number);
         (number, (number == next).then_some(directory))
     }
 
-    fn directory(&mut self, day: Day, instrument_token: u32) -> String {
+    fn directory(&mut self, recv_unix_ns: u64, instrument_token: u32) -> String {
         let mut parts = Vec::with_capacity(self.by.len());
         for key in &self.by {
             let value = match key {
-                Partition::Date => day.to_string(),
+                Partition::Date => Day::at_unix_ns(recv_unix_ns).to_string(),
                 Partition::Symbol => {
-                    let symbol = self.symbols.as_mut().and_then(|it| it.name(instrument_token));
+                    let symbols = self.symbols.as_mut();
+                    let symbol = symbols.and_then(|it| it.name(recv_unix_ns, instrument_token));
                     match symbol.filter(|name| !name.is_empty()) {
                         Some(name) => encoded(name),
                         // Not the token alone, since readers would expect numbers in all partitions.
@@ -110,7 +108,7 @@ mod tests {
     const MIDNIGHT: u64 = 1_795_372_200_000_000_000;
 
     fn partitions(by: &[Partition]) -> Partitions {
-        let symbols = Symbols::new(|token| match token {
+        let symbols = Symbols::new(|_, token| match token {
             1 => Some("NSE:NIFTY 50".to_owned()),
             2 => Some("NSE:M&M/₹".to_owned()),
             3 => Some(String::new()),

@@ -135,7 +135,7 @@ impl Run<'_, '_> {
             let recv_unix_ns = entry.recv_unix_ns().min(LAST_UNIX_NS);
             let received = Received { recv_unix_ns, ..entry.received };
             for packet in Scan::new(&entry.payload) {
-                if self.selection.includes(packet.instrument_token()) {
+                if self.selection.includes(received.recv_unix_ns, packet.instrument_token()) {
                     self.ticks.push(received, packet)?;
                 }
             }
@@ -213,7 +213,7 @@ impl Run<'_, '_> {
         let mut rows = 0;
         let mut scan = Scan::new(payload);
         for packet in scan.by_ref() {
-            if self.selection.includes(packet.instrument_token()) {
+            if self.selection.includes(received.recv_unix_ns, packet.instrument_token()) {
                 self.ticks.push(received, packet)?;
                 rows += 1;
             } else {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use kite_tape::Windows;
 use kite_wire::Segment;
+use kite_wire::ist::Day;
 use kite_wire::tape::Gap;
 
 /// The part of a tape to keep. Everything by default.
@@ -16,6 +17,7 @@ pub(crate) struct Selection {
     /// Parts of this range; `None` is all of it.
     pub(crate) windows: Option<Windows>,
     pub(crate) tokens: Option<HashSet<u32>>,
+    pub(crate) tokens_by_day: Option<HashSet<(Day, u32)>>,
     pub(crate) segments: Option<Vec<Segment>>,
 }
 
@@ -44,11 +46,15 @@ impl Selection {
         begins_in_time && last >= self.from_unix_ns && is_within
     }
 
-    /// Returns whether an instrument is included.
+    /// Returns whether an instrument is included at a time.
     #[inline]
-    pub(crate) fn includes(&self, instrument_token: u32) -> bool {
+    pub(crate) fn includes(&self, recv_unix_ns: u64, instrument_token: u32) -> bool {
         let segment = Segment::of_token(instrument_token);
-        self.tokens.as_ref().is_none_or(|tokens| tokens.contains(&instrument_token))
+        let on_day = |tokens: &HashSet<(Day, u32)>| {
+            tokens.contains(&(Day::at_unix_ns(recv_unix_ns), instrument_token))
+        };
+        self.tokens_by_day.as_ref().is_none_or(on_day)
+            && self.tokens.as_ref().is_none_or(|tokens| tokens.contains(&instrument_token))
             && self.segments.as_ref().is_none_or(|segments| segments.contains(&segment))
     }
 }
@@ -100,9 +106,18 @@ mod tests {
             ..Selection::default()
         };
         assert_eq!(
-            [0x101, 0x103, 0x201].map(|token| selection.includes(token)),
+            [0x101, 0x103, 0x201].map(|token| selection.includes(0, token)),
             [true, false, false]
         );
-        assert!(Selection::default().includes(7));
+        assert!(Selection::default().includes(0, 7));
+    }
+
+    #[test]
+    fn a_token_is_included_on_its_days_only() {
+        let (first, day_ns) = (Day::at_unix_ns(0), 86_400_000_000_000);
+        let tokens_by_day = Some(HashSet::from([(first, 0x101)]));
+        let selection = Selection { tokens_by_day, ..Selection::default() };
+        assert!(selection.includes(0, 0x101) && !selection.includes(day_ns, 0x101));
+        assert!(!selection.includes(0, 0x103));
     }
 }

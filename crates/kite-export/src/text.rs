@@ -55,7 +55,8 @@ impl<C: Cells> Formatter<C> {
     fn format(&mut self, chunk: &Chunk) -> Vec<u8> {
         for (received, packet) in chunk.iter() {
             let token = packet.instrument_token();
-            let symbol = self.symbols.as_mut().map(|symbols| symbols.name(token));
+            let symbol =
+                self.symbols.as_mut().map(|symbols| symbols.name(received.recv_unix_ns, token));
             rows::write_tick(&mut self.cells, received, packet, symbol, self.depth);
         }
         self.cells.take()

@@ -76,7 +76,7 @@ fn every_segment_and_mode_reads_back_as_decoded_by_kite_wire() {
     maker.frames(150);
     let path = maker.path("day.parquet");
     let summary = Export::new(&maker.reel())
-        .symbols(symbol)
+        .symbols(|_, token| symbol(token))
         .row_group_rows(701)
         .to_file(&path, Format::Parquet)
         .unwrap();
@@ -194,7 +194,8 @@ fn the_file_describes_itself() {
         &Gap { reason: GapReason::Lagged, from_unix_ns: 0, to_unix_ns: 0, frames: Some(7) },
     );
     let path = maker.path("day.parquet");
-    let export = Export::new(&maker.reel()).symbols(symbol).from(1).row_group_rows(500);
+    let export =
+        Export::new(&maker.reel()).symbols(|_, token| symbol(token)).from(1).row_group_rows(500);
     let summary = export.to_file(&path, Format::Parquet).unwrap();
     let file = open(&path);
     for (field, column) in file.schema().fields().iter().zip(tick_columns(true, true)) {

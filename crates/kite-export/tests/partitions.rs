@@ -93,7 +93,7 @@ fn more_partitions_than_open_files_are_each_written_in_order() {
     let (mut most_open, mut readings) = (0, 1);
     let mut total = 0;
     let summary = Export::new(&reel)
-        .symbols(|token| (token % 7 != 0).then(|| format!("NSE:A&B {token}")))
+        .symbols(|_, token| (token % 7 != 0).then(|| format!("NSE:A&B {token}")))
         .row_group_rows(2)
         .depth(false)
         .on_progress(|progress| {
@@ -130,7 +130,7 @@ fn every_format_is_partitioned_without_the_column_of_the_key() {
     let reel = maker.reel();
     for format in Format::ALL {
         let root = maker.path(format.extension());
-        let export = Export::new(&reel).symbols(tape::symbol);
+        let export = Export::new(&reel).symbols(|_, token| tape::symbol(token));
         let summary = export.to_partitions(&root, [Partition::Symbol], format).unwrap();
         assert_eq!(summary.rows as usize, maker.rows.len());
         let found = files(&root);
@@ -172,7 +172,7 @@ fn a_cancelled_export_leaves_nothing_in_whichever_reading() {
         let cancel = AtomicBool::new(false);
         let (root, events) = (maker.path("ticks"), maker.path("events.csv"));
         let result = Export::new(&reel)
-            .symbols(|token| Some(token.to_string()))
+            .symbols(|_, token| Some(token.to_string()))
             .cancel_on(&cancel)
             .events(&events)
             .on_progress(|progress| {

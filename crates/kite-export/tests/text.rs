@@ -59,7 +59,7 @@ fn json_row(line: &str, times: Times) -> Row {
 
 fn export(maker: &Maker, format: Format, set: impl Fn(Export<'_>) -> Export<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let export = set(Export::new(&maker.reel()).symbols(symbol));
+    let export = set(Export::new(&maker.reel()).symbols(|_, token| symbol(token)));
     let summary = export.to_writer(&mut out, format).unwrap();
     assert_eq!(summary.rows as usize, maker.rows.len());
     assert_eq!(summary.bytes_written as usize, out.len());
@@ -130,7 +130,7 @@ fn every_row_of_json_has_every_column_as_a_key() {
     for depth in [true, false] {
         let events = maker.path("events.jsonl");
         let mut out = Vec::new();
-        let export = Export::new(&maker.reel()).symbols(symbol).depth(depth);
+        let export = Export::new(&maker.reel()).symbols(|_, token| symbol(token)).depth(depth);
         export.events(&events).overwrite(true).to_writer(&mut out, Format::JsonLines).unwrap();
         let events = std::fs::read(&events).unwrap();
         for (text, columns) in [(out, tick_columns(true, depth)), (events, event_columns())] {

@@ -3,5 +3,8 @@
 pub(crate) mod directory;
 pub(crate) mod known;
 pub(crate) mod lists;
+pub(crate) mod loading;
 pub(crate) mod names;
+pub(crate) mod rows;
 pub(crate) mod selection;
+pub(crate) mod unseen;

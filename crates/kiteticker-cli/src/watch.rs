@@ -24,12 +24,13 @@ use kite_sim::Sim;
 use kite_wire::Mode;
 use tokio::time::timeout;
 
+use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::{self, Feed, OpenFeed, Speed};
 use crate::format::times;
 use crate::instruments::directory::Directory;
-use crate::instruments::names::Named;
+use crate::instruments::names::{Named, Names};
 use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
 use crate::watch::inputs::{Input, Inputs};
@@ -52,6 +53,8 @@ pub(crate) struct WatchOptions {
     pub(crate) directory: Box<dyn Directory>,
     pub(crate) mode: Mode,
     pub(crate) feed: Feed,
+    /// Reports instruments that never tick, if there is no table to show it; `None` for the demo.
+    pub(crate) names: Option<(Names, Output)>,
     /// Instruments that are streamed but not shown.
     pub(crate) background: Vec<(Mode, Vec<u32>)>,
     /// Lines to log at the start.
@@ -93,7 +96,8 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
         manager.subscribe(tokens, *mode).map_err(cannot)?;
     }
     if options.json || !has_screen() {
-        let done = lines::run(&manager, &instruments, options.json, &stop).await;
+        let report = options.names.as_ref().map(|(names, output)| (names, *output));
+        let done = lines::run(&manager, &instruments, options.json, report, &stop).await;
         close(&manager).await;
         return done;
     }

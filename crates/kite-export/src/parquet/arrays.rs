@@ -148,7 +148,7 @@ impl<P: PriceType> Columns<P> {
         self.connection.push(received.source.connection);
         self.instrument_token.push(token);
         if let Some(symbol) = &mut self.symbol {
-            symbol.push(token);
+            symbol.push(received.recv_unix_ns, token);
         }
         self.segment.push(self.segments.key(packet));
         self.mode.push(mode_key(packet.mode()));
@@ -366,8 +366,8 @@ impl TimeColumn {
 
 impl SymbolColumn {
     #[inline]
-    fn push(&mut self, instrument_token: u32) {
-        let key = self.cache.key(instrument_token);
+    fn push(&mut self, recv_unix_ns: u64, instrument_token: u32) {
+        let key = self.cache.key(recv_unix_ns, instrument_token);
         self.known.append(key.is_some());
         self.keys.push(key.unwrap_or(0));
     }

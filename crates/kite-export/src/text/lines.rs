@@ -40,15 +40,15 @@ pub struct TickLines {
 
 impl TickLines {
     /// Creates a formatter without lines. The lookup returns the symbol of an instrument token,
-    /// such as `NSE:INFY`, and is called once per instrument.
+    /// such as `NSE:INFY`, and is called once per instrument and day.
     pub fn new(lookup: impl Fn(u32) -> Option<String> + Send + Sync + 'static) -> Self {
         let cells = JsonCells::new(&tick_columns(true, true), TimeFormat::default(), false);
-        Self { cells, symbols: Symbols::new(lookup).cached() }
+        Self { cells, symbols: Symbols::new(move |_, token| lookup(token)).cached() }
     }
 
     /// Adds the line of a tick.
     pub fn push(&mut self, received: Received, packet: Packet<'_>) {
-        let symbol = self.symbols.name(packet.instrument_token());
+        let symbol = self.symbols.name(received.recv_unix_ns, packet.instrument_token());
         rows::write_tick(&mut self.cells, received, packet, Some(symbol), true);
     }
 

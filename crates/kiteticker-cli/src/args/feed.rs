@@ -89,12 +89,15 @@ impl FeedArgs {
 /// The instruments and their mode.
 #[derive(Debug, Args)]
 pub(crate) struct InstrumentArgs {
-    /// Instruments: NSE:INFY, or a token such as 408065
+    /// Instruments: NSE:INFY, or an instrument token such as 408065
     #[arg(value_name = "INSTRUMENT")]
     pub(crate) instruments: Vec<String>,
-    /// File with more instruments, one per line
+    /// File with more instruments, one per line; unknown ones are left out
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
+    /// With --list: end with an error if the file names unknown instruments
+    #[arg(long, requires = "list")]
+    pub(crate) strict: bool,
     /// Mode: ltp, quote or full [full]
     #[arg(long, value_name = "MODE", default_value = "full")]
     #[arg(hide_default_value = true)]
@@ -105,16 +108,13 @@ pub(crate) struct InstrumentArgs {
 }
 
 impl InstrumentArgs {
-    /// Returns all instruments named on the command line and in the list.
-    pub(crate) fn requested(&self) -> Result<Vec<String>, CliError> {
-        let mut requested = self.instruments.clone();
-        if let Some(path) = &self.list {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                CliError::unable(format!("cannot read {}", path.display())).because(error)
-            })?;
-            requested.extend(listed(&text).map(str::to_owned));
-        }
-        Ok(requested)
+    /// Returns the instruments named in the list.
+    pub(crate) fn listed(&self) -> Result<Vec<String>, CliError> {
+        let Some(path) = &self.list else { return Ok(Vec::new()) };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::unable(format!("cannot read {}", path.display())).because(error)
+        })?;
+        Ok(listed(&text).map(str::to_owned).collect())
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Statu
     watch::run(WatchOptions {
         instruments: simulated.shown(),
         background: simulated.background(),
+        names: None,
         directory: Box::new(simulated),
         mode: Mode::Full,
         feed: Feed::Sim(feed),

@@ -17,7 +17,7 @@ use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::format::numbers::counted;
 use crate::format::sizes;
-use crate::instruments::names::Names;
+use crate::instruments::names::{Names, UnknownNames};
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
@@ -65,7 +65,7 @@ pub(crate) struct CutArgs {
     /// Names or tokens, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     instruments: Vec<String>,
-    /// Kite's instruments CSV [the cached list]
+    /// Kite's instruments CSV [names on the tapes, or the list of the day]
     #[arg(long, value_name = "CSV", requires = "instruments")]
     instruments_file: Option<PathBuf>,
     #[command(flatten)]
@@ -123,20 +123,26 @@ pub(crate) async fn repair(args: Repair, output: Output, stop: Stop) -> Result<S
 pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
-    let part = Cut { windows: args.period.windows(&reel)?, tokens: tokens(&args, output).await? };
+    let windows = args.period.windows(&reel)?;
+    let part = Cut { windows, tokens: tokens(&args, &reel, output).await? };
     let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
     let edit =
         move |to: &Path, progress: OnProgress<'_>| kite_tape::cut(&reel, &part, to, progress);
     job.run(args.into, edit, output, stop).await
 }
 
-async fn tokens(args: &CutArgs, output: Output) -> Result<Option<BTreeSet<u32>>, CliError> {
+/// Returns the tokens that the instruments have on any day of the tapes; `None` for all.
+async fn tokens(
+    args: &CutArgs,
+    reel: &Reel,
+    output: Output,
+) -> Result<Option<BTreeSet<u32>>, CliError> {
     if args.instruments.is_empty() {
         return Ok(None);
     }
-    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
-    let named = names.resolve_all(&args.instruments)?;
-    Ok(Some(named.into_iter().map(|named| named.token).collect()))
+    let names = Names::of_tapes(reel, args.instruments_file.as_deref(), output).await?;
+    let named = names.resolve_by_day(&args.instruments).map_err(UnknownNames::into_error)?;
+    Ok(Some(named.into_iter().map(|(_, token)| token).collect()))
 }
 
 /// Merges two recordings.

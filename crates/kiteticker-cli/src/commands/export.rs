@@ -1,5 +1,6 @@
 //! `kite export`: converts tapes to Parquet, CSV or JSON lines.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use kite_export::{Export, ExportError, Format, Partition, Prices, Summary, TimeUnit, TimeZone};
 use kite_tape::{Reel, Windows};
+use kite_wire::ist::Day;
 use serde_json::json;
 
 use crate::args::period::Period;
@@ -21,7 +23,7 @@ use crate::feed::tapes;
 use crate::format::numbers;
 use crate::format::silences;
 use crate::format::sizes;
-use crate::instruments::names::Names;
+use crate::instruments::names::{Names, UnknownNames};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +74,7 @@ pub(crate) struct ExportArgs {
     /// Replace existing files
     #[arg(long)]
     overwrite: bool,
-    /// Kite's instruments CSV [the cached list]
+    /// Kite's instruments CSV [names on the tapes, or the list of the day]
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
     /// Print the summary as JSON
@@ -164,9 +166,8 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     })?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let windows = args.part.period.windows(&reel)?;
-    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
-    let tokens: Vec<u32> =
-        names.resolve_all(&args.part.instruments)?.into_iter().map(|named| named.token).collect();
+    let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
+    let tokens = names.resolve_by_day(&args.part.instruments).map_err(UnknownNames::into_error)?;
 
     let (is_json, to) = (args.json, args.to.clone());
     let exporting = blocking::run("the export", move || {
@@ -220,7 +221,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
 struct Chosen {
     windows: Option<Windows>,
     /// Empty for all instruments.
-    tokens: Vec<u32>,
+    tokens: BTreeSet<(Day, u32)>,
 }
 
 /// Runs the export. Blocks.
@@ -236,7 +237,7 @@ fn export(
     let bar = Bar::bytes(output, reel.len_bytes(), "exporting");
     let cancel = AtomicBool::new(false);
     let mut export = Export::new(reel)
-        .symbols(move |token| names.known(token))
+        .symbols(move |day, token| names.known_on(day, token))
         .depth(!args.no_depth)
         .prices(match args.prices {
             Some(PricesName::Float) => Prices::Float,
@@ -264,7 +265,7 @@ fn export(
         export = export.windows(windows).read_past(Duration::from_nanos(tapes::READ_PAST_NS));
     }
     if !chosen.tokens.is_empty() {
-        export = export.tokens(chosen.tokens);
+        export = export.tokens_by_day(chosen.tokens);
     }
     if let Some(events) = &args.events {
         export = export.events(events);

@@ -21,6 +21,7 @@ use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::instruments::names::Names;
+use crate::instruments::unseen;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +36,8 @@ A silence is a time in which a connection was up and received no frame, not even
 a heartbeat, or no tick although it receives one a second on average. Gaps and
 silences do not change the exit status.
 
+Instruments that were recorded and never ticked are reported. The usual cause is
+an exchange token in place of an instrument token: 1594 for 408065.
 Exit status: 0 if everything could be read, 1 if data is damaged or cut off.";
 
 /// Show what is in tapes: span, instruments, gaps, silences, rates, damage
@@ -57,7 +60,7 @@ pub(crate) struct Inspect {
     /// Number of busiest instruments to list [10]
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
     top: usize,
-    /// Kite's instruments CSV [the cached list]
+    /// Kite's instruments CSV [names on the tapes, or the list of the day]
     #[arg(long, value_name = "CSV")]
     instruments_file: Option<PathBuf>,
     /// Print the report as JSON
@@ -70,12 +73,15 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let windows = args.period.windows(&reel)?;
-    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
+    let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
     let surveying = {
         let (reel, stop, quiet) = (reel.clone(), stop.clone(), args.quiet.after());
         blocking::run("reading the tapes", move || survey(&reel, windows, quiet, output, &stop))
     };
     let survey = surveying.await?;
+    if let Some(text) = unseen::report(&survey.unseen(), &names) {
+        output.warn(text);
+    }
     if !survey.is_whole {
         output.warn("stopped before the end of the tapes; the report covers only what was read");
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::console::output::{self, Output};
 use crate::exit::{CliError, Status};
 use crate::format::numbers;
-use crate::instruments::lists;
+use crate::instruments::lists::{self, Request};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,8 @@ Examples:
   kite instruments --token 408065
   kite instruments --segment NSE --limit 5000 --json > nse.json
 
-Kite's list is downloaded once a day and cached; it needs no account.
+Kite's list is downloaded once a day and cached; it needs no account. Lists are
+kept by day for --keep-lists days, since tokens are reused after expiry.
 KITE_INSTRUMENTS_URL sets another URL for it.
 Exit status: 0 if an instrument was found, 1 if none was.";
 
@@ -47,6 +48,10 @@ pub(crate) struct InstrumentsArgs {
     /// Download the list even if today's is cached
     #[arg(long)]
     refresh: bool,
+    /// Keep the lists of this many days, to name instruments on tapes [400]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(conflicts_with = "file")]
+    keep_lists: Option<u16>,
     /// Print the instruments as JSON
     #[arg(long)]
     json: bool,
@@ -150,7 +155,10 @@ impl Filters {
 pub(crate) async fn run(args: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
     let list = match &args.file {
         Some(path) => lists::from_file(path, output).await?,
-        None => lists::today(args.refresh, "pass a list with --file", output).await?,
+        None => {
+            let request = Request { refresh: args.refresh, keep_days: args.keep_lists };
+            lists::today(request, "pass a list with --file", output).await?
+        }
     };
     let found = look_up(args, &list);
     let shown = &found[..found.len().min(args.limit)];

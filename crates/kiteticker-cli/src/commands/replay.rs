@@ -54,7 +54,7 @@ pub(crate) struct ReplayArgs {
     /// Print the ticks as JSON lines instead
     #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]
     stdout: bool,
-    /// Kite's instruments CSV [the cached list]
+    /// Kite's instruments CSV [names on the tapes, or the list of the day]
     #[arg(long, value_name = "CSV", requires = "stdout")]
     instruments_file: Option<PathBuf>,
     /// Port on 127.0.0.1 [any free port]
@@ -149,7 +149,7 @@ async fn print(
     output: Output,
     stop: Stop,
 ) -> Result<Status, CliError> {
-    let names = Names::cached(args.instruments_file.as_deref(), output).await?;
+    let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
     let printing = Printing { speed: args.speed, windows, longest_pause: args.longest_pause };
     let summary = print::print(reel.clone(), printing, names, stop).await?;
     let damages = summary.as_ref().map_or(0, |summary| summary.damage);

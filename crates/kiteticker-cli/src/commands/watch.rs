@@ -6,6 +6,7 @@ use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
 use crate::watch::{self, WatchOptions};
 
@@ -14,7 +15,11 @@ Examples:
   kite watch --sim
   kite watch NSE:INFY NSE:RELIANCE 'NSE:NIFTY 50'
   kite watch --replay tapes --speed 10 --from 09:15
-  kite watch --endpoint ws://127.0.0.1:8765 408065";
+  kite watch --endpoint ws://127.0.0.1:8765 408065
+
+Instruments that never tick are reported after 30 s and at the end if there is
+no table. The usual cause is an exchange token in place of an instrument token:
+1594 for 408065.";
 
 /// Show live prices in a table
 #[derive(Debug, Args)]
@@ -32,9 +37,10 @@ pub(crate) struct Watch {
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<(), CliError> {
     let Selection { instruments, names, feed } =
-        selection::find(&args.instruments, &args.feed, output, &stop).await?;
+        selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop).await?;
     watch::run(WatchOptions {
         instruments,
+        names: Some((names.clone(), output)),
         directory: Box::new(names),
         mode: args.instruments.mode,
         feed,

@@ -53,6 +53,13 @@ impl StatusLine {
         self.write();
     }
 
+    /// Writes a warning above the line.
+    pub(crate) fn warn(&mut self, text: &str) {
+        self.clear();
+        self.output.warn(text);
+        self.write();
+    }
+
     fn write(&self) {
         if !self.shown.is_empty() {
             // If standard error is closed, the failure cannot be reported anywhere.

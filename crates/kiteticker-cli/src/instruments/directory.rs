@@ -27,23 +27,14 @@ impl Directory for Names {
     fn complete(&self, text: &str, limit: usize) -> Vec<Named> {
         // The list is searched by words of the symbol, without the colon after the exchange.
         let words = text.trim().replace(':', " ");
-        match self.list() {
-            Some(list) if !words.is_empty() => {
-                let found = list.search(&words, limit);
-                found.iter().map(|one| self.named(one.instrument_token)).collect()
-            }
-            _ => {
-                let words = words.to_uppercase();
-                let has = |name: &str| words.split_whitespace().all(|word| name.contains(word));
-                Self::built_in_instruments().filter(|named| has(&named.name)).take(limit).collect()
-            }
+        if words.is_empty() {
+            return self.default_instruments().into_iter().take(limit).collect();
         }
+        self.search(&words, limit)
     }
 
     fn facts(&self, token: u32) -> Vec<(&'static str, String)> {
-        let Some(one) = self.list().and_then(|list| list.by_token(token)) else {
-            return Vec::new();
-        };
+        let Some(one) = self.instrument(token) else { return Vec::new() };
         let mut facts = Vec::new();
         if let Some(expiry) = one.expiry {
             facts.push(("expiry", expiry.to_string()));

@@ -1,5 +1,9 @@
 //! Built-in instruments, whose tokens stay the same for years.
 
+use std::sync::OnceLock;
+
+use kite_instruments::Instruments;
+
 /// Indices and shares.
 const LASTING: [(u32, &str); 22] = [
     (256_265, "NSE:NIFTY 50"),
@@ -33,8 +37,25 @@ const COMMODITIES: [(u32, &str); 2] = [(31_132_428, "NCO:ALUMINI"), (33_539_084,
 pub(super) const DEFAULT: [u32; 10] =
     [256_265, 260_105, 265, 738_561, 408_065, 341_249, 1_270_529, 2_953_217, 779_521, 884_737];
 
+/// Returns all built-in instruments as a list, with names and tokens only.
+pub(super) fn list() -> Instruments {
+    static LIST: OnceLock<Instruments> = OnceLock::new();
+    let load = || {
+        let mut csv = String::from(super::rows::HEADER);
+        for (token, name) in all() {
+            let (exchange, symbol) = name.split_once(':').unwrap_or(("NSE", name));
+            // An exchange token is the token without the segment.
+            let exchange_token = token >> 8;
+            csv +=
+                &format!("{token},{exchange_token},{symbol},,0,,0,0,0,EQ,{exchange},{exchange}\n");
+        }
+        Instruments::from_csv(csv).map(|loaded| loaded.instruments).unwrap_or_default()
+    };
+    LIST.get_or_init(load).clone()
+}
+
 /// Returns all built-in instruments.
-pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
+fn all() -> impl Iterator<Item = (u32, &'static str)> {
     LASTING.into_iter().chain(COMMODITIES)
 }
 
@@ -43,6 +64,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn all_are_in_the_list() {
+        let list = list();
+        assert_eq!(list.len(), all().count());
+        for (token, name) in all() {
+            assert_eq!(list.by_token(token).map(|one| one.to_string()).as_deref(), Some(name));
+        }
+    }
 
     #[test]
     fn the_simulator_uses_the_same_names() {

@@ -1,9 +1,11 @@
 //! Loads instrument lists: from a file, from the cache, from Kite.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kite_conn::ErrorChain;
-use kite_instruments::{Instruments, Loaded, Origin, Source};
+use kite_instruments::{Date, Instruments, Loaded, Origin, Source};
+use kite_wire::ist::Day;
 
 use crate::blocking;
 use crate::console::output::Output;
@@ -28,16 +30,28 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
     Ok(warn_of_problems(loaded, output))
 }
 
-/// Returns today's list: from the cache unless `refresh` is set, else from Kite. If the download
+/// How today's list is requested.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Request {
+    /// Whether to download the list even if it is cached.
+    pub(crate) refresh: bool,
+    /// For how many days lists are kept, if not the default.
+    pub(crate) keep_days: Option<u16>,
+}
+
+/// Returns today's list: from the cache unless a refresh is requested, else from Kite. If the download
 /// fails, returns an older cached list with a warning; if there is none, an error with `advice`.
 pub(crate) async fn today(
-    refresh: bool,
+    request: Request,
     advice: &'static str,
     output: Output,
 ) -> Result<Instruments, CliError> {
     let fetching = blocking::run("fetching the instrument list", move || {
-        let source = source();
-        if refresh { source.refresh() } else { source.today() }
+        let source = match request.keep_days {
+            Some(days) => source().keep_days(days),
+            None => source(),
+        };
+        if request.refresh { source.refresh() } else { source.today() }
     });
     let fetched = fetching.await?.map_err(|error| {
         CliError::unable("cannot get the instrument list").because(error).help(advice)
@@ -52,10 +66,24 @@ pub(crate) async fn today(
     Ok(warn_of_problems(fetched.loaded, output))
 }
 
-/// Returns the cached list, regardless of its date; downloads nothing.
-pub(crate) async fn cached() -> Result<Option<Instruments>, CliError> {
+/// Returns the latest cached list and its day; downloads nothing.
+pub(crate) async fn latest() -> Result<Option<(Instruments, Date)>, CliError> {
     let read = blocking::run("reading the instrument list", || source().kept());
-    Ok(read.await?.map(|(loaded, _)| loaded.instruments))
+    Ok(read.await?.map(|(loaded, day)| (loaded.instruments, day)))
+}
+
+/// Returns the cached lists of those days that have one.
+pub(crate) async fn of_days(days: BTreeSet<Day>) -> Result<BTreeMap<Day, Instruments>, CliError> {
+    let read = blocking::run("reading the instrument lists", move || {
+        let source = source();
+        let kept = source.kept_days().into_iter();
+        let wanted = kept.filter_map(|date| {
+            let day = Day::from_unix_days(date.days().into())?;
+            days.contains(&day).then_some((day, date))
+        });
+        wanted.filter_map(|(day, date)| Some((day, source.kept_on(date)?.instruments))).collect()
+    });
+    read.await
 }
 
 fn source() -> Source {

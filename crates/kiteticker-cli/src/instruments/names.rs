@@ -1,24 +1,26 @@
 //! Instrument names as users write them: `NSE:INFY`, or plain tokens.
+//!
+//! Performs no I/O: `loading.rs` finds the lists.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
-use kite_conn::ErrorChain;
 use kite_instruments::{Instrument, Instruments};
+use kite_wire::ist::Day;
 
-use crate::console::output::Output;
 use crate::exit::CliError;
-use crate::feed::Feed;
-use crate::instruments::{known, lists};
+use crate::instruments::known;
 
 /// A token's low byte is the segment, so no token is below this.
 const LOWEST_TOKEN: u32 = 256;
 
-/// Number of similar names that the error for an unknown name suggests.
-const SUGGESTIONS: usize = 3;
+/// Number of unknown names that get suggestions, because each requires a scan of the lists.
+const MOST_WITH_SUGGESTIONS: usize = 20;
 
-/// Advice if the instrument list cannot be fetched.
-const ADVICE: &str = "name instruments by their tokens, or pass a list with --instruments-file";
+/// Advice for an unknown name without a similar one.
+const HOW_TO_NAME: &str =
+    "write EXCHANGE:SYMBOL, such as NSE:INFY; search names with kite instruments";
 
 /// An instrument and its display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,119 +49,162 @@ impl NameError {
             Self::Unknown { similar, .. } if !similar.is_empty() => {
                 format!("did you mean {}?", similar.join(", "))
             }
-            Self::Unknown { .. } => {
-                "write EXCHANGE:SYMBOL, such as NSE:INFY; search names with kite instruments"
-                    .to_owned()
-            }
+            Self::Unknown { .. } => HOW_TO_NAME.to_owned(),
             Self::Token { .. } => "search tokens with kite instruments".to_owned(),
         }
     }
 }
 
+/// The inputs that name no instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownNames(Vec<NameError>);
+
+impl UnknownNames {
+    /// Returns the error for names on the command line.
+    pub(crate) fn into_error(self) -> CliError {
+        match self.0.as_slice() {
+            [only] => CliError::usage(only.to_string()).help(only.advice()),
+            all => {
+                let count = all.len();
+                CliError::usage(format!("{count} instruments are unknown: {self}"))
+                    .help(HOW_TO_NAME)
+            }
+        }
+    }
+}
+
+impl fmt::Display for UnknownNames {
+    /// Lists the inputs, with suggestions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { ", " })?;
+            match error {
+                NameError::Unknown { name, similar } if !similar.is_empty() => {
+                    write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
+                }
+                NameError::Unknown { name, .. } => f.write_str(name)?,
+                NameError::Token { token } => write!(f, "{token} (not a token)")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lists that name the instruments of one day, in the order in which they are searched.
+pub(crate) type Lists = Vec<Instruments>;
+
 /// Resolves instrument names. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+///
+/// Names belong to a day: a token is reused for another instrument after its contract has expired.
+#[derive(Debug, Clone)]
 pub(crate) struct Names {
-    list: Option<Instruments>,
+    /// The lists of each day of the tapes.
+    days: Arc<BTreeMap<Day, Lists>>,
+    /// The lists if there are no tapes.
+    lists: Lists,
 }
 
 impl Names {
     /// Uses the built-in instruments only.
     pub(crate) fn built_in() -> Self {
-        Self { list: None }
+        Self::of_today(None)
     }
 
-    /// Loads the names that the named instruments need: those of a file if one is named; for the
-    /// simulator the built-in ones; for a tape, or for tokens only, the cached list; else today's
-    /// list.
-    pub(crate) async fn load(
-        file: Option<&Path>,
-        feed: &Feed,
-        inputs: &[String],
-        output: Output,
-    ) -> Result<Self, CliError> {
-        if let Some(path) = file {
-            return Ok(Self { list: Some(lists::from_file(path, output).await?) });
-        }
-        let built_in = Self::built_in();
-        if matches!(feed, Feed::Sim(_))
-            && inputs.iter().all(|input| built_in.resolve(input).is_ok())
-        {
-            return Ok(built_in);
-        }
-        if !matches!(feed, Feed::Live(_)) || inputs.iter().all(|input| is_number(input)) {
-            return Ok(Self { list: lists::cached().await? });
-        }
-        match lists::today(false, ADVICE, output).await {
-            Ok(list) => Ok(Self { list: Some(list) }),
-            Err(error) if inputs.iter().all(|input| built_in.resolve(input).is_ok()) => {
-                output.warn(format_args!("{}: using the built-in names", ErrorChain(&error)));
-                Ok(built_in)
-            }
-            Err(error) => Err(error),
-        }
+    /// Uses one list, and the built-in instruments for what it lacks.
+    pub(crate) fn of_today(list: Option<Instruments>) -> Self {
+        let lists = list.into_iter().chain([known::list()]).collect();
+        Self { days: Arc::default(), lists }
     }
 
-    /// Loads the names of a file, or of the cached list; downloads nothing.
-    pub(crate) async fn cached(file: Option<&Path>, output: Output) -> Result<Self, CliError> {
-        let list = match file {
-            Some(path) => Some(lists::from_file(path, output).await?),
-            None => lists::cached().await?,
-        };
-        Ok(Self { list })
+    /// Uses the lists of each day of the tapes.
+    pub(crate) fn of_days(days: BTreeMap<Day, Lists>) -> Self {
+        Self { days: Arc::new(days), lists: vec![known::list()] }
     }
 
     /// Resolves all inputs, in their order and without duplicates.
-    pub(crate) fn resolve_all(&self, inputs: &[String]) -> Result<Vec<Named>, CliError> {
+    pub(crate) fn resolve_all(&self, inputs: &[String]) -> Result<Vec<Named>, UnknownNames> {
+        let (found, unknown) = self.resolve_known(inputs);
+        unknown.map_or(Ok(found), Err)
+    }
+
+    /// Resolves the inputs that can be, in their order and without duplicates; also returns the
+    /// others, if there are any.
+    pub(crate) fn resolve_known(&self, inputs: &[String]) -> (Vec<Named>, Option<UnknownNames>) {
         let mut seen = BTreeSet::new();
-        let mut all = Vec::with_capacity(inputs.len());
+        let (mut all, mut unknown) = (Vec::with_capacity(inputs.len()), Vec::new());
         for input in inputs {
-            let named = self.resolve(input).map_err(|error| {
-                let advice = error.advice();
-                CliError::usage(error.to_string()).help(advice)
-            })?;
-            if seen.insert(named.token) {
-                all.push(named);
+            match self.find(input, unknown.len() < MOST_WITH_SUGGESTIONS) {
+                Ok(named) if seen.insert(named.token) => all.push(named),
+                Ok(_) => {}
+                Err(error) => unknown.push(error),
             }
         }
-        Ok(all)
+        (all, (!unknown.is_empty()).then_some(UnknownNames(unknown)))
+    }
+
+    /// Resolves inputs to the tokens that they have on each day of the tapes. A plain token is taken
+    /// on every day.
+    pub(crate) fn resolve_by_day(
+        &self,
+        inputs: &[String],
+    ) -> Result<BTreeSet<(Day, u32)>, UnknownNames> {
+        // Reports the names that are unknown on all days.
+        self.resolve_all(inputs)?;
+        let mut tokens = BTreeSet::new();
+        for (&day, lists) in self.days.iter() {
+            for input in inputs.iter().map(|input| input.trim()) {
+                let token = match is_number(input) {
+                    true => input.parse().ok(),
+                    false => by_symbol(lists, &whole(input)).map(|one| one.instrument_token),
+                };
+                tokens.extend(token.map(|token| (day, token)));
+            }
+        }
+        Ok(tokens)
     }
 
     /// Resolves one input: a token, `EXCHANGE:SYMBOL` in any case, or the symbol alone of an NSE
-    /// instrument.
+    /// instrument. Of the days of tapes, the last one on which there is such an instrument counts.
     pub(crate) fn resolve(&self, text: &str) -> Result<Named, NameError> {
+        self.find(text, true)
+    }
+
+    fn find(&self, text: &str, suggests: bool) -> Result<Named, NameError> {
         let text = text.trim();
         if is_number(text) {
             let token = text.parse().ok().filter(|&token| token >= LOWEST_TOKEN);
             let token = token.ok_or_else(|| NameError::Token { token: text.to_owned() })?;
             return Ok(self.named(token));
         }
-        let whole = match text.contains(':') {
-            true => text.to_owned(),
-            false => format!("NSE:{text}"),
-        };
-        if let Some(found) = self.list.as_ref().and_then(|list| list.by_symbol(&whole)) {
-            return Ok(named(&found));
-        }
-        match known::all().find(|(_, name)| name.eq_ignore_ascii_case(&whole)) {
-            Some((token, name)) => Ok(Named { token, name: name.to_owned() }),
-            None => {
-                Err(NameError::Unknown { name: text.to_owned(), similar: self.similar(&whole) })
-            }
-        }
-    }
-
-    /// Returns names similar to an unknown one.
-    fn similar(&self, whole: &str) -> Vec<String> {
-        let Some(list) = &self.list else { return Vec::new() };
-        list.search(symbol(whole), SUGGESTIONS).iter().map(|one| named(one).name).collect()
-    }
-
-    /// Returns the name of a token, `EXCHANGE:SYMBOL`, if it is known.
-    pub(crate) fn known(&self, token: u32) -> Option<String> {
-        let listed = self.list.as_ref().and_then(|list| list.by_token(token));
-        listed.map(|one| named(&one).name).or_else(|| {
-            known::all().find(|known| known.0 == token).map(|(_, name)| name.to_owned())
+        let whole = whole(text);
+        let found = by_symbol(self.all(), &whole).map(|one| named(&one));
+        found.ok_or_else(|| {
+            let similar = if suggests { self.similar(&whole) } else { Vec::new() };
+            NameError::Unknown { name: text.to_owned(), similar }
         })
+    }
+
+    /// Returns names similar to an unknown one, of the first list that has any.
+    fn similar(&self, whole: &str) -> Vec<String> {
+        let near = |list: &Instruments| list.resolve([whole]).err()?.unknown.pop();
+        let near = self.all().filter_map(near).map(|unknown| unknown.near);
+        near.into_iter().find(|near| !near.is_empty()).unwrap_or_default()
+    }
+
+    /// Returns the name that a token has on a day, `EXCHANGE:SYMBOL`, if it is known.
+    pub(crate) fn known_on(&self, day: Day, token: u32) -> Option<String> {
+        let lists = self.days.get(&day).unwrap_or(&self.lists);
+        by_token(lists, token).map(|one| named(&one).name)
+    }
+
+    /// Returns the name of a token, on the last day of the tapes on which it is known.
+    pub(crate) fn known(&self, token: u32) -> Option<String> {
+        self.instrument(token).map(|one| named(&one).name)
+    }
+
+    /// Returns the row of a token, on the last day of the tapes on which it is known.
+    pub(crate) fn instrument(&self, token: u32) -> Option<Instrument<'_>> {
+        by_token(self.all(), token)
     }
 
     /// Returns the name of a token if it is known, else the number.
@@ -172,37 +217,71 @@ impl Names {
         Named { token, name: self.label(token) }
     }
 
-    /// Returns the whole list, if one is loaded.
-    pub(crate) fn list(&self) -> Option<&Instruments> {
-        self.list.as_ref()
-    }
-
-    /// Returns all built-in instruments.
-    pub(crate) fn built_in_instruments() -> impl Iterator<Item = Named> {
-        known::all().map(|(token, name)| Named { token, name: name.to_owned() })
+    /// Returns at most `limit` instruments that the words describe, best match first.
+    pub(crate) fn search(&self, words: &str, limit: usize) -> Vec<Named> {
+        let found = self.all().map(|list| list.search(words, limit)).find(|it| !it.is_empty());
+        found.unwrap_or_default().iter().map(named).collect()
     }
 
     /// Returns the instruments used if the command line names none.
     pub(crate) fn default_instruments(&self) -> Vec<Named> {
         known::DEFAULT.map(|token| self.named(token)).to_vec()
     }
+
+    /// Iterates over all lists, those of the last day first.
+    fn all(&self) -> impl Iterator<Item = &Instruments> {
+        self.days.values().rev().flatten().chain(&self.lists)
+    }
+}
+
+fn by_token<'a>(
+    lists: impl IntoIterator<Item = &'a Instruments>,
+    token: u32,
+) -> Option<Instrument<'a>> {
+    lists.into_iter().find_map(|list| list.by_token(token))
+}
+
+fn by_symbol<'a>(
+    lists: impl IntoIterator<Item = &'a Instruments>,
+    whole: &str,
+) -> Option<Instrument<'a>> {
+    lists.into_iter().find_map(|list| list.by_symbol(whole))
 }
 
 fn named(one: &Instrument<'_>) -> Named {
-    Named { token: one.instrument_token, name: format!("{}:{}", one.exchange, one.tradingsymbol) }
+    Named { token: one.instrument_token, name: one.to_string() }
 }
 
-fn is_number(text: &str) -> bool {
+/// Adds the exchange to a symbol without one.
+fn whole(text: &str) -> String {
+    if text.contains(':') { text.to_owned() } else { format!("NSE:{text}") }
+}
+
+pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn symbol(name: &str) -> &str {
-    name.split_once(':').map_or(name, |(_, symbol)| symbol)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list(rows: &[(u32, &str, &str)]) -> Instruments {
+        let mut csv = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,\
+                       strike,tick_size,lot_size,instrument_type,segment,exchange\n"
+            .to_owned();
+        for (token, exchange, symbol) in rows {
+            csv += &format!("{token},1,{symbol},,0,,0,0.05,1,EQ,{exchange},{exchange}\n");
+        }
+        Instruments::from_csv(csv).unwrap().instruments
+    }
+
+    fn day(date: u8) -> Day {
+        Day::from_date(2026, 11, date).unwrap()
+    }
+
+    fn inputs(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
 
     #[test]
     fn names_are_found_in_any_case_and_tokens_by_number() {
@@ -215,10 +294,21 @@ mod tests {
     }
 
     #[test]
-    fn the_error_for_an_unknown_instrument_names_it() {
+    fn all_unknown_names_are_reported_with_similar_ones() {
         let names = Names::built_in();
-        let unknown = NameError::Unknown { name: "NSE:INFX".into(), similar: Vec::new() };
-        assert_eq!(names.resolve("NSE:INFX"), Err(unknown));
+        let unknown = names.resolve_all(&inputs(&["NSE:INFX"])).unwrap_err().into_error();
+        assert_eq!(unknown.to_string(), "no instrument is named NSE:INFX");
+        assert_eq!(unknown.advice(), Some("did you mean NSE:INFY?"));
+        let texts = inputs(&["NSE:INFX", "408065", "7", "NSE:ZZZZZZZZ"]);
+        let unknown = names.resolve_all(&texts).unwrap_err().into_error();
+        assert_eq!(
+            unknown.to_string(),
+            "3 instruments are unknown: NSE:INFX (did you mean NSE:INFY?), 7 (not a token), \
+             NSE:ZZZZZZZZ"
+        );
+        let (found, unknown) = names.resolve_known(&texts);
+        assert_eq!(found, [Named { token: 408_065, name: "NSE:INFY".into() }]);
+        assert!(unknown.is_some());
         for text in ["7", "4294967296", ""] {
             assert!(names.resolve(text).is_err(), "{text}");
         }
@@ -226,17 +316,39 @@ mod tests {
 
     #[test]
     fn a_list_adds_names_and_suggests_similar_ones_for_an_unknown_name() {
-        let csv = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
-                   tick_size,lot_size,instrument_type,segment,exchange\n\
-                   340481,1330,HDFC,HDFC LTD,0,,0,0.05,1,EQ,NSE,NSE\n";
-        let loaded = Instruments::from_csv(csv).unwrap();
-        let names = Names { list: Some(loaded.instruments) };
+        let names = Names::of_today(Some(list(&[(340_481, "NSE", "HDFC")])));
         let hdfc = Named { token: 340_481, name: "NSE:HDFC".into() };
         assert_eq!(names.resolve("hdfc"), Ok(hdfc));
         assert_eq!(names.label(340_481), "NSE:HDFC");
         assert_eq!(names.label(408_065), "NSE:INFY");
         let Err(unknown) = names.resolve("BSE:HDFC") else { panic!("BSE:HDFC was found") };
         assert_eq!(unknown.advice(), "did you mean NSE:HDFC?");
+    }
+
+    #[test]
+    fn a_reused_token_has_the_name_of_the_day() {
+        let names = Names::of_days(BTreeMap::from([
+            (day(2), vec![list(&[(1_000, "NFO", "NIFTY26OCTFUT")])]),
+            (day(23), vec![list(&[(1_000, "NFO", "TCS26DECFUT"), (2_000, "NFO", "X")])]),
+        ]));
+        assert_eq!(names.known_on(day(2), 1_000).as_deref(), Some("NFO:NIFTY26OCTFUT"));
+        assert_eq!(names.known_on(day(23), 1_000).as_deref(), Some("NFO:TCS26DECFUT"));
+        assert_eq!(names.known_on(day(2), 2_000), None);
+        let by_day = |text: &str| names.resolve_by_day(&inputs(&[text])).unwrap();
+        assert_eq!(by_day("NFO:NIFTY26OCTFUT"), BTreeSet::from([(day(2), 1_000)]));
+        assert_eq!(by_day("nfo:tcs26decfut"), BTreeSet::from([(day(23), 1_000)]));
+        assert_eq!(by_day("1000"), BTreeSet::from([(day(2), 1_000), (day(23), 1_000)]));
+        assert!(names.resolve_by_day(&inputs(&["NFO:Y"])).is_err());
+        assert_eq!(names.resolve("1000").unwrap().name, "NFO:TCS26DECFUT", "the last day's");
+    }
+
+    #[test]
+    fn the_first_list_of_a_day_that_has_a_token_names_it() {
+        let first = list(&[(1_000, "NFO", "A")]);
+        let second = list(&[(1_000, "NFO", "B"), (2_000, "NFO", "C")]);
+        let names = Names::of_days(BTreeMap::from([(day(2), vec![first, second])]));
+        assert_eq!(names.known_on(day(2), 1_000).as_deref(), Some("NFO:A"));
+        assert_eq!(names.known_on(day(2), 2_000).as_deref(), Some("NFO:C"));
     }
 
     #[test]

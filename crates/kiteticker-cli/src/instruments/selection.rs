@@ -1,5 +1,6 @@
 //! Chooses the instruments for a command: those named, else a sensible default.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kite_conn::MAX_INSTRUMENTS;
@@ -13,7 +14,8 @@ use crate::exit::CliError;
 use crate::feed::tapes;
 use crate::feed::{Feed, ReplayFeed};
 use crate::format::numbers;
-use crate::instruments::names::{Named, Names};
+use crate::instruments::loading::Need;
+use crate::instruments::names::{Named, Names, UnknownNames};
 
 /// The limit across the connections of an account.
 const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
@@ -34,6 +36,7 @@ pub(crate) struct Selection {
 pub(crate) async fn find(
     requested: &InstrumentArgs,
     from: &FeedArgs,
+    need: Need,
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
@@ -44,9 +47,16 @@ pub(crate) async fn find(
         Feed::Replay(feed) => Some(tapes::open_and_warn(&feed.paths, output).await?),
         _ => None,
     };
-    let inputs = requested.requested()?;
-    let names = Names::load(requested.instruments_file.as_deref(), &feed, &inputs, output).await?;
-    let mut instruments = names.resolve_all(&inputs)?;
+    let listed = requested.listed()?;
+    let file = requested.instruments_file.as_deref();
+    let names = match &reel {
+        Some(reel) => Names::of_tapes(reel, file, output).await?,
+        None => {
+            let inputs = [&requested.instruments[..], &listed].concat();
+            Names::load(file, &feed, &inputs, need, output).await?
+        }
+    };
+    let mut instruments = chosen(requested, &listed, &names, output)?;
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.min(MOST));
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
@@ -67,6 +77,34 @@ pub(crate) async fn find(
         )));
     }
     Ok(Selection { instruments, names, feed })
+}
+
+/// Resolves the instruments named on the command line, and those of the list that are known.
+fn chosen(
+    requested: &InstrumentArgs,
+    listed: &[String],
+    names: &Names,
+    output: Output,
+) -> Result<Vec<Named>, CliError> {
+    if requested.strict {
+        let inputs = [&requested.instruments[..], listed].concat();
+        return names.resolve_all(&inputs).map_err(UnknownNames::into_error);
+    }
+    let mut instruments =
+        names.resolve_all(&requested.instruments).map_err(UnknownNames::into_error)?;
+    let (known, unknown) = names.resolve_known(listed);
+    if let (Some(unknown), Some(path)) = (unknown, &requested.list) {
+        output.warn(format_args!("left out of {}, as unknown: {unknown}", path.display()));
+        if known.is_empty() && instruments.is_empty() {
+            let path = path.display();
+            return Err(CliError::usage(format!("{path} names no known instrument"))
+                .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
+        }
+    }
+    instruments.extend(known);
+    let mut seen = BTreeSet::new();
+    instruments.retain(|named| seen.insert(named.token));
+    Ok(instruments)
 }
 
 async fn recorded(

@@ -11,13 +11,14 @@ use kite_tape::Received;
 use kite_wire::Tick;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::console::output;
+use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed;
 use crate::format::numbers::{grouped, price};
 use crate::format::times;
-use crate::instruments::names::Named;
+use crate::instruments::names::{Named, Names};
+use crate::instruments::unseen::{self, REPORT_AFTER, Unseen};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,6 +30,25 @@ pub(super) async fn run(
     manager: &Manager,
     instruments: &[Named],
     is_json: bool,
+    report: Option<(&Names, Output)>,
+    stop: &Stop,
+) -> Result<(), CliError> {
+    let unseen = Unseen::new(instruments.iter().map(|named| named.token));
+    let done = print(manager, instruments, is_json, &unseen, report, stop).await;
+    if let Some((names, output)) = report
+        && let Some(text) = unseen::report(&unseen.tokens(), names)
+    {
+        output.warn(text);
+    }
+    done
+}
+
+async fn print(
+    manager: &Manager,
+    instruments: &[Named],
+    is_json: bool,
+    unseen: &Unseen,
+    report: Option<(&Names, Output)>,
     stop: &Stop,
 ) -> Result<(), CliError> {
     let cannot = |error| CliError::unable("cannot connect").because(error);
@@ -43,6 +63,8 @@ pub(super) async fn run(
     let mut is_started = false;
     let mut seconds = interval_at(Instant::now() + SECOND, SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut report_is_due = pin!(tokio::time::sleep(REPORT_AFTER));
+    let mut is_reported = false;
     loop {
         tokio::select! {
             biased;
@@ -51,9 +73,18 @@ pub(super) async fn run(
                 started.map_err(cannot)?;
                 is_started = true;
             }
+            () = &mut report_is_due, if !is_reported => {
+                is_reported = true;
+                if let Some((names, output)) = report
+                    && let Some(text) = unseen::early_report(&unseen.tokens(), names)
+                {
+                    output.warn(text);
+                }
+            }
             _ = seconds.tick() => lines.on_second()?,
             item = stream.recv() => match item {
                 Some(StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. }) => {
+                    unseen.take(ticks.packets());
                     lines.on_ticks(&ticks, stream.stats().queued_frames > 0)?;
                 }
                 Some(_) => {}

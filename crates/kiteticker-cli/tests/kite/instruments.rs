@@ -114,4 +114,5 @@ fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
     let path = tape::write(tapes.path());
     let ended = with_list(&["inspect", path.to_str().expect("UTF-8")]);
     assert!(ended.out.contains("NSE:INFYRENAMED (408065)"), "{ended:?}");
+    assert!(ended.err.contains("the names of 2026-11-23 are neither on the tapes"), "{ended:?}");
 }

@@ -6,6 +6,7 @@ mod edit;
 mod export;
 mod inspect;
 mod instruments;
+mod names;
 mod passed_over;
 mod period;
 mod process;

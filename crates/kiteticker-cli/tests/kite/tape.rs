@@ -29,6 +29,11 @@ pub(crate) fn write(directory: &Path) -> PathBuf {
 
 /// Writes the same some days later, to a file with this name.
 pub(crate) fn write_day(directory: &Path, name: &str, days: u64) -> PathBuf {
+    write_noted(directory, name, days, None)
+}
+
+/// Writes the same, beginning with a note.
+pub(crate) fn write_noted(directory: &Path, name: &str, days: u64, note: Option<&str>) -> PathBuf {
     let (opening, tape_id) = (OPENING + days * 86_400 * SECOND, 7 + days);
     let received = |second: u64| Received {
         recv_unix_ns: opening + second * SECOND,
@@ -39,6 +44,10 @@ pub(crate) fn write_day(directory: &Path, name: &str, days: u64) -> PathBuf {
     let mut len = header.encode(&mut file).expect("room");
     for (block, seconds) in [(0, 0..5), (1, 5..FRAMES)] {
         let mut buffer = BlockBuffer::new(&mut file[len..], tape_id, block).expect("room");
+        if let Some(note) = note.filter(|_| block == 0) {
+            let recorder = Received { source: Source::RECORDER, ..received(0) };
+            buffer.push(recorder, RecordKind::Event, note.as_bytes()).expect("room");
+        }
         for second in seconds {
             let price = 100_000 + second as u32;
             buffer.push(received(second), RecordKind::Binary, &frame(price)).expect("room");

@@ -3,7 +3,7 @@
 use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
 
-use super::survey::{self, FileFacts, Survey};
+use super::survey::{self, FileFacts, Survey, Ticked};
 use crate::format::silences;
 use crate::format::times::ist;
 use crate::instruments::names::Names;
@@ -11,7 +11,9 @@ use crate::instruments::names::Names;
 /// Returns a whole survey, with the `top` busiest instruments.
 pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
     let [binary, text, gap, event] = survey.kinds;
-    let instrument = |(token, ticks): (u32, u64)| json!({"instrument_token": token, "name": names.known(token), "ticks": ticks});
+    let instrument =
+        |one: Ticked| json!({"instrument_token": one.token, "name": one.name, "ticks": one.ticks});
+    let instruments = survey.instruments(names);
     let mut report = json!({
         "span": survey.span.map(span),
         "bytes": survey.len_bytes(),
@@ -34,8 +36,9 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "ticks": survey.ticks,
         "unknown_packets": survey.unknown_packets,
         "damaged_frames": survey.damaged_frames,
-        "instruments": survey.instruments.len(),
-        "busiest": survey.busiest(top).into_iter().map(instrument).collect::<Value>(),
+        "instruments": instruments.len(),
+        "busiest": survey::busiest(instruments, top).into_iter().map(instrument).collect::<Value>(),
+        "unseen": survey.unseen(),
         "gaps": survey.listed_gaps.iter().map(gap_json).collect::<Value>(),
         "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),
         "damages_total": survey.damages,

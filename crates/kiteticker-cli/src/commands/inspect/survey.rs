@@ -1,6 +1,6 @@
 //! Counts the contents of tapes, record by record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +8,11 @@ use kite_tape::{
     Damage, Entry, Gap, GapReason, PassedOver, RecordKind, Reel, SilenceDetector, Silences, Source,
     TapeFile, Windows,
 };
+use kite_wire::ist::Day;
 use kite_wire::tape::{Ending, Tear};
 
 use crate::format::times::SECOND_NS;
+use crate::instruments::names::Names;
 
 /// Number of gaps and damaged places kept; all are counted. A file of noise must not exhaust
 /// memory.
@@ -34,8 +36,10 @@ pub(super) struct Survey {
     pub(super) unknown_packets: u64,
     /// Frames with an unreadable tail, as the server sent them.
     pub(super) damaged_frames: u64,
-    /// Ticks of each instrument.
-    pub(super) instruments: HashMap<u32, u64>,
+    /// Ticks of each token on each day in India: a token is reused for another instrument.
+    instruments: HashMap<(Day, u32), u64>,
+    /// Tokens that the tapes note as subscribed.
+    subscribed: BTreeSet<u32>,
     /// Ticks in each second since the epoch.
     pub(super) seconds: BTreeMap<u64, u64>,
     pub(super) gaps: u64,
@@ -76,6 +80,36 @@ pub(super) struct FileFacts {
     pub(super) metadata: Option<String>,
 }
 
+/// The ticks of an instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ticked {
+    pub(super) token: u32,
+    pub(super) name: Option<String>,
+    pub(super) ticks: u64,
+}
+
+/// Returns the busiest instruments; equally busy ones in their order.
+pub(super) fn busiest(mut all: Vec<Ticked>, count: usize) -> Vec<Ticked> {
+    all.sort_by_key(|one| std::cmp::Reverse(one.ticks));
+    all.truncate(count);
+    all
+}
+
+/// Returns the tokens that the tapes note as subscribed on the days of the windows.
+fn subscribed(reel: &Reel, windows: Option<&Windows>) -> BTreeSet<u32> {
+    let day = |unix_ns| Day::at_unix_ns(unix_ns);
+    let is_covered = |from: u64, to: u64| {
+        let days = |window: std::ops::Range<u64>| {
+            day(from) <= day(window.end) && day(window.start) <= day(to)
+        };
+        windows.is_none_or(|windows| windows.iter().any(days))
+    };
+    let files =
+        reel.files().iter().filter(|file| file.span().is_some_and(|(a, b)| is_covered(a, b)));
+    let notes = files.flat_map(|file| Reel::from(file.clone()).instruments());
+    notes.flat_map(|note| note.rows).map(|row| row.instrument_token).collect()
+}
+
 /// Counts of one connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceFacts {
@@ -90,6 +124,7 @@ impl Survey {
     pub(super) fn from_files(reel: &Reel, windows: Option<Windows>, quiet_after: Duration) -> Self {
         // Of windows only the records show from when to when they reach.
         let span = if windows.is_none() { reel.span() } else { None };
+        let subscribed = subscribed(reel, windows.as_ref());
         Self {
             windows,
             span,
@@ -103,6 +138,7 @@ impl Survey {
             unknown_packets: 0,
             damaged_frames: 0,
             instruments: HashMap::new(),
+            subscribed,
             seconds: BTreeMap::new(),
             gaps: 0,
             listed_gaps: Vec::new(),
@@ -188,8 +224,9 @@ impl Survey {
             return;
         }
         let mut ticks = 0;
+        let day = Day::at_unix_ns(entry.recv_unix_ns());
         for packet in frame.packets() {
-            *self.instruments.entry(packet.instrument_token()).or_default() += 1;
+            *self.instruments.entry((day, packet.instrument_token())).or_default() += 1;
             ticks += 1;
         }
         self.frames += 1;
@@ -216,12 +253,20 @@ impl Survey {
         Duration::from_nanos(to.saturating_sub(from))
     }
 
-    /// Returns the busiest instruments; equally busy ones by ascending token.
-    pub(super) fn busiest(&self, count: usize) -> Vec<(u32, u64)> {
-        let mut all: Vec<(u32, u64)> = self.instruments.iter().map(|(&t, &n)| (t, n)).collect();
-        all.sort_unstable_by_key(|&(token, ticks)| (std::cmp::Reverse(ticks), token));
-        all.truncate(count);
-        all
+    /// Returns the instruments by ascending token. One that had the token on other days is another.
+    pub(super) fn instruments(&self, names: &Names) -> Vec<Ticked> {
+        let mut all: BTreeMap<(u32, Option<String>), u64> = BTreeMap::new();
+        for (&(day, token), ticks) in &self.instruments {
+            *all.entry((token, names.known_on(day, token))).or_default() += ticks;
+        }
+        all.into_iter().map(|((token, name), ticks)| Ticked { token, name, ticks }).collect()
+    }
+
+    /// Returns the instruments that the tapes note as subscribed and that never ticked, by ascending
+    /// token.
+    pub(super) fn unseen(&self) -> Vec<u32> {
+        let seen: BTreeSet<u32> = self.instruments.keys().map(|&(_, token)| token).collect();
+        self.subscribed.difference(&seen).copied().collect()
     }
 
     /// Returns whether recorded data can no longer be read.

@@ -14,6 +14,7 @@ use crate::format::silences;
 use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
 use crate::instruments::names::Names;
+use crate::instruments::unseen;
 
 /// Number of damaged places shown, and of gaps without `--gaps`.
 const MOST_SHOWN: usize = 10;
@@ -197,15 +198,16 @@ fn origin(source: Source) -> String {
 }
 
 fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
-    page.line("instruments", grouped(survey.instruments.len() as u64));
+    let instruments = survey.instruments(names);
+    page.line("instruments", grouped(instruments.len() as u64));
     let seconds = survey.lasts().as_secs_f64();
-    for (token, ticks) in survey.busiest(top) {
-        let each = if seconds > 0.0 { ticks as f64 / seconds } else { 0.0 };
+    for one in survey::busiest(instruments, top) {
+        let each = if seconds > 0.0 { one.ticks as f64 / seconds } else { 0.0 };
         page.more(format_args!(
             "{:>11} ticks  {:>7} per second  {}",
-            grouped(ticks),
+            grouped(one.ticks),
             rate(each),
-            labelled(names, token)
+            unseen::labelled(one.name.as_deref(), one.token)
         ));
     }
 }
@@ -213,12 +215,6 @@ fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
 /// Formats a rate, with one decimal below 1,000.
 fn rate(rate: f64) -> String {
     if rate < 1_000.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
-}
-
-/// Returns an instrument's name with its token, or the token alone.
-fn labelled(names: &Names, token: u32) -> String {
-    let label = names.label(token);
-    if label == token.to_string() { label } else { format!("{label} ({token})") }
 }
 
 fn gaps(page: &mut Page, survey: &Survey, all: bool) {

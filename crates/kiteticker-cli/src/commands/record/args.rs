@@ -24,6 +24,11 @@ reaches --rotate-size. Recording again on the same day continues the last one.
 --replay records a replay of other tapes, for example to keep only some of the
 instruments. The receive times are those of the replay.
 
+The tapes hold the names of the instruments, because tokens are reused after
+expiry. Instruments that never tick are reported after 30 s and at the end. The
+usual cause is an exchange token in place of an instrument token: 1594 for
+408065.
+
 Access tokens expire every morning. If the credentials come from a file and the
 token is refused, recording resumes once the file holds a new access_token.
 

@@ -15,6 +15,8 @@ use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::credentials;
+use crate::instruments::names::Names;
+use crate::instruments::unseen::{self, REPORT_AFTER, Unseen};
 
 /// Interval of checking the file for a new token.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -26,6 +28,8 @@ pub(super) struct Recording<'a> {
     /// The embedded server, for the simulator or a tape.
     pub(super) sim: Option<&'a Sim>,
     pub(super) recorder: &'a Recorder,
+    pub(super) unseen: &'a Unseen,
+    pub(super) names: &'a Names,
     /// Where to find a new token once the current one is refused.
     pub(super) renewal: Option<Renewal>,
 }
@@ -76,13 +80,21 @@ impl Recording<'_> {
                 _ => std::future::pending().await,
             }
         };
-        tokio::pin!(time_is_over, tape_has_ended);
+        let report_is_due = tokio::time::sleep(REPORT_AFTER);
+        tokio::pin!(time_is_over, tape_has_ended, report_is_due);
+        let mut is_reported = false;
         let mut is_waiting = false;
         loop {
             tokio::select! {
                 () = stop.requested() => break,
                 () = &mut time_is_over => break,
                 () = &mut tape_has_ended => break,
+                () = &mut report_is_due, if !is_reported => {
+                    is_reported = true;
+                    if let Some(text) = unseen::early_report(&self.unseen.tokens(), self.names) {
+                        status.warn(&text);
+                    }
+                }
                 () = status.due() => {
                     status.show(&report::line(&self.recorder.stats(), ticks(self.manager)));
                 }

@@ -58,13 +58,14 @@ pub(super) fn summary(summary: &RecorderSummary, ticks: u64) -> String {
 }
 
 /// Returns the summary as JSON.
-pub(super) fn json(summary: &RecorderSummary, ticks: u64) -> serde_json::Value {
+pub(super) fn json(summary: &RecorderSummary, ticks: u64, unseen: &[u32]) -> serde_json::Value {
     let stats = &summary.stats;
     let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
     let mut report = json!({
         "frames": stats.frames,
         "records": stats.records,
         "ticks": ticks,
+        "unseen": unseen,
         "gaps": stats.gaps,
         "dropped": stats.dropped,
         "lost": stats.lost,

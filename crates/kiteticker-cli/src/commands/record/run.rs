@@ -15,15 +15,18 @@ use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::{self, Feed, LiveFeed, OpenFeed};
 use crate::format::numbers;
+use crate::instruments::loading::Need;
+use crate::instruments::rows;
 use crate::instruments::selection::{self, Selection};
+use crate::instruments::unseen::{self, Unseen};
 
 /// Time for the servers to end their sockets after a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let Selection { instruments, feed, .. } =
-        selection::find(&args.instruments, &args.feed, output, &stop).await?;
+    let Selection { instruments, names, feed } =
+        selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
     let renewal = match &feed {
         Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
             Some(Renewal { path: path.clone(), current: credentials.clone() })
@@ -49,8 +52,10 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         args.to.display()
     ));
 
-    let tape = recorder.clone();
-    let tap = move |seat: Seat| tape.sink(feed::source(seat.connection));
+    recorder.instruments(rows::to_note(&instruments, &names, args.instruments.mode));
+    let unseen = Unseen::new(tokens.iter().copied());
+    let (tape, noting) = (recorder.clone(), unseen.clone());
+    let tap = move |seat: Seat| noting.beside(tape.sink(feed::source(seat.connection)));
     let manager = feed::manager(builder.tap(tap))?;
     let events = manager.events();
     manager
@@ -63,7 +68,8 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let ended = match started {
         Ok(()) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
-            let recording = Recording { manager, sim, recorder, renewal };
+            let (unseen, names) = (&unseen, &names);
+            let recording = Recording { manager, sim, recorder, renewal, unseen, names };
             recording.follow(events, args.lasts, output, &stop).await
         }
         Err(error) => Err(CliError::unable("cannot start the feed")
@@ -82,8 +88,12 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if let Some(sim) = sim {
         sim.stop().await;
     }
+    let unseen = unseen.tokens();
+    if let Some(text) = unseen::report(&unseen, &names) {
+        output.warn(text);
+    }
     match args.json {
-        true => output.json(&report::json(&summary, ticks))?,
+        true => output.json(&report::json(&summary, ticks, &unseen))?,
         false => output.text(&report::summary(&summary, ticks))?,
     }
     if ended? {

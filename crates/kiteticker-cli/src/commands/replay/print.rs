@@ -55,7 +55,7 @@ fn write(
 ) -> Result<Summary, ExportError> {
     let cancel = AtomicBool::new(false);
     let mut export = Export::new(reel)
-        .symbols(move |token| names.known(token))
+        .symbols(move |day, token| names.known_on(day, token))
         .cancel_on(&cancel)
         .on_progress(|_| cancel.store(stop.is_requested(), Ordering::Relaxed));
     if let Some(windows) = &printing.windows {

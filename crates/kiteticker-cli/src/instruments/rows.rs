@@ -1,0 +1,98 @@
+//! Rows of the instrument list, as tapes note them.
+
+use kite_instruments::{Instrument, Instruments};
+use kite_tape::{InstrumentRow, Listing};
+use kite_wire::Mode;
+use kite_wire::ist::Day;
+
+use crate::instruments::names::{Named, Names};
+
+/// Returns what a recorder notes of subscribed instruments.
+pub(crate) fn to_note(instruments: &[Named], names: &Names, mode: Mode) -> Vec<InstrumentRow> {
+    let row = |token| {
+        let mut row = InstrumentRow::new(token);
+        row.mode = Some(mode);
+        row.listing = names.instrument(token).map(|one| listing(&one));
+        row
+    };
+    instruments.iter().map(|named| row(named.token)).collect()
+}
+
+fn listing(one: &Instrument<'_>) -> Listing {
+    Listing {
+        exchange_token: one.exchange_token,
+        tradingsymbol: one.tradingsymbol.to_owned(),
+        name: one.name.to_owned(),
+        last_price: one.last_price,
+        expiry: one.expiry.and_then(|date| Day::from_unix_days(date.days().into())),
+        strike: one.strike,
+        tick_size: one.tick_size,
+        lot_size: one.lot_size,
+        instrument_type: one.instrument_type.to_string(),
+        segment: one.segment.to_owned(),
+        exchange: one.exchange.to_string(),
+    }
+}
+
+/// Returns the names in notes as a list; `None` if they have none. Of two rows of an instrument, the
+/// later one counts.
+pub(super) fn list<'a>(
+    rows: impl DoubleEndedIterator<Item = &'a InstrumentRow>,
+) -> Option<Instruments> {
+    let mut csv = String::from(HEADER);
+    // A list keeps the first row of an instrument.
+    for row in rows.rev() {
+        let Some(one) = &row.listing else { continue };
+        let expiry = one.expiry.map(|day| day.to_string()).unwrap_or_default();
+        csv += &format!(
+            "{},{},{},{},{},{expiry},{},{},{},{},{},{}\n",
+            row.instrument_token,
+            one.exchange_token,
+            quoted(&one.tradingsymbol),
+            quoted(&one.name),
+            one.last_price,
+            one.strike,
+            one.tick_size,
+            one.lot_size,
+            quoted(&one.instrument_type),
+            quoted(&one.segment),
+            quoted(&one.exchange),
+        );
+    }
+    let loaded = Instruments::from_csv(csv).ok()?;
+    (!loaded.instruments.is_empty()).then_some(loaded.instruments)
+}
+
+/// The header of Kite's CSV.
+pub(super) const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+                      tick_size,lot_size,instrument_type,segment,exchange\n";
+
+/// Quotes a cell of CSV. A line break would end the row, so it becomes a space.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace(['\r', '\n'], " ").replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_comes_back_from_its_notes() {
+        let csv = format!(
+            "{HEADER}9604354,37517,NIFTY26DEC24500CE,\"A \"\"B\"\", C\",0.05,2026-12-29,24500.5,\
+             0.05,75,CE,NFO-OPT,NFO\n408065,1594,INFY,,0,,0,0,0,EQ,NSE,NSE\n"
+        );
+        let list = Instruments::from_csv(csv).unwrap().instruments;
+        let names = Names::of_today(Some(list.clone()));
+        let subscribed = [names.named(9_604_354), names.named(408_065), names.named(999_424)];
+        let noted = to_note(&subscribed, &names, Mode::Quote);
+        assert!(noted.iter().all(|row| row.mode == Some(Mode::Quote)));
+        assert_eq!(noted[2].listing, None);
+        let back = super::list(noted.iter()).unwrap();
+        assert_eq!(back.len(), 2);
+        for token in [9_604_354, 408_065] {
+            assert_eq!(back.by_token(token), list.by_token(token));
+        }
+        assert!(super::list(noted[2..].iter()).is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! Subscribed instruments that never tick.
+//!
+//! The server accepts any token, so a wrong one shows only in that nothing arrives.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use kite_conn::{Batch, Event, Sink};
+use kite_wire::{Command, Packet, TokenMap};
+
+use crate::format::numbers::counted;
+use crate::instruments::names::Names;
+
+/// Time after which instruments without a tick are reported. A liquid one ticks every second.
+pub(crate) const REPORT_AFTER: Duration = Duration::from_secs(30);
+
+/// Number of instruments that a report names.
+const MOST_NAMED: usize = 10;
+
+/// Notes which of the subscribed instruments have ticked. Cheap to clone; clones share the notes.
+///
+/// Costs a look-up per tick until all have ticked, then nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Unseen {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tokens: TokenMap<AtomicBool>,
+    /// In the order of the report.
+    sorted: Vec<u32>,
+    left: AtomicUsize,
+}
+
+impl Unseen {
+    pub(crate) fn new(tokens: impl IntoIterator<Item = u32>) -> Self {
+        let mut sorted: Vec<u32> = tokens.into_iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut tokens = TokenMap::with_capacity(sorted.len());
+        for &token in &sorted {
+            tokens.insert(token, AtomicBool::new(false));
+        }
+        let left = AtomicUsize::new(sorted.len());
+        Self { shared: Arc::new(Shared { tokens, sorted, left }) }
+    }
+
+    /// Notes the instruments of packets.
+    #[inline]
+    pub(crate) fn take<'a>(&self, packets: impl Iterator<Item = Packet<'a>>) {
+        if self.shared.left.load(Relaxed) == 0 {
+            return;
+        }
+        for packet in packets {
+            if let Some(has_ticked) = self.shared.tokens.get(packet.instrument_token())
+                && !has_ticked.load(Relaxed)
+                && !has_ticked.swap(true, Relaxed)
+            {
+                self.shared.left.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+
+    /// Returns the instruments that have not ticked, by ascending token.
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        let has_ticked = |token| self.shared.tokens.get(token).is_some_and(|it| it.load(Relaxed));
+        self.shared.sorted.iter().copied().filter(|&token| !has_ticked(token)).collect()
+    }
+
+    /// Creates a sink that notes what it passes to another.
+    pub(crate) fn beside<S>(&self, sink: S) -> NotingSink<S> {
+        NotingSink { unseen: self.clone(), sink }
+    }
+}
+
+/// Notes ticks and passes everything on.
+#[derive(Debug)]
+pub(crate) struct NotingSink<S> {
+    unseen: Unseen,
+    sink: S,
+}
+
+impl<S: Sink> Sink for NotingSink<S> {
+    fn on_batch(&mut self, batch: &Batch) {
+        self.unseen.take(batch.ticks.packets());
+        self.sink.on_batch(batch);
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.sink.on_event(event);
+    }
+
+    fn on_command(&mut self, command: Command<'_>) {
+        self.sink.on_command(command);
+    }
+}
+
+/// Returns the report at the end; `None` if all have ticked.
+pub(crate) fn report(tokens: &[u32], names: &Names) -> Option<String> {
+    let count = counted(tokens.len() as u64, "instrument");
+    (!tokens.is_empty()).then(|| format!("{count} never ticked: {}", listed(tokens, names)))
+}
+
+/// Returns the report after [`REPORT_AFTER`]; `None` if all have ticked.
+pub(crate) fn early_report(tokens: &[u32], names: &Names) -> Option<String> {
+    let (count, seconds) = (counted(tokens.len() as u64, "instrument"), REPORT_AFTER.as_secs());
+    let report = || format!("{count} never ticked in {seconds} s: {}", listed(tokens, names));
+    (!tokens.is_empty()).then(report)
+}
+
+fn listed(tokens: &[u32], names: &Names) -> String {
+    let label = |&token| labelled(names.known(token).as_deref(), token);
+    let mut text: Vec<String> = tokens.iter().take(MOST_NAMED).map(label).collect();
+    let more = tokens.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join(", ")
+}
+
+/// Returns an instrument's name with its token, or the token alone.
+pub(crate) fn labelled(name: Option<&str>, token: u32) -> String {
+    name.map_or_else(|| token.to_string(), |name| format!("{name} ({token})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ltp(token: u32) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&token.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn instruments_are_unseen_until_they_tick_on_any_connection() {
+        let unseen = Unseen::new([738_561, 408_065, 999_424, 408_065]);
+        let other = unseen.clone();
+        assert_eq!(unseen.tokens(), [408_065, 738_561, 999_424]);
+        for token in [408_065, 408_065, 5] {
+            unseen.take([Packet::from_bytes(&ltp(token)).unwrap()].into_iter());
+        }
+        other.take([Packet::from_bytes(&ltp(738_561)).unwrap()].into_iter());
+        assert_eq!(unseen.tokens(), [999_424]);
+        assert_eq!(unseen.shared.left.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn the_report_names_ten_and_counts_the_rest() {
+        let names = Names::built_in();
+        assert_eq!(report(&[], &names), None);
+        assert_eq!(
+            report(&[408_065, 999_424], &names).unwrap(),
+            "2 instruments never ticked: NSE:INFY (408065), 999424"
+        );
+        assert_eq!(
+            early_report(&[999_424], &names).unwrap(),
+            "1 instrument never ticked in 30 s: 999424"
+        );
+        let many: Vec<u32> = (1_000..1_012).collect();
+        assert!(report(&many, &names).unwrap().ends_with(", 1009, and 2 more"));
+    }
+}

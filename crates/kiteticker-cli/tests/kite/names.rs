@@ -1,0 +1,237 @@
+//! Names belong to the day: those on the tapes, in the lists of days, and on the command line.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::process::{Outcome, Running, kite, run};
+use crate::tape;
+
+const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+                      tick_size,lot_size,instrument_type,segment,exchange";
+
+fn run_on(command: &str, tapes: &Path, more: &[&str]) -> Outcome {
+    run(&mut kite(&[&[command, tapes.to_str().expect("UTF-8")], more].concat()))
+}
+
+/// Returns a note that names the token of INFY after a future.
+fn note(date: &str, symbol: &str) -> String {
+    format!(
+        r#"{{"event":"instruments","date":"{date}","rows":[{{"instrument_token":408065,"mode":"ltp","exchange_token":1594,"tradingsymbol":"{symbol}","name":"","last_price":"0","expiry":null,"strike":"0","tick_size":"0.05","lot_size":75,"instrument_type":"FUT","segment":"NFO-FUT","exchange":"NFO"}}]}}"#
+    )
+}
+
+/// Writes tapes of two days on which a token was of two instruments.
+fn two_days() -> tempfile::TempDir {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let october = note("2026-11-23", "NIFTY26OCTFUT");
+    tape::write_noted(tapes.path(), "kite-2026-11-23", 0, Some(&october));
+    let december = note("2026-12-23", "TCS26DECFUT");
+    tape::write_noted(tapes.path(), "kite-2026-12-23", 30, Some(&december));
+    tapes
+}
+
+/// Returns the days and symbols of the rows of the first instrument.
+fn symbols(exported: &Outcome) -> Vec<(String, String)> {
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let rows = exported.out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let first = rows.filter(|row: &Value| row["instrument_token"] == 408_065);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let mut found: Vec<_> =
+        first.map(|row| (text(&row["recv_time"])[..10].to_owned(), text(&row["symbol"]))).collect();
+    found.dedup();
+    found
+}
+
+#[test]
+fn a_reused_token_is_named_by_the_tape_of_each_day() {
+    let tapes = two_days();
+    let days = [("2026-11-23", "NFO:NIFTY26OCTFUT"), ("2026-12-23", "NFO:TCS26DECFUT")]
+        .map(|(day, symbol)| (day.to_owned(), symbol.to_owned()));
+    let jsonl = ["--to", "-", "--format", "jsonl"];
+    assert_eq!(symbols(&run_on("export", tapes.path(), &jsonl)), days);
+    assert_eq!(symbols(&run_on("replay", tapes.path(), &["--stdout", "--speed", "max"])), days);
+    for (number, name) in ["NFO:NIFTY26OCTFUT", "tcs"].into_iter().enumerate() {
+        let name = if name == "tcs" { "nfo:tcs26decfut" } else { name };
+        let one = [&jsonl[..], &["--instruments", name]].concat();
+        let exported = run_on("export", tapes.path(), &one);
+        assert_eq!(symbols(&exported), days[number..=number]);
+        assert_eq!(exported.out.lines().count() as u64, tape::FRAMES, "one instrument of one day");
+    }
+    let report = run_on("inspect", tapes.path(), &["--json"]).json();
+    assert_eq!(report["instruments"], 3);
+    let names = report["busiest"].as_array().expect("an array").iter().map(|one| &one["name"]);
+    let names: Vec<_> = names.filter_map(Value::as_str).collect();
+    assert_eq!(names, ["NSE:RELIANCE", "NFO:NIFTY26OCTFUT", "NFO:TCS26DECFUT"]);
+    let parts = tapes.path().join("parts");
+    let to = parts.to_str().expect("UTF-8");
+    let ended = run_on("export", tapes.path(), &["--to", to, "--partition-by", "date,symbol"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(parts.join("date=2026-12-23/symbol=NFO%3ATCS26DECFUT/ticks.parquet").is_file());
+    assert!(!parts.join("date=2026-12-23/symbol=NFO%3ANIFTY26OCTFUT").exists());
+}
+
+#[test]
+fn a_given_list_comes_before_the_names_on_the_tapes() {
+    let tapes = two_days();
+    let list = tapes.path().join("list.csv");
+    std::fs::write(&list, format!("{HEADER}\n408065,1,GIVEN,,0,,0,0.05,1,FUT,NFO,NFO\n"))
+        .expect("a file");
+    let list = list.to_str().expect("UTF-8");
+    let more =
+        ["--to", "-", "--format", "jsonl", "--instruments-file", list, "--day", "2026-11-23"];
+    let given = ("2026-11-23".to_owned(), "NFO:GIVEN".to_owned());
+    assert_eq!(symbols(&run_on("export", tapes.path(), &more)), [given]);
+}
+
+#[test]
+fn a_recording_holds_the_names_it_was_made_with() {
+    let (tapes, list) =
+        (tempfile::tempdir().expect("one"), tempfile::NamedTempFile::new().expect("a file"));
+    let csv = format!("{HEADER}\n408065,1594,INFYOLD,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE\n");
+    std::fs::write(list.path(), csv).expect("a file");
+    let (to, list) = (tapes.path().to_str().expect("UTF-8"), list.path().to_str().expect("UTF-8"));
+    let record = ["record", "--sim", "INFYOLD", "738561", "999424", "--instruments-file", list];
+    let ended =
+        run(&mut kite(&[&record[..], &["--to", to, "--for", "1s", "--rate", "20"]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report = run_on("inspect", tapes.path(), &["--json"]).json();
+    let busiest = report["busiest"].as_array().expect("an array");
+    assert!(busiest.iter().any(|one| one["name"] == "NSE:INFYOLD"), "{report}");
+    let watch = ["watch", "--replay", to, "NSE:INFYOLD", "--speed", "max", "--json"];
+    let mut watching = Running::start(kite(&watch));
+    let row: Value = serde_json::from_str(&watching.line()).expect("JSON");
+    assert_eq!(row["symbol"], "NSE:INFYOLD");
+}
+
+/// A cache with a list of one day, fetched from a local server.
+fn cached(symbol: &str, day: &str) -> (tempfile::TempDir, String) {
+    let home = tempfile::tempdir().expect("a directory");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
+    let csv = format!("{HEADER}\n408065,1594,{symbol},,0,,0,0.05,1,FUT,NFO,NFO\n");
+    let server = std::thread::spawn(move || {
+        use std::io::{BufRead as _, Write as _};
+        let (mut socket, _) = listener.accept().expect("a connection");
+        let mut request = std::io::BufReader::new(socket.try_clone().expect("a handle")).lines();
+        while request.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", csv.len());
+        socket.write_all((head + &csv).as_bytes()).expect("a response");
+    });
+    let mut fetch = kite(&["instruments", "408065"]);
+    run(fetch.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url));
+    server.join().expect("the server answered");
+    let lists = std::fs::read_dir(home.path().join(".cache/kiteticker")).expect("a cache");
+    let today: PathBuf = lists.flatten().next().expect("a list").path();
+    let name = today.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    let (prefix, _) = name.split_at(name.len() - "2026-11-23.csv.gz".len());
+    std::fs::rename(&today, today.with_file_name(format!("{prefix}{day}.csv.gz")))
+        .expect("renamed");
+    (home, url)
+}
+
+#[test]
+fn tapes_without_names_are_named_by_the_list_of_their_day_or_another_with_a_warning() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let path = tape::write(tapes.path());
+    let path = path.to_str().expect("UTF-8");
+    let export = ["export", path, "--to", "-", "--format", "jsonl"];
+    for (day, warning) in [
+        ("2026-11-23", ""),
+        (
+            "2026-11-20",
+            "warning: the names of 2026-11-23 are neither on the tapes nor cached: using the list of \
+             2026-11-20, in which tokens may have been reused for other instruments\n",
+        ),
+    ] {
+        let (home, url) = cached("LISTED", day);
+        let mut command = kite(&export);
+        let ended = run(command.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url));
+        assert_eq!(symbols(&ended), [("2026-11-23".to_owned(), "NFO:LISTED".to_owned())]);
+        assert!(
+            ended.err.starts_with(warning) && ended.err.contains("warning") != warning.is_empty(),
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
+fn instruments_that_never_ticked_are_reported_by_record_and_inspect() {
+    let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
+    let path = tape::write(from.path());
+    let (replay, to) = (path.to_str().expect("UTF-8"), to.path().to_str().expect("UTF-8"));
+    let record = ["record", "--replay", replay, "--speed", "max", "--to", to, "--json"];
+    let ended = run(&mut kite(&[&record[..], &["408065", "999424", "1594"]].concat()));
+    let report = "warning: 2 instruments never ticked: 1594, 999424\n";
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains(report), "{ended:?}");
+    assert_eq!(ended.json()["unseen"], serde_json::json!([1_594, 999_424]));
+    let ended = run_on("inspect", Path::new(to), &["--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.err, report);
+    assert_eq!(ended.json()["unseen"], serde_json::json!([1_594, 999_424]));
+    let ended = run_on("inspect", from.path(), &["--json"]);
+    assert_eq!(
+        ended.json()["unseen"],
+        serde_json::json!([]),
+        "nothing is known of what was subscribed"
+    );
+}
+
+#[test]
+fn a_piped_watch_reports_instruments_that_never_ticked() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let path = tape::write(tapes.path());
+    let replay = path.to_str().expect("UTF-8");
+    let arguments = ["watch", "408065", "999424", "--replay", replay, "--speed", "max", "--json"];
+    let mut watching = Running::start(kite(&arguments));
+    assert!(watching.line().contains("NSE:INFY"));
+    watching.interrupt();
+    let ended = watching.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("warning: 1 instrument never ticked: 999424\n"), "{ended:?}");
+}
+
+#[test]
+fn all_unknown_names_on_the_command_line_are_reported_together() {
+    let tapes = two_days();
+    let to = tapes.path().to_str().expect("UTF-8");
+    let unknown = "error: 2 instruments are unknown: NSE:INFX (did you mean NSE:INFY?), \
+                   NSE:RELIANC (did you mean NSE:RELIANCE?)\nhelp: ";
+    let record = ["record", "--sim", "NSE:INFX", "NSE:TCS", "NSE:RELIANC", "--to", to];
+    let export = ["export", to, "--to", "-", "--format", "csv", "--instruments"];
+    for command in [kite(&record), kite(&[&export[..], &["NSE:INFX,NSE:TCS,NSE:RELIANC"]].concat())]
+    {
+        let mut command = command;
+        let ended = run(&mut command);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.starts_with(unknown), "{ended:?}");
+    }
+}
+
+#[test]
+fn unknown_names_in_a_list_are_left_out_unless_strict() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = directory.path().join("mine.txt");
+    let path = list.to_str().expect("UTF-8");
+    let to = directory.path().join("tapes");
+    let to = to.to_str().expect("UTF-8");
+    let record = |more: &[&str]| {
+        let arguments = ["record", "--sim", "--list", path, "--to", to, "--for", "1s", "--json"];
+        run(&mut kite(&[&arguments[..], more].concat()))
+    };
+    std::fs::write(&list, "NSE:INFY\nNSE:INFX\nNSE:TCS # mine\nEXPIRED\n").expect("a file");
+    let ended = record(&[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let warning = format!(
+        "warning: left out of {path}, as unknown: NSE:INFX (did you mean NSE:INFY?), EXPIRED\n"
+    );
+    assert!(ended.err.contains(&warning), "{ended:?}");
+    assert!(ended.err.contains("recording 2 instruments "), "{ended:?}");
+    let ended = record(&["--strict"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.starts_with("error: 2 instruments are unknown: NSE:INFX "), "{ended:?}");
+    std::fs::write(&list, "EXPIRED\n").expect("a file");
+    let ended = record(&[]);
+    assert_eq!(ended.code, Some(2), "the default instruments are not recorded instead: {ended:?}");
+}
