@@ -60,7 +60,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
             Command::Demo(args) => commands::demo::run(&args, output, stop).await,
-            Command::Watch(args) => commands::watch::run(&args, output, stop).await.map(done),
+            Command::Watch(args) => commands::watch::run(&args, output, stop).await,
             Command::Record(args) => commands::record::run(args, output, stop).await,
             Command::Replay(args) => commands::replay::run(args, output, stop).await,
             Command::Inspect(args) => commands::inspect::run(args, output, stop).await,

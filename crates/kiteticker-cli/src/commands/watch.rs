@@ -5,7 +5,7 @@ use clap::Args;
 use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
-use crate::exit::CliError;
+use crate::exit::{CliError, Status};
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
 use crate::watch::{self, WatchOptions};
@@ -35,8 +35,8 @@ pub(crate) struct Watch {
 }
 
 /// Shows the table until the user quits.
-pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<(), CliError> {
-    let Selection { instruments, names, feed } =
+pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let Selection { instruments, names, feed, lacks_files } =
         selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop).await?;
     watch::run(WatchOptions {
         instruments,
@@ -51,5 +51,6 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<(), 
         json: args.json,
         stop,
     })
-    .await
+    .await?;
+    Ok(if lacks_files { Status::Findings } else { Status::Done })
 }

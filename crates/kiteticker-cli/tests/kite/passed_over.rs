@@ -50,6 +50,12 @@ fn a_foreign_file_in_a_directory_is_a_finding_and_the_tapes_are_read() {
         let warning = "warning: skipped: ";
         assert!(ended.err.contains(warning) && ended.err.contains("notes.ktape"), "{ended:?}");
     }
+    let recorded = directory.path().join("recorded");
+    let to = recorded.to_str().expect("UTF-8");
+    let record = ["record", "--to", to, "--speed", "max", "--json", "--replay"];
+    let ended = with_tapes(&record, &[directory.path()]);
+    assert_eq!((ended.code, &ended.json()["ticks"]), (Some(1), &json!(2 * FRAMES)), "{ended:?}");
+    assert_eq!(ended.err.matches("notes.ktape").count(), 1, "{ended:?}");
     let to = directory.path().join("day.csv");
     let ended =
         with_tapes(&["export", "--json", "--to", to.to_str().expect("UTF-8")], &[directory.path()]);
