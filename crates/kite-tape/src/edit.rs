@@ -13,6 +13,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use kite_wire::ist::Day;
+
 use crate::reel::Reel;
 use crate::windows::Windows;
 
@@ -24,8 +26,36 @@ pub struct Cut {
     /// Keep the packets of these instruments; `None` for all.
     ///
     /// Frames from which nothing is left are dropped. Frames that cannot be decoded whole are kept
-    /// as they are, and so are heartbeats, text frames and notes.
+    /// as they are, and so are heartbeats, text frames and notes. Notes of instruments keep the rows
+    /// of these.
     pub tokens: Option<BTreeSet<u32>>,
+    /// Keep the packets of instruments only on these days in India, and of `tokens` those among
+    /// them; `None` for all. A token is reused for another instrument after its contract has
+    /// expired.
+    pub tokens_by_day: Option<BTreeSet<(Day, u32)>>,
+}
+
+impl Cut {
+    /// Returns whether some instruments are left out.
+    fn selects(&self) -> bool {
+        self.tokens.is_some() || self.tokens_by_day.is_some()
+    }
+
+    /// Returns whether the packets of an instrument are kept at a time.
+    fn keeps(&self, recv_unix_ns: u64, instrument_token: u32) -> bool {
+        let on_day = |tokens: &BTreeSet<(Day, u32)>| {
+            tokens.contains(&(Day::at_unix_ns(recv_unix_ns), instrument_token))
+        };
+        self.tokens.as_ref().is_none_or(|tokens| tokens.contains(&instrument_token))
+            && self.tokens_by_day.as_ref().is_none_or(on_day)
+    }
+
+    /// Returns the tokens that are kept at a time, if they are selected.
+    fn tokens_at(&self, recv_unix_ns: u64) -> Option<BTreeSet<u32>> {
+        let Some(by_day) = &self.tokens_by_day else { return self.tokens.clone() };
+        let tokens = by_day.iter().map(|&(_, token)| token);
+        Some(tokens.filter(|&token| self.keeps(recv_unix_ns, token)).collect())
+    }
 }
 
 /// The result of [`repair`], [`cut`] or [`merge`].

@@ -2,6 +2,7 @@
 //!
 //! The names come from the caller; where an instrument list is found, is not known here.
 
+use bytes::Bytes;
 use kite_wire::ist::Day;
 use kite_wire::tape::RecordKind;
 use kite_wire::{Amount, Mode};
@@ -102,6 +103,20 @@ struct Content {
 /// Returns whether a record is a note of instruments.
 pub(crate) fn is_instruments(kind: RecordKind, payload: &[u8]) -> bool {
     kind == RecordKind::Event && payload.starts_with(BEGINNING.as_bytes())
+}
+
+/// Returns a note with only the rows that are kept; `None` if none is left. A note of which all are
+/// kept, or that is invalid, stays as it is.
+pub(crate) fn keep_rows(payload: &Bytes, keeps: impl Fn(u32) -> bool) -> Option<Bytes> {
+    let Some(InstrumentsNote { date, rows, .. }) = InstrumentsNote::parse(0, payload) else {
+        return Some(payload.clone());
+    };
+    let kept: Vec<_> = rows.iter().filter(|row| keeps(row.instrument_token)).collect();
+    if kept.len() == rows.len() {
+        return Some(payload.clone());
+    }
+    // Fewer rows never need more than one note.
+    notes(date, kept).pop().map(Bytes::from)
 }
 
 impl InstrumentsNote {

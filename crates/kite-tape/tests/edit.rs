@@ -213,7 +213,7 @@ proptest! {
         let part = |name: &str, window: Range<u64>| {
             let to = tapes.path().join(name);
             let windows = within(window);
-            cut(&reel, &Cut { windows, tokens: None }, &to);
+            cut(&reel, &Cut { windows, ..Cut::default() }, &to);
             to
         };
         let (early, late) = (part("early", 0..split), part("late", split..u64::MAX));
@@ -289,7 +289,7 @@ fn packets_of_other_instruments_are_cut_out_of_frames() {
         gap(6, 7, at(0, 0, 0).source),
     ];
     let reel = Reel::open([record(tapes.path(), Compression::Stored, &records)]).unwrap();
-    let part = Cut { windows: None, tokens: Some(BTreeSet::from([A])) };
+    let part = Cut { tokens: Some(BTreeSet::from([A])), ..Cut::default() };
     let summary = cut(&reel, &part, &tapes.path().join("cut"));
     assert_eq!((summary.packets_left_out, summary.records_left_out), (2, 1));
     let (found, damages) = read(&summary.files[0]);
@@ -306,6 +306,35 @@ fn packets_of_other_instruments_are_cut_out_of_frames() {
 }
 
 #[test]
+fn a_selection_by_day_keeps_a_reused_token_and_its_name_on_its_day() {
+    const DAY: u64 = 86_400_000_000_000;
+    let tapes = tempfile::tempdir().unwrap();
+    let config = RecorderConfig { fsync: Fsync::Never, ..RecorderConfig::default() };
+    let recorder = Recorder::start(tapes.path(), config).unwrap();
+    recorder.instruments([A, B].map(InstrumentRow::new));
+    for records in [ticks(1, 0, &[A, B]), ticks(DAY, 0, &[A, B])] {
+        recorder.record(records.0, records.1, records.2);
+    }
+    recorder.finish().unwrap();
+    let reel = Reel::open([tapes.path()]).unwrap();
+    let days = [MORNING, MORNING + DAY].map(kite_wire::ist::Day::at_unix_ns);
+    let tokens_by_day = Some(BTreeSet::from([(days[0], A), (days[1], B)]));
+    let part = Cut { tokens_by_day, ..Cut::default() };
+    let summary = cut(&reel, &part, &tapes.path().join("cut"));
+    assert_eq!((summary.files.len(), summary.packets_left_out), (2, 2));
+    for (file, token) in summary.files.iter().zip([A, B]) {
+        let notes = Reel::open([file]).unwrap().instruments();
+        let noted: Vec<_> =
+            notes.iter().flat_map(|it| &it.rows).map(|it| it.instrument_token).collect();
+        assert_eq!(noted, [token], "one that was cut out would look as if it never ticked");
+        let (found, _) = read(file);
+        assert_eq!(tokens(found.last().unwrap()), [token]);
+        let note = format!(r#"{{"event":"cut","instruments":[{token}]}}"#);
+        assert!(found.iter().any(|it| it.2 == note.as_bytes()));
+    }
+}
+
+#[test]
 fn a_gap_that_overlaps_the_window_is_kept_whole() {
     let tapes = tempfile::tempdir().unwrap();
     let source = at(0, 0, 0).source;
@@ -319,7 +348,7 @@ fn a_gap_that_overlaps_the_window_is_kept_whole() {
     ];
     let reel = Reel::open([record(tapes.path(), Compression::Stored, &records)]).unwrap();
     let windows = within(MORNING + 10..MORNING + 20);
-    let summary = cut(&reel, &Cut { windows, tokens: None }, &tapes.path().join("cut"));
+    let summary = cut(&reel, &Cut { windows, ..Cut::default() }, &tapes.path().join("cut"));
     let (added, kept): (Vec<_>, Vec<_>) = read(&summary.files[0]).0.into_iter().partition(is_added);
     assert_eq!((kept.as_slice(), added.len()), (&records[..4], 1));
     assert_eq!(
@@ -328,7 +357,7 @@ fn a_gap_that_overlaps_the_window_is_kept_whole() {
     );
     assert_eq!((summary.records, summary.records_left_out), (4, 2));
     let windows = within(MORNING + 100..MORNING + 200);
-    let nothing = cut(&reel, &Cut { windows, tokens: None }, &tapes.path().join("nothing"));
+    let nothing = cut(&reel, &Cut { windows, ..Cut::default() }, &tapes.path().join("nothing"));
     assert_eq!(nothing.files, [] as [PathBuf; 0]);
 }
 
@@ -489,7 +518,7 @@ fn the_names_of_instruments_stay_on_a_tape_that_is_cut_or_repaired() {
     };
     assert_eq!(rows(&reel).len(), 2);
     let windows = within(MORNING + 50..MORNING + 60);
-    let summary = cut(&reel, &Cut { windows, tokens: None }, &tapes.path().join("cut"));
+    let summary = cut(&reel, &Cut { windows, ..Cut::default() }, &tapes.path().join("cut"));
     assert_eq!((summary.records, summary.notes_moved), (10, 1));
     let part = Reel::open([&summary.files[0]]).unwrap();
     assert_eq!((rows(&part), part.span()), (rows(&reel), Some((MORNING + 50, MORNING + 59))));

@@ -15,6 +15,7 @@ use crate::entries::{Entries, ReadConfig};
 use crate::entry::Entry;
 use crate::error::Damage;
 use crate::file::TapeFile;
+use crate::instruments::{is_instruments, keep_rows};
 use crate::queue::Item;
 use crate::reel::{Reel, instrument_notes};
 
@@ -155,16 +156,15 @@ impl Copy<'_> {
 
     /// Notes at the start of each window, and of each tape, that what came before is cut off.
     fn note_window(&mut self, now: u64) -> Result<(), EditError> {
-        let Cut { windows, tokens } = self.part;
-        let window = match windows {
+        let window = match &self.part.windows {
             Some(windows) => windows.position(now),
-            None => tokens.is_some().then_some(0),
+            None => self.part.selects().then_some(0),
         };
         if window.is_none() || window == self.window {
             return Ok(());
         }
         self.window = window;
-        self.tapes.push(&cut_note(now, tokens.as_ref()))
+        self.tapes.push(&cut_note(now, self.part.tokens_at(now).as_ref()))
     }
 
     /// Copies the notes of instruments up to this time. They are outside the windows, so they get
@@ -174,6 +174,8 @@ impl Copy<'_> {
             && let Some(Entry { received, kind, payload, .. }) = self.notes.pop_front()
         {
             let received = Received { recv_unix_ns: now, ..received };
+            let kept = keep_rows(&payload, |token| self.part.keeps(now, token));
+            let Some(payload) = kept else { continue };
             self.summary.notes_moved += 1;
             self.tapes.push(&Item { received, kind, payload })?;
         }
@@ -206,12 +208,18 @@ impl Copy<'_> {
 
     /// Returns the payload with only the packets that are kept; `None` if none is left.
     fn cut(&mut self, entry: &Entry) -> Option<Bytes> {
-        let frame = match (&self.part.tokens, entry.frame()) {
-            (Some(tokens), Some(frame)) => {
-                keep_packets(&frame, &entry.payload, |it| tokens.contains(&it.instrument_token()))
-            }
-            _ => return Some(entry.payload.clone()),
+        let (part, now) = (self.part, entry.recv_unix_ns());
+        if !part.selects() {
+            return Some(entry.payload.clone());
+        }
+        let Some(frame) = entry.frame() else {
+            return match is_instruments(entry.kind, &entry.payload) {
+                true => keep_rows(&entry.payload, |token| part.keeps(now, token)),
+                false => Some(entry.payload.clone()),
+            };
         };
+        let frame =
+            keep_packets(&frame, &entry.payload, |it| part.keeps(now, it.instrument_token()));
         self.summary.packets_left_out += frame.left_out;
         frame.payload
     }

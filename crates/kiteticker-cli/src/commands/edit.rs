@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kite_tape::{Cut, EditError, EditSummary, OnProgress, Reel};
+use kite_wire::ist::Day;
 use serde_json::json;
 
 use crate::args::period::Period;
@@ -124,25 +125,25 @@ pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Sta
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let windows = args.period.windows(&reel)?;
-    let part = Cut { windows, tokens: tokens(&args, &reel, output).await? };
+    let tokens_by_day = tokens(&args, &reel, output).await?;
+    let part = Cut { windows, tokens_by_day, ..Cut::default() };
     let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
     let edit =
         move |to: &Path, progress: OnProgress<'_>| kite_tape::cut(&reel, &part, to, progress);
     job.run(args.into, edit, output, stop).await
 }
 
-/// Returns the tokens that the instruments have on any day of the tapes; `None` for all.
+/// Returns the tokens that the instruments have on each day of the tapes; `None` for all.
 async fn tokens(
     args: &CutArgs,
     reel: &Reel,
     output: Output,
-) -> Result<Option<BTreeSet<u32>>, CliError> {
+) -> Result<Option<BTreeSet<(Day, u32)>>, CliError> {
     if args.instruments.is_empty() {
         return Ok(None);
     }
     let names = Names::of_tapes(reel, args.instruments_file.as_deref(), output).await?;
-    let named = names.resolve_by_day(&args.instruments).map_err(UnknownNames::into_error)?;
-    Ok(Some(named.into_iter().map(|(_, token)| token).collect()))
+    names.resolve_by_day(&args.instruments).map(Some).map_err(UnknownNames::into_error)
 }
 
 /// Merges two recordings.

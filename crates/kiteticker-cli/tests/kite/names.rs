@@ -156,6 +156,25 @@ fn tapes_without_names_are_named_by_the_list_of_their_day_or_another_with_a_warn
 }
 
 #[test]
+fn lists_older_than_requested_are_removed() {
+    let (home, url) = cached("LISTED", "2020-01-01");
+    let cache = home.path().join(".cache/kiteticker");
+    let lists = || std::fs::read_dir(&cache).expect("a cache").count();
+    // Today's list, so that none is downloaded.
+    let old = std::fs::read_dir(&cache).expect("a cache").flatten().next().expect("a list").path();
+    let name = old.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    let today = kite_instruments::Date::today_in_india().to_string();
+    std::fs::copy(&old, old.with_file_name(name.replace("2020-01-01", &today))).expect("a copy");
+    let find = |days: &str| {
+        let mut command = kite(&["instruments", "listed", "--keep-lists", days]);
+        run(command.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url))
+    };
+    assert_eq!((find("9000").code, lists()), (Some(0), 2));
+    assert_eq!((find("400").code, lists()), (Some(0), 1));
+    assert_eq!(find("0").code, Some(2));
+}
+
+#[test]
 fn instruments_that_never_ticked_are_reported_by_record_and_inspect() {
     let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
     let path = tape::write(from.path());
