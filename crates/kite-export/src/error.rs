@@ -22,6 +22,18 @@ pub enum ExportError {
         /// The path of the table.
         path: PathBuf,
     },
+    /// The path is that of a file which the export reads.
+    #[error("{} is an input of the export and is not replaced; choose another name", path.display())]
+    Input {
+        /// The path of the table.
+        path: PathBuf,
+    },
+    /// The path is that of a tape.
+    #[error("{} is a tape and is not replaced; choose another name", path.display())]
+    Tape {
+        /// The path of the table.
+        path: PathBuf,
+    },
     /// The path does not name a file.
     #[error("{} does not name a file; give a path that ends with a file name", path.display())]
     NoFileName {
@@ -190,6 +202,8 @@ mod tests {
         for error in [
             ExportError::Exists { path: path() },
             ExportError::NoRegularFile { path: path() },
+            ExportError::Input { path: path() },
+            ExportError::Tape { path: path() },
             ExportError::NoFileName { path: path() },
             ExportError::OneFileForTwo { path: path() },
             ExportError::NoDirectory { path: path() },
@@ -213,6 +227,8 @@ mod tests {
                 ExportError::Encode { source, .. } => Some(source),
                 ExportError::Exists { .. }
                 | ExportError::NoRegularFile { .. }
+                | ExportError::Input { .. }
+                | ExportError::Tape { .. }
                 | ExportError::NoFileName { .. }
                 | ExportError::NoDirectory { .. }
                 | ExportError::RepeatedPartition { .. }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use kite_tape::{Damage, ReadConfig, Reel, SilenceDetector, Windows};
+use kite_tape::{Damage, ReadConfig, Reel, SilenceDetector, TapeFile, Windows};
 use kite_wire::Segment;
 use kite_wire::ist::Day;
 use kite_wire::tape::Ending;
@@ -19,7 +19,9 @@ use crate::output::OutputFile;
 use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks, tick_files};
 use crate::partition::{Partition, Partitions};
 use crate::partitioned::PartitionedTicks;
+use crate::permit::{Permit, resolved};
 use crate::run::{Progress, Run};
+use crate::scratch::{Held, Scratch};
 use crate::selection::Selection;
 use crate::settings::{Format, Prices, TimeFormat, TimeUnit, TimeZone, Times};
 use crate::summary::Summary;
@@ -77,7 +79,7 @@ pub struct Export<'a> {
     symbols: Option<Symbols>,
     events: Option<PathBuf>,
     quiet_after: Duration,
-    overwrite: bool,
+    permit: Permit,
     row_group_rows: usize,
     zstd_level: i32,
     threads: usize,
@@ -89,6 +91,8 @@ pub struct Export<'a> {
 impl<'a> Export<'a> {
     /// Exports everything on the tapes.
     pub fn new(reel: &Reel) -> Self {
+        let mut permit = Permit::default();
+        permit.keep(reel.files().iter().map(TapeFile::path));
         Self {
             reel: reel.clone(),
             selection: Selection::default(),
@@ -101,7 +105,7 @@ impl<'a> Export<'a> {
             symbols: None,
             events: None,
             quiet_after: SilenceDetector::QUIET_AFTER,
-            overwrite: false,
+            permit,
             row_group_rows: ROW_GROUP_ROWS,
             zstd_level: ZSTD_LEVEL,
             threads: 0,
@@ -225,16 +229,31 @@ impl<'a> Export<'a> {
         self
     }
 
-    /// Also writes the table of events, to this file and in the same format. It has gaps, text
-    /// frames, notes, heartbeats, silences and damage.
+    /// Also writes the table of events, to this file: in the format of its extension, or that of the
+    /// ticks if it has none. It has gaps, text frames, notes, heartbeats, silences and damage.
     pub fn events(mut self, path: impl Into<PathBuf>) -> Self {
         self.events = Some(path.into());
         self
     }
 
-    /// Allows existing files to be replaced once the new ones are complete. Default: no.
+    /// Allows existing files to be replaced once the new ones are complete, except for the tapes of
+    /// this export and all others. Default: no.
     pub fn overwrite(mut self, allowed: bool) -> Self {
-        self.overwrite = allowed;
+        self.permit.overwrite = allowed;
+        self
+    }
+
+    /// Keeps these files from being replaced, whichever of their names is used, for example a list
+    /// that the symbols come from.
+    pub fn keep(mut self, paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
+        self.permit.keep(paths);
+        self
+    }
+
+    /// Sets where the temporary files are known, so that they can be removed before the process
+    /// exits.
+    pub fn scratch(mut self, scratch: &Scratch) -> Self {
+        self.permit.scratch = scratch.clone();
         self
     }
 
@@ -287,18 +306,21 @@ impl<'a> Export<'a> {
         format: Format,
     ) -> Result<Summary, ExportError> {
         let path = path.as_ref();
-        if self.events.as_deref() == Some(path) {
+        let events = self.events.as_deref();
+        if events.is_some_and(|events| resolved(events) == resolved(path)) {
             return Err(ExportError::OneFileForTwo { path: path.into() });
         }
         self.check()?;
-        let mut ticks = OutputFile::create(path, self.overwrite)?;
+        let mut ticks = OutputFile::create(path, &self.permit)?;
         let mut events = self.create_events()?;
         let target = Target::File(path.into());
         let destination = Destination::File(&mut ticks, target);
         let summary = self.write(destination, events.as_mut(), format)?;
+        ticks.sync()?;
+        let held = self.hold(events.as_ref())?;
         // The ticks last, so that if they exist, the events do too.
-        let events = events.map(OutputFile::persist).transpose()?;
-        ticks.persist().inspect_err(|_| {
+        let events = events.map(|events| events.persist(&held)).transpose()?;
+        ticks.persist(&held).inspect_err(|_| {
             if let Some(path) = events {
                 // The first error matters more than one of the cleanup.
                 let _ = std::fs::remove_file(path);
@@ -322,7 +344,8 @@ impl<'a> Export<'a> {
         let mut events = self.create_events()?;
         let destination = Destination::File(&mut out, Target::Writer);
         let summary = self.write(destination, events.as_mut(), format)?;
-        events.map(OutputFile::persist).transpose()?;
+        let held = self.hold(events.as_ref())?;
+        events.map(|events| events.persist(&held)).transpose()?;
         Ok(summary)
     }
 
@@ -349,11 +372,12 @@ impl<'a> Export<'a> {
             return Err(ExportError::RepeatedPartition { key });
         }
         self.check()?;
-        let mut tree = OutputTree::create(directory.as_ref(), self.overwrite)?;
+        let mut tree = OutputTree::create(directory.as_ref(), &self.permit)?;
         let mut events = self.create_events()?;
         let summary = self.write(Destination::Tree(&mut tree, by), events.as_mut(), format)?;
-        let events = events.map(OutputFile::persist).transpose()?;
-        tree.persist().inspect_err(|_| {
+        let held = self.hold(events.as_ref())?;
+        let events = events.map(|events| events.persist(&held)).transpose()?;
+        tree.persist(&held).inspect_err(|_| {
             if let Some(path) = events {
                 let _ = std::fs::remove_file(path);
             }
@@ -361,9 +385,15 @@ impl<'a> Export<'a> {
         Ok(summary)
     }
 
+    /// Syncs the events, then holds the temporary files so that all or none get their names.
+    fn hold<'s>(&'s self, events: Option<&OutputFile>) -> Result<Held<'s>, ExportError> {
+        events.map_or(Ok(()), OutputFile::sync)?;
+        self.permit.scratch.hold()
+    }
+
     fn create_events(&self) -> Result<Option<OutputFile>, ExportError> {
         let path = self.events.as_deref();
-        path.map(|path| OutputFile::create(path, self.overwrite)).transpose()
+        path.map(|path| OutputFile::create(path, &self.permit)).transpose()
     }
 
     fn check(&self) -> Result<(), ExportError> {
@@ -403,10 +433,11 @@ impl<'a> Export<'a> {
             ticks,
             events,
             silences: SilenceDetector::new(self.quiet_after),
+            unseen: self.selection.named(),
             summary: Summary::default(),
         };
         let endings = self.reel.files().iter().filter_map(|file| match file.ending() {
-            torn @ Ending::Torn { .. } => {
+            torn @ Ending::Torn { .. } if file.is_cut_off() => {
                 let ending = format!("{}: {torn}", file.path().display());
                 Some((ending, file.span().map(|(_, last)| last)))
             }
@@ -461,6 +492,7 @@ impl<'a> Export<'a> {
         format: Format,
     ) -> Result<Box<dyn EventTable + 'w>, ExportError> {
         let target = Target::File(file.path().into());
+        let format = Format::of_path(file.path()).unwrap_or(format);
         Ok(match self.text_settings(format) {
             Some(settings) => Box::new(TextEvents::new(file, target, settings)?),
             None => {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{ExportError, Target};
+use crate::permit::Permit;
+use crate::scratch::State;
 
 /// Distinguishes the temporary files of one process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -18,29 +20,35 @@ pub(crate) struct OutputFile {
     file: File,
     temporary: PathBuf,
     path: PathBuf,
-    overwrite: bool,
+    permit: Permit,
     persisted: bool,
 }
 
 impl OutputFile {
-    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self, ExportError> {
+    pub(crate) fn create(path: &Path, permit: &Permit) -> Result<Self, ExportError> {
         let path = path.to_path_buf();
         let Some(name) = path.file_name() else { return Err(ExportError::NoFileName { path }) };
-        check_free(&path, overwrite)?;
+        permit.check(&path)?;
         let temporary = path.with_file_name(temporary_name(name));
+        let mut held = permit.scratch.hold()?;
+        held.add(&temporary);
         match File::create_new(&temporary) {
-            Ok(file) => Ok(Self { file, temporary, path, overwrite, persisted: false }),
+            Ok(file) => {
+                Ok(Self { file, temporary, path, permit: permit.clone(), persisted: false })
+            }
             Err(source) => Err(ExportError::Create { path: temporary, source }),
         }
     }
 
-    /// Syncs the complete file to disk, renames it to its final name, and returns that name.
-    pub(crate) fn persist(mut self) -> Result<PathBuf, ExportError> {
-        self.file.sync_all().map_err(|source| ExportError::Write {
-            target: Target::File(self.path.clone()),
-            source,
-        })?;
-        check_free(&self.path, self.overwrite)?;
+    /// Syncs the complete file to disk.
+    pub(crate) fn sync(&self) -> Result<(), ExportError> {
+        let target = || Target::File(self.path.clone());
+        self.file.sync_all().map_err(|source| ExportError::Write { target: target(), source })
+    }
+
+    /// Renames the synced file to its final name, and returns that name.
+    pub(crate) fn persist(mut self, _held: &State) -> Result<PathBuf, ExportError> {
+        self.permit.check(&self.path)?;
         fs::rename(&self.temporary, &self.path).map_err(|source| ExportError::Rename {
             from: self.temporary.clone(),
             to: self.path.clone(),
@@ -62,18 +70,6 @@ pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     hidden.push(format!(".{}-{number}.part", std::process::id()));
     hidden
-}
-
-/// Checks that nothing at the path must be kept. Only a regular file is ever replaced, not a
-/// directory, a device, a pipe or a link.
-pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<(), ExportError> {
-    match path.symlink_metadata() {
-        Ok(found) if !found.is_file() => {
-            Err(ExportError::NoRegularFile { path: path.to_path_buf() })
-        }
-        Ok(_) if !overwrite => Err(ExportError::Exists { path: path.to_path_buf() }),
-        _ => Ok(()),
-    }
 }
 
 impl Write for OutputFile {
@@ -133,14 +129,37 @@ mod tests {
         names
     }
 
+    fn persisted(file: OutputFile) -> Result<PathBuf, ExportError> {
+        file.sync()?;
+        let scratch = file.permit.scratch.clone();
+        file.persist(&*scratch.hold()?)
+    }
+
+    #[test]
+    fn a_discarded_file_is_removed_and_neither_renamed_nor_created_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("day.csv");
+        let permit = Permit::default();
+        let complete = OutputFile::create(&directory.path().join("first.csv"), &permit).unwrap();
+        persisted(complete).unwrap();
+        let mut file = OutputFile::create(&path, &permit).unwrap();
+        file.write_all(b"a").unwrap();
+        permit.scratch.discard();
+        assert_eq!(names(directory.path()), ["first.csv"]);
+        file.write_all(b"b").unwrap();
+        assert!(matches!(persisted(file), Err(ExportError::Cancelled { .. })));
+        assert!(matches!(OutputFile::create(&path, &permit), Err(ExportError::Cancelled { .. })));
+        assert_eq!(names(directory.path()), ["first.csv"]);
+    }
+
     #[test]
     fn a_file_has_only_its_final_name_once_it_is_complete() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("day.csv");
-        let mut file = OutputFile::create(&path, false).unwrap();
+        let mut file = OutputFile::create(&path, &Permit::default()).unwrap();
         file.write_all(b"a").unwrap();
         assert!(!path.exists() && names(directory.path()).len() == 1);
-        file.persist().unwrap();
+        persisted(file).unwrap();
         assert_eq!(names(directory.path()), ["day.csv"]);
         assert_eq!(fs::read(&path).unwrap(), b"a");
     }
@@ -148,7 +167,8 @@ mod tests {
     #[test]
     fn a_file_dropped_before_it_is_complete_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = OutputFile::create(&directory.path().join("day.csv"), false).unwrap();
+        let mut file =
+            OutputFile::create(&directory.path().join("day.csv"), &Permit::default()).unwrap();
         file.write_all(b"a").unwrap();
         drop(file);
         assert!(names(directory.path()).is_empty());
@@ -159,21 +179,25 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("day.csv");
         fs::write(&path, "old").unwrap();
-        assert!(matches!(OutputFile::create(&path, false), Err(ExportError::Exists { .. })));
-        let mut file = OutputFile::create(&path, true).unwrap();
+        assert!(matches!(
+            OutputFile::create(&path, &Permit::default()),
+            Err(ExportError::Exists { .. })
+        ));
+        let permit = Permit { overwrite: true, ..Permit::default() };
+        let mut file = OutputFile::create(&path, &permit).unwrap();
         file.write_all(b"new").unwrap();
-        file.persist().unwrap();
+        persisted(file).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert!(OutputFile::create(directory.path(), true).is_err(), "a directory");
+        assert!(OutputFile::create(directory.path(), &permit).is_err(), "a directory");
     }
 
     #[test]
     fn a_file_that_appeared_meanwhile_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("day.csv");
-        let file = OutputFile::create(&path, false).unwrap();
+        let file = OutputFile::create(&path, &Permit::default()).unwrap();
         fs::write(&path, "other").unwrap();
-        assert!(matches!(file.persist(), Err(ExportError::Exists { .. })));
+        assert!(matches!(persisted(file), Err(ExportError::Exists { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"other");
         assert_eq!(names(directory.path()), ["day.csv"]);
     }

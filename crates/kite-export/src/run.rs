@@ -1,6 +1,7 @@
 //! Reads a tape from start to end and adds each record to the table it belongs to.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) struct Run<'a, 'w> {
     pub(crate) ticks: Box<dyn TickTable + 'a>,
     pub(crate) events: Option<Box<dyn EventTable + 'a>>,
     pub(crate) silences: SilenceDetector,
+    /// Instruments that were asked for and of which there is no row yet.
+    pub(crate) unseen: HashSet<u32>,
     pub(crate) summary: Summary,
 }
 
@@ -92,6 +95,8 @@ impl Run<'_, '_> {
             self.summary.unreadable_files += 1;
             self.note(|| Event::of_tape("damage", file, None))?;
         }
+        self.summary.unseen_tokens = self.unseen.iter().copied().collect();
+        self.summary.unseen_tokens.sort_unstable();
         self.summary.unknown_records = entries.tally().unknown_kinds;
         while let Some(from_unix_ns) = self.ticks.next_reading(&self.summary)? {
             self.bytes_before += self.len_bytes;
@@ -216,6 +221,9 @@ impl Run<'_, '_> {
             if self.selection.includes(received.recv_unix_ns, packet.instrument_token()) {
                 self.ticks.push(received, packet)?;
                 rows += 1;
+                if !self.unseen.is_empty() {
+                    self.unseen.remove(&packet.instrument_token());
+                }
             } else {
                 self.summary.packets_left_out += 1;
             }

@@ -46,6 +46,12 @@ impl Selection {
         begins_in_time && last >= self.from_unix_ns && is_within
     }
 
+    /// Returns the instruments that were asked for, on any day.
+    pub(crate) fn named(&self) -> HashSet<u32> {
+        let by_day = self.tokens_by_day.iter().flatten().map(|&(_, token)| token);
+        by_day.chain(self.tokens.iter().flatten().copied()).collect()
+    }
+
     /// Returns whether an instrument is included at a time.
     #[inline]
     pub(crate) fn includes(&self, recv_unix_ns: u64, instrument_token: u32) -> bool {

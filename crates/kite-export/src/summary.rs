@@ -16,6 +16,9 @@ pub struct Summary {
     pub files: u64,
     /// Packets excluded by the choice of tokens or segments.
     pub packets_left_out: u64,
+    /// Instruments without a row of those given by [`Export::tokens`](crate::Export::tokens) and
+    /// [`Export::tokens_by_day`](crate::Export::tokens_by_day), sorted.
+    pub unseen_tokens: Vec<u32>,
     /// Packets of a length that no layout has; they are not decoded.
     pub unknown_packets: u64,
     /// Binary frames, without heartbeats.
@@ -45,7 +48,7 @@ pub struct Summary {
     pub damage: u64,
     /// Number of records known to be lost with them, a lower bound.
     pub records_lost: u64,
-    /// Files with an incomplete end, as after a crash or while recording.
+    /// Files with an incomplete end, as after a crash; not those that a recorder is writing to.
     pub torn_files: u64,
     /// Files of a directory that were not read, because they are not tapes or cannot be read.
     pub unreadable_files: u64,
@@ -68,7 +71,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Returns whether the tapes have no gaps and no damage, and every byte of them was decoded.
+    /// Returns whether the tapes have no gaps and no damage, are not cut off, and every byte of them
+    /// was decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let losses = [
@@ -79,6 +83,7 @@ impl Summary {
             self.unreadable_records,
             self.damage,
             self.unreadable_files,
+            self.torn_files,
             self.unknown_records,
             self.times_out_of_range,
         ];

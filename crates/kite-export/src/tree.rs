@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{ExportError, Target};
-use crate::output::{check_free, temporary_name};
+use crate::output::temporary_name;
+use crate::permit::Permit;
+use crate::scratch::State;
 
 /// Files under temporary names in a hidden directory, which is within the one they are for. All are
 /// removed if the tree is dropped before [`OutputTree::persist`].
@@ -13,7 +15,7 @@ use crate::output::{check_free, temporary_name};
 pub(crate) struct OutputTree {
     root: PathBuf,
     staging: PathBuf,
-    overwrite: bool,
+    permit: Permit,
     /// Whether the root did not exist before.
     is_new: bool,
     /// The final paths of the files, by the number that is their temporary name.
@@ -28,7 +30,7 @@ pub(crate) struct TreeFile {
 }
 
 impl OutputTree {
-    pub(crate) fn create(root: &Path, overwrite: bool) -> Result<Self, ExportError> {
+    pub(crate) fn create(root: &Path, permit: &Permit) -> Result<Self, ExportError> {
         let Some(name) = root.file_name() else {
             return Err(ExportError::NoFileName { path: root.into() });
         };
@@ -36,16 +38,19 @@ impl OutputTree {
             result.map_err(|source| ExportError::Create { path: path.into(), source })
         };
         let is_new = !root.is_dir();
+        let staging = root.join(temporary_name(name));
+        let mut held = permit.scratch.hold()?;
         if is_new {
             if root.symlink_metadata().is_ok() {
                 return Err(ExportError::NoDirectory { path: root.into() });
             }
+            held.add_root(root);
             created(root, fs::create_dir(root))?;
         }
-        let staging = root.join(temporary_name(name));
-        let (root, paths) = (root.to_path_buf(), Vec::new());
+        held.add(&staging);
+        let (root, permit, paths) = (root.to_path_buf(), permit.clone(), Vec::new());
         // Removes the root again if the other directory cannot be created.
-        let tree = Self { root, staging, overwrite, is_new, paths };
+        let tree = Self { root, staging, permit, is_new, paths };
         created(&tree.staging, fs::create_dir(&tree.staging))?;
         Ok(tree)
     }
@@ -53,8 +58,9 @@ impl OutputTree {
     /// Creates a file for this path within the root.
     pub(crate) fn file(&mut self, path: &Path) -> Result<TreeFile, ExportError> {
         let path = self.root.join(path);
-        check_free(&path, self.overwrite)?;
+        self.permit.check(&path)?;
         let temporary = self.temporary(self.paths.len());
+        let _held = self.permit.scratch.hold()?;
         match File::create_new(&temporary) {
             Ok(file) => {
                 self.paths.push(path.clone());
@@ -66,9 +72,9 @@ impl OutputTree {
 
     /// Renames all files to their final names. If one cannot be, those already renamed are removed,
     /// except for those that replaced another.
-    pub(crate) fn persist(mut self) -> Result<(), ExportError> {
+    pub(crate) fn persist(mut self, _held: &State) -> Result<(), ExportError> {
         for path in &self.paths {
-            check_free(path, self.overwrite)?;
+            self.permit.check(path)?;
         }
         let mut added: Vec<&PathBuf> = Vec::new();
         for (number, path) in self.paths.iter().enumerate() {
@@ -158,15 +164,36 @@ mod tests {
         file.close().unwrap();
     }
 
+    fn persisted(tree: OutputTree) -> Result<(), ExportError> {
+        let scratch = tree.permit.scratch.clone();
+        tree.persist(&*scratch.hold()?)
+    }
+
+    #[test]
+    fn a_discarded_tree_is_removed_with_the_directory_that_was_created_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let permit = Permit::default();
+        let mut tree = OutputTree::create(&directory.path().join("new"), &permit).unwrap();
+        write(&mut tree, "date=1/ticks.csv", "a");
+        let mut other = OutputTree::create(directory.path(), &permit).unwrap();
+        write(&mut other, "date=1/ticks.csv", "a");
+        permit.scratch.discard();
+        assert_eq!(entries(directory.path()), 0);
+        let refused = other.file(Path::new("date=2/ticks.csv"));
+        assert!(matches!(refused, Err(ExportError::Cancelled { .. })), "{refused:?}");
+        assert!(matches!(persisted(tree), Err(ExportError::Cancelled { .. })));
+        assert_eq!(entries(directory.path()), 0);
+    }
+
     #[test]
     fn files_have_only_their_final_names_once_all_are_complete() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("ticks");
-        let mut tree = OutputTree::create(&root, false).unwrap();
+        let mut tree = OutputTree::create(&root, &Permit::default()).unwrap();
         write(&mut tree, "date=1/symbol=A/ticks.csv", "a");
         write(&mut tree, "date=1/symbol=B/ticks.csv", "b");
         assert!(!root.join("date=1").exists());
-        tree.persist().unwrap();
+        persisted(tree).unwrap();
         assert_eq!((entries(&root), entries(&root.join("date=1"))), (1, 2));
         assert_eq!(fs::read(root.join("date=1/symbol=B/ticks.csv")).unwrap(), b"b");
     }
@@ -175,7 +202,7 @@ mod tests {
     fn a_tree_dropped_before_it_is_complete_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("ticks");
-        let mut tree = OutputTree::create(&root, false).unwrap();
+        let mut tree = OutputTree::create(&root, &Permit::default()).unwrap();
         write(&mut tree, "date=1/ticks.csv", "a");
         drop(tree);
         assert_eq!(entries(directory.path()), 0);
@@ -186,17 +213,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         for day in ["date=1/ticks.csv", "date=2/ticks.csv"] {
-            let mut tree = OutputTree::create(root, false).unwrap();
+            let mut tree = OutputTree::create(root, &Permit::default()).unwrap();
             write(&mut tree, day, "old");
-            tree.persist().unwrap();
+            persisted(tree).unwrap();
         }
-        let mut tree = OutputTree::create(root, false).unwrap();
+        let mut tree = OutputTree::create(root, &Permit::default()).unwrap();
         let refused = tree.file(Path::new("date=2/ticks.csv"));
         assert!(matches!(refused, Err(ExportError::Exists { .. })), "{refused:?}");
         drop(tree);
-        let mut tree = OutputTree::create(root, true).unwrap();
+        let permit = Permit { overwrite: true, ..Permit::default() };
+        let mut tree = OutputTree::create(root, &permit).unwrap();
         write(&mut tree, "date=2/ticks.csv", "new");
-        tree.persist().unwrap();
+        persisted(tree).unwrap();
         let read = |day: &str| fs::read_to_string(root.join(day)).unwrap();
         assert_eq!(
             (read("date=1/ticks.csv"), read("date=2/ticks.csv")),
@@ -210,10 +238,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         fs::write(root.join("date=2"), "a file where a directory must be").unwrap();
-        let mut tree = OutputTree::create(root, false).unwrap();
+        let mut tree = OutputTree::create(root, &Permit::default()).unwrap();
         write(&mut tree, "date=1/ticks.csv", "a");
         write(&mut tree, "date=2/ticks.csv", "a");
-        assert!(matches!(tree.persist(), Err(ExportError::Create { .. })));
+        assert!(matches!(persisted(tree), Err(ExportError::Create { .. })));
         assert_eq!(entries(root), 1);
     }
 
@@ -222,7 +250,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ticks");
         fs::write(&path, "mine").unwrap();
-        let refused = OutputTree::create(&path, true);
+        let refused = OutputTree::create(&path, &Permit::default());
         assert!(matches!(refused, Err(ExportError::NoDirectory { .. })), "{refused:?}");
     }
 }

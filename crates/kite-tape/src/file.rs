@@ -10,6 +10,7 @@ use kite_wire::tape::{BLOCK_HEADER_LEN, Block, Ending, Skipped, Tape, TapeError}
 use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
+use crate::live::is_being_recorded;
 
 /// A tape file, mapped into memory. Its block headers are read when it is opened, so records added
 /// later are not seen. Cheap to clone.
@@ -31,6 +32,7 @@ struct Inner {
     records: u64,
     ending: Ending,
     span: Option<(u64, u64)>,
+    is_being_recorded: bool,
 }
 
 /// A part of a tape.
@@ -69,6 +71,15 @@ impl TapeFile {
     /// header nor an intact block. Damage after the header is not an error here.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
+        let file = Self::read(path)?;
+        if !matches!(file.ending(), Ending::Torn { .. }) || file.is_being_recorded() {
+            return Ok(file);
+        }
+        // If a recorder has finished the file since it was mapped, it is complete now.
+        Self::read(path)
+    }
+
+    fn read(path: &Path) -> Result<Self, OpenError> {
         let bytes = map(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
         Self::from_bytes(path, bytes)
             .map_err(|source| OpenError::Tape { path: path.into(), source })
@@ -105,8 +116,10 @@ impl TapeFile {
             parts.push(Part::of(&block));
         }
         let ending = blocks.ending().unwrap_or(Ending::Clean { at: bytes.len() });
+        let is_being_recorded = matches!(ending, Ending::Torn { .. }) && is_being_recorded(path);
         let path = Arc::from(path);
-        let inner = Inner { path, parts, records, ending, span, header_damage, bytes };
+        let inner =
+            Inner { path, parts, records, ending, span, is_being_recorded, header_damage, bytes };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -155,6 +168,24 @@ impl TapeFile {
     #[must_use]
     pub fn ending(&self) -> Ending {
         self.inner.ending
+    }
+
+    /// Returns whether the file has an incomplete end because a recorder was writing to it when it
+    /// was opened. What is missing is not lost.
+    #[must_use]
+    pub fn is_being_recorded(&self) -> bool {
+        self.inner.is_being_recorded
+    }
+
+    /// Returns whether the end of the file is lost: it is torn and no recorder is writing to it, or
+    /// it is damaged.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        match self.ending() {
+            Ending::Clean { .. } => false,
+            Ending::Torn { .. } => !self.is_being_recorded(),
+            _ => true,
+        }
     }
 
     /// Returns the earliest and the latest receive time of its records, in nanoseconds since the

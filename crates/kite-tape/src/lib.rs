@@ -37,6 +37,7 @@ mod entry;
 mod error;
 mod file;
 mod instruments;
+mod live;
 mod name;
 mod queue;
 mod recorder;

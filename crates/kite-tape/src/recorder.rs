@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{Builder, JoinHandle};
-use std::time::SystemTime;
+use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fs4::{FileExt, TryLockError};
@@ -29,6 +29,10 @@ use crate::roster::Roster;
 use crate::silence::Silences;
 use crate::writer::disk::{Disk, Wrap};
 use crate::writer::{Counters, Writer};
+
+/// Attempts to acquire the lock, because a reader that checks for a recorder holds it for a moment.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Records a feed to files on its own thread. Cheap to clone; dropping the last clone ends the
 /// recording and blocks until everything queued is written.
@@ -338,9 +342,12 @@ fn lock(path: &Path) -> Result<File, RecordError> {
     let failed = |source| RecordError::Io { path: path.to_owned(), source };
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    match FileExt::try_lock(&file) {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RecordError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    for _ in 0..LOCK_ATTEMPTS {
+        match FileExt::try_lock(&file) {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
+    Err(RecordError::Locked { path: path.to_owned() })
 }

@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::console::output::ColorChoice;
+use crate::exit;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -32,11 +33,7 @@ Start here:
 With an account:
   export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
   kite doctor                             check network, token and feed
-  kite watch NSE:INFY NSE:RELIANCE
-
-Exit status:
-  0 success    1 data lost or damaged, or a check failed    2 invalid usage
-  3 could not start or continue    130 stopped by a second Ctrl-C";
+  kite watch NSE:INFY NSE:RELIANCE";
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -94,8 +91,17 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = std::ffi::OsString> + Clone,
 ) -> Result<Cli, clap::Error> {
     let color = requested_color(arguments.clone());
-    let mut matches = Cli::command().color(color).try_get_matches_from(arguments)?;
+    let mut matches = command().color(color).try_get_matches_from(arguments)?;
     Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// Returns the definition of the command line, with the exit statuses in the help of each command.
+pub(crate) fn command() -> clap::Command {
+    let with_rule = |command: clap::Command| {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        command.after_help(format!("{help}\n\n{}", exit::RULE))
+    };
+    with_rule(Cli::command()).mut_subcommands(with_rule)
 }
 
 /// Finds `--color` before clap parses the line, because help and errors are coloured too.
@@ -127,12 +133,12 @@ mod tests {
 
     #[test]
     fn the_definition_passes_claps_checks() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn every_page_of_help_fits_eighty_columns_and_ends_with_examples() {
-        let mut kite = Cli::command().term_width(80);
+        let mut kite = command().term_width(80);
         kite.build();
         let mut pages = vec![kite.clone()];
         pages.extend(kite.get_subcommands().cloned());
@@ -147,6 +153,8 @@ mod tests {
             let overlong = after.lines().find(|line| line.chars().count() > 80);
             assert_eq!(overlong, None, "{name}");
             assert!(help.contains("\n  kite"), "{name} has no example:\n{help}");
+            assert_eq!(after.matches("Exit status").count(), 1, "{name}:\n{after}");
+            assert!(after.ends_with(exit::RULE), "{name}:\n{after}");
         }
     }
 

@@ -6,19 +6,38 @@ use std::process::ExitCode;
 
 use kite_export::ExportError;
 
-/// An exit status. Invalid usage is 2, as in clap.
+/// The exit statuses of all commands, for their help.
+pub(crate) const RULE: &str = "\
+Exit status:
+  0    done; also when watch, record, replay, sim or demo is ended by Ctrl-C,
+       SIGTERM or SIGHUP
+  1    done with findings: data is lost, damaged or cut off, a check failed,
+       or nothing was found
+  2    wrong usage
+  3    cannot start or go on
+  130  interrupted before it was done: export, inspect, instruments, doctor,
+       and any command by a second Ctrl-C";
+
+/// An exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Success.
+    /// Done. For a command that runs until it is stopped, a signal is its normal end.
     Done = 0,
-    /// Data was lost, damaged or wrong, or a check failed.
+    /// Done, but data is lost, damaged, cut off or wrong, a check failed, or nothing was found.
     Findings = 1,
-    /// Invalid usage.
+    /// Wrong usage, as in clap.
     Usage = 2,
-    /// The command cannot start or continue: a file, the network, credentials.
+    /// The command cannot start or go on: a file, the network, credentials.
     Unable = 3,
-    /// Stopped by the user before the work was done.
+    /// A signal interrupted a command before it was done.
     Interrupted = 130,
+}
+
+impl Status {
+    /// Returns the status of a command that is done.
+    pub(crate) fn done(has_findings: bool) -> Self {
+        if has_findings { Self::Findings } else { Self::Done }
+    }
 }
 
 impl From<Status> for ExitCode {
@@ -26,9 +45,6 @@ impl From<Status> for ExitCode {
         Self::from(status as u8)
     }
 }
-
-/// The exit status of a process stopped by a second Ctrl-C.
-pub(crate) const FORCED: i32 = 130;
 
 /// Why a command failed: a message, its causes and advice.
 #[derive(Debug)]

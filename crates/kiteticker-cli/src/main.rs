@@ -55,7 +55,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::unable("cannot start the runtime").because(error))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let stop = Stop::new();
         let done = |()| Status::Done;
         match cli.command.unwrap_or_else(|| Command::Demo(Default::default())) {
@@ -68,10 +68,13 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Cut(args) => commands::edit::cut(args, output, stop).await,
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,
-            Command::Instruments(args) => commands::instruments::run(&args, output).await,
+            Command::Instruments(args) => commands::instruments::run(&args, output, stop).await,
             Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
             Command::Completions(args) => commands::completions::run(&args, output).map(done),
         }
-    })
+    });
+    // Work that a signal has ended early must not delay the exit.
+    runtime.shutdown_background();
+    done
 }

@@ -1,9 +1,9 @@
 //! `kite completions`: completion scripts for shells.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::args::Cli;
+use crate::args;
 use crate::console::output::Output;
 use crate::exit::CliError;
 
@@ -25,6 +25,6 @@ pub(crate) struct Completions {
 /// Prints the script.
 pub(crate) fn run(args: &Completions, output: Output) -> Result<(), CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "kite", &mut script);
+    clap_complete::generate(args.shell, &mut args::command(), "kite", &mut script);
     output.text(&String::from_utf8_lossy(&script))
 }

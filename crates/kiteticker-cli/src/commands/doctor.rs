@@ -25,9 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   kite doctor
   kite doctor --json | jq '.checks[] | select(.verdict == \"fail\")'
-  kite doctor --endpoint ws://127.0.0.1:8765        check `kite sim`
-
-Exit status: 0 if nothing failed, 1 if a check failed.";
+  kite doctor --endpoint ws://127.0.0.1:8765        check `kite sim`";
 
 /// Check the connection to Kite: network, TLS, token, heartbeat, clock
 #[derive(Debug, Args)]
@@ -56,7 +54,7 @@ pub(crate) async fn run(args: &Doctor, output: Output, stop: Stop) -> Result<Sta
     let mut sheet = Sheet::new(output, !args.json);
     tokio::select! {
         checked = examine(args, &endpoint, &mut sheet, &stop) => checked?,
-        () = stop.requested() => return Ok(Status::Done),
+        () = stop.requested() => return Ok(Status::Interrupted),
     }
     let has_failed = sheet.has_failed();
     if args.json {
@@ -68,7 +66,7 @@ pub(crate) async fn run(args: &Doctor, output: Output, stop: Stop) -> Result<Sta
     } else {
         output.line(sheet.summary())?;
     }
-    Ok(if has_failed { Status::Findings } else { Status::Done })
+    Ok(Status::done(has_failed))
 }
 
 async fn examine(

@@ -26,9 +26,7 @@ Examples:
   kite repair tapes --to repaired --json | jq .records_lost
 
 Every record that can be read is written to a new tape of the same name. What
-cannot be read becomes a gap. The tapes themselves are not changed.
-
-Exit status: 0 if everything could be read, 1 if not.";
+cannot be read becomes a gap. The tapes themselves are not changed.";
 
 /// Write what can be read of damaged tapes to new ones
 #[derive(Debug, Args)]
@@ -49,10 +47,7 @@ Examples:
 
 Each tape is written to a new one of the same name. Receive times and the bytes
 of the records stay as they are; --instruments cuts packets out of frames. A gap
-that overlaps the chosen times is kept. The tapes themselves are not changed.
-
-Exit status: 0 success, 1 if part of the tapes could not be read, or nothing is
-left.";
+that overlaps the chosen times is kept. The tapes themselves are not changed.";
 
 /// Write a part of tapes to new ones: chosen times and instruments
 #[derive(Debug, Args)]
@@ -82,9 +77,7 @@ For two recorders of the same instruments. All records of the first are kept.
 Those of the second are added where the first misses something: in its gaps,
 where it is damaged, and before its start and after its end. Accounts of the
 second are numbered after those of the first; a note on the tape says so. The
-gaps of the first stay listed. The tapes themselves are not changed.
-
-Exit status: 0 success, 1 if part of the tapes could not be read.";
+gaps of the first stay listed. The tapes themselves are not changed.";
 
 /// Fill the gaps of one recording with another of the same day
 #[derive(Debug, Args)]
@@ -115,7 +108,7 @@ struct Into {
 pub(crate) async fn repair(args: Repair, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
-    let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
+    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes() };
     let edit = move |to: &Path, progress: OnProgress<'_>| kite_tape::repair(&reel, to, progress);
     job.run(args.into, edit, output, stop).await
 }
@@ -127,7 +120,7 @@ pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Sta
     let windows = args.period.windows(&reel)?;
     let tokens_by_day = tokens(&args, &reel, output).await?;
     let part = Cut { windows, tokens_by_day, ..Cut::default() };
-    let job = Job { is_loss: tapes::lacks_files(&reel), len_bytes: reel.len_bytes() };
+    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes() };
     let edit =
         move |to: &Path, progress: OnProgress<'_>| kite_tape::cut(&reel, &part, to, progress);
     job.run(args.into, edit, output, stop).await
@@ -153,7 +146,7 @@ pub(crate) async fn merge(args: Merge, output: Output, stop: Stop) -> Result<Sta
     let second = tapes::open_and_warn(&[args.second], output).await?;
     check_distinct(&first, &second)?;
     let job = Job {
-        is_loss: tapes::lacks_files(&first) || tapes::lacks_files(&second),
+        is_loss: tapes::lack_parts(&first) || tapes::lack_parts(&second),
         // The first recording is read before to find what it misses.
         len_bytes: 2 * first.len_bytes() + second.len_bytes(),
     };

@@ -37,8 +37,7 @@ Examples:
 
 Times are India's: 09:15 on each day of the tapes, 2026-11-23 (its midnight), or
 2026-11-23T09:15; with an offset, 2026-11-23T03:45:00Z.
-docs/export.md describes every column.
-Exit status: 0 success, 1 if part of the tapes could not be read.";
+docs/export.md describes every column.";
 
 /// Convert tapes to Parquet, CSV or JSON lines
 #[derive(Debug, Args)]
@@ -68,7 +67,7 @@ pub(crate) struct ExportArgs {
     /// Omit the 30 columns of market depth
     #[arg(long)]
     no_depth: bool,
-    /// File for gaps, silences, text messages, heartbeats and damage
+    /// File for gaps, silences, texts, heartbeats, damage; its name sets its format
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Replace existing files
@@ -165,11 +164,13 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
             .help("use the extension .parquet, .csv or .jsonl, or add --format")
     })?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    tapes::report_ends(&reel, output);
+    let lacks_parts = tapes::lack_parts(&reel);
     let windows = args.part.period.windows(&reel)?;
     let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
     let tokens = names.resolve_by_day(&args.part.instruments).map_err(UnknownNames::into_error)?;
 
-    let (is_json, to) = (args.json, args.to.clone());
+    let (is_json, to, labels) = (args.json, args.to.clone(), names.clone());
     let exporting = blocking::run("the export", move || {
         export(args, &reel, Chosen { windows, tokens }, names, format, output, &stop)
     });
@@ -177,26 +178,15 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         Ok(summary) => summary,
         Err(ExportError::Cancelled { rows }) => {
             let rows = numbers::counted(rows, "row");
-            let removed = if is_tree { "the files were" } else { "the file was" };
-            output.note(format_args!("stopped after {rows}; {removed} removed"));
-            return Ok(Status::Done);
-        }
-        Err(error) => {
-            let advice = match error {
-                ExportError::Exists { .. } => Some("use --overwrite to replace it"),
-                _ => None,
+            let removed = match (to_stdout, is_tree) {
+                (true, _) => "",
+                (false, true) => "; the files were removed",
+                (false, false) => "; the file was removed",
             };
-            let error = match error {
-                ExportError::RepeatedPartition { key } => {
-                    CliError::usage(format!("--partition-by names {} twice", key.key()))
-                }
-                error => failed(error),
-            };
-            return Err(match advice {
-                Some(advice) => error.help(advice),
-                None => error,
-            });
+            output.note(format_args!("interrupted after {rows}{removed}"));
+            return Ok(Status::Interrupted);
         }
+        Err(error) => return Err(failed(error)),
     };
     // With rows on standard output, the summary goes to standard error.
     match (is_json, to_stdout) {
@@ -214,7 +204,10 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         let records = numbers::counted(summary.records_lost, "record");
         output.warn(format_args!("parts of the tapes cannot be read: at least {records} lost"));
     }
-    Ok(if is_damaged { Status::Findings } else { Status::Done })
+    for token in &summary.unseen_tokens {
+        output.warn(format_args!("no tick of {} was exported", labels.label(*token)));
+    }
+    Ok(Status::done(is_damaged || lacks_parts || !summary.unseen_tokens.is_empty()))
 }
 
 /// The part of the tapes to export, found on the tapes and in the names.
@@ -253,6 +246,8 @@ fn export(
         })
         .quiet_after(args.quiet.after())
         .overwrite(args.overwrite)
+        .keep(args.instruments_file.as_slice())
+        .scratch(stop.scratch())
         .cancel_on(&cancel)
         .on_progress(|progress| {
             bar.of(progress.bytes_done, progress.bytes_total);
@@ -282,7 +277,19 @@ fn export(
 }
 
 fn failed(error: ExportError) -> CliError {
-    CliError::unable("cannot export").because(error)
+    match error {
+        ExportError::RepeatedPartition { key } => {
+            CliError::usage(format!("--partition-by names {} twice", key.key()))
+        }
+        ExportError::Exists { .. } => {
+            CliError::unable("cannot export").because(error).help("use --overwrite to replace it")
+        }
+        ExportError::Input { .. }
+        | ExportError::Tape { .. }
+        | ExportError::NoFileName { .. }
+        | ExportError::OneFileForTwo { .. } => CliError::usage("cannot export").because(error),
+        error => CliError::unable("cannot export").because(error),
+    }
 }
 
 fn summary_text(summary: &Summary) -> String {
@@ -298,7 +305,7 @@ fn summary_text(summary: &Summary) -> String {
         (summary.gaps, "gap"),
         (summary.unknown_packets, "packet of unknown length"),
         (summary.damaged_frames, "damaged frame"),
-        (summary.torn_files, "unfinished file"),
+        (summary.torn_files, "file cut off"),
         (summary.unreadable_files, "unreadable file"),
     ] {
         if count > 0 {
@@ -324,6 +331,7 @@ fn as_json(summary: &Summary) -> serde_json::Value {
         "records_lost": summary.records_lost,
         "torn_files": summary.torn_files,
         "unreadable_files": summary.unreadable_files,
+        "unseen": summary.unseen_tokens,
         "first_recv_unix_ns": summary.first_recv_unix_ns,
         "last_recv_unix_ns": summary.last_recv_unix_ns,
         "complete": summary.is_complete(),

@@ -37,8 +37,7 @@ a heartbeat, or no tick although it receives one a second on average. Gaps and
 silences do not change the exit status.
 
 Instruments that were recorded and never ticked are reported. The usual cause is
-an exchange token in place of an instrument token: 1594 for 408065.
-Exit status: 0 if everything could be read, 1 if data is damaged or cut off.";
+an exchange token in place of an instrument token: 1594 for 408065.";
 
 /// Show what is in tapes: span, instruments, gaps, silences, rates, damage
 #[derive(Debug, Args)]
@@ -82,7 +81,7 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
     if let Some(text) = unseen::report(&survey.unseen(), &names) {
         output.warn(text);
     }
-    if !survey.is_whole {
+    if !survey.is_read_to_end {
         output.warn("stopped before the end of the tapes; the report covers only what was read");
     }
     if args.json {
@@ -93,7 +92,10 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
         }
         output.text(&text::verdict(&survey, output))?;
     }
-    Ok(if survey.has_damage() { Status::Findings } else { Status::Done })
+    Ok(match survey.is_read_to_end {
+        true => Status::done(survey.has_damage()),
+        false => Status::Interrupted,
+    })
 }
 
 fn survey(
@@ -119,7 +121,7 @@ fn survey(
         if count.is_multiple_of(tapes::CHECK_EVERY) {
             bar.at(entries.position_bytes());
             if stop.is_requested() {
-                survey.is_whole = false;
+                survey.is_read_to_end = false;
                 break;
             }
         }

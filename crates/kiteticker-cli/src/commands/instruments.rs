@@ -11,6 +11,7 @@ use kite_instruments::{Amount, Date, Exchange, Filter, Instrument, InstrumentTyp
 use serde_json::json;
 
 use crate::console::output::{self, Output};
+use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::format::numbers;
 use crate::instruments::lists::{self, Request};
@@ -26,8 +27,7 @@ Examples:
 
 Kite's list is downloaded once a day and cached; it needs no account. Lists are
 kept by day for --keep-lists days, since tokens are reused after expiry.
-KITE_INSTRUMENTS_URL sets another URL for it.
-Exit status: 0 if an instrument was found, 1 if none was.";
+KITE_INSTRUMENTS_URL sets another URL for it.";
 
 /// Find instruments: symbols, tokens, lots, expiries
 #[derive(Debug, Args)]
@@ -152,13 +152,24 @@ impl Filters {
 }
 
 /// Searches the list and prints what matches.
-pub(crate) async fn run(args: &InstrumentsArgs, output: Output) -> Result<Status, CliError> {
-    let list = match &args.file {
-        Some(path) => lists::from_file(path, output).await?,
-        None => {
-            let request = Request { refresh: args.refresh, keep_days: args.keep_lists };
-            lists::today(request, "pass a list with --file", output).await?
+pub(crate) async fn run(
+    args: &InstrumentsArgs,
+    output: Output,
+    stop: Stop,
+) -> Result<Status, CliError> {
+    stop.listen()?;
+    let loading = async {
+        match &args.file {
+            Some(path) => lists::from_file(path, output).await,
+            None => {
+                let request = Request { refresh: args.refresh, keep_days: args.keep_lists };
+                lists::today(request, "pass a list with --file", output).await
+            }
         }
+    };
+    let list = tokio::select! {
+        list = loading => list?,
+        () = stop.requested() => return Ok(Status::Interrupted),
     };
     let found = look_up(args, &list);
     let shown = &found[..found.len().min(args.limit)];

@@ -1,6 +1,6 @@
 //! `kite replay`: serves recorded tapes over Kite's protocol.
 
-mod print;
+pub(crate) mod print;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub(crate) struct ReplayArgs {
 pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    tapes::report_ends(&reel, output);
+    let lacks_parts = tapes::lack_parts(&reel);
     let feed = ReplayFeed {
         paths: args.tapes.clone(),
         speed: args.speed,
@@ -132,13 +134,7 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
         true => output.json(&progress_json(&progress))?,
         false => output.line(summary(&progress))?,
     }
-    Ok(status_of(&reel, progress.damages))
-}
-
-/// Returns the status of a replay that has ended.
-fn status_of(reel: &Reel, damages: u64) -> Status {
-    let is_whole = damages == 0 && !tapes::lacks_files(reel);
-    if is_whole { Status::Done } else { Status::Findings }
+    Ok(Status::done(progress.damages > 0 || lacks_parts))
 }
 
 /// Prints the ticks instead of serving them.
@@ -150,17 +146,13 @@ async fn print(
     stop: Stop,
 ) -> Result<Status, CliError> {
     let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
-    let printing = Printing { speed: args.speed, windows, longest_pause: args.longest_pause };
-    let summary = print::print(reel.clone(), printing, names, stop).await?;
-    let damages = summary.as_ref().map_or(0, |summary| summary.damage);
-    if let Some(summary) = summary {
-        output.note(numbers::counted(summary.rows, "tick"));
-        if summary.damage > 0 {
-            let places = numbers::counted(summary.damage, "damaged place");
-            output.warn(format_args!("{places} skipped; kite inspect lists them"));
-        }
-    }
-    Ok(status_of(&reel, damages))
+    let printing = Printing {
+        speed: args.speed,
+        windows,
+        longest_pause: args.longest_pause,
+        tokens: Vec::new(),
+    };
+    print::run(reel, printing, names, output, stop).await
 }
 
 fn greeting(endpoint: &str, sockets: u16, output: Output) -> String {

@@ -36,7 +36,7 @@ pub(crate) struct Watch {
 
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let Selection { instruments, names, feed, lacks_files } =
+    let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop).await?;
     watch::run(WatchOptions {
         instruments,
@@ -52,5 +52,5 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         stop,
     })
     .await?;
-    Ok(if lacks_files { Status::Findings } else { Status::Done })
+    Ok(Status::done(lacks_parts))
 }

@@ -1,8 +1,9 @@
-//! Ctrl-C and SIGTERM: the first requests a clean stop, the second exits immediately.
+//! Ctrl-C, SIGTERM and SIGHUP: the first requests a clean stop, the second exits immediately.
 
+use kite_export::Scratch;
 use tokio::sync::watch;
 
-use crate::exit::{CliError, FORCED};
+use crate::exit::{CliError, Status};
 
 /// The user's request to stop the command. Cheap to clone.
 ///
@@ -11,25 +12,32 @@ use crate::exit::{CliError, FORCED};
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     request: watch::Sender<bool>,
+    scratch: Scratch,
 }
 
 impl Stop {
     pub(crate) fn new() -> Self {
-        Self { request: watch::Sender::new(false) }
+        Self { request: watch::Sender::new(false), scratch: Scratch::new() }
     }
 
     /// Starts to handle the signals; after that the first no longer ends the process.
     pub(crate) fn listen(&self) -> Result<(), CliError> {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
         let mut signals = Signals::new().map_err(cannot)?;
-        let request = self.request.clone();
+        let (request, scratch) = (self.request.clone(), self.scratch.clone());
         tokio::spawn(async move {
             signals.next().await;
             request.send_replace(true);
             signals.next().await;
-            std::process::exit(FORCED);
+            scratch.discard();
+            std::process::exit(Status::Interrupted as i32);
         });
         Ok(())
+    }
+
+    /// Returns where the temporary files of exports are known, so that a second signal removes them.
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 
     /// Waits for the request to stop; returns immediately if it has been made.
@@ -51,6 +59,8 @@ impl Stop {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// `None` if the process was started to survive the end of its terminal, as by `nohup`.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -60,15 +70,33 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
     async fn next(&mut self) {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => drop(hang_up.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hang_up => {}
         }
     }
+}
+
+/// Returns whether the process ignores SIGHUP, on Linux; elsewhere it is not known.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The lowest bit is signal 1, which is SIGHUP.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]

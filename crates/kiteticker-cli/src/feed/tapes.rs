@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_tape::{Entries, PassedOver, ReadConfig, Reel, Source};
+use kite_tape::{Entries, PassedOver, ReadConfig, Reel, Source, TapeFile};
 
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::format::numbers;
 use crate::format::times::Moment;
 
 /// Records between two checks of a long read whether to stop.
@@ -49,9 +50,24 @@ pub(crate) async fn open_and_warn(paths: &[PathBuf], output: Output) -> Result<R
     Ok(reel)
 }
 
-/// Returns whether a file of a directory could not be read, so that records may be missing.
-pub(crate) fn lacks_files(reel: &Reel) -> bool {
-    reel.passed_over().iter().any(PassedOver::is_loss)
+/// Warns of each file that is cut off, and notes those that are still being recorded.
+pub(crate) fn report_ends(reel: &Reel, output: Output) {
+    for file in reel.files() {
+        let path = file.path().display();
+        if file.is_cut_off() {
+            output.warn(format_args!("{path} is cut off: {}", file.ending()));
+        } else if file.is_being_recorded() {
+            let at = numbers::grouped(file.ending().at() as u64);
+            output.note(format_args!("{path} is still being recorded; read to byte {at}"));
+        }
+    }
+}
+
+/// Returns whether records may be missing because a file of a directory could not be read, or a file
+/// is cut off.
+pub(crate) fn lack_parts(reel: &Reel) -> bool {
+    let are_missing = reel.passed_over().iter().any(PassedOver::is_loss);
+    are_missing || reel.files().iter().any(TapeFile::is_cut_off)
 }
 
 /// Starts to read with as many threads as the machine has.

@@ -30,7 +30,7 @@ pub(crate) struct Selection {
     pub(crate) names: Names,
     pub(crate) feed: Feed,
     /// Whether files of the replayed tapes cannot be read.
-    pub(crate) lacks_files: bool,
+    pub(crate) lacks_parts: bool,
 }
 
 /// Chooses a feed and its instruments. If none is named, chooses those of the first minute for a
@@ -49,7 +49,7 @@ pub(crate) async fn find(
         Feed::Replay(feed) => Some(tapes::open_and_warn(&feed.paths, output).await?),
         _ => None,
     };
-    let lacks_files = reel.as_ref().is_some_and(tapes::lacks_files);
+    let lacks_parts = reel.as_ref().is_some_and(tapes::lack_parts);
     let listed = requested.listed()?;
     let file = requested.instruments_file.as_deref();
     let names = match &reel {
@@ -79,7 +79,7 @@ pub(crate) async fn find(
             "{count} requested, but the three connections of an account take at most {most}"
         )));
     }
-    Ok(Selection { instruments, names, feed, lacks_files })
+    Ok(Selection { instruments, names, feed, lacks_parts })
 }
 
 /// Resolves the instruments named on the command line, and those of the list that are known.

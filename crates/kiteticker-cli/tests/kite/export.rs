@@ -190,3 +190,65 @@ fn a_replay_to_standard_output_can_be_stopped_while_it_waits() {
     let ended = replay.ended();
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn no_export_replaces_an_input_or_a_tape_under_any_of_its_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let day = tape::write(directory.path());
+    let bytes = std::fs::read(&day).expect("the tape");
+    std::fs::hard_link(&day, path("hard.csv")).expect("a link");
+    std::os::unix::fs::symlink(&day, path("soft.csv")).expect("a link");
+    std::fs::copy(&day, path("copy.csv")).expect("a copy");
+    let list = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+                tick_size,lot_size,instrument_type,segment,exchange\n\
+                408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE\n";
+    std::fs::write(path("list.csv"), list).expect("a list");
+    let list_name = path("list.csv");
+    let ticks = path("ticks.csv");
+    for name in ["day.ktape", "hard.csv", "soft.csv", "copy.csv", "list.csv"] {
+        let kept = std::fs::read(path(name)).expect("the file");
+        for option in ["--to", "--events"] {
+            let name = path(name);
+            let mut to = vec!["--overwrite", "--format", "csv", "--instruments-file"];
+            to.push(list_name.to_str().expect("UTF-8"));
+            let ended = match option {
+                "--to" => export(&day, &name, &to),
+                _ => {
+                    to.extend([option, name.to_str().expect("UTF-8")]);
+                    export(&day, &ticks, &to)
+                }
+            };
+            assert_eq!(ended.code, Some(2), "{option} {name:?}: {ended:?}");
+            assert!(ended.err.contains("is not replaced"), "{ended:?}");
+        }
+        assert_eq!(std::fs::read(path(name)).expect("the file"), kept, "{name}");
+    }
+    assert_eq!(std::fs::read(&day).expect("the tape"), bytes);
+    assert!(!ticks.exists());
+}
+
+#[test]
+fn events_have_the_format_of_their_own_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let day = tape::write(directory.path());
+    let events = directory.path().join("events.csv");
+    let to = directory.path().join("day.parquet");
+    let ended = export(&day, &to, &["--events", events.to_str().expect("UTF-8")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let text = std::fs::read_to_string(&events).expect("text");
+    assert!(text.lines().any(|line| line.contains(",gap,")), "{text}");
+    assert!(std::fs::read(&to).expect("the file").starts_with(b"PAR1"));
+}
+
+#[test]
+fn a_token_that_is_on_no_tape_is_a_finding_with_a_warning() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let day = tape::write(directory.path());
+    let to = directory.path().join("part.csv");
+    let ended = export(&day, &to, &["--instruments", "408065,5633", "--json"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("warning: no tick of 5633 was exported"), "{ended:?}");
+    assert_eq!((&ended.json()["rows"], &ended.json()["unseen"][0]), (&10.into(), &5633.into()));
+}

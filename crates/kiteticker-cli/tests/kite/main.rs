@@ -14,5 +14,6 @@ mod record;
 mod replay;
 mod silences;
 mod sim;
+mod status;
 mod tape;
 mod usage;

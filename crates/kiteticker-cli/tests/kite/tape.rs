@@ -69,3 +69,41 @@ pub(crate) fn write_noted(directory: &Path, name: &str, days: u64, note: Option<
     std::fs::write(&path, &file[..len]).expect("a file");
     path
 }
+
+/// Writes a tape of this many frames, one per millisecond, in blocks of 1,000.
+pub(crate) fn write_long(directory: &Path, frames: u64) -> PathBuf {
+    let header = TapeHeader { created_unix_ns: OPENING, tape_id: 99, metadata: b"{}" };
+    let mut file = vec![0; 1 << 10];
+    let header_len = header.encode(&mut file).expect("room");
+    file.truncate(header_len);
+    let mut space = vec![0; 64 << 10];
+    for block in 0..frames / 1_000 {
+        let mut buffer = BlockBuffer::new(&mut space, 99, block as u32).expect("room");
+        for at in 0..1_000 {
+            let recv_unix_ns = OPENING + (block * 1_000 + at) * SECOND / 1_000;
+            let source = Source { account: 0, connection: 0 };
+            let frame = frame(100_000 + at as u32);
+            buffer
+                .push(Received { recv_unix_ns, source }, RecordKind::Binary, &frame)
+                .expect("room");
+        }
+        file.extend_from_slice(buffer.finish());
+    }
+    let path = directory.join("long.ktape");
+    std::fs::write(&path, file).expect("a file");
+    path
+}
+
+/// Flips a bit in the last record of a tape.
+pub(crate) fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("the file");
+    let at = bytes.len() - 20;
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).expect("the file");
+}
+
+/// Cuts a tape within its last record.
+pub(crate) fn cut(path: &Path) {
+    let bytes = std::fs::read(path).expect("the file");
+    std::fs::write(path, &bytes[..bytes.len() - 5]).expect("the file");
+}

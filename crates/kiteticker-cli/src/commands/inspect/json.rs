@@ -49,7 +49,8 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         })).collect::<Value>(),
         "records_lost": survey.records_lost,
         "damaged": survey.has_damage(),
-        "whole": survey.is_whole,
+        "whole": survey.is_read_to_end && !survey.has_damage(),
+        "read_to_end": survey.is_read_to_end,
     });
     silences::add_json(&mut report, &survey.silences);
     report
@@ -73,7 +74,7 @@ fn file(file: &FileFacts) -> Value {
         "blocks": file.blocks,
         "span": file.span.map(span),
         "ending": file.ending.to_string(),
-        "damaged": file.lacks_its_end(),
+        "damaged": file.is_cut_off,
         // As JSON if it parses, else as text.
         "metadata": metadata.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text))),
     })

@@ -9,7 +9,7 @@ use kite_tape::{
     TapeFile, Windows,
 };
 use kite_wire::ist::Day;
-use kite_wire::tape::{Ending, Tear};
+use kite_wire::tape::Ending;
 
 use crate::format::times::SECOND_NS;
 use crate::instruments::names::Names;
@@ -52,7 +52,7 @@ pub(super) struct Survey {
     detector: SilenceDetector,
     pub(super) silences: Silences,
     /// Whether the tapes were read to the end.
-    pub(super) is_whole: bool,
+    pub(super) is_read_to_end: bool,
     /// Files that were named, or are in a directory that was, but are not read.
     pub(super) passed_over: Vec<FilePassedOver>,
 }
@@ -77,6 +77,8 @@ pub(super) struct FileFacts {
     pub(super) blocks: u64,
     pub(super) span: Option<(u64, u64)>,
     pub(super) ending: Ending,
+    /// Whether the end is lost, and not only still being recorded.
+    pub(super) is_cut_off: bool,
     pub(super) metadata: Option<String>,
 }
 
@@ -147,7 +149,7 @@ impl Survey {
             records_lost: 0,
             detector: SilenceDetector::new(quiet_after),
             silences: Silences::default(),
-            is_whole: true,
+            is_read_to_end: true,
             passed_over: reel.passed_over().iter().map(FilePassedOver::of).collect(),
         }
     }
@@ -272,7 +274,7 @@ impl Survey {
     /// Returns whether recorded data can no longer be read.
     pub(super) fn has_damage(&self) -> bool {
         self.damages > 0
-            || self.files.iter().any(FileFacts::lacks_its_end)
+            || self.files.iter().any(|file| file.is_cut_off)
             || self.passed_over.iter().any(|file| file.is_loss)
     }
 }
@@ -300,19 +302,8 @@ impl FileFacts {
             blocks,
             span: file.span(),
             ending: file.ending(),
+            is_cut_off: file.is_cut_off(),
             metadata: metadata.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-        }
-    }
-
-    /// Returns whether records are lost from the end of the file. A record that was still being
-    /// written when the recorder or the machine stopped does not count: it was never complete.
-    pub(super) fn lacks_its_end(&self) -> bool {
-        match self.ending {
-            Ending::Clean { .. } => false,
-            Ending::Torn { records_lost: Some(1..), .. }
-            | Ending::Torn { tear: Tear::CompressedBlock, .. } => true,
-            Ending::Torn { .. } => false,
-            _ => true,
         }
     }
 }

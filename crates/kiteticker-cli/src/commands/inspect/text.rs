@@ -49,7 +49,7 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
         let mark = output.paint(output::RED, "damaged");
         let _ = writeln!(text, "{mark} {damage}{}", between(damage));
     }
-    for file in survey.files.iter().filter(|file| file.lacks_its_end()) {
+    for file in survey.files.iter().filter(|file| file.is_cut_off) {
         let mark = output.paint(output::RED, "damaged");
         let _ = writeln!(text, "{mark} {}: {}", file.path.display(), file.ending);
     }
@@ -66,11 +66,16 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
         let _ = writeln!(text, "{records} of kinds from a later version");
     }
     let read = counted(survey.kinds.iter().sum(), "record");
-    let _ = match survey.has_damage() {
-        false => {
+    let lost = grouped(survey.records_lost);
+    let _ = match (survey.is_read_to_end, survey.has_damage()) {
+        (true, false) => {
             writeln!(text, "{} all {read} can be read", output.paint(output::GREEN, "complete"))
         }
-        true => writeln!(text, "{read} read, at least {} lost", grouped(survey.records_lost)),
+        (true, true) => writeln!(text, "{read} read, at least {lost} lost"),
+        (false, _) => {
+            let mark = output.paint(output::YELLOW, "stopped");
+            writeln!(text, "{mark} after {read}, at least {lost} lost; the rest was not checked")
+        }
     };
     text
 }
@@ -141,9 +146,7 @@ fn ending(file: &FileFacts) -> String {
     let blocks = counted(file.blocks, "block");
     match file.ending {
         Ending::Clean { .. } => blocks,
-        Ending::Torn { .. } if !file.lacks_its_end() => {
-            format!("{blocks}, not finished (still recorded, or the recorder was killed)")
-        }
+        _ if !file.is_cut_off => format!("{blocks}, still being recorded"),
         ending => format!("{blocks}, {ending}"),
     }
 }

@@ -30,9 +30,7 @@ usual cause is an exchange token in place of an instrument token: 1594 for
 408065.
 
 Access tokens expire every morning. If the credentials come from a file and the
-token is refused, recording resumes once the file holds a new access_token.
-
-Exit status: 0 success, 1 if frames were lost on the way to the disk.";
+token is refused, recording resumes once the file holds a new access_token.";
 
 /// Record a feed to tapes, byte for byte
 #[derive(Debug, Args)]

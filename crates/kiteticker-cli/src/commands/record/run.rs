@@ -25,7 +25,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let Selection { instruments, names, feed, lacks_files } =
+    let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
     let renewal = match &feed {
         Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
@@ -106,5 +106,5 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         output.warn(format_args!("{frames} lost; the tapes record them as gaps"));
         return Ok(Status::Findings);
     }
-    Ok(if lacks_files { Status::Findings } else { Status::Done })
+    Ok(Status::done(lacks_parts))
 }

@@ -10,40 +10,52 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::blocking;
+use crate::console::output::Output;
 use crate::console::signals::Stop;
-use crate::exit::CliError;
-use crate::feed::Speed;
+use crate::exit::{CliError, Status};
+use crate::feed::{Speed, tapes};
+use crate::format::numbers;
 use crate::format::times::Moment;
 use crate::instruments::names::Names;
 
 /// The part of the tapes to print, and the speed.
 #[derive(Debug, Clone)]
-pub(super) struct Printing {
-    pub(super) speed: Speed,
-    pub(super) windows: Option<Windows>,
-    pub(super) longest_pause: Option<Duration>,
+pub(crate) struct Printing {
+    pub(crate) speed: Speed,
+    pub(crate) windows: Option<Windows>,
+    pub(crate) longest_pause: Option<Duration>,
+    /// The instruments to print; empty for all.
+    pub(crate) tokens: Vec<u32>,
 }
 
-/// Prints until the tapes end; returns `None` if the user stopped the printing.
-pub(super) async fn print(
+/// Prints until the tapes end or the user stops the printing.
+pub(crate) async fn run(
     reel: Reel,
     printing: Printing,
     names: Names,
+    output: Output,
     stop: Stop,
-) -> Result<Option<Summary>, CliError> {
+) -> Result<Status, CliError> {
     let runtime = Handle::current();
-    let printing =
-        blocking::run("the replay", move || write(&reel, printing, names, &stop, runtime));
-    match printing.await? {
-        Ok(summary) => Ok(Some(summary)),
-        Err(ExportError::Cancelled { .. }) => Ok(None),
+    let lacks_parts = tapes::lack_parts(&reel);
+    let printing = blocking::run("the replay", move || {
+        let mut damages = 0;
+        let printed = write(&reel, printing, names, &stop, runtime, &mut damages);
+        (printed, damages)
+    });
+    let (printed, damages) = printing.await?;
+    match printed {
+        Ok(summary) => output.note(numbers::counted(summary.rows, "tick")),
+        Err(ExportError::Cancelled { .. }) => {}
         Err(ExportError::Write { source, .. })
-            if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(CliError::unable("cannot print the ticks").because(error)),
+            if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => {}
+        Err(error) => return Err(CliError::unable("cannot print the ticks").because(error)),
     }
+    if damages > 0 {
+        let places = numbers::counted(damages, "damaged place");
+        output.warn(format_args!("{places} skipped; kite inspect lists them"));
+    }
+    Ok(Status::done(damages > 0 || lacks_parts))
 }
 
 fn write(
@@ -52,14 +64,19 @@ fn write(
     names: Names,
     stop: &Stop,
     runtime: Handle,
+    damages: &mut u64,
 ) -> Result<Summary, ExportError> {
     let cancel = AtomicBool::new(false);
     let mut export = Export::new(reel)
         .symbols(move |day, token| names.known_on(day, token))
         .cancel_on(&cancel)
+        .on_damage(|_| *damages += 1)
         .on_progress(|_| cancel.store(stop.is_requested(), Ordering::Relaxed));
     if let Some(windows) = &printing.windows {
         export = export.windows(windows.clone()).read_past(Duration::ZERO);
+    }
+    if !printing.tokens.is_empty() {
+        export = export.tokens(printing.tokens.iter().copied());
     }
     match printing.speed {
         Speed::Max => export.to_writer(io::stdout(), Format::JsonLines),
