@@ -1,6 +1,7 @@
 //! `kite record`: records the feed to tapes, byte for byte.
 
 mod args;
+mod daily;
 mod follow;
 mod report;
 mod run;

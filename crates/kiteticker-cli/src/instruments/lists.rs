@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kite_conn::ErrorChain;
-use kite_instruments::{Date, Instruments, Loaded, Origin, Source};
+use kite_instruments::{Date, Fetched, Instruments, Loaded, Origin, Source};
 use kite_wire::ist::Day;
 
 use crate::blocking;
@@ -64,6 +64,21 @@ pub(crate) async fn today(
         output.warn(format_args!("the instrument list was not cached: {}", ErrorChain(why)));
     }
     Ok(warn_of_problems(fetched.loaded, output))
+}
+
+/// Downloads today's list; warns if that is not possible.
+pub(crate) async fn of_today(output: Output) -> Option<Instruments> {
+    let fetching = blocking::run("fetching the instrument list", || source().refresh());
+    let why = match fetching.await {
+        Ok(Ok(Fetched { origin: Origin::Stale { why, .. }, .. })) => {
+            ErrorChain(why.as_ref()).to_string()
+        }
+        Ok(Ok(fetched)) => return Some(warn_of_problems(fetched.loaded, output)),
+        Ok(Err(why)) => ErrorChain(&why).to_string(),
+        Err(why) => ErrorChain(&why).to_string(),
+    };
+    output.warn(format_args!("instruments keep the names of an earlier list: {why}"));
+    None
 }
 
 /// Returns the latest cached list and its day; downloads nothing.

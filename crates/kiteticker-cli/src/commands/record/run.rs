@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use kite_conn::Endpoint;
 use kite_manager::Seat;
 use kite_tape::Recorder;
 use serde_json::json;
 
 use super::args::Record;
+use super::daily::DailyNames;
 use super::follow::{Recording, Renewal, ticks};
 use super::report;
 use crate::blocking;
@@ -33,6 +35,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         }
         _ => None,
     };
+    // Other servers and given lists need not have the tokens of Kite's list.
+    let takes_lists = args.instruments.instruments_file.is_none()
+        && matches!(&feed, Feed::Live(live) if live.endpoint == Endpoint::default());
     let OpenFeed { builder, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
@@ -53,6 +58,10 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     ));
 
     recorder.instruments(rows::to_note(&instruments, &names, args.instruments.mode));
+    let _daily = takes_lists.then(|| {
+        let (recorder, instruments) = (recorder.clone(), instruments.clone());
+        DailyNames::start(recorder, instruments, args.instruments.mode, output)
+    });
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());
     let tap = move |seat: Seat| noting.beside(tape.sink(feed::source(seat.connection)));
