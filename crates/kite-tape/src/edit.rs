@@ -177,7 +177,7 @@ pub fn cut(
 /// second has where the first misses something.
 ///
 /// The first misses something in its gaps, where its tapes are damaged, and before its first and
-/// after its last record. In a gap of one of several connections, only packets of instruments that
+/// after its last record of a day. In a gap of one of several connections, only packets of instruments that
 /// the others did not receive are taken.
 ///
 /// The accounts of the second recording are numbered after those of the first. Each new tape begins

@@ -361,6 +361,30 @@ fn a_gap_that_overlaps_the_window_is_kept_whole() {
     assert_eq!(nothing.files, [] as [PathBuf; 0]);
 }
 
+#[test]
+fn a_lost_end_is_a_gap_of_the_times_that_reach_it_unless_it_is_still_recorded() {
+    let tapes = tempfile::tempdir().unwrap();
+    let many: Vec<_> = (0..60).map(|time| ticks(time, 0, &[A])).collect();
+    let path = record(tapes.path(), Compression::Zstd { level: 1 }, &many);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+    let last = read(&path).0.last().unwrap().0.recv_unix_ns;
+    assert!(last > MORNING + 20);
+    let edit = |name: &str, windows: Option<Windows>| {
+        let reel = Reel::open([&path]).unwrap();
+        cut(&reel, &Cut { windows, ..Cut::default() }, &tapes.path().join(name))
+    };
+    let whole = edit("whole", None);
+    assert_eq!((whole.damages, whole.gaps_added), (1, 1));
+    let gap = read(&whole.files[0]).0.pop().unwrap();
+    assert_eq!((gap.0.recv_unix_ns, gap.1), (last, RecordKind::Gap));
+    assert_eq!(edit("end", within(last..u64::MAX)).gaps_added, 1);
+    let early = edit("early", within(MORNING..MORNING + 20));
+    assert_eq!((early.damages, early.gaps_added, early.records), (0, 0, 20));
+    let _running = Recorder::start(tapes.path(), RecorderConfig::default()).unwrap();
+    assert!(edit("running", None).is_whole());
+}
+
 /// Records two recordings and merges them. Returns the records without the note, and the note.
 fn merged(first: &[Recorded], second: &[Recorded]) -> (Vec<Recorded>, String) {
     let tapes = tempfile::tempdir().unwrap();
@@ -408,6 +432,31 @@ fn gaps_and_ends_of_a_recording_are_filled_from_another() {
     ];
     assert_eq!(records, expected);
     assert!(note.contains(r#""account_offset":1"#) && note.contains(r#""with":[""#), "{note}");
+}
+
+#[test]
+fn the_rest_of_a_day_is_filled_and_a_midnight_that_was_recorded_is_not() {
+    const SECOND: u64 = 1_000_000_000;
+    /// From the first record to midnight in India.
+    const MIDNIGHT: u64 = (24 * 3_600 - (9 * 3_600 + 1_800)) * SECOND;
+    let day = |rest: &[u64]| -> Vec<_> {
+        let times = [0, 10, 20].into_iter().chain(rest.iter().copied());
+        times.map(|second| ticks(second * SECOND, 0, &[A])).collect()
+    };
+    let filled = |first: &[Recorded], second: &[Recorded]| {
+        let tapes = tempfile::tempdir().unwrap();
+        let path = |name: &str| tapes.path().join(name);
+        record(&path("first"), Compression::Stored, first);
+        record(&path("second"), Compression::Stored, second);
+        let summary = merge(&path("first"), &path("second"), &path("merged"));
+        (summary.files.len(), summary.records_filled)
+    };
+    // The first recorder ended at 20 s and was started again on the next day.
+    let second = day(&[30, 40, 86_405, 86_415]);
+    assert_eq!(filled(&day(&[86_400, 86_410, 86_420]), &second), (2, 2));
+    let midnight = MIDNIGHT / SECOND;
+    let first = day(&[midnight - 1, midnight + 1]);
+    assert_eq!(filled(&first, &day(&[30, midnight, midnight + 1])), (2, 0));
 }
 
 #[test]

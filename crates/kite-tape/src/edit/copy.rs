@@ -226,16 +226,17 @@ impl Copy<'_> {
 
     fn damage(&mut self, file: &TapeFile, damage: &Damage) -> Result<(), EditError> {
         let loss = Loss { from: damage.from_unix_ns, to: damage.to_unix_ns };
+        self.lost(file, loss, damage.records)
+    }
+
+    /// Counts what could not be read and may be of the times that are kept, and adds a gap for it
+    /// unless no record was lost.
+    fn lost(&mut self, file: &TapeFile, loss: Loss, records: Option<u32>) -> Result<(), EditError> {
         let windows = self.part.windows.as_ref();
         let (from, to) = (loss.from.unwrap_or(0), loss.to.unwrap_or(u64::MAX));
         if !windows.is_none_or(|windows| windows.overlap(from, to)) {
             return Ok(());
         }
-        self.lost(file, loss, damage.records)
-    }
-
-    /// Counts what could not be read, and adds a gap for it unless no record was lost.
-    fn lost(&mut self, file: &TapeFile, loss: Loss, records: Option<u32>) -> Result<(), EditError> {
         self.summary.damages += 1;
         self.summary.records_lost += u64::from(records.unwrap_or(0));
         if records == Some(0) {
@@ -279,7 +280,8 @@ fn lost_end(file: &TapeFile) -> Option<Loss> {
         }
         _ => false,
     };
-    is_lost.then(|| Loss { from: file.span().map(|(_, last)| last), to: None })
+    (is_lost && !file.is_being_recorded())
+        .then(|| Loss { from: file.span().map(|(_, last)| last), to: None })
 }
 
 /// Returns from when to when a gap reaches.

@@ -1,14 +1,19 @@
-//! What a recording misses: its gaps, its damage, and the time before and after it.
+//! What a recording misses: its gaps, its damage, and the time before and after it on each day.
 
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
+use kite_wire::ist::Day;
 use kite_wire::tape::{Received, RecordKind, Source};
 
 use super::EditError;
 use super::copy::{Progress, read, span};
 use crate::reel::Reel;
 use crate::windows::Windows;
+
+/// Time between the records of two days up to which the recorder was running. Kite sends a heartbeat
+/// every second.
+const MIDNIGHT_NS: u64 = 5_000_000_000;
 
 /// The stretches of time in which a recording misses something.
 pub(super) struct Holes {
@@ -64,9 +69,9 @@ impl Holes {
         Ok(found)
     }
 
-    /// Finds gaps, damage and instruments. Returns the time before and after the recording.
+    /// Finds gaps, damage and instruments. Returns the time before and after the recordings of days.
     fn read(&mut self, reel: &Reel, progress: &mut Progress<'_>) -> Result<Vec<Hole>, EditError> {
-        let (mut first, mut last, mut count) = (u64::MAX, None, 0);
+        let (mut days, mut last, mut count) = (BTreeMap::new(), None, 0);
         let mut entries = read(reel, 0);
         while let Some(item) = entries.next() {
             count += 1;
@@ -92,18 +97,16 @@ impl Holes {
                 self.gaps.insert((now, entry.received.source, entry.payload));
                 continue;
             }
-            first = first.min(now);
             last = last.max(Some(now));
+            let (from, to) = days.entry(Day::at_unix_ns(now)).or_insert((now, now));
+            (*from, *to) = (now.min(*from), now.max(*to));
             if let Some(frame) = entry.frame() {
                 let instruments = self.instruments.entry(source).or_default();
                 instruments.extend(frame.packets().map(|it| it.instrument_token()));
             }
         }
         progress.before += reel.len_bytes();
-        let Some(last) = last else { return Ok(vec![Hole::new(None, 0, u64::MAX)]) };
-        let before = first.checked_sub(1).map(|to| Hole::new(None, 0, to));
-        let after = last.checked_add(1).map(|from| Hole::new(None, from, u64::MAX));
-        Ok(before.into_iter().chain(after).collect())
+        Ok(outside(days.into_values()))
     }
 
     /// Finds the instruments that other connections received while one missed something.
@@ -154,6 +157,21 @@ impl Holes {
     pub(super) fn last_account(&self) -> Option<u8> {
         self.last_account
     }
+}
+
+/// Returns the time before, after and between the spans of days. A recorder that is started again
+/// on a later day does not note that it was not running.
+fn outside(days: impl Iterator<Item = (u64, u64)>) -> Vec<Hole> {
+    let (mut holes, mut from) = (Vec::new(), 0);
+    for (first, last) in days {
+        let is_running = from > 0 && first.saturating_sub(from) <= MIDNIGHT_NS;
+        if first > from && !is_running {
+            holes.push(Hole::new(None, from, first - 1));
+        }
+        from = last.saturating_add(1).max(from);
+    }
+    holes.push(Hole::new(None, from, u64::MAX));
+    holes
 }
 
 impl Hole {
