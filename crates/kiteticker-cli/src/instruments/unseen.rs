@@ -14,7 +14,7 @@ use crate::format::numbers::counted;
 use crate::instruments::names::Names;
 
 /// Time after which instruments without a tick are reported. A liquid one ticks every second.
-pub(crate) const REPORT_AFTER: Duration = Duration::from_secs(30);
+const REPORT_AFTER: Duration = Duration::from_secs(30);
 
 /// Number of instruments that a report names.
 const MOST_NAMED: usize = 10;
@@ -104,8 +104,13 @@ pub(crate) fn report(tokens: &[u32], names: &Names) -> Option<String> {
     (!tokens.is_empty()).then(|| format!("{count} never ticked: {}", listed(tokens, names)))
 }
 
-/// Returns the report after [`REPORT_AFTER`]; `None` if all have ticked.
-pub(crate) fn early_report(tokens: &[u32], names: &Names) -> Option<String> {
+/// Waits for [`REPORT_AFTER`] and returns the report; `None` if all have ticked.
+///
+/// # Cancel safety
+/// If it is dropped, the wait starts again.
+pub(crate) async fn early_report(unseen: &Unseen, names: &Names) -> Option<String> {
+    tokio::time::sleep(REPORT_AFTER).await;
+    let tokens = &unseen.tokens();
     let (count, seconds) = (counted(tokens.len() as u64, "instrument"), REPORT_AFTER.as_secs());
     let report = || format!("{count} never ticked in {seconds} s: {}", listed(tokens, names));
     (!tokens.is_empty()).then(report)
@@ -157,11 +162,22 @@ mod tests {
             report(&[408_065, 999_424], &names).unwrap(),
             "2 instruments never ticked: NSE:INFY (408065), 999424"
         );
-        assert_eq!(
-            early_report(&[999_424], &names).unwrap(),
-            "1 instrument never ticked in 30 s: 999424"
-        );
         let many: Vec<u32> = (1_000..1_012).collect();
         assert!(report(&many, &names).unwrap().ends_with(", 1009, and 2 more"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn instruments_that_have_not_ticked_are_reported_after_half_a_minute() {
+        let names = Names::built_in();
+        let unseen = Unseen::new([408_065, 999_424]);
+        let begun = tokio::time::Instant::now();
+        let (report, ()) = tokio::join!(early_report(&unseen, &names), async {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            unseen.take([Packet::from_bytes(&ltp(408_065)).unwrap()].into_iter());
+        });
+        assert_eq!(report.as_deref(), Some("1 instrument never ticked in 30 s: 999424"));
+        assert_eq!(begun.elapsed(), Duration::from_secs(30));
+        unseen.take([Packet::from_bytes(&ltp(999_424)).unwrap()].into_iter());
+        assert_eq!(early_report(&unseen, &names).await, None);
     }
 }

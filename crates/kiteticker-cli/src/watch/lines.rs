@@ -18,7 +18,7 @@ use crate::feed;
 use crate::format::numbers::{grouped, price};
 use crate::format::times;
 use crate::instruments::names::{Named, Names};
-use crate::instruments::unseen::{self, REPORT_AFTER, Unseen};
+use crate::instruments::unseen::{self, Unseen};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,7 +63,13 @@ async fn print(
     let mut is_started = false;
     let mut seconds = interval_at(Instant::now() + SECOND, SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut report_is_due = pin!(tokio::time::sleep(REPORT_AFTER));
+    let mut never_ticked = pin!(async {
+        if let Some((names, output)) = report
+            && let Some(text) = unseen::early_report(unseen, names).await
+        {
+            output.warn(text);
+        }
+    });
     let mut is_reported = false;
     loop {
         tokio::select! {
@@ -73,14 +79,7 @@ async fn print(
                 started.map_err(cannot)?;
                 is_started = true;
             }
-            () = &mut report_is_due, if !is_reported => {
-                is_reported = true;
-                if let Some((names, output)) = report
-                    && let Some(text) = unseen::early_report(&unseen.tokens(), names)
-                {
-                    output.warn(text);
-                }
-            }
+            () = &mut never_ticked, if !is_reported => is_reported = true,
             _ = seconds.tick() => lines.on_second()?,
             item = stream.recv() => match item {
                 Some(StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. }) => {

@@ -16,7 +16,7 @@ use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::credentials;
 use crate::instruments::names::Names;
-use crate::instruments::unseen::{self, REPORT_AFTER, Unseen};
+use crate::instruments::unseen::{self, Unseen};
 
 /// Interval of checking the file for a new token.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -80,8 +80,9 @@ impl Recording<'_> {
                 _ => std::future::pending().await,
             }
         };
-        let report_is_due = tokio::time::sleep(REPORT_AFTER);
-        tokio::pin!(time_is_over, tape_has_ended, report_is_due);
+        let (unseen, names) = (self.unseen, self.names);
+        let never_ticked = unseen::early_report(unseen, names);
+        tokio::pin!(time_is_over, tape_has_ended, never_ticked);
         let mut is_reported = false;
         let mut is_waiting = false;
         loop {
@@ -89,9 +90,9 @@ impl Recording<'_> {
                 () = stop.requested() => break,
                 () = &mut time_is_over => break,
                 () = &mut tape_has_ended => break,
-                () = &mut report_is_due, if !is_reported => {
+                report = &mut never_ticked, if !is_reported => {
                     is_reported = true;
-                    if let Some(text) = unseen::early_report(&self.unseen.tokens(), self.names) {
+                    if let Some(text) = report {
                         status.warn(&text);
                     }
                 }
