@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use kite_conn::{Overflow, Phase, SpawnError};
-use kite_manager::{HealthLevel, InPlaceError, InPlaceStream, Manager, StreamConfig, TaggedBatch};
+use kite_manager::{
+    HealthLevel, InPlaceError, InPlaceStream, Manager, StreamConfig, StreamItem, TaggedBatch,
+};
 use kite_sim::Fault;
 use kite_wire::Mode;
 
@@ -153,6 +155,10 @@ async fn only_a_blocking_stream_holds_a_run_in_place_back() {
     let frames = sim.stats().frames_sent;
     sim_until(&sim, "more", |sim| sim.stats().frames_sent > frames + 10).await;
     assert!(stream.recv().now_or_never().is_none(), "the lane that blocks is full");
+    // An item that is not a frame takes no room.
+    let up = in_time("the socket", tight.recv()).await;
+    assert!(matches!(up, Some(StreamItem::Up { .. })), "{up:?}");
+    assert!(stream.recv().now_or_never().is_none(), "the lane that blocks is still full");
     in_time("an item", tight.recv()).await.unwrap();
     in_time("a frame", stream.recv()).await.unwrap();
     drop(tight);
