@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use kite_conn::{Batch, Event, Sink};
-use kite_wire::{Command, Packet, TokenMap};
+use kite_wire::{Packet, TokenMap};
 
 use crate::format::numbers::counted;
 use crate::instruments::names::Names;
@@ -69,33 +69,14 @@ impl Unseen {
         let has_ticked = |token| self.shared.tokens.get(token).is_some_and(|it| it.load(Relaxed));
         self.shared.sorted.iter().copied().filter(|&token| !has_ticked(token)).collect()
     }
-
-    /// Creates a sink that notes what it passes to another.
-    pub(crate) fn beside<S>(&self, sink: S) -> NotingSink<S> {
-        NotingSink { unseen: self.clone(), sink }
-    }
 }
 
-/// Notes ticks and passes everything on.
-#[derive(Debug)]
-pub(crate) struct NotingSink<S> {
-    unseen: Unseen,
-    sink: S,
-}
-
-impl<S: Sink> Sink for NotingSink<S> {
+impl Sink for Unseen {
     fn on_batch(&mut self, batch: &Batch) {
-        self.unseen.take(batch.ticks.packets());
-        self.sink.on_batch(batch);
+        self.take(batch.ticks.packets());
     }
 
-    fn on_event(&mut self, event: &Event) {
-        self.sink.on_event(event);
-    }
-
-    fn on_command(&mut self, command: Command<'_>) {
-        self.sink.on_command(command);
-    }
+    fn on_event(&mut self, _: &Event) {}
 }
 
 /// Returns the report at the end; `None` if all have ticked.

@@ -265,8 +265,11 @@ impl Survey {
     }
 
     /// Returns the instruments that the tapes note as subscribed and that never ticked, by ascending
-    /// token.
+    /// token. None unless the tapes were read to the end.
     pub(super) fn unseen(&self) -> Vec<u32> {
+        if !self.is_read_to_end {
+            return Vec::new();
+        }
         let seen: BTreeSet<u32> = self.instruments.keys().map(|&(_, token)| token).collect();
         self.subscribed.difference(&seen).copied().collect()
     }

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     });
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());
-    let tap = move |seat: Seat| noting.beside(tape.sink(feed::source(seat.connection)));
+    let tap = move |seat: Seat| (noting.clone(), tape.sink(feed::source(seat.connection)));
     let manager = feed::manager(builder.tap(tap))?;
     let events = manager.events();
     manager
