@@ -62,13 +62,12 @@ impl Loss {
     /// that seeks to a time within the gap finds it.
     pub(crate) fn item(&self) -> Item {
         let received = Received { recv_unix_ns: self.to_unix_ns, source: self.source };
-        let gap = Gap {
-            reason: self.reason,
-            from_unix_ns: self.from_unix_ns,
-            to_unix_ns: self.to_unix_ns,
-            frames: self.frames,
-        };
-        Item::gap(received, &gap)
+        Item::gap(received, &self.gap())
+    }
+
+    pub(crate) fn gap(&self) -> Gap {
+        let Self { source: _, reason, from_unix_ns, to_unix_ns, frames } = *self;
+        Gap { reason, from_unix_ns, to_unix_ns, frames }
     }
 }
 

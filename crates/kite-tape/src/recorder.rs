@@ -3,16 +3,13 @@
 #[cfg(feature = "conn")]
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{self, Builder, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::thread::{Builder, JoinHandle};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use fs4::{FileExt, TryLockError};
 use kite_wire::ist::Day;
 #[cfg(feature = "conn")]
 use kite_wire::tape::Source;
@@ -21,18 +18,15 @@ use parking_lot::Mutex;
 #[cfg(feature = "conn")]
 use parking_lot::MutexGuard;
 
-use crate::config::{Fsync, RecorderConfig, lock_name};
+use crate::config::{Fsync, RecorderConfig};
 use crate::error::RecordError;
 use crate::instruments::InstrumentRow;
 use crate::queue::{Item, Queue};
 use crate::roster::Roster;
 use crate::silence::Silences;
 use crate::writer::disk::{Disk, Wrap};
+use crate::writer::hold::Hold;
 use crate::writer::{Counters, Writer};
-
-/// Attempts to acquire the lock, because a reader that checks for a recorder holds it for a moment.
-const LOCK_ATTEMPTS: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Records a feed to files on its own thread. Cheap to clone; dropping the last clone ends the
 /// recording and blocks until everything queued is written.
@@ -74,24 +68,34 @@ pub struct Recorder {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecorderStats {
-    /// Frames written, both binary (including heartbeats) and text.
+    /// Binary frames on the tapes, other than heartbeats.
     pub frames: u64,
-    /// Frames, gaps and notes written.
+    /// Packets in these frames.
+    pub ticks: u64,
+    /// Heartbeats on the tapes.
+    pub heartbeats: u64,
+    /// Text frames on the tapes.
+    pub texts: u64,
+    /// Frames of all kinds, gaps and notes on the tapes. These counts fall if another program
+    /// removes or truncates the file being written; `lost` rises then.
     pub records: u64,
-    /// Gaps written; `records` includes them.
+    /// Gaps on the tapes; `records` includes them.
     pub gaps: u64,
     /// Blocks written. Their content survives the process.
     pub blocks: u64,
-    /// Bytes of the records written, before compression.
+    /// Bytes of the records on the tapes, before compression.
     pub bytes_raw: u64,
-    /// Bytes that the blocks take in the files.
+    /// Bytes of the blocks written, including those of files lost since.
     pub bytes_on_disk: u64,
     /// Records dropped because the queue was full or the recording had ended.
     pub dropped: u64,
-    /// Frames and notes lost because writing failed.
+    /// Frames of all kinds lost because writing failed, or because another program removed, moved,
+    /// replaced or truncated the file that they were in.
     pub lost: u64,
-    /// Number of failed writes.
+    /// Number of failed writes and of files lost.
     pub failures: u64,
+    /// Whether the last block could not be written. Every block tries again.
+    pub is_failing: bool,
     /// The last failure.
     pub last_error: Option<String>,
     /// Records waiting for the writer now.
@@ -128,8 +132,8 @@ struct Owner {
 
 /// The state of a recorder's thread.
 enum Work {
-    /// Running, holding the lock on the directory.
-    Running { thread: JoinHandle<Option<io::Error>>, _lock: File },
+    /// Running. The thread holds the lock on the directory.
+    Running(JoinHandle<Option<io::Error>>),
     /// Ended, possibly with an error of the last write.
     Ended(Option<(io::ErrorKind, String)>),
     /// Panicked.
@@ -159,8 +163,7 @@ impl Recorder {
             let path = path.to_owned();
             move |source| RecordError::Io { path, source }
         };
-        std::fs::create_dir_all(directory).map_err(failed(directory))?;
-        let lock = lock(&directory.join(lock_name(&config.prefix)))?;
+        let hold = Hold::acquire(directory, &config.prefix)?;
         let queue = Arc::new(Queue::new(config.queue_frames, config.queue_bytes));
         let counters = Arc::new(Counters::default());
         let disk = Disk {
@@ -169,6 +172,7 @@ impl Recorder {
             metadata: config.metadata.clone(),
             max_bytes: config.rotation.max_bytes,
             syncs: config.fsync != Fsync::Never,
+            hold,
             wrap,
         };
         let roster = Arc::new(Roster::default());
@@ -184,7 +188,7 @@ impl Recorder {
             counters,
             roster,
             directory: directory.to_owned(),
-            work: Mutex::new(Work::Running { thread, _lock: lock }),
+            work: Mutex::new(Work::Running(thread)),
             #[cfg(feature = "conn")]
             closed: Mutex::default(),
         };
@@ -256,6 +260,14 @@ impl Recorder {
         &self.owner.directory
     }
 
+    /// Returns the summary so far, or after [`finish`](Self::finish) of another clone the whole one,
+    /// also if the end of the recording could not be written.
+    #[must_use]
+    pub fn summary(&self) -> RecorderSummary {
+        let silences = self.owner.counters.silences.lock().clone();
+        RecorderSummary { stats: self.stats(), silences }
+    }
+
     /// Ends the recording for all clones. Writes the queued records, closes the file and releases
     /// the directory. Blocks until this is done, for every caller. Records from other clones are
     /// then dropped and counted.
@@ -264,13 +276,8 @@ impl Recorder {
     /// Returns an error if the end could not be written or synced, or the recorder's thread
     /// panicked. Earlier failures that were recovered from are counted in [`RecorderStats::lost`].
     pub fn finish(self) -> Result<RecorderSummary, RecordError> {
-        let ended = self.owner.end();
-        let stats = self.owner.stats();
-        match ended {
-            Ok(None) => {
-                let silences = self.owner.counters.silences.lock().clone();
-                Ok(RecorderSummary { stats, silences })
-            }
+        match self.owner.end() {
+            Ok(None) => Ok(self.summary()),
             Ok(Some(source)) => Err(RecordError::Io { path: self.owner.directory.clone(), source }),
             Err(()) => Err(RecordError::Failed),
         }
@@ -288,23 +295,26 @@ impl fmt::Debug for Recorder {
 
 impl Owner {
     fn stats(&self) -> RecorderStats {
-        let counters = &self.counters;
-        let details = counters.details();
+        let totals = self.counters.totals();
         let (queued, queued_bytes) = self.queue.depth();
         RecorderStats {
-            frames: counters.frames.load(Relaxed),
-            records: counters.records.load(Relaxed),
-            gaps: counters.gaps.load(Relaxed),
-            blocks: counters.blocks.load(Relaxed),
-            bytes_raw: counters.bytes_raw.load(Relaxed),
-            bytes_on_disk: counters.bytes_on_disk.load(Relaxed),
+            frames: totals.counts.frames,
+            ticks: totals.counts.ticks,
+            heartbeats: totals.counts.heartbeats,
+            texts: totals.counts.texts,
+            records: totals.counts.records,
+            gaps: totals.counts.gaps,
+            blocks: totals.blocks,
+            bytes_raw: totals.counts.bytes_raw,
+            bytes_on_disk: totals.bytes_on_disk,
             dropped: self.queue.dropped(),
-            lost: counters.lost.load(Relaxed),
-            failures: counters.failures.load(Relaxed),
-            last_error: details.last_error,
+            lost: totals.lost,
+            failures: totals.failures,
+            is_failing: totals.is_failing,
+            last_error: totals.last_error,
             queued,
             queued_bytes,
-            files: details.files,
+            files: totals.files,
         }
     }
 
@@ -314,7 +324,7 @@ impl Owner {
         self.queue.close();
         let mut work = self.work.lock();
         *work = match std::mem::replace(&mut *work, Work::Failed) {
-            Work::Running { thread, _lock } => match thread.join() {
+            Work::Running(thread) => match thread.join() {
                 Ok(failed) => Work::Ended(failed.map(|it| (it.kind(), it.to_string()))),
                 Err(_) => Work::Failed,
             },
@@ -324,7 +334,7 @@ impl Owner {
             Work::Ended(failed) => {
                 Ok(failed.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone())))
             }
-            Work::Running { .. } | Work::Failed => Err(()),
+            Work::Running(_) | Work::Failed => Err(()),
         }
     }
 }
@@ -335,19 +345,4 @@ impl Drop for Owner {
             tracing::error!(directory = %self.directory.display(), "recorder thread panicked");
         }
     }
-}
-
-/// Acquires the lock of a recorder.
-fn lock(path: &Path) -> Result<File, RecordError> {
-    let failed = |source| RecordError::Io { path: path.to_owned(), source };
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    for _ in 0..LOCK_ATTEMPTS {
-        match FileExt::try_lock(&file) {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-    }
-    Err(RecordError::Locked { path: path.to_owned() })
 }

@@ -3,14 +3,16 @@
 
 pub(crate) mod block;
 pub(crate) mod disk;
+pub(crate) mod hold;
+mod presence;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,46 +21,50 @@ use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::block::Collector;
-use self::disk::{Current, Disk, Opened};
+use self::disk::{Current, Disk, Opened, into_io};
+use self::presence::Change;
+use self::tally::{Counts, Tally};
+use self::written::Written;
 use crate::config::{Compression, Fsync, RecorderConfig};
-use crate::queue::{Item, Loss, Queue, note_gap, note_loss};
+use crate::error::RecordError;
+use crate::queue::{Item, Loss, Queue, is_frame, note_gap, note_loss};
 use crate::roster::Roster;
 use crate::silence::{SilenceDetector, Silences};
 
 /// Interval at which the writer polls while frames arrive.
 const POLL_EVERY: Duration = Duration::from_millis(20);
-/// Interval at which a sleeping writer checks for a missed wake-up.
+/// Interval at which the file and the lock are compared with their paths, and at which a sleeping
+/// writer checks for a missed wake-up.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Maximum number of records taken from the queue in one step.
 const TAKEN: usize = 1_024;
 /// Minimum time between two logged failures.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Counters of the writer, which only the writer changes.
+/// Counters of the writer. Locked once per block, and by whoever reads them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) records: AtomicU64,
-    pub(crate) frames: AtomicU64,
-    pub(crate) blocks: AtomicU64,
-    pub(crate) bytes_raw: AtomicU64,
-    pub(crate) bytes_on_disk: AtomicU64,
-    pub(crate) gaps: AtomicU64,
-    pub(crate) lost: AtomicU64,
-    pub(crate) failures: AtomicU64,
-    pub(crate) details: Mutex<Details>,
+    totals: Mutex<Totals>,
     /// Set at the end of the recording.
     pub(crate) silences: Mutex<Silences>,
 }
 
-/// Values that change rarely.
+/// What was written and what was not.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Details {
-    pub(crate) files: Vec<PathBuf>,
+pub(crate) struct Totals {
+    /// The records on the tapes.
+    pub(crate) counts: Counts,
+    pub(crate) blocks: u64,
+    pub(crate) bytes_on_disk: u64,
+    pub(crate) lost: u64,
+    pub(crate) failures: u64,
+    pub(crate) is_failing: bool,
     pub(crate) last_error: Option<String>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Counters {
-    pub(crate) fn details(&self) -> Details {
+    pub(crate) fn totals(&self) -> Totals {
         self.lock().clone()
     }
 
@@ -71,13 +77,20 @@ impl Counters {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Details> {
-        self.details.lock()
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock()
     }
 }
 
-fn add(counter: &AtomicU64, more: u64) {
-    counter.fetch_add(more, Relaxed);
+/// Counts the records of a written block.
+fn count(current: &mut Option<Current>, counters: &Counters, tally: &Tally) {
+    if let Some(current) = current {
+        current.written.tally.add(tally);
+    }
+    let mut totals = counters.lock();
+    totals.counts.add(&tally.counts);
+    totals.blocks += 1;
+    totals.is_failing = false;
 }
 
 /// Writes the records from a queue.
@@ -87,6 +100,8 @@ pub(crate) struct Writer {
     roster: Arc<Roster>,
     /// The version of the roster whose notes are in the current file; 0 if there are none.
     noted: u64,
+    /// Whether only gaps are left to write, for which there may be little space.
+    has_only_gaps: bool,
     disk: Disk,
     compression: Compression,
     block_bytes: usize,
@@ -97,6 +112,12 @@ pub(crate) struct Writer {
     /// When the block's first record was added.
     begun: Option<Instant>,
     current: Option<Current>,
+    /// The account of the file that failed last, in case it is continued.
+    failed_file: Option<Written>,
+    /// When the file and the lock were last compared with their paths.
+    checked: Instant,
+    /// When the next day's file could not be opened.
+    day_failed: Option<Instant>,
     /// Whether this run has not opened a file yet; the first one gets a gap for the time before.
     is_first: bool,
     /// Losses for which no gap has been written yet.
@@ -120,6 +141,7 @@ impl Writer {
             counters,
             roster,
             noted: 0,
+            has_only_gaps: false,
             disk,
             compression: config.compression,
             block_bytes: config.block_bytes,
@@ -129,6 +151,9 @@ impl Writer {
             collector: Collector::new(config.compression)?,
             begun: None,
             current: None,
+            failed_file: None,
+            checked: Instant::now(),
+            day_failed: None,
             is_first: true,
             losses: Vec::new(),
             synced: Instant::now(),
@@ -154,6 +179,7 @@ impl Writer {
             if !self.collector.is_empty() && self.age(now) >= self.block_age {
                 self.write_block();
             }
+            self.check_if_due(now);
             self.sync_if_due(now);
             match (load, closed) {
                 (0, true) if self.queue.is_drained() => break,
@@ -168,15 +194,18 @@ impl Writer {
                 (_, _) => {}
             }
         }
+        self.check();
         self.write_rest();
-        self.close();
+        self.sync_end();
+        self.disk.hold.free_reserve();
         if let Some(silences) = self.silences.take() {
             *self.counters.silences.lock() = silences.finish();
         }
         self.failed
     }
 
-    /// Writes the remaining records, and the gaps for losses that occur while doing so.
+    /// Writes the remaining records, and the gaps for losses that occur while doing so, if needed
+    /// into the space kept in reserve.
     fn write_rest(&mut self) {
         loop {
             self.push_gaps();
@@ -185,7 +214,10 @@ impl Writer {
             }
             self.write_block();
             if self.failed.is_some() {
-                return;
+                if std::mem::replace(&mut self.has_only_gaps, true) {
+                    return;
+                }
+                self.disk.hold.free_reserve();
             }
         }
     }
@@ -203,10 +235,7 @@ impl Writer {
         let day = Day::at_unix_ns(unix_ns);
         // If the clock stepped back over midnight, the new day's file is kept.
         if self.by_day && self.current.as_ref().is_some_and(|it| it.day < day) {
-            if !self.collector.is_empty() {
-                self.write_block();
-            }
-            self.close();
+            self.change_day(unix_ns, now);
         }
         // Tried once per block, which reports failures often enough; scanning the file for each
         // record would take too long.
@@ -225,7 +254,7 @@ impl Writer {
             if let Err(error) = self.collector.push(item) {
                 // The record is longer than the limit.
                 note_loss(&mut self.losses, item.received, item.kind, GapReason::WriteFailed);
-                add(&self.counters.lost, 1);
+                self.counters.lock().lost += u64::from(is_frame(item.kind));
                 self.fail(io::Error::other(error));
                 self.push_gaps();
             }
@@ -234,6 +263,22 @@ impl Writer {
         if self.collector.body_len() >= self.block_bytes {
             self.write_block();
         }
+    }
+
+    /// Opens the file of the next day. If that fails, the file of the day before takes its records
+    /// until it succeeds.
+    fn change_day(&mut self, unix_ns: u64, now: Instant) {
+        if self.day_failed.is_some_and(|failed| now.duration_since(failed) < CHECK_EVERY) {
+            return;
+        }
+        if !self.collector.is_empty() {
+            self.write_block();
+        }
+        self.sync_end();
+        self.day_failed = self.open(unix_ns).err().map(|error| {
+            self.fail(error);
+            now
+        });
     }
 
     /// Opens the file for a record received at this time. The first file of a run gets a gap since
@@ -264,27 +309,38 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self, current: Current) {
+    fn begin(&mut self, mut current: Current) {
         self.counters.note_file(&current.path);
+        if let Some(written) = self.failed_file.take()
+            && written.tape_id == current.written.tape_id
+        {
+            current.written = written;
+        }
         self.current = Some(current);
         self.noted = 0;
     }
 
     /// Writes the block, or notes its frames as lost.
     fn write_block(&mut self) {
+        self.check();
+        self.write_checked();
+    }
+
+    fn write_checked(&mut self) {
         match self.try_write() {
             Ok(()) => {
                 self.failed = None;
-                self.count(&self.collector);
+                count(&mut self.current, &self.counters, self.collector.tally());
                 self.is_unsynced = true;
                 if self.fsync == Fsync::EveryBlock {
                     self.sync();
                 }
             }
             Err(error) => {
-                let lost = self.collector.note_lost(&mut self.losses);
-                add(&self.counters.lost, lost);
+                let lost = self.collector.tally().lose(&mut self.losses);
+                self.counters.lock().lost += lost;
                 self.fail(error);
+                self.counters.lock().is_failing = true;
             }
         }
         self.collector.clear();
@@ -296,35 +352,38 @@ impl Writer {
         if self.current.is_none() {
             self.open(last)?;
         }
-        self.write_notes()?;
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let (header, body) = self.collector.seal(current.tape_id, current.sequence);
-        let more = (header.len() + body.len()) as u64;
-        let has_room = |current: &Current| {
-            current.sequence == 0 || self.disk.max_bytes.is_none_or(|max| current.len + more <= max)
+        self.append_within_limits(last).inspect_err(|_| self.let_go())
+    }
+
+    fn append_within_limits(&mut self, last_unix_ns: u64) -> io::Result<()> {
+        let sequence = self.current.as_ref().map_or(0, |it| it.sequence);
+        let max_bytes = match sequence {
+            0 => None,
+            u32::MAX => Some(0),
+            _ => self.disk.max_bytes,
         };
-        if has_room(current) && current.sequence < u32::MAX {
-            let appended = current.append(&header, body);
-            return self.after_append(appended);
+        match self.write_notes().and_then(|()| self.append(max_bytes)) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                if let Err(error) = self.begin_next(last_unix_ns) {
+                    // A file above the limit loses nothing.
+                    self.fail(error);
+                }
+            }
+            // The file system's own limit, such as 4 GiB on FAT32, or that of the process.
+            Err(error) if sequence > 0 && error.kind() == io::ErrorKind::FileTooLarge => {
+                self.begin_next(last_unix_ns)?;
+            }
+            Err(error) => return Err(error),
         }
-        let unsynced = if self.disk.syncs { current.output.sync().err() } else { None };
-        let next = self.disk.open_next(current.day, last)?;
-        self.begin(next);
         self.write_notes()?;
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let (header, body) = self.collector.seal(current.tape_id, current.sequence);
-        let appended = current.append(&header, body);
-        self.after_append(appended)?;
-        if let Some(error) = unsynced {
-            self.fail(error);
-        }
-        Ok(())
+        self.append(None).map(drop)
     }
 
     /// Writes notes of the instruments unless the file has them. They are blocks of their own, all
     /// of whose records have one time, so that a reader finds them by the headers of the blocks.
     fn write_notes(&mut self) -> io::Result<()> {
-        if self.noted == self.roster.version() {
+        if self.noted == self.roster.version() || self.has_only_gaps {
             return Ok(());
         }
         let (version, notes) = self.roster.notes();
@@ -339,42 +398,113 @@ impl Writer {
                 continue;
             }
             let Some(current) = &mut self.current else { return Ok(()) };
-            let (header, body) = collector.seal(current.tape_id, current.sequence);
-            let appended = current.append(&header, body);
-            self.after_append(appended)?;
-            self.count(&collector);
+            let (header, body) = collector.seal(current.written.tape_id, current.sequence);
+            self.counters.lock().bytes_on_disk += current.append(&header, body)?;
+            count(&mut self.current, &self.counters, collector.tally());
             collector.clear();
         }
         self.noted = version;
         Ok(())
     }
 
-    /// Counts the bytes of a written block, or closes the file if it could not be written.
-    fn after_append(&mut self, appended: io::Result<u64>) -> io::Result<()> {
-        match appended {
-            Ok(more) => add(&self.counters.bytes_on_disk, more),
-            Err(error) => {
-                // Earlier blocks must not wait for the next file that can be opened.
-                if let Some(mut current) = self.current.take()
-                    && self.disk.syncs
-                    && current.output.sync().is_ok()
-                {
-                    self.is_unsynced = false;
-                }
-                return Err(error);
-            }
+    /// Begins the next file of the same day.
+    fn begin_next(&mut self, unix_ns: u64) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let unsynced = if self.disk.syncs { current.output.sync().err() } else { None };
+        let next = self.disk.open_next(current.day, unix_ns)?;
+        self.begin(next);
+        if let Some(error) = unsynced {
+            self.fail(error);
         }
         Ok(())
     }
 
-    /// Counts the records of a written block.
-    fn count(&self, block: &Collector) {
-        let (records, frames) = block.counts();
-        add(&self.counters.records, records);
-        add(&self.counters.frames, frames);
-        add(&self.counters.bytes_raw, block.body_len() as u64);
-        add(&self.counters.gaps, block.gaps());
-        add(&self.counters.blocks, 1);
+    /// Appends the block. Returns whether the file has room for it, if it may have a limit.
+    fn append(&mut self, max_bytes: Option<u64>) -> io::Result<bool> {
+        let Some(current) = &mut self.current else { return Ok(true) };
+        let (header, body) = self.collector.seal(current.written.tape_id, current.sequence);
+        let len = current.len + (header.len() + body.len()) as u64;
+        if max_bytes.is_some_and(|max| len > max) {
+            return Ok(false);
+        }
+        let more = current.append(&header, body)?;
+        self.counters.lock().bytes_on_disk += more;
+        Ok(true)
+    }
+
+    /// Closes a file that could not be written, to open it again for the next block.
+    fn let_go(&mut self) {
+        let Some(mut current) = self.current.take() else { return };
+        // Earlier blocks must not wait for the next file that can be opened.
+        if self.disk.syncs && current.output.sync().is_ok() {
+            self.is_unsynced = false;
+        }
+        self.failed_file = Some(current.written);
+    }
+
+    fn check_if_due(&mut self, now: Instant) {
+        if now.duration_since(self.checked) >= CHECK_EVERY {
+            self.check();
+            self.disk.hold.keep_reserve();
+            // Gaps are written even if no record follows.
+            if !self.losses.is_empty() && self.collector.is_empty() {
+                self.push_gaps();
+                self.begun = Some(now);
+            }
+        }
+    }
+
+    /// Compares the file and the lock with their paths.
+    fn check(&mut self) {
+        self.checked = Instant::now();
+        if let Some(change) = self.current.as_ref().and_then(Current::change) {
+            self.lose_file(change);
+        }
+        // Other failures concern only the next file, and are reported when it is opened.
+        if let Err(error @ RecordError::Locked { .. }) = self.disk.hold()
+            && self.current.is_some()
+        {
+            self.sync_end();
+            self.current = None;
+            self.fail(into_io(error));
+        }
+    }
+
+    /// Notes what a file held as lost, and begins the next one.
+    fn lose_file(&mut self, change: Change) {
+        let Some(current) = self.current.take() else { return };
+        let (missing, earlier) = current.written.missing(&current.path);
+        let lost = missing.lose(&mut self.losses);
+        if let Some(loss) = earlier {
+            note_gap(&mut self.losses, loss.source, &loss.gap());
+        }
+        {
+            let mut totals = self.counters.lock();
+            totals.counts.subtract(&missing.counts);
+            totals.lost += lost;
+        }
+        let frames = if lost == 1 { "frame" } else { "frames" };
+        let path = current.path.display();
+        self.report(format!("{path} {change} while it was recorded: {lost} {frames} lost"));
+        let latest = current.written.tally.latest_unix_ns();
+        match self.disk.open_next(current.day, latest) {
+            Ok(next) => {
+                self.begin(next);
+                self.write_gaps_first();
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Writes the gaps in a block of their own, before the records that are already collected.
+    fn write_gaps_first(&mut self) {
+        let Ok(collector) = Collector::new(self.compression) else { return };
+        let (begun, held) = (self.begun, std::mem::replace(&mut self.collector, collector));
+        self.push_gaps();
+        if !self.collector.is_empty() {
+            self.write_checked();
+        }
+        (self.begun, self.collector) = (begun, held);
     }
 
     fn sync_if_due(&mut self, now: Instant) {
@@ -396,23 +526,25 @@ impl Writer {
         self.synced = Instant::now();
     }
 
-    /// Closes the file.
-    fn close(&mut self) {
+    /// Syncs the end of a file.
+    fn sync_end(&mut self) {
         if self.fsync != Fsync::Never && self.is_unsynced {
             self.sync();
         }
-        self.current = None;
     }
 
     fn fail(&mut self, error: io::Error) {
-        add(&self.counters.failures, 1);
-        let directory = self.disk.directory.display();
-        let text = format!("cannot write to {directory}: {error}");
+        self.report(format!("cannot write to {}: {error}", self.disk.directory.display()));
+        self.failed = Some(error);
+    }
+
+    fn report(&mut self, text: String) {
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
-            tracing::error!(%error, %directory, "recording failed; the feed continues");
+            tracing::error!(error = %text, "recording failed; the feed continues");
         }
-        self.counters.lock().last_error = Some(text);
-        self.failed = Some(error);
+        let mut totals = self.counters.lock();
+        totals.failures += 1;
+        totals.last_error = Some(text);
     }
 }

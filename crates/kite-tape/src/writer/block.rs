@@ -2,29 +2,23 @@
 
 use std::io;
 
-use kite_wire::tape::{
-    BLOCK_HEADER_LEN, BlockEncoder, CODEC_ZSTD, Gap, GapReason, Received, RecordKind,
-    TapeWriteError,
-};
+use kite_wire::tape::{BLOCK_HEADER_LEN, BlockEncoder, CODEC_ZSTD, TapeWriteError};
 
+use super::tally::Tally;
 use crate::config::Compression;
-use crate::queue::{Item, Loss, is_frame, note_gap, note_loss};
+use crate::queue::Item;
 
 /// Collects the records of a block and returns its bytes as a whole, so that only the last block of
 /// a file can be incomplete.
 pub(crate) struct Collector {
-    records: Vec<Noted>,
+    /// The records in the body.
+    tally: Tally,
+    /// When the first and the last of them were received, in Unix nanoseconds.
+    span: (u64, u64),
     body: Vec<u8>,
     packed: Vec<u8>,
     compressor: Option<zstd::bulk::Compressor<'static>>,
     encoder: BlockEncoder,
-}
-
-/// The part of a record that is needed if it cannot be written.
-struct Noted {
-    received: Received,
-    kind: RecordKind,
-    gap: Option<Gap>,
 }
 
 impl Collector {
@@ -34,7 +28,8 @@ impl Collector {
             Compression::Stored => None,
         };
         Ok(Self {
-            records: Vec::new(),
+            tally: Tally::default(),
+            span: (0, 0),
             body: Vec::new(),
             packed: Vec::new(),
             compressor,
@@ -51,12 +46,21 @@ impl Collector {
         let header = self.encoder.record(item.received, item.kind, &item.payload)?;
         self.body.extend_from_slice(&header);
         self.body.extend_from_slice(&item.payload);
-        self.records.push(Noted { received: item.received, kind: item.kind, gap: item.as_gap() });
+        self.tally.note(item.received, item.kind, &item.payload);
+        self.span.1 = item.received.recv_unix_ns;
+        if self.tally.counts.records == 1 {
+            self.span.0 = self.span.1;
+        }
         Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.tally.is_empty()
+    }
+
+    /// Returns the counts of the records.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Returns the bytes of the records so far.
@@ -64,25 +68,14 @@ impl Collector {
         self.body.len()
     }
 
-    /// Returns the number of records and the number of frames among them.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let frames = self.records.iter().filter(|it| is_frame(it.kind)).count();
-        (self.records.len() as u64, frames as u64)
-    }
-
-    /// Returns the number of gaps among the records.
-    pub(crate) fn gaps(&self) -> u64 {
-        self.records.iter().filter(|it| it.kind == RecordKind::Gap).count() as u64
-    }
-
     /// Returns when the first record was received, in Unix nanoseconds.
     pub(crate) fn first_unix_ns(&self) -> u64 {
-        self.records.first().map_or(0, |it| it.received.recv_unix_ns)
+        self.span.0
     }
 
     /// Returns when the last record was received, in Unix nanoseconds.
     pub(crate) fn last_unix_ns(&self) -> u64 {
-        self.records.last().map_or(0, |it| it.received.recv_unix_ns)
+        self.span.1
     }
 
     /// Returns the block's header and its body, compressed if that makes it smaller, for this
@@ -104,24 +97,9 @@ impl Collector {
 
     /// Starts the next block.
     pub(crate) fn clear(&mut self) {
-        self.records.clear();
+        self.tally.clear();
+        self.span = (0, 0);
         self.body.clear();
         self.encoder = BlockEncoder::new(0, 0);
-    }
-
-    /// Notes the records of the block as lost, and its gaps as not written yet. Returns the number
-    /// of frames and notes lost.
-    pub(crate) fn note_lost(&self, losses: &mut Vec<Loss>) -> u64 {
-        let mut lost = 0;
-        for Noted { received, kind, gap } in &self.records {
-            match gap {
-                Some(gap) => note_gap(losses, received.source, gap),
-                None => {
-                    note_loss(losses, *received, *kind, GapReason::WriteFailed);
-                    lost += 1;
-                }
-            }
-        }
-        lost
     }
 }

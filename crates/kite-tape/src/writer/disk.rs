@@ -1,13 +1,16 @@
 //! Chooses, continues and writes the files of a recorder.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use kite_wire::ist::Day;
 use kite_wire::tape::{BLOCK_HEADER_LEN, Ending, TapeError, TapeHeader, VERSION_MAJOR};
 
-use crate::error::OpenError;
+use super::hold::Hold;
+use super::presence::{self, Change};
+use super::written::Written;
+use crate::error::{OpenError, RecordError};
 use crate::file::TapeFile;
 use crate::name::{Name, file_name};
 
@@ -19,6 +22,8 @@ pub(crate) trait Output: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Truncates the output to a length.
     fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// Returns the metadata of the open file.
+    fn metadata(&self) -> io::Result<Metadata>;
 }
 
 impl Output for File {
@@ -31,8 +36,11 @@ impl Output for File {
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)?;
-        self.seek(SeekFrom::Start(len)).map(drop)
+        self.set_len(len)
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        Self::metadata(self)
     }
 }
 
@@ -45,14 +53,24 @@ pub(crate) struct Current {
     pub(crate) day: Day,
     pub(crate) output: Box<dyn Output>,
     pub(crate) len: u64,
-    pub(crate) tape_id: u64,
     /// The number of the next block.
     pub(crate) sequence: u32,
+    /// What this run has written to it.
+    pub(crate) written: Written,
+    /// Whether the file system identifies the open file and the one at its path alike.
+    has_identity: bool,
 }
 
 impl Current {
-    /// Appends a block. If that fails, undoes a partial write; if that fails too, the file is
-    /// repaired when it is opened again.
+    fn new(path: PathBuf, day: Day, output: Box<dyn Output>, written: Written) -> io::Result<Self> {
+        let metadata = output.metadata()?;
+        let len = metadata.len();
+        let has_identity = presence::change(&metadata, len, &path).is_none();
+        Ok(Self { path, day, output, len, sequence: written.first_sequence, written, has_identity })
+    }
+
+    /// Appends a block and returns its length. If that fails, undoes a partial write; if that fails
+    /// too, the file is repaired when it is opened again.
     pub(crate) fn append(&mut self, header: &[u8], body: &[u8]) -> io::Result<u64> {
         let appended = self.output.append(header).and_then(|()| self.output.append(body));
         if let Err(error) = appended {
@@ -61,8 +79,14 @@ impl Current {
         }
         let more = (header.len() + body.len()) as u64;
         self.len += more;
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         Ok(more)
+    }
+
+    /// Returns what another program did to the file, if that can be determined.
+    pub(crate) fn change(&self) -> Option<Change> {
+        let change = presence::change(&self.output.metadata().ok()?, self.len, &self.path)?;
+        (self.has_identity || change != Change::Replaced).then_some(change)
     }
 }
 
@@ -79,13 +103,27 @@ pub(crate) struct Disk {
     pub(crate) metadata: Vec<u8>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) syncs: bool,
+    pub(crate) hold: Hold,
     pub(crate) wrap: Wrap,
 }
 
 impl Disk {
+    /// Makes sure that the directory exists and this recorder holds its lock.
+    ///
+    /// # Errors
+    /// Returns an error if another recorder has locked the directory since it was removed, or if it
+    /// cannot be created again.
+    pub(crate) fn hold(&mut self) -> Result<(), RecordError> {
+        if !self.hold.is_in_place() {
+            self.hold = Hold::acquire(&self.directory, &self.prefix)?;
+        }
+        Ok(())
+    }
+
     /// Opens the newest file of a day to continue it. Creates a new one if none exists, or if the
     /// newest is full, has other metadata or is not a tape.
-    pub(crate) fn open(&self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
+    pub(crate) fn open(&mut self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
+        self.hold().map_err(into_io)?;
         let numbers = self.numbers(day)?;
         let (mut next, mut resumed, mut last_unix_ns) = (0, None, None);
         for number in numbers.iter().rev().copied() {
@@ -117,7 +155,7 @@ impl Disk {
                     tracing::warn!(%path, %error, "not a tape; left untouched");
                 }
             }
-            next = next.max(number + 1);
+            next = next.max(after(number)?);
             // A file without records does not show when recording stopped.
             if last_unix_ns.is_some() {
                 break;
@@ -131,8 +169,9 @@ impl Disk {
     }
 
     /// Creates the next file of a day.
-    pub(crate) fn open_next(&self, day: Day, created_unix_ns: u64) -> io::Result<Current> {
-        let next = self.numbers(day)?.last().map_or(0, |number| number + 1);
+    pub(crate) fn open_next(&mut self, day: Day, created_unix_ns: u64) -> io::Result<Current> {
+        self.hold().map_err(into_io)?;
+        let next = self.numbers(day)?.last().map_or(Ok(0), |number| after(*number))?;
         self.create(self.path(day, next), day, created_unix_ns)
     }
 
@@ -154,7 +193,7 @@ impl Disk {
     }
 
     fn create(&self, path: PathBuf, day: Day, created_unix_ns: u64) -> io::Result<Current> {
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
         let tape_id = fastrand::u64(..);
         let metadata = self.metadata.as_slice();
         let header = TapeHeader { created_unix_ns, tape_id, metadata };
@@ -171,8 +210,7 @@ impl Disk {
             output.sync()?;
             sync_directory(&self.directory);
         }
-        let len = header.encoded_len() as u64;
-        Ok(Current { path, day, output, len, tape_id, sequence: 0 })
+        Current::new(path, day, output, Written::new(tape_id))
     }
 
     /// Repairs a file as the tape format describes, and continues after its last complete block.
@@ -180,8 +218,8 @@ impl Disk {
         let tape = tape_file.tape();
         let resume = tape.resume();
         let seals: Vec<_> = tape.seals().collect();
-        let (tape_id, old_len) = (tape.tape_id(), tape_file.len_bytes());
-        let mut len = resume.append_at as u64;
+        let (old_len, len) = (tape_file.len_bytes(), resume.append_at as u64);
+        let written = Written::after(&tape_file, resume.next_sequence);
         // A file must not be mapped while it is truncated.
         drop(tape_file);
         let mut file = OpenOptions::new().write(true).open(&path)?;
@@ -193,16 +231,21 @@ impl Disk {
             tracing::info!(path = %path.display(), bytes = old_len - len, "incomplete end cut off");
             file.set_len(len)?;
         }
-        file.seek(SeekFrom::Start(len))?;
+        drop(file);
+        // Appending, so that a file that another program truncates does not grow a hole.
+        let mut file = OpenOptions::new().append(true).open(&path)?;
         if matches!(resume.ending, Ending::Damaged { .. }) {
             // The damage may end with the start of a block header, which the following bytes would
             // complete to a block.
             file.write_all(&[0; BLOCK_HEADER_LEN])?;
-            len += BLOCK_HEADER_LEN as u64;
         }
-        let output = (self.wrap)(file);
-        Ok(Current { path, day, output, len, tape_id, sequence: resume.next_sequence })
+        Current::new(path, day, (self.wrap)(file), written)
     }
+}
+
+/// Returns the number of the next file of a day.
+fn after(number: u32) -> io::Result<u32> {
+    number.checked_add(1).ok_or_else(|| io::Error::other("the day has a file of the last number"))
 }
 
 /// Returns whether a file too short to be a tape is the beginning of one, and not a foreign file.
@@ -215,6 +258,14 @@ fn is_cut_header(path: &Path) -> io::Result<bool> {
     let known = head.len().min(10);
     debug_assert_eq!(ours[8..10], VERSION_MAJOR.to_le_bytes());
     Ok(head[..known] == ours[..known])
+}
+
+/// Returns the system's error, or one with the recorder's text.
+pub(crate) fn into_io(error: RecordError) -> io::Error {
+    match error {
+        RecordError::Io { source, .. } => source,
+        error => io::Error::new(io::ErrorKind::ResourceBusy, error),
+    }
 }
 
 /// Syncs the directory, and so a new file's name, if the operating system supports it.

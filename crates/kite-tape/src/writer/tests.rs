@@ -1,7 +1,8 @@
 //! A recorder on a disk that stalls or fails on demand.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use kite_wire::tape::{Ending, Gap, GapReason, Received, RecordKind, Source};
 
 use super::disk::Output;
-use crate::config::{Compression, Fsync, RecorderConfig};
+use crate::config::{Compression, Fsync, RecorderConfig, Rotation};
 use crate::error::RecordError;
 use crate::recorder::{Recorder, RecorderStats};
 use crate::reel::Reel;
@@ -30,6 +31,10 @@ struct Disk {
     is_waited_for: bool,
     /// Only half of each append arrives, and truncating fails.
     fails: bool,
+    /// The disk is full until this file is empty.
+    full_until_empty: Option<PathBuf>,
+    /// Files cannot grow longer than this.
+    max_file_bytes: Option<u64>,
     syncs: u32,
 }
 
@@ -73,6 +78,14 @@ impl Output for Held {
             self.0.write_all(&bytes[..bytes.len() / 2])?;
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let is_empty = |path: &PathBuf| fs::metadata(path).unwrap().len() == 0;
+        if !disk.full_until_empty.as_ref().is_none_or(is_empty) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let len = self.0.metadata()?.len() + bytes.len() as u64;
+        if disk.max_file_bytes.is_some_and(|max| len > max) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         self.0.write_all(bytes)
     }
 
@@ -85,6 +98,10 @@ impl Output for Held {
     fn cut(&mut self, len: u64) -> io::Result<()> {
         let fails = self.1.0.0.lock().unwrap().fails;
         if fails { Err(io::ErrorKind::StorageFull.into()) } else { Output::cut(&mut self.0, len) }
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata()
     }
 }
 
@@ -302,4 +319,83 @@ fn a_payload_longer_than_the_limit_is_a_gap() {
     assert_eq!((stats.frames, stats.lost), (2, 1));
     let failed = gap(GapReason::WriteFailed, 1, 1, 1);
     assert_eq!(seen(&directory, A), [Frame(0, 8), failed, Frame(2, 8)]);
+}
+
+#[test]
+fn the_last_gap_is_written_into_the_reserve() {
+    let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
+    let recorder = control.start(&directory, unbuffered());
+    record(&recorder, A, 0, 8);
+    wait_for(&recorder, |stats| stats.blocks == 1);
+    let lock = directory.path().join("kite.lock");
+    assert!(fs::metadata(&lock).unwrap().len() >= 64 << 10, "the reserve");
+    control.set(|disk| disk.full_until_empty = Some(lock));
+    for number in 1..4 {
+        record(&recorder, A, number, 8);
+        wait_for(&recorder, |stats| stats.lost == number && stats.is_failing);
+    }
+    let stats = recorder.finish().unwrap().stats;
+    assert_eq!((stats.frames, stats.lost, stats.gaps), (1, 3, 1));
+    assert!(stats.last_error.is_some_and(|text| text.contains("cannot write")));
+    assert_eq!(seen(&directory, A), [Frame(0, 8), gap(GapReason::WriteFailed, 1, 3, 3)]);
+}
+
+#[test]
+fn a_file_that_cannot_grow_is_continued_in_the_next() {
+    let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
+    control.set(|disk| disk.max_file_bytes = Some(400));
+    let recorder = control.start(&directory, unbuffered());
+    for number in 0..6 {
+        record(&recorder, A, number, 8);
+        wait_for(&recorder, |stats| stats.blocks == number + 1);
+    }
+    let stats = recorder.finish().unwrap().stats;
+    assert_eq!((stats.lost, stats.failures, stats.files.len()), (0, 0, 2));
+    assert_eq!(seen(&directory, A), (0..6).map(|it| Frame(it, 8)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_is_kept_if_the_next_cannot_be_created() {
+    let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
+    let rotation = Rotation { max_bytes: Some(64 << 10), by_day: true };
+    let recorder = control.start(&directory, RecorderConfig { rotation, ..unbuffered() });
+    record(&recorder, A, 0, 60_000);
+    wait_for(&recorder, |stats| stats.blocks == 1);
+    // There is no number after this one, and the next day's name is taken.
+    let last = directory.path().join(format!("kite-2026-01-05.{}.ktape", u32::MAX));
+    fs::write(&last, "").unwrap();
+    let next_day = directory.path().join("kite-2026-01-06.ktape");
+    fs::create_dir(&next_day).unwrap();
+    record(&recorder, A, 1, 10_000);
+    wait_for(&recorder, |stats| stats.blocks == 2);
+    assert_eq!((recorder.stats().lost, recorder.stats().failures), (0, 1));
+    fs::remove_file(last).unwrap();
+    let day = 86_400_000_000_000;
+    record(&recorder, A, day, 8);
+    wait_for(&recorder, |stats| stats.blocks == 3);
+    assert!(recorder.stats().failures > 1);
+    let stats = recorder.finish().unwrap().stats;
+    fs::remove_dir(next_day).unwrap();
+    assert_eq!(stats.lost, 0);
+    assert_eq!(seen(&directory, A), [Frame(0, 60_000), Frame(1, 10_000), Frame(day, 8)]);
+}
+
+#[test]
+fn frames_are_counted_by_kind() {
+    let (control, directory) = (Control::default(), tempfile::tempdir().unwrap());
+    let recorder = control.start(&directory, unbuffered());
+    let received = Received { recv_unix_ns: MORNING, source: A };
+    let ticks = [0, 2, 0, 8, 0, 0, 1, 1, 0, 0, 0, 9, 0, 8, 0, 0, 2, 1, 0, 0, 0, 9];
+    for (kind, payload) in [
+        (RecordKind::Binary, &ticks[..]),
+        (RecordKind::Binary, &[0]),
+        (RecordKind::Text, b"{}"),
+        (RecordKind::Event, b"{}"),
+    ] {
+        recorder.record(received, kind, Bytes::copy_from_slice(payload));
+    }
+    let stats = recorder.finish().unwrap().stats;
+    let counts = (stats.frames, stats.ticks, stats.heartbeats, stats.texts, stats.records);
+    assert_eq!(counts, (1, 2, 1, 1, 4));
+    assert_eq!(stats.bytes_raw, 4 * 24 + 22 + 1 + 2 + 2);
 }

@@ -3,6 +3,7 @@
 mod args;
 mod daily;
 mod follow;
+mod progress;
 mod report;
 mod run;
 

@@ -30,7 +30,11 @@ usual cause is an exchange token in place of an instrument token: 1594 for
 408065.
 
 Access tokens expire every morning. If the credentials come from a file and the
-token is refused, recording resumes once the file holds a new access_token.";
+token is refused, recording resumes once the file holds a new access_token.
+
+If the disk is full, or the file or its directory is removed, moved or truncated,
+recording goes on in the same directory, and the tapes record what is lost as
+gaps. Warnings say so when it begins and once a minute. The exit status is 1.";
 
 /// Record a feed to tapes, byte for byte
 #[derive(Debug, Args)]
@@ -58,6 +62,11 @@ pub(crate) struct Record {
     prefix: Option<String>,
     #[command(flatten)]
     quiet: Quiet,
+    /// Without a terminal, print a line of progress this often; failures to
+    /// write are repeated as often
+    #[arg(long, value_name = "DURATION", default_value = "1m",
+        value_parser = times::positive_duration)]
+    pub(super) report_every: Duration,
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,

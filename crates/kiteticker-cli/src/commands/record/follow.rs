@@ -1,13 +1,14 @@
 //! Follows a running recording: shows its progress, and waits for a new token if needed.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kite_conn::{Credentials, Event, ParkReason, Phase};
 use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
+use super::progress::Progress;
 use super::report;
 use crate::blocking;
 use crate::console::output::Output;
@@ -20,6 +21,8 @@ use crate::instruments::unseen::{self, Unseen};
 
 /// Interval of checking the file for a new token.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// Interval of asking the recorder whether it can write.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// A running recording.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Recording<'a> {
     pub(super) names: &'a Names,
     /// Where to find a new token once the current one is refused.
     pub(super) renewal: Option<Renewal>,
+    /// How often to report without a terminal.
+    pub(super) report_every: Duration,
 }
 
 /// Credentials and the file they came from.
@@ -68,6 +73,9 @@ impl Recording<'_> {
     ) -> Result<bool, CliError> {
         let mut status = StatusLine::new(output);
         let mut check = tokio::time::interval(CHECK_EVERY);
+        let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
+        ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut progress = Progress::new(self.report_every, Instant::now());
         let time_is_over = async {
             match lasts {
                 Some(lasts) => tokio::time::sleep(lasts).await,
@@ -97,7 +105,16 @@ impl Recording<'_> {
                     }
                 }
                 () = status.due() => {
-                    status.show(&report::line(&self.recorder.stats(), ticks(self.manager)));
+                    status.show(&report::line(&self.recorder.stats()));
+                }
+                _ = ask.tick() => {
+                    let (stats, now) = (self.recorder.stats(), Instant::now());
+                    if let Some(text) = progress.warning(&stats, now) {
+                        status.warn(&text);
+                    }
+                    if progress.is_line_due(now) && !output.is_live {
+                        output.note(report::minute(&stats, self.count(Phase::Live)));
+                    }
                 }
                 _ = check.tick(), if is_waiting => {
                     let changed = match &mut self.renewal {
@@ -123,7 +140,7 @@ impl Recording<'_> {
                 },
             }
         }
-        Ok(self.count_parked().0 > 0)
+        Ok(self.count(Phase::Parked).0 > 0)
     }
 
     /// Handles a connection that gave up. Returns whether to wait for a new token.
@@ -142,7 +159,7 @@ impl Recording<'_> {
             status.note(&format!("waiting for a new access_token in {path}"));
             return Ok(true);
         }
-        let (parked, all) = self.count_parked();
+        let (parked, all) = self.count(Phase::Parked);
         if parked == all {
             return Err(CliError::unable("all connections have stopped")
                 .because(reason)
@@ -152,14 +169,9 @@ impl Recording<'_> {
         Ok(false)
     }
 
-    fn count_parked(&self) -> (usize, usize) {
+    /// Returns the number of connections in a phase, and of all.
+    fn count(&self, phase: Phase) -> (usize, usize) {
         let connections = self.manager.snapshot().connections;
-        let parked = connections.iter().filter(|it| it.phase == Phase::Parked).count();
-        (parked, connections.len())
+        (connections.iter().filter(|it| it.phase == phase).count(), connections.len())
     }
-}
-
-/// Returns the number of ticks received.
-pub(super) fn ticks(manager: &Manager) -> u64 {
-    manager.snapshot().total.ticks
 }

@@ -10,11 +10,11 @@ use crate::format::silences;
 use crate::format::sizes::bytes;
 
 /// Returns the line that is rewritten every second.
-pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
+pub(super) fn line(stats: &RecorderStats) -> String {
     let mut line = format!(
         "{} frames, {} ticks, {} raw, {} on disk",
         grouped(stats.frames),
-        grouped(ticks),
+        grouped(stats.ticks),
         bytes(stats.bytes_raw),
         bytes(stats.bytes_on_disk)
     );
@@ -29,8 +29,21 @@ pub(super) fn line(stats: &RecorderStats, ticks: u64) -> String {
     line
 }
 
+/// Returns the line that is printed every minute without a terminal.
+pub(super) fn minute(stats: &RecorderStats, (up, connections): (usize, usize)) -> String {
+    format!(
+        "{}, {}, {up} of {} up, {}, {}, {} on disk",
+        counted(stats.frames, "frame"),
+        counted(stats.ticks, "tick"),
+        counted(connections as u64, "connection"),
+        counted(stats.gaps, "gap"),
+        counted(stats.dropped + stats.lost, "lost frame"),
+        bytes(stats.bytes_on_disk)
+    )
+}
+
 /// Returns the summary as text.
-pub(super) fn summary(summary: &RecorderSummary, ticks: u64) -> String {
+pub(super) fn summary(summary: &RecorderSummary) -> String {
     let stats = &summary.stats;
     let ratio = match stats.bytes_on_disk {
         0 => String::new(),
@@ -39,7 +52,7 @@ pub(super) fn summary(summary: &RecorderSummary, ticks: u64) -> String {
     let mut text = format!(
         "{}, {}, {}, {}\n{} raw, {} on disk{ratio}\n",
         counted(stats.frames, "frame"),
-        counted(ticks, "tick"),
+        counted(stats.ticks, "tick"),
         counted(stats.gaps, "gap"),
         counted(stats.dropped + stats.lost, "lost frame"),
         bytes(stats.bytes_raw),
@@ -58,13 +71,15 @@ pub(super) fn summary(summary: &RecorderSummary, ticks: u64) -> String {
 }
 
 /// Returns the summary as JSON.
-pub(super) fn json(summary: &RecorderSummary, ticks: u64, unseen: &[u32]) -> serde_json::Value {
+pub(super) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Value {
     let stats = &summary.stats;
     let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
     let mut report = json!({
         "frames": stats.frames,
+        "ticks": stats.ticks,
+        "heartbeats": stats.heartbeats,
+        "texts": stats.texts,
         "records": stats.records,
-        "ticks": ticks,
         "unseen": unseen,
         "gaps": stats.gaps,
         "dropped": stats.dropped,

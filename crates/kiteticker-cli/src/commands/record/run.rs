@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::args::Record;
 use super::daily::DailyNames;
-use super::follow::{Recording, Renewal, ticks};
+use super::follow::{Recording, Renewal};
 use super::report;
 use crate::blocking;
 use crate::console::output::Output;
@@ -77,8 +77,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let ended = match started {
         Ok(()) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
-            let (unseen, names) = (&unseen, &names);
-            let recording = Recording { manager, sim, recorder, renewal, unseen, names };
+            let (unseen, names, report_every) = (&unseen, &names, args.report_every);
+            let recording =
+                Recording { manager, sim, recorder, renewal, unseen, names, report_every };
             recording.follow(events, args.lasts, output, &stop).await
         }
         Err(error) => Err(CliError::unable("cannot start the feed")
@@ -89,11 +90,10 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     // However the recording ended, every frame sent is written, unless the server does not end its
     // sockets.
     manager.drain(CLOSE_DEADLINE).await;
-    let ticks = ticks(&manager);
-    let finishing = blocking::run("the recorder", move || recorder.finish());
-    let summary = finishing
-        .await?
-        .map_err(|error| CliError::unable("cannot finish the tapes").because(error))?;
+    let tapes = recorder.clone();
+    let finished = blocking::run("the recorder", move || recorder.finish()).await?;
+    let summary = tapes.summary();
+    let stats = &summary.stats;
     if let Some(sim) = sim {
         sim.stop().await;
     }
@@ -102,17 +102,23 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         output.warn(text);
     }
     match args.json {
-        true => output.json(&report::json(&summary, ticks, &unseen))?,
-        false => output.text(&report::summary(&summary, ticks))?,
+        true => output.json(&report::json(&summary, &unseen))?,
+        false => output.text(&report::summary(&summary))?,
+    }
+    if let Err(error) = &finished {
+        output.warn(format_args!("the end of the recording is not on the tapes: {error}"));
     }
     if ended? {
         output.warn("a connection had given up; its instruments were no longer recorded");
         return Ok(Status::Findings);
     }
-    let lost = summary.stats.dropped + summary.stats.lost;
+    let lost = stats.dropped + stats.lost;
     if lost > 0 {
         let frames = numbers::counted(lost, "frame");
-        output.warn(format_args!("{frames} lost; the tapes record them as gaps"));
+        let recorded = if finished.is_ok() { "; the tapes record them as gaps" } else { "" };
+        output.warn(format_args!("{frames} lost{recorded}"));
+    }
+    if lost > 0 || stats.failures > 0 || finished.is_err() {
         return Ok(Status::Findings);
     }
     Ok(Status::done(lacks_parts))
