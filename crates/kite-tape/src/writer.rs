@@ -41,7 +41,7 @@ const TAKEN: usize = 1_024;
 /// Minimum time between two logged failures.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Counters of the writer. Locked once per block, and by whoever reads them.
+/// Counters of the writer. Locked for a moment, once per block and by readers.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     totals: Mutex<Totals>,

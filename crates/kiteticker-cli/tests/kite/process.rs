@@ -1,8 +1,8 @@
 //! Runs the command as a process.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -61,7 +61,10 @@ impl Outcome {
 pub(crate) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
-    errors: mpsc::Receiver<String>,
+    /// What it has written to standard error so far.
+    errors: Arc<Mutex<String>>,
+    /// Sent when standard error is closed.
+    ended: mpsc::Receiver<()>,
 }
 
 impl Running {
@@ -69,7 +72,7 @@ impl Running {
         command.stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
         let out = BufReader::new(child.stdout.take().expect("standard output is piped"));
-        let mut err = child.stderr.take().expect("standard error is piped");
+        let err = BufReader::new(child.stderr.take().expect("standard error is piped"));
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
@@ -78,13 +81,15 @@ impl Running {
                 }
             }
         });
-        let (send, errors) = mpsc::channel();
+        let errors = Arc::<Mutex<String>>::default();
+        let (written, (send, ended)) = (Arc::clone(&errors), mpsc::channel());
         std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = err.read_to_string(&mut text);
-            let _ = send.send(text);
+            for line in err.lines().map_while(Result::ok) {
+                *written.lock().expect("not poisoned") += &format!("{line}\n");
+            }
+            let _ = send.send(());
         });
-        Self { child, lines, errors }
+        Self { child, lines, errors, ended }
     }
 
     /// Waits for the next line on standard output.
@@ -101,6 +106,15 @@ impl Running {
         }
     }
 
+    /// Waits until it has written this to standard error.
+    pub(crate) fn wait_until_error(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.errors.lock().expect("not poisoned").contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {self:?}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Interrupts the command, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         self.signal("-INT");
@@ -113,7 +127,8 @@ impl Running {
 
     /// Waits for the command to end.
     pub(crate) fn ended(mut self) -> Outcome {
-        let err = self.errors.recv_timeout(PATIENCE).expect("the command ends");
+        self.ended.recv_timeout(PATIENCE).expect("the command ends");
+        let err = std::mem::take(&mut *self.errors.lock().expect("not poisoned"));
         let out: Vec<String> = self.lines.iter().collect();
         let code = self.child.wait().expect("the command ends").code();
         Outcome { code, out: out.join("\n"), err }

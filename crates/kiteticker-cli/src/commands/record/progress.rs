@@ -1,6 +1,6 @@
 //! Decides when a recording reports failures to write, and how it goes on without a terminal.
 //!
-//! No clock and no output here: the caller passes the time and prints the text.
+//! Performs no I/O; the caller passes in the time.
 
 use std::time::{Duration, Instant};
 

@@ -64,9 +64,6 @@ pub(super) fn summary(summary: &RecorderSummary) -> String {
     for file in &stats.files {
         text += &format!("{}\n", file.display());
     }
-    if let Some(error) = &stats.last_error {
-        text += &format!("writing failed {}, the last: {error}\n", counted(stats.failures, "time"));
-    }
     text
 }
 

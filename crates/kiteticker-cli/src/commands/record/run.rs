@@ -108,6 +108,10 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if let Err(error) = &finished {
         output.warn(format_args!("the end of the recording is not on the tapes: {error}"));
     }
+    if let Some(error) = &stats.last_error {
+        let times = numbers::counted(stats.failures, "time");
+        output.warn(format_args!("writing failed {times}, the last: {error}"));
+    }
     if ended? {
         output.warn("a connection had given up; its instruments were no longer recorded");
         return Ok(Status::Findings);
