@@ -105,7 +105,8 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
     FileExt::try_lock(file)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::fs;
 
