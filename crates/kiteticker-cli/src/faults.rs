@@ -13,6 +13,12 @@ pub(crate) fn planned(text: &str) -> Result<PlannedFault, String> {
     })
 }
 
+/// Parses the updates per second of each instrument of the simulator.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.0..=1_000.0).contains(rate));
+    rate.ok_or_else(|| "expected updates per second from 0 to 1,000, such as 2 or 0.5".to_owned())
+}
+
 /// Lists all faults, each with its value and a description.
 pub(crate) fn list() -> String {
     let mut list = String::from(

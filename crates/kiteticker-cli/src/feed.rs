@@ -4,6 +4,8 @@
 //! one path.
 
 pub(crate) mod credentials;
+pub(crate) mod deadline;
+pub(crate) mod link;
 pub(crate) mod tapes;
 
 use std::path::PathBuf;
@@ -13,10 +15,10 @@ use std::time::Duration;
 use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
 use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
-use kite_tape::{Reel, Source};
+use kite_tape::{Reel, Source, Windows};
 
 use crate::exit::CliError;
-use crate::format::times::Moment;
+use crate::feed::link::Renewal;
 
 /// The source of ticks.
 #[derive(Debug, Clone)]
@@ -49,10 +51,12 @@ pub(crate) struct ReplayFeed {
     /// Files, or directories of them.
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) speed: Speed,
-    /// Where to start; `None` is the start of the tape.
-    pub(crate) from: Option<Moment>,
+    /// The times to replay; `None` is all.
+    pub(crate) windows: Option<Windows>,
     /// Longer stretches in which nothing was recorded are shortened to this.
     pub(crate) longest_pause: Option<Duration>,
+    /// Whether subscribes are answered with packets from before the first window.
+    pub(crate) looks_back: bool,
 }
 
 /// How fast a tape is played.
@@ -101,6 +105,16 @@ pub(crate) struct OpenFeed {
 const ACCOUNT: &str = "default";
 
 impl Feed {
+    /// Returns the file in which a new token will appear, if the credentials came from one.
+    pub(crate) fn renewal(&self) -> Option<Renewal> {
+        match self {
+            Self::Live(LiveFeed { credentials, file: Some(path), .. }) => {
+                Some(Renewal { path: path.clone(), current: credentials.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Opens what the feed needs and prepares a manager; the caller builds and starts it.
     pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
         let (sim, title, endpoint, credentials) = match self {
@@ -152,8 +166,9 @@ impl ReplayFeed {
             Some(pause) => replay.longest_pause(pause),
             None => replay,
         };
-        match self.from {
-            Some(from) => replay.from(tapes::on_first_day(from, reel)),
+        let replay = if self.looks_back { replay } else { replay.look_back(Duration::ZERO) };
+        match &self.windows {
+            Some(windows) => replay.windows(windows.clone()),
             None => replay,
         }
     }

@@ -27,6 +27,8 @@ use tokio::time::timeout;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::{Link, News};
 use crate::feed::{self, Feed, OpenFeed, Speed};
 use crate::format::times;
 use crate::instruments::directory::Directory;
@@ -35,6 +37,7 @@ use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
 use crate::watch::inputs::{Input, Inputs};
 use crate::watch::journal::Weight;
+use crate::watch::lines::Ends;
 use crate::watch::terminal::Screen;
 use crate::watch::theme::Theme;
 
@@ -65,6 +68,8 @@ pub(crate) struct WatchOptions {
     pub(crate) ascii: bool,
     /// Whether to print every tick as a line of JSON instead.
     pub(crate) json: bool,
+    /// When the table closes by the clock.
+    pub(crate) deadline: Deadline,
     /// Reports that a signal requested a stop.
     pub(crate) stop: Stop,
 }
@@ -74,7 +79,7 @@ pub(crate) fn has_screen() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Shows the table until the user quits.
+/// Shows the table until the user quits. Returns the number of damaged places of a replayed tape.
 ///
 /// # Errors
 /// Returns an error if the feed cannot be opened, the server refuses the connection, or the
@@ -82,12 +87,14 @@ pub(crate) fn has_screen() -> bool {
 ///
 /// # Cancel safety
 /// If the future is dropped, the terminal is restored and the connections close in the background.
-pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
-    let WatchOptions { instruments, directory, mode, feed, background, stop, .. } = options;
+pub(crate) async fn run(options: WatchOptions) -> Result<u64, CliError> {
+    let WatchOptions { instruments, directory, mode, feed, background, deadline, stop, .. } =
+        options;
     let streamed = background.iter().map(|(_, tokens)| tokens.len()).sum::<usize>();
     let connections = crate::feed::connections_for(instruments.len() + streamed);
     let origin = origin(&feed);
-    let OpenFeed { builder, sim, .. } = feed.open(connections).await?;
+    let renewal = feed.renewal();
+    let OpenFeed { builder, sim, title } = feed.open(connections).await?;
     let manager = feed::manager(builder)?;
     let cannot = |error| CliError::unable("cannot subscribe").because(error);
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
@@ -95,18 +102,26 @@ pub(crate) async fn run(options: WatchOptions) -> Result<(), CliError> {
     for (mode, tokens) in &background {
         manager.subscribe(tokens, *mode).map_err(cannot)?;
     }
+    let link = Link::open(&manager, title, renewal).await?;
     if options.json || !has_screen() {
+        let ends = Ends { sim: sim.as_ref(), deadline, stop: &stop };
         let report = options.names.as_ref().map(|(names, output)| (names, *output));
-        let done = lines::run(&manager, &instruments, options.json, report, &stop).await;
+        let done = lines::run(&manager, link, ends, &instruments, options.json, report).await;
         close(&manager).await;
-        return done;
+        return done.map(|()| damages(sim.as_ref()));
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { color: options.color, glyphs };
     let app = App::new(theme, origin, directory, instruments, mode, moment(sim.as_ref()));
-    let shown = show(&manager, sim.as_ref(), app, options.hints, &stop).await;
+    let inputs = Inputs::new(&manager, link, deadline, &stop)?;
+    let shown = show(&manager, sim.as_ref(), app, options.hints, inputs).await;
     close(&manager).await;
-    shown
+    shown.map(|()| damages(sim.as_ref()))
+}
+
+/// Returns the damaged places of the tape that were skipped, if one was replayed.
+fn damages(sim: Option<&Sim>) -> u64 {
+    sim.and_then(Sim::replay).map_or(0, |replay| replay.damages)
 }
 
 /// Runs the screen: applies inputs to the state, draws the state, and applies effects to the feed.
@@ -115,9 +130,8 @@ async fn show(
     sim: Option<&Sim>,
     mut app: App,
     hints: Vec<String>,
-    stop: &Stop,
+    mut inputs: Inputs<'_>,
 ) -> Result<(), CliError> {
-    let mut inputs = Inputs::new(manager, stop)?;
     let mut screen = Screen::open().map_err(terminal::error)?;
     let (width, height) = screen.size().map_err(terminal::error)?;
     app.on_resize(width, height);
@@ -144,10 +158,10 @@ async fn show(
             Input::Terminal(terminal::Input::Failed(error)) => return Err(terminal::error(error)),
             Input::Event(event) => app.on_event(&event),
             Input::Order(item) => app.on_order(&item),
-            Input::Started(started) => {
-                started.map_err(|error| CliError::unable("cannot connect").because(error))?;
-                hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str()));
-            }
+            Input::News(news) => match news? {
+                News::Up => hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str())),
+                News::Note(text) => app.log(Weight::Warning, text),
+            },
             Input::Second => {
                 app.on_reading(manager.snapshot());
                 if tape.has_just_ended(sim) {

@@ -37,14 +37,17 @@ pub struct FaultChance {
 }
 
 impl FaultChance {
-    /// Draws faults of all kinds, on average one per `mean_interval` on each socket.
+    /// Draws faults of all kinds but [`FaultKind::AuthRefusal`], on average one per `mean_interval`
+    /// on each socket. After a refusal of its credentials a client stays away, and nothing more
+    /// would happen to it.
     #[must_use]
     pub fn new(seed: u64, mean_interval: Duration) -> Self {
         let mean_interval = mean_interval.min(FOREVER);
+        let kinds = Fault::KINDS.iter().filter(|&&kind| kind != FaultKind::AuthRefusal);
         Self {
             seed,
             mean_interval,
-            kinds: Fault::KINDS.to_vec(),
+            kinds: kinds.copied().collect(),
             longest_delay: mean_interval,
             heal_after: mean_interval,
         }
@@ -160,6 +163,15 @@ mod tests {
             chance_faults.heals();
             chance_faults.postpone();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_not_refused_by_chance() {
+        let mut drawn = ChanceFaults::new(Arc::new(FaultChance::new(1, Duration::ZERO)), "key", 1);
+        let kinds: std::collections::HashSet<_> =
+            (0..2_000).filter_map(|ticks| drawn.next(ticks)).map(|fault| fault.kind()).collect();
+        assert_eq!(kinds.len(), Fault::KINDS.len() - 1);
+        assert!(!kinds.contains(&FaultKind::AuthRefusal));
     }
 
     #[tokio::test(start_paused = true)]

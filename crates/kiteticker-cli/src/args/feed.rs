@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 use kite_conn::Endpoint;
+use kite_instruments::Date;
 use kite_wire::Mode;
 
+use crate::args::period::Period;
 use crate::console::output::Output;
 use crate::exit::CliError;
+use crate::faults;
 use crate::feed::credentials::{self, Origin};
+use crate::feed::deadline::Deadline;
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::{self, Moment};
 
@@ -30,20 +34,26 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     seed: Option<u64>,
     /// With --sim: updates per second per instrument [2]
-    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = faults::rate)]
     rate: Option<f64>,
     /// With --sim: random faults, one per DURATION on average on each socket
     #[arg(long, value_name = "DURATION", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
     chaos: Option<Duration>,
-    /// With --sim: add N instruments from all segments
-    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
-    pub(crate) count: Option<usize>,
+    /// With --sim: add N instruments from all segments, at most 9,000
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = clap::value_parser!(u16).range(1..=9_000))]
+    pub(crate) count: Option<u16>,
     /// With --replay: speed factor, or max [1]
     #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
     speed: Option<Speed>,
-    /// With --replay: start at this time, such as 09:15
+    /// With --replay: start at this time of each day, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
+    /// Stop at 15:30 in India; with --replay, the tape's time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// With --replay: only this day, such as 2026-11-23; repeatable
+    #[arg(long = "day", value_name = "DATE", requires = "replay", conflicts_with = "sim")]
+    days: Vec<Date>,
     /// Connect to a different server, such as `kite sim`
     #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
     endpoint: Option<Endpoint>,
@@ -53,6 +63,16 @@ pub(crate) struct FeedArgs {
 }
 
 impl FeedArgs {
+    /// Returns the chosen times of a replayed tape.
+    pub(crate) fn period(&self) -> Period {
+        Period::new(self.from, self.until, self.days.clone())
+    }
+
+    /// Returns when the command ends: a replay with its tape, all others by the clock.
+    pub(crate) fn deadline(&self) -> Result<Deadline, CliError> {
+        Deadline::default().until(self.until.filter(|_| self.replay.is_empty()))
+    }
+
     /// Builds the feed; for Kite, also finds the credentials and reports their source.
     pub(crate) fn feed(&self, output: Output) -> Result<Feed, CliError> {
         if self.sim {
@@ -67,9 +87,10 @@ impl FeedArgs {
             return Ok(Feed::Replay(ReplayFeed {
                 paths: self.replay.clone(),
                 speed: self.speed.unwrap_or(Speed::Times(1.0)),
-                from: self.from,
+                windows: None,
                 // The hours between two sessions are not worth watching or recording.
                 longest_pause: Some(LONGEST_PAUSE),
+                looks_back: true,
             }));
         }
         let found = credentials::find(self.credentials.as_deref())?;
@@ -160,6 +181,10 @@ mod tests {
             "--replay a --rate 3",
             "--sim --endpoint ws://127.0.0.1:1",
             "--sim --chaos 0",
+            "--sim --count 0",
+            "--sim --count 9001",
+            "--sim --rate 1001",
+            "--sim --day 2026-11-23",
             "--replay a --from noon",
             "--endpoint ws://example.com",
             "--mode depth",

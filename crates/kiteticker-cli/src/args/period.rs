@@ -26,6 +26,11 @@ pub(crate) struct Period {
 }
 
 impl Period {
+    /// Builds a period from options with a help of their own.
+    pub(crate) fn new(from: Option<Moment>, until: Option<Moment>, days: Vec<Date>) -> Self {
+        Self { from, until, days }
+    }
+
     /// Returns the windows on the days of the tapes; `None` without any option.
     pub(crate) fn windows(&self, reel: &Reel) -> Result<Option<Windows>, CliError> {
         let spans = reel.files().iter().filter_map(kite_tape::TapeFile::span);

@@ -12,6 +12,8 @@ use kite_wire::Mode;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
+use crate::faults;
+use crate::feed::deadline::Deadline;
 use crate::feed::{Feed, SimFeed};
 use crate::format::times;
 use crate::watch::{self, WatchOptions};
@@ -32,7 +34,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Updates per second per instrument [2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = faults::rate)]
     rate: Option<f64>,
     /// Random faults, one per DURATION on average on each socket
     #[arg(long, value_name = "DURATION", value_parser = times::positive_duration)]
@@ -73,6 +75,7 @@ pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Statu
         color: output.color,
         ascii: output.ascii,
         json: false,
+        deadline: Deadline::default(),
         stop,
     })
     .await?;

@@ -81,17 +81,14 @@ pub(crate) async fn run(args: ReplayArgs, output: Output, stop: Stop) -> Result<
     let feed = ReplayFeed {
         paths: args.tapes.clone(),
         speed: args.speed,
-        from: None,
+        windows: args.period.windows(&reel)?,
         longest_pause: args.longest_pause,
+        looks_back: true,
     };
-    let windows = args.period.windows(&reel)?;
     if args.stdout {
-        return print(&args, reel, windows, output, stop).await;
+        return print(&args, reel, feed.windows, output, stop).await;
     }
     let mut replay = feed.replay(&reel).start(Start::Sockets(usize::from(args.sockets)));
-    if let Some(windows) = windows {
-        replay = replay.windows(windows);
-    }
     let mut builder = Sim::builder().port(args.port);
     if args.verbatim {
         let contents = tapes::contents(&reel, 0, None, output, &stop).await?;

@@ -38,6 +38,7 @@ pub(crate) struct Sim {
     seed: u64,
     /// Updates per second per instrument, at most 1,000 [2]
     #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
+    #[arg(value_parser = faults::rate)]
     rate: f64,
     /// Number of accounts [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]

@@ -1,11 +1,15 @@
 //! `kite watch`: the arguments of the live table.
 
 use clap::Args;
+use kite_wire::Mode;
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::commands::replay::print::{self, Printing};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
+use crate::feed::{Feed, tapes};
+use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
 use crate::watch::{self, WatchOptions};
@@ -36,9 +40,21 @@ pub(crate) struct Watch {
 
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let deadline = args.feed.deadline()?;
     let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop).await?;
-    watch::run(WatchOptions {
+    // In full mode the ticks are printed as they are on the tape, with their times.
+    if let (Feed::Replay(feed), true, Mode::Full) = (&feed, args.json, args.instruments.mode) {
+        let reel = tapes::open(&feed.paths).await?;
+        let printing = Printing {
+            speed: feed.speed,
+            windows: feed.windows.clone(),
+            longest_pause: feed.longest_pause,
+            tokens: instruments.iter().map(|named| named.token).collect(),
+        };
+        return print::run(reel, printing, names, output, stop).await;
+    }
+    let damages = watch::run(WatchOptions {
         instruments,
         names: Some((names.clone(), output)),
         directory: Box::new(names),
@@ -49,8 +65,13 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         color: output.color,
         ascii: output.ascii,
         json: args.json,
+        deadline,
         stop,
     })
     .await?;
-    Ok(Status::done(lacks_parts))
+    if damages > 0 {
+        let places = numbers::counted(damages, "damaged place");
+        output.warn(format_args!("{places} skipped; kite inspect lists them"));
+    }
+    Ok(Status::done(lacks_parts || damages > 0))
 }

@@ -12,7 +12,6 @@ use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::format::numbers;
-use crate::format::times::Moment;
 
 /// Records between two checks of a long read whether to stop.
 pub(crate) const CHECK_EVERY: u64 = 4_096;
@@ -76,11 +75,6 @@ pub(crate) fn read(reel: &Reel, from_unix_ns: u64) -> Entries {
     // On one processor a second thread decompresses no faster.
     let threads = if threads > 1 { threads } else { 0 };
     reel.entries_with(ReadConfig { from_unix_ns, threads })
-}
-
-/// Returns a time in Unix nanoseconds; a time of day refers to the tapes' first day in India.
-pub(crate) fn on_first_day(moment: Moment, reel: &Reel) -> u64 {
-    moment.on_day_of(reel.span().map_or(0, |(from, _)| from))
 }
 
 /// The instruments and connections on tapes.

@@ -162,8 +162,27 @@ pub(crate) fn now_unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Parses a duration: `500ms`, `10s`, `1.5s`, `5m`, `2h`; without a unit it is in seconds.
+/// Parses a duration: `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1h30m`; a number alone is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    // Each part begins with a digit after a unit.
+    let is_start = |(before, at): (&u8, &u8)| {
+        !before.is_ascii_digit() && *before != b'.' && at.is_ascii_digit()
+    };
+    let bytes = text.as_bytes();
+    let next = bytes.iter().zip(bytes.iter().skip(1)).position(is_start).map(|at| at + 1);
+    match next.and_then(|next| text.split_at_checked(next)) {
+        Some((first, rest)) if rest.ends_with(|last: char| last.is_ascii_alphabetic()) => {
+            Ok(one_duration(first)?.saturating_add(duration(rest)?))
+        }
+        Some(_) => Err(EXPECTED_DURATION.to_owned()),
+        None => one_duration(text),
+    }
+}
+
+const EXPECTED_DURATION: &str = "expected a duration such as 500ms, 10s, 5m or 1h30m";
+
+/// Parses one number with its unit.
+fn one_duration(text: &str) -> Result<Duration, String> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
     let factor = match unit {
@@ -172,7 +191,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        _ => return Err("expected a duration such as 500ms, 10s, 5m or 2h".to_owned()),
+        _ => return Err(EXPECTED_DURATION.to_owned()),
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     // A century is longer than any wait, and can be added to any clock.
@@ -180,7 +199,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|seconds| (0.0..=limit).contains(seconds))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a duration such as 500ms, 10s, 5m or 2h".to_owned())
+        .ok_or_else(|| EXPECTED_DURATION.to_owned())
 }
 
 /// Parses a duration greater than zero.
@@ -274,10 +293,13 @@ mod tests {
     #[test]
     fn durations_have_units() {
         let millis = |text| duration(text).ok().map(|duration| duration.as_millis());
-        let read = ["500ms", "10s", "1.5s", "5m", "2h", "7", "0"].map(millis);
-        let expected = [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0].map(Some);
+        let read = ["500ms", "10s", "1.5s", "5m", "2h", "7", "0", "1h30m", "1m2s5ms"].map(millis);
+        let expected =
+            [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0, 5_400_000, 62_005].map(Some);
         assert_eq!(read, expected);
-        for text in ["", "s", "-1s", "1d", "1 s", "1..5s", "NaN", "inf", "99999999999h"] {
+        for text in
+            ["", "s", "-1s", "1d", "1 s", "1..5s", "1h30", "h1m", "NaN", "inf", "99999999999h"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(positive_duration("0s").is_err());

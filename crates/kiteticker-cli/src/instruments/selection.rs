@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
-use kite_tape::Reel;
+use kite_tape::{Reel, Windows};
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
@@ -42,13 +42,18 @@ pub(crate) async fn find(
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
-    let feed = from.feed(output)?;
+    let mut feed = from.feed(output)?;
     // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
     let reel = match &feed {
         Feed::Replay(feed) => Some(tapes::open_and_warn(&feed.paths, output).await?),
         _ => None,
     };
+    if let (Feed::Replay(feed), Some(reel)) = (&mut feed, &reel) {
+        tapes::report_ends(reel, output);
+        feed.windows = from.period().windows(reel)?;
+        feed.looks_back = matches!(need, Need::Shown);
+    }
     let lacks_parts = reel.as_ref().is_some_and(tapes::lack_parts);
     let listed = requested.listed()?;
     let file = requested.instruments_file.as_deref();
@@ -59,9 +64,13 @@ pub(crate) async fn find(
             Names::load(file, &feed, &inputs, need, output).await?
         }
     };
+    if let Some(path) = requested.list.as_ref().filter(|_| listed.is_empty()) {
+        return Err(CliError::usage(format!("--list {} names no instrument", path.display()))
+            .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
+    }
     let mut instruments = chosen(requested, &listed, &names, output)?;
     if let Some(count) = from.count {
-        let tokens = kite_sim::universe(count.min(MOST));
+        let tokens = kite_sim::universe(count.into());
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
         instruments.sort_by_key(|named| named.token);
         instruments.dedup_by_key(|named| named.token);
@@ -117,7 +126,7 @@ async fn recorded(
     output: Output,
     stop: &Stop,
 ) -> Result<Vec<Named>, CliError> {
-    let from = feed.from.map_or(0, |from| tapes::on_first_day(from, reel));
+    let from = feed.windows.as_ref().and_then(Windows::span).map_or(0, |(from, _)| from);
     let contents = tapes::contents(reel, from, Some(GLANCE), output, stop).await?;
     Ok(contents.instruments.into_iter().take(MOST).map(|token| names.named(token)).collect())
 }

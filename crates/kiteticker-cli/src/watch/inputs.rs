@@ -5,29 +5,28 @@ use std::time::{Duration, Instant};
 
 use kite_conn::LaneConfig;
 use kite_manager::{
-    Events, Manager, ManagerEvent, OrderItem, Orders, StartError, StreamConfig, StreamItem,
-    TickStream,
+    Events, Manager, ManagerEvent, OrderItem, Orders, StreamConfig, StreamItem, TickStream,
 };
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::{Link, News};
 use crate::watch::terminal::{self, Keys};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Starting<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + 'a>>;
-
 /// An input of the live table.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A signal requested a stop, or the terminal is gone.
+    /// A signal requested a stop, the time is over, or the terminal is gone.
     Stop,
     Terminal(terminal::Input),
     Event(ManagerEvent),
     Order(OrderItem),
-    /// The connections are up, or could not be opened.
-    Started(Result<(), StartError>),
+    /// What happened to the connections, or why they cannot be opened.
+    News(Result<News, CliError>),
     /// A second has passed.
     Second,
     /// Ticks arrived, and a frame may be drawn.
@@ -36,13 +35,14 @@ pub(super) enum Input {
     Frame,
 }
 
-/// The sources of inputs. Polling it also opens the connections.
+/// The sources of inputs.
 pub(super) struct Inputs<'a> {
     stop: &'a Stop,
     keys: Keys,
     events: Events,
     orders: Orders,
-    start: Option<Starting<'a>>,
+    link: Link<'a>,
+    time_is_over: Pin<Box<dyn Future<Output = ()> + Send>>,
     seconds: Interval,
     stream: TickStream,
     has_stream_ended: bool,
@@ -50,7 +50,12 @@ pub(super) struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     /// Prepares all sources and starts to read keys.
-    pub(super) fn new(manager: &'a Manager, stop: &'a Stop) -> Result<Self, CliError> {
+    pub(super) fn new(
+        manager: &'a Manager,
+        link: Link<'a>,
+        deadline: Deadline,
+        stop: &'a Stop,
+    ) -> Result<Self, CliError> {
         // A screen can show only the newest tick for each instrument, so a slow one conflates and
         // never delays the sockets.
         let lane = LaneConfig::conflate();
@@ -64,7 +69,8 @@ impl<'a> Inputs<'a> {
             keys: Keys::read().map_err(terminal::error)?,
             events: manager.events(),
             orders: manager.orders(),
-            start: Some(Box::pin(manager.start())),
+            link,
+            time_is_over: Box::pin(deadline.reached()),
             seconds,
             stream,
             has_stream_ended: false,
@@ -83,7 +89,8 @@ impl<'a> Inputs<'a> {
             input = self.keys.next() => input.map_or(Input::Stop, Input::Terminal),
             Some(event) = self.events.recv() => Input::Event(event),
             Some(item) = self.orders.recv() => Input::Order(item),
-            started = started(&mut self.start) => Input::Started(started),
+            () = &mut self.time_is_over => Input::Stop,
+            news = self.link.next() => Input::News(news),
             _ = self.seconds.tick() => Input::Second,
             () = sleep_until(frame_at.into()), if !is_time => Input::Frame,
             item = self.stream.recv(), if is_time && !self.has_stream_ended => match item {
@@ -100,12 +107,4 @@ impl<'a> Inputs<'a> {
     pub(super) fn try_ticks(&mut self) -> Option<StreamItem> {
         self.stream.try_recv().ok()
     }
-}
-
-/// Waits for the start to complete; pends forever after that.
-async fn started(start: &mut Option<Starting<'_>>) -> Result<(), StartError> {
-    let Some(starting) = start else { return std::future::pending().await };
-    let started = starting.await;
-    *start = None;
-    started
 }

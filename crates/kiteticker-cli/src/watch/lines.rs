@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kite_export::TickLines;
 use kite_manager::{Manager, StreamConfig, StreamItem, TaggedBatch};
+use kite_sim::Sim;
 use kite_tape::Received;
 use kite_wire::Tick;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -15,12 +16,25 @@ use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::{Link, News};
 use crate::format::numbers::{grouped, price};
 use crate::format::times;
 use crate::instruments::names::{Named, Names};
 use crate::instruments::unseen::{self, Unseen};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Time for the sockets to end after the end of a tape.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What ends the lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends<'a> {
+    /// The embedded server: of a tape, the lines end with it.
+    pub(super) sim: Option<&'a Sim>,
+    pub(super) deadline: Deadline,
+    pub(super) stop: &'a Stop,
+}
 
 /// Writes every tick as a JSON line in the format of an export, or once a second a line per
 /// instrument that ticked, until the user stops it or the reader exits.
@@ -28,13 +42,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// If the reader is slow, the sockets wait for it; no tick is dropped.
 pub(super) async fn run(
     manager: &Manager,
+    link: Link<'_>,
+    ends: Ends<'_>,
     instruments: &[Named],
     is_json: bool,
     report: Option<(&Names, Output)>,
-    stop: &Stop,
 ) -> Result<(), CliError> {
     let unseen = Unseen::new(instruments.iter().map(|named| named.token));
-    let done = print(manager, instruments, is_json, &unseen, report, stop).await;
+    let done = print(manager, link, ends, instruments, is_json, &unseen, report).await;
     if let Some((names, output)) = report
         && let Some(text) = unseen::report(&unseen.tokens(), names)
     {
@@ -45,13 +60,13 @@ pub(super) async fn run(
 
 async fn print(
     manager: &Manager,
+    mut link: Link<'_>,
+    ends: Ends<'_>,
     instruments: &[Named],
     is_json: bool,
     unseen: &Unseen,
     report: Option<(&Names, Output)>,
-    stop: &Stop,
 ) -> Result<(), CliError> {
-    let cannot = |error| CliError::unable("cannot connect").because(error);
     let mut stream = manager
         .stream(StreamConfig::default())
         .map_err(|error| CliError::unable("cannot stream").because(error))?;
@@ -59,8 +74,15 @@ async fn print(
         true => Lines::json(instruments),
         false => Lines::text(instruments),
     };
-    let mut start = pin!(manager.start());
-    let mut is_started = false;
+    let mut tape_has_ended = pin!(async {
+        match ends.sim {
+            Some(sim) if sim.replay().is_some() => sim.replay_finished().await,
+            _ => std::future::pending().await,
+        }
+    });
+    let mut time_is_over = pin!(ends.deadline.reached());
+    let mut closing = pin!(manager.drain(CLOSE_DEADLINE));
+    let (mut is_over, mut is_closed) = (false, false);
     let mut seconds = interval_at(Instant::now() + SECOND, SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut never_ticked = pin!(async {
@@ -74,26 +96,38 @@ async fn print(
     loop {
         tokio::select! {
             biased;
-            () = stop.requested() => break,
-            started = &mut start, if !is_started => {
-                started.map_err(cannot)?;
-                is_started = true;
+            () = ends.stop.requested() => break,
+            () = &mut time_is_over => break,
+            news = link.next(), if !is_over => {
+                if let (News::Note(text), Some((_, output))) = (news?, report) {
+                    output.note(text);
+                }
             }
+            // The stream ends once everything that was sent has been received.
+            () = &mut tape_has_ended, if !is_over => is_over = true,
+            _ = &mut closing, if is_over && !is_closed => is_closed = true,
             () = &mut never_ticked, if !is_reported => is_reported = true,
-            _ = seconds.tick() => lines.on_second()?,
+            _ = seconds.tick() => lines.on_second(ends.now_unix_ns())?,
             item = stream.recv() => match item {
                 Some(StreamItem::Ticks(ticks) | StreamItem::Conflated { ticks, .. }) => {
                     unseen.take(ticks.packets());
                     lines.on_ticks(&ticks, stream.stats().queued_frames > 0)?;
                 }
                 Some(_) => {}
-                None if is_started => break,
-                // The stream may end before the start reports its failure.
-                None => return (&mut start).await.map_err(cannot),
+                None => break,
             },
         }
     }
+    lines.on_second(ends.now_unix_ns())?;
     lines.flush()
+}
+
+impl Ends<'_> {
+    /// Returns the time in nanoseconds since the Unix epoch: that of the tape, if one is replayed.
+    fn now_unix_ns(self) -> u64 {
+        let tape = self.sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
+        tape.unwrap_or_else(times::now_unix_ns)
+    }
 }
 
 /// Writes ticks to standard output.
@@ -144,9 +178,9 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn on_second(&mut self) -> Result<(), CliError> {
+    fn on_second(&mut self, now_unix_ns: u64) -> Result<(), CliError> {
         let Form::Text { instruments, newest } = &mut self.form else { return Ok(()) };
-        let clock = times::ist(times::now_unix_ns()).clock();
+        let clock = times::ist(now_unix_ns).clock();
         for named in *instruments {
             if let Some(tick) = newest.remove(&named.token) {
                 let text = line(&named.name, &tick);

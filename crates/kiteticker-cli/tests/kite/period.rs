@@ -60,6 +60,27 @@ fn a_window_is_taken_of_each_day_and_days_are_chosen_by_date() {
 }
 
 #[test]
+fn a_replayed_recording_takes_the_windows_of_each_day_too() {
+    let tapes = two_days();
+    for (period, ticks) in
+        [("--from 09:15:02 --until 09:15:05", 12), ("--day 2026-11-24 --from 09:15:08", 4)]
+    {
+        let to = tempfile::tempdir().expect("a directory");
+        let (from, to) = (tapes.path().to_str(), to.path().to_str());
+        let (from, to) = (from.expect("UTF-8"), to.expect("UTF-8"));
+        let mut line = vec!["record", "--replay", from, "--to", to, "--speed", "max", "--json"];
+        line.extend(period.split_whitespace());
+        let recorded = run(&mut kite(&line));
+        assert_eq!(recorded.code, Some(0), "{period}: {recorded:?}");
+        assert_eq!(recorded.json()["ticks"], ticks, "{period}");
+        let mut line = vec!["watch", "--replay", from, "--speed", "max", "--json"];
+        line.extend(period.split_whitespace());
+        let watched = run(&mut kite(&line));
+        assert_eq!((watched.code, watched.out.lines().count()), (Some(0), ticks), "{watched:?}");
+    }
+}
+
+#[test]
 fn a_period_that_holds_nothing_is_invalid_usage() {
     let tapes = two_days();
     for command in ["export", "replay", "inspect"] {

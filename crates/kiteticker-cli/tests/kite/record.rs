@@ -156,3 +156,66 @@ async fn a_new_token_in_the_file_replaces_a_refused_one() {
     assert!(ended.err.contains("waiting for a new access_token in "), "{ended:?}");
     assert!(!ended.err.contains("tomorrowstoken"), "{ended:?}");
 }
+
+/// Writes a credentials file that only its owner can read.
+#[cfg(unix)]
+fn write_credentials(file: &Path, token: &str) {
+    use std::os::unix::fs::PermissionsExt;
+
+    let text = format!("api_key = sim_api_key\naccess_token = {token}\n");
+    std::fs::write(file, text).expect("a file");
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).expect("permissions");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for() {
+    for command in ["record", "watch"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        write_credentials(&file, "yesterdaystoken");
+        let server = kite_sim::Sim::builder().start().await.expect("a server");
+        server.refuse_with(Some(kite_sim::Refusal::kite(429, "Too many requests")));
+        let (to, file_name, endpoint) = (
+            directory.path().to_str().expect("UTF-8"),
+            file.to_str().expect("UTF-8"),
+            server.endpoint(),
+        );
+        let mut line = vec![command, "408065", "--json", "--endpoint", &endpoint];
+        line.extend(["--credentials", file_name]);
+        if command == "record" {
+            line.extend(["--to", to]);
+        }
+        let running = Running::start(kite(&line));
+        server.wait_until(|server| server.stats().refused.contains_key(&429)).await;
+        server.refuse_with(None);
+        server.wait_until(|server| server.stats().refused.contains_key(&403)).await;
+        write_credentials(&file, "sim_access_token");
+        server.wait_until(|server| server.stats().ticks_sent > 0).await;
+        running.interrupt();
+        let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+        assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
+        for part in
+            ["waiting for 127.0.0.1: ", "429", "waiting for a new access_token in ", "found a new"]
+        {
+            assert!(ended.err.contains(part), "{command}: {part}: {ended:?}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_recording_counts_from_its_start_also_without_a_server() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = kite_sim::Sim::builder().start().await.expect("a server");
+    server.refuse_with(Some(kite_sim::Refusal::kite(503, "Unavailable")));
+    let (to, endpoint) = (tapes.path().to_str().expect("UTF-8").to_owned(), server.endpoint());
+    let ended = tokio::task::spawn_blocking(move || {
+        let line = ["record", "408065", "--to", &to, "--endpoint", &endpoint, "--for", "2s"];
+        run(&mut with_credentials(kite(&line), "sim_access_token"))
+    });
+    let ended = ended.await.expect("it ends");
+    // What was not recorded is a finding.
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("the server had not been reached"), "{ended:?}");
+}

@@ -23,12 +23,15 @@ fn ended(line: &str, tape: &Path, directory: &Path) -> Outcome {
 }
 
 /// Every way in which a command reads a tape to its end.
-const READERS: [&str; 5] = [
+const READERS: [&str; 8] = [
     "inspect TAPE",
     "inspect TAPE --verify",
     "export TAPE --to DIR/day.csv",
     "export TAPE --to DIR/ticks --partition-by date",
     "replay TAPE --stdout --speed max",
+    "watch --replay TAPE --json --speed max",
+    "watch --replay TAPE --speed max",
+    "record --replay TAPE --to DIR/tapes --speed max",
 ];
 
 #[test]
@@ -278,5 +281,44 @@ fn the_rule_is_in_the_help_of_every_command() {
         {
             assert!(help.contains(part), "{command}: {help}");
         }
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_two_and_names_option_value_and_limit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let list = directory.path().join("mine.txt");
+    std::fs::write(&list, "# nothing yet\n").expect("a list");
+    for (line, parts) in [
+        ("watch --sim --count 0", &["--count", "0", "1..=9000"][..]),
+        ("watch --sim --count 9001", &["--count", "9001", "1..=9000"]),
+        ("watch --sim --list DIR/mine.txt", &["--list", "mine.txt", "names no instrument"]),
+        ("record --sim --list DIR/mine.txt --to DIR/x", &["--list", "mine.txt"]),
+        ("record --sim --to DIR/x --rotate-size 1", &["--rotate-size is 1", "at least 65,536"]),
+        ("record --sim --to DIR/x --prefix a/b", &["--prefix is", "a/b", "1 to 64 letters"]),
+        ("record --sim --to DIR/x --for 0s", &["--for", "0s", "greater than 0"]),
+        (
+            "record --sim --to DIR/x --until 2020-01-01T09:15",
+            &["--until 2020-01-01 09:15:00 IST is past", "in India"],
+        ),
+        ("watch --sim --rate 1001 --json", &["--rate", "1001", "0 to 1,000"]),
+        ("sim --rate 1001", &["--rate", "1001", "0 to 1,000"]),
+        ("demo --rate=-1", &["--rate", "-1", "0 to 1,000"]),
+        ("watch --sim --day 2026-11-23", &["--day"]),
+        (
+            "watch --replay TAPE --from 15:30 --until 09:15",
+            &["--from 15:30:00", "--until 09:15:00"],
+        ),
+        ("record --replay TAPE --to DIR/x --from 2027-01-01", &["--from 2027-01-01 00:00:00 IST"]),
+        ("export TAPE --to DIR/a.csv --events DIR/./a.csv", &["ticks and events"]),
+        ("export TAPE --to DIR/a.csv --instruments NSE:INFX", &["NSE:INFX"]),
+    ] {
+        let ended = ended(line, &path, directory.path());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{line}: {ended:?}");
+        for part in parts {
+            assert!(ended.err.contains(part), "{line}: {part}: {}", ended.err);
+        }
+        assert_eq!(names(directory.path()), ["day.ktape", "mine.txt"], "{line}");
     }
 }

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   kite record --sim --to tapes --for 10s
   kite record NSE:INFY NSE:RELIANCE --to tapes
-  kite record --list mine.txt --to tapes --rotate-size 1GB --fsync 5s
+  kite record --list mine.txt --to tapes --until 15:30 --fsync 5s
 
 Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
 reaches --rotate-size. Recording again on the same day continues the last one.
@@ -29,12 +29,15 @@ expiry. Instruments that never tick are reported after 30 s and at the end. The
 usual cause is an exchange token in place of an instrument token: 1594 for
 408065.
 
-Access tokens expire every morning. If the credentials come from a file and the
-token is refused, recording resumes once the file holds a new access_token.
+A server that cannot be reached is tried for as long as it takes; --for counts
+from the start of the command. Access tokens expire every morning. If the
+credentials come from a file and the token is refused, recording resumes once
+the file holds a new access_token.
 
-If the disk is full, or the file or its directory is removed, moved or truncated,
-recording goes on in the same directory, and the tapes record what is lost as
-gaps. Warnings say so when it begins and once a minute. The exit status is 1.";
+If the disk is full, or the file or its directory is removed, moved or
+truncated, recording goes on in the same directory, and the tapes record what is
+lost as gaps. Warnings say so when it begins and once a minute. The exit status
+is 1.";
 
 /// Record a feed to tapes, byte for byte
 #[derive(Debug, Args)]

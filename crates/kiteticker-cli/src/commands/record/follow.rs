@@ -1,26 +1,23 @@
-//! Follows a running recording: shows its progress, and waits for a new token if needed.
+//! Follows a running recording and shows its progress.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use kite_conn::{Credentials, Event, ParkReason, Phase};
-use kite_manager::{Events, Manager, ManagerEvent, Seat};
+use kite_conn::Phase;
+use kite_manager::{Events, Manager};
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
 use super::progress::Progress;
 use super::report;
-use crate::blocking;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
-use crate::feed::credentials;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::{Link, News};
 use crate::instruments::names::Names;
 use crate::instruments::unseen::{self, Unseen};
 
-/// Interval of checking the file for a new token.
-const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Interval of asking the recorder whether it can write.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,55 +30,26 @@ pub(super) struct Recording<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) unseen: &'a Unseen,
     pub(super) names: &'a Names,
-    /// Where to find a new token once the current one is refused.
-    pub(super) renewal: Option<Renewal>,
+    pub(super) link: Link<'a>,
     /// How often to report without a terminal.
     pub(super) report_every: Duration,
 }
 
-/// Credentials and the file they came from.
-#[derive(Debug)]
-pub(super) struct Renewal {
-    pub(super) path: PathBuf,
-    pub(super) current: Credentials,
-}
-
-impl Renewal {
-    /// Returns the credentials in the file if they have changed.
-    async fn changed(&mut self) -> Result<Option<Credentials>, CliError> {
-        // A file that cannot be read yet, such as one being written, is checked again later.
-        let path = self.path.clone();
-        let read = blocking::run("reading the credentials", move || credentials::read(&path));
-        let Ok(found) = read.await? else { return Ok(None) };
-        let is_new = found != self.current && found.api_key() == self.current.api_key();
-        if is_new {
-            self.current = found.clone();
-        }
-        Ok(is_new.then_some(found))
-    }
-}
-
 impl Recording<'_> {
-    /// Follows the recording until it ends. Returns whether any connection had given up, so that
-    /// its instruments were no longer recorded.
+    /// Follows the recording until it ends. Returns whether instruments were not received at the end,
+    /// because of a refused token or a server that was never reached.
     pub(super) async fn follow(
         mut self,
         mut events: Events,
-        lasts: Option<Duration>,
+        deadline: Deadline,
         output: Output,
         stop: &Stop,
     ) -> Result<bool, CliError> {
         let mut status = StatusLine::new(output);
-        let mut check = tokio::time::interval(CHECK_EVERY);
         let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut progress = Progress::new(self.report_every, Instant::now());
-        let time_is_over = async {
-            match lasts {
-                Some(lasts) => tokio::time::sleep(lasts).await,
-                None => std::future::pending().await,
-            }
-        };
+        let time_is_over = deadline.reached();
         let tape_has_ended = async {
             match self.sim {
                 Some(sim) if sim.replay().is_some() => sim.replay_finished().await,
@@ -92,7 +60,6 @@ impl Recording<'_> {
         let never_ticked = unseen::early_report(unseen, names);
         tokio::pin!(time_is_over, tape_has_ended, never_ticked);
         let mut is_reported = false;
-        let mut is_waiting = false;
         loop {
             tokio::select! {
                 () = stop.requested() => break,
@@ -116,57 +83,21 @@ impl Recording<'_> {
                         output.note(report::minute(&stats, self.count(Phase::Live)));
                     }
                 }
-                _ = check.tick(), if is_waiting => {
-                    let changed = match &mut self.renewal {
-                        Some(renewal) => renewal.changed().await?,
-                        None => None,
-                    };
-                    if let Some(found) = changed {
-                        status.note("found a new access token");
-                        self.manager.set_access_token(found.access_token().expose());
-                        is_waiting = false;
-                    }
-                }
+                news = self.link.next() => match news? {
+                    News::Note(text) => status.note(&text),
+                    News::Up => {}
+                },
                 event = events.recv() => match event {
                     Some(event) => {
                         if let Some(text) = report::event(&event) {
                             status.note(&text);
-                        }
-                        if let ManagerEvent::Connection { seat, event: Event::Parked(reason) } = event {
-                            is_waiting |= self.parked(&seat, reason, &mut status)?;
                         }
                     }
                     None => break,
                 },
             }
         }
-        Ok(self.count(Phase::Parked).0 > 0)
-    }
-
-    /// Handles a connection that gave up. Returns whether to wait for a new token.
-    ///
-    /// # Errors
-    /// Returns an error if all connections have stopped and no new token can help.
-    fn parked(
-        &self,
-        seat: &Seat,
-        reason: ParkReason,
-        status: &mut StatusLine,
-    ) -> Result<bool, CliError> {
-        let needs_token = matches!(reason, ParkReason::Authentication(_));
-        if let Some(renewal) = self.renewal.as_ref().filter(|_| needs_token) {
-            let path = renewal.path.display();
-            status.note(&format!("waiting for a new access_token in {path}"));
-            return Ok(true);
-        }
-        let (parked, all) = self.count(Phase::Parked);
-        if parked == all {
-            return Err(CliError::unable("all connections have stopped")
-                .because(reason)
-                .help("run kite doctor to find the cause"));
-        }
-        status.note(&format!("{seat} gave up; the others continue"));
-        Ok(false)
+        Ok(self.link.lacks_connections())
     }
 
     /// Returns the number of connections in a phase, and of all.

@@ -97,7 +97,7 @@ mod tests {
         let still = "disk full; the recording goes on, 62 frames lost so far";
         assert_eq!(progress.warning(&full(62), after(62)).as_deref(), Some(still));
         let over = progress.warning(&stats(62, false, "disk full"), after(72)).unwrap();
-        assert!(over.starts_with("writing works again after 1m"), "{over}");
+        assert!(over.starts_with("writing works again after 1 min"), "{over}");
         assert_eq!(progress.warning(&stats(62, false, "disk full"), after(73)), None);
         assert!(progress.warning(&full(63), after(74)).is_some(), "it begins again");
     }

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use kite_conn::Endpoint;
 use kite_manager::Seat;
-use kite_tape::Recorder;
+use kite_sim::Sim;
+use kite_tape::{RecordError, Recorder};
 use serde_json::json;
 
 use super::args::Record;
 use super::daily::DailyNames;
-use super::follow::{Recording, Renewal};
+use super::follow::Recording;
 use super::report;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::{self, Feed, LiveFeed, OpenFeed};
+use crate::feed::link::Link;
+use crate::feed::{self, Feed, OpenFeed};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::rows;
@@ -27,14 +29,11 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let deadline = args.feed.deadline()?.after(args.lasts);
+    args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
-    let renewal = match &feed {
-        Feed::Live(LiveFeed { credentials, file: Some(path), .. }) => {
-            Some(Renewal { path: path.clone(), current: credentials.clone() })
-        }
-        _ => None,
-    };
+    let renewal = feed.renewal();
     // Other servers and given lists need not have the tokens of Kite's list.
     let takes_lists = args.instruments.instruments_file.is_none()
         && matches!(&feed, Feed::Live(live) if live.endpoint == Endpoint::default());
@@ -48,9 +47,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         "instruments": tokens.len(),
     });
     let recorder = Recorder::start(&args.to, args.config(metadata.to_string().into_bytes()))
-        .map_err(|error| {
-            CliError::unable(format!("cannot record to {}", args.to.display())).because(error)
-        })?;
+        .map_err(|error| not_started(&args, error))?;
     output.note(format_args!(
         "recording {} from {title} to {}",
         numbers::counted(tokens.len() as u64, "instrument"),
@@ -70,22 +67,16 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     manager
         .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
-    let started = tokio::select! {
-        started = manager.start() => started,
-        () = stop.requested() => Ok(()),
-    };
-    let ended = match started {
-        Ok(()) => {
+    let ended = match Link::open(&manager, &title, renewal).await {
+        Ok(link) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let (unseen, names, report_every) = (&unseen, &names, args.report_every);
-            let recording =
-                Recording { manager, sim, recorder, renewal, unseen, names, report_every };
-            recording.follow(events, args.lasts, output, &stop).await
+            let recording = Recording { manager, sim, recorder, link, unseen, names, report_every };
+            recording.follow(events, deadline, output, &stop).await
         }
-        Err(error) => Err(CliError::unable("cannot start the feed")
-            .because(error)
-            .help("run kite doctor to find the cause")),
+        Err(error) => Err(error),
     };
+    let damages = sim.as_ref().and_then(Sim::replay).map_or(0, |replay| replay.damages);
 
     // However the recording ended, every frame sent is written, unless the server does not end its
     // sockets.
@@ -113,7 +104,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         output.warn(format_args!("writing failed {times}, the last: {error}"));
     }
     if ended? {
-        output.warn("a connection had given up; its instruments were no longer recorded");
+        output.warn("at the end a connection was refused, or the server had not been reached");
         return Ok(Status::Findings);
     }
     let lost = stats.dropped + stats.lost;
@@ -125,5 +116,25 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if lost > 0 || stats.failures > 0 || finished.is_err() {
         return Ok(Status::Findings);
     }
-    Ok(Status::done(lacks_parts))
+    if damages > 0 {
+        let places = numbers::counted(damages, "damaged place");
+        output
+            .warn(format_args!("{places} of the replayed tapes skipped; kite inspect lists them"));
+    }
+    Ok(Status::done(lacks_parts || damages > 0))
+}
+
+/// Explains why the recorder cannot start; a setting is named by its option.
+fn not_started(args: &Record, error: RecordError) -> CliError {
+    let to = args.to.display();
+    let RecordError::Config { field, value, range } = &error else {
+        return CliError::unable(format!("cannot record to {to}")).because(error);
+    };
+    let option = match *field {
+        "prefix" => "--prefix",
+        "rotation.max_bytes" => "--rotate-size",
+        "compression level" => "--zstd-level",
+        _ => return CliError::unable(format!("cannot record to {to}")).because(error),
+    };
+    CliError::usage(format!("{option} is {value}; it must be {range}"))
 }

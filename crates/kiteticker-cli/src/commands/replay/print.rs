@@ -17,6 +17,7 @@ use crate::feed::{Speed, tapes};
 use crate::format::numbers;
 use crate::format::times::Moment;
 use crate::instruments::names::Names;
+use crate::instruments::unseen;
 
 /// The part of the tapes to print, and the speed.
 #[derive(Debug, Clone)]
@@ -38,6 +39,7 @@ pub(crate) async fn run(
 ) -> Result<Status, CliError> {
     let runtime = Handle::current();
     let lacks_parts = tapes::lack_parts(&reel);
+    let labels = names.clone();
     let printing = blocking::run("the replay", move || {
         let mut damages = 0;
         let printed = write(&reel, printing, names, &stop, runtime, &mut damages);
@@ -45,7 +47,12 @@ pub(crate) async fn run(
     });
     let (printed, damages) = printing.await?;
     match printed {
-        Ok(summary) => output.note(numbers::counted(summary.rows, "tick")),
+        Ok(summary) => {
+            output.note(numbers::counted(summary.rows, "tick"));
+            if let Some(text) = unseen::report(&summary.unseen_tokens, &labels) {
+                output.warn(text);
+            }
+        }
         Err(ExportError::Cancelled { .. }) => {}
         Err(ExportError::Write { source, .. })
             if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => {}
