@@ -207,7 +207,15 @@ impl<S: Sink> Intake<S> {
     }
 
     /// Reports settled gaps, after the frame that settled them.
+    #[inline]
     fn report_gaps(&mut self) {
+        if self.gaps.has_settled() {
+            self.report_settled();
+        }
+    }
+
+    #[cold]
+    fn report_settled(&mut self) {
         while let Some(gap) = self.gaps.poll_settled() {
             self.report(&Event::Gap(Arc::new(gap)));
         }

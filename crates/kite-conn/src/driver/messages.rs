@@ -59,6 +59,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
         self.intake.on_frame(bytes, received, self.session.epoch());
     }
 
+    #[inline(never)]
     fn on_text(&mut self, now: Instant, text: Utf8Bytes) {
         let received = Stamp::at(now);
         self.session.on_message(now);

@@ -191,15 +191,20 @@ impl<S: Sink, N: Network> Driver<S, N> {
     /// Writes pending data and reads what has arrived.
     fn poll_socket(&mut self, cx: &mut Context<'_>, has_enough: impl Fn(&S) -> bool) -> Reading {
         self.try_socket(cx, has_enough).unwrap_or_else(|cause| {
-            if matches!(&self.link, Link::Open(socket) if socket.websocket.is_within_message()) {
-                self.session.handle(now(), Input::Truncated);
-            }
-            let cause = self.first_cause(cause);
-            let cause = self.redact(cause);
-            self.hang_up();
-            self.handle(Input::Lost(cause));
+            self.on_lost(cause);
             Reading::Paused
         })
+    }
+
+    #[cold]
+    fn on_lost(&mut self, cause: LossCause) {
+        if matches!(&self.link, Link::Open(socket) if socket.websocket.is_within_message()) {
+            self.session.handle(now(), Input::Truncated);
+        }
+        let cause = self.first_cause(cause);
+        let cause = self.redact(cause);
+        self.hang_up();
+        self.handle(Input::Lost(cause));
     }
 
     fn try_socket(
@@ -269,11 +274,19 @@ impl<S: Sink, N: Network> Driver<S, N> {
 
     /// Writes as much as the socket accepts. A failure does not end the socket: reading does, once
     /// everything received is read, which may include a close frame.
+    #[inline]
     fn write(&mut self, cx: &mut Context<'_>) {
-        let Link::Open(socket) = &mut self.link else { return };
-        if socket.failure.is_some() {
-            return;
+        if let Link::Open(socket) = &self.link
+            && !socket.websocket.is_flushed()
+            && socket.failure.is_none()
+        {
+            self.write_queue(cx);
         }
+    }
+
+    #[cold]
+    fn write_queue(&mut self, cx: &mut Context<'_>) {
+        let Link::Open(socket) = &mut self.link else { return };
         let Writing { blocked, progressed } = match socket.websocket.write(cx) {
             Ok(writing) => writing,
             Err(error) => return self.on_failure(loss_cause(error)),

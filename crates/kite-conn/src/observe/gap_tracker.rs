@@ -195,10 +195,15 @@ impl GapTracker {
         self.settled.extend(self.open.drain(..).filter_map(OpenGap::report));
     }
 
-    /// Returns the next gap to report.
+    /// Returns whether there is a gap to report.
     #[inline]
+    pub(crate) fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
+    /// Returns the next gap to report.
     pub(crate) fn poll_settled(&mut self) -> Option<Gap> {
-        if self.settled.is_empty() { None } else { self.settled.pop_front() }
+        self.settled.pop_front()
     }
 }
 

@@ -285,15 +285,17 @@ impl<W: Wire> WebSocket<W> {
         std::mem::replace(&mut self.bytes_read, bytes_read) != bytes_read
     }
 
+    /// Returns whether nothing waits to be written.
+    #[inline]
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.queue.is_flushed()
+    }
+
     /// Writes as much of the queue as the stream accepts, like [`WebSocket::poll_flush`].
     ///
     /// # Errors
     /// Same as [`WebSocket::poll_flush`].
-    #[inline]
     pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> Result<Writing, Error> {
-        if self.queue.is_flushed() {
-            return Ok(Writing::default());
-        }
         let blocked = self.poll_flush(cx)?.is_pending();
         let bytes_written = self.stream.bytes_written();
         let writing = Writing {
