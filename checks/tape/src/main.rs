@@ -3,6 +3,7 @@
 //! `tape-soak DIRECTORY SECONDS SEED [fill] [FAKETIME]`: `fill` if the file system of the directory
 //! may be filled, and the library that sets the clock. Exits with 1 if something does not add up.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the check")]
+#![expect(clippy::print_stdout, reason = "a program may print")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -48,6 +48,7 @@ pub async fn record(directory: &Path, endpoint: &str) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the check reads it from this process")]
 fn print(stats: &RecorderStats, before: (u64, u64, bool)) -> (u64, u64, bool) {
     let now = (stats.failures, stats.blocks, stats.is_failing);
     if now != before {
