@@ -1,7 +1,7 @@
 //! Opens and reads tapes for the commands.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kite_tape::{Entries, PassedOver, ReadConfig, Reel, Source, TapeFile};
@@ -67,6 +67,18 @@ pub(crate) fn report_ends(reel: &Reel, output: Output) {
 pub(crate) fn lack_parts(reel: &Reel) -> bool {
     let are_missing = reel.passed_over().iter().any(PassedOver::is_loss);
     are_missing || reel.files().iter().any(TapeFile::is_cut_off)
+}
+
+/// Returns whether two paths lead to the same file, also by different links.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    let id = |path: &Path| {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
+    };
+    #[cfg(not(unix))]
+    let id = std::fs::canonicalize;
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Starts to read with as many threads as the machine has.

@@ -219,3 +219,25 @@ async fn the_time_of_a_recording_counts_from_its_start_also_without_a_server() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains("the server had not been reached"), "{ended:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_recording_of_a_replay_does_not_add_to_the_replayed_tape() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    for path in [&from, &to] {
+        std::fs::create_dir(path).expect("a directory");
+    }
+    let day = tape::write_day(&from, "kite-2026-11-23", 0);
+    let bytes = std::fs::read(&day).expect("the tape");
+    std::os::unix::fs::symlink(&day, to.join("kite-2026-11-23.ktape")).expect("a link");
+    let replay = from.to_str().expect("UTF-8");
+    for to in [&from, &to] {
+        let ended = record(to, &["--replay", replay, "--speed", "max"]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("which is replayed"), "{ended:?}");
+        let other = record(to, &["--replay", replay, "--speed", "max", "--prefix", "copy"]);
+        assert_eq!(other.code, Some(0), "{other:?}");
+    }
+    assert_eq!(std::fs::read(&day).expect("the tape"), bytes);
+}

@@ -17,7 +17,7 @@ use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::Link;
-use crate::feed::{self, Feed, OpenFeed};
+use crate::feed::{self, Feed, OpenFeed, ReplayFeed, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::rows;
@@ -33,6 +33,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
+    if let Feed::Replay(replay) = &feed {
+        check_apart(&args, replay).await?;
+    }
     let renewal = feed.renewal();
     // Other servers and given lists need not have the tokens of Kite's list.
     let takes_lists = args.instruments.instruments_file.is_none()
@@ -122,6 +125,23 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
             .warn(format_args!("{places} of the replayed tapes skipped; kite inspect lists them"));
     }
     Ok(Status::done(lacks_parts || damages > 0))
+}
+
+/// Checks that the recorder would not continue one of the tapes that are replayed.
+async fn check_apart(args: &Record, replay: &ReplayFeed) -> Result<(), CliError> {
+    let reel = tapes::open(&replay.paths).await?;
+    let prefix = args.config(Vec::new()).prefix + "-";
+    // A directory that does not exist yet has no tapes.
+    let files = std::fs::read_dir(&args.to).into_iter().flatten().flatten();
+    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix)) {
+        if reel.files().iter().any(|input| tapes::is_same_file(input.path(), &file.path())) {
+            let file = file.path();
+            let file = file.display();
+            return Err(CliError::usage(format!("--to would add to {file}, which is replayed"))
+                .help("choose another directory, or another --prefix"));
+        }
+    }
+    Ok(())
 }
 
 /// Explains why the recorder cannot start; a setting is named by its option.
