@@ -190,6 +190,7 @@ impl Job {
         let len_bytes = self.len_bytes;
         let directory = to.clone();
         let writing = blocking::run("writing the tapes", move || {
+            let _held = stop.hold();
             let bar = Bar::bytes(output, len_bytes, "writing");
             let done = edit(&directory, &mut |bytes| {
                 bar.at(bytes);

@@ -1,5 +1,7 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first requests a clean stop, the second exits immediately.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use kite_export::Scratch;
 use tokio::sync::watch;
 
@@ -13,11 +15,16 @@ use crate::exit::{CliError, Status};
 pub(crate) struct Stop {
     request: watch::Sender<bool>,
     scratch: Scratch,
+    cleanup: Arc<Mutex<()>>,
 }
 
 impl Stop {
     pub(crate) fn new() -> Self {
-        Self { request: watch::Sender::new(false), scratch: Scratch::new() }
+        Self {
+            request: watch::Sender::new(false),
+            scratch: Scratch::new(),
+            cleanup: Arc::default(),
+        }
     }
 
     /// Starts to handle the signals; after that the first no longer ends the process.
@@ -25,11 +32,14 @@ impl Stop {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
         let mut signals = Signals::new().map_err(cannot)?;
         let (request, scratch) = (self.request.clone(), self.scratch.clone());
+        let cleanup = Arc::clone(&self.cleanup);
         tokio::spawn(async move {
             signals.next().await;
             request.send_replace(true);
             signals.next().await;
             scratch.discard();
+            // Work that removes its own files after the first signal needs only a moment.
+            let _cleanup = cleanup.lock();
             std::process::exit(Status::Interrupted as i32);
         });
         Ok(())
@@ -38,6 +48,12 @@ impl Stop {
     /// Returns where the temporary files of exports are known, so that a second signal removes them.
     pub(crate) fn scratch(&self) -> &Scratch {
         &self.scratch
+    }
+
+    /// Keeps a second signal from ending the process until the guard is dropped: for work that stops
+    /// soon after the first and then removes its own files.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.cleanup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the request to stop; returns immediately if it has been made.

@@ -187,6 +187,23 @@ fn two_signals_at_any_moment_leave_no_file_that_is_not_complete() {
 }
 
 #[test]
+fn two_signals_leave_no_tape_that_is_not_complete() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write_long(directory.path(), 400_000);
+    let to = directory.path().join("repaired");
+    let line = ["repair", path.to_str().expect("UTF-8"), "--to", to.to_str().expect("UTF-8")];
+    for _ in 0..4 {
+        let repair = Running::start(kite(&line));
+        repair.wait_until(|| std::fs::read_dir(&to).is_ok_and(|mut files| files.next().is_some()));
+        repair.interrupt();
+        repair.interrupt();
+        assert_eq!(repair.ended().code, Some(130));
+        let left = std::fs::read_dir(&to).map_or(0, Iterator::count);
+        assert_eq!(left, 0);
+    }
+}
+
+#[test]
 fn a_second_signal_ends_an_export_that_waits_for_its_reader_and_removes_its_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = tape::write_long(directory.path(), 60_000);
