@@ -94,7 +94,8 @@ pub struct RecorderStats {
     pub lost: u64,
     /// Number of failed writes and of files lost.
     pub failures: u64,
-    /// Whether the last block could not be written. Every block tries again.
+    /// Whether there is no file to write to, or the last block could not be written. Every block
+    /// tries again.
     pub is_failing: bool,
     /// The last failure.
     pub last_error: Option<String>,

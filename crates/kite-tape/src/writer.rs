@@ -243,7 +243,7 @@ impl Writer {
             && self.collector.is_empty()
             && let Err(error) = self.open(unix_ns)
         {
-            self.fail(error);
+            self.fail_to_write(error);
         }
         self.push_gaps();
         if self.collector.push(item).is_err() {
@@ -339,8 +339,7 @@ impl Writer {
             Err(error) => {
                 let lost = self.collector.tally().lose(&mut self.losses);
                 self.counters.lock().lost += lost;
-                self.fail(error);
-                self.counters.lock().is_failing = true;
+                self.fail_to_write(error);
             }
         }
         self.collector.clear();
@@ -466,7 +465,7 @@ impl Writer {
         {
             self.sync_end();
             self.current = None;
-            self.fail(into_io(error));
+            self.fail_to_write(into_io(error));
         }
     }
 
@@ -492,7 +491,7 @@ impl Writer {
                 self.begin(next);
                 self.write_gaps_first();
             }
-            Err(error) => self.fail(error),
+            Err(error) => self.fail_to_write(error),
         }
     }
 
@@ -531,6 +530,12 @@ impl Writer {
         if self.fsync != Fsync::Never && self.is_unsynced {
             self.sync();
         }
+    }
+
+    /// Reports a failure because of which the next block has no file.
+    fn fail_to_write(&mut self, error: io::Error) {
+        self.counters.lock().is_failing = true;
+        self.fail(error);
     }
 
     fn fail(&mut self, error: io::Error) {

@@ -194,9 +194,9 @@ fn a_second_recorder_that_gets_the_lock_of_a_removed_directory_is_not_disturbed(
     };
     record(&second, 2..4);
     record(&first, 4..6);
+    wait_for(&first, |stats| stats.lost == 4);
     let error = first.stats().last_error.unwrap();
     assert!(error.contains("is locked by another recorder"), "{error}");
-    assert_eq!(first.stats().lost, 4);
     second.finish().unwrap();
     // The first gets the lock back, and continues the file.
     record(&first, 6..7);
