@@ -47,10 +47,13 @@ impl Firsts {
     }
 
     /// Returns the packets of a frame that are the first of their instruments, if any.
+    #[inline]
     pub(crate) fn mark(&mut self, ticks: &TickBatch) -> Option<FirstPackets> {
-        if self.awaited.is_empty() {
-            return None;
-        }
+        if self.awaited.is_empty() { None } else { self.mark_awaited(ticks) }
+    }
+
+    #[inline(never)]
+    fn mark_awaited(&mut self, ticks: &TickBatch) -> Option<FirstPackets> {
         let firsts = ticks.packets().filter(|packet| self.is_first(packet));
         let firsts: Arc<[usize]> = firsts.map(|packet| address(&packet)).collect();
         (!firsts.is_empty()).then_some(FirstPackets(firsts))

@@ -260,6 +260,11 @@ impl HubSink {
         }
     }
 
+    #[cold]
+    fn remove_closed(&mut self) {
+        self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
+    }
+
     /// Picks up new subscribers, their chosen instruments and the ignored ones.
     #[cold]
     fn catch_up(&mut self) {
@@ -296,7 +301,9 @@ impl Sink for HubSink {
         if !self.is_wanted(batch) {
             return;
         }
-        self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
+        if self.subscribers.iter().any(|subscriber| subscriber.sink.is_closed()) {
+            self.remove_closed();
+        }
         let Some(batch) = self.ours(batch) else { return };
         for subscriber in &mut self.subscribers {
             subscriber.deliver(&batch);

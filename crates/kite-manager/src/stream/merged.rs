@@ -70,10 +70,16 @@ pub(crate) struct TaggedLane {
 }
 
 impl TaggedLane {
+    #[inline]
     fn tag(&mut self, item: LaneItem) -> Option<StreamItem> {
-        if let LaneItem::Batch(batch) = item {
-            return Some(StreamItem::Ticks(self.tag_batch(batch)));
+        match item {
+            LaneItem::Batch(batch) => Some(StreamItem::Ticks(self.tag_batch(batch))),
+            other => self.tag_other(other),
         }
+    }
+
+    #[inline(never)]
+    fn tag_other(&mut self, item: LaneItem) -> Option<StreamItem> {
         let (account, connection) = (self.account.clone(), self.connection);
         Some(match item {
             LaneItem::Conflated { batch, replaced } => {
@@ -103,6 +109,7 @@ impl TaggedLane {
         })
     }
 
+    #[inline]
     fn tag_batch(&mut self, batch: Batch) -> TaggedBatch {
         let firsts = self.firsts.as_mut().and_then(|firsts| firsts.mark(&batch.ticks));
         let (account, connection) = (self.account.clone(), self.connection);
@@ -161,28 +168,47 @@ impl TickStream {
     /// Returns [`TryRecvError::Empty`] if none is queued, and [`TryRecvError::Ended`] once the
     /// stream has ended.
     pub fn try_recv(&mut self) -> Result<StreamItem, TryRecvError> {
-        match self.poll_lanes(|lane| match lane.try_recv() {
-            Ok(item) => Poll::Ready(Some(item)),
-            Err(TryRecvError::Ended) => Poll::Ready(None),
-            Err(_) => Poll::Pending,
-        }) {
-            Poll::Ready(Some(item)) => Ok(item),
-            Poll::Ready(None) => Err(TryRecvError::Ended),
-            Poll::Pending => Err(TryRecvError::Empty),
-        }
+        let mut ended = 0;
+        let item = self.find(|lane| match lane.try_recv() {
+            Ok(item) => Some(item),
+            Err(error) => {
+                ended += usize::from(error == TryRecvError::Ended);
+                None
+            }
+        });
+        let error =
+            if ended == self.lanes.len() { TryRecvError::Ended } else { TryRecvError::Empty };
+        item.ok_or(error)
     }
 
     /// Polls for the next item; `None` once the stream has ended.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem>> {
         // A stream that is never empty must not keep its consumer's task from yielding.
         let coop = ready!(coop::poll_proceed(cx));
-        // Wakers are registered only if all lanes are empty.
-        let taken = match self.try_recv() {
-            Err(TryRecvError::Empty) => ready!(self.poll_lanes(|lane| lane.poll_recv(cx))),
-            taken => taken.ok(),
-        };
+        let mut item = self.find(|lane| lane.try_recv().ok());
+        if item.is_none() {
+            item = ready!(self.poll_empty(cx));
+        }
         coop.made_progress();
-        Poll::Ready(taken)
+        Poll::Ready(item)
+    }
+
+    /// Polls after nothing was found. Wakers are registered only then.
+    #[inline(never)]
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem>> {
+        let mut ended = 0;
+        let item = self.find(|lane| match lane.poll_recv(cx) {
+            Poll::Ready(Some(item)) => Some(item),
+            Poll::Ready(None) => {
+                ended += 1;
+                None
+            }
+            Poll::Pending => None,
+        });
+        if item.is_none() && ended < self.lanes.len() {
+            return Poll::Pending;
+        }
+        Poll::Ready(item)
     }
 
     /// Returns the counts of the stream, across all its connections.
@@ -202,30 +228,25 @@ impl TickStream {
         sum
     }
 
-    /// Polls the lanes in turn for an item; ready with `None` once all have ended.
-    fn poll_lanes(
-        &mut self,
-        mut poll: impl FnMut(&mut Lane) -> Poll<Option<LaneItem>>,
-    ) -> Poll<Option<StreamItem>> {
+    /// Returns the first item that `next` finds in a lane, in turn.
+    #[inline]
+    fn find(&mut self, mut next: impl FnMut(&mut Lane) -> Option<LaneItem>) -> Option<StreamItem> {
         let lanes = self.lanes.len();
-        let mut ended = 0;
-        for place in (self.turn..lanes).chain(0..self.turn) {
-            let tagged = &mut self.lanes[place];
-            loop {
-                match poll(&mut tagged.lane) {
-                    Poll::Ready(Some(item)) => {
-                        let Some(item) = tagged.tag(item) else { continue };
-                        // Continue after this one, so that a busy lane does not starve the others.
-                        self.turn = (place + 1) % lanes;
-                        return Poll::Ready(Some(item));
-                    }
-                    Poll::Ready(None) => ended += 1,
-                    Poll::Pending => {}
+        for _ in 0..lanes {
+            let tagged = &mut self.lanes[self.turn];
+            // The next call continues after this one, so that a busy lane does not starve the
+            // others.
+            self.turn += 1;
+            if self.turn == lanes {
+                self.turn = 0;
+            }
+            while let Some(item) = next(&mut tagged.lane) {
+                if let Some(item) = tagged.tag(item) {
+                    return Some(item);
                 }
-                break;
             }
         }
-        if ended == lanes { Poll::Ready(None) } else { Poll::Pending }
+        None
     }
 }
 

@@ -40,11 +40,12 @@ struct Wait {
 }
 
 impl CatchUp {
-    /// Counts a frame sent to the ring.
+    /// Counts a frame sent to the ring, and returns whether a check is due.
     #[inline]
-    pub(super) fn on_sent(&mut self, bytes: usize) {
+    pub(super) fn on_sent(&mut self, bytes: usize) -> bool {
         self.unchecked += 1;
         self.unchecked_bytes += bytes as u64;
+        self.unchecked_bytes >= CHECK_EVERY
     }
 
     /// Returns whether [`CatchUp::must_wait`] must be asked before the next frame is read.
@@ -102,7 +103,8 @@ mod tests {
         fn send(&mut self) {
             for _ in 0..FRAMES_A_CHECK {
                 assert!(!self.catch_up.is_due());
-                self.catch_up.on_sent(FRAME);
+                let is_due = self.catch_up.on_sent(FRAME);
+                assert_eq!(is_due, self.catch_up.is_due());
                 self.sent += 1;
             }
             assert!(self.catch_up.is_due());

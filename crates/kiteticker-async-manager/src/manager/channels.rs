@@ -146,6 +146,7 @@ impl Channels {
             messages: CatchUp::default(),
             raw: CatchUp::default(),
             unified: CatchUp::default(),
+            is_check_due: false,
             waiting: None,
         }
     }
@@ -241,6 +242,8 @@ pub(crate) struct RingSink {
     messages: CatchUp,
     raw: CatchUp,
     unified: CatchUp,
+    /// Whether any of them must be checked before the next frame.
+    is_check_due: bool,
     /// Ends when the receivers are looked at again.
     waiting: Option<Pin<Box<Sleep>>>,
 }
@@ -263,9 +266,20 @@ impl RingSink {
 }
 
 impl RingSink {
-    /// Returns whether the receivers of any ring must be checked.
-    fn is_check_due(&self) -> bool {
-        self.messages.is_due() || self.raw.is_due() || self.unified.is_due()
+    /// Waits for the receivers of all rings that must be checked.
+    #[inline(never)]
+    fn poll_caught_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.messages.is_due() || self.raw.is_due() || self.unified.is_due() {
+            if let Some(waiting) = &mut self.waiting {
+                ready!(waiting.as_mut().poll(cx));
+                self.waiting = None;
+            }
+            if self.must_wait() {
+                self.waiting = Some(Box::pin(sleep(LOOK_AGAIN)));
+            }
+        }
+        self.is_check_due = false;
+        Poll::Ready(())
     }
 
     /// Returns whether to wait for the receivers of any ring.
@@ -282,16 +296,7 @@ impl RingSink {
 
 impl Sink for RingSink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.is_check_due() {
-            if let Some(waiting) = &mut self.waiting {
-                ready!(waiting.as_mut().poll(cx));
-                self.waiting = None;
-            }
-            if self.must_wait() {
-                self.waiting = Some(Box::pin(sleep(LOOK_AGAIN)));
-            }
-        }
-        Poll::Ready(())
+        if self.is_check_due { self.poll_caught_up(cx) } else { Poll::Ready(()) }
     }
 
     fn on_batch(&mut self, batch: &Batch) {
@@ -302,16 +307,16 @@ impl Sink for RingSink {
         if let Some(raw) = &self.rings.raw
             && raw.send(bytes.clone())
         {
-            self.raw.on_sent(bytes.len());
+            self.is_check_due |= self.raw.on_sent(bytes.len());
         }
         if !batch.ticks.is_empty() && !self.raw_only {
             let ticks = TickBatch::new(batch.ticks.clone(), batch.received);
             let (messages, unified) = self.rings.send(TickerMessage::Ticks(ticks));
             if messages {
-                self.messages.on_sent(bytes.len());
+                self.is_check_due |= self.messages.on_sent(bytes.len());
             }
             if unified {
-                self.unified.on_sent(bytes.len());
+                self.is_check_due |= self.unified.on_sent(bytes.len());
             }
         }
     }

@@ -13,6 +13,7 @@ use super::notice::{Notice, OfTable};
 use super::state::{Entry, LaneState, Pending};
 use super::table::Table;
 use super::{LaneItem, LaneStats, Overflow, TryRecvError};
+use crate::deliver::Batch;
 
 /// The consuming end of a lane, a stream; created by
 /// [`lane`](super::lane()).
@@ -42,8 +43,8 @@ enum Next {
 /// A table removed from its slot.
 #[derive(Debug)]
 struct Conflated {
-    /// `None` once it was returned.
-    item: Option<LaneItem>,
+    /// The frame made of it, and the number of packets replaced; `None` once it was returned.
+    batch: Option<(Batch, u64)>,
     /// Bytes of what it was made of, which count as queued until it is returned.
     bytes: usize,
     /// Number of ticks for which it had no room.
@@ -72,6 +73,7 @@ impl Lane {
     /// # Errors
     /// Returns [`TryRecvError::Empty`] if nothing waits, and [`TryRecvError::Ended`] if the lane
     /// has ended.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<LaneItem, TryRecvError> {
         // Loaded first, so that items added before the sink was dropped are found.
         let ended = self.shared.sink_gone.load(Ordering::Acquire);
@@ -86,17 +88,23 @@ impl Lane {
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<LaneItem>> {
         // A lane that is never empty must not keep its consumer's task from yielding.
         let coop = ready!(coop::poll_proceed(cx));
-        let mut received = self.try_recv();
-        if matches!(received, Err(TryRecvError::Empty)) {
-            self.shared.consumer.register(cx.waker());
-            // An item added before the waker was registered woke no task.
-            received = self.try_recv();
-        }
-        if matches!(received, Err(TryRecvError::Empty)) {
-            return Poll::Pending;
+        let mut item = self.take();
+        if item.is_none() {
+            item = ready!(self.poll_empty(cx));
         }
         coop.made_progress();
-        Poll::Ready(received.ok())
+        Poll::Ready(item)
+    }
+
+    /// Polls after nothing was found.
+    #[inline(never)]
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<Option<LaneItem>> {
+        self.shared.consumer.register(cx.waker());
+        // An item added before the waker was registered woke no task.
+        match self.try_recv() {
+            Err(TryRecvError::Empty) => Poll::Pending,
+            received => Poll::Ready(received.ok()),
+        }
     }
 
     /// Returns the lane's counts.
@@ -105,7 +113,32 @@ impl Lane {
         self.shared.stats()
     }
 
+    /// Returns the next item. Most are frames with nothing waiting or missing before them.
+    #[inline]
     fn take(&mut self) -> Option<LaneItem> {
+        let may_be_held = self.held.is_some() || self.notice.is_some();
+        if may_be_held || self.shared.overflow == Overflow::Conflate {
+            return self.take_in_order();
+        }
+        let entry = self.shared.queue.pop();
+        // Looked at after the queue: what was given before a frame is counted by then.
+        if self.shared.notices.given() == self.notices_seen {
+            match entry {
+                None => return None,
+                Some(entry) if entry.frames_before == self.frames_seen => {
+                    return Some(self.take_next_frame(entry));
+                }
+                Some(entry) => self.held = Some(Next::Frame(entry)),
+            }
+        } else {
+            self.held = entry.map(Next::Frame);
+        }
+        self.take_in_order()
+    }
+
+    /// Returns the next item: a notice, what is missing, a frame or a table.
+    #[inline(never)]
+    fn take_in_order(&mut self) -> Option<LaneItem> {
         let mut next = self.held.take().or_else(|| self.pull());
         if self.has_notice() {
             // Frames queued between the two looks come before the notice.
@@ -168,16 +201,23 @@ impl Lane {
             self.held = Some(Next::Frame(entry));
             return dropped;
         }
-        self.frames_seen = frames + 1;
-        self.ticks_seen = ticks + entry.batch.ticks.len() as u64;
-        let bytes = entry.batch.frame().len();
-        self.give(LaneItem::Batch(entry.batch), bytes)
+        self.take_next_frame(entry)
+    }
+
+    /// Returns a frame before which nothing is missing.
+    #[inline]
+    fn take_next_frame(&mut self, Entry { batch, frames_before, ticks_before }: Entry) -> LaneItem {
+        let ticks = batch.ticks.len() as u64;
+        self.frames_seen = frames_before + 1;
+        self.ticks_seen = ticks_before + ticks;
+        self.count_delivery(ticks, batch.frame().len());
+        LaneItem::Batch(batch)
     }
 
     /// Returns the next item of a table that was taken: what came between its frames, the frame
     /// made of them, and what came after them.
     fn take_conflated(&mut self, mut conflated: Box<Conflated>) -> Option<LaneItem> {
-        let is_before = conflated.item.is_some();
+        let is_before = conflated.batch.is_some();
         let notices = &mut conflated.notices;
         let notice = if is_before { notices.next_before() } else { notices.next() };
         let item = match notice {
@@ -195,8 +235,11 @@ impl Lane {
                 let ticks = std::mem::take(&mut conflated.lost);
                 LaneItem::Dropped { frames: 0, ticks, notices: 0 }
             }
-            None => match conflated.item.take() {
-                Some(item) => self.give(item, conflated.bytes),
+            None => match conflated.batch.take() {
+                Some((batch, replaced)) => {
+                    self.count_delivery(batch.ticks.len() as u64, conflated.bytes);
+                    LaneItem::Conflated { batch, replaced }
+                }
                 // Nothing is left of it.
                 None => return self.take(),
             },
@@ -251,24 +294,22 @@ impl Lane {
         taken.frames.set(self.frames_seen.saturating_sub(1));
         taken.replaced.add(sums.replaced - counted.replaced);
         taken.dropped_ticks.add(sums.lost - counted.lost);
-        let item = LaneItem::Conflated { batch: table.to_batch(), replaced: sums.replaced };
-        Conflated { item: Some(item), bytes, lost: sums.lost, notices_before, notices }
+        let batch = Some((table.to_batch(), sums.replaced));
+        Conflated { batch, bytes, lost: sums.lost, notices_before, notices }
     }
 
-    /// Counts a frame that leaves the lane, made of so many queued bytes.
-    fn give(&mut self, item: LaneItem, bytes: usize) -> LaneItem {
-        let (LaneItem::Batch(batch) | LaneItem::Conflated { batch, .. }) = &item else {
-            return item;
-        };
-        self.shared.taken.frames.add(1);
-        self.shared.taken.delivered_frames.add(1);
-        self.shared.taken.delivered_ticks.add(batch.ticks.len() as u64);
+    /// Counts a frame that leaves the lane, with its ticks and the queued bytes it was made of.
+    #[inline]
+    fn count_delivery(&self, ticks: u64, bytes: usize) {
+        let taken = &self.shared.taken;
+        taken.frames.add(1);
+        taken.delivered_frames.add(1);
+        taken.delivered_ticks.add(ticks);
         // Last, so that a sink that finds the lane drained finds everything counted. Sequentially
         // consistent with the sink, which sets its flag and then checks for room: at least one side
         // sees the other's store.
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::SeqCst);
         self.shared.wake_producer();
-        item
     }
 }
 

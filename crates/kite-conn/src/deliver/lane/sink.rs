@@ -69,39 +69,50 @@ impl LaneSink {
 
     /// Returns whether the state satisfies a condition; otherwise registers the waker.
     fn poll_shared(&self, cx: &mut Context<'_>, holds: impl Fn(&LaneState) -> bool) -> Poll<()> {
-        if holds(&self.shared) {
-            return Poll::Ready(());
-        }
+        if holds(&self.shared) { Poll::Ready(()) } else { self.poll_again(cx, holds) }
+    }
+
+    #[cold]
+    fn poll_again(&self, cx: &mut Context<'_>, holds: impl Fn(&LaneState) -> bool) -> Poll<()> {
         self.shared.producer.register(cx.waker());
         self.shared.producer_waits.store(true, Ordering::SeqCst);
         // What the consumer did before the waker was registered woke no task.
         if holds(&self.shared) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Queues a frame; returns it if there is no room.
-    fn try_queue(&mut self, batch: Batch) -> Result<(), Batch> {
+    /// Queues a frame; returns whether there was room.
+    #[inline]
+    fn try_queue(&mut self, batch: &Batch) -> bool {
         let bytes = batch.frame().len();
         if !self.shared.has_room_for(bytes) {
-            return Err(batch);
+            return false;
         }
-        let ticks = batch.ticks.len() as u64;
+        let (batch, ticks) = (batch.clone(), batch.ticks.len() as u64);
         let entry = Entry { batch, frames_before: self.frames, ticks_before: self.ticks };
         // Added first, so that the consumer never subtracts bytes before they are added.
         self.shared.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
-        if let Err(entry) = self.shared.queue.push(entry) {
+        if self.shared.queue.push(entry).is_err() {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return Err(entry.batch);
+            return false;
         }
         self.frames += 1;
         self.ticks += ticks;
         self.shared.given.queued_frames.set(self.frames);
-        Ok(())
+        true
     }
 
     /// Queues a frame, and drops the oldest ones if there is no room.
-    fn queue(&mut self, mut batch: Batch) {
-        while let Err(rejected) = self.try_queue(batch) {
-            batch = rejected;
+    #[inline]
+    fn queue(&mut self, batch: &Batch) {
+        if !self.try_queue(batch) {
+            self.queue_after_dropping(batch);
+        }
+    }
+
+    /// Drops the oldest frames until there is room for this one, and queues it.
+    #[inline(never)]
+    fn queue_after_dropping(&mut self, batch: &Batch) {
+        while !self.try_queue(batch) {
             // If there is nothing to drop, the consumer has emptied the queue and there is room.
             if let Some(oldest) = self.shared.queue.pop() {
                 self.shared.queued_bytes.fetch_sub(oldest.batch.frame().len(), Ordering::AcqRel);
@@ -113,10 +124,10 @@ impl LaneSink {
 
     /// Queues a frame, or discards it if there is no room. After one was discarded all are, so that
     /// what is missing is at the end.
-    fn queue_or_discard(&mut self, batch: Batch) {
+    #[inline(never)]
+    fn queue_or_discard(&mut self, batch: &Batch) {
         let is_full = self.discarded.discarded_frames > 0 || self.shared.is_full();
-        let rejected = if is_full { Some(batch) } else { self.try_queue(batch).err() };
-        if let Some(batch) = rejected {
+        if is_full || !self.try_queue(batch) {
             let ticks = batch.ticks.len();
             self.discarded.discard(ticks);
             // Counted as queued and dropped, which is how the consumer learns where it was.
@@ -131,6 +142,7 @@ impl LaneSink {
     }
 
     /// Queues a frame, or folds it into a table if there is one already or no room.
+    #[inline(never)]
     fn queue_or_fold(&mut self, batch: &Batch) {
         if self.folding {
             if let Some(mut pending) = self.shared.table.pop() {
@@ -143,9 +155,9 @@ impl LaneSink {
             // The consumer has taken it, along with everything queued before it.
             self.folding = false;
         }
-        if let Err(batch) = self.try_queue(batch.clone()) {
+        if !self.try_queue(batch) {
             let pending = Pending {
-                table: Table::new(&batch),
+                table: Table::new(batch),
                 frames_before: self.frames,
                 notices_before: self.notices,
                 notices: OfTable::default(),
@@ -214,9 +226,9 @@ impl Sink for LaneSink {
             return;
         }
         match self.shared.overflow {
-            Overflow::Block if self.is_closing => self.queue_or_discard(batch.clone()),
-            Overflow::Block | Overflow::DropOldest => self.queue(batch.clone()),
             Overflow::Conflate => self.queue_or_fold(batch),
+            Overflow::Block if self.is_closing => self.queue_or_discard(batch),
+            Overflow::Block | Overflow::DropOldest => self.queue(batch),
         }
         self.shared.consumer.wake();
     }

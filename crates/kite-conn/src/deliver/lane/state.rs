@@ -125,10 +125,15 @@ impl LaneState {
 
     /// Wakes a waiting sink once half of the room is free: waking it for every frame would make it
     /// alternate with the consumer.
+    #[inline]
     pub(super) fn wake_producer(&self) {
-        if !self.producer_waits.load(Ordering::SeqCst) {
-            return;
+        if self.producer_waits.load(Ordering::SeqCst) {
+            self.wake_waiting_producer();
         }
+    }
+
+    #[inline(never)]
+    fn wake_waiting_producer(&self) {
         let bytes = self.queued_bytes.load(Ordering::Acquire);
         if bytes <= self.bytes_limit / 2 && self.queue.len() <= self.queue.capacity() / 2 {
             self.producer_waits.store(false, Ordering::SeqCst);
