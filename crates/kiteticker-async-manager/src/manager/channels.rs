@@ -450,9 +450,10 @@ mod tests {
         let channels = Channels::new(1, 1_024);
         let mut sink = channels.sink(0, false, None);
         let raw_has_receiver = || channels.rings[0].raw.as_ref().is_some_and(Ring::has_receiver);
+        let received = Stamp::now();
         for n in 0..=KEPT_BYTES / frame().len() {
             assert!(raw_has_receiver() && channels.rings[0].messages.has_receiver(), "{n}");
-            deliver(&mut sink, frame(), Stamp::now());
+            deliver(&mut sink, frame(), received);
         }
         assert!(!raw_has_receiver() && !channels.rings[0].messages.has_receiver());
     }
