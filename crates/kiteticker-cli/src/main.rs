@@ -6,6 +6,7 @@
 
 mod args;
 mod blocking;
+mod clients;
 mod commands;
 mod console;
 mod exit;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use self::print::Printing;
 use crate::args::period::Period;
+use crate::clients;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -28,7 +29,7 @@ Examples:
   kite replay kite-2026-11-23.ktape --from 09:15 --until 09:30
   kite replay tapes --speed max --stdout | head
 
-Any Kite client can connect to the printed URL. It receives the instruments and
+Any Kite client can connect to the printed endpoint. It receives the instruments and
 modes to which it subscribes. The replay starts with the first subscription, or
 once N sockets have subscribed (--sockets N). When it ends, the sockets close.
 
@@ -38,7 +39,7 @@ days' windows is skipped.";
 
 /// Serve tapes over Kite's protocol, or print their ticks
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = clients::help(EXAMPLES))]
 pub(crate) struct ReplayArgs {
     /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
@@ -157,9 +158,9 @@ fn greeting(endpoint: &str, sockets: u16, output: Output) -> String {
         "{}  {endpoint}\n\
          export KITE_API_KEY={API_KEY} KITE_ACCESS_TOKEN={ACCESS_TOKEN}\n\
          kite watch --endpoint {endpoint} NSE:INFY\n\
-         any other client: {endpoint}/?api_key={API_KEY}&access_token={ACCESS_TOKEN}\n\
-         The replay starts when {}. Ctrl-C stops it.\n",
+         {}The replay starts when {}. Ctrl-C stops it.\n",
         output.paint(output::BOLD, "endpoint"),
+        clients::lines(endpoint, API_KEY, ACCESS_TOKEN),
         match sockets {
             1 => "a client subscribes".to_owned(),
             _ => format!("{sockets} connections have subscribed"),

@@ -6,6 +6,7 @@ use clap::Args;
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats};
 use serde_json::json;
 
+use crate::clients;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
@@ -28,7 +29,7 @@ The simulated day is 4 August 2025 and starts at 09:15 IST.";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = clients::help(EXAMPLES))]
 pub(crate) struct Sim {
     /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
@@ -140,9 +141,8 @@ fn greeting(endpoint: &str, accounts: &[(String, String)], output: Output) -> St
     }
     let (key, token) = &accounts[0];
     text += &format!(
-        "kite watch --endpoint {endpoint} NSE:INFY\n\
-         any other client: {endpoint}/?api_key={key}&access_token={token}\n\
-         Ctrl-C stops it.\n"
+        "kite watch --endpoint {endpoint} NSE:INFY\n{}Ctrl-C stops it.\n",
+        clients::lines(endpoint, key, token)
     );
     text
 }

@@ -1,5 +1,6 @@
 //! `kite replay`, with `kite doctor` as the client.
 
+use crate::clients;
 use crate::process::{Running, kite, run, with_credentials};
 use crate::tape;
 
@@ -25,7 +26,10 @@ fn an_interrupt_stops_a_waiting_replay_cleanly() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = tape::write(directory.path());
     let mut replay = Running::start(kite(&["replay", path.to_str().expect("UTF-8")]));
-    assert!(replay.line().starts_with("endpoint  ws://127.0.0.1:"));
+    let endpoint = replay.line().replace("endpoint  ", "");
+    assert!(replay.line().starts_with("export KITE_API_KEY="));
+    assert!(replay.line().starts_with("kite watch --endpoint ws://127.0.0.1:"));
+    clients::check(&mut replay, &endpoint);
     replay.interrupt();
     let ended = replay.ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
