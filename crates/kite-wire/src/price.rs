@@ -22,7 +22,7 @@ const MAX_DECIMALS: u8 = 7;
 /// [`fmt::Display`] prints all decimals of the segment, and [`FromStr`] reads it back; `{:.1}`
 /// rounds half away from zero. No float is involved unless [`Price::to_f64`] is called.
 ///
-/// The wire's 32 bits are read as signed, as Kite's documentation says (half of the official
+/// The wire's 32 bits are read as signed, as Kite's documentation says (the official Python and Go
 /// clients read them unsigned).
 ///
 /// ```

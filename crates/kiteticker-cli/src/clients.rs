@@ -1,6 +1,6 @@
 //! How the official clients connect to a server of this command.
 //!
-//! The Python, Node and Go clients append the credentials to a root, so a root must not have a
+//! The Python, Node and Go clients add the credentials to a root, so a root must not have a
 //! query. The Java client replaces placeholders in a route.
 
 /// Lines of at most 80 columns, because a wrapped line cannot be copied.
