@@ -256,29 +256,35 @@ impl InstrumentWriter {
         received: Stamp,
         mut noted: impl FnMut(u32, LastTick),
     ) {
-        // Kept in a local, so that it is not loaded again for every packet.
+        // Kept in locals, so that they are not loaded again for every packet.
         let mut table = Arc::clone(&self.table);
         let mut slots = &*table.slots;
+        let mut next = self.next;
         let received = received.as_nanos();
         for (token, tick) in packets {
-            let is_next = |slot: &TrackedInstrument| slot.token() == token && token != 0;
-            let place = match slots.get(self.next) {
-                Some(slot) if is_next(slot) => Some(self.next),
-                _ => self.place(token),
-            };
-            let Some((place, slot)) = place.and_then(|place| Some((place, slots.get(place)?)))
-            else {
+            let expected = slots.get(next).filter(|slot| slot.token() == token && token != 0);
+            let slot = if let Some(slot) = expected {
+                slot
+            } else if let Some((place, slot)) =
+                self.place(token).and_then(|place| Some((place, slots.get(place)?)))
+            {
+                next = place;
+                slot
+            } else {
+                self.next = next;
                 self.on_newcomer(token, tick, received);
                 noted(token, tick.tick());
                 table = Arc::clone(&self.table);
                 slots = &table.slots;
+                next = self.next;
                 continue;
             };
-            self.next = place + 1;
+            next += 1;
             let tick = tick.after(slot.words());
             slot.set(token, tick, slot.ticks.get() + 1, received);
             noted(token, tick.tick());
         }
+        self.next = next;
     }
 
     /// Records the first packet of an instrument.
