@@ -399,7 +399,7 @@ impl Writer {
             let Some(current) = &mut self.current else { return Ok(()) };
             let (header, body) = collector.seal(current.written.tape_id, current.sequence);
             self.counters.lock().bytes_on_disk += current.append(&header, body)?;
-            count(&mut self.current, &self.counters, collector.tally());
+            count(&mut self.current, &self.counters, &collector.tally().without_losses());
             collector.clear();
         }
         self.noted = version;
@@ -472,14 +472,15 @@ impl Writer {
     /// Notes what a file held as lost, and begins the next one.
     fn lose_file(&mut self, change: Change) {
         let Some(current) = self.current.take() else { return };
-        let (missing, earlier) = current.written.missing(&current.path);
-        let lost = missing.lose(&mut self.losses);
-        if let Some(loss) = earlier {
+        let missing = current.written.missing(&current.path);
+        let lost = missing.tally.lose(&mut self.losses);
+        if let Some(loss) = missing.earlier {
             note_gap(&mut self.losses, loss.source, &loss.gap());
         }
         {
             let mut totals = self.counters.lock();
-            totals.counts.subtract(&missing.counts);
+            totals.counts.subtract(&missing.tally.counts);
+            totals.bytes_on_disk = totals.bytes_on_disk.saturating_sub(missing.bytes);
             totals.lost += lost;
         }
         let frames = if lost == 1 { "frame" } else { "frames" };

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kite_tape::{
-    Compression, Entry, Fsync, GapReason, Received, RecordError, RecordKind, Recorder,
-    RecorderConfig, RecorderStats, Reel, Source,
+    Compression, Entry, Fsync, Gap, GapReason, InstrumentRow, Received, RecordError, RecordKind,
+    Recorder, RecorderConfig, RecorderStats, Reel, Source,
 };
+use kite_wire::tape::BLOCK_HEADER_LEN;
 
 /// 5 January 2026, 09:30 in India.
 const MORNING: u64 = 1_767_585_600_000_000_000;
@@ -42,11 +43,10 @@ fn wait_for(recorder: &Recorder, holds: impl Fn(&RecorderStats) -> bool) {
 fn record(recorder: &Recorder, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let received = Received { recv_unix_ns: MORNING + number, source: SOURCE };
-        let before = recorder.stats();
+        let settled = |stats: &RecorderStats| stats.frames + stats.lost;
+        let before = settled(&recorder.stats());
         recorder.record(received, RecordKind::Binary, Bytes::copy_from_slice(&[0; 8]));
-        wait_for(recorder, |stats| {
-            stats.blocks > before.blocks || stats.lost > before.lost && stats.is_failing
-        });
+        wait_for(recorder, |stats| settled(stats) > before);
     }
 }
 
@@ -70,6 +70,12 @@ fn seen(directory: &Path) -> Vec<Seen> {
     entries.map(seen).collect()
 }
 
+/// The gaps under the recorder's own source, which are not those of a connection.
+fn gaps_of_the_recorder(directory: &Path) -> Vec<Gap> {
+    let entries = Reel::open([directory]).unwrap().entries().flatten();
+    entries.filter(|it| it.received.source == Source::RECORDER).filter_map(|it| it.gap()).collect()
+}
+
 fn file_of(recorder: &Recorder) -> PathBuf {
     recorder.stats().files.last().unwrap().clone()
 }
@@ -78,16 +84,36 @@ fn truncate(path: &Path, len: u64) {
     OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
 }
 
-/// Records five frames, does something to their file, and records three more. Returns the text of
-/// the failure and what is on the tapes.
+/// Returns the length of the blocks of all tapes in a directory.
+fn bytes_on_disk(directory: &Path) -> u64 {
+    let mut bytes = 0;
+    for file in fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let file = fs::read(&path).unwrap();
+        if path.extension().is_none_or(|it| it != "ktape") || file.is_empty() {
+            continue;
+        }
+        let tape = kite_wire::tape::Tape::open(&file).unwrap();
+        for block in tape.blocks() {
+            bytes += block.map_or(0, |it| (BLOCK_HEADER_LEN + it.stored().len()) as u64);
+        }
+    }
+    bytes
+}
+
+/// Records five frames, does something to their file, and records three more. Returns the final
+/// statistics and what is on the tapes.
 fn after(act: impl FnOnce(&Path)) -> (RecorderStats, Vec<Seen>) {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("tapes");
     let recorder = Recorder::start(&directory, unbuffered()).unwrap();
+    recorder.instruments([InstrumentRow::new(408_065)]);
     record(&recorder, 0..5);
     act(&file_of(&recorder));
     record(&recorder, 5..8);
     let stats = recorder.finish().unwrap().stats;
+    assert_eq!(stats.bytes_on_disk, bytes_on_disk(&directory));
+    assert_eq!(gaps_of_the_recorder(&directory), []);
     (stats, seen(&directory))
 }
 
@@ -119,7 +145,8 @@ fn only_what_was_cut_off_or_not_copied_is_lost() {
     let two_of_five = |path: &Path| {
         let tape = fs::read(path).unwrap();
         let tape = kite_wire::tape::Tape::open(&tape).unwrap();
-        tape.blocks().nth(2).unwrap().unwrap().offset() as u64 + 3
+        // The first block holds the note of the instruments.
+        tape.blocks().nth(3).unwrap().unwrap().offset() as u64 + 3
     };
     let cut = after(|path| truncate(path, two_of_five(path)));
     let replaced = after(|path| {
@@ -144,6 +171,7 @@ fn records_of_earlier_runs_are_lost_in_unknown_number() {
     record(&recorder, 0..5);
     recorder.finish().unwrap();
     let recorder = Recorder::start(directory.path(), unbuffered()).unwrap();
+    recorder.instruments([InstrumentRow::new(408_065)]);
     record(&recorder, 5..6);
     fs::remove_file(file_of(&recorder)).unwrap();
     record(&recorder, 6..7);

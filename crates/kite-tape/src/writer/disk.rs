@@ -79,6 +79,7 @@ impl Current {
         }
         let more = (header.len() + body.len()) as u64;
         self.len += more;
+        self.written.bytes += more;
         self.sequence = self.sequence.saturating_add(1);
         Ok(more)
     }

@@ -87,6 +87,11 @@ impl Tally {
         }
     }
 
+    /// Returns the counts without gaps, for records that the recorder writes again if they are lost.
+    pub(crate) fn without_losses(&self) -> Self {
+        Self { counts: self.counts, losses: Vec::new() }
+    }
+
     /// Returns the part of these records that is not among those found.
     pub(crate) fn without(&self, found: &Self) -> Self {
         let mut missing = Self { counts: self.counts, losses: Vec::new() };

@@ -17,8 +17,21 @@ pub(crate) struct Written {
     pub(crate) first_sequence: u32,
     /// The records of this run.
     pub(crate) tally: Tally,
+    /// The length of their blocks.
+    pub(crate) bytes: u64,
     /// The records before them, if the file was continued.
     earlier: Option<Earlier>,
+}
+
+/// What a file no longer has.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    /// The records of this run.
+    pub(crate) tally: Tally,
+    /// The length of their blocks.
+    pub(crate) bytes: u64,
+    /// The records of earlier runs, whose number is not known.
+    pub(crate) earlier: Option<Loss>,
 }
 
 /// The records of earlier runs.
@@ -33,7 +46,7 @@ struct Earlier {
 impl Written {
     /// Starts the account of a new file.
     pub(crate) fn new(tape_id: u64) -> Self {
-        Self { tape_id, first_sequence: 0, tally: Tally::default(), earlier: None }
+        Self { tape_id, first_sequence: 0, tally: Tally::default(), bytes: 0, earlier: None }
     }
 
     /// Starts the account of a file that is continued with this block.
@@ -48,14 +61,14 @@ impl Written {
         Self { first_sequence, earlier, ..Self::new(file.tape().tape_id()) }
     }
 
-    /// Returns the records that can no longer be read at the path of the file, and the loss of
-    /// earlier runs' records, whose number is not known.
-    pub(crate) fn missing(&self, path: &Path) -> (Tally, Option<Loss>) {
+    /// Returns what can no longer be read at the path of the file.
+    pub(crate) fn missing(&self, path: &Path) -> Missing {
         let found = TapeFile::open(path).ok().filter(|it| it.tape().tape_id() == self.tape_id);
         let Some(file) = found else {
-            return (self.tally.clone(), self.earlier.map(|it| it.lost_since(it.from_unix_ns)));
+            let earlier = self.earlier.map(|it| it.lost_since(it.from_unix_ns));
+            return Missing { tally: self.tally.clone(), bytes: self.bytes, earlier };
         };
-        let mut rest = Tally::default();
+        let (mut rest, mut bytes) = (Tally::default(), 0);
         let (mut end, mut latest) = (0, None);
         for part in file.parts() {
             let Part::Block { offset, end: block_end, latest_unix_ns, .. } = *part else {
@@ -66,13 +79,18 @@ impl Written {
                 (end, latest) = (block_end, latest_unix_ns.or(latest));
                 continue;
             }
+            bytes += (block_end - offset) as u64;
             for entry in unpack(&file, *part).items.into_iter().flatten() {
                 rest.note(entry.received, entry.kind, &entry.payload);
             }
         }
         let earlier = self.earlier.filter(|it| end < it.end);
         let lost = earlier.map(|it| it.lost_since(latest.unwrap_or(it.from_unix_ns)));
-        (self.tally.without(&rest), lost)
+        Missing {
+            tally: self.tally.without(&rest),
+            bytes: self.bytes.saturating_sub(bytes),
+            earlier: lost,
+        }
     }
 }
 
