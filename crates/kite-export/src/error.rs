@@ -52,6 +52,13 @@ pub enum ExportError {
         /// The path of the table.
         path: PathBuf,
     },
+    /// The directory of a partitioned table has files that are partitioned by other keys. Readers
+    /// take all files of a directory for one table, and would count rows twice.
+    #[error("{} is partitioned by other keys; choose another directory", path.display())]
+    OtherLayout {
+        /// One of these files.
+        path: PathBuf,
+    },
     /// A key of the partitions is given twice.
     #[error("the table is partitioned by {} twice; name each key once", key.key())]
     RepeatedPartition {
@@ -207,6 +214,7 @@ mod tests {
             ExportError::NoFileName { path: path() },
             ExportError::OneFileForTwo { path: path() },
             ExportError::NoDirectory { path: path() },
+            ExportError::OtherLayout { path: path() },
             ExportError::RepeatedPartition { key: Partition::Date },
             ExportError::TapesChanged,
             ExportError::Create { path: path(), source: io() },
@@ -231,6 +239,7 @@ mod tests {
                 | ExportError::Tape { .. }
                 | ExportError::NoFileName { .. }
                 | ExportError::NoDirectory { .. }
+                | ExportError::OtherLayout { .. }
                 | ExportError::RepeatedPartition { .. }
                 | ExportError::TapesChanged
                 | ExportError::OneFileForTwo { .. }

@@ -15,10 +15,11 @@ use parquet::basic::ZstdLevel;
 use parquet::file::metadata::KeyValue;
 
 use crate::error::{ExportError, Target};
+use crate::layout;
 use crate::output::OutputFile;
 use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks, tick_files};
 use crate::partition::{Partition, Partitions};
-use crate::partitioned::PartitionedTicks;
+use crate::partitioned::{self, PartitionedTicks};
 use crate::permit::{Permit, resolved};
 use crate::run::{Progress, Run};
 use crate::scratch::{Held, Scratch};
@@ -357,7 +358,8 @@ impl<'a> Export<'a> {
     /// At most 256 files are open at the same time. For more partitions the tapes are read again for
     /// each 256. Memory holds up to 1,048,576 rows of 208 bytes in addition to that of a single file.
     ///
-    /// The files appear only when all are complete.
+    /// The files appear only when all are complete. A directory with files partitioned by other keys
+    /// is an error, because readers would count rows twice.
     ///
     /// # Errors
     /// Returns an [`ExportError`] if the export failed; no file is left.
@@ -372,6 +374,7 @@ impl<'a> Export<'a> {
             return Err(ExportError::RepeatedPartition { key });
         }
         self.check()?;
+        layout::check(directory.as_ref(), &by, &partitioned::file_name(format))?;
         let mut tree = OutputTree::create(directory.as_ref(), &self.permit)?;
         let mut events = self.create_events()?;
         let summary = self.write(Destination::Tree(&mut tree, by), events.as_mut(), format)?;
@@ -482,7 +485,7 @@ impl<'a> Export<'a> {
             Some(settings) => (Box::new(TextFiles::new(settings, symbols, threads)?), CHUNK_ROWS),
         };
         let partitions = Partitions::new(by, self.symbols.as_ref().map(Symbols::cached));
-        let file_name = format!("ticks.{}", format.extension());
+        let file_name = partitioned::file_name(format);
         Ok(Box::new(PartitionedTicks::new(tree, files, partitions, file_name, most_rows)))
     }
 

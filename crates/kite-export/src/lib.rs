@@ -45,6 +45,7 @@ mod chunk;
 mod column;
 mod error;
 mod export;
+mod layout;
 mod output;
 mod parquet;
 mod partition;

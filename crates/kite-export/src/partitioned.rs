@@ -13,6 +13,7 @@ use kite_wire::tape::Received;
 use crate::chunk::Chunk;
 use crate::error::ExportError;
 use crate::partition::Partitions;
+use crate::settings::Format;
 use crate::summary::Summary;
 use crate::table::{TickFiles, TickTable};
 use crate::tree::{OutputTree, TreeFile};
@@ -23,6 +24,11 @@ const MOST_OPEN: usize = 256;
 /// Maximum number of rows waiting in all partitions together. A full packet and its receive time
 /// take 208 bytes.
 const MOST_WAITING: usize = 1 << 20;
+
+/// Returns the name of the file in each partition.
+pub(crate) fn file_name(format: Format) -> String {
+    format!("ticks.{}", format.extension())
+}
 
 pub(crate) struct PartitionedTicks<'a> {
     tree: &'a mut OutputTree,

@@ -281,12 +281,14 @@ fn failed(error: ExportError) -> CliError {
         ExportError::RepeatedPartition { key } => {
             CliError::usage(format!("--partition-by names {} twice", key.key()))
         }
-        ExportError::Exists { .. } => {
-            CliError::unable("cannot export").because(error).help("use --overwrite to replace it")
+        ExportError::Exists { path } => {
+            CliError::unable(format!("{} already exists", path.display()))
+                .help("use --overwrite to replace it, or choose another name")
         }
         ExportError::Input { .. }
         | ExportError::Tape { .. }
         | ExportError::NoFileName { .. }
+        | ExportError::OtherLayout { .. }
         | ExportError::OneFileForTwo { .. } => CliError::usage("cannot export").because(error),
         error => CliError::unable("cannot export").because(error),
     }

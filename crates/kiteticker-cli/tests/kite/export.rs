@@ -107,6 +107,21 @@ fn a_partitioned_export_has_a_file_for_each_date_and_symbol() {
 }
 
 #[test]
+fn one_directory_holds_partitions_by_the_same_keys_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    tape::write(directory.path());
+    for (first, other) in [("date,symbol", "date"), ("date", "date,symbol"), ("symbol", "date")] {
+        let to = directory.path().join(first);
+        assert_eq!(export(directory.path(), &to, &["--partition-by", first]).code, Some(0));
+        let refused = export(directory.path(), &to, &["--partition-by", other, "--overwrite"]);
+        assert_eq!(refused.code, Some(2), "{first}, {other}: {refused:?}");
+        assert!(refused.err.contains("choose another directory"), "{refused:?}");
+        let again = export(directory.path(), &to, &["--partition-by", first, "--overwrite"]);
+        assert_eq!(again.code, Some(0), "{first}: {again:?}");
+    }
+}
+
+#[test]
 fn partitions_that_cannot_be_written_are_invalid_usage() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
@@ -127,7 +142,10 @@ fn an_existing_file_is_replaced_only_with_overwrite() {
     std::fs::write(&to, "mine").expect("a file");
     let ended = export(directory.path(), &to, &[]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("help: use --overwrite to replace it"), "{ended:?}");
+    let error =
+        format!("error: {} already exists\nhelp: use --overwrite to replace it", to.display());
+    assert!(ended.err.starts_with(&error), "{ended:?}");
+    assert!(!ended.err.contains('`'), "{ended:?}");
     assert_eq!(std::fs::read_to_string(&to).expect("the file"), "mine");
     let ended = export(directory.path(), &to, &["--overwrite"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
