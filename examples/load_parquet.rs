@@ -1,5 +1,4 @@
-//! Exports a recording to Parquet, reads it with Arrow and prints price ranges and averages of the
-//! busiest instruments.
+//! Exports a recording to Parquet and prints price ranges and averages of the busiest instruments.
 //!
 //! `cargo run --release --example load_parquet -- recordings`, after `record`; or a Parquet file.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]

@@ -25,7 +25,8 @@ Examples:
 In another terminal, after setting the printed credentials:
   kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY
 
-The simulated day is 4 August 2025 and starts at 09:15 IST.";
+The simulated day is 4 August 2025 and starts at 09:15 IST. No order updates are
+sent; tests that need them use Sim::send_order of the crate kite-sim.";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
