@@ -134,7 +134,8 @@ pub enum EditError {
     Cancelled,
 }
 
-/// Called with the number of bytes read, every few thousand records. [`ControlFlow::Break`] cancels.
+/// Called with the number of bytes read, for each block, every few thousand records, and before and
+/// after the new tapes get their names. [`ControlFlow::Break`] cancels, also on the last call.
 pub type OnProgress<'p> = &'p mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// Writes every record of the tapes that can be read to new tapes, of the same names, in a

@@ -537,6 +537,45 @@ fn nothing_is_replaced_and_nothing_is_left_of_a_failed_edit() {
 }
 
 #[test]
+fn an_edit_can_be_cancelled_at_each_block_and_until_its_last_call() {
+    let tapes = tempfile::tempdir().unwrap();
+    // Each record fills a block.
+    let many: Vec<_> = (0..20)
+        .map(|time| (at(time, 0, 0), RecordKind::Text, Bytes::from(vec![b' '; 2_000])))
+        .collect();
+    let path = |name: &str| tapes.path().join(name);
+    let [first, second] = ["first", "second"].map(|name| {
+        let file = record(&path(name), Compression::Stored, &many);
+        Reel::open([file]).unwrap()
+    });
+    type Edit<'e> = &'e dyn Fn(&Path, kite_tape::OnProgress<'_>) -> Result<EditSummary, EditError>;
+    let edits: [(Edit<'_>, u64); 3] = [
+        (&|to, progress| kite_tape::repair(&first, to, progress), 20),
+        (&|to, progress| kite_tape::cut(&first, &Cut::default(), to, progress), 20),
+        (&|to, progress| kite_tape::merge(&first, &second, to, progress), 60),
+    ];
+    for (number, (edit, blocks)) in edits.into_iter().enumerate() {
+        let mut calls = 0;
+        edit(&path(&format!("whole-{number}")), &mut |_| {
+            calls += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert!(calls >= blocks, "{calls} of {blocks}");
+        for last in 1..=calls {
+            let to = path("to");
+            let mut call = 0;
+            let result = edit(&to, &mut |_| {
+                call += 1;
+                if call == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert!(matches!(result, Err(EditError::Cancelled)), "{last} of {calls}: {result:?}");
+            assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "{last} of {calls}");
+        }
+    }
+}
+
+#[test]
 fn accounts_beyond_the_highest_number_are_an_error() {
     let tapes = tempfile::tempdir().unwrap();
     let path = |name: &str| tapes.path().join(name);

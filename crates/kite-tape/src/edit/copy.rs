@@ -20,7 +20,7 @@ use crate::queue::Item;
 use crate::reel::{Reel, instrument_notes};
 
 /// Records between two reports of progress.
-pub(super) const PROGRESS_EVERY: u64 = 4_096;
+const PROGRESS_EVERY: u64 = 4_096;
 
 /// The beginning of the note of a cut.
 const CUT_NOTE: &str = r#"{"event":"cut""#;
@@ -48,7 +48,7 @@ pub(super) fn copy(
         tapes: NewTapes::in_directory(to)?,
         summary: EditSummary::default(),
     };
-    let mut progress = Progress { before: 0, on_progress };
+    let mut progress = Progress::new(on_progress);
     for file in reel.files() {
         let is_begun = copy.file(file, &mut progress)?;
         if !is_begun && empty == Empty::Written {
@@ -58,7 +58,7 @@ pub(super) fn copy(
         progress.before += file.len_bytes();
     }
     let Copy { tapes, mut summary, .. } = copy;
-    tapes.persist(&mut summary)?;
+    tapes.persist(&mut summary, &mut progress)?;
     Ok(summary)
 }
 
@@ -77,13 +77,22 @@ fn check_names(reel: &Reel) -> Result<(), EditError> {
 pub(super) struct Progress<'p> {
     /// Bytes of what was read before.
     pub(super) before: u64,
-    pub(super) on_progress: OnProgress<'p>,
+    /// What was reported last.
+    reported: Option<u64>,
+    on_progress: OnProgress<'p>,
 }
 
-impl Progress<'_> {
-    pub(super) fn at(&mut self, count: u64, entries: &Entries) -> Result<(), EditError> {
-        if count.is_multiple_of(PROGRESS_EVERY) {
-            self.report(entries.position_bytes())
+impl<'p> Progress<'p> {
+    pub(super) fn new(on_progress: OnProgress<'p>) -> Self {
+        Self { before: 0, reported: None, on_progress }
+    }
+
+    /// Reports the bytes read since `before` with each new block, because a block may hold few large
+    /// records, and every few thousand records.
+    pub(super) fn at(&mut self, count: u64, bytes: u64) -> Result<(), EditError> {
+        let is_due = count.is_multiple_of(PROGRESS_EVERY);
+        if is_due || self.reported != Some(self.before + bytes) {
+            self.report(bytes)
         } else {
             Ok(())
         }
@@ -91,7 +100,9 @@ impl Progress<'_> {
 
     /// Reports the bytes read since `before`.
     pub(super) fn report(&mut self, bytes: u64) -> Result<(), EditError> {
-        match (self.on_progress)(self.before + bytes) {
+        let bytes = self.before + bytes;
+        self.reported = Some(bytes);
+        match (self.on_progress)(bytes) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(EditError::Cancelled),
         }
@@ -127,7 +138,7 @@ impl Copy<'_> {
         let mut count = 0;
         while let Some(item) = entries.next() {
             count += 1;
-            progress.at(count, &entries)?;
+            progress.at(count, entries.position_bytes())?;
             match item {
                 Ok(entry) => self.entry(file, entry)?,
                 Err(damage) => self.damage(file, &damage)?,

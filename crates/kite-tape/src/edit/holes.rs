@@ -75,7 +75,7 @@ impl Holes {
         let mut entries = read(reel, 0);
         while let Some(item) = entries.next() {
             count += 1;
-            progress.at(count, &entries)?;
+            progress.at(count, entries.position_bytes())?;
             let entry = match item {
                 Ok(entry) => entry,
                 Err(damage) if damage.records == Some(0) => continue,
@@ -115,7 +115,7 @@ impl Holes {
         let mut count = 0;
         while let Some(item) = entries.next() {
             count += 1;
-            progress.at(count, &entries)?;
+            progress.at(count, entries.position_bytes())?;
             let Ok(entry) = item else { continue };
             let Received { recv_unix_ns: now, source } = entry.received;
             let Some(frame) = entry.frame().filter(|_| self.union.contains(now)) else { continue };

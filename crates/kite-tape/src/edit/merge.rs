@@ -7,7 +7,7 @@ use std::path::Path;
 use kite_wire::ist::Day;
 use kite_wire::tape::{Received, RecordKind, Source};
 
-use super::copy::{Loss, PROGRESS_EVERY, Progress, is_cut_note, keep_packets, read};
+use super::copy::{Loss, Progress, is_cut_note, keep_packets, read};
 use super::holes::Holes;
 use super::output::NewTapes;
 use super::{EditError, EditSummary, OnProgress};
@@ -30,7 +30,7 @@ pub(super) fn merge(
     to: &Path,
     on_progress: OnProgress<'_>,
 ) -> Result<EditSummary, EditError> {
-    let mut progress = Progress { before: 0, on_progress };
+    let mut progress = Progress::new(on_progress);
     let holes = Holes::of(first, &mut progress)?;
     let mut merge = Merge {
         first,
@@ -44,7 +44,7 @@ pub(super) fn merge(
     };
     merge.read(&mut progress)?;
     let Merge { tapes, mut summary, .. } = merge;
-    tapes.persist(&mut summary)?;
+    tapes.persist(&mut summary, &mut progress)?;
     Ok(summary)
 }
 
@@ -68,9 +68,7 @@ impl Merge<'_> {
         let mut count = 0_u64;
         while a.is_some() || b.is_some() {
             count += 1;
-            if count.is_multiple_of(PROGRESS_EVERY) {
-                progress.report(first.position_bytes() + second.position_bytes())?;
-            }
+            progress.at(count, first.position_bytes() + second.position_bytes())?;
             if is_next(a.as_ref(), b.as_ref()) {
                 match std::mem::replace(&mut a, first.next()) {
                     Some(Ok(entry)) => self.keep(entry)?,
@@ -86,6 +84,7 @@ impl Merge<'_> {
                 }
             }
         }
+        progress.before += self.first.len_bytes() + self.second.len_bytes();
         self.summary.unknown_kinds = first.tally().unknown_kinds + second.tally().unknown_kinds;
         Ok(())
     }

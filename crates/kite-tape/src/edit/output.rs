@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kite_wire::tape::{BLOCK_HEADER_LEN, TapeHeader};
 
+use super::copy::Progress;
 use super::{EditError, EditSummary};
 use crate::config::Compression;
 use crate::instruments::is_instruments;
@@ -67,20 +68,29 @@ impl NewTapes {
         Ok(())
     }
 
-    /// Renames the tapes from their temporary names, all or none.
-    pub(super) fn persist(mut self, summary: &mut EditSummary) -> Result<(), EditError> {
+    /// Renames the tapes from their temporary names, all or none. The caller may cancel until the
+    /// last one is renamed.
+    pub(super) fn persist(
+        mut self,
+        summary: &mut EditSummary,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), EditError> {
         self.end()?;
+        progress.report(0)?;
         for tape in self.complete {
             let (path, len) = (tape.path.clone(), tape.len);
-            if let Err(error) = tape.persist() {
+            let persisted = tape.persist();
+            if persisted.is_ok() {
+                summary.files.push(path);
+                summary.bytes += len;
+            }
+            if let Err(error) = persisted.and_then(|()| progress.report(0)) {
                 for path in summary.files.drain(..) {
                     // The first error matters more than one of the cleanup.
                     let _ = fs::remove_file(path);
                 }
                 return Err(error);
             }
-            summary.files.push(path);
-            summary.bytes += len;
         }
         Ok(())
     }

@@ -111,14 +111,16 @@ fn survey(
     let mut survey = Survey::from_files(reel, windows, quiet_after);
     let mut entries = tapes::read(reel, span.map_or(0, |(from, _)| from));
     let bar = Bar::bytes(output, reel.len_bytes(), "reading");
-    let mut count = 0_u64;
+    let mut position = None;
     while let Some(entry) = entries.next() {
         if entry.as_ref().is_ok_and(|entry| entry.recv_unix_ns() >= end) {
             break;
         }
         survey.take(entry);
-        count += 1;
-        if count.is_multiple_of(tapes::CHECK_EVERY) {
+        // With each block, which may hold few large records.
+        let now = Some(entries.position_bytes());
+        if now != position {
+            position = now;
             bar.at(entries.position_bytes());
             if stop.is_requested() {
                 survey.is_read_to_end = false;
@@ -130,4 +132,34 @@ fn survey(
     survey.unknown_kinds = entries.tally().unknown_kinds;
     survey.find_silences();
     survey
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_tape::{Received, RecordKind, Recorder, RecorderConfig, Source};
+
+    use super::*;
+    use crate::console::output::ColorChoice;
+
+    #[tokio::test]
+    async fn a_check_of_few_records_can_be_interrupted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let recorder =
+            Recorder::start(directory.path(), RecorderConfig::default()).expect("a recorder");
+        let source = Source { account: 0, connection: 0 };
+        for second in 0..10 {
+            let received = Received { recv_unix_ns: second * 1_000_000_000, source };
+            recorder.record(received, RecordKind::Binary, vec![0].into());
+        }
+        recorder.finish().expect("a tape");
+        let reel = Reel::open([directory.path()]).expect("a tape");
+        let stop = Stop::new();
+        let read = |stop: &Stop| {
+            let output = Output::new(ColorChoice::Never, true, true);
+            survey(&reel, None, Duration::from_secs(5), output, stop).is_read_to_end
+        };
+        assert!(read(&stop));
+        stop.request();
+        assert!(!read(&stop));
+    }
 }

@@ -65,6 +65,12 @@ impl Stop {
         let _ = self.request.subscribe().wait_for(|&requested| requested).await;
     }
 
+    /// Requests a stop, as a signal does.
+    #[cfg(test)]
+    pub(crate) fn request(&self) {
+        self.request.send_replace(true);
+    }
+
     /// Returns whether the user requested a stop; for code outside async tasks.
     pub(crate) fn is_requested(&self) -> bool {
         *self.request.borrow()

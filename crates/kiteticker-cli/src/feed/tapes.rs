@@ -13,9 +13,6 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::format::numbers;
 
-/// Records between two checks of a long read whether to stop.
-pub(crate) const CHECK_EVERY: u64 = 4_096;
-
 /// Time past the end of a range to search for gaps recorded late. Few gaps last longer.
 pub(crate) const READ_PAST_NS: u64 = 600_000_000_000;
 
@@ -113,7 +110,7 @@ pub(crate) async fn contents(
         let bar = Bar::bytes(output, reel.len_bytes(), "scanning");
         let mut contents = Contents::default();
         let mut entries = read(&reel, from_unix_ns);
-        let mut count = 0_u64;
+        let mut position = None;
         while let Some(entry) = entries.next() {
             // Damage is reported by the commands that read the whole tape.
             let Ok(entry) = entry else { continue };
@@ -126,8 +123,10 @@ pub(crate) async fn contents(
                     .instruments
                     .extend(frame.packets().map(|packet| packet.instrument_token()));
             }
-            count += 1;
-            if count.is_multiple_of(CHECK_EVERY) {
+            // With each block, which may hold few large records.
+            let now = Some(entries.position_bytes());
+            if now != position {
+                position = now;
                 bar.at(entries.position_bytes());
                 if stop.is_requested() {
                     break;
