@@ -174,7 +174,10 @@ impl Run<'_, '_> {
             return Ok(());
         }
         self.summary.damage += 1;
-        self.summary.records_lost += u64::from(damage.records.unwrap_or(0));
+        match damage.records {
+            Some(records) => self.summary.records_lost += u64::from(records),
+            None => self.summary.damage_of_unknown_size += 1,
+        }
         if let Some(on_damage) = &mut self.on_damage {
             on_damage(damage);
         }

@@ -46,8 +46,11 @@ pub struct Summary {
     pub unreadable_records: u64,
     /// Parts of the tape that could not be read; each was reported to the callback.
     pub damage: u64,
-    /// Number of records known to be lost with them, a lower bound.
+    /// Number of records known to be lost with them: a lower bound, unless
+    /// `damage_of_unknown_size` is 0.
     pub records_lost: u64,
+    /// Parts with an unknown number of lost records.
+    pub damage_of_unknown_size: u64,
     /// Files with an incomplete end, as after a crash; not those that a recorder is writing to.
     pub torn_files: u64,
     /// Files of a directory that were not read, because they are not tapes or cannot be read.

@@ -75,8 +75,10 @@ pub struct EditSummary {
     pub records_filled: u64,
     /// Damaged parts of the tapes that were read.
     pub damages: u64,
-    /// Records known to be lost with them, a lower bound.
+    /// Records known to be lost with them: a lower bound, unless `damages_of_unknown_size` is 0.
     pub records_lost: u64,
+    /// Damaged parts with an unknown number of lost records.
+    pub damages_of_unknown_size: u64,
     /// Gaps added for what could not be read.
     pub gaps_added: u64,
     /// Records of kinds from a later version, which are not on the new tapes.
@@ -94,6 +96,15 @@ impl EditSummary {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damages == 0 && self.unknown_kinds == 0 && self.metadata_lost == 0
+    }
+
+    /// Counts a damaged part, and the records lost with it if their number is known.
+    fn count_damage(&mut self, records: Option<u32>) {
+        self.damages += 1;
+        match records {
+            Some(records) => self.records_lost += u64::from(records),
+            None => self.damages_of_unknown_size += 1,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kite_wire::tape::{BLOCK_HEADER_LEN, Block, Ending, Skipped, Tape, TapeError};
+use kite_wire::tape::{BLOCK_HEADER_LEN, Block, Ending, Skipped, Tape, TapeError, Tear};
 use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
@@ -185,6 +185,21 @@ impl TapeFile {
             Ending::Clean { .. } => false,
             Ending::Torn { .. } => !self.is_being_recorded(),
             _ => true,
+        }
+    }
+
+    /// Returns the number of records lost with the end of the file; `None` if some are and their
+    /// number is unknown. 0 for a file that is not cut off, and for one that ends with damage, which
+    /// reading reports.
+    #[must_use]
+    pub fn records_lost_at_end(&self) -> Option<u32> {
+        match self.ending() {
+            Ending::Torn { records_lost, tear, .. } if !self.is_being_recorded() => match tear {
+                Tear::CompressedBlock => records_lost,
+                // Without a number, no record was complete.
+                _ => Some(records_lost.unwrap_or(0)),
+            },
+            _ => Some(0),
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use bytes::Bytes;
-use kite_wire::tape::{Ending, Gap, GapReason, Received, RecordKind, Source, Tear};
+use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 use kite_wire::{Frame, FrameBuilder, Packet};
 
 use super::output::NewTapes;
@@ -145,7 +145,7 @@ impl Copy<'_> {
             }
         }
         if let Some(loss) = lost_end(file) {
-            self.lost(file, loss, None)?;
+            self.lost(file, loss, file.records_lost_at_end())?;
         }
         self.summary.unknown_kinds += entries.tally().unknown_kinds;
         Ok(self.tapes.has_begun())
@@ -248,8 +248,7 @@ impl Copy<'_> {
         if !windows.is_none_or(|windows| windows.overlap(from, to)) {
             return Ok(());
         }
-        self.summary.damages += 1;
-        self.summary.records_lost += u64::from(records.unwrap_or(0));
+        self.summary.count_damage(records);
         if records == Some(0) {
             return Ok(());
         }
@@ -285,13 +284,7 @@ impl Loss {
 
 /// Returns what is lost with the end of a file, if records that were complete are.
 fn lost_end(file: &TapeFile) -> Option<Loss> {
-    let is_lost = match file.ending() {
-        Ending::Torn { records_lost, tear, .. } => {
-            records_lost.is_some_and(|it| it > 0) || tear == Tear::CompressedBlock
-        }
-        _ => false,
-    };
-    (is_lost && !file.is_being_recorded())
+    (file.records_lost_at_end() != Some(0))
         .then(|| Loss { from: file.span().map(|(_, last)| last), to: None })
 }
 

@@ -79,12 +79,15 @@ impl Merge<'_> {
                 match std::mem::replace(&mut b, second.next()) {
                     Some(Ok(entry)) => self.fill(entry)?,
                     // What the second recording lost is missing from the first, which says so.
-                    Some(Err(damage)) => self.count(&damage),
+                    Some(Err(damage)) => self.summary.count_damage(damage.records),
                     None => {}
                 }
             }
         }
         progress.before += self.first.len_bytes() + self.second.len_bytes();
+        let files = self.first.files().iter().chain(self.second.files());
+        let ends = files.map(TapeFile::records_lost_at_end).filter(|lost| *lost != Some(0));
+        ends.for_each(|lost| self.summary.count_damage(lost));
         self.summary.unknown_kinds = first.tally().unknown_kinds + second.tally().unknown_kinds;
         Ok(())
     }
@@ -97,7 +100,7 @@ impl Merge<'_> {
 
     /// Takes damage of the first recording, which becomes a gap.
     fn keep_damage(&mut self, damage: &Damage) -> Result<(), EditError> {
-        self.count(damage);
+        self.summary.count_damage(damage.records);
         if damage.records == Some(0) {
             return Ok(());
         }
@@ -106,11 +109,6 @@ impl Merge<'_> {
         self.begin(gap.received.recv_unix_ns)?;
         self.summary.gaps_added += 1;
         self.tapes.push(&gap)
-    }
-
-    fn count(&mut self, damage: &Damage) {
-        self.summary.damages += 1;
-        self.summary.records_lost += u64::from(damage.records.unwrap_or(0));
     }
 
     /// Takes what the first recording misses from a record of the second.

@@ -16,7 +16,7 @@ use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::tapes;
-use crate::format::numbers::counted;
+use crate::format::numbers::{counted, lost_records};
 use crate::format::sizes;
 use crate::instruments::names::{Names, UnknownNames};
 
@@ -220,8 +220,8 @@ impl Job {
         }
         if !summary.is_whole() {
             let places = counted(summary.damages, "damaged place");
-            let records = counted(summary.records_lost, "record");
-            output.warn(format_args!("{places} on the tapes: at least {records} lost"));
+            let lost = lost_records(summary.records_lost, summary.damages_of_unknown_size);
+            output.warn(format_args!("{places} on the tapes: {lost}"));
         }
         let is_whole = summary.is_whole() && !summary.files.is_empty() && !self.is_loss;
         if is_whole { Status::Done } else { Status::Findings }

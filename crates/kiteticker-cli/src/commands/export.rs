@@ -200,9 +200,10 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
         silences::lines(&summary.silences).iter().for_each(|line| output.note(line));
     }
     let is_damaged = summary.damage + summary.unreadable_records + summary.unreadable_files > 0;
-    if is_damaged {
-        let records = numbers::counted(summary.records_lost, "record");
-        output.warn(format_args!("parts of the tapes cannot be read: at least {records} lost"));
+    // Files that cannot be read were reported before.
+    if summary.damage > 0 {
+        let lost = numbers::lost_records(summary.records_lost, summary.damage_of_unknown_size);
+        output.warn(format_args!("parts of the tapes cannot be read: {lost}"));
     }
     for token in &summary.unseen_tokens {
         output.warn(format_args!("no tick of {} was exported", labels.label(*token)));

@@ -19,6 +19,16 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
+/// Formats how many records are lost: `no records lost`, `at least 3 records lost`.
+pub(crate) fn lost_records(known: u64, damages_of_unknown_size: u64) -> String {
+    match (known, damages_of_unknown_size) {
+        (0, 0) => "no records lost".to_owned(),
+        (0, _) => "an unknown number of records lost".to_owned(),
+        (known, 0) => format!("{} lost", counted(known, "record")),
+        (known, _) => format!("at least {} lost", counted(known, "record")),
+    }
+}
+
 /// Formats a price exactly: `100,123.05`, `86.5025`.
 pub(crate) fn price(price: Price) -> String {
     let text = price.to_string();
@@ -131,6 +141,20 @@ mod tests {
     #[test]
     fn nouns_agree_with_their_numbers() {
         assert_eq!([1, 2_000].map(|n| counted(n, "file")), ["1 file", "2,000 files"]);
+    }
+
+    #[test]
+    fn lost_records_are_exact_unless_some_cannot_be_counted() {
+        let texts = [(0, 0), (1, 0), (21, 1), (0, 2)].map(|(n, more)| lost_records(n, more));
+        assert_eq!(
+            texts,
+            [
+                "no records lost",
+                "1 record lost",
+                "at least 21 records lost",
+                "an unknown number of records lost"
+            ]
+        );
     }
 
     #[test]

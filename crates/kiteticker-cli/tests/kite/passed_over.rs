@@ -64,6 +64,7 @@ fn a_foreign_file_in_a_directory_is_a_finding_and_the_tapes_are_read() {
     let ended = with_tapes(&["inspect"], &[directory.path()]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(!ended.out.contains("complete") && ended.out.contains("notes.ktape"), "{ended:?}");
+    assert!(ended.out.contains("read, no records lost, 1 file skipped"), "{ended:?}");
 }
 
 #[test]
@@ -81,6 +82,34 @@ fn a_tape_with_a_flipped_bit_in_its_header_is_read_and_is_a_finding() {
     let report = ended.json();
     assert_eq!((&report["ticks"], &report["records_lost"]), (&json!(2 * FRAMES), &json!(0)));
     assert_eq!(report["damages"][0]["offset"], 0);
+    let ended = with_tapes(&["inspect", "--verify"], &[&path]);
+    assert!(ended.out.contains("read, no records lost\n"), "{ended:?}");
+    let to = directory.path().join("repaired");
+    let ended = with_tapes(&["repair", "--to", to.to_str().expect("UTF-8")], &[&path]);
+    assert!(ended.err.contains("1 damaged place on the tapes: no records lost"), "{ended:?}");
+}
+
+#[test]
+fn the_records_lost_with_the_end_of_a_tape_are_counted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    // The last frame but one and all that follows: it, another, a heartbeat, a text and a gap.
+    let bytes = std::fs::read(&path).expect("the file");
+    let lost = 5;
+    let len = bytes.len() - (24 + 32) - (24 + 2) - (24 + 1) - 2 * (24 + 22) + 10;
+    std::fs::write(&path, &bytes[..len]).expect("the file");
+    let ended = with_tapes(&["inspect", "--json"], &[&path]);
+    assert_eq!((ended.code, &ended.json()["records_lost"]), (Some(1), &json!(lost)), "{ended:?}");
+    let ended = with_tapes(&["inspect", "--verify"], &[&path]);
+    assert!(ended.out.contains(&format!("8 records read, {lost} records lost")), "{ended:?}");
+    for command in ["repair", "cut"] {
+        let to = directory.path().join(command);
+        let line = [command, "--json", "--to", to.to_str().expect("UTF-8")];
+        let ended = with_tapes(&line, &[&path]);
+        let report = ended.json();
+        assert_eq!((ended.code, &report["records_lost"]), (Some(1), &json!(lost)), "{ended:?}");
+        assert!(ended.err.contains(&format!("place on the tapes: {lost} records lost")));
+    }
 }
 
 #[test]

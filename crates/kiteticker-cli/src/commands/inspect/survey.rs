@@ -46,8 +46,10 @@ pub(super) struct Survey {
     pub(super) listed_gaps: Vec<(Source, Gap)>,
     pub(super) damages: u64,
     pub(super) listed_damages: Vec<Damage>,
-    /// Records lost to damage, as far as is known.
+    /// Records lost to damage and with the ends of files, as far as is known.
     pub(super) records_lost: u64,
+    /// Damaged parts, and ends of files, with an unknown number of lost records.
+    pub(super) damages_of_unknown_size: u64,
     /// The silences found so far; complete after [`Survey::find_silences`].
     detector: SilenceDetector,
     pub(super) silences: Silences,
@@ -127,7 +129,7 @@ impl Survey {
         // Of windows only the records show from when to when they reach.
         let span = if windows.is_none() { reel.span() } else { None };
         let subscribed = subscribed(reel, windows.as_ref());
-        Self {
+        let mut survey = Self {
             windows,
             span,
             files: reel.files().iter().map(FileFacts::of).collect(),
@@ -147,10 +149,25 @@ impl Survey {
             damages: 0,
             listed_damages: Vec::new(),
             records_lost: 0,
+            damages_of_unknown_size: 0,
             detector: SilenceDetector::new(quiet_after),
             silences: Silences::default(),
             is_read_to_end: true,
             passed_over: reel.passed_over().iter().map(FilePassedOver::of).collect(),
+        };
+        for file in reel.files() {
+            let last = file.span().map_or(0, |(_, last)| last);
+            if survey.windows.as_ref().is_none_or(|it| it.overlap(last, u64::MAX)) {
+                survey.count_lost(file.records_lost_at_end());
+            }
+        }
+        survey
+    }
+
+    fn count_lost(&mut self, records: Option<u32>) {
+        match records {
+            Some(records) => self.records_lost += u64::from(records),
+            None => self.damages_of_unknown_size += 1,
         }
     }
 
@@ -166,7 +183,7 @@ impl Survey {
                     return;
                 }
                 self.damages += 1;
-                self.records_lost += u64::from(damage.records.unwrap_or(0));
+                self.count_lost(damage.records);
                 if self.listed_damages.len() < MOST_LISTED {
                     self.listed_damages.push(damage);
                 }

@@ -9,7 +9,7 @@ use kite_wire::tape::Ending;
 use super::chart;
 use super::survey::{self, FileFacts, Survey};
 use crate::console::output::{self, Output};
-use crate::format::numbers::{counted, grouped};
+use crate::format::numbers::{counted, grouped, lost_records};
 use crate::format::silences;
 use crate::format::sizes::bytes;
 use crate::format::times::{self, ist, utc};
@@ -66,15 +66,19 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
         let _ = writeln!(text, "{records} of kinds from a later version");
     }
     let read = counted(survey.kinds.iter().sum(), "record");
-    let lost = grouped(survey.records_lost);
+    let mut lost = lost_records(survey.records_lost, survey.damages_of_unknown_size);
+    let skipped = survey.passed_over.iter().filter(|file| file.is_loss).count() as u64;
+    if skipped > 0 {
+        lost += &format!(", {} skipped", counted(skipped, "file"));
+    }
     let _ = match (survey.is_read_to_end, survey.has_damage()) {
         (true, false) => {
             writeln!(text, "{} all {read} can be read", output.paint(output::GREEN, "complete"))
         }
-        (true, true) => writeln!(text, "{read} read, at least {lost} lost"),
+        (true, true) => writeln!(text, "{read} read, {lost}"),
         (false, _) => {
             let mark = output.paint(output::YELLOW, "stopped");
-            writeln!(text, "{mark} after {read}, at least {lost} lost; the rest was not checked")
+            writeln!(text, "{mark} after {read}, {lost}; the rest was not checked")
         }
     };
     text
