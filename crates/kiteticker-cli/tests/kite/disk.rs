@@ -81,7 +81,7 @@ fn a_failure_is_reported_while_it_lasts_and_when_it_is_over() {
 fn a_recording_that_never_could_write_still_has_a_summary() {
     let parent = tempfile::tempdir().expect("a directory");
     let tapes = parent.path().join("tapes");
-    let recording = start(&tapes, &["--quiet"]);
+    let recording = start(&tapes, &["--quiet", "--report-every", "100ms"]);
     recording.wait_until(|| has_tape(&tapes, 0));
     fs::remove_dir_all(&tapes).expect("removed");
     while fs::write(&tapes, "").is_err() {

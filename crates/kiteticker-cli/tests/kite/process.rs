@@ -9,6 +9,9 @@ use serde_json::Value;
 
 /// Timeout for each step; generous, so that it expires only if a test hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Interval of looking at a condition that cannot be waited for. The commands under test need the
+/// processor that a busy loop would take.
+const POLL_EVERY: Duration = Duration::from_millis(1);
 
 /// Returns the command with these arguments and a clean environment.
 pub(crate) fn kite(arguments: &[&str]) -> Command {
@@ -101,8 +104,8 @@ impl Running {
     pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
-            assert!(Instant::now() < deadline, "the condition was not met in time");
-            std::thread::yield_now();
+            assert!(Instant::now() < deadline, "the condition was not met in time: {self:?}");
+            std::thread::sleep(POLL_EVERY);
         }
     }
 
@@ -111,7 +114,7 @@ impl Running {
         let deadline = Instant::now() + PATIENCE;
         while !self.errors.lock().expect("not poisoned").contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in {self:?}");
-            std::thread::yield_now();
+            std::thread::sleep(POLL_EVERY);
         }
     }
 
@@ -127,7 +130,8 @@ impl Running {
 
     /// Waits for the command to end.
     pub(crate) fn ended(mut self) -> Outcome {
-        self.ended.recv_timeout(PATIENCE).expect("the command ends");
+        let ended = self.ended.recv_timeout(PATIENCE);
+        assert!(ended.is_ok(), "the command does not end: {self:?}");
         let err = std::mem::take(&mut *self.errors.lock().expect("not poisoned"));
         let out: Vec<String> = self.lines.iter().collect();
         let code = self.child.wait().expect("the command ends").code();
