@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_addresses_is_stated_if_there_were_several() {
+        let address = ([127, 0, 0, 1], 443).into();
+        let error = |tried| OpenError::Connect { address, tried, source: io() }.to_string();
+        assert!(error(1).starts_with("connecting to 127.0.0.1:443 failed: "), "{}", error(1));
+        assert!(
+            error(2).starts_with("connecting to 127.0.0.1:443, the last of 2 addresses tried, ")
+        );
+    }
+
+    #[test]
     fn what_a_resolver_or_a_certificate_says_stays_on_one_line() {
         let said = || Arc::new(io::Error::other("name \x1b[2J\u{202e}\nFORGED"));
         let (host, address) = ("host".to_owned(), ([127, 0, 0, 1], 443).into());

@@ -94,6 +94,9 @@ pub struct RecorderStats {
     pub lost: u64,
     /// Number of failed writes and of files lost.
     pub failures: u64,
+    /// Number of files lost because another program removed, moved, replaced or truncated them while
+    /// they were written.
+    pub files_lost: u64,
     /// Whether there is no file to write to, or the last block could not be written. Every block
     /// tries again.
     pub is_failing: bool,
@@ -311,6 +314,7 @@ impl Owner {
             dropped: self.queue.dropped(),
             lost: totals.lost,
             failures: totals.failures,
+            files_lost: totals.files_lost,
             is_failing: totals.is_failing,
             last_error: totals.last_error,
             queued,

@@ -58,6 +58,7 @@ pub(crate) struct Totals {
     pub(crate) bytes_on_disk: u64,
     pub(crate) lost: u64,
     pub(crate) failures: u64,
+    pub(crate) files_lost: u64,
     pub(crate) is_failing: bool,
     pub(crate) last_error: Option<String>,
     pub(crate) files: Vec<PathBuf>,
@@ -482,6 +483,7 @@ impl Writer {
             totals.counts.subtract(&missing.tally.counts);
             totals.bytes_on_disk = totals.bytes_on_disk.saturating_sub(missing.bytes);
             totals.lost += lost;
+            totals.files_lost += 1;
         }
         let frames = if lost == 1 { "frame" } else { "frames" };
         let path = current.path.display();

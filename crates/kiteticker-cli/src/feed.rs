@@ -101,6 +101,9 @@ pub(crate) struct OpenFeed {
     pub(crate) title: String,
 }
 
+/// The port that a title leaves out.
+const HTTPS_PORT: u16 = 443;
+
 /// The name of a feed's only account.
 const ACCOUNT: &str = "default";
 
@@ -137,7 +140,15 @@ impl Feed {
                 (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
             }
             Self::Live(feed) => {
-                (None, feed.endpoint.host().to_owned(), feed.endpoint, feed.credentials)
+                let (host, port) = (feed.endpoint.host(), feed.endpoint.port());
+                let title = if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else if port == HTTPS_PORT {
+                    host.to_owned()
+                } else {
+                    format!("{host}:{port}")
+                };
+                (None, title, feed.endpoint, feed.credentials)
             }
         };
         let builder = Manager::builder()

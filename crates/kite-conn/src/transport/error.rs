@@ -14,6 +14,18 @@ use super::retry_after::{Asked, MAX_WAIT};
 use super::tls::TlsError;
 use crate::one_line::OneLine;
 
+/// Which of several addresses an error concerns; nothing if there was one.
+struct LastOf(usize);
+
+impl fmt::Display for LastOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 2 {
+            return Ok(());
+        }
+        write!(f, ", the last of {} addresses tried,", self.0)
+    }
+}
+
 /// Why one attempt to open a connection failed.
 ///
 /// Its text names the cause, and `source` begins beneath it. No variant contains an access token, a
@@ -48,7 +60,8 @@ pub enum OpenError {
     },
     /// No address accepted a TCP connection; the last failure.
     #[error(
-        "connecting to {address}, the last of {tried} addresses tried, failed: {}",
+        "connecting to {address}{} failed: {}",
+        LastOf(*tried),
         OneLine(source)
     )]
     Connect {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kite_conn::{Batch, Event, Sink};
 use kite_wire::{Packet, TokenMap};
+use tokio::sync::Notify;
 
 use crate::format::numbers::counted;
 use crate::instruments::names::Names;
@@ -33,6 +34,10 @@ struct Shared {
     /// In the order of the report.
     sorted: Vec<u32>,
     left: AtomicUsize,
+    /// Whether a connection has been live.
+    was_live: AtomicBool,
+    /// Wakes the early report once one is.
+    live: Notify,
 }
 
 impl Unseen {
@@ -45,7 +50,8 @@ impl Unseen {
             tokens.insert(token, AtomicBool::new(false));
         }
         let left = AtomicUsize::new(sorted.len());
-        Self { shared: Arc::new(Shared { tokens, sorted, left }) }
+        let (was_live, live) = (AtomicBool::new(false), Notify::new());
+        Self { shared: Arc::new(Shared { tokens, sorted, left, was_live, live }) }
     }
 
     /// Notes the instruments of packets.
@@ -62,6 +68,21 @@ impl Unseen {
                 self.shared.left.fetch_sub(1, Relaxed);
             }
         }
+    }
+
+    /// Notes that a connection is live. Before that, no instrument can tick.
+    pub(crate) fn on_live(&self) {
+        self.shared.was_live.store(true, Relaxed);
+        self.shared.live.notify_one();
+    }
+
+    /// Returns the report at the end; `None` if all have ticked, or no connection was ever live.
+    pub(crate) fn report(&self, names: &Names) -> Option<String> {
+        let tokens = self.tokens();
+        // A short recording may end before the connection is noticed.
+        let has_tick = tokens.len() < self.shared.sorted.len();
+        let was_live = has_tick || self.shared.was_live.load(Relaxed);
+        report(&tokens, names).filter(|_| was_live)
     }
 
     /// Returns the instruments that have not ticked, by ascending token.
@@ -85,11 +106,12 @@ pub(crate) fn report(tokens: &[u32], names: &Names) -> Option<String> {
     (!tokens.is_empty()).then(|| format!("{count} never ticked: {}", listed(tokens, names)))
 }
 
-/// Waits for [`REPORT_AFTER`] and returns the report; `None` if all have ticked.
+/// Waits for [`REPORT_AFTER`] from the first live connection and returns the report; `None` if all have ticked.
 ///
 /// # Cancel safety
-/// If it is dropped, the wait starts again.
+/// Not cancel safe: once a connection was live, it must not be dropped and called again.
 pub(crate) async fn early_report(unseen: &Unseen, names: &Names) -> Option<String> {
+    unseen.shared.live.notified().await;
     tokio::time::sleep(REPORT_AFTER).await;
     let tokens = &unseen.tokens();
     let (count, seconds) = (counted(tokens.len() as u64, "instrument"), REPORT_AFTER.as_secs());
@@ -153,12 +175,24 @@ mod tests {
         let unseen = Unseen::new([408_065, 999_424]);
         let begun = tokio::time::Instant::now();
         let (report, ()) = tokio::join!(early_report(&unseen, &names), async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            unseen.on_live();
             tokio::time::sleep(Duration::from_secs(29)).await;
             unseen.take([Packet::from_bytes(&ltp(408_065)).unwrap()].into_iter());
         });
         assert_eq!(report.as_deref(), Some("1 instrument never ticked in 30 s: 999424"));
-        assert_eq!(begun.elapsed(), Duration::from_secs(30));
+        assert_eq!(begun.elapsed(), Duration::from_secs(330));
+        assert!(unseen.report(&names).is_some());
         unseen.take([Packet::from_bytes(&ltp(999_424)).unwrap()].into_iter());
+        unseen.on_live();
         assert_eq!(early_report(&unseen, &names).await, None);
+    }
+
+    #[test]
+    fn nothing_is_reported_if_no_connection_was_live() {
+        let unseen = Unseen::new([408_065]);
+        assert_eq!(unseen.report(&Names::built_in()), None);
+        unseen.on_live();
+        assert!(unseen.report(&Names::built_in()).is_some());
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn run(
     let unseen = Unseen::new(instruments.iter().map(|named| named.token));
     let done = print(manager, link, ends, instruments, is_json, &unseen, report).await;
     if let Some((names, output)) = report
-        && let Some(text) = unseen::report(&unseen.tokens(), names)
+        && let Some(text) = unseen.report(names)
     {
         output.warn(text);
     }
@@ -99,8 +99,10 @@ async fn print(
             () = ends.stop.requested() => break,
             () = &mut time_is_over => break,
             news = link.next(), if !is_over => {
-                if let (News::Note(text), Some((_, output))) = (news?, report) {
-                    output.note(text);
+                match (news?, report) {
+                    (News::Note(text), Some((_, output))) => output.note(text),
+                    (News::Up, _) => unseen.on_live(),
+                    (News::Note(_), None) => {}
                 }
             }
             // The stream ends once everything that was sent has been received.

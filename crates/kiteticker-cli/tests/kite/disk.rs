@@ -40,7 +40,9 @@ fn check_report(ended: &Outcome, tapes: &Path) {
     let lost: u64 = failed.map(|gap| gap["frames"].as_u64().expect("known")).sum();
     assert!(lost > 0, "{found}");
     assert_eq!(report["lost"].as_u64(), Some(lost), "{report} {found}");
-    assert!(ended.err.contains("lost; the tapes record them as gaps"), "{ended:?}");
+    let is_said = ended.err.contains("lost; the tapes record them as gaps");
+    let is_of_a_file = report["failures"] == report["files_lost"];
+    assert!(is_said != is_of_a_file, "{ended:?}");
 }
 
 #[test]
@@ -54,7 +56,35 @@ fn a_removed_directory_is_created_again_and_its_tape_reported_as_lost() {
     recording.interrupt();
     let ended = recording.ended();
     check_report(&ended, &tapes);
-    assert!(ended.err.contains("warning: ") && ended.err.contains("was removed"), "{ended:?}");
+    let warnings: Vec<&str> = ended.err.lines().filter(|it| it.starts_with("warning: ")).collect();
+    assert!(matches!(&warnings[..], [one] if one.contains("was removed")), "{ended:?}");
+    assert_eq!(ended.json()["files_lost"], 1, "{ended:?}");
+}
+
+#[test]
+fn a_finished_file_that_was_deleted_is_listed_as_missing() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let tapes = parent.path().join("tapes");
+    let to = tapes.to_str().expect("UTF-8");
+    let small = ["--zstd-level", "0", "--rotate-size", "64KiB", "--rate", "1000"];
+    let arguments = ["record", "--sim", "--json", "--to", to];
+    let recording = Running::start(kite(&[&arguments[..], &small].concat()));
+    let tapes_now = || {
+        let files = fs::read_dir(&tapes).into_iter().flatten().flatten().map(|it| it.path());
+        let mut files: Vec<_> =
+            files.filter(|it| it.extension().is_some_and(|it| it == "ktape")).collect();
+        files.sort_by_key(|it| (it.as_os_str().len(), it.clone()));
+        files
+    };
+    recording.wait_until(|| tapes_now().len() > 1);
+    let first = tapes_now().remove(0);
+    fs::remove_file(&first).expect("removed");
+    recording.interrupt();
+    let ended = recording.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let (report, first) = (ended.json(), Value::from(first.to_str().expect("UTF-8")));
+    assert_eq!(report["files_missing"], Value::from(vec![first.clone()]), "{ended:?}");
+    assert!(!report["files"].as_array().expect("files").contains(&first), "{ended:?}");
 }
 
 #[test]

@@ -186,6 +186,7 @@ async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for(
         if command == "record" {
             line.extend(["--to", to]);
         }
+        let address = server.addr();
         let running = Running::start(kite(&line));
         server.wait_until(|server| server.stats().refused.contains_key(&429)).await;
         server.refuse_with(None);
@@ -195,9 +196,12 @@ async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for(
         running.interrupt();
         let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
-        for part in
-            ["waiting for 127.0.0.1: ", "429", "waiting for a new access_token in ", "found a new"]
-        {
+        for part in [
+            &*format!("waiting for {address}: "),
+            "429",
+            "waiting for a new access_token in ",
+            "found a new",
+        ] {
             assert!(ended.err.contains(part), "{command}: {part}: {ended:?}");
         }
     }
@@ -218,6 +222,8 @@ async fn the_time_of_a_recording_counts_from_its_start_also_without_a_server() {
     // What was not recorded is a finding.
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains("the server had not been reached"), "{ended:?}");
+    assert_eq!(ended.err.matches("503").count(), 1, "attempts are not listed: {ended:?}");
+    assert!(!ended.err.contains("never ticked"), "nothing could tick: {ended:?}");
 }
 
 #[cfg(unix)]

@@ -42,13 +42,13 @@ impl Recording<'_> {
         mut self,
         mut events: Events,
         deadline: Deadline,
+        progress: &mut Progress,
         output: Output,
         stop: &Stop,
     ) -> Result<bool, CliError> {
         let mut status = StatusLine::new(output);
         let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut progress = Progress::new(self.report_every, Instant::now());
         let time_is_over = deadline.reached();
         let tape_has_ended = async {
             match self.sim {
@@ -85,7 +85,7 @@ impl Recording<'_> {
                 }
                 news = self.link.next() => match news? {
                     News::Note(text) => status.note(&text),
-                    News::Up => {}
+                    News::Up => unseen.on_live(),
                 },
                 event = events.recv() => match event {
                     Some(event) => {

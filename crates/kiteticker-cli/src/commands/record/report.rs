@@ -1,6 +1,8 @@
 //! The output of a recording: a line while it runs, and a summary.
 
-use kite_conn::Severity;
+use std::path::PathBuf;
+
+use kite_conn::{Event, Severity};
 use kite_manager::ManagerEvent;
 use kite_tape::{RecorderStats, RecorderSummary};
 use serde_json::json;
@@ -23,8 +25,9 @@ pub(super) fn line(stats: &RecorderStats) -> String {
             line += &format!(", {}", counted(count, what));
         }
     }
-    if let Some(error) = &stats.last_error {
-        line += &format!(", writing failed: {error}");
+    line += &failures(stats);
+    if let Some(error) = stats.last_error.as_ref().filter(|_| stats.is_failing) {
+        line += &format!(": {error}");
     }
     line
 }
@@ -42,6 +45,19 @@ pub(super) fn minute(stats: &RecorderStats, (up, connections): (usize, usize)) -
     )
 }
 
+/// Returns the failed writes and the lost files, as the end of a line that counts.
+fn failures(stats: &RecorderStats) -> String {
+    let failed = failed_writes(stats);
+    let counts = [(stats.files_lost, "lost file"), (failed, "failed write")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    counts.map(|(count, what)| format!(", {}", counted(*count, what))).collect()
+}
+
+/// Returns the number of failures other than the files lost.
+pub(super) fn failed_writes(stats: &RecorderStats) -> u64 {
+    stats.failures.saturating_sub(stats.files_lost)
+}
+
 /// Returns the summary as text.
 pub(super) fn summary(summary: &RecorderSummary) -> String {
     let stats = &summary.stats;
@@ -50,11 +66,12 @@ pub(super) fn summary(summary: &RecorderSummary) -> String {
         disk => format!(", {:.1} to 1", stats.bytes_raw as f64 / disk as f64),
     };
     let mut text = format!(
-        "{}, {}, {}, {}\n{} raw, {} on disk{ratio}\n",
+        "{}, {}, {}, {}{}\n{} raw, {} on disk{ratio}\n",
         counted(stats.frames, "frame"),
         counted(stats.ticks, "tick"),
         counted(stats.gaps, "gap"),
         counted(stats.dropped + stats.lost, "lost frame"),
+        failures(stats),
         bytes(stats.bytes_raw),
         bytes(stats.bytes_on_disk)
     );
@@ -62,7 +79,8 @@ pub(super) fn summary(summary: &RecorderSummary) -> String {
         text += &format!("{line}\n");
     }
     for file in &stats.files {
-        text += &format!("{}\n", file.display());
+        let is_missing = if file.exists() { "" } else { " (no longer there)" };
+        text += &format!("{}{is_missing}\n", file.display());
     }
     text
 }
@@ -70,7 +88,11 @@ pub(super) fn summary(summary: &RecorderSummary) -> String {
 /// Returns the summary as JSON.
 pub(super) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Value {
     let stats = &summary.stats;
-    let files: Vec<String> = stats.files.iter().map(|file| file.display().to_string()).collect();
+    let (files, missing): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        stats.files.iter().partition(|file| file.exists());
+    let shown = |files: Vec<&PathBuf>| -> Vec<String> {
+        files.iter().map(|file| file.display().to_string()).collect()
+    };
     let mut report = json!({
         "frames": stats.frames,
         "ticks": stats.ticks,
@@ -83,7 +105,9 @@ pub(super) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Val
         "lost": stats.lost,
         "raw_bytes": stats.bytes_raw,
         "bytes": stats.bytes_on_disk,
-        "files": files,
+        "files": shown(files),
+        "files_missing": shown(missing),
+        "files_lost": stats.files_lost,
         "failures": stats.failures,
         "last_error": stats.last_error,
     });
@@ -91,7 +115,11 @@ pub(super) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Val
     report
 }
 
-/// Returns an event as a line if it matters here: data may be missing, or no longer is.
+/// Returns an event as a line if it matters here: data may be missing, or no longer is. Attempts to
+/// connect are left out: what is waited for is reported at the first and then each minute.
 pub(super) fn event(event: &ManagerEvent) -> Option<String> {
+    if let ManagerEvent::Connection { event: Event::OpenFailed { .. }, .. } = event {
+        return None;
+    }
     (event.severity() >= Severity::Recovery).then(|| event.to_string())
 }

@@ -1,6 +1,6 @@
 //! Runs a recording, from the start of the feed to the last byte on disk.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kite_conn::Endpoint;
 use kite_manager::Seat;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::Record;
 use super::daily::DailyNames;
 use super::follow::Recording;
+use super::progress::Progress;
 use super::report;
 use crate::blocking;
 use crate::console::output::Output;
@@ -22,7 +23,7 @@ use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::rows;
 use crate::instruments::selection::{self, Selection};
-use crate::instruments::unseen::{self, Unseen};
+use crate::instruments::unseen::Unseen;
 
 /// Time for the servers to end their sockets after a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -70,12 +71,13 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     manager
         .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
+    let mut progress = Progress::new(args.report_every, Instant::now());
     let ended = match Link::open(&manager, &title, renewal).await {
         Ok(link) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let (unseen, names, report_every) = (&unseen, &names, args.report_every);
             let recording = Recording { manager, sim, recorder, link, unseen, names, report_every };
-            recording.follow(events, deadline, output, &stop).await
+            recording.follow(events, deadline, &mut progress, output, &stop).await
         }
         Err(error) => Err(error),
     };
@@ -91,10 +93,10 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if let Some(sim) = sim {
         sim.stop().await;
     }
-    let unseen = unseen.tokens();
-    if let Some(text) = unseen::report(&unseen, &names) {
+    if let Some(text) = unseen.report(&names) {
         output.warn(text);
     }
+    let unseen = unseen.tokens();
     match args.json {
         true => output.json(&report::json(&summary, &unseen))?,
         false => output.text(&report::summary(&summary))?,
@@ -102,16 +104,18 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if let Err(error) = &finished {
         output.warn(format_args!("the end of the recording is not on the tapes: {error}"));
     }
-    if let Some(error) = &stats.last_error {
-        let times = numbers::counted(stats.failures, "time");
-        output.warn(format_args!("writing failed {times}, the last: {error}"));
+    // Failures of the last second.
+    if let Some(text) = progress.warning(stats, Instant::now()) {
+        output.warn(text);
     }
     if ended? {
         output.warn("at the end a connection was refused, or the server had not been reached");
         return Ok(Status::Findings);
     }
     let lost = stats.dropped + stats.lost;
-    if lost > 0 {
+    // The warning of a lost file has said what was lost with it.
+    let is_said = stats.dropped == 0 && report::failed_writes(stats) == 0;
+    if lost > 0 && !is_said {
         let frames = numbers::counted(lost, "frame");
         let recorded = if finished.is_ok() { "; the tapes record them as gaps" } else { "" };
         output.warn(format_args!("{frames} lost{recorded}"));
