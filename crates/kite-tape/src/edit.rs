@@ -50,6 +50,14 @@ impl Cut {
             && self.tokens_by_day.as_ref().is_none_or(on_day)
     }
 
+    /// Returns all tokens that are selected.
+    fn all_tokens(&self) -> BTreeSet<u32> {
+        match &self.tokens_by_day {
+            Some(by_day) => by_day.iter().map(|&(_, token)| token).collect(),
+            None => self.tokens.clone().unwrap_or_default(),
+        }
+    }
+
     /// Returns the tokens that are kept at a time, if they are selected.
     fn tokens_at(&self, recv_unix_ns: u64) -> Option<BTreeSet<u32>> {
         let Some(by_day) = &self.tokens_by_day else { return self.tokens.clone() };
@@ -67,7 +75,8 @@ pub struct EditSummary {
     /// Notes of instruments from before a window, which a cut repeats at its start; `records` does
     /// not include them.
     pub notes_moved: u64,
-    /// Records that a cut left out, or that a merge did not take from the second recording.
+    /// Records that a cut left out, or that a merge did not take from the second recording. Blocks
+    /// from before the first window are not read and count by their headers.
     pub records_left_out: u64,
     /// Packets that were cut out of frames; those of frames left out as a whole are included.
     pub packets_left_out: u64,
@@ -79,12 +88,14 @@ pub struct EditSummary {
     pub records_lost: u64,
     /// Damaged parts with an unknown number of lost records.
     pub damages_of_unknown_size: u64,
-    /// Gaps added for what could not be read.
+    /// Gaps added for what could not be read, and between two recordings of a merge.
     pub gaps_added: u64,
     /// Records of kinds from a later version, which are not on the new tapes.
     pub unknown_kinds: u64,
     /// Tapes whose metadata are damaged; the new ones have none.
     pub metadata_lost: u64,
+    /// Instruments that a cut selects and of which no packet was kept, by ascending token.
+    pub unseen_tokens: Vec<u32>,
     /// The new tapes.
     pub files: Vec<PathBuf>,
     /// Their total length in bytes.
@@ -196,7 +207,9 @@ pub fn cut(
 /// with the note `{"event":"merged","tapes":[…],"with":[…],"account_offset":…}`, which has the ids
 /// of the tapes. Its own records under [`Source::RECORDER`](crate::Source::RECORDER) have the
 /// account of this offset and the connection 255. Gaps of the first recording remain, also where
-/// the second fills them.
+/// the second fills them. If neither was running for more than 5 s between the end of one and the
+/// start of the other on a day, a gap with the reason
+/// [`GapReason::RecorderStopped`](crate::GapReason::RecorderStopped) is added.
 ///
 /// # Errors
 /// Returns an error if the recordings have more accounts than fit, or a tape cannot be written; no

@@ -39,6 +39,8 @@ pub struct Tally {
     pub records_lost: u64,
     /// Records skipped because this version does not know their kind.
     pub unknown_kinds: u64,
+    /// Records before [`ReadConfig::from_unix_ns`], by the headers of blocks that are not read.
+    pub records_skipped: u64,
 }
 
 /// An iterator over the records of several tapes, and over the damaged parts between them.
@@ -76,7 +78,8 @@ impl Entries {
     /// Returns the counts so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.tally
+        let records_skipped = self.streams.iter().map(|stream| stream.skipped).sum();
+        Tally { records_skipped, ..self.tally }
     }
 }
 
@@ -124,7 +127,7 @@ impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entries")
             .field("position_bytes", &self.position_bytes())
-            .field("tally", &self.tally)
+            .field("tally", &self.tally())
             .finish_non_exhaustive()
     }
 }
@@ -140,6 +143,8 @@ struct Stream {
     put_back: Option<Result<Entry, Damage>>,
     /// Records before this time are skipped until one at or after it has been returned.
     not_before: u64,
+    /// How many they are.
+    skipped: u64,
     position: u64,
 }
 
@@ -159,6 +164,7 @@ impl Stream {
             items: Vec::new().into_iter(),
             put_back: None,
             not_before,
+            skipped: 0,
             position: 0,
         }
     }
@@ -179,6 +185,7 @@ impl Stream {
             for item in self.items.by_ref() {
                 if let Ok(entry) = &item {
                     if entry.recv_unix_ns() < self.not_before {
+                        self.skipped += 1;
                         continue;
                     }
                     self.not_before = 0;
@@ -226,7 +233,11 @@ impl Stream {
             };
             self.next_part.1 += 1;
             match part {
-                Part::Block { latest_unix_ns: Some(latest), .. } if latest < self.not_before => {}
+                Part::Block { latest_unix_ns: Some(latest), records, .. }
+                    if latest < self.not_before =>
+                {
+                    self.skipped += u64::from(records);
+                }
                 Part::Skipped(..) if self.not_before > 0 => {}
                 part => return Some(Place { file, part }),
             }

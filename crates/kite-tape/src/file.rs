@@ -46,6 +46,8 @@ pub(crate) enum Part {
         end: usize,
         /// The latest time of its records in Unix nanoseconds, if its header has it.
         latest_unix_ns: Option<u64>,
+        /// The number of its records, by its header.
+        records: u32,
         /// The times between which its records were received.
         bounds: Bounds,
     },
@@ -231,6 +233,7 @@ impl Part {
             offset: block.offset(),
             end: block.offset() + BLOCK_HEADER_LEN + block.stored().len(),
             latest_unix_ns: block.is_sealed().then_some(to),
+            records: block.records_len(),
             bounds: Bounds {
                 from_unix_ns: is_known.then_some(from),
                 // The lost rest of a block without a seal came after its readable records.

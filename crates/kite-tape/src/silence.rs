@@ -119,7 +119,7 @@ impl Silences {
 pub struct SilenceDetector {
     quiet_after_ns: u64,
     connections: BTreeMap<Source, Connection>,
-    /// The time of the last record.
+    /// The time of the last record, other than those that only fill.
     latest_unix_ns: u64,
     clock_steps: Vec<ClockStep>,
     /// On merged tapes, the first account that only fills what another recording misses.
@@ -157,7 +157,10 @@ impl SilenceDetector {
             RecordKind::Event => self.note(received, payload),
             _ => {}
         }
-        self.latest_unix_ns = now;
+        // When the first recording of a merge is over, its connections have ended with it.
+        if !is_filling {
+            self.latest_unix_ns = now;
+        }
     }
 
     /// Returns the silences found. A connection that has not ended is silent since its last frame.
@@ -528,6 +531,8 @@ mod tests {
             tape.0.take(received, RecordKind::Binary, &[0]);
             tape.ticks([second]);
         }
+        let source = Source { account: 1, connection: 0 };
+        tape.0.take(Received { source, ..recorder(600) }, RecordKind::Binary, &[0]);
         assert_eq!(tape.found(), [(NoFrames, 0, 509, 520), (NoFrames, 0, 521, 530)]);
     }
 

@@ -45,6 +45,7 @@ pub(super) fn copy(
         part,
         window: None,
         notes: VecDeque::new(),
+        unseen: part.all_tokens(),
         tapes: NewTapes::in_directory(to)?,
         summary: EditSummary::default(),
     };
@@ -57,7 +58,8 @@ pub(super) fn copy(
         copy.tapes.end()?;
         progress.before += file.len_bytes();
     }
-    let Copy { tapes, mut summary, .. } = copy;
+    let Copy { tapes, mut summary, unseen, .. } = copy;
+    summary.unseen_tokens = unseen.into_iter().collect();
     tapes.persist(&mut summary, &mut progress)?;
     Ok(summary)
 }
@@ -121,6 +123,8 @@ struct Copy<'c> {
     window: Option<usize>,
     /// Notes of instruments outside the windows, which are copied before the next record.
     notes: VecDeque<Entry>,
+    /// Selected instruments without a packet so far.
+    unseen: BTreeSet<u32>,
     tapes: NewTapes,
     summary: EditSummary,
 }
@@ -147,7 +151,9 @@ impl Copy<'_> {
         if let Some(loss) = lost_end(file) {
             self.lost(file, loss, file.records_lost_at_end())?;
         }
-        self.summary.unknown_kinds += entries.tally().unknown_kinds;
+        let tally = entries.tally();
+        self.summary.unknown_kinds += tally.unknown_kinds;
+        self.summary.records_left_out += tally.records_skipped;
         Ok(self.tapes.has_begun())
     }
 
@@ -229,6 +235,12 @@ impl Copy<'_> {
                 false => Some(entry.payload.clone()),
             };
         };
+        if !self.unseen.is_empty() {
+            let tokens = frame.packets().map(|packet| packet.instrument_token());
+            tokens.filter(|token| part.keeps(now, *token)).for_each(|token| {
+                self.unseen.remove(&token);
+            });
+        }
         let frame =
             keep_packets(&frame, &entry.payload, |it| part.keeps(now, it.instrument_token()));
         self.summary.packets_left_out += frame.left_out;

@@ -1,6 +1,6 @@
 //! What a recording misses: its gaps, its damage, and the time before and after it on each day.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use kite_wire::ist::Day;
@@ -8,12 +8,12 @@ use kite_wire::tape::{Received, RecordKind, Source};
 
 use super::EditError;
 use super::copy::{Progress, read, span};
+use crate::file::TapeFile;
 use crate::reel::Reel;
 use crate::windows::Windows;
 
-/// Time between the records of two days up to which the recorder was running. Kite sends a heartbeat
-/// every second.
-const MIDNIGHT_NS: u64 = 5_000_000_000;
+/// Time between records up to which a recorder was running. Kite sends a heartbeat every second.
+const RUNNING_NS: u64 = 5_000_000_000;
 
 /// The stretches of time in which a recording misses something.
 pub(super) struct Holes {
@@ -164,7 +164,7 @@ impl Holes {
 fn outside(days: impl Iterator<Item = (u64, u64)>) -> Vec<Hole> {
     let (mut holes, mut from) = (Vec::new(), 0);
     for (first, last) in days {
-        let is_running = from > 0 && first.saturating_sub(from) <= MIDNIGHT_NS;
+        let is_running = from > 0 && first.saturating_sub(from) <= RUNNING_NS;
         if first > from && !is_running {
             holes.push(Hole::new(None, from, first - 1));
         }
@@ -172,6 +172,31 @@ fn outside(days: impl Iterator<Item = (u64, u64)>) -> Vec<Hole> {
     }
     holes.push(Hole::new(None, from, u64::MAX));
     holes
+}
+
+/// Returns the time between the end of one recording and the start of the other on the same day,
+/// in which neither recorder was running.
+pub(super) fn missed_by_both(first: &Reel, second: &Reel) -> VecDeque<(u64, u64)> {
+    let (first, second) = (days(first), days(second));
+    let between = |(day, first): (&Day, &(u64, u64))| {
+        let second = second.get(day)?;
+        let (earlier, later) = (first.min(second), first.max(second));
+        let (from, to) = (earlier.1, later.0);
+        (to.saturating_sub(from) > RUNNING_NS).then_some((from, to))
+    };
+    first.iter().filter_map(between).collect()
+}
+
+/// Returns the earliest and the latest time of each day.
+fn days(reel: &Reel) -> BTreeMap<Day, (u64, u64)> {
+    let mut days = BTreeMap::new();
+    for (from, to) in reel.files().iter().filter_map(TapeFile::span) {
+        for day in [from, to].map(Day::at_unix_ns) {
+            let span: &mut (u64, u64) = days.entry(day).or_insert((from, to));
+            *span = (span.0.min(from), span.1.max(to));
+        }
+    }
+    days
 }
 
 impl Hole {

@@ -1,14 +1,14 @@
 //! Fills what one recording misses with the records of another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use kite_wire::ist::Day;
-use kite_wire::tape::{Received, RecordKind, Source};
+use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 
 use super::copy::{Loss, Progress, is_cut_note, keep_packets, read};
-use super::holes::Holes;
+use super::holes::{Holes, missed_by_both};
 use super::output::NewTapes;
 use super::{EditError, EditSummary, OnProgress};
 use crate::entry::Entry;
@@ -38,6 +38,7 @@ pub(super) fn merge(
         // A recording without connections still has the recorder's records.
         offset: holes.last_account().map_or(1, |last| usize::from(last) + 1),
         holes,
+        missed: missed_by_both(first, second),
         tapes: NewTapes::in_directory(to)?,
         day: None,
         summary: EditSummary::default(),
@@ -52,6 +53,8 @@ struct Merge<'m> {
     first: &'m Reel,
     second: &'m Reel,
     holes: Holes,
+    /// The time that neither recording has, up to which the new tapes are not yet written.
+    missed: VecDeque<(u64, u64)>,
     /// The number of the second recording's first account.
     offset: usize,
     tapes: NewTapes,
@@ -155,9 +158,28 @@ impl Merge<'_> {
     }
 
     fn push(&mut self, item: &Item) -> Result<(), EditError> {
+        self.push_missed(item.received.recv_unix_ns)?;
         self.begin(item.received.recv_unix_ns)?;
         self.summary.records += 1;
         self.tapes.push(item)
+    }
+
+    /// Adds gaps for the time before this that neither recording has.
+    fn push_missed(&mut self, now: u64) -> Result<(), EditError> {
+        while let Some(&(from, to)) = self.missed.front().filter(|(_, to)| *to <= now) {
+            self.missed.pop_front();
+            let received = Received { recv_unix_ns: to, source: Source::RECORDER };
+            let gap = Gap {
+                reason: GapReason::RecorderStopped,
+                from_unix_ns: from,
+                to_unix_ns: to,
+                frames: None,
+            };
+            self.begin(to)?;
+            self.summary.gaps_added += 1;
+            self.tapes.push(&Item::gap(received, &gap))?;
+        }
+        Ok(())
     }
 
     /// Starts the tape of a day, with a note of what it is made of. If the clock stepped back over

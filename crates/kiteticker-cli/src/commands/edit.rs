@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kite_tape::{Cut, EditError, EditSummary, OnProgress, Reel};
-use kite_wire::ist::Day;
 use serde_json::json;
 
 use crate::args::period::Period;
@@ -108,7 +107,7 @@ struct Into {
 pub(crate) async fn repair(args: Repair, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
-    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes() };
+    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes(), names: None };
     let edit = move |to: &Path, progress: OnProgress<'_>| kite_tape::repair(&reel, to, progress);
     job.run(args.into, edit, output, stop).await
 }
@@ -118,25 +117,22 @@ pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Sta
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let windows = args.period.windows(&reel)?;
-    let tokens_by_day = tokens(&args, &reel, output).await?;
+    let names = match args.instruments.is_empty() {
+        true => None,
+        false => Some(Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?),
+    };
+    let tokens_by_day = match &names {
+        None => None,
+        Some(names) => {
+            let tokens = names.resolve_by_day(&args.instruments);
+            Some(tokens.map_err(UnknownNames::into_error)?)
+        }
+    };
     let part = Cut { windows, tokens_by_day, ..Cut::default() };
-    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes() };
+    let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes(), names };
     let edit =
         move |to: &Path, progress: OnProgress<'_>| kite_tape::cut(&reel, &part, to, progress);
     job.run(args.into, edit, output, stop).await
-}
-
-/// Returns the tokens that the instruments have on each day of the tapes; `None` for all.
-async fn tokens(
-    args: &CutArgs,
-    reel: &Reel,
-    output: Output,
-) -> Result<Option<BTreeSet<(Day, u32)>>, CliError> {
-    if args.instruments.is_empty() {
-        return Ok(None);
-    }
-    let names = Names::of_tapes(reel, args.instruments_file.as_deref(), output).await?;
-    names.resolve_by_day(&args.instruments).map(Some).map_err(UnknownNames::into_error)
 }
 
 /// Merges two recordings.
@@ -149,6 +145,7 @@ pub(crate) async fn merge(args: Merge, output: Output, stop: Stop) -> Result<Sta
         is_loss: tapes::lack_parts(&first) || tapes::lack_parts(&second),
         // The first recording is read before to find what it misses.
         len_bytes: 2 * first.len_bytes() + second.len_bytes(),
+        names: None,
     };
     let edit =
         move |to: &Path, progress: OnProgress<'_>| kite_tape::merge(&first, &second, to, progress);
@@ -177,6 +174,8 @@ struct Job {
     is_loss: bool,
     /// Bytes to read, for the progress bar.
     len_bytes: u64,
+    /// Names of the selected instruments, if some are.
+    names: Option<Names>,
 }
 
 impl Job {
@@ -223,8 +222,12 @@ impl Job {
             let lost = lost_records(summary.records_lost, summary.damages_of_unknown_size);
             output.warn(format_args!("{places} on the tapes: {lost}"));
         }
+        for &token in &summary.unseen_tokens {
+            let label = self.names.as_ref().map_or_else(|| token.to_string(), |it| it.label(token));
+            output.warn(format_args!("no tick of {label} is on the new tapes"));
+        }
         let is_whole = summary.is_whole() && !summary.files.is_empty() && !self.is_loss;
-        if is_whole { Status::Done } else { Status::Findings }
+        if is_whole && summary.unseen_tokens.is_empty() { Status::Done } else { Status::Findings }
     }
 }
 
@@ -244,7 +247,7 @@ fn text(summary: &EditSummary) -> String {
     let mut text = counted(summary.records, "record");
     for (count, what) in [
         (summary.records_filled, "record from the second recording"),
-        (summary.gaps_added, "gap added for damage"),
+        (summary.gaps_added, "gap added"),
         (summary.records_left_out, "record left out"),
         (summary.packets_left_out, "packet left out"),
         (summary.unknown_kinds, "record of a later version lost"),
@@ -279,6 +282,7 @@ fn as_json(summary: &EditSummary) -> serde_json::Value {
         "gaps_added": summary.gaps_added,
         "unknown": summary.unknown_kinds,
         "metadata_lost": summary.metadata_lost,
+        "unseen": summary.unseen_tokens,
         "files": files,
         "bytes": summary.bytes,
         "whole": summary.is_whole(),

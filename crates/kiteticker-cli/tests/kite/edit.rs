@@ -81,6 +81,9 @@ fn a_cut_tape_has_the_chosen_times_and_instruments() {
         let cut = rows(&to, &[]);
         assert_eq!(cut, rows(&path, part), "{part:?}");
         assert!(cut.lines().count() > 5);
+        let report = ended.json();
+        let count = |key: &str| report[key].as_u64().expect("a count");
+        assert_eq!(count("records") + count("records_left_out"), FRAMES + 3, "{part:?}");
     }
     let gaps = inspected(&directory.path().join("cut-2"))["gaps"].clone();
     assert_eq!(gaps, inspected(&path)["gaps"]);
@@ -89,6 +92,10 @@ fn a_cut_tape_has_the_chosen_times_and_instruments() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains("nothing is left"), "{ended:?}");
     assert_eq!(files_in(&to), [] as [PathBuf; 0]);
+    let to = directory.path().join("unseen");
+    let ended = edit("cut", &[&path], &to, &["--instruments", "NSE:RELIANCE,999424"]);
+    assert_eq!((ended.code, &ended.json()["unseen"]), (Some(1), &json!([999_424])), "{ended:?}");
+    assert_eq!(ended.err, "warning: no tick of 999424 is on the new tapes\n");
     let ended = edit("cut", &[&path], &to, &["--day", "2026-11-24"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
 }
@@ -126,4 +133,25 @@ fn the_parts_of_a_tape_merge_to_the_whole() {
     let ended = edit("merge", &[&path, &path], &directory.path().join("same"), &[]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.err.contains("same tape"), "{ended:?}");
+}
+
+#[test]
+fn the_time_that_neither_of_two_merged_recordings_has_is_a_gap() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let [early, late] = ["early", "late"].map(|name| directory.path().join(name));
+    edit("cut", &[&path], &early, &["--until", "09:15:02"]);
+    edit("cut", &[&path], &late, &["--from", "09:15:09"]);
+    for (name, parts) in [("forward", [&early, &late]), ("backward", [&late, &early])] {
+        let whole = directory.path().join(name);
+        let ended = edit("merge", &parts.map(PathBuf::as_path), &whole, &[]);
+        assert_eq!((ended.code, &ended.json()["gaps_added"]), (Some(0), &json!(1)), "{ended:?}");
+        let found = inspected(&whole);
+        assert_eq!(found["silences"], json!([]), "{name}");
+        let gap = &found["gaps"][0];
+        assert_eq!(gap["reason"], "recorder_stopped", "{name}");
+        let span = [&gap["from_unix_ns"], &gap["to_unix_ns"]];
+        let expected = [OPENING + SECOND, OPENING + 9 * SECOND].map(|it| json!(it));
+        assert_eq!(span, expected.each_ref(), "{name}");
+    }
 }
