@@ -43,7 +43,7 @@ pub enum OpenError {
 #[non_exhaustive]
 pub enum PassedOver {
     /// The file has the same tape as another file, which is read.
-    #[error("{} is the same tape as {}; read once", path.display(), other.display())]
+    #[error("{}", copy_text(path, other))]
     Copy {
         /// The file that is not read.
         path: PathBuf,
@@ -57,6 +57,13 @@ pub enum PassedOver {
     /// The file, in a directory, is not a tape, or cannot be read.
     #[error("skipped: {0}")]
     Unreadable(OpenError),
+}
+
+fn copy_text(path: &Path, other: &Path) -> String {
+    if path == other {
+        return format!("{} is named twice; read once", path.display());
+    }
+    format!("{} is the same tape as {}; read once", path.display(), other.display())
 }
 
 impl PassedOver {

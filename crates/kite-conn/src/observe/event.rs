@@ -337,7 +337,10 @@ impl Event {
                 },
                 TextMessage::Order(_) => out.write_str("an order update"),
                 TextMessage::UnreadableOrder { .. } => out.write_str("an unreadable order update"),
-                _ => out.write_str("text frame of unknown type"),
+                TextMessage::Other { kind: Some(kind), .. } => {
+                    write!(out, "text frame of type {kind}")
+                }
+                _ => out.write_str("text frame without a type"),
             },
         }
     }

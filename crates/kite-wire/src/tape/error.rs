@@ -12,7 +12,7 @@ pub enum TapeError {
     #[error("tape of 0 bytes")]
     Empty,
     /// The first bytes are not those of a tape.
-    #[error("not a tape: first bytes are {found:02x?}; a tape starts with 89 4b 54 41 50 45 0d 0a")]
+    #[error("not a tape")]
     ForeignMagic {
         /// The first eight bytes, padded with zeros if there are fewer.
         found: [u8; 8],

@@ -34,16 +34,22 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
     seed: Option<u64>,
     /// With --sim: updates per second per instrument [2]
-    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = faults::rate)]
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = faults::rate, allow_hyphen_values = true)]
     rate: Option<f64>,
     /// With --sim: random faults, one per DURATION on average on each socket
-    #[arg(long, value_name = "DURATION", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration)]
+    #[arg(long, value_name = "DURATION", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration, allow_hyphen_values = true)]
     chaos: Option<Duration>,
-    /// With --sim: add N instruments from all segments, at most 9,000
+    /// With --sim: N instruments from all segments and those named; at most 9,000
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = clap::value_parser!(u16).range(1..=9_000))]
     pub(crate) count: Option<u16>,
     /// With --replay: speed factor, or max [1]
-    #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "replay",
+        conflicts_with = "sim",
+        allow_hyphen_values = true
+    )]
     speed: Option<Speed>,
     /// With --replay: start at this time of each day, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
@@ -129,20 +135,22 @@ pub(crate) struct InstrumentArgs {
 }
 
 impl InstrumentArgs {
-    /// Returns the instruments named in the list.
-    pub(crate) fn listed(&self) -> Result<Vec<String>, CliError> {
-        let Some(path) = &self.list else { return Ok(Vec::new()) };
+    /// Returns the instruments named in the list, and their lines, counted from 1.
+    pub(crate) fn listed(&self) -> Result<(Vec<String>, Vec<usize>), CliError> {
+        let Some(path) = &self.list else { return Ok(Default::default()) };
         let text = std::fs::read_to_string(path).map_err(|error| {
             CliError::unable(format!("cannot read {}", path.display())).because(error)
         })?;
-        Ok(listed(&text).map(str::to_owned).collect())
+        Ok(listed(&text).map(|(line, name)| (name.to_owned(), line)).unzip())
     }
 }
 
-/// Returns the instruments of a list: one per line; `#` starts a comment.
-fn listed(text: &str) -> impl Iterator<Item = &str> {
+/// Returns the instruments of a list, with the numbers of their lines: one per line; `#` starts a
+/// comment.
+fn listed(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
-    text.lines().map(move |line| line[..without_comment(line)].trim()).filter(|it| !it.is_empty())
+    let lines = text.lines().map(move |line| line[..without_comment(line)].trim());
+    (1..).zip(lines).filter(|(_, name)| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -197,6 +205,6 @@ mod tests {
     #[test]
     fn a_list_may_have_comments_and_blank_lines() {
         let text = "# mine\nNSE:INFY\n\n  408065  # infosys again\r\n";
-        assert_eq!(listed(text).collect::<Vec<_>>(), ["NSE:INFY", "408065"]);
+        assert_eq!(listed(text).collect::<Vec<_>>(), [(2, "NSE:INFY"), (4, "408065")]);
     }
 }

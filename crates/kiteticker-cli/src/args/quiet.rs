@@ -11,7 +11,7 @@ use crate::format::times;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Quiet {
     /// List silences longer than this: no frame, or no tick [5s]
-    #[arg(long, value_name = "TIME", value_parser = times::positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = times::positive_duration, allow_hyphen_values = true)]
     quiet_after: Option<Duration>,
 }
 

@@ -34,10 +34,10 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Updates per second per instrument [2]
-    #[arg(long, value_name = "N", value_parser = faults::rate)]
+    #[arg(long, value_name = "N", value_parser = faults::rate, allow_hyphen_values = true)]
     rate: Option<f64>,
     /// Random faults, one per DURATION on average on each socket
-    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
     chaos: Option<Duration>,
     /// Print lines for N seconds instead [10 if there is no terminal]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]

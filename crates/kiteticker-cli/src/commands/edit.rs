@@ -186,6 +186,7 @@ impl Job {
         output: Output,
         stop: Stop,
     ) -> Result<Status, CliError> {
+        tapes::check_directory(&to)?;
         let len_bytes = self.len_bytes;
         let directory = to.clone();
         let writing = blocking::run("writing the tapes", move || {

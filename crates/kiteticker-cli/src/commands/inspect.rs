@@ -70,7 +70,7 @@ pub(crate) struct Inspect {
 /// Reads the tapes and prints what is in them.
 pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
-    let reel = tapes::open_and_warn(&args.tapes, output).await?;
+    let reel = tapes::open_and_note(&args.tapes, output).await?;
     let windows = args.period.windows(&reel)?;
     let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
     let surveying = {

@@ -48,11 +48,12 @@ pub(crate) struct ReplayArgs {
     tapes: Vec<PathBuf>,
     /// Speed factor, or max [1]
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
+    #[arg(allow_hyphen_values = true)]
     speed: Speed,
     #[command(flatten)]
     period: Period,
     /// Shorten longer pauses to this
-    #[arg(long, value_name = "DURATION", value_parser = times::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = times::duration, allow_hyphen_values = true)]
     longest_pause: Option<Duration>,
     /// Print the ticks as JSON lines instead
     #[arg(long, conflicts_with_all = ["port", "sockets", "verbatim", "json"])]

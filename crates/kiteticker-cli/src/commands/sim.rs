@@ -40,14 +40,14 @@ pub(crate) struct Sim {
     seed: u64,
     /// Updates per second per instrument, at most 1,000 [2]
     #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
-    #[arg(value_parser = faults::rate)]
+    #[arg(value_parser = faults::rate, allow_hyphen_values = true)]
     rate: f64,
     /// Number of accounts [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     accounts: u16,
     /// Stop after this long
-    #[arg(long = "for", value_name = "DURATION", value_parser = times::duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::duration, allow_hyphen_values = true)]
     lasts: Option<Duration>,
     /// Print the endpoint and statistics as JSON
     #[arg(long)]
@@ -60,7 +60,7 @@ pub(crate) struct Sim {
 #[command(next_help_heading = "Faults")]
 struct FaultArgs {
     /// Random faults, one per DURATION on average on each socket
-    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
     chaos: Option<Duration>,
     /// Inject a fault at a time or at a handshake: 10s=half_open:3s, handshake2=refusal:503
     #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]

@@ -36,14 +36,27 @@ pub(crate) async fn open(paths: &[PathBuf]) -> Result<Reel, CliError> {
 
 /// Opens tapes, and reports each file that is not read: those that may hold records as warnings.
 pub(crate) async fn open_and_warn(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
-    let reel = open(paths).await?;
-    for file in reel.passed_over() {
-        match file.is_loss() {
-            true => output.warn(file),
-            false => output.note(file),
-        }
-    }
+    let reel = open_and_note(paths, output).await?;
+    reel.passed_over().iter().filter(|file| file.is_loss()).for_each(|file| output.warn(file));
     Ok(reel)
+}
+
+/// Opens tapes, and notes each copy and each unfinished file. The caller reports the files that may
+/// hold records.
+pub(crate) async fn open_and_note(paths: &[PathBuf], output: Output) -> Result<Reel, CliError> {
+    let reel = open(paths).await?;
+    reel.passed_over().iter().filter(|file| !file.is_loss()).for_each(|file| output.note(file));
+    Ok(reel)
+}
+
+/// Checks that tapes can be put in a directory: that it is one, or does not exist.
+pub(crate) fn check_directory(to: &Path) -> Result<(), CliError> {
+    match to.metadata() {
+        Ok(found) if !found.is_dir() => {
+            Err(CliError::usage(format!("--to {} is not a directory", to.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Warns of each file that is cut off, and notes those that are still being recorded.

@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     };
     let bytes = number.parse::<f64>().ok().map(|number| number * factor);
     // A terabyte is more than any file here, and exact in a double.
-    let bytes = bytes.filter(|bytes| (1.0..=1e12).contains(bytes)).ok_or(EXPECTED)?;
+    let bytes = bytes.filter(|bytes| (0.0..=1e12).contains(bytes)).ok_or(EXPECTED)?;
     Ok(bytes as u64)
 }
 
@@ -42,10 +42,10 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        let read = ["1", "512kB", "100mb", "1.5GB", "64MiB"].map(|text| parse(text).ok());
-        let expected = [1, 512_000, 100_000_000, 1_500_000_000, 67_108_864].map(Some);
+        let read = ["0", "1", "512kB", "100mb", "1.5GB", "64MiB"].map(|text| parse(text).ok());
+        let expected = [0, 1, 512_000, 100_000_000, 1_500_000_000, 67_108_864].map(Some);
         assert_eq!(read, expected);
-        for text in ["", "0", "MB", "1TB", "-1MB", "1 MB", "NaN"] {
+        for text in ["", "MB", "1TB", "-1MB", "1 MB", "NaN"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

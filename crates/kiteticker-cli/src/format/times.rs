@@ -163,7 +163,13 @@ pub(crate) fn now_unix_ns() -> u64 {
 }
 
 /// Parses a duration: `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1h30m`; a number alone is in seconds.
+/// Each unit is smaller than the one before it.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    duration_below(f64::INFINITY, text)
+}
+
+/// Parses a duration whose units are all smaller than one of this many seconds.
+fn duration_below(limit_s: f64, text: &str) -> Result<Duration, String> {
     // Each part begins with a digit after a unit.
     let is_start = |(before, at): (&u8, &u8)| {
         !before.is_ascii_digit() && *before != b'.' && at.is_ascii_digit()
@@ -172,17 +178,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let next = bytes.iter().zip(bytes.iter().skip(1)).position(is_start).map(|at| at + 1);
     match next.and_then(|next| text.split_at_checked(next)) {
         Some((first, rest)) if rest.ends_with(|last: char| last.is_ascii_alphabetic()) => {
-            Ok(one_duration(first)?.saturating_add(duration(rest)?))
+            let (first, unit_s) = one_duration(limit_s, first)?;
+            Ok(first.saturating_add(duration_below(unit_s, rest)?))
         }
         Some(_) => Err(EXPECTED_DURATION.to_owned()),
-        None => one_duration(text),
+        None => one_duration(limit_s, text).map(|(duration, _)| duration),
     }
 }
 
 const EXPECTED_DURATION: &str = "expected a duration such as 500ms, 10s, 5m or 1h30m";
 
-/// Parses one number with its unit.
-fn one_duration(text: &str) -> Result<Duration, String> {
+/// Parses one number with its unit, and also returns the unit in seconds.
+fn one_duration(limit_s: f64, text: &str) -> Result<(Duration, f64), String> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(number_len);
     let factor = match unit {
@@ -193,12 +200,16 @@ fn one_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600.0,
         _ => return Err(EXPECTED_DURATION.to_owned()),
     };
+    if factor >= limit_s {
+        return Err(EXPECTED_DURATION.to_owned());
+    }
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     // A century is longer than any wait, and can be added to any clock.
     let limit = 100.0 * 365.0 * 86_400.0;
     seconds
         .filter(|seconds| (0.0..=limit).contains(seconds))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map(|duration| (duration, factor))
         .ok_or_else(|| EXPECTED_DURATION.to_owned())
 }
 
@@ -297,9 +308,23 @@ mod tests {
         let expected =
             [500, 10_000, 1_500, 300_000, 7_200_000, 7_000, 0, 5_400_000, 62_005].map(Some);
         assert_eq!(read, expected);
-        for text in
-            ["", "s", "-1s", "1d", "1 s", "1..5s", "1h30", "h1m", "NaN", "inf", "99999999999h"]
-        {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1d",
+            "1 s",
+            "1..5s",
+            "1h30",
+            "h1m",
+            "NaN",
+            "inf",
+            "99999999999h",
+            "1m1m",
+            "1m2h",
+            "1h1ms5s",
+            "1m2min",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(positive_duration("0s").is_err());

@@ -32,6 +32,8 @@ pub(crate) struct Named {
 /// Why the input names no instrument.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
+    #[error("an empty name names no instrument")]
+    Empty,
     #[error("no instrument is named {name}")]
     Unknown {
         name: String,
@@ -49,7 +51,7 @@ impl NameError {
             Self::Unknown { similar, .. } if !similar.is_empty() => {
                 format!("did you mean {}?", similar.join(", "))
             }
-            Self::Unknown { .. } => HOW_TO_NAME.to_owned(),
+            Self::Unknown { .. } | Self::Empty => HOW_TO_NAME.to_owned(),
             Self::Token { .. } => "search tokens with kite instruments".to_owned(),
         }
     }
@@ -57,13 +59,34 @@ impl NameError {
 
 /// The inputs that name no instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnknownNames(Vec<NameError>);
+pub(crate) struct UnknownNames(Vec<Unknown>);
+
+/// An input that names no instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown {
+    /// Its place among the inputs.
+    input: usize,
+    error: NameError,
+    /// Where the user wrote it, if not on the command line.
+    place: Option<String>,
+}
 
 impl UnknownNames {
-    /// Returns the error for names on the command line.
+    /// Adds where the inputs were written, by their place among the inputs.
+    pub(crate) fn written_at(mut self, place: impl Fn(usize) -> Option<String>) -> Self {
+        for unknown in &mut self.0 {
+            unknown.place = place(unknown.input);
+        }
+        self
+    }
+
+    /// Returns the error that ends the command.
     pub(crate) fn into_error(self) -> CliError {
         match self.0.as_slice() {
-            [only] => CliError::usage(only.to_string()).help(only.advice()),
+            [Unknown { error, place, .. }] => {
+                let place = place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+                CliError::usage(format!("{place}{error}")).help(error.advice())
+            }
             all => {
                 let count = all.len();
                 CliError::usage(format!("{count} instruments are unknown: {self}"))
@@ -76,14 +99,18 @@ impl UnknownNames {
 impl fmt::Display for UnknownNames {
     /// Lists the inputs, with suggestions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, error) in self.0.iter().enumerate() {
-            f.write_str(if place == 0 { "" } else { ", " })?;
-            match error {
+        for (number, unknown) in self.0.iter().enumerate() {
+            f.write_str(if number == 0 { "" } else { ", " })?;
+            match &unknown.error {
+                NameError::Empty => f.write_str("an empty name")?,
                 NameError::Unknown { name, similar } if !similar.is_empty() => {
                     write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
                 }
                 NameError::Unknown { name, .. } => f.write_str(name)?,
                 NameError::Token { token } => write!(f, "{token} (not a token)")?,
+            }
+            if let Some(place) = &unknown.place {
+                write!(f, " in {place}")?;
             }
         }
         Ok(())
@@ -132,22 +159,25 @@ impl Names {
     pub(crate) fn resolve_known(&self, inputs: &[String]) -> (Vec<Named>, Option<UnknownNames>) {
         let mut seen = BTreeSet::new();
         let (mut all, mut unknown) = (Vec::with_capacity(inputs.len()), Vec::new());
-        for input in inputs {
+        for (place, input) in inputs.iter().enumerate() {
             match self.find(input, unknown.len() < MOST_WITH_SUGGESTIONS) {
                 Ok(named) if seen.insert(named.token) => all.push(named),
                 Ok(_) => {}
-                Err(error) => unknown.push(error),
+                Err(error) => unknown.push(Unknown { input: place, error, place: None }),
             }
         }
         (all, (!unknown.is_empty()).then_some(UnknownNames(unknown)))
     }
 
-    /// Resolves inputs to the tokens that they have on each day of the tapes. A plain token is taken
-    /// on every day.
+    /// Resolves inputs, which were separated by commas, to the tokens that they have on each day of
+    /// the tapes. A plain token is taken on every day. Ignores empty inputs unless all are empty.
     pub(crate) fn resolve_by_day(
         &self,
         inputs: &[String],
     ) -> Result<BTreeSet<(Day, u32)>, UnknownNames> {
+        let mut named = inputs.to_vec();
+        named.retain(|input| !input.trim().is_empty());
+        let inputs = if named.is_empty() { inputs } else { &named };
         // Reports the names that are unknown on all days.
         self.resolve_all(inputs)?;
         let mut tokens = BTreeSet::new();
@@ -171,6 +201,9 @@ impl Names {
 
     fn find(&self, text: &str, suggests: bool) -> Result<Named, NameError> {
         let text = text.trim();
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
         if is_number(text) {
             let token = text.parse().ok().filter(|&token| token >= LOWEST_TOKEN);
             let token = token.ok_or_else(|| NameError::Token { token: text.to_owned() })?;

@@ -55,7 +55,7 @@ pub(crate) async fn find(
         feed.looks_back = matches!(need, Need::Shown);
     }
     let lacks_parts = reel.as_ref().is_some_and(tapes::lack_parts);
-    let listed = requested.listed()?;
+    let (listed, lines) = requested.listed()?;
     let file = requested.instruments_file.as_deref();
     let names = match &reel {
         Some(reel) => Names::of_tapes(reel, file, output).await?,
@@ -68,7 +68,7 @@ pub(crate) async fn find(
         return Err(CliError::usage(format!("--list {} names no instrument", path.display()))
             .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
     }
-    let mut instruments = chosen(requested, &listed, &names, output)?;
+    let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.into());
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
@@ -95,12 +95,19 @@ pub(crate) async fn find(
 fn chosen(
     requested: &InstrumentArgs,
     listed: &[String],
+    lines: &[usize],
     names: &Names,
     output: Output,
 ) -> Result<Vec<Named>, CliError> {
-    if requested.strict {
+    if let (true, Some(path)) = (requested.strict, &requested.list) {
         let inputs = [&requested.instruments[..], listed].concat();
-        return names.resolve_all(&inputs).map_err(UnknownNames::into_error);
+        let place = |input: usize| {
+            let line = lines.get(input.checked_sub(requested.instruments.len())?)?;
+            Some(format!("{}, line {line}", path.display()))
+        };
+        return names
+            .resolve_all(&inputs)
+            .map_err(|unknown| unknown.written_at(place).into_error());
     }
     let mut instruments =
         names.resolve_all(&requested.instruments).map_err(UnknownNames::into_error)?;

@@ -229,6 +229,23 @@ fn all_unknown_names_on_the_command_line_are_reported_together() {
 }
 
 #[test]
+fn an_empty_name_after_a_comma_is_ignored_and_one_alone_is_an_error() {
+    let tapes = two_days();
+    let to = tapes.path().to_str().expect("UTF-8");
+    let export = |names: &str| {
+        let export = ["export", to, "--to", "-", "--format", "csv", "--instruments", names];
+        run(&mut kite(&export))
+    };
+    let (ended, expected) = (export("RELIANCE, ,"), export("RELIANCE"));
+    assert_eq!((ended.code, ended.out), (Some(0), expected.out));
+    let record = run(&mut kite(&["record", "--sim", "", "--to", to]));
+    for ended in [export(""), export(","), record] {
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("an empty name"), "{ended:?}");
+    }
+}
+
+#[test]
 fn unknown_names_in_a_list_are_left_out_unless_strict() {
     let directory = tempfile::tempdir().expect("a directory");
     let list = directory.path().join("mine.txt");
@@ -249,8 +266,15 @@ fn unknown_names_in_a_list_are_left_out_unless_strict() {
     assert!(ended.err.contains("recording 2 instruments "), "{ended:?}");
     let ended = record(&["--strict"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.err.starts_with("error: 2 instruments are unknown: NSE:INFX "), "{ended:?}");
-    std::fs::write(&list, "EXPIRED\n").expect("a file");
+    let error = format!(
+        "error: 2 instruments are unknown: NSE:INFX (did you mean NSE:INFY?) in {path}, line 2, \
+         EXPIRED in {path}, line 4\n"
+    );
+    assert!(ended.err.starts_with(&error), "{ended:?}");
+    std::fs::write(&list, "# mine\nEXPIRED\n").expect("a file");
+    let ended = record(&["--strict"]);
+    let error = format!("error: {path}, line 2: no instrument is named EXPIRED\n");
+    assert!(ended.err.starts_with(&error), "{ended:?}");
     let ended = record(&[]);
     assert_eq!(ended.code, Some(2), "the default instruments are not recorded instead: {ended:?}");
 }

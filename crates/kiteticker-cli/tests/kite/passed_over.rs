@@ -38,6 +38,15 @@ fn a_tape_reached_in_several_ways_is_read_once_by_every_command() {
 }
 
 #[test]
+fn a_tape_named_twice_is_not_called_a_copy_of_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let ended = with_tapes(&["inspect", "--verify"], &[&path, &path]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("day.ktape is named twice; read once"), "{ended:?}");
+}
+
+#[test]
 fn a_foreign_file_in_a_directory_is_a_finding_and_the_tapes_are_read() {
     let directory = tempfile::tempdir().expect("a directory");
     tape::write(directory.path());
@@ -65,6 +74,10 @@ fn a_foreign_file_in_a_directory_is_a_finding_and_the_tapes_are_read() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(!ended.out.contains("complete") && ended.out.contains("notes.ktape"), "{ended:?}");
     assert!(ended.out.contains("read, no records lost, 1 file skipped"), "{ended:?}");
+    let ended = with_tapes(&["inspect", "--verify"], &[directory.path()]);
+    let said = [ended.out.as_str(), &ended.err].concat();
+    assert_eq!((ended.code, said.matches("notes.ktape").count()), (Some(1), 1), "{ended:?}");
+    assert!(ended.out.contains("not a tape\n"), "{ended:?}");
 }
 
 #[test]

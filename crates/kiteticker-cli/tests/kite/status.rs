@@ -327,6 +327,13 @@ fn wrong_usage_is_status_two_and_names_option_value_and_limit() {
         ("watch --sim --list DIR/mine.txt", &["--list", "mine.txt", "names no instrument"]),
         ("record --sim --list DIR/mine.txt --to DIR/x", &["--list", "mine.txt"]),
         ("record --sim --to DIR/x --rotate-size 1", &["--rotate-size is 1", "at least 65,536"]),
+        ("record --sim --to DIR/x --rotate-size 0", &["--rotate-size is 0", "at least 65,536"]),
+        ("record --sim --to DIR/mine.txt", &["--to", "mine.txt is not a directory"]),
+        ("cut TAPE --to DIR/mine.txt", &["--to", "mine.txt is not a directory"]),
+        ("record --sim --to DIR/x --for -1s", &["-1s", "--for", "expected a duration"]),
+        ("record --sim --to DIR/x --for 1m1m", &["1m1m", "--for", "expected a duration"]),
+        ("replay TAPE --speed -1", &["-1", "--speed", "expected max or a number"]),
+        ("watch --sim --rate -1", &["-1", "--rate", "0 to 1,000"]),
         ("record --sim --to DIR/x --prefix a/b", &["--prefix is", "a/b", "1 to 64 letters"]),
         ("record --sim --to DIR/x --for 0s", &["--for", "0s", "greater than 0"]),
         (

@@ -168,7 +168,8 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
         (text(r#"{"type":"message","data":{"a":1}}"#), "text", Notice, r#"broker: {"a":1}"#),
         (text(r#"{"type":"order","data":{}}"#), "text", Detail, "an order update"),
         (text(r#"{"type":"order","data":1}"#), "text", Detail, "an unreadable order update"),
-        (text(r#"{"type":"app_code"}"#), "text", Detail, "text frame of unknown type"),
+        (text(r#"{"type":"app_code"}"#), "text", Detail, "text frame of type app_code"),
+        (text(r#"{"data":1}"#), "text", Detail, "text frame without a type"),
     ]
 }
 

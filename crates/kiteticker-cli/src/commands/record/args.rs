@@ -49,16 +49,16 @@ pub(crate) struct Record {
     #[arg(long, value_name = "DIR")]
     pub(super) to: PathBuf,
     /// Stop after this long
-    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
     pub(super) lasts: Option<Duration>,
     /// Start a new file at this size [4GiB]
-    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse, allow_hyphen_values = true)]
     rotate_size: Option<u64>,
     /// Compression level: 1 to 19, or 0 for none [1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
     zstd_level: Option<i32>,
     /// Sync to disk: never, block, or an interval such as 5s [1s]
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     fsync: Option<FsyncWhen>,
     /// Prefix of file names [kite]
     #[arg(long, value_name = "NAME")]
@@ -68,7 +68,7 @@ pub(crate) struct Record {
     /// Without a terminal, print a line of progress this often; failures to
     /// write are repeated as often
     #[arg(long, value_name = "DURATION", default_value = "1m",
-        value_parser = times::positive_duration)]
+        value_parser = times::positive_duration, allow_hyphen_values = true)]
     pub(super) report_every: Duration,
     /// Print the report as JSON
     #[arg(long)]

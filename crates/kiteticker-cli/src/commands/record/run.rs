@@ -32,6 +32,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
     let deadline = args.feed.deadline()?.after(args.lasts);
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
+    tapes::check_directory(&args.to)?;
     let Selection { instruments, names, feed, lacks_parts } =
         selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
     if let Feed::Replay(replay) = &feed {
