@@ -29,11 +29,11 @@ Examples:
   kite replay kite-2026-11-23.ktape --from 09:15 --until 09:30
   kite replay tapes --speed max --stdout | head
 
-Any Kite client can connect to the printed endpoint. It receives the instruments and
-modes to which it subscribes. The replay starts with the first subscription, or
-once N sockets have subscribed (--sockets N). At its end this command closes the
-sockets, prints a summary and exits. Clients take this for a lost connection and
-try to reconnect.
+Any Kite client can connect to the printed endpoint. It receives the instruments
+and modes to which it subscribes. The replay starts with the first subscription,
+or once N sockets have subscribed (--sockets N). At its end this command closes
+the sockets, prints a summary and exits. Clients take this for a lost connection
+and try to reconnect.
 
 Times are India's: 09:15 on each day of the tapes, 2026-11-23 (its midnight), or
 2026-11-23T09:15; with an offset, 2026-11-23T03:45:00Z. The time between two
