@@ -95,7 +95,7 @@ fn a_refused_token_is_status_three_with_advice() {
 #[test]
 fn a_directory_that_cannot_be_written_is_status_three() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let ended = record(file.path(), &["--sim", "--for", "1s"]);
+    let ended = record(&file.path().join("tapes"), &["--sim", "--for", "1s"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
     assert!(ended.err.contains("error: cannot record to "), "{ended:?}");
 }
