@@ -9,7 +9,12 @@ fn a_tape_is_served_to_a_client_and_the_summary_counts_its_ticks() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = tape::write(directory.path());
     let path = path.to_str().expect("UTF-8");
-    let mut replay = Running::start(kite(&["replay", path, "--speed", "max", "--json"]));
+    replay_serves_all_ticks(&["replay", path, "--speed", "max", "--json"]);
+}
+
+/// Replays with this command line to a client, to the end of the 20 ticks.
+pub(crate) fn replay_serves_all_ticks(line: &[&str]) {
+    let mut replay = Running::start(kite(line));
     let report: serde_json::Value = serde_json::from_str(&replay.line()).expect("JSON");
     let endpoint = report["endpoint"].as_str().expect("an endpoint");
     let doctor = kite(&["doctor", "--json", "--endpoint", endpoint]);
