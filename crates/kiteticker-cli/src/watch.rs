@@ -74,12 +74,22 @@ pub(crate) struct WatchOptions {
     pub(crate) stop: Stop,
 }
 
+/// What the user may have missed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watched {
+    /// Damaged places of a replayed tape.
+    pub(crate) damages: u64,
+    /// Whether a connection still waited for a token at the end, or the server was never reached.
+    /// Always false of a table, which has shown it.
+    pub(crate) lacks_connections: bool,
+}
+
 /// Returns whether there is a terminal to draw on.
 pub(crate) fn has_screen() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Shows the table until the user quits. Returns the number of damaged places of a replayed tape.
+/// Shows the table until the user quits.
 ///
 /// # Errors
 /// Returns an error if the feed cannot be opened, the server refuses the connection, or the
@@ -87,7 +97,7 @@ pub(crate) fn has_screen() -> bool {
 ///
 /// # Cancel safety
 /// If the future is dropped, the terminal is restored and the connections close in the background.
-pub(crate) async fn run(options: WatchOptions) -> Result<u64, CliError> {
+pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     let WatchOptions { instruments, directory, mode, feed, background, deadline, stop, .. } =
         options;
     let streamed = background.iter().map(|(_, tokens)| tokens.len()).sum::<usize>();
@@ -108,7 +118,10 @@ pub(crate) async fn run(options: WatchOptions) -> Result<u64, CliError> {
         let report = options.names.as_ref().map(|(names, output)| (names, *output));
         let done = lines::run(&manager, link, ends, &instruments, options.json, report).await;
         close(&manager).await;
-        return done.map(|()| damages(sim.as_ref()));
+        return done.map(|lacks_connections| Watched {
+            damages: damages(sim.as_ref()),
+            lacks_connections,
+        });
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { color: options.color, glyphs };
@@ -116,7 +129,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<u64, CliError> {
     let inputs = Inputs::new(&manager, link, deadline, &stop)?;
     let shown = show(&manager, sim.as_ref(), app, options.hints, inputs).await;
     close(&manager).await;
-    shown.map(|()| damages(sim.as_ref()))
+    shown.map(|()| Watched { damages: damages(sim.as_ref()), lacks_connections: false })
 }
 
 /// Returns the damaged places of the tape that were skipped, if one was replayed.
@@ -156,10 +169,10 @@ async fn show(
             },
             Input::Terminal(terminal::Input::Resize(width, height)) => app.on_resize(width, height),
             Input::Terminal(terminal::Input::Failed(error)) => return Err(terminal::error(error)),
-            Input::Event(event) => app.on_event(&event),
             Input::Order(item) => app.on_order(&item),
             Input::News(news) => match news? {
                 News::Up => hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str())),
+                News::Event(event) => app.on_event(&event),
                 News::Note(text) => app.log(Weight::Warning, text),
             },
             Input::Second => {

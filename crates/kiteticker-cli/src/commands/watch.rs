@@ -8,11 +8,11 @@ use crate::commands::replay::print::{self, Printing};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::{Feed, tapes};
+use crate::feed::{Feed, link, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
-use crate::watch::{self, WatchOptions};
+use crate::watch::{self, WatchOptions, Watched};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         };
         return print::run(reel, printing, names, output, stop).await;
     }
-    let damages = watch::run(WatchOptions {
+    let Watched { damages, lacks_connections } = watch::run(WatchOptions {
         instruments,
         names: Some((names.clone(), output)),
         directory: Box::new(names),
@@ -73,5 +73,8 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         let places = numbers::counted(damages, "damaged place");
         output.warn(format_args!("{places} skipped; kite inspect lists them"));
     }
-    Ok(Status::done(lacks_parts || damages > 0))
+    if lacks_connections {
+        output.warn(link::LACKS_CONNECTIONS);
+    }
+    Ok(Status::done(lacks_parts || lacks_connections || damages > 0))
 }

@@ -1,10 +1,11 @@
 //! Keeps a feed connected: waits for the server, and for a new token, for as long as it takes.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Event, ParkReason, Phase};
+use kite_conn::{Credentials, Event, ParkReason, Phase, Severity};
 use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
@@ -18,6 +19,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Interval of repeating that connections are down.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// The warning at the end of a command that [`Link::lacks_connections`].
+pub(crate) const LACKS_CONNECTIONS: &str =
+    "at the end a connection was refused, or the server had not been reached";
+
 /// Credentials and the file they came from, in which a new token will appear.
 #[derive(Debug, Clone)]
 pub(crate) struct Renewal {
@@ -26,12 +31,33 @@ pub(crate) struct Renewal {
 }
 
 /// What has happened to the connections.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum News {
     /// A connection is up for the first time.
     Up,
-    /// Something for the user to know.
+    /// An event of a connection, or that events were missed.
+    Event(ManagerEvent),
+    /// Something else for the user to know.
     Note(String),
+}
+
+impl News {
+    /// Returns the line that a command without a screen prints, if it matters there: a connection is
+    /// up, data may be missing, or no longer is. Attempts to connect are left out: what is waited
+    /// for is reported at the first and then each minute.
+    pub(crate) fn line(&self) -> Option<String> {
+        let event = match self {
+            Self::Up => return None,
+            Self::Note(text) => return Some(text.clone()),
+            Self::Event(event) => event,
+        };
+        let matters = match event {
+            ManagerEvent::Connection { event: Event::Up { .. }, .. } => true,
+            ManagerEvent::Connection { event: Event::OpenFailed { .. }, .. } => false,
+            _ => event.severity() >= Severity::Recovery,
+        };
+        matters.then(|| event.to_string())
+    }
 }
 
 /// Opens the connections of a manager, and follows them.
@@ -41,6 +67,8 @@ pub(crate) struct Link<'m> {
     server: String,
     events: Events,
     have_events_ended: bool,
+    /// What is known and has not been returned yet.
+    news: VecDeque<News>,
     seconds: Interval,
     is_up: bool,
     renewal: Option<Renewal>,
@@ -72,6 +100,7 @@ impl<'m> Link<'m> {
             server: server.into(),
             events,
             have_events_ended: false,
+            news: VecDeque::new(),
             seconds,
             is_up: false,
             renewal,
@@ -90,28 +119,16 @@ impl<'m> Link<'m> {
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<News, CliError> {
         loop {
-            let note = tokio::select! {
+            if let Some(news) = self.news.pop_front() {
+                return Ok(news);
+            }
+            tokio::select! {
                 event = self.events.recv(), if !self.have_events_ended => match event {
-                    Some(ManagerEvent::Connection { seat, event: Event::Parked(reason) }) => {
-                        self.on_parked(&seat, reason)?
-                    }
-                    Some(_) => None,
-                    None => {
-                        self.have_events_ended = true;
-                        None
-                    }
+                    Some(event) => self.on_event(event)?,
+                    None => self.have_events_ended = true,
                 },
                 found = read(&mut self.reading) => self.on_read(found),
                 _ = self.seconds.tick() => self.on_second(),
-            };
-            let is_live =
-                || self.manager.snapshot().connections.iter().any(|it| it.phase == Phase::Live);
-            if !self.is_up && is_live() {
-                self.is_up = true;
-                return Ok(News::Up);
-            }
-            if let Some(note) = note {
-                return Ok(News::Note(note));
             }
         }
     }
@@ -120,6 +137,28 @@ impl<'m> Link<'m> {
     /// token, or because the server was never reached although it was tried.
     pub(crate) fn lacks_connections(&self) -> bool {
         self.count_parked().0 > 0 || (!self.is_up && self.outage.is_said())
+    }
+
+    fn on_event(&mut self, event: ManagerEvent) -> Result<(), CliError> {
+        let note = match &event {
+            ManagerEvent::Connection { seat, event: Event::Parked(reason) } => {
+                self.on_parked(seat, reason.clone())?
+            }
+            ManagerEvent::Connection { event: Event::Up { .. }, .. } => {
+                self.on_up();
+                None
+            }
+            _ => None,
+        };
+        self.news.push_back(News::Event(event));
+        self.news.extend(note.map(News::Note));
+        Ok(())
+    }
+
+    fn on_up(&mut self) {
+        if !std::mem::replace(&mut self.is_up, true) {
+            self.news.push_back(News::Up);
+        }
     }
 
     fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<Option<String>, CliError> {
@@ -144,7 +183,7 @@ impl<'m> Link<'m> {
         (parked, connections.len())
     }
 
-    fn on_second(&mut self) -> Option<String> {
+    fn on_second(&mut self) {
         if let Some(renewal) = self.renewal.as_ref().filter(|_| self.is_waiting_for_token)
             && self.reading.is_none()
         {
@@ -156,23 +195,31 @@ impl<'m> Link<'m> {
             }));
         }
         let connections = self.manager.snapshot().connections;
+        // Events may have been missed.
+        if connections.iter().any(|it| it.phase == Phase::Live) {
+            self.on_up();
+        }
         let down = connections.iter().filter(|it| it.phase != Phase::Live);
         let failure = down.clone().find_map(|it| it.failure.clone());
         let (down, all) = (down.count(), connections.len());
-        self.outage.on_second(Instant::now(), failure).map(|(lasts, failure)| {
+        if let Some((lasts, failure)) = self.outage.on_second(Instant::now(), failure) {
             let which =
                 if all > 1 { format!(" on {down} of {all} connections") } else { String::new() };
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();
-            format!("waiting{lasts} for {}{which}: {failure}", self.server)
-        })
+            self.note(format!("waiting{lasts} for {}{which}: {failure}", self.server));
+        }
     }
 
-    fn on_read(&mut self, found: Option<Credentials>) -> Option<String> {
-        let found = found?;
+    fn on_read(&mut self, found: Option<Credentials>) {
+        let (Some(found), Some(renewal)) = (found, &mut self.renewal) else { return };
         self.manager.set_access_token(found.access_token().expose());
         self.is_waiting_for_token = false;
-        self.renewal.as_mut()?.current = found;
-        Some("found a new access token".to_owned())
+        renewal.current = found;
+        self.note("found a new access token".to_owned());
+    }
+
+    fn note(&mut self, text: String) {
+        self.news.push_back(News::Note(text));
     }
 }
 

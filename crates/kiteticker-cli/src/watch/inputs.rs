@@ -4,9 +4,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use kite_conn::LaneConfig;
-use kite_manager::{
-    Events, Manager, ManagerEvent, OrderItem, Orders, StreamConfig, StreamItem, TickStream,
-};
+use kite_manager::{Manager, OrderItem, Orders, StreamConfig, StreamItem, TickStream};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::console::signals::Stop;
@@ -23,9 +21,8 @@ pub(super) enum Input {
     /// A signal requested a stop, the time is over, or the terminal is gone.
     Stop,
     Terminal(terminal::Input),
-    Event(ManagerEvent),
     Order(OrderItem),
-    /// What happened to the connections, or why they cannot be opened.
+    /// What happened to the connections, or why they have stopped.
     News(Result<News, CliError>),
     /// A second has passed.
     Second,
@@ -39,7 +36,6 @@ pub(super) enum Input {
 pub(super) struct Inputs<'a> {
     stop: &'a Stop,
     keys: Keys,
-    events: Events,
     orders: Orders,
     link: Link<'a>,
     time_is_over: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -67,7 +63,6 @@ impl<'a> Inputs<'a> {
         Ok(Self {
             stop,
             keys: Keys::read().map_err(terminal::error)?,
-            events: manager.events(),
             orders: manager.orders(),
             link,
             time_is_over: Box::pin(deadline.reached()),
@@ -87,10 +82,9 @@ impl<'a> Inputs<'a> {
             biased;
             () = self.stop.requested() => Input::Stop,
             input = self.keys.next() => input.map_or(Input::Stop, Input::Terminal),
-            Some(event) = self.events.recv() => Input::Event(event),
+            news = self.link.next() => Input::News(news),
             Some(item) = self.orders.recv() => Input::Order(item),
             () = &mut self.time_is_over => Input::Stop,
-            news = self.link.next() => Input::News(news),
             _ = self.seconds.tick() => Input::Second,
             () = sleep_until(frame_at.into()), if !is_time => Input::Frame,
             item = self.stream.recv(), if is_time && !self.has_stream_ended => match item {

@@ -9,7 +9,7 @@ use kite_export::TickLines;
 use kite_manager::{Manager, StreamConfig, StreamItem, TaggedBatch};
 use kite_sim::Sim;
 use kite_tape::Received;
-use kite_wire::Tick;
+use kite_wire::{Packet, Tick};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::console::output::{self, Output};
@@ -39,7 +39,8 @@ pub(super) struct Ends<'a> {
 /// Writes every tick as a JSON line in the format of an export, or once a second a line per
 /// instrument that ticked, until the user stops it or the reader exits.
 ///
-/// If the reader is slow, the sockets wait for it; no tick is dropped.
+/// If the reader is slow, the sockets wait for it; no tick is dropped. Returns whether instruments
+/// were not received at the end ([`Link::lacks_connections`]).
 pub(super) async fn run(
     manager: &Manager,
     link: Link<'_>,
@@ -47,7 +48,7 @@ pub(super) async fn run(
     instruments: &[Named],
     is_json: bool,
     report: Option<(&Names, Output)>,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let unseen = Unseen::new(instruments.iter().map(|named| named.token));
     let done = print(manager, link, ends, instruments, is_json, &unseen, report).await;
     if let Some((names, output)) = report
@@ -66,7 +67,7 @@ async fn print(
     is_json: bool,
     unseen: &Unseen,
     report: Option<(&Names, Output)>,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let mut stream = manager
         .stream(StreamConfig::default())
         .map_err(|error| CliError::unable("cannot stream").because(error))?;
@@ -99,10 +100,12 @@ async fn print(
             () = ends.stop.requested() => break,
             () = &mut time_is_over => break,
             news = link.next(), if !is_over => {
-                match (news?, report) {
-                    (News::Note(text), Some((_, output))) => output.note(text),
-                    (News::Up, _) => unseen.on_live(),
-                    (News::Note(_), None) => {}
+                let news = news?;
+                if let News::Up = news {
+                    unseen.on_live();
+                }
+                if let (Some(text), Some((_, output))) = (news.line(), report) {
+                    output.note(text);
                 }
             }
             // The stream ends once everything that was sent has been received.
@@ -121,7 +124,8 @@ async fn print(
         }
     }
     lines.on_second(ends.now_unix_ns())?;
-    lines.flush()
+    lines.flush()?;
+    Ok(link.lacks_connections())
 }
 
 impl Ends<'_> {
@@ -143,7 +147,7 @@ enum Form<'a> {
     /// The newest ticks, written once a second in the order of the instruments.
     Text {
         instruments: &'a [Named],
-        newest: HashMap<u32, Tick>,
+        newest: Newest,
     },
 }
 
@@ -156,7 +160,8 @@ impl<'a> Lines<'a> {
     }
 
     fn text(instruments: &'a [Named]) -> Self {
-        let form = Form::Text { instruments, newest: HashMap::new() };
+        let newest = Newest::of(instruments.iter().map(|named| named.token));
+        let form = Form::Text { instruments, newest };
         Self { out: BufWriter::new(io::stdout()), form }
     }
 
@@ -164,7 +169,7 @@ impl<'a> Lines<'a> {
         let packets = ticks.packets();
         match &mut self.form {
             Form::Text { newest, .. } => {
-                newest.extend(packets.map(|packet| (packet.instrument_token(), packet.into())));
+                packets.for_each(|packet| newest.put(packet));
                 Ok(())
             }
             Form::Json(lines) => {
@@ -184,7 +189,7 @@ impl<'a> Lines<'a> {
         let Form::Text { instruments, newest } = &mut self.form else { return Ok(()) };
         let clock = times::ist(now_unix_ns).clock();
         for named in *instruments {
-            if let Some(tick) = newest.remove(&named.token) {
+            if let Some(tick) = newest.take(named.token) {
                 let text = line(&named.name, &tick);
                 output::written(writeln!(self.out, "{clock}  {text}"))?;
             }
@@ -194,6 +199,25 @@ impl<'a> Lines<'a> {
 
     fn flush(&mut self) -> Result<(), CliError> {
         output::written(self.out.flush())
+    }
+}
+
+/// The newest tick of each instrument. A server may send any number of others; they are not kept.
+struct Newest(HashMap<u32, Option<Tick>>);
+
+impl Newest {
+    fn of(tokens: impl Iterator<Item = u32>) -> Self {
+        Self(tokens.map(|token| (token, None)).collect())
+    }
+
+    fn put(&mut self, packet: Packet<'_>) {
+        if let Some(newest) = self.0.get_mut(&packet.instrument_token()) {
+            *newest = Some(packet.into());
+        }
+    }
+
+    fn take(&mut self, token: u32) -> Option<Tick> {
+        self.0.get_mut(&token)?.take()
     }
 }
 
@@ -212,4 +236,26 @@ fn line(name: &str, tick: &Tick) -> String {
         text.push_str(&format!("  bid {bid}  ask {ask}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ltp(token: u32) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&token.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn ticks_of_instruments_that_are_not_shown_are_not_kept() {
+        let mut newest = Newest::of([408_065].into_iter());
+        for token in (1..100_000).chain([408_065]) {
+            newest.put(Packet::from_bytes(&ltp(token)).unwrap());
+        }
+        assert_eq!(newest.0.len(), 1);
+        assert_eq!(newest.take(408_065).map(|tick| tick.instrument_token), Some(408_065));
+        assert_eq!((newest.take(408_065), newest.take(5)), (None, None));
+    }
 }

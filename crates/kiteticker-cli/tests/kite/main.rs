@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
 mod clients;
+mod connections;
 mod disk;
 mod doctor;
 mod edit;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kite_conn::Phase;
-use kite_manager::{Events, Manager};
+use kite_manager::Manager;
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
@@ -40,7 +40,6 @@ impl Recording<'_> {
     /// because of a refused token or a server that was never reached.
     pub(super) async fn follow(
         mut self,
-        mut events: Events,
         deadline: Deadline,
         progress: &mut Progress,
         output: Output,
@@ -83,18 +82,15 @@ impl Recording<'_> {
                         output.note(report::minute(&stats, self.count(Phase::Live)));
                     }
                 }
-                news = self.link.next() => match news? {
-                    News::Note(text) => status.note(&text),
-                    News::Up => unseen.on_live(),
-                },
-                event = events.recv() => match event {
-                    Some(event) => {
-                        if let Some(text) = report::event(&event) {
-                            status.note(&text);
-                        }
+                news = self.link.next() => {
+                    let news = news?;
+                    if let News::Up = news {
+                        unseen.on_live();
                     }
-                    None => break,
-                },
+                    if let Some(text) = news.line() {
+                        status.note(&text);
+                    }
+                }
             }
         }
         Ok(self.link.lacks_connections())

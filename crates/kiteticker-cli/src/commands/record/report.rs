@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use kite_conn::{Event, Severity};
-use kite_manager::ManagerEvent;
 use kite_tape::{RecorderStats, RecorderSummary};
 use serde_json::json;
 
@@ -113,13 +111,4 @@ pub(super) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Val
     });
     silences::add_json(&mut report, &summary.silences);
     report
-}
-
-/// Returns an event as a line if it matters here: data may be missing, or no longer is. Attempts to
-/// connect are left out: what is waited for is reported at the first and then each minute.
-pub(super) fn event(event: &ManagerEvent) -> Option<String> {
-    if let ManagerEvent::Connection { event: Event::OpenFailed { .. }, .. } = event {
-        return None;
-    }
-    (event.severity() >= Severity::Recovery).then(|| event.to_string())
 }

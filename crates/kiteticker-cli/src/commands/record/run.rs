@@ -17,7 +17,7 @@ use crate::blocking;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::link::Link;
+use crate::feed::link::{self, Link};
 use crate::feed::{self, Feed, OpenFeed, ReplayFeed, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
@@ -68,7 +68,6 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let (tape, noting) = (recorder.clone(), unseen.clone());
     let tap = move |seat: Seat| (noting.clone(), tape.sink(feed::source(seat.connection)));
     let manager = feed::manager(builder.tap(tap))?;
-    let events = manager.events();
     manager
         .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
@@ -78,7 +77,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let (unseen, names, report_every) = (&unseen, &names, args.report_every);
             let recording = Recording { manager, sim, recorder, link, unseen, names, report_every };
-            recording.follow(events, deadline, &mut progress, output, &stop).await
+            recording.follow(deadline, &mut progress, output, &stop).await
         }
         Err(error) => Err(error),
     };
@@ -110,7 +109,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         output.warn(text);
     }
     if ended? {
-        output.warn("at the end a connection was refused, or the server had not been reached");
+        output.warn(link::LACKS_CONNECTIONS);
         return Ok(Status::Findings);
     }
     let lost = stats.dropped + stats.lost;

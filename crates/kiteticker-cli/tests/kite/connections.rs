@@ -1,0 +1,58 @@
+//! What `kite record` and a `kite watch` without a terminal report of their connections.
+
+use kite_sim::Sim;
+
+use crate::process::{Running, kite, with_credentials};
+
+/// Starts a command that receives one instrument of the server, in three variants.
+fn commands(endpoint: &str, to: &str) -> [Running; 3] {
+    let start = |more: &[&str]| {
+        let line = [more, &["408065", "--endpoint", endpoint]].concat();
+        Running::start(with_credentials(kite(&line), "sim_access_token"))
+    };
+    [start(&["record", "--to", to]), start(&["watch"]), start(&["watch", "--json"])]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losses_reconnects_gaps_and_the_end_of_a_token_are_reported_alike() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = Sim::builder().start().await.expect("a server");
+    let running = commands(&server.endpoint(), tapes.path().to_str().expect("UTF-8"));
+    // Only instruments that have ticked can miss something.
+    let has_sent = |server: &Sim| {
+        let sockets = server.sockets("sim_api_key");
+        sockets.len() == 3 && sockets.iter().all(|socket| socket.ticks > 0)
+    };
+    server.wait_until(has_sent).await;
+    for one in &running {
+        one.wait_until_error("connection 1: up\n");
+    }
+    server.drop_all();
+    for one in &running {
+        for part in ["connection 1: lost: ", "connection 1: up again\n", "connection 1: gap: "] {
+            one.wait_until_error(part);
+        }
+    }
+    server.revoke_token("sim_api_key");
+    server.drop_all();
+    for running in running {
+        let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.err.contains("error: all connections have stopped: "), "{ended:?}");
+        assert!(!ended.err.contains("sim_access_token"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_never_reached_is_a_finding() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = Sim::builder().start().await.expect("a server");
+    server.refuse_with(Some(kite_sim::Refusal::kite(503, "Unavailable")));
+    for running in commands(&server.endpoint(), tapes.path().to_str().expect("UTF-8")) {
+        running.wait_until_error("waiting for ");
+        running.interrupt();
+        let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.contains("the server had not been reached"), "{ended:?}");
+    }
+}
