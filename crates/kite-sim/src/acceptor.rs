@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_server::Transport;
+use kite_server::listener::{ReservedPort, accept};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -13,8 +15,6 @@ use crate::client::connection;
 use crate::client::state::{AcceptorCommand, Control, SimState};
 use crate::fault::script::{Act, FaultScript};
 use crate::replay::{self, Records};
-use crate::server::listener::{ReservedPort, accept};
-use crate::server::transport::Transport;
 use crate::time::FOREVER;
 
 /// Accepts connections until stopped, then ends all of them.

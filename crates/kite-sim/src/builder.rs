@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_server::Accounts;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 
@@ -17,7 +18,6 @@ use crate::fault::chance::FaultChance;
 use crate::fault::script::FaultScript;
 use crate::market::Exchange;
 use crate::replay::{Fanout, Records, Replay, TapeStart};
-use crate::server::accounts::Accounts;
 use crate::sim::Sim;
 
 /// API key of the default account.

@@ -23,8 +23,8 @@ pub use argument::FaultArgument;
 pub use delivery::BodyDelivery;
 pub use kinds::{Fault, FaultKind, InvalidFrame};
 
-use crate::server::refusal::Refusal;
 use argument::Value;
+use kite_server::Refusal;
 use random::Random;
 
 /// The target of a fault.

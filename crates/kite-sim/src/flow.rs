@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_server::Changes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use crate::server::changes::Changes;
 
 /// Shared by the tasks that send market frames and those that pause them.
 #[derive(Debug)]

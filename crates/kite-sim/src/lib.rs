@@ -95,7 +95,6 @@ mod market;
     )
 )]
 mod replay;
-mod server;
 mod sim;
 mod stats;
 mod time;
@@ -108,11 +107,10 @@ pub use fault::script::FaultScript;
 pub use fault::{
     BodyDelivery, Fault, FaultArgument, FaultError, FaultFamily, FaultKind, InvalidFrame,
 };
+pub use kite_server::{MAX_SOCKETS, Refusal};
 pub use kite_wire::MAX_INSTRUMENTS;
 pub use market::{Instrument, Sent, known_instruments, universe};
 #[cfg(feature = "tape")]
 pub use replay::{Replay, ReplayProgress, Speed, Start};
-pub use server::admission::MAX_SOCKETS;
-pub use server::refusal::Refusal;
 pub use sim::Sim;
 pub use stats::SimStats;

@@ -1,12 +1,11 @@
 //! Replays a recorded day instead of the simulated market.
 //!
 //! [`pump`] reads the records when they are due, and [`fanout`] deals each out to the sockets;
-//! [`latest`], [`dedup`] and [`schedule`] are pure. Handshakes, accounts, sockets, commands,
+//! [`dedup`] and [`schedule`] are pure. Handshakes, accounts, sockets, commands,
 //! heartbeats, faults and the ledger are the same as with a simulated market.
 
 mod dedup;
 mod fanout;
-mod latest;
 mod options;
 mod progress;
 mod pump;
@@ -18,7 +17,6 @@ mod tape;
 mod tests;
 
 pub(crate) use fanout::{Fanout, Feed, Piece, Queued, Subscriber};
-pub(crate) use latest::LatestPackets;
 pub use options::{Replay, Speed, Start};
 pub use progress::ReplayProgress;
 pub(crate) use pump::run;

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kite_server::{Refusal, texts};
 use kite_wire::Mode;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
@@ -23,8 +24,6 @@ use crate::client::ledger::SocketRecord;
 use crate::client::state::{AcceptorCommand, Control, SimState};
 use crate::market::{Instrument, Sent};
 use crate::replay::Records;
-use crate::server::refusal::Refusal;
-use crate::server::texts;
 use crate::stats::SimStats;
 
 /// Bytes in flight on a connection in memory, in each direction.

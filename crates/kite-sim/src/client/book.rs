@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kite_server::{Cut, Cutter, LatestPackets, LimitExceeded, Subscriptions};
 use kite_wire::{
     EncodeError, Frame, FrameEncoder, MAX_INSTRUMENTS, Mode, PacketKind, ParsedCommand,
 };
 use parking_lot::Mutex;
 
 use crate::market::{Exchange, Walk};
-use crate::replay::{LatestPackets, Subscriber};
-use crate::server::cut::{Cut, Cutter};
-use crate::server::subscriptions::{LimitExceeded, Subscriptions};
+use crate::replay::Subscriber;
 
 /// Maximum time that is caught up on after a delay, unless updates are rarer. Updates due earlier
 /// are never sent.

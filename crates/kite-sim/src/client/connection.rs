@@ -4,16 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_server::handshake::{self, Upgrade, discard};
+#[cfg(feature = "tls")]
+use kite_server::tls;
+use kite_server::{Connection, Transport};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
 use super::Opened;
 use super::state::{DROP_DEADLINE, SimState};
 use crate::fault::Fault;
-use crate::server::handshake::{self, Upgrade, discard};
-#[cfg(feature = "tls")]
-use crate::server::tls;
-use crate::server::transport::{Connection, Transport};
 
 /// Timeout for a handshake, and for the close of a refused client.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);

@@ -2,13 +2,12 @@
 
 use std::num::NonZeroU32;
 
+use kite_server::{End, HEARTBEAT, texts};
 use tokio::time::Instant;
 
 use super::{Client, Manner, Says};
 use crate::fault::{Fault, FaultKind, damage, texts as odd_texts};
 use crate::flow::Writing;
-use crate::server::socket::{End, HEARTBEAT};
-use crate::server::texts;
 
 impl Client {
     /// Returns when the next random fault or heal is due on this socket.

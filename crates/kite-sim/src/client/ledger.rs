@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use kite_server::End;
 use kite_wire::Mode;
 use parking_lot::Mutex;
 
 use super::book::Book;
 use crate::fault::FaultKind;
 use crate::hash::{hash, mix};
-use crate::server::socket::End;
 
 /// A rolling hash of frames; equal chains mean the same frames in the same order.
 ///

@@ -6,10 +6,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use kite_server::{Connection, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pace::{Pace, Speed};
-use crate::server::transport::{Connection, Transport};
 
 /// A stream whose writing side can be cut off or slowed down.
 #[derive(Debug)]

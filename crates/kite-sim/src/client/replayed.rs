@@ -1,11 +1,11 @@
 //! Sends the pieces that a replay has dealt to a socket.
 
 use bytes::Bytes;
+use kite_server::{End, HEARTBEAT};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Client, Says};
 use crate::replay::{Piece, Queued};
-use crate::server::socket::{End, HEARTBEAT};
 
 impl Client {
     /// Sends a dealt piece; it counts as sent before the queue's guard is dropped.

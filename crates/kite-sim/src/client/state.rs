@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kite_server::handshake::Upgrade;
+use kite_server::{Accounts, Admission, Admitted, Changes, Refusal};
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -23,11 +25,6 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Flow, Writing};
 use crate::market::Exchange;
 use crate::replay::{Fanout, Feed};
-use crate::server::accounts::Accounts;
-use crate::server::admission::{self, Admission, Admitted};
-use crate::server::changes::Changes;
-use crate::server::handshake::Upgrade;
-use crate::server::refusal::Refusal;
 use crate::stats::{Counters, SimStats};
 use crate::time::FOREVER;
 
@@ -89,7 +86,7 @@ pub(crate) struct Joined {
     pub(crate) entry: Entry,
 }
 
-pub(crate) type Membership = admission::Membership<Handle, Joined>;
+pub(crate) type Membership = kite_server::Membership<Handle, Joined>;
 
 /// State shared by the tasks and the user's handle.
 pub(crate) struct SimState {

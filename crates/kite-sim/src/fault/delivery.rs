@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Duration;
 
+use kite_server::Refusal;
+use kite_server::handshake::{discard, finish};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
 use super::random::Random;
-use crate::server::handshake::discard;
-use crate::server::refusal::{Refusal, finish};
 
 /// How the body of a refusal is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

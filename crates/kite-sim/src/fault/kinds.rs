@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use kite_server::Refusal;
 use serde_json::json;
 
 use super::argument::{FaultArgument, Value, write_time};
 use super::random::Random;
 use super::table::faults;
 use super::{BodyDelivery, FaultFamily};
-use crate::server::refusal::Refusal;
 
 /// A failure that the simulator causes on purpose.
 ///

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use kite_server::{Cut, Cutter, LatestPackets};
 use kite_wire::Frame;
 use kite_wire::tape::{RecordKind, Source};
 use kite_wire::text::TextMessage;
@@ -19,12 +20,10 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::dedup::Dedup;
-use super::latest::LatestPackets;
 use super::options::Replay;
 use super::progress::ReplayProgress;
 use super::reader::{Record, Records, TapeStart};
 use crate::flow::{Flow, Writing};
-use crate::server::cut::{Cut, Cutter};
 
 /// Frames queued for a socket until its client reads. Sockets are at most this far apart.
 const QUEUE: usize = 16;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_server::Changes;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -11,7 +12,6 @@ use super::options::{Speed, Start};
 use super::reader::{Reader, Record, Records, Tape};
 use super::schedule::Schedule;
 use crate::flow::Flow;
-use crate::server::changes::Changes;
 use crate::time::FOREVER;
 
 /// Replays a tape to its end.

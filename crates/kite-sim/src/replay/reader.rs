@@ -1,11 +1,11 @@
 //! Reads a tape ahead, off the runtime's threads.
 
 use bytes::Bytes;
+use kite_server::LatestPackets;
 use kite_wire::Frame;
 use kite_wire::tape::{Received, RecordKind};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::latest::LatestPackets;
 use super::options::Replay;
 
 /// A batch ends with the record that makes it this large.

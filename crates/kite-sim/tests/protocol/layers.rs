@@ -4,16 +4,11 @@ use std::fs;
 use std::path::Path;
 
 /// A folder under `src`, and what else of this crate it may import.
-const LAYERS: [(&str, &[&str]); 5] = [
-    // Independent of the simulator: see `src/server.rs`.
-    ("server", &[]),
-    ("market", &["server", "hash"]),
-    ("fault", &["server", "hash", "time"]),
-    ("replay", &["server", "flow", "time"]),
-    (
-        "client",
-        &["server", "market", "fault", "replay", "flow", "hash", "time", "stats", "certificate"],
-    ),
+const LAYERS: [(&str, &[&str]); 4] = [
+    ("market", &["hash"]),
+    ("fault", &["hash", "time"]),
+    ("replay", &["flow", "time"]),
+    ("client", &["market", "fault", "replay", "flow", "hash", "time", "stats", "certificate"]),
 ];
 
 #[test]

@@ -4,13 +4,13 @@ use tokio::sync::Notify;
 
 /// Wakes the tasks that wait for a condition, so that they check it again.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub struct Changes {
     changed: Notify,
 }
 
 impl Changes {
     /// Makes every waiting task check its condition again.
-    pub(crate) fn notify(&self) {
+    pub fn notify(&self) {
         self.changed.notify_waiters();
     }
 
@@ -18,7 +18,7 @@ impl Changes {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn until(&self, mut holds: impl FnMut() -> bool) {
+    pub async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
             // Created before the check, so that no change in between is missed.
             let changed = self.changed.notified();

@@ -1,37 +1,53 @@
 //! The accounts that may connect, which are API keys with one access token at a time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-/// The accounts the simulator knows. No `Debug`, because access tokens are secrets.
+/// The accounts that a server knows. `Debug` shows their number only, because access tokens are
+/// secrets.
 #[derive(Clone, Default)]
-pub(crate) struct Accounts {
+pub struct Accounts {
     /// `None` from when a token is revoked until a new one is set.
     token_by_key: BTreeMap<String, Option<String>>,
 }
 
 impl Accounts {
     /// Adds an account, or replaces its token, so that the old one is no longer valid.
-    pub(crate) fn set(&mut self, api_key: String, access_token: String) {
+    pub fn set(&mut self, api_key: String, access_token: String) {
         self.token_by_key.insert(api_key, Some(access_token));
     }
 
     /// Revokes the token of an account.
-    pub(crate) fn revoke(&mut self, api_key: &str) {
+    pub fn revoke(&mut self, api_key: &str) {
         if let Some(token) = self.token_by_key.get_mut(api_key) {
             *token = None;
         }
     }
 
     /// Returns whether these credentials open a socket.
-    pub(crate) fn admits(&self, api_key: &str, access_token: &str) -> bool {
+    #[must_use]
+    pub fn admits(&self, api_key: &str, access_token: &str) -> bool {
         let valid = self.token_by_key.get(api_key).and_then(Option::as_deref);
         valid == Some(access_token)
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("count", &self.token_by_key.len()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_neither_key_nor_token() {
+        let mut accounts = Accounts::default();
+        accounts.set("key".into(), "monday".into());
+        assert_eq!(format!("{accounts:?}"), "Accounts { count: 1 }");
+    }
 
     #[test]
     fn a_new_token_replaces_the_old_one() {

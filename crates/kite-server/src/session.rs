@@ -10,15 +10,15 @@ use kite_wire::ParsedCommand;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
 
-use super::socket::{End, Socket};
-use super::transport::Connection;
+use crate::socket::{End, Socket};
+use crate::transport::Connection;
 
 /// The owner's side of one socket.
 ///
 /// It has two queues, so that a control, such as a text or close frame, never waits for updates.
 /// They are polled in the order of the methods below, with the client's commands and heartbeats
 /// between the two, so that an update rate too high for the machine does not starve anything else.
-pub(crate) trait Session: Send {
+pub trait Session: Send {
     /// The connection that carries the socket.
     type Stream: Connection;
     /// An instruction that is carried out before anything that happens later.
@@ -26,6 +26,7 @@ pub(crate) trait Session: Send {
     /// An update, sent when nothing else is due.
     type Update: Send;
 
+    /// Returns the socket.
     fn socket(&mut self) -> &mut Socket<Self::Stream>;
 
     /// Returns whether the client's commands are read now.
@@ -47,14 +48,19 @@ pub(crate) trait Session: Send {
 }
 
 /// An event on a socket.
-pub(crate) enum Event<'a, C, U> {
+#[derive(Debug)]
+pub enum Event<'a, C, U> {
+    /// The owner's next control.
     Control(C),
+    /// The client sent a command.
     Command(ParsedCommand<'a>),
     /// The client sent a text frame that is not a command.
     BadCommand,
     /// The client sent a ping; the WebSocket sends the pong with its next read.
     Ping,
+    /// A heartbeat is to be sent.
     HeartbeatDue,
+    /// The owner's next update.
     Update(U),
 }
 
@@ -71,8 +77,12 @@ enum Wake<C, U> {
 
 type WakeOf<S> = Wake<<S as Session>::Control, <S as Session>::Update>;
 
-/// Serves a client until it disconnects or is closed; returns why it ended.
-pub(crate) async fn serve<S: Session>(session: &mut S, heartbeat_every: Option<Duration>) -> End {
+/// Serves a client until it disconnects or is closed; returns why it ended. Without
+/// `heartbeat_every`, no heartbeats are due.
+///
+/// # Cancel safety
+/// Not cancel safe: an event may have been handled in part. Drop the socket afterwards.
+pub async fn serve<S: Session>(session: &mut S, heartbeat_every: Option<Duration>) -> End {
     let mut heartbeats = heartbeat_every.map(timer);
     loop {
         match serve_next(session, &mut heartbeats).await {
@@ -139,7 +149,8 @@ fn sort<C, U>(message: Option<Result<Message, WebSocketError>>) -> Result<Wake<C
 }
 
 /// Returns a timer that first ticks after one period and does not catch up on missed ticks.
-pub(crate) fn timer(period: Duration) -> Interval {
+#[must_use]
+pub fn timer(period: Duration) -> Interval {
     let mut timer = interval_at(Instant::now() + period, period);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer

@@ -2,49 +2,58 @@
 //!
 //! Knows no accounts or limits; the server decides whether to accept a request.
 
+use std::fmt;
 use std::io;
 
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// A request's head must end within this many bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1_024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 2_048;
 
-/// A well-formed request for a WebSocket. No `Debug`, because the access token is a secret.
+/// A well-formed request for a WebSocket. `Debug` omits the credentials, because the access token is
+/// a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Upgrade {
-    pub(crate) api_key: String,
-    pub(crate) access_token: String,
+pub struct Upgrade {
+    /// The API key of the query, decoded.
+    pub api_key: String,
+    /// The access token of the query, decoded.
+    pub access_token: String,
     /// The value of `Sec-WebSocket-Accept`.
     accept_key: String,
 }
 
 impl Upgrade {
-    /// Replaces the accept key with that of another request.
-    pub(crate) fn with_wrong_key(mut self) -> Self {
+    /// Replaces the accept key with that of another request, which makes a client reject the response.
+    #[must_use]
+    pub fn with_wrong_key(mut self) -> Self {
         self.accept_key = derive_accept_key(self.accept_key.as_bytes());
         self
     }
 }
 
 /// The data that a client sent before the first frame.
-pub(crate) struct Request {
+#[derive(Debug)]
+pub struct Request {
     /// The requested upgrade, or its refusal.
-    pub(crate) upgrade: Result<Upgrade, Refusal>,
+    pub upgrade: Result<Upgrade, Refusal>,
     /// Bytes received after the head, the beginning of the first frame.
-    pub(crate) rest: Vec<u8>,
+    pub rest: Vec<u8>,
 }
 
-/// Reads the head of a request.
+/// Reads the head of a request, of at most 16 KiB and 64 headers; a longer one is refused.
 ///
 /// # Errors
 /// Returns an error if the socket failed or ended before the head did.
-pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+///
+/// # Cancel safety
+/// Not cancel safe: what has been read is lost.
+pub async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
     let mut bytes = Vec::with_capacity(READ_BYTES);
     loop {
         if socket.read_buf(&mut bytes).await? == 0 {
@@ -63,10 +72,10 @@ pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Re
 ///
 /// # Errors
 /// Returns an error if the socket failed.
-pub(crate) async fn accept(
-    socket: &mut (impl AsyncWrite + Unpin),
-    upgrade: &Upgrade,
-) -> io::Result<()> {
+///
+/// # Cancel safety
+/// Not cancel safe: part of the response may have been sent.
+pub async fn accept(socket: &mut (impl AsyncWrite + Unpin), upgrade: &Upgrade) -> io::Result<()> {
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n\r\n",
@@ -80,10 +89,32 @@ pub(crate) async fn accept(
 ///
 /// # Errors
 /// Returns an error if the socket failed.
-pub(crate) async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+///
+/// # Cancel safety
+/// Cancel safe. What has been read is discarded.
+pub async fn discard(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut bytes = [0; READ_BYTES];
     while socket.read(&mut bytes).await? > 0 {}
     Ok(())
+}
+
+/// Ends a response and waits until the client has closed its side, because a socket closed with
+/// unread bytes is reset, which could lose the response in flight.
+///
+/// # Errors
+/// Returns an error if the socket failed.
+///
+/// # Cancel safety
+/// Cancel safe: calling it again continues.
+pub async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    socket.shutdown().await?;
+    discard(socket).await
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").finish_non_exhaustive()
+    }
 }
 
 /// Parses a head; returns its length and the upgrade, or `None` while it is incomplete.

@@ -2,6 +2,7 @@
 //!
 //! A client that does not read blocks the task that writes, as TCP would block Kite's server.
 
+use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -17,22 +18,22 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
-use super::handshake::discard;
-use super::transport::Connection;
+use crate::handshake::discard;
+use crate::transport::Connection;
 
 /// Timeout for a client to read a frame, in addition to the time its link needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Timeout for a client to answer a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// One byte, whose value Kite does not document.
-pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(&[0]);
+pub const HEARTBEAT: Bytes = Bytes::from_static(&[0]);
 /// The longest command names 3,000 tokens of ten digits: 33 kB.
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 const READ_BUFFER_BYTES: usize = 16 * 1_024;
 
 /// Why a socket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// The client sent a close frame.
     ClientClosed,
     /// The client disconnected without a close frame, or broke the protocol.
@@ -52,7 +53,7 @@ pub(crate) enum End {
 }
 
 /// A WebSocket on a connection after its handshake.
-pub(crate) struct Socket<S> {
+pub struct Socket<S> {
     websocket: WebSocketStream<S>,
     /// The speed at which a client that reads receives at least, in bytes per second.
     bytes_per_second: NonZeroU32,
@@ -60,7 +61,10 @@ pub(crate) struct Socket<S> {
 
 impl<S: Connection> Socket<S> {
     /// Takes over a connection; `rest` is what followed the client's request.
-    pub(crate) async fn new(stream: S, rest: Vec<u8>) -> Self {
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: the connection is dropped.
+    pub async fn new(stream: S, rest: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(MAX_COMMAND_BYTES))
@@ -73,12 +77,12 @@ impl<S: Connection> Socket<S> {
     }
 
     /// Returns the underlying stream. Write to it only between two frames.
-    pub(crate) fn stream_mut(&mut self) -> &mut S {
+    pub fn stream_mut(&mut self) -> &mut S {
         self.websocket.get_mut()
     }
 
     /// Sets the speed at which a client that reads receives at least, for the timeout of writes.
-    pub(crate) fn expect_speed(&mut self, bytes_per_second: NonZeroU32) {
+    pub fn expect_speed(&mut self, bytes_per_second: NonZeroU32) {
         self.bytes_per_second = bytes_per_second;
     }
 
@@ -94,7 +98,10 @@ impl<S: Connection> Socket<S> {
     ///
     /// # Errors
     /// Returns an error if the client has disconnected or left earlier data unread for too long.
-    pub(crate) async fn write(&mut self, message: Message) -> Result<(), End> {
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: part of the message may have been sent.
+    pub async fn write(&mut self, message: Message) -> Result<(), End> {
         let deadline = self.write_deadline(message.len());
         let sent = timeout(deadline, self.websocket.send(message)).await;
         written(sent.map(|sent| sent.map_err(io::Error::other)))
@@ -104,7 +111,10 @@ impl<S: Connection> Socket<S> {
     ///
     /// # Errors
     /// Same as [`Socket::write`].
-    pub(crate) async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: part of the bytes may have been sent.
+    pub async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
         let deadline = self.write_deadline(bytes.len());
         let write = async {
             self.websocket.flush().await.map_err(io::Error::other)?;
@@ -122,14 +132,20 @@ impl<S: Connection> Socket<S> {
     ///
     /// # Errors
     /// Same as [`Socket::write`].
-    pub(crate) async fn send_close(&mut self, code: u16) -> Result<(), End> {
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: part of the frame may have been sent.
+    pub async fn send_close(&mut self, code: u16) -> Result<(), End> {
         // RFC 6455, section 7.4.1: 1005 means that there was no code, and is never sent.
         let frame = (code != 1_005).then(|| CloseFrame { code: code.into(), reason: "".into() });
         self.write(Message::Close(frame)).await
     }
 
-    /// Finishes the closing handshake.
-    pub(crate) async fn close(&mut self) {
+    /// Finishes the closing handshake; waits at most 5 s for the client.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: calling it again continues.
+    pub async fn close(&mut self) {
         let finish = async {
             // The WebSocket answers the client's close frame on its own.
             while let Some(Ok(_)) = self.websocket.next().await {}
@@ -139,8 +155,11 @@ impl<S: Connection> Socket<S> {
     }
 
     /// Ends the stream, with TLS's close notification or abruptly, and waits until the client has
-    /// closed its side, because a socket closed with unread bytes is reset.
-    pub(crate) async fn leave(&mut self, is_abrupt: bool) {
+    /// closed its side, at most 5 s, because a socket closed with unread bytes is reset.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: calling it again continues.
+    pub async fn leave(&mut self, is_abrupt: bool) {
         let stream = self.stream_mut();
         let leave = async {
             match is_abrupt {
@@ -151,6 +170,14 @@ impl<S: Connection> Socket<S> {
         };
         // A stream that fails here has ended as well.
         let _ = timeout(CLOSE_DEADLINE, leave).await;
+    }
+}
+
+impl<S> fmt::Debug for Socket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("bytes_per_second", &self.bytes_per_second)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,8 @@ use kite_wire::ist::IstDateTime;
 use serde_json::Value;
 
 /// Returns the undocumented text frames that Kite sends right after connecting.
-pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
+#[must_use]
+pub fn greetings(now_unix_s: u32) -> [String; 2] {
     [
         r#"{"type":"instruments_meta","data":{"count":86481,"etag":"W/\"68907d60-55bf\""}}"#.into(),
         format!(r#"{{"type":"app_code","timestamp":"{}"}}"#, ist(now_unix_s)),
@@ -13,17 +14,20 @@ pub(crate) fn greetings(now_unix_s: u32) -> [String; 2] {
 }
 
 /// Returns Kite's error frame for a socket with too many instruments.
-pub(crate) fn too_many_instruments(limit: usize) -> String {
+#[must_use]
+pub fn too_many_instruments(limit: usize) -> String {
     error(&format!("Can't subscribe to more than {limit} instruments."))
 }
 
 /// Returns an error frame.
-pub(crate) fn error(message: &str) -> String {
+#[must_use]
+pub fn error(message: &str) -> String {
     format!(r#"{{"type":"error","data":{}}}"#, Value::from(message))
 }
 
 /// Returns an order update with this payload.
-pub(crate) fn order(data: &Value) -> String {
+#[must_use]
+pub fn order(data: &Value) -> String {
     format!(r#"{{"type":"order","data":{data}}}"#)
 }
 

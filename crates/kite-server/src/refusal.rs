@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::handshake::discard;
+use crate::handshake::finish;
 
 /// The response to a refused handshake: an HTTP status and a body.
 ///
@@ -59,7 +59,8 @@ impl Refusal {
     }
 
     /// Refuses as Kite does if the query lacks an API key or an access token.
-    pub(crate) fn no_credentials() -> Self {
+    #[must_use]
+    pub fn no_credentials() -> Self {
         Self::new(
             400,
             r#"{"status":"error","message":"Invalid `access_token` or `api_key`.","data":null,"error_type":"InputException"}"#,
@@ -67,7 +68,8 @@ impl Refusal {
     }
 
     /// Refuses as Kite does if an API key has all its sockets open.
-    pub(crate) fn too_many_sockets() -> Self {
+    #[must_use]
+    pub fn too_many_sockets() -> Self {
         Self::new(
             429,
             r#"{"status":"error","message":"Too many requests","data":null,"error_type":"NetworkException"}"#,
@@ -75,7 +77,8 @@ impl Refusal {
     }
 
     /// Refuses as a load balancer does if a request is malformed.
-    pub(crate) fn malformed() -> Self {
+    #[must_use]
+    pub fn malformed() -> Self {
         Self::new(
             400,
             "<html><head><title>400 Bad Request</title></head>\
@@ -96,17 +99,20 @@ impl Refusal {
     }
 
     /// Returns the `Content-Length` header.
-    pub(crate) fn content_length(&self) -> String {
+    #[must_use]
+    pub fn content_length(&self) -> String {
         format!("Content-Length: {}", self.body.len())
     }
 
     /// Returns whether the body is JSON.
-    pub(crate) fn is_json(&self) -> bool {
+    #[must_use]
+    pub fn is_json(&self) -> bool {
         self.body.starts_with('{')
     }
 
     /// Returns the head of the response; `framing` is the header that delimits the body.
-    pub(crate) fn head(&self, framing: &str) -> String {
+    #[must_use]
+    pub fn head(&self, framing: &str) -> String {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
         let kind = if self.is_json() { "application/json" } else { "text/html" };
         let mut head = format!(
@@ -125,23 +131,13 @@ impl Refusal {
     ///
     /// # Errors
     /// Returns an error if the socket failed.
-    pub(crate) async fn send(
-        &self,
-        socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: part of the response may have been sent.
+    pub async fn send(&self, socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
         socket.write_all((self.head(&self.content_length()) + &self.body).as_bytes()).await?;
         finish(socket).await
     }
-}
-
-/// Ends a response and waits until the client has closed its side, because a socket closed with
-/// unread bytes is reset, which could lose the response in flight.
-///
-/// # Errors
-/// Returns an error if the socket failed.
-pub(crate) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
-    socket.shutdown().await?;
-    discard(socket).await
 }
 
 #[cfg(test)]

@@ -9,22 +9,25 @@ use kite_wire::{CommandKind, Mode, ParsedCommand};
 
 /// The instruments of one socket, each with its mode and the owner's `T`.
 #[derive(Debug)]
-pub(crate) struct Subscriptions<T> {
+pub struct Subscriptions<T> {
     items: Vec<Subscription<T>>,
     position_by_token: HashMap<u32, usize>,
 }
 
 /// One instrument of a socket.
 #[derive(Debug)]
-pub(crate) struct Subscription<T> {
-    pub(crate) token: u32,
-    pub(crate) mode: Mode,
-    pub(crate) owned: T,
+pub struct Subscription<T> {
+    /// The instrument's token.
+    pub token: u32,
+    /// The mode it is subscribed in.
+    pub mode: Mode,
+    /// The owner's data.
+    pub owned: T,
 }
 
 /// A command would exceed the socket's limit of instruments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LimitExceeded;
+pub struct LimitExceeded;
 
 impl<T> Default for Subscriptions<T> {
     fn default() -> Self {
@@ -33,30 +36,41 @@ impl<T> Default for Subscriptions<T> {
 }
 
 impl<T> Subscriptions<T> {
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of instruments.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Returns whether there are no instruments.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// Returns the position of an instrument. Unsubscribing others may change it.
-    pub(crate) fn position(&self, token: u32) -> Option<usize> {
+    #[must_use]
+    pub fn position(&self, token: u32) -> Option<usize> {
         self.position_by_token.get(&token).copied()
     }
 
     /// Returns the instrument at a position below [`Subscriptions::len`].
-    pub(crate) fn at(&mut self, position: usize) -> &mut Subscription<T> {
+    ///
+    /// # Panics
+    /// Panics at any other position.
+    pub fn at(&mut self, position: usize) -> &mut Subscription<T> {
         &mut self.items[position]
     }
 
-    pub(crate) fn get(&self, token: u32) -> Option<&Subscription<T>> {
+    /// Returns an instrument.
+    #[must_use]
+    pub fn get(&self, token: u32) -> Option<&Subscription<T>> {
         self.position(token).map(|position| &self.items[position])
     }
 
     /// Returns the instruments and their modes.
-    pub(crate) fn modes(&self) -> BTreeMap<u32, Mode> {
+    #[must_use]
+    pub fn modes(&self) -> BTreeMap<u32, Mode> {
         self.items.iter().map(|item| (item.token, item.mode)).collect()
     }
 
@@ -67,7 +81,7 @@ impl<T> Subscriptions<T> {
     ///
     /// # Errors
     /// Returns an error if the instruments would exceed `limit`; nothing has changed then.
-    pub(crate) fn obey(
+    pub fn obey(
         &mut self,
         command: ParsedCommand<'_>,
         limit: usize,

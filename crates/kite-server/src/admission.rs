@@ -2,6 +2,7 @@
 //! ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::accounts::Accounts;
-use super::changes::Changes;
-use super::handshake::Upgrade;
-use super::refusal::Refusal;
+use crate::accounts::Accounts;
+use crate::changes::Changes;
+use crate::handshake::Upgrade;
+use crate::refusal::Refusal;
 
 /// Sockets an API key may have open, as documented by Kite.
 pub const MAX_SOCKETS: usize = 3;
@@ -22,7 +23,7 @@ pub const MAX_SOCKETS: usize = 3;
 const SLOT_GRACE: Duration = Duration::from_millis(100);
 
 /// Admits sockets and keeps a handle `H` of the owner's to each open one.
-pub(crate) struct Admission<H> {
+pub struct Admission<H> {
     state: Mutex<AdmissionState<H>>,
     changes: Arc<Changes>,
 }
@@ -56,21 +57,25 @@ struct Slots {
 }
 
 /// A newly admitted socket, before its owner has created a handle.
-pub(crate) struct Admitted<'a> {
+#[derive(Debug)]
+pub struct Admitted<'a> {
     /// Number of the socket, unique and ascending.
-    pub(crate) id: u64,
+    pub id: u64,
     /// Number of the socket among the account's, from 1.
-    pub(crate) number: u64,
-    pub(crate) api_key: &'a str,
+    pub number: u64,
+    /// The account that opened it.
+    pub api_key: &'a str,
 }
 
 /// The data that a socket's task receives on admission.
-pub(crate) struct Membership<H, T> {
-    pub(crate) slot: SocketSlot<H>,
+#[derive(Debug)]
+pub struct Membership<H, T> {
+    /// The socket's slot; freed on drop.
+    pub slot: SocketSlot<H>,
     /// Notified when the socket must be dropped, regardless of what its task is doing.
-    pub(crate) kick: Arc<Notify>,
+    pub kick: Arc<Notify>,
     /// The owner's data for the task.
-    pub(crate) owned: T,
+    pub owned: T,
 }
 
 impl<H> AdmissionState<H> {
@@ -95,7 +100,8 @@ impl<H> AdmissionState<H> {
 }
 
 impl<H> Admission<H> {
-    pub(crate) fn new(accounts: Accounts, changes: Arc<Changes>) -> Self {
+    /// Creates an admission for these accounts. `changes` is notified of everything that changes.
+    pub fn new(accounts: Accounts, changes: Arc<Changes>) -> Self {
         let state = AdmissionState {
             accounts,
             refusal: None,
@@ -111,9 +117,16 @@ impl<H> Admission<H> {
     /// Admits a request or returns its refusal. `enter` creates the owner's handle and the data for
     /// the socket's task; it runs before the socket is visible to others.
     ///
+    /// A handshake without a free slot waits 100 ms for one, because a client may open its next
+    /// socket while the last one is still closing.
+    ///
+    /// # Errors
+    /// Returns the refusal to respond with: that of the request itself, that of all handshakes, or
+    /// one for wrong credentials or too many sockets. It is counted.
+    ///
     /// # Cancel safety
     /// Cancel safe. No socket is admitted if it is cancelled.
-    pub(crate) async fn admit<T>(
+    pub async fn admit<T>(
         self: &Arc<Self>,
         request: &Result<Upgrade, Refusal>,
         enter: impl FnOnce(Admitted<'_>) -> (H, T),
@@ -153,66 +166,73 @@ impl<H> Admission<H> {
         Ok(Membership { slot, kick, owned })
     }
 
-    pub(crate) fn set_token(&self, api_key: String, access_token: String) {
+    /// Adds an account, or replaces its token. Open sockets stay.
+    pub fn set_token(&self, api_key: String, access_token: String) {
         self.state.lock().accounts.set(api_key, access_token);
     }
 
-    pub(crate) fn revoke_token(&self, api_key: &str) {
+    /// Revokes an account's token. Open sockets stay.
+    pub fn revoke_token(&self, api_key: &str) {
         self.state.lock().accounts.revoke(api_key);
     }
 
     /// Refuses all handshakes; `None` ends this.
-    pub(crate) fn refuse_with(&self, refusal: Option<Refusal>) {
+    pub fn refuse_with(&self, refusal: Option<Refusal>) {
         self.state.lock().refusal = refusal;
     }
 
-    pub(crate) fn count_refused(&self, refusal: &Refusal) {
+    /// Counts a refusal that was not made by [`Admission::admit`].
+    pub fn count_refused(&self, refusal: &Refusal) {
         *self.state.lock().refused.entry(refusal.status()).or_insert(0) += 1;
         self.changes.notify();
     }
 
     /// Returns the number of refused handshakes, by HTTP status.
-    pub(crate) fn refused(&self) -> BTreeMap<u16, u64> {
+    #[must_use]
+    pub fn refused(&self) -> BTreeMap<u16, u64> {
         self.state.lock().refused.clone()
     }
 
     /// Returns the number of accepted handshakes.
-    pub(crate) fn accepted(&self) -> u64 {
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
         self.state.lock().accepted
     }
 
     /// Returns the number of sockets that hold a slot.
-    pub(crate) fn open_sockets(&self) -> usize {
+    #[must_use]
+    pub fn open_sockets(&self) -> usize {
         self.state.lock().members.len()
     }
 
     /// Visits the sockets that hold a slot, in order of connecting: number, API key and handle.
-    pub(crate) fn visit(&self, mut see: impl FnMut(u64, &str, &H)) {
+    pub fn visit(&self, mut see: impl FnMut(u64, &str, &H)) {
         for (&id, member) in &self.state.lock().members {
             see(id, &member.api_key, &member.handle);
         }
     }
 
     /// Returns the account of a socket that holds a slot.
-    pub(crate) fn api_key_of(&self, id: u64) -> Option<String> {
+    #[must_use]
+    pub fn api_key_of(&self, id: u64) -> Option<String> {
         self.state.lock().members.get(&id).map(|member| member.api_key.clone())
     }
 
     /// Keeps an account's slots taken until an instant.
-    pub(crate) fn hold_slots(&self, api_key: &str, until: Instant) {
+    pub fn hold_slots(&self, api_key: &str, until: Instant) {
         let mut state = self.state.lock();
         state.slots_by_key.entry(api_key.to_owned()).or_default().held_until = Some(until);
     }
 
     /// Frees the slots that are held without a socket.
-    pub(crate) fn release_slots(&self) {
+    pub fn release_slots(&self) {
         for slots in self.state.lock().slots_by_key.values_mut() {
             slots.held_until = None;
         }
     }
 
     /// Frees every socket's slot, passes its handle to `see` a last time and kicks its task.
-    pub(crate) fn kick_all(&self, mut see: impl FnMut(&H)) {
+    pub fn kick_all(&self, mut see: impl FnMut(&H)) {
         self.dismiss(|member| {
             see(&member.handle);
             member.kick.notify_one();
@@ -220,7 +240,7 @@ impl<H> Admission<H> {
     }
 
     /// Frees every socket's slot and passes its handle to `see` a last time.
-    pub(crate) fn dismiss_all(&self, mut see: impl FnMut(&H)) {
+    pub fn dismiss_all(&self, mut see: impl FnMut(&H)) {
         self.dismiss(|member| see(&member.handle));
     }
 
@@ -237,19 +257,31 @@ impl<H> Admission<H> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn until_left(&self) {
+    pub async fn until_left(&self) {
         self.changes.until(|| self.state.lock().leaving.is_empty()).await;
     }
 }
 
+impl<H> fmt::Debug for Admission<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Admission")
+            .field("accounts", &state.accounts)
+            .field("open_sockets", &state.members.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// One of an API key's slots, held by the socket's task; freed on drop.
-pub(crate) struct SocketSlot<H> {
+pub struct SocketSlot<H> {
     id: u64,
     admission: Arc<Admission<H>>,
 }
 
 impl<H> SocketSlot<H> {
-    pub(crate) fn id(&self) -> u64 {
+    /// Returns the number of the socket, unique and ascending.
+    #[must_use]
+    pub fn id(&self) -> u64 {
         self.id
     }
 }
@@ -263,5 +295,11 @@ impl<H> Drop for SocketSlot<H> {
         // Outside the lock, because dropping the handle may drop guards.
         drop(member);
         self.admission.changes.notify();
+    }
+}
+
+impl<H> fmt::Debug for SocketSlot<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketSlot").field("id", &self.id).finish_non_exhaustive()
     }
 }

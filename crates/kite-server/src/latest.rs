@@ -1,12 +1,14 @@
-//! The last packet of each instrument up to a replay's position.
+//! The last packet of each instrument, for snapshots.
 
 use std::collections::HashMap;
 
 use kite_wire::{Frame, FullPacket, Mode, Packet, PacketKind};
 
-/// Copies of packets, because a view would keep the whole block of the tape alive.
+/// The last packet of each instrument.
+///
+/// The packets are copied, because a view would keep the whole memory alive that it was read into.
 #[derive(Debug, Default)]
-pub(crate) struct LatestPackets {
+pub struct LatestPackets {
     last: HashMap<u32, Last>,
 }
 
@@ -30,8 +32,8 @@ impl Last {
 }
 
 impl LatestPackets {
-    /// Adds a recorded frame.
-    pub(crate) fn add(&mut self, frame: &Frame<'_>) {
+    /// Takes over the packets of a frame.
+    pub fn add(&mut self, frame: &Frame<'_>) {
         for packet in frame.packets() {
             self.last
                 .entry(packet.instrument_token())
@@ -40,8 +42,10 @@ impl LatestPackets {
         }
     }
 
-    /// Returns the last packet of an instrument in a mode, as far as it was recorded.
-    pub(crate) fn packet(&self, instrument_token: u32, mode: Mode) -> Option<&[u8]> {
+    /// Returns the last packet of an instrument, cut to a mode. It is leaner than `mode` if the packet
+    /// was.
+    #[must_use]
+    pub fn packet(&self, instrument_token: u32, mode: Mode) -> Option<&[u8]> {
         let last = self.last.get(&instrument_token)?;
         Some(&last.bytes[..last.kind.in_mode(mode).packet_len()])
     }

@@ -10,13 +10,15 @@ use tokio::net::TcpStream;
 
 /// A byte stream to a client.
 #[derive(Debug)]
-pub(crate) enum Transport {
+pub enum Transport {
+    /// Over TCP.
     Tcp(TcpStream),
+    /// In memory.
     Memory(DuplexStream),
 }
 
 /// The stream of a client's request and frames, which is a transport or layers above one.
-pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
     /// Returns the transport below all layers.
     fn transport(&mut self) -> &mut Transport;
 }
@@ -35,7 +37,7 @@ impl Connection for Box<dyn Connection> {
 
 impl Transport {
     /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
-    pub(crate) fn reset_on_drop(&self) {
+    pub fn reset_on_drop(&self) {
         if let Self::Tcp(stream) = self {
             let lingering = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
             if let Err(error) = lingering {
@@ -46,7 +48,7 @@ impl Transport {
 
     /// Returns whether the client has closed its side or disconnected, without reading anything. In
     /// memory, only a disconnected client is noticed.
-    pub(crate) fn is_over(&mut self) -> bool {
+    pub fn is_over(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         match self {
             Self::Tcp(stream) => {

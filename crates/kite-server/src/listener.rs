@@ -17,7 +17,7 @@ const BACKLOG: u32 = 1_024;
 ///
 /// # Cancel safety
 /// Cancel safe. No connection is lost.
-pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+pub async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -34,19 +34,26 @@ pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// A port that refuses connections and that no other process can take.
-pub(crate) struct ReservedPort {
+#[derive(Debug)]
+pub struct ReservedPort {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
 impl ReservedPort {
     /// Binds without listening; retries until it succeeds.
-    pub(crate) async fn new(address: SocketAddr) -> Self {
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn new(address: SocketAddr) -> Self {
         Self { socket: retry(|| bind(address)).await, address }
     }
 
     /// Listens on the port again; retries until it succeeds.
-    pub(crate) async fn listen(self) -> TcpListener {
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The port is free if it is cancelled.
+    pub async fn listen(self) -> TcpListener {
         match self.socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {

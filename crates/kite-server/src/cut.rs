@@ -1,4 +1,4 @@
-//! Cuts a recorded frame down to what a socket is subscribed to.
+//! Cuts a frame down to what a socket is subscribed to.
 //!
 //! Works on bytes and modes only, without I/O or a clock. Every richer layout begins with the
 //! leaner one, so that a packet is cut by its length alone.
@@ -8,26 +8,27 @@ use kite_wire::{Frame, FrameBuilder, Mode};
 
 /// The part of a frame for one socket.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Cut {
-    /// The recorded bytes themselves if nothing had to be cut; `None` if nothing is left.
-    pub(crate) frame: Option<Bytes>,
-    /// Packets in it that were recorded in a leaner mode than subscribed.
-    pub(crate) leaner: u64,
+pub struct Cut {
+    /// The bytes of the frame itself if nothing had to be cut; `None` if nothing is left.
+    pub frame: Option<Bytes>,
+    /// Packets in it that came in a leaner mode than subscribed.
+    pub leaner: u64,
 }
 
 /// Cuts frames, reusing its buffer.
 #[derive(Debug, Default)]
-pub(crate) struct Cutter {
+pub struct Cutter {
     /// The mode in which each packet of the frame is sent, if at all.
     modes: Vec<Option<Mode>>,
 }
 
 impl Cutter {
-    /// Cuts a frame that has been walked.
+    /// Cuts a frame that has been walked: `frame` is the walk of `bytes`, and `mode_of` returns the mode
+    /// in which an instrument is subscribed, if it is.
     ///
     /// Packets of unknown length and everything after damage are not sent, because their instrument
     /// is unknown.
-    pub(crate) fn cut(
+    pub fn cut(
         &mut self,
         bytes: &Bytes,
         frame: &Frame<'_>,
@@ -60,7 +61,7 @@ impl Cutter {
         let mut cut = FrameBuilder::with_capacity(bytes_sent);
         let packets = frame.packets().zip(&self.modes);
         for packet in packets.filter_map(|(packet, mode)| Some(packet.in_mode((*mode)?))) {
-            // Does not fail, because there are no more packets than in the recorded frame.
+            // Does not fail, because there are no more packets than in the given frame.
             if cut.push(packet).is_err() {
                 break;
             }

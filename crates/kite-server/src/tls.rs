@@ -5,7 +5,7 @@ use std::io;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::transport::{Connection, Transport};
+use crate::transport::{Connection, Transport};
 
 impl Connection for TlsStream<Transport> {
     fn transport(&mut self) -> &mut Transport {
@@ -17,7 +17,10 @@ impl Connection for TlsStream<Transport> {
 ///
 /// # Errors
 /// Returns an error if the transport or the client's handshake failed.
-pub(crate) async fn accept(
+///
+/// # Cancel safety
+/// Not cancel safe: the connection is dropped.
+pub async fn accept(
     acceptor: &TlsAcceptor,
     transport: Transport,
 ) -> io::Result<Box<dyn Connection>> {
