@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::error::{OpenError, OpenStage, TlsFault};
 use super::proxy::Proxy;
 use super::race::Race;
+use super::resolver::look_up;
 use super::route::Route;
 use super::socket;
 use super::stream::{Stream, Tcp};
@@ -81,9 +82,9 @@ pub(super) async fn resolve(
     way: Way<'_>,
     deadline: Deadline,
 ) -> Result<Vec<SocketAddr>, OpenError> {
-    let lookup = lookup_host((way.host(), way.port()));
+    let lookup = look_up(way.host(), way.port());
     match deadline.bound(OpenStage::Dns, lookup).await? {
-        Ok(addresses) => Ok(alternate(addresses.collect())),
+        Ok(addresses) => Ok(alternate(addresses)),
         Err(source) => {
             Err(OpenError::Dns { host: way.host().to_owned(), source: Arc::new(source) })
         }

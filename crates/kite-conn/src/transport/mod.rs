@@ -15,6 +15,7 @@ mod probe;
 mod proxy;
 mod race;
 mod refusal;
+mod resolver;
 mod retry_after;
 mod route;
 mod secrets;

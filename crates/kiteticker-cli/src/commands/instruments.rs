@@ -167,10 +167,7 @@ pub(crate) async fn run(
             }
         }
     };
-    let list = tokio::select! {
-        list = loading => list?,
-        () = stop.requested() => return Ok(Status::Interrupted),
-    };
+    let Some(list) = stop.until_done(loading).await? else { return Ok(Status::Interrupted) };
     let found = look_up(args, &list);
     let shown = &found[..found.len().min(args.limit)];
     if args.json {

@@ -41,8 +41,12 @@ pub(crate) struct Watch {
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
     let deadline = args.feed.deadline()?;
-    let Selection { instruments, names, feed, lacks_parts } =
-        selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop).await?;
+    let finding = selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop);
+    let Some(Selection { instruments, names, feed, lacks_parts }) =
+        stop.until_done(finding).await?
+    else {
+        return Ok(Status::Done);
+    };
     // In full mode the ticks are printed as they are on the tape, with their times.
     if let (Feed::Replay(feed), true, Mode::Full) = (&feed, args.json, args.instruments.mode) {
         let reel = tapes::open(&feed.paths).await?;

@@ -65,6 +65,21 @@ impl Stop {
         let _ = self.request.subscribe().wait_for(|&requested| requested).await;
     }
 
+    /// Runs work until it is done or a stop is requested; `None` if it was not done. A download or a
+    /// look-up that is dropped may go on in the background, and the command does not wait for it.
+    ///
+    /// # Cancel safety
+    /// As cancel safe as the work.
+    pub(crate) async fn until_done<T>(
+        &self,
+        work: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<Option<T>, CliError> {
+        tokio::select! {
+            done = work => done.map(Some),
+            () = self.requested() => Ok(None),
+        }
+    }
+
     /// Requests a stop, as a signal does.
     #[cfg(test)]
     pub(crate) fn request(&self) {

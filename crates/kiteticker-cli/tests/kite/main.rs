@@ -13,6 +13,7 @@ mod names;
 mod passed_over;
 mod period;
 mod process;
+mod quit;
 mod record;
 mod replay;
 mod silences;

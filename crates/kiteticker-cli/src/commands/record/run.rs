@@ -33,8 +33,13 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let deadline = args.feed.deadline()?.after(args.lasts);
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     tapes::check_directory(&args.to)?;
-    let Selection { instruments, names, feed, lacks_parts } =
-        selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop).await?;
+    let finding = selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop);
+    let Some(Selection { instruments, names, feed, lacks_parts }) =
+        stop.until_done(finding).await?
+    else {
+        output.note("ended before the recording began");
+        return Ok(Status::Done);
+    };
     if let Feed::Replay(replay) = &feed {
         check_apart(&args, replay).await?;
     }
