@@ -10,7 +10,7 @@ use kite_wire::ParsedCommand;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
 
-use crate::socket::{End, Socket};
+use crate::socket::{End, Socket, lost};
 use crate::transport::Connection;
 
 /// The owner's side of one socket.
@@ -142,7 +142,7 @@ fn sort<C, U>(message: Option<Result<Message, WebSocketError>>) -> Result<Wake<C
         Some(Ok(_)) => Ok(Wake::Other),
         Some(Err(error)) => {
             tracing::debug!(%error, "read failed");
-            Err(End::ClientGone)
+            Err(lost(&error))
         }
         None => Err(End::ClientGone),
     }

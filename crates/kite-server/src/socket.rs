@@ -30,6 +30,8 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(&[0]);
 /// The longest command names 3,000 tokens of ten digits: 33 kB.
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 const READ_BUFFER_BYTES: usize = 16 * 1_024;
+/// RFC 6455, section 5.5: 125 bytes, of which the code takes two.
+const MAX_REASON_BYTES: usize = 123;
 
 /// Why a socket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +40,17 @@ pub enum End {
     ClientClosed,
     /// The client disconnected without a close frame, or broke the protocol.
     ClientGone,
+    /// The client reset the connection, as the operating system does if a program ends or closes a
+    /// connection with unread bytes.
+    ClientReset,
     /// The client left a frame unread for too long.
     ClientStuck,
     /// A close frame was sent, and the client's close frame is awaited.
     Closing,
     /// A close frame was sent, and the client's close frame is not awaited.
     Leaving,
+    /// A close frame was sent, and the client may take its time to read up to it.
+    Finishing,
     /// TCP is to be reset.
     Reset,
     /// TCP is to be ended.
@@ -103,8 +110,7 @@ impl<S: Connection> Socket<S> {
     /// Not cancel safe: part of the message may have been sent.
     pub async fn write(&mut self, message: Message) -> Result<(), End> {
         let deadline = self.write_deadline(message.len());
-        let sent = timeout(deadline, self.websocket.send(message)).await;
-        written(sent.map(|sent| sent.map_err(io::Error::other)))
+        written(timeout(deadline, self.websocket.send(message)).await)
     }
 
     /// Writes raw bytes to the stream, between two WebSocket frames.
@@ -117,9 +123,9 @@ impl<S: Connection> Socket<S> {
     pub async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), End> {
         let deadline = self.write_deadline(bytes.len());
         let write = async {
-            self.websocket.flush().await.map_err(io::Error::other)?;
+            self.websocket.flush().await?;
             self.stream_mut().write_all(bytes).await?;
-            self.stream_mut().flush().await
+            Ok(self.stream_mut().flush().await?)
         };
         written(timeout(deadline, write).await)
     }
@@ -128,16 +134,21 @@ impl<S: Connection> Socket<S> {
         WRITE_DEADLINE + Duration::from_secs(bytes as u64) / self.bytes_per_second.get()
     }
 
-    /// Writes a close frame; 1005 stands for one without a code.
+    /// Writes a close frame; 1005 stands for one without a code. A longer `reason` than the
+    /// protocol allows is cut off.
     ///
     /// # Errors
     /// Same as [`Socket::write`].
     ///
     /// # Cancel safety
     /// Not cancel safe: part of the frame may have been sent.
-    pub async fn send_close(&mut self, code: u16) -> Result<(), End> {
+    pub async fn send_close(&mut self, code: u16, reason: &str) -> Result<(), End> {
+        let fits =
+            (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|&it| reason.is_char_boundary(it));
+        let reason = &reason[..fits.unwrap_or(0)];
         // RFC 6455, section 7.4.1: 1005 means that there was no code, and is never sent.
-        let frame = (code != 1_005).then(|| CloseFrame { code: code.into(), reason: "".into() });
+        let frame =
+            (code != 1_005).then(|| CloseFrame { code: code.into(), reason: reason.into() });
         self.write(Message::Close(frame)).await
     }
 
@@ -152,6 +163,34 @@ impl<S: Connection> Socket<S> {
         };
         // A client past the deadline is not waited for.
         let _ = timeout(CLOSE_DEADLINE, finish).await;
+    }
+
+    /// Ends the stream and reads on, however long the client takes to read and to close its side.
+    ///
+    /// A socket closed with unread bytes, such as a client's pings and commands, is reset, and the
+    /// client loses what it has not read.
+    ///
+    /// # Errors
+    /// Returns an error if the client reset the connection and had not answered the close frame.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: calling it again continues, but no longer knows of an answer.
+    pub async fn linger(&mut self) -> Result<(), End> {
+        // If the client has reset the connection, reading reports it.
+        let _ = self.stream_mut().shutdown().await;
+        let mut is_answered = false;
+        let mut end = loop {
+            match self.websocket.next().await {
+                Some(Ok(message)) => is_answered |= message.is_close(),
+                Some(Err(error)) => break lost(&error),
+                None => break End::ClientClosed,
+            }
+        };
+        if end != End::ClientReset {
+            // What follows the client's close frame, or bytes that are not a WebSocket's.
+            end = discard(self.stream_mut()).await.map_or_else(|it| lost(&it.into()), |()| end);
+        }
+        if end == End::ClientReset && !is_answered { Err(end) } else { Ok(()) }
     }
 
     /// Ends the stream, with TLS's close notification or abruptly, and waits until the client has
@@ -181,13 +220,27 @@ impl<S> fmt::Debug for Socket<S> {
     }
 }
 
+/// Returns how a socket ended whose read or write failed.
+pub(crate) fn lost(error: &WebSocketError) -> End {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    match error {
+        // Windows reports some resets as aborted connections.
+        WebSocketError::Io(error)
+            if matches!(error.kind(), ConnectionReset | ConnectionAborted) =>
+        {
+            End::ClientReset
+        }
+        _ => End::ClientGone,
+    }
+}
+
 /// Converts the outcome of a write.
-fn written(outcome: Result<io::Result<()>, Elapsed>) -> Result<(), End> {
+fn written(outcome: Result<Result<(), WebSocketError>, Elapsed>) -> Result<(), End> {
     match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "write failed");
-            Err(End::ClientGone)
+            Err(lost(&error))
         }
         Err(_) => {
             tracing::debug!(deadline = ?WRITE_DEADLINE, "client does not read");

@@ -1,6 +1,7 @@
 //! The transport of a client's bytes, over TCP or in memory, plain or with TLS.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -36,6 +37,15 @@ impl Connection for Box<dyn Connection> {
 }
 
 impl Transport {
+    /// Returns the client's address; `None` in memory.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Memory(_) => None,
+        }
+    }
+
     /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
     pub fn reset_on_drop(&self) {
         if let Self::Tcp(stream) = self {

@@ -9,10 +9,10 @@ use kite_server::listener::{ReservedPort, accept};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::client::connection;
-use crate::client::state::{AcceptorCommand, Control, SimState};
+use crate::client::state::{AcceptorCommand, Control, Finish, SimState};
 use crate::fault::script::{Act, FaultScript};
 use crate::replay::{self, Records};
 use crate::time::FOREVER;
@@ -24,7 +24,7 @@ pub(crate) async fn run(
     state: Arc<SimState>,
     commands: mpsc::UnboundedReceiver<AcceptorCommand>,
     tape: Option<Records>,
-    stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<()>,
 ) {
     let (clients, players) = (JoinSet::new(), JoinSet::new());
     let mut acceptor = Acceptor { address, state, clients, players, commands };
@@ -32,11 +32,17 @@ pub(crate) async fn run(
         let (flow, changes) = (acceptor.state.flow.clone(), acceptor.state.changes.clone());
         acceptor.players.spawn(replay::run(tape, fanout, flow, changes));
     }
-    tokio::select! {
-        _ = stopped => {}
-        () = acceptor.run(listener) => {}
+    let finish = tokio::select! {
+        _ = &mut stopped => None,
+        finish = acceptor.run(listener) => Some(finish),
+    };
+    match finish {
+        Some(finish) => tokio::select! {
+            _ = stopped => {}
+            () = acceptor.finish(finish) => {}
+        },
+        None => acceptor.state.empty().await,
     }
-    acceptor.state.empty().await;
     acceptor.clients.shutdown().await;
     acceptor.players.shutdown().await;
 }
@@ -51,8 +57,8 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts connections forever.
-    async fn run(&mut self, mut listener: TcpListener) {
+    /// Accepts connections until the server is to finish.
+    async fn run(&mut self, mut listener: TcpListener) -> Finish {
         loop {
             tokio::select! {
                 stream = accept(&listener) => self.serve(Transport::Tcp(stream)),
@@ -61,8 +67,12 @@ impl Acceptor {
                     AcceptorCommand::Play(script, begun) => self.play(script, begun),
                     AcceptorCommand::Restart(down) => {
                         drop(listener);
-                        listener = self.restart(down).await;
+                        match self.restart(down).await {
+                            Ok(again) => listener = again,
+                            Err(finish) => return finish,
+                        }
                     }
+                    AcceptorCommand::Finish(finish) => return finish,
                 },
                 Some(_) = self.clients.join_next() => {}
                 Some(_) = self.players.join_next() => {}
@@ -78,8 +88,19 @@ impl Acceptor {
         self.players.spawn(play(script, begun, Arc::clone(&self.state)));
     }
 
+    /// Closes every socket and waits until the clients have read everything.
+    async fn finish(&mut self, Finish { reason, linger }: Finish) {
+        self.players.shutdown().await;
+        self.state.finish(&reason);
+        // The record of a client past the deadline says so.
+        let _ = timeout(linger, self.state.admission.until_left()).await;
+    }
+
     /// Drops every socket, refuses connections for a while and then listens again.
-    async fn restart(&mut self, down: Duration) -> TcpListener {
+    ///
+    /// # Errors
+    /// Returns the request to finish that arrived meanwhile.
+    async fn restart(&mut self, down: Duration) -> Result<TcpListener, Finish> {
         let port = ReservedPort::new(self.address).await;
         self.state.empty().await;
         self.clients.shutdown().await;
@@ -91,10 +112,11 @@ impl Acceptor {
                     // The server is already down.
                     AcceptorCommand::Serve(_) | AcceptorCommand::Restart(_) => {}
                     AcceptorCommand::Play(script, begun) => self.play(script, begun),
+                    AcceptorCommand::Finish(finish) => return Err(finish),
                 },
             }
         }
-        port.listen().await
+        Ok(port.listen().await)
     }
 }
 

@@ -44,6 +44,9 @@ use timer::Timer;
 /// Interval at which a socket that is not read is checked for its client's disconnect.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The close code of a server that goes down (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1_001;
+
 /// A connection after its handshake.
 pub(crate) struct Opened {
     pub(crate) connection: Box<dyn Connection>,
@@ -138,6 +141,11 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
             session::serve(&mut client, heartbeat_every).await
         }
         Err(end) => end,
+    };
+    let end = match end {
+        // The slot stays taken, because the end of the server waits for it.
+        End::Finishing => client.socket.linger().await.err().unwrap_or(end),
+        end => end,
     };
     client.entry.end(SocketEnd::from(end));
     // Free as soon as the socket begins to end.
@@ -281,8 +289,16 @@ impl Client {
                 Ok(())
             }
             Control::Close(code) => {
-                self.socket.send_close(code).await?;
+                self.socket.send_close(code, "").await?;
                 Err(End::Closing)
+            }
+            Control::Finish(reason) => {
+                let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
+                for queued in before {
+                    self.send_queued(queued).await?;
+                }
+                self.socket.send_close(GOING_AWAY, &reason).await?;
+                Err(End::Finishing)
             }
             Control::Drop => Err(End::Dropped),
         }
@@ -343,7 +359,7 @@ impl Client {
     /// Ends the socket.
     async fn end(mut self, end: End) {
         match end {
-            End::ClientGone | End::ClientStuck => {}
+            End::ClientGone | End::ClientReset | End::ClientStuck | End::Finishing => {}
             End::ClientClosed | End::Closing => {
                 self.socket.close().await;
                 self.vanish().await;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kite_server::{Refusal, texts};
@@ -15,13 +16,13 @@ use kite_wire::Mode;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 
 use crate::acceptor;
 use crate::builder::SimBuilder;
 use crate::client::ledger::SocketRecord;
-use crate::client::state::{AcceptorCommand, Control, SimState};
+use crate::client::state::{AcceptorCommand, Control, Finish, SimState};
 use crate::market::{Instrument, Sent};
 use crate::replay::Records;
 use crate::stats::SimStats;
@@ -38,13 +39,11 @@ const MEMORY_BYTES: usize = 64 * 1_024;
 pub struct Sim {
     address: SocketAddr,
     state: Arc<SimState>,
-    acceptor: Mutex<Option<Acceptor>>,
-}
-
-/// The accepting task and the means to stop it.
-struct Acceptor {
-    task: JoinHandle<()>,
-    stop: oneshot::Sender<()>,
+    acceptor: AbortHandle,
+    /// Stops the accepting task; `None` once used.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Closed when the accepting task has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Sim {
@@ -60,10 +59,14 @@ impl Sim {
         commands: mpsc::UnboundedReceiver<AcceptorCommand>,
         tape: Option<Records>,
     ) -> Self {
-        let (stop, stopped) = oneshot::channel();
+        let ((stop, stopped), (running, ended)) = (oneshot::channel(), watch::channel(()));
         let run = acceptor::run(listener, address, Arc::clone(&state), commands, tape, stopped);
-        let task = tokio::spawn(run);
-        Self { address, state, acceptor: Mutex::new(Some(Acceptor { task, stop })) }
+        let task = tokio::spawn(async move {
+            run.await;
+            drop(running);
+        });
+        let stop = Mutex::new(Some(stop));
+        Self { address, state, acceptor: task.abort_handle(), stop, ended }
     }
 
     /// Returns the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
@@ -252,21 +255,49 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe. If cancelled, the shutdown continues in the background.
     pub async fn stop(&self) {
-        let acceptor = self.acceptor.lock().take();
-        if let Some(Acceptor { task, stop }) = acceptor {
+        if let Some(stop) = self.stop.lock().take() {
             // Sending fails only if the task has already ended.
             let _ = stop.send(());
-            let _ = task.await;
         }
+        self.until_ended().await;
+    }
+
+    /// Ends the simulator so that no client loses what was sent to it: stops updates and the
+    /// replay, refuses new sockets, sends every client a close frame with code 1001 and this
+    /// `reason` (at most 123 bytes), ends the stream, and reads on until the client has closed its
+    /// side, for at most `linger`. Returns the records of [`Sim::unfinished`].
+    ///
+    /// The operating system resets a connection that is closed with unread bytes, such as pings and
+    /// commands, and the client then loses everything that it has not read. The official clients
+    /// take up to 10 s to react to a close frame. [`Sim::stop`] ends the wait.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. If cancelled, the end continues in the background.
+    pub async fn finish(&self, reason: &str, linger: Duration) -> Vec<SocketRecord> {
+        let finish = Finish { reason: reason.into(), linger };
+        self.state.send_to_acceptor(AcceptorCommand::Finish(finish));
+        self.until_ended().await;
+        self.unfinished()
+    }
+
+    /// Returns the records of the sockets of all accounts whose clients have not read everything
+    /// ([`SocketEnd::is_unfinished`](crate::SocketEnd::is_unfinished)), in order of acceptance.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<SocketRecord> {
+        self.state.ledger.unfinished()
+    }
+
+    /// Waits until the accepting task has ended.
+    async fn until_ended(&self) {
+        // Nothing is ever sent, so this returns when the task drops its end.
+        let _ = self.ended.clone().changed().await;
     }
 }
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        if let Some(acceptor) = self.acceptor.lock().take() {
-            // Aborting the task drops its clients.
-            acceptor.task.abort();
-        }
+        // Aborting the task drops its clients.
+        self.acceptor.abort();
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) async fn serve(transport: Transport, state: Arc<SimState>) {
 async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
     let Some(mut connection) = secure(transport, &state).await? else { return Ok(()) };
     let request = timeout(HANDSHAKE_DEADLINE, handshake::read(&mut connection)).await??;
+    let peer = connection.transport().peer();
     let mut strike = None;
     if let Ok(upgrade) = &request.upgrade {
         match state.pending.take(&upgrade.api_key) {
@@ -43,7 +44,7 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
             fault => strike = fault,
         }
     }
-    match (state.admit(&request.upgrade).await, request.upgrade) {
+    match (state.admit(&request.upgrade, peer).await, request.upgrade) {
         (Ok(membership), Ok(upgrade)) => {
             let kick = Arc::clone(&membership.kick);
             // The task drops its socket itself once everything before is sent, unless the client

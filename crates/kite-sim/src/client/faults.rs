@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use kite_server::{End, HEARTBEAT, texts};
 use tokio::time::Instant;
 
-use super::{Client, Manner, Says};
+use super::{Client, GOING_AWAY, Manner, Says};
 use crate::fault::{Fault, FaultKind, damage, texts as odd_texts};
 use crate::flow::Writing;
 
@@ -103,14 +103,14 @@ impl Client {
                 Err(End::Finish)
             }
             Fault::Close { code, waits } => {
-                self.socket.send_close(code).await?;
+                self.socket.send_close(code, "").await?;
                 self.note(kind);
                 Err(if waits { End::Closing } else { End::Leaving })
             }
             Fault::LateSlot { held } => {
                 self.state.hold_slots(&self.api_key, held);
                 self.note(kind);
-                self.socket.send_close(1_001).await?;
+                self.socket.send_close(GOING_AWAY, "").await?;
                 Err(End::Closing)
             }
             Fault::Restart { down } => {

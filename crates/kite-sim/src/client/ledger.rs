@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kite_server::End;
 use kite_wire::Mode;
@@ -54,8 +56,22 @@ pub enum SocketEnd {
     ClientClosed,
     /// The client disconnected without a close frame, or broke the protocol.
     ClientGone,
+    /// The client reset the connection without a close frame, as the operating system does if a
+    /// program ends or closes a connection with unread bytes.
+    ClientReset,
     /// The client left a frame unread for too long.
     ClientStuck,
+    /// The client had not closed its side when [`Sim::finish`](crate::Sim::finish) stopped waiting.
+    ClientStayed,
+}
+
+impl SocketEnd {
+    /// Returns whether the client is known not to have read everything, or not known to have done
+    /// so although the simulator waited for it.
+    #[must_use]
+    pub const fn is_unfinished(self) -> bool {
+        matches!(self, Self::ClientReset | Self::ClientStuck | Self::ClientStayed)
+    }
 }
 
 impl From<End> for SocketEnd {
@@ -63,8 +79,9 @@ impl From<End> for SocketEnd {
         match end {
             End::ClientClosed => Self::ClientClosed,
             End::ClientGone => Self::ClientGone,
+            End::ClientReset => Self::ClientReset,
             End::ClientStuck => Self::ClientStuck,
-            End::Closing | End::Leaving => Self::Closed,
+            End::Closing | End::Leaving | End::Finishing => Self::Closed,
             End::Reset => Self::Reset,
             End::Finish => Self::EndOfStream,
             End::Dropped => Self::Dropped,
@@ -83,6 +100,8 @@ impl From<End> for SocketEnd {
 pub struct SocketRecord {
     /// Number of the socket, unique in the simulator and ascending.
     pub id: u64,
+    /// The client's address; `None` in memory.
+    pub peer: Option<SocketAddr>,
     /// How it ended; `None` while it is open.
     pub end: Option<SocketEnd>,
     /// Market packets in its frames that a client can decode.
@@ -96,9 +115,9 @@ pub struct SocketRecord {
 }
 
 impl SocketRecord {
-    fn new(id: u64) -> Self {
+    fn new(id: u64, peer: Option<SocketAddr>) -> Self {
         let (subscriptions, faults, chains) = Default::default();
-        Self { id, end: None, ticks: 0, subscriptions, faults, chains }
+        Self { id, peer, end: None, ticks: 0, subscriptions, faults, chains }
     }
 
     /// Returns the number of frames sent.
@@ -128,6 +147,7 @@ impl fmt::Debug for SocketRecord {
         // Thousands of chains or subscriptions would be unreadable.
         f.debug_struct("SocketRecord")
             .field("id", &self.id)
+            .field("peer", &self.peer)
             .field("end", &self.end)
             .field("frames", &self.frames())
             .field("ticks", &self.ticks)
@@ -141,6 +161,8 @@ impl fmt::Debug for SocketRecord {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     lines: Mutex<BTreeMap<u64, Arc<Line>>>,
+    /// Whether clients are waited for, so that a dropped socket is one whose client stayed.
+    is_finishing: Arc<AtomicBool>,
 }
 
 /// One socket's record.
@@ -164,14 +186,33 @@ impl Line {
 
 impl Ledger {
     /// Opens the record of a socket just accepted.
-    pub(crate) fn open(&self, id: u64, api_key: &str, book: &Arc<Mutex<Book>>) -> Entry {
+    pub(crate) fn open(
+        &self,
+        id: u64,
+        api_key: &str,
+        peer: Option<SocketAddr>,
+        book: &Arc<Mutex<Book>>,
+    ) -> Entry {
         let line = Arc::new(Line {
             api_key: api_key.to_owned(),
             book: Arc::clone(book),
-            record: Mutex::new(SocketRecord::new(id)),
+            record: Mutex::new(SocketRecord::new(id, peer)),
         });
         self.lines.lock().insert(id, Arc::clone(&line));
-        Entry { line }
+        Entry { line, is_finishing: Arc::clone(&self.is_finishing) }
+    }
+
+    /// Records sockets that are dropped from now on as those of clients that stayed.
+    pub(crate) fn finish(&self) {
+        self.is_finishing.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the records of the sockets whose clients have not read everything.
+    pub(crate) fn unfinished(&self) -> Vec<SocketRecord> {
+        let lines = self.lines.lock();
+        let is_unfinished =
+            |line: &&Arc<Line>| line.record.lock().end.is_some_and(SocketEnd::is_unfinished);
+        lines.values().filter(is_unfinished).map(|line| line.record()).collect()
     }
 
     /// Returns the records of an account in order of acceptance.
@@ -191,6 +232,7 @@ impl Ledger {
 #[derive(Debug)]
 pub(crate) struct Entry {
     line: Arc<Line>,
+    is_finishing: Arc<AtomicBool>,
 }
 
 impl Entry {
@@ -228,7 +270,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.end(SocketEnd::Dropped);
+        let is_finishing = self.is_finishing.load(Ordering::Relaxed);
+        self.end(if is_finishing { SocketEnd::ClientStayed } else { SocketEnd::Dropped });
     }
 }
 
@@ -239,7 +282,7 @@ mod tests {
     #[test]
     fn a_prefix_is_proven_by_its_chain_only() {
         let ledger = Ledger::default();
-        let entry = ledger.open(7, "key", &Arc::default());
+        let entry = ledger.open(7, "key", None, &Arc::default());
         let mut chains = vec![Chain::default()];
         for frame in [b"one".as_slice(), b"two", b"one"] {
             entry.add(frame, 1);
@@ -260,9 +303,9 @@ mod tests {
     #[test]
     fn only_ended_sockets_of_the_account_are_forgotten() {
         let ledger = Ledger::default();
-        let open = ledger.open(1, "key", &Arc::default());
-        ledger.open(2, "key", &Arc::default()).end(SocketEnd::Reset);
-        drop(ledger.open(3, "other", &Arc::default()));
+        let open = ledger.open(1, "key", None, &Arc::default());
+        ledger.open(2, "key", None, &Arc::default()).end(SocketEnd::Reset);
+        drop(ledger.open(3, "other", None, &Arc::default()));
         let ends = |key: &str| ledger.records(key).iter().map(|r| r.end).collect::<Vec<_>>();
         assert_eq!(ends("key"), [None, Some(SocketEnd::Reset)]);
         ledger.forget_ended("key");

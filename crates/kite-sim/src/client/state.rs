@@ -1,6 +1,7 @@
 //! State shared by all clients of a simulator, and the messages sent to them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(crate) enum Control {
     /// A fault; the guard covers the ticks it carries.
     Fault(Fault, Writing),
     Close(u16),
+    /// Closes the socket with this reason, and waits for the client to read up to it.
+    Finish(Arc<str>),
     /// Drops the socket, after everything that was queued before.
     Drop,
     Mute,
@@ -65,6 +68,15 @@ pub(crate) enum AcceptorCommand {
     Play(FaultScript, Instant),
     /// Restarts the server after this downtime.
     Restart(Duration),
+    Finish(Finish),
+}
+
+/// An orderly end of the server.
+pub(crate) struct Finish {
+    /// The reason in the close frames.
+    pub(crate) reason: Arc<str>,
+    /// Time for the clients to read everything and to close their connections.
+    pub(crate) linger: Duration,
 }
 
 /// Access to an open socket.
@@ -154,11 +166,12 @@ impl SimState {
     pub(super) async fn admit(
         &self,
         request: &Result<Upgrade, Refusal>,
+        peer: Option<SocketAddr>,
     ) -> Result<Membership, Refusal> {
-        self.admission.admit(request, |admitted| self.join(&admitted)).await
+        self.admission.admit(request, |admitted| self.join(&admitted, peer)).await
     }
 
-    fn join(&self, admitted: &Admitted<'_>) -> (Handle, Joined) {
+    fn join(&self, admitted: &Admitted<'_>, peer: Option<SocketAddr>) -> (Handle, Joined) {
         let Admitted { id, number, api_key } = *admitted;
         let (sender, controls) = mpsc::unbounded_channel();
         let book = Arc::<Mutex<Book>>::default();
@@ -166,7 +179,7 @@ impl SimState {
             book.lock().follow(fanout.latest());
             fanout.join(id, api_key, book.clone())
         });
-        let entry = self.ledger.open(id, api_key, &book);
+        let entry = self.ledger.open(id, api_key, peer, &book);
         let speed = Speed::default();
         let handle = Handle { book: Arc::clone(&book), controls: sender, speed: speed.clone() };
         let api_key = api_key.to_owned();
@@ -292,6 +305,15 @@ impl SimState {
     pub(crate) fn close_all(&self, code: u16) {
         self.admission.dismiss_all(|handle| {
             let _ = handle.controls.send(Control::Close(code));
+        });
+    }
+
+    /// Starts to close every socket once its client has read everything, and refuses new ones.
+    pub(crate) fn finish(&self, reason: &Arc<str>) {
+        self.admission.refuse_with(Some(Refusal::kite(503, reason)));
+        self.ledger.finish();
+        self.admission.dismiss_all(|handle| {
+            let _ = handle.controls.send(Control::Finish(Arc::clone(reason)));
         });
     }
 

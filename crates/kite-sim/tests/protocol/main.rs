@@ -7,6 +7,7 @@ mod damage;
 mod endings;
 mod faults;
 mod feed;
+mod finish;
 mod handshake;
 mod handshake_faults;
 mod layers;
