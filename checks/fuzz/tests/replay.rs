@@ -8,6 +8,11 @@ fn commands() {
 }
 
 #[test]
+fn contracts() {
+    replay("contracts", fuzz_checks::contracts::check);
+}
+
+#[test]
 fn frames() {
     replay("frame", fuzz_checks::frame::check);
 }

@@ -55,6 +55,7 @@
 //! | `fetch` | no | `Source`: fetches the list from Kite and caches it on disk for the day |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod contracts;
 mod date;
 mod error;
 mod exchange;
@@ -72,6 +73,7 @@ mod unpack;
 
 pub use kite_wire::{Amount, Rounding};
 
+pub use contracts::{Choice, ChoiceError, Contracts, ContractsError, Expiry};
 pub use date::Date;
 pub use error::{DateError, LoadError};
 pub use exchange::{Exchange, InstrumentType, UnnamedText};

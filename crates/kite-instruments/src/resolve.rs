@@ -134,7 +134,7 @@ impl Instruments {
 
 /// Returns the distance of a symbol from `target` (in upper case), which is the number of edits, or
 /// one more than the maximum if the symbol only starts with `target`. `None` if it is not similar.
-fn distance(target: &str, symbol: &str) -> Option<usize> {
+pub(crate) fn distance(target: &str, symbol: &str) -> Option<usize> {
     let (target, symbol) = (target.as_bytes(), symbol.as_bytes());
     // Two edits turn a short symbol into nearly any other.
     let most = if target.len() <= 4 { 1 } else { 2 };
