@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use kite_wire::{Frame, FullPacket, Mode, Packet, PacketKind};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use kite_wire::{Frame, FullPacket, MAX_INSTRUMENTS, Mode, Packet, PacketKind};
+
+/// Packets of a frame of all: as many as a socket may subscribe to.
+const FRAME_PACKETS: usize = MAX_INSTRUMENTS;
 
 /// The last packet of each instrument.
 ///
@@ -42,6 +46,24 @@ impl LatestPackets {
         }
     }
 
+    /// Returns frames of all packets, at most 3,000 in each, in order of their tokens.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Bytes> {
+        let mut tokens: Vec<u32> = self.last.keys().copied().collect();
+        tokens.sort_unstable();
+        let frame = |tokens: &[u32]| {
+            let mut frame = BytesMut::new();
+            frame.put_u16(tokens.len() as u16);
+            for last in tokens.iter().filter_map(|token| self.last.get(token)) {
+                let len = last.kind.packet_len();
+                frame.put_u16(len as u16);
+                frame.put_slice(&last.bytes[..len]);
+            }
+            frame.freeze()
+        };
+        tokens.chunks(FRAME_PACKETS).map(frame).collect()
+    }
+
     /// Returns the last packet of an instrument, cut to a mode. It is leaner than `mode` if the packet
     /// was.
     #[must_use]
@@ -74,5 +96,19 @@ mod tests {
         present.add(&Frame::walk(&frame(&quote)));
         assert_eq!(present.packet(408_065, Mode::Full), Some(&quote[..]));
         assert_eq!(present.packet(884_737, Mode::Full), None);
+    }
+    #[test]
+    fn the_frames_of_all_packets_hold_each_once() {
+        let mut present = LatestPackets::default();
+        for token in 0..3_001_u32 {
+            let mut packet = [0; 8];
+            packet[..4].copy_from_slice(&token.to_be_bytes());
+            present.add(&Frame::walk(&frame(&packet)));
+        }
+        let frames = present.frames();
+        let walked: Vec<Frame<'_>> = frames.iter().map(|bytes| Frame::walk(bytes)).collect();
+        let tokens = walked.iter().flat_map(|it| it.packets()).map(|it| it.instrument_token());
+        assert!(tokens.eq(0..3_001));
+        assert_eq!(frames.len(), 2);
     }
 }

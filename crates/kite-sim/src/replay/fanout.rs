@@ -20,7 +20,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::dedup::Dedup;
-use super::options::Replay;
+use super::options::{Replay, Speed};
 use super::progress::ReplayProgress;
 use super::reader::{Record, Records, TapeStart};
 use crate::flow::{Flow, Writing};
@@ -59,6 +59,8 @@ pub(crate) enum Dealt {
     Full(Vec<(u64, mpsc::Sender<Queued>)>),
     /// The simulator is paused; no socket has its piece.
     Paused,
+    /// The replay is to continue at another place of the tape; no socket has its piece.
+    Moved,
 }
 
 /// The state of a replay, shared by the sockets and the pump.
@@ -75,6 +77,9 @@ pub(crate) struct FanoutState {
     cutter: Cutter,
     dedup: Dedup,
     progress: ReplayProgress,
+    speed: Speed,
+    /// Where the replay is to continue, in nanoseconds since the Unix epoch.
+    seek_unix_ns: Option<u64>,
     /// Commands applied on all sockets.
     commands: u64,
 }
@@ -100,6 +105,24 @@ impl Outlet {
 }
 
 impl FanoutState {
+    /// Returns the sockets without room for a piece, if there are any.
+    fn full(&self) -> Option<Dealt> {
+        let full = self.outlets.iter().filter(|(_, outlet)| outlet.room.is_none());
+        let full: Vec<_> = full.map(|(&id, outlet)| (id, outlet.sender.clone())).collect();
+        (!full.is_empty()).then_some(Dealt::Full(full))
+    }
+
+    /// Sends each socket the packets to which it has subscribed.
+    fn deal_packets(&mut self, bytes: &Bytes, frame: &Frame<'_>, flow: &Arc<Flow>) {
+        for outlet in self.outlets.values_mut() {
+            let cut = outlet.subscriber.lock().cut(&mut self.cutter, bytes, frame);
+            self.progress.leaner_packets += cut.leaner;
+            if let Some(frame) = cut.frame {
+                outlet.send(Piece::Frame(frame), flow);
+            }
+        }
+    }
+
     /// Counts a command that was applied.
     pub(crate) fn note_command(&mut self) {
         self.commands += 1;
@@ -121,6 +144,8 @@ impl Fanout {
             cutter: Cutter::default(),
             dedup: Dedup::default(),
             progress,
+            speed: replay.speed,
+            seek_unix_ns: None,
             commands: 0,
         };
         let (latest, state) = (Arc::new(Mutex::new(latest)), Mutex::new(state));
@@ -161,6 +186,49 @@ impl Fanout {
         self.is_requested.store(true, Ordering::Relaxed);
     }
 
+    /// Continues the replay at another place of the tape. No record from before this call is dealt
+    /// after it.
+    pub(crate) fn seek(&self, unix_ns: u64) {
+        let mut state = self.state.lock();
+        let Some((first, last)) = state.progress.span_unix_ns else { return };
+        let to = unix_ns.clamp(first, last.max(first));
+        state.seek_unix_ns = Some(to);
+        state.progress.position_unix_ns = Some(to);
+        state.progress.finished = false;
+    }
+
+    pub(crate) fn set_speed(&self, speed: Speed) {
+        self.state.lock().speed = speed;
+    }
+
+    pub(super) fn speed(&self) -> Speed {
+        self.state.lock().speed
+    }
+
+    pub(super) fn is_moved(&self) -> bool {
+        self.state.lock().seek_unix_ns.is_some()
+    }
+
+    /// Returns where the replay is to continue.
+    pub(super) fn place(&self) -> Option<u64> {
+        self.state.lock().seek_unix_ns
+    }
+
+    /// Continues with the packets that were the last ones at this place, unless the replay is to
+    /// continue elsewhere by now. Returns frames of them.
+    pub(super) fn arrive(&self, at_unix_ns: u64, latest: LatestPackets) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        if state.seek_unix_ns != Some(at_unix_ns) {
+            return Vec::new();
+        }
+        state.seek_unix_ns = None;
+        state.dedup = Dedup::default();
+        state.progress.seeks += 1;
+        let frames = latest.frames();
+        *self.latest.lock() = latest;
+        frames
+    }
+
     pub(super) fn is_requested(&self) -> bool {
         self.is_requested.load(Ordering::Relaxed)
     }
@@ -194,8 +262,10 @@ impl Fanout {
         self.state.lock().progress.begun = true;
     }
 
+    /// Notes that the tape has been sent to its end, unless it is to continue elsewhere.
     pub(super) fn note_finished(&self) {
-        self.state.lock().progress.finished = true;
+        let mut state = self.state.lock();
+        state.progress.finished = state.seek_unix_ns.is_none();
     }
 
     pub(super) fn note_damage(&self, damage: String) {
@@ -218,10 +288,11 @@ impl Fanout {
     /// Deals a record out to all sockets, or to none.
     pub(super) fn deal(&self, record: &Record, flow: &Arc<Flow>) -> Dealt {
         let state = &mut *self.state.lock();
-        let full = state.outlets.iter().filter(|(_, outlet)| outlet.room.is_none());
-        let full: Vec<_> = full.map(|(&id, outlet)| (id, outlet.sender.clone())).collect();
-        if !full.is_empty() {
-            return Dealt::Full(full);
+        if state.seek_unix_ns.is_some() {
+            return Dealt::Moved;
+        }
+        if let Some(full) = state.full() {
+            return full;
         }
         // Held until every socket has its piece, so that a pause waits for all of them.
         let Some(_writing) = flow.begin_updates() else { return Dealt::Paused };
@@ -252,13 +323,20 @@ impl Fanout {
             return self.deal_verbatim(state, record.received.source, flow, piece);
         }
         self.latest.lock().add(&frame);
-        for outlet in state.outlets.values_mut() {
-            let cut = outlet.subscriber.lock().cut(&mut state.cutter, bytes, &frame);
-            progress.leaner_packets += cut.leaner;
-            if let Some(frame) = cut.frame {
-                outlet.send(Piece::Frame(frame), flow);
-            }
+        state.deal_packets(bytes, &frame, flow);
+    }
+
+    /// Deals a frame of the last packets at a place of the tape, also while the simulator is paused.
+    pub(super) fn deal_snapshot(&self, bytes: &Bytes, flow: &Arc<Flow>) -> Dealt {
+        let state = &mut *self.state.lock();
+        if state.seek_unix_ns.is_some() {
+            return Dealt::Moved;
         }
+        if let Some(full) = state.full() {
+            return full;
+        }
+        state.deal_packets(bytes, &Frame::walk(bytes), flow);
+        Dealt::Out
     }
 
     fn deal_text(&self, state: &mut FanoutState, record: &Record, flow: &Arc<Flow>) {

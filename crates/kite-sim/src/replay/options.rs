@@ -14,6 +14,9 @@ const LOOK_BACK: Duration = Duration::from_secs(60);
 /// Time for which subscriptions must stay unchanged before a replay starts on its own.
 const SETTLE: Duration = Duration::from_millis(250);
 
+const SLOWEST: f64 = 1e-3;
+const FASTEST: f64 = 1e6;
+
 /// Speed at which a tape is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -29,6 +32,15 @@ pub enum Speed {
 impl Speed {
     /// The recorded speed.
     pub const RECORDED: Self = Self::Times(1.0);
+
+    /// Returns the nearest speed within the range.
+    pub(crate) fn within_range(self) -> Self {
+        match self {
+            Self::Times(times) if times.is_nan() => Self::RECORDED,
+            Self::Times(times) => Self::Times(times.clamp(SLOWEST, FASTEST)),
+            Self::AsRead => Self::AsRead,
+        }
+    }
 }
 
 /// When a replay starts. [`Sim::begin_replay`](crate::Sim::begin_replay) starts it earlier.
@@ -192,7 +204,7 @@ impl Replay {
     /// Returns the speed if it is out of range.
     pub(crate) fn impossible_speed(&self) -> Option<f64> {
         match self.speed {
-            Speed::Times(times) if !(1e-3..=1e6).contains(&times) => Some(times),
+            Speed::Times(times) if !(SLOWEST..=FASTEST).contains(&times) => Some(times),
             _ => None,
         }
     }

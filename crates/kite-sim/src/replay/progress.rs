@@ -7,13 +7,16 @@ pub struct ReplayProgress {
     /// The earliest and the latest time on the tape, in nanoseconds since the Unix epoch; `None`
     /// for a tape without records.
     pub span_unix_ns: Option<(u64, u64)>,
-    /// When the last replayed record was received, in nanoseconds since the Unix epoch; `None`
-    /// before the first.
+    /// When the last replayed record was received, in nanoseconds since the Unix epoch, or where the
+    /// replay was asked to continue since then; `None` before the first.
     pub position_unix_ns: Option<u64>,
     /// Whether the replay has started.
     pub begun: bool,
     /// Whether all of the tape has been sent, up to the last frame of the slowest socket.
     pub finished: bool,
+    /// Times that the replay has continued at another place of the tape; see
+    /// [`Sim::seek_replay`](crate::Sim::seek_replay). What is replayed again counts again.
+    pub seeks: u64,
     /// Records replayed, of all kinds.
     pub records: u64,
     /// Binary frames replayed, without heartbeats, whether or not any socket was subscribed.

@@ -14,6 +14,10 @@ pub(crate) struct Schedule {
     /// The latest time of the tape so far.
     latest_unix_ns: Option<u64>,
     elapsed_ns: u64,
+    /// When the speed last changed, counted from the replay's start.
+    changed_after: Duration,
+    /// The tape's time that had elapsed then.
+    changed_at_ns: u64,
 }
 
 impl Schedule {
@@ -21,7 +25,23 @@ impl Schedule {
         let longest =
             longest_pause.map(|pause| u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         let longest_pause_ns = longest.unwrap_or(u64::MAX);
-        Self { times, longest_pause_ns, latest_unix_ns: None, elapsed_ns: 0 }
+        Self {
+            times,
+            longest_pause_ns,
+            latest_unix_ns: None,
+            elapsed_ns: 0,
+            changed_after: Duration::ZERO,
+            changed_at_ns: 0,
+        }
+    }
+
+    /// Changes the speed after the replay has run for this long.
+    pub(crate) fn set_speed(&mut self, times: f64, after: Duration) {
+        let ran = after.saturating_sub(self.changed_after);
+        // A cast of a float saturates.
+        let passed_ns = (ran.as_secs_f64() * self.times * 1e9) as u64;
+        self.changed_at_ns = self.changed_at_ns.saturating_add(passed_ns);
+        (self.times, self.changed_after) = (times, after);
     }
 
     /// Returns when the next record is due, given its receive time. If the recorder's clock stepped
@@ -42,10 +62,16 @@ impl Schedule {
         self.latest_unix_ns =
             Some(if was_set_back { recv_unix_ns } else { latest.max(recv_unix_ns) });
         self.elapsed_ns = self.elapsed_ns.saturating_add(step);
+        self.last_due()
+    }
+
+    /// Returns when the record last asked for is due, by the present speed.
+    pub(crate) fn last_due(&self) -> Duration {
+        let left_ns = self.elapsed_ns.saturating_sub(self.changed_at_ns);
         // The range of speeds keeps the quotient within what a duration holds; a longer replay
         // never ends in practice.
-        let due = Duration::try_from_secs_f64(self.elapsed_ns as f64 / 1e9 / self.times);
-        due.unwrap_or(Duration::MAX)
+        let left = Duration::try_from_secs_f64(left_ns as f64 / 1e9 / self.times);
+        self.changed_after.saturating_add(left.unwrap_or(Duration::MAX))
     }
 }
 
@@ -92,12 +118,27 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_speed_counts_from_then_on() {
+        let mut schedule = Schedule::new(1.0, None);
+        schedule.due(0, |_, _| false);
+        assert_eq!(schedule.due(10_000 * MS, |_, _| false), Duration::from_secs(10));
+        // After 4 of the 10 seconds, 6 are left, which take 1.5 seconds.
+        schedule.set_speed(4.0, Duration::from_secs(4));
+        assert_eq!(schedule.last_due(), Duration::from_millis(5_500));
+        assert_eq!(schedule.due(14_000 * MS, |_, _| false), Duration::from_millis(6_500));
+        schedule.set_speed(0.5, Duration::from_millis(5_500));
+        assert_eq!(schedule.last_due(), Duration::from_millis(13_500));
+    }
+
+    #[test]
     fn extreme_times_do_not_overflow() {
         let mut schedule = Schedule::new(1e-3, None);
         let mut due = |at| schedule.due(at, |_, _| false);
         due(0);
         assert!(due(u64::MAX) > Duration::from_secs(1 << 40));
         assert!(due(u64::MAX) > Duration::from_secs(1 << 40));
+        schedule.set_speed(1e6, Duration::MAX);
+        assert_eq!(schedule.last_due(), Duration::MAX);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A replay as clients see it, over connections in memory and with the clock paused.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails ends the test")]
 
+mod seek;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,7 +1,7 @@
-//! Starts a replay and reports its progress.
+//! Starts a replay, moves it and reports its progress.
 
 use super::Sim;
-use crate::replay::ReplayProgress;
+use crate::replay::{ReplayProgress, Speed};
 
 impl Sim {
     /// Starts the replay without waiting any longer. Does nothing if it has started or if
@@ -11,6 +11,30 @@ impl Sim {
     pub fn begin_replay(&self) {
         if let Some(fanout) = &self.state.fanout {
             fanout.request();
+            self.state.changes.notify();
+        }
+    }
+
+    /// Continues the replay at another place of the tape, with the first record received at or after
+    /// a time, in nanoseconds since the Unix epoch; back as well as forward, and also after the end.
+    /// A time outside the tape is its first or its last. Does nothing if there is no replay.
+    ///
+    /// No record from before this call is sent after those queued already. Each socket then receives
+    /// the last packets at that place of the instruments to which it has subscribed, as far as they
+    /// are within [`Replay::look_back`](crate::Replay::look_back); also while the simulator is
+    /// paused. A verbatim replay sends no such packets.
+    pub fn seek_replay(&self, unix_ns: u64) {
+        if let Some(fanout) = &self.state.fanout {
+            fanout.seek(unix_ns);
+            self.state.changes.notify();
+        }
+    }
+
+    /// Changes the replay's speed from its present place on. A factor outside the range of
+    /// [`Speed::Times`] is the nearest within. Does nothing if there is no replay.
+    pub fn set_replay_speed(&self, speed: Speed) {
+        if let Some(fanout) = &self.state.fanout {
+            fanout.set_speed(speed.within_range());
             self.state.changes.notify();
         }
     }
