@@ -153,7 +153,8 @@ pub fn option_list() -> String {
 }
 
 fn set(variable: &str) -> Result<String, String> {
-    env::var(variable).map_err(|_| format!("{variable} is not set"))
+    let value = env::var(variable).map_err(|_| format!("{variable} is not set"))?;
+    Ok(value.trim().to_owned())
 }
 
 /// Sends an order update twice a second.

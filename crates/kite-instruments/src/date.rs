@@ -13,7 +13,7 @@ const EPOCH: i32 = 2_440_588;
 
 /// A day in the Gregorian calendar, from 0001-01-01 to 9999-12-31.
 ///
-/// Prints and parses as ISO 8601 (`2026-11-26`), and orders by time. An `Option<Date>` takes
+/// Prints as ISO 8601 (`2026-11-26`), parses that or `26-11-2026`, and orders by time. An `Option<Date>` takes
 /// four bytes.
 ///
 /// ```
@@ -96,9 +96,13 @@ impl Date {
 
     const LAST: Self = Self(time::Date::MAX);
 
-    /// Parses `YYYY-MM-DD`.
-    pub(crate) fn from_iso(text: &[u8]) -> Option<Self> {
-        let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text else { return None };
+    /// Parses `YYYY-MM-DD` or `DD-MM-YYYY`.
+    pub(crate) fn from_ascii(text: &[u8]) -> Option<Self> {
+        let ([y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1]
+        | [d0, d1, b'-', m0, m1, b'-', y0, y1, y2, y3]) = *text
+        else {
+            return None;
+        };
         let number = |digits: &[u8]| {
             digits.iter().try_fold(0_u16, |number, digit| {
                 digit.is_ascii_digit().then(|| number * 10 + u16::from(digit - b'0'))
@@ -129,12 +133,13 @@ impl fmt::Debug for Date {
 impl FromStr for Date {
     type Err = DateError;
 
-    /// Parses `YYYY-MM-DD`.
+    /// Parses `YYYY-MM-DD`, or `DD-MM-YYYY` as spreadsheets in India write it.
     ///
     /// # Errors
     /// Returns an error if the string has another form or the day does not exist.
     fn from_str(text: &str) -> Result<Self, DateError> {
-        Self::from_iso(text.as_bytes()).ok_or_else(|| DateError::NotADate { text: text.to_owned() })
+        Self::from_ascii(text.as_bytes())
+            .ok_or_else(|| DateError::NotADate { text: text.to_owned() })
     }
 }
 
@@ -175,12 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn iso_dates_parse_back_and_other_strings_are_rejected() {
+    fn dates_parse_with_the_year_first_or_last_and_other_strings_are_rejected() {
         let date = Date::new(2017, 12, 28).unwrap();
         assert_eq!(date.to_string(), "2017-12-28");
         assert_eq!("2017-12-28".parse(), Ok(date));
+        assert_eq!("28-12-2017".parse(), Ok(date));
         assert_eq!(format!("[{date:>12}]"), "[  2017-12-28]");
-        for bad in ["", "2017-12-8", "2017/12/28", "28-12-2017", "2017-12-28 ", "20१7-12-28"] {
+        for bad in [
+            "",
+            "2017-12-8",
+            "2017/12/28",
+            "12-28-2017",
+            "30-02-2024",
+            "28-12-17",
+            "2017-12-28 ",
+            "20१7-12-28",
+        ] {
             assert!(bad.parse::<Date>().is_err(), "{bad}");
         }
     }

@@ -10,11 +10,12 @@ use crate::problem::{Column, Names};
 #[non_exhaustive]
 pub enum LoadError {
     /// The input is empty, without a header.
-    #[error("the list is empty: expected a CSV with a header of {} columns", Column::ALL.len())]
+    #[error("the list is empty: expected a CSV with a header of the columns {}", Names(&Column::REQUIRED))]
     Empty,
-    /// The header lacks columns.
+    /// The header lacks required columns.
     #[error(
-        "the list lacks the columns {}; its first line is {header:?}: is it Kite's instruments CSV?",
+        "the list lacks {} {}; its first line is {header:?}: is it Kite's instruments CSV?",
+        if missing.len() == 1 { "the column" } else { "the columns" },
         Names(missing)
     )]
     MissingColumns {
@@ -69,7 +70,7 @@ pub enum LoadError {
 #[non_exhaustive]
 pub enum DateError {
     /// The string is not a valid date.
-    #[error("{text:?} is not a valid date; expected YYYY-MM-DD")]
+    #[error("{text:?} is not a valid date; expected YYYY-MM-DD or DD-MM-YYYY")]
     NotADate {
         /// The string.
         text: String,

@@ -33,6 +33,9 @@ impl Instruments {
     }
 
     /// Finds an instrument by the token that ticks carry.
+    ///
+    /// If a token has several symbols, the first without a series (`INFY` rather than `INFY-BE`)
+    /// names it.
     #[must_use]
     pub fn by_token(&self, instrument_token: u32) -> Option<Instrument<'_>> {
         self.list.row_of_token(instrument_token).map(|row| self.at(row))
@@ -41,10 +44,24 @@ impl Instruments {
     /// Finds an instrument by exchange and trading symbol, such as `NSE:INFY` or
     /// `NFO:NIFTY26DECFUT`.
     ///
-    /// An exact match is preferred; otherwise case is ignored. Does not allocate.
+    /// An exact match is preferred; otherwise case is ignored. If a symbol has several tokens, this
+    /// is the first in the list ([`Instruments::all_by_symbol`] finds all). Does not allocate.
     #[must_use]
     pub fn by_symbol(&self, symbol: &str) -> Option<Instrument<'_>> {
         self.list.row_of_symbol(symbol).map(|row| self.at(row))
+    }
+
+    /// Finds all instruments of a symbol, in the order of the list, as [`Instruments::by_symbol`]
+    /// does.
+    ///
+    /// A list has more than one only if it is wrong, or made of the lists of several days.
+    #[must_use]
+    pub fn all_by_symbol(&self, symbol: &str) -> Vec<Instrument<'_>> {
+        let mut rows: Vec<_> = self.list.rows_of_symbol(symbol).collect();
+        rows.sort_unstable();
+        let has_exact = rows.iter().any(|&(_, is_exact)| is_exact);
+        rows.retain(|&(_, is_exact)| is_exact == has_exact);
+        rows.into_iter().map(|(row, _)| self.at(row)).collect()
     }
 
     /// Iterates over all instruments in the order of the file.
@@ -78,14 +95,14 @@ impl Instruments {
         let class = self.list.class(row);
         Instrument {
             instrument_token: row.instrument_token,
-            exchange_token: row.exchange_token,
+            exchange_token: (row.exchange_token != 0).then_some(row.exchange_token),
             tradingsymbol: self.list.text(row.tradingsymbol),
             name: self.list.text(row.name),
-            last_price: row.last_price.into(),
+            last_price: row.last_price.unless_zero(),
             expiry: row.expiry,
-            strike: row.strike.into(),
-            tick_size: row.tick_size.into(),
-            lot_size: row.lot_size,
+            strike: row.strike.unless_zero(),
+            tick_size: row.tick_size.unless_zero(),
+            lot_size: (row.lot_size != 0).then_some(row.lot_size),
             instrument_type: class.instrument_type,
             segment: self.list.text(class.segment),
             exchange: class.exchange,

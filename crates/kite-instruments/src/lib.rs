@@ -24,8 +24,8 @@
 //!
 //! // Search for what a user types.
 //! let call = instruments.search("nifty 24500 ce", 10)[0];
-//! assert_eq!((call.tradingsymbol, call.lot_size), ("NIFTY26DEC24500CE", 75));
-//! assert_eq!(call.tick_size.to_string(), "0.05");
+//! assert_eq!((call.tradingsymbol, call.lot_size), ("NIFTY26DEC24500CE", Some(75)));
+//! assert_eq!(call.tick_size, Some("0.05".parse()?));
 //!
 //! // Select by criteria.
 //! let puts = Filter::new()
@@ -66,6 +66,7 @@ mod instrument;
 mod instruments;
 mod list;
 mod load;
+mod plain;
 mod problem;
 mod resolve;
 mod search;
@@ -83,6 +84,7 @@ pub use filter::Filter;
 pub use instrument::Instrument;
 pub use instruments::Instruments;
 pub use load::{Loaded, MAX_PROBLEMS};
+pub use plain::{trimmed, without_mark};
 pub use problem::{Column, Fault, Problem};
 pub use resolve::{UnknownSymbol, UnknownSymbols};
 pub use unpack::MAX_LIST_BYTES;

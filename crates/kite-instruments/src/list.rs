@@ -27,6 +27,11 @@ impl Stored {
     pub(crate) fn new(amount: Amount) -> Option<Self> {
         amount.units().try_into().ok().map(Self)
     }
+
+    /// Returns the amount; `None` for 0, which stands for a missing one.
+    pub(crate) fn unless_zero(self) -> Option<Amount> {
+        (self.0 != 0).then_some(self.into())
+    }
 }
 
 impl From<Stored> for Amount {
@@ -72,11 +77,10 @@ pub(crate) struct List {
     seed: RandomState,
 }
 
-/// The row that already has the token or symbol of a rejected row.
+/// The row that has the same token and symbol as a rejected row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Duplicate {
-    Token { by: usize },
-    Symbol { by: usize },
+pub(crate) struct Repeated {
+    pub(crate) row: usize,
 }
 
 impl List {
@@ -108,6 +112,7 @@ impl List {
         &self.classes[row.class as usize]
     }
 
+    /// Finds the row that names a token.
     pub(crate) fn row_of_token(&self, instrument_token: u32) -> Option<usize> {
         let hash = self.seed.hash_one(instrument_token);
         let row = self
@@ -116,55 +121,69 @@ impl List {
         Some(*row as usize)
     }
 
-    /// Finds `EXCHANGE:SYMBOL`, preferring an exact match, else ignoring case.
+    /// Finds `EXCHANGE:SYMBOL`, preferring an exact match, else ignoring case; of several rows, the
+    /// first in the list.
     pub(crate) fn row_of_symbol(&self, key: &str) -> Option<usize> {
-        let (exchange, symbol) = key.split_once(':')?;
-        let mut folded = None;
-        for &row in self.symbols.iter_hash(symbol_hash(&self.seed, exchange, symbol)) {
-            let row = row as usize;
-            let has = self.text(self.rows[row].tradingsymbol);
-            let in_exchange = self.class(&self.rows[row]).exchange;
-            if in_exchange.as_str().eq_ignore_ascii_case(exchange)
-                && has.eq_ignore_ascii_case(symbol)
-            {
-                if has == symbol {
-                    return Some(row);
-                }
-                // Among several spellings the first in the list, regardless of the order of the
-                // table.
-                folded = Some(folded.map_or(row, |earlier: usize| earlier.min(row)));
-            }
-        }
-        folded
+        // The order of the table is not that of the list.
+        let best = self.rows_of_symbol(key).map(|(row, is_exact)| (!is_exact, row)).min();
+        best.map(|(_, row)| row)
     }
 
-    /// Adds a row unless another row has its token or symbol. The row's strings are stored already,
+    /// Iterates over the rows of `EXCHANGE:SYMBOL`, ignoring case, in any order, with whether the
+    /// symbol is exactly this.
+    pub(crate) fn rows_of_symbol<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Iterator<Item = (usize, bool)> + 'a {
+        let (exchange, symbol) = key.split_once(':').unwrap_or_default();
+        let rows = self.symbols.iter_hash(symbol_hash(&self.seed, exchange, symbol));
+        rows.filter_map(move |&row| {
+            let has = self.text(self.rows[row as usize].tradingsymbol);
+            let in_exchange = self.class(&self.rows[row as usize]).exchange;
+            let is_named = in_exchange.as_str().eq_ignore_ascii_case(exchange)
+                && has.eq_ignore_ascii_case(symbol);
+            is_named.then_some((row as usize, has == symbol))
+        })
+    }
+
+    /// Adds a row unless another row has its token and symbol. The row's strings are stored already,
     /// except its symbol.
-    pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Duplicate> {
-        if let Some(by) = self.row_of_token(row.instrument_token) {
-            return Err(Duplicate::Token { by });
-        }
+    ///
+    /// Of several rows of a token, the first without a series names it, else the first.
+    pub(crate) fn add(&mut self, mut row: Row, symbol: &str) -> Result<(), Repeated> {
         let exchange = self.class(&row).exchange;
         let hash = symbol_hash(&self.seed, exchange.as_str(), symbol);
         let same = self.symbols.find(hash, |&other| {
             let other = &self.rows[other as usize];
-            self.text(other.tradingsymbol) == symbol && self.class(other).exchange == exchange
+            other.instrument_token == row.instrument_token
+                && self.text(other.tradingsymbol) == symbol
+                && self.class(other).exchange == exchange
         });
-        if let Some(&by) = same {
-            return Err(Duplicate::Symbol { by: by as usize });
+        if let Some(&row) = same {
+            return Err(Repeated { row: row as usize });
         }
         row.tradingsymbol = self.add_text(symbol);
         let number = self.rows.len() as u32;
         let Self { text, rows, classes, tokens, symbols, seed } = self;
         rows.push(row);
-        tokens.insert_unique(seed.hash_one(row.instrument_token), number, |&row| {
-            seed.hash_one(rows[row as usize].instrument_token)
-        });
+        let symbol_of = |row: u32| {
+            let span = rows[row as usize].tradingsymbol;
+            &text[span.start as usize..(span.start + span.len) as usize]
+        };
+        let token_of = |row: u32| rows[row as usize].instrument_token;
+        let token_hash = seed.hash_one(row.instrument_token);
+        match tokens.find_mut(token_hash, |&other| token_of(other) == row.instrument_token) {
+            Some(naming) if has_series(symbol_of(*naming)) && !has_series(symbol) => {
+                *naming = number;
+            }
+            Some(_) => {}
+            None => {
+                tokens.insert_unique(token_hash, number, |&row| seed.hash_one(token_of(row)));
+            }
+        }
         symbols.insert_unique(hash, number, |&row| {
-            let row = &rows[row as usize];
-            let start = row.tradingsymbol.start as usize;
-            let symbol = &text[start..start + row.tradingsymbol.len as usize];
-            symbol_hash(seed, classes[row.class as usize].exchange.as_str(), symbol)
+            let exchange = classes[rows[row as usize].class as usize].exchange;
+            symbol_hash(seed, exchange.as_str(), symbol_of(row))
         });
         Ok(())
     }
@@ -174,6 +193,12 @@ impl List {
         self.text.shrink_to_fit();
         self.rows.shrink_to_fit();
     }
+}
+
+/// Returns whether a symbol ends with a series, such as that of trade for trade in `INFY-BE`.
+fn has_series(symbol: &str) -> bool {
+    let is_code = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    matches!(symbol.as_bytes(), [_, .., b'-', first, second] if is_code(first) && is_code(second))
 }
 
 /// Hashes `EXCHANGE:SYMBOL` ignoring case, without building that string.

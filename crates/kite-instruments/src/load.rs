@@ -12,14 +12,13 @@ use crate::date::Date;
 use crate::error::LoadError;
 use crate::exchange::{Exchange, InstrumentType};
 use crate::instruments::Instruments;
-use crate::list::{Class, Duplicate, List, Row, Span, Stored};
+use crate::list::{Class, List, Row, Span, Stored};
+use crate::plain::without_mark;
 use crate::problem::{Column, Fault, Problem, shown};
 use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 
 /// Maximum number of problems kept for one list; further ones are only counted.
 pub const MAX_PROBLEMS: usize = 100;
-
-const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A list and the problems in its file.
 ///
@@ -48,7 +47,10 @@ impl Instruments {
     /// Loads a list from Kite's CSV, plain or compressed with gzip.
     ///
     /// Columns are found by their names in the first line, in any order; unknown columns are
-    /// ignored. Rows that are invalid, or that repeat the token or symbol of an earlier row, are
+    /// ignored. Only the token, the exchange and the symbol are required; what else the list lacks
+    /// is absent from its instruments. A byte order mark and blanks around values are removed.
+    ///
+    /// Rows that are invalid, or that repeat both the token and the symbol of an earlier row, are
     /// skipped and reported in [`Loaded::problems`], so `Ok` does not mean that all rows were
     /// loaded.
     ///
@@ -91,7 +93,8 @@ impl Instruments {
 
 /// Loads plain CSV.
 pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
-    let mut records = Records::new(bytes.strip_prefix(&BOM).unwrap_or(bytes));
+    let bytes = without_mark(bytes);
+    let mut records = Records::new(&bytes);
     let places = match records.next() {
         None => return Err(LoadError::Empty),
         Some(header) => Places::find(&header)?,
@@ -104,29 +107,34 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Loaded, LoadError> {
     Ok(loader.finish())
 }
 
-/// Position of each column in a row.
+/// Position of each column in a row; `None` if the list lacks it.
 struct Places {
-    at: [usize; Column::ALL.len()],
+    at: [Option<usize>; Column::ALL.len()],
     field_count: usize,
 }
 
 impl Places {
     fn find(header: &Record<'_>) -> Result<Self, LoadError> {
-        let field_count = header.fields.map_or(0, |fields| fields.ends.len());
-        let mut at = [usize::MAX; Column::ALL.len()];
-        let mut missing = Vec::new();
+        let field_count = header.fields.map_or(0, Fields::len);
+        let mut at = [None; Column::ALL.len()];
         for column in Column::ALL {
-            let mut places = (0..field_count).filter(|&place| {
-                header.fields.is_some_and(|fields| {
-                    fields.get(place).trim_ascii().eq_ignore_ascii_case(column.name().as_bytes())
-                })
-            });
-            match (places.next(), places.next()) {
-                (None, _) => missing.push(column),
-                (Some(place), None) => at[column as usize] = place,
-                (Some(_), Some(_)) => return Err(LoadError::RepeatedColumn { column }),
+            // Kite's name of the column precedes others that may stand for it.
+            for name in column.names() {
+                let is_named = |place: &usize| {
+                    header
+                        .fields
+                        .is_some_and(|it| it.get(*place).eq_ignore_ascii_case(name.as_bytes()))
+                };
+                let mut places = (0..field_count).filter(is_named);
+                let place = places.next();
+                if places.next().is_some() {
+                    return Err(LoadError::RepeatedColumn { column });
+                }
+                at[column as usize] = at[column as usize].or(place);
             }
         }
+        let is_missing = |column: &Column| at[*column as usize].is_none();
+        let missing: Vec<Column> = Column::REQUIRED.into_iter().filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(Self { at, field_count });
         }
@@ -141,8 +149,9 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
+    /// Returns a value; empty if the list lacks it.
     fn bytes(&self, column: Column) -> &'a [u8] {
-        self.fields.get(self.places.at[column as usize])
+        self.places.at[column as usize].map_or(b"", |place| self.fields.get(place))
     }
 
     fn text(&self, column: Column) -> Result<&'a str, Fault> {
@@ -150,59 +159,55 @@ impl<'a> Cells<'a> {
         std::str::from_utf8(bytes).map_err(|_| Fault::value(column, bytes, "valid UTF-8"))
     }
 
-    fn token(&self, column: Column) -> Result<u32, Fault> {
-        let bytes = self.bytes(column);
-        whole(bytes).ok_or_else(|| Fault::value(column, bytes, "an integer up to 4,294,967,295"))
+    fn instrument_token(&self) -> Result<u32, Fault> {
+        let bytes = self.bytes(Column::InstrumentToken);
+        integer(bytes).ok_or_else(|| {
+            Fault::value(Column::InstrumentToken, bytes, "an integer up to 4,294,967,295")
+        })
+    }
+
+    /// Parses an integer. An empty field counts as 0, which Kite also writes for a missing value.
+    fn integer(&self, column: Column) -> Result<u32, Fault> {
+        match self.bytes(column) {
+            [] => Ok(0),
+            bytes => integer(bytes).ok_or_else(|| {
+                let expected = "an integer up to 4,294,967,295, or an empty field";
+                Fault::value(column, bytes, expected)
+            }),
+        }
     }
 
     /// Parses an amount. An empty field counts as 0, which Kite also writes for a missing value.
     fn amount(&self, column: Column) -> Result<Stored, Fault> {
         let bytes = self.bytes(column);
-        number(bytes).and_then(Stored::new).ok_or_else(|| {
+        let amount = if bytes.is_empty() { Some(Amount::ZERO) } else { number(bytes) };
+        amount.and_then(Stored::new).ok_or_else(|| {
             let expected = "a number up to 922 billion with at most 7 decimals, such as 105.25, or an empty field";
             Fault::value(column, bytes, expected)
         })
     }
 
-    fn lot_size(&self) -> Result<u32, Fault> {
-        let bytes = self.bytes(Column::LotSize);
-        // Some producers write integers as 50.0.
-        match whole(bytes) {
-            Some(size) => Ok(size),
-            None => number(bytes).and_then(integer).ok_or_else(|| {
-                Fault::value(
-                    Column::LotSize,
-                    bytes,
-                    "an integer up to 4,294,967,295, or an empty field",
-                )
-            }),
-        }
-    }
-
     fn expiry(&self) -> Result<Option<Date>, Fault> {
         match self.bytes(Column::Expiry) {
             [] => Ok(None),
-            bytes => match Date::from_iso(bytes) {
-                Some(date) => Ok(Some(date)),
-                None => Err(Fault::value(
-                    Column::Expiry,
-                    bytes,
-                    "a date such as 2026-11-26, or an empty field",
-                )),
-            },
+            bytes => Date::from_ascii(bytes).map(Some).ok_or_else(|| {
+                let expected = "a date such as 2026-11-26 or 26-11-2026, or an empty field";
+                Fault::value(Column::Expiry, bytes, expected)
+            }),
         }
     }
 }
 
-/// Parses a decimal number; an empty field is 0.
 fn number(bytes: &[u8]) -> Option<Amount> {
-    if bytes.is_empty() { Some(Amount::ZERO) } else { Amount::from_ascii(bytes).ok() }
+    Amount::from_ascii(bytes).ok()
 }
 
-/// Returns the number if it is an integer that fits.
-fn integer(number: Amount) -> Option<u32> {
-    let (units, rupee) = (number.units(), Amount::UNITS_PER_RUPEE);
-    if units % rupee == 0 { u32::try_from(units / rupee).ok() } else { None }
+/// Parses an unsigned integer, which some producers write as `50.0`.
+fn integer(bytes: &[u8]) -> Option<u32> {
+    whole(bytes).or_else(|| {
+        let (units, rupee) = (number(bytes)?.units(), Amount::UNITS_PER_RUPEE);
+        if units % rupee == 0 { u32::try_from(units / rupee).ok() } else { None }
+    })
 }
 
 /// Parses an unsigned integer; only ASCII digits are allowed.
@@ -259,13 +264,13 @@ impl Loader {
         let Some(fields) = record.fields else {
             return Err(Fault::OpenQuote { beginning: shown(record.line.trim_ascii_end()) });
         };
-        let (found, expected) = (fields.ends.len(), places.field_count);
+        let (found, expected) = (fields.len(), places.field_count);
         if found != expected {
             return Err(Fault::FieldCount { found, expected });
         }
         let cells = Cells { fields, places };
-        let instrument_token = cells.token(Column::InstrumentToken)?;
-        let exchange_token = cells.token(Column::ExchangeToken)?;
+        let instrument_token = cells.instrument_token()?;
+        let exchange_token = cells.integer(Column::ExchangeToken)?;
         let symbol = cells.text(Column::Tradingsymbol)?;
         if symbol.is_empty() {
             return Err(Fault::value(Column::Tradingsymbol, b"", "a symbol"));
@@ -275,7 +280,7 @@ impl Loader {
         let expiry = cells.expiry()?;
         let strike = cells.amount(Column::Strike)?;
         let tick_size = cells.amount(Column::TickSize)?;
-        let lot_size = cells.lot_size()?;
+        let lot_size = cells.integer(Column::LotSize)?;
         // Intern these last, because entries are not removed again if the row is rejected.
         let class = self.class(&cells)?;
         let name = self.name(name);
@@ -291,14 +296,10 @@ impl Loader {
             lot_size,
             class,
         };
-        self.list.add(row, symbol).map_err(|taken| match taken {
-            Duplicate::Token { by } => {
-                Fault::RepeatedToken { instrument_token, first_line: self.lines[by] }
-            }
-            Duplicate::Symbol { by } => Fault::RepeatedSymbol {
-                symbol: format!("{}:{symbol}", self.list.classes[class as usize].exchange),
-                first_line: self.lines[by],
-            },
+        self.list.add(row, symbol).map_err(|repeated| Fault::Repeated {
+            symbol: format!("{}:{symbol}", self.list.classes[class as usize].exchange),
+            instrument_token,
+            first_line: self.lines[repeated.row],
         })?;
         self.lines.push(record.line_number);
         Ok(())

@@ -45,19 +45,16 @@ pub enum Fault {
         /// The first 60 characters of the line.
         beginning: String,
     },
-    /// An earlier row has the same instrument token; that one is kept.
-    #[error("instrument_token {instrument_token} is already on line {first_line}")]
-    RepeatedToken {
-        /// The token.
-        instrument_token: u32,
-        /// The line of the row that is kept.
-        first_line: u64,
-    },
-    /// An earlier row has the same exchange and trading symbol; that one is kept.
-    #[error("{} is already on line {first_line}", symbol.escape_debug())]
-    RepeatedSymbol {
+    /// An earlier row has the same exchange, trading symbol and instrument token; that one is kept.
+    #[error(
+        "{} with the instrument_token {instrument_token} is already on line {first_line}",
+        symbol.escape_debug()
+    )]
+    Repeated {
         /// Exchange and trading symbol, such as `NSE:INFY`.
         symbol: String,
+        /// The token.
+        instrument_token: u32,
         /// The line of the row that is kept.
         first_line: u64,
     },
@@ -107,7 +104,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// All columns, in Kite's order. A list must have all of them, in any order.
+    /// All columns, in Kite's order. A list may have them in any order.
     pub const ALL: [Self; 12] = [
         Self::InstrumentToken,
         Self::ExchangeToken,
@@ -123,23 +120,31 @@ impl Column {
         Self::Exchange,
     ];
 
-    /// Returns the column's name in the header.
+    /// The columns that a list must have.
+    pub const REQUIRED: [Self; 3] = [Self::InstrumentToken, Self::Tradingsymbol, Self::Exchange];
+
+    /// Returns the names that a header may use for the column, Kite's first.
+    pub(crate) const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::InstrumentToken => &["instrument_token", "token"],
+            Self::Tradingsymbol => &["tradingsymbol", "trading_symbol", "symbol"],
+            Self::ExchangeToken => &["exchange_token"],
+            Self::Name => &["name"],
+            Self::LastPrice => &["last_price"],
+            Self::Expiry => &["expiry"],
+            Self::Strike => &["strike"],
+            Self::TickSize => &["tick_size"],
+            Self::LotSize => &["lot_size"],
+            Self::InstrumentType => &["instrument_type"],
+            Self::Segment => &["segment"],
+            Self::Exchange => &["exchange"],
+        }
+    }
+
+    /// Returns Kite's name of the column.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::InstrumentToken => "instrument_token",
-            Self::ExchangeToken => "exchange_token",
-            Self::Tradingsymbol => "tradingsymbol",
-            Self::Name => "name",
-            Self::LastPrice => "last_price",
-            Self::Expiry => "expiry",
-            Self::Strike => "strike",
-            Self::TickSize => "tick_size",
-            Self::LotSize => "lot_size",
-            Self::InstrumentType => "instrument_type",
-            Self::Segment => "segment",
-            Self::Exchange => "exchange",
-        }
+        self.names()[0]
     }
 }
 

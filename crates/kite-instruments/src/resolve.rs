@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::instrument::Instrument;
 use crate::instruments::Instruments;
+use crate::plain::trimmed;
 
 /// Maximum number of suggestions for one symbol.
 const MAX_NEAR: usize = 3;
@@ -83,12 +84,13 @@ impl Instruments {
         let mut unknown: Vec<UnknownSymbol> = Vec::new();
         for symbol in symbols {
             let asked = symbol.as_ref();
-            let by_token = || asked.parse().ok().and_then(|token| self.by_token(token));
-            match self.by_symbol(asked).or_else(by_token) {
+            let by_token = || trimmed(asked).parse().ok().and_then(|token| self.by_token(token));
+            match self.by_symbol(trimmed(asked)).or_else(by_token) {
                 Some(instrument) => found.push(instrument),
                 None => {
-                    let near =
-                        if unknown.len() < MAX_WITH_NEAR { self.near(asked) } else { Vec::new() };
+                    let suggests = unknown.len() < MAX_WITH_NEAR;
+                    let near = if suggests { self.similar(asked) } else { Vec::new() };
+                    let near = near.iter().map(Instrument::to_string).collect();
                     unknown.push(UnknownSymbol { asked: asked.to_owned(), near });
                 }
             }
@@ -99,36 +101,53 @@ impl Instruments {
         Err(UnknownSymbols { asked: found.len() + unknown.len(), unknown })
     }
 
-    /// Returns the symbols most similar to one that does not exist.
-    fn near(&self, asked: &str) -> Vec<String> {
-        let (exchange, symbol) = match asked.split_once(':') {
-            Some((exchange, symbol)) => (Some(exchange), symbol),
-            None => (None, asked),
+    /// Finds the instruments, at most three, that someone who mistyped a symbol or the name of a
+    /// company may have meant: `NSE:INFI`, `infosis`. The most similar one comes first.
+    ///
+    /// Scans the whole list. Instruments of other exchanges than the given one are found only by the
+    /// same symbol.
+    ///
+    /// # Examples
+    /// ```
+    /// use kite_instruments::Instruments;
+    ///
+    /// let csv = "token,exchange,symbol,name\n408065,NSE,INFY,INFOSYS\n";
+    /// let list = Instruments::from_csv(csv)?.instruments;
+    /// assert_eq!(list.similar("infosis")[0].to_string(), "NSE:INFY");
+    /// # Ok::<(), kite_instruments::LoadError>(())
+    /// ```
+    #[must_use]
+    pub fn similar(&self, typed: &str) -> Vec<Instrument<'_>> {
+        let (exchange, symbol) = match typed.split_once(':') {
+            Some((exchange, symbol)) => (Some(trimmed(exchange)), symbol),
+            None => (None, typed),
         };
-        let target = symbol.trim().to_ascii_uppercase();
+        let target = trimmed(symbol).to_ascii_uppercase();
         if target.is_empty() {
             return Vec::new();
         }
         let mut near = Vec::new();
-        for (row, instrument) in self.iter().enumerate() {
-            let elsewhere = exchange
-                .is_some_and(|asked| !instrument.exchange.as_str().eq_ignore_ascii_case(asked));
-            let Some(distance) = distance(&target, instrument.tradingsymbol) else { continue };
-            // On other exchanges only the same symbol is suggested.
-            if elsewhere && distance > 0 {
+        // Neighbours, such as the options of one underlying, usually share a name.
+        let (mut name_before, mut name_distance) = ("", None);
+        for (row, one) in self.iter().enumerate() {
+            if one.name != name_before {
+                (name_before, name_distance) = (one.name, distance_of_name(&target, one.name));
+            }
+            let by_symbol = distance(&target, one.tradingsymbol).map(|edits| (edits, false));
+            let by_name = name_distance.map(|edits| (edits, true));
+            let Some((edits, is_name)) = by_symbol.into_iter().chain(by_name).min() else {
+                continue;
+            };
+            let is_elsewhere =
+                exchange.is_some_and(|it| !one.exchange.as_str().eq_ignore_ascii_case(it));
+            if is_elsewhere && (edits, is_name) != (0, false) {
                 continue;
             }
-            let expires = instrument.expiry.is_some();
-            near.push((
-                distance,
-                expires,
-                instrument.tradingsymbol.len(),
-                instrument.exchange,
-                row,
-            ));
+            let expires = one.expiry.is_some();
+            near.push((edits, is_name, expires, one.tradingsymbol.len(), one.exchange, row));
         }
         near.sort_unstable();
-        near.iter().take(MAX_NEAR).map(|&(.., row)| self.at(row).to_string()).collect()
+        near.iter().take(MAX_NEAR).map(|&(.., row)| self.at(row)).collect()
     }
 }
 
@@ -136,12 +155,23 @@ impl Instruments {
 /// one more than the maximum if the symbol only starts with `target`. `None` if it is not similar.
 pub(crate) fn distance(target: &str, symbol: &str) -> Option<usize> {
     let (target, symbol) = (target.as_bytes(), symbol.as_bytes());
-    // Two edits turn a short symbol into nearly any other.
-    let most = if target.len() <= 4 { 1 } else { 2 };
-    let edits = edits(target, symbol, most);
+    let most = most_edits(target);
     let begins =
         || symbol.get(..target.len()).is_some_and(|start| start.eq_ignore_ascii_case(target));
-    edits.or_else(|| begins().then_some(most + 1))
+    edits(target, symbol, most).or_else(|| begins().then_some(most + 1))
+}
+
+/// Returns the distance of the name of a company, or of as many of its first words as `target` has.
+fn distance_of_name(target: &str, name: &str) -> Option<usize> {
+    let blanks = name.match_indices(' ').map(|(at, _)| at);
+    let end = blanks.chain([name.len()]).nth(target.matches(' ').count());
+    let words = name.get(..end.unwrap_or(name.len()))?;
+    distance(target, words).into_iter().chain(distance(target, name)).min()
+}
+
+/// Two edits turn a short symbol into nearly any other.
+fn most_edits(target: &[u8]) -> usize {
+    if target.len() <= 4 { 1 } else { 2 }
 }
 
 /// Counts the letters to change, insert, remove or swap with a neighbour; `None` if more than

@@ -16,11 +16,11 @@ const MONTHS: [&str; 12] =
 
 impl Instruments {
     /// Finds at most `limit` instruments by words, starting with the best match: `infy`, `nifty
-    /// 24500 ce`, `reliance dec fut`, `NSE:INFY`.
+    /// 24500 ce`, `reliance dec fut`, `NSE:INFY`, `408065`.
     ///
-    /// An instrument matches if each word is part of its symbol or name, or is its exchange,
+    /// An instrument matches if each word is part of its symbol or name, or is its token, exchange,
     /// segment, type, strike or expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case is ignored.
-    /// Symbols equal to the query come first, then symbols that start with it. Within these groups,
+    /// The instrument with the token comes first, then symbols equal to the query come first, then symbols that start with it. Within these groups,
     /// instruments that never expire come first, then those that match the words better, then those
     /// that expire earlier.
     #[must_use]
@@ -64,6 +64,7 @@ struct Rank<'a> {
 /// How the whole query matches the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whole {
+    Token,
     Equal,
     Begins,
     Not,
@@ -72,7 +73,7 @@ enum Whole {
 /// How a word matches a row, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    /// The word is the symbol or the name.
+    /// The word is the symbol, the name or the token.
     Equal,
     /// The word is the strike, expiry, type, exchange or segment, or the symbol starts with it.
     Attribute,
@@ -89,6 +90,7 @@ struct Query<'a> {
 
 struct Word<'a> {
     text: &'a str,
+    token: Option<u32>,
     number: Option<Amount>,
     expiry: Option<ExpiryWord<'a>>,
     /// For each class of the list, whether the word is its exchange, segment or type.
@@ -99,6 +101,8 @@ struct Word<'a> {
 enum ExpiryWord<'a> {
     /// The beginning of an ISO date, including at least the month.
     Iso(&'a str),
+    /// A day with the year last.
+    On(Date),
     /// A month by name, optionally with a day.
     Month { month: u8, day: Option<u8> },
 }
@@ -123,6 +127,7 @@ impl<'a> Query<'a> {
             words += word.fit(row, symbol, name)? as u32;
         }
         let whole = match begins(symbol.as_bytes(), self.whole.as_bytes()) {
+            _ if self.whole.parse() == Ok(row.instrument_token) => Whole::Token,
             true if symbol.len() == self.whole.len() => Whole::Equal,
             true => Whole::Begins,
             false => Whole::Not,
@@ -149,6 +154,7 @@ impl<'a> Word<'a> {
         });
         Self {
             text,
+            token: text.parse().ok(),
             number: text.parse().ok().filter(|number: &Amount| !number.is_zero()),
             expiry: ExpiryWord::new(text),
             classes: classes.collect(),
@@ -157,7 +163,8 @@ impl<'a> Word<'a> {
 
     fn fit(&self, row: &Row, symbol: &str, name: &str) -> Option<Fit> {
         let (word, symbol, name) = (self.text.as_bytes(), symbol.as_bytes(), name.as_bytes());
-        if symbol.eq_ignore_ascii_case(word) || name.eq_ignore_ascii_case(word) {
+        let is_token = self.token == Some(row.instrument_token);
+        if is_token || symbol.eq_ignore_ascii_case(word) || name.eq_ignore_ascii_case(word) {
             return Some(Fit::Equal);
         }
         let is_attribute = self.classes.get(row.class as usize) == Some(&true)
@@ -188,6 +195,9 @@ impl<'a> ExpiryWord<'a> {
         if word.len() >= "2026-12".len() && word.as_bytes().get(4) == Some(&b'-') {
             return Some(Self::Iso(word));
         }
+        if let Ok(day) = word.parse() {
+            return Some(Self::On(day));
+        }
         let letters = word.trim_start_matches(|char: char| char.is_ascii_digit());
         let month = MONTHS.iter().position(|&month| month == letters)?;
         let digits = &word[..word.len() - letters.len()];
@@ -197,6 +207,7 @@ impl<'a> ExpiryWord<'a> {
 
     fn matches(&self, expiry: Date) -> bool {
         match *self {
+            Self::On(day) => expiry == day,
             Self::Iso(beginning) => expiry.to_string().starts_with(beginning),
             Self::Month { month, day } => {
                 expiry.month() == month && day.is_none_or(|day| expiry.day() == day)

@@ -294,7 +294,7 @@ proptest! {
                 one.name == "NIFTY"
                     && one.expiry == Some(expected_day)
                     && only.is_none_or(|only| one.instrument_type == only)
-                    && kept.contains(&one.strike)
+                    && one.strike.is_some_and(|strike| kept.contains(&strike))
             })
             .collect();
         prop_assert_eq!(choice.instruments.len(), expected.len());

@@ -54,19 +54,20 @@ fn a_row_is_read_exactly() {
     let market = market();
     let option = market.by_symbol("CDS:USDINR26NOV86.25CE").unwrap();
     assert_eq!(option.instrument_token, 4355);
-    assert_eq!(option.exchange_token, 17);
+    assert_eq!(option.exchange_token, Some(17));
     assert_eq!(option.name, "USDINR");
     assert_eq!(option.expiry, Some(Date::new(2026, 11, 26).unwrap()));
-    assert_eq!(option.strike.to_string(), "86.25");
-    assert_eq!(option.tick_size, Amount::from_units(25_000));
-    assert_eq!(option.lot_size, 1);
+    assert_eq!(option.strike, Some("86.25".parse().unwrap()));
+    assert_eq!(option.tick_size, Some(Amount::from_units(25_000)));
+    assert_eq!(option.lot_size, Some(1));
     assert_eq!(option.instrument_type, InstrumentType::Ce);
     assert_eq!((option.segment, option.exchange), ("CDS-OPT", Exchange::Cds));
     assert_eq!(option.wire_segment(), Segment::Cds);
 
     let share = market.by_token(2_953_217).unwrap();
     assert_eq!(share.name, "TATA CONSULTANCY, SERVICES");
-    assert_eq!((share.last_price.to_f64(), share.expiry), (3500.25, None));
+    assert_eq!((share.last_price, share.expiry), (Some("3500.25".parse().unwrap()), None));
+    assert_eq!(share.strike, None, "Kite writes 0");
     assert!(market.by_symbol("NSE:NIFTY 50").unwrap().is_index() && !share.is_index());
 }
 
@@ -79,10 +80,7 @@ fn columns_are_found_by_name_and_unknown_ones_are_ignored() {
     let loaded = Instruments::from_csv(csv).unwrap();
     assert_eq!(problems(&loaded), [""; 0]);
     let infosys = loaded.instruments.by_symbol("NSE:INFY").unwrap();
-    assert_eq!(
-        (infosys.instrument_token, infosys.name, infosys.strike),
-        (408_065, "", Amount::ZERO)
-    );
+    assert_eq!((infosys.instrument_token, infosys.name, infosys.strike), (408_065, "", None));
     assert_eq!(loaded.instruments.by_symbol("BSE:ABC").unwrap().name, "A \"B\", C");
 }
 
@@ -90,8 +88,9 @@ fn columns_are_found_by_name_and_unknown_ones_are_ignored() {
 fn input_that_is_not_a_list_is_rejected_with_what_it_lacks() {
     let error = Instruments::from_csv("instrument_token,name\n1,a\n").unwrap_err();
     let LoadError::MissingColumns { missing, header } = &error else { panic!("{error}") };
-    assert_eq!((missing.len(), header.as_str()), (10, "instrument_token,name"));
-    assert!(error.to_string().contains("exchange_token, tradingsymbol, last_price"), "{error}");
+    assert_eq!(missing, &[Column::Tradingsymbol, Column::Exchange]);
+    assert_eq!(header, "instrument_token,name");
+    assert!(error.to_string().contains("lacks the columns tradingsymbol, exchange;"), "{error}");
 
     let page = "<html><title>503</title>\n";
     let error = Instruments::from_csv(page).unwrap_err().to_string();
@@ -113,11 +112,11 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
         "1,1,A,,0,,0,0.05,1,EQ,NSE,NSE\n\
          x,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
          4294967296,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
-         2,,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,x,B,,0,,0,0.05,1,EQ,NSE,NSE\n\
          2,2,,,0,,0,0.05,1,EQ,NSE,NSE\n\
          \n\
          2,2,B,,1e3,,0,0.05,1,EQ,NSE,NSE\n\
-         2,2,B,,0,26-11-2026,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,B,,0,31-11-2026,0,0.05,1,EQ,NSE,NSE\n\
          2,2,B,,0,,0,0.05,1.5,EQ,NSE,NSE\n\
          2,2,B,,0,,0,0.05,1,EQ,NSE,\n\
          2,2,B,,0,,0,0.05,1,EQ,NSE,N:SE\n\
@@ -133,10 +132,10 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
         [
             &format!("line 3: instrument_token is \"x\"; {whole}"),
             &format!("line 4: instrument_token is \"4294967296\"; {whole}"),
-            &format!("line 5: exchange_token is \"\"; {whole}"),
+            &format!("line 5: exchange_token is \"x\"; {whole}, or an empty field"),
             "line 6: tradingsymbol is \"\"; expected a symbol",
             "line 8: last_price is \"1e3\"; expected a number up to 922 billion with at most 7 decimals, such as 105.25, or an empty field",
-            "line 9: expiry is \"26-11-2026\"; expected a date such as 2026-11-26, or an empty field",
+            "line 9: expiry is \"31-11-2026\"; expected a date such as 2026-11-26 or 26-11-2026, or an empty field",
             &format!("line 10: lot_size is \"1.5\"; {whole}, or an empty field"),
             &format!("line 11: exchange is \"\"; {exchange}"),
             &format!("line 12: exchange is \"N:SE\"; {exchange}"),
@@ -147,7 +146,7 @@ fn invalid_rows_are_reported_by_line_and_the_others_load() {
         ]
     );
     assert_eq!(symbols(loaded.instruments.iter()), ["NSE:A", "NSE:C"]);
-    assert_eq!(loaded.instruments.by_token(3).unwrap().lot_size, 50);
+    assert_eq!(loaded.instruments.by_token(3).unwrap().lot_size, Some(50));
     assert_eq!(loaded.row_count(), 14);
 }
 
@@ -161,21 +160,92 @@ fn strings_that_are_not_utf8_are_reported() {
 }
 
 #[test]
-fn the_first_of_repeated_tokens_and_symbols_is_kept() {
+fn both_symbols_of_one_token_are_found_and_the_one_without_a_series_names_it() {
+    for rows in ["1,1,INFY", "1,1,INFY-BE"].map(|first| {
+        let row = |start: &str| format!("{start},INFOSYS,0,,0,0.05,1,EQ,NSE,NSE\n");
+        let second = if first.ends_with("BE") { "1,1,INFY" } else { "1,1,INFY-BE" };
+        row(first) + &row(second)
+    }) {
+        let loaded = load(&rows);
+        assert_eq!(problems(&loaded), [""; 0]);
+        let list = loaded.instruments;
+        assert_eq!(list.by_token(1).unwrap().to_string(), "NSE:INFY");
+        for symbol in ["NSE:INFY", "NSE:INFY-BE"] {
+            let found = list.by_symbol(symbol).unwrap();
+            assert_eq!((found.instrument_token, found.to_string().as_str()), (1, symbol));
+        }
+    }
+    let other = load("1,1,A,,0,,0,0.05,1,EQ,NSE,NSE\n1,1,B,,0,,0,0.05,1,EQ,NSE,NSE\n").instruments;
+    assert_eq!(other.by_token(1).unwrap().to_string(), "NSE:A", "the first in the list");
+    assert_eq!(other.by_symbol("NSE:B").unwrap().instrument_token, 1);
+}
+
+#[test]
+fn both_tokens_of_one_symbol_are_found_and_the_symbol_is_that_of_the_first() {
     let loaded = load(
-        "1,1,A,first,0,,0,0.05,1,EQ,NSE,NSE\n\
-         1,1,B,second,0,,0,0.05,1,EQ,NSE,NSE\n\
-         2,2,A,third,0,,0,0.05,1,EQ,NSE,NSE\n\
-         3,3,A,elsewhere,0,,0,0.05,1,EQ,BSE,BSE\n",
+        "2,2,A,later,0,,0,0.05,1,EQ,NSE,NSE\n\
+         1,1,A,first,0,,0,0.05,1,EQ,NSE,NSE\n\
+         2,2,a,lower,0,,0,0.05,1,EQ,NSE,NSE\n\
+         3,3,A,elsewhere,0,,0,0.05,1,EQ,BSE,BSE\n\
+         1,1,A,again,0,,0,0.05,1,EQ,NSE,NSE\n",
     );
     assert_eq!(
         problems(&loaded),
-        ["line 3: instrument_token 1 is already on line 2", "line 4: NSE:A is already on line 2"]
+        ["line 6: NSE:A with the instrument_token 1 is already on line 3"]
     );
-    assert_eq!(loaded.instruments.by_token(1).unwrap().name, "first");
-    assert_eq!(loaded.instruments.by_symbol("NSE:A").unwrap().name, "first");
-    assert_eq!(loaded.instruments.by_symbol("NSE:B"), None);
-    assert_eq!(loaded.instruments.by_symbol("BSE:A").unwrap().name, "elsewhere");
+    let list = loaded.instruments;
+    for token in [1, 2] {
+        assert_eq!(list.by_token(token).unwrap().to_string(), "NSE:A");
+    }
+    assert_eq!(list.by_symbol("NSE:A").unwrap().instrument_token, 2);
+    let tokens = |symbol| {
+        let all = list.all_by_symbol(symbol);
+        all.iter().map(|one| (one.instrument_token, one.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(tokens("nse:A"), [(2, "later"), (1, "first")]);
+    assert_eq!(tokens("NSE:a"), [(2, "lower")]);
+    assert_eq!((tokens("BSE:a"), tokens("NSE:B")), (vec![(3, "elsewhere")], Vec::new()));
+}
+
+#[test]
+fn token_exchange_and_symbol_are_enough_in_any_order() {
+    for (header, rows) in [
+        ("tradingsymbol,exchange,instrument_token", "INFY,NSE,408065"),
+        ("note,Exchange, Symbol ,TOKEN", "\"mine, too\",NSE,INFY,408065"),
+        ("exchange,token,trading_symbol,expiry", "NSE,408065.0,INFY,"),
+    ] {
+        let loaded = Instruments::from_csv(format!("{header}\n{rows}\n")).unwrap();
+        assert_eq!(problems(&loaded), [""; 0], "{header}");
+        let infosys = loaded.instruments.by_symbol("NSE:INFY").unwrap();
+        assert_eq!(loaded.instruments.by_token(408_065), Some(infosys));
+        assert_eq!((infosys.exchange_token, infosys.lot_size, infosys.expiry), (None, None, None));
+        assert_eq!((infosys.last_price, infosys.strike, infosys.tick_size), (None, None, None));
+        assert_eq!((infosys.name, infosys.segment), ("", ""));
+        assert_eq!(infosys.instrument_type.as_str(), "");
+    }
+    let both = "token,instrument_token,symbol,tradingsymbol,exchange\n1,2,a,A,NSE\n";
+    let list = Instruments::from_csv(both).unwrap().instruments;
+    assert_eq!(list.by_symbol("NSE:A").unwrap().instrument_token, 2, "Kite's names come first");
+    let error = Instruments::from_csv("token,Token,symbol,exchange\n").unwrap_err();
+    assert!(matches!(error, LoadError::RepeatedColumn { column: Column::InstrumentToken }));
+    let error = Instruments::from_csv("token,symbol\n").unwrap_err().to_string();
+    assert!(error.starts_with("the list lacks the column exchange;"), "{error}");
+}
+
+#[test]
+fn lists_load_as_spreadsheets_and_shells_write_them() {
+    let csv = "instrument_token , tradingsymbol,name, expiry,exchange\r\n \
+               2818 ,\u{a0}NIFTY24APRFUT\t, \"A, B\" , 25-04-2024 , NFO \r\n   \r\n";
+    let with_mark = format!("\u{feff}{csv}");
+    let utf16: Vec<u8> = with_mark.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [csv.as_bytes(), with_mark.as_bytes(), &utf16] {
+        let loaded = Instruments::from_csv(bytes).unwrap();
+        assert_eq!(problems(&loaded), [""; 0]);
+        let future = loaded.instruments.by_symbol("NFO:NIFTY24APRFUT").unwrap();
+        assert_eq!((future.instrument_token, future.name), (2818, "A, B"));
+        assert_eq!(future.expiry, Some(Date::new(2024, 4, 25).unwrap()));
+        assert_eq!(symbols(loaded.instruments.search("25-04-2024", 5)), ["NFO:NIFTY24APRFUT"]);
+    }
 }
 
 #[test]
@@ -347,7 +417,7 @@ fn the_published_lists_load_without_a_problem() {
             assert!(!matches!(instrument.exchange, Exchange::Other(_)), "{instrument}");
             assert!(!matches!(instrument.instrument_type, InstrumentType::Other(_)));
             let wire = instrument.instrument_token >> 8;
-            assert_eq!(wire, instrument.exchange_token, "{instrument}");
+            assert_eq!(Some(wire), instrument.exchange_token, "{instrument}");
         }
     }
 }

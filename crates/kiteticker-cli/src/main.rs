@@ -14,6 +14,7 @@ mod faults;
 mod feed;
 mod format;
 mod instruments;
+mod plain_text;
 mod watch;
 
 use std::io::{self, IsTerminal as _};

@@ -195,7 +195,7 @@ async fn the_option_chain_follows_the_index_and_leaves_no_other_option_subscribe
 
     // A complete chain and the index, and none of the options of earlier chains.
     let list = Instruments::from_csv(examples::option_list()).expect("a valid list");
-    let strike_of = |token: u32| list.instruments.by_token(token).map(|option| option.strike);
+    let strike_of = |token: u32| list.instruments.by_token(token).and_then(|option| option.strike);
     until(&sim, |sim| {
         let subscribed = sim.subscriptions().into_iter().flat_map(BTreeMap::into_keys);
         let chain: Vec<Amount> = subscribed.filter_map(strike_of).collect();

@@ -35,6 +35,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// let source = TokenSource::new(|request| async move {
 ///     // Another process may have logged in already, which made the current token invalid.
 ///     let stored = fs::read_to_string("access_token").unwrap_or_default();
+///     let stored = stored.trim();
 ///     if !stored.is_empty() && stored != request.current.access_token().expose() {
 ///         return Ok(request.current.with_access_token(stored));
 ///     }

@@ -38,7 +38,7 @@ impl Instruments {
     ///
     /// # Examples
     /// ```
-    /// use kite_instruments::{Date, Instruments};
+    /// use kite_instruments::{Amount, Date, Instruments};
     ///
     /// let mut csv = String::from(
     ///     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,\
@@ -53,8 +53,8 @@ impl Instruments {
     /// let today = Date::new(2026, 11, 30)?;
     /// let spot = "25987.35".parse()?;
     /// let choice = instruments.choose(&"NIFTY nearest ATM+-1 CE".parse()?, today, Some(spot))?;
-    /// let strikes: Vec<f64> = choice.instruments.iter().map(|one| one.strike.to_f64()).collect();
-    /// assert_eq!(strikes, [25_950.0, 26_000.0, 26_100.0]);
+    /// let strikes = choice.instruments.iter().filter_map(|one| one.strike);
+    /// assert_eq!(strikes.map(Amount::to_f64).collect::<Vec<_>>(), [25_950.0, 26_000.0, 26_100.0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn choose(
@@ -71,7 +71,7 @@ impl Instruments {
         let Kind::Options { strike, around, .. } = contracts.kind else {
             return Ok(Choice { instruments, missing_below: 0, missing_above: 0 });
         };
-        let mut strikes: Vec<Amount> = instruments.iter().map(|one| one.strike).collect();
+        let mut strikes: Vec<Amount> = instruments.iter().filter_map(|one| one.strike).collect();
         strikes.dedup();
         let middle = match (strike, spot) {
             (Strike::At(strike), _) => strikes.binary_search(&strike).map_err(|above| {
@@ -93,7 +93,7 @@ impl Instruments {
         let (first, last) = (middle.saturating_sub(around), middle + around);
         let missing_above = last.saturating_sub(strikes.len() - 1);
         let kept = strikes[first]..=strikes[last - missing_above];
-        instruments.retain(|one| kept.contains(&one.strike));
+        instruments.retain(|one| one.strike.is_some_and(|strike| kept.contains(&strike)));
         Ok(Choice { instruments, missing_below: around - (middle - first), missing_above })
     }
 
@@ -130,11 +130,12 @@ impl Instruments {
     }
 
     /// Iterates over the contracts of the name, type and exchange that a text describes, of any
-    /// expiry.
+    /// expiry, without options of which the list has no strike.
     fn described(&self, contracts: &Contracts) -> impl Iterator<Item = Instrument<'_>> {
         self.iter().filter(|one| {
             contracts.takes_type(one.instrument_type)
                 && contracts.takes_exchange(one.exchange)
+                && (one.strike.is_some() || !one.instrument_type.is_option())
                 && one.name.eq_ignore_ascii_case(&contracts.name)
         })
     }

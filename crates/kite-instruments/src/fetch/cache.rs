@@ -127,7 +127,9 @@ impl Cache {
     pub(super) fn days(&self) -> Vec<Date> {
         let day = |name: &str| {
             let rest = name.strip_prefix(self.prefix.as_str())?;
-            rest.strip_suffix(COMPRESSED).or_else(|| rest.strip_suffix(PLAIN))?.parse().ok()
+            let text = rest.strip_suffix(COMPRESSED).or_else(|| rest.strip_suffix(PLAIN))?;
+            // Files are named with the year first.
+            text.parse().ok().filter(|day: &Date| day.to_string() == text)
         };
         files(&self.folder).filter_map(|(_, name)| day(&name)).collect()
     }

@@ -1,5 +1,6 @@
 //! Arguments shared by the commands that receive ticks: the source and the instruments.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::feed::credentials::{self, Origin};
 use crate::feed::deadline::Deadline;
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::{self, Moment};
+use crate::plain_text::{self, trimmed};
 
 /// Longer stretches in which nothing was recorded are shortened to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -138,7 +140,7 @@ impl InstrumentArgs {
     /// Returns the instruments named in the list, and their lines, counted from 1.
     pub(crate) fn listed(&self) -> Result<(Vec<String>, Vec<usize>), CliError> {
         let Some(path) = &self.list else { return Ok(Default::default()) };
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = File::open(path).and_then(plain_text::read).map_err(|error| {
             CliError::unable(format!("cannot read {}", path.display())).because(error)
         })?;
         Ok(listed(&text).map(|(line, name)| (name.to_owned(), line)).unzip())
@@ -149,8 +151,9 @@ impl InstrumentArgs {
 /// comment.
 fn listed(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
-    let lines = text.lines().map(move |line| line[..without_comment(line)].trim());
-    (1..).zip(lines).filter(|(_, name)| !name.is_empty())
+    let lines = plain_text::lines(text);
+    let names = lines.map(move |(number, line)| (number, trimmed(&line[..without_comment(line)])));
+    names.filter(|(_, name)| !name.is_empty())
 }
 
 #[cfg(test)]

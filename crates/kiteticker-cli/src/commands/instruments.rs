@@ -33,7 +33,7 @@ KITE_INSTRUMENTS_URL sets another URL for it.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InstrumentsArgs {
-    /// Words to search for: part of a symbol or name, a type, a month
+    /// Words to search for: part of a symbol or name, a token, a type, a month
     #[arg(value_name = "WORD")]
     words: Vec<String>,
     /// Show the instrument with this token
@@ -184,11 +184,24 @@ pub(crate) async fn run(
         ));
     }
     if found.is_empty() {
-        output
-            .note(format_args!("no instrument of {} matches", numbers::grouped(list.len() as u64)));
+        let count = numbers::grouped(list.len() as u64);
+        output.note(format_args!("no instrument of {count} matches{}", suggestion(args, &list)));
         return Ok(Status::Findings);
     }
     Ok(Status::Done)
+}
+
+/// Returns the names that may have been meant by a mistyped one.
+fn suggestion(args: &InstrumentsArgs, list: &Instruments) -> String {
+    let typed = match &args.filters.name {
+        Some(name) if args.words.is_empty() => name.clone(),
+        _ => args.words.join(" "),
+    };
+    let similar: Vec<String> = list.similar(&typed).iter().map(Instrument::to_string).collect();
+    if similar.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean {}?", similar.join(", "))
 }
 
 fn look_up<'a>(args: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
@@ -219,15 +232,16 @@ fn table(found: &[Instrument<'_>], output: Output) -> String {
     );
     let mut text = output.paint(output::BOLD, head) + "\n";
     for one in found {
-        let strike = if one.strike.is_zero() { String::new() } else { one.strike.to_string() };
+        let price = |price: Option<Amount>| price.map(|it| it.to_string()).unwrap_or_default();
         let line = format!(
-            "{:>10}  {:<width$}  {:<4} {:<10} {strike:>9} {:>6} {:>6}  {}",
+            "{:>10}  {:<width$}  {:<4} {:<10} {:>9} {:>6} {:>6}  {}",
             one.instrument_token,
             symbol(one),
             one.instrument_type.as_str(),
             one.expiry.map(|day| day.to_string()).unwrap_or_default(),
-            one.lot_size,
-            one.tick_size.to_string(),
+            price(one.strike),
+            one.lot_size.map(|lot| lot.to_string()).unwrap_or_default(),
+            price(one.tick_size),
             one.name
         );
         text += &OneLine(line.trim_end()).to_string();
@@ -236,19 +250,21 @@ fn table(found: &[Instrument<'_>], output: Output) -> String {
     text
 }
 
+/// Returns the columns of an instrument; `null` for what the list lacks.
 fn as_json(one: &Instrument<'_>) -> serde_json::Value {
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     json!({
         "instrument_token": one.instrument_token,
         "exchange_token": one.exchange_token,
         "tradingsymbol": one.tradingsymbol,
-        "name": one.name,
-        "last_price": one.last_price.to_f64(),
+        "name": known(one.name),
+        "last_price": one.last_price.map(Amount::to_f64),
         "expiry": one.expiry.map(|day| day.to_string()),
-        "strike": one.strike.to_f64(),
-        "tick_size": one.tick_size.to_f64(),
+        "strike": one.strike.map(Amount::to_f64),
+        "tick_size": one.tick_size.map(Amount::to_f64),
         "lot_size": one.lot_size,
-        "instrument_type": one.instrument_type.as_str(),
-        "segment": one.segment,
+        "instrument_type": known(one.instrument_type.as_str()),
+        "segment": known(one.segment),
         "exchange": one.exchange.as_str(),
     })
 }

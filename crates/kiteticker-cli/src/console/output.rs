@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use kite_conn::{ErrorChain, OneLine};
 
 use crate::exit::CliError;
+use crate::plain_text;
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -144,8 +145,7 @@ fn is_utf8_locale() -> bool {
     if cfg!(windows) {
         return true;
     }
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(plain_text::variable);
     locale.is_some_and(|locale| {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")

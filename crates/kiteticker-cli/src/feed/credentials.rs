@@ -9,14 +9,12 @@ use etcetera::BaseStrategy as _;
 use kite_conn::{Credentials, Secret};
 
 use crate::exit::CliError;
+use crate::plain_text::{self, trimmed};
 
 /// Environment variable of the API key.
 pub(crate) const KEY_VARIABLE: &str = "KITE_API_KEY";
 /// Environment variable of the access token.
 pub(crate) const TOKEN_VARIABLE: &str = "KITE_ACCESS_TOKEN";
-
-/// Read at most this much: a credentials file is a few lines, and Kite's token 32 characters.
-const LONGEST_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where credentials came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,16 +44,12 @@ pub(crate) struct Found {
 /// Finds credentials: in the named file, else in the environment, else in the default file, else
 /// by a prompt.
 pub(crate) fn find(named_file: Option<&Path>) -> Result<Found, CliError> {
-    find_in(named_file, variable, default_path().as_deref(), prompt)
+    find_in(named_file, plain_text::variable, default_path().as_deref(), prompt)
 }
 
 /// Finds credentials as [`find`] does, but without a prompt.
 pub(crate) fn find_silently(named_file: Option<&Path>) -> Result<Found, CliError> {
-    find_in(named_file, variable, default_path().as_deref(), || Ok(None))
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    find_in(named_file, plain_text::variable, default_path().as_deref(), || Ok(None))
 }
 
 fn find_in(
@@ -106,8 +100,6 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 
 /// Reads a file of `api_key = …` and `access_token = …` lines, which only its owner may read.
 pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
-    use std::io::Read as _;
-
     let cannot = |error: io::Error| {
         CliError::unable(format!("cannot read the credentials in {}", path.display()))
             .because(error)
@@ -117,8 +109,7 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     let file = std::fs::File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     check_permissions(path, &metadata)?;
-    let mut text = String::new();
-    file.take(LONGEST_FILE_BYTES).read_to_string(&mut text).map_err(cannot)?;
+    let text = plain_text::read(file).map_err(cannot)?;
     parse(&text).map_err(|error| {
         CliError::unable(format!("cannot use the credentials in {}", path.display()))
             .because(error)
@@ -161,18 +152,14 @@ enum FileError {
 
 fn parse(text: &str) -> Result<Credentials, FileError> {
     let (mut key, mut token) = (None, None);
-    for (line, text) in (1..).zip(text.lines()) {
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
+    for (line, text) in plain_text::lines(text).filter(|(_, text)| !text.starts_with('#')) {
         let (name, value) = text.split_once('=').ok_or(FileError::Form { line })?;
-        let (place, name) = match name.trim() {
+        let (place, name) = match trimmed(name) {
             "api_key" => (&mut key, "api_key"),
             "access_token" => (&mut token, "access_token"),
             _ => return Err(FileError::Name { line }),
         };
-        let value = Secret::from(unquoted(value.trim()));
+        let value = Secret::from(trimmed(unquoted(trimmed(value))));
         if place.replace(value).is_some() {
             return Err(FileError::Again { line, name });
         }
@@ -198,7 +185,7 @@ fn prompt() -> Result<Option<Credentials>, CliError> {
     // The key is not echoed either: harmless alone, but private.
     let key = Secret::from(rpassword::prompt_password("api_key: ").map_err(cannot)?);
     let token = Secret::from(rpassword::prompt_password("access_token: ").map_err(cannot)?);
-    let (key, token) = (key.expose().trim(), token.expose().trim());
+    let (key, token) = (trimmed(key.expose()), trimmed(token.expose()));
     if key.is_empty() || token.is_empty() {
         return Err(CliError::unable("no credentials entered"));
     }
@@ -266,6 +253,17 @@ mod tests {
     fn files_may_have_comments_blank_lines_and_quotes() {
         let text = "# mine\n\n api_key=\"k\" \r\naccess_token = 'a=b#c'\n";
         assert_eq!(parse(text), Ok(Credentials::new("k", "a=b#c")));
+    }
+
+    #[test]
+    fn a_file_is_read_as_editors_and_shells_write_it() {
+        let text = "\u{feff}api_key\u{a0}= k\r\n \t\r\naccess_token = \" a=b \"\u{200b}\r\n";
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [text.as_bytes(), &utf16] {
+            let file = file("");
+            std::fs::write(file.path(), bytes).unwrap();
+            assert_eq!(read(file.path()).unwrap(), Credentials::new("k", "a=b"));
+        }
     }
 
     #[test]

@@ -39,8 +39,8 @@ impl Directory for Names {
         if let Some(expiry) = one.expiry {
             facts.push(("expiry", expiry.to_string()));
         }
-        if one.lot_size > 0 {
-            facts.push(("lot / tick", format!("{} / {}", one.lot_size, one.tick_size)));
+        if let (Some(lot), Some(tick)) = (one.lot_size, one.tick_size) {
+            facts.push(("lot / tick", format!("{lot} / {tick}")));
         }
         if !one.name.is_empty() {
             facts.push(("name", one.name.to_owned()));

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use kite_instruments::Instruments;
 
-/// Indices and shares.
-const LASTING: [(u32, &str); 22] = [
+/// Indices and shares. Names of contracts would be those of other contracts after they expire.
+const ALL: [(u32, &str); 22] = [
     (256_265, "NSE:NIFTY 50"),
     (260_105, "NSE:NIFTY BANK"),
     (265, "BSE:SENSEX"),
@@ -30,9 +30,6 @@ const LASTING: [(u32, &str); 22] = [
     (969_473, "NSE:WIPRO"),
 ];
 
-/// Commodities of the simulator. Unlike the others, they expire.
-const COMMODITIES: [(u32, &str); 2] = [(31_132_428, "NCO:ALUMINI"), (33_539_084, "NCO:CRUDEOILM")];
-
 /// The instruments used if the command line names none.
 pub(super) const DEFAULT: [u32; 10] =
     [256_265, 260_105, 265, 738_561, 408_065, 341_249, 1_270_529, 2_953_217, 779_521, 884_737];
@@ -41,22 +38,14 @@ pub(super) const DEFAULT: [u32; 10] =
 pub(super) fn list() -> Instruments {
     static LIST: OnceLock<Instruments> = OnceLock::new();
     let load = || {
-        let mut csv = String::from(super::rows::HEADER);
-        for (token, name) in all() {
+        let mut csv = String::from("instrument_token,exchange,tradingsymbol\n");
+        for (token, name) in ALL {
             let (exchange, symbol) = name.split_once(':').unwrap_or(("NSE", name));
-            // An exchange token is the token without the segment.
-            let exchange_token = token >> 8;
-            csv +=
-                &format!("{token},{exchange_token},{symbol},,0,,0,0,0,EQ,{exchange},{exchange}\n");
+            csv += &format!("{token},{exchange},{symbol}\n");
         }
         Instruments::from_csv(csv).map(|loaded| loaded.instruments).unwrap_or_default()
     };
     LIST.get_or_init(load).clone()
-}
-
-/// Returns all built-in instruments.
-fn all() -> impl Iterator<Item = (u32, &'static str)> {
-    LASTING.into_iter().chain(COMMODITIES)
 }
 
 #[cfg(test)]
@@ -68,8 +57,8 @@ mod tests {
     #[test]
     fn all_are_in_the_list() {
         let list = list();
-        assert_eq!(list.len(), all().count());
-        for (token, name) in all() {
+        assert_eq!(list.len(), ALL.len());
+        for (token, name) in ALL {
             assert_eq!(list.by_token(token).map(|one| one.to_string()).as_deref(), Some(name));
         }
     }
@@ -77,7 +66,7 @@ mod tests {
     #[test]
     fn the_simulator_uses_the_same_names() {
         let simulated: BTreeMap<u32, &str> = kite_sim::known_instruments().collect();
-        for (token, name) in all() {
+        for (token, name) in ALL {
             assert_eq!(simulated.get(&token), Some(&name));
         }
     }

@@ -11,6 +11,7 @@ use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::format::numbers;
+use crate::plain_text;
 
 /// Environment variable with another URL of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
@@ -102,9 +103,9 @@ pub(crate) async fn of_days(days: BTreeSet<Day>) -> Result<BTreeMap<Day, Instrum
 }
 
 fn source() -> Source {
-    match std::env::var(URL_VARIABLE) {
-        Ok(url) if !url.is_empty() => Source::new().url(url),
-        _ => Source::new(),
+    match plain_text::variable(URL_VARIABLE) {
+        Some(url) => Source::new().url(url),
+        None => Source::new(),
     }
 }
 

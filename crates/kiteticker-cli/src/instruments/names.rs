@@ -11,6 +11,7 @@ use kite_wire::ist::Day;
 
 use crate::exit::CliError;
 use crate::instruments::known;
+use crate::plain_text::trimmed;
 
 /// A token's low byte is the segment, so no token is below this.
 const LOWEST_TOKEN: u32 = 256;
@@ -21,6 +22,10 @@ const MOST_WITH_SUGGESTIONS: usize = 20;
 /// Advice for an unknown name without a similar one.
 const HOW_TO_NAME: &str =
     "write EXCHANGE:SYMBOL, such as NSE:INFY; search names with kite instruments";
+
+/// Advice for an unknown name if there is no list. Only names that do not expire are built in.
+const HOW_TO_LIST: &str = "only a few indices and shares are built in; download the list by kite \
+                           instruments, or pass one with --instruments-file";
 
 /// An instrument and its display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +44,11 @@ pub(crate) enum NameError {
         name: String,
         /// Similar names.
         similar: Vec<String>,
+        /// Whether only the built-in names are known.
+        lacks_list: bool,
     },
+    #[error("{name} names {} instruments, with the tokens {}", tokens.len(), listed(tokens))]
+    Ambiguous { name: String, tokens: Vec<u32> },
     #[error("no instrument has the token {token}; tokens range from 256 to 4,294,967,295")]
     Token { token: String },
 }
@@ -51,7 +60,9 @@ impl NameError {
             Self::Unknown { similar, .. } if !similar.is_empty() => {
                 format!("did you mean {}?", similar.join(", "))
             }
+            Self::Unknown { lacks_list: true, .. } => HOW_TO_LIST.to_owned(),
             Self::Unknown { .. } | Self::Empty => HOW_TO_NAME.to_owned(),
+            Self::Ambiguous { .. } => "name it by its token".to_owned(),
             Self::Token { .. } => "search tokens with kite instruments".to_owned(),
         }
     }
@@ -89,8 +100,11 @@ impl UnknownNames {
             }
             all => {
                 let count = all.len();
+                let lacks_list = all.iter().any(|unknown| {
+                    matches!(unknown.error, NameError::Unknown { lacks_list: true, .. })
+                });
                 CliError::usage(format!("{count} instruments are unknown: {self}"))
-                    .help(HOW_TO_NAME)
+                    .help(if lacks_list { HOW_TO_LIST } else { HOW_TO_NAME })
             }
         }
     }
@@ -103,10 +117,13 @@ impl fmt::Display for UnknownNames {
             f.write_str(if number == 0 { "" } else { ", " })?;
             match &unknown.error {
                 NameError::Empty => f.write_str("an empty name")?,
-                NameError::Unknown { name, similar } if !similar.is_empty() => {
+                NameError::Unknown { name, similar, .. } if !similar.is_empty() => {
                     write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
                 }
                 NameError::Unknown { name, .. } => f.write_str(name)?,
+                NameError::Ambiguous { name, tokens } => {
+                    write!(f, "{name} (the tokens {})", listed(tokens))?;
+                }
                 NameError::Token { token } => write!(f, "{token} (not a token)")?,
             }
             if let Some(place) = &unknown.place {
@@ -176,18 +193,19 @@ impl Names {
         inputs: &[String],
     ) -> Result<BTreeSet<(Day, u32)>, UnknownNames> {
         let mut named = inputs.to_vec();
-        named.retain(|input| !input.trim().is_empty());
+        named.retain(|input| !trimmed(input).is_empty());
         let inputs = if named.is_empty() { inputs } else { &named };
         // Reports the names that are unknown on all days.
         self.resolve_all(inputs)?;
         let mut tokens = BTreeSet::new();
         for (&day, lists) in self.days.iter() {
-            for input in inputs.iter().map(|input| input.trim()) {
-                let token = match is_number(input) {
-                    true => input.parse().ok(),
-                    false => by_symbol(lists, &whole(input)).map(|one| one.instrument_token),
-                };
-                tokens.extend(token.map(|token| (day, token)));
+            for input in inputs.iter().map(|input| trimmed(input)) {
+                if is_number(input) {
+                    tokens.extend(input.parse().map(|token| (day, token)));
+                } else {
+                    let found = by_symbol(lists, &whole(input));
+                    tokens.extend(found.iter().map(|one| (day, one.instrument_token)));
+                }
             }
         }
         Ok(tokens)
@@ -200,7 +218,7 @@ impl Names {
     }
 
     fn find(&self, text: &str, suggests: bool) -> Result<Named, NameError> {
-        let text = text.trim();
+        let text = trimmed(text);
         if text.is_empty() {
             return Err(NameError::Empty);
         }
@@ -209,19 +227,32 @@ impl Names {
             let token = token.ok_or_else(|| NameError::Token { token: text.to_owned() })?;
             return Ok(self.named(token));
         }
-        let whole = whole(text);
-        let found = by_symbol(self.all(), &whole).map(|one| named(&one));
-        found.ok_or_else(|| {
-            let similar = if suggests { self.similar(&whole) } else { Vec::new() };
-            NameError::Unknown { name: text.to_owned(), similar }
-        })
+        match by_symbol(self.all(), &whole(text)).as_slice() {
+            [one] => Ok(named(one)),
+            [] => {
+                let similar = if suggests { self.similar(text) } else { Vec::new() };
+                Err(NameError::Unknown {
+                    name: text.to_owned(),
+                    similar,
+                    lacks_list: self.lacks_list(),
+                })
+            }
+            several => {
+                let tokens = several.iter().map(|one| one.instrument_token).collect();
+                Err(NameError::Ambiguous { name: text.to_owned(), tokens })
+            }
+        }
+    }
+
+    /// Returns whether there are only the built-in names, which are the last list of each day.
+    fn lacks_list(&self) -> bool {
+        self.days.values().chain([&self.lists]).all(|lists| lists.len() <= 1)
     }
 
     /// Returns names similar to an unknown one, of the first list that has any.
-    fn similar(&self, whole: &str) -> Vec<String> {
-        let near = |list: &Instruments| list.resolve([whole]).err()?.unknown.pop();
-        let near = self.all().filter_map(near).map(|unknown| unknown.near);
-        near.into_iter().find(|near| !near.is_empty()).unwrap_or_default()
+    fn similar(&self, text: &str) -> Vec<String> {
+        let similar = self.all().map(|list| list.similar(text)).find(|near| !near.is_empty());
+        similar.unwrap_or_default().iter().map(Instrument::to_string).collect()
     }
 
     /// Returns the name that a token has on a day, `EXCHANGE:SYMBOL`, if it is known.
@@ -274,15 +305,28 @@ fn by_token<'a>(
     lists.into_iter().find_map(|list| list.by_token(token))
 }
 
+/// Finds the instruments of a symbol in the first list that has it. Of several symbols of a token,
+/// the one that names it.
 fn by_symbol<'a>(
     lists: impl IntoIterator<Item = &'a Instruments>,
     whole: &str,
-) -> Option<Instrument<'a>> {
-    lists.into_iter().find_map(|list| list.by_symbol(whole))
+) -> Vec<Instrument<'a>> {
+    let found = lists.into_iter().map(|list| (list, list.all_by_symbol(whole)));
+    let Some((list, mut found)) = found.into_iter().find(|(_, found)| !found.is_empty()) else {
+        return Vec::new();
+    };
+    let mut seen = BTreeSet::new();
+    found.retain(|one| seen.insert(one.instrument_token));
+    let naming = |one: Instrument<'a>| list.by_token(one.instrument_token).unwrap_or(one);
+    found.into_iter().map(naming).collect()
 }
 
 fn named(one: &Instrument<'_>) -> Named {
     Named { token: one.instrument_token, name: one.to_string() }
+}
+
+fn listed(tokens: &[u32]) -> String {
+    tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds the exchange to a symbol without one.
@@ -345,6 +389,36 @@ mod tests {
         for text in ["7", "4294967296", ""] {
             assert!(names.resolve(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_that_expire_are_not_built_in_and_the_error_says_how_to_get_them() {
+        let unknown = Names::built_in().resolve("NCO:CRUDEOILM").unwrap_err();
+        assert_eq!(unknown.to_string(), "no instrument is named NCO:CRUDEOILM");
+        assert_eq!(unknown.advice(), HOW_TO_LIST);
+        let names = Names::of_today(Some(list(&[(33_539_084, "NCO", "CRUDEOILM")])));
+        assert_eq!(names.resolve("NCO:CRUDEOILM").unwrap().token, 33_539_084);
+        assert_eq!(names.resolve("NCO:COPPER").unwrap_err().advice(), HOW_TO_NAME);
+    }
+
+    #[test]
+    fn all_symbols_of_a_token_find_it_under_one_name() {
+        let names = Names::of_today(Some(list(&[
+            (1_000, "NSE", "ABC-BE"),
+            (1_000, "NSE", "ABC"),
+            (2_000, "NSE", "TWO"),
+            (3_000, "NSE", "TWO"),
+        ])));
+        let abc = Named { token: 1_000, name: "NSE:ABC".into() };
+        for text in ["ABC-BE", "abc", "1000", "\u{feff} NSE:ABC\r\n"] {
+            assert_eq!(names.resolve(text), Ok(abc.clone()), "{text}");
+        }
+        let ambiguous = names.resolve("two").unwrap_err();
+        assert_eq!(ambiguous.to_string(), "two names 2 instruments, with the tokens 2000, 3000");
+        assert_eq!(ambiguous.advice(), "name it by its token");
+        assert_eq!(names.resolve("3000").unwrap().name, "NSE:TWO");
+        let both = names.resolve_all(&inputs(&["two", "x"])).unwrap_err().to_string();
+        assert_eq!(both, "two (the tokens 2000, 3000), x");
     }
 
     #[test]

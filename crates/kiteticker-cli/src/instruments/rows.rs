@@ -18,16 +18,17 @@ pub(crate) fn to_note(instruments: &[Named], names: &Names, mode: Mode) -> Vec<I
     instruments.iter().map(|named| row(named.token)).collect()
 }
 
+/// Returns the columns of an instrument. Missing numbers are 0, as in Kite's list.
 fn listing(one: &Instrument<'_>) -> Listing {
     Listing {
-        exchange_token: one.exchange_token,
+        exchange_token: one.exchange_token.unwrap_or(0),
         tradingsymbol: one.tradingsymbol.to_owned(),
         name: one.name.to_owned(),
-        last_price: one.last_price,
+        last_price: one.last_price.unwrap_or_default(),
         expiry: one.expiry.and_then(|date| Day::from_unix_days(date.days().into())),
-        strike: one.strike,
-        tick_size: one.tick_size,
-        lot_size: one.lot_size,
+        strike: one.strike.unwrap_or_default(),
+        tick_size: one.tick_size.unwrap_or_default(),
+        lot_size: one.lot_size.unwrap_or(0),
         instrument_type: one.instrument_type.to_string(),
         segment: one.segment.to_owned(),
         exchange: one.exchange.to_string(),

@@ -34,6 +34,8 @@ fn instruments_are_found_by_words_token_and_type() {
     for (arguments, tokens) in [
         (&["infosys"][..], &[408_065][..]),
         (&["NSE:INFY"], &[408_065]),
+        (&["408065"], &[408_065]),
+        (&["24500"], &[9_604_354]),
         (&["--token", "738561"], &[738_561]),
         (&["--type", "ce", "--strike", "24550..25000"], &[9_604_610]),
         (&["nifty", "--strike", "24500"], &[9_604_354]),
@@ -66,7 +68,30 @@ fn instruments_are_printed_as_a_table() {
 fn no_match_is_status_one() {
     let ended = find(&["nosuchthing"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.err.contains("no instrument of 4 matches"), "{ended:?}");
+    assert!(ended.err.contains("no instrument of 4 matches\n"), "{ended:?}");
+}
+
+#[test]
+fn a_mistyped_symbol_or_company_is_answered_with_what_may_have_been_meant() {
+    for (typed, meant) in [
+        (&["infosis"][..], "NSE:INFY"),
+        (&["NSE:INFFY"], "NSE:INFY"),
+        (&["reliance", "industreis"], "NSE:RELIANCE"),
+        (&["--name", "NIFTTY"], "NFO:NIFTY26DEC24500CE, NFO:NIFTY26DEC24600CE"),
+    ] {
+        let ended = find(typed);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+        let meant = format!("matches; did you mean {meant}?\n");
+        assert!(ended.err.contains(&meant), "{ended:?}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = listed(&directory, LIST);
+    let list = list.to_str().expect("UTF-8");
+    let record = ["record", "--sim", "infosis", "--instruments-file", list, "--to", "x"];
+    let ended = run(&mut kite(&record));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let error = "error: no instrument is named infosis\nhelp: did you mean NSE:INFY?\n";
+    assert_eq!(ended.err, error);
 }
 
 #[test]
@@ -84,6 +109,40 @@ fn invalid_rows_are_reported_by_line_and_the_rest_loads() {
     let ended = run(&mut kite(&["instruments", "infy", "--file", list]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.err.contains("warning: line 6: instrument_token"), "{ended:?}");
+}
+
+#[test]
+fn a_list_of_tokens_exchanges_and_symbols_is_enough_as_a_spreadsheet_writes_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = "\u{feff}Symbol ,note, exchange,token\r\n INFY ,\"mine, too\", NSE , 408065\r\n";
+    let list = listed(&directory, text);
+    let list = list.to_str().expect("UTF-8");
+    let ended = run(&mut kite(&["instruments", "infy", "--file", list, "--json"]));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(
+        ended.json(),
+        serde_json::json!([{
+            "instrument_token": 408_065, "exchange": "NSE", "tradingsymbol": "INFY",
+            "exchange_token": null, "name": null, "last_price": null, "expiry": null,
+            "strike": null, "tick_size": null, "lot_size": null, "instrument_type": null,
+            "segment": null,
+        }]),
+        "absent, not wrong"
+    );
+    let ended = run(&mut kite(&["instruments", "infy", "--file", list]));
+    assert!(ended.out.ends_with("    408065  NSE:INFY\n"), "{ended:?}");
+}
+
+#[test]
+fn expiries_are_read_with_the_year_first_or_last() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = listed(&directory, &LIST.replace("2026-12-29", "29-12-2026"));
+    let list = list.to_str().expect("UTF-8");
+    for day in ["2026-12-29", "29-12-2026"] {
+        let line = ["instruments", "--file", list, "--expiry", day, "--strike", "24600", "--json"];
+        let ended = run(&mut kite(&line));
+        assert_eq!(ended.json()[0]["expiry"], "2026-12-29", "{ended:?}");
+    }
 }
 
 #[test]

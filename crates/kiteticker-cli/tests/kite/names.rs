@@ -229,6 +229,25 @@ fn all_unknown_names_on_the_command_line_are_reported_together() {
 }
 
 #[test]
+fn a_name_that_expires_is_found_in_a_list_only_and_the_error_says_how() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (list, to) = (directory.path().join("list.csv"), directory.path().join("tapes"));
+    let (list_name, to) = (list.to_str().expect("UTF-8"), to.to_str().expect("UTF-8"));
+    let record = ["record", "--sim", "NCO:CRUDEOILM", "--for", "1s", "--to", to, "--json"];
+    let ended = run(&mut kite(&record));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(
+        ended.err,
+        "error: no instrument is named NCO:CRUDEOILM\nhelp: only a few indices and shares are \
+         built in; download the list by kite instruments, or pass one with --instruments-file\n"
+    );
+    std::fs::write(&list, "token,exchange,symbol\n33539084,NCO,CRUDEOILM\n").expect("a file");
+    let ended = run(&mut kite(&[&record[..], &["--instruments-file", list_name]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("recording 1 instrument "), "{ended:?}");
+}
+
+#[test]
 fn an_empty_name_after_a_comma_is_ignored_and_one_alone_is_an_error() {
     let tapes = two_days();
     let to = tapes.path().to_str().expect("UTF-8");
@@ -271,6 +290,12 @@ fn unknown_names_in_a_list_are_left_out_unless_strict() {
          EXPIRED in {path}, line 4\n"
     );
     assert!(ended.err.starts_with(&error), "{ended:?}");
+    let utf16 = "\u{feff}NSE:INFY\u{a0}\r\n \t\r\n 738561 \r\n".encode_utf16();
+    let bytes: Vec<u8> = utf16.flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&list, bytes).expect("a file");
+    let ended = record(&["--strict"]);
+    assert_eq!(ended.code, Some(0), "as PowerShell writes it: {ended:?}");
+    assert!(ended.err.contains("recording 2 instruments "), "{ended:?}");
     std::fs::write(&list, "# mine\nEXPIRED\n").expect("a file");
     let ended = record(&["--strict"]);
     let error = format!("error: {path}, line 2: no instrument is named EXPIRED\n");
