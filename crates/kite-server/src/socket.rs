@@ -165,32 +165,32 @@ impl<S: Connection> Socket<S> {
         let _ = timeout(CLOSE_DEADLINE, finish).await;
     }
 
-    /// Ends the stream and reads on, however long the client takes to read and to close its side.
+    /// Ends the stream after a close frame and reads on, however long the client takes, until it has
+    /// answered the close frame or closed its side.
     ///
-    /// A socket closed with unread bytes, such as a client's pings and commands, is reset, and the
-    /// client loses what it has not read.
+    /// Read on after that with [`discard`]: a socket closed with unread bytes, such as a client's
+    /// pings and commands, is reset, and the client loses what it has not read.
     ///
     /// # Errors
-    /// Returns an error if the client reset the connection and had not answered the close frame.
+    /// Returns an error if the client reset the connection.
     ///
     /// # Cancel safety
-    /// Cancel safe: calling it again continues, but no longer knows of an answer.
-    pub async fn linger(&mut self) -> Result<(), End> {
+    /// Cancel safe: calling it again continues.
+    pub async fn finish(&mut self) -> Result<(), End> {
         // If the client has reset the connection, reading reports it.
         let _ = self.stream_mut().shutdown().await;
-        let mut is_answered = false;
-        let mut end = loop {
+        loop {
             match self.websocket.next().await {
-                Some(Ok(message)) => is_answered |= message.is_close(),
-                Some(Err(error)) => break lost(&error),
-                None => break End::ClientClosed,
+                Some(Ok(message)) if message.is_close() => return Ok(()),
+                Some(Ok(_)) => {}
+                Some(Err(error)) if lost(&error) == End::ClientReset => {
+                    return Err(End::ClientReset);
+                }
+                Some(Err(_)) | None => break,
             }
-        };
-        if end != End::ClientReset {
-            // What follows the client's close frame, or bytes that are not a WebSocket's.
-            end = discard(self.stream_mut()).await.map_or_else(|it| lost(&it.into()), |()| end);
         }
-        if end == End::ClientReset && !is_answered { Err(end) } else { Ok(()) }
+        // The stream has ended, or continues with bytes that are not a WebSocket's.
+        discard(self.stream_mut()).await.map_err(|error| lost(&error.into()))
     }
 
     /// Ends the stream, with TLS's close notification or abruptly, and waits until the client has

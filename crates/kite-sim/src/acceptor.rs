@@ -1,6 +1,5 @@
 //! The task that accepts connections, runs scripts and restarts the server.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +19,13 @@ use crate::time::FOREVER;
 /// Accepts connections until stopped, then ends all of them.
 pub(crate) async fn run(
     listener: TcpListener,
-    address: SocketAddr,
     state: Arc<SimState>,
     commands: mpsc::UnboundedReceiver<AcceptorCommand>,
     tape: Option<Records>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let (clients, players) = (JoinSet::new(), JoinSet::new());
-    let mut acceptor = Acceptor { address, state, clients, players, commands };
+    let mut acceptor = Acceptor { state, clients, players, commands };
     if let (Some(fanout), Some(tape)) = (acceptor.state.fanout.clone(), tape) {
         let (flow, changes) = (acceptor.state.flow.clone(), acceptor.state.changes.clone());
         acceptor.players.spawn(replay::run(tape, fanout, flow, changes));
@@ -37,10 +35,14 @@ pub(crate) async fn run(
         finish = acceptor.run(listener) => Some(finish),
     };
     match finish {
-        Some(finish) => tokio::select! {
-            _ = stopped => {}
-            () = acceptor.finish(finish) => {}
-        },
+        Some(finish) => {
+            tokio::select! {
+                _ = stopped => {}
+                () = acceptor.finish(finish) => {}
+            }
+            // The records of the clients that are still there say so.
+            acceptor.state.ledger.note_unread(acceptor.state.address);
+        }
         None => acceptor.state.empty().await,
     }
     acceptor.clients.shutdown().await;
@@ -48,7 +50,6 @@ pub(crate) async fn run(
 }
 
 struct Acceptor {
-    address: SocketAddr,
     state: Arc<SimState>,
     clients: JoinSet<()>,
     /// Scripts and the replay.
@@ -92,7 +93,7 @@ impl Acceptor {
     async fn finish(&mut self, Finish { reason, linger }: Finish) {
         self.players.shutdown().await;
         self.state.finish(&reason);
-        // The record of a client past the deadline says so.
+        // A client past the deadline is not waited for.
         let _ = timeout(linger, self.state.admission.until_left()).await;
     }
 
@@ -101,7 +102,7 @@ impl Acceptor {
     /// # Errors
     /// Returns the request to finish that arrived meanwhile.
     async fn restart(&mut self, down: Duration) -> Result<TcpListener, Finish> {
-        let port = ReservedPort::new(self.address).await;
+        let port = ReservedPort::new(self.state.address).await;
         self.state.empty().await;
         self.clients.shutdown().await;
         let mut is_down = std::pin::pin!(sleep(down));

@@ -260,8 +260,8 @@ impl SimBuilder {
             },
         };
         let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
-        let (state, commands) = SimState::new(config, exchange, fanout, accounts);
-        let sim = Sim::run(listener, address, state, commands, tape);
+        let (state, commands) = SimState::new(config, address, exchange, fanout, accounts);
+        let sim = Sim::run(listener, state, commands, tape);
         self.scripts.into_iter().for_each(|script| sim.play(script));
         Ok(sim)
     }

@@ -13,6 +13,7 @@ pub(crate) mod pace;
 mod replayed;
 pub(crate) mod state;
 mod timer;
+mod unread;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -142,11 +143,14 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
         }
         Err(end) => end,
     };
+    // The slot stays taken meanwhile, because the end of the server waits for it.
     let end = match end {
-        // The slot stays taken, because the end of the server waits for it.
-        End::Finishing => client.socket.linger().await.err().unwrap_or(end),
+        End::Finishing => client.finish().await,
         end => end,
     };
+    if end == End::ClientStuck {
+        client.entry.note_unread(client.state.address);
+    }
     client.entry.end(SocketEnd::from(end));
     // Free as soon as the socket begins to end.
     drop(slot);
@@ -223,7 +227,7 @@ impl Client {
     async fn begin(&mut self, strike: Option<Fault>) -> Result<(), End> {
         if self.state.config.is_greeting {
             for text in texts::greetings(self.state.config.start_unix_s) {
-                self.send_text(&text).await?;
+                self.write_text(&text).await?;
             }
         }
         if let Some(fault) = strike {
@@ -350,10 +354,28 @@ impl Client {
 
     async fn send_text(&mut self, text: &str) -> Result<(), End> {
         if self.manner.says == Says::Everything {
-            self.socket.write(Message::text(text)).await?;
-            self.state.counters.texts.add(1);
+            self.write_text(text).await?;
+            self.entry.add_text();
         }
         Ok(())
+    }
+
+    async fn write_text(&mut self, text: &str) -> Result<(), End> {
+        self.socket.write(Message::text(text)).await?;
+        self.state.counters.texts.add(1);
+        Ok(())
+    }
+
+    /// Reads on until the client has closed its side; returns how it ended.
+    async fn finish(&mut self) -> End {
+        if let Err(end) = self.socket.finish().await {
+            return end;
+        }
+        // It has read everything, so that nothing else matters.
+        self.entry.end(SocketEnd::Closed);
+        self.state.changes.notify();
+        let _ = discard(self.socket.stream_mut()).await;
+        End::Finishing
     }
 
     /// Ends the socket.

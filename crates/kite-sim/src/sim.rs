@@ -37,7 +37,6 @@ const MEMORY_BYTES: usize = 64 * 1_024;
 /// between two frames and in the order of the calls. A socket whose client does not read is reached
 /// once the client reads.
 pub struct Sim {
-    address: SocketAddr,
     state: Arc<SimState>,
     acceptor: AbortHandle,
     /// Stops the accepting task; `None` once used.
@@ -54,19 +53,18 @@ impl Sim {
 
     pub(crate) fn run(
         listener: TcpListener,
-        address: SocketAddr,
         state: Arc<SimState>,
         commands: mpsc::UnboundedReceiver<AcceptorCommand>,
         tape: Option<Records>,
     ) -> Self {
         let ((stop, stopped), (running, ended)) = (oneshot::channel(), watch::channel(()));
-        let run = acceptor::run(listener, address, Arc::clone(&state), commands, tape, stopped);
+        let run = acceptor::run(listener, Arc::clone(&state), commands, tape, stopped);
         let task = tokio::spawn(async move {
             run.await;
             drop(running);
         });
         let stop = Mutex::new(Some(stop));
-        Self { address, state, acceptor: task.abort_handle(), stop, ended }
+        Self { state, acceptor: task.abort_handle(), stop, ended }
     }
 
     /// Returns the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
@@ -75,9 +73,9 @@ impl Sim {
     pub fn endpoint(&self) -> String {
         #[cfg(feature = "tls")]
         if self.state.config.identity.is_some() {
-            return format!("wss://localhost:{}", self.address.port());
+            return format!("wss://localhost:{}", self.state.address.port());
         }
-        format!("ws://{}", self.address)
+        format!("ws://{}", self.state.address)
     }
 
     /// Returns the certificate that a client must trust, in DER form; `None` without TLS.
@@ -103,7 +101,7 @@ impl Sim {
     /// Returns the address the simulator listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.address
+        self.state.address
     }
 
     /// Returns the counters.
@@ -281,7 +279,7 @@ impl Sim {
     }
 
     /// Returns the records of the sockets of all accounts whose clients have not read everything
-    /// ([`SocketEnd::is_unfinished`](crate::SocketEnd::is_unfinished)), in order of acceptance.
+    /// ([`SocketRecord::is_unfinished`]), in order of acceptance.
     #[must_use]
     pub fn unfinished(&self) -> Vec<SocketRecord> {
         self.state.ledger.unfinished()
@@ -303,7 +301,7 @@ impl Drop for Sim {
 
 impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sim").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Sim").field("address", &self.state.address).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,13 @@
-//! How the official clients connect to a server of this command.
+//! The clients of a server of this command: how the official ones connect, and which have not read
+//! everything.
 //!
 //! The Python, Node and Go clients add the credentials to a root, so a root must not have a
 //! query. The Java client replaces placeholders in a route.
+
+use kite_sim::{SocketEnd, SocketRecord};
+use serde_json::json;
+
+use crate::format::{numbers, sizes};
 
 /// Lines of at most 80 columns, because a wrapped line cannot be copied.
 const HELP: &str = "\
@@ -30,4 +36,37 @@ pub(crate) fn lines(endpoint: &str, key: &str, token: &str) -> String {
          Java    Routes._wsuri = \"{route}\", by reflection\n\
          others  {endpoint}/?api_key={key}&access_token={token}\n"
     )
+}
+
+/// Says which client has not read everything, and what is known of it.
+pub(crate) fn unfinished(record: &SocketRecord) -> String {
+    let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));
+    let what = match record.end {
+        Some(SocketEnd::ClientReset) => "reset its connection",
+        Some(SocketEnd::ClientStayed) => "had not closed its connection at the end",
+        _ => "stopped reading and was disconnected",
+    };
+    let sent = numbers::counted(record.ticks, "tick");
+    let unread = match record.unread_bytes {
+        Some(bytes) => format!(", of which it left about {} unread", sizes::bytes(bytes)),
+        None => String::new(),
+    };
+    format!("{client} {what}: {sent} sent to it{unread}")
+}
+
+/// Returns the clients that have not read everything as JSON.
+pub(crate) fn unfinished_json(records: &[SocketRecord]) -> serde_json::Value {
+    let one = |record: &SocketRecord| {
+        json!({
+            "peer": record.peer.map(|peer| peer.to_string()),
+            "end": match record.end {
+                Some(SocketEnd::ClientReset) => "reset",
+                Some(SocketEnd::ClientStayed) => "stayed",
+                _ => "stuck",
+            },
+            "ticks_sent": record.ticks,
+            "unread_bytes": record.unread_bytes,
+        })
+    };
+    records.iter().map(one).collect()
 }

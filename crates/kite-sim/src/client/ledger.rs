@@ -12,7 +12,7 @@ use kite_server::End;
 use kite_wire::Mode;
 use parking_lot::Mutex;
 
-use super::book::Book;
+use super::{book::Book, unread};
 use crate::fault::FaultKind;
 use crate::hash::{hash, mix};
 
@@ -65,15 +65,6 @@ pub enum SocketEnd {
     ClientStayed,
 }
 
-impl SocketEnd {
-    /// Returns whether the client is known not to have read everything, or not known to have done
-    /// so although the simulator waited for it.
-    #[must_use]
-    pub const fn is_unfinished(self) -> bool {
-        matches!(self, Self::ClientReset | Self::ClientStuck | Self::ClientStayed)
-    }
-}
-
 impl From<End> for SocketEnd {
     fn from(end: End) -> Self {
         match end {
@@ -106,6 +97,12 @@ pub struct SocketRecord {
     pub end: Option<SocketEnd>,
     /// Market packets in its frames that a client can decode.
     pub ticks: u64,
+    /// Text frames sent, without the greeting.
+    pub texts: u64,
+    /// About how many bytes waited in the operating system's buffers for a client that left them
+    /// unread, without those that the simulator could not write; `None` if the client did not, or if the
+    /// number is not known: in memory, after a reset, and except on Linux.
+    pub unread_bytes: Option<u64>,
     /// Its subscriptions, or those at its end.
     pub subscriptions: BTreeMap<u32, Mode>,
     /// Faults that struck it, in order.
@@ -117,13 +114,25 @@ pub struct SocketRecord {
 impl SocketRecord {
     fn new(id: u64, peer: Option<SocketAddr>) -> Self {
         let (subscriptions, faults, chains) = Default::default();
-        Self { id, peer, end: None, ticks: 0, subscriptions, faults, chains }
+        let (end, ticks, texts, unread_bytes) = (None, 0, 0, None);
+        Self { id, peer, end, ticks, texts, unread_bytes, subscriptions, faults, chains }
     }
 
     /// Returns the number of frames sent.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.chains.len()
+    }
+
+    /// Returns whether the client has left something unread, as far as is known: it stopped
+    /// reading, had not closed its side at the end, or reset the connection after something other
+    /// than the greeting was sent to it.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        match self.end {
+            Some(SocketEnd::ClientReset) => self.frames() > 0 || self.texts > 0,
+            end => matches!(end, Some(SocketEnd::ClientStuck | SocketEnd::ClientStayed)),
+        }
     }
 
     /// Returns the chain of all frames sent.
@@ -151,6 +160,7 @@ impl fmt::Debug for SocketRecord {
             .field("end", &self.end)
             .field("frames", &self.frames())
             .field("ticks", &self.ticks)
+            .field("texts", &self.texts)
             .field("subscriptions", &self.subscriptions.len())
             .field("faults", &self.faults)
             .finish_non_exhaustive()
@@ -182,6 +192,13 @@ impl Line {
         }
         record
     }
+
+    fn note_unread(&self, address: SocketAddr) {
+        let mut record = self.record.lock();
+        if let (None, Some(peer)) = (record.end, record.peer) {
+            record.unread_bytes = unread::bytes(address, peer);
+        }
+    }
 }
 
 impl Ledger {
@@ -207,11 +224,17 @@ impl Ledger {
         self.is_finishing.store(true, Ordering::Relaxed);
     }
 
+    /// Notes what the clients of the open sockets have not read.
+    pub(crate) fn note_unread(&self, address: SocketAddr) {
+        for line in self.lines.lock().values() {
+            line.note_unread(address);
+        }
+    }
+
     /// Returns the records of the sockets whose clients have not read everything.
     pub(crate) fn unfinished(&self) -> Vec<SocketRecord> {
         let lines = self.lines.lock();
-        let is_unfinished =
-            |line: &&Arc<Line>| line.record.lock().end.is_some_and(SocketEnd::is_unfinished);
+        let is_unfinished = |line: &&Arc<Line>| line.record.lock().is_unfinished();
         lines.values().filter(is_unfinished).map(|line| line.record()).collect()
     }
 
@@ -248,12 +271,21 @@ impl Entry {
         record.ticks += ticks;
     }
 
+    pub(crate) fn add_text(&self) {
+        self.line.record.lock().texts += 1;
+    }
+
     pub(crate) fn add_fault(&self, kind: FaultKind) {
         self.line.record.lock().faults.push(kind);
     }
 
     pub(crate) fn ticks(&self) -> u64 {
         self.line.record.lock().ticks
+    }
+
+    /// Notes what the client has not read.
+    pub(crate) fn note_unread(&self, address: SocketAddr) {
+        self.line.note_unread(address);
     }
 
     /// Records how the socket ended; the first end counts.

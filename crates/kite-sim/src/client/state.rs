@@ -103,6 +103,8 @@ pub(crate) type Membership = kite_server::Membership<Handle, Joined>;
 /// State shared by the tasks and the user's handle.
 pub(crate) struct SimState {
     pub(crate) config: Config,
+    /// The address listened on.
+    pub(crate) address: SocketAddr,
     pub(crate) exchange: Exchange,
     /// The replay, if there is one instead of the market.
     pub(crate) fanout: Option<Arc<Fanout>>,
@@ -122,6 +124,7 @@ pub(crate) struct SimState {
 impl SimState {
     pub(crate) fn new(
         config: Config,
+        address: SocketAddr,
         exchange: Exchange,
         fanout: Option<Fanout>,
         accounts: Accounts,
@@ -130,6 +133,7 @@ impl SimState {
         let changes = Arc::new(Changes::default());
         let state = Self {
             config,
+            address,
             exchange,
             fanout: fanout.map(Arc::new),
             counters: Counters::default(),

@@ -6,7 +6,6 @@ use kite_sim::{API_KEY, Fault, Sim, SocketEnd};
 use kite_wire::Command;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::bare::{BINARY, Bare, CLOSE, Door, TEXT};
 use crate::client::{Client, DEADLINE, quiet_sim, until};
@@ -68,6 +67,20 @@ async fn a_client_that_stays_is_waited_for_until_the_deadline_and_named() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_answered_the_close_frame_has_read_everything() {
+    let sim = quiet_sim().await;
+    let mut client = Bare::connect(&sim, Door::Tcp).await;
+    let answer = async {
+        assert_eq!(client.frame_of(CLOSE).await, close_payload());
+        client.say(CLOSE, &1_001_u16.to_be_bytes()).await;
+        until(&sim, |sim| sim.sockets(API_KEY)[0].end == Some(SocketEnd::Closed)).await;
+        sim.stop().await;
+    };
+    let (ends, ()) = tokio::join!(finish(&sim, Duration::MAX), answer);
+    assert_eq!(ends, []);
+}
+
+#[tokio::test]
 async fn a_client_that_reads_nothing_is_named_although_its_close_frame_was_never_sent() {
     let sim = quiet_sim().await;
     let _client = Client::connect(&sim).await;
@@ -76,7 +89,12 @@ async fn a_client_that_reads_nothing_is_named_although_its_close_frame_was_never
     }
     let ends = finish(&sim, Duration::from_millis(50)).await;
     assert_eq!(ends, [Some(SocketEnd::ClientStayed)]);
-    assert!(sim.unfinished()[0].frames() < FRAMES);
+    let record = &sim.unfinished()[0];
+    assert!(record.frames() < FRAMES);
+    if cfg!(target_os = "linux") {
+        let unread = record.unread_bytes.unwrap();
+        assert!(unread >= (record.frames() * FRAME_BYTES) as u64, "{unread} of {record:?}");
+    }
 }
 
 #[tokio::test]
@@ -84,18 +102,26 @@ async fn a_reset_is_named_whenever_it_occurs_and_a_plain_end_is_not() {
     let sim = quiet_sim().await;
     drop(Client::connect(&sim).await);
     until(&sim, |sim| sim.stats().connections_open == 0).await;
+    // To this one nothing was sent.
     reset(Client::connect(&sim).await);
     until(&sim, |sim| sim.stats().connections_open == 0).await;
+    let early = Client::connect(&sim).await;
+    sim.send_text("{}");
+    until(&sim, |sim| sim.stats().texts_sent == 1).await;
+    reset(early);
+    until(&sim, |sim| sim.stats().connections_open == 0).await;
     let late = Client::connect(&sim).await;
+    sim.send_binary(vec![0, 0]);
     let ends = async {
         let mut late = late;
-        assert!(matches!(late.message().await, Message::Close(Some(_))));
+        assert_eq!(late.binary().await.len(), 2);
+        assert!(late.message().await.is_close());
         reset(late);
     };
     let (ends, ()) = tokio::join!(finish(&sim, DEADLINE), ends);
-    // The WebSocket of the second answers the close frame with its next read, which never comes.
+    // The last would answer the close frame with its next read.
     assert_eq!(ends, [Some(SocketEnd::ClientReset); 2]);
-    assert_eq!(sim.unfinished().iter().map(|record| record.id).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(sim.unfinished().iter().map(|record| record.id).collect::<Vec<_>>(), [2, 3]);
 }
 
 /// Resets a connection, as the operating system does if a program ends with unread bytes.

@@ -1,9 +1,7 @@
 //! What the servers print for the official clients.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-
 use crate::process::{Running, kite, run};
+use crate::socket::Socket;
 
 /// Reads the lines for other clients, and opens the URLs that these make of them.
 pub(crate) fn check(server: &mut Running, endpoint: &str) {
@@ -34,17 +32,8 @@ fn quoted<'a>(line: &'a str, before: &str) -> &'a str {
 
 /// Opens a WebSocket at `url` and returns the status of the answer.
 fn status(url: &str) -> u16 {
-    let (root, query) = url.split_once('?').expect("a query");
-    let host = root.trim_start_matches("ws://").trim_end_matches('/');
-    let mut socket = TcpStream::connect(host).expect("the server accepts");
-    let request = format!(
-        "GET /?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes()).expect("the request is sent");
-    let mut line = String::new();
-    BufReader::new(socket).read_line(&mut line).expect("an answer");
-    line.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    let (_, head) = Socket::ask(url);
+    head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{head}"))
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod record;
 mod replay;
 mod silences;
 mod sim;
+mod socket;
 mod status;
 mod tape;
 mod usage;
