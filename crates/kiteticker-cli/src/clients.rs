@@ -38,7 +38,7 @@ pub(crate) fn lines(endpoint: &str, key: &str, token: &str) -> String {
     )
 }
 
-/// Says which client has not read everything, and what is known of it.
+/// Names a client that has not read everything, with what is known of it.
 pub(crate) fn unfinished(record: &SocketRecord) -> String {
     let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));
     let what = match record.end {
