@@ -1,20 +1,23 @@
 //! Fetches the list from Kite once a day and caches it on disk.
 //!
 //! Fetching blocks, so async programs should call it on a thread for blocking work. The request is
-//! in `download.rs`, the cache in `cache.rs`.
+//! in `download.rs`, the cache in `cache.rs`, and `trust.rs` compares a list with the cached one.
 
 mod cache;
 mod download;
 mod error;
+mod origin;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use self::cache::Cache;
 use self::download::{Download, shown_url};
+use self::trust::Doubt;
 use crate::date::Date;
 use crate::exchange::Exchange;
 use crate::instruments::Instruments;
@@ -22,6 +25,7 @@ use crate::load::{Loaded, load};
 use crate::unpack::{MAX_LIST_BYTES, unpack};
 
 pub use self::error::FetchError;
+pub use self::origin::{Fetched, Origin};
 
 /// The URL of Kite's list of all exchanges.
 pub const KITE_INSTRUMENTS_URL: &str = "https://api.kite.trade/instruments";
@@ -64,6 +68,7 @@ pub struct Source {
     timeout: Duration,
     max_bytes: u64,
     keep_days: u16,
+    accepts_fewer: bool,
 }
 
 /// The value of the header that contains the access token.
@@ -74,41 +79,6 @@ impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
-}
-
-/// A list and its origin.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Fetched {
-    /// The list and the problems in its rows.
-    pub loaded: Loaded,
-    /// Whether it was fetched now, was cached today, or is from an earlier day.
-    pub origin: Origin,
-    /// Why a fetched list could not be cached; the next call fetches it again.
-    pub not_kept: Option<FetchError>,
-}
-
-/// Where a list came from.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Origin {
-    /// It was fetched just now.
-    Fetched,
-    /// It was fetched earlier today and read from the cache.
-    Kept {
-        /// The file it was read from.
-        path: PathBuf,
-    },
-    /// The list could not be fetched, so this is the latest cached one. Instruments listed since
-    /// are missing, and tokens of expired instruments may have been reused.
-    Stale {
-        /// The day it was fetched.
-        day: Date,
-        /// Why no newer list could be fetched.
-        why: Box<FetchError>,
-        /// The file it was read from.
-        path: PathBuf,
-    },
 }
 
 impl Default for Source {
@@ -130,6 +100,7 @@ impl Source {
             timeout: TIMEOUT,
             max_bytes: MAX_LIST_BYTES,
             keep_days: KEEP_DAYS,
+            accepts_fewer: false,
         }
     }
 
@@ -148,10 +119,11 @@ impl Source {
         Self { cache_dir: Some(folder.into()), ..self }
     }
 
-    /// Sends credentials with the request, as Kite's documentation does. As far as is known the
-    /// list is served without them.
+    /// Sends credentials if the server refuses to serve the list without them, with the status 401
+    /// or 403. As far as is known Kite serves the list without them.
     ///
-    /// They are sent only over `https`, or unencrypted to a loopback address.
+    /// They are sent only over `https`, or unencrypted to a loopback address, and never to a server
+    /// that the URL redirects to.
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {
         let authorization = Authorization(format!("token {api_key}:{access_token}"));
         Self { authorization: Some(authorization), ..self }
@@ -182,6 +154,13 @@ impl Source {
         Self { keep_days: days, ..self }
     }
 
+    /// Sets whether to accept a list that has fewer than half of the instruments of the latest cached
+    /// one. Default: false; the cached one is then returned ([`Origin::Incomplete`]), and the list
+    /// is fetched again after 15 minutes.
+    pub fn accept_fewer(self, accept: bool) -> Self {
+        Self { accepts_fewer: accept, ..self }
+    }
+
     /// Returns today's list from the cache, else fetches it, else returns the latest cached list.
     ///
     /// `Ok` does not mean that the list is today's ([`Fetched::origin`]) or that all its rows are
@@ -193,12 +172,13 @@ impl Source {
         self.on(Date::today_in_india())
     }
 
-    /// Fetches the list even if today's is cached; otherwise like [`Source::today`].
+    /// Fetches the list even if today's is cached, or was found incomplete less than 15 minutes ago;
+    /// otherwise like [`Source::today`].
     ///
     /// # Errors
     /// Returns an error if the list could not be fetched and none is cached.
     pub fn refresh(&self) -> Result<Fetched, FetchError> {
-        self.fetch_on(&self.cache()?, Date::today_in_india())
+        self.fetch_on(&self.cache()?, Date::today_in_india(), SystemTime::now())
     }
 
     /// Returns the latest cached list of any day, without fetching; `None` if none is cached. Tokens
@@ -225,19 +205,27 @@ impl Source {
     }
 
     fn on(&self, today: Date) -> Result<Fetched, FetchError> {
-        let cache = self.cache()?;
-        // A cached list that cannot be loaded is fetched again and replaced.
-        match cache.read(today, self.max_bytes) {
-            Some((loaded, path)) => {
-                cache.remove_old(today, self.keep_days);
-                Ok(Fetched { loaded, origin: Origin::Kept { path }, not_kept: None })
-            }
-            None => self.fetch_on(&cache, today),
-        }
+        self.at(today, SystemTime::now())
     }
 
-    fn fetch_on(&self, cache: &Cache, today: Date) -> Result<Fetched, FetchError> {
-        let why = match self.fetch(cache, today) {
+    fn at(&self, today: Date, now: SystemTime) -> Result<Fetched, FetchError> {
+        let cache = self.cache()?;
+        // A cached list that cannot be loaded is fetched again and replaced.
+        if let Some((loaded, path)) = cache.read(today, self.max_bytes) {
+            cache.remove_old(today, self.keep_days);
+            return Ok(Fetched { loaded, origin: Origin::Kept { path }, not_kept: None });
+        }
+        if !self.accepts_fewer
+            && let Some((doubt, retry_in)) = Doubt::read(&cache, now)
+            && let Some(latest) = cache.read_latest(self.max_bytes)
+        {
+            return Ok(doubt.resolved(latest, retry_in));
+        }
+        self.fetch_on(&cache, today, now)
+    }
+
+    fn fetch_on(&self, cache: &Cache, today: Date, now: SystemTime) -> Result<Fetched, FetchError> {
+        let why = match self.fetch(cache, today, now) {
             Ok(fetched) => return Ok(fetched),
             Err(why) => why,
         };
@@ -250,7 +238,7 @@ impl Source {
         }
     }
 
-    fn fetch(&self, cache: &Cache, today: Date) -> Result<Fetched, FetchError> {
+    fn fetch(&self, cache: &Cache, today: Date, now: SystemTime) -> Result<Fetched, FetchError> {
         let url = self.whole_url();
         let bytes = Download {
             url: &url,
@@ -268,8 +256,17 @@ impl Source {
             let problem_count = loaded.problem_count;
             return Err(FetchError::NoRows { url: shown_url(&url), problem_count });
         }
+        if !self.accepts_fewer
+            && let Some(latest) = cache.read_latest(self.max_bytes)
+            && let Some(doubt) = Doubt::new(loaded.instruments.len(), latest.0.instruments.len())
+        {
+            // Without the note the next call only fetches the list sooner.
+            let not_kept = doubt.write(cache, now).err();
+            return Ok(Fetched { not_kept, ..doubt.resolved(latest, trust::RETRY_AFTER) });
+        }
         let not_kept = cache.write(today, &plain).err();
         if not_kept.is_none() {
+            Doubt::clear(cache);
             cache.remove_old(today, self.keep_days);
         }
         Ok(Fetched { loaded, origin: Origin::Fetched, not_kept })
@@ -315,6 +312,7 @@ impl fmt::Debug for Source {
             .field("timeout", &self.timeout)
             .field("max_bytes", &self.max_bytes)
             .field("keep_days", &self.keep_days)
+            .field("accepts_fewer", &self.accepts_fewer)
             .finish()
     }
 }

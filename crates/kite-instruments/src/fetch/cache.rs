@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use etcetera::BaseStrategy;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tempfile::NamedTempFile;
 
 use super::download::shown_url;
 use super::error::FetchError;
@@ -65,7 +66,12 @@ impl Cache {
     }
 
     fn named(&self, day: Date, end: &str) -> PathBuf {
-        self.folder.join(format!("{}{day}{end}", self.prefix))
+        self.other(&format!("{day}{end}"))
+    }
+
+    /// Returns the path of this URL's file with a name that is not of a list.
+    pub(super) fn other(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{}{name}", self.prefix))
     }
 
     /// Reads the list of a day; `None` if it does not exist or has no valid row.
@@ -89,13 +95,27 @@ impl Cache {
     }
 
     pub(super) fn write(&self, day: Date, plain: &[u8]) -> Result<(), FetchError> {
-        let path = self.path(day);
+        self.replace(self.path(day), |file| {
+            let mut compressed = GzEncoder::new(file, Compression::default());
+            compressed.write_all(plain)?;
+            compressed.finish().map(drop)
+        })
+    }
+
+    /// Writes this URL's file with a name that is not of a list.
+    pub(super) fn write_other(&self, name: &str, bytes: &[u8]) -> Result<(), FetchError> {
+        self.replace(self.other(name), |file| file.write_all(bytes))
+    }
+
+    fn replace(
+        &self,
+        path: PathBuf,
+        fill: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+    ) -> Result<(), FetchError> {
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.folder)?;
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
-            let mut compressed = GzEncoder::new(&mut file, Compression::default());
-            compressed.write_all(plain)?;
-            compressed.finish()?;
+            fill(&mut file)?;
             // Before the rename, because after a power cut the name must not refer to a file
             // without its bytes.
             file.as_file().sync_all()?;

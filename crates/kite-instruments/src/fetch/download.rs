@@ -4,9 +4,11 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ureq::config::RedirectAuthHeaders;
 use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::uri::{Scheme, Uri};
-use ureq::{Agent, Error};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body, Error, ResponseExt as _};
 
 use super::error::FetchError;
 
@@ -33,29 +35,26 @@ impl Download<'_> {
             return Err(invalid());
         }
         let here = is_loopback(host);
-        if self.authorization.is_some() && !encrypted && !here {
-            return Err(FetchError::PlainText { url: url() });
-        }
         let mut config = Agent::config_builder()
             .timeout_connect(Some(self.connect_timeout))
             .timeout_global(Some(self.timeout))
             .http_status_as_error(false)
+            .redirect_auth_headers(RedirectAuthHeaders::Never)
             .user_agent(concat!("kite-instruments/", env!("CARGO_PKG_VERSION")));
         if here {
             // A proxy cannot reach this machine's loopback.
             config = config.proxy(None);
         }
         let agent = Agent::new_with_config(config.build());
-        let mut request = agent.get(&uri).header("X-Kite-Version", KITE_VERSION);
-        if let Some(authorization) = self.authorization {
-            let mut value =
-                HeaderValue::from_str(authorization).map_err(|_| FetchError::Credentials)?;
-            // Keeps it out of the HTTP client's logs.
-            value.set_sensitive(true);
-            // By default the client does not send it to redirect targets.
-            request = request.header(AUTHORIZATION, value);
+        let mut response = self.request(&agent, &uri, None)?;
+        if let Some(authorization) = self.authorization
+            && wants_credentials(&response, &uri)
+        {
+            if !encrypted && !here {
+                return Err(FetchError::PlainText { url: url() });
+            }
+            response = self.request(&agent, &uri, Some(authorization))?;
         }
-        let response = request.call().map_err(|error| request_error(url(), error))?;
         let status = response.status();
         if !status.is_success() {
             return Err(FetchError::Status { url: url(), status: status.as_u16() });
@@ -72,6 +71,32 @@ impl Download<'_> {
             Ok(_) => Ok(bytes),
         }
     }
+}
+
+impl Download<'_> {
+    fn request(
+        &self,
+        agent: &Agent,
+        uri: &Uri,
+        authorization: Option<&str>,
+    ) -> Result<Response<Body>, FetchError> {
+        let mut request = agent.get(uri).header("X-Kite-Version", KITE_VERSION);
+        if let Some(authorization) = authorization {
+            let mut value =
+                HeaderValue::from_str(authorization).map_err(|_| FetchError::Credentials)?;
+            // Keeps it out of the HTTP client's logs.
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        request.call().map_err(|error| request_error(shown_url(self.url), error))
+    }
+}
+
+/// Returns whether the server of the URL, not one that it redirects to, refuses a request without
+/// credentials.
+fn wants_credentials(response: &Response<Body>, uri: &Uri) -> bool {
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        && response.get_uri().authority() == uri.authority()
 }
 
 fn request_error(url: String, error: Error) -> FetchError {

@@ -19,7 +19,7 @@ pub enum FetchError {
         url: String,
     },
     /// Credentials would be sent unencrypted to another machine.
-    #[error("credentials are not sent to {url} in plain text: use https")]
+    #[error("{url} wants credentials, which are not sent in plain text: use https")]
     PlainText {
         /// The URL.
         url: String,

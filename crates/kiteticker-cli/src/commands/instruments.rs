@@ -45,7 +45,7 @@ pub(crate) struct InstrumentsArgs {
     /// Instruments CSV, plain or gzipped [today's list]
     #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
     file: Option<PathBuf>,
-    /// Download the list even if today's is cached
+    /// Download the list even if today's is cached, and accept it however short
     #[arg(long)]
     refresh: bool,
     /// Keep the lists of this many days, to name instruments on tapes [400]

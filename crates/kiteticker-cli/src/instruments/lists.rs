@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use kite_conn::ErrorChain;
 use kite_instruments::{Date, Fetched, Instruments, Loaded, Origin, Source};
@@ -34,14 +35,16 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
 /// How today's list is requested.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Request {
-    /// Whether to download the list even if it is cached.
+    /// Whether to download the list even if it is cached, and to accept one that has lost most of its
+    /// rows.
     pub(crate) refresh: bool,
     /// For how many days lists are kept, if not the default.
     pub(crate) keep_days: Option<u16>,
 }
 
 /// Returns today's list: from the cache unless a refresh is requested, else from Kite. If the download
-/// fails, returns an older cached list with a warning; if there is none, an error with `advice`.
+/// fails or has lost most of its rows, returns an older cached list with a warning; if there is none,
+/// an error with `advice`.
 pub(crate) async fn today(
     request: Request,
     advice: &'static str,
@@ -52,14 +55,25 @@ pub(crate) async fn today(
             Some(days) => source().keep_days(days),
             None => source(),
         };
-        if request.refresh { source.refresh() } else { source.today() }
+        if request.refresh { source.accept_fewer(true).refresh() } else { source.today() }
     });
     let fetched = fetching.await?.map_err(|error| {
         CliError::unable("cannot get the instrument list").because(error).help(advice)
     })?;
-    if let Origin::Stale { day, why, .. } = &fetched.origin {
-        let why = ErrorChain(why.as_ref());
-        output.warn(format_args!("using the instrument list of {day}: {why}"));
+    match &fetched.origin {
+        Origin::Stale { day, why, .. } => {
+            let why = ErrorChain(why.as_ref());
+            output.warn(format_args!("using the instrument list of {day}: {why}"));
+        }
+        Origin::Incomplete { day, retry_in, .. } => {
+            let why = why_incomplete(&fetched.origin);
+            let minutes = retry_in.as_secs().div_ceil(60);
+            output.warn(format_args!(
+                "using the instrument list of {day}: {why}; it is downloaded again in \
+                 {minutes} min, and kite instruments --refresh accepts it"
+            ));
+        }
+        _ => {}
     }
     if let Some(why) = &fetched.not_kept {
         output.warn(format_args!("the instrument list was not cached: {}", ErrorChain(why)));
@@ -67,19 +81,33 @@ pub(crate) async fn today(
     Ok(warn_of_problems(fetched.loaded, output))
 }
 
-/// Downloads today's list; warns if that is not possible.
-pub(crate) async fn of_today(output: Output) -> Option<Instruments> {
+/// Returns why a list is not trusted, with both numbers of instruments; empty for other origins.
+fn why_incomplete(origin: &Origin) -> String {
+    let &Origin::Incomplete { kept_len, sent_len, .. } = origin else { return String::new() };
+    let sent = numbers::counted(sent_len as u64, "instrument");
+    let kept = numbers::grouped(kept_len as u64);
+    format!("today's has only {sent}, fewer than half of its {kept}")
+}
+
+/// Downloads today's list. If that is not possible, warns and returns the time after which to try
+/// again on the same day, if that can help.
+pub(crate) async fn of_today(output: Output) -> Result<Instruments, Option<Duration>> {
     let fetching = blocking::run("fetching the instrument list", || source().refresh());
+    let mut again = None;
     let why = match fetching.await {
+        Ok(Ok(Fetched { origin: origin @ Origin::Incomplete { retry_in, .. }, .. })) => {
+            again = Some(retry_in);
+            why_incomplete(&origin)
+        }
         Ok(Ok(Fetched { origin: Origin::Stale { why, .. }, .. })) => {
             ErrorChain(why.as_ref()).to_string()
         }
-        Ok(Ok(fetched)) => return Some(warn_of_problems(fetched.loaded, output)),
+        Ok(Ok(fetched)) => return Ok(warn_of_problems(fetched.loaded, output)),
         Ok(Err(why)) => ErrorChain(&why).to_string(),
         Err(why) => ErrorChain(&why).to_string(),
     };
     output.warn(format_args!("instruments keep the names of an earlier list: {why}"));
-    None
+    Err(again)
 }
 
 /// Returns the latest cached list and its day; downloads nothing.

@@ -145,19 +145,67 @@ fn expiries_are_read_with_the_year_first_or_last() {
     }
 }
 
-#[test]
-fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
+/// Serves these lists on loopback, one a request, and returns the URL.
+fn serve(lists: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
-    // Only one request is answered; a second would fail.
-    let server = std::thread::spawn(move || {
-        let (mut socket, _) = listener.accept().expect("a connection");
-        let mut request = BufReader::new(socket.try_clone().expect("another handle")).lines();
-        while request.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
-        let list = LIST.replace("INFY", "INFYRENAMED");
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
-        socket.write_all((head + &list).as_bytes()).expect("a response");
+    let serving = std::thread::spawn(move || {
+        let answer = |list: String| {
+            let (mut socket, _) = listener.accept().expect("a connection");
+            let mut lines = BufReader::new(socket.try_clone().expect("another handle")).lines();
+            let mut request = String::new();
+            while let Some(line) = lines.next().and_then(Result::ok).filter(|it| !it.is_empty()) {
+                request += &(line + "\n");
+            }
+            let status = if list.is_empty() { "403 Forbidden" } else { "200 OK" };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", list.len());
+            socket.write_all((head + &list).as_bytes()).expect("a response");
+            request
+        };
+        lists.into_iter().map(answer).collect()
     });
+    (url, serving)
+}
+
+#[test]
+fn a_list_that_has_lost_most_of_its_rows_is_used_only_if_it_is_accepted() {
+    let header = "token,exchange,symbol\n".to_owned();
+    let short = header.clone() + "408065,NSE,INFY\n";
+    let whole = short.clone() + "738561,NSE,RELIANCE\n2953217,NSE,TCS\n";
+    let (url, serving) = serve(vec![whole, short.clone(), short]);
+    let home = tempfile::tempdir().expect("a directory");
+    let find = |more: &[&str]| {
+        let mut command = kite(&[&["instruments", "tcs"], more].concat());
+        run(command.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url))
+    };
+    assert_eq!(find(&[]).code, Some(0));
+    // The list of yesterday.
+    let cache = home.path().join(".cache/kiteticker");
+    let today = kite_instruments::Date::today_in_india().to_string();
+    let path = std::fs::read_dir(&cache).expect("a cache").flatten().next().expect("a list").path();
+    let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    std::fs::rename(&path, path.with_file_name(name.replace(&today, "2026-11-20")))
+        .expect("renamed");
+    // The second time without another request.
+    for _ in 0..2 {
+        let ended = find(&[]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.out.contains("NSE:TCS"), "{ended:?}");
+        let warning = "warning: using the instrument list of 2026-11-20: today's has only \
+                       1 instrument, fewer than half of its 3; it is downloaded again in 15 min, \
+                       and kite instruments --refresh accepts it\n";
+        assert_eq!(ended.err, warning);
+    }
+    let ended = find(&["--refresh"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.starts_with("no instrument of 1 matches"), "{ended:?}");
+    assert_eq!(serving.join().expect("the server answered").len(), 3);
+}
+
+#[test]
+fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
+    // Only one request is answered; a second would fail.
+    let (url, server) = serve(vec![LIST.replace("INFY", "INFYRENAMED")]);
     let home = tempfile::tempdir().expect("a directory");
     let with_list = |arguments: &[&str]| {
         let mut command = kite(arguments);

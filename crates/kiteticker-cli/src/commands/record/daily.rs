@@ -38,9 +38,17 @@ impl DailyNames {
     ) -> Self {
         Self(tokio::spawn(async move {
             let mut instruments = instruments;
+            let mut again = None;
             loop {
-                tokio::time::sleep(until_list(times::now_unix_ns())).await;
-                let Some(list) = lists::of_today(output).await else { continue };
+                tokio::time::sleep(until_list(times::now_unix_ns(), again)).await;
+                let list = match lists::of_today(output).await {
+                    Ok(list) => list,
+                    Err(sooner) => {
+                        again = sooner;
+                        continue;
+                    }
+                };
+                again = None;
                 let names = Names::of_today(Some(list));
                 for text in renamed(&mut instruments, &names) {
                     output.warn(text);
@@ -51,12 +59,13 @@ impl DailyNames {
     }
 }
 
-/// Returns the time until the next list is complete.
-fn until_list(unix_ns: u64) -> Duration {
+/// Returns the time until the next list is complete, or until the last one is requested again.
+fn until_list(unix_ns: u64, again: Option<Duration>) -> Duration {
     let at = Day::at_unix_ns(unix_ns).start_unix_s() + LIST_AT_S;
     let at_ns = u64::try_from(at).unwrap_or(0).saturating_mul(SECOND_NS);
     let at_ns = if unix_ns < at_ns { at_ns } else { at_ns.saturating_add(86_400 * SECOND_NS) };
-    Duration::from_nanos(at_ns.saturating_sub(unix_ns))
+    let until_next = Duration::from_nanos(at_ns.saturating_sub(unix_ns));
+    again.map_or(until_next, |again| again.min(until_next))
 }
 
 /// Adopts the names of a new list. Returns a warning for each instrument with another name.
@@ -85,13 +94,17 @@ mod tests {
 
     #[test]
     fn the_list_is_requested_once_a_day_before_the_market_opens() {
-        let minutes = |unix_ns: u64| until_list(unix_ns).as_secs() / 60;
+        let minutes = |unix_ns: u64| until_list(unix_ns, None).as_secs() / 60;
         assert_eq!(minutes(MIDNIGHT), 8 * 60 + 45);
         assert_eq!(minutes(MIDNIGHT + 8 * HOUR), 45);
         assert_eq!(minutes(MIDNIGHT + 8 * HOUR + 45 * 60 * SECOND_NS), 24 * 60);
         assert_eq!(minutes(MIDNIGHT + 20 * HOUR), 12 * 60 + 45);
         let early = MIDNIGHT + 8 * HOUR + 45 * 60 * SECOND_NS - 1;
-        assert_eq!(until_list(early), Duration::from_nanos(1));
+        assert_eq!(until_list(early, None), Duration::from_nanos(1));
+        // A list that was not trusted, unless that of the next day comes first.
+        let again = Some(Duration::from_secs(15 * 60));
+        assert_eq!(until_list(MIDNIGHT + 9 * HOUR, again), Duration::from_secs(15 * 60));
+        assert_eq!(until_list(early, again), Duration::from_nanos(1));
     }
 
     #[test]
