@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kite_conn::{Batch, Event, Sink, Stamp};
-use kite_wire::{Packet, Tick};
+use kite_wire::{Command, CommandKind, Packet, Tick, TokenMap};
 use parking_lot::RwLock;
 
 use self::table::{Copied, Table, Writer};
@@ -19,8 +19,9 @@ use self::table::{Copied, Table, Writer};
 /// Reads the newest packet of any instrument, across all connections. Cheap to clone.
 ///
 /// It holds the packets of the current run, or of the last one while stopped; an instrument that
-/// has been unsubscribed keeps its last packet. It holds at most 65,536 instruments per connection,
-/// twenty times what a connection can subscribe.
+/// has been unsubscribed keeps its last packet. Instruments that were never subscribed on a
+/// connection are not stored, and of the others at most 65,536 per connection, twenty times what a
+/// connection can have at a time.
 #[derive(Debug, Clone)]
 pub struct Latest {
     /// By slot. Readers hold the read lock while they read; only a new run takes the write lock, to
@@ -101,7 +102,8 @@ impl Latest {
         Some(LatestTick { copied, received, slot })
     }
 
-    /// Returns the number of packets that were not stored because there were too many instruments.
+    /// Returns the number of packets that were not stored, because their instrument was not
+    /// subscribed or there were too many instruments.
     #[must_use]
     pub fn refused(&self) -> u64 {
         let tables = self.tables.read();
@@ -117,7 +119,7 @@ impl Latest {
         let table = Arc::new(Table::new());
         let mut tables = self.tables.write();
         tables[slot] = Arc::clone(&table);
-        LatestSink { table, instruments: 0 }
+        LatestSink { table, instruments: 0, subscribed: TokenMap::new() }
     }
 }
 
@@ -126,11 +128,14 @@ impl Latest {
 pub(crate) struct LatestSink {
     table: Arc<Table>,
     instruments: usize,
+    /// The instruments that were subscribed in this run: a faulty server may send any others.
+    subscribed: TokenMap<()>,
 }
 
 impl Sink for LatestSink {
     fn on_batch(&mut self, batch: &Batch) {
-        let mut writer = Writer { table: &self.table, len: &mut self.instruments };
+        let Self { table, instruments, subscribed } = self;
+        let mut writer = Writer { table, len: instruments, subscribed };
         let received_ns = batch.received.as_nanos();
         for packet in batch.ticks.packets() {
             writer.put(packet, received_ns, batch.epoch);
@@ -138,4 +143,12 @@ impl Sink for LatestSink {
     }
 
     fn on_event(&mut self, _: &Event) {}
+
+    fn on_command(&mut self, command: Command<'_>) {
+        if command.kind() != CommandKind::Unsubscribe {
+            for &token in command.tokens() {
+                self.subscribed.insert(token, ());
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use kite_wire::{Command, DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
+use kite_wire::{Command, CommandKind, DamagedFrame, FrameFault, Mode, PacketKind, TickBatch};
 
 use super::batch::Batch;
 use super::rate_limit::RateLimit;
@@ -81,6 +81,9 @@ impl<S: Sink> Intake<S> {
         // Counted last, so that a reader that sees this frame counted also sees its ticks counted.
         counts.frames.add(1);
         self.report_gaps();
+        if let Some(token) = self.gaps.poll_unsubscribed() {
+            self.report(&Event::NotSubscribed { token });
+        }
     }
 
     #[cold]
@@ -157,6 +160,9 @@ impl<S: Sink> Intake<S> {
 
     /// Passes a command that is sent to the server to the sink, in order with the frames.
     pub(crate) fn on_command(&mut self, command: Command<'_>) {
+        if command.kind() != CommandKind::Unsubscribe {
+            self.gaps.on_subscribed(command.tokens());
+        }
         self.call(|sink| sink.on_command(command));
     }
 

@@ -96,6 +96,9 @@ pub struct Stats {
     pub skipped_packets: u64,
     /// Frames with an unreadable tail, delivered without it.
     pub damaged_frames: u64,
+    /// Ticks of instruments that were not subscribed, delivered like the others. 0 unless
+    /// instruments are tracked.
+    pub unsubscribed_ticks: u64,
     /// Time from the socket's read to the end of delivery, summed over the frames delivered.
     pub latency: Duration,
     /// When the last frame was delivered.
@@ -187,6 +190,7 @@ impl Counters {
             heartbeats: delivery.heartbeats.get(),
             skipped_packets: delivery.skipped_packets.get(),
             damaged_frames: delivery.damaged_frames.get(),
+            unsubscribed_ticks: self.instruments.unsubscribed_ticks(),
             latency: Duration::from_nanos(delivery.latency_ns.get()),
             last_delivery: stamp(delivery.last_frame.get()),
         }

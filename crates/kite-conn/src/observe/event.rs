@@ -166,6 +166,14 @@ pub enum Event {
         /// kind.
         suppressed: u64,
     },
+    /// Ticks of instruments arrived that were not subscribed on this socket. They are delivered, and
+    /// counted in [`Stats::unsubscribed_ticks`](crate::Stats::unsubscribed_ticks). Sent at the first,
+    /// once for each socket; not at all unless instruments are tracked
+    /// ([`ConnectionConfig::track_instruments`](crate::ConnectionConfig::track_instruments)).
+    NotSubscribed {
+        /// The first of them.
+        token: u32,
+    },
     /// A text frame was unreadable. A sink receives every one of these, the lane at most one per
     /// second.
     TextUnreadable {
@@ -233,6 +241,7 @@ impl Event {
             Self::Closed { .. } => "closed",
             Self::FrameDamaged { .. } => "frame_damaged",
             Self::PacketsSkipped { .. } => "packets_skipped",
+            Self::NotSubscribed { .. } => "not_subscribed",
             Self::TextUnreadable { .. } => "text_unreadable",
             Self::Text { .. } => "text",
         }
@@ -255,6 +264,7 @@ impl Event {
             | Self::TicksStale { .. }
             | Self::Suspended { .. }
             | Self::ClockStepped { .. }
+            | Self::NotSubscribed { .. }
             | Self::TextUnreadable { .. } => Severity::Warning,
             Self::Down { .. }
             | Self::OpenFailed { .. }
@@ -325,6 +335,10 @@ impl Event {
                 counted((*packets).into(), "packet"),
                 counted(*length, "byte"),
                 more(*suppressed, "such frame")
+            ),
+            Self::NotSubscribed { token } => write!(
+                out,
+                "ticks of instruments that are not subscribed arrive, the first of {token}"
             ),
             Self::TextUnreadable { error, suppressed, .. } => {
                 write!(out, "text frame unreadable: {error}{}", more(*suppressed, "such frame"))

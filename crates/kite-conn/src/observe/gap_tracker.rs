@@ -83,7 +83,7 @@ impl GapTracker {
         let mut unsettled = self.unsettled.lock();
         unsettled.retain(&subscribed);
         if let Some(instruments) = &mut self.instruments {
-            instruments.retain(&subscribed);
+            instruments.on_lost(&subscribed);
         }
         let tracked = self.instruments.as_ref();
         let instruments = subscribed.into_iter().map(|(token, mode)| {
@@ -101,6 +101,19 @@ impl GapTracker {
         self.today.looked = None;
         let gaps = std::mem::take(&mut self.unsettled.lock().gaps);
         gaps.into_iter().for_each(|gap| self.open(gap, epoch, up, desired));
+    }
+
+    /// Handles instruments that are subscribed here.
+    pub(crate) fn on_subscribed(&mut self, tokens: &[u32]) {
+        if let Some(instruments) = &mut self.instruments {
+            instruments.on_subscribed(tokens);
+        }
+    }
+
+    /// Returns the first instrument that ticked on this socket and was not subscribed, once.
+    #[inline]
+    pub(crate) fn poll_unsubscribed(&mut self) -> Option<u32> {
+        self.instruments.as_mut()?.poll_unsubscribed()
     }
 
     /// Receives what another connection passes on with instruments that it handed over. `epoch` is

@@ -4,6 +4,9 @@
 //! A table of atomics with a single writer, so that the hot path costs a comparison or a lookup and
 //! some plain stores, and readers never block it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -166,12 +169,14 @@ impl Table {
 pub(crate) struct Instruments {
     /// Locked to replace the table, which is rare, and to read all of it; not by the hot path.
     table: Mutex<Arc<Table>>,
+    /// Ticks of instruments that were not subscribed.
+    unsubscribed: Count,
 }
 
 impl Default for Instruments {
     fn default() -> Self {
         // Empty, because a connection that tracks no instruments needs no more.
-        Self { table: Mutex::new(Arc::new(Table::new(0))) }
+        Self { table: Mutex::new(Arc::new(Table::new(0))), unsubscribed: Count::default() }
     }
 }
 
@@ -194,6 +199,11 @@ impl Instruments {
         stats
     }
 
+    /// Returns the number of ticks of instruments that were not subscribed.
+    pub(crate) fn unsubscribed_ticks(&self) -> u64 {
+        self.unsubscribed.get()
+    }
+
     /// Returns the last tick of each of `tokens` that has ticked, and when it was received.
     pub(crate) fn last_ticks(&self, tokens: &[u32]) -> BTreeMap<u32, (Stamp, LastTick)> {
         let table = Arc::clone(&self.lock());
@@ -213,6 +223,18 @@ pub(crate) struct InstrumentWriter {
     places: TokenMap<u32>,
     /// The place after the instrument that ticked last: likely that of the next.
     next: usize,
+    /// The instruments that were subscribed on the current socket.
+    subscribed: TokenMap<()>,
+    unsubscribed: Unsubscribed,
+}
+
+/// Whether an instrument has ticked on the current socket that was not subscribed on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsubscribed {
+    None,
+    /// The first one, which is to be reported.
+    First(u32),
+    Reported,
 }
 
 /// Twenty times what a connection can subscribe, in 3 MiB.
@@ -223,7 +245,30 @@ const FEWEST_SLOTS: usize = 512;
 impl InstrumentWriter {
     pub(crate) fn new(shared: Arc<Instruments>) -> Self {
         let table = Arc::clone(&shared.lock());
-        Self { shared, table, len: 0, places: TokenMap::new(), next: 0 }
+        Self {
+            shared,
+            table,
+            len: 0,
+            places: TokenMap::new(),
+            next: 0,
+            subscribed: TokenMap::new(),
+            unsubscribed: Unsubscribed::None,
+        }
+    }
+
+    /// Records that instruments are subscribed; before that, none of them is tracked.
+    pub(crate) fn on_subscribed(&mut self, tokens: &[u32]) {
+        for &token in tokens {
+            self.subscribed.insert(token, ());
+        }
+    }
+
+    /// Returns the first instrument that ticked on this socket and was not subscribed, once.
+    #[inline]
+    pub(crate) fn poll_unsubscribed(&mut self) -> Option<u32> {
+        let Unsubscribed::First(token) = self.unsubscribed else { return None };
+        self.unsubscribed = Unsubscribed::Reported;
+        Some(token)
     }
 
     /// Records a frame's packets, and passes each to `noted` as recorded.
@@ -290,7 +335,15 @@ impl InstrumentWriter {
     /// Records the first packet of an instrument.
     #[cold]
     fn on_newcomer(&mut self, token: u32, tick: Words, received: u64) {
-        // Bounded, because a faulty server may send any number of tokens that were not subscribed.
+        // A faulty server may send any number of other tokens.
+        if !self.subscribed.contains(token) {
+            self.shared.unsubscribed.add(1);
+            if self.unsubscribed == Unsubscribed::None {
+                self.unsubscribed = Unsubscribed::First(token);
+            }
+            return;
+        }
+        // An application may subscribe any number of instruments one after the other.
         if token == 0 || self.len >= MOST_INSTRUMENTS {
             return;
         }
@@ -314,8 +367,9 @@ impl InstrumentWriter {
         Some(self.table.slots.get(self.place(token)?)?.last_tick())
     }
 
-    /// Forgets all instruments that are not in `subscribed`.
-    pub(crate) fn retain(&mut self, subscribed: &BTreeMap<u32, Mode>) {
+    /// Handles the loss of a socket, and forgets all instruments that are not in `subscribed`.
+    pub(crate) fn on_lost(&mut self, subscribed: &BTreeMap<u32, Mode>) {
+        (self.subscribed, self.unsubscribed) = (TokenMap::new(), Unsubscribed::None);
         if self.table.taken().any(|(token, _)| !subscribed.contains_key(&token)) {
             self.rebuild(self.table.slots.len(), |token| subscribed.contains_key(&token));
         }
@@ -332,99 +386,5 @@ impl InstrumentWriter {
         }
         self.table = Arc::new(table);
         *self.shared.lock() = Arc::clone(&self.table);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use kite_wire::{Fields, FrameEncoder, QuoteFields, Tick};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn on_tick(writer: &mut InstrumentWriter, token: u32, volume: u32, received: Stamp) {
-        let fields = Fields::Quote(QuoteFields { volume, ..QuoteFields::default() });
-        let tick = Tick { instrument_token: token, last_price: 5, fields };
-        let mut buffer = [0; 64];
-        let mut frame = FrameEncoder::new(&mut buffer).unwrap();
-        frame.push(&tick).unwrap();
-        let frame = frame.finish();
-        let ticks = TickBatch::new(frame.to_vec().into()).unwrap();
-        writer.on_frame(&ticks, received, 7, |_, _| {});
-    }
-
-    #[test]
-    fn readers_see_what_was_written_and_not_what_was_forgotten() {
-        let shared = Arc::new(Instruments::default());
-        let mut writer = InstrumentWriter::new(Arc::clone(&shared));
-        let (first, last) = (Stamp::from_nanos(5), Stamp::from_nanos(9));
-        on_tick(&mut writer, 300, 10, first);
-        on_tick(&mut writer, 256, 20, first);
-        on_tick(&mut writer, 300, 30, last);
-        let seen = |token, ticks, last_seen, volume| InstrumentStats {
-            token,
-            ticks,
-            last_seen,
-            volume: Some(volume),
-        };
-        assert_eq!(shared.read(), [seen(256, 1, first, 20), seen(300, 2, last, 30)]);
-        writer.retain(&BTreeMap::from([(300, Mode::Full)]));
-        assert_eq!(shared.read(), [seen(300, 2, last, 30)]);
-        assert_eq!(writer.last_tick(256), None);
-    }
-
-    #[test]
-    fn unsubscribed_tokens_fill_a_bounded_table() {
-        let shared = Arc::new(Instruments::default());
-        let mut writer = InstrumentWriter::new(Arc::clone(&shared));
-        on_tick(&mut writer, u32::MAX, 1, Stamp::from_nanos(1));
-        for token in 1..MOST_INSTRUMENTS as u32 + 1_000 {
-            on_tick(&mut writer, token, 1, Stamp::from_nanos(1));
-        }
-        on_tick(&mut writer, u32::MAX, 2, Stamp::from_nanos(2));
-        let stats = shared.read();
-        assert_eq!(stats.len(), MOST_INSTRUMENTS);
-        assert_eq!(stats.last().unwrap().volume, Some(2), "a known instrument stays known");
-    }
-
-    #[test]
-    fn a_token_of_zero_is_not_recorded() {
-        let shared = Arc::new(Instruments::default());
-        let mut writer = InstrumentWriter::new(Arc::clone(&shared));
-        for _ in 0..3_000 {
-            on_tick(&mut writer, 0, 1, Stamp::from_nanos(1));
-        }
-        on_tick(&mut writer, 256, 1, Stamp::from_nanos(1));
-        assert_eq!(shared.read().len(), 1);
-        assert_eq!((writer.last_tick(0), writer.last_tick(256).is_some()), (None, true));
-    }
-
-    proptest! {
-        #[test]
-        fn any_ticks_are_recorded_as_in_a_map(
-            ticks in prop::collection::vec((1_u32..5_000, any::<u32>()), 0..3_000),
-            kept in 0_u32..5_000,
-        ) {
-            let shared = Arc::new(Instruments::default());
-            let mut writer = InstrumentWriter::new(Arc::clone(&shared));
-            let mut model: BTreeMap<u32, (u64, u32)> = BTreeMap::new();
-            let read = |shared: &Instruments| -> BTreeMap<u32, (u64, u32)> {
-                let stats = shared.read().into_iter();
-                stats.map(|it| (it.token, (it.ticks, it.volume.unwrap()))).collect()
-            };
-            for (token, volume) in ticks {
-                on_tick(&mut writer, token << 8 | 1, volume, Stamp::from_nanos(1));
-                let known = model.entry(token << 8 | 1).or_default();
-                *known = (known.0 + 1, volume);
-            }
-            prop_assert_eq!(read(&shared), model.clone());
-            let subscribed: BTreeMap<u32, Mode> =
-                (0..kept).map(|token| (token << 8 | 1, Mode::Full)).collect();
-            writer.retain(&subscribed);
-            model.retain(|token, _| subscribed.contains_key(token));
-            prop_assert_eq!(read(&shared), model);
-        }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 use std::thread;
 
-use kite_wire::{Packet, token_hash};
+use kite_wire::{Packet, TokenMap, token_hash};
 
 /// Bytes of the longest packet.
 pub(super) const MAX_PACKET: usize = 184;
@@ -22,8 +22,8 @@ const WORDS: usize = MAX_PACKET / WORD;
 /// Rows of the first level: 64 KiB. Each further level doubles the total.
 const FIRST_ROWS: usize = 256;
 
-/// Maximum number of levels: 65,536 rows, twenty times what a connection can subscribe. A faulty
-/// server must not exhaust the memory.
+/// Maximum number of levels: 65,536 rows, twenty times what a connection can have subscribed. An
+/// application that subscribes one instrument after the other must not exhaust the memory.
 const LEVELS: usize = 9;
 
 /// Number of times a reader retries before it yields; a write takes tens of nanoseconds.
@@ -200,7 +200,7 @@ impl Table {
         Some(self.row(row)?.read())
     }
 
-    /// Returns the number of packets that were not stored because the table was full.
+    /// Returns the number of packets that were not stored.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -225,6 +225,8 @@ pub(super) struct Writer<'a> {
     pub(super) table: &'a Table,
     /// Number of instruments stored.
     pub(super) len: &'a mut usize,
+    /// Only these are stored.
+    pub(super) subscribed: &'a TokenMap<()>,
 }
 
 impl Writer<'_> {
@@ -242,6 +244,9 @@ impl Writer<'_> {
     #[cold]
     fn add(&mut self, packet: Packet<'_>, received_ns: u64, epoch: u32) {
         let token = packet.instrument_token();
+        if !self.subscribed.contains(token) {
+            return self.refuse();
+        }
         if token == 0 {
             return;
         }
@@ -249,13 +254,16 @@ impl Writer<'_> {
             self.grow();
         }
         let (Some(row), Some(level)) = (self.table.row(*self.len), self.table.newest()) else {
-            let refused = self.table.refused.load(Relaxed);
-            self.table.refused.store(refused.wrapping_add(1), Relaxed);
-            return;
+            return self.refuse();
         };
         row.write(packet.as_bytes(), received_ns, epoch);
         level.index.insert(token, *self.len);
         *self.len += 1;
+    }
+
+    fn refuse(&self) {
+        let refused = self.table.refused.load(Relaxed);
+        self.table.refused.store(refused.wrapping_add(1), Relaxed);
     }
 
     /// Publishes the next level, unless all are in use.

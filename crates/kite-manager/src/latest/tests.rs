@@ -29,6 +29,13 @@ fn packet(&(token, len, fill): &(u32, usize, u8)) -> Vec<u8> {
     packet
 }
 
+/// Subscribes the instruments of a batch and receives it.
+fn receive(sink: &mut LatestSink, batch: &Batch) {
+    let tokens: Vec<u32> = batch.ticks.packets().map(|it| it.instrument_token()).collect();
+    sink.on_command(Command::Subscribe(&tokens));
+    sink.on_batch(batch);
+}
+
 #[test]
 fn the_newest_packet_is_copied_with_its_connection_and_time() {
     let latest = Latest::new(2);
@@ -36,14 +43,14 @@ fn the_newest_packet_is_copied_with_its_connection_and_time() {
     let (mut first, mut second) = (latest.sink(0), latest.sink(1));
     let start = Stamp::now();
     let given = batch(&[(7, 44, 1), (7, 28, 2), (8, 8, 3)], after(start, 20), 3);
-    first.on_batch(&given);
+    receive(&mut first, &given);
     let tick = latest.get(7).unwrap();
     assert_eq!(tick.packet().as_bytes(), packet(&(7, 28, 2)));
     assert_eq!(tick.tick(), given.ticks.iter().nth(1).unwrap());
     assert_eq!((tick.received(), tick.epoch(), tick.slot()), (after(start, 20), 3, 0));
-    second.on_batch(&batch(&[(7, 184, 9)], after(start, 10), 1));
+    receive(&mut second, &batch(&[(7, 184, 9)], after(start, 10), 1));
     assert_eq!(latest.get(7).unwrap().slot(), 0, "received earlier");
-    second.on_batch(&batch(&[(7, 184, 9)], after(start, 30), 1));
+    receive(&mut second, &batch(&[(7, 184, 9)], after(start, 30), 1));
     assert_eq!(latest.get(7).unwrap().packet().as_bytes(), packet(&(7, 184, 9)));
     assert_eq!(latest.get(8).unwrap().packet().as_bytes(), packet(&(8, 8, 3)));
     assert!(latest.get(9).is_none() && latest.get(0).is_none());
@@ -54,7 +61,7 @@ fn the_frame_is_not_kept_alive() {
     let latest = Latest::new(1);
     let bytes: Bytes = batch(&[(7, 8, 1)], Stamp::now(), 1).frame().to_vec().into();
     let ticks = TickBatch::new(bytes.clone()).unwrap();
-    latest.sink(0).on_batch(&Batch::new(ticks, Stamp::now(), 1, 1));
+    receive(&mut latest.sink(0), &Batch::new(ticks, Stamp::now(), 1, 1));
     assert!(latest.get(7).is_some() && bytes.is_unique());
 }
 
@@ -62,13 +69,13 @@ fn the_frame_is_not_kept_alive() {
 fn a_new_run_starts_empty_and_the_last_one_is_kept_until_then() {
     let latest = Latest::new(1);
     let mut old = latest.sink(0);
-    old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
+    receive(&mut old, &batch(&[(7, 8, 1)], Stamp::now(), 1));
     drop(latest.sink(0));
     assert!(latest.get(7).is_none());
-    old.on_batch(&batch(&[(7, 8, 1)], Stamp::now(), 1));
+    receive(&mut old, &batch(&[(7, 8, 1)], Stamp::now(), 1));
     assert!(latest.get(7).is_none(), "the old sink has no effect");
     let mut new = latest.sink(0);
-    new.on_batch(&batch(&[(7, 8, 2)], Stamp::now(), 1));
+    receive(&mut new, &batch(&[(7, 8, 2)], Stamp::now(), 1));
     drop(new);
     assert!(latest.get(7).is_some());
 }
@@ -79,16 +86,32 @@ fn instruments_beyond_the_bound_are_counted_and_replace_no_other() {
     let mut sink = latest.sink(0);
     let now = Stamp::now();
     for token in 1..=65_600 {
-        sink.on_batch(&batch(&[(token << 8 | 1, 8, token as u8)], now, 1));
+        receive(&mut sink, &batch(&[(token << 8 | 1, 8, token as u8)], now, 1));
     }
     assert_eq!(latest.refused(), 64);
-    sink.on_batch(&batch(&[(1 << 8 | 1, 8, 77), (0, 8, 1)], now, 1));
+    receive(&mut sink, &batch(&[(1 << 8 | 1, 8, 77), (0, 8, 1)], now, 1));
     assert_eq!(latest.get(1 << 8 | 1).unwrap().packet().as_bytes(), packet(&(257, 8, 77)));
     for token in 2..=65_536 {
         let found = latest.get(token << 8 | 1).unwrap();
         assert_eq!(found.packet().as_bytes(), packet(&(token << 8 | 1, 8, token as u8)));
     }
     assert!(latest.get(65_537 << 8 | 1).is_none());
+}
+
+#[test]
+fn instruments_that_were_not_subscribed_are_counted_and_take_no_room() {
+    let latest = Latest::new(1);
+    let mut sink = latest.sink(0);
+    let now = Stamp::now();
+    sink.on_command(Command::Subscribe(&[300]));
+    for token in 0..100_000 {
+        sink.on_batch(&batch(&[(token << 8 | 1, 8, 1)], now, 1));
+    }
+    sink.on_batch(&batch(&[(300, 8, 1)], now, 1));
+    sink.on_command(Command::Unsubscribe(&[300]));
+    sink.on_batch(&batch(&[(300, 8, 2)], now, 1));
+    assert_eq!(latest.get(300).unwrap().packet().as_bytes(), packet(&(300, 8, 2)));
+    assert_eq!((latest.refused(), sink.instruments), (100_000, 1));
 }
 
 proptest! {
@@ -114,7 +137,7 @@ proptest! {
         for (number, (slot, nanos, packets)) in given.iter().enumerate() {
             // Receive times rise and are distinct.
             let nanos = (number as u64) * 100 + nanos;
-            sinks[*slot].on_batch(&batch(packets, after(start, nanos), 1));
+            receive(&mut sinks[*slot], &batch(packets, after(start, nanos), 1));
             for of_model in packets {
                 model[*slot].insert(of_model.0, (nanos, packet(of_model)));
             }
@@ -153,7 +176,7 @@ fn readers_never_see_two_packets_in_one() {
         let ticks = TickBatch::new(frame.into()).unwrap();
         Batch::new(ticks, after(start, number), number as u32, number)
     };
-    sink.on_batch(&batch_of(0));
+    receive(&mut sink, &batch_of(0));
     let (done, changes) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let read = || {

@@ -34,6 +34,8 @@ pub struct Figures {
     pub skipped_packets: u64,
     /// Frames with an unreadable tail, delivered without it.
     pub damaged_frames: u64,
+    /// Ticks of instruments that were not subscribed, delivered like the others.
+    pub unsubscribed_ticks: u64,
     /// Sockets lost, connection attempts failed and unreadable text frames.
     pub errors: u64,
     /// Handshakes completed.
@@ -78,6 +80,7 @@ impl Figures {
             ticks: stats.ticks,
             skipped_packets: stats.skipped_packets,
             damaged_frames: stats.damaged_frames,
+            unsubscribed_ticks: stats.unsubscribed_ticks,
             errors: stats.errors,
             connects: stats.connects,
             losses: losses.collect(),
@@ -109,6 +112,7 @@ impl Figures {
         self.ticks += other.ticks;
         self.skipped_packets += other.skipped_packets;
         self.damaged_frames += other.damaged_frames;
+        self.unsubscribed_ticks += other.unsubscribed_ticks;
         self.errors += other.errors;
         self.connects += other.connects;
         for (kind, count) in &other.losses {

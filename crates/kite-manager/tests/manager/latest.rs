@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kite_conn::Stamp;
+use kite_conn::{Event, Stamp};
 use kite_manager::{Latest, ManagerEvent};
 use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
@@ -79,4 +79,51 @@ async fn the_newest_packet_never_gets_older_when_instruments_move() {
     sim.refuse_with(Some(Refusal::new(503, "busy")));
     let start = tokio::time::timeout(Duration::from_millis(20), manager.start()).await;
     assert!(start.is_err() && latest.get(own).is_none(), "a new run starts empty");
+}
+
+/// Returns a frame of so many LTP packets, of different instruments from `first` on.
+fn frame(first: u32, packets: u16) -> Vec<u8> {
+    let mut frame = packets.to_be_bytes().to_vec();
+    for token in (first..).take(packets.into()) {
+        frame.extend_from_slice(&8_u16.to_be_bytes());
+        frame.extend_from_slice(&(token << 8 | 1).to_be_bytes());
+        frame.extend_from_slice(&100_u32.to_be_bytes());
+    }
+    frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instruments_that_are_not_subscribed_are_counted_and_never_kept() {
+    const FRAMES: u32 = 20;
+    const PACKETS: u16 = 10_000;
+    let sim = sim(1, |it| it.updates_per_second(50.0)).await;
+    let manager = builder(&sim, 1).connections(1).latest(true).build().unwrap();
+    let mut events = manager.events();
+    let own = kite_sim::universe(1)[0];
+    manager.subscribe(&[own], Mode::Full).unwrap();
+    in_time("start", manager.start()).await.unwrap();
+    agreed(&sim, &manager).await;
+    let latest = manager.latest().unwrap();
+    for number in 0..FRAMES {
+        // Above the tokens of all instruments that the simulator knows.
+        sim.send_binary(frame((1 << 23) + number * u32::from(PACKETS), PACKETS));
+    }
+    let foreign = u64::from(FRAMES) * u64::from(PACKETS);
+    until("all frames", || manager.snapshot().total.unsubscribed_ticks == foreign).await;
+    assert_eq!(latest.refused(), foreign);
+    assert!(latest.get((1 << 23) << 8 | 1).is_none());
+    let before = latest.get(own).map(|tick| tick.received());
+    until("a later tick", || latest.get(own).map(|tick| tick.received()) > before).await;
+    in_time("stop", manager.stop()).await;
+    let mut reports = 0;
+    while let Some(event) = events.recv().await {
+        let ManagerEvent::Connection { event, .. } = event else { continue };
+        reports += u32::from(
+            matches!(event, Event::NotSubscribed { token } if token == (1 << 23) << 8 | 1),
+        );
+        if matches!(event, Event::Closed { .. }) {
+            break;
+        }
+    }
+    assert_eq!(reports, 1);
 }

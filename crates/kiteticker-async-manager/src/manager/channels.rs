@@ -361,9 +361,13 @@ fn message_of(connection: usize, event: &Event) -> Option<TickerMessage> {
         Event::TicksResumed { .. } => {
             Some(TickerMessage::Message(connection_message(connection, "fresh", None)))
         }
-        // The server's error message already reports the refusal. A suspension has lost nothing yet,
-        // and neither has a clock that was set, which is not an error of the connection.
-        Event::LimitRefused { .. } | Event::Suspended { .. } | Event::ClockStepped { .. } => None,
+        // The server's error message already reports the refusal. The others are not errors of the
+        // connection: a suspension has lost nothing yet, neither has a clock that was set, and ticks
+        // that were not subscribed are delivered.
+        Event::LimitRefused { .. }
+        | Event::Suspended { .. }
+        | Event::ClockStepped { .. }
+        | Event::NotSubscribed { .. } => None,
         _ if event.severity() >= Severity::Warning => {
             Some(TickerMessage::Error(format!("connection {number}: {event}")))
         }

@@ -56,3 +56,30 @@ async fn a_server_that_was_never_reached_is_a_finding() {
         assert!(ended.err.contains("the server had not been reached"), "{ended:?}");
     }
 }
+
+/// Returns a frame of an LTP packet.
+fn ltp(token: u32) -> Vec<u8> {
+    let words = [1_u16.to_be_bytes(), 8_u16.to_be_bytes()].concat();
+    [words, token.to_be_bytes().to_vec(), 100_u32.to_be_bytes().to_vec()].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instruments_that_are_not_subscribed_are_reported_once_and_not_shown() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = Sim::builder().start().await.expect("a server");
+    let running = commands(&server.endpoint(), tapes.path().to_str().expect("UTF-8"));
+    for one in &running {
+        one.wait_until_error("connection 1: up\n");
+    }
+    (0..1_000).for_each(|number| server.send_binary(ltp((50_000 + number) << 8 | 1)));
+    for (command, running) in ["record", "watch", "watch --json"].into_iter().zip(running) {
+        running.wait_until_error("not subscribed");
+        running.interrupt();
+        let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let text = "connection 1: ticks of instruments that are not subscribed arrive, the first of 12800001\n";
+        assert_eq!(ended.err.matches(text).count(), 1, "{ended:?}");
+        // JSON lines have all that arrives.
+        assert_eq!(ended.out.contains("12800001"), command == "watch --json", "{ended:?}");
+    }
+}

@@ -153,6 +153,12 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             "2 packets of unknown length (40 bytes) skipped, and 5 more such frames",
         ),
         (
+            Event::NotSubscribed { token: 5 },
+            "not_subscribed",
+            Warning,
+            "ticks of instruments that are not subscribed arrive, the first of 5",
+        ),
+        (
             Event::TextUnreadable {
                 text: Bytes::new(),
                 error: unreadable,

@@ -66,6 +66,8 @@ impl Line {
     }
 
     fn frame(&mut self, seconds: u64, ticks: &[Tick]) -> Option<Gap> {
+        let tokens: Vec<u32> = ticks.iter().map(|tick| tick.instrument_token).collect();
+        self.tracker.on_subscribed(&tokens);
         self.tracker.on_frame(&frame(ticks), self.at(seconds));
         self.gap()
     }

@@ -82,6 +82,8 @@ impl Group {
         let now = self.at(seconds);
         let ticks: Vec<Tick> = ticks.iter().map(|&(token, volume)| quote(token, volume)).collect();
         let member = &mut self.connections[connection];
+        let tokens: Vec<u32> = ticks.iter().map(|tick| tick.instrument_token).collect();
+        member.tracker.on_subscribed(&tokens);
         member.tracker.on_frame(&frame(&ticks), now);
         member.gaps()
     }
