@@ -66,6 +66,11 @@ impl CliError {
         Self { status: Status::Usage, ..Self::unable(what) }
     }
 
+    /// Creates an error for a command that ran, but did not find what it needs.
+    pub(crate) fn found_nothing(what: impl Into<String>) -> Self {
+        Self { status: Status::Findings, ..Self::unable(what) }
+    }
+
     /// Adds the cause.
     pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -5,6 +5,7 @@
 
 pub(crate) mod credentials;
 pub(crate) mod deadline;
+pub(crate) mod first_price;
 pub(crate) mod link;
 pub(crate) mod tapes;
 

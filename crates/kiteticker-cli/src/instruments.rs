@@ -1,5 +1,6 @@
 //! Instrument names, and the instruments that a command uses.
 
+pub(crate) mod choosing;
 pub(crate) mod directory;
 pub(crate) mod known;
 pub(crate) mod lists;

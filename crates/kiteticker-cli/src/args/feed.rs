@@ -1,7 +1,8 @@
 //! Arguments shared by the commands that receive ticks: the source and the instruments.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,8 @@ use kite_instruments::Date;
 use kite_wire::Mode;
 
 use crate::args::period::Period;
+use crate::args::select::SelectArgs;
+use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::faults;
@@ -121,7 +124,10 @@ pub(crate) struct InstrumentArgs {
     /// Instruments: NSE:INFY, or an instrument token such as 408065
     #[arg(value_name = "INSTRUMENT")]
     pub(crate) instruments: Vec<String>,
-    /// File with more instruments, one per line; unknown ones are left out
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// File with more instruments, one per line, or - for stdin; unknown ones are left
+    /// out
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
     /// With --list: end with an error if the file names unknown instruments
@@ -137,14 +143,34 @@ pub(crate) struct InstrumentArgs {
 }
 
 impl InstrumentArgs {
+    /// Returns the name of the list for messages.
+    pub(crate) fn list_name(&self) -> Option<String> {
+        let name = |path: &PathBuf| match is_stdin(path) {
+            true => "standard input".to_owned(),
+            false => path.display().to_string(),
+        };
+        self.list.as_ref().map(name)
+    }
+
     /// Returns the instruments named in the list, and their lines, counted from 1.
-    pub(crate) fn listed(&self) -> Result<(Vec<String>, Vec<usize>), CliError> {
-        let Some(path) = &self.list else { return Ok(Default::default()) };
-        let text = File::open(path).and_then(plain_text::read).map_err(|error| {
-            CliError::unable(format!("cannot read {}", path.display())).because(error)
-        })?;
+    pub(crate) async fn listed(&self) -> Result<(Vec<String>, Vec<usize>), CliError> {
+        let (Some(path), Some(name)) = (self.list.clone(), self.list_name()) else {
+            return Ok(Default::default());
+        };
+        // The other end of a pipe may take its time.
+        let reading = blocking::run("reading the list", move || match is_stdin(&path) {
+            true => plain_text::read(io::stdin()),
+            false => File::open(path).and_then(plain_text::read),
+        });
+        let text = reading
+            .await?
+            .map_err(|error| CliError::unable(format!("cannot read {name}")).because(error))?;
         Ok(listed(&text).map(|(line, name)| (name.to_owned(), line)).unzip())
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Returns the instruments of a list, with the numbers of their lines: one per line; `#` starts a

@@ -3,17 +3,20 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
 use kite_conn::OneLine;
-use kite_instruments::{Amount, Date, Exchange, Filter, Instrument, InstrumentType, Instruments};
+use kite_instruments::{
+    Amount, ChoiceError, Date, Exchange, Expiry, Filter, Instrument, InstrumentType, Instruments,
+};
 use serde_json::json;
 
+use crate::args::select::SelectArgs;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::format::numbers;
+use crate::instruments::choosing;
 use crate::instruments::lists::{self, Request};
 
 const EXAMPLES: &str = "\
@@ -22,8 +25,13 @@ Examples:
   kite instruments NSE:INFY --json
   kite instruments nifty dec fut
   kite instruments --name NIFTY --type CE --expiry nearest --strike 24000..25000
+  kite instruments --select 'NIFTY nearest 26000+-10 CE' --symbols > mine.txt
   kite instruments --token 408065
   kite instruments --segment NSE --limit 5000 --json > nse.json
+
+--select takes [EXCHANGE:]NAME EXPIRY STRIKE[+-N] [CE|PE], or NAME EXPIRY FUT.
+EXPIRY is nearest, next or a date. STRIKE is in the list, or ATM, which needs
+--spot. +-N adds N strikes of the list on either side. Without CE or PE both.
 
 Kite's list is downloaded once a day and cached; it needs no account. Lists are
 kept by day for --keep-lists days, since tokens are reused after expiry.
@@ -34,14 +42,16 @@ KITE_INSTRUMENTS_URL sets another URL for it.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InstrumentsArgs {
     /// Words to search for: part of a symbol or name, a token, a type, a month
-    #[arg(value_name = "WORD")]
+    #[arg(value_name = "WORD", conflicts_with = "contracts")]
     words: Vec<String>,
     /// Show the instrument with this token
-    #[arg(long, value_name = "N", conflicts_with = "words")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["words", "contracts"])]
     token: Option<u32>,
-    /// Show at most N results [20]
-    #[arg(long, value_name = "N", default_value_t = 20, hide_default_value = true)]
-    limit: usize,
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Show at most N results [20; with --select all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Instruments CSV, plain or gzipped [today's list]
     #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
     file: Option<PathBuf>,
@@ -55,6 +65,9 @@ pub(crate) struct InstrumentsArgs {
     /// Print the instruments as JSON
     #[arg(long)]
     json: bool,
+    /// Print only the names, one per line, for --list of watch and record
+    #[arg(long, conflicts_with = "json")]
+    symbols: bool,
     #[command(flatten)]
     filters: Filters,
 }
@@ -62,6 +75,7 @@ pub(crate) struct InstrumentsArgs {
 /// Conditions that instruments must meet.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
+#[group(conflicts_with = "contracts")]
 struct Filters {
     /// Exchange: NSE, BSE, NFO, BFO, CDS, BCD, MCX …
     #[arg(long, value_name = "NAME", value_parser = exchange)]
@@ -75,33 +89,12 @@ struct Filters {
     /// Name (for derivatives: the underlying), such as NIFTY
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Expiry: a day such as 2026-12-31, or nearest
+    /// Expiry: a day such as 2026-12-31, nearest, or next
     #[arg(long, value_name = "DAY")]
     expiry: Option<Expiry>,
     /// Strike price: 24500, or a range 24000..25000
     #[arg(long, value_name = "PRICE", value_parser = strikes)]
     strike: Option<RangeInclusive<Amount>>,
-}
-
-/// When instruments expire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expiry {
-    On(Date),
-    Nearest,
-}
-
-impl FromStr for Expiry {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "nearest" | "next" => Ok(Self::Nearest),
-            day => day
-                .parse()
-                .map(Self::On)
-                .map_err(|_| "expected nearest or a date such as 2026-12-31".to_owned()),
-        }
-    }
 }
 
 fn exchange(text: &str) -> Result<Exchange, String> {
@@ -144,7 +137,7 @@ impl Filters {
         }
         filter = match self.expiry {
             Some(Expiry::On(day)) => filter.expiry(day),
-            Some(Expiry::Nearest) => filter.nearest_expiry(Date::today_in_india()),
+            Some(_) => filter.nearest_expiry(Date::today_in_india()),
             None => filter,
         };
         (filter != Filter::new()).then_some(filter)
@@ -168,10 +161,18 @@ pub(crate) async fn run(
         }
     };
     let Some(list) = stop.until_done(loading).await? else { return Ok(Status::Interrupted) };
-    let found = look_up(args, &list);
-    let shown = &found[..found.len().min(args.limit)];
+    let (found, is_partial) = match args.select.contracts.is_empty() {
+        true => (look_up(args, &list), false),
+        false => select(&args.select, &list, output)?,
+    };
+    let limit =
+        args.limit.unwrap_or(if args.select.contracts.is_empty() { 20 } else { usize::MAX });
+    let shown = &found[..found.len().min(limit)];
     if args.json {
         output.json(&shown.iter().map(as_json).collect())?;
+    } else if args.symbols {
+        let line = |one: &Instrument<'_>| format!("{}\n", OneLine(one));
+        output.text(&shown.iter().map(line).collect::<String>())?;
     } else {
         output.text(&table(shown, output))?;
     }
@@ -182,6 +183,9 @@ pub(crate) async fn run(
             numbers::grouped(shown.len() as u64),
             found.len()
         ));
+    }
+    if is_partial {
+        return Ok(Status::Findings);
     }
     if found.is_empty() {
         let count = numbers::grouped(list.len() as u64);
@@ -204,8 +208,44 @@ fn suggestion(args: &InstrumentsArgs, list: &Instruments) -> String {
     format!("; did you mean {}?", similar.join(", "))
 }
 
+/// Chooses the contracts that texts describe. Also returns whether some texts describe none, which is
+/// reported.
+fn select<'a>(
+    select: &SelectArgs,
+    list: &'a Instruments,
+    output: Output,
+) -> Result<(Vec<Instrument<'a>>, bool), CliError> {
+    select.check()?;
+    let (mut found, mut is_partial) = (Vec::new(), false);
+    for contracts in &select.contracts {
+        let spot = select.spot(contracts).filter(|_| contracts.is_at_the_money());
+        match list.choose(contracts, Date::today_in_india(), spot) {
+            Ok(choice) => {
+                choosing::report(contracts, &choice, spot, output);
+                found.extend(choice.instruments);
+            }
+            // The command line lacks something, not the list.
+            Err(error @ ChoiceError::Spot { .. }) => {
+                return Err(choosing::not_chosen(contracts, &error));
+            }
+            Err(error) => {
+                is_partial = true;
+                output.error(&choosing::not_chosen(contracts, &error));
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    found.retain(|one| seen.insert(one.instrument_token));
+    Ok((found, is_partial))
+}
+
 fn look_up<'a>(args: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
-    let filter = args.filters.filter();
+    let mut filter = args.filters.filter();
+    if let (Some(Expiry::Next), Some(nearest)) = (args.filters.expiry, &filter) {
+        let day = list.filter(nearest).find_map(|one| one.expiry);
+        let after = day.and_then(|day| Date::from_days(day.days() + 1));
+        filter = after.map(|after| nearest.clone().nearest_expiry(after)).or(filter);
+    }
     if let Some(token) = args.token {
         return list.by_token(token).into_iter().collect();
     }
@@ -300,12 +340,5 @@ mod tests {
         assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
         assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
         assert!(strikes("low..high").is_err());
-    }
-
-    #[test]
-    fn expiries_are_a_date_or_the_nearest() {
-        assert_eq!("nearest".parse(), Ok(Expiry::Nearest));
-        assert!("2026-12-31".parse::<Expiry>().is_ok());
-        assert!("2026-02-30".parse::<Expiry>().is_err());
     }
 }

@@ -18,8 +18,14 @@ const EXAMPLES: &str = "\
 Examples:
   kite watch --sim
   kite watch NSE:INFY NSE:RELIANCE 'NSE:NIFTY 50'
+  kite watch --select 'NIFTY nearest ATM+-10' --select 'NIFTY nearest FUT'
   kite watch --replay tapes --speed 10 --from 09:15
   kite watch --endpoint ws://127.0.0.1:8765 408065
+
+--select takes [EXCHANGE:]NAME EXPIRY STRIKE[+-N] [CE|PE], or NAME EXPIRY FUT.
+EXPIRY is nearest, next or a date. STRIKE is in the list, or ATM: the strike
+nearest to the underlying's first price, or to --spot. +-N adds N strikes of the
+list on either side.
 
 Instruments that never tick are reported after 30 s and at the end if there is
 no table. The usual cause is an exchange token in place of an instrument token:
@@ -41,7 +47,8 @@ pub(crate) struct Watch {
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
     let deadline = args.feed.deadline()?;
-    let finding = selection::find(&args.instruments, &args.feed, Need::Shown, output, &stop);
+    let (instruments, feed) = (&args.instruments, &args.feed);
+    let finding = selection::find(instruments, feed, Need::Shown, deadline, output, &stop);
     let Some(Selection { instruments, names, feed, lacks_parts }) =
         stop.until_done(finding).await?
     else {

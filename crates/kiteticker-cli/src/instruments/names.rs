@@ -292,6 +292,14 @@ impl Names {
         known::DEFAULT.map(|token| self.named(token)).to_vec()
     }
 
+    /// Returns the lists of each day of the tapes; without tapes, those of `today`.
+    pub(super) fn lists_by_day(&self, today: Day) -> Vec<(Day, &[Instruments])> {
+        if self.days.is_empty() {
+            return vec![(today, &self.lists)];
+        }
+        self.days.iter().map(|(&day, lists)| (day, lists.as_slice())).collect()
+    }
+
     /// Iterates over all lists, those of the last day first.
     fn all(&self) -> impl Iterator<Item = &Instruments> {
         self.days.values().rev().flatten().chain(&self.lists)
@@ -321,7 +329,7 @@ fn by_symbol<'a>(
     found.into_iter().map(naming).collect()
 }
 
-fn named(one: &Instrument<'_>) -> Named {
+pub(super) fn named(one: &Instrument<'_>) -> Named {
     Named { token: one.instrument_token, name: one.to_string() }
 }
 

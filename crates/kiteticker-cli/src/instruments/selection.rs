@@ -11,9 +11,10 @@ use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::feed::tapes;
-use crate::feed::{Feed, ReplayFeed};
+use crate::feed::deadline::Deadline;
+use crate::feed::{Feed, ReplayFeed, first_price, tapes};
 use crate::format::numbers;
+use crate::instruments::choosing::{Choosing, Prices};
 use crate::instruments::loading::Need;
 use crate::instruments::names::{Named, Names, UnknownNames};
 
@@ -33,15 +34,18 @@ pub(crate) struct Selection {
     pub(crate) lacks_parts: bool,
 }
 
-/// Chooses a feed and its instruments. If none is named, chooses those of the first minute for a
+/// Chooses a feed and its instruments: those named, and those that texts describe, for which the
+/// price of an underlying may be waited for. If none is named, chooses those of the first minute for a
 /// tape, as many as `--count` for the simulator, else the default ones.
 pub(crate) async fn find(
     requested: &InstrumentArgs,
     from: &FeedArgs,
     need: Need,
+    deadline: Deadline,
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
+    requested.select.check()?;
     let mut feed = from.feed(output)?;
     // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
@@ -55,20 +59,32 @@ pub(crate) async fn find(
         feed.looks_back = matches!(need, Need::Shown);
     }
     let lacks_parts = reel.as_ref().is_some_and(tapes::lack_parts);
-    let (listed, lines) = requested.listed()?;
+    let (listed, lines) = requested.listed().await?;
     let file = requested.instruments_file.as_deref();
     let names = match &reel {
         Some(reel) => Names::of_tapes(reel, file, output).await?,
         None => {
-            let inputs = [&requested.instruments[..], &listed].concat();
+            // The list of the day is needed for what texts describe, as for names.
+            let texts = requested.select.contracts.iter().map(ToString::to_string);
+            let inputs = [&requested.instruments[..], &listed, &texts.collect::<Vec<_>>()].concat();
             Names::load(file, &feed, &inputs, need, output).await?
         }
     };
-    if let Some(path) = requested.list.as_ref().filter(|_| listed.is_empty()) {
-        return Err(CliError::usage(format!("--list {} names no instrument", path.display()))
+    if let Some(list) = requested.list_name().filter(|_| listed.is_empty()) {
+        return Err(CliError::usage(format!("--list: {list} names no instrument"))
             .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
     }
     let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
+    let windows = match &feed {
+        Feed::Replay(feed) => feed.windows.as_ref(),
+        _ => None,
+    };
+    let choosing = names.choosing(&requested.select)?.within(windows);
+    let prices = prices(&choosing, &feed, reel.as_ref(), &names, deadline, output, stop).await?;
+    let described = choosing.choose(&prices, output)?;
+    instruments.extend(described.into_iter().map(|(_, named)| named));
+    let mut seen = BTreeSet::new();
+    instruments.retain(|named| seen.insert(named.token));
     if let Some(count) = from.count {
         let tokens = kite_sim::universe(count.into());
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
@@ -99,11 +115,11 @@ fn chosen(
     names: &Names,
     output: Output,
 ) -> Result<Vec<Named>, CliError> {
-    if let (true, Some(path)) = (requested.strict, &requested.list) {
+    if let (true, Some(list)) = (requested.strict, requested.list_name()) {
         let inputs = [&requested.instruments[..], listed].concat();
         let place = |input: usize| {
             let line = lines.get(input.checked_sub(requested.instruments.len())?)?;
-            Some(format!("{}, line {line}", path.display()))
+            Some(format!("{list}, line {line}"))
         };
         return names
             .resolve_all(&inputs)
@@ -112,18 +128,38 @@ fn chosen(
     let mut instruments =
         names.resolve_all(&requested.instruments).map_err(UnknownNames::into_error)?;
     let (known, unknown) = names.resolve_known(listed);
-    if let (Some(unknown), Some(path)) = (unknown, &requested.list) {
-        output.warn(format_args!("left out of {}, as unknown: {unknown}", path.display()));
-        if known.is_empty() && instruments.is_empty() {
-            let path = path.display();
-            return Err(CliError::usage(format!("{path} names no known instrument"))
+    if let (Some(unknown), Some(list)) = (unknown, requested.list_name()) {
+        output.warn(format_args!("left out of {list}, as unknown: {unknown}"));
+        if known.is_empty() && instruments.is_empty() && requested.select.contracts.is_empty() {
+            return Err(CliError::usage(format!("{list} names no known instrument"))
                 .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
         }
     }
     instruments.extend(known);
-    let mut seen = BTreeSet::new();
-    instruments.retain(|named| seen.insert(named.token));
     Ok(instruments)
+}
+
+/// Finds the prices of underlyings: on the tapes, else from the feed.
+async fn prices(
+    choosing: &Choosing<'_>,
+    feed: &Feed,
+    reel: Option<&Reel>,
+    names: &Names,
+    deadline: Deadline,
+    output: Output,
+    stop: &Stop,
+) -> Result<Prices, CliError> {
+    let unpriced = choosing.unpriced()?;
+    if unpriced.is_empty() {
+        return Ok(Prices::new());
+    }
+    if let (Feed::Replay(feed), Some(reel)) = (feed, reel) {
+        return first_price::of_tapes(reel, feed.windows.as_ref(), unpriced, stop).await;
+    }
+    let underlyings: Vec<Named> = unpriced.iter().map(|&(_, token)| names.named(token)).collect();
+    let found = first_price::of_feed(feed.clone(), &underlyings, deadline, output).await?;
+    let of_day = |(day, token)| Some(((day, token), *found.get(&token)?));
+    Ok(unpriced.into_iter().filter_map(of_day).collect())
 }
 
 async fn recorded(

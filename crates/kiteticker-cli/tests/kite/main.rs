@@ -16,6 +16,7 @@ mod process;
 mod quit;
 mod record;
 mod replay;
+mod select;
 mod silences;
 mod sim;
 mod socket;

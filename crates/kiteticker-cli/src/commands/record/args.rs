@@ -17,6 +17,10 @@ Examples:
   kite record --sim --to tapes --for 10s
   kite record NSE:INFY NSE:RELIANCE --to tapes
   kite record --list mine.txt --to tapes --until 15:30 --fsync 5s
+  kite record --select 'NIFTY nearest ATM+-20' --to tapes --until 15:30
+
+--select takes [EXCHANGE:]NAME EXPIRY STRIKE[+-N] [CE|PE], or NAME EXPIRY FUT;
+kite watch --help explains it. ATM waits for the underlying's first price.
 
 Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
 reaches --rotate-size. Recording again on the same day continues the last one.

@@ -33,7 +33,8 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let deadline = args.feed.deadline()?.after(args.lasts);
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     tapes::check_directory(&args.to)?;
-    let finding = selection::find(&args.instruments, &args.feed, Need::Recorded, output, &stop);
+    let (instruments, feed) = (&args.instruments, &args.feed);
+    let finding = selection::find(instruments, feed, Need::Recorded, deadline, output, &stop);
     let Some(Selection { instruments, names, feed, lacks_parts }) =
         stop.until_done(finding).await?
     else {

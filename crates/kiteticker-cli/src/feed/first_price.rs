@@ -1,0 +1,175 @@
+//! The first prices of instruments: from the feed, by a connection of their own before that of the
+//! command, or from tapes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kite_conn::LaneConfig;
+use kite_instruments::Amount;
+use kite_manager::{Manager, StreamConfig};
+use kite_tape::{Reel, Windows};
+use kite_wire::ist::Day;
+use kite_wire::{Mode, Packet};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::blocking;
+use crate::console::output::Output;
+use crate::console::signals::Stop;
+use crate::exit::CliError;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::Link;
+use crate::feed::{self, Feed, OpenFeed, tapes};
+use crate::format::times::{self, SECOND_NS};
+use crate::instruments::names::Named;
+
+/// Interval of reporting that no price has arrived. The server sends one on subscribe, also when
+/// the market is closed.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// Limit for the closing handshake, so that the connection does not count against the account's
+/// three when the command opens its own.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Subscribes instruments and waits until each has a price, for as long as it takes.
+///
+/// # Errors
+/// Returns an error if the feed cannot be opened, the token is refused, or the command's time is
+/// over before.
+///
+/// # Cancel safety
+/// If the future is dropped, the connection closes in the background.
+pub(crate) async fn of_feed(
+    feed: Feed,
+    instruments: &[Named],
+    deadline: Deadline,
+    output: Output,
+) -> Result<BTreeMap<u32, Amount>, CliError> {
+    let renewal = feed.renewal();
+    // The server of a simulator stops when dropped.
+    let OpenFeed { builder, sim: _sim, title } = feed.open(1).await?;
+    let manager = feed::manager(builder)?;
+    let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
+    manager
+        .subscribe(&tokens, Mode::Ltp)
+        .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
+    let mut link = Link::open(&manager, &title, renewal).await?;
+    output.note(format_args!("waiting for the price of {} from {title}", listed(instruments)));
+    let found = tokio::select! {
+        found = wait(&manager, &mut link, instruments, output) => found,
+        () = deadline.reached() => {
+            let names = listed(instruments);
+            Err(CliError::found_nothing(format!("no price of {names} arrived in time"))
+                .help("pass the price of the underlying with --spot"))
+        }
+    };
+    // A socket still open after that closes with the process.
+    let _ = timeout(CLOSE_TIMEOUT, manager.stop()).await;
+    found
+}
+
+async fn wait(
+    manager: &Manager,
+    link: &mut Link<'_>,
+    instruments: &[Named],
+    output: Output,
+) -> Result<BTreeMap<u32, Amount>, CliError> {
+    let lane = LaneConfig::conflate();
+    let mut stream = manager
+        .stream(StreamConfig { lane, ..StreamConfig::default() })
+        .map_err(|error| CliError::unable("cannot stream").because(error))?;
+    let mut report = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
+    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let begun = Instant::now();
+    let mut prices = BTreeMap::new();
+    while prices.len() < instruments.len() {
+        tokio::select! {
+            news = link.next() => {
+                if let Some(text) = news?.line() {
+                    output.note(text);
+                }
+            }
+            item = stream.recv() => {
+                let Some(item) = item else {
+                    return Err(CliError::unable("the feed ended before its first price"));
+                };
+                for packet in item.packets() {
+                    let token = packet.instrument_token();
+                    if let Some(price) = price(packet)
+                        && instruments.iter().any(|named| named.token == token)
+                    {
+                        prices.entry(token).or_insert(price);
+                    }
+                }
+            }
+            _ = report.tick() => {
+                let lacks = |named: &&Named| !prices.contains_key(&named.token);
+                let missing: Vec<Named> = instruments.iter().filter(lacks).cloned().collect();
+                let (names, lasted) = (listed(&missing), times::span(begun.elapsed()));
+                output.warn(format_args!("no price of {names} in {lasted}; --spot passes one"));
+            }
+        }
+    }
+    Ok(prices)
+}
+
+/// Finds the first price of each instrument on its day in the windows of tapes. Those that have none
+/// are absent.
+pub(crate) async fn of_tapes(
+    reel: &Reel,
+    windows: Option<&Windows>,
+    instruments: BTreeSet<(Day, u32)>,
+    stop: &Stop,
+) -> Result<BTreeMap<(Day, u32), Amount>, CliError> {
+    let (reel, windows, stop) = (reel.clone(), windows.cloned(), stop.clone());
+    blocking::run("reading the tapes", move || {
+        let mut by_day: BTreeMap<Day, BTreeSet<u32>> = BTreeMap::new();
+        for (day, token) in instruments {
+            by_day.entry(day).or_default().insert(token);
+        }
+        let mut prices = BTreeMap::new();
+        for (day, tokens) in by_day {
+            let found = of_day(&reel, windows.as_ref(), day, tokens, &stop);
+            prices.extend(found.into_iter().map(|(token, price)| ((day, token), price)));
+        }
+        prices
+    })
+    .await
+}
+
+fn of_day(
+    reel: &Reel,
+    windows: Option<&Windows>,
+    day: Day,
+    mut missing: BTreeSet<u32>,
+    stop: &Stop,
+) -> BTreeMap<u32, Amount> {
+    let start = u64::try_from(day.start_unix_s()).unwrap_or(0).saturating_mul(SECOND_NS);
+    let mut prices = BTreeMap::new();
+    // Damage is reported by the commands that read the whole tape.
+    for entry in tapes::read(reel, start).flatten() {
+        let at = entry.recv_unix_ns();
+        if missing.is_empty() || Day::at_unix_ns(at) > day || stop.is_requested() {
+            break;
+        }
+        if Day::at_unix_ns(at) < day || windows.is_some_and(|windows| !windows.contains(at)) {
+            continue;
+        }
+        for packet in entry.frame().into_iter().flat_map(|frame| frame.packets()) {
+            if let Some(price) = price(packet)
+                && missing.remove(&packet.instrument_token())
+            {
+                prices.insert(packet.instrument_token(), price);
+            }
+        }
+    }
+    prices
+}
+
+/// Returns the last price; `None` for an instrument that has not been traded.
+fn price(packet: Packet<'_>) -> Option<Amount> {
+    Some(Amount::from(packet.last_price())).filter(|&price| price > Amount::ZERO)
+}
+
+fn listed(instruments: &[Named]) -> String {
+    let names: Vec<&str> = instruments.iter().map(|named| named.name.as_str()).collect();
+    names.join(", ")
+}
