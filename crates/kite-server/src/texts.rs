@@ -31,6 +31,12 @@ pub fn order(data: &Value) -> String {
     format!(r#"{{"type":"order","data":{data}}}"#)
 }
 
+/// Returns a message frame with this payload.
+#[must_use]
+pub fn message(data: &Value) -> String {
+    format!(r#"{{"type":"message","data":{data}}}"#)
+}
+
 /// Formats a time as `2025-08-04T13:50:28+05:30`.
 fn ist(unix_s: u32) -> String {
     IstDateTime::from(UnixSeconds(unix_s)).iso_8601().to_string()
@@ -55,6 +61,7 @@ mod tests {
             too_many_instruments(3_000),
             error("a \"quoted\" word"),
             order(&serde_json::json!({"order_id": "1", "tag": null})),
+            message(&serde_json::json!("the market opens late")),
         ]);
         for text in texts {
             let value: Value = serde_json::from_str(&text).unwrap();

@@ -1,0 +1,262 @@
+//! What clients are sent when a connection upstream is lost, and when its ticks return.
+//!
+//! - Once a connection has been down for a second, each client with instruments on it is sent one
+//!   `error` text, and so is each client that asks for such an instrument later, also one that has
+//!   just reconnected.
+//! - Each gap is a `message` text to the clients of its instruments, with what was missed.
+//! - A client all of whose instruments are on connections that have been down for five seconds gets
+//!   no heartbeats, so that it notices by its own means.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kite_manager::{Gap, Stamp, VolumeMissed};
+use kite_server::texts;
+use kite_wire::{Mode, readable};
+use serde_json::json;
+
+use crate::changes::{Changes, ClientId};
+use crate::groups::{GroupId, Groups};
+
+/// How long a connection is down before its clients are sent an error.
+const ERROR_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a connection is down before clients that depend on it alone get no heartbeats.
+const DARK_AFTER: Duration = Duration::from_secs(5);
+
+/// Whether clients without a live connection upstream get heartbeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Heartbeats {
+    /// Not once all connections of their instruments have been down for five seconds.
+    #[default]
+    WhileLive,
+    /// Always.
+    Always,
+}
+
+/// A text for some clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// The clients.
+    pub clients: Vec<ClientId>,
+    /// The text frame.
+    pub text: Arc<str>,
+}
+
+/// The connections upstream, and which clients know that one is down.
+#[derive(Debug)]
+pub struct Losses {
+    heartbeats: Heartbeats,
+    /// By slot: the number of the connection across all accounts, as in
+    /// [`Manager::distribution`](kite_manager::Manager::distribution).
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Up,
+    Down(Outage),
+}
+
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    /// Its instruments.
+    tokens: BTreeSet<u32>,
+    /// Those whose clients may not have been sent the error.
+    to_report: BTreeSet<u32>,
+    informed: HashSet<ClientId>,
+}
+
+impl Outage {
+    fn new(since: Instant) -> Self {
+        let (tokens, to_report) = (BTreeSet::new(), BTreeSet::new());
+        Self { since, tokens, to_report, informed: HashSet::new() }
+    }
+
+    fn error_at(&self) -> Instant {
+        self.since + ERROR_AFTER
+    }
+}
+
+impl Losses {
+    /// Creates the state of connections that have not opened their first socket, which counts as
+    /// down.
+    #[must_use]
+    pub fn new(connections: usize, heartbeats: Heartbeats, now: Instant) -> Self {
+        let down = || Connection::Down(Outage::new(now));
+        let connections = std::iter::repeat_with(down).take(connections).collect();
+        Self { heartbeats, connections }
+    }
+
+    /// Records that a connection has opened a socket.
+    pub fn on_up(&mut self, slot: usize) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            *connection = Connection::Up;
+        }
+    }
+
+    /// Records that a connection has lost its socket. [`Losses::set_placement`] must follow.
+    pub fn on_down(&mut self, slot: usize, now: Instant) {
+        if let Some(connection @ Connection::Up) = self.connections.get_mut(slot) {
+            *connection = Connection::Down(Outage::new(now));
+        }
+    }
+
+    /// Returns whether a connection is down, so that [`Losses::set_placement`] must be called when
+    /// instruments are subscribed, unsubscribed or moved.
+    #[must_use]
+    pub fn is_any_down(&self) -> bool {
+        self.outages().next().is_some()
+    }
+
+    /// Sets which instruments each connection has, by slot. Only those of connections that are down
+    /// matter.
+    pub fn set_placement(&mut self, placement: &[BTreeMap<u32, Mode>]) {
+        for (connection, instruments) in self.connections.iter_mut().zip(placement) {
+            if let Connection::Down(outage) = connection {
+                let new = instruments.keys().filter(|token| !outage.tokens.contains(token));
+                outage.to_report.extend(new);
+                outage.tokens = instruments.keys().copied().collect();
+            }
+        }
+    }
+
+    /// Records that a client's book has changed; [`Losses::poll`] should follow.
+    pub fn on_changes(&mut self, changes: &Changes) {
+        for outage in self.outages_mut() {
+            let asked = changes.iter().filter(|change| change.to.is_some());
+            let asked = asked.map(|change| change.token);
+            outage.to_report.extend(asked.filter(|token| outage.tokens.contains(token)));
+        }
+    }
+
+    /// Forgets a client.
+    pub fn leave(&mut self, client: ClientId) {
+        for outage in self.outages_mut() {
+            outage.informed.remove(&client);
+        }
+    }
+
+    /// Returns the errors that are due.
+    pub fn poll(&mut self, groups: &Groups, now: Instant) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for outage in self.outages_mut().filter(|outage| outage.error_at() <= now) {
+            let tokens = std::mem::take(&mut outage.to_report);
+            for (group, instruments) in instruments_by_group(tokens, groups, |token| *token) {
+                let members = groups.members(group).iter().copied();
+                let clients: Vec<_> =
+                    members.filter(|&client| outage.informed.insert(client)).collect();
+                if !clients.is_empty() {
+                    notices.push(Notice { clients, text: error(instruments.len()).into() });
+                }
+            }
+        }
+        notices
+    }
+
+    /// Returns when to poll next; `None` if not before the next input.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let unreported = self.outages().filter(|outage| !outage.to_report.is_empty());
+        unreported.map(Outage::error_at).min()
+    }
+
+    /// Returns a message for each group of clients that has instruments of a gap, with its own
+    /// instruments only.
+    #[must_use]
+    pub fn gap(gap: &Gap, groups: &Groups) -> Vec<Notice> {
+        let missed = gap.instruments.iter().map(|missed| (missed.token, missed.volume));
+        let by_group = instruments_by_group(missed, groups, |(token, _)| *token);
+        let notice = |(group, missed): (GroupId, Vec<_>)| {
+            let clients = groups.members(group).to_vec();
+            Notice { clients, text: gap_message(gap, &missed).into() }
+        };
+        by_group.into_iter().map(notice).collect()
+    }
+
+    /// Returns whether a client gets heartbeats now.
+    #[must_use]
+    pub fn sends_heartbeats(&self, client: ClientId, groups: &Groups, now: Instant) -> bool {
+        let dark: Vec<_> =
+            self.outages().filter(|outage| outage.since + DARK_AFTER <= now).collect();
+        if dark.is_empty() || self.heartbeats == Heartbeats::Always {
+            return true;
+        }
+        let is_live = |token| !dark.iter().any(|outage| outage.tokens.contains(&token));
+        groups.book_len(client) == 0 || groups.book(client).any(|(token, _)| is_live(token))
+    }
+
+    fn outages(&self) -> impl Iterator<Item = &Outage> {
+        self.connections.iter().filter_map(|connection| match connection {
+            Connection::Up => None,
+            Connection::Down(outage) => Some(outage),
+        })
+    }
+
+    fn outages_mut(&mut self) -> impl Iterator<Item = &mut Outage> {
+        self.connections.iter_mut().filter_map(|connection| match connection {
+            Connection::Up => None,
+            Connection::Down(outage) => Some(outage),
+        })
+    }
+}
+
+/// Returns which of the instruments each group wants.
+fn instruments_by_group<T: Copy>(
+    instruments: impl IntoIterator<Item = T>,
+    groups: &Groups,
+    token: impl Fn(&T) -> u32,
+) -> BTreeMap<GroupId, Vec<T>> {
+    let mut by_group: BTreeMap<GroupId, Vec<T>> = BTreeMap::new();
+    for instrument in instruments {
+        for group in groups.wanting(token(&instrument)) {
+            by_group.entry(group).or_default().push(instrument);
+        }
+    }
+    by_group
+}
+
+fn error(instruments: usize) -> String {
+    let of = if instruments == 1 { "1 instrument" } else { &format!("{instruments} instruments") };
+    texts::error(&format!("No ticks from {of}: the connection to Kite is down; reconnecting."))
+}
+
+/// The payload of the message for a gap.
+#[derive(serde::Serialize)]
+struct GapData {
+    /// When anything was last received before the gap.
+    #[serde(with = "readable::unix_ns")]
+    from: u64,
+    /// When ticks resumed or, if none had when the gap was reported, when the instruments were
+    /// subscribed again.
+    #[serde(with = "readable::unix_ns")]
+    to: u64,
+    /// The volume missed of each instrument by token; null if it is not known.
+    instruments: BTreeMap<u32, Option<u32>>,
+    /// The sum of the known volumes.
+    volume: u64,
+}
+
+fn gap_message(gap: &Gap, missed: &[(u32, VolumeMissed)]) -> String {
+    let known = |volume| match volume {
+        VolumeMissed::Known(volume) => Some(volume),
+        _ => None,
+    };
+    let (from, to) = (unix_ms_in_ns(gap.last_heard), unix_ms_in_ns(gap.resumed.unwrap_or(gap.up)));
+    let instruments: BTreeMap<_, _> =
+        missed.iter().map(|&(token, volume)| (token, known(volume))).collect();
+    let volume = instruments.values().flatten().map(|&volume| u64::from(volume)).sum();
+    texts::message(&json!({ "gap": GapData { from, to, instruments, volume } }))
+}
+
+/// Returns the time of day in nanoseconds, without the fraction of a millisecond.
+fn unix_ms_in_ns(stamp: Stamp) -> u64 {
+    stamp.to_unix_ns() / 1_000_000 * 1_000_000
+}

@@ -1,0 +1,132 @@
+//! The newest packet of each instrument, copied out of frames that a client was too slow for.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use kite_wire::{Frame, FrameBuilder, FullPacket, Packet, TokenMap};
+
+/// Rows added when there is none left, so that little memory is reserved and not used.
+const MORE_ROWS: usize = 256;
+
+/// In place of a row's number for an instrument without one.
+const NO_ROW: u32 = u32::MAX;
+
+/// The newest packets, in the order of their instruments' first packets.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    rows: Vec<Row>,
+    row_by_token: TokenMap<u32>,
+    /// The rows in use.
+    order: VecDeque<u32>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    token: u32,
+    len: u8,
+    bytes: [u8; FullPacket::LEN],
+}
+
+impl Row {
+    fn packet(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn set(&mut self, packet: Packet<'_>) {
+        let packet = packet.as_bytes();
+        // The longest layout has 184 bytes.
+        self.len = packet.len() as u8;
+        self.bytes[..packet.len()].copy_from_slice(packet);
+    }
+}
+
+impl Newest {
+    /// Returns the number of instruments, of which each has a packet.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Adds a newer frame, and returns how many packets it replaced, in the table or within itself.
+    pub(crate) fn fold(&mut self, frame: &[u8]) -> u64 {
+        Frame::walk(frame).packets().map(|packet| u64::from(self.put(packet))).sum()
+    }
+
+    fn put(&mut self, packet: Packet<'_>) -> bool {
+        let token = packet.instrument_token();
+        let known = self.row_by_token.get(token).copied().filter(|&row| row != NO_ROW);
+        let row = known.unwrap_or_else(|| self.add(token));
+        self.rows[row as usize].set(packet);
+        known.is_some()
+    }
+
+    fn add(&mut self, token: u32) -> u32 {
+        let new = Row { token, len: 0, bytes: [0; FullPacket::LEN] };
+        let row = match self.free.pop() {
+            Some(row) => {
+                self.rows[row as usize] = new;
+                row
+            }
+            None => {
+                if self.rows.len() == self.rows.capacity() {
+                    self.rows.reserve_exact(MORE_ROWS);
+                }
+                self.rows.push(new);
+                (self.rows.len() - 1) as u32
+            }
+        };
+        self.row_by_token.insert(token, row);
+        self.order.push_back(row);
+        row
+    }
+
+    /// Removes the first packets, of at most `most_bytes` in total but at least one, and returns
+    /// them as a frame with their number; `None` if there are none.
+    pub(crate) fn take(&mut self, most_bytes: usize) -> Option<(Bytes, u16)> {
+        let mut bytes = 0;
+        let fits = |row: &&u32| {
+            let is_first = bytes == 0;
+            bytes += 2 + usize::from(self.rows[**row as usize].len);
+            is_first || bytes <= most_bytes
+        };
+        let count = self.order.iter().take(usize::from(u16::MAX)).take_while(fits).count();
+        let mut frame = FrameBuilder::with_capacity(bytes);
+        for row in self.order.drain(..count) {
+            let held = &self.rows[row as usize];
+            // Only whole packets are stored, and a frame has room for as many.
+            if let Ok(packet) = Packet::from_bytes(held.packet()) {
+                frame.push(packet).ok();
+            }
+            self.row_by_token.insert(held.token, NO_ROW);
+            self.free.push(row);
+        }
+        let packets = frame.packets();
+        (packets > 0).then(|| (frame.finish().into(), packets))
+    }
+
+    /// Removes the packets of these instruments, and returns how many there were.
+    pub(crate) fn forget(&mut self, tokens: impl IntoIterator<Item = u32>) -> u64 {
+        let before = self.len();
+        for token in tokens {
+            let row = self.row_by_token.get(token).copied().unwrap_or(NO_ROW);
+            if row != NO_ROW {
+                self.row_by_token.insert(token, NO_ROW);
+                self.rows[row as usize].len = 0;
+                self.free.push(row);
+            }
+        }
+        self.order.retain(|&row| self.rows[row as usize].len > 0);
+        (before - self.len()) as u64
+    }
+
+    /// Returns the memory in use, in bytes, without what grows only with the number of different
+    /// instruments.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>()
+    }
+}

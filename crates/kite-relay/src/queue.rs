@@ -1,0 +1,333 @@
+//! What one client is sent next, and what is left out if it reads too slowly.
+//!
+//! The task that owns the client's socket moves everything into the queue as it arrives, even while
+//! the socket accepts nothing, so that one slow client delays nothing else.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kite_server::texts;
+use serde_json::json;
+
+use crate::newest::Newest;
+
+/// The size of frames that conflated packets are sent in. The rest stays where newer packets
+/// replace it.
+const CONFLATED_FRAME_BYTES: usize = 64 * 1024;
+
+/// Shortest time between two messages about dropped frames.
+const NOTICE_EVERY: Duration = Duration::from_secs(1);
+
+/// Added to the length of each text, for the memory it takes besides.
+const TEXT_OVERHEAD: usize = 64;
+
+/// What happens to a client that reads too slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Policy {
+    /// Once the queue is full, its frames and all that follow are reduced to the newest packet of
+    /// each instrument, until the client has caught up.
+    #[default]
+    Conflate,
+    /// The oldest frames are dropped, and the client is sent a message with their number.
+    DropOldest,
+    /// The client is disconnected.
+    Disconnect,
+    /// The queue accepts everything; [`Queue::is_full`] asks the caller to wait. For replays, whose
+    /// source can wait.
+    Block,
+}
+
+/// Bounds of a [`Queue`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueConfig {
+    /// What happens when the queue is full.
+    pub policy: Policy,
+    /// Most bytes of queued frames. A larger frame passes through an empty queue. Default: 512 KiB.
+    pub bytes: usize,
+    /// Most queued frames. Default: 4,096.
+    pub frames: usize,
+    /// Most bytes of queued texts. Default: 256 KiB.
+    pub text_bytes: usize,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        let (bytes, text_bytes) = (512 * 1024, 256 * 1024);
+        Self { policy: Policy::default(), bytes, frames: 4_096, text_bytes }
+    }
+}
+
+/// What a queue sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outgoing {
+    /// A binary frame.
+    Frame {
+        /// Its bytes.
+        bytes: Bytes,
+        /// Number of packets in it.
+        packets: u16,
+    },
+    /// A text frame.
+    Text(Arc<str>),
+}
+
+/// The client is to be disconnected because it reads too slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Overrun {
+    /// The queue of frames is full, and the policy is [`Policy::Disconnect`].
+    #[error("{frames} frames of {bytes} bytes wait for the client")]
+    Frames {
+        /// Number of queued frames.
+        frames: usize,
+        /// Their length.
+        bytes: usize,
+    },
+    /// Texts, which are never dropped, exceed [`QueueConfig::text_bytes`].
+    #[error("{texts} texts of {bytes} bytes wait for the client")]
+    Texts {
+        /// Number of queued texts.
+        texts: usize,
+        /// Their length, with an allowance for the memory of each.
+        bytes: usize,
+    },
+}
+
+/// What has become of the packets of one client. Without those still queued,
+/// `pushed == sent + replaced + dropped + unsubscribed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QueueCounts {
+    /// Packets queued.
+    pub pushed: u64,
+    /// Packets handed out to be sent.
+    pub sent: u64,
+    /// Packets replaced by a newer one of the same instrument.
+    pub replaced: u64,
+    /// Packets dropped with their frames.
+    pub dropped: u64,
+    /// Conflated packets left out because the client unsubscribed their instruments.
+    pub unsubscribed: u64,
+    /// Frames dropped.
+    pub dropped_frames: u64,
+}
+
+/// The frames and texts that wait for one client.
+#[derive(Debug)]
+pub struct Queue {
+    config: QueueConfig,
+    frames: VecDeque<(Bytes, u16)>,
+    /// Length of all frames.
+    bytes: usize,
+    /// While it has packets, no frames are queued, and new ones are folded into it.
+    newest: Newest,
+    texts: VecDeque<Arc<str>>,
+    text_bytes: usize,
+    counts: QueueCounts,
+    notice: DropNotice,
+}
+
+/// The message to the client about dropped frames. Composed when it can be sent, so that a client
+/// that reads nothing has one message waiting and not one a second.
+#[derive(Debug, Default)]
+struct DropNotice {
+    frames: u64,
+    packets: u64,
+    next_at: Option<Instant>,
+}
+
+impl Queue {
+    /// Creates an empty queue.
+    #[must_use]
+    pub fn new(config: QueueConfig) -> Self {
+        Self {
+            config,
+            frames: VecDeque::new(),
+            bytes: 0,
+            newest: Newest::default(),
+            texts: VecDeque::new(),
+            text_bytes: 0,
+            counts: QueueCounts::default(),
+            notice: DropNotice::default(),
+        }
+    }
+
+    /// Queues a frame of `packets` packets.
+    ///
+    /// # Errors
+    /// Returns [`Overrun`] if the queue is full and the policy is [`Policy::Disconnect`]; the frame
+    /// is counted as dropped.
+    pub fn push(&mut self, frame: Bytes, packets: u16) -> Result<(), Overrun> {
+        self.counts.pushed += u64::from(packets);
+        if !self.newest.is_empty() {
+            self.counts.replaced += self.newest.fold(&frame);
+            return Ok(());
+        }
+        if !self.has_room_for(frame.len()) {
+            match self.config.policy {
+                Policy::Conflate => {
+                    self.conflate(&frame);
+                    return Ok(());
+                }
+                Policy::DropOldest => self.drop_until_it_fits(frame.len()),
+                Policy::Disconnect => {
+                    self.count_dropped(packets);
+                    return Err(Overrun::Frames { frames: self.frames.len(), bytes: self.bytes });
+                }
+                Policy::Block => {}
+            }
+        }
+        self.bytes += frame.len();
+        self.frames.push_back((frame, packets));
+        Ok(())
+    }
+
+    /// Queues a text, which is sent before all frames and never dropped.
+    ///
+    /// # Errors
+    /// Returns [`Overrun`] if several texts exceed [`QueueConfig::text_bytes`].
+    pub fn push_text(&mut self, text: Arc<str>) -> Result<(), Overrun> {
+        self.text_bytes += text.len() + TEXT_OVERHEAD;
+        self.texts.push_back(text);
+        let texts = self.texts.len();
+        if texts > 1 && self.text_bytes > self.config.text_bytes {
+            return Err(Overrun::Texts { texts, bytes: self.text_bytes });
+        }
+        Ok(())
+    }
+
+    /// Leaves out conflated packets of instruments that the client has unsubscribed, so that the
+    /// queue's memory is bounded by what the client is subscribed to.
+    pub fn forget(&mut self, tokens: impl IntoIterator<Item = u32>) {
+        if !self.newest.is_empty() {
+            self.counts.unsubscribed += self.newest.forget(tokens);
+            self.release_if_empty();
+        }
+    }
+
+    /// Removes what is to be sent next; `None` if there is nothing before
+    /// [`Queue::next_deadline`].
+    pub fn pop(&mut self, now: Instant) -> Option<Outgoing> {
+        if let Some(text) = self.texts.pop_front() {
+            self.text_bytes -= text.len() + TEXT_OVERHEAD;
+            return Some(Outgoing::Text(text));
+        }
+        if let Some(text) = self.notice.take(now) {
+            return Some(Outgoing::Text(text.into()));
+        }
+        let (bytes, packets) = match self.frames.pop_front() {
+            Some((frame, packets)) => {
+                self.bytes -= frame.len();
+                (frame, packets)
+            }
+            None => {
+                let conflated = self.newest.take(CONFLATED_FRAME_BYTES)?;
+                self.release_if_empty();
+                conflated
+            }
+        };
+        self.counts.sent += u64::from(packets);
+        Some(Outgoing::Frame { bytes, packets })
+    }
+
+    /// Returns when a message about dropped frames may be sent although nothing else is queued.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.notice.next_at.filter(|_| self.notice.frames > 0)
+    }
+
+    /// Returns whether nothing is queued, apart from a message that waits for
+    /// [`Queue::next_deadline`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.newest.is_empty() && self.texts.is_empty()
+    }
+
+    /// Returns whether the caller should wait before it queues another frame, for
+    /// [`Policy::Block`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let is_over = self.bytes >= self.config.bytes || self.frames.len() >= self.config.frames;
+        is_over && !self.frames.is_empty()
+    }
+
+    /// Returns the number of queued packets.
+    #[must_use]
+    pub fn queued_packets(&self) -> u64 {
+        let frames: u64 = self.frames.iter().map(|(_, packets)| u64::from(*packets)).sum();
+        frames + self.newest.len() as u64
+    }
+
+    /// Returns what has become of the packets so far.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        self.counts
+    }
+
+    /// Ends the queue, counts what is still queued as dropped, and returns the totals.
+    #[must_use]
+    pub fn close(mut self) -> QueueCounts {
+        self.counts.dropped += self.queued_packets();
+        self.counts.dropped_frames += self.frames.len() as u64;
+        self.counts
+    }
+
+    /// Returns whether a frame fits. Any frame fits into an empty queue, so that none stalls.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let fits = self.bytes.saturating_add(bytes) <= self.config.bytes;
+        self.frames.is_empty() || (fits && self.frames.len() < self.config.frames)
+    }
+
+    /// Reduces the queue and a new frame to the newest packets.
+    fn conflate(&mut self, frame: &[u8]) {
+        // Each frame is freed before the next one is copied.
+        for (queued, _) in std::mem::take(&mut self.frames) {
+            self.counts.replaced += self.newest.fold(&queued);
+        }
+        self.bytes = 0;
+        self.counts.replaced += self.newest.fold(frame);
+    }
+
+    fn drop_until_it_fits(&mut self, bytes: usize) {
+        while !self.has_room_for(bytes)
+            && let Some((oldest, packets)) = self.frames.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.count_dropped(packets);
+            self.notice.frames += 1;
+            self.notice.packets += u64::from(packets);
+        }
+    }
+
+    fn count_dropped(&mut self, packets: u16) {
+        self.counts.dropped += u64::from(packets);
+        self.counts.dropped_frames += 1;
+    }
+
+    /// Frees the memory of conflated packets once the client has caught up.
+    fn release_if_empty(&mut self) {
+        if self.newest.is_empty() {
+            self.newest = Newest::default();
+        }
+    }
+}
+
+impl DropNotice {
+    /// Returns the message if there is something to report and the last one was long enough ago.
+    fn take(&mut self, now: Instant) -> Option<String> {
+        if self.frames == 0 || self.next_at.is_some_and(|at| now < at) {
+            return None;
+        }
+        let (frames, packets) = (self.frames, self.packets);
+        *self = Self { next_at: Some(now + NOTICE_EVERY), ..Self::default() };
+        Some(texts::message(&json!({ "dropped": { "frames": frames, "ticks": packets } })))
+    }
+}
