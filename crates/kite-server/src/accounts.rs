@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::refusal::Refusal;
+
 /// The accounts that a server knows. `Debug` shows their number only, because access tokens are
 /// secrets.
 #[derive(Clone, Default)]
@@ -24,11 +26,13 @@ impl Accounts {
         }
     }
 
-    /// Returns whether these credentials open a socket.
-    #[must_use]
-    pub fn admits(&self, api_key: &str, access_token: &str) -> bool {
-        let valid = self.token_by_key.get(api_key).and_then(Option::as_deref);
-        valid == Some(access_token)
+    /// Checks whether these credentials open a socket.
+    ///
+    /// # Errors
+    /// Returns Kite's refusal: 400 for an unknown API key, 403 for a token that is not the key's.
+    pub fn check(&self, api_key: &str, access_token: &str) -> Result<(), Refusal> {
+        let token = self.token_by_key.get(api_key).ok_or_else(Refusal::no_credentials)?;
+        if token.as_deref() == Some(access_token) { Ok(()) } else { Err(Refusal::auth()) }
     }
 }
 
@@ -53,19 +57,20 @@ mod tests {
     fn a_new_token_replaces_the_old_one() {
         let mut accounts = Accounts::default();
         accounts.set("key".into(), "monday".into());
-        assert!(accounts.admits("key", "monday"));
+        assert_eq!(accounts.check("key", "monday"), Ok(()));
         accounts.set("key".into(), "tuesday".into());
-        assert!(!accounts.admits("key", "monday"));
-        assert!(accounts.admits("key", "tuesday"));
+        assert_eq!(accounts.check("key", "monday"), Err(Refusal::auth()));
+        assert_eq!(accounts.check("key", "tuesday"), Ok(()));
     }
 
     #[test]
     fn a_revoked_or_unknown_account_is_refused() {
         let mut accounts = Accounts::default();
         accounts.set("key".into(), "token".into());
-        assert!(!accounts.admits("other", "token"));
+        assert_eq!(accounts.check("other", "token"), Err(Refusal::no_credentials()));
         accounts.revoke("key");
         accounts.revoke("other");
-        assert!(!accounts.admits("key", "token"));
+        assert_eq!(accounts.check("key", "token"), Err(Refusal::auth()));
+        assert_eq!(accounts.check("other", "token"), Err(Refusal::no_credentials()));
     }
 }

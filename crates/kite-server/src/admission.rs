@@ -89,9 +89,7 @@ impl<H> AdmissionState<H> {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
-        if !self.accounts.admits(&upgrade.api_key, &upgrade.access_token) {
-            return Err(Refusal::auth());
-        }
+        self.accounts.check(&upgrade.api_key, &upgrade.access_token)?;
         if !self.has_slot(&upgrade.api_key) {
             return Err(Refusal::too_many_sockets());
         }

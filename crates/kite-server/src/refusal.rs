@@ -58,7 +58,8 @@ impl Refusal {
         self
     }
 
-    /// Refuses as Kite does if the query lacks an API key or an access token.
+    /// Refuses as Kite does if the query lacks an API key or an access token, or if the API key is
+    /// unknown.
     #[must_use]
     pub fn no_credentials() -> Self {
         Self::new(

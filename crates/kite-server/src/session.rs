@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use kite_wire::ParsedCommand;
+use kite_wire::{CommandError, ParsedCommand};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
 
@@ -54,8 +54,8 @@ pub enum Event<'a, C, U> {
     Control(C),
     /// The client sent a command.
     Command(ParsedCommand<'a>),
-    /// The client sent a text frame that is not a command.
-    BadCommand,
+    /// The client sent a text frame that is not a command, for this reason.
+    BadCommand(CommandError),
     /// The client sent a ping; the WebSocket sends the pong with its next read.
     Ping,
     /// A heartbeat is to be sent.
@@ -100,10 +100,7 @@ async fn serve_next<S: Session>(
         Wake::Control(control) => session.on_event(Event::Control(control)).await,
         Wake::Text(text) => match ParsedCommand::parse(&text) {
             Ok(command) => session.on_event(Event::Command(command)).await,
-            Err(error) => {
-                tracing::debug!(%error, "command ignored");
-                session.on_event(Event::BadCommand).await
-            }
+            Err(error) => session.on_event(Event::BadCommand(error)).await,
         },
         Wake::Ping => session.on_event(Event::Ping).await,
         Wake::Other => Ok(()),

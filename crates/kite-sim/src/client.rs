@@ -5,27 +5,29 @@
 //! meanwhile are never sent.
 
 pub(crate) mod book;
+mod commands;
 pub(crate) mod connection;
+mod ending;
 mod faults;
 pub(crate) mod ledger;
 mod mute;
 pub(crate) mod pace;
+mod peer;
 mod replayed;
 pub(crate) mod state;
 mod timer;
 mod unread;
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use kite_server::handshake::discard;
 use kite_server::session::{self, Event, Session};
-use kite_server::{Connection, End, HEARTBEAT, LimitExceeded, Socket, texts};
-use kite_wire::{MAX_INSTRUMENTS, ParsedCommand};
+use kite_server::{Connection, End, HEARTBEAT, Socket, texts};
+use kite_wire::MAX_INSTRUMENTS;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval};
@@ -62,6 +64,7 @@ pub(crate) struct Client {
     state: Arc<SimState>,
     book: Arc<Mutex<Book>>,
     entry: Entry,
+    peer: Option<SocketAddr>,
     api_key: String,
     manner: Manner,
     speed: Speed,
@@ -110,9 +113,10 @@ pub(crate) enum Update {
 pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimState>) {
     let Membership { slot, owned, .. } = membership;
     let Joined { number, book, controls, speed, feed, entry, api_key } = owned;
-    let Opened { connection, rest, strike } = opened;
+    let Opened { mut connection, rest, strike } = opened;
     let id = slot.id();
     tracing::debug!(id, "socket open");
+    let peer = connection.transport().peer();
     let socket = Socket::new(MuteStream::new(connection, speed.clone()), rest).await;
     let chance = state.config.chance.clone();
     let chance_faults = chance.map(|chance| ChanceFaults::new(chance, &api_key, number));
@@ -123,6 +127,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
         state,
         book,
         entry,
+        peer,
         api_key,
         manner: Manner::WHOLE,
         speed,
@@ -210,7 +215,7 @@ impl Session for Client {
         match event {
             Event::Control(control) => self.on_control(control).await?,
             Event::Command(command) => self.on_command(command).await?,
-            Event::BadCommand => self.state.counters.bad_commands.add(1),
+            Event::BadCommand(reason) => self.note_ignored(&reason),
             Event::Ping => self.state.counters.pings.add(1),
             Event::HeartbeatDue => self.send_heartbeat().await?,
             Event::Update(Update::Elapsed(elapsed)) => self.send_updates(elapsed).await?,
@@ -235,33 +240,6 @@ impl Client {
             self.on_fault(fault, &writing).await?;
             self.state.changes.notify();
         }
-        Ok(())
-    }
-
-    async fn on_command(&mut self, command: ParsedCommand<'_>) -> Result<(), End> {
-        // Announced before the subscriptions are visible, so that a pause after them waits for the
-        // snapshot.
-        let writing = self.state.flow.begin();
-        let (before, snapshot) = {
-            let mut turn = self.state.fanout.as_ref().map(|fanout| fanout.turn());
-            if let Some(turn) = &mut turn {
-                turn.note_command();
-            }
-            // Frames that a replay dealt before the command are sent before its snapshot.
-            let before = self.feed.as_mut().map(Feed::drain).unwrap_or_default();
-            let mut book = self.book.lock();
-            (before, book.obey(command, MAX_INSTRUMENTS, &self.state.exchange))
-        };
-        for queued in before {
-            self.send_queued(queued).await?;
-        }
-        match snapshot {
-            Ok(frame) => self.send_frame(frame, &writing).await?,
-            Err(LimitExceeded) => {
-                self.send_text(&texts::too_many_instruments(MAX_INSTRUMENTS)).await?;
-            }
-        }
-        self.state.counters.commands.add(1);
         Ok(())
     }
 
@@ -364,46 +342,5 @@ impl Client {
         self.socket.write(Message::text(text)).await?;
         self.state.counters.texts.add(1);
         Ok(())
-    }
-
-    /// Reads on until the client has closed its side; returns how it ended.
-    async fn finish(&mut self) -> End {
-        if let Err(end) = self.socket.finish().await {
-            return end;
-        }
-        // It has read everything, so that nothing else matters.
-        self.entry.end(SocketEnd::Closed);
-        self.state.changes.notify();
-        let _ = discard(self.socket.stream_mut()).await;
-        End::Finishing
-    }
-
-    /// Ends the socket.
-    async fn end(mut self, end: End) {
-        match end {
-            End::ClientGone | End::ClientReset | End::ClientStuck | End::Finishing => {}
-            End::ClientClosed | End::Closing => {
-                self.socket.close().await;
-                self.vanish().await;
-            }
-            End::Dropped => {
-                // The operating system resets a socket that is closed with unread bytes, and the
-                // client may then lose what it has not read yet.
-                let _ = discard(self.socket.stream_mut()).now_or_never();
-            }
-            End::Reset => self.socket.stream_mut().transport().reset_on_drop(),
-            End::Leaving => {
-                self.vanish().await;
-                self.socket.leave(false).await;
-            }
-            End::Finish => self.socket.leave(true).await,
-        }
-    }
-
-    /// If the socket is muted, keeps TCP open until the client closes it.
-    async fn vanish(&mut self) {
-        if self.manner.says == Says::Nothing {
-            let _ = discard(self.socket.stream_mut()).await;
-        }
     }
 }

@@ -25,10 +25,12 @@ pub struct SimStats {
     pub texts_sent: u64,
     /// Pings received.
     pub pings_received: u64,
-    /// Commands received and obeyed, including those rejected by the instrument limit.
+    /// Commands received and obeyed at least in part, including those rejected by the instrument
+    /// limit.
     pub commands_received: u64,
-    /// Text frames received that are not commands.
-    pub bad_commands: u64,
+    /// Text frames ignored in whole or in part: they are not commands, or name instruments by
+    /// something other than numbers, such as tokens in quotes.
+    pub ignored_commands: u64,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
 }
@@ -56,5 +58,5 @@ pub(crate) struct Counters {
     pub(crate) texts: Counter,
     pub(crate) pings: Counter,
     pub(crate) commands: Counter,
-    pub(crate) bad_commands: Counter,
+    pub(crate) ignored_commands: Counter,
 }

@@ -168,19 +168,35 @@ impl<'a> ParsedCommand<'a> {
     }
 }
 
+impl TokenList<'_> {
+    /// Returns how many of the remaining elements are ignored, such as tokens in quotes.
+    #[must_use]
+    pub fn ignored(&self) -> usize {
+        let mut rest = self.clone();
+        core::iter::from_fn(|| rest.next_element()).filter(Option::is_none).count()
+    }
+
+    /// Returns the next element, which holds no token if it is ignored.
+    fn next_element(&mut self) -> Option<Option<u32>> {
+        // `parse` checked the whole list, so it ends with its bracket.
+        if self.cursor.peek()? == b']' {
+            return None;
+        }
+        let start = self.cursor.at;
+        self.cursor.skip_value(0).ok()?;
+        let element = &self.cursor.text[start..self.cursor.at];
+        self.cursor.accept(b',');
+        Some(core::str::from_utf8(element).ok().and_then(|text| text.parse().ok()))
+    }
+}
+
 impl Iterator for TokenList<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        // `parse` checked the whole list, so it ends with its bracket.
-        while self.cursor.peek()? != b']' {
-            let start = self.cursor.at;
-            self.cursor.skip_value(0).ok()?;
-            let element = &self.cursor.text[start..self.cursor.at];
-            self.cursor.accept(b',');
-            let token = core::str::from_utf8(element).ok().and_then(|text| text.parse().ok());
-            if token.is_some() {
-                return token;
+        while let Some(element) = self.next_element() {
+            if element.is_some() {
+                return element;
             }
         }
         None
@@ -318,6 +334,10 @@ mod tests {
     fn tokens_written_as_strings_are_ignored() {
         let text = r#"{"a":"subscribe","v":[1,"2",-3,4.5,99999999999,[6],7]}"#;
         assert_eq!(parse(text), Ok((CommandKind::Subscribe, Vec::from([1, 7]))));
+        let ignored = |text| ParsedCommand::parse(text).unwrap().tokens.ignored();
+        assert_eq!(ignored(text), 5);
+        assert_eq!(ignored(r#"{"a":"mode","v":["full",["408065", 5]]}"#), 1);
+        assert_eq!(ignored(r#"{"a":"subscribe","v":[1, 2]}"#), 0);
     }
 
     #[test]

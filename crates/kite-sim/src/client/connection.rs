@@ -7,11 +7,12 @@ use std::time::Duration;
 use kite_server::handshake::{self, Upgrade, discard};
 #[cfg(feature = "tls")]
 use kite_server::tls;
-use kite_server::{Connection, Transport};
+use kite_server::{Connection, Refusal, Transport};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
 use super::Opened;
+use super::peer::Peer;
 use super::state::{DROP_DEADLINE, SimState};
 use crate::fault::Fault;
 
@@ -65,14 +66,35 @@ async fn receive(transport: Transport, state: Arc<SimState>) -> io::Result<()> {
             }
         }
         (Err(refusal), upgrade) => {
+            let is_complete = upgrade.is_ok();
             if let (Some(fault), Ok(upgrade)) = (strike, upgrade) {
                 state.pending.put_back(&upgrade.api_key, fault);
             }
-            tracing::debug!(status = refusal.status(), "handshake refused");
+            let (client, status) = (Peer(peer), refusal.status());
+            let reason = reason(&refusal, is_complete);
+            tracing::info!(%client, status, reason, "handshake refused");
             timeout(HANDSHAKE_DEADLINE, refusal.send(&mut connection)).await?
         }
         // No client is admitted without an upgrade.
         (Ok(_), Err(_)) => Ok(()),
+    }
+}
+
+/// Returns why a handshake is refused, in words that hold nothing of the client's request.
+fn reason(refusal: &Refusal, is_complete: bool) -> &'static str {
+    let is = |other: &dyn Fn() -> Refusal| *refusal == other();
+    if is(&Refusal::no_credentials) && is_complete {
+        "unknown api_key"
+    } else if is(&Refusal::no_credentials) {
+        "api_key or access_token missing"
+    } else if is(&Refusal::auth) {
+        "the access_token is not that of this api_key"
+    } else if is(&Refusal::too_many_sockets) {
+        "the api_key has all its sockets open"
+    } else if is(&Refusal::malformed) {
+        "not a request for a WebSocket, or no / before the query"
+    } else {
+        "handshakes are refused now"
     }
 }
 

@@ -161,7 +161,7 @@ impl SimState {
             texts_sent: counters.texts.value(),
             pings_received: counters.pings.value(),
             commands_received: counters.commands.value(),
-            bad_commands: counters.bad_commands.value(),
+            ignored_commands: counters.ignored_commands.value(),
             faults: self.faults.lock().clone(),
         }
     }

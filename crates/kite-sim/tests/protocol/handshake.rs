@@ -35,18 +35,25 @@ async fn status_of(sim: &Sim, api_key: &str, access_token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_with_403_and_kites_json() {
+async fn a_wrong_token_is_refused_with_403_and_a_wrong_api_key_with_400_and_kites_json() {
     let sim = quiet_sim().await;
-    for query in ["api_key=sim_api_key&access_token=old", "api_key=who&access_token=what"] {
+    for (query, refused, message, error_type) in [
+        ("api_key=sim_api_key&access_token=old", 403, "Authentication failed.", "TokenException"),
+        (
+            "api_key=who&access_token=sim_access_token",
+            400,
+            "Invalid `access_token` or `api_key`.",
+            "InputException",
+        ),
+    ] {
         let (status, head, body) = ask(&sim, &format!("/?{query}"), UPGRADE).await;
-        assert_eq!(status, 403);
+        assert_eq!(status, refused);
         assert!(head.contains("application/json"), "{head}");
         let body: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(body["status"], "error");
-        assert_eq!(body["message"], "Authentication failed.");
-        assert_eq!(body["error_type"], "TokenException");
+        assert_eq!((&body["status"], &body["message"]), (&"error".into(), &message.into()));
+        assert_eq!(body["error_type"], error_type);
     }
-    assert_eq!(sim.stats().refused, [(403, 2)].into());
+    assert_eq!(sim.stats().refused, [(400, 1), (403, 1)].into());
     assert_eq!(sim.stats().connections_total, 0);
 }
 

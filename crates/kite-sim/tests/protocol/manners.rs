@@ -153,7 +153,7 @@ async fn a_socket_that_stops_reading_fills_the_buffers_of_tcp() {
     assert!(timeout(Duration::from_millis(500), fill).await.is_err(), "the simulator read");
     sim.heal(API_KEY);
     client.stream.write_all(left).await.unwrap();
-    until(&sim, |sim| sim.stats().bad_commands == 400).await;
+    until(&sim, |sim| sim.stats().ignored_commands == 400).await;
 }
 
 #[tokio::test(start_paused = true)]

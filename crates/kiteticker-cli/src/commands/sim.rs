@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats};
+use kite_sim::{
+    ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats, SocketEnd,
+    SocketRecord,
+};
 use serde_json::json;
 
 use crate::clients;
@@ -11,6 +14,7 @@ use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::faults;
+use crate::feed::deadline::Deadline;
 use crate::format::numbers;
 use crate::format::times;
 
@@ -110,22 +114,26 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
     } else {
         output.text(&greeting(&endpoint, &accounts, output))?;
     }
-    let lasts = async {
-        match args.lasts {
-            Some(lasts) => tokio::time::sleep(lasts).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         () = stop.requested() => {}
-        () = lasts => {}
+        () = Deadline::default().after(args.lasts).reached() => {}
     }
     sim.stop().await;
     let stats = sim.stats();
+    let stuck = stuck(&sim);
+    for record in &stuck {
+        output.warn(clients::unfinished(record));
+    }
     match args.json {
-        true => output.json(&stats_json(&stats)),
+        true => output.json(&stats_json(&stats, &stuck)),
         false => output.text(&summary(&stats)),
     }
+}
+
+/// Returns the sockets that were dropped because their clients did not read.
+fn stuck(sim: &kite_sim::Sim) -> Vec<SocketRecord> {
+    let is_stuck = |record: &SocketRecord| record.end == Some(SocketEnd::ClientStuck);
+    sim.unfinished().into_iter().filter(is_stuck).collect()
 }
 
 /// Returns the accounts: the simulator's default, and more numbered from 2.
@@ -159,13 +167,17 @@ fn summary(stats: &SimStats) -> String {
     for (status, count) in &stats.refused {
         text += &format!("refused with {status}: {}\n", numbers::counted(*count, "handshake"));
     }
+    if stats.ignored_commands > 0 {
+        let commands = numbers::counted(stats.ignored_commands, "command");
+        text += &format!("ignored in whole or in part: {commands}; -v logs the reasons\n");
+    }
     for (kind, count) in &stats.faults {
         text += &format!("fault {kind}: {}\n", numbers::grouped(*count));
     }
     text
 }
 
-fn stats_json(stats: &SimStats) -> serde_json::Value {
+fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
     let named =
         |(kind, count): (&kite_sim::FaultKind, &u64)| (kind.name().to_owned(), json!(count));
     let refused = stats.refused.iter().map(|(status, count)| (status.to_string(), json!(count)));
@@ -175,7 +187,37 @@ fn stats_json(stats: &SimStats) -> serde_json::Value {
         "frames": stats.frames_sent,
         "heartbeats": stats.heartbeats_sent,
         "texts": stats.texts_sent,
+        "ignored_commands": stats.ignored_commands,
+        "refused_handshakes": stats.refused.values().sum::<u64>(),
         "refused": refused.collect::<serde_json::Map<_, _>>(),
         "faults": stats.faults.iter().map(named).collect::<serde_json::Map<_, _>>(),
+        "unfinished_clients": clients::unfinished_json(stuck),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_was_dropped_because_it_did_not_read_is_named() {
+        let sim = kite_sim::Sim::builder().no_heartbeats().start().await.expect("it starts");
+        let mut client = sim.connect();
+        let request = format!(
+            "GET /?api_key={API_KEY}&access_token={ACCESS_TOKEN} HTTP/1.1\r\nHost: sim\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.expect("it is sent");
+        client.read_exact(&mut [0; 12]).await.expect("an answer");
+        sim.send_binary(vec![0; 1 << 20]);
+        sim.wait_until(|sim| sim.sockets(API_KEY)[0].end.is_some()).await;
+        let stuck = stuck(&sim);
+        let report = stats_json(&sim.stats(), &stuck);
+        assert_eq!(report["unfinished_clients"][0]["end"], "stuck");
+        let named = clients::unfinished(&stuck[0]);
+        assert_eq!(named, "a client stopped reading and was disconnected: 0 ticks sent to it");
+    }
 }

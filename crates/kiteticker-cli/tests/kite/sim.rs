@@ -2,6 +2,7 @@
 
 use crate::clients;
 use crate::process::{Running, kite, run, sim};
+use crate::socket::{PING, PONG, Socket, TEXT};
 
 #[test]
 fn it_prints_its_endpoint_and_ends_with_a_summary() {
@@ -52,4 +53,57 @@ fn faults_are_listed_and_an_unknown_one_is_invalid_usage() {
     let wrong = run(&mut kite(&["sim", "--fault", "5s=halfopen"]));
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.err.contains("there is no fault \"halfopen\""), "{wrong:?}");
+}
+
+#[test]
+fn ignored_commands_and_refused_handshakes_are_logged_with_their_reasons_and_counted() {
+    let (sim, endpoint) = sim(&["-v"]);
+    let (_, head) = Socket::ask(&format!("{endpoint}/?api_key=mine&access_token=my_secret"));
+    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+    let (_, head) = Socket::ask(&format!("{endpoint}/?api_key=sim_api_key&access_token=my_secret"));
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    let mut client = Socket::open(&endpoint);
+    for text in [
+        r#"{"a":"subscribe","v":["408065"]}"#,
+        r#"{"a":"subscribe","v":[408065"#,
+        "{\"a\":\"my_secret\u{1b}[2J\",\"v\":[408065]}",
+    ] {
+        client.send(TEXT, text.as_bytes());
+    }
+    client.send(PING, b"done");
+    assert_eq!(client.until(PONG), b"done");
+    sim.interrupt();
+    let ended = sim.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report = ended.json();
+    assert_eq!(
+        (&report["ignored_commands"], &report["refused_handshakes"]),
+        (&3.into(), &2.into())
+    );
+    let client = format!("client={}", client.address());
+    for (who, reason) in [
+        ("", "unknown api_key"),
+        ("", "the access_token is not that of this api_key"),
+        (&client, "instrument tokens must be numbers without quotes; 1 of the list are not"),
+        (&client, "not a command: malformed JSON at byte 28"),
+        (&client, "unknown action; expected subscribe, unsubscribe or mode"),
+    ] {
+        let is_it = |line: &str| line.contains(who) && line.contains(reason);
+        assert!(ended.err.lines().any(is_it), "no {reason:?} of {who:?} in {}", ended.err);
+    }
+    assert!(!ended.err.contains("my_secret") && !ended.err.contains('\u{1b}'), "{}", ended.err);
+}
+
+#[test]
+fn the_summary_counts_what_was_ignored() {
+    let mut sim = Running::start(kite(&["sim"]));
+    let endpoint = sim.line().replace("endpoint  ", "");
+    let mut client = Socket::open(&endpoint);
+    client.send(TEXT, b"{");
+    client.send(PING, b"");
+    client.until(PONG);
+    sim.interrupt();
+    let ended = sim.ended();
+    let counted = "ignored in whole or in part: 1 command; -v logs the reasons";
+    assert!(ended.out.contains(counted), "{ended:?}");
 }
