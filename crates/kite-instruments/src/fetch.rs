@@ -15,6 +15,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use ureq::tls::{Certificate, RootCerts};
+
 use self::cache::Cache;
 use self::download::{Download, shown_url};
 use self::trust::Doubt;
@@ -43,7 +45,7 @@ const KEEP_DAYS: u16 = 400;
 /// it from disk. Kite's documentation recommends fetching once a day at about 08:30 IST. A list
 /// fetched earlier may lack instruments listed that day; call [`Source::refresh`] to update it.
 ///
-/// `Debug` and errors show neither credentials nor the query of the URL.
+/// `Debug` and errors show neither credentials, also those of a proxy, nor the query of the URL.
 ///
 /// # Examples
 /// ```no_run
@@ -64,6 +66,8 @@ pub struct Source {
     exchange: Option<Exchange>,
     cache_dir: Option<PathBuf>,
     authorization: Option<Authorization>,
+    proxy: Option<String>,
+    roots: Option<RootCerts>,
     connect_timeout: Duration,
     timeout: Duration,
     max_bytes: u64,
@@ -96,6 +100,8 @@ impl Source {
             exchange: None,
             cache_dir: None,
             authorization: None,
+            proxy: None,
+            roots: None,
             connect_timeout: CONNECT_TIMEOUT,
             timeout: TIMEOUT,
             max_bytes: MAX_LIST_BYTES,
@@ -127,6 +133,22 @@ impl Source {
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {
         let authorization = Authorization(format!("token {api_key}:{access_token}"));
         Self { authorization: Some(authorization), ..self }
+    }
+
+    /// Connects through an HTTP proxy, `http://host:port` or `http://user:password@host:port`, user
+    /// and password percent-encoded. Default: none; the environment is not consulted.
+    ///
+    /// Credentials are sent to a plain `http` list on loopback only if the proxy is on loopback too.
+    pub fn proxy(self, url: impl Into<String>) -> Self {
+        Self { proxy: Some(url.into()), ..self }
+    }
+
+    /// Trusts the given root certificates, each in DER, and no others; invalid ones are left out.
+    /// Default: the roots of Mozilla's list, as compiled in.
+    pub fn roots<C: AsRef<[u8]>>(self, certificates: impl IntoIterator<Item = C>) -> Self {
+        let certificates = certificates.into_iter();
+        let roots = certificates.map(|it| Certificate::from_der(it.as_ref()).to_owned());
+        Self { roots: Some(RootCerts::from(roots.collect::<Vec<_>>())), ..self }
     }
 
     /// Sets the limit for connecting. Default: 10 s.
@@ -243,6 +265,8 @@ impl Source {
         let bytes = Download {
             url: &url,
             authorization: self.authorization.as_ref().map(|header| header.0.as_str()),
+            proxy: self.proxy.as_deref(),
+            roots: self.roots.as_ref(),
             connect_timeout: self.connect_timeout,
             timeout: self.timeout,
             max_bytes: self.max_bytes,
@@ -308,6 +332,8 @@ impl fmt::Debug for Source {
             .field("exchange", &self.exchange)
             .field("cache_dir", &self.cache_dir)
             .field("authorization", &self.authorization)
+            .field("proxy", &self.proxy.as_deref().map(shown_url))
+            .field("roots", &if self.roots.is_some() { "given" } else { "webpki" })
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("max_bytes", &self.max_bytes)

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS};
+use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS, Transport};
 use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source, Windows};
 
 use crate::exit::CliError;
 use crate::feed::link::Renewal;
+use crate::network::Network;
 
 /// The source of ticks.
 #[derive(Debug, Clone)]
@@ -90,6 +91,8 @@ pub(crate) struct LiveFeed {
     pub(crate) endpoint: Endpoint,
     /// The file that the credentials came from, if any; a new token will appear in it.
     pub(crate) file: Option<PathBuf>,
+    /// Its proxy and the trusted roots, also for the instrument list.
+    pub(crate) network: Network,
 }
 
 /// An open feed, and the builder of its manager.
@@ -121,6 +124,7 @@ impl Feed {
 
     /// Opens what the feed needs and prepares a manager; the caller builds and starts it.
     pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
+        let mut transport = Transport::default();
         let (sim, title, endpoint, credentials) = match self {
             Self::Sim(feed) => {
                 let title = format!("simulator, seed {}", feed.seed);
@@ -149,13 +153,15 @@ impl Feed {
                 } else {
                     format!("{host}:{port}")
                 };
+                transport = feed.network.transport(&feed.endpoint)?;
                 (None, title, feed.endpoint, feed.credentials)
             }
         };
         let builder = Manager::builder()
             .account(ACCOUNT, credentials)
             .endpoint(endpoint)
-            .connections(connections);
+            .connections(connections)
+            .connection(|connection| connection.transport = transport);
         Ok(OpenFeed { builder, sim, title })
     }
 }

@@ -14,6 +14,7 @@ mod faults;
 mod feed;
 mod format;
 mod instruments;
+mod network;
 mod plain_text;
 mod watch;
 

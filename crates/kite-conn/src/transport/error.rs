@@ -174,9 +174,16 @@ pub enum TlsFault {
     /// The certificate is for another name.
     #[error("the certificate is for another name")]
     WrongName,
-    /// The certificate is not valid now, or the machine's clock is wrong.
-    #[error("the certificate has expired or is not valid yet (or the local clock is wrong)")]
-    NotValidNow,
+    /// The certificate has expired by the local clock.
+    #[error("the certificate has expired")]
+    Expired,
+    /// The certificate is not valid yet by the local clock, which is often behind.
+    #[error("the certificate is not valid yet, or the local clock is behind")]
+    NotYetValid,
+    /// The server presents the certificate of an authority as its own, usually a self-signed one.
+    /// It is not accepted even if it is among the trusted roots.
+    #[error("the server's certificate is that of an authority, probably self-signed")]
+    AuthorityAsServer,
     /// Something else is wrong with the certificate.
     #[error("the certificate is invalid")]
     Certificate,
@@ -203,10 +210,16 @@ impl TlsFault {
                 CertificateError::UnknownIssuer => Self::UnknownIssuer,
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-                CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. } => Self::NotValidNow,
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    Self::Expired
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    Self::NotYetValid
+                }
+                // Rustls has no variant for it, and does not export the type of the cause.
+                CertificateError::Other(cause) if cause.0.to_string() == "CaUsedAsEndEntity" => {
+                    Self::AuthorityAsServer
+                }
                 _ => Self::Certificate,
             },
             Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use super::endpoint::{Authority, AuthorityError, in_url};
+use super::endpoint::{Authority, AuthorityError, in_url, percent_encode};
 use crate::credentials::Secret;
 
 /// User names shorter than this occur in many strings and are not redacted from a proxy's response.
@@ -58,9 +58,6 @@ pub enum ProxyError {
         /// Offset in bytes from the start of the string.
         position: usize,
     },
-    /// No scheme such as `http://` at the start.
-    #[error("the proxy has no scheme: write http://host:port")]
-    NoScheme,
     /// A scheme other than `http`.
     #[error("the proxy's scheme is not supported: only http:// proxies are")]
     Scheme,
@@ -98,8 +95,9 @@ impl From<AuthorityError> for ProxyError {
 }
 
 impl Proxy {
-    /// Parses `http://host:port` or `http://user:password@host:port`, the latter two
-    /// percent-encoded if they have characters other than letters, digits and `-._~`.
+    /// Parses `http://host:port` or `http://user:password@host:port`. User and password are
+    /// percent-encoded if they have characters other than letters, digits and `-._~`. `http://` may
+    /// be left out.
     ///
     /// # Errors
     /// Returns a [`ProxyError`] that describes the fault without quoting the URL.
@@ -107,7 +105,7 @@ impl Proxy {
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(ProxyError::Character { position });
         }
-        let (scheme, rest) = text.split_once("://").ok_or(ProxyError::NoScheme)?;
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         if !scheme.eq_ignore_ascii_case("http") {
             return Err(ProxyError::Scheme);
         }
@@ -160,6 +158,16 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns the URL with its credentials, for another client that uses the same proxy.
+    #[must_use]
+    pub fn url(&self) -> Secret {
+        let login = self.login.as_ref().map_or_else(String::new, |login| {
+            let [user, password] = [&login.user, &login.password].map(Secret::expose);
+            format!("{}:{}@", percent_encode(user), percent_encode(password))
+        });
+        Secret::new(format!("http://{login}{}", self.authority()))
     }
 
     /// Returns the host and port, without the credentials.
@@ -237,6 +245,9 @@ mod tests {
         assert_eq!(proxy.authorization().as_deref(), Some("Basic dXPDqXI6cEA6cw=="));
         let plain = Proxy::parse("http://[::1]:80").unwrap();
         assert_eq!(plain.with_login("usér", "p@:s").unwrap(), proxy);
+        assert_eq!(Proxy::parse("us%C3%A9r:p%40:s@[::1]:80").unwrap(), proxy);
+        assert_eq!(proxy.url().expose(), "http://us%C3%A9r:p%40%3As@[::1]:80");
+        assert_eq!(Proxy::parse(proxy.url().expose()).unwrap(), proxy);
         let user_only = Proxy::parse("http://user@h:1").unwrap();
         assert_eq!(user_only.authorization().as_deref(), Some("Basic dXNlcjo="));
     }
@@ -245,8 +256,9 @@ mod tests {
     fn each_fault_has_its_error() {
         use ProxyError as E;
         for (url, expected) in [
-            ("", E::NoScheme),
-            ("user:s3cr3t@h:1", E::NoScheme),
+            ("", E::NoHost),
+            ("user:s3cr3t@h", E::NoPort),
+            ("user:s3cr3t@", E::NoHost),
             ("https://user:s3cr3t@h:1", E::Scheme),
             ("s3cr3t://h:1", E::Scheme),
             ("http://user:s3cr3t@", E::NoHost),

@@ -8,7 +8,8 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::uri::{Scheme, Uri};
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body, Error, ResponseExt as _};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, ResponseExt as _};
 
 use super::error::FetchError;
 
@@ -18,6 +19,8 @@ const KITE_VERSION: &str = "3";
 pub(super) struct Download<'a> {
     pub(super) url: &'a str,
     pub(super) authorization: Option<&'a str>,
+    pub(super) proxy: Option<&'a str>,
+    pub(super) roots: Option<&'a RootCerts>,
     pub(super) connect_timeout: Duration,
     pub(super) timeout: Duration,
     pub(super) max_bytes: u64,
@@ -34,26 +37,29 @@ impl Download<'_> {
         if !encrypted && uri.scheme() != Some(&Scheme::HTTP) {
             return Err(invalid());
         }
-        let here = is_loopback(host);
-        let mut config = Agent::config_builder()
+        let proxy = self.proxy.map(parse_proxy).transpose()?;
+        let here = stays_here(host, proxy.as_ref());
+        let mut tls = TlsConfig::builder();
+        if let Some(roots) = self.roots {
+            tls = tls.root_certs(roots.clone());
+        }
+        let config = Agent::config_builder()
             .timeout_connect(Some(self.connect_timeout))
             .timeout_global(Some(self.timeout))
             .http_status_as_error(false)
             .redirect_auth_headers(RedirectAuthHeaders::Never)
+            .proxy(proxy.clone())
+            .tls_config(tls.build())
             .user_agent(concat!("kite-instruments/", env!("CARGO_PKG_VERSION")));
-        if here {
-            // A proxy cannot reach this machine's loopback.
-            config = config.proxy(None);
-        }
         let agent = Agent::new_with_config(config.build());
-        let mut response = self.request(&agent, &uri, None)?;
+        let mut response = self.request(&agent, &uri, proxy.as_ref(), None)?;
         if let Some(authorization) = self.authorization
             && wants_credentials(&response, &uri)
         {
             if !encrypted && !here {
                 return Err(FetchError::PlainText { url: url() });
             }
-            response = self.request(&agent, &uri, Some(authorization))?;
+            response = self.request(&agent, &uri, proxy.as_ref(), Some(authorization))?;
         }
         let status = response.status();
         if !status.is_success() {
@@ -78,6 +84,7 @@ impl Download<'_> {
         &self,
         agent: &Agent,
         uri: &Uri,
+        proxy: Option<&Proxy>,
         authorization: Option<&str>,
     ) -> Result<Response<Body>, FetchError> {
         let mut request = agent.get(uri).header("X-Kite-Version", KITE_VERSION);
@@ -88,7 +95,7 @@ impl Download<'_> {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        request.call().map_err(|error| request_error(shown_url(self.url), error))
+        request.call().map_err(|error| request_error(shown_url(self.url), proxy, error))
     }
 }
 
@@ -99,17 +106,44 @@ fn wants_credentials(response: &Response<Body>, uri: &Uri) -> bool {
         && response.get_uri().authority() == uri.authority()
 }
 
-fn request_error(url: String, error: Error) -> FetchError {
-    match error {
-        // The client's message would contain the URL with its secrets.
-        Error::BadUri(_) => FetchError::Url { url },
-        Error::Io(source) => FetchError::Request { url, source: Box::new(source) },
-        Error::Timeout(_) => {
-            let source = io::Error::new(io::ErrorKind::TimedOut, error);
-            FetchError::Request { url, source: Box::new(source) }
-        }
-        other => FetchError::Request { url, source: Box::new(other) },
+/// Parses the URL of a proxy; only the kind that the ticker's connections can use is accepted.
+fn parse_proxy(url: &str) -> Result<Proxy, FetchError> {
+    match Proxy::new(url) {
+        Ok(proxy) if proxy.protocol() == ProxyProtocol::Http => Ok(proxy),
+        Ok(_) | Err(_) => Err(FetchError::ProxyUrl),
     }
+}
+
+fn request_error(url: String, proxy: Option<&Proxy>, error: Error) -> FetchError {
+    let source: Box<dyn std::error::Error + Send + Sync> = match error {
+        // The client's message would contain the URL with its secrets.
+        Error::BadUri(_) => return FetchError::Url { url },
+        Error::Io(source) => Box::new(source),
+        Error::Timeout(_) => Box::new(io::Error::new(io::ErrorKind::TimedOut, error)),
+        Error::ConnectProxyFailed(reason) => match refusal(&reason) {
+            Some(status) => format!("it refused the connection with status {status}").into(),
+            None => Box::new(Error::ConnectProxyFailed(reason)),
+        },
+        other => Box::new(other),
+    };
+    match proxy {
+        Some(proxy) => {
+            let proxy = format!("{}:{}", proxy.host(), proxy.port());
+            FetchError::Proxy { url, proxy, source }
+        }
+        None => FetchError::Request { url, source },
+    }
+}
+
+/// Returns the status in the client's "proxy server responded 407/407".
+fn refusal(reason: &str) -> Option<u16> {
+    reason.rsplit_once(['/', ' '])?.1.parse().ok()
+}
+
+/// Returns whether what is sent to a host stays on this machine. A proxy reads what passes through it
+/// in plain text, and so does the network before it.
+fn stays_here(host: &str, proxy: Option<&Proxy>) -> bool {
+    is_loopback(host) && proxy.is_none_or(|proxy| is_loopback(proxy.host()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -153,5 +187,12 @@ mod tests {
         {
             assert!(!is_loopback(host), "{host}");
         }
+    }
+
+    #[test]
+    fn a_distant_proxy_takes_what_is_sent_off_this_machine() {
+        let stays = |proxy| stays_here("127.0.0.1", Some(&Proxy::new(proxy).unwrap()));
+        assert!(stays_here("localhost", None) && stays("http://u:p@[::1]:3128"));
+        assert!(!stays("http://192.0.2.1:3128") && !stays_here("192.0.2.1", None));
     }
 }

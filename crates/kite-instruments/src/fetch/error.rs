@@ -35,6 +35,19 @@ pub enum FetchError {
         /// The HTTP client's error.
         r#source: Box<dyn Error + Send + Sync>,
     },
+    /// The proxy is not the URL of an HTTP proxy.
+    #[error("the proxy is not a URL such as http://host:port")]
+    ProxyUrl,
+    /// The proxy was not reached, refused the connection, or could not reach the server.
+    #[error("{url} was not reached through the proxy {proxy}: {source}")]
+    Proxy {
+        /// The URL of the list.
+        url: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// The HTTP client's error, or the proxy's status.
+        r#source: Box<dyn Error + Send + Sync>,
+    },
     /// The server refused the request.
     #[error("{url} responded with status {status}{}", advice(*status))]
     Status {
@@ -116,6 +129,8 @@ mod tests {
             FetchError::PlainText { url: url() },
             FetchError::Credentials,
             FetchError::Request { url: url(), source: Box::new(io()) },
+            FetchError::ProxyUrl,
+            FetchError::Proxy { url: url(), proxy: "h:1".to_owned(), source: Box::new(io()) },
             FetchError::Status { url: url(), status: 403 },
             FetchError::Body { url: url(), received_bytes: 5, source: io() },
             FetchError::TooLarge { url: url(), limit_bytes: 5 },
@@ -125,12 +140,15 @@ mod tests {
             FetchError::Cache { path: "list.csv".into(), source: io() },
         ] {
             let cause: Option<&dyn Error> = match &error {
-                FetchError::Request { source, .. } => Some(source.as_ref()),
+                FetchError::Request { source, .. } | FetchError::Proxy { source, .. } => {
+                    Some(source.as_ref())
+                }
                 FetchError::Body { source, .. } | FetchError::Cache { source, .. } => Some(source),
                 FetchError::NotAList { source, .. } => Some(source),
                 FetchError::Url { .. }
                 | FetchError::PlainText { .. }
                 | FetchError::Credentials
+                | FetchError::ProxyUrl
                 | FetchError::Status { .. }
                 | FetchError::TooLarge { .. }
                 | FetchError::NoRows { .. }

@@ -1,6 +1,7 @@
 //! Fetching from a server on loopback, and the cache on disk.
 
 mod credentials;
+mod proxy;
 mod trust;
 
 use std::io::{BufRead, BufReader, Write};

@@ -20,6 +20,7 @@ use crate::feed::credentials::{self, Origin};
 use crate::feed::deadline::Deadline;
 use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::{self, Moment};
+use crate::network::{Choice, Network, Target};
 use crate::plain_text::{self, trimmed};
 
 /// Longer stretches in which nothing was recorded are shortened to this.
@@ -30,10 +31,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[command(next_help_heading = "Source of ticks (default: Kite)")]
 pub(crate) struct FeedArgs {
     /// Use the simulated market; no account needed
-    #[arg(long, conflicts_with = "replay")]
+    #[arg(long, conflicts_with_all = ["replay", "proxy", "ca_file"])]
     sim: bool,
     /// Replay a tape, or a directory of tapes
-    #[arg(long, value_name = "TAPE")]
+    #[arg(long, value_name = "TAPE", conflicts_with_all = ["proxy", "ca_file"])]
     replay: Vec<PathBuf>,
     /// With --sim: the market's seed [1]
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay")]
@@ -71,6 +72,8 @@ pub(crate) struct FeedArgs {
     /// File with api_key and access_token
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sim", "replay"])]
     credentials: Option<PathBuf>,
+    #[command(flatten)]
+    network: Network,
 }
 
 impl FeedArgs {
@@ -104,8 +107,13 @@ impl FeedArgs {
                 looks_back: true,
             }));
         }
+        let endpoint = self.endpoint.clone().unwrap_or_default();
+        let choice = self.network.choose(Target::from(&endpoint))?;
         let found = credentials::find(self.credentials.as_deref())?;
         output.note(format_args!("credentials from {}", found.origin));
+        if let Choice::Through { proxy, origin } = choice {
+            output.note(format_args!("through the proxy {proxy}, from {origin}"));
+        }
         let file = match found.origin {
             Origin::File(path) => Some(path),
             Origin::Environment | Origin::Prompt => None,
@@ -113,7 +121,8 @@ impl FeedArgs {
         Ok(Feed::Live(LiveFeed {
             file,
             credentials: found.credentials,
-            endpoint: self.endpoint.clone().unwrap_or_default(),
+            endpoint,
+            network: self.network.clone(),
         }))
     }
 }
@@ -208,6 +217,7 @@ mod tests {
             "--replay a --replay b --speed max",
             "--replay a --from 09:15",
             "--endpoint ws://127.0.0.1:1 --credentials x 408065 NSE:INFY",
+            "--proxy http://127.0.0.1:1 --ca-file roots.pem",
         ] {
             assert!(line(valid).is_ok(), "{valid}");
         }
@@ -217,6 +227,8 @@ mod tests {
             "--sim --speed 2",
             "--replay a --rate 3",
             "--sim --endpoint ws://127.0.0.1:1",
+            "--sim --proxy http://127.0.0.1:1",
+            "--replay a --ca-file roots.pem",
             "--sim --chaos 0",
             "--sim --count 0",
             "--sim --count 9001",

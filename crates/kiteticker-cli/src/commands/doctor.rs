@@ -7,6 +7,7 @@ mod check;
 mod clock;
 mod feed;
 mod network;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,18 +17,24 @@ use kite_conn::Endpoint;
 use serde_json::json;
 
 use self::check::{Check, Finding, Sheet};
+use self::network::Way;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::credentials;
+use crate::network::Network;
 
 const EXAMPLES: &str = "\
 Examples:
   kite doctor
   kite doctor --json | jq '.checks[] | select(.verdict == \"fail\")'
-  kite doctor --endpoint ws://127.0.0.1:8765        check `kite sim`";
+  kite doctor --endpoint ws://127.0.0.1:8765        check `kite sim`
+  kite doctor --proxy http://proxy.example:3128 --ca-file company.pem
 
-/// Check the connection to Kite: network, TLS, token, heartbeat, clock
+HTTPS_PROXY holds for wss:// and for the instrument list, unless NO_PROXY names
+the host; --proxy holds for all.";
+
+/// Check the connection to Kite: proxy, network, TLS, token, heartbeat, clock
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
@@ -40,6 +47,8 @@ pub(crate) struct Doctor {
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Runs all checks and prints their results.
@@ -75,15 +84,16 @@ async fn examine(
     sheet: &mut Sheet,
     stop: &Stop,
 ) -> Result<(), CliError> {
-    let probe = network::probe(endpoint);
-    let addresses = sheet.run(Check::Dns, network::look_up(&probe, endpoint)).await?;
+    let way = Way::new(endpoint, &args.network)?;
+    sheet.add(Check::Proxy, way.proxy_finding(), None)?;
+    let addresses = sheet.run(Check::Dns, way.look_up()).await?;
     let stream = match addresses {
-        Some(addresses) => sheet.run(Check::Tcp, network::connect(&probe, &addresses)).await?,
+        Some(addresses) => sheet.run(Check::Tcp, way.connect(&addresses)).await?,
         None => sheet.skip(Check::Tcp)?,
     };
     let stream = match stream {
         Some(stream) if endpoint.is_secure() => {
-            sheet.run(Check::Tls, network::secure(&probe, stream, endpoint)).await?
+            sheet.run(Check::Tls, tls::secure(&way, stream)).await?
         }
         Some(stream) => {
             sheet.add(Check::Tls, Finding::skipped("ws:// does not use TLS"), None)?;
@@ -118,7 +128,7 @@ async fn examine(
     // Only now, because Ctrl-C must end the prompt for credentials.
     stop.listen()?;
     match found.filter(|_| sheet.is_reached()) {
-        Some(credentials) => feed::examine(endpoint, credentials, sheet).await,
+        Some(credentials) => feed::examine(&way, credentials, sheet).await,
         None => {
             for check in [Check::Handshake, Check::Token, Check::Heartbeat, Check::Ticks] {
                 sheet.skip::<()>(check)?;

@@ -18,6 +18,7 @@ use crate::exit::{CliError, Status};
 use crate::format::numbers;
 use crate::instruments::choosing;
 use crate::instruments::lists::{self, Request};
+use crate::network::Network;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,6 +71,8 @@ pub(crate) struct InstrumentsArgs {
     symbols: bool,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Conditions that instruments must meet.
@@ -155,7 +158,11 @@ pub(crate) async fn run(
         match &args.file {
             Some(path) => lists::from_file(path, output).await,
             None => {
-                let request = Request { refresh: args.refresh, keep_days: args.keep_lists };
+                let request = Request {
+                    network: args.network.clone(),
+                    refresh: args.refresh,
+                    keep_days: args.keep_lists,
+                };
                 lists::today(request, "pass a list with --file", output).await
             }
         }

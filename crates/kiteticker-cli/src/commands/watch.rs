@@ -35,13 +35,13 @@ no table. The usual cause is an exchange token in place of an instrument token:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Watch {
+    /// Print JSON lines in the format of `kite export` instead
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     instruments: InstrumentArgs,
     #[command(flatten)]
     feed: FeedArgs,
-    /// Print JSON lines in the format of `kite export` instead
-    #[arg(long)]
-    json: bool,
 }
 
 /// Shows the table until the user quits.

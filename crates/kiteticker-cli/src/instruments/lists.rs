@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use kite_conn::ErrorChain;
-use kite_instruments::{Date, Fetched, Instruments, Loaded, Origin, Source};
+use kite_instruments::{Date, Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source};
 use kite_wire::ist::Day;
 
 use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::format::numbers;
+use crate::network::Network;
 use crate::plain_text;
 
 /// Environment variable with another URL of the list, such as a mirror.
@@ -33,8 +34,10 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
 }
 
 /// How today's list is requested.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
+    /// The proxy and the trusted roots.
+    pub(crate) network: Network,
     /// Whether to download the list even if it is cached, and to accept one that has lost most of its
     /// rows.
     pub(crate) refresh: bool,
@@ -50,11 +53,11 @@ pub(crate) async fn today(
     advice: &'static str,
     output: Output,
 ) -> Result<Instruments, CliError> {
+    let mut source = request.network.source(&url())?;
+    if let Some(days) = request.keep_days {
+        source = source.keep_days(days);
+    }
     let fetching = blocking::run("fetching the instrument list", move || {
-        let source = match request.keep_days {
-            Some(days) => source().keep_days(days),
-            None => source(),
-        };
         if request.refresh { source.accept_fewer(true).refresh() } else { source.today() }
     });
     let fetched = fetching.await?.map_err(|error| {
@@ -91,10 +94,16 @@ fn why_incomplete(origin: &Origin) -> String {
 
 /// Downloads today's list. If that is not possible, warns and returns the time after which to try
 /// again on the same day, if that can help.
-pub(crate) async fn of_today(output: Output) -> Result<Instruments, Option<Duration>> {
-    let fetching = blocking::run("fetching the instrument list", || source().refresh());
+pub(crate) async fn of_today(
+    network: &Network,
+    output: Output,
+) -> Result<Instruments, Option<Duration>> {
+    let fetched = async {
+        let source = network.source(&url())?;
+        blocking::run("fetching the instrument list", move || source.refresh()).await
+    };
     let mut again = None;
-    let why = match fetching.await {
+    let why = match fetched.await {
         Ok(Ok(Fetched { origin: origin @ Origin::Incomplete { retry_in, .. }, .. })) => {
             again = Some(retry_in);
             why_incomplete(&origin)
@@ -130,11 +139,13 @@ pub(crate) async fn of_days(days: BTreeSet<Day>) -> Result<BTreeMap<Day, Instrum
     read.await
 }
 
+/// The cached lists, which are read without the network.
 fn source() -> Source {
-    match plain_text::variable(URL_VARIABLE) {
-        Some(url) => Source::new().url(url),
-        None => Source::new(),
-    }
+    Source::new().url(url())
+}
+
+fn url() -> String {
+    plain_text::variable(URL_VARIABLE).unwrap_or_else(|| KITE_INSTRUMENTS_URL.to_owned())
 }
 
 /// Warns of a list's invalid rows, and returns the rest.

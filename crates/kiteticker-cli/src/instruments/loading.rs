@@ -58,7 +58,12 @@ impl Names {
         if matches!(feed, Feed::Sim(_)) || takes_any {
             return Ok(Self::of_today(lists::latest().await?.map(|(list, _)| list)));
         }
-        match lists::today(Request::default(), ADVICE, output).await {
+        let network = match feed {
+            Feed::Live(live) => live.network.clone(),
+            Feed::Sim(_) | Feed::Replay(_) => Default::default(),
+        };
+        let request = Request { network, ..Default::default() };
+        match lists::today(request, ADVICE, output).await {
             Ok(list) => Ok(Self::of_today(Some(list))),
             Err(error) if is_built_in => {
                 output.warn(format_args!("{}: using the built-in names", ErrorChain(&error)));

@@ -1,6 +1,6 @@
 //! Connections to TLS servers with generated certificates.
 
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -16,8 +16,13 @@ pub(super) struct Identity {
 }
 
 pub(super) fn identity(name: &str) -> Identity {
+    identity_with(name, |_| {})
+}
+
+fn identity_with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    change(&mut params);
     params.distinguished_name.push(DnType::CommonName, name);
     let certificate = params.self_signed(&key).unwrap().der().to_vec();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -108,6 +113,27 @@ async fn a_certificate_for_another_name_is_rejected() {
     let error = connect(&identity, Tls::only([&identity.certificate]).unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("failed: the certificate is for another name: "), "{error}");
     assert_eq!(fault(error), TlsFault::WrongName);
+}
+
+#[tokio::test]
+async fn certificates_out_of_their_time_and_of_authorities_have_their_own_errors() {
+    let in_year = |from, to| {
+        identity_with("localhost", |params| {
+            params.not_before = date_time_ymd(from, 1, 1);
+            params.not_after = date_time_ymd(to, 1, 1);
+        })
+    };
+    let authority = identity_with("localhost", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    for (identity, expected) in [
+        (in_year(2020, 2021), TlsFault::Expired),
+        (in_year(2090, 2091), TlsFault::NotYetValid),
+        (authority, TlsFault::AuthorityAsServer),
+    ] {
+        let trusting = Tls::only([&identity.certificate]).unwrap();
+        assert_eq!(fault(connect(&identity, trusting).await.unwrap_err()), expected);
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ const INDENT: usize = 30;
 /// One thing that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
+    Proxy,
     Dns,
     Tcp,
     Tls,
@@ -29,6 +30,7 @@ pub(super) enum Check {
 impl Check {
     fn name(self) -> &'static str {
         match self {
+            Self::Proxy => "proxy",
             Self::Dns => "dns",
             Self::Tcp => "tcp",
             Self::Tls => "tls",

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::check::{Check, Finding, Sheet};
+use super::network::Way;
 use crate::exit::CliError;
 use crate::format::times::{self, SECOND_NS};
 
@@ -18,6 +19,8 @@ use crate::format::times::{self, SECOND_NS};
 const OPENING: Duration = Duration::from_secs(10);
 /// Kite sends one every couple of seconds.
 const HEARTBEAT_WITHIN: Duration = Duration::from_secs(5);
+/// Ticks within this time of the first one may all answer the subscribe.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(1);
 /// NIFTY 50, which every plan with market data includes and which ticks while the market is open.
 const INSTRUMENT: u32 = 256_265;
 /// An older exchange timestamp means that the market is closed, not that the local clock is wrong.
@@ -50,14 +53,14 @@ impl Sink for Forward {
 
 /// Runs the checks starting with the handshake.
 pub(super) async fn examine(
-    endpoint: &Endpoint,
+    way: &Way<'_>,
     credentials: Credentials,
     sheet: &mut Sheet,
 ) -> Result<(), CliError> {
     let cannot = |error| CliError::unable("cannot set up a connection").because(error);
     let config = ConnectionConfig {
-        endpoint: endpoint.clone(),
-        transport: Transport { connect_timeout: OPENING, ..Default::default() },
+        endpoint: way.endpoint.clone(),
+        transport: Transport { connect_timeout: OPENING, ..way.transport.clone() },
         reconnect: Reconnect { max_attempts: 0, ..Default::default() },
         ..Default::default()
     };
@@ -77,7 +80,7 @@ pub(super) async fn examine(
             let text = "the server speaks Kite's protocol";
             sheet.add(Check::Handshake, Finding::ok(text), took)?;
             sheet.add(Check::Token, Finding::ok("accepted"), None)?;
-            listen(endpoint, &mut messages, &mut events, sheet).await?;
+            listen(way.endpoint, &mut messages, &mut events, sheet).await?;
         }
         Err(failure) => {
             let is_auth = failure.as_ref().is_some_and(OpenError::is_auth);
@@ -155,7 +158,11 @@ fn advice(error: &OpenError) -> String {
 /// What was received from the feed.
 #[derive(Debug, Default)]
 struct Received {
+    /// The first one after the first tick, because a feed may fall silent after the packets that
+    /// answer a subscribe; until there is a tick, the first one at all.
     heartbeat: Option<Duration>,
+    /// When the last tick arrived.
+    last_tick: Option<Duration>,
     /// The first tick, or the first with an exchange timestamp, and how long it took to arrive.
     tick: Option<(Option<UnixSeconds>, Stamp, Duration)>,
     lost: Option<LossCause>,
@@ -168,12 +175,22 @@ impl Received {
         self.lost.is_some() || self.heartbeat.is_some() && has_time
     }
 
+    /// Returns whether ticks arrived after those that answered the subscribe.
+    fn has_flow(&self) -> bool {
+        let begun = self.tick.map(|(.., after)| after);
+        begun.zip(self.last_tick).is_some_and(|(begun, last)| last > begun + SNAPSHOT_WITHIN)
+    }
+
     fn take(&mut self, message: Message, after: Duration) {
         match message {
             Message::Heartbeat => {
                 self.heartbeat.get_or_insert(after);
             }
             Message::Tick { exchange, received } => {
+                if self.tick.is_none() {
+                    self.heartbeat = None;
+                }
+                self.last_tick = Some(after);
                 let tick = self.tick.get_or_insert((exchange, received, after));
                 if tick.0.is_none() && exchange.is_some() {
                     (tick.0, tick.1) = (exchange, received);
@@ -230,9 +247,14 @@ fn alive(received: &Received) -> Finding {
             "try again; if this repeats, something on the path breaks long connections",
         ),
         Received { heartbeat: Some(_), .. } => Finding::ok("the feed is alive"),
-        Received { tick: Some(_), .. } => Finding::warn(
+        _ if received.has_flow() => Finding::warn(
             silent,
             "ticks arrive, so the feed is alive; programs that wait for heartbeats will reconnect",
+        ),
+        Received { tick: Some(_), .. } => Finding::fail(
+            format!("silence after the first ticks: {silent}"),
+            "the socket is open but the feed has stopped: try again; if this repeats, something on \
+             the path drops the packets, or ask Kite",
         ),
         _ => Finding::fail(
             silent,
@@ -272,4 +294,42 @@ fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) ->
 fn is_loopback(endpoint: &Endpoint) -> bool {
     endpoint.host() == "localhost"
         || endpoint.host().parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Outcome;
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Judges a feed from what arrived, at milliseconds: a heartbeat, or a tick.
+    fn judged(arrived: &[(char, u32)]) -> (Outcome, bool) {
+        let (mut received, at) = (Received::default(), Stamp::now());
+        for (what, ms) in arrived {
+            let message = match what {
+                'h' => Message::Heartbeat,
+                _ => Message::Tick { exchange: UnixSeconds::from_wire(1), received: at },
+            };
+            received.take(message, MS * *ms);
+        }
+        (alive(&received).outcome, received.is_complete())
+    }
+
+    #[test]
+    fn a_feed_is_alive_if_something_follows_its_snapshot() {
+        use Outcome::{Fail, Ok, Warn};
+        for (arrived, expected) in [
+            (&[][..], (Fail, false)),
+            (&[('h', 1)], (Ok, false)),
+            (&[('t', 2)], (Fail, false)),
+            (&[('h', 1), ('t', 2)], (Fail, false)),
+            (&[('h', 1), ('t', 2), ('t', 300)], (Fail, false)),
+            (&[('h', 1), ('t', 2), ('t', 2_500)], (Warn, false)),
+            (&[('h', 1), ('t', 2), ('h', 3)], (Ok, true)),
+            (&[('t', 2), ('h', 900)], (Ok, true)),
+        ] {
+            assert_eq!(judged(arrived), expected, "{arrived:?}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::console::output::Output;
 use crate::format::times::{self, SECOND_NS};
 use crate::instruments::names::{Named, Names};
 use crate::instruments::{lists, rows};
+use crate::network::Network;
 
 /// The time of day in India at which the list is requested, in seconds. Kite completes the list of a
 /// day at about 08:30, before the market opens.
@@ -34,6 +35,7 @@ impl DailyNames {
         recorder: Recorder,
         instruments: Vec<Named>,
         mode: Mode,
+        network: Network,
         output: Output,
     ) -> Self {
         Self(tokio::spawn(async move {
@@ -41,7 +43,7 @@ impl DailyNames {
             let mut again = None;
             loop {
                 tokio::time::sleep(until_list(times::now_unix_ns(), again)).await;
-                let list = match lists::of_today(output).await {
+                let list = match lists::of_today(&network, output).await {
                     Ok(list) => list,
                     Err(sooner) => {
                         again = sooner;

@@ -46,8 +46,15 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     }
     let renewal = feed.renewal();
     // Other servers and given lists need not have the tokens of Kite's list.
-    let takes_lists = args.instruments.instruments_file.is_none()
-        && matches!(&feed, Feed::Live(live) if live.endpoint == Endpoint::default());
+    let of_lists = match &feed {
+        Feed::Live(live)
+            if args.instruments.instruments_file.is_none()
+                && live.endpoint == Endpoint::default() =>
+        {
+            Some(live.network.clone())
+        }
+        _ => None,
+    };
     let OpenFeed { builder, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
@@ -66,9 +73,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     ));
 
     recorder.instruments(rows::to_note(&instruments, &names, args.instruments.mode));
-    let _daily = takes_lists.then(|| {
+    let _daily = of_lists.map(|network| {
         let (recorder, instruments) = (recorder.clone(), instruments.clone());
-        DailyNames::start(recorder, instruments, args.instruments.mode, output)
+        DailyNames::start(recorder, instruments, args.instruments.mode, network, output)
     });
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());
