@@ -42,6 +42,11 @@ impl FromStr for Spot {
 }
 
 impl SelectArgs {
+    /// Returns whether nothing is to be chosen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.contracts.is_empty()
+    }
+
     /// Checks that each price is that of one underlying whose price is needed.
     pub(crate) fn check(&self) -> Result<(), CliError> {
         let at_the_money: BTreeSet<&str> =

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use kite_tape::{Cut, EditError, EditSummary, OnProgress, Reel};
 use serde_json::json;
 
 use crate::args::period::Period;
+use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -17,7 +18,8 @@ use crate::exit::{CliError, Status};
 use crate::feed::tapes;
 use crate::format::numbers::{counted, lost_records};
 use crate::format::sizes;
-use crate::instruments::names::{Names, UnknownNames};
+use crate::instruments::names::Names;
+use crate::instruments::selection;
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
@@ -43,14 +45,17 @@ Examples:
   kite cut tapes --from 09:15 --until 15:30 --to session
   kite cut tapes --day 2026-11-23 --to monday
   kite cut tapes --instruments NSE:INFY,NSE:TCS --to two
+  kite cut tapes --select 'NIFTY nearest ATM+-5' --to atm
 
 Each tape is written to a new one of the same name. Receive times and the bytes
-of the records stay as they are; --instruments cuts packets out of frames. A gap
-that overlaps the chosen times is kept. The tapes themselves are not changed.";
+of the records stay as they are; --instruments and --select cut packets out of
+frames. A gap that overlaps the chosen times is kept. The tapes themselves are
+not changed.";
 
 /// Write a part of tapes to new ones: chosen times and instruments
 #[derive(Debug, Args)]
 #[command(after_help = CUT_EXAMPLES)]
+#[command(group(ArgGroup::new("chosen").args(["instruments", "contracts"]).multiple(true)))]
 pub(crate) struct CutArgs {
     /// Tape files, or directories that contain them
     #[arg(value_name = "TAPE", required = true)]
@@ -60,8 +65,10 @@ pub(crate) struct CutArgs {
     /// Names or tokens, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     instruments: Vec<String>,
+    #[command(flatten)]
+    select: SelectArgs,
     /// Kite's instruments CSV [names on the tapes, or the list of the day]
-    #[arg(long, value_name = "CSV", requires = "instruments")]
+    #[arg(long, value_name = "CSV", requires = "chosen")]
     instruments_file: Option<PathBuf>,
     #[command(flatten)]
     into: Into,
@@ -117,16 +124,14 @@ pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Sta
     stop.listen()?;
     let reel = tapes::open_and_warn(&args.tapes, output).await?;
     let windows = args.period.windows(&reel)?;
-    let names = match args.instruments.is_empty() {
-        true => None,
-        false => Some(Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?),
-    };
-    let tokens_by_day = match &names {
-        None => None,
-        Some(names) => {
-            let tokens = names.resolve_by_day(&args.instruments);
-            Some(tokens.map_err(UnknownNames::into_error)?)
-        }
+    let (names, tokens_by_day) = if args.instruments.is_empty() && args.select.is_empty() {
+        (None, None)
+    } else {
+        let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
+        let part = (&args.instruments[..], &args.select);
+        let finding = selection::of_tapes(part, &reel, windows.as_ref(), &names, output, &stop);
+        let Some(tokens) = stop.until_done(finding).await? else { return Ok(Status::Interrupted) };
+        (Some(names), Some(tokens))
     };
     let part = Cut { windows, tokens_by_day, ..Cut::default() };
     let job = Job { is_loss: tapes::lack_parts(&reel), len_bytes: reel.len_bytes(), names };

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::args::period::Period;
 use crate::args::quiet::Quiet;
+use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::console::progress::Bar;
@@ -23,7 +24,8 @@ use crate::feed::tapes;
 use crate::format::numbers;
 use crate::format::silences;
 use crate::format::sizes;
-use crate::instruments::names::{Names, UnknownNames};
+use crate::instruments::names::Names;
+use crate::instruments::selection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +33,7 @@ Examples:
   kite export tapes --to week.csv --from 09:15 --until 15:30
   kite export tapes --to day.csv --day 2026-11-23
   kite export tapes --to infy.parquet --instruments NSE:INFY --prices float
+  kite export tapes --to atm.parquet --select 'NIFTY nearest ATM+-5'
   kite export tapes --to day.parquet --events events.parquet
   kite export tapes --to - --format jsonl | head
   kite export tapes --to ticks --partition-by date,symbol
@@ -94,6 +97,8 @@ struct Part {
     /// Names or tokens, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     instruments: Vec<String>,
+    #[command(flatten)]
+    select: SelectArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -168,7 +173,9 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     let lacks_parts = tapes::lack_parts(&reel);
     let windows = args.part.period.windows(&reel)?;
     let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
-    let tokens = names.resolve_by_day(&args.part.instruments).map_err(UnknownNames::into_error)?;
+    let part = (&args.part.instruments[..], &args.part.select);
+    let finding = selection::of_tapes(part, &reel, windows.as_ref(), &names, output, &stop);
+    let Some(tokens) = stop.until_done(finding).await? else { return Ok(Status::Interrupted) };
 
     let (is_json, to, labels) = (args.json, args.to.clone(), names.clone());
     let exporting = blocking::run("the export", move || {

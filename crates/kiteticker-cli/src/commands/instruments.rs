@@ -168,12 +168,11 @@ pub(crate) async fn run(
         }
     };
     let Some(list) = stop.until_done(loading).await? else { return Ok(Status::Interrupted) };
-    let (found, is_partial) = match args.select.contracts.is_empty() {
+    let (found, is_partial) = match args.select.is_empty() {
         true => (look_up(args, &list), false),
         false => select(&args.select, &list, output)?,
     };
-    let limit =
-        args.limit.unwrap_or(if args.select.contracts.is_empty() { 20 } else { usize::MAX });
+    let limit = args.limit.unwrap_or(if args.select.is_empty() { 20 } else { usize::MAX });
     let shown = &found[..found.len().min(limit)];
     if args.json {
         output.json(&shown.iter().map(as_json).collect())?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use kite_conn::MAX_INSTRUMENTS;
 use kite_manager::MAX_CONNECTIONS;
 use kite_tape::{Reel, Windows};
+use kite_wire::ist::Day;
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::args::select::SelectArgs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
@@ -107,6 +109,24 @@ pub(crate) async fn find(
     Ok(Selection { instruments, names, feed, lacks_parts })
 }
 
+/// Chooses instruments of tapes by day: those named, and those that texts describe. Empty if neither
+/// is given.
+pub(crate) async fn of_tapes(
+    (instruments, select): (&[String], &SelectArgs),
+    reel: &Reel,
+    windows: Option<&Windows>,
+    names: &Names,
+    output: Output,
+    stop: &Stop,
+) -> Result<BTreeSet<(Day, u32)>, CliError> {
+    let mut tokens = names.resolve_by_day(instruments).map_err(UnknownNames::into_error)?;
+    let choosing = names.choosing(select)?.within(windows);
+    let prices = first_price::of_tapes(reel, windows, choosing.unpriced()?, stop).await?;
+    let described = choosing.choose(&prices, output)?;
+    tokens.extend(described.into_iter().map(|(day, named)| (day, named.token)));
+    Ok(tokens)
+}
+
 /// Resolves the instruments named on the command line, and those of the list that are known.
 fn chosen(
     requested: &InstrumentArgs,
@@ -130,7 +150,7 @@ fn chosen(
     let (known, unknown) = names.resolve_known(listed);
     if let (Some(unknown), Some(list)) = (unknown, requested.list_name()) {
         output.warn(format_args!("left out of {list}, as unknown: {unknown}"));
-        if known.is_empty() && instruments.is_empty() && requested.select.contracts.is_empty() {
+        if known.is_empty() && instruments.is_empty() && requested.select.is_empty() {
             return Err(CliError::usage(format!("{list} names no known instrument"))
                 .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
         }

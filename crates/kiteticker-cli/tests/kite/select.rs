@@ -243,4 +243,14 @@ fn a_replay_chooses_by_the_first_price_on_the_tapes() {
     assert_eq!(chosen.len(), 1, "{ended:?}");
     let calls: Vec<&String> = all.iter().filter(|name| name.ends_with("CE")).collect();
     assert_eq!(Some(&&chosen[0]), calls.get(2), "the middle one of five");
+    let export = ["export", &tapes, "--to", "-", "--format", "jsonl"];
+    let exported = run(&mut kite(&[&export[..], &["--select", "NIFTY nearest ATM"]].concat()));
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    assert!(exported.out.lines().count() > 0);
+    assert!(exported.out.lines().all(|line| symbol(line) == chosen[0]), "{exported:?}");
+    let cut = tempfile::tempdir().expect("a directory");
+    let to = cut.path().to_str().expect("UTF-8");
+    let ended = run(&mut kite(&["cut", &tapes, "--to", to, "--select", "NIFTY nearest ATM"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(recorded(to), chosen);
 }
