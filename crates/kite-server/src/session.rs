@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use kite_wire::{CommandError, ParsedCommand};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
 
-use crate::socket::{End, Socket, lost};
+use crate::end::End;
+use crate::socket::{Received, Socket};
 use crate::transport::Connection;
 
 /// The owner's side of one socket.
@@ -56,7 +56,7 @@ pub enum Event<'a, C, U> {
     Command(ParsedCommand<'a>),
     /// The client sent a text frame that is not a command, for this reason.
     BadCommand(CommandError),
-    /// The client sent a ping; the WebSocket sends the pong with its next read.
+    /// The client sent a ping; the pong is written with the next read or write.
     Ping,
     /// A heartbeat is to be sent.
     HeartbeatDue,
@@ -67,10 +67,7 @@ pub enum Event<'a, C, U> {
 /// The result of polling a session.
 enum Wake<C, U> {
     Control(C),
-    Text(Utf8Bytes),
-    Ping,
-    /// A message without meaning in this protocol.
-    Other,
+    Received(Received),
     HeartbeatDue,
     Update(U),
 }
@@ -98,12 +95,12 @@ async fn serve_next<S: Session>(
 ) -> Result<(), End> {
     match poll_fn(|cx| poll_wake(session, heartbeats, cx)).await? {
         Wake::Control(control) => session.on_event(Event::Control(control)).await,
-        Wake::Text(text) => match ParsedCommand::parse(&text) {
+        Wake::Received(Received::Text(text)) => match ParsedCommand::parse(&text) {
             Ok(command) => session.on_event(Event::Command(command)).await,
             Err(error) => session.on_event(Event::BadCommand(error)).await,
         },
-        Wake::Ping => session.on_event(Event::Ping).await,
-        Wake::Other => Ok(()),
+        Wake::Received(Received::Ping) => session.on_event(Event::Ping).await,
+        Wake::Received(Received::Other) => Ok(()),
         Wake::HeartbeatDue => session.on_event(Event::HeartbeatDue).await,
         Wake::Update(update) => session.on_event(Event::Update(update)).await,
     }
@@ -120,7 +117,7 @@ fn poll_wake<S: Session>(
     if session.reads()
         && let Poll::Ready(message) = session.socket().poll_message(cx)
     {
-        return Poll::Ready(sort(message));
+        return Poll::Ready(message.map(Wake::Received));
     }
     if let Some(timer) = heartbeats
         && timer.poll_tick(cx).is_ready()
@@ -129,20 +126,6 @@ fn poll_wake<S: Session>(
     }
     let update = ready!(session.poll_update(cx));
     Poll::Ready(update.map(Wake::Update))
-}
-
-fn sort<C, U>(message: Option<Result<Message, WebSocketError>>) -> Result<Wake<C, U>, End> {
-    match message {
-        Some(Ok(Message::Text(text))) => Ok(Wake::Text(text)),
-        Some(Ok(Message::Ping(_))) => Ok(Wake::Ping),
-        Some(Ok(Message::Close(_))) => Err(End::ClientClosed),
-        Some(Ok(_)) => Ok(Wake::Other),
-        Some(Err(error)) => {
-            tracing::debug!(%error, "read failed");
-            Err(lost(&error))
-        }
-        None => Err(End::ClientGone),
-    }
 }
 
 /// Returns a timer that first ticks after one period and does not catch up on missed ticks.

@@ -1,9 +1,9 @@
 //! The transport of a client's bytes, over TCP or in memory, plain or with TLS.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
@@ -11,11 +11,27 @@ use tokio::net::TcpStream;
 
 /// A byte stream to a client.
 #[derive(Debug)]
-pub enum Transport {
-    /// Over TCP.
+pub struct Transport {
+    stream: ByteStream,
+    bytes_written: u64,
+}
+
+#[derive(Debug)]
+enum ByteStream {
     Tcp(TcpStream),
-    /// In memory.
     Memory(DuplexStream),
+}
+
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream: ByteStream::Tcp(stream), bytes_written: 0 }
+    }
+}
+
+impl From<DuplexStream> for Transport {
+    fn from(stream: DuplexStream) -> Self {
+        Self { stream: ByteStream::Memory(stream), bytes_written: 0 }
+    }
 }
 
 /// The stream of a client's request and frames, which is a transport or layers above one.
@@ -40,15 +56,41 @@ impl Transport {
     /// Returns the client's address; `None` in memory.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Memory(_) => None,
+        match &self.stream {
+            ByteStream::Tcp(stream) => stream.peer_addr().ok(),
+            ByteStream::Memory(_) => None,
+        }
+    }
+
+    /// Returns the number of bytes that the operating system, or the other end in memory, has
+    /// taken.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// Sets the time after which the operating system ends a connection whose client acknowledges
+    /// nothing or keeps its receive window shut (`TCP_USER_TIMEOUT`). Has no effect in memory and on
+    /// systems other than Linux and Android.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system refuses.
+    pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match &self.stream {
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            ByteStream::Tcp(stream) => {
+                socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
+            }
+            _ => {
+                let _ = timeout;
+                Ok(())
+            }
         }
     }
 
     /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
     pub fn reset_on_drop(&self) {
-        if let Self::Tcp(stream) = self {
+        if let ByteStream::Tcp(stream) = &self.stream {
             let lingering = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
             if let Err(error) = lingering {
                 tracing::debug!(%error, "socket is closed, not reset");
@@ -60,12 +102,12 @@ impl Transport {
     /// memory, only a disconnected client is noticed.
     pub fn is_over(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        match self {
-            Self::Tcp(stream) => {
+        match &mut self.stream {
+            ByteStream::Tcp(stream) => {
                 let ready = std::pin::pin!(stream.ready(Interest::READABLE));
                 matches!(ready.poll(&mut cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
             }
-            Self::Memory(stream) => {
+            ByteStream::Memory(stream) => {
                 matches!(Pin::new(stream).poll_write(&mut cx, &[]), Poll::Ready(Err(_)))
             }
         }
@@ -78,9 +120,9 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.get_mut().stream {
+            ByteStream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            ByteStream::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -91,23 +133,47 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+        let Self { stream, bytes_written } = self.get_mut();
+        let written = ready!(match stream {
+            ByteStream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            ByteStream::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+        })?;
+        *bytes_written += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, bytes_written } = self.get_mut();
+        let written = ready!(match stream {
+            ByteStream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            ByteStream::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        })?;
+        *bytes_written += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            ByteStream::Tcp(stream) => stream.is_write_vectored(),
+            ByteStream::Memory(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            ByteStream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            ByteStream::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            ByteStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            ByteStream::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -122,7 +188,7 @@ mod tests {
     async fn tcp() -> (Transport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Transport::Tcp(listener.accept().await.unwrap().0), client)
+        (listener.accept().await.unwrap().0.into(), client)
     }
 
     #[tokio::test]
@@ -132,6 +198,17 @@ mod tests {
         drop(server);
         let error = client.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[tokio::test]
+    async fn the_user_timeout_reaches_the_operating_system() {
+        let (server, _client) = tcp().await;
+        let timeout = Duration::from_secs(75);
+        server.set_user_timeout(timeout).unwrap();
+        let ByteStream::Tcp(stream) = &server.stream else { panic!("not TCP") };
+        let set = socket2::SockRef::from(stream).tcp_user_timeout().unwrap();
+        assert_eq!(set, Some(timeout));
     }
 
     #[tokio::test]
@@ -148,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn in_memory_a_disconnected_client_is_noticed() {
         let (server, mut client) = duplex(8);
-        let mut server = Transport::Memory(server);
+        let mut server = Transport::from(server);
         client.write_all(b"unread").await.unwrap();
         assert!(!server.is_over());
         drop(client);

@@ -62,9 +62,9 @@ impl Acceptor {
     async fn run(&mut self, mut listener: TcpListener) -> Finish {
         loop {
             tokio::select! {
-                stream = accept(&listener) => self.serve(Transport::Tcp(stream)),
+                stream = accept(&listener) => self.serve(stream.into()),
                 Some(command) = self.commands.recv() => match command {
-                    AcceptorCommand::Serve(stream) => self.serve(Transport::Memory(stream)),
+                    AcceptorCommand::Serve(stream) => self.serve(stream.into()),
                     AcceptorCommand::Play(script, begun) => self.play(script, begun),
                     AcceptorCommand::Restart(down) => {
                         drop(listener);

@@ -26,12 +26,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kite_server::session::{self, Event, Session};
-use kite_server::{Connection, End, HEARTBEAT, Socket, texts};
+use kite_server::{Connection, End, HEARTBEAT, Message, Socket, texts};
 use kite_wire::MAX_INSTRUMENTS;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval};
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::fault::Fault;
 use crate::fault::chance::ChanceFaults;

@@ -2,7 +2,7 @@
 //!
 //! This simulates a half-open connection and a slow link without touching the WebSocket's state.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -59,6 +59,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MuteStream<S> {
         let Self { stream, pace, .. } = &mut *self;
         let room = ready!(pace.poll_room(cx)).min(bytes.len());
         let written = ready!(Pin::new(stream).poll_write(cx, &bytes[..room]))?;
+        pace.written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let total = slices.iter().map(|slice| slice.len()).sum();
+        if self.is_muted {
+            return Poll::Ready(Ok(total));
+        }
+        let Self { stream, pace, .. } = &mut *self;
+        let room = ready!(pace.poll_room(cx));
+        let written = match slices.iter().find(|slice| !slice.is_empty()) {
+            // A slow link carries one part at a time.
+            Some(first) if room < total => {
+                let part = &first[..room.min(first.len())];
+                ready!(Pin::new(stream).poll_write(cx, part))?
+            }
+            _ => ready!(Pin::new(stream).poll_write_vectored(cx, slices))?,
+        };
         pace.written(written);
         Poll::Ready(Ok(written))
     }

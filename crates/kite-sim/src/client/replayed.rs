@@ -1,8 +1,7 @@
 //! Sends the pieces that a replay has dealt to a socket.
 
 use bytes::Bytes;
-use kite_server::{End, HEARTBEAT};
-use tokio_tungstenite::tungstenite::Message;
+use kite_server::{End, HEARTBEAT, Message};
 
 use super::{Client, Says};
 use crate::replay::{Piece, Queued};

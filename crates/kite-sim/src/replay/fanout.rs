@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use kite_server::{Cut, Cutter, LatestPackets};
+use kite_server::{Cut, Cutter, LatestPackets, Utf8Bytes};
 use kite_wire::Frame;
 use kite_wire::tape::{RecordKind, Source};
 use kite_wire::text::TextMessage;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::dedup::Dedup;
 use super::options::{Replay, Speed};

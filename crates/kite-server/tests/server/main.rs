@@ -1,0 +1,5 @@
+//! The crate at its border: real sockets, and clients of tokio-tungstenite.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
+
+mod pair;
+mod socket;
