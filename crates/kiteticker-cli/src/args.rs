@@ -7,9 +7,13 @@ pub(crate) mod select;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use kite_conn::OneLine;
+
 use crate::commands;
+use crate::console::clean;
 use crate::console::output::ColorChoice;
 use crate::exit;
 
@@ -92,8 +96,27 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = std::ffi::OsString> + Clone,
 ) -> Result<Cli, clap::Error> {
     let color = requested_color(arguments.clone());
-    let mut matches = command().color(color).try_get_matches_from(arguments)?;
-    Cli::from_arg_matches_mut(&mut matches)
+    let mut matches = command().color(color).try_get_matches_from(arguments).map_err(cleaned)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(cleaned)
+}
+
+/// Hides secrets in what an error quotes of the command line, such as the token in an endpoint.
+fn cleaned(mut error: clap::Error) -> clap::Error {
+    let clean = |text: &str| clean::without_secrets(&OneLine(text).to_string()).into_owned();
+    let quoted: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(clean(text)))),
+            ContextValue::Strings(all) => {
+                Some((kind, ContextValue::Strings(all.iter().map(|text| clean(text)).collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// Returns the definition of the command line, with the exit statuses in the help of each command.

@@ -1,5 +1,6 @@
 //! Output other than the live table, and signals from the user.
 
+pub(crate) mod clean;
 pub(crate) mod logs;
 pub(crate) mod output;
 pub(crate) mod progress;

@@ -26,5 +26,5 @@ pub(crate) struct Completions {
 pub(crate) fn run(args: &Completions, output: Output) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), "kite", &mut script);
-    output.text(&String::from_utf8_lossy(&script))
+    output.exactly(&script)
 }

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use kite_conn::{ErrorChain, OneLine};
 
+use super::clean;
 use crate::exit::CliError;
 use crate::plain_text;
 
@@ -55,32 +56,38 @@ impl Output {
 
     /// Writes a line of a result.
     pub(crate) fn line(&self, text: impl Display) -> Result<(), CliError> {
-        written(writeln!(io::stdout().lock(), "{text}"))
+        self.text(&format!("{text}\n"))
     }
 
-    /// Writes a whole result, which includes its line ends.
+    /// Writes a whole result, which includes its line ends. Names of files and texts from a tape, a
+    /// list or a server cannot control the terminal.
     pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
+        self.exactly(clean::lines(text, self.color).as_bytes())
+    }
+
+    /// Writes bytes as they are, for what has no text from outside.
+    pub(crate) fn exactly(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+        written(out.write_all(bytes).and_then(|()| out.flush()))
     }
 
-    /// Writes a JSON result on one line.
+    /// Writes a JSON result on one line. Its texts are cleaned, because programs print them.
     pub(crate) fn json(&self, value: &serde_json::Value) -> Result<(), CliError> {
-        self.line(value)
+        self.exactly(format!("{}\n", clean::json(value)).as_bytes())
     }
 
-    /// Writes a note to standard error, unless quiet.
+    /// Writes a note to standard error, on one line, unless quiet.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
             // If standard error is closed, the failure cannot be reported anywhere.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", shown(text));
         }
     }
 
     /// Writes a warning to standard error, on one line, also when quiet.
     pub(crate) fn warn(&self, text: impl Display) {
         let mark = self.paint_err(YELLOW, "warning:");
-        let _ = writeln!(io::stderr().lock(), "{mark} {}", OneLine(text));
+        let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(text));
     }
 
     /// Wraps text that starts at column `indent` to the terminal's width, and indents the lines
@@ -105,10 +112,10 @@ impl Output {
     /// Writes an error with its causes on one line, and the advice on another.
     pub(crate) fn error(&self, error: &CliError) {
         let mark = self.paint_err(RED, "error:");
-        let _ = writeln!(io::stderr().lock(), "{mark} {}", ErrorChain(error));
+        let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(ErrorChain(error)));
         if let Some(advice) = error.advice() {
             let mark = self.paint_err(GREEN, "help:");
-            let _ = writeln!(io::stderr().lock(), "{mark} {advice}");
+            let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(advice));
         }
     }
 
@@ -128,6 +135,12 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// Returns a text for standard error: on one line, without secrets that the user wrote in the wrong
+/// place.
+fn shown(text: impl Display) -> String {
+    clean::without_secrets(&OneLine(text).to_string()).into_owned()
+}
 
 /// Turns a failed write to standard output into an error of the command.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), CliError> {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use kite_conn::OneLine;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::console::output::Output;
@@ -41,6 +42,7 @@ impl StatusLine {
     /// Writes the line.
     pub(crate) fn show(&mut self, line: &str) {
         if self.output.is_live {
+            let line = OneLine(line).to_string();
             self.shown = line.chars().take(self.output.columns_err() - 1).collect();
             self.write();
         }

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use kite_conn::OneLine;
+
 use crate::instruments::names::{Named, Names};
 
 /// Looks up the instruments that a user adds to the table.
@@ -43,7 +45,7 @@ impl Directory for Names {
             facts.push(("lot / tick", format!("{lot} / {tick}")));
         }
         if !one.name.is_empty() {
-            facts.push(("name", one.name.to_owned()));
+            facts.push(("name", OneLine(one.name).to_string()));
         }
         facts
     }

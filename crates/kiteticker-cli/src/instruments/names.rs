@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use kite_conn::OneLine;
 use kite_instruments::{Instrument, Instruments};
 use kite_wire::ist::Day;
 
@@ -252,7 +253,7 @@ impl Names {
     /// Returns names similar to an unknown one, of the first list that has any.
     fn similar(&self, text: &str) -> Vec<String> {
         let similar = self.all().map(|list| list.similar(text)).find(|near| !near.is_empty());
-        similar.unwrap_or_default().iter().map(Instrument::to_string).collect()
+        similar.unwrap_or_default().iter().map(|one| named(one).name).collect()
     }
 
     /// Returns the name that a token has on a day, `EXCHANGE:SYMBOL`, if it is known.
@@ -330,7 +331,8 @@ fn by_symbol<'a>(
 }
 
 pub(super) fn named(one: &Instrument<'_>) -> Named {
-    Named { token: one.instrument_token, name: one.to_string() }
+    // A list, and a tape, may name an instrument anything.
+    Named { token: one.instrument_token, name: OneLine(one).to_string() }
 }
 
 fn listed(tokens: &[u32]) -> String {

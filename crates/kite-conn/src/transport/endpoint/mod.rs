@@ -158,7 +158,12 @@ impl Endpoint {
         if tail.contains('#') {
             return Err(EndpointError::Fragment);
         }
-        let Authority { host, server_name, port } = Authority::parse(authority)?;
+        // A password may contain a slash, and then begins where a port would.
+        let parsed = Authority::parse(authority);
+        if matches!(parsed, Err(AuthorityError::Port(_))) && tail.contains('@') {
+            return Err(EndpointError::UserInfo);
+        }
+        let Authority { host, server_name, port } = parsed?;
         let port = port.unwrap_or_else(|| default_port(secure));
         if !secure && !is_loopback_host(&host) {
             return Err(EndpointError::Plaintext { host: in_url(&host) });
@@ -430,6 +435,7 @@ mod tests {
         assert_eq!(error("wss:///x"), E::NoHost);
         assert_eq!(error("wss://:443"), E::NoHost);
         assert_eq!(error("wss://u:p@h.example"), E::UserInfo);
+        assert_eq!(error("wss://u:s3/cr@h.example"), E::UserInfo);
         assert_eq!(error("wss://h.example/#x"), E::Fragment);
         assert_eq!(error("wss://h.example#x"), E::Fragment);
         assert_eq!(error("wss://h.example/ x"), E::Character { position: 16 });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kite_conn::ErrorChain;
+use kite_conn::{ErrorChain, OneLine};
 use serde_json::json;
 
 use crate::console::output::{self, Output};
@@ -165,7 +165,7 @@ impl Sheet {
         let outcome = self.output.paint(style, format_args!("{:<7}", finding.outcome.name()));
         let took = took.map(millis).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
         let name = check.name();
-        let text = self.output.wrapped(&finding.text, INDENT);
+        let text = self.output.wrapped(&OneLine(&finding.text).to_string(), INDENT);
         self.output.line(format_args!("{outcome} {name:<11} {took:>8}  {text}"))?;
         if let Some(advice) = &finding.advice {
             let help = self.output.paint(output::BOLD, "help:");

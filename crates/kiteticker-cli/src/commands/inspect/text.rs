@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kite_conn::OneLine;
 use kite_tape::{Damage, Gap, Source};
 use kite_wire::tape::Ending;
 
@@ -47,15 +48,16 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
     let mut text = String::new();
     for damage in survey.listed_damages.iter().take(MOST_SHOWN) {
         let mark = output.paint(output::RED, "damaged");
-        let _ = writeln!(text, "{mark} {damage}{}", between(damage));
+        let _ = writeln!(text, "{mark} {}{}", OneLine(damage), between(damage));
     }
     for file in survey.files.iter().filter(|file| file.is_cut_off) {
         let mark = output.paint(output::RED, "damaged");
-        let _ = writeln!(text, "{mark} {}: {}", file.path.display(), file.ending);
+        let path = OneLine(file.path.display());
+        let _ = writeln!(text, "{mark} {path}: {}", file.ending);
     }
     for file in survey.passed_over.iter().filter(|file| file.is_loss) {
         let mark = output.paint(output::RED, "damaged");
-        let _ = writeln!(text, "{mark} {}", file.reason);
+        let _ = writeln!(text, "{mark} {}", OneLine(&file.reason));
     }
     let more = survey.damages.saturating_sub(MOST_SHOWN as u64);
     if more > 0 {
@@ -105,11 +107,11 @@ impl Page {
     // Writing to a `String` cannot fail.
     fn line(&mut self, name: &str, text: impl std::fmt::Display) {
         let name = self.output.paint(output::BOLD, format_args!("{name:<12}"));
-        let _ = writeln!(self.text, "{name}{text}");
+        let _ = writeln!(self.text, "{name}{}", OneLine(text));
     }
 
     fn more(&mut self, text: impl std::fmt::Display) {
-        let _ = writeln!(self.text, "{:12}{text}", "");
+        let _ = writeln!(self.text, "{:12}{}", "", OneLine(text));
     }
 }
 
