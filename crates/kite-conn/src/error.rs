@@ -143,7 +143,7 @@ mod tests {
             OpenError::Dns { host: host.clone(), source: io() },
             OpenError::NoAddress { host: host.clone() },
             OpenError::NotLoopback { host: host.clone(), address: [10, 0, 0, 1].into() },
-            OpenError::Connect { address, tried: 2, source: io() },
+            OpenError::Connect { proxy: None, address, tried: 2, source: io() },
             OpenError::Proxy { proxy: host.clone(), address, source: HandshakeError::NotHttp },
             OpenError::TlsSetup(TlsError::NativeUnreadable { failures: 1, source: io() }),
             OpenError::Tls { host, address, fault, source: io() },
@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn the_number_of_addresses_is_stated_if_there_were_several() {
         let address = ([127, 0, 0, 1], 443).into();
-        let error = |tried| OpenError::Connect { address, tried, source: io() }.to_string();
+        let error =
+            |tried| OpenError::Connect { proxy: None, address, tried, source: io() }.to_string();
         assert!(error(1).starts_with("connecting to 127.0.0.1:443 failed: "), "{}", error(1));
         assert!(
             error(2).starts_with("connecting to 127.0.0.1:443, the last of 2 addresses tried, ")
@@ -195,7 +196,7 @@ mod tests {
         let fault = TlsFault::WrongName;
         for error in [
             OpenError::Dns { host: host.clone(), source: said() },
-            OpenError::Connect { address, tried: 2, source: said() },
+            OpenError::Connect { proxy: None, address, tried: 2, source: said() },
             OpenError::Tls { host: host.clone(), address, fault, source: said() },
             OpenError::Handshake(HandshakeError::Io { received: 7, source: said() }),
         ] {

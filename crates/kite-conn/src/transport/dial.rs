@@ -178,9 +178,12 @@ async fn enter(
     tried: usize,
     deadline: Deadline,
 ) -> Result<Tcp, OpenError> {
-    let tcp = tcp.map(Tcp::new);
-    let mut tcp =
-        tcp.map_err(|source| OpenError::Connect { address, tried, source: Arc::new(source) })?;
+    let mut tcp = tcp.map(Tcp::new).map_err(|source| OpenError::Connect {
+        proxy: way.proxy.map(Proxy::authority),
+        address,
+        tried,
+        source: Arc::new(source),
+    })?;
     if let Some(proxy) = way.proxy {
         open_tunnel(&mut tcp, proxy, address, &way.endpoint.authority(), deadline).await?;
     }

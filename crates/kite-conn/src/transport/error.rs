@@ -26,6 +26,18 @@ impl fmt::Display for LastOf {
     }
 }
 
+/// The proxy that an address belongs to; nothing without one.
+struct Through<'a>(Option<&'a str>);
+
+impl fmt::Display for Through<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(proxy) => write!(f, "the proxy {proxy} at "),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why one attempt to open a connection failed.
 ///
 /// Its text names the cause, and `source` begins beneath it. No variant contains an access token, a
@@ -60,11 +72,14 @@ pub enum OpenError {
     },
     /// No address accepted a TCP connection; the last failure.
     #[error(
-        "connecting to {address}{} failed: {}",
+        "connecting to {}{address}{} failed: {}",
+        Through(proxy.as_deref()),
         LastOf(*tried),
         OneLine(source)
     )]
     Connect {
+        /// The host and port of the proxy, if it is one that was not reached.
+        proxy: Option<String>,
         /// The address tried last.
         address: SocketAddr,
         /// Number of addresses tried.

@@ -422,7 +422,7 @@ async fn an_address_that_hangs_leaves_time_for_the_next() {
     let (_socket, refusing) = refusing();
     let endpoint = endpoint("wss", hanging);
     match open_to(&endpoint, &[hanging, refusing], SHORT).await.unwrap_err() {
-        OpenError::Connect { address, tried, source } => {
+        OpenError::Connect { address, tried, source, .. } => {
             assert_eq!((address, tried), (refusing, 2));
             assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
         }

@@ -1,5 +1,6 @@
 //! Proxies and root certificates, for the socket and the instrument list alike.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use kite_sim::{ACCESS_TOKEN, Sim};
@@ -162,5 +163,25 @@ fn a_proxy_or_roots_that_cannot_be_used_end_the_command_before_it_connects() {
             assert_eq!(ended.code, Some(code), "{ended:?}");
             assert!(ended.err.contains(text) && !ended.err.contains("s3"), "{ended:?}");
         }
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_or_is_not_reached_is_named_while_the_command_waits() {
+    let refusing = Proxy::start(407);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let closed = listener.local_addr().expect("an address");
+    drop(listener);
+    let refused = format!("the proxy {} refused the connection with status 407", refusing.address);
+    let unreached = format!("connecting to the proxy {closed} at {closed} failed: ");
+    for (address, text) in [(refusing.address, refused), (closed, unreached)] {
+        let watch = ["watch", "--json", "408065", "--endpoint", "wss://localhost:8443"];
+        let mut command = with_credentials(kite(&watch), "token");
+        command.env("HTTPS_PROXY", format!("http://u:s3cr3t@{address}"));
+        let running = Running::start(command);
+        running.wait_until_error(&text);
+        running.interrupt();
+        let ended = running.ended();
+        assert!(!ended.err.contains("s3cr3t"), "{ended:?}");
     }
 }

@@ -170,6 +170,16 @@ async fn a_proxy_that_hangs_times_out_at_its_stage() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_reached_is_named() {
+    let (_socket, refusing) = refusing();
+    let dialer = dialer("ticker.example", 443, Tls::default(), Some(proxy_at(refusing)));
+    let error = dialer.open(&credentials(), no_secrets()).await.unwrap_err();
+    let named = format!("connecting to the proxy {refusing} at {refusing} failed: ");
+    assert!(error.to_string().starts_with(&named), "{error}");
+    assert!(error.is_retryable());
+}
+
+#[tokio::test]
 async fn every_address_of_the_proxy_is_tried_until_one_answers() {
     let (_socket, refusing) = refusing();
     let (listener, address) = listen().await;
