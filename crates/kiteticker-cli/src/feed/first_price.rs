@@ -39,7 +39,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// If the future is dropped, the connection closes in the background.
 pub(crate) async fn of_feed(
     feed: Feed,
-    instruments: &[Named],
+    instruments: Vec<Named>,
     deadline: Deadline,
     output: Output,
 ) -> Result<BTreeMap<u32, Amount>, CliError> {
@@ -52,26 +52,29 @@ pub(crate) async fn of_feed(
         .subscribe(&tokens, Mode::Ltp)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let mut link = Link::open(&manager, &title, renewal).await?;
-    output.note(format_args!("waiting for the price of {} from {title}", listed(instruments)));
-    let found = tokio::select! {
-        found = wait(&manager, &mut link, instruments, output) => found,
-        () = deadline.reached() => {
-            let names = listed(instruments);
-            Err(CliError::found_nothing(format!("no price of {names} arrived in time"))
-                .help("pass the price of the underlying with --spot"))
-        }
+    let mut waiting = Waiting { instruments, prices: BTreeMap::new() };
+    output.note(format_args!("waiting for the price of {} from {title}", waiting.missing()));
+    let done = tokio::select! {
+        done = wait(&manager, &mut link, &mut waiting, output) => done,
+        () = deadline.reached() => Ok(()),
     };
     // A socket still open after that closes with the process.
     let _ = timeout(CLOSE_TIMEOUT, manager.stop()).await;
-    found
+    done?;
+    if !waiting.is_over() {
+        let names = waiting.missing();
+        return Err(CliError::found_nothing(format!("no price of {names} arrived in time"))
+            .help("pass the price of the underlying with --spot"));
+    }
+    Ok(waiting.prices)
 }
 
 async fn wait(
     manager: &Manager,
     link: &mut Link<'_>,
-    instruments: &[Named],
+    waiting: &mut Waiting,
     output: Output,
-) -> Result<BTreeMap<u32, Amount>, CliError> {
+) -> Result<(), CliError> {
     let lane = LaneConfig::conflate();
     let mut stream = manager
         .stream(StreamConfig { lane, ..StreamConfig::default() })
@@ -79,36 +82,53 @@ async fn wait(
     let mut report = interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
     report.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let begun = Instant::now();
-    let mut prices = BTreeMap::new();
-    while prices.len() < instruments.len() {
+    while !waiting.is_over() {
         tokio::select! {
             news = link.next() => {
                 if let Some(text) = news?.line() {
                     output.note(text);
                 }
             }
-            item = stream.recv() => {
-                let Some(item) = item else {
-                    return Err(CliError::unable("the feed ended before its first price"));
-                };
-                for packet in item.packets() {
-                    let token = packet.instrument_token();
-                    if let Some(price) = price(packet)
-                        && instruments.iter().any(|named| named.token == token)
-                    {
-                        prices.entry(token).or_insert(price);
-                    }
-                }
-            }
+            item = stream.recv() => match item {
+                Some(item) => item.packets().for_each(|packet| waiting.on_packet(packet)),
+                None => return Err(CliError::unable("the feed ended before its first price")),
+            },
             _ = report.tick() => {
-                let lacks = |named: &&Named| !prices.contains_key(&named.token);
-                let missing: Vec<Named> = instruments.iter().filter(lacks).cloned().collect();
-                let (names, lasted) = (listed(&missing), times::span(begun.elapsed()));
+                let (names, lasted) = (waiting.missing(), times::span(begun.elapsed()));
                 output.warn(format_args!("no price of {names} in {lasted}; --spot passes one"));
             }
         }
     }
-    Ok(prices)
+    Ok(())
+}
+
+/// Instruments whose first prices are waited for.
+#[derive(Debug)]
+struct Waiting {
+    instruments: Vec<Named>,
+    prices: BTreeMap<u32, Amount>,
+}
+
+impl Waiting {
+    fn on_packet(&mut self, packet: Packet<'_>) {
+        let token = packet.instrument_token();
+        if let Some(price) = price(packet)
+            && self.instruments.iter().any(|named| named.token == token)
+        {
+            self.prices.entry(token).or_insert(price);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.prices.len() == self.instruments.len()
+    }
+
+    /// Returns the names of the instruments that have no price yet.
+    fn missing(&self) -> String {
+        let lacks = |named: &&Named| !self.prices.contains_key(&named.token);
+        let names = self.instruments.iter().filter(lacks).map(|named| named.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Finds the first price of each instrument on its day in the windows of tapes. Those that have none
@@ -169,7 +189,30 @@ fn price(packet: Packet<'_>) -> Option<Amount> {
     Some(Amount::from(packet.last_price())).filter(|&price| price > Amount::ZERO)
 }
 
-fn listed(instruments: &[Named]) -> String {
-    let names: Vec<&str> = instruments.iter().map(|named| named.name.as_str()).collect();
-    names.join(", ")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ltp(token: u32, price: i32) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&token.to_be_bytes());
+        bytes[4..].copy_from_slice(&price.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn the_first_price_above_zero_counts_and_only_of_what_is_waited_for() {
+        let named = |token, name: &str| Named { token, name: name.to_owned() };
+        let instruments = vec![named(256_265, "NSE:NIFTY 50"), named(260_105, "NSE:NIFTY BANK")];
+        let mut waiting = Waiting { instruments, prices: BTreeMap::new() };
+        let packets = [(256_265, 0), (256_265, 2_600_010), (256_265, 2_700_000), (408_065, 5)];
+        for (token, price) in packets {
+            waiting.on_packet(Packet::from_bytes(&ltp(token, price)).unwrap());
+        }
+        assert_eq!((waiting.is_over(), waiting.missing()), (false, "NSE:NIFTY BANK".to_owned()));
+        waiting.on_packet(Packet::from_bytes(&ltp(260_105, 5_700_000)).unwrap());
+        assert!(waiting.is_over());
+        assert_eq!(waiting.prices[&256_265].to_string(), "26000.1");
+        assert_eq!(waiting.prices.len(), 2);
+    }
 }

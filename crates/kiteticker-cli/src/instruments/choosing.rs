@@ -205,10 +205,10 @@ pub(crate) fn not_chosen(contracts: &Contracts, error: &ChoiceError) -> CliError
         ChoiceError::Spot { .. } | ChoiceError::Underlying { .. } => {
             Some("pass the price of the underlying with --spot".to_owned())
         }
-        ChoiceError::Name { near, .. } if near.is_empty() => Some(format!(
-            "search contracts with kite instruments --name {}",
-            OneLine(contracts.name())
-        )),
+        ChoiceError::Name { near, .. } if near.is_empty() => {
+            let name = OneLine(contracts.name());
+            Some(format!("search contracts with kite instruments --name '{name}'"))
+        }
         _ => None,
     };
     let failed = CliError::usage(format!("--select '{contracts}': {error}"));

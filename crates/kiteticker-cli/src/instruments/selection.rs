@@ -16,7 +16,7 @@ use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
 use crate::feed::{Feed, ReplayFeed, first_price, tapes};
 use crate::format::numbers;
-use crate::instruments::choosing::{Choosing, Prices};
+use crate::instruments::choosing::Prices;
 use crate::instruments::loading::Need;
 use crate::instruments::names::{Named, Names, UnknownNames};
 
@@ -77,13 +77,13 @@ pub(crate) async fn find(
             .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
     }
     let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
-    let windows = match &feed {
-        Feed::Replay(feed) => feed.windows.as_ref(),
-        _ => None,
+    let select = &requested.select;
+    let described = match (&feed, &reel) {
+        (Feed::Replay(feed), Some(reel)) => {
+            by_day(select, reel, feed.windows.as_ref(), &names, output, stop).await?
+        }
+        _ => today(select, &feed, &names, deadline, output).await?,
     };
-    let choosing = names.choosing(&requested.select)?.within(windows);
-    let prices = prices(&choosing, &feed, reel.as_ref(), &names, deadline, output, stop).await?;
-    let described = choosing.choose(&prices, output)?;
     instruments.extend(described.into_iter().map(|(_, named)| named));
     let mut seen = BTreeSet::new();
     instruments.retain(|named| seen.insert(named.token));
@@ -120,11 +120,44 @@ pub(crate) async fn of_tapes(
     stop: &Stop,
 ) -> Result<BTreeSet<(Day, u32)>, CliError> {
     let mut tokens = names.resolve_by_day(instruments).map_err(UnknownNames::into_error)?;
-    let choosing = names.choosing(select)?.within(windows);
-    let prices = first_price::of_tapes(reel, windows, choosing.unpriced()?, stop).await?;
-    let described = choosing.choose(&prices, output)?;
+    let described = by_day(select, reel, windows, names, output, stop).await?;
     tokens.extend(described.into_iter().map(|(day, named)| (day, named.token)));
     Ok(tokens)
+}
+
+/// Chooses the contracts that texts describe, as on each day of tapes.
+async fn by_day(
+    select: &SelectArgs,
+    reel: &Reel,
+    windows: Option<&Windows>,
+    names: &Names,
+    output: Output,
+    stop: &Stop,
+) -> Result<Vec<(Day, Named)>, CliError> {
+    let choosing = names.choosing(select)?.within(windows);
+    let prices = first_price::of_tapes(reel, windows, choosing.unpriced()?, stop).await?;
+    choosing.choose(&prices, output)
+}
+
+/// Chooses the contracts that texts describe today. Waits for the first price of underlyings whose
+/// prices are needed.
+async fn today(
+    select: &SelectArgs,
+    feed: &Feed,
+    names: &Names,
+    deadline: Deadline,
+    output: Output,
+) -> Result<Vec<(Day, Named)>, CliError> {
+    let choosing = names.choosing(select)?;
+    let unpriced = choosing.unpriced()?;
+    let mut prices = Prices::new();
+    if !unpriced.is_empty() {
+        let underlyings = unpriced.iter().map(|&(_, token)| names.named(token)).collect();
+        let found = first_price::of_feed(feed.clone(), underlyings, deadline, output).await?;
+        let of_day = |(day, token)| Some(((day, token), *found.get(&token)?));
+        prices.extend(unpriced.into_iter().filter_map(of_day));
+    }
+    choosing.choose(&prices, output)
 }
 
 /// Resolves the instruments named on the command line, and those of the list that are known.
@@ -157,29 +190,6 @@ fn chosen(
     }
     instruments.extend(known);
     Ok(instruments)
-}
-
-/// Finds the prices of underlyings: on the tapes, else from the feed.
-async fn prices(
-    choosing: &Choosing<'_>,
-    feed: &Feed,
-    reel: Option<&Reel>,
-    names: &Names,
-    deadline: Deadline,
-    output: Output,
-    stop: &Stop,
-) -> Result<Prices, CliError> {
-    let unpriced = choosing.unpriced()?;
-    if unpriced.is_empty() {
-        return Ok(Prices::new());
-    }
-    if let (Feed::Replay(feed), Some(reel)) = (feed, reel) {
-        return first_price::of_tapes(reel, feed.windows.as_ref(), unpriced, stop).await;
-    }
-    let underlyings: Vec<Named> = unpriced.iter().map(|&(_, token)| names.named(token)).collect();
-    let found = first_price::of_feed(feed.clone(), &underlyings, deadline, output).await?;
-    let of_day = |(day, token)| Some(((day, token), *found.get(&token)?));
-    Ok(unpriced.into_iter().filter_map(of_day).collect())
 }
 
 async fn recorded(
