@@ -95,6 +95,14 @@ pub(crate) struct LiveFeed {
     pub(crate) network: Network,
 }
 
+impl LiveFeed {
+    /// Returns the credentials that its file has now, else those of the start. Blocks.
+    pub(crate) fn current_credentials(&self) -> Credentials {
+        let now = self.file.as_deref().and_then(|path| credentials::read(path).ok());
+        now.unwrap_or_else(|| self.credentials.clone())
+    }
+}
+
 /// An open feed, and the builder of its manager.
 #[derive(Debug)]
 pub(crate) struct OpenFeed {

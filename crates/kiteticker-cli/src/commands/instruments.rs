@@ -15,6 +15,7 @@ use crate::args::select::SelectArgs;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
+use crate::feed::credentials;
 use crate::format::numbers;
 use crate::instruments::choosing;
 use crate::instruments::lists::{self, Request};
@@ -36,7 +37,8 @@ EXPIRY is nearest, next or a date. STRIKE is in the list, or ATM, which needs
 
 Kite's list is downloaded once a day and cached; it needs no account. Lists are
 kept by day for --keep-lists days, since tokens are reused after expiry.
-KITE_INSTRUMENTS_URL sets another URL for it.";
+KITE_INSTRUMENTS_URL sets another URL for it. Credentials are sent only if the
+server refuses to serve the list without them.";
 
 /// Find instruments: symbols, tokens, lots, expiries
 #[derive(Debug, Args)]
@@ -71,6 +73,9 @@ pub(crate) struct InstrumentsArgs {
     symbols: bool,
     #[command(flatten)]
     filters: Filters,
+    /// File with api_key and access_token, for a list that wants them
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    credentials: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
 }
@@ -159,6 +164,11 @@ pub(crate) async fn run(
             Some(path) => lists::from_file(path, output).await,
             None => {
                 let request = Request {
+                    credentials: match &args.credentials {
+                        Some(path) => Some(credentials::read(path)?),
+                        // As a rule the list is served without them.
+                        None => credentials::find_silently(None).ok().map(|it| it.credentials),
+                    },
                     network: args.network.clone(),
                     refresh: args.refresh,
                     keep_days: args.keep_lists,

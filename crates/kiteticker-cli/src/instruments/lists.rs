@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use kite_conn::ErrorChain;
-use kite_instruments::{Date, Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source};
+use kite_conn::{Credentials, ErrorChain};
+use kite_instruments::{
+    Date, FetchError, Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source,
+};
 use kite_wire::ist::Day;
 
 use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
+use crate::feed::{LiveFeed, credentials};
 use crate::format::numbers;
 use crate::network::Network;
 use crate::plain_text;
@@ -38,6 +41,8 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
 pub(crate) struct Request {
     /// The proxy and the trusted roots.
     pub(crate) network: Network,
+    /// Sent if the server refuses to serve the list without them.
+    pub(crate) credentials: Option<Credentials>,
     /// Whether to download the list even if it is cached, and to accept one that has lost most of its
     /// rows.
     pub(crate) refresh: bool,
@@ -53,7 +58,7 @@ pub(crate) async fn today(
     advice: &'static str,
     output: Output,
 ) -> Result<Instruments, CliError> {
-    let mut source = request.network.source(&url())?;
+    let mut source = source_on(&request.network, request.credentials.as_ref())?;
     if let Some(days) = request.keep_days {
         source = source.keep_days(days);
     }
@@ -61,7 +66,13 @@ pub(crate) async fn today(
         if request.refresh { source.accept_fewer(true).refresh() } else { source.today() }
     });
     let fetched = fetching.await?.map_err(|error| {
-        CliError::unable("cannot get the instrument list").because(error).help(advice)
+        let help = match error {
+            FetchError::Status { status: 401 | 403, .. } => {
+                format!("{}, or {advice}", credentials::HOW_TO_PASS)
+            }
+            _ => advice.to_owned(),
+        };
+        CliError::unable("cannot get the instrument list").because(error).help(help)
     })?;
     match &fetched.origin {
         Origin::Stale { day, why, .. } => {
@@ -95,15 +106,16 @@ fn why_incomplete(origin: &Origin) -> String {
 /// Downloads today's list. If that is not possible, warns and returns the time after which to try
 /// again on the same day, if that can help.
 pub(crate) async fn of_today(
-    network: &Network,
+    live: &LiveFeed,
     output: Output,
 ) -> Result<Instruments, Option<Duration>> {
-    let fetched = async {
-        let source = network.source(&url())?;
-        blocking::run("fetching the instrument list", move || source.refresh()).await
-    };
+    let live = live.clone();
+    let fetching = blocking::run("fetching the instrument list", move || {
+        let source = source_on(&live.network, Some(&live.current_credentials()));
+        source.map(|source| source.refresh())
+    });
     let mut again = None;
-    let why = match fetched.await {
+    let why = match fetching.await.and_then(|fetched| fetched) {
         Ok(Ok(Fetched { origin: origin @ Origin::Incomplete { retry_in, .. }, .. })) => {
             again = Some(retry_in);
             why_incomplete(&origin)
@@ -137,6 +149,15 @@ pub(crate) async fn of_days(days: BTreeSet<Day>) -> Result<BTreeMap<Day, Instrum
         wanted.filter_map(|(day, date)| Some((day, source.kept_on(date)?.instruments))).collect()
     });
     read.await
+}
+
+/// Prepares a download.
+fn source_on(network: &Network, credentials: Option<&Credentials>) -> Result<Source, CliError> {
+    let source = network.source(&url())?;
+    Ok(match credentials {
+        Some(it) => source.credentials(it.api_key(), it.access_token().expose()),
+        None => source,
+    })
 }
 
 /// The cached lists, which are read without the network.

@@ -58,11 +58,15 @@ impl Names {
         if matches!(feed, Feed::Sim(_)) || takes_any {
             return Ok(Self::of_today(lists::latest().await?.map(|(list, _)| list)));
         }
-        let network = match feed {
-            Feed::Live(live) => live.network.clone(),
-            Feed::Sim(_) | Feed::Replay(_) => Default::default(),
+        let request = match feed {
+            Feed::Live(live) => Request {
+                network: live.network.clone(),
+                // Those of another server are none of Kite's.
+                credentials: (!is_foreign).then(|| live.credentials.clone()),
+                ..Default::default()
+            },
+            Feed::Sim(_) | Feed::Replay(_) => Request::default(),
         };
-        let request = Request { network, ..Default::default() };
         match lists::today(request, ADVICE, output).await {
             Ok(list) => Ok(Self::of_today(Some(list))),
             Err(error) if is_built_in => {

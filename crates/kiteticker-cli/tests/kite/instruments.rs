@@ -1,10 +1,9 @@
 //! `kite instruments`, with a list from a file and from a local server.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use crate::process::{Outcome, kite, run};
+use crate::server::Server;
 use crate::tape;
 
 const LIST: &str = "\
@@ -145,34 +144,13 @@ fn expiries_are_read_with_the_year_first_or_last() {
     }
 }
 
-/// Serves these lists on loopback, one a request, and returns the URL.
-fn serve(lists: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
-    let serving = std::thread::spawn(move || {
-        let answer = |list: String| {
-            let (mut socket, _) = listener.accept().expect("a connection");
-            let mut lines = BufReader::new(socket.try_clone().expect("another handle")).lines();
-            let mut request = String::new();
-            while let Some(line) = lines.next().and_then(Result::ok).filter(|it| !it.is_empty()) {
-                request += &(line + "\n");
-            }
-            let status = if list.is_empty() { "403 Forbidden" } else { "200 OK" };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", list.len());
-            socket.write_all((head + &list).as_bytes()).expect("a response");
-            request
-        };
-        lists.into_iter().map(answer).collect()
-    });
-    (url, serving)
-}
-
 #[test]
 fn a_list_that_has_lost_most_of_its_rows_is_used_only_if_it_is_accepted() {
     let header = "token,exchange,symbol\n".to_owned();
     let short = header.clone() + "408065,NSE,INFY\n";
     let whole = short.clone() + "738561,NSE,RELIANCE\n2953217,NSE,TCS\n";
-    let (url, serving) = serve(vec![whole, short.clone(), short]);
+    let server = Server::start([&whole, &short, &short].map(|list| Server::ok(list)).to_vec());
+    let url = server.url().to_owned();
     let home = tempfile::tempdir().expect("a directory");
     let find = |more: &[&str]| {
         let mut command = kite(&[&["instruments", "tcs"], more].concat());
@@ -199,13 +177,14 @@ fn a_list_that_has_lost_most_of_its_rows_is_used_only_if_it_is_accepted() {
     let ended = find(&["--refresh"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.starts_with("no instrument of 1 matches"), "{ended:?}");
-    assert_eq!(serving.join().expect("the server answered").len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[test]
 fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
     // Only one request is answered; a second would fail.
-    let (url, server) = serve(vec![LIST.replace("INFY", "INFYRENAMED")]);
+    let server = Server::start(vec![Server::ok(&LIST.replace("INFY", "INFYRENAMED"))]);
+    let url = server.url().to_owned();
     let home = tempfile::tempdir().expect("a directory");
     let with_list = |arguments: &[&str]| {
         let mut command = kite(arguments);
@@ -216,7 +195,7 @@ fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.out.contains("NSE:INFYRENAMED"), "{ended:?}");
     }
-    server.join().expect("the server answered");
+    assert_eq!(server.requests().len(), 1);
     let tapes = tempfile::tempdir().expect("a directory");
     let path = tape::write(tapes.path());
     let ended = with_list(&["inspect", path.to_str().expect("UTF-8")]);

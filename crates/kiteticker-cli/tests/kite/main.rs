@@ -4,6 +4,7 @@
 mod clean;
 mod clients;
 mod connections;
+mod credentials;
 mod disk;
 mod doctor;
 mod edit;
@@ -21,6 +22,7 @@ mod quit;
 mod record;
 mod replay;
 mod select;
+mod server;
 mod silences;
 mod sim;
 mod socket;

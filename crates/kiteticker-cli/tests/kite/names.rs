@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::process::{Outcome, Running, kite, run};
+use crate::server::Server;
 use crate::tape;
 
 const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
@@ -107,20 +108,12 @@ fn a_recording_holds_the_names_it_was_made_with() {
 /// A cache with a list of one day, fetched from a local server.
 fn cached(symbol: &str, day: &str) -> (tempfile::TempDir, String) {
     let home = tempfile::tempdir().expect("a directory");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/instruments", listener.local_addr().expect("an address"));
     let csv = format!("{HEADER}\n408065,1594,{symbol},,0,,0,0.05,1,FUT,NFO,NFO\n");
-    let server = std::thread::spawn(move || {
-        use std::io::{BufRead as _, Write as _};
-        let (mut socket, _) = listener.accept().expect("a connection");
-        let mut request = std::io::BufReader::new(socket.try_clone().expect("a handle")).lines();
-        while request.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", csv.len());
-        socket.write_all((head + &csv).as_bytes()).expect("a response");
-    });
+    let server = Server::start(vec![Server::ok(&csv)]);
+    let url = server.url().to_owned();
     let mut fetch = kite(&["instruments", "408065"]);
     run(fetch.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", &url));
-    server.join().expect("the server answered");
+    assert_eq!(server.requests().len(), 1);
     let lists = std::fs::read_dir(home.path().join(".cache/kiteticker")).expect("a cache");
     let today: PathBuf = lists.flatten().next().expect("a list").path();
     let name = today.file_name().and_then(|name| name.to_str()).expect("UTF-8");

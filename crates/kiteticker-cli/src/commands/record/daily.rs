@@ -11,10 +11,10 @@ use kite_wire::ist::Day;
 use tokio::task::JoinHandle;
 
 use crate::console::output::Output;
+use crate::feed::LiveFeed;
 use crate::format::times::{self, SECOND_NS};
 use crate::instruments::names::{Named, Names};
 use crate::instruments::{lists, rows};
-use crate::network::Network;
 
 /// The time of day in India at which the list is requested, in seconds. Kite completes the list of a
 /// day at about 08:30, before the market opens.
@@ -35,7 +35,7 @@ impl DailyNames {
         recorder: Recorder,
         instruments: Vec<Named>,
         mode: Mode,
-        network: Network,
+        live: LiveFeed,
         output: Output,
     ) -> Self {
         Self(tokio::spawn(async move {
@@ -43,7 +43,7 @@ impl DailyNames {
             let mut again = None;
             loop {
                 tokio::time::sleep(until_list(times::now_unix_ns(), again)).await;
-                let list = match lists::of_today(&network, output).await {
+                let list = match lists::of_today(&live, output).await {
                     Ok(list) => list,
                     Err(sooner) => {
                         again = sooner;

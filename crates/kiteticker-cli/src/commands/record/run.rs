@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
             if args.instruments.instruments_file.is_none()
                 && live.endpoint == Endpoint::default() =>
         {
-            Some(live.network.clone())
+            Some(live.clone())
         }
         _ => None,
     };
@@ -73,9 +73,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     ));
 
     recorder.instruments(rows::to_note(&instruments, &names, args.instruments.mode));
-    let _daily = of_lists.map(|network| {
+    let _daily = of_lists.map(|live| {
         let (recorder, instruments) = (recorder.clone(), instruments.clone());
-        DailyNames::start(recorder, instruments, args.instruments.mode, network, output)
+        DailyNames::start(recorder, instruments, args.instruments.mode, live, output)
     });
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());

@@ -1,0 +1,103 @@
+//! Credentials as editors and shells write them, and those that an instrument list wants.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::process::{Outcome, Running, kite, run, sim, with_credentials};
+use crate::server::Server;
+
+/// Writes a file that only its owner can read.
+fn file(directory: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
+    let path = directory.path().join("credentials");
+    std::fs::write(&path, bytes).expect("a file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("permissions");
+    }
+    path
+}
+
+#[test]
+fn credentials_are_read_as_editors_and_shells_write_them() {
+    let (_sim, endpoint) = sim(&[]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = "\u{feff}api_key = sim_api_key \r\n\r\naccess_token=\u{a0}sim_access_token\r\n";
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let watch = ["watch", "408065", "--json", "--endpoint", &endpoint];
+    let ticks = |command: Command| {
+        let mut watching = Running::start(command);
+        assert!(watching.line().contains("408065"), "{watching:?}");
+        watching.interrupt();
+        assert_eq!(watching.ended().code, Some(0));
+    };
+    for bytes in [text.as_bytes(), &utf16] {
+        let path = file(&directory, bytes);
+        let path = path.to_str().expect("UTF-8");
+        ticks(kite(&[&watch[..], &["--credentials", path]].concat()));
+    }
+    let mut command = kite(&watch);
+    command
+        .env("KITE_API_KEY", "\u{feff}sim_api_key\r")
+        .env("KITE_ACCESS_TOKEN", " sim_access_token\r\n");
+    ticks(command);
+}
+
+const LIST: &str = "token,exchange,symbol\n408065,NSE,INFY\n";
+
+/// Runs `kite instruments` on a list from this server.
+fn find(server: &Server, mut command: Command) -> Outcome {
+    let home = tempfile::tempdir().expect("a directory");
+    run(command.env("HOME", home.path()).env("KITE_INSTRUMENTS_URL", server.url()))
+}
+
+#[test]
+fn credentials_are_sent_for_a_list_that_is_not_served_without_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = file(&directory, b"api_key = filekey\naccess_token = s3cr3t\n");
+    let path = path.to_str().expect("UTF-8");
+    for (command, authorization) in [
+        (kite(&["instruments", "infy", "--credentials", path, "-vvv"]), "token filekey:s3cr3t"),
+        (
+            with_credentials(kite(&["instruments", "infy", "-vvv"]), "s3cr3t"),
+            "token sim_api_key:s3cr3t",
+        ),
+    ] {
+        let server = Server::start(vec![Server::status("403 Forbidden"), Server::ok(LIST)]);
+        let ended = find(&server, command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.out.contains("NSE:INFY"), "{ended:?}");
+        assert!(!(ended.out + &ended.err).contains("s3cr3t"));
+        let requests = server.requests();
+        assert_eq!(requests.len(), 2, "{requests:?}");
+        assert!(!requests[0].contains("s3cr3t"), "only if it is refused: {requests:?}");
+        assert!(
+            requests[1].to_lowercase().contains(&format!("authorization: {authorization}\n")),
+            "{requests:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_that_wants_credentials_is_refused_with_every_way_to_pass_them() {
+    let server = Server::start(vec![Server::status("401 Unauthorized")]);
+    let ended = find(&server, kite(&["instruments", "infy"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    for part in ["401", "KITE_API_KEY", "KITE_ACCESS_TOKEN", "--credentials", "--file"] {
+        assert!(ended.err.contains(part), "{part}: {ended:?}");
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn credentials_for_a_list_are_not_sent_to_where_it_redirects() {
+    let target = Server::start(vec![Server::ok(LIST)]);
+    let redirect = Server::redirect(target.url());
+    let server = Server::start(vec![Server::status("403 Forbidden"), redirect]);
+    let ended = find(&server, with_credentials(kite(&["instruments", "infy"]), "s3cr3t"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let requests = server.requests();
+    assert!(requests[1].contains("s3cr3t"), "{requests:?}");
+    let requests = target.requests();
+    assert!(requests.len() == 1 && !requests[0].contains("s3cr3t"), "{requests:?}");
+}
