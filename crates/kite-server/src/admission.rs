@@ -1,5 +1,4 @@
-//! Admits sockets, by credentials and by each API key's three slots, and keeps track of the open
-//! ones.
+//! Admits sockets, by credentials and by each account's slots, and keeps track of the open ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +14,7 @@ use crate::changes::Changes;
 use crate::handshake::Upgrade;
 use crate::refusal::Refusal;
 
-/// Sockets an API key may have open, as documented by Kite.
+/// Sockets an API key may have open at Kite, as documented.
 pub const MAX_SOCKETS: usize = 3;
 
 /// Time for which a handshake waits for a slot before it is refused, so that a client that drops a
@@ -58,13 +57,16 @@ struct Slots {
 
 /// A newly admitted socket, before its owner has created a handle.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Admitted<'a> {
     /// Number of the socket, unique and ascending.
     pub id: u64,
     /// Number of the socket among the account's, from 1.
     pub number: u64,
-    /// The account that opened it.
+    /// The API key that opened it.
     pub api_key: &'a str,
+    /// The name of its account.
+    pub name: &'a str,
 }
 
 /// The data that a socket's task receives on admission.
@@ -81,19 +83,22 @@ pub struct Membership<H, T> {
 impl<H> AdmissionState<H> {
     fn has_slot(&self, api_key: &str) -> bool {
         let held_until = self.slots_by_key.get(api_key).and_then(|slots| slots.held_until);
-        let taken = self.members.values().filter(|member| member.api_key == api_key);
-        held_until.is_none_or(|until| until <= Instant::now()) && taken.count() < MAX_SOCKETS
+        let is_free =
+            |max| self.members.values().filter(|member| member.api_key == api_key).count() < max;
+        held_until.is_none_or(|until| until <= Instant::now())
+            && self.accounts.max_sockets(api_key).is_none_or(is_free)
     }
 
-    fn check(&self, upgrade: &Upgrade) -> Result<(), Refusal> {
+    /// Checks an upgrade; returns the name of its account.
+    fn check(&self, upgrade: &Upgrade) -> Result<String, Refusal> {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
-        self.accounts.check(&upgrade.api_key, &upgrade.access_token)?;
+        let account = self.accounts.check(&upgrade.api_key, &upgrade.access_token)?;
         if !self.has_slot(&upgrade.api_key) {
             return Err(Refusal::too_many_sockets());
         }
-        Ok(())
+        Ok(account.name().to_owned())
     }
 }
 
@@ -151,12 +156,12 @@ impl<H> Admission<H> {
         enter: impl FnOnce(Admitted<'_>) -> (H, T),
     ) -> Result<Membership<H, T>, Refusal> {
         let mut state = self.state.lock();
-        state.check(upgrade)?;
+        let name = state.check(upgrade)?;
         let (id, api_key) = (state.accepted, upgrade.api_key.clone());
         state.accepted += 1;
         let slots = state.slots_by_key.entry(api_key.clone()).or_default();
         slots.sockets += 1;
-        let admitted = Admitted { id, number: slots.sockets, api_key: &api_key };
+        let admitted = Admitted { id, number: slots.sockets, api_key: &api_key, name: &name };
         let (handle, owned) = enter(admitted);
         let kick = Arc::new(Notify::new());
         state.members.insert(id, Member { api_key, handle, kick: Arc::clone(&kick) });

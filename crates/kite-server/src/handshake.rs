@@ -24,6 +24,8 @@ pub struct Upgrade {
     pub api_key: String,
     /// The access token of the query, decoded.
     pub access_token: String,
+    /// The `Origin` header, which browsers send and other clients do not.
+    pub origin: Option<String>,
     /// The value of `Sec-WebSocket-Accept`.
     accept_key: String,
 }
@@ -157,10 +159,18 @@ fn upgrade(request: &httparse::Request<'_, '_>) -> Result<Upgrade, Refusal> {
     };
     match (parameter("api_key"), parameter("access_token")) {
         (Some(api_key), Some(access_token)) => {
-            Ok(Upgrade { api_key, access_token, accept_key: derive_accept_key(key.as_bytes()) })
+            let origin = origin(request);
+            let accept_key = derive_accept_key(key.as_bytes());
+            Ok(Upgrade { api_key, access_token, origin, accept_key })
         }
         _ => Err(Refusal::no_credentials()),
     }
+}
+
+/// Returns the `Origin` header; one that is not text is kept as far as it is.
+fn origin(request: &httparse::Request<'_, '_>) -> Option<String> {
+    let found = request.headers.iter().find(|it| it.name.eq_ignore_ascii_case("Origin"));
+    found.map(|header| String::from_utf8_lossy(header.value).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -184,8 +194,25 @@ mod tests {
         let upgrade = parsed(&head("/?user_id=x&api_key=a%26b&access_token=t%3D%2f"));
         let upgrade = upgrade.ok().unwrap();
         assert_eq!((upgrade.api_key.as_str(), upgrade.access_token.as_str()), ("a&b", "t=/"));
+        assert_eq!(upgrade.origin, None);
         // The sample of RFC 6455, section 1.3.
         assert_eq!(upgrade.accept_key, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn an_origin_is_kept_even_if_it_is_empty_or_no_text() {
+        for (value, expected) in
+            [("https://example.com", "https://example.com"), ("null", "null"), ("", "")]
+        {
+            let header = format!("origin: {value}\r\nHost");
+            let request = head("/?api_key=a&access_token=t").replace("Host", &header);
+            assert_eq!(parsed(&request).ok().unwrap().origin.as_deref(), Some(expected));
+        }
+        let mut bytes = head("/?api_key=a&access_token=t").into_bytes();
+        let end = bytes.len() - 2;
+        bytes.splice(end..end, *b"Origin: \xff\r\n");
+        let (_, upgrade) = parse(&bytes).unwrap();
+        assert_eq!(upgrade.ok().unwrap().origin.as_deref(), Some("\u{fffd}"));
     }
 
     #[test]

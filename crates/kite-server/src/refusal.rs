@@ -77,6 +77,25 @@ impl Refusal {
         )
     }
 
+    /// Refuses a request with an `Origin` header, which comes from a web page.
+    #[must_use]
+    pub fn foreign_origin() -> Self {
+        let title = "403 Forbidden";
+        Self::new(
+            403,
+            format!(
+                "<html><head><title>{title}</title></head>\
+                 <body><h1>{title}</h1><p>The Origin is not listed.</p></body></html>"
+            ),
+        )
+    }
+
+    /// Returns whether the request was refused because its credentials are missing or wrong.
+    #[must_use]
+    pub fn is_for_credentials(&self) -> bool {
+        *self == Self::auth() || *self == Self::no_credentials()
+    }
+
     /// Refuses as a load balancer does if a request is malformed.
     #[must_use]
     pub fn malformed() -> Self {

@@ -176,7 +176,7 @@ impl SimState {
     }
 
     fn join(&self, admitted: &Admitted<'_>, peer: Option<SocketAddr>) -> (Handle, Joined) {
-        let Admitted { id, number, api_key } = *admitted;
+        let Admitted { id, number, api_key, .. } = *admitted;
         let (sender, controls) = mpsc::unbounded_channel();
         let book = Arc::<Mutex<Book>>::default();
         let feed = self.fanout.as_ref().map(|fanout| {
