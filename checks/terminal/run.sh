@@ -56,6 +56,8 @@ misses() {
     done
 }
 press() { tmux send-keys -t kite "$@"; }
+# A click with the left button: column and line, from 1.
+click() { tmux send-keys -t kite -l $'\e'"[<0;$1;$2M"$'\e'"[<0;$1;$2m"; }
 types() { tmux send-keys -t kite -l "$1"; }
 
 # Starts a shell of this size and runs kite in it.
@@ -65,7 +67,7 @@ start() { # name, columns, lines, environment, arguments
     # A new name, since the old server may still be shutting down.
     server=$((server + 1))
     tmux new-session -d -s kite -x "$2" -y "$3" \
-        "env LC_ALL=C.UTF-8 PS1='ready ' $4 sh"
+        "env LC_ALL=C.UTF-8 PS1='ready ' $4 sh -m"
     sees 'ready'
     types "stty -a > $scratch/before; $kite $5; echo status=\$?"
     press Enter
@@ -82,8 +84,8 @@ ended() { # status
     sees 'echo sum=$((40 + 2))'
     sees 'sum=42'
     cmp -s "$scratch/before" "$scratch/after" || failed 'the terminal settings are not restored'
-    [ "$(tmux display-message -p -t kite '#{alternate_on} #{cursor_flag}')" = '0 1' ] ||
-        failed 'the alternate screen is still on, or the cursor is hidden'
+    [ "$(tmux display-message -p -t kite '#{alternate_on} #{cursor_flag} #{mouse_any_flag}')" = '0 1 0' ] ||
+        failed 'the alternate screen or the mouse is still on, or the cursor is hidden'
     echo "passed $case_name"
 }
 
@@ -167,22 +169,126 @@ for size in '80 24' '100 30'; do
     matches 'paused: [0-9,]+ ticks held'
     press Space
     misses 'paused:'
-    # The help covers the screen until any key is pressed.
+    # The help covers the table, but not the header, until Escape is pressed; it scrolls.
     types '?'
-    sees 'help: any key closes it'
-    press Space
-    misses 'help: any key closes it'
-    # Resize to a smaller terminal, to one that is too small, and back.
-    tmux resize-window -t kite -x 50 -y 10
-    sees 'INFY'
-    tmux resize-window -t kite -x 30 -y 6
-    sees 'terminal too small: 30x6,'
+    matches ' help( |:).* Esc closes'
+    sees 'SIMULATOR'
+    press End
+    sees 'hold it to select text'
+    press Escape
+    misses 'Esc closes'
+    # Escape closes the panel, does not quit, and Enter opens the panel again.
+    press Escape
+    misses 'full mode, token'
+    press Escape
+    sees ' q quit '
+    press Enter
+    sees 'full mode, token'
+    # A click selects the second row, and one on a heading sorts.
+    click 5 6
+    matches '▶(NSE:)?RELIANCE'
+    click 3 4
+    sees 'by symbol'
+    types 0
+    misses 'by symbol'
+    # Sockets and prices at every size, then back.
+    for small in '50 10' '40 10' '30 6' '20 5'; do
+        read -r small_columns small_lines <<<"$small"
+        tmux resize-window -t kite -x "$small_columns" -y "$small_lines"
+        matches '^1 live'
+        matches '▶(NSE:)?RELIANCE'
+        [ "$(screen | wc -l)" -eq "$small_lines" ] || failed "not $small_lines lines"
+    done
     tmux resize-window -t kite -x "$columns" -y "$lines"
     sees 'full mode'
     fits "$lines"
     types q
     ended 0
 done
+
+start 'a wide screen' 200 50 '' "$watched --count 30"
+sees 'connection 1: up'
+matches 'symbol +last +change +net chg +volume +OI +bid +ask +open +high +low +close +average +buying +selling +traded +trend +age'
+types q
+ended 0
+
+# Ctrl-Z restores the terminal and stops the process; fg continues with a full redraw and new ticks.
+start 'Ctrl-Z' 80 24 'ENV=/dev/null' "$watched"
+sees 'connection 1: up'
+for _ in 1 2; do
+    press C-z
+    sees 'Stopped'
+    misses 'ticks/s'
+    sees 'ready'
+    [ "$(tmux display-message -p -t kite '#{alternate_on} #{cursor_flag} #{mouse_any_flag}')" = '0 1 0' ] ||
+        failed 'stopped with the alternate screen, without a cursor or with the mouse'
+    types "clear; stty -a > $scratch/stopped; echo sum=\$((40 + 1))"
+    press Enter
+    sees 'sum=41'
+    cmp -s "$scratch/before" "$scratch/stopped" || failed 'the terminal settings are not restored'
+    types 'fg; echo status=$?'
+    press Enter
+    sees 'SIMULATOR'
+    matches '1 live +[1-9][0-9,]*f/s'
+    fits 24
+done
+types q
+ended 0
+
+start 'watch lists' 80 24 "XDG_CONFIG_HOME=$scratch/config" "$watched"
+sees 'connection 1: up'
+types w
+sees 'no watch list is saved yet'
+types W
+sees 'save as:'
+types ../x
+press Enter
+sees 'a name has letters, digits'
+press BSpace BSpace BSpace BSpace
+types all
+press Enter
+sees 'saved as all'
+types d
+sees '3 shown'
+types W
+sees 'save as: all'
+press BSpace BSpace BSpace
+types three
+press Enter
+sees 'saved as three'
+types w
+sees 'watch lists: Enter opens one'
+press Home Enter
+sees 'watching all'
+sees '4 subscribed'
+matches '(NSE:)?INFY +[0-9,]+\.[0-9]{2}'
+types q
+ended 0
+printf 'NSE:INFY\nNSE:RELIANCE\nNSE:SBIN\nNSE:NIFTY 50\n' | cmp - "$scratch/config/kiteticker/watchlists/all.list"
+start 'a watch list by its name' 80 24 "XDG_CONFIG_HOME=$scratch/config" 'watch --sim --watchlist three'
+sees '3 shown'
+types q
+ended 0
+
+"$kite" record --sim --rate 5 --for 12s --to "$scratch/tapes" NSE:INFY NSE:SBIN >/dev/null 2>&1
+start 'a replay' 80 24 '' "watch --replay $scratch/tapes"
+matches 'REPLAY +1x .* tape [0-9:]{8} IST'
+matches '(NSE:)?INFY +[0-9,]+\.[0-9]{2}'
+press Space
+sees '1x paused'
+press Space
+misses 'paused'
+press + +
+sees ' 5x '
+press Right
+sees 'the tape has ended'
+sees '5x ended'
+press Left
+misses '5x ended'
+sees 'moved to'
+matches '(NSE:)?INFY +[0-9,]+\.[0-9]{2}'
+types q
+ended 0
 
 start 'Ctrl-C' 80 24 '' "$watched"
 sees 'connection 1: up'
@@ -202,7 +308,7 @@ trap 'kill "$server_pid" 2>/dev/null || true; tmux kill-server 2>/dev/null || tr
 read -r served < "$scratch/served"
 endpoint=$(sed -E 's/.*"endpoint":"([^"]+)".*/\1/' <<<"$served")
 start 'a refusal' 80 24 'KITE_API_KEY=unknown KITE_ACCESS_TOKEN=none' "watch --endpoint $endpoint 408065"
-sees 'error: cannot connect'
+sees 'error: cannot start the feed'
 kill "$server_pid"
 ended 3
 

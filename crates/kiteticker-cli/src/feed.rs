@@ -84,6 +84,15 @@ impl FromStr for Speed {
     }
 }
 
+impl From<Speed> for kite_sim::Speed {
+    fn from(speed: Speed) -> Self {
+        match speed {
+            Speed::Times(times) => Self::Times(times),
+            Speed::Max => Self::AsRead,
+        }
+    }
+}
+
 /// Kite, or another server that speaks its protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveFeed {
@@ -184,10 +193,7 @@ pub(crate) fn manager(builder: ManagerBuilder) -> Result<Manager, CliError> {
 impl ReplayFeed {
     /// Prepares the replay of a tape.
     pub(crate) fn replay(&self, reel: &Reel) -> Replay {
-        let replay = Replay::new(reel.clone()).speed(match self.speed {
-            Speed::Times(times) => kite_sim::Speed::Times(times),
-            Speed::Max => kite_sim::Speed::AsRead,
-        });
+        let replay = Replay::new(reel.clone()).speed(self.speed.into());
         let replay = match self.longest_pause {
             Some(pause) => replay.longest_pause(pause),
             None => replay,

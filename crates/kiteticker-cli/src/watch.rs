@@ -2,18 +2,24 @@
 
 mod app;
 mod chart;
+mod columns;
+mod effects;
 mod health;
+mod help;
 mod inputs;
 mod journal;
 mod layout;
 mod lines;
+mod playback;
 mod redraw;
 mod row;
 mod sort;
+mod suspension;
 mod table;
 mod terminal;
 mod theme;
 mod view;
+pub(crate) mod watchlists;
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -29,17 +35,20 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
-use crate::feed::{self, Feed, OpenFeed, Speed};
+use crate::feed::{self, Feed, OpenFeed};
 use crate::format::times;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::{Named, Names};
 use crate::watch::app::{App, Effect, Moment, Origin};
 use crate::watch::chart::Glyphs;
+use crate::watch::effects::Targets;
 use crate::watch::inputs::{Input, Inputs};
 use crate::watch::journal::Weight;
 use crate::watch::lines::Ends;
+use crate::watch::playback::Playback;
 use crate::watch::terminal::Screen;
 use crate::watch::theme::Theme;
+use crate::watch::watchlists::Name;
 
 /// The minimum time between two frames: about 12 per second.
 const FRAME: Duration = Duration::from_millis(80);
@@ -58,9 +67,11 @@ pub(crate) struct WatchOptions {
     pub(crate) feed: Feed,
     /// Reports instruments that never tick, if there is no table to show it; `None` for the demo.
     pub(crate) names: Option<(Names, Output)>,
+    /// The watch list that the instruments are from, if they are from one.
+    pub(crate) list: Option<Name>,
     /// Instruments that are streamed but not shown.
     pub(crate) background: Vec<(Mode, Vec<u32>)>,
-    /// Lines to log at the start.
+    /// Lines to log once all connections are up.
     pub(crate) hints: Vec<String>,
     /// Whether to use colours.
     pub(crate) color: bool,
@@ -103,6 +114,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     let streamed = background.iter().map(|(_, tokens)| tokens.len()).sum::<usize>();
     let connections = crate::feed::connections_for(instruments.len() + streamed);
     let origin = origin(&feed);
+    let playback = playback(&feed);
     let renewal = feed.renewal();
     let OpenFeed { builder, sim, title } = feed.open(connections).await?;
     let manager = feed::manager(builder)?;
@@ -125,9 +137,11 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { color: options.color, glyphs };
-    let app = App::new(theme, origin, directory, instruments, mode, moment(sim.as_ref()));
+    let mut app = App::new(theme, origin, directory, instruments, mode, moment());
+    (app.playback, app.list) = (playback, options.list);
     let inputs = Inputs::new(&manager, link, deadline, &stop)?;
-    let shown = show(&manager, sim.as_ref(), app, options.hints, inputs).await;
+    let targets = Targets { manager: &manager, sim: sim.as_ref() };
+    let shown = show(targets, app, options.hints, inputs).await;
     close(&manager).await;
     shown.map(|()| Watched { damages: damages(sim.as_ref()), lacks_connections: false })
 }
@@ -139,16 +153,13 @@ fn damages(sim: Option<&Sim>) -> u64 {
 
 /// Runs the screen: applies inputs to the state, draws the state, and applies effects to the feed.
 async fn show(
-    manager: &Manager,
-    sim: Option<&Sim>,
+    targets: Targets<'_>,
     mut app: App,
-    hints: Vec<String>,
+    mut hints: Vec<String>,
     mut inputs: Inputs<'_>,
 ) -> Result<(), CliError> {
     let mut screen = Screen::open().map_err(terminal::error)?;
-    let (width, height) = screen.size().map_err(terminal::error)?;
-    app.on_resize(width, height);
-    let mut tape = TapeEnd::default();
+    fit(&mut app, &screen)?;
     let mut next_frame = Instant::now();
     loop {
         if Instant::now() >= next_frame {
@@ -156,7 +167,7 @@ async fn show(
             take_ticks(&mut app, &mut inputs, None);
             if app.redraw.is_needed() {
                 next_frame = Instant::now() + FRAME;
-                draw(&mut app, &mut screen, moment(sim))?;
+                draw(&mut app, &mut screen, targets.sim)?;
                 continue;
             }
         }
@@ -164,21 +175,33 @@ async fn show(
             Input::Stop => return Ok(()),
             Input::Terminal(terminal::Input::Key(key)) => match app.on_key(key) {
                 Some(Effect::Quit) => return Ok(()),
-                Some(effect) => apply(manager, &mut app, effect),
+                Some(Effect::Suspend) => {
+                    screen.close();
+                    inputs.suspend().await;
+                    reopen(&mut app, &mut screen)?;
+                }
+                Some(effect) => targets.apply(&mut app, effect).await,
                 None => {}
             },
+            Input::Terminal(terminal::Input::Mouse(mouse)) => app.on_mouse(mouse),
+            // The process was stopped by another signal than Ctrl-Z.
+            Input::Continued => {
+                screen.close();
+                reopen(&mut app, &mut screen)?;
+            }
             Input::Terminal(terminal::Input::Resize(width, height)) => app.on_resize(width, height),
             Input::Terminal(terminal::Input::Failed(error)) => return Err(terminal::error(error)),
             Input::Order(item) => app.on_order(&item),
             Input::News(news) => match news? {
-                News::Up => hints.iter().for_each(|hint| app.log(Weight::Plain, hint.as_str())),
+                News::Up => {}
                 News::Event(event) => app.on_event(&event),
                 News::Note(text) => app.log(Weight::Warning, text),
             },
             Input::Second => {
-                app.on_reading(manager.snapshot());
-                if tape.has_just_ended(sim) {
-                    app.log(Weight::Plain, "the tape has ended");
+                app.on_reading(targets.manager.snapshot());
+                // Last, so that the connections do not push them out of the screen.
+                if app.health.are_all_live() {
+                    hints.drain(..).for_each(|hint| app.log(Weight::Plain, hint));
                 }
             }
             Input::Ticks(item) => take_ticks(&mut app, &mut inputs, Some(item)),
@@ -187,25 +210,29 @@ async fn show(
     }
 }
 
-fn draw(app: &mut App, screen: &mut Screen, moment: Moment) -> Result<(), CliError> {
-    app.on_frame(moment);
+fn draw(app: &mut App, screen: &mut Screen, sim: Option<&Sim>) -> Result<(), CliError> {
+    // The terminal may report a new size late, or not at all if it reports a key as well.
+    fit(app, screen)?;
+    app.on_frame(moment());
+    if let Some(progress) = sim.and_then(Sim::replay) {
+        app.on_progress(&progress);
+    }
     screen.draw(app).map_err(terminal::error)?;
     app.on_drawn(Instant::now());
     Ok(())
 }
 
-/// Detects the end of the tape.
-#[derive(Debug, Default)]
-struct TapeEnd {
-    is_noticed: bool,
+/// Opens the screen again after the process was stopped.
+fn reopen(app: &mut App, screen: &mut Screen) -> Result<(), CliError> {
+    screen.reopen().map_err(terminal::error)?;
+    fit(app, screen)
 }
 
-impl TapeEnd {
-    /// Returns true once, after the tape has been played to its end.
-    fn has_just_ended(&mut self, sim: Option<&Sim>) -> bool {
-        let is_over = sim.and_then(Sim::replay).is_some_and(|replay| replay.finished);
-        is_over && !std::mem::replace(&mut self.is_noticed, is_over)
-    }
+/// Fits the table to the size of the screen.
+fn fit(app: &mut App, screen: &Screen) -> Result<(), CliError> {
+    let (width, height) = screen.size().map_err(terminal::error)?;
+    app.on_resize(width, height);
+    Ok(())
 }
 
 /// Processes an item and those queued after it, within the time budget.
@@ -233,20 +260,6 @@ fn take_batch(app: &mut App, batch: &Batch, now: Instant) {
     }
 }
 
-/// Applies an effect to the feed.
-fn apply(manager: &Manager, app: &mut App, effect: Effect) {
-    match effect {
-        Effect::Subscribe { token, mode } => match manager.subscribe(&[token], mode) {
-            // An instrument already streamed in the background keeps its mode on subscribe.
-            Ok(()) => manager.set_mode(&[token], mode),
-            Err(error) => app.on_refused(token, &error.to_string()),
-        },
-        Effect::Unsubscribe { token } => manager.unsubscribe(&[token]),
-        Effect::SetMode { token, mode } => manager.set_mode(&[token], mode),
-        Effect::Quit => {}
-    }
-}
-
 /// Closes the sockets, with the closing handshake if it completes in time.
 async fn close(manager: &Manager) {
     // Sockets still open after that close with the process.
@@ -263,25 +276,20 @@ fn origin(feed: &Feed) -> Origin {
             },
             is_now: false,
         },
-        Feed::Replay(feed) => Origin {
-            badge: "REPLAY",
-            title: match feed.speed {
-                Speed::Times(times) => format!("{times}x"),
-                Speed::Max => "full speed".to_owned(),
-            },
-            is_now: false,
-        },
+        Feed::Replay(_) => Origin { badge: "REPLAY", title: String::new(), is_now: false },
         Feed::Live(feed) => {
             Origin { badge: "LIVE", title: feed.endpoint.host().to_owned(), is_now: true }
         }
     }
 }
 
-fn moment(sim: Option<&Sim>) -> Moment {
-    let tape = sim.and_then(Sim::replay).and_then(|replay| replay.position_unix_ns);
-    Moment {
-        now: Instant::now(),
-        unix_s: times::now_unix_ns() / times::SECOND_NS,
-        tape_unix_s: tape.map(|unix_ns| unix_ns / times::SECOND_NS),
+fn playback(feed: &Feed) -> Option<Playback> {
+    match feed {
+        Feed::Replay(feed) => Some(Playback::new(feed.speed)),
+        Feed::Sim(_) | Feed::Live(_) => None,
     }
+}
+
+fn moment() -> Moment {
+    Moment { now: Instant::now(), unix_s: times::now_unix_ns() / times::SECOND_NS }
 }

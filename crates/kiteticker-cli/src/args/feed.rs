@@ -128,7 +128,7 @@ impl FeedArgs {
 }
 
 /// The instruments and their mode.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InstrumentArgs {
     /// Instruments: NSE:INFY, or an instrument token such as 408065
     #[arg(value_name = "INSTRUMENT")]
@@ -184,7 +184,7 @@ fn is_stdin(path: &Path) -> bool {
 
 /// Returns the instruments of a list, with the numbers of their lines: one per line; `#` starts a
 /// comment.
-fn listed(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn listed(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let without_comment = |line: &'_ str| -> usize { line.find('#').unwrap_or(line.len()) };
     let lines = plain_text::lines(text);
     let names = lines.map(move |(number, line)| (number, trimmed(&line[..without_comment(line)])));

@@ -65,6 +65,7 @@ pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Statu
         instruments: simulated.shown(),
         background: simulated.background(),
         names: None,
+        list: None,
         directory: Box::new(simulated),
         mode: Mode::Full,
         feed: Feed::Sim(feed),

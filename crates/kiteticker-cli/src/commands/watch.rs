@@ -12,6 +12,7 @@ use crate::feed::{Feed, link, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
+use crate::watch::watchlists::{Name, Watchlists};
 use crate::watch::{self, WatchOptions, Watched};
 
 const EXAMPLES: &str = "\
@@ -21,6 +22,9 @@ Examples:
   kite watch --select 'NIFTY nearest ATM+-10' --select 'NIFTY nearest FUT'
   kite watch --replay tapes --speed 10 --from 09:15
   kite watch --endpoint ws://127.0.0.1:8765 408065
+  kite watch --watchlist bank      saved in the table by the key W
+
+In the table ? shows all keys.
 
 --select takes [EXCHANGE:]NAME EXPIRY STRIKE[+-N] [CE|PE], or NAME EXPIRY FUT.
 EXPIRY is nearest, next or a date. STRIKE is in the list, or ATM: the strike
@@ -38,6 +42,9 @@ pub(crate) struct Watch {
     /// Print JSON lines in the format of `kite export` instead
     #[arg(long)]
     json: bool,
+    /// Watch list that was saved in the table, by W
+    #[arg(long, value_name = "NAME", conflicts_with = "list")]
+    watchlist: Option<Name>,
     #[command(flatten)]
     instruments: InstrumentArgs,
     #[command(flatten)]
@@ -47,8 +54,9 @@ pub(crate) struct Watch {
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
     let deadline = args.feed.deadline()?;
-    let (instruments, feed) = (&args.instruments, &args.feed);
-    let finding = selection::find(instruments, feed, Need::Shown, deadline, output, &stop);
+    let requested = requested(args)?;
+    let feed = &args.feed;
+    let finding = selection::find(&requested, feed, Need::Shown, deadline, output, &stop);
     let Some(Selection { instruments, names, feed, lacks_parts }) =
         stop.until_done(finding).await?
     else {
@@ -68,6 +76,7 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
     let Watched { damages, lacks_connections } = watch::run(WatchOptions {
         instruments,
         names: Some((names.clone(), output)),
+        list: args.watchlist.clone(),
         directory: Box::new(names),
         mode: args.instruments.mode,
         feed,
@@ -88,4 +97,24 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         output.warn(link::LACKS_CONNECTIONS);
     }
     Ok(Status::done(lacks_parts || lacks_connections || damages > 0))
+}
+
+/// Returns the instruments and their mode, with a watch list as the list.
+fn requested(args: &Watch) -> Result<InstrumentArgs, CliError> {
+    let mut requested = args.instruments.clone();
+    let Some(name) = &args.watchlist else { return Ok(requested) };
+    let cannot = |error| CliError::unable("cannot use the watch lists").because(error);
+    let lists = Watchlists::of_user().map_err(cannot)?;
+    let names = lists.names().map_err(cannot)?;
+    if !names.contains(name) {
+        let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+        return Err(CliError::usage(format!("no watch list is named {name}")).help(
+            match names.is_empty() {
+                true => "save one in the table of kite watch by the key W".to_owned(),
+                false => format!("the saved ones are {}", names.join(", ")),
+            },
+        ));
+    }
+    requested.list = Some(lists.path(name));
+    Ok(requested)
 }

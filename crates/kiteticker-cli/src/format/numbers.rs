@@ -40,6 +40,12 @@ pub(crate) fn price(price: Price) -> String {
     format!("{}.{fraction}", group(whole))
 }
 
+/// Formats a change of a price with its sign, exactly: `+1.25`, `-1,024.50`, `0.00`.
+pub(crate) fn signed(change: Price) -> String {
+    let sign = if change.raw() > 0 { "+" } else { "" };
+    format!("{sign}{}", price(change))
+}
+
 /// Formats a number in at most six characters: `950`, `9.50K`, `12.3M`, `4.29B`.
 pub(crate) fn compact(number: u64) -> String {
     const UNITS: [(f64, &str); 3] = [(1e3, "K"), (1e6, "M"), (1e9, "B")];

@@ -4,34 +4,66 @@
 //! returned [`Effect`]s to the feed.
 
 mod keys;
+mod mouse;
+mod overlays;
 #[cfg(test)]
 mod tests;
 
 use std::time::Instant;
 
 use kite_manager::{ManagerEvent, OrderItem, Snapshot};
+use kite_sim::ReplayProgress;
 use kite_wire::{Mode, Packet};
 use ratatui::layout::Rect;
 
+use crate::format::numbers::counted;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
 use crate::watch::health::Health;
 use crate::watch::journal::{Journal, Weight, describe_order_item};
-use crate::watch::layout::Page;
+use crate::watch::layout::{Page, Panel};
+use crate::watch::playback::{Order, Playback};
 use crate::watch::redraw::Redraw;
 use crate::watch::row::FADED;
 use crate::watch::table::{Table, Taken};
 use crate::watch::theme::Theme;
+use crate::watch::watchlists::Name;
+
+pub(crate) use overlays::{Choice, Saving};
 
 /// The number of completions offered while an instrument is added.
 pub(crate) const CHOICES: usize = 6;
 
-/// A change that the table requests from the feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the table requests from the feed, the files or the terminal.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
-    Subscribe { token: u32, mode: Mode },
-    Unsubscribe { token: u32 },
-    SetMode { token: u32, mode: Mode },
+    Subscribe {
+        token: u32,
+        mode: Mode,
+    },
+    Unsubscribe {
+        token: u32,
+    },
+    SetMode {
+        token: u32,
+        mode: Mode,
+    },
+    Replace {
+        removed: Vec<u32>,
+        added: Vec<u32>,
+        mode: Mode,
+    },
+    Replay(Order),
+    /// Calls [`App::choose_list`] with the watch lists.
+    ChooseList,
+    /// Calls [`App::name_list`] with the watch lists.
+    NameList,
+    Load(Name),
+    Save {
+        name: Name,
+        listed: Vec<String>,
+    },
+    Suspend,
     Quit,
 }
 
@@ -41,7 +73,12 @@ pub(crate) enum Focus {
     Table,
     Filter,
     Add(Adding),
-    Help,
+    Help {
+        /// The first line shown.
+        top: usize,
+    },
+    Choose(Choice),
+    Save(Saving),
 }
 
 /// The input of an instrument to add.
@@ -71,8 +108,6 @@ pub(crate) struct Moment {
     pub(crate) now: Instant,
     /// The local clock.
     pub(crate) unix_s: u64,
-    /// The position of the replayed tape, if any.
-    pub(crate) tape_unix_s: Option<u64>,
 }
 
 /// The state of the table.
@@ -85,6 +120,13 @@ pub(crate) struct App {
     pub(crate) journal: Journal,
     pub(crate) redraw: Redraw,
     pub(crate) focus: Focus,
+    pub(crate) panel: Panel,
+    /// The state of the replay, if there is one.
+    pub(crate) playback: Option<Playback>,
+    /// The watch list that was loaded or saved last.
+    pub(crate) list: Option<Name>,
+    /// Columns and lines of the screen.
+    size: (u16, u16),
     directory: Box<dyn Directory>,
     /// The mode of instruments added later.
     mode: Mode,
@@ -108,6 +150,10 @@ impl App {
             journal: Journal::default(),
             redraw: Redraw::default(),
             focus: Focus::Table,
+            panel: Panel::default(),
+            playback: None,
+            list: None,
+            size: (0, 0),
             directory,
             mode,
         }
@@ -159,17 +205,50 @@ impl App {
         self.redraw.on_second();
     }
 
-    /// Removes an instrument that the feed refused.
-    pub(crate) fn on_refused(&mut self, token: u32, why: &str) {
-        let row = self.table.row(token);
-        let name = row.map_or_else(|| token.to_string(), |row| row.name.clone());
-        self.table.remove(token, self.moment.now);
+    /// Takes what the replay reports.
+    pub(crate) fn on_progress(&mut self, progress: &ReplayProgress) {
+        let Some(playback) = &mut self.playback else { return };
+        if playback.update(progress) {
+            self.log(Weight::Plain, "the tape has ended: left and [ go back");
+        }
+    }
+
+    /// Removes instruments that the feed refused.
+    pub(crate) fn on_refused(&mut self, tokens: &[u32], why: &str) {
+        let name = match tokens {
+            [token] => {
+                let row = self.table.row(*token);
+                row.map_or_else(|| token.to_string(), |row| row.name.clone())
+            }
+            all => counted(all.len() as u64, "instrument"),
+        };
+        for &token in tokens {
+            self.table.remove(token, self.moment.now);
+        }
         self.log(Weight::Bad, format!("cannot add {name}: {why}"));
     }
 
+    /// Returns the division of the screen.
+    pub(crate) fn page(&self) -> Page {
+        let (width, height) = self.size;
+        Page::of(Rect { x: 0, y: 0, width, height }, self.panel)
+    }
+
+    /// Fits the table to the size of the screen.
     pub(crate) fn on_resize(&mut self, width: u16, height: u16) {
-        let page = Page::of(Rect { x: 0, y: 0, width, height });
-        self.table.resize(page.map_or(0, |page| page.rows()));
+        if self.size == (width, height) {
+            return;
+        }
+        self.size = (width, height);
+        self.on_panel();
+        if let Focus::Help { top } = self.focus {
+            self.focus = Focus::Help { top: self.help_top(top) };
+        }
+    }
+
+    /// Adapts the table to the panel.
+    fn on_panel(&mut self) {
+        self.table.resize(self.page().rows());
         self.redraw.request();
     }
 

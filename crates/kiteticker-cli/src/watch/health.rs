@@ -54,6 +54,17 @@ impl Health {
         }
     }
 
+    /// Returns whether every connection is up.
+    pub(crate) fn are_all_live(&self) -> bool {
+        let connections = &self.feed.connections;
+        !connections.is_empty() && connections.iter().all(|it| it.phase == Phase::Live)
+    }
+
+    /// Forgets the newest exchange time: the ticks to come are older.
+    pub(crate) fn forget_exchange_time(&mut self) {
+        self.exchange_unix_s = None;
+    }
+
     /// Processes the exchange time of a tick, if it has one.
     pub(crate) fn on_exchange_time(&mut self, time: Option<UnixSeconds>) {
         self.exchange_unix_s = self.exchange_unix_s.max(time.map(UnixSeconds::get));

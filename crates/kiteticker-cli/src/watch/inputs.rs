@@ -11,6 +11,7 @@ use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
+use crate::watch::suspension::Suspension;
 use crate::watch::terminal::{self, Keys};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub(super) enum Input {
     /// A signal requested a stop, the time is over, or the terminal is gone.
     Stop,
     Terminal(terminal::Input),
+    /// The process continues after it was stopped.
+    Continued,
     Order(OrderItem),
     /// What happened to the connections, or why they have stopped.
     News(Result<News, CliError>),
@@ -36,6 +39,7 @@ pub(super) enum Input {
 pub(super) struct Inputs<'a> {
     stop: &'a Stop,
     keys: Keys,
+    suspension: Suspension,
     orders: Orders,
     link: Link<'a>,
     time_is_over: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -63,6 +67,7 @@ impl<'a> Inputs<'a> {
         Ok(Self {
             stop,
             keys: Keys::read().map_err(terminal::error)?,
+            suspension: Suspension::new().map_err(terminal::error)?,
             orders: manager.orders(),
             link,
             time_is_over: Box::pin(deadline.reached()),
@@ -82,6 +87,7 @@ impl<'a> Inputs<'a> {
             biased;
             () = self.stop.requested() => Input::Stop,
             input = self.keys.next() => input.map_or(Input::Stop, Input::Terminal),
+            () = self.suspension.ended() => Input::Continued,
             news = self.link.next() => Input::News(news),
             Some(item) = self.orders.recv() => Input::Order(item),
             () = &mut self.time_is_over => Input::Stop,
@@ -95,6 +101,11 @@ impl<'a> Inputs<'a> {
                 }
             },
         }
+    }
+
+    /// Stops the process, as Ctrl-Z does, until it continues.
+    pub(super) async fn suspend(&mut self) {
+        self.suspension.begin().await;
     }
 
     /// Returns queued ticks, if any.

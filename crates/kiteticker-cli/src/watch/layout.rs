@@ -1,20 +1,33 @@
-//! Divides the screen, and chooses the columns of the table.
+//! Divides the screen.
 
 use ratatui::layout::Rect;
 
-use crate::watch::sort::Key;
-
-/// The smallest screen, in columns and lines.
-pub(crate) const SMALLEST: (u16, u16) = (40, 8);
-
 /// Lines of the panel of the selected instrument: a title, headings, five levels of depth.
 const DETAIL_LINES: u16 = 7;
+/// From this height on, the panel is shown unless it was closed.
+const ROOMY_LINES: u16 = 20;
+/// From this width on, the panel is shown unless it was closed.
+const ROOMY_COLUMNS: u16 = 60;
+/// Lines that an open panel leaves to the table.
+const LEFT_LINES: u16 = 2;
+/// Lines that the events leave to the table.
+const TABLE_LINES: u16 = 5;
+
+/// Whether the panel of the selected instrument is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Panel {
+    /// If there is room for it.
+    #[default]
+    Fitting,
+    Open,
+    Closed,
+}
 
 /// The areas of the screen. Parts that do not fit have a height of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) header: Rect,
-    /// The headings of the columns, and below them the rows.
+    /// The headings of the columns if there is room, and below them the rows.
     pub(crate) table: Rect,
     pub(crate) detail: Rect,
     pub(crate) events: Rect,
@@ -22,13 +35,20 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Divides the screen; `None` if it is too small.
-    pub(crate) fn of(area: Rect) -> Option<Self> {
-        if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-            return None;
-        }
-        let header = if area.height >= 12 { 3 } else { 1 };
-        let detail = if area.height >= 20 && area.width >= 60 { DETAIL_LINES } else { 0 };
+    /// Divides a screen of any size. The header, which shows every socket, comes first.
+    pub(crate) fn of(area: Rect, panel: Panel) -> Self {
+        let header = match area.height {
+            12.. => 3,
+            lines => lines.min(1),
+        };
+        let keys = u16::from(area.height >= 6);
+        let rest = area.height - header - keys;
+        let is_roomy = area.height >= ROOMY_LINES && area.width >= ROOMY_COLUMNS;
+        let detail = match panel {
+            Panel::Open => DETAIL_LINES.min(rest.saturating_sub(LEFT_LINES)),
+            Panel::Fitting if is_roomy => DETAIL_LINES,
+            Panel::Fitting | Panel::Closed => 0,
+        };
         // Includes the title line.
         let events = match area.height {
             0..14 => 0,
@@ -36,186 +56,61 @@ impl Page {
             28..45 => 5,
             _ => 8,
         };
-        let table = area.height - header - detail - events - 1;
+        let events = if rest - detail >= events + TABLE_LINES { events } else { 0 };
+        let table = rest - detail - events;
         let mut y = area.y;
         let mut take = |height| {
             let part = Rect { y, height, ..area };
             y += height;
             part
         };
-        Some(Self {
+        Self {
             header: take(header),
             table: take(table),
             detail: take(detail),
             events: take(events),
-            keys: take(1),
-        })
+            keys: take(keys),
+        }
+    }
+
+    /// Returns whether the headings of the columns are shown.
+    pub(crate) fn has_heads(&self) -> bool {
+        self.table.height > 1
     }
 
     /// Returns the number of rows that the table shows at once.
     pub(crate) fn rows(&self) -> usize {
-        usize::from(self.table.height.saturating_sub(1))
-    }
-}
-
-/// A column of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
-    Symbol,
-    /// One character wider, for the arrow.
-    Last,
-    Change,
-    /// Rounded to three digits, if the full volume does not fit.
-    VolumeShort,
-    Volume,
-    Bid,
-    Ask,
-    Open,
-    High,
-    Low,
-    Spark,
-    Age,
-}
-
-impl Column {
-    /// Returns the heading.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Symbol => "symbol",
-            Self::Last => "last",
-            Self::Change => "change",
-            Self::VolumeShort | Self::Volume => "volume",
-            Self::Bid => "bid",
-            Self::Ask => "ask",
-            Self::Open => "open",
-            Self::High => "high",
-            Self::Low => "low",
-            Self::Spark => "trend",
-            Self::Age => "age",
-        }
+        usize::from(self.table.height - u16::from(self.has_heads()))
     }
 
-    /// Returns the key that sorts by this column.
-    pub(crate) fn key(self) -> Option<Key> {
-        Some(match self {
-            Self::Symbol => Key::Symbol,
-            Self::Last => Key::Last,
-            Self::Change => Key::Change,
-            Self::VolumeShort | Self::Volume => Key::Volume,
-            Self::Bid => Key::Bid,
-            Self::Ask => Key::Ask,
-            Self::Open => Key::Open,
-            Self::High => Key::High,
-            Self::Low => Key::Low,
-            Self::Age => Key::Age,
-            Self::Spark => return None,
-        })
+    /// Returns the line of a prompt: that of the keys, else the last one.
+    pub(crate) fn prompt(&self) -> Rect {
+        let last = (self.keys.y + self.keys.height).saturating_sub(1).max(self.header.y);
+        Rect { y: last, height: 1, ..self.keys }
     }
 
-    fn narrowest(self) -> u16 {
-        match self {
-            Self::Symbol => 12,
-            // The largest price with two decimals, without separators.
-            Self::Last => 12,
-            Self::Change => 7,
-            Self::VolumeShort => 6,
-            Self::Volume => 13,
-            Self::Bid | Self::Ask | Self::Open | Self::High | Self::Low => 11,
-            Self::Spark => 5,
-            Self::Age => 3,
-        }
+    /// Returns the area of an overlay, which leaves the header visible.
+    pub(crate) fn below_header(&self) -> Rect {
+        let y = self.header.y + self.header.height;
+        Rect { y, height: self.keys.y + self.keys.height - y, ..self.header }
     }
-}
-
-/// In the order shown.
-const PLACES: [Column; 12] = [
-    Column::Symbol,
-    Column::Last,
-    Column::Change,
-    Column::VolumeShort,
-    Column::Volume,
-    Column::Bid,
-    Column::Ask,
-    Column::Open,
-    Column::High,
-    Column::Low,
-    Column::Spark,
-    Column::Age,
-];
-
-/// In order of priority: if the width does not suffice, the last ones are omitted first.
-const WORTH: [&[Column]; 9] = [
-    &[Column::Symbol],
-    &[Column::Last],
-    &[Column::Change],
-    &[Column::Age],
-    &[Column::VolumeShort],
-    &[Column::Bid],
-    &[Column::Ask],
-    &[Column::Spark],
-    &[Column::Open, Column::High, Column::Low],
-];
-
-const WIDEST_SYMBOL: u16 = 26;
-const WIDEST_SPARK: u16 = 60;
-/// The width left for charts and names before the full volume is shown.
-const ROOM: u16 = 12;
-
-/// Chooses the columns that fit, and their widths; one character separates two columns.
-pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
-    let mut left = width;
-    let mut chosen: Vec<Column> = Vec::new();
-    for columns in WORTH {
-        let between = columns.len() - usize::from(chosen.is_empty());
-        let needed: u16 = columns.iter().map(|column| column.narrowest()).sum();
-        let needed = needed + between as u16;
-        if needed > left {
-            break;
-        }
-        left -= needed;
-        chosen.extend(columns);
-    }
-    // The full volume, if charts and names have enough room as well.
-    let more = Column::Volume.narrowest() - Column::VolumeShort.narrowest();
-    if chosen.contains(&Column::Open) && left >= more + ROOM {
-        chosen.retain(|&column| column != Column::VolumeShort);
-        chosen.push(Column::Volume);
-        left -= more;
-    }
-    let has_spark = chosen.contains(&Column::Spark);
-    // The rest goes to names first, up to the length of most, then to the charts.
-    let to_symbol = match has_spark {
-        true => left.min(8) + left.saturating_sub(8) / 3,
-        false => left,
-    };
-    let to_symbol = to_symbol.min(WIDEST_SYMBOL - Column::Symbol.narrowest());
-    let to_spark = (left - to_symbol).min(WIDEST_SPARK - Column::Spark.narrowest());
-    let width_of = |column: Column| {
-        column.narrowest()
-            + match column {
-                Column::Symbol => to_symbol,
-                Column::Spark => to_spark,
-                _ => 0,
-            }
-    };
-    let in_place = PLACES.into_iter().filter(|column| chosen.contains(column));
-    in_place.map(|column| (column, width_of(column))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(width: u16) -> Vec<&'static str> {
-        columns(width).into_iter().map(|(column, _)| column.name()).collect()
-    }
+    const PANELS: [Panel; 3] = [Panel::Fitting, Panel::Open, Panel::Closed];
 
     #[test]
-    fn every_line_of_the_screen_belongs_to_one_part() {
-        for width in [40, 60, 80, 200] {
-            for height in 8..100 {
+    fn every_line_of_the_screen_belongs_to_one_part_and_the_header_is_always_there() {
+        for (width, height) in [1, 20, 40, 60, 80, 200]
+            .into_iter()
+            .flat_map(|width| (1..100).map(move |height| (width, height)))
+        {
+            for panel in PANELS {
                 let area = Rect { x: 0, y: 0, width, height };
-                let page = Page::of(area).unwrap();
+                let page = Page::of(area, panel);
                 let parts = [page.header, page.table, page.detail, page.events, page.keys];
                 let mut y = 0;
                 for part in parts {
@@ -223,43 +118,20 @@ mod tests {
                     y += part.height;
                 }
                 assert_eq!(y, height);
-                assert!(page.rows() >= 4, "{width}x{height}");
+                assert!(page.header.height > 0, "{width}x{height}");
+                assert!(page.rows() > 0 || height < 2, "{width}x{height} {panel:?}");
+                assert!(page.prompt().y < height);
             }
         }
     }
 
     #[test]
-    fn a_screen_that_is_too_small_has_no_parts() {
-        for (width, height) in [(39, 100), (200, 7), (1, 1), (0, 0)] {
-            assert_eq!(Page::of(Rect { x: 0, y: 0, width, height }), None);
-        }
-    }
-
-    #[test]
-    fn columns_fit_into_the_width_and_keep_their_order() {
-        for width in 39..250 {
-            let columns = columns(width);
-            let used: u16 = columns.iter().map(|(_, width)| width + 1).sum();
-            assert!(used - 1 <= width, "{used} of {width}");
-            let places: Vec<usize> = columns
-                .iter()
-                .map(|(column, _)| PLACES.iter().position(|place| place == column).unwrap())
-                .collect();
-            assert!(places.is_sorted());
-        }
-    }
-
-    #[test]
-    fn a_wider_screen_shows_more() {
-        assert_eq!(names(39), ["symbol", "last", "change", "age"]);
-        let usual = ["symbol", "last", "change", "volume", "bid", "ask", "trend", "age"];
-        assert_eq!(names(79), usual);
-        assert_eq!(names(103), usual, "all of the day's prices or none");
-        let wide = [
-            "symbol", "last", "change", "volume", "bid", "ask", "open", "high", "low", "trend",
-            "age",
-        ];
-        assert_eq!(names(119), wide);
-        assert!(columns(139).contains(&(Column::Volume, 13)));
+    fn the_panel_is_shown_where_there_is_room_or_where_it_was_opened() {
+        let detail = |width, height, panel| {
+            Page::of(Rect { x: 0, y: 0, width, height }, panel).detail.height
+        };
+        assert_eq!(PANELS.map(|panel| detail(80, 24, panel)), [7, 7, 0]);
+        assert_eq!(PANELS.map(|panel| detail(40, 10, panel)), [0, 6, 0]);
+        assert_eq!(PANELS.map(|panel| detail(20, 5, panel)), [0, 2, 0]);
     }
 }

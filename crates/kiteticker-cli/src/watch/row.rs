@@ -39,6 +39,8 @@ pub(crate) struct Row {
     /// As requested; the last tick may still be of another mode.
     pub(crate) mode: Mode,
     pub(crate) seen: Option<Seen>,
+    /// Whether another row has the same symbol on another exchange.
+    pub(crate) is_ambiguous: bool,
     /// What arrived while the display was paused.
     held: Option<Box<Seen>>,
 }
@@ -87,7 +89,7 @@ impl Seen {
 
 impl Row {
     pub(crate) fn new(token: u32, name: String, mode: Mode) -> Self {
-        Self { token, name, mode, seen: None, held: None }
+        Self { token, name, mode, seen: None, is_ambiguous: false, held: None }
     }
 
     /// Shows a tick. If several arrive between two frames, the last one decides the direction.
@@ -156,8 +158,50 @@ impl Row {
         self.tick()?.change_percent()
     }
 
+    pub(crate) fn net_change(&self) -> Option<Price> {
+        self.tick()?.change()
+    }
+
     pub(crate) fn volume(&self) -> Option<u32> {
         Some(self.tick()?.quote()?.volume)
+    }
+
+    /// Returns the open interest of a contract.
+    pub(crate) fn open_interest(&self) -> Option<u32> {
+        let interest = self.tick()?.full()?.open_interest;
+        (interest > 0 || self.has_open_interest()).then_some(interest)
+    }
+
+    /// Returns the average price of the day, if there was a trade.
+    pub(crate) fn average(&self) -> Option<Price> {
+        let tick = self.tick()?;
+        let average = tick.quote()?.average_price;
+        (average != 0).then(|| tick.price(average))
+    }
+
+    /// Returns the total quantity of pending buy orders.
+    pub(crate) fn buying(&self) -> Option<u32> {
+        Some(self.tick()?.quote()?.total_buy_quantity)
+    }
+
+    /// Returns the total quantity of pending sell orders.
+    pub(crate) fn selling(&self) -> Option<u32> {
+        Some(self.tick()?.quote()?.total_sell_quantity)
+    }
+
+    /// Returns the quantity of the last trade.
+    pub(crate) fn last_quantity(&self) -> Option<u32> {
+        Some(self.tick()?.quote()?.last_quantity)
+    }
+
+    /// Returns whether the instrument is of a segment of contracts.
+    pub(crate) fn has_open_interest(&self) -> bool {
+        !matches!(self.segment(), Segment::Nse | Segment::Bse | Segment::Indices)
+    }
+
+    /// Forgets the ticks: those to come are of another time.
+    pub(crate) fn forget(&mut self) {
+        (self.seen, self.held) = (None, None);
     }
 
     /// Returns the best bid, if there is one.

@@ -19,12 +19,17 @@ pub(crate) enum Key {
     Open,
     High,
     Low,
+    NetChange,
+    Interest,
+    Average,
+    Buying,
+    Selling,
     Age,
 }
 
 impl Key {
-    /// In the order of the columns; the index is the digit that chooses the key, up to 9.
-    pub(crate) const ALL: [Self; 11] = [
+    /// The index is the digit that chooses the key, up to 9.
+    pub(crate) const ALL: [Self; 16] = [
         Self::Listed,
         Self::Symbol,
         Self::Last,
@@ -35,6 +40,11 @@ impl Key {
         Self::Open,
         Self::High,
         Self::Low,
+        Self::NetChange,
+        Self::Interest,
+        Self::Average,
+        Self::Buying,
+        Self::Selling,
         Self::Age,
     ];
 
@@ -50,6 +60,11 @@ impl Key {
             Self::Open => "open",
             Self::High => "high",
             Self::Low => "low",
+            Self::NetChange => "net change",
+            Self::Interest => "open interest",
+            Self::Average => "average",
+            Self::Buying => "buying",
+            Self::Selling => "selling",
             Self::Age => "age",
         }
     }
@@ -114,7 +129,8 @@ impl Sort {
     fn compare(self, a: &Row, b: &Row, now: Instant) -> Ordering {
         match self.key {
             Key::Listed => Ordering::Equal,
-            Key::Symbol => self.directed(a.symbol().cmp(b.symbol())),
+            // Two exchanges may list the same symbol.
+            Key::Symbol => self.directed(a.symbol().cmp(b.symbol()).then(a.name.cmp(&b.name))),
             Key::Last => self.values(a.last_price(), b.last_price(), Ord::cmp),
             Key::Change => self.values(a.change_percent(), b.change_percent(), f64::total_cmp),
             Key::Volume => self.values(a.volume(), b.volume(), Ord::cmp),
@@ -123,6 +139,11 @@ impl Sort {
             Key::Open => self.values(ohlc(a, 0), ohlc(b, 0), Ord::cmp),
             Key::High => self.values(ohlc(a, 1), ohlc(b, 1), Ord::cmp),
             Key::Low => self.values(ohlc(a, 2), ohlc(b, 2), Ord::cmp),
+            Key::NetChange => self.values(a.net_change(), b.net_change(), Ord::cmp),
+            Key::Interest => self.values(a.open_interest(), b.open_interest(), Ord::cmp),
+            Key::Average => self.values(a.average(), b.average(), Ord::cmp),
+            Key::Buying => self.values(a.buying(), b.buying(), Ord::cmp),
+            Key::Selling => self.values(a.selling(), b.selling(), Ord::cmp),
             // In seconds, as shown, so that rows that tick at the same rate do not swap.
             Key::Age => self.values(seconds(a, now), seconds(b, now), Ord::cmp),
         }

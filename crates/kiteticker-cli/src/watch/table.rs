@@ -2,12 +2,13 @@
 //!
 //! Performs no I/O; the caller passes in ticks and the time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use kite_wire::{Mode, Packet, Tick};
 
 use crate::instruments::names::Named;
+use crate::watch::columns::Contents;
 use crate::watch::row::Row;
 use crate::watch::sort::{Sort, matches};
 
@@ -73,11 +74,15 @@ impl Table {
         for named in instruments {
             table.insert(named, mode);
         }
-        // The first instrument that has market depth.
-        let first = table.rows.iter().find(|row| row.segment().is_tradable());
-        table.selected = first.or(table.rows.first()).map(|row| row.token);
-        table.arrange(now);
+        table.select_first();
+        table.on_listed(now);
         table
+    }
+
+    /// Selects the first instrument that has market depth.
+    fn select_first(&mut self) {
+        let first = self.rows.iter().find(|row| row.segment().is_tradable());
+        self.selected = first.or(self.rows.first()).map(|row| row.token);
     }
 
     /// Processes a packet.
@@ -114,6 +119,8 @@ impl Table {
 
     /// Sets how many rows the screen shows at once.
     pub(crate) fn resize(&mut self, page: usize) {
+        // The selected row stays on a screen that becomes smaller.
+        self.is_following |= self.page.is_some_and(|before| page < before);
         self.page = Some(page.max(1));
         self.settle();
     }
@@ -160,8 +167,47 @@ impl Table {
             // The filter would hide the added instrument.
             self.filter.clear();
         }
-        self.arrange(now);
+        self.on_listed(now);
         is_new
+    }
+
+    /// Replaces all instruments. Those that stay keep their ticks. Returns which were removed and
+    /// which are new.
+    pub(crate) fn replace(
+        &mut self,
+        instruments: Vec<Named>,
+        mode: Mode,
+        now: Instant,
+    ) -> (Vec<u32>, Vec<u32>) {
+        let mut before: HashMap<u32, Row> =
+            self.rows.drain(..).map(|row| (row.token, row)).collect();
+        self.places.clear();
+        let mut added = Vec::new();
+        for named in instruments {
+            let token = named.token;
+            if !self.insert(named, mode) {
+                continue;
+            }
+            match (before.remove(&token), self.rows.last_mut()) {
+                (Some(row), Some(place)) => *place = row,
+                _ => added.push(token),
+            }
+        }
+        let mut removed: Vec<u32> = before.into_keys().collect();
+        removed.sort_unstable();
+        self.filter.clear();
+        (self.top, self.is_following) = (0, true);
+        if self.selected_row().is_none() {
+            self.select_first();
+        }
+        self.on_listed(now);
+        (removed, added)
+    }
+
+    /// Forgets all ticks: those to come are of another time.
+    pub(crate) fn forget_ticks(&mut self, now: Instant) {
+        self.rows.iter_mut().for_each(Row::forget);
+        self.arrange(now);
     }
 
     pub(crate) fn remove(&mut self, token: u32, now: Instant) {
@@ -177,7 +223,29 @@ impl Table {
             let next = next.map(|&it| if it > place { it - 1 } else { it });
             self.selected = next.and_then(|it| self.rows.get(it)).map(|row| row.token);
         }
+        self.on_listed(now);
+    }
+
+    /// Finds the symbols that several exchanges list, and arranges the rows.
+    fn on_listed(&mut self, now: Instant) {
+        let (mut seen, mut several) = (HashSet::new(), HashSet::new());
+        for row in &self.rows {
+            if !seen.insert(row.symbol()) {
+                several.insert(row.symbol().to_owned());
+            }
+        }
+        for row in &mut self.rows {
+            row.is_ambiguous = several.contains(row.symbol());
+        }
         self.arrange(now);
+    }
+
+    /// Returns what the rows can show.
+    pub(crate) fn contents(&self) -> Contents {
+        Contents {
+            mode: self.rows.iter().map(|row| row.mode).max().unwrap_or(Mode::Full),
+            has_interest: self.rows.iter().any(Row::has_open_interest),
+        }
     }
 
     /// Changes the sort order, and shows its first rows.
@@ -222,6 +290,16 @@ impl Table {
         let place = self.order.get(at).or(self.order.last());
         self.selected = place.and_then(|&place| self.rows.get(place)).map(|row| row.token);
         self.is_following = true;
+        self.settle();
+    }
+
+    /// Scrolls without changing the selection.
+    pub(crate) fn scroll(&mut self, is_down: bool, rows: usize) {
+        self.is_following = false;
+        self.top = match is_down {
+            true => self.top.saturating_add(rows),
+            false => self.top.saturating_sub(rows),
+        };
         self.settle();
     }
 

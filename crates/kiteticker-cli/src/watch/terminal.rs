@@ -1,13 +1,17 @@
 //! The terminal: the keys, and the screen, which is restored no matter how the program ends.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEvent};
+use ratatui::crossterm::event::{
+    self, DisableMouseCapture, EnableMouseCapture, Event, KeyEvent, MouseEvent, MouseEventKind,
+};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
 use tokio::sync::mpsc;
 
 use crate::exit::CliError;
@@ -19,19 +23,44 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Keys queued while the table is busy.
 const QUEUED_KEYS: usize = 64;
 
-/// The alternate screen in raw mode. The terminal is restored on drop and on panic.
+/// The alternate screen in raw mode, with the mouse. The terminal is restored on drop and on panic.
 pub(crate) struct Screen {
     terminal: DefaultTerminal,
 }
 
 impl Screen {
-    /// Switches the terminal to the alternate screen and raw mode.
+    /// Switches the terminal to the alternate screen and raw mode, and asks for the mouse.
     ///
     /// # Errors
     /// Returns an error if the terminal failed; it is restored.
     pub(crate) fn open() -> io::Result<Self> {
-        let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
-        Ok(Self { terminal })
+        release_mouse_on_panic();
+        let open = || {
+            let terminal = ratatui::try_init()?;
+            execute!(io::stdout(), EnableMouseCapture)?;
+            Ok(Self { terminal })
+        };
+        open().inspect_err(|_| restore())
+    }
+
+    /// Restores the terminal for the time in which the process is stopped.
+    pub(crate) fn close(&mut self) {
+        // The table hides the cursor. A failure means that the terminal is gone.
+        let _ = self.terminal.show_cursor();
+        restore();
+    }
+
+    /// Opens the screen again, so that the next frame is drawn in full.
+    ///
+    /// # Errors
+    /// Returns an error if the terminal failed; it is restored.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        let mut open = || {
+            enable_raw_mode()?;
+            execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture)?;
+            self.terminal.clear()
+        };
+        open().inspect_err(|_| restore())
     }
 
     /// Returns columns and lines.
@@ -48,10 +77,26 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The table hides the cursor. A failure means that the terminal is gone.
-        let _ = self.terminal.show_cursor();
-        ratatui::restore();
+        self.close();
     }
+}
+
+fn restore() {
+    // A failure means that the terminal is gone.
+    let _ = execute!(io::stdout(), DisableMouseCapture);
+    ratatui::restore();
+}
+
+/// Releases the mouse before a panic is reported; the rest is done by ratatui's own hook.
+fn release_mouse_on_panic() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let _ = execute!(io::stdout(), DisableMouseCapture);
+            report(info);
+        }));
+    });
 }
 
 /// Wraps a failure of the terminal.
@@ -63,6 +108,7 @@ pub(crate) fn error(error: io::Error) -> CliError {
 #[derive(Debug)]
 pub(crate) enum Input {
     Key(KeyEvent),
+    Mouse(MouseEvent),
     Resize(u16, u16),
     /// The terminal can no longer be read.
     Failed(io::Error),
@@ -120,6 +166,10 @@ fn next() -> io::Result<Option<Input>> {
     }
     Ok(match event::read()? {
         Event::Key(key) => Some(Input::Key(key)),
+        // Movements are many and change nothing.
+        Event::Mouse(mouse) if !matches!(mouse.kind, MouseEventKind::Moved) => {
+            Some(Input::Mouse(mouse))
+        }
         Event::Resize(width, height) => Some(Input::Resize(width, height)),
         _ => None,
     })

@@ -3,6 +3,7 @@
 mod detail;
 mod header;
 mod overlay;
+mod sockets;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,31 +16,28 @@ use ratatui::widgets::Paragraph;
 
 use crate::format::times::ist_clock;
 use crate::watch::app::{App, Focus};
-use crate::watch::layout::{Page, SMALLEST};
+use crate::watch::layout::Page;
 
 /// Draws the whole screen.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
-    let area = frame.area();
-    let Some(page) = Page::of(area) else {
-        let (width, height) = SMALLEST;
-        let text =
-            format!("terminal too small: {}x{}, needs {width}x{height}", area.width, area.height);
-        let lines: Vec<Line<'_>> = wrapped(&text, area.width).into_iter().map(Line::from).collect();
-        return frame.render_widget(Paragraph::new(lines), area);
-    };
+    let page = Page::of(frame.area(), app.panel);
     header::draw(frame, page.header, app);
-    table::draw(frame, page.table, app);
+    table::draw(frame, page.table, page.has_heads(), app);
     if page.detail.height > 0 {
         detail::draw(frame, page.detail, app);
     }
     if page.events.height > 0 {
         draw_events(frame, page.events, app);
     }
-    draw_keys(frame, page.keys, app);
+    if page.keys.height > 0 {
+        draw_keys(frame, page.keys, app);
+    }
     match &app.focus {
-        Focus::Help => overlay::draw_help(frame, area, app),
-        Focus::Add(adding) => overlay::draw_adding(frame, area, page.keys, app, adding),
-        Focus::Filter => overlay::draw_filter(frame, page.keys, app),
+        Focus::Help { top } => overlay::draw_help(frame, page.below_header(), app, *top),
+        Focus::Choose(choice) => overlay::draw_choice(frame, page.below_header(), app, choice),
+        Focus::Add(adding) => overlay::draw_adding(frame, &page, app, adding),
+        Focus::Save(saving) => overlay::draw_saving(frame, page.prompt(), app, saving),
+        Focus::Filter => overlay::draw_filter(frame, page.prompt(), app),
         Focus::Table => {}
     }
 }
@@ -57,17 +55,23 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    const KEYS: [(&str, &str); 8] = [
-        ("q", "quit"),
-        ("?", "help"),
+    const REPLAY_KEYS: [(&str, &str); 4] =
+        [("space", "pause"), ("left right", "seek"), ("[ ]", "10 min"), ("- +", "speed")];
+    const TABLE_KEYS: [(&str, &str); 8] = [
         ("/", "filter"),
         ("s", "sort"),
         ("a", "add"),
         ("d", "remove"),
         ("m", "mode"),
         ("space", "pause"),
+        ("w", "lists"),
+        ("Enter", "panel"),
     ];
-    let items = KEYS.iter().map(|(key, what)| {
+    let of_replay: &[(&str, &str)] = if app.playback.is_some() { &REPLAY_KEYS } else { &[] };
+    // Space is then a key of the replay.
+    let of_table = TABLE_KEYS.iter().filter(|(key, _)| of_replay.is_empty() || *key != "space");
+    let keys = [("q", "quit"), ("?", "help")];
+    let items = keys.iter().chain(of_replay).chain(of_table).map(|(key, what)| {
         vec![
             Span::styled(*key, app.theme.bold()),
             Span::styled(format!(" {what}"), app.theme.dim()),
@@ -77,14 +81,14 @@ fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
     frame.render_widget(Paragraph::new(line), area);
 }
 
-/// Joins groups of spans after a leading space, as many as fit into the width.
+/// Joins groups of spans after a leading space, as many as fit into the width, but at least one.
 fn joined<'a>(groups: Vec<Vec<Span<'a>>>, between: &'static str, width: usize) -> Line<'a> {
     let mut line = vec![Span::raw(" ")];
     let mut used = 1;
     for (at, group) in groups.into_iter().enumerate() {
         let gap = if at == 0 { 0 } else { Span::raw(between).width() };
         let needed = gap + group.iter().map(Span::width).sum::<usize>();
-        if used + needed > width {
+        if used + needed > width && at > 0 {
             break;
         }
         if gap > 0 {
@@ -129,20 +133,4 @@ fn shortened(text: &str, width: usize, app: &App) -> String {
         end.insert(0, symbol);
     }
     format!("{start}{sign}{end}")
-}
-
-/// Wraps a text at spaces.
-fn wrapped(text: &str, width: u16) -> Vec<String> {
-    let width = usize::from(width).max(1);
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -29,3 +29,4 @@ mod socket;
 mod status;
 mod tape;
 mod usage;
+mod watchlists;

@@ -4,9 +4,12 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use kite_wire::Mode;
 
+use crate::format::times::{SECOND_NS, ist_clock};
 use crate::instruments::names::Named;
 use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
 use crate::watch::journal::Weight;
+use crate::watch::layout::Panel;
+use crate::watch::playback::{Order, Playback};
 use crate::watch::sort::Key;
 
 /// Maximum length of the input; no instrument's name is longer.
@@ -23,6 +26,7 @@ impl App {
         let has = |modifier| key.modifiers.contains(modifier);
         match key.code {
             KeyCode::Char('c') if has(KeyModifiers::CONTROL) => return Some(Effect::Quit),
+            KeyCode::Char('z') if has(KeyModifiers::CONTROL) => return Some(Effect::Suspend),
             // Other keys with Ctrl or Alt do nothing, and must not count as letters.
             KeyCode::Char(_) if has(KeyModifiers::CONTROL) || has(KeyModifiers::ALT) => {
                 return None;
@@ -31,7 +35,12 @@ impl App {
         }
         match std::mem::replace(&mut self.focus, Focus::Table) {
             Focus::Table => self.on_table_key(key.code),
-            Focus::Help => None,
+            Focus::Help { top } => {
+                self.on_help_key(top, key.code);
+                None
+            }
+            Focus::Choose(choice) => self.on_choice_key(choice, key.code),
+            Focus::Save(saving) => self.on_saving_key(saving, key.code),
             Focus::Filter => {
                 self.on_filter_key(key.code);
                 None
@@ -45,11 +54,12 @@ impl App {
         let (at, page) = (table.selected_at().unwrap_or(table.top), table.page());
         match code {
             KeyCode::Char('q') => return Some(Effect::Quit),
-            KeyCode::Esc if table.filter.is_empty() => return Some(Effect::Quit),
+            KeyCode::Esc if table.filter.is_empty() => self.close_panel(),
             KeyCode::Esc => {
                 table.filter.clear();
                 table.arrange(now);
             }
+            KeyCode::Enter => self.toggle_panel(),
             KeyCode::Up | KeyCode::Char('k') => table.select(at.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => table.select(at.saturating_add(1)),
             KeyCode::PageUp => table.select(at.saturating_sub(page)),
@@ -73,11 +83,54 @@ impl App {
                 return Some(Effect::Unsubscribe { token });
             }
             KeyCode::Char('m') => return self.change_mode(),
-            KeyCode::Char(' ') => table.toggle_pause(now),
-            KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.focus = Focus::Help,
-            _ => {}
+            KeyCode::Char('w') => return Some(Effect::ChooseList),
+            KeyCode::Char('W') => return Some(Effect::NameList),
+            KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.focus = Focus::Help { top: 0 },
+            KeyCode::Char(' ') if self.playback.is_none() => table.toggle_pause(now),
+            code => return self.on_replay_key(code).map(Effect::Replay),
         }
         None
+    }
+
+    fn toggle_panel(&mut self) {
+        let is_shown = self.page().detail.height > 0;
+        self.panel = if is_shown { Panel::Closed } else { Panel::Fitting };
+        if !is_shown && self.page().detail.height == 0 {
+            self.panel = Panel::Open;
+        }
+        self.on_panel();
+    }
+
+    fn close_panel(&mut self) {
+        if self.page().detail.height > 0 {
+            self.panel = Panel::Closed;
+            self.on_panel();
+        }
+    }
+
+    fn on_replay_key(&mut self, code: KeyCode) -> Option<Order> {
+        let playback = self.playback.as_mut()?;
+        match code {
+            KeyCode::Char(' ') => Some(playback.toggle_pause()),
+            KeyCode::Char('+' | '=') => playback.change_speed(true),
+            KeyCode::Char('-') => playback.change_speed(false),
+            KeyCode::Left => self.seek(-1),
+            KeyCode::Right => self.seek(1),
+            KeyCode::Char('[') => self.seek(-10),
+            KeyCode::Char(']') => self.seek(10),
+            _ => None,
+        }
+    }
+
+    fn seek(&mut self, minutes: i64) -> Option<Order> {
+        let order = self.playback.as_mut().and_then(|it| Playback::seek(it, minutes))?;
+        // The prices are of another time. Those of the new place arrive with its first frame.
+        self.table.forget_ticks(self.moment.now);
+        self.health.forget_exchange_time();
+        if let Order::Seek(unix_ns) = order {
+            self.log(Weight::Plain, format!("moved to {}", ist_clock(unix_ns / SECOND_NS)));
+        }
+        Some(order)
     }
 
     fn on_filter_key(&mut self, code: KeyCode) {
@@ -161,7 +214,7 @@ impl App {
     }
 }
 
-fn push(text: &mut String, symbol: char) {
+pub(super) fn push(text: &mut String, symbol: char) {
     if text.chars().count() < LONGEST_TEXT {
         text.push(symbol);
     }

@@ -1,3 +1,8 @@
+mod lists;
+mod mouse;
+mod open;
+mod replay;
+
 use std::time::Duration;
 
 use kite_conn::Phase;
@@ -49,7 +54,7 @@ fn app() -> App {
 
 fn app_with(rows: usize) -> App {
     let theme = Theme { color: true, glyphs: Glyphs::Unicode };
-    let moment = Moment { now: Instant::now(), unix_s: 1_754_279_100, tape_unix_s: None };
+    let moment = Moment { now: Instant::now(), unix_s: 1_754_279_100 };
     let instruments = (0..rows).map(named).collect();
     let mut app = App::new(theme, origin(), Box::new(Four), instruments, Mode::Full, moment);
     app.on_resize(80, 24);
@@ -172,9 +177,8 @@ fn a_filter_applies_while_it_is_typed_and_escape_clears_it() {
     assert_eq!(app.table.selected, Some(738_561), "the only row left");
     press(&mut app, KeyCode::Enter);
     assert_eq!((app.focus.clone(), symbols(&app).len()), (Focus::Table, 1));
-    assert_eq!(press(&mut app, KeyCode::Esc), None, "clears the filter before it quits");
+    assert_eq!(press(&mut app, KeyCode::Esc), None);
     assert_eq!(symbols(&app).len(), 3);
-    assert_eq!(press(&mut app, KeyCode::Esc), Some(Effect::Quit));
 
     type_text(&mut app, "/absent");
     assert_eq!((symbols(&app).len(), app.table.selected), (0, None));
@@ -232,7 +236,7 @@ fn an_instrument_that_the_feed_refuses_is_removed_and_the_reason_logged() {
     let mut app = app();
     type_text(&mut app, "aitc");
     press(&mut app, KeyCode::Enter);
-    app.on_refused(424_961, "0 free");
+    app.on_refused(&[424_961], "0 free");
     assert_eq!(symbols(&app), ["INFY", "RELIANCE", "SBIN"]);
     let line = app.journal.last(1).next().unwrap();
     assert_eq!((line.weight, line.text.as_str()), (Weight::Bad, "cannot add NSE:ITC: 0 free"));
@@ -322,22 +326,6 @@ fn the_longest_wait_from_receipt_to_screen_is_reported_once_a_second() {
     assert_eq!(app.redraw.drawn_after, Some(Duration::from_millis(70)));
     app.on_reading(Snapshot::default());
     assert_eq!(app.redraw.drawn_after, None, "nothing was drawn since then");
-}
-
-#[test]
-fn help_closes_with_any_key_and_control_c_quits_from_anywhere() {
-    for opening in ["?", "/", "a"] {
-        let mut app = app();
-        type_text(&mut app, opening);
-        assert_ne!(app.focus, Focus::Table);
-        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(app.on_key(interrupt), Some(Effect::Quit));
-    }
-    let mut app = app();
-    type_text(&mut app, "?q");
-    assert_eq!(app.focus, Focus::Table);
-    let paste = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::CONTROL);
-    assert_eq!(app.on_key(paste), None, "Ctrl with a letter is not the letter");
 }
 
 #[test]

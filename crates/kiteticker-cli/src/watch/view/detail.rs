@@ -17,6 +17,12 @@ use crate::watch::theme::Theme;
 
 /// Width of a column of details: a name and a value.
 const FACT: u16 = 27;
+/// Width of bids and asks without bars.
+const NARROWEST_DEPTH: u16 = 39;
+/// Width of these and a column of details.
+const NARROWEST_BOTH: u16 = NARROWEST_DEPTH + FACT + 1;
+/// Width from which on there are two columns of details.
+const TWO_FACTS: u16 = 60 + 2 * FACT;
 /// Width left in it for the value of a range.
 const VALUE: usize = 21;
 /// A heading and five levels.
@@ -39,12 +45,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
 
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    // Two columns of details if enough width is left for the depth.
-    let columns = if area.width >= 60 + 2 * FACT { 2 } else { 1 };
-    let depth = Rect { width: area.width - columns * (FACT + 1), ..body };
-    let facts = Rect { x: depth.x + depth.width + 1, width: area.width - depth.width - 1, ..body };
-    frame.render_widget(Paragraph::new(levels(app.theme, row, depth.width)), depth);
-    draw_facts(frame, facts, usize::from(columns), app, row);
+    // Two columns of details if enough width is left for the depth. On a narrow screen only one of
+    // both fits.
+    let columns = match area.width {
+        TWO_FACTS.. => 2,
+        NARROWEST_DEPTH..NARROWEST_BOTH => 0,
+        _ => 1,
+    };
+    let depth = Rect { width: area.width.saturating_sub(columns * (FACT + 1)), ..body };
+    if depth.width >= NARROWEST_DEPTH {
+        frame.render_widget(Paragraph::new(levels(app.theme, row, depth.width)), depth);
+        let x = depth.x + depth.width + 1;
+        let facts = Rect { x, width: area.right().saturating_sub(x), ..body };
+        draw_facts(frame, facts, usize::from(columns), app, row);
+    } else {
+        draw_facts(frame, body, 1, app, row);
+    }
 }
 
 /// Returns the lines of the depth: bids on the left, asks on the right, best first.

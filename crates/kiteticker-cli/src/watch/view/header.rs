@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kite_conn::{OneLine, Phase};
-use kite_manager::ConnectionSnapshot;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -11,33 +9,58 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::joined;
+use super::sockets::{self, rate};
 use crate::format::numbers::{duration, grouped};
-use crate::format::times::ist_clock;
+use crate::format::times::{SECOND_NS, ist_clock};
 use crate::watch::app::App;
 use crate::watch::row::Direction;
 use crate::watch::sort::Key;
 
-/// From this width on, units of rates are written out.
-const ROOMY: u16 = 112;
 /// An exchange time further than this from the local clock is from another session, or one of the
 /// clocks is wrong.
 const CREDIBLE_S: u64 = 60;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let width = usize::from(area.width);
-    let mut lines = vec![title(app, width)];
-    if area.height > 1 {
-        lines.push(sockets(app, area.width));
-        lines.push(figures(app, width));
-    }
+    let lines = match area.height {
+        0..=2 => vec![brief(app, width)],
+        _ => vec![title(app, width), sockets::line(app, width), figures(app, width)],
+    };
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Returns the only line of a small screen: the sockets first, then what else fits.
+fn brief<'a>(app: &'a App, width: usize) -> Line<'a> {
+    let mut line = sockets::short(app, width);
+    let left = width.saturating_sub(line.width());
+    let mut groups = Vec::new();
+    match (&app.playback, app.table.is_paused) {
+        (Some(playback), _) => {
+            groups.push(vec![Span::styled(playback.to_string(), app.theme.warning())])
+        }
+        (None, true) => groups.push(vec![Span::styled("paused", app.theme.warning())]),
+        (None, false) => {}
+    }
+    groups.push(vec![Span::styled(clock(app), app.theme.dim())]);
+    groups.push(vec![Span::styled(app.origin.badge, app.theme.bold())]);
+    let rest = joined(groups, "  ", left);
+    if line.width() + rest.width() <= width {
+        line.spans.extend(rest.spans);
+    }
+    line
+}
+
+/// Returns the time of the tape, or that of the local clock.
+fn clock(app: &App) -> String {
+    let tape = app.playback.and_then(|playback| playback.position_unix_ns);
+    ist_clock(tape.map_or(app.moment.unix_s, |unix_ns| unix_ns / SECOND_NS))
 }
 
 fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let theme = app.theme;
-    let clock = match app.moment.tape_unix_s {
-        Some(tape) => format!("tape {} IST ", ist_clock(tape)),
-        None => format!("{} IST ", ist_clock(app.moment.unix_s)),
+    let clock = match &app.playback {
+        Some(_) => format!("tape {} IST ", clock(app)),
+        None => format!("{} IST ", clock(app)),
     };
     let pause = match app.table.is_paused {
         true => format!(" paused: {} ticks held ", grouped(app.table.held_ticks)),
@@ -57,6 +80,7 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let mut groups = vec![
         vec![Span::styled(format!(" {} ", app.origin.badge), badge)],
         vec![Span::raw(theme.text(&app.origin.title))],
+        app.playback.iter().map(|it| Span::styled(it.to_string(), playback_style(app))).collect(),
         vec![Span::styled(
             format!("{:>6} ticks/s", rate(app.health.feed.total.ticks_per_second)),
             theme.bold(),
@@ -86,54 +110,10 @@ fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     line
 }
 
-fn sockets(app: &App, width: u16) -> Line<'_> {
-    if app.health.feed.connections.is_empty() {
-        return Line::styled(" connecting", app.theme.dim());
-    }
-    let groups = app.health.feed.connections.iter().enumerate().map(|(at, socket)| {
-        let (state, style) = phase(app, at, socket);
-        let mut group = vec![Span::raw(format!("{} ", at + 1)), Span::styled(state, style)];
-        match (socket.phase, &socket.failure) {
-            (Phase::Live, _) => {
-                let frames = rate(socket.figures.frames_per_second);
-                let ticks = rate(socket.figures.ticks_per_second);
-                group.push(Span::raw(match width >= ROOMY {
-                    true => format!(" {frames:>4} frames/s {ticks:>6} ticks/s"),
-                    false => format!(" {frames:>4}f/s {ticks:>6}t/s"),
-                }));
-            }
-            (_, Some(failure)) if width >= ROOMY && app.health.feed.connections.len() == 1 => {
-                let failure = OneLine(app.theme.text(failure)).to_string();
-                group.push(Span::styled(format!(" {failure}"), app.theme.dim()));
-            }
-            _ => {}
-        }
-        group
-    });
-    let between = app.theme.sign(" │ ", " | ");
-    joined(groups.collect(), between, usize::from(width))
-}
-
-/// Returns the state of a socket in words.
-fn phase(app: &App, at: usize, socket: &ConnectionSnapshot) -> (String, Style) {
-    let theme = app.theme;
-    match socket.phase {
-        Phase::Live => ("live".to_owned(), theme.good()),
-        Phase::Opening => ("opening".to_owned(), theme.warning()),
-        Phase::Renewing => ("renewing credentials".to_owned(), theme.warning()),
-        Phase::Waiting => {
-            let retry_at = app.health.retry_at.get(&at);
-            let left = retry_at.map(|at| at.saturating_duration_since(app.moment.now));
-            let text = match left {
-                // Rounded up: "in 0 s" would mean now.
-                Some(left) => format!("reconnecting in {} s", left.as_secs() + 1),
-                None => "reconnecting".to_owned(),
-            };
-            (text, theme.warning())
-        }
-        Phase::Parked => ("parked".to_owned(), theme.bad()),
-        Phase::Closed => ("closed".to_owned(), theme.bad()),
-        _ => ("unknown".to_owned(), theme.warning()),
+fn playback_style(app: &App) -> Style {
+    match app.playback.is_some_and(|playback| playback.is_paused || playback.has_ended) {
+        true => app.theme.warning().patch(app.theme.reversed()),
+        false => Style::new(),
     }
 }
 
@@ -183,8 +163,4 @@ fn figures(app: &App, width: usize) -> Line<'_> {
         vec![Span::raw(format!("exch {exchange}"))],
     ];
     joined(groups, theme.sign(" │ ", " | "), width)
-}
-
-fn rate(per_second: f64) -> String {
-    grouped(per_second.round() as u64)
 }

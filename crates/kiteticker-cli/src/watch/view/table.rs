@@ -7,17 +7,21 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::shortened;
-use crate::format::numbers::{age, compact, grouped, percent, price};
+use crate::format::numbers::{age, compact, grouped, percent, price, signed};
 use crate::watch::app::App;
 use crate::watch::chart::sparkline;
-use crate::watch::layout::{Column, columns};
+use crate::watch::columns::{Column, columns};
 use crate::watch::row::{Direction, Row};
+use crate::watch::theme::Theme;
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, has_heads: bool, app: &App) {
     // The first character marks the selected row.
-    let columns = columns(area.width.saturating_sub(1));
-    let mut lines = vec![heads(app, &columns)];
-    let rows = usize::from(area.height.saturating_sub(1));
+    let columns = columns(area.width.saturating_sub(1), app.table.contents());
+    let mut lines = Vec::new();
+    if has_heads {
+        lines.push(heads(app, &columns));
+    }
+    let rows = usize::from(area.height).saturating_sub(lines.len());
     let shown = app.table.order.iter().skip(app.table.top).take(rows);
     lines.extend(
         shown.filter_map(|&at| app.table.rows.get(at)).map(|row| cells(app, &columns, row)),
@@ -48,7 +52,7 @@ fn heads<'a>(app: &App, columns: &[(Column, u16)]) -> Line<'a> {
         let mut name = column.name().to_owned();
         if is_sorted {
             // Replaces the last letter if there is no room for both.
-            name.truncate(width - 1);
+            name.truncate(width.saturating_sub(1));
             name.push_str(arrow);
         }
         // The arrow has its own place to the right of the price.
@@ -97,13 +101,16 @@ fn cell<'a>(
         None => Span::styled(padded(none.to_owned(), width, true), theme.dim()),
     };
     let of_price = |value: Option<_>| number(value.map(|value| fitted(price(value), width)));
+    let rounded = |value: Option<u32>| number(value.map(|value| compact(value.into())));
+    let exact = |value: Option<u32>| number(value.map(|value| grouped(value.into())));
     let span = match column {
         Column::Symbol => {
             let is_whole = Span::raw(row.name.as_str()).width() <= width && width >= 18;
+            let is_whole = is_whole || row.is_ambiguous;
             let text = if is_whole { row.name.as_str() } else { row.symbol() };
             let style = if is_selected { theme.reversed() } else { Style::new() };
             let text = shortened(text, width, app);
-            let rest = width - Span::raw(text.as_str()).width();
+            let rest = width.saturating_sub(Span::raw(text.as_str()).width());
             line.push(Span::styled(text, style));
             Span::raw(" ".repeat(rest))
         }
@@ -122,16 +129,25 @@ fn cell<'a>(
             Span::styled(arrow, arrow_style.unwrap_or_default())
         }
         Column::Change => {
-            let mut span = number(row.change_percent().map(|value| fitted(percent(value), width)));
-            match row.change_percent() {
-                Some(value) if value >= 0.005 => span.style = theme.direction(Direction::Up),
-                Some(value) if value <= -0.005 => span.style = theme.direction(Direction::Down),
-                _ => {}
-            }
+            let percent = row.change_percent();
+            let mut span = number(percent.map(|value| fitted(self::percent(value), width)));
+            span.style = colored(theme, percent, span.style);
             span
         }
-        Column::VolumeShort => number(row.volume().map(|volume| compact(volume.into()))),
-        Column::Volume => number(row.volume().map(|volume| grouped(volume.into()))),
+        Column::NetChange => {
+            let mut span = number(row.net_change().map(|value| fitted(signed(value), width)));
+            span.style = colored(theme, row.change_percent(), span.style);
+            span
+        }
+        Column::VolumeShort => rounded(row.volume()),
+        Column::Volume => exact(row.volume()),
+        Column::InterestShort => rounded(row.open_interest()),
+        Column::Interest => exact(row.open_interest()),
+        Column::Buying => rounded(row.buying()),
+        Column::Selling => rounded(row.selling()),
+        Column::LastQuantity => rounded(row.last_quantity()),
+        Column::Average => of_price(row.average()),
+        Column::Close => of_price(row.ohlc().map(|prices| prices[3])),
         Column::Bid => of_price(row.bid()),
         Column::Ask => of_price(row.ask()),
         Column::Open => of_price(row.ohlc().map(|prices| prices[0])),
@@ -149,6 +165,16 @@ fn cell<'a>(
         }
     };
     line.push(span);
+}
+
+/// Returns the style of a change in percent, in the colour of its direction if it is not rounded to
+/// zero.
+fn colored(theme: Theme, percent: Option<f64>, plain: Style) -> Style {
+    match percent {
+        Some(value) if value >= 0.005 => theme.direction(Direction::Up),
+        Some(value) if value <= -0.005 => theme.direction(Direction::Down),
+        _ => plain,
+    }
 }
 
 /// Pads a text with spaces to a width.

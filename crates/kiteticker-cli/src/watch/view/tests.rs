@@ -1,3 +1,5 @@
+mod sizes;
+
 use std::time::{Duration, Instant};
 
 use kite_conn::Phase;
@@ -7,15 +9,19 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{
+    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use ratatui::style::{Color, Modifier};
 
 use super::draw;
+use crate::feed::Speed;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
 use crate::watch::app::{App, Moment, Origin};
 use crate::watch::chart::Glyphs;
 use crate::watch::journal::Weight;
+use crate::watch::playback::Playback;
 use crate::watch::theme::Theme;
 
 const INFY: u32 = 408_065;
@@ -52,7 +58,7 @@ fn app(theme: Theme) -> App {
         (513, "NSE:全角の名前はとても長い"),
     ];
     let named = instruments.map(|(token, name)| Named { token, name: name.to_owned() });
-    let moment = Moment { now: Instant::now(), unix_s: u64::from(OPENING) + 61, tape_unix_s: None };
+    let moment = Moment { now: Instant::now(), unix_s: u64::from(OPENING) + 61 };
     let origin = Origin { badge: "SIMULATOR", title: String::new(), is_now: true };
     App::new(theme, origin, Box::new(Echo), named.to_vec(), Mode::Full, moment)
 }
@@ -192,7 +198,7 @@ fn the_panel_shows_depth_and_details_of_the_selected_instrument() {
 
 #[test]
 fn a_wide_screen_shows_prices_of_the_day_full_names_and_numbers_of_orders() {
-    let buffer = drawn(&mut busy(COLORS, 0), 140, 40);
+    let buffer = drawn(&mut busy(COLORS, 0), 160, 40);
     let row = line_with(&buffer, "▶");
     for text in ["NSE:INFY", "1,234,567", "1,560.00", "1,580.00", "1,550.00"] {
         assert!(row.contains(text), "{text}: {row}");
@@ -200,16 +206,6 @@ fn a_wide_screen_shows_prices_of_the_day_full_names_and_numbers_of_orders() {
     assert!(lines(&buffer).iter().any(|line| line.contains("orders")));
     line_with(&buffer, "frames/s");
     line_with(&buffer, "lot / tick");
-}
-
-#[test]
-fn the_smallest_screen_has_rows_and_a_smaller_one_names_the_size_needed() {
-    let buffer = drawn(&mut busy(COLORS, 0), 40, 8);
-    assert!(line_with(&buffer, "INFY").contains("1,573.70"));
-    assert!(!lines(&buffer).iter().any(|line| line.contains("events")));
-    let buffer = drawn(&mut busy(COLORS, 0), 20, 4);
-    assert_eq!(lines(&buffer)[0].trim_end(), "terminal too small:");
-    assert_eq!(lines(&buffer)[1].trim_end(), "20x4, needs 40x8");
 }
 
 #[test]
@@ -284,20 +280,20 @@ fn a_new_sort_order_shows_its_first_rows_and_keeps_the_selection() {
     feed_tick(&mut app, Tick { instrument_token: token, last_price: 5, fields: Fields::Ltp }, now);
     app.on_key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));
     let buffer = drawn(&mut app, 80, 24);
-    assert!(lines(&buffer)[4].starts_with(" S4001 "), "{}", lines(&buffer)[4]);
+    assert!(lines(&buffer)[4].starts_with(" NSE:S4001 "), "{}", lines(&buffer)[4]);
     line_with(&buffer, "NSE:S9000  ltp mode");
     app.on_key(KeyEvent::new(KeyCode::Up, KeyModifiers::NONE));
-    line_with(&drawn(&mut app, 80, 24), "▶S8999 ");
+    line_with(&drawn(&mut app, 80, 24), "▶NSE:S8999 ");
 }
 
 #[test]
 fn keys_scroll_to_the_selected_row() {
     let mut app = long();
     for (key, selected) in [
-        (KeyCode::End, "▶S9000 "),
-        (KeyCode::PageUp, "▶S8991 "),
-        (KeyCode::Home, "▶S1 "),
-        (KeyCode::PageDown, "▶S10 "),
+        (KeyCode::End, "▶NSE:S9000 "),
+        (KeyCode::PageUp, "▶NSE:S8991 "),
+        (KeyCode::Home, "▶NSE:S1 "),
+        (KeyCode::PageDown, "▶NSE:S10 "),
     ] {
         drawn(&mut app, 80, 24);
         app.on_key(KeyEvent::new(key, KeyModifiers::NONE));
@@ -322,11 +318,13 @@ enum Op {
     Tick(usize, i32, u8),
     Pass(u64),
     Resize(u16, u16),
+    Mouse(u8, u16, u16),
+    Lists(bool),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
-        prop::sample::select("jkGgs<>r0123456789/admx ?qé全".chars().collect::<Vec<_>>())
+        prop::sample::select("jkGgs<>r0123456789/admx ?qé全wW[]+-=".chars().collect::<Vec<_>>())
             .prop_map(Op::Key),
         prop::sample::select(vec![
             KeyCode::Up,
@@ -343,6 +341,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         (0_usize..5, any::<i32>(), 0_u8..3).prop_map(|(at, price, kind)| Op::Tick(at, price, kind)),
         (0_u64..1_000).prop_map(Op::Pass),
         (1_u16..200, 1_u16..60).prop_map(|(width, height)| Op::Resize(width, height)),
+        (0_u8..3, 0_u16..200, 0_u16..60).prop_map(|(kind, x, y)| Op::Mouse(kind, x, y)),
+        any::<bool>().prop_map(Op::Lists),
     ];
     proptest::collection::vec(op, 1..25)
 }
@@ -353,9 +353,11 @@ proptest! {
     #[test]
     fn no_operation_on_a_screen_of_any_size_panics(
         ops in ops(), size in (1_u16..200, 1_u16..60), color in any::<bool>(), ascii in any::<bool>(),
+        is_replay in any::<bool>(),
     ) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
         let mut app = busy(Theme { color, glyphs }, 0);
+        app.playback = is_replay.then(|| Playback::new(Speed::Times(10.0)));
         let tokens: Vec<u32> = app.table.rows.iter().map(|row| row.token).collect();
         let (mut width, mut height) = size;
         for op in ops {
@@ -381,6 +383,18 @@ proptest! {
                     app.on_frame(Moment { now, ..app.moment });
                 }
                 Op::Resize(to_width, to_height) => (width, height) = (to_width, to_height),
+                Op::Mouse(kind, column, row) => {
+                    let kind = match kind {
+                        0 => MouseEventKind::Down(MouseButton::Left),
+                        1 => MouseEventKind::ScrollUp,
+                        _ => MouseEventKind::ScrollDown,
+                    };
+                    app.on_mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+                }
+                Op::Lists(is_saving) => {
+                    let names = (0..70).map(|at| format!("list-{at}").parse().unwrap()).collect();
+                    if is_saving { app.name_list(names) } else { app.choose_list(names) }
+                }
             }
             let buffer = drawn(&mut app, width, height);
             prop_assert_eq!(buffer.area.as_size(), ratatui::layout::Size { width, height });
