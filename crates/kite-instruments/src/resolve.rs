@@ -154,8 +154,12 @@ impl Instruments {
 /// Returns the distance of a symbol from `target` (in upper case), which is the number of edits, or
 /// one more than the maximum if the symbol only starts with `target`. `None` if it is not similar.
 pub(crate) fn distance(target: &str, symbol: &str) -> Option<usize> {
+    // Two edits turn a short symbol into nearly any other.
+    distance_within(target, symbol, if target.len() <= 4 { 1 } else { 2 })
+}
+
+fn distance_within(target: &str, symbol: &str, most: usize) -> Option<usize> {
     let (target, symbol) = (target.as_bytes(), symbol.as_bytes());
-    let most = most_edits(target);
     let begins =
         || symbol.get(..target.len()).is_some_and(|start| start.eq_ignore_ascii_case(target));
     edits(target, symbol, most).or_else(|| begins().then_some(most + 1))
@@ -166,12 +170,11 @@ fn distance_of_name(target: &str, name: &str) -> Option<usize> {
     let blanks = name.match_indices(' ').map(|(at, _)| at);
     let end = blanks.chain([name.len()]).nth(target.matches(' ').count());
     let words = name.get(..end.unwrap_or(name.len()))?;
-    distance(target, words).into_iter().chain(distance(target, name)).min()
-}
-
-/// Two edits turn a short symbol into nearly any other.
-fn most_edits(target: &[u8]) -> usize {
-    if target.len() <= 4 { 1 } else { 2 }
+    // There are more words in names than symbols, so fewer edits turn one into another.
+    let most = (target.len() / 4).clamp(1, 2);
+    // One edit also turns a letter into an empty name.
+    let named = [words, name].into_iter().filter(|text| !text.is_empty());
+    named.filter_map(|text| distance_within(target, text, most)).min()
 }
 
 /// Counts the letters to change, insert, remove or swap with a neighbour; `None` if more than
@@ -210,6 +213,23 @@ fn edits(target: &[u8], symbol: &[u8], most: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_similar_by_its_first_words_and_short_ones_only_by_one_edit() {
+        for (target, name, expected) in [
+            ("INFOSIS", "INFOSYS", Some(1)),
+            ("INFOSIS", "INFOSYS LIMITED", Some(1)),
+            ("TATA CONSULTANSY", "TATA CONSULTANCY SERVICES", Some(1)),
+            ("TATA CONSULTACNYS", "TATA CONSULTANCY SERVICES", Some(2)),
+            ("INFYY", "INFRA FUND", None),
+            ("TATA", "TATA MOTORS", Some(0)),
+            ("CONSULTANCY", "TATA CONSULTANCY SERVICES", None),
+            ("TATA MOT", "TATA MOTORS", Some(3)),
+            ("X", "", None),
+        ] {
+            assert_eq!(distance_of_name(target, name), expected, "{target}, {name}");
+        }
+    }
 
     #[test]
     fn edits_count_changes_insertions_removals_and_swaps() {

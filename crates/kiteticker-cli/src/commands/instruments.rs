@@ -65,6 +65,9 @@ pub(crate) struct InstrumentsArgs {
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     #[arg(conflicts_with = "file")]
     keep_lists: Option<u16>,
+    /// File with api_key and access_token, for a list that wants them
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    credentials: Option<PathBuf>,
     /// Print the instruments as JSON
     #[arg(long)]
     json: bool,
@@ -73,9 +76,6 @@ pub(crate) struct InstrumentsArgs {
     symbols: bool,
     #[command(flatten)]
     filters: Filters,
-    /// File with api_key and access_token, for a list that wants them
-    #[arg(long, value_name = "FILE", conflicts_with = "file")]
-    credentials: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
 }
