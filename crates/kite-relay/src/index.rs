@@ -19,6 +19,7 @@ pub(crate) struct Want {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     row_by_token: TokenMap<u32>,
+    /// Ordered by group, so that a change does not pass over all of them.
     rows: Vec<Vec<Want>>,
     /// The token of each row.
     tokens: Vec<u32>,
@@ -44,14 +45,14 @@ impl Index {
         };
         let wants = &mut self.rows[row];
         let was_empty = wants.is_empty();
-        let place = wants.iter().position(|want| want.group == group);
+        let place = wants.binary_search_by_key(&group, |want| want.group);
         match (place, mode) {
-            (Some(place), Some(mode)) => wants[place].mode = mode,
-            (Some(place), None) => {
-                wants.swap_remove(place);
+            (Ok(place), Some(mode)) => wants[place].mode = mode,
+            (Ok(place), None) => {
+                wants.remove(place);
             }
-            (None, Some(mode)) => wants.push(Want { group, mode }),
-            (None, None) => {}
+            (Err(place), Some(mode)) => wants.insert(place, Want { group, mode }),
+            (Err(_), None) => {}
         }
         match (was_empty, wants.is_empty()) {
             (true, false) => self.empty -= 1,

@@ -20,6 +20,15 @@ use crate::newest::Newest;
 /// replace it.
 const CONFLATED_FRAME_BYTES: usize = 64 * 1024;
 
+/// Number of waiting frames that share the memory they were received in.
+///
+/// Such a frame keeps the block alive that it was read into, 128 KiB, even if it is a few bytes
+/// long. A client that is further behind gets copies of frames that are small compared with that.
+const SHARED_FRAMES: usize = 8;
+
+/// The length from which a frame is shared no matter how many wait.
+const SHARED_BYTES: usize = 64 * 1024;
+
 /// Shortest time between two messages about dropped frames.
 const NOTICE_EVERY: Duration = Duration::from_secs(1);
 
@@ -186,7 +195,7 @@ impl Queue {
             }
         }
         self.bytes += frame.len();
-        self.frames.push_back((frame, packets));
+        self.frames.push_back((self.detached(frame), packets));
         Ok(())
     }
 
@@ -278,6 +287,12 @@ impl Queue {
         self.counts.dropped += self.queued_packets();
         self.counts.dropped_frames += self.frames.len() as u64;
         self.counts
+    }
+
+    /// Returns the frame, or a copy of it if it would keep much more memory than its length.
+    fn detached(&self, frame: Bytes) -> Bytes {
+        let is_kept = self.frames.len() >= SHARED_FRAMES && frame.len() < SHARED_BYTES;
+        if is_kept && !frame.is_unique() { Bytes::copy_from_slice(&frame) } else { frame }
     }
 
     /// Returns whether a frame fits. Any frame fits into an empty queue, so that none stalls.

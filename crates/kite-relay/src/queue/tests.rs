@@ -228,6 +228,21 @@ fn a_client_that_subscribes_and_unsubscribes_in_turn_holds_no_more_memory() {
 }
 
 #[test]
+fn small_frames_that_wait_do_not_keep_the_blocks_they_were_read_into() {
+    let config = QueueConfig { frames: 100, ..QueueConfig::default() };
+    let mut queue = Queue::new(config);
+    let (small, packets) = frame(&[(7, 1)]);
+    let block = || Bytes::from([&small[..], &[0; 128 * 1024]].concat());
+    let blocks: Vec<Bytes> = std::iter::repeat_with(block).take(100).collect();
+    for block in &blocks {
+        queue.push(block.slice(..small.len()), packets).unwrap();
+    }
+    let kept = blocks.iter().filter(|block| !block.is_unique()).count();
+    assert_eq!((queue.frames.len(), kept), (100, SHARED_FRAMES));
+    assert!(queue.frames.iter().all(|(frame, _)| frame == &small));
+}
+
+#[test]
 fn a_client_that_must_not_fall_behind_is_disconnected() {
     let mut queue = queue(Policy::Disconnect, 30);
     for _ in 0..2 {
