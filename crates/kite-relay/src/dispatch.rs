@@ -130,7 +130,8 @@ impl Part {
         self.bytes += 2 + len as usize;
         let end = start + 2 + len;
         match self.pieces.last_mut() {
-            Some(last) if last.end == start && !last.is_cut && !is_cut => last.end = end,
+            // A packet that is cut ends before the next one starts.
+            Some(last) if last.end == start && !is_cut => last.end = end,
             _ => self.pieces.push(Piece { start, end, is_cut }),
         }
     }

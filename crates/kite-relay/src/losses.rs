@@ -124,6 +124,7 @@ impl Losses {
                 let new = instruments.keys().filter(|token| !outage.tokens.contains(token));
                 outage.to_report.extend(new);
                 outage.tokens = instruments.keys().copied().collect();
+                outage.to_report.retain(|token| outage.tokens.contains(token));
             }
         }
     }

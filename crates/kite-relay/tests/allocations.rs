@@ -1,6 +1,8 @@
 //! A frame of which nothing is cut is dispatched without an allocation; one that is cut takes one
 //! for each group of clients.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use bytes::Bytes;
 use kite_relay::{Changes, ClientId, Dispatcher, Groups};
 use kite_wire::{Command, Frame, Mode, ParsedCommand};

@@ -82,6 +82,16 @@ fn a_connection_that_returns_within_a_second_sends_no_error() {
 }
 
 #[test]
+fn an_instrument_that_moved_in_time_is_not_reported() {
+    let now = Instant::now();
+    let (groups, mut losses) = world(now);
+    losses.on_down(1, now);
+    losses.set_placement(&placement([&[1, 2], &[3]]));
+    losses.set_placement(&placement([&[1, 2, 3], &[]]));
+    assert!(losses.next_deadline().is_none() && losses.poll(&groups, now + ERROR_AFTER).is_empty());
+}
+
+#[test]
 fn a_second_loss_is_reported_again() {
     let now = Instant::now();
     let (groups, mut losses) = world(now);

@@ -239,6 +239,17 @@ fn a_mode_soon_after_its_subscribe_is_one_request() {
 }
 
 #[test]
+fn another_subscribe_does_not_delay_the_first() {
+    let mut world = World::new(CAPACITY, None);
+    for client in [0, 0, 1] {
+        world.obey(client, Command::Subscribe(&[1])).unwrap();
+        world.wait(SETTLE / 3);
+    }
+    world.wait(Duration::from_millis(1));
+    assert_eq!(world.server, Book::from([(1, Mode::Quote)]));
+}
+
+#[test]
 fn a_subscribe_that_is_undone_soon_is_never_sent() {
     let mut world = World::new(CAPACITY, None);
     world.obey(0, Command::Subscribe(&[1])).unwrap();
