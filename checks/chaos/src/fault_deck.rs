@@ -93,9 +93,13 @@ impl Deck {
                 let soon = millis(1, 200);
                 Fault::SlowHandshake { delay: if millis(0, 3).is_zero() { late } else { soon } }
             }
-            FaultKind::DuplicateOrder => {
+            FaultKind::Order | FaultKind::DuplicateOrder => {
                 let order_id = format!("chaos-{}-{}", self.connection, self.dealt);
-                Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
+                let data = json!({"order_id": order_id, "status": "COMPLETE"});
+                match kind {
+                    FaultKind::Order => Fault::Order { data },
+                    _ => Fault::DuplicateOrder { data },
+                }
             }
             // A frame of all instruments has about 3,000 bytes and takes longer than twice the
             // threshold.

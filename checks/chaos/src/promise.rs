@@ -58,9 +58,10 @@ enum Effect {
         message: String,
         is_limit: bool,
     },
-    /// The same order, twice.
+    /// The same order, this many times.
     Order {
         id: String,
+        times: usize,
     },
     /// This many frames, and nothing else.
     Frames(u64),
@@ -148,9 +149,10 @@ impl Promise {
                 message: message.to_string(),
                 is_limit: *fault == Fault::limit_error(),
             }),
-            Fault::DuplicateOrder { data } => {
+            Fault::Order { data } | Fault::DuplicateOrder { data } => {
                 let id = data["order_id"].as_str().unwrap_or_default();
-                shows(Effect::Order { id: id.into() })
+                let times = if matches!(fault, Fault::Order { .. }) { 1 } else { 2 };
+                shows(Effect::Order { id: id.into(), times })
             }
             Fault::Close { code, .. } => loses(Loss::Closed { code: *code }),
             Fault::Burst { frames } => shows(Effect::Frames(*frames as u64)),
@@ -220,7 +222,7 @@ impl Promise {
                 let least = usize::from(*is_limit && !seen.was_limited);
                 count(&|it| self.is_own_text(it)) == 1 && (least..=1).contains(&limits)
             }
-            Effect::Order { .. } => count(&|it| self.is_own_text(it)) == 2,
+            Effect::Order { times, .. } => count(&|it| self.is_own_text(it)) == *times,
             Effect::Frames(frames) => seen.frames >= *frames,
             Effect::FeedSilent => count(&|it| matches!(it, Event::FeedSilent { .. })) == 1,
             Effect::Stale => count(&|it| matches!(it, Event::TicksResumed { .. })) >= 1,
@@ -332,7 +334,7 @@ impl Promise {
                 found.as_ref() == Some(kind)
             }
             (Effect::Error { message, .. }, TextMessage::Error(found)) => message == found,
-            (Effect::Order { id }, TextMessage::Order(order)) => {
+            (Effect::Order { id, .. }, TextMessage::Order(order)) => {
                 order.order_id.as_deref() == Some(id)
             }
             _ => false,

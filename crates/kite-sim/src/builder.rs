@@ -16,7 +16,7 @@ use crate::certificate::Identity;
 use crate::client::state::{Config, SimState};
 use crate::fault::chance::FaultChance;
 use crate::fault::script::FaultScript;
-use crate::market::Exchange;
+use crate::market::{Clock, Exchange};
 use crate::replay::{Fanout, Records, Replay, TapeStart};
 use crate::sim::Sim;
 
@@ -42,7 +42,9 @@ pub struct SimBuilder {
     heartbeat_every: Option<Duration>,
     is_greeting: bool,
     start_unix_s: u32,
+    is_clock_running: bool,
     unknown: BTreeSet<u32>,
+    listed: Option<BTreeSet<u32>>,
     chance: Option<FaultChance>,
     scripts: Vec<FaultScript>,
     replay: Option<Replay>,
@@ -107,7 +109,9 @@ impl Default for SimBuilder {
             heartbeat_every: Some(Duration::from_secs(1)),
             is_greeting: true,
             start_unix_s: MARKET_OPENS_UNIX_S,
+            is_clock_running: false,
             unknown: BTreeSet::new(),
+            listed: None,
             chance: None,
             scripts: Vec::new(),
             replay: None,
@@ -178,6 +182,22 @@ impl SimBuilder {
         self
     }
 
+    /// Sets whether the exchange's clock runs, from [`SimBuilder::market_time`] at the start, so
+    /// that the timestamps of packets, greetings and order updates are all of one time. Default
+    /// false: the time of each instrument advances with its own updates, a second every two, and
+    /// every run sends the same bytes.
+    pub fn run_clock(mut self, runs: bool) -> Self {
+        self.is_clock_running = runs;
+        self
+    }
+
+    /// Lists the only instruments that exist. Any other token is accepted in commands and stays
+    /// silent, as an unknown one does at Kite.
+    pub fn only_tokens(mut self, tokens: impl IntoIterator<Item = u32>) -> Self {
+        self.listed = Some(tokens.into_iter().collect());
+        self
+    }
+
     /// Marks a token as unknown, so that commands ignore it.
     pub fn unknown_token(mut self, token: u32) -> Self {
         self.unknown.insert(token);
@@ -242,14 +262,17 @@ impl SimBuilder {
         for (api_key, access_token) in [self.credentials].into_iter().chain(self.accounts) {
             accounts.set(api_key, access_token);
         }
-        let replayed_unix_s = self.replay.as_ref().and_then(Replay::start_unix_s);
+        let replay_unix_s = self.replay.as_ref().map(|replay| {
+            // A tape without records has no time.
+            replay.start_unix_s().unwrap_or(self.start_unix_s)
+        });
         let (fanout, tape) = read_start(self.replay).await?;
         let config = Config {
             // In a replay, all updates come from the tape.
             updates_per_second: if tape.is_some() { 0.0 } else { self.updates_per_second },
             heartbeat_every: self.heartbeat_every,
             is_greeting: self.is_greeting,
-            start_unix_s: replayed_unix_s.unwrap_or(self.start_unix_s),
+            replay_unix_s,
             chance: self.chance.map(Arc::new),
             #[cfg(feature = "tls")]
             identity: match self.is_secure {
@@ -259,7 +282,11 @@ impl SimBuilder {
                 false => None,
             },
         };
-        let exchange = Exchange::new(self.seed, self.start_unix_s, self.unknown);
+        let clock = match self.is_clock_running {
+            true => Clock::running(self.start_unix_s),
+            false => Clock::of_steps(self.start_unix_s),
+        };
+        let exchange = Exchange::new(self.seed, clock, self.unknown, self.listed);
         let (state, commands) = SimState::new(config, address, exchange, fanout, accounts);
         let sim = Sim::run(listener, state, commands, tape);
         self.scripts.into_iter().for_each(|script| sim.play(script));

@@ -230,7 +230,7 @@ impl Client {
     /// Sends the greeting, then applies the first fault.
     async fn begin(&mut self, strike: Option<Fault>) -> Result<(), End> {
         if self.state.config.is_greeting {
-            for text in texts::greetings(self.state.config.start_unix_s) {
+            for text in texts::greetings(self.state.now_unix_s()) {
                 self.write_text(&text).await?;
             }
         }

@@ -8,6 +8,7 @@ pub(crate) mod chance;
 pub(crate) mod damage;
 pub(crate) mod delivery;
 pub(crate) mod kinds;
+pub(crate) mod order;
 pub(crate) mod pending;
 pub(crate) mod planned;
 mod random;

@@ -1,7 +1,8 @@
 //! The simulated market, with single instruments and the exchange that holds them.
 //!
-//! Performs no I/O and reads no clock.
+//! Performs no I/O; [`clock`] alone reads a clock, if the market's time is to run.
 
+mod clock;
 mod exchange;
 mod instrument;
 mod known;
@@ -10,6 +11,7 @@ mod sent;
 mod universe;
 mod walk;
 
+pub(crate) use clock::Clock;
 pub(crate) use exchange::Exchange;
 pub use instrument::Instrument;
 pub use known::known_instruments;

@@ -13,7 +13,7 @@ use kite_wire::{
 };
 use parking_lot::Mutex;
 
-use crate::market::{Exchange, Walk};
+use crate::market::{Clock, Exchange, Walk};
 use crate::replay::Subscriber;
 
 /// Maximum time that is caught up on after a delay, unless updates are rarer. Updates due earlier
@@ -48,6 +48,8 @@ pub(crate) struct Book {
     /// Positions of the instruments in the frame being built.
     framed: Vec<usize>,
     buffer: BytesMut,
+    /// The market's clock; `None` if time advances with the steps of each instrument.
+    clock: Option<Arc<Clock>>,
     /// The source of packets in a replay, instead of the market.
     latest: Option<Arc<Mutex<LatestPackets>>>,
 }
@@ -60,6 +62,11 @@ enum Moment {
 }
 
 impl Book {
+    /// Creates an empty book whose packets are stamped by the market's clock, if it runs.
+    pub(crate) fn new(clock: &Arc<Clock>) -> Self {
+        Self { clock: Some(Arc::clone(clock)), ..Self::default() }
+    }
+
     /// Reads packets from a replay after this call.
     pub(crate) fn follow(&mut self, latest: Arc<Mutex<LatestPackets>>) {
         self.latest = Some(latest);
@@ -181,11 +188,12 @@ impl Book {
             }
             return Ok(encoder.finish().len());
         }
+        let now_unix_s = self.clock.as_ref().and_then(|clock| clock.running_unix_s());
         for &position in &self.framed {
             let held = self.subscriptions.at(position);
             let tick = match moment {
-                Moment::Present => held.owned.present(held.mode),
-                Moment::Next => held.owned.next(held.mode),
+                Moment::Present => held.owned.present(held.mode, now_unix_s),
+                Moment::Next => held.owned.next(held.mode, now_unix_s),
             };
             encoder.push(&tick)?;
         }
@@ -212,7 +220,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn exchange() -> Exchange {
-        Exchange::new(1, 0, [9_999 << 8 | 1].into())
+        Exchange::new(1, Clock::of_steps(0), [9_999 << 8 | 1].into(), None)
     }
 
     fn token(index: u32) -> u32 {

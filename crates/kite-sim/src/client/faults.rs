@@ -42,8 +42,13 @@ impl Client {
 
     /// Applies a fault. It counts once it takes effect. A fault that needs to send, or needs an
     /// instrument, is ignored if the socket is silent or has no subscription.
-    pub(super) async fn on_fault(&mut self, fault: Fault, writing: &Writing) -> Result<(), End> {
+    pub(super) async fn on_fault(
+        &mut self,
+        mut fault: Fault,
+        writing: &Writing,
+    ) -> Result<(), End> {
         let kind = fault.kind();
+        self.state.identify(&mut fault);
         let took_effect = match fault {
             Fault::HalfOpen => self.change(Manner { says: Says::Nothing, ..self.manner }),
             Fault::HeartbeatsOnly => self.quieten(Says::Heartbeats),
@@ -72,6 +77,7 @@ impl Client {
             Fault::UnknownText => self.send_texts(&[odd_texts::unknown()]).await?,
             Fault::UnparsableText => self.send_texts(&[odd_texts::unparsable()]).await?,
             Fault::ErrorText { message } => self.send_texts(&[texts::error(&message)]).await?,
+            Fault::Order { data } => self.send_texts(&[texts::order(&data)]).await?,
             Fault::DuplicateOrder { data } => {
                 let text = texts::order(&data);
                 self.send_texts(&[text.clone(), text]).await?

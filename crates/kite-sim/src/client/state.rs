@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::certificate::Identity;
 use crate::fault::chance::FaultChance;
 use crate::fault::pending::PendingFaults;
 use crate::fault::script::FaultScript;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, order};
 use crate::flow::{Flow, Writing};
 use crate::market::Exchange;
 use crate::replay::{Fanout, Feed};
@@ -37,7 +37,8 @@ pub(crate) struct Config {
     pub(crate) updates_per_second: f64,
     pub(crate) heartbeat_every: Option<Duration>,
     pub(crate) is_greeting: bool,
-    pub(crate) start_unix_s: u32,
+    /// The start of a replay.
+    pub(crate) replay_unix_s: Option<u32>,
     pub(crate) chance: Option<Arc<FaultChance>>,
     #[cfg(feature = "tls")]
     pub(crate) identity: Option<Identity>,
@@ -117,6 +118,8 @@ pub(crate) struct SimState {
     pub(crate) pending: PendingFaults,
     acceptor: mpsc::UnboundedSender<AcceptorCommand>,
     faults: Mutex<BTreeMap<FaultKind, u64>>,
+    /// Order updates identified so far.
+    orders: AtomicU64,
     /// Whether random faults have ended.
     is_calm: AtomicBool,
 }
@@ -144,6 +147,7 @@ impl SimState {
             pending: PendingFaults::default(),
             acceptor,
             faults: Mutex::default(),
+            orders: AtomicU64::new(0),
             is_calm: AtomicBool::new(false),
         };
         (Arc::new(state), commands)
@@ -178,7 +182,7 @@ impl SimState {
     fn join(&self, admitted: &Admitted<'_>, peer: Option<SocketAddr>) -> (Handle, Joined) {
         let Admitted { id, number, api_key, .. } = *admitted;
         let (sender, controls) = mpsc::unbounded_channel();
-        let book = Arc::<Mutex<Book>>::default();
+        let book = Arc::new(Mutex::new(Book::new(self.exchange.clock())));
         let feed = self.fanout.as_ref().map(|fanout| {
             book.lock().follow(fanout.latest());
             fanout.join(id, api_key, book.clone())
@@ -237,7 +241,7 @@ impl SimState {
                 self.pending.at_next(api_key, fault);
                 0
             }
-            fault => self.strike(|_, key| key == api_key, &fault),
+            fault => self.strike(|_, key| key == api_key, fault),
         }
     }
 
@@ -248,13 +252,27 @@ impl SimState {
         match fault {
             Fault::Restart { down } => self.restart(down),
             fault if fault.awaits_handshake() => self.pending.at_next(&api_key, fault),
-            fault => return self.strike(|candidate, _| candidate == id, &fault) > 0,
+            fault => return self.strike(|candidate, _| candidate == id, fault) > 0,
         }
         true
     }
 
-    fn strike(&self, is_target: impl Fn(u64, &str) -> bool, fault: &Fault) -> usize {
+    fn strike(&self, is_target: impl Fn(u64, &str) -> bool, mut fault: Fault) -> usize {
+        self.identify(&mut fault);
         self.send_to(is_target, || Control::Fault(fault.clone(), self.flow.begin()))
+    }
+
+    /// Adds what identifies and dates the order update of a fault, if that is missing.
+    pub(crate) fn identify(&self, fault: &mut Fault) {
+        if let Fault::Order { data } | Fault::DuplicateOrder { data } = fault {
+            let number = self.orders.fetch_add(1, Ordering::Relaxed) + 1;
+            order::identify(data, number, self.now_unix_s());
+        }
+    }
+
+    /// Returns the time of the market or of the tape.
+    pub(crate) fn now_unix_s(&self) -> u32 {
+        self.config.replay_unix_s.unwrap_or_else(|| self.exchange.clock().now_unix_s())
     }
 
     /// Restarts the server.

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::argument::{FaultArgument, Value, write_time};
 use super::random::Random;
 use super::table::faults;
-use super::{BodyDelivery, FaultFamily};
+use super::{BodyDelivery, FaultFamily, order};
 
 /// A failure that the simulator causes on purpose.
 ///
@@ -112,9 +112,15 @@ pub enum Fault {
         /// The message.
         message: Cow<'static, str>,
     },
+    /// An order update.
+    Order {
+        /// Its payload. Without an `order_id`, this and the other fields that identify and date an
+        /// update are added when it is sent, the same on every socket.
+        data: serde_json::Value,
+    },
     /// The same order update twice in a row.
     DuplicateOrder {
-        /// Its payload.
+        /// Its payload, as for [`Fault::Order`].
         data: serde_json::Value,
     },
     /// A close frame.
@@ -192,6 +198,10 @@ const CODE: Option<FaultArgument> = FaultArgument::of("CODE", "a close code such
 const FRAMES: Option<FaultArgument> = FaultArgument::of("FRAMES", "a number of frames");
 const WAY: Option<FaultArgument> =
     FaultArgument::of("WAY", "reserved_opcode, reserved_bit, masked or invalid_utf8");
+const ORDER_STATUS: Option<FaultArgument> =
+    FaultArgument::of("STATUS", "a status such as COMPLETE, REJECTED or OPEN");
+/// The documented statuses of an order update.
+const ORDER_STATUSES: [&str; 5] = ["COMPLETE", "REJECTED", "CANCELLED", "UPDATE", "OPEN"];
 const STATUS: Option<FaultArgument> = FaultArgument::of("STATUS", "an HTTP status such as 503");
 
 faults! {
@@ -361,6 +371,16 @@ faults! {
             None => Fault::limit_error(),
             Some(text) => Fault::ErrorText { message: text.to_owned().into() },
         });
+    Order "order" Socket ORDER_STATUS,
+        "An order update with all documented fields."
+        [Self::Order { data }] data["status"].as_str().map(str::to_owned),
+        |random, _| {
+            Fault::Order { data: order::payload(ORDER_STATUSES[random.below(ORDER_STATUSES.len())]) }
+        },
+        |value| {
+            let status = value.0.unwrap_or("COMPLETE");
+            (!status.is_empty()).then(|| Fault::Order { data: order::payload(status) })
+        };
     DuplicateOrder "duplicate_order" Socket NOTHING,
         "The same order update twice in a row."
         [Self::DuplicateOrder { .. }] None,
@@ -369,8 +389,7 @@ faults! {
             Fault::DuplicateOrder { data: json!({"order_id": order_id, "status": "COMPLETE"}) }
         },
         |value| {
-            let data = json!({"order_id": "100000000000001", "status": "COMPLETE"});
-            value.none(Fault::DuplicateOrder { data })
+            value.none(Fault::DuplicateOrder { data: order::payload("COMPLETE") })
         };
     Close "close" Socket CODE,
         "A close frame; 1005 stands for one without a code."

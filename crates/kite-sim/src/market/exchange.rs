@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kite_wire::Frame;
 use parking_lot::Mutex;
 
+use super::clock::Clock;
 use super::instrument::Instrument;
 use super::sent::Sent;
 
@@ -36,8 +37,10 @@ impl Traded {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     seed: u64,
-    start_unix_s: u32,
+    clock: Arc<Clock>,
     unknown: BTreeSet<u32>,
+    /// The only instruments traded, if set.
+    listed: Option<BTreeSet<u32>>,
     floor: Mutex<Floor>,
 }
 
@@ -49,13 +52,24 @@ struct Floor {
 }
 
 impl Exchange {
-    pub(crate) fn new(seed: u64, start_unix_s: u32, unknown: BTreeSet<u32>) -> Self {
-        Self { seed, start_unix_s, unknown, floor: Mutex::default() }
+    pub(crate) fn new(
+        seed: u64,
+        clock: Clock,
+        unknown: BTreeSet<u32>,
+        listed: Option<BTreeSet<u32>>,
+    ) -> Self {
+        Self { seed, clock: Arc::new(clock), unknown, listed, floor: Mutex::default() }
     }
 
     /// Returns whether this token names an instrument.
     pub(crate) fn trades(&self, token: u32) -> bool {
-        token >= FIRST_TOKEN && !self.unknown.contains(&token)
+        let is_listed = self.listed.as_ref().is_none_or(|listed| listed.contains(&token));
+        token >= FIRST_TOKEN && is_listed && !self.unknown.contains(&token)
+    }
+
+    /// Returns the clock.
+    pub(crate) fn clock(&self) -> &Arc<Clock> {
+        &self.clock
     }
 
     /// Returns an instrument, listing it first if necessary.
@@ -63,7 +77,7 @@ impl Exchange {
         let mut floor = self.floor.lock();
         let day = floor.day;
         let list = || {
-            let mut instrument = Instrument::new(self.seed, token, self.start_unix_s);
+            let mut instrument = Instrument::new(self.seed, token, self.clock.start_unix_s());
             (0..day).for_each(|_| instrument.next_day());
             let sent = Sent::default();
             Arc::new(Mutex::new(Traded { instrument, sent, jumps: 0, landed: None }))
@@ -88,6 +102,7 @@ impl Exchange {
     pub(crate) fn next_day(&self) {
         let mut floor = self.floor.lock();
         floor.day += 1;
+        self.clock.next_day();
         for traded in floor.traded.values() {
             traded.lock().jump(Instrument::next_day);
         }
@@ -117,16 +132,22 @@ mod tests {
 
     use super::*;
 
+    const START: u32 = 1_754_279_100;
+
+    fn exchange<const N: usize>(unknown: [u32; N]) -> Exchange {
+        Exchange::new(1, Clock::of_steps(START), unknown.into(), None)
+    }
+
     #[test]
     fn an_instrument_keeps_its_state_between_subscriptions() {
-        let exchange = Exchange::new(1, 0, BTreeSet::new());
+        let exchange = exchange([]);
         exchange.traded(408_065).lock().instrument.advance();
         assert_eq!(exchange.traded(408_065).lock().instrument.step(), 1);
     }
 
     #[test]
     fn an_instrument_listed_late_is_on_the_same_day() {
-        let exchange = Exchange::new(1, 1_754_279_100, BTreeSet::new());
+        let exchange = exchange([]);
         let early = exchange.traded(408_065);
         exchange.next_day();
         exchange.next_day();
@@ -134,14 +155,22 @@ mod tests {
         let time = |traded: &Mutex<Traded>| {
             traded.lock().instrument.tick(Mode::Full).full().unwrap().exchange_timestamp
         };
-        assert_eq!([time(&early), time(&late)], [1_754_279_100 + 2 * 86_400; 2]);
+        assert_eq!([time(&early), time(&late)], [START + 2 * 86_400; 2]);
     }
 
     #[test]
     fn unknown_tokens_and_bare_segments_are_not_traded() {
-        let exchange = Exchange::new(1, 0, [408_065].into());
+        let exchange = exchange([408_065]);
         let trades = |token| exchange.trades(token);
         assert_eq!([0, 9, 255, 408_065].map(trades), [false; 4]);
         assert!(trades(256) && trades(884_737) && trades(u32::MAX));
+    }
+
+    #[test]
+    fn with_a_list_only_its_instruments_are_traded() {
+        let listed = Some([408_065, 884_737, 9].into());
+        let exchange = Exchange::new(1, Clock::of_steps(START), [884_737].into(), listed);
+        let trades = |token| exchange.trades(token);
+        assert_eq!([408_065, 884_737, 9, 738_561].map(trades), [true, false, false, false]);
     }
 }

@@ -12,7 +12,7 @@ use crate::hash::noise;
 
 /// Steps of an instrument per second of its simulated time, Kite's usual update rate.
 const STEPS_PER_SECOND: u64 = 2;
-const DAY_S: u32 = 24 * 60 * 60;
+pub(super) const DAY_S: u32 = 24 * 60 * 60;
 /// Levels on each side of the market depth.
 const LEVELS: u32 = 5;
 
@@ -44,6 +44,8 @@ pub struct Instrument {
     key: u64,
     step: u64,
     start_unix_s: u32,
+    /// The times of the last trade and of this state, if a clock that runs has stamped it.
+    stamp: Option<Stamp>,
     listing: Listing,
     price: Price,
     /// Prices are counted in ticks.
@@ -59,6 +61,13 @@ pub struct Instrument {
     open_interest: u32,
     open_interest_high: u32,
     open_interest_low: u32,
+}
+
+/// The times of a state, in seconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    traded_unix_s: u32,
+    state_unix_s: u32,
 }
 
 /// Properties that follow from the segment.
@@ -133,6 +142,7 @@ impl Instrument {
             key,
             step: 0,
             start_unix_s,
+            stamp: None,
             listing,
             price,
             last,
@@ -231,7 +241,22 @@ impl Instrument {
         ticks * self.listing.tick
     }
 
+    /// Sets the time of this state, which is also that of its last trade if `is_trade`, or if none
+    /// has been set. Without this, time advances with the steps.
+    pub(super) fn stamp(&mut self, now_unix_s: u32, is_trade: bool) {
+        let earlier = self.stamp.filter(|_| !is_trade).map(|stamp| stamp.traded_unix_s);
+        let traded_unix_s = earlier.unwrap_or(now_unix_s);
+        self.stamp = Some(Stamp { traded_unix_s, state_unix_s: now_unix_s });
+    }
+
+    fn last_trade_unix_s(&self) -> u32 {
+        self.stamp.map_or_else(|| self.exchange_unix_s(), |stamp| stamp.traded_unix_s)
+    }
+
     fn exchange_unix_s(&self) -> u32 {
+        if let Some(stamp) = self.stamp {
+            return stamp.state_unix_s;
+        }
         let elapsed_s = u32::try_from(self.step / STEPS_PER_SECOND).unwrap_or(u32::MAX);
         self.start_unix_s.saturating_add(elapsed_s)
     }
@@ -280,7 +305,7 @@ impl Instrument {
             }
         };
         FullFields {
-            last_trade_timestamp: self.exchange_unix_s(),
+            last_trade_timestamp: self.last_trade_unix_s(),
             open_interest: self.open_interest,
             open_interest_high: self.open_interest_high,
             open_interest_low: self.open_interest_low,

@@ -30,17 +30,24 @@ impl Walk {
         Self { traded, instrument, jumps }
     }
 
-    /// Returns the current state, including the latest jump.
-    pub(crate) fn present(&mut self, mode: Mode) -> Tick {
+    /// Returns the current state, including the latest jump; `now_unix_s` is the time of a clock
+    /// that runs.
+    pub(crate) fn present(&mut self, mode: Mode, now_unix_s: Option<u32>) -> Tick {
         Self::catch_up(&self.traded.lock(), &mut self.instrument, &mut self.jumps);
+        if let Some(now_unix_s) = now_unix_s {
+            self.instrument.stamp(now_unix_s, false);
+        }
         self.instrument.tick(mode)
     }
 
-    /// Advances one step and returns the new state.
-    pub(crate) fn next(&mut self, mode: Mode) -> Tick {
+    /// Advances one step and returns the new state; `now_unix_s` is the time of a clock that runs.
+    pub(crate) fn next(&mut self, mode: Mode, now_unix_s: Option<u32>) -> Tick {
         let mut traded = self.traded.lock();
         Self::catch_up(&traded, &mut self.instrument, &mut self.jumps);
         self.instrument.advance();
+        if let Some(now_unix_s) = now_unix_s {
+            self.instrument.stamp(now_unix_s, true);
+        }
         if traded.instrument.step() < self.instrument.step() {
             traded.instrument.clone_from(&self.instrument);
         }

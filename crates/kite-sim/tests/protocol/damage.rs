@@ -179,3 +179,28 @@ async fn one_socket_of_several_can_be_struck() {
     sim.send_text("to both");
     assert_eq!(clients[0].text().await, "to both");
 }
+
+#[tokio::test]
+async fn an_order_fault_is_one_update_on_each_socket_of_the_account_with_all_fields() {
+    let sim = Sim::builder().account("other", "token").updates_per_second(0.0).no_heartbeats();
+    let sim = sim.greet(false).start().await.unwrap();
+    let mut mine = [Client::connect(&sim).await, Client::connect(&sim).await];
+    let mut other = Client::try_connect(&sim, "other", "token").await.unwrap();
+    let mut ids = std::collections::BTreeSet::new();
+    for (text, status) in [("order", "COMPLETE"), ("order:REJECTED", "REJECTED")] {
+        assert_eq!(sim.inject(API_KEY, text.parse().unwrap()), 2);
+        let [one, two] = &mut mine;
+        let update = one.text().await;
+        assert_eq!(two.text().await, update);
+        let update: serde_json::Value = serde_json::from_str(&update).unwrap();
+        assert_eq!((&update["type"], &update["data"]["status"]), (&"order".into(), &status.into()));
+        ids.insert(update["data"]["order_id"].as_str().unwrap().to_owned());
+        assert_eq!(update["data"]["order_timestamp"], "2025-08-04 09:15:00");
+    }
+    assert_eq!(ids.len(), 2);
+    sim.send_text("last");
+    assert_eq!(other.text().await, "last");
+    for client in &mut mine {
+        assert_eq!(client.text().await, "last");
+    }
+}

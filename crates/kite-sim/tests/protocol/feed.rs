@@ -1,13 +1,15 @@
 //! Commands, snapshots, updates and text frames.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::SinkExt;
-use kite_sim::{MAX_INSTRUMENTS, Sim, universe};
+use kite_sim::{API_KEY, MAX_INSTRUMENTS, Sim, universe};
 use kite_wire::{Command, Frame, Mode, PacketKind, Tick};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::bare::{BINARY, Bare, Door, TEXT};
 use crate::client::{Client, quiet_sim, ticks, until};
 
 /// An instrument of each segment.
@@ -225,4 +227,52 @@ async fn orders_text_frames_and_raw_frames_reach_every_socket() {
         assert_eq!(client.binary().await, [0, 9, 1].as_slice());
     }
     assert!(sim.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_runs_stamps_greetings_packets_and_orders_alike() {
+    const START: u32 = 1_754_295_628;
+    const HOUR: u32 = 3_600;
+    let sim = Sim::builder().updates_per_second(0.0).no_heartbeats();
+    let sim = sim.market_time(START).run_clock(true).start().await.unwrap();
+    // Whole hours of simulated time, and less than a second of the test's own.
+    let hours = |unix_s: u32| unix_s.checked_sub(START).map(|since| (since / HOUR, since % HOUR));
+    for (number, days) in [(1, 0), (2, 0), (3, 1)] {
+        tokio::time::sleep(Duration::from_secs(HOUR.into())).await;
+        if days > 0 {
+            sim.next_day();
+        }
+        let expected = Some((number + days * 24, 0));
+        let mut client = Bare::connect(&sim, Door::Memory).await;
+        client.text().await;
+        let hour = 13 + number;
+        let at = format!("2025-08-0{}T{hour}:50:28+05:30", 4 + days);
+        assert_eq!(client.text().await, format!(r#"{{"type":"app_code","timestamp":"{at}"}}"#));
+        client.say(TEXT, Command::Mode(Mode::Full, &[NSE]).to_string().as_bytes()).await;
+        let snapshot = *ticks(&client.frame_of(BINARY).await)[0].full().unwrap();
+        assert_eq!(hours(snapshot.exchange_timestamp), expected);
+        // Before the first trade of the day's first client there is no earlier one to name.
+        let traded = if number == 1 { expected } else { Some((number - 1, 0)) };
+        assert_eq!(hours(snapshot.last_trade_timestamp), traded, "{number}");
+        sim.tick_now(&[NSE]);
+        let tick = *ticks(&client.frame_of(BINARY).await)[0].full().unwrap();
+        let times = [tick.exchange_timestamp, tick.last_trade_timestamp];
+        assert_eq!(times.map(hours), [expected; 2]);
+        sim.inject(API_KEY, "order".parse().unwrap());
+        assert!(client.text().await.contains(&at[..19].replace('T', " ")));
+        drop(client);
+        until(&sim, |sim| sim.stats().connections_open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn with_a_list_other_tokens_are_accepted_and_stay_silent() {
+    let sim = Sim::builder().only_tokens([NSE]).updates_per_second(0.0).no_heartbeats();
+    let sim = sim.greet(false).start().await.unwrap();
+    let mut client = Client::connect(&sim).await;
+    client.say(Command::Subscribe(&[CDS, NSE])).await;
+    assert_eq!(kinds(&client.ticks().await), [(NSE, PacketKind::Quote)].into());
+    sim.tick_now(&[NSE, CDS]);
+    assert_eq!(kinds(&client.ticks().await), [(NSE, PacketKind::Quote)].into());
+    assert_eq!(sim.stats().ignored_commands, 0);
 }

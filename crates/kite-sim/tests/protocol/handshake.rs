@@ -84,7 +84,7 @@ async fn a_request_that_is_not_for_a_websocket_is_refused_with_400_and_html() {
 async fn credentials_are_percent_decoded() {
     let sim = Sim::builder().credentials("a&b", "c=/d").start().await.unwrap();
     assert_eq!(status_of(&sim, "a%26b", "c%3D%2Fd").await, 101);
-    assert_eq!(status_of(&sim, API_KEY, "sim_access_token").await, 403);
+    assert_eq!(status_of(&sim, API_KEY, "sim_access_token").await, 400);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `kite sim`: a simulated Kite ticker server on this machine.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,7 +17,8 @@ use crate::exit::CliError;
 use crate::faults;
 use crate::feed::deadline::Deadline;
 use crate::format::numbers;
-use crate::format::times;
+use crate::format::times::{self, Moment, SECOND_NS};
+use crate::instruments::lists;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,13 +26,16 @@ Examples:
   kite sim --rate 10 --chaos 5s
   kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
   kite sim --fault handshake1=slow_link:28000
+  kite sim --fault 5s=order:REJECTED
+  kite sim --start 09:15 --instruments-file instruments.csv
   kite sim --list-faults
 
 In another terminal, after setting the printed credentials:
   kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY
 
-The simulated day is 4 August 2025 and starts at 09:15 IST. No order updates are
-sent; tests that need them use Sim::send_order of the crate kite-sim.";
+All timestamps are of one clock, which starts now, or at --start today in India.
+As at Kite, a wrong api_key is refused with 400 and a wrong access_token with
+403, and what is not a valid command is ignored: -v logs both with the reason.";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
@@ -42,6 +47,12 @@ pub(crate) struct Sim {
     /// The market's seed; the same seed produces the same ticks [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     seed: u64,
+    /// The market's time at the start, such as 09:15 or 2026-11-23T09:15 [now]
+    #[arg(long, value_name = "TIME")]
+    start: Option<Moment>,
+    /// Kite's instruments CSV; all others stay silent [every token ticks]
+    #[arg(long, value_name = "CSV")]
+    instruments_file: Option<PathBuf>,
     /// Updates per second per instrument, at most 1,000 [2]
     #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
     #[arg(value_parser = faults::rate, allow_hyphen_values = true)]
@@ -85,8 +96,16 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
     }
     stop.listen()?;
     let accounts = accounts(args.accounts);
-    let mut builder =
-        kite_sim::Sim::builder().port(args.port).seed(args.seed).updates_per_second(args.rate);
+    let mut builder = kite_sim::Sim::builder()
+        .port(args.port)
+        .seed(args.seed)
+        .updates_per_second(args.rate)
+        .market_time(start_unix_s(args.start)?)
+        .run_clock(true);
+    if let Some(path) = &args.instruments_file {
+        let listed = lists::from_file(path, output).await?;
+        builder = builder.only_tokens(listed.iter().map(|it| it.instrument_token));
+    }
     for (key, token) in &accounts[1..] {
         builder = builder.account(key, token);
     }
@@ -128,6 +147,14 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
         true => output.json(&stats_json(&stats, &stuck)),
         false => output.text(&summary(&stats)),
     }
+}
+
+/// Returns the market's time at the start; a time of day is today's in India.
+fn start_unix_s(start: Option<Moment>) -> Result<u32, CliError> {
+    let now_unix_ns = times::now_unix_ns();
+    let unix_ns = start.map_or(now_unix_ns, |start| start.on_day_of(now_unix_ns));
+    u32::try_from(unix_ns / SECOND_NS)
+        .map_err(|_| CliError::usage("--start is later than a packet's timestamp can be"))
 }
 
 /// Returns the sockets that were dropped because their clients did not read.

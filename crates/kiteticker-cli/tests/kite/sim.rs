@@ -1,8 +1,13 @@
 //! `kite sim`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kite_wire::ist::IstDateTime;
+use serde_json::Value;
+
 use crate::clients;
 use crate::process::{Running, kite, run, sim};
-use crate::socket::{PING, PONG, Socket, TEXT};
+use crate::socket::{BINARY, PING, PONG, Socket, TEXT};
 
 #[test]
 fn it_prints_its_endpoint_and_ends_with_a_summary() {
@@ -106,4 +111,98 @@ fn the_summary_counts_what_was_ignored() {
     let ended = sim.ended();
     let counted = "ignored in whole or in part: 1 command; -v logs the reasons";
     assert!(ended.out.contains(counted), "{ended:?}");
+}
+
+#[test]
+fn an_order_fault_is_one_update_with_the_requested_status() {
+    let (sim, endpoint) = sim(&["--fault", "handshake1=order:REJECTED,handshake1=order"]);
+    let is_order = |text: &Value| text["type"] == "order";
+    for status in ["REJECTED", "COMPLETE"] {
+        let mut client = Socket::open(&endpoint);
+        client.send(PING, b"done");
+        let (mut texts, mut frame) = (Vec::new(), client.frame());
+        while frame.0 != PONG {
+            if frame.0 == TEXT {
+                texts.push(serde_json::from_slice::<Value>(&frame.1).expect("JSON"));
+            }
+            frame = client.frame();
+        }
+        let updates: Vec<_> = texts.iter().filter(|text| is_order(text)).collect();
+        assert_eq!(updates.len(), 1, "{texts:?}");
+        assert_eq!(updates[0]["data"]["status"], status);
+        assert_eq!(updates[0]["data"].as_object().map(serde_json::Map::len), Some(39));
+    }
+    sim.interrupt();
+    let ended = sim.ended();
+    assert_eq!(ended.json()["faults"]["order"], 2, "{ended:?}");
+}
+
+/// Returns the time of the greeting and the exchange timestamp of a first packet in full mode, in
+/// Unix seconds.
+fn times(endpoint: &str) -> [i64; 2] {
+    let mut client = Socket::open(endpoint);
+    client.until(TEXT);
+    let greeting: Value = serde_json::from_slice(&client.until(TEXT)).expect("JSON");
+    let greeting = greeting["timestamp"].as_str().expect("a time").to_owned();
+    client.send(TEXT, br#"{"a":"mode","v":["full",[408065]]}"#);
+    let frame = loop {
+        let frame = client.until(BINARY);
+        if frame.len() > 1 {
+            break frame;
+        }
+    };
+    // Two bytes each for the number of packets and the length precede the packet.
+    let timestamp = frame[4 + 60..4 + 64].try_into().expect("four bytes");
+    let greeting: IstDateTime = greeting[..19].replace('T', " ").parse().expect("a time");
+    [greeting.unix_seconds(), i64::from(u32::from_be_bytes(timestamp))]
+}
+
+#[test]
+fn the_markets_clock_is_at_now_or_at_the_given_time_of_today() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+    let before = now();
+    let (_sim, endpoint) = sim(&[]);
+    let found = times(&endpoint);
+    assert!(found.iter().all(|time| (before..=now()).contains(time)), "{found:?} of {before}");
+
+    let midnight = |now: i64| (now + 19_800).div_euclid(86_400) * 86_400 - 19_800;
+    let day_before = midnight(now());
+    let (_sim, endpoint) = self::sim(&["--start", "09:15"]);
+    let found = times(&endpoint);
+    let day_after = midnight(now());
+    let opened = |time: i64| {
+        [day_before, day_after].iter().any(|day| (0..60).contains(&(time - day - 33_300)))
+    };
+    assert!(found.into_iter().all(opened), "{found:?} of {day_before}");
+}
+
+#[test]
+fn with_a_list_only_its_instruments_tick() {
+    let list = tempfile::NamedTempFile::new().expect("a file");
+    let csv = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+               tick_size,lot_size,instrument_type,segment,exchange\n\
+               408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE\n";
+    std::fs::write(list.path(), csv).expect("a file");
+    let (_sim, endpoint) = sim(&["--instruments-file", list.path().to_str().expect("UTF-8")]);
+    let mut client = Socket::open(&endpoint);
+    client.send(TEXT, br#"{"a":"subscribe","v":[408065,738561]}"#);
+    for _ in 0..3 {
+        let frame = loop {
+            let frame = client.until(BINARY);
+            if frame.len() > 1 {
+                break frame;
+            }
+        };
+        assert_eq!((&frame[..2], &frame[4..8]), (&[0, 1][..], &408_065_u32.to_be_bytes()[..]));
+    }
+    let missing = run(&mut kite(&["sim", "--instruments-file", "/nonexistent/list.csv"]));
+    assert_eq!(missing.code, Some(3), "{missing:?}");
+}
+
+#[test]
+fn a_start_that_is_no_time_is_invalid_usage() {
+    for start in ["soon", "2120-01-01"] {
+        let ended = run(&mut kite(&["sim", "--for", "10ms", "--start", start]));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+    }
 }

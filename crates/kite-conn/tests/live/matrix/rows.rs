@@ -179,6 +179,7 @@ fn rows() -> Vec<Row> {
         Row::new(Fault::UnparsableText, &["unreadable text"]),
         Row::new(Fault::ErrorText { message: "Something went wrong.".into() }, &["error text"]),
         Row::new(Fault::limit_error(), &["error text", "limit refused 30"]),
+        Row::new(Fault::Order { data: order.clone() }, &["order"]),
         Row::new(Fault::DuplicateOrder { data: order }, &["order", "order"]),
         Row::new(Fault::Burst { frames: 300 }, &[]),
         Row {
