@@ -75,6 +75,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
             Command::Completions(args) => commands::completions::run(&args, output).map(done),
+            Command::Man(args) => commands::man::run(&args, output).map(done),
         }
     });
     // Work that a signal has ended early must not delay the exit.

@@ -3,6 +3,7 @@
 
 mod clean;
 mod clients;
+mod completions;
 mod connections;
 mod credentials;
 mod disk;

@@ -312,6 +312,7 @@ fn the_rule_is_in_the_help_of_every_command() {
         "sim",
         "doctor",
         "completions",
+        "man",
     ];
     for command in commands {
         let line: Vec<&str> = [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
