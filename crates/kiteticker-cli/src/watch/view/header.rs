@@ -11,8 +11,9 @@ use ratatui::widgets::Paragraph;
 use super::joined;
 use super::sockets::{self, rate};
 use crate::format::numbers::{duration, grouped};
-use crate::format::times::{SECOND_NS, ist_clock};
+use crate::format::times::{SECOND_NS, ist, ist_clock};
 use crate::watch::app::App;
+use crate::watch::playback::Playback;
 use crate::watch::row::Direction;
 use crate::watch::sort::Key;
 
@@ -56,10 +57,18 @@ fn clock(app: &App) -> String {
     ist_clock(tape.map_or(app.moment.unix_s, |unix_ns| unix_ns / SECOND_NS))
 }
 
+/// Returns the day of the tape before its time, if the tape has several.
+fn date(playback: &Playback) -> String {
+    let day = |unix_ns| ist(unix_ns).date();
+    let has_several = playback.span_unix_ns.is_some_and(|(first, last)| day(first) != day(last));
+    let position = playback.position_unix_ns.filter(|_| has_several);
+    position.map(|unix_ns| format!("{} ", day(unix_ns))).unwrap_or_default()
+}
+
 fn title<'a>(app: &'a App, width: usize) -> Line<'a> {
     let theme = app.theme;
     let clock = match &app.playback {
-        Some(_) => format!("tape {} IST ", clock(app)),
+        Some(playback) => format!("tape {}{} IST ", date(playback), clock(app)),
         None => format!("{} IST ", clock(app)),
     };
     let pause = match app.table.is_paused {

@@ -141,6 +141,10 @@ fn the_header_shows_the_place_and_the_pace_of_a_replay() {
     assert!(lines(&buffer)[23].contains("left right seek"));
     press(&mut app, KeyCode::Char(' '));
     assert!(lines(&drawn(&mut app, 80, 24))[0].contains("  10x paused  "));
+    progress.span_unix_ns = progress.position_unix_ns.map(|at| (at, at + 86_400_000_000_000));
+    app.on_progress(&progress);
+    let several = lines(&drawn(&mut app, 80, 24));
+    assert!(several[0].ends_with("tape 2025-08-04 10:15:00 IST "), "{}", several[0]);
     let small = lines(&drawn(&mut app, 40, 10));
     assert!(small[0].starts_with("1 live 2 wait 3 dead 10x paused"), "{}", small[0]);
 }
