@@ -6,6 +6,7 @@ mod clock;
 mod exchange;
 mod instrument;
 mod known;
+mod listing;
 mod price;
 mod sent;
 mod universe;
