@@ -42,9 +42,18 @@ fn script(shell: Shell) -> String {
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
         Shell::Bash => bash::extended(script, &kite),
-        // Directories are offered too.
-        Shell::Zsh => script.replace(":TAPE:_files'", ":TAPE:_files -g \"*.ktape\"'"),
+        Shell::Zsh => script.lines().map(|line| zsh(line) + "\n").collect(),
         _ => script,
+    }
+}
+
+/// Offers tapes in place of all files. The only files among the arguments without an option are
+/// tapes. `_files` offers directories too.
+fn zsh(line: &str) -> String {
+    let is_argument = line.starts_with("':") || line.starts_with("'*::");
+    match is_argument || line.contains(":TAPE:_files'") {
+        true => line.replace(":_files'", ":_files -g \"*.ktape\"'"),
+        false => line.to_owned(),
     }
 }
 
@@ -109,6 +118,11 @@ mod tests {
         ] {
             assert!(script.contains(part), "{part}");
         }
-        assert!(!script.contains(":TAPE:_files'"));
+        let files = script.lines().filter(|line| line.contains(":_files'"));
+        assert!(files.clone().count() > 5);
+        for line in files {
+            let is_file = ["FILE", "CSV", "PEM"].iter().any(|it| line.contains(&format!(":{it}:")));
+            assert!(is_file, "{line}");
+        }
     }
 }
