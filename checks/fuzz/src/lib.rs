@@ -3,6 +3,7 @@
 //! Separate from the targets, so that ordinary tests can replay the corpus through the same checks
 //! (`tests/replay.rs`). The corpus is stored in packs; see [`corpus`].
 
+pub mod client;
 pub mod command;
 pub mod contracts;
 pub mod corpus;

@@ -3,6 +3,11 @@
 use fuzz_checks::corpus::replay;
 
 #[test]
+fn clients() {
+    replay("client", fuzz_checks::client::check);
+}
+
+#[test]
 fn commands() {
     replay("command", fuzz_checks::command::check);
 }
