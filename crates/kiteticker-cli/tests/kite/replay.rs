@@ -104,6 +104,7 @@ fn a_client_that_never_reads_is_named_after_the_linger_and_is_status_one() {
     let address = client.address();
     let named = format!("warning: client {address} had not closed its connection at the end: ");
     assert!(ended.err.starts_with(&named), "{ended:?}");
+    assert!(ended.err.contains("a longer --linger waits"), "{ended:?}");
     let report = ended.json();
     let named = &report["unfinished_clients"][0];
     assert_eq!((&named["peer"], &named["end"]), (&address.to_string().into(), &"stayed".into()));

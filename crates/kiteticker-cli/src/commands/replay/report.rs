@@ -1,6 +1,6 @@
 //! The texts and the JSON of a served replay.
 
-use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, SocketRecord};
+use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, SocketEnd, SocketRecord};
 use serde_json::json;
 
 use crate::clients;
@@ -76,5 +76,8 @@ pub(super) fn warnings(progress: &ReplayProgress, unfinished: &[SocketRecord], o
     }
     for record in unfinished {
         output.warn(clients::unfinished(record));
+    }
+    if unfinished.iter().any(|record| record.end == Some(SocketEnd::ClientStayed)) {
+        output.note("a longer --linger waits for clients that still read");
     }
 }
