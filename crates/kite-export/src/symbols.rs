@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use kite_wire::ist::Day;
 
+/// Number of instruments without a symbol that are remembered. A faulty server may send any tokens;
+/// beyond this they are looked up each time.
+const MOST_UNNAMED: usize = 65_536;
+
 /// Returns the symbol of an instrument token on a day in India, such as `NSE:INFY`.
 type Lookup = dyn Fn(Day, u32) -> Option<String> + Send + Sync;
 
@@ -24,6 +28,7 @@ impl Symbols {
             keys: HashMap::new(),
             numbers: HashMap::new(),
             names: Vec::new(),
+            unnamed: 0,
         }
     }
 }
@@ -42,6 +47,8 @@ pub(crate) struct CachedSymbols {
     keys: HashMap<(Day, u32), Option<i32>>,
     numbers: HashMap<String, i32>,
     names: Vec<String>,
+    /// Number of keys without a symbol.
+    unnamed: usize,
 }
 
 impl CachedSymbols {
@@ -52,7 +59,10 @@ impl CachedSymbols {
             return *key;
         }
         let key = (self.symbols.0)(day, instrument_token).and_then(|name| self.number(name));
-        self.keys.insert((day, instrument_token), key);
+        if key.is_some() || self.unnamed < MOST_UNNAMED {
+            self.keys.insert((day, instrument_token), key);
+            self.unnamed += usize::from(key.is_none());
+        }
         key
     }
 
@@ -84,6 +94,16 @@ mod tests {
     use super::*;
 
     const DAY_NS: u64 = 86_400_000_000_000;
+
+    #[test]
+    fn any_number_of_tokens_without_a_symbol_takes_bounded_memory() {
+        let symbols = Symbols::new(|_, token| (token % 2 == 0).then(|| "INFY".to_owned()));
+        let mut cached = symbols.cached();
+        for token in (1..300_000).step_by(2).chain([2, 1, 299_999]) {
+            assert_eq!(cached.name(0, token).is_some(), token == 2);
+        }
+        assert_eq!((cached.keys.len(), cached.names().len()), (MOST_UNNAMED + 1, 1));
+    }
 
     #[test]
     fn a_reused_token_has_the_symbol_of_its_day_and_a_symbol_has_one_number() {
