@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
 mod door;
+mod memory;
 mod pair;
 mod socket;
 #[cfg(feature = "tls")]
