@@ -8,7 +8,7 @@ use std::time::Duration;
 use kite_conn::{Credentials, Event, ParkReason, Phase, Severity};
 use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::exit::CliError;
 use crate::feed::credentials;
@@ -89,9 +89,14 @@ impl<'m> Link<'m> {
         renewal: Option<Renewal>,
     ) -> Result<Self, CliError> {
         let events = manager.events();
-        // A start that waits gives up after half a minute. One that is dropped keeps opening.
-        if let Ok(Err(error)) = timeout(Duration::ZERO, manager.start()).await {
-            return Err(CliError::unable("cannot start the feed").because(error));
+        // A start that waits gives up after half a minute, or when the token is refused, and stops
+        // the manager. One that is dropped after its first poll keeps opening.
+        tokio::select! {
+            biased;
+            started = manager.start() => {
+                started.map_err(|error| CliError::unable("cannot start the feed").because(error))?;
+            }
+            () = std::future::ready(()) => {}
         }
         let mut seconds = interval(CHECK_EVERY);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -168,8 +173,9 @@ impl<'m> Link<'m> {
             let is_said = std::mem::replace(&mut self.is_waiting_for_token, true);
             return Ok((!is_said).then(|| format!("waiting for a new access_token in {path}")));
         }
-        let (parked, all) = self.count_parked();
-        if parked < all {
+        // A start that was refused before it was dropped has closed them.
+        let has_stopped = |phase| matches!(phase, Phase::Parked | Phase::Closed);
+        if !self.manager.snapshot().connections.iter().all(|it| has_stopped(it.phase)) {
             return Ok(Some(format!("{seat} gave up; the others continue")));
         }
         let what =
@@ -276,6 +282,8 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     #[test]
@@ -291,5 +299,36 @@ mod tests {
             }
         }
         assert_eq!(said, [(3, None), (63, Some(60)), (123, Some(120)), (160, None)]);
+    }
+
+    async fn refusal(link: &mut Link<'_>) -> CliError {
+        loop {
+            if let Err(error) = link.next().await {
+                return error;
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_token_that_is_refused_without_delay_is_an_error_each_time() {
+        let server = kite_sim::Sim::builder().start().await.unwrap();
+        // The refusal may come while the manager is still starting, and be read later.
+        for _ in 0..50 {
+            let builder = Manager::builder()
+                .account("main", Credentials::new("sim_api_key", "another"))
+                .endpoint(server.endpoint().parse().unwrap())
+                .connections(1);
+            let manager = builder.build().unwrap();
+            let refused = match Link::open(&manager, "a server", None).await {
+                Err(error) => error,
+                Ok(mut link) => {
+                    while manager.snapshot().connections[0].phase == Phase::Opening {
+                        tokio::task::yield_now().await;
+                    }
+                    timeout(Duration::from_secs(30), refusal(&mut link)).await.unwrap()
+                }
+            };
+            assert_eq!(refused.to_string(), "cannot start the feed");
+        }
     }
 }
