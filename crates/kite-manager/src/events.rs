@@ -6,8 +6,10 @@ mod of_run;
 mod order_filter;
 mod orders;
 mod receiving;
+mod texts;
 
 pub use event::ManagerEvent;
 pub use listen::Events;
 pub(crate) use of_run::{RunEnd, RunEvents};
 pub use orders::{OrderItem, OrderUpdate, Orders};
+pub use texts::{TextItem, TextUpdate, Texts};

@@ -89,7 +89,9 @@ pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
 pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
-pub use events::{Events, ManagerEvent, OrderItem, OrderUpdate, Orders};
+pub use events::{
+    Events, ManagerEvent, OrderItem, OrderUpdate, Orders, TextItem, TextUpdate, Texts,
+};
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, ManagerBuilder};
 pub use observe::{ConnectionSnapshot, Figures, Health, HealthLevel, Quantiles, Snapshot, Unseen};

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use crate::account_id::AccountId;
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::UnknownAccount;
-use crate::events::{Events, ManagerEvent, Orders, RunEnd, RunEvents};
+use crate::events::{Events, ManagerEvent, Orders, RunEnd, RunEvents, Texts};
 use crate::latest::{Latest, LatestSink, LatestTick};
 use crate::seat::{Seat, Seats};
 use crate::stream::{Hub, HubSink, StreamConfig, TickStream};
@@ -172,6 +172,14 @@ impl Manager {
     #[must_use]
     pub fn orders(&self) -> Orders {
         Orders::new(self.core.seats.clone(), &self.core.run_events.lock())
+    }
+
+    /// Subscribes to text messages of every type received after this call. Each is delivered once,
+    /// although Kite sends order updates and broadcasts on every socket. The listener ends with the
+    /// run; one created while stopped belongs to the next one.
+    #[must_use]
+    pub fn texts(&self) -> Texts {
+        Texts::new(self.core.seats.clone(), &self.core.run_events.lock())
     }
 
     /// Returns the settings.

@@ -1,8 +1,32 @@
 //! One upstream feed for any number of clients of Kite's ticker protocol.
 //!
-//! An api_key has three sockets. A relay holds them and serves clients of its own, each with the
-//! instruments and modes that it asked for. This crate has the decisions of a relay as plain
-//! structs: they perform no I/O, and the caller passes in the time.
+//! An api_key has three sockets. A [`Relay`] takes the feed of a [`Manager`] and serves clients of
+//! its own, each with the instruments and modes that it asked for. It speaks Kite's server protocol,
+//! so that any client of Kite connects to it unmodified.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use kite_manager::{Credentials, Manager};
+//! use kite_relay::{Relay, RelayClient};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = Manager::builder().account("mine", Credentials::new("key", "token")).build()?;
+//! let research = RelayClient::new("research", Credentials::new("research", "a-long-secret"));
+//! let relay = Relay::builder().client(research).start(&manager).await?;
+//! manager.start().await?;
+//! println!("clients connect to {}", relay.endpoint());
+//! // ...
+//! let stopped = relay.stop(Duration::from_secs(5)).await;
+//! println!("{} ticks to clients", stopped.stats.ticks_out);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Decisions
+//!
+//! The decisions of a relay are plain structs: they perform no I/O, and the caller passes in the
+//! time.
 //!
 //! | struct | decides |
 //! |---|---|
@@ -14,7 +38,7 @@
 //! | [`Losses`] | what clients are sent when a connection upstream is lost, and when it returns |
 //!
 //! One task owns all of them except the queues, and hands frames and texts to one task per client,
-//! which owns its socket and its [`Queue`]. A command of a client passes through them like this:
+//! which owns its socket and its [`Queue`], so that a slow client delays nothing else. A command of a client passes through them like this:
 //!
 //! ```
 //! use std::time::Instant;
@@ -39,19 +63,35 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Manager`]: kite_manager::Manager
 
+mod acceptor;
+mod builder;
 mod changes;
+mod client;
 mod dispatch;
+mod error;
 mod groups;
+mod hub;
 mod index;
 mod losses;
 mod newest;
 mod queue;
+mod relay;
+mod roster;
+mod stats;
+mod table;
 mod wishes;
 
+pub use builder::{RelayBuilder, TlsFiles};
 pub use changes::{Cause, Change, Changes, ClientId};
 pub use dispatch::{Dispatcher, Share, Undelivered};
+pub use error::RelayError;
 pub use groups::{GroupId, Groups};
 pub use losses::{Heartbeats, Losses, Notice};
-pub use queue::{Outgoing, Overrun, Policy, Queue, QueueConfig, QueueCounts};
+pub use queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts, SlowClients};
+pub use relay::{Relay, RelayStopped};
+pub use roster::RelayClient;
+pub use stats::{ClientStats, RelayStats};
 pub use wishes::{Upstream, UpstreamFull, Wishes, WishesConfig};

@@ -34,7 +34,7 @@ const DARK_AFTER: Duration = Duration::from_secs(5);
 pub enum Heartbeats {
     /// Not once all connections of their instruments have been down for five seconds.
     #[default]
-    WhileLive,
+    WhileFed,
     /// Always.
     Always,
 }
@@ -182,6 +182,34 @@ impl Losses {
         by_group.into_iter().map(notice).collect()
     }
 
+    /// Returns a message for the clients of instruments of which frames were dropped before the
+    /// relay received them.
+    #[must_use]
+    pub fn dropped(
+        frames: u64,
+        ticks: u64,
+        instruments: impl IntoIterator<Item = u32>,
+        groups: &Groups,
+    ) -> Vec<Notice> {
+        let text = texts::message(&json!({ "dropped": { "frames": frames, "ticks": ticks } }));
+        let text: Arc<str> = text.into();
+        let by_group = instruments_by_group(instruments, groups, |token| *token);
+        let notice = |group| Notice { clients: groups.members(group).to_vec(), text: text.clone() };
+        by_group.into_keys().map(notice).collect()
+    }
+
+    /// Returns an error for the clients of instruments that no account has room for.
+    #[must_use]
+    pub fn not_subscribed(instruments: &[u32], groups: &Groups) -> Vec<Notice> {
+        let by_group = instruments_by_group(instruments.iter().copied(), groups, |token| *token);
+        let notice = |(group, instruments): (GroupId, Vec<u32>)| {
+            let of = count(instruments.len());
+            let text = texts::error(&format!("No ticks from {of}: the accounts are full."));
+            Notice { clients: groups.members(group).to_vec(), text: text.into() }
+        };
+        by_group.into_iter().map(notice).collect()
+    }
+
     /// Returns whether a client gets heartbeats now.
     #[must_use]
     pub fn sends_heartbeats(&self, client: ClientId, groups: &Groups, now: Instant) -> bool {
@@ -224,8 +252,12 @@ fn instruments_by_group<T: Copy>(
     by_group
 }
 
+fn count(instruments: usize) -> String {
+    format!("{instruments} instrument{}", if instruments == 1 { "" } else { "s" })
+}
+
 fn error(instruments: usize) -> String {
-    let of = if instruments == 1 { "1 instrument" } else { &format!("{instruments} instruments") };
+    let of = count(instruments);
     texts::error(&format!("No ticks from {of}: the connection to Kite is down; reconnecting."))
 }
 

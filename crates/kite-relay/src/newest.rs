@@ -9,7 +9,7 @@ use kite_wire::{Frame, FrameBuilder, FullPacket, Packet, TokenMap};
 const MORE_ROWS: usize = 256;
 
 /// In place of a row's number for an instrument without one.
-const NO_ROW: u32 = u32::MAX;
+pub(crate) const NO_ROW: u32 = u32::MAX;
 
 /// The newest packets, in the order of their instruments' first packets.
 #[derive(Debug, Default)]
@@ -21,19 +21,26 @@ pub(crate) struct Newest {
     free: Vec<u32>,
 }
 
+/// A copy of an instrument's packet.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+pub(crate) struct Row {
     token: u32,
     len: u8,
     bytes: [u8; FullPacket::LEN],
 }
 
 impl Row {
-    fn packet(&self) -> &[u8] {
+    /// Creates a row without a packet.
+    pub(crate) fn new(token: u32) -> Self {
+        Self { token, len: 0, bytes: [0; FullPacket::LEN] }
+    }
+
+    /// Returns the packet; empty if there is none.
+    pub(crate) fn packet(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 
-    fn set(&mut self, packet: Packet<'_>) {
+    pub(crate) fn set(&mut self, packet: Packet<'_>) {
         let packet = packet.as_bytes();
         // The longest layout has 184 bytes.
         self.len = packet.len() as u8;
@@ -65,7 +72,7 @@ impl Newest {
     }
 
     fn add(&mut self, token: u32) -> u32 {
-        let new = Row { token, len: 0, bytes: [0; FullPacket::LEN] };
+        let new = Row::new(token);
         let row = match self.free.pop() {
             Some(row) => {
                 self.rows[row as usize] = new;

@@ -38,7 +38,7 @@ const TEXT_OVERHEAD: usize = 64;
 /// What happens to a client that reads too slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Policy {
+pub enum SlowClients {
     /// Once the queue is full, its frames and all that follow are reduced to the newest packet of
     /// each instrument, until the client has caught up.
     #[default]
@@ -57,7 +57,7 @@ pub enum Policy {
 #[non_exhaustive]
 pub struct QueueConfig {
     /// What happens when the queue is full.
-    pub policy: Policy,
+    pub policy: SlowClients,
     /// Most bytes of queued frames. A larger frame passes through an empty queue. Default: 512 KiB.
     pub bytes: usize,
     /// Most queued frames. Default: 4,096.
@@ -69,7 +69,7 @@ pub struct QueueConfig {
 impl Default for QueueConfig {
     fn default() -> Self {
         let (bytes, text_bytes) = (512 * 1024, 256 * 1024);
-        Self { policy: Policy::default(), bytes, frames: 4_096, text_bytes }
+        Self { policy: SlowClients::default(), bytes, frames: 4_096, text_bytes }
     }
 }
 
@@ -92,7 +92,7 @@ pub enum Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Overrun {
-    /// The queue of frames is full, and the policy is [`Policy::Disconnect`].
+    /// The queue of frames is full, and the policy is [`SlowClients::Disconnect`].
     #[error("{frames} frames of {bytes} bytes wait for the client")]
     Frames {
         /// Number of queued frames.
@@ -172,7 +172,7 @@ impl Queue {
     /// Queues a frame of `packets` packets.
     ///
     /// # Errors
-    /// Returns [`Overrun`] if the queue is full and the policy is [`Policy::Disconnect`]; the frame
+    /// Returns [`Overrun`] if the queue is full and the policy is [`SlowClients::Disconnect`]; the frame
     /// is counted as dropped.
     pub fn push(&mut self, frame: Bytes, packets: u16) -> Result<(), Overrun> {
         self.counts.pushed += u64::from(packets);
@@ -182,16 +182,16 @@ impl Queue {
         }
         if !self.has_room_for(frame.len()) {
             match self.config.policy {
-                Policy::Conflate => {
+                SlowClients::Conflate => {
                     self.conflate(&frame);
                     return Ok(());
                 }
-                Policy::DropOldest => self.drop_until_it_fits(frame.len()),
-                Policy::Disconnect => {
+                SlowClients::DropOldest => self.drop_until_it_fits(frame.len()),
+                SlowClients::Disconnect => {
                     self.count_dropped(packets);
                     return Err(Overrun::Frames { frames: self.frames.len(), bytes: self.bytes });
                 }
-                Policy::Block => {}
+                SlowClients::Block => {}
             }
         }
         self.bytes += frame.len();
@@ -261,7 +261,7 @@ impl Queue {
     }
 
     /// Returns whether the caller should wait before it queues another frame, for
-    /// [`Policy::Block`].
+    /// [`SlowClients::Block`].
     #[must_use]
     pub fn is_full(&self) -> bool {
         let is_over = self.bytes >= self.config.bytes || self.frames.len() >= self.config.frames;

@@ -169,6 +169,14 @@ impl<H> Admission<H> {
         Ok(Membership { slot, kick, owned })
     }
 
+    /// Replaces all accounts, and calls `then` before the next handshake is admitted. Open sockets
+    /// stay.
+    pub fn set_accounts(&self, accounts: Accounts, then: impl FnOnce()) {
+        let mut state = self.state.lock();
+        state.accounts = accounts;
+        then();
+    }
+
     /// Adds an account, or replaces its token. Open sockets stay.
     pub fn set_token(&self, api_key: String, access_token: String) {
         self.state.lock().accounts.set(api_key, access_token);

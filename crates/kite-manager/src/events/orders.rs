@@ -7,15 +7,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use kite_conn::{Event, EventReceiver, Stamp, Tagged, TryRecvError};
+use kite_conn::{Stamp, TryRecvError};
 use kite_wire::text::TextMessage;
 
 use crate::account_id::AccountId;
 use crate::blocking::block_on;
 use crate::events::RunEvents;
-use crate::events::order_filter::OrderFilter;
-use crate::events::receiving::{Receiving, poll_once};
-use crate::seat::{Seat, Seats};
+use crate::events::receiving::poll_once;
+use crate::events::texts::{TextItem, TextUpdate, Texts};
+use crate::seat::Seats;
 
 /// An order update and its account.
 #[derive(Debug, Clone)]
@@ -50,15 +50,12 @@ pub enum OrderItem {
 /// Kite sent twice is passed on twice. The stream ends with the run that it was created for.
 #[derive(Debug)]
 pub struct Orders {
-    seats: Seats,
-    connections: Receiving<EventReceiver>,
-    filters: Vec<OrderFilter>,
+    texts: Texts,
 }
 
 impl Orders {
     pub(crate) fn new(seats: Seats, run: &RunEvents) -> Self {
-        let filters = seats.accounts().iter().map(|_| OrderFilter::new()).collect();
-        Self { seats, connections: Receiving::new(run.connections.subscribe()), filters }
+        Self { texts: Texts::only_orders(seats, run) }
     }
 
     /// Returns the next update; `None` once the run has ended and all updates were read.
@@ -85,43 +82,18 @@ impl Orders {
     pub fn try_recv(&mut self) -> Result<OrderItem, TryRecvError> {
         poll_once(self)
     }
-
-    /// Returns the order update of an event, if it has one that was not passed on before.
-    fn update(&mut self, tagged: Tagged) -> Option<OrderUpdate> {
-        let Seat { account, account_index, connection } = self.seats.seat(tagged.connection);
-        let filter = self.filters.get_mut(account_index)?;
-        let (text, message, received) = match tagged.event {
-            Event::Text { text, message, received } => (text, message, received),
-            Event::Up { .. } => {
-                filter.on_up(connection, tagged.at);
-                return None;
-            }
-            _ => return None,
-        };
-        let is_order =
-            matches!(*message, TextMessage::Order(_) | TextMessage::UnreadableOrder { .. });
-        if !is_order {
-            return None;
-        }
-        let is_new = filter.is_new(connection, &text, received);
-        is_new.then_some(OrderUpdate { account, message, text, received })
-    }
 }
 
 impl Stream for Orders {
     type Item = OrderItem;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<OrderItem>> {
-        let this = self.get_mut();
-        loop {
-            let item = match ready!(this.connections.poll_recv(cx)) {
-                Some(Ok(tagged)) => this.update(tagged).map(OrderItem::Update),
-                Some(Err(missed)) => Some(OrderItem::Lagged { missed }),
-                None => return Poll::Ready(None),
-            };
-            if item.is_some() {
-                return Poll::Ready(item);
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<OrderItem>> {
+        let item = ready!(Pin::new(&mut self.texts).poll_next(cx));
+        Poll::Ready(item.map(|item| match item {
+            TextItem::Update(TextUpdate { account, message, text, received }) => {
+                OrderItem::Update(OrderUpdate { account, message, text, received })
             }
-        }
+            TextItem::Lagged { missed } => OrderItem::Lagged { missed },
+        }))
     }
 }

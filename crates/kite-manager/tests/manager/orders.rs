@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kite_conn::{Event, Stamp};
-use kite_manager::{Events, Manager, ManagerEvent, OrderItem, Orders};
+use kite_manager::{Events, Manager, ManagerEvent, OrderItem, Orders, TextItem};
 use kite_sim::{Fault, Refusal, Sim};
 use kite_wire::Mode;
 use kite_wire::text::TextMessage;
@@ -47,6 +47,25 @@ async fn started(sim: &Sim, accounts: usize, connections: usize) -> Manager {
     let manager = builder(sim, accounts).connections(connections).build().unwrap();
     in_time("start", manager.start()).await.unwrap();
     manager
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_of_any_type_is_delivered_once_although_three_sockets_receive_it() {
+    let sim = sim(1, |it| it.greet(false)).await;
+    let manager = started(&sim, 1, 3).await;
+    let mut texts = manager.texts();
+    let sent = [r#"{"type":"message","data":"a"}"#, r#"{"type":"new","data":"b"}"#];
+    sent.iter().for_each(|text| sim.send_text(text));
+    send(&sim, "1");
+    // A copy of an earlier one would come before the last.
+    for expected in [sent[0], sent[1], "order_id"] {
+        let item = in_time("a text", texts.recv()).await;
+        let Some(TextItem::Update(update)) = item else { panic!("{item:?}") };
+        let text = String::from_utf8_lossy(&update.text).into_owned();
+        assert!(text.contains(expected), "{text}");
+    }
+    manager.stop().await;
+    assert!(in_time("the end", texts.recv()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -134,7 +134,7 @@ fn a_client_without_a_live_instrument_gets_no_heartbeats_after_five_seconds() {
     losses.set_placement(&placement([&[1, 2], &[3]]));
     losses.heartbeats = Heartbeats::Always;
     assert_eq!(get(&losses, DARK_AFTER), [true; 4]);
-    losses.heartbeats = Heartbeats::WhileLive;
+    losses.heartbeats = Heartbeats::WhileFed;
     losses.on_up(0);
     assert_eq!(get(&losses, DARK_AFTER), [true; 4]);
 }

@@ -21,7 +21,7 @@ fn packets(bytes: &[u8]) -> Vec<(u32, u32)> {
     packets.map(|it| (it.instrument_token(), it.last_price().raw().cast_unsigned())).collect()
 }
 
-fn queue(policy: Policy, bytes: usize) -> Queue {
+fn queue(policy: SlowClients, bytes: usize) -> Queue {
     Queue::new(QueueConfig { policy, bytes, frames: 8, text_bytes: 300 })
 }
 
@@ -106,7 +106,7 @@ fn check(queue: &Queue, seen: &Seen) -> Result<(), TestCaseError> {
     prop_assert_eq!((counts.pushed, counts.sent), (seen.pushed, seen.sent));
     let gone = counts.sent + counts.replaced + counts.dropped + counts.unsubscribed;
     prop_assert_eq!(counts.pushed, gone + queue.queued_packets());
-    if queue.config.policy != Policy::Block {
+    if queue.config.policy != SlowClients::Block {
         prop_assert!(queue.bytes <= queue.config.bytes || queue.frames.len() == 1);
         prop_assert!(queue.frames.len() <= queue.config.frames);
     }
@@ -120,7 +120,7 @@ const MEMORY: usize = 256 * 192;
 proptest! {
     #[test]
     fn every_packet_is_accounted_for_and_the_newest_arrives(
-        policy in prop::sample::select(&[Policy::Conflate, Policy::DropOldest, Policy::Block][..]),
+        policy in prop::sample::select(&[SlowClients::Conflate, SlowClients::DropOldest, SlowClients::Block][..]),
         bytes in 0_usize..200,
         ops in prop::collection::vec(op(), 0..80),
     ) {
@@ -164,10 +164,10 @@ proptest! {
         prop_assert!(queue.is_empty() && queue.next_deadline().is_none());
         prop_assert_eq!((seen.frames_reported, seen.packets_reported), (counts.dropped_frames, counts.dropped));
         prop_assert_eq!(seen.texts, seen.texts_pushed);
-        if policy != Policy::DropOldest {
+        if policy != SlowClients::DropOldest {
             prop_assert_eq!(&seen.received, &seen.newest);
         }
-        if policy == Policy::Block {
+        if policy == SlowClients::Block {
             prop_assert_eq!(counts.sent, counts.pushed);
         }
         prop_assert_eq!(queue.newest.memory(), 0);
@@ -176,7 +176,7 @@ proptest! {
 
 #[test]
 fn a_slow_client_gets_the_newest_packets_after_what_it_can_still_get() {
-    let mut queue = queue(Policy::Conflate, 2 * 12);
+    let mut queue = queue(SlowClients::Conflate, 2 * 12);
     for price in 1..=4 {
         let (frame, packets) = frame(&[(7, price)]);
         queue.push(frame, packets).unwrap();
@@ -194,7 +194,7 @@ fn a_slow_client_gets_the_newest_packets_after_what_it_can_still_get() {
 
 #[test]
 fn conflated_packets_are_sent_in_frames_of_limited_size() {
-    let mut queue = queue(Policy::Conflate, 0);
+    let mut queue = queue(SlowClients::Conflate, 0);
     let all: Vec<(u32, u32)> = (0..10_000).map(|token| (token, 1)).collect();
     for _ in 0..2 {
         let (frame, packets) = frame(&all);
@@ -218,7 +218,7 @@ fn conflated_packets_are_sent_in_frames_of_limited_size() {
 
 #[test]
 fn a_client_that_subscribes_and_unsubscribes_in_turn_holds_no_more_memory() {
-    let mut queue = queue(Policy::Conflate, 0);
+    let mut queue = queue(SlowClients::Conflate, 0);
     for token in 0..10_000 {
         let (frame, packets) = frame(&[(0, token), (1 + token, 1)]);
         queue.push(frame, packets).unwrap();
@@ -244,7 +244,7 @@ fn small_frames_that_wait_do_not_keep_the_blocks_they_were_read_into() {
 
 #[test]
 fn a_client_that_must_not_fall_behind_is_disconnected() {
-    let mut queue = queue(Policy::Disconnect, 30);
+    let mut queue = queue(SlowClients::Disconnect, 30);
     for _ in 0..2 {
         let (frame, packets) = frame(&[(7, 1)]);
         queue.push(frame, packets).unwrap();
@@ -258,7 +258,7 @@ fn a_client_that_must_not_fall_behind_is_disconnected() {
 
 #[test]
 fn texts_are_sent_first_and_a_client_that_takes_none_is_disconnected() {
-    let mut queue = queue(Policy::Conflate, 100);
+    let mut queue = queue(SlowClients::Conflate, 100);
     let long: Arc<str> = "x".repeat(1_000).into();
     queue.push_text(Arc::clone(&long)).unwrap();
     let (frame, packets) = frame(&[(7, 1)]);
@@ -270,7 +270,7 @@ fn texts_are_sent_first_and_a_client_that_takes_none_is_disconnected() {
 
 #[test]
 fn a_full_queue_asks_its_source_to_wait() {
-    let mut queue = queue(Policy::Block, 0);
+    let mut queue = queue(SlowClients::Block, 0);
     assert!(!queue.is_full());
     let (frame, packets) = frame(&[(7, 1)]);
     queue.push(frame, packets).unwrap();

@@ -1,0 +1,140 @@
+//! Accepts connections, does their handshakes and starts a task for each client.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_server::tls::{self, TlsAcceptor};
+use kite_server::{
+    Admission, Admitted, Connection, Door, HandshakeError, Opened, Place, Socket, SocketSlot,
+    Transport, listener,
+};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::task::JoinSet;
+
+use crate::changes::ClientId;
+use crate::client::{ClientContext, ClientTask};
+use crate::hub::{Joined, ToHub};
+use crate::queue::QueueConfig;
+use crate::roster::{RelayClient, Roster};
+use crate::stats::Figures;
+
+/// Longest message of a client, apart from its instruments.
+const MIN_COMMAND_BYTES: usize = 64 * 1024;
+/// Ten digits, a comma and a space.
+const TOKEN_BYTES: usize = 12;
+
+/// How much later than the relay the operating system ends a connection that takes nothing, so
+/// that the relay counts it first.
+const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(15);
+
+/// What the tasks of all sockets share.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    pub(crate) admission: Arc<Admission<()>>,
+    pub(crate) door: Door,
+    pub(crate) tls: Option<TlsSetup>,
+    pub(crate) roster: Arc<Mutex<Roster>>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) to_hub: UnboundedSender<ToHub>,
+    pub(crate) queue: QueueConfig,
+    pub(crate) stall: Duration,
+    pub(crate) room: Option<Arc<Notify>>,
+}
+
+/// The server's certificate and key.
+pub(crate) struct TlsSetup(pub(crate) TlsAcceptor);
+
+impl std::fmt::Debug for TlsSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsSetup")
+    }
+}
+
+/// Accepts connections for ever. Dropping it ends all handshakes; open sockets stay.
+pub(crate) async fn run(acceptor: Arc<Acceptor>, listener: TcpListener) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        let place = acceptor.door.place().await;
+        let transport = Transport::from(listener::accept(&listener).await);
+        handshakes.spawn(Arc::clone(&acceptor).open(place, transport));
+        while handshakes.try_join_next().is_some() {}
+    }
+}
+
+impl Acceptor {
+    async fn open(self: Arc<Self>, place: Place, transport: Transport) {
+        let peer = transport.peer();
+        let ip = peer.map(|peer| peer.ip());
+        let user_timeout = self.stall.saturating_add(USER_TIMEOUT_MARGIN);
+        if let Err(error) = transport.set_user_timeout(user_timeout) {
+            tracing::debug!(%error, "no timeout of the operating system for this client");
+        }
+        let enter =
+            |admitted: Admitted<'_>| ((), self.roster.lock().get(admitted.name).map(Arc::clone));
+        let opened = match &self.tls {
+            None => {
+                let connection: Box<dyn Connection> = Box::new(transport);
+                self.door.open(place, ready(Ok(connection)), ip, &self.admission, enter).await
+            }
+            Some(TlsSetup(acceptor)) => {
+                let connect = tls::accept(acceptor, transport);
+                self.door.open(place, connect, ip, &self.admission, enter).await
+            }
+        };
+        match opened {
+            Ok(Opened { connection, rest, membership, .. }) => {
+                // Admission and roster change together, so that every account is listed.
+                if let Some(client) = membership.owned {
+                    tracing::info!(
+                        id = membership.slot.id(),
+                        name = client.name(),
+                        ?peer,
+                        "client connected"
+                    );
+                    self.start(connection, rest, membership.slot, client).await;
+                }
+            }
+            Err(HandshakeError::Refused { refusal }) => {
+                tracing::warn!(status = refusal.status(), ?peer, "client refused");
+            }
+            Err(error) => tracing::debug!(%error, ?peer, "no handshake"),
+        }
+    }
+
+    async fn start(
+        &self,
+        connection: Box<dyn Connection>,
+        rest: Vec<u8>,
+        slot: SocketSlot<()>,
+        client: Arc<RelayClient>,
+    ) {
+        let tokens = client.instrument_limit().saturating_mul(TOKEN_BYTES);
+        let max_command = MIN_COMMAND_BYTES.saturating_add(tokens);
+        let socket = Socket::with_max_command(connection, rest, max_command).await;
+        let (id, name) = (ClientId(slot.id()), client.name().to_owned());
+        let (sender, from_hub) = mpsc::unbounded_channel();
+        let figures = self.figures.enter(&name, id.0);
+        let context = ClientContext {
+            id,
+            name,
+            from_hub,
+            to_hub: self.to_hub.clone(),
+            queue: self.queue.clone(),
+            stall: self.stall,
+            figures: Arc::clone(&figures),
+            all_figures: Arc::clone(&self.figures),
+            room: self.room.clone(),
+        };
+        let task = ClientTask::new(socket, context);
+        // If the hub has ended, the task ends too.
+        let _ = self.to_hub.send(ToHub::Joined(Joined { id, client, sender, figures }));
+        tokio::spawn(async move {
+            task.run().await;
+            drop(slot);
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! Clients' commands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kite_server::texts;
+use kite_wire::{Mode, ParsedCommand};
+use tokio::time::Instant;
+
+use super::Hub;
+use crate::changes::{Cause, Changes, ClientId};
+use crate::client::ToClient;
+
+impl Hub {
+    /// Applies a text from a client, or refuses it as a whole.
+    pub(super) fn on_command(&mut self, id: ClientId, text: &str) {
+        match ParsedCommand::parse(text) {
+            Ok(command) => {
+                let changes = Changes::of(command, |token| self.groups.mode(id, token));
+                match self.limit_exceeded_by(id, &changes) {
+                    None => self.apply(id, &changes),
+                    Some(limit) => self.refuse(id, limit),
+                }
+            }
+            // Ignored, as Kite does.
+            Err(error) => tracing::debug!(id = id.0, %error, "not a command"),
+        }
+        if let Some(client) = self.clients.get(&id) {
+            client.send(ToClient::Applied);
+        }
+    }
+
+    /// Returns the limit that changes would exceed, if any.
+    fn limit_exceeded_by(&self, id: ClientId, changes: &Changes) -> Option<usize> {
+        let client = self.clients.get(&id)?;
+        let name = client.listed.name();
+        let (held, limit) = (self.groups.book_len(id), client.listed.instrument_limit());
+        if held + changes.added() > limit {
+            let (asked, free) = (changes.added(), limit.saturating_sub(held));
+            tracing::warn!(id = id.0, name, asked, free, limit, "command refused: socket is full");
+            return Some(limit);
+        }
+        let full = self.wishes.check(changes).err()?;
+        let (asked, free, capacity) = (full.asked, full.free, full.capacity);
+        tracing::warn!(
+            id = id.0,
+            name,
+            asked,
+            free,
+            capacity,
+            "command refused: accounts are full"
+        );
+        Some(capacity)
+    }
+
+    fn refuse(&self, id: ClientId, limit: usize) {
+        if let Some(client) = self.clients.get(&id) {
+            client.figures.refused_commands.fetch_add(1, Ordering::Relaxed);
+            client.send(ToClient::Text(texts::too_many_instruments(limit).into()));
+        }
+    }
+
+    /// Applies changes, and sends a snapshot of what is known before anything newer.
+    fn apply(&mut self, id: ClientId, changes: &Changes) {
+        self.wishes.apply(changes, Instant::now().into_std());
+        self.groups.apply(id, changes);
+        self.losses.on_changes(changes);
+        self.forget_unsubscribed(id, changes);
+        if let Some((frame, packets)) = self.table.snapshot(to_snapshot(changes)) {
+            self.send_frame(id, frame.into(), packets);
+        }
+        self.update_upstream();
+        self.send_errors();
+    }
+
+    fn forget_unsubscribed(&self, id: ClientId, changes: &Changes) {
+        let gone = changes.iter().filter(|change| change.to.is_none());
+        let gone: Vec<u32> = gone.map(|change| change.token).collect();
+        if !gone.is_empty()
+            && let Some(client) = self.clients.get(&id)
+        {
+            client.send(ToClient::Forget(gone));
+        }
+    }
+
+    /// Sends the errors about connections upstream that are due.
+    pub(super) fn send_errors(&mut self) {
+        let notices = self.losses.poll(&self.groups, Instant::now().into_std());
+        self.send_notices(notices);
+    }
+
+    /// Sends every client a message.
+    pub(super) fn send_message(&self, data: &serde_json::Value) {
+        self.send_to_all(&Arc::from(texts::message(data)));
+    }
+}
+
+/// Returns the instruments to send a snapshot of, as Kite does: all that a subscribe names, and
+/// those whose mode another command changes.
+fn to_snapshot(changes: &Changes) -> impl Iterator<Item = (u32, Mode)> {
+    let is_subscribe = changes.cause() == Cause::Subscribe;
+    let asked = changes.iter().filter(move |change| is_subscribe || change.from != change.to);
+    asked.filter_map(|change| Some((change.token, change.to?)))
+}

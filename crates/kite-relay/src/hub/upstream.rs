@@ -1,0 +1,190 @@
+//! What comes from the manager, and what is asked of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use kite_manager::{AccountId, OneLine, Phase, StreamItem, TextItem, TextMessage};
+use kite_wire::{Mode, TickBatch};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Hub, Inputs};
+use crate::client::ToClient;
+use crate::losses::Losses;
+
+/// Texts that Kite sends each new socket.
+#[derive(Debug, Default)]
+pub(super) struct Greetings {
+    instruments_meta: Option<Arc<str>>,
+    app_code: Option<Arc<str>>,
+}
+
+impl Greetings {
+    pub(super) fn texts(&self) -> impl Iterator<Item = Arc<str>> {
+        self.instruments_meta.iter().chain(&self.app_code).cloned()
+    }
+
+    /// Returns the place of a text of this type, if it is a greeting.
+    fn place(&mut self, kind: &str) -> Option<&mut Option<Arc<str>>> {
+        match kind {
+            "instruments_meta" => Some(&mut self.instruments_meta),
+            "app_code" => Some(&mut self.app_code),
+            _ => None,
+        }
+    }
+}
+
+impl Hub {
+    pub(super) fn on_item(&mut self, item: StreamItem) {
+        let now = Instant::now().into_std();
+        match item {
+            StreamItem::Ticks(ticks) => self.on_ticks(&ticks.batch.ticks),
+            StreamItem::Conflated { ticks, .. } => self.on_ticks(&ticks.batch.ticks),
+            StreamItem::Up { account, connection, .. } => {
+                self.losses.on_up(self.slot(&account, connection));
+            }
+            StreamItem::Down { account, connection, .. } => {
+                self.losses.on_down(self.slot(&account, connection), now);
+                self.update_placement();
+            }
+            StreamItem::Gap { gap, .. } => {
+                self.figures.hub.gaps.fetch_add(1, Ordering::Relaxed);
+                self.send_notices(Losses::gap(&gap, &self.groups));
+            }
+            StreamItem::Dropped { account, connection, frames, ticks, .. } => {
+                self.figures.hub.ticks_missed.fetch_add(ticks, Ordering::Relaxed);
+                let slot = self.slot(&account, connection);
+                let dropped = self.dropped.entry(slot).or_default();
+                *dropped = (dropped.0 + frames, dropped.1 + ticks);
+            }
+            // Streams deliver nothing else.
+            _ => {}
+        }
+    }
+
+    fn on_ticks(&mut self, ticks: &TickBatch) {
+        let frame = ticks.frame();
+        self.table.update(&frame);
+        let mut shares = std::mem::take(&mut self.shares);
+        let undelivered =
+            self.dispatcher.dispatch(&self.groups, ticks.as_bytes(), &frame, &mut shares);
+        for share in shares.drain(..) {
+            for &id in self.groups.members(share.group) {
+                self.send_frame(id, Bytes::clone(&share.frame), share.packets);
+            }
+        }
+        self.shares = shares;
+        let figures = &self.figures.hub;
+        figures.ticks_in.fetch_add(ticks.len() as u64, Ordering::Relaxed);
+        figures.ticks_leaner.fetch_add(undelivered.leaner, Ordering::Relaxed);
+    }
+
+    pub(super) fn on_text(&mut self, item: TextItem) {
+        let update = match item {
+            TextItem::Update(update) => update,
+            TextItem::Lagged { missed } => {
+                tracing::warn!(missed, "events missed, possibly including texts for clients");
+                return self.send_message(&json!({ "missed": { "events": missed } }));
+            }
+            _ => return,
+        };
+        let Ok(text) = std::str::from_utf8(&update.text) else { return };
+        match &*update.message {
+            TextMessage::Order(_) | TextMessage::UnreadableOrder { .. } => {
+                let text = Arc::from(text);
+                for client in self.clients.values().filter(|client| client.listed.has_orders()) {
+                    client.send(ToClient::Text(Arc::clone(&text)));
+                }
+            }
+            TextMessage::Error(error) => {
+                tracing::warn!(error = %OneLine(error), "Kite reports an error");
+            }
+            TextMessage::Other { kind: Some(kind), .. }
+                if let Some(greeting) = self.greetings.place(kind) =>
+            {
+                *greeting = Some(text.into());
+            }
+            _ => self.send_to_all(&text.into()),
+        }
+    }
+
+    /// Continues with the manager's next run.
+    pub(super) fn on_stream_end(&mut self, inputs: &mut Inputs) {
+        let now = Instant::now().into_std();
+        for slot in 0..self.manager.accounts().len() * self.connections {
+            self.losses.on_down(slot, now);
+        }
+        // The settings were valid at the start.
+        if let Ok(stream) = self.manager.stream(self.stream_config.clone()) {
+            inputs.stream = stream;
+        }
+        self.mark_live_connections();
+        self.update_placement();
+    }
+
+    /// Records which connections opened their socket before the stream was created.
+    pub(super) fn mark_live_connections(&mut self) {
+        for connection in self.manager.snapshot().connections {
+            if connection.phase == Phase::Live {
+                self.losses.on_up(self.slot(&connection.account, connection.connection));
+            }
+        }
+    }
+
+    /// Asks the manager for what has changed in the clients' wishes.
+    pub(super) fn update_upstream(&mut self) {
+        let upstream = self.wishes.poll(Instant::now().into_std());
+        if upstream.is_empty() {
+            return;
+        }
+        if !upstream.unsubscribe.is_empty() {
+            self.manager.unsubscribe(&upstream.unsubscribe);
+            upstream.unsubscribe.iter().for_each(|&token| self.table.remove(token));
+        }
+        for (&mode, tokens) in &upstream.subscribe {
+            tokens.iter().for_each(|&token| self.table.add(token));
+            self.subscribe(tokens, mode);
+        }
+        for (&mode, tokens) in &upstream.set_mode {
+            self.manager.set_mode(tokens, mode);
+        }
+        self.update_placement();
+    }
+
+    fn subscribe(&self, tokens: &[u32], mode: Mode) {
+        // The wishes fit, unless the application has subscribed other instruments itself.
+        if let Err(error) = self.manager.subscribe(tokens, mode) {
+            tracing::error!(%error, "instruments of clients not subscribed");
+            self.send_notices(Losses::not_subscribed(tokens, &self.groups));
+        }
+    }
+
+    /// Updates which instruments are on connections that are down.
+    pub(super) fn update_placement(&mut self) {
+        if self.losses.is_any_down() {
+            self.losses.set_placement(&self.manager.distribution());
+        }
+    }
+
+    /// Informs clients of frames that were dropped before the relay received them.
+    pub(super) fn report_dropped(&mut self) {
+        if self.dropped.is_empty() {
+            return;
+        }
+        let placement = self.manager.distribution();
+        for (slot, (frames, ticks)) in std::mem::take(&mut self.dropped) {
+            tracing::warn!(slot, frames, ticks, "frames dropped: the relay is too slow");
+            let instruments = placement.get(slot).map(BTreeMap::keys).into_iter().flatten();
+            self.send_notices(Losses::dropped(frames, ticks, instruments.copied(), &self.groups));
+        }
+    }
+
+    /// Returns the number of a connection across all accounts.
+    fn slot(&self, account: &AccountId, connection: usize) -> usize {
+        let accounts = self.manager.accounts();
+        let account = accounts.iter().position(|it| it == account).unwrap_or(accounts.len());
+        account * self.connections + connection
+    }
+}

@@ -1,0 +1,223 @@
+//! What a relay and its clients have done so far.
+//!
+//! Each task counts by itself and publishes its counts once a turn, so that reading them holds up
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::queue::QueueCounts;
+
+/// The counts of a relay.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RelayStats {
+    /// The counts of each client that has ever connected, by name.
+    pub clients: Vec<ClientStats>,
+    /// Ticks received from the manager.
+    pub ticks_in: u64,
+    /// Ticks dropped before the relay received them, because it was too slow for the feed.
+    pub ticks_missed: u64,
+    /// Ticks that were leaner than a client's mode and not sent to it, counted once for each
+    /// client. A client that raises the mode of an instrument gets nothing of it until the first
+    /// tick in that mode.
+    pub ticks_leaner: u64,
+    /// Ticks queued for clients, once for each client, with snapshots.
+    pub ticks_queued: u64,
+    /// Ticks handed to the clients' sockets.
+    pub ticks_out: u64,
+    /// Ticks replaced by newer ones, because a client read too slowly.
+    pub replaced: u64,
+    /// Ticks dropped, because a client read too slowly or its socket ended.
+    pub dropped: u64,
+    /// Conflated ticks left out, because a client unsubscribed their instruments.
+    pub unsubscribed: u64,
+    /// Gaps of the feed that were reported to clients.
+    pub gaps: u64,
+    /// Handshakes refused, by HTTP status.
+    pub refused: BTreeMap<u16, u64>,
+}
+
+/// The counts of all sockets of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// The client's name.
+    pub name: String,
+    /// Sockets open now.
+    pub sockets: usize,
+    /// Sockets opened so far.
+    pub accepted: u64,
+    /// Ticks queued, with snapshots.
+    pub queued: u64,
+    /// Ticks handed to a socket. What it has not written when it ends is lost all the same.
+    pub out: u64,
+    /// Ticks replaced by newer ones.
+    pub replaced: u64,
+    /// Ticks dropped.
+    pub dropped: u64,
+    /// Conflated ticks left out because the client unsubscribed their instruments.
+    pub unsubscribed: u64,
+    /// Sockets reset because they took no byte for too long.
+    pub stalled: u64,
+    /// Sockets closed because too much waited for them.
+    pub too_slow: u64,
+    /// Commands refused.
+    pub refused_commands: u64,
+}
+
+impl ClientStats {
+    /// Returns the number of ticks that wait in its queues.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let done = self.out + self.replaced + self.dropped + self.unsubscribed;
+        self.queued.saturating_sub(done)
+    }
+
+    fn add(&mut self, counts: QueueCounts) {
+        self.queued += counts.pushed;
+        self.out += counts.sent;
+        self.replaced += counts.replaced;
+        self.dropped += counts.dropped;
+        self.unsubscribed += counts.unsubscribed;
+    }
+}
+
+/// How a socket ended, as far as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stalled,
+    TooSlow,
+    /// It had not been sent everything when the relay stopped.
+    CutOff,
+    Other,
+}
+
+/// The counts of one open socket, as its task has published them.
+#[derive(Debug, Default)]
+pub(crate) struct SocketFigures {
+    pushed: AtomicU64,
+    sent: AtomicU64,
+    replaced: AtomicU64,
+    dropped: AtomicU64,
+    unsubscribed: AtomicU64,
+    /// Commands refused by the hub.
+    pub(crate) refused_commands: AtomicU64,
+    /// Bytes queued by the hub that the task has not handed to the socket, with
+    /// [`SlowClients::Block`](crate::SlowClients::Block).
+    pub(crate) backlog: AtomicU64,
+}
+
+impl SocketFigures {
+    pub(crate) fn publish(&self, counts: &QueueCounts) {
+        // In this order and read in the opposite one, so that no tick is done before it is queued.
+        self.pushed.store(counts.pushed, Ordering::Release);
+        self.sent.store(counts.sent, Ordering::Release);
+        self.replaced.store(counts.replaced, Ordering::Release);
+        self.dropped.store(counts.dropped, Ordering::Release);
+        self.unsubscribed.store(counts.unsubscribed, Ordering::Release);
+    }
+
+    fn counts(&self) -> QueueCounts {
+        QueueCounts {
+            unsubscribed: self.unsubscribed.load(Ordering::Acquire),
+            dropped: self.dropped.load(Ordering::Acquire),
+            replaced: self.replaced.load(Ordering::Acquire),
+            sent: self.sent.load(Ordering::Acquire),
+            pushed: self.pushed.load(Ordering::Acquire),
+            dropped_frames: 0,
+        }
+    }
+}
+
+/// The counts of the hub, as it has published them.
+#[derive(Debug, Default)]
+pub(crate) struct HubFigures {
+    pub(crate) ticks_in: AtomicU64,
+    pub(crate) ticks_missed: AtomicU64,
+    pub(crate) ticks_leaner: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+}
+
+/// All counts of a relay. Locked when a socket opens or ends and to read them, never while frames
+/// pass.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) hub: HubFigures,
+    clients: Mutex<BTreeMap<String, ClientFigures>>,
+    /// Sockets that had not been sent everything when the relay stopped.
+    cut_off: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct ClientFigures {
+    /// The counts of the sockets that have ended.
+    past: ClientStats,
+    open: BTreeMap<u64, Arc<SocketFigures>>,
+}
+
+impl Figures {
+    /// Begins to count a socket.
+    pub(crate) fn enter(&self, name: &str, id: u64) -> Arc<SocketFigures> {
+        let figures = Arc::<SocketFigures>::default();
+        let mut clients = self.clients.lock();
+        let client = clients.entry(name.to_owned()).or_default();
+        client.past.accepted += 1;
+        client.open.insert(id, Arc::clone(&figures));
+        figures
+    }
+
+    /// Adds the final counts of a socket.
+    pub(crate) fn leave(&self, name: &str, id: u64, counts: QueueCounts, fate: Fate) {
+        let mut clients = self.clients.lock();
+        let client = clients.entry(name.to_owned()).or_default();
+        client.past.add(counts);
+        if fate == Fate::CutOff {
+            self.cut_off.fetch_add(1, Ordering::Relaxed);
+        }
+        client.past.stalled += u64::from(fate == Fate::Stalled);
+        client.past.too_slow += u64::from(fate == Fate::TooSlow);
+        if let Some(socket) = client.open.remove(&id) {
+            client.past.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn cut_off(&self) -> u64 {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stats(&self, refused: BTreeMap<u16, u64>) -> RelayStats {
+        let clients: Vec<ClientStats> =
+            self.clients.lock().iter().map(|(name, client)| client.stats(name)).collect();
+        let sum = |of: fn(&ClientStats) -> u64| clients.iter().map(of).sum();
+        RelayStats {
+            ticks_in: self.hub.ticks_in.load(Ordering::Relaxed),
+            ticks_missed: self.hub.ticks_missed.load(Ordering::Relaxed),
+            ticks_leaner: self.hub.ticks_leaner.load(Ordering::Relaxed),
+            ticks_queued: sum(|client| client.queued),
+            ticks_out: sum(|client| client.out),
+            replaced: sum(|client| client.replaced),
+            dropped: sum(|client| client.dropped),
+            unsubscribed: sum(|client| client.unsubscribed),
+            gaps: self.hub.gaps.load(Ordering::Relaxed),
+            refused,
+            clients,
+        }
+    }
+}
+
+impl ClientFigures {
+    fn stats(&self, name: &str) -> ClientStats {
+        let mut stats = self.past.clone();
+        stats.name = name.to_owned();
+        stats.sockets = self.open.len();
+        for socket in self.open.values() {
+            stats.add(socket.counts());
+            stats.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
+        }
+        stats
+    }
+}

@@ -1,0 +1,6 @@
+//! A relay between the simulator and clients of tokio-tungstenite, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
+
+mod client;
+mod feed;
+mod stage;
