@@ -124,7 +124,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     for (mode, tokens) in &background {
         manager.subscribe(tokens, *mode).map_err(cannot)?;
     }
-    let link = Link::open(&manager, title, renewal).await?;
+    let link = Link::open(&manager, title, renewal)?;
     if options.json || !has_screen() {
         let ends = Ends { sim: sim.as_ref(), deadline, stop: &stop };
         let report = options.names.as_ref().map(|(names, output)| (names, *output));

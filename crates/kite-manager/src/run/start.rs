@@ -12,8 +12,7 @@ use crate::run::Run;
 use crate::run::judge::{REPORT_GRACE, judge};
 
 impl Manager {
-    /// Opens the connections. Received data goes to the taps, the streams of [`Manager::stream`]
-    /// and [`Manager::latest`].
+    /// Opens the connections, as [`Manager::begin`] does, and waits for them.
     ///
     /// Completes once all connections are up. It also succeeds if at least one is up at
     /// `connect_timeout`, or once all others have been refused; the rest keep trying. Does nothing
@@ -26,13 +25,9 @@ impl Manager {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the connections opening in the background; [`Manager::stop`]
-    /// ends them.
+    /// ends them, and a later start waits for them.
     pub async fn start(&self) -> Result<(), StartError> {
-        self.config().validate()?;
-        let core = &self.core;
-        let (run, connections) = match self.connect(true, |slot, config, credentials, events| {
-            Connection::spawn(config, credentials, core.sink(slot), events, slot)
-        })? {
+        let (run, connections) = match self.open(true)? {
             Run::Begun(run, connections) | Run::Undecided(run, connections) => (run, connections),
             Run::Decided => return Ok(()),
         };
@@ -46,6 +41,33 @@ impl Manager {
             Err(_) => {}
         }
         started
+    }
+
+    /// Opens the connections and returns immediately; they keep trying in the background. Received
+    /// data goes to the taps, the streams of [`Manager::stream`] and [`Manager::latest`].
+    ///
+    /// A connection that is permanently refused parks and is reported as an
+    /// [`Event::Parked`](kite_conn::Event::Parked), also if it is the only one: the manager keeps
+    /// running, and [`Manager::set_access_token`] lets it retry. To learn when all connections are
+    /// up, call [`Manager::wait_until_live`] or read the events, subscribed to before this call.
+    /// Does nothing while running.
+    ///
+    /// # Errors
+    /// Returns [`StartError`] if a setting is outside its range or there is no Tokio runtime with
+    /// timers and I/O. Nothing is changed then.
+    pub fn begin(&self) -> Result<(), StartError> {
+        self.open(false).map(drop)
+    }
+
+    /// Opens the connections unless they are open. If the start is `awaited`, the caller waits for
+    /// its outcome.
+    fn open(&self, awaited: bool) -> Result<Run, StartError> {
+        self.config().validate()?;
+        let core = &self.core;
+        let run = self.connect(awaited, |slot, config, credentials, events| {
+            Connection::spawn(config, credentials, core.sink(slot), events, slot)
+        })?;
+        Ok(run)
     }
 
     async fn wait_until_up(&self, connections: &[Connection]) -> Result<(), StartError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kite_conn::{Batch, Credentials, Endpoint, Event, Sink};
-use kite_manager::{Manager, ManagerConfig, StartError, Tap};
+use kite_manager::{Manager, ManagerConfig, ManagerEvent, StartError, Tap};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Refusal, Sent, Sim};
 use kite_wire::Mode;
 
@@ -98,6 +98,36 @@ async fn a_start_after_a_cancelled_one_waits_for_the_same_connections() {
     assert!(manager.is_live());
     assert_eq!(manager.snapshot().connections.len(), 3);
     assert!(sim.stats().connections_open <= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_after_begin_parks_the_connections_until_there_is_a_new_one() {
+    let sim = Sim::builder().start().await.unwrap();
+    let manager = Manager::new(Credentials::new(API_KEY, "of yesterday"), config(&sim, DEADLINE));
+    manager.subscribe(&[256, 512, 768], Mode::Full).unwrap();
+    let mut events = manager.events();
+    manager.begin().unwrap();
+    let mut parked = 0;
+    while parked < 3 {
+        let event = within("a refusal", events.recv()).await.expect("the run goes on");
+        let is_parked = matches!(event, ManagerEvent::Connection { event: Event::Parked(_), .. });
+        parked += usize::from(is_parked);
+    }
+    assert!(manager.is_running());
+    manager.begin().unwrap();
+    within("a start of what is begun", manager.start()).await.unwrap();
+    manager.set_access_token(ACCESS_TOKEN);
+    let wanted = [256, 512, 768].map(|token| (token, Mode::Full)).into();
+    within("the server's agreement", sim.wait_until(|sim| held(sim) == wanted)).await;
+}
+
+#[test]
+fn begin_needs_a_runtime_and_valid_settings() {
+    let outside = Manager::new(credentials(), ManagerConfig::default()).begin();
+    assert!(matches!(outside, Err(StartError::Spawn(_))), "{outside:?}");
+    let config = ManagerConfig { connections: 0, ..ManagerConfig::default() };
+    let invalid = Manager::new(credentials(), config).begin();
+    assert!(matches!(invalid, Err(StartError::Config(_))), "{invalid:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ pub(crate) async fn of_feed(
     manager
         .subscribe(&tokens, Mode::Ltp)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
-    let mut link = Link::open(&manager, &title, renewal).await?;
+    let mut link = Link::open(&manager, &title, renewal)?;
     let mut waiting = Waiting { instruments, prices: BTreeMap::new() };
     output.note(format_args!("waiting for the price of {} from {title}", waiting.missing()));
     let done = tokio::select! {

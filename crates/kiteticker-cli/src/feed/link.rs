@@ -83,21 +83,16 @@ impl<'m> Link<'m> {
     ///
     /// # Errors
     /// Returns an error if the manager cannot be started at all.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         manager: &'m Manager,
         server: impl Into<String>,
         renewal: Option<Renewal>,
     ) -> Result<Self, CliError> {
         let events = manager.events();
-        // A start that waits gives up after half a minute, or when the token is refused, and stops
-        // the manager. One that is dropped after its first poll keeps opening.
-        tokio::select! {
-            biased;
-            started = manager.start() => {
-                started.map_err(|error| CliError::unable("cannot start the feed").because(error))?;
-            }
-            () = std::future::ready(()) => {}
-        }
+        // Not `start`, which stops the manager if the token is refused or after `connect_timeout`.
+        manager
+            .begin()
+            .map_err(|error| CliError::unable("cannot start the feed").because(error))?;
         let mut seconds = interval(CHECK_EVERY);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
         Ok(Self {
@@ -173,9 +168,8 @@ impl<'m> Link<'m> {
             let is_said = std::mem::replace(&mut self.is_waiting_for_token, true);
             return Ok((!is_said).then(|| format!("waiting for a new access_token in {path}")));
         }
-        // A start that was refused before it was dropped has closed them.
-        let has_stopped = |phase| matches!(phase, Phase::Parked | Phase::Closed);
-        if !self.manager.snapshot().connections.iter().all(|it| has_stopped(it.phase)) {
+        let (parked, connections) = self.count_parked();
+        if parked < connections {
             return Ok(Some(format!("{seat} gave up; the others continue")));
         }
         let what =
@@ -301,34 +295,49 @@ mod tests {
         assert_eq!(said, [(3, None), (63, Some(60)), (123, Some(120)), (160, None)]);
     }
 
-    async fn refusal(link: &mut Link<'_>) -> CliError {
-        loop {
-            if let Err(error) = link.next().await {
-                return error;
-            }
+    fn refused(server: &kite_sim::Sim) -> Manager {
+        let builder = Manager::builder()
+            .account("main", Credentials::new("sim_api_key", "another"))
+            .endpoint(server.endpoint().parse().unwrap())
+            .connections(1);
+        builder.build().unwrap()
+    }
+
+    /// Waits until the link waits for a token, or returns its error.
+    async fn outcome(link: &mut Link<'_>) -> Result<(), CliError> {
+        while !link.is_waiting_for_token {
+            link.next().await?;
         }
+        Ok(())
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_that_is_refused_without_delay_is_an_error_each_time() {
+    async fn a_token_that_is_refused_without_delay_is_an_error_or_waits_for_a_new_one_each_time() {
         let server = kite_sim::Sim::builder().start().await.unwrap();
-        // The refusal may come while the manager is still starting, and be read later.
-        for _ in 0..50 {
-            let builder = Manager::builder()
-                .account("main", Credentials::new("sim_api_key", "another"))
-                .endpoint(server.endpoint().parse().unwrap())
-                .connections(1);
-            let manager = builder.build().unwrap();
-            let refused = match Link::open(&manager, "a server", None).await {
-                Err(error) => error,
-                Ok(mut link) => {
-                    while manager.snapshot().connections[0].phase == Phase::Opening {
-                        tokio::task::yield_now().await;
-                    }
-                    timeout(Duration::from_secs(30), refusal(&mut link)).await.unwrap()
+        // The refusal may come before the link is returned, and be read later.
+        for round in 0..50 {
+            let manager = refused(&server);
+            let current = Credentials::new("sim_api_key", "another");
+            let renewal = Renewal { path: "of a test".into(), current };
+            let has_renewal = round % 2 == 0;
+            let renewal = has_renewal.then_some(renewal);
+            let mut link = Link::open(&manager, "a server", renewal).unwrap();
+            while manager.snapshot().connections[0].phase == Phase::Opening {
+                tokio::task::yield_now().await;
+            }
+            match timeout(Duration::from_secs(30), outcome(&mut link)).await.unwrap() {
+                Ok(()) => {
+                    assert!(has_renewal && manager.is_running());
+                    manager.set_access_token("sim_access_token");
+                    let live = server.wait_until(|server| server.stats().connections_open == 1);
+                    timeout(Duration::from_secs(30), live).await.unwrap();
+                    manager.stop().await;
                 }
-            };
-            assert_eq!(refused.to_string(), "cannot start the feed");
+                Err(error) => {
+                    assert!(!has_renewal, "{error}");
+                    assert_eq!(error.to_string(), "cannot start the feed");
+                }
+            }
         }
     }
 }

@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let mut progress = Progress::new(args.report_every, Instant::now());
-    let ended = match Link::open(&manager, &title, renewal).await {
+    let ended = match Link::open(&manager, &title, renewal) {
         Ok(link) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let (unseen, names, report_every) = (&unseen, &names, args.report_every);
