@@ -1,8 +1,9 @@
 //! Fetches the list from Kite once a day and caches it on disk.
 //!
 //! Fetching blocks, so async programs should call it on a thread for blocking work. The request is
-//! in `download.rs`, the cache in `cache.rs`, and `trust.rs` compares a list with the cached one.
+//! in `download.rs`, its credentials in `authorization.rs`, the cache in `cache.rs`, and `trust.rs` compares a list with the cached one.
 
+mod authorization;
 mod cache;
 mod download;
 mod error;
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::tls::{Certificate, RootCerts};
 
+use self::authorization::Authorization;
 use self::cache::Cache;
 use self::download::{Download, shown_url};
 use self::trust::Doubt;
@@ -75,16 +77,6 @@ pub struct Source {
     accepts_fewer: bool,
 }
 
-/// The value of the header that contains the access token.
-#[derive(Clone)]
-struct Authorization(String);
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
 impl Default for Source {
     fn default() -> Self {
         Self::new()
@@ -128,11 +120,19 @@ impl Source {
     /// Sends credentials if the server refuses to serve the list without them, with the status 401
     /// or 403. As far as is known Kite serves the list without them.
     ///
-    /// They are sent only over `https`, or unencrypted to a loopback address, and never to a server
-    /// that the URL redirects to.
+    /// They are sent to whatever server the URL names, but only over `https`, or unencrypted to a
+    /// loopback address, and never to a server that the URL redirects to. For credentials that the
+    /// user has not passed for this list, use [`Source::ambient_credentials`].
     pub fn credentials(self, api_key: &str, access_token: &str) -> Self {
-        let authorization = Authorization(format!("token {api_key}:{access_token}"));
-        Self { authorization: Some(authorization), ..self }
+        Self { authorization: Some(Authorization::new(api_key, access_token, false)), ..self }
+    }
+
+    /// Sets credentials that were not passed for this list, such as those of the environment or of a
+    /// feed. Like [`Source::credentials`], but they are sent only to Kite's own host, that of
+    /// [`KITE_INSTRUMENTS_URL`], and to loopback addresses. Another host that wants credentials is
+    /// [`FetchError::OtherHost`]. Only the last call of either counts.
+    pub fn ambient_credentials(self, api_key: &str, access_token: &str) -> Self {
+        Self { authorization: Some(Authorization::new(api_key, access_token, true)), ..self }
     }
 
     /// Connects through an HTTP proxy, `http://host:port` or `http://user:password@host:port`, user
@@ -264,7 +264,7 @@ impl Source {
         let url = self.whole_url();
         let bytes = Download {
             url: &url,
-            authorization: self.authorization.as_ref().map(|header| header.0.as_str()),
+            authorization: self.authorization.as_ref(),
             proxy: self.proxy.as_deref(),
             roots: self.roots.as_ref(),
             connect_timeout: self.connect_timeout,

@@ -1,7 +1,6 @@
 //! One HTTP request, with limits for time and size.
 
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ureq::config::RedirectAuthHeaders;
@@ -11,6 +10,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, ResponseExt as _};
 
+use super::authorization::Authorization;
 use super::error::FetchError;
 
 /// The version of Kite Connect's API, which its clients send.
@@ -18,7 +18,7 @@ const KITE_VERSION: &str = "3";
 
 pub(super) struct Download<'a> {
     pub(super) url: &'a str,
-    pub(super) authorization: Option<&'a str>,
+    pub(super) authorization: Option<&'a Authorization>,
     pub(super) proxy: Option<&'a str>,
     pub(super) roots: Option<&'a RootCerts>,
     pub(super) connect_timeout: Duration,
@@ -32,13 +32,11 @@ impl Download<'_> {
         let url = || shown_url(self.url);
         let invalid = || FetchError::Url { url: url() };
         let uri: Uri = self.url.parse().map_err(|_| invalid())?;
-        let host = uri.host().ok_or_else(invalid)?;
-        let encrypted = uri.scheme() == Some(&Scheme::HTTPS);
-        if !encrypted && uri.scheme() != Some(&Scheme::HTTP) {
+        let is_http = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP);
+        if !is_http || uri.host().is_none() {
             return Err(invalid());
         }
         let proxy = self.proxy.map(parse_proxy).transpose()?;
-        let here = stays_here(host, proxy.as_ref());
         let mut tls = TlsConfig::builder();
         if let Some(roots) = self.roots {
             tls = tls.root_certs(roots.clone());
@@ -56,10 +54,8 @@ impl Download<'_> {
         if let Some(authorization) = self.authorization
             && wants_credentials(&response, &uri)
         {
-            if !encrypted && !here {
-                return Err(FetchError::PlainText { url: url() });
-            }
-            response = self.request(&agent, &uri, proxy.as_ref(), Some(authorization))?;
+            let header = authorization.header_for(&uri, proxy.as_ref())?;
+            response = self.request(&agent, &uri, proxy.as_ref(), Some(header))?;
         }
         let status = response.status();
         if !status.is_success() {
@@ -85,15 +81,11 @@ impl Download<'_> {
         agent: &Agent,
         uri: &Uri,
         proxy: Option<&Proxy>,
-        authorization: Option<&str>,
+        authorization: Option<HeaderValue>,
     ) -> Result<Response<Body>, FetchError> {
         let mut request = agent.get(uri).header("X-Kite-Version", KITE_VERSION);
         if let Some(authorization) = authorization {
-            let mut value =
-                HeaderValue::from_str(authorization).map_err(|_| FetchError::Credentials)?;
-            // Keeps it out of the HTTP client's logs.
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(AUTHORIZATION, authorization);
         }
         request.call().map_err(|error| request_error(shown_url(self.url), proxy, error))
     }
@@ -140,17 +132,6 @@ fn refusal(reason: &str) -> Option<u16> {
     reason.rsplit_once(['/', ' '])?.1.parse().ok()
 }
 
-/// Returns whether what is sent to a host stays on this machine. A proxy reads what passes through it
-/// in plain text, and so does the network before it.
-fn stays_here(host: &str, proxy: Option<&Proxy>) -> bool {
-    is_loopback(host) && proxy.is_none_or(|proxy| is_loopback(proxy.host()))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
 /// Returns a URL without user, query and fragment, which is safe to show.
 pub(super) fn shown_url(url: &str) -> String {
     let shown = url.split(['?', '#']).next().unwrap_or_default();
@@ -175,24 +156,5 @@ mod tests {
         ] {
             assert_eq!(shown_url(url), shown);
         }
-    }
-
-    #[test]
-    fn loopback_hosts_are_distinguished_from_others() {
-        for host in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in
-            ["api.kite.trade", "10.0.0.1", "localhost.example", "[::2]", "127.0.0.1.example"]
-        {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_distant_proxy_takes_what_is_sent_off_this_machine() {
-        let stays = |proxy| stays_here("127.0.0.1", Some(&Proxy::new(proxy).unwrap()));
-        assert!(stays_here("localhost", None) && stays("http://u:p@[::1]:3128"));
-        assert!(!stays("http://192.0.2.1:3128") && !stays_here("192.0.2.1", None));
     }
 }

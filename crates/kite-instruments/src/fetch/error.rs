@@ -24,6 +24,16 @@ pub enum FetchError {
         /// The URL.
         url: String,
     },
+    /// The server, which is not Kite's, wants credentials, and the only ones are those of
+    /// [`Source::ambient_credentials`](super::Source::ambient_credentials).
+    #[error(
+        "{url} wants credentials; those for Kite are not sent to another host unless they are \
+         passed for its list"
+    )]
+    OtherHost {
+        /// The URL.
+        url: String,
+    },
     /// The API key or the access token contains characters that a header cannot contain.
     #[error("the API key or the access token contains characters that cannot be sent: check both")]
     Credentials,
@@ -127,6 +137,7 @@ mod tests {
         for error in [
             FetchError::Url { url: url() },
             FetchError::PlainText { url: url() },
+            FetchError::OtherHost { url: url() },
             FetchError::Credentials,
             FetchError::Request { url: url(), source: Box::new(io()) },
             FetchError::ProxyUrl,
@@ -147,6 +158,7 @@ mod tests {
                 FetchError::NotAList { source, .. } => Some(source),
                 FetchError::Url { .. }
                 | FetchError::PlainText { .. }
+                | FetchError::OtherHost { .. }
                 | FetchError::Credentials
                 | FetchError::ProxyUrl
                 | FetchError::Status { .. }

@@ -18,7 +18,7 @@ use crate::exit::{CliError, Status};
 use crate::feed::credentials;
 use crate::format::numbers;
 use crate::instruments::choosing;
-use crate::instruments::lists::{self, Request};
+use crate::instruments::lists::{self, ListCredentials, Request};
 use crate::network::Network;
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,8 @@ EXPIRY is nearest, next or a date. STRIKE is in the list, or ATM, which needs
 Kite's list is downloaded once a day and cached; it needs no account. Lists are
 kept by day for --keep-lists days, since tokens are reused after expiry.
 KITE_INSTRUMENTS_URL sets another URL for it. Credentials are sent only if the
-server refuses to serve the list without them.";
+server refuses to serve the list without them. Those of the environment or of
+the credentials file go only to Kite, those of --credentials to any URL.";
 
 /// Find instruments: symbols, tokens, lots, expiries
 #[derive(Debug, Args)]
@@ -165,9 +166,11 @@ pub(crate) async fn run(
             None => {
                 let request = Request {
                     credentials: match &args.credentials {
-                        Some(path) => Some(credentials::read(path)?),
+                        Some(path) => Some(ListCredentials::Passed(credentials::read(path)?)),
                         // As a rule the list is served without them.
-                        None => credentials::find_silently(None).ok().map(|it| it.credentials),
+                        None => credentials::find_silently(None)
+                            .ok()
+                            .map(|it| ListCredentials::Ambient(it.credentials)),
                     },
                     network: args.network.clone(),
                     refresh: args.refresh,

@@ -16,10 +16,6 @@ pub(crate) const KEY_VARIABLE: &str = "KITE_API_KEY";
 /// Environment variable of the access token.
 pub(crate) const TOKEN_VARIABLE: &str = "KITE_ACCESS_TOKEN";
 
-/// Advice for who lacks credentials where none are needed as a rule.
-pub(crate) const HOW_TO_PASS: &str =
-    "set KITE_API_KEY and KITE_ACCESS_TOKEN, or pass a file by --credentials";
-
 /// Where credentials came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {

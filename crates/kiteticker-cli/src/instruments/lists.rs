@@ -13,13 +13,20 @@ use kite_wire::ist::Day;
 use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
-use crate::feed::{LiveFeed, credentials};
+use crate::feed::LiveFeed;
 use crate::format::numbers;
 use crate::network::Network;
 use crate::plain_text;
 
 /// Environment variable with another URL of the list, such as a mirror.
 pub(crate) const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
+
+/// Advice if Kite's list is not served without credentials, or not with those that were sent.
+const CREDENTIALS_ADVICE: &str =
+    "set KITE_API_KEY and KITE_ACCESS_TOKEN for Kite's list, or pass a file by --credentials";
+
+/// Advice if another server wants credentials. The list is cached, so this suffices for all commands.
+const OTHER_HOST_ADVICE: &str = "kite instruments --credentials FILE sends it those of a file";
 
 /// Number of invalid rows shown; all are counted.
 const PROBLEMS_SHOWN: usize = 5;
@@ -36,13 +43,22 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
     Ok(warn_of_problems(loaded, output))
 }
 
+/// Credentials for a list, sent if the server refuses to serve it without them.
+#[derive(Debug, Clone)]
+pub(crate) enum ListCredentials {
+    /// The user passed them for the list.
+    Passed(Credentials),
+    /// From the environment, the credentials file or the feed. They are Kite's, and not sent to the
+    /// server of another list.
+    Ambient(Credentials),
+}
+
 /// How today's list is requested.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     /// The proxy and the trusted roots.
     pub(crate) network: Network,
-    /// Sent if the server refuses to serve the list without them.
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Option<ListCredentials>,
     /// Whether to download the list even if it is cached, and to accept one that has lost most of its
     /// rows.
     pub(crate) refresh: bool,
@@ -68,15 +84,16 @@ pub(crate) async fn today(
     let fetched = fetching.await?.map_err(|error| {
         let help = match error {
             FetchError::Status { status: 401 | 403, .. } => {
-                format!("{}, or {advice}", credentials::HOW_TO_PASS)
+                format!("{CREDENTIALS_ADVICE}, or {advice}")
             }
+            FetchError::OtherHost { .. } => format!("{OTHER_HOST_ADVICE}; or {advice}"),
             _ => advice.to_owned(),
         };
         CliError::unable("cannot get the instrument list").because(error).help(help)
     })?;
     match &fetched.origin {
         Origin::Stale { day, why, .. } => {
-            let why = ErrorChain(why.as_ref());
+            let why = why_stale(why);
             output.warn(format_args!("using the instrument list of {day}: {why}"));
         }
         Origin::Incomplete { day, retry_in, .. } => {
@@ -95,6 +112,14 @@ pub(crate) async fn today(
     Ok(warn_of_problems(fetched.loaded, output))
 }
 
+/// Returns why a list could not be fetched, with advice where the user can help.
+fn why_stale(why: &FetchError) -> String {
+    match why {
+        FetchError::OtherHost { .. } => format!("{why}; {OTHER_HOST_ADVICE}"),
+        _ => ErrorChain(why).to_string(),
+    }
+}
+
 /// Returns why a list is not trusted, with both numbers of instruments; empty for other origins.
 fn why_incomplete(origin: &Origin) -> String {
     let &Origin::Incomplete { kept_len, sent_len, .. } = origin else { return String::new() };
@@ -111,7 +136,8 @@ pub(crate) async fn of_today(
 ) -> Result<Instruments, Option<Duration>> {
     let live = live.clone();
     let fetching = blocking::run("fetching the instrument list", move || {
-        let source = source_on(&live.network, Some(&live.current_credentials()));
+        let credentials = ListCredentials::Ambient(live.current_credentials());
+        let source = source_on(&live.network, Some(&credentials));
         source.map(|source| source.refresh())
     });
     let mut again = None;
@@ -120,11 +146,9 @@ pub(crate) async fn of_today(
             again = Some(retry_in);
             why_incomplete(&origin)
         }
-        Ok(Ok(Fetched { origin: Origin::Stale { why, .. }, .. })) => {
-            ErrorChain(why.as_ref()).to_string()
-        }
+        Ok(Ok(Fetched { origin: Origin::Stale { why, .. }, .. })) => why_stale(&why),
         Ok(Ok(fetched)) => return Ok(warn_of_problems(fetched.loaded, output)),
-        Ok(Err(why)) => ErrorChain(&why).to_string(),
+        Ok(Err(why)) => why_stale(&why),
         Err(why) => ErrorChain(&why).to_string(),
     };
     output.warn(format_args!("instruments keep the names of an earlier list: {why}"));
@@ -152,10 +176,15 @@ pub(crate) async fn of_days(days: BTreeSet<Day>) -> Result<BTreeMap<Day, Instrum
 }
 
 /// Prepares a download.
-fn source_on(network: &Network, credentials: Option<&Credentials>) -> Result<Source, CliError> {
+fn source_on(network: &Network, credentials: Option<&ListCredentials>) -> Result<Source, CliError> {
     let source = network.source(&url())?;
     Ok(match credentials {
-        Some(it) => source.credentials(it.api_key(), it.access_token().expose()),
+        Some(ListCredentials::Passed(it)) => {
+            source.credentials(it.api_key(), it.access_token().expose())
+        }
+        Some(ListCredentials::Ambient(it)) => {
+            source.ambient_credentials(it.api_key(), it.access_token().expose())
+        }
         None => source,
     })
 }

@@ -15,7 +15,7 @@ use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::feed::Feed;
-use crate::instruments::lists::{self, Request};
+use crate::instruments::lists::{self, ListCredentials, Request};
 use crate::instruments::names::{Lists, Names, is_number};
 use crate::instruments::{known, rows};
 
@@ -62,7 +62,8 @@ impl Names {
             Feed::Live(live) => Request {
                 network: live.network.clone(),
                 // Those of another server are none of Kite's.
-                credentials: (!is_foreign).then(|| live.credentials.clone()),
+                credentials: (!is_foreign)
+                    .then(|| ListCredentials::Ambient(live.credentials.clone())),
                 ..Default::default()
             },
             Feed::Sim(_) | Feed::Replay(_) => Request::default(),

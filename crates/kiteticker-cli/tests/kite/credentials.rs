@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+#[cfg(target_os = "linux")]
+use crate::https::{Https, pem_file};
 use crate::process::{Outcome, Running, kite, run, sim, with_credentials};
 use crate::server::Server;
 
@@ -87,6 +89,51 @@ fn a_list_that_wants_credentials_is_refused_with_every_way_to_pass_them() {
         assert!(ended.err.contains(part), "{part}: {ended:?}");
     }
     assert_eq!(server.requests().len(), 1);
+}
+
+/// Writes the credentials file of this home.
+#[cfg(target_os = "linux")]
+fn default_file(home: &tempfile::TempDir, bytes: &[u8]) {
+    let folder = home.path().join(".config/kiteticker");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    std::fs::copy(file(home, bytes), folder.join("credentials")).expect("a file");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn credentials_for_kite_are_not_sent_to_the_server_of_another_list() {
+    // An address of this machine that is not a loopback one.
+    let host = "0.0.0.0";
+    let server = Https::protected(host, LIST, "token sim_api_key:s3cr3t");
+    let home = tempfile::tempdir().expect("a directory");
+    let roots = pem_file(&home, &[&server.certificate]).display().to_string();
+    let of_file = b"api_key = sim_api_key\naccess_token = s3cr3t\n";
+    let path = file(&home, of_file).display().to_string();
+    let find = |mut command: Command| {
+        command.env("HOME", home.path()).env("SSL_CERT_FILE", &roots);
+        command.env("KITE_INSTRUMENTS_URL", format!("https://{host}:{}/list", server.port));
+        run(&mut command)
+    };
+    let instruments = || kite(&["instruments", "infy"]);
+    let of_feed = ["watch", "NSE:ONLYHERE", "--json", "--credentials", &path];
+    let of_environment = find(with_credentials(instruments(), "s3cr3t"));
+    let of_feed = find(kite(&of_feed));
+    default_file(&home, of_file);
+    let of_default_file = find(instruments());
+    for ended in [of_environment, of_feed, of_default_file] {
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        for part in [host, "not sent to another host", "kite instruments --credentials FILE"] {
+            assert!(ended.err.contains(part), "{part}: {ended:?}");
+        }
+        assert!(!ended.err.contains("s3cr3t"), "{ended:?}");
+    }
+    let ended = find(kite(&["instruments", "infy", "--credentials", &path]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("NSE:INFY"), "{ended:?}");
+    // A list of another day is used instead, and the advice is the same.
+    let ended = find(kite(&["instruments", "infy", "--refresh"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("kite instruments --credentials FILE"), "{ended:?}");
 }
 
 #[test]

@@ -29,6 +29,28 @@ impl Https {
         change: impl FnOnce(&mut CertificateParams),
         body: &'static str,
     ) -> Self {
+        Self::serving(name, change, body, |_| "200 OK")
+    }
+
+    /// Starts a server that refuses requests without this in their head, with status 403.
+    pub(crate) fn protected(name: &str, body: &'static str, needed: &'static str) -> Self {
+        Self::serving(
+            name,
+            |_| {},
+            body,
+            move |head| match head.contains(needed) {
+                true => "200 OK",
+                false => "403 Forbidden",
+            },
+        )
+    }
+
+    fn serving(
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+        body: &'static str,
+        status: impl Fn(&str) -> &'static str + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
@@ -49,7 +71,7 @@ impl Https {
         let config = Arc::new(config);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                serve(client, &config, body);
+                serve(client, &config, body, &status);
             }
         });
         Self { port, certificate }
@@ -57,14 +79,19 @@ impl Https {
 }
 
 /// Returns `None` if the client is gone, for instance because it does not trust the certificate.
-fn serve(client: TcpStream, config: &Arc<ServerConfig>, body: &str) -> Option<()> {
+fn serve(
+    client: TcpStream,
+    config: &Arc<ServerConfig>,
+    body: &str,
+    status: impl Fn(&str) -> &'static str,
+) -> Option<()> {
     let tls = ServerConnection::new(Arc::clone(config)).ok()?;
     let mut lines = BufReader::new(StreamOwned::new(tls, client));
     let mut head = String::new();
     while lines.read_line(&mut head).ok()? > 2 {}
     let mut stream = lines.into_inner();
-    let length = body.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    let (status, length) = (status(&head), body.len());
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
     stream.conn.send_close_notify();
     stream.flush().ok()
 }

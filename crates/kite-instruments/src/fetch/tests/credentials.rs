@@ -60,6 +60,22 @@ fn credentials_are_not_sent_in_plain_text_to_another_machine() {
     assert_eq!(server.count(), 1);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn ambient_credentials_are_not_sent_to_another_host() {
+    let (server, folder) = (Server::start(Vec::new()), TempDir::new().unwrap());
+    server.protect("401 Unauthorized", ok(&csv("INFY")));
+    // An address of this machine that is not a loopback one.
+    let distant = server.url().replace("127.0.0.1", "0.0.0.0");
+    let source = server.source(&folder).ambient_credentials("thekey", "s3cr3t");
+    let error = source.clone().url(distant).on(day(23)).unwrap_err();
+    assert!(matches!(error, FetchError::OtherHost { .. }), "{error}");
+    assert!(error.to_string().contains("0.0.0.0"), "{error}");
+    assert_eq!(server.count(), 1);
+    assert_eq!(first_symbol(&source.on(day(23)).unwrap()), "NSE:INFY");
+    assert!(server.last_request().contains("thekey:s3cr3t"));
+}
+
 #[test]
 fn credentials_are_never_shown() {
     let (server, folder) = (Server::start(Vec::new()), TempDir::new().unwrap());
