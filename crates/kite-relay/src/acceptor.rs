@@ -31,6 +31,10 @@ const TOKEN_BYTES: usize = 12;
 /// that the relay counts it first.
 const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(15);
 
+/// What the operating system takes from the relay without sending it: enough for a link of any
+/// speed, because the task writes more as soon as half of it is sent.
+const UNSENT_BYTES: u32 = 128 * 1024;
+
 /// What the tasks of all sockets share.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
@@ -70,8 +74,9 @@ impl Acceptor {
         let peer = transport.peer();
         let ip = peer.map(|peer| peer.ip());
         let user_timeout = self.stall.saturating_add(USER_TIMEOUT_MARGIN);
-        if let Err(error) = transport.set_user_timeout(user_timeout) {
-            tracing::debug!(%error, "no timeout of the operating system for this client");
+        let set = transport.set_user_timeout(user_timeout);
+        if let Err(error) = set.and_then(|()| transport.set_unsent_limit(UNSENT_BYTES)) {
+            tracing::debug!(%error, ?peer, "socket has the operating system's own limits");
         }
         let enter =
             |admitted: Admitted<'_>| ((), self.roster.lock().get(admitted.name).map(Arc::clone));

@@ -5,6 +5,8 @@
 //! another client anything.
 
 mod budget;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -108,6 +110,7 @@ pub(crate) struct ClientTask<S: Connection> {
     closing: Option<Closing>,
     cut_off: Option<Pin<Box<Sleep>>>,
     fate: Fate,
+    has_left: bool,
 }
 
 impl<S: Connection> ClientTask<S> {
@@ -124,12 +127,21 @@ impl<S: Connection> ClientTask<S> {
             closing: None,
             cut_off: None,
             fate: Fate::Other,
+            has_left: false,
         }
     }
 
     /// Serves the client until its socket ends.
     pub(crate) async fn run(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
+        self.fate = match ended {
+            Ended::Stalled => Fate::Stalled,
+            Ended::TooSlow(_) => Fate::TooSlow,
+            Ended::CutOff => Fate::CutOff,
+            Ended::ByClient(_) | Ended::Closing(_) | Ended::NoHub => Fate::Other,
+        };
+        // Before the closing handshake, which may take a while.
+        self.leave();
         let (id, name) = (self.context.id.0, &self.context.name);
         match ended {
             Ended::ByClient(end) => {
@@ -140,12 +152,10 @@ impl<S: Connection> ClientTask<S> {
             }
             Ended::Stalled => {
                 tracing::warn!(id, name, "client reset: it takes no byte");
-                self.fate = Fate::Stalled;
                 self.reset();
             }
             Ended::TooSlow(overrun) => {
                 tracing::warn!(id, name, %overrun, "client closed: it reads too slowly");
-                self.fate = Fate::TooSlow;
                 let deadline = Instant::now() + CLOSE_DEADLINE;
                 self.close(POLICY_VIOLATION, "the client reads too slowly", deadline).await;
             }
@@ -159,11 +169,30 @@ impl<S: Connection> ClientTask<S> {
             }
             Ended::CutOff => {
                 tracing::warn!(id, name, "client reset: it has not read all before the deadline");
-                self.fate = Fate::CutOff;
                 self.reset();
             }
             Ended::NoHub => self.close(GOING_AWAY, "the relay stops", Instant::now()).await,
         }
+    }
+
+    /// Adds the client's counts to the totals and ends what the hub sends it.
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.has_left, true) {
+            return;
+        }
+        let queue = std::mem::replace(&mut self.queue, Queue::new(QueueConfig::default()));
+        let mut counts = queue.close();
+        let ClientContext { id, name, all_figures, from_hub, to_hub, .. } = &mut self.context;
+        // What is sent after this fails.
+        from_hub.close();
+        while let Ok(message) = from_hub.try_recv() {
+            if let ToClient::Frame(_, packets) = message {
+                counts.pushed += u64::from(packets);
+                counts.dropped += u64::from(packets);
+            }
+        }
+        all_figures.leave(name, id.0, counts, self.fate);
+        let _ = to_hub.send(ToHub::Left { id: *id });
     }
 
     fn reset(&mut self) {
@@ -309,19 +338,8 @@ impl<S: Connection> ClientTask<S> {
 
 impl<S: Connection> Drop for ClientTask<S> {
     fn drop(&mut self) {
-        let queue = std::mem::replace(&mut self.queue, Queue::new(QueueConfig::default()));
-        let mut counts = queue.close();
-        // What the hub has sent since.
-        while let Ok(message) = self.context.from_hub.try_recv() {
-            if let ToClient::Frame(_, packets) = message {
-                counts.pushed += u64::from(packets);
-                counts.dropped += u64::from(packets);
-                counts.dropped_frames += 1;
-            }
-        }
-        let ClientContext { id, name, all_figures, to_hub, .. } = &self.context;
-        all_figures.leave(name, id.0, counts, self.fate);
+        self.leave();
         // Fails if the hub has ended, which needs no message then.
-        let _ = to_hub.send(ToHub::Left { id: *id });
+        let _ = self.context.to_hub.send(ToHub::Ended);
     }
 }

@@ -5,6 +5,8 @@
 //! [`SlowClients::Block`](crate::SlowClients::Block).
 
 mod commands;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,8 +50,10 @@ pub(crate) enum ToHub {
     /// A text message from a client. Its task reads no other until it is sent
     /// [`ToClient::Applied`], so that there is at most one for each client.
     Command { id: ClientId, text: Utf8Bytes },
-    /// The socket has ended.
+    /// A client is to be sent nothing more, and its counts are final.
     Left { id: ClientId },
+    /// The task of a client that has left has ended.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -102,8 +106,8 @@ struct Client {
 }
 
 impl Client {
-    /// Sends a message; fails if the task has ended, whose `Left` follows.
     fn send(&self, message: ToClient) {
+        // Fails if the client has left, which the hub learns next.
         let _ = self.sender.send(message);
     }
 }
@@ -137,6 +141,8 @@ pub(crate) struct Hub {
     /// Connections of each account.
     connections: usize,
     clients: HashMap<ClientId, Client>,
+    /// Clients whose tasks have not ended.
+    tasks: usize,
     groups: Groups,
     wishes: Wishes,
     losses: Losses,
@@ -154,7 +160,7 @@ pub(crate) struct Hub {
 }
 
 /// Creates a hub, which receives what the manager receives from now on. The future runs it until it
-/// is stopped and all clients have left.
+/// is stopped and the tasks of all clients have ended.
 pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, ConfigError> {
     let HubContext { manager, stream, wishes, losses, roster, figures, block, .. } = context;
     let mut inputs = Inputs {
@@ -169,6 +175,7 @@ pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, Con
         manager,
         stream_config: stream,
         clients: HashMap::new(),
+        tasks: 0,
         groups: Groups::default(),
         wishes,
         losses,
@@ -190,7 +197,7 @@ pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, Con
 impl Hub {
     async fn serve(&mut self, inputs: &mut Inputs) {
         let mut items = Vec::with_capacity(MAX_ITEMS);
-        while !(self.is_stopping && self.clients.is_empty()) {
+        while !self.is_stopping || self.tasks > 0 {
             match self.next_input(inputs, &mut items).await {
                 Input::Items if items.is_empty() => self.on_stream_end(inputs),
                 Input::Items => items.drain(..).for_each(|item| self.on_item(item)),
@@ -259,6 +266,7 @@ impl Hub {
             ToHub::Joined(joined) => self.on_joined(joined),
             ToHub::Command { id, text } => self.on_command(id, &text),
             ToHub::Left { id } => self.on_left(id),
+            ToHub::Ended => self.tasks -= 1,
         }
     }
 
@@ -273,6 +281,7 @@ impl Hub {
             self.greetings.texts().for_each(|text| client.send(ToClient::Text(text)));
         }
         self.clients.insert(id, client);
+        self.tasks += 1;
     }
 
     fn on_left(&mut self, id: ClientId) {

@@ -88,6 +88,24 @@ impl Transport {
         }
     }
 
+    /// Limits how many bytes the operating system takes before it has sent them
+    /// (`TCP_NOTSENT_LOWAT`), so that what waits for a slow client waits where newer data can
+    /// replace it. What is on its way is not limited. Has no effect in memory and on systems other
+    /// than Linux and Android.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system refuses.
+    pub fn set_unsent_limit(&self, bytes: u32) -> io::Result<()> {
+        match &self.stream {
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            ByteStream::Tcp(stream) => socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes),
+            _ => {
+                let _ = bytes;
+                Ok(())
+            }
+        }
+    }
+
     /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
     pub fn reset_on_drop(&self) {
         if let ByteStream::Tcp(stream) = &self.stream {
@@ -209,6 +227,15 @@ mod tests {
         let ByteStream::Tcp(stream) = &server.stream else { panic!("not TCP") };
         let set = socket2::SockRef::from(stream).tcp_user_timeout().unwrap();
         assert_eq!(set, Some(timeout));
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[tokio::test]
+    async fn the_limit_of_unsent_bytes_reaches_the_operating_system() {
+        let (server, _client) = tcp().await;
+        server.set_unsent_limit(64 * 1024).unwrap();
+        let ByteStream::Tcp(stream) = &server.stream else { panic!("not TCP") };
+        assert_eq!(socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap(), 64 * 1024);
     }
 
     #[tokio::test]

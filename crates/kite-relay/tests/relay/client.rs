@@ -1,11 +1,13 @@
 //! A client that keeps what it receives.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use kite_relay::Relay;
 use kite_wire::{Command, Frame, Mode};
 use serde_json::Value;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -65,18 +67,38 @@ impl Client {
         self.socket.send(Message::text(command.to_string())).await.unwrap();
     }
 
-    /// Waits until everything sent before has been applied: the relay answers a ping only after
-    /// the commands before it.
+    /// Waits until the commands before this have been applied and what they cause has arrived.
     pub(crate) async fn sync(&mut self) {
-        let pongs = self.pongs;
-        self.socket.send(Message::Ping("sync".into())).await.unwrap();
-        self.read_until("a pong", |client| client.pongs > pongs).await;
+        // A pong may overtake what was queued before it; a second one does not.
+        for _ in 0..2 {
+            let pongs = self.pongs;
+            self.socket.send(Message::Ping("sync".into())).await.unwrap();
+            self.read_until("a pong", |client| client.pongs > pongs).await;
+        }
     }
 
     /// Reads until a condition holds.
     pub(crate) async fn read_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let read = async {
             while !holds(self) {
+                let message = self.socket.next().await;
+                self.keep(message.unwrap().unwrap());
+            }
+        };
+        in_time(what, read).await;
+    }
+
+    /// Ends as a program does that is killed with unread data: TCP is reset.
+    pub(crate) fn reset(self) {
+        let MaybeTlsStream::Plain(stream) = self.socket.get_ref() else { unreachable!() };
+        SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads one message every millisecond until a condition holds.
+    pub(crate) async fn read_slowly_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let read = async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
                 let message = self.socket.next().await;
                 self.keep(message.unwrap().unwrap());
             }

@@ -3,4 +3,8 @@
 
 mod client;
 mod feed;
+mod frames;
+mod guests;
+mod losses;
+mod slow;
 mod stage;

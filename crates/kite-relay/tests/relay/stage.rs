@@ -9,6 +9,9 @@ use kite_sim::{Sim, SimBuilder};
 /// Timeout for each step, generous for slow machines. A test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Interval for polling a state that has no notification.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// The account of the manager at the simulator.
 const KEY: &str = "upstream_key";
 const TOKEN: &str = "upstream_token";
@@ -62,4 +65,14 @@ pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
         panic!("timed out waiting for {what}")
     };
     output
+}
+
+/// Waits for a state that has no notification.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    in_time(what, wait).await;
 }

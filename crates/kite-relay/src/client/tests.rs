@@ -1,0 +1,170 @@
+//! The client's task in memory, with the clock paused.
+
+use futures_util::{SinkExt, StreamExt};
+use kite_server::Transport;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as ClientMessage;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+
+/// Bytes that the client's side takes without reading.
+const ROOM: usize = 4 * 1024;
+
+struct Stage {
+    client: WebSocketStream<DuplexStream>,
+    to_client: UnboundedSender<ToClient>,
+    from_client: UnboundedReceiver<ToHub>,
+    figures: Arc<Figures>,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let (client, server) = tokio::io::duplex(ROOM);
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let socket = Socket::new(Transport::from(server), Vec::new()).await;
+        let (to_client, from_hub) = mpsc::unbounded_channel();
+        let (to_hub, from_client) = mpsc::unbounded_channel();
+        let figures = Arc::<Figures>::default();
+        let context = ClientContext {
+            id: ClientId(1),
+            name: "one".into(),
+            from_hub,
+            to_hub,
+            queue: QueueConfig::default(),
+            stall: Duration::from_secs(60),
+            figures: figures.enter("one", 1),
+            all_figures: Arc::clone(&figures),
+            room: None,
+        };
+        let task = tokio::spawn(ClientTask::new(socket, context).run());
+        Self { client, to_client, from_client, figures, task }
+    }
+
+    fn send(&self, bytes: usize, packets: u16) {
+        self.to_client.send(ToClient::Frame(vec![1; bytes].into(), packets)).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_are_sent_each_second_unless_the_hub_withholds_them() {
+    let mut stage = Stage::new().await;
+    let start = Instant::now();
+    for second in 1..=5 {
+        let message = stage.client.next().await.unwrap().unwrap();
+        assert_eq!(message, ClientMessage::Binary(HEARTBEAT));
+        assert_eq!(start.elapsed().as_secs(), second);
+    }
+    stage.to_client.send(ToClient::Heartbeats(false)).unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(60), stage.client.next());
+    assert!(next.await.is_err());
+    stage.to_client.send(ToClient::Heartbeats(true)).unwrap();
+    stage.client.next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_byte_for_a_minute_is_dropped() {
+    let mut stage = Stage::new().await;
+    let start = Instant::now();
+    stage.send(2 * ROOM, 7);
+    stage.send(10, 2);
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Left { .. })));
+    assert_eq!(start.elapsed().as_secs(), 60);
+    stage.task.await.unwrap();
+    let stats = stage.figures.stats([].into());
+    let one = &stats.clients[0];
+    assert_eq!((one.stalled, one.sockets, one.waiting()), (1, 0, 0));
+    assert_eq!((one.queued, one.out), (9, 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_command_is_read_once_the_hub_has_applied_the_last() {
+    let mut stage = Stage::new().await;
+    for text in ["first", "second"] {
+        stage.client.send(ClientMessage::text(text)).await.unwrap();
+    }
+    let Some(ToHub::Command { text, .. }) = stage.from_client.recv().await else { panic!() };
+    assert_eq!(text.as_str(), "first");
+    let second = tokio::time::timeout(Duration::from_secs(1), stage.from_client.recv());
+    assert!(second.await.is_err());
+    stage.to_client.send(ToClient::Applied).unwrap();
+    let Some(ToHub::Command { text, .. }) = stage.from_client.recv().await else { panic!() };
+    assert_eq!(text.as_str(), "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_too_much_is_read_later() {
+    let Stage { client, to_client, mut from_client, .. } = Stage::new().await;
+    let (mut writer, mut reader) = client.split();
+    tokio::spawn(async move { while reader.next().await.is_some() {} });
+    tokio::spawn(async move { while writer.send(ClientMessage::text("x")).await.is_ok() {} });
+    let start = Instant::now();
+    let mut commands = 0;
+    while start.elapsed() < Duration::from_secs(10) {
+        assert!(matches!(from_client.recv().await, Some(ToHub::Command { .. })));
+        to_client.send(ToClient::Applied).unwrap();
+        commands += 1;
+    }
+    // The burst, and 511 a second.
+    assert!((6_000..8_000).contains(&commands), "{commands}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_is_sent_before_the_socket_is_closed() {
+    let mut stage = Stage::new().await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for _ in 0..100 {
+        stage.send(ROOM, 1);
+    }
+    stage.to_client.send(ToClient::Close(Closing::Stopping(deadline))).unwrap();
+    let mut frames = 0;
+    let closed = loop {
+        match stage.client.next().await.unwrap().unwrap() {
+            ClientMessage::Binary(frame) => frames += usize::from(frame.len() == ROOM),
+            other => break other,
+        }
+    };
+    assert_eq!(frames, 100);
+    let ClientMessage::Close(Some(frame)) = closed else { panic!("{closed:?}") };
+    assert_eq!(u16::from(frame.code), GOING_AWAY);
+    assert!(stage.client.next().await.is_none());
+    stage.task.await.unwrap();
+    assert_eq!(stage.figures.cut_off(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_dropped_at_the_deadline() {
+    let stage = Stage::new().await;
+    let start = Instant::now();
+    for _ in 0..100 {
+        stage.send(ROOM, 1);
+    }
+    let deadline = start + Duration::from_secs(10);
+    stage.to_client.send(ToClient::Close(Closing::Stopping(deadline))).unwrap();
+    // Too late.
+    stage.send(ROOM, 1);
+    stage.task.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(stage.figures.cut_off(), 1);
+    let one = &stage.figures.stats([].into()).clients[0];
+    assert_eq!((one.queued, one.waiting()), (101, 0));
+    assert!(one.dropped > 50, "{one:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_task_is_accounted_for() {
+    let mut stage = Stage::new().await;
+    for _ in 0..100 {
+        stage.send(ROOM, 1);
+    }
+    tokio::task::yield_now().await;
+    stage.task.abort();
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Left { .. })));
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Ended)));
+    let one = &stage.figures.stats([].into()).clients[0];
+    assert_eq!((one.queued, one.waiting(), one.sockets), (100, 0, 0));
+}

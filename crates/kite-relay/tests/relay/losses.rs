@@ -1,0 +1,79 @@
+//! Losses upstream, and what clients receive about them.
+
+use kite_sim::Refusal;
+use kite_wire::Mode;
+
+use crate::client::Client;
+use crate::frames::{frame, packet};
+use crate::stage::{quiet_sim, relay, started, until};
+
+const ONE: u32 = 408_065;
+const TWO: u32 = 884_737;
+
+#[tokio::test]
+async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    let mut idle = Client::connect(&relay, "two").await;
+    one.mode(Mode::Full, &[ONE]).await;
+    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
+    sim.refuse_with(Some(Refusal::new(503, "")));
+    sim.drop_all();
+    one.read_until("the error", |it| it.text("error").is_some()).await;
+    let error = "No ticks from 1 instrument: the connection to Kite is down; reconnecting.";
+    assert_eq!(one.text("error").unwrap(), error);
+    // A client that reconnects gets the last values and the error again.
+    let mut again = Client::connect(&relay, "one").await;
+    again.mode(Mode::Full, &[ONE]).await;
+    again.read_until("the error", |it| it.text("error").is_some() && !it.packets.is_empty()).await;
+    assert_eq!(again.last(ONE), one.last(ONE));
+    sim.advance_market(&[ONE], 5);
+    sim.refuse_with(None);
+    one.read_until("the gap", |it| it.text("message").is_some()).await;
+    let gap = &one.text("message").unwrap()["gap"];
+    assert!(gap["instruments"][ONE.to_string()].as_u64().unwrap() > 0, "{gap}");
+    assert!(gap["from"].as_str().unwrap() < gap["to"].as_str().unwrap(), "{gap}");
+    assert_eq!(one.texts.len(), 2, "{:?}", one.texts);
+    idle.sync().await;
+    assert!(idle.texts.is_empty(), "{:?}", idle.texts);
+    assert_eq!(relay.stats().gaps, 1);
+}
+
+#[tokio::test]
+async fn clients_stay_while_the_manager_waits_for_a_token_or_is_started_again() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.mode(Mode::Full, &[ONE, TWO]).await;
+    one.read_until("snapshots", |it| it.packets.len() == 2).await;
+    sim.set_access_token("upstream_key", "of the next day");
+    sim.drop_all();
+    one.read_until("the error", |it| it.text("error").is_some()).await;
+    manager.set_access_token("of the next day");
+    one.read_until("the gap", |it| it.text("message").is_some()).await;
+
+    manager.stop().await;
+    manager.start().await.unwrap();
+    sim.send_text(r#"{"type":"message","data":"in the next run"}"#);
+    until("the subscription", || sim.subscriptions().iter().any(|it| it.len() == 2)).await;
+    sim.send_binary(frame(&[ONE], 9));
+    let expected = packet(ONE, 9, Mode::Full);
+    one.read_until("a packet", |it| it.last(ONE) == Some(&expected)).await;
+    one.read_until("a text", |it| it.text("message") == Some(&"in the next run".into())).await;
+}
+
+#[tokio::test]
+async fn a_relay_may_be_started_before_its_manager() {
+    let sim = quiet_sim().await;
+    let manager = crate::stage::manager(&sim).build().unwrap();
+    let relay = relay().instruments(&[(TWO, Mode::Ltp)]).start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.mode(Mode::Quote, &[ONE]).await;
+    one.sync().await;
+    manager.start().await.unwrap();
+    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
+    assert_eq!(sim.subscriptions(), [[(ONE, Mode::Quote), (TWO, Mode::Ltp)].into()]);
+}
