@@ -43,6 +43,10 @@ chaos *args:
 published-client:
     cargo test --manifest-path checks/published-client/Cargo.toml
 
+# Connects the official Python and Node clients to `kite sim` and `kite replay`.
+clients *scenarios:
+    checks/clients/run.sh {{scenarios}}
+
 # Checks the screens of `kite` in a terminal; needs tmux.
 screens:
     checks/terminal/run.sh

@@ -1,0 +1,86 @@
+"""The official clients as processes that print what they report (collect.py, collect.js)."""
+
+import json
+import os
+import sys
+
+from processes import Process, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# A client by its name: the command, and the expression that the servers print for it.
+CLIENTS = {
+    "Python": (
+        [sys.executable, f"{HERE}/collect.py"],
+        'KiteTicker("{key}", "{token}", root="{root}")',
+    ),
+    "Node": (
+        ["node", f"{HERE}/collect.js"],
+        'new KiteTicker({{api_key: "{key}", access_token: "{token}", root: "{root}"}})',
+    ),
+}
+
+
+def calls(modes):
+    """Returns the calls that subscribe tokens, given by mode."""
+    every = [token for tokens in modes.values() for token in tokens]
+    return [["subscribe", every]] + [["set_mode", mode, tokens] for mode, tokens in modes.items()]
+
+
+class Collector(Process):
+    """An official client with what it has reported so far."""
+
+    def __init__(self, scenario, client, plan):
+        self.client = client
+        self._parsed, self._reports = 0, []
+        command, _ = CLIENTS[client]
+        super().__init__(scenario, f"the {client} client", [*command, json.dumps(plan)])
+
+    @classmethod
+    def at(cls, scenario, client, root, key="sim_api_key", token="sim_access_token", **plan):
+        """Starts a client in the form of the printed lines."""
+        _, expression = CLIENTS[client]
+        plan["client"] = expression.format(key=key, token=token, root=root)
+        return cls(scenario, client, plan)
+
+    def reports(self):
+        """Returns all lines so far."""
+        lines = self.lines[self._parsed :]
+        self._parsed += len(lines)
+        self._reports += map(json.loads, lines)
+        return self._reports
+
+    def ticks(self, since=0):
+        """Returns the ticks among the lines from this one on."""
+        return [it for it in self.reports()[since:] if "token" in it]
+
+    def events(self, name, since=0):
+        """Returns the events of this name among the lines from this one on."""
+        return [it for it in self.reports()[since:] if it.get("event") == name]
+
+    def wait_for(self, name, count=1, since=0):
+        """Waits for so many events; returns them."""
+        what = f"{count} × {name} of {self.name}"
+        wait_until(what, lambda: len(self.events(name, since)) >= count, self)
+        return self.events(name, since)
+
+    def wait_for_ticks(self, count, since=0):
+        """Waits until each instrument that ticks has ticked so often, and at least one does."""
+
+        def enough():
+            totals = list(self.counts(since).values())
+            return totals and min(totals) >= count
+
+        wait_until(f"{count} ticks an instrument of {self.name}", enough, self)
+
+    def wait_for_total(self, count, since=0):
+        """Waits for so many ticks of all instruments."""
+        what = f"{count} ticks of {self.name}"
+        wait_until(what, lambda: len(self.ticks(since)) >= count, self)
+
+    def counts(self, since=0):
+        """Returns the number of ticks of each instrument."""
+        totals = {}
+        for tick in self.ticks(since):
+            totals[tick["token"]] = totals.get(tick["token"], 0) + 1
+        return totals

@@ -1,0 +1,24 @@
+"""Assertions that print what was expected and what was found."""
+
+from processes import Failed
+
+
+def _short(value, limit=160):
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]} …"
+
+
+def expect(what, found, expected):
+    """Requires equality."""
+    if found != expected:
+        raise Failed(
+            f"{what}:\n  expected {_short(expected, 4000)}\n  found    {_short(found, 4000)}"
+        )
+    print(f"  {what}: {_short(found)}")
+
+
+def expect_that(what, found, expected, condition):
+    """Requires a condition, `expected` in words."""
+    if not condition:
+        raise Failed(f"{what}:\n  expected {expected}\n  found    {_short(found, 4000)}")
+    print(f"  {what}: {_short(found)}, {expected}")

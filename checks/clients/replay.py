@@ -1,0 +1,127 @@
+"""The end of `kite replay`: the clients receive every tick and then the close frame."""
+
+import tape
+from collectors import CLIENTS, Collector, calls
+from expect import expect, expect_that
+from market import TOKENS, mode_of, modes, tape_of
+from processes import Kite, kite_run
+from raw_socket import RawSocket
+
+ENDED = {"event": "close", "code": 1001, "reason": "the tape has ended"}
+# Work for each frame of ticks, with which a client reads on long after the end of the tape.
+WORK_MS = {"Python": 5}
+# Other modes than those of `market.py`.
+SHIFTS = dict(zip(CLIENTS, [2, 3], strict=True))
+
+
+def run(scenario, directory):
+    recorded = tape.rows(tape_of(directory))
+    first = _serve(scenario, directory)
+    clients = {
+        client: Collector.at(
+            scenario,
+            client,
+            first.endpoint(),
+            calls=calls(modes(SHIFTS[client])),
+            work_ms=WORK_MS.get(client, 0),
+        )
+        for client in CLIENTS
+    }
+    _ended(first, "kite replay")
+    for collector in clients.values():
+        _complete(collector, 0, directory, recorded)
+    _stay(scenario, directory, recorded, first.endpoint(), clients)
+    _unread(scenario, directory)
+    status, _, errors = kite_run("replay", tape_of(directory), "--sockets", "4")
+    expect_that("--sockets 4", errors.splitlines()[0], "is invalid usage", status == 2)
+
+
+def _serve(scenario, directory, *arguments):
+    line = ["replay", tape_of(directory), "--json", "--speed", "max", "--sockets", "2"]
+    return Kite(scenario, *line, "--for", "5m", *arguments)
+
+
+def _position(name, collector, since=0):
+    """Returns the position of the next event of this name among the reports, once it is there."""
+    collector.wait_for(name, 1, since)
+    reports = collector.reports()
+    return next(at for at in range(since, len(reports)) if reports[at].get("event") == name)
+
+
+def _ended(replay, name):
+    expect(f"status of {name}", replay.ended(), 0)
+    expect(f"unfinished clients of {name}", replay.last()["unfinished_clients"], [])
+    expect(f"warnings of {name}", [line for line in replay.errors if "warning" in line], [])
+
+
+def _complete(collector, since, directory, recorded):
+    """Compares what a client has received from a position up to the next close with the tape."""
+    name = collector.client
+    end = _position("close", collector, since)
+    reports = collector.reports()[since : end + 1]
+    expect(f"{name}: the end", reports[-1], ENDED)
+    ticks = [it for it in reports if "token" in it]
+    inspected = tape.inspected(tape_of(directory))
+    expect(f"{name}: ticks", len(ticks), inspected["ticks"])
+    counts = {it["instrument_token"]: it["ticks"] for it in inspected["busiest"]}
+    found = tape.by_token(ticks)
+    expect(
+        f"{name}: ticks by instrument",
+        {token: len(found[token]) for token in sorted(found)},
+        dict(sorted(counts.items())),
+    )
+    of_mode = mode_of(SHIFTS[name])
+    expected = tape.by_token(
+        tape.as_reported(row, of_mode[row["instrument_token"]], name) for row in recorded
+    )
+    last = {token: _last(ticks) for token, ticks in expected.items()}
+    expect(f"{name}: last values", {token: _last(found[token]) for token in last}, last)
+    pairs = [pair for token in TOKENS for pair in zip(found[token], expected[token], strict=True)]
+    expect(
+        f"{name}: differences in {len(pairs)} ticks",
+        [pair for pair in pairs if pair[0] != pair[1]][:1],
+        [],
+    )
+
+
+def _last(ticks):
+    """Returns mode, price and volume of the last tick."""
+    last = ticks[-1]
+    return last["mode"], last["fields"]["last_price"], last["fields"].get("volume_traded")
+
+
+def _stay(scenario, directory, recorded, endpoint, clients):
+    """The clients reconnect after the close frame, to a server that stays."""
+    closed = {client: _position("close", collector) for client, collector in clients.items()}
+    staying = _serve(scenario, directory, "--stay", "--port", endpoint.rsplit(":", 1)[1])
+    expect("the endpoint again", staying.endpoint(), endpoint)
+    # Attempts that failed because no server was there have reported closes, too.
+    since = {
+        client: _position("connect", collector, closed[client])
+        for client, collector in clients.items()
+    }
+    for client, collector in clients.items():
+        collector.wait_for_total(len(recorded), since[client])
+        heartbeats = collector.wait_for("heartbeat", 2, len(collector.reports()))
+        expect_that(f"{client}: heartbeats", len(heartbeats), "after the end of the tape", True)
+    staying.interrupt()
+    _ended(staying, "kite replay --stay")
+    for client, collector in clients.items():
+        _complete(collector, since[client], directory, recorded)
+
+
+def _unread(scenario, directory):
+    """A client that never reads and one that resets its connection are named."""
+    replay = _serve(scenario, directory, "--linger", "2s")
+    clients = {end: RawSocket(replay.endpoint(), TOKENS[:3]) for end in ["stayed", "reset"]}
+    clients["reset"].read_ticks()
+    clients["reset"].reset()
+    expect("status with unfinished clients", replay.ended(), 1)
+    named = {it["end"]: it["peer"] for it in replay.last()["unfinished_clients"]}
+    expect("unfinished clients", named, {end: it.address for end, it in clients.items()})
+    for client in clients.values():
+        warned = [line for line in replay.errors if f"client {client.address} " in line]
+        expect("warnings of a client", len(warned), 1)
+        expect_that("the warning", warned[0], "is a warning", warned[0].startswith("warning: "))
+    stayed = replay.last()["unfinished_clients"]
+    expect_that("unread bytes", stayed, "named", any(it["unread_bytes"] for it in stayed))
