@@ -9,7 +9,7 @@ use kite_server::{Account, AccountError, Accounts, MAX_SOCKETS};
 use rustls::crypto::{GetRandomFailed, ring};
 
 /// A program that may connect, with its own API key and access token, which have nothing to do with
-/// those of the account upstream. `Debug` omits the credentials.
+/// those of the account upstream. `Debug` shows at most half of the API key.
 #[derive(Debug, Clone)]
 pub struct RelayClient {
     name: String,

@@ -167,3 +167,16 @@ async fn a_client_that_is_killed_leaves_nothing() {
     let expected = packet(ONE, 3, Mode::Ltp);
     one.read_until("a packet", |it| it.last(ONE) == Some(&expected)).await;
 }
+
+#[tokio::test]
+async fn a_relay_that_is_dropped_closes_its_clients() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.sync().await;
+    drop(relay);
+    // With a close frame or, if that takes too long, a reset.
+    let _ = one.read_to_end().await;
+    assert!(manager.is_live());
+}

@@ -7,4 +7,5 @@ mod frames;
 mod guests;
 mod losses;
 mod slow;
+mod stacked;
 mod stage;
