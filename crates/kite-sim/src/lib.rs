@@ -81,6 +81,7 @@ mod builder;
 #[cfg(feature = "tls")]
 mod certificate;
 mod client;
+mod error;
 mod fault;
 mod flow;
 mod hash;
@@ -99,8 +100,9 @@ mod sim;
 mod stats;
 mod time;
 
-pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder, SimError};
+pub use builder::{ACCESS_TOKEN, API_KEY, SimBuilder};
 pub use client::ledger::{Chain, SocketEnd, SocketRecord};
+pub use error::SimError;
 pub use fault::chance::FaultChance;
 pub use fault::planned::PlannedFault;
 pub use fault::script::FaultScript;
