@@ -1,0 +1,124 @@
+//! Names that no instrument has, as an error with advice.
+
+use std::fmt;
+
+use crate::exit::CliError;
+
+/// Advice for an unknown name without a similar one.
+pub(super) const HOW_TO_NAME: &str =
+    "write EXCHANGE:SYMBOL, such as NSE:INFY; search names with kite instruments";
+
+/// Advice for an unknown name if there is no list. Only names that do not expire are built in.
+pub(super) const HOW_TO_LIST: &str = "only a few indices and shares are built in; download the list by kite instruments, or pass \
+     one with --instruments-file";
+
+/// Why the input names no instrument.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NameError {
+    #[error("an empty name names no instrument")]
+    Empty,
+    #[error("no instrument is named {name}")]
+    Unknown {
+        name: String,
+        /// Similar names.
+        similar: Vec<String>,
+        /// Whether only the built-in names are known.
+        lacks_list: bool,
+    },
+    #[error("{name} names {} instruments, with the tokens {}", tokens.len(), listed(tokens))]
+    Ambiguous { name: String, tokens: Vec<u32> },
+    #[error("no instrument has the token {token}; tokens range from 256 to 4,294,967,295")]
+    Token { token: String },
+}
+
+impl NameError {
+    /// Returns the advice for the user.
+    pub(crate) fn advice(&self) -> String {
+        match self {
+            Self::Unknown { similar, .. } if !similar.is_empty() => {
+                format!("did you mean {}?", similar.join(", "))
+            }
+            Self::Unknown { lacks_list: true, .. } => HOW_TO_LIST.to_owned(),
+            Self::Unknown { .. } | Self::Empty => HOW_TO_NAME.to_owned(),
+            Self::Ambiguous { .. } => "name it by its token".to_owned(),
+            Self::Token { .. } => "search tokens with kite instruments".to_owned(),
+        }
+    }
+}
+
+/// The inputs that name no instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownNames(Vec<Unknown>);
+
+/// An input that names no instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown {
+    /// Its place among the inputs.
+    input: usize,
+    error: NameError,
+    /// Where the user wrote it, if not on the command line.
+    place: Option<String>,
+}
+
+impl UnknownNames {
+    /// Takes the errors with the places of their inputs; `None` if there are none.
+    pub(super) fn new(errors: Vec<(usize, NameError)>) -> Option<Self> {
+        let unknown = |(input, error)| Unknown { input, error, place: None };
+        let all: Vec<Unknown> = errors.into_iter().map(unknown).collect();
+        (!all.is_empty()).then_some(Self(all))
+    }
+
+    /// Adds where the inputs were written, by their place among the inputs.
+    pub(crate) fn written_at(mut self, place: impl Fn(usize) -> Option<String>) -> Self {
+        for unknown in &mut self.0 {
+            unknown.place = place(unknown.input);
+        }
+        self
+    }
+
+    /// Returns the error that ends the command.
+    pub(crate) fn into_error(self) -> CliError {
+        match self.0.as_slice() {
+            [Unknown { error, place, .. }] => {
+                let place = place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+                CliError::usage(format!("{place}{error}")).help(error.advice())
+            }
+            all => {
+                let count = all.len();
+                let lacks_list = all.iter().any(|unknown| {
+                    matches!(unknown.error, NameError::Unknown { lacks_list: true, .. })
+                });
+                CliError::usage(format!("{count} instruments are unknown: {self}"))
+                    .help(if lacks_list { HOW_TO_LIST } else { HOW_TO_NAME })
+            }
+        }
+    }
+}
+
+impl fmt::Display for UnknownNames {
+    /// Lists the inputs, with suggestions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, unknown) in self.0.iter().enumerate() {
+            f.write_str(if number == 0 { "" } else { ", " })?;
+            match &unknown.error {
+                NameError::Empty => f.write_str("an empty name")?,
+                NameError::Unknown { name, similar, .. } if !similar.is_empty() => {
+                    write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
+                }
+                NameError::Unknown { name, .. } => f.write_str(name)?,
+                NameError::Ambiguous { name, tokens } => {
+                    write!(f, "{name} (the tokens {})", listed(tokens))?;
+                }
+                NameError::Token { token } => write!(f, "{token} (not a token)")?,
+            }
+            if let Some(place) = &unknown.place {
+                write!(f, " in {place}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn listed(tokens: &[u32]) -> String {
+    tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
