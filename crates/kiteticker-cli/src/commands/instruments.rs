@@ -1,18 +1,19 @@
 //! `kite instruments`: searches and filters the instrument list.
 
+mod filters;
+mod shown;
+
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
 use kite_conn::OneLine;
-use kite_instruments::{
-    Amount, ChoiceError, Date, Exchange, Expiry, Filter, Instrument, InstrumentType, Instruments,
-};
-use serde_json::json;
+use kite_instruments::{ChoiceError, Date, Instrument, Instruments};
 
+use self::filters::Filters;
+use self::shown::{as_json, table};
 use crate::args::select::SelectArgs;
-use crate::console::output::{self, Output};
+use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::credentials;
@@ -79,78 +80,6 @@ pub(crate) struct InstrumentsArgs {
     filters: Filters,
     #[command(flatten)]
     network: Network,
-}
-
-/// Conditions that instruments must meet.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Filters")]
-#[group(conflicts_with = "contracts")]
-struct Filters {
-    /// Exchange: NSE, BSE, NFO, BFO, CDS, BCD, MCX …
-    #[arg(long, value_name = "NAME", value_parser = exchange)]
-    exchange: Option<Exchange>,
-    /// Segment: NSE, INDICES, NFO-FUT, NFO-OPT …
-    #[arg(long, value_name = "NAME")]
-    segment: Option<String>,
-    /// Instrument type: EQ, FUT, CE or PE
-    #[arg(long = "type", value_name = "KIND", value_parser = kind)]
-    kind: Option<InstrumentType>,
-    /// Name (for derivatives: the underlying), such as NIFTY
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Expiry: a day such as 2026-12-31, nearest, or next
-    #[arg(long, value_name = "DAY")]
-    expiry: Option<Expiry>,
-    /// Strike price: 24500, or a range 24000..25000
-    #[arg(long, value_name = "PRICE", value_parser = strikes)]
-    strike: Option<RangeInclusive<Amount>>,
-}
-
-fn exchange(text: &str) -> Result<Exchange, String> {
-    let upper = text.to_ascii_uppercase();
-    Exchange::from_name(&upper)
-        .ok_or_else(|| "expected NSE, BSE, NFO, BFO, CDS, BCD or MCX".to_owned())
-}
-
-fn kind(text: &str) -> Result<InstrumentType, String> {
-    let upper = text.to_ascii_uppercase();
-    InstrumentType::from_name(&upper).ok_or_else(|| "expected EQ, FUT, CE or PE".to_owned())
-}
-
-fn strikes(text: &str) -> Result<RangeInclusive<Amount>, String> {
-    let price = |text: &str| text.parse().map_err(|_| "expected 24500 or 24000..25000".to_owned());
-    match text.split_once("..") {
-        Some((from, to)) => Ok(price(from)?..=price(to.trim_start_matches('='))?),
-        None => price(text).map(|price| price..=price),
-    }
-}
-
-impl Filters {
-    /// Returns the filter; `None` if no option was set.
-    fn filter(&self) -> Option<Filter> {
-        let mut filter = Filter::new();
-        if let Some(exchange) = self.exchange {
-            filter = filter.exchange(exchange);
-        }
-        if let Some(segment) = &self.segment {
-            filter = filter.segment(segment);
-        }
-        if let Some(kind) = self.kind {
-            filter = filter.instrument_type(kind);
-        }
-        if let Some(name) = &self.name {
-            filter = filter.name(name);
-        }
-        if let Some(strikes) = &self.strike {
-            filter = filter.strikes(strikes.clone());
-        }
-        filter = match self.expiry {
-            Some(Expiry::On(day)) => filter.expiry(day),
-            Some(_) => filter.nearest_expiry(Date::today_in_india()),
-            None => filter,
-        };
-        (filter != Filter::new()).then_some(filter)
-    }
 }
 
 /// Searches the list and prints what matches.
@@ -259,15 +188,10 @@ fn select<'a>(
 }
 
 fn look_up<'a>(args: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<'a>> {
-    let mut filter = args.filters.filter();
-    if let (Some(Expiry::Next), Some(nearest)) = (args.filters.expiry, &filter) {
-        let day = list.filter(nearest).find_map(|one| one.expiry);
-        let after = day.and_then(|day| Date::from_days(day.days() + 1));
-        filter = after.map(|after| nearest.clone().nearest_expiry(after)).or(filter);
-    }
     if let Some(token) = args.token {
         return list.by_token(token).into_iter().collect();
     }
+    let filter = args.filters.filter(list);
     if args.words.is_empty() {
         return list.filter(&filter.unwrap_or_default()).collect();
     }
@@ -277,87 +201,4 @@ fn look_up<'a>(args: &InstrumentsArgs, list: &'a Instruments) -> Vec<Instrument<
         found.retain(|one| kept.contains(&one.instrument_token));
     }
     found
-}
-
-fn table(found: &[Instrument<'_>], output: Output) -> String {
-    if found.is_empty() {
-        return String::new();
-    }
-    let symbol = |one: &Instrument<'_>| format!("{}:{}", one.exchange, one.tradingsymbol);
-    let width = found.iter().map(|one| symbol(one).chars().count()).max().unwrap_or(0).max(6);
-    let head = format!(
-        "{:>10}  {:<width$}  {:<4} {:<10} {:>9} {:>6} {:>6}  {}",
-        "TOKEN", "SYMBOL", "KIND", "EXPIRY", "STRIKE", "LOT", "TICK", "NAME"
-    );
-    let mut text = output.paint(output::BOLD, head) + "\n";
-    for one in found {
-        let price = |price: Option<Amount>| price.map(|it| it.to_string()).unwrap_or_default();
-        let line = format!(
-            "{:>10}  {:<width$}  {:<4} {:<10} {:>9} {:>6} {:>6}  {}",
-            one.instrument_token,
-            symbol(one),
-            one.instrument_type.as_str(),
-            one.expiry.map(|day| day.to_string()).unwrap_or_default(),
-            price(one.strike),
-            one.lot_size.map(|lot| lot.to_string()).unwrap_or_default(),
-            price(one.tick_size),
-            one.name
-        );
-        text += &OneLine(line.trim_end()).to_string();
-        text.push('\n');
-    }
-    text
-}
-
-/// Returns the columns of an instrument; `null` for what the list lacks.
-fn as_json(one: &Instrument<'_>) -> serde_json::Value {
-    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    json!({
-        "instrument_token": one.instrument_token,
-        "exchange_token": one.exchange_token,
-        "tradingsymbol": one.tradingsymbol,
-        "name": known(one.name),
-        "last_price": one.last_price.map(Amount::to_f64),
-        "expiry": one.expiry.map(|day| day.to_string()),
-        "strike": one.strike.map(Amount::to_f64),
-        "tick_size": one.tick_size.map(Amount::to_f64),
-        "lot_size": one.lot_size,
-        "instrument_type": known(one.instrument_type.as_str()),
-        "segment": known(one.segment),
-        "exchange": one.exchange.as_str(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_a_list_cannot_control_a_terminal() {
-        let header = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
-                      tick_size,lot_size,instrument_type,segment,exchange";
-        let row = "408065,1594,INFY,\u{1b}[2J\u{202e}INFOSYS,0,,0,0.05,1,EQ,NSE,NSE";
-        let loaded = Instruments::from_csv(format!("{header}\n{row}\n")).unwrap();
-        let found: Vec<_> = loaded.instruments.by_token(408_065).into_iter().collect();
-        let output = Output::new(output::ColorChoice::Never, false, true);
-        let text = table(&found, output);
-        assert!(text.ends_with("  [2J INFOSYS\n"), "{text:?}");
-    }
-
-    #[test]
-    fn filters_ignore_case() {
-        assert_eq!(exchange("nfo"), Ok(Exchange::Nfo));
-        assert_eq!(kind("ce"), Ok(InstrumentType::Ce));
-        // An exchange that Kite adds must not need a new release.
-        assert!(exchange("GIFT").is_ok());
-        assert!(kind(&"far too long for a kind".repeat(9)).is_err());
-    }
-
-    #[test]
-    fn strikes_are_a_price_or_a_range() {
-        let price = Amount::from;
-        assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
-        assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
-        assert!(strikes("low..high").is_err());
-    }
 }
