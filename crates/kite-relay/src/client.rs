@@ -23,7 +23,7 @@ use tokio::time::{Instant, Interval, Sleep, sleep_until, timeout_at};
 
 use crate::changes::ClientId;
 use crate::hub::ToHub;
-use crate::queue::{Outgoing, Overrun, Queue, QueueConfig};
+use crate::queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts};
 use crate::stats::{Fate, Figures, SocketFigures};
 use budget::Budget;
 
@@ -42,6 +42,8 @@ const POLICY_VIOLATION: u16 = 1_008;
 pub(crate) enum ToClient {
     /// A frame for the client and its number of packets.
     Frame(Bytes, u16),
+    /// A frame that a command asked for, and its number of packets.
+    Snapshot(Bytes, u16),
     /// A text.
     Text(Arc<str>),
     /// The client has unsubscribed these instruments.
@@ -186,11 +188,13 @@ impl<S: Connection> ClientTask<S> {
         // What is sent after this fails.
         from_hub.close();
         while let Ok(message) = from_hub.try_recv() {
-            if let ToClient::Frame(_, packets) = message {
+            if let ToClient::Frame(_, packets) | ToClient::Snapshot(_, packets) = message {
                 counts.pushed += u64::from(packets);
                 counts.dropped += u64::from(packets);
             }
         }
+        let QueueCounts { sent, replaced, dropped, .. } = counts;
+        tracing::info!(id = id.0, name, sent, replaced, dropped, "client's ticks");
         all_figures.leave(name, id.0, counts, self.fate);
         let _ = to_hub.send(ToHub::Left { id: *id });
     }
@@ -245,6 +249,10 @@ impl<S: Connection> ClientTask<S> {
         {
             match message.ok_or(Ended::NoHub)? {
                 ToClient::Frame(frame, packets) => self.queue.push(frame, packets),
+                ToClient::Snapshot(frame, packets) => {
+                    self.queue.push_snapshot(frame, packets);
+                    Ok(())
+                }
                 ToClient::Text(text) => self.queue.push_text(text),
                 ToClient::Forget(tokens) => {
                     self.queue.forget(tokens);
@@ -278,11 +286,13 @@ impl<S: Connection> ClientTask<S> {
         }
     }
 
-    /// Reads messages until a command is on its way to the hub or the client has used up its
-    /// budget; the next tick of the timer continues after that.
+    /// Reads messages until a command is on its way to the hub, or the client has used up its
+    /// budget, which the next tick of the timer renews. While the snapshot of the last command
+    /// waits, no other is read, so that a client that does not read has one waiting.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         while !self.awaits_hub
             && self.closing.is_none()
+            && !self.queue.has_snapshot()
             && self.budget.has_any(Instant::now())
             && let Poll::Ready(received) = self.socket.poll_message(cx)
         {

@@ -4,6 +4,7 @@
 //! clients' commands, and deadlines. It waits for no client, except for
 //! [`SlowClients::Block`](crate::SlowClients::Block).
 
+mod broadcasts;
 mod commands;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kite_manager::{ConfigError, Manager, StreamConfig, StreamItem, TextItem, Texts, TickStream};
 use kite_server::{Utf8Bytes, session};
 use parking_lot::Mutex;
@@ -31,6 +31,7 @@ use crate::roster::{RelayClient, Roster};
 use crate::stats::{Figures, SocketFigures};
 use crate::table::Table;
 use crate::wishes::Wishes;
+use broadcasts::Broadcasts;
 use upstream::Greetings;
 
 /// Items of the stream that are handled before anything else gets a turn.
@@ -150,6 +151,7 @@ pub(crate) struct Hub {
     dispatcher: Dispatcher,
     shares: Vec<Share>,
     greetings: Greetings,
+    broadcasts: Broadcasts,
     /// Frames and ticks dropped before they were received, by slot, since clients were last
     /// informed.
     dropped: BTreeMap<usize, (u64, u64)>,
@@ -183,6 +185,7 @@ pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, Con
         dispatcher: Dispatcher::default(),
         shares: Vec::new(),
         greetings: Greetings::default(),
+        broadcasts: Broadcasts::default(),
         dropped: BTreeMap::new(),
         roster,
         figures,
@@ -334,12 +337,13 @@ impl Hub {
         }
     }
 
-    fn send_frame(&self, id: ClientId, frame: Bytes, packets: u16) {
+    /// Sends a client a frame of this many bytes.
+    fn send_frame(&self, id: ClientId, bytes: usize, frame: ToClient) {
         let Some(client) = self.clients.get(&id) else { return };
         if self.block.is_some() {
-            client.figures.backlog.fetch_add(frame.len() as u64, Ordering::AcqRel);
+            client.figures.backlog.fetch_add(bytes as u64, Ordering::AcqRel);
         }
-        client.send(ToClient::Frame(frame, packets));
+        client.send(frame);
     }
 
     fn send_notices(&self, notices: Vec<Notice>) {

@@ -47,8 +47,8 @@ pub enum SlowClients {
     DropOldest,
     /// The client is disconnected.
     Disconnect,
-    /// The queue accepts everything; [`Queue::is_full`] asks the caller to wait. For replays, whose
-    /// source can wait.
+    /// The feed waits for the slowest client, and the queue accepts everything. For replays, whose
+    /// source can wait; over a live feed, ticks would get old for all clients.
     Block,
 }
 
@@ -133,15 +133,25 @@ pub struct QueueCounts {
 #[derive(Debug)]
 pub struct Queue {
     config: QueueConfig,
-    frames: VecDeque<(Bytes, u16)>,
-    /// Length of all frames.
+    frames: VecDeque<Queued>,
+    /// Length of all frames, without snapshots.
     bytes: usize,
+    /// Number of snapshots among the frames.
+    snapshots: usize,
     /// While it has packets, no frames are queued, and new ones are folded into it.
     newest: Newest,
     texts: VecDeque<Arc<str>>,
     text_bytes: usize,
     counts: QueueCounts,
     notice: DropNotice,
+}
+
+/// A frame that waits.
+#[derive(Debug)]
+struct Queued {
+    bytes: Bytes,
+    packets: u16,
+    is_snapshot: bool,
 }
 
 /// The message to the client about dropped frames. Composed when it can be sent, so that a client
@@ -161,6 +171,7 @@ impl Queue {
             config,
             frames: VecDeque::new(),
             bytes: 0,
+            snapshots: 0,
             newest: Newest::default(),
             texts: VecDeque::new(),
             text_bytes: 0,
@@ -195,8 +206,28 @@ impl Queue {
             }
         }
         self.bytes += frame.len();
-        self.frames.push_back((self.detached(frame), packets));
+        let bytes = self.detached(frame);
+        self.frames.push_back(Queued { bytes, packets, is_snapshot: false });
         Ok(())
+    }
+
+    /// Queues a frame that the client has asked for, which is not counted against the bounds: a
+    /// client does not read slowly because it subscribes to many instruments. Do not queue another
+    /// one while [`Queue::has_snapshot`].
+    pub fn push_snapshot(&mut self, bytes: Bytes, packets: u16) {
+        self.counts.pushed += u64::from(packets);
+        if self.newest.is_empty() {
+            self.snapshots += 1;
+            self.frames.push_back(Queued { bytes, packets, is_snapshot: true });
+        } else {
+            self.counts.replaced += self.newest.fold(&bytes);
+        }
+    }
+
+    /// Returns whether a snapshot is queued.
+    #[must_use]
+    pub fn has_snapshot(&self) -> bool {
+        self.snapshots > 0
     }
 
     /// Queues a text, which is sent before all frames and never dropped.
@@ -232,11 +263,8 @@ impl Queue {
         if let Some(text) = self.notice.take(now) {
             return Some(Outgoing::Text(text.into()));
         }
-        let (bytes, packets) = match self.frames.pop_front() {
-            Some((frame, packets)) => {
-                self.bytes -= frame.len();
-                (frame, packets)
-            }
+        let (bytes, packets) = match self.take_frame(0) {
+            Some(frame) => (frame.bytes, frame.packets),
             None => {
                 let conflated = self.newest.take(CONFLATED_FRAME_BYTES)?;
                 self.release_if_empty();
@@ -260,18 +288,10 @@ impl Queue {
         self.frames.is_empty() && self.newest.is_empty() && self.texts.is_empty()
     }
 
-    /// Returns whether the caller should wait before it queues another frame, for
-    /// [`SlowClients::Block`].
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let is_over = self.bytes >= self.config.bytes || self.frames.len() >= self.config.frames;
-        is_over && !self.frames.is_empty()
-    }
-
     /// Returns the number of queued packets.
     #[must_use]
     pub fn queued_packets(&self) -> u64 {
-        let frames: u64 = self.frames.iter().map(|(_, packets)| u64::from(*packets)).sum();
+        let frames: u64 = self.frames.iter().map(|frame| u64::from(frame.packets)).sum();
         frames + self.newest.len() as u64
     }
 
@@ -297,29 +317,40 @@ impl Queue {
 
     /// Returns whether a frame fits. Any frame fits into an empty queue, so that none stalls.
     fn has_room_for(&self, bytes: usize) -> bool {
+        let frames = self.frames.len() - self.snapshots;
         let fits = self.bytes.saturating_add(bytes) <= self.config.bytes;
-        self.frames.is_empty() || (fits && self.frames.len() < self.config.frames)
+        frames == 0 || (fits && frames < self.config.frames)
     }
 
     /// Reduces the queue and a new frame to the newest packets.
     fn conflate(&mut self, frame: &[u8]) {
         // Each frame is freed before the next one is copied.
-        for (queued, _) in std::mem::take(&mut self.frames) {
-            self.counts.replaced += self.newest.fold(&queued);
+        for queued in std::mem::take(&mut self.frames) {
+            self.counts.replaced += self.newest.fold(&queued.bytes);
         }
-        self.bytes = 0;
+        (self.bytes, self.snapshots) = (0, 0);
         self.counts.replaced += self.newest.fold(frame);
     }
 
     fn drop_until_it_fits(&mut self, bytes: usize) {
         while !self.has_room_for(bytes)
-            && let Some((oldest, packets)) = self.frames.pop_front()
+            && let Some(oldest) = self.frames.iter().position(|frame| !frame.is_snapshot)
+            && let Some(Queued { packets, .. }) = self.take_frame(oldest)
         {
-            self.bytes -= oldest.len();
             self.count_dropped(packets);
             self.notice.frames += 1;
             self.notice.packets += u64::from(packets);
         }
+    }
+
+    fn take_frame(&mut self, place: usize) -> Option<Queued> {
+        let frame = self.frames.remove(place)?;
+        if frame.is_snapshot {
+            self.snapshots -= 1;
+        } else {
+            self.bytes -= frame.bytes.len();
+        }
+        Some(frame)
     }
 
     fn count_dropped(&mut self, packets: u16) {

@@ -168,3 +168,25 @@ async fn an_aborted_task_is_accounted_for() {
     let one = &stage.figures.stats([].into()).clients[0];
     assert_eq!((one.queued, one.waiting(), one.sockets), (100, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_command_is_read_while_the_snapshot_of_the_last_one_waits() {
+    let mut stage = Stage::new().await;
+    stage.to_client.send(ToClient::Snapshot(vec![1; 32 * ROOM].into(), 1)).unwrap();
+    stage.to_client.send(ToClient::Snapshot(vec![2; 32 * ROOM].into(), 1)).unwrap();
+    tokio::task::yield_now().await;
+    stage.client.send(ClientMessage::text("command")).await.unwrap();
+    let command = tokio::time::timeout(Duration::from_secs(30), stage.from_client.recv());
+    assert!(command.await.is_err());
+    for value in [1, 2] {
+        let is_snapshot = |it: &ClientMessage| it.len() > 1;
+        let snapshot = loop {
+            let message = stage.client.next().await.unwrap().unwrap();
+            if is_snapshot(&message) {
+                break message;
+            }
+        };
+        assert_eq!(snapshot.into_data()[0], value);
+    }
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Command { .. })));
+}

@@ -67,7 +67,7 @@ impl Hub {
         self.losses.on_changes(changes);
         self.forget_unsubscribed(id, changes);
         if let Some((frame, packets)) = self.table.snapshot(to_snapshot(changes)) {
-            self.send_frame(id, frame.into(), packets);
+            self.send_frame(id, frame.len(), ToClient::Snapshot(frame.into(), packets));
         }
         self.update_upstream();
         self.send_errors();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use kite_manager::{AccountId, OneLine, Phase, StreamItem, TextItem, TextMessage};
 use kite_wire::{Mode, TickBatch};
 use serde_json::json;
@@ -72,7 +71,8 @@ impl Hub {
             self.dispatcher.dispatch(&self.groups, ticks.as_bytes(), &frame, &mut shares);
         for share in shares.drain(..) {
             for &id in self.groups.members(share.group) {
-                self.send_frame(id, Bytes::clone(&share.frame), share.packets);
+                let frame = ToClient::Frame(share.frame.clone(), share.packets);
+                self.send_frame(id, share.frame.len(), frame);
             }
         }
         self.shares = shares;
@@ -106,7 +106,12 @@ impl Hub {
             {
                 *greeting = Some(text.into());
             }
-            _ => self.send_to_all(&text.into()),
+            _ => {
+                let (text, now) = (Arc::from(text), Instant::now().into_std());
+                if self.broadcasts.is_new(&update.account, &text, now) {
+                    self.send_to_all(&text);
+                }
+            }
         }
     }
 

@@ -29,6 +29,7 @@ fn queue(policy: SlowClients, bytes: usize) -> Queue {
 enum Op {
     /// Tokens of a frame.
     Push(Vec<u32>),
+    Snapshot(Vec<u32>),
     Pop,
     Wait(u64),
     Text,
@@ -38,6 +39,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         5 => prop::collection::vec(0_u32..6, 1..10).prop_map(Op::Push),
+        1 => prop::collection::vec(0_u32..6, 1..30).prop_map(Op::Snapshot),
         3 => Just(Op::Pop),
         1 => (0_u64..1_500).prop_map(Op::Wait),
         1 => Just(Op::Text),
@@ -107,8 +109,9 @@ fn check(queue: &Queue, seen: &Seen) -> Result<(), TestCaseError> {
     let gone = counts.sent + counts.replaced + counts.dropped + counts.unsubscribed;
     prop_assert_eq!(counts.pushed, gone + queue.queued_packets());
     if queue.config.policy != SlowClients::Block {
-        prop_assert!(queue.bytes <= queue.config.bytes || queue.frames.len() == 1);
-        prop_assert!(queue.frames.len() <= queue.config.frames);
+        let frames = queue.frames.len() - usize::from(queue.has_snapshot());
+        prop_assert!(queue.bytes <= queue.config.bytes || frames == 1);
+        prop_assert!(frames <= queue.config.frames);
     }
     prop_assert!(queue.newest.memory() <= MEMORY);
     Ok(())
@@ -130,6 +133,12 @@ proptest! {
                 Op::Push(tokens) => {
                     let (frame, packets) = seen.push(&tokens);
                     queue.push(frame, packets).unwrap();
+                }
+                Op::Snapshot(tokens) => {
+                    if !queue.has_snapshot() {
+                        let (frame, packets) = seen.push(&tokens);
+                        queue.push_snapshot(frame, packets);
+                    }
                 }
                 Op::Pop => {
                     if let Some(outgoing) = queue.pop(now) {
@@ -239,7 +248,7 @@ fn small_frames_that_wait_do_not_keep_the_blocks_they_were_read_into() {
     }
     let kept = blocks.iter().filter(|block| !block.is_unique()).count();
     assert_eq!((queue.frames.len(), kept), (100, SHARED_FRAMES));
-    assert!(queue.frames.iter().all(|(frame, _)| frame == &small));
+    assert!(queue.frames.iter().all(|frame| frame.bytes == small));
 }
 
 #[test]
@@ -269,11 +278,26 @@ fn texts_are_sent_first_and_a_client_that_takes_none_is_disconnected() {
 }
 
 #[test]
-fn a_full_queue_asks_its_source_to_wait() {
-    let mut queue = queue(SlowClients::Block, 0);
-    assert!(!queue.is_full());
-    let (frame, packets) = frame(&[(7, 1)]);
-    queue.push(frame, packets).unwrap();
-    assert!(queue.is_full());
-    assert!(queue.pop(Instant::now()).is_some() && !queue.is_full());
+fn a_snapshot_is_neither_dropped_nor_a_reason_to_disconnect() {
+    let all: Vec<(u32, u32)> = (0..100).map(|token| (token, 1)).collect();
+    for policy in [SlowClients::DropOldest, SlowClients::Disconnect] {
+        let mut queue = queue(policy, 2 * 12);
+        let (snapshot, count) = frame(&all);
+        queue.push_snapshot(snapshot.clone(), count);
+        let mut push = |price| {
+            let (frame, packets) = frame(&[(7, price)]);
+            queue.push(frame, packets)
+        };
+        push(2).unwrap();
+        push(3).unwrap();
+        assert_eq!(push(4).is_err(), policy == SlowClients::Disconnect);
+        assert_eq!(queue.counts().dropped, 1);
+        let sent = std::iter::from_fn(|| queue.pop(Instant::now()));
+        let frames = sent.filter_map(|it| match it {
+            Outgoing::Frame { bytes, .. } => Some(bytes),
+            Outgoing::Text(_) => None,
+        });
+        assert_eq!(frames.collect::<Vec<_>>()[0], snapshot);
+        assert!(!queue.has_snapshot());
+    }
 }
