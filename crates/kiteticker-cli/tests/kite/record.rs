@@ -193,6 +193,7 @@ async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for(
         running.wait_until_error("waiting for a new access_token in ");
         write_credentials(&file, "sim_access_token");
         running.wait_until_error("found a new");
+        running.wait_until_error("connection 1: up\n");
         server.wait_until(|server| server.stats().ticks_sent > 0).await;
         running.interrupt();
         let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
