@@ -23,46 +23,17 @@
 //! # }
 //! ```
 //!
-//! # Decisions
+//! # How it works
 //!
-//! The decisions of a relay are plain structs: they perform no I/O, and the caller passes in the
-//! time.
+//! One task, the hub, owns all state without a lock: the clients' books of instruments and modes,
+//! the union of them that is subscribed upstream, and the last packet of each instrument, for
+//! snapshots. It hands frames and texts to one task per client, which owns the socket and a bounded
+//! queue, so that a slow client delays nothing else.
 //!
-//! | struct | decides |
-//! |---|---|
-//! | [`Changes`] | what a client's command changes in its book of instruments and modes |
-//! | [`Wishes`] | what is subscribed upstream, which is the union of all books |
-//! | [`Groups`] | which clients want exactly the same, so that a frame is cut once for all of them |
-//! | [`Dispatcher`] | which part of a frame each group gets |
-//! | [`Queue`] | what one client is sent next, and what is left out if it reads too slowly |
-//! | [`Losses`] | what clients are sent when a connection upstream is lost, and when it returns |
-//!
-//! One task owns all of them except the queues, and hands frames and texts to one task per client,
-//! which owns its socket and its [`Queue`], so that a slow client delays nothing else. A command of a client passes through them like this:
-//!
-//! ```
-//! use std::time::Instant;
-//!
-//! use kite_relay::{Changes, ClientId, Groups, Wishes, WishesConfig};
-//! use kite_wire::{Mode, ParsedCommand};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let now = Instant::now();
-//! let mut wishes = Wishes::new(WishesConfig::default(), [], now)?;
-//! let mut groups = Groups::default();
-//! let client = ClientId(1);
-//!
-//! let command = ParsedCommand::parse(r#"{"a":"mode","v":["full",[408065]]}"#)?;
-//! let changes = Changes::of(command, |token| groups.mode(client, token));
-//! wishes.check(&changes)?;
-//! wishes.apply(&changes, now);
-//! groups.apply(client, &changes);
-//!
-//! let upstream = wishes.poll(now);
-//! assert_eq!(upstream.subscribe[&Mode::Full], [408_065]);
-//! # Ok(())
-//! # }
-//! ```
+//! A frame of which nothing is cut is sent as the bytes that were received, with one reference for
+//! each client. A frame that is cut is built once for all clients that want exactly the same. The
+//! parts that do this per packet are public, to be measured: [`Groups`] and [`Dispatcher`] cut
+//! frames, [`Queue`] bounds what waits for one client.
 //!
 //! [`Manager`]: kite_manager::Manager
 
@@ -89,9 +60,9 @@ pub use changes::{Cause, Change, Changes, ClientId};
 pub use dispatch::{Dispatcher, Share, Undelivered};
 pub use error::RelayError;
 pub use groups::{GroupId, Groups};
-pub use losses::{Heartbeats, Losses, Notice};
+pub use losses::Heartbeats;
 pub use queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts, SlowClients};
 pub use relay::{Relay, RelayStopped};
 pub use roster::RelayClient;
 pub use stats::{ClientStats, RelayStats};
-pub use wishes::{Upstream, UpstreamFull, Wishes, WishesConfig};
+pub use wishes::UpstreamFull;

@@ -41,17 +41,16 @@ pub enum Heartbeats {
 
 /// A text for some clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The clients.
-    pub clients: Vec<ClientId>,
+    pub(crate) clients: Vec<ClientId>,
     /// The text frame.
-    pub text: Arc<str>,
+    pub(crate) text: Arc<str>,
 }
 
 /// The connections upstream, and which clients know that one is down.
 #[derive(Debug)]
-pub struct Losses {
+pub(crate) struct Losses {
     heartbeats: Heartbeats,
     /// By slot: the number of the connection across all accounts, as in
     /// [`Manager::distribution`](kite_manager::Manager::distribution).
@@ -89,21 +88,21 @@ impl Losses {
     /// Creates the state of connections that have not opened their first socket, which counts as
     /// down.
     #[must_use]
-    pub fn new(connections: usize, heartbeats: Heartbeats, now: Instant) -> Self {
+    pub(crate) fn new(connections: usize, heartbeats: Heartbeats, now: Instant) -> Self {
         let down = || Connection::Down(Outage::new(now));
         let connections = std::iter::repeat_with(down).take(connections).collect();
         Self { heartbeats, connections }
     }
 
     /// Records that a connection has opened a socket.
-    pub fn on_up(&mut self, slot: usize) {
+    pub(crate) fn on_up(&mut self, slot: usize) {
         if let Some(connection) = self.connections.get_mut(slot) {
             *connection = Connection::Up;
         }
     }
 
     /// Records that a connection has lost its socket. [`Losses::set_placement`] must follow.
-    pub fn on_down(&mut self, slot: usize, now: Instant) {
+    pub(crate) fn on_down(&mut self, slot: usize, now: Instant) {
         if let Some(connection @ Connection::Up) = self.connections.get_mut(slot) {
             *connection = Connection::Down(Outage::new(now));
         }
@@ -112,13 +111,13 @@ impl Losses {
     /// Returns whether a connection is down, so that [`Losses::set_placement`] must be called when
     /// instruments are subscribed, unsubscribed or moved.
     #[must_use]
-    pub fn is_any_down(&self) -> bool {
+    pub(crate) fn is_any_down(&self) -> bool {
         self.outages().next().is_some()
     }
 
     /// Sets which instruments each connection has, by slot. Only those of connections that are down
     /// matter.
-    pub fn set_placement(&mut self, placement: &[BTreeMap<u32, Mode>]) {
+    pub(crate) fn set_placement(&mut self, placement: &[BTreeMap<u32, Mode>]) {
         for (connection, instruments) in self.connections.iter_mut().zip(placement) {
             if let Connection::Down(outage) = connection {
                 let new = instruments.keys().filter(|token| !outage.tokens.contains(token));
@@ -130,7 +129,7 @@ impl Losses {
     }
 
     /// Records that a client's book has changed; [`Losses::poll`] should follow.
-    pub fn on_changes(&mut self, changes: &Changes) {
+    pub(crate) fn on_changes(&mut self, changes: &Changes) {
         for outage in self.outages_mut() {
             let asked = changes.iter().filter(|change| change.to.is_some());
             let asked = asked.map(|change| change.token);
@@ -139,14 +138,14 @@ impl Losses {
     }
 
     /// Forgets a client.
-    pub fn leave(&mut self, client: ClientId) {
+    pub(crate) fn leave(&mut self, client: ClientId) {
         for outage in self.outages_mut() {
             outage.informed.remove(&client);
         }
     }
 
     /// Returns the errors that are due.
-    pub fn poll(&mut self, groups: &Groups, now: Instant) -> Vec<Notice> {
+    pub(crate) fn poll(&mut self, groups: &Groups, now: Instant) -> Vec<Notice> {
         let mut notices = Vec::new();
         for outage in self.outages_mut().filter(|outage| outage.error_at() <= now) {
             let tokens = std::mem::take(&mut outage.to_report);
@@ -164,7 +163,7 @@ impl Losses {
 
     /// Returns when to poll next; `None` if not before the next input.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let unreported = self.outages().filter(|outage| !outage.to_report.is_empty());
         unreported.map(Outage::error_at).min()
     }
@@ -172,7 +171,7 @@ impl Losses {
     /// Returns a message for each group of clients that has instruments of a gap, with its own
     /// instruments only.
     #[must_use]
-    pub fn gap(gap: &Gap, groups: &Groups) -> Vec<Notice> {
+    pub(crate) fn gap(gap: &Gap, groups: &Groups) -> Vec<Notice> {
         let missed = gap.instruments.iter().map(|missed| (missed.token, missed.volume));
         let by_group = instruments_by_group(missed, groups, |(token, _)| *token);
         let notice = |(group, missed): (GroupId, Vec<_>)| {
@@ -185,7 +184,7 @@ impl Losses {
     /// Returns a message for the clients of instruments of which frames were dropped before the
     /// relay received them.
     #[must_use]
-    pub fn dropped(
+    pub(crate) fn dropped(
         frames: u64,
         ticks: u64,
         instruments: impl IntoIterator<Item = u32>,
@@ -200,7 +199,7 @@ impl Losses {
 
     /// Returns an error for the clients of instruments that no account has room for.
     #[must_use]
-    pub fn not_subscribed(instruments: &[u32], groups: &Groups) -> Vec<Notice> {
+    pub(crate) fn not_subscribed(instruments: &[u32], groups: &Groups) -> Vec<Notice> {
         let by_group = instruments_by_group(instruments.iter().copied(), groups, |token| *token);
         let notice = |(group, instruments): (GroupId, Vec<u32>)| {
             let of = count(instruments.len());
@@ -212,7 +211,7 @@ impl Losses {
 
     /// Returns whether a client gets heartbeats now.
     #[must_use]
-    pub fn sends_heartbeats(&self, client: ClientId, groups: &Groups, now: Instant) -> bool {
+    pub(crate) fn sends_heartbeats(&self, client: ClientId, groups: &Groups, now: Instant) -> bool {
         let dark: Vec<_> =
             self.outages().filter(|outage| outage.since + DARK_AFTER <= now).collect();
         if dark.is_empty() || self.heartbeats == Heartbeats::Always {

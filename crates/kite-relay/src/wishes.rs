@@ -26,15 +26,14 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Limits and times of [`Wishes`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WishesConfig {
+pub(crate) struct WishesConfig {
     /// Number of instruments that all accounts together can hold. Default: 9,000, as one account
     /// can.
-    pub capacity: usize,
+    pub(crate) capacity: usize,
     /// How long an instrument or a mode is kept after the last client has left it. Default: 30 s.
-    pub linger: Duration,
+    pub(crate) linger: Duration,
     /// How long a `subscribe` waits for a `mode` that may follow. Default: 250 ms.
-    pub settle: Duration,
+    pub(crate) settle: Duration,
 }
 
 impl Default for WishesConfig {
@@ -60,20 +59,19 @@ pub struct UpstreamFull {
 
 /// Changes to the subscriptions upstream, to be made in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Instruments to unsubscribe.
-    pub unsubscribe: Vec<u32>,
+    pub(crate) unsubscribe: Vec<u32>,
     /// Instruments to subscribe, by mode.
-    pub subscribe: BTreeMap<Mode, Vec<u32>>,
+    pub(crate) subscribe: BTreeMap<Mode, Vec<u32>>,
     /// Subscribed instruments to switch to another mode, by that mode.
-    pub set_mode: BTreeMap<Mode, Vec<u32>>,
+    pub(crate) set_mode: BTreeMap<Mode, Vec<u32>>,
 }
 
 impl Upstream {
     /// Returns whether nothing is to be changed.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.unsubscribe.is_empty() && self.subscribe.is_empty() && self.set_mode.is_empty()
     }
 
@@ -91,7 +89,7 @@ impl Upstream {
 
 /// The wishes of all clients, and what is subscribed upstream.
 #[derive(Debug)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     config: WishesConfig,
     /// The instruments that a client or the fixed list has, or that are subscribed upstream.
     wishes: HashMap<u32, Wish>,
@@ -124,7 +122,7 @@ impl Wishes {
     ///
     /// # Errors
     /// Returns [`UpstreamFull`] if the fixed instruments do not fit.
-    pub fn new(
+    pub(crate) fn new(
         config: WishesConfig,
         fixed: impl IntoIterator<Item = (u32, Mode)>,
         now: Instant,
@@ -145,7 +143,7 @@ impl Wishes {
     /// Returns the number of instruments that fit in addition to those that a client or the fixed
     /// list has.
     #[must_use]
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         self.config.capacity - self.wished
     }
 
@@ -153,7 +151,7 @@ impl Wishes {
     ///
     /// # Errors
     /// Returns [`UpstreamFull`] if they do not. The command is then to be refused as a whole.
-    pub fn check(&self, changes: &Changes) -> Result<(), UpstreamFull> {
+    pub(crate) fn check(&self, changes: &Changes) -> Result<(), UpstreamFull> {
         let is_new = |change: &&Change| {
             change.to.is_some() && self.wishes.get(&change.token).is_none_or(|it| !it.is_wished())
         };
@@ -165,14 +163,14 @@ impl Wishes {
     }
 
     /// Applies the changes of one client's book, which [`Wishes::check`] has accepted.
-    pub fn apply(&mut self, changes: &Changes, now: Instant) {
+    pub(crate) fn apply(&mut self, changes: &Changes, now: Instant) {
         for change in changes.iter() {
             self.change(change, changes.cause(), now);
         }
     }
 
     /// Returns what is to be changed upstream now.
-    pub fn poll(&mut self, now: Instant) -> Upstream {
+    pub(crate) fn poll(&mut self, now: Instant) -> Upstream {
         let mut upstream = Upstream::default();
         while let Some(&(due, token)) = self.due.first()
             && due <= now
@@ -191,7 +189,7 @@ impl Wishes {
 
     /// Returns when to poll next; `None` if not before the next command.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.due.first().map(|&(due, _)| due)
     }
 
