@@ -190,7 +190,7 @@ impl<S: Connection> ClientTask<S> {
         while let Ok(message) = from_hub.try_recv() {
             if let ToClient::Frame(_, packets) | ToClient::Snapshot(_, packets) = message {
                 counts.pushed += u64::from(packets);
-                counts.dropped += u64::from(packets);
+                counts.unsent += u64::from(packets);
             }
         }
         let QueueCounts { sent, replaced, dropped, .. } = counts;

@@ -111,7 +111,7 @@ pub enum Overrun {
 }
 
 /// What has become of the packets of one client. Without those still queued,
-/// `pushed == sent + replaced + dropped + unsubscribed`.
+/// `pushed == sent + replaced + dropped + unsubscribed + unsent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueCounts {
@@ -121,8 +121,10 @@ pub struct QueueCounts {
     pub sent: u64,
     /// Packets replaced by a newer one of the same instrument.
     pub replaced: u64,
-    /// Packets dropped with their frames.
+    /// Packets dropped with their frames, because the queue was full.
     pub dropped: u64,
+    /// Packets that were queued when the queue ended.
+    pub unsent: u64,
     /// Conflated packets left out because the client unsubscribed their instruments.
     pub unsubscribed: u64,
     /// Frames dropped.
@@ -301,11 +303,10 @@ impl Queue {
         self.counts
     }
 
-    /// Ends the queue, counts what is still queued as dropped, and returns the totals.
+    /// Ends the queue, counts what is still queued as unsent, and returns the totals.
     #[must_use]
     pub fn close(mut self) -> QueueCounts {
-        self.counts.dropped += self.queued_packets();
-        self.counts.dropped_frames += self.frames.len() as u64;
+        self.counts.unsent += self.queued_packets();
         self.counts
     }
 

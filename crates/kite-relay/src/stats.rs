@@ -31,8 +31,10 @@ pub struct RelayStats {
     pub ticks_out: u64,
     /// Ticks replaced by newer ones, because a client read too slowly.
     pub replaced: u64,
-    /// Ticks dropped, because a client read too slowly or its socket ended.
+    /// Ticks dropped, because a client read too slowly.
     pub dropped: u64,
+    /// Ticks that waited for a client when its socket ended, for whatever reason.
+    pub unsent: u64,
     /// Conflated ticks left out, because a client unsubscribed their instruments.
     pub unsubscribed: u64,
     /// Gaps of the feed that were reported to clients.
@@ -49,6 +51,10 @@ pub struct ClientStats {
     pub name: String,
     /// Sockets open now.
     pub sockets: usize,
+    /// Those of them that have subscribed instruments.
+    pub subscribed: usize,
+    /// Instruments subscribed on the open sockets, once for each socket.
+    pub instruments: u64,
     /// Sockets opened so far.
     pub accepted: u64,
     /// Ticks queued, with snapshots.
@@ -57,8 +63,10 @@ pub struct ClientStats {
     pub out: u64,
     /// Ticks replaced by newer ones.
     pub replaced: u64,
-    /// Ticks dropped.
+    /// Ticks dropped, because it read too slowly.
     pub dropped: u64,
+    /// Ticks that waited when their socket ended.
+    pub unsent: u64,
     /// Conflated ticks left out because the client unsubscribed their instruments.
     pub unsubscribed: u64,
     /// Sockets reset because they took no byte for too long.
@@ -73,7 +81,7 @@ impl ClientStats {
     /// Returns the number of ticks that wait in its queues.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let done = self.out + self.replaced + self.dropped + self.unsubscribed;
+        let done = self.out + self.replaced + self.dropped + self.unsubscribed + self.unsent;
         self.queued.saturating_sub(done)
     }
 
@@ -83,6 +91,7 @@ impl ClientStats {
         self.replaced += counts.replaced;
         self.dropped += counts.dropped;
         self.unsubscribed += counts.unsubscribed;
+        self.unsent += counts.unsent;
     }
 }
 
@@ -104,6 +113,8 @@ pub(crate) struct SocketFigures {
     replaced: AtomicU64,
     dropped: AtomicU64,
     unsubscribed: AtomicU64,
+    /// Instruments that are subscribed.
+    pub(crate) instruments: AtomicU64,
     /// Commands refused by the hub.
     pub(crate) refused_commands: AtomicU64,
     /// Bytes queued by the hub that the task has not handed to the socket, with
@@ -128,6 +139,8 @@ impl SocketFigures {
             replaced: self.replaced.load(Ordering::Acquire),
             sent: self.sent.load(Ordering::Acquire),
             pushed: self.pushed.load(Ordering::Acquire),
+            // An open socket has none.
+            unsent: 0,
             dropped_frames: 0,
         }
     }
@@ -201,6 +214,7 @@ impl Figures {
             ticks_out: sum(|client| client.out),
             replaced: sum(|client| client.replaced),
             dropped: sum(|client| client.dropped),
+            unsent: sum(|client| client.unsent),
             unsubscribed: sum(|client| client.unsubscribed),
             gaps: self.hub.gaps.load(Ordering::Relaxed),
             refused,
@@ -216,6 +230,9 @@ impl ClientFigures {
         stats.sockets = self.open.len();
         for socket in self.open.values() {
             stats.add(socket.counts());
+            let instruments = socket.instruments.load(Ordering::Relaxed);
+            stats.instruments += instruments;
+            stats.subscribed += usize::from(instruments > 0);
             stats.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
         }
         stats

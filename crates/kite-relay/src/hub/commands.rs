@@ -64,6 +64,10 @@ impl Hub {
     fn apply(&mut self, id: ClientId, changes: &Changes) {
         self.wishes.apply(changes, Instant::now().into_std());
         self.groups.apply(id, changes);
+        if let Some(client) = self.clients.get(&id) {
+            let instruments = self.groups.book_len(id) as u64;
+            client.figures.instruments.store(instruments, Ordering::Relaxed);
+        }
         self.losses.on_changes(changes);
         self.forget_unsubscribed(id, changes);
         if let Some((frame, packets)) = self.table.snapshot(to_snapshot(changes)) {

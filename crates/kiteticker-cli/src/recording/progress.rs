@@ -1,0 +1,128 @@
+//! Decides when a recording reports failures to write, and how it goes on without a terminal.
+//!
+//! Performs no I/O; the caller passes in the time.
+
+use std::time::{Duration, Instant};
+
+use kite_tape::RecorderStats;
+
+use crate::format::numbers::counted;
+use crate::format::times;
+
+/// When something is due that is repeated while it lasts.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    every: Duration,
+    /// When the last regular line was due.
+    line: Instant,
+    failures: u64,
+    /// Since when writing has failed.
+    failing_since: Option<Instant>,
+    /// The last warning's cause, and when it was given.
+    warned: Option<(String, Instant)>,
+}
+
+impl Progress {
+    pub(crate) fn new(every: Duration, now: Instant) -> Self {
+        Self { every, line: now, failures: 0, failing_since: None, warned: None }
+    }
+
+    /// Returns whether a regular line is due.
+    pub(crate) fn is_line_due(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.line) >= self.every;
+        if is_due {
+            self.line = now;
+        }
+        is_due
+    }
+
+    /// Returns the warning that is due: a new failure, one that lasts, or that it is over.
+    pub(crate) fn warning(&mut self, stats: &RecorderStats, now: Instant) -> Option<String> {
+        let is_new = stats.failures > std::mem::replace(&mut self.failures, stats.failures);
+        let lost = || format!("{} lost so far", counted(stats.lost, "frame"));
+        if !stats.is_failing
+            && let Some(since) = self.failing_since.take()
+        {
+            self.warned = None;
+            let lasted = times::span(now.duration_since(since));
+            return Some(format!("writing works again after {lasted}; {}", lost()));
+        }
+        if !stats.is_failing && !is_new {
+            return None;
+        }
+        let error = stats.last_error.clone().unwrap_or_default();
+        let is_known = self
+            .warned
+            .as_ref()
+            .is_some_and(|(text, at)| *text == error && now.duration_since(*at) < self.every);
+        if stats.is_failing {
+            self.failing_since.get_or_insert(now);
+        }
+        if is_known {
+            return None;
+        }
+        self.warned = Some((error.clone(), now));
+        Some(match stats.is_failing {
+            true => format!("{error}; the recording goes on, {}", lost()),
+            false => error,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn stats(failures: u64, is_failing: bool, error: &str) -> RecorderStats {
+        let mut stats = RecorderStats::default();
+        (stats.failures, stats.is_failing, stats.lost) = (failures, is_failing, failures);
+        stats.last_error = Some(error.to_owned());
+        stats
+    }
+
+    #[test]
+    fn a_failure_is_reported_when_it_begins_every_minute_and_when_it_ends() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut progress = Progress::new(MINUTE, start);
+        assert_eq!(progress.warning(&RecorderStats::default(), after(1)), None);
+        let full = |failures| stats(failures, true, "disk full");
+        let first = "disk full; the recording goes on, 1 frame lost so far";
+        assert_eq!(progress.warning(&full(1), after(2)).as_deref(), Some(first));
+        for second in 3..62 {
+            assert_eq!(progress.warning(&full(second), after(second)), None);
+        }
+        let still = "disk full; the recording goes on, 62 frames lost so far";
+        assert_eq!(progress.warning(&full(62), after(62)).as_deref(), Some(still));
+        let over = progress.warning(&stats(62, false, "disk full"), after(72)).unwrap();
+        assert!(over.starts_with("writing works again after 1 min"), "{over}");
+        assert_eq!(progress.warning(&stats(62, false, "disk full"), after(73)), None);
+        assert!(progress.warning(&full(63), after(74)).is_some(), "it begins again");
+    }
+
+    #[test]
+    fn each_lost_file_is_reported_once() {
+        let start = Instant::now();
+        let mut progress = Progress::new(MINUTE, start);
+        let lost = |failures, text: &str| stats(failures, false, text);
+        assert_eq!(
+            progress.warning(&lost(1, "a was removed"), start).as_deref(),
+            Some("a was removed")
+        );
+        assert_eq!(progress.warning(&lost(1, "a was removed"), start), None);
+        assert_eq!(
+            progress.warning(&lost(2, "b was removed"), start).as_deref(),
+            Some("b was removed")
+        );
+    }
+
+    #[test]
+    fn a_line_is_due_once_per_interval() {
+        let start = Instant::now();
+        let mut progress = Progress::new(MINUTE, start);
+        let due = (0..=180).filter(|&it| progress.is_line_due(start + Duration::from_secs(it)));
+        assert_eq!(due.collect::<Vec<_>>(), [60, 120, 180]);
+    }
+}
