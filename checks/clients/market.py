@@ -19,12 +19,12 @@ UNLISTED = 779_521
 # Updates of the first, of the second and of both sockets.
 ORDERS = ["handshake1=order:REJECTED", "handshake2=order", "15s=order:CANCELLED"]
 # Ticks of each instrument on the tape.
-TICKS = 600
+TICKS = 400
 # States of an instrument that a client and the recorder have to have in common; several may have
 # the same price.
 MIN_OVERLAP = 100
 # Updates per second, and so frames.
-RATE = 60
+RATE = 40
 
 
 def modes(shift):

@@ -36,9 +36,10 @@ def run(scenario, directory):
     expect_that("--sockets 4", errors.splitlines()[0], "is invalid usage", status == 2)
 
 
-def _serve(scenario, directory, *arguments):
+def _serve(scenario, directory, *arguments, linger="80s"):
+    """Serves the tape to two sockets. A busy machine may need more than the default linger."""
     line = ["replay", tape_of(directory), "--json", "--speed", "max", "--sockets", "2"]
-    return Kite(scenario, *line, "--for", "5m", *arguments)
+    return Kite(scenario, *line, "--linger", linger, "--for", "5m", *arguments)
 
 
 def _position(name, collector, since=0):
@@ -112,7 +113,7 @@ def _stay(scenario, directory, recorded, endpoint, clients):
 
 def _unread(scenario, directory):
     """A client that never reads and one that resets its connection are named."""
-    replay = _serve(scenario, directory, "--linger", "2s")
+    replay = _serve(scenario, directory, linger="2s")
     clients = {end: RawSocket(replay.endpoint(), TOKENS[:3]) for end in ["stayed", "reset"]}
     clients["reset"].read_ticks()
     clients["reset"].reset()

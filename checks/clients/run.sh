@@ -11,7 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=checks/clients
 
 if ! command -v npm >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
-    apt-get update && apt-get install --yes --no-install-recommends nodejs npm
+    # Some packages of Node contain npm and conflict with Debian's.
+    apt-get update && apt-get install --yes --no-install-recommends nodejs
+    command -v npm >/dev/null || apt-get install --yes --no-install-recommends npm
 fi
 command -v npm >/dev/null || { echo 'Node with npm is not installed' >&2; exit 1; }
 python3 -c 'import ensurepip, venv' || { echo 'Python 3 with venv is not installed' >&2; exit 1; }
