@@ -222,6 +222,7 @@ impl<S: Connection> ClientTask<S> {
     }
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let now = Instant::now();
         self.take_from_hub(cx)?;
         if let Some(cut_off) = &mut self.cut_off
             && cut_off.as_mut().poll(cx).is_ready()
@@ -230,10 +231,10 @@ impl<S: Connection> ClientTask<S> {
         }
         while self.timer.poll_tick(cx).is_ready() {
             self.is_heartbeat_due = self.has_heartbeats;
-            self.check_stall()?;
+            self.check_stall(now)?;
         }
-        self.read(cx)?;
-        match self.write(cx) {
+        self.read(cx, now)?;
+        match self.write(cx, now) {
             Poll::Ready(Err(end)) => Err(Ended::ByClient(end)),
             Poll::Ready(Ok(())) => {
                 self.closing.map_or(Ok(()), |closing| Err(Ended::Closing(closing)))
@@ -279,9 +280,11 @@ impl<S: Connection> ClientTask<S> {
         Ok(())
     }
 
-    fn check_stall(&mut self) -> Result<(), Ended> {
+    fn check_stall(&mut self, now: Instant) -> Result<(), Ended> {
         match self.socket.stalled_since() {
-            Some(since) if since.elapsed() >= self.context.stall => Err(Ended::Stalled),
+            Some(since) if now.saturating_duration_since(since) >= self.context.stall => {
+                Err(Ended::Stalled)
+            }
             _ => Ok(()),
         }
     }
@@ -289,11 +292,11 @@ impl<S: Connection> ClientTask<S> {
     /// Reads messages until a command is on its way to the hub, or the client has used up its
     /// budget, which the next tick of the timer renews. While the snapshot of the last command
     /// waits, no other is read, so that a client that does not read has one waiting.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Ended> {
         while !self.awaits_hub
             && self.closing.is_none()
             && !self.queue.has_snapshot()
-            && self.budget.has_any(Instant::now())
+            && self.budget.has_any(now)
             && let Poll::Ready(received) = self.socket.poll_message(cx)
         {
             let received = received.map_err(Ended::ByClient)?;
@@ -313,11 +316,11 @@ impl<S: Connection> ClientTask<S> {
 
     /// Hands over what is queued while the socket accepts it, several frames before each flush;
     /// ready once all is written.
-    fn write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), End>> {
         loop {
             let mut is_any = false;
             while self.socket.poll_ready(cx)?.is_ready()
-                && let Some(message) = self.next_message()
+                && let Some(message) = self.next_message(now)
             {
                 self.socket.start_send(message);
                 is_any = true;
@@ -329,11 +332,11 @@ impl<S: Connection> ClientTask<S> {
         }
     }
 
-    fn next_message(&mut self) -> Option<Message> {
+    fn next_message(&mut self, now: Instant) -> Option<Message> {
         if std::mem::take(&mut self.is_heartbeat_due) {
             return Some(Message::Binary(HEARTBEAT));
         }
-        Some(match self.queue.pop(Instant::now().into_std())? {
+        Some(match self.queue.pop(now.into_std())? {
             Outgoing::Text(text) => Message::text(&*text),
             Outgoing::Frame { bytes, .. } => {
                 if let Some(room) = &self.context.room {
