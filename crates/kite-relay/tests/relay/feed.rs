@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kite_manager::Credentials;
 use kite_sim::Sim;
 use kite_wire::Mode;
 
@@ -102,4 +103,28 @@ async fn orders_reach_only_clients_that_may_have_them_and_messages_reach_all() {
     }
     assert_eq!(two.text("order").unwrap()["order_id"], "7");
     assert_eq!(one.text("order"), None);
+}
+
+#[tokio::test]
+async fn two_accounts_carry_more_and_a_broadcast_of_both_is_sent_once() {
+    let sim = crate::stage::sim(|it| it.updates_per_second(0.0).account("other", "token")).await;
+    let manager = crate::stage::manager(&sim)
+        .account("second", Credentials::new("other", "token"))
+        .connection(|it| it.instrument_limit = 10)
+        .build()
+        .unwrap();
+    manager.start().await.unwrap();
+    let relay = relay().start(&manager).await.unwrap();
+    let mut two = Client::connect(&relay, "two").await;
+    let tokens: Vec<u32> = (1..=20).map(|number| number << 8 | 1).collect();
+    two.mode(Mode::Full, &tokens).await;
+    two.read_until("snapshots", |it| it.packets.len() == 20).await;
+    assert_eq!(sim.subscriptions().iter().map(|it| it.len()).collect::<Vec<_>>(), [10, 10]);
+    sim.send_text(r#"{"type":"message","data":"first"}"#);
+    sim.send_text(r#"{"type":"message","data":"last"}"#);
+    two.read_until("the last", |it| it.text("message") == Some(&"last".into())).await;
+    // The accounts' copies of the last one may still be on their way, those of the first are not.
+    let firsts = two.texts.iter().filter(|text| text["data"] == "first").count();
+    assert_eq!(firsts, 1);
+    drop(relay);
 }

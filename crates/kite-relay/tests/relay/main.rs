@@ -5,6 +5,7 @@ mod client;
 mod feed;
 mod frames;
 mod guests;
+mod joining;
 mod losses;
 mod slow;
 mod stacked;
