@@ -14,6 +14,7 @@ import commands
 import market
 import printed
 import replay
+import unread
 from processes import Failed, Kite
 
 # In this order: the first one records the tape that others replay, so it always runs.
@@ -22,6 +23,7 @@ SCENARIOS = {
     "commands": commands.run,
     "printed": printed.run,
     "replay": replay.run,
+    "unread": unread.run,
 }
 
 

@@ -5,7 +5,6 @@ from collectors import CLIENTS, Collector, calls
 from expect import expect, expect_that
 from market import TOKENS, mode_of, modes, tape_of
 from processes import Kite, kite_run
-from raw_socket import RawSocket
 
 ENDED = {"event": "close", "code": 1001, "reason": "the tape has ended"}
 # Work for each frame of ticks, with which a client reads on long after the end of the tape.
@@ -16,7 +15,7 @@ SHIFTS = dict(zip(CLIENTS, [2, 3], strict=True))
 
 def run(scenario, directory):
     recorded = tape.rows(tape_of(directory))
-    first = _serve(scenario, directory)
+    first = serve(scenario, directory)
     clients = {
         client: Collector.at(
             scenario,
@@ -31,12 +30,11 @@ def run(scenario, directory):
     for collector in clients.values():
         _complete(collector, 0, directory, recorded)
     _stay(scenario, directory, recorded, first.endpoint(), clients)
-    _unread(scenario, directory)
     status, _, errors = kite_run("replay", tape_of(directory), "--sockets", "4")
     expect_that("--sockets 4", errors.splitlines()[0], "is invalid usage", status == 2)
 
 
-def _serve(scenario, directory, *arguments, linger="80s"):
+def serve(scenario, directory, *arguments, linger="80s"):
     """Serves the tape to two sockets. A busy machine may need more than the default linger."""
     line = ["replay", tape_of(directory), "--json", "--speed", "max", "--sockets", "2"]
     return Kite(scenario, *line, "--linger", linger, "--for", "5m", *arguments)
@@ -94,7 +92,7 @@ def _last(ticks):
 def _stay(scenario, directory, recorded, endpoint, clients):
     """The clients reconnect after the close frame, to a server that stays."""
     closed = {client: _position("close", collector) for client, collector in clients.items()}
-    staying = _serve(scenario, directory, "--stay", "--port", endpoint.rsplit(":", 1)[1])
+    staying = serve(scenario, directory, "--stay", "--port", endpoint.rsplit(":", 1)[1])
     expect("the endpoint again", staying.endpoint(), endpoint)
     # Attempts that failed because no server was there have reported closes, too.
     since = {
@@ -109,20 +107,3 @@ def _stay(scenario, directory, recorded, endpoint, clients):
     _ended(staying, "kite replay --stay")
     for client, collector in clients.items():
         _complete(collector, since[client], directory, recorded)
-
-
-def _unread(scenario, directory):
-    """A client that never reads and one that resets its connection are named."""
-    replay = _serve(scenario, directory, linger="2s")
-    clients = {end: RawSocket(replay.endpoint(), TOKENS[:3]) for end in ["stayed", "reset"]}
-    clients["reset"].read_ticks()
-    clients["reset"].reset()
-    expect("status with unfinished clients", replay.ended(), 1)
-    named = {it["end"]: it["peer"] for it in replay.last()["unfinished_clients"]}
-    expect("unfinished clients", named, {end: it.address for end, it in clients.items()})
-    for client in clients.values():
-        warned = [line for line in replay.errors if f"client {client.address} " in line]
-        expect("warnings of a client", len(warned), 1)
-        expect_that("the warning", warned[0], "is a warning", warned[0].startswith("warning: "))
-    stayed = replay.last()["unfinished_clients"]
-    expect_that("unread bytes", stayed, "named", any(it["unread_bytes"] for it in stayed))
