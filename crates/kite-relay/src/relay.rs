@@ -55,8 +55,8 @@ impl fmt::Display for Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RelayStopped {
-    /// The final counts. Each tick queued was handed to a socket, replaced, dropped, or left out
-    /// after an unsubscribe.
+    /// The final counts. Each tick queued was handed to a socket, replaced, dropped, left out after
+    /// an unsubscribe, or unsent when its socket ended.
     pub stats: RelayStats,
     /// Whether all clients were sent everything that was queued for them.
     pub is_complete: bool,

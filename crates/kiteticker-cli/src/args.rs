@@ -38,7 +38,8 @@ Start here:
 With an account:
   export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
   kite doctor                             check network, token and feed
-  kite watch NSE:INFY NSE:RELIANCE";
+  kite watch NSE:INFY NSE:RELIANCE
+  kite serve                              one account for any number of programs";
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -79,6 +80,7 @@ pub(crate) enum Command {
     Watch(commands::watch::Watch),
     Record(commands::record::Record),
     Replay(commands::replay::ReplayArgs),
+    Serve(commands::serve::ServeArgs),
     Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
     Cut(commands::edit::CutArgs),

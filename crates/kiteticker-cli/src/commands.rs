@@ -10,5 +10,6 @@ pub(crate) mod instruments;
 pub(crate) mod man;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod serve;
 pub(crate) mod sim;
 pub(crate) mod watch;

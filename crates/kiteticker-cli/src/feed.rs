@@ -139,8 +139,18 @@ impl Feed {
         }
     }
 
-    /// Opens what the feed needs and prepares a manager; the caller builds and starts it.
+    /// Opens what the feed needs and prepares a manager; the caller builds and starts it. A replay
+    /// starts once all connections have subscribed.
     pub(crate) async fn open(self, connections: usize) -> Result<OpenFeed, CliError> {
+        self.open_to_start(connections, Start::Sockets(connections)).await
+    }
+
+    /// Does the same; `start` is when a replay starts.
+    pub(crate) async fn open_to_start(
+        self,
+        connections: usize,
+        start_replay: Start,
+    ) -> Result<OpenFeed, CliError> {
         let mut transport = Transport::default();
         let (sim, title, endpoint, credentials) = match self {
             Self::Sim(feed) => {
@@ -156,7 +166,7 @@ impl Feed {
             Self::Replay(feed) => {
                 let reel = tapes::open(&feed.paths).await?;
                 let title = feed.title();
-                let replay = feed.replay(&reel).start(Start::Sockets(connections));
+                let replay = feed.replay(&reel).start(start_replay);
                 let sim = start(Sim::builder().replay(replay)).await?;
                 let endpoint = loopback(&sim)?;
                 (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))

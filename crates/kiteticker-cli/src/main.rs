@@ -16,6 +16,7 @@ mod format;
 mod instruments;
 mod network;
 mod plain_text;
+mod recording;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
@@ -72,6 +73,7 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,
             Command::Instruments(args) => commands::instruments::run(&args, output, stop).await,
+            Command::Serve(args) => commands::serve::run(args, output, stop).await,
             Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
             Command::Completions(args) => commands::completions::run(&args, output).map(done),

@@ -87,6 +87,11 @@ impl FeedArgs {
         Deadline::default().until(self.until.filter(|_| self.replay.is_empty()))
     }
 
+    /// Returns whether tapes are replayed.
+    pub(crate) fn is_replay(&self) -> bool {
+        !self.replay.is_empty()
+    }
+
     /// Builds the feed; for Kite, also finds the credentials and reports their source.
     pub(crate) fn feed(&self, output: Output) -> Result<Feed, CliError> {
         if self.sim {

@@ -191,7 +191,7 @@ impl Job {
         output: Output,
         stop: Stop,
     ) -> Result<Status, CliError> {
-        tapes::check_directory(&to)?;
+        tapes::check_directory(("--to", &to))?;
         let len_bytes = self.len_bytes;
         let directory = to.clone();
         let writing = blocking::run("writing the tapes", move || {

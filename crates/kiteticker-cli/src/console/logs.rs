@@ -20,6 +20,7 @@ pub(crate) fn show(verbosity: u8) -> Result<(), CliError> {
         "kite",
         "kite_conn",
         "kite_manager",
+        "kite_relay",
         "kite_server",
         "kite_sim",
         "kite_tape",

@@ -49,11 +49,11 @@ pub(crate) async fn open_and_note(paths: &[PathBuf], output: Output) -> Result<R
     Ok(reel)
 }
 
-/// Checks that tapes can be put in a directory: that it is one, or does not exist.
-pub(crate) fn check_directory(to: &Path) -> Result<(), CliError> {
+/// Checks that tapes can be put in the directory of an option: that it is one, or does not exist.
+pub(crate) fn check_directory((option, to): (&str, &Path)) -> Result<(), CliError> {
     match to.metadata() {
         Ok(found) if !found.is_dir() => {
-            Err(CliError::usage(format!("--to {} is not a directory", to.display())))
+            Err(CliError::usage(format!("{option} {} is not a directory", to.display())))
         }
         _ => Ok(()),
     }

@@ -5,17 +5,17 @@ use kite_tape::{InstrumentRow, Listing};
 use kite_wire::Mode;
 use kite_wire::ist::Day;
 
-use crate::instruments::names::{Named, Names};
+use crate::instruments::names::Names;
 
 /// Returns what a recorder notes of subscribed instruments.
-pub(crate) fn to_note(instruments: &[Named], names: &Names, mode: Mode) -> Vec<InstrumentRow> {
-    let row = |token| {
+pub(crate) fn to_note(instruments: Vec<(u32, Mode)>, names: &Names) -> Vec<InstrumentRow> {
+    let row = |(token, mode)| {
         let mut row = InstrumentRow::new(token);
         row.mode = Some(mode);
         row.listing = names.instrument(token).map(|one| listing(&one));
         row
     };
-    instruments.iter().map(|named| row(named.token)).collect()
+    instruments.into_iter().map(row).collect()
 }
 
 /// Returns the columns of an instrument. Missing numbers are 0, as in Kite's list.
@@ -85,8 +85,8 @@ mod tests {
         );
         let list = Instruments::from_csv(csv).unwrap().instruments;
         let names = Names::of_today(Some(list.clone()));
-        let subscribed = [names.named(9_604_354), names.named(408_065), names.named(999_424)];
-        let noted = to_note(&subscribed, &names, Mode::Quote);
+        let subscribed = [9_604_354, 408_065, 999_424].map(|token| (token, Mode::Quote));
+        let noted = to_note(subscribed.to_vec(), &names);
         assert!(noted.iter().all(|row| row.mode == Some(Mode::Quote)));
         assert_eq!(noted[2].listing, None);
         let back = super::list(noted.iter()).unwrap();

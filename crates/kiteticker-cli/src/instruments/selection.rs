@@ -36,10 +36,30 @@ pub(crate) struct Selection {
     pub(crate) lacks_parts: bool,
 }
 
-/// Chooses a feed and its instruments: those named, and those that texts describe, for which the
-/// price of an underlying may be waited for. If none is named, chooses those of the first minute for a
-/// tape, as many as `--count` for the simulator, else the default ones.
+/// Chooses a feed and its instruments as [`find_named`] does. If none is named, chooses those of the
+/// first minute for a tape, else the default ones.
 pub(crate) async fn find(
+    requested: &InstrumentArgs,
+    from: &FeedArgs,
+    need: Need,
+    deadline: Deadline,
+    output: Output,
+    stop: &Stop,
+) -> Result<Selection, CliError> {
+    let mut selection = find_named(requested, from, need, deadline, output, stop).await?;
+    if selection.instruments.is_empty() {
+        let names = &selection.names;
+        selection.instruments = match &selection.feed {
+            Feed::Replay(feed) => recorded(feed, names, output, stop).await?,
+            _ => names.default_instruments(),
+        };
+    }
+    Ok(selection)
+}
+
+/// Chooses a feed and its instruments: those named, those that texts describe, for which the price
+/// of an underlying may be waited for, and as many as `--count` for the simulator. May be none.
+pub(crate) async fn find_named(
     requested: &InstrumentArgs,
     from: &FeedArgs,
     need: Need,
@@ -92,12 +112,6 @@ pub(crate) async fn find(
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
         instruments.sort_by_key(|named| named.token);
         instruments.dedup_by_key(|named| named.token);
-    }
-    if instruments.is_empty() {
-        instruments = match (&feed, reel) {
-            (Feed::Replay(feed), Some(reel)) => recorded(feed, &reel, &names, output, stop).await?,
-            _ => names.default_instruments(),
-        };
     }
     if instruments.len() > MOST {
         let count = numbers::counted(instruments.len() as u64, "instrument");
@@ -194,12 +208,12 @@ fn chosen(
 
 async fn recorded(
     feed: &ReplayFeed,
-    reel: &Reel,
     names: &Names,
     output: Output,
     stop: &Stop,
 ) -> Result<Vec<Named>, CliError> {
+    let reel = tapes::open(&feed.paths).await?;
     let from = feed.windows.as_ref().and_then(Windows::span).map_or(0, |(from, _)| from);
-    let contents = tapes::contents(reel, from, Some(GLANCE), output, stop).await?;
+    let contents = tapes::contents(&reel, from, Some(GLANCE), output, stop).await?;
     Ok(contents.instruments.into_iter().take(MOST).map(|token| names.named(token)).collect())
 }

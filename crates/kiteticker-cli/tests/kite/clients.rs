@@ -37,8 +37,8 @@ fn status(url: &str) -> u16 {
 }
 
 #[test]
-fn the_help_of_both_servers_says_how_the_official_clients_connect() {
-    for command in ["sim", "replay"] {
+fn the_help_of_all_servers_says_how_the_official_clients_connect() {
+    for command in ["sim", "replay", "serve"] {
         let help = run(&mut kite(&[command, "--help"])).out;
         for text in [
             "KiteTicker(api_key, access_token, root=\"ws://127.0.0.1:8765\")",

@@ -23,6 +23,7 @@ mod quit;
 mod record;
 mod replay;
 mod select;
+mod serve;
 mod server;
 mod silences;
 mod sim;

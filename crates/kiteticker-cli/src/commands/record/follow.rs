@@ -7,8 +7,6 @@ use kite_manager::Manager;
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
-use super::progress::Progress;
-use super::report;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -17,6 +15,8 @@ use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::instruments::names::Names;
 use crate::instruments::unseen::{self, Unseen};
+use crate::recording::progress::Progress;
+use crate::recording::report;
 
 /// Interval of asking the recorder whether it can write.
 const ASK_EVERY: Duration = Duration::from_secs(1);

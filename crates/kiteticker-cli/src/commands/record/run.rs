@@ -2,28 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use kite_conn::Endpoint;
 use kite_manager::Seat;
 use kite_sim::Sim;
 use kite_tape::{RecordError, Recorder};
 use serde_json::json;
 
 use super::args::Record;
-use super::daily::DailyNames;
 use super::follow::Recording;
-use super::progress::Progress;
-use super::report;
-use crate::blocking;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::{self, Link};
-use crate::feed::{self, Feed, OpenFeed, ReplayFeed, tapes};
+use crate::feed::{self, Feed, OpenFeed, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
-use crate::instruments::rows;
 use crate::instruments::selection::{self, Selection};
 use crate::instruments::unseen::Unseen;
+use crate::recording::daily::{self, DailyNames};
+use crate::recording::finished::Finished;
+use crate::recording::notes::Notes;
+use crate::recording::progress::Progress;
+use crate::recording::{self, report};
 
 /// Time for the servers to end their sockets after a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -32,7 +31,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
     let deadline = args.feed.deadline()?.after(args.lasts);
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
-    tapes::check_directory(&args.to)?;
+    tapes::check_directory(("--to", &args.to))?;
     let (instruments, feed) = (&args.instruments, &args.feed);
     let finding = selection::find(instruments, feed, Need::Recorded, deadline, output, &stop);
     let Some(Selection { instruments, names, feed, lacks_parts }) =
@@ -42,19 +41,15 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         return Ok(Status::Done);
     };
     if let Feed::Replay(replay) = &feed {
-        check_apart(&args, replay).await?;
+        let prefix = args.config(Vec::new()).prefix;
+        if let Some(file) = recording::replayed_tape(&args.to, &prefix, replay).await? {
+            let file = file.display();
+            return Err(CliError::usage(format!("--to would add to {file}, which is replayed"))
+                .help("choose another directory, or another --prefix"));
+        }
     }
     let renewal = feed.renewal();
-    // Other servers and given lists need not have the tokens of Kite's list.
-    let of_lists = match &feed {
-        Feed::Live(live)
-            if args.instruments.instruments_file.is_none()
-                && live.endpoint == Endpoint::default() =>
-        {
-            Some(live.clone())
-        }
-        _ => None,
-    };
+    let of_lists = daily::listed_by_kite(&feed, args.instruments.instruments_file.is_some());
     let OpenFeed { builder, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
     let tokens: Vec<u32> = instruments.iter().map(|named| named.token).collect();
@@ -72,11 +67,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         args.to.display()
     ));
 
-    recorder.instruments(rows::to_note(&instruments, &names, args.instruments.mode));
-    let _daily = of_lists.map(|live| {
-        let (recorder, instruments) = (recorder.clone(), instruments.clone());
-        DailyNames::start(recorder, instruments, args.instruments.mode, live, output)
-    });
+    let notes = Notes::new(recorder.clone(), names.clone());
+    notes.add(&tokens, args.instruments.mode);
+    let _daily = of_lists.map(|live| DailyNames::start(notes, live, output));
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());
     let tap = move |seat: Seat| (noting.clone(), tape.sink(feed::source(seat.connection)));
@@ -99,10 +92,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     // However the recording ended, every frame sent is written, unless the server does not end its
     // sockets.
     manager.drain(CLOSE_DEADLINE).await;
-    let tapes = recorder.clone();
-    let finished = blocking::run("the recorder", move || recorder.finish()).await?;
-    let summary = tapes.summary();
-    let stats = &summary.stats;
+    let finished = Finished::of(recorder).await?;
     if let Some(sim) = sim {
         sim.stop().await;
     }
@@ -111,29 +101,15 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     }
     let unseen = unseen.tokens();
     match args.json {
-        true => output.json(&report::json(&summary, &unseen))?,
-        false => output.text(&report::summary(&summary))?,
+        true => output.json(&report::json(&finished.summary, &unseen))?,
+        false => output.text(&report::summary(&finished.summary))?,
     }
-    if let Err(error) = &finished {
-        output.warn(format_args!("the end of the recording is not on the tapes: {error}"));
-    }
-    // Failures of the last second.
-    if let Some(text) = progress.warning(stats, Instant::now()) {
-        output.warn(text);
-    }
+    let has_losses = finished.warn_of_losses(&mut progress, output);
     if ended? {
         output.warn(link::LACKS_CONNECTIONS);
         return Ok(Status::Findings);
     }
-    let lost = stats.dropped + stats.lost;
-    // The warning of a lost file has said what was lost with it.
-    let is_said = stats.dropped == 0 && report::failed_writes(stats) == 0;
-    if lost > 0 && !is_said {
-        let frames = numbers::counted(lost, "frame");
-        let recorded = if finished.is_ok() { "; the tapes record them as gaps" } else { "" };
-        output.warn(format_args!("{frames} lost{recorded}"));
-    }
-    if lost > 0 || stats.failures > 0 || finished.is_err() {
+    if has_losses {
         return Ok(Status::Findings);
     }
     if damages > 0 {
@@ -142,23 +118,6 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
             .warn(format_args!("{places} of the replayed tapes skipped; kite inspect lists them"));
     }
     Ok(Status::done(lacks_parts || damages > 0))
-}
-
-/// Checks that the recorder would not continue one of the tapes that are replayed.
-async fn check_apart(args: &Record, replay: &ReplayFeed) -> Result<(), CliError> {
-    let reel = tapes::open(&replay.paths).await?;
-    let prefix = args.config(Vec::new()).prefix + "-";
-    // A directory that does not exist yet has no tapes.
-    let files = std::fs::read_dir(&args.to).into_iter().flatten().flatten();
-    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix)) {
-        if reel.files().iter().any(|input| tapes::is_same_file(input.path(), &file.path())) {
-            let file = file.path();
-            let file = file.display();
-            return Err(CliError::usage(format!("--to would add to {file}, which is replayed"))
-                .help("choose another directory, or another --prefix"));
-        }
-    }
-    Ok(())
 }
 
 /// Explains why the recorder cannot start; a setting is named by its option.

@@ -1,0 +1,302 @@
+//! The arguments of `kite serve`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use kite_manager::MAX_CONNECTIONS;
+use kite_relay::{Heartbeats, SlowClients, TlsFiles};
+
+use super::settings::{ClientSettings, RelaySettings, Settings};
+use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::clients;
+use crate::exit::CliError;
+use crate::format::times;
+
+const EXAMPLES: &str = "\
+Examples:
+  kite serve --sim
+  kite serve --record tapes --until 15:30
+  kite serve --client research=research.credentials --orders research
+  kite serve --relay 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem
+  kite serve --replay tapes --speed max --slow block --sockets 2
+
+An account has three sockets. This command holds them and serves any number of
+programs: each connects as to Kite and subscribes what it wants. Subscribed at
+Kite is what all of them want, each instrument in the richest mode that is
+asked for. INSTRUMENTS are subscribed besides, also without clients.
+
+Each --client has a file of its own api_key and access_token, in the form of
+credentials files, which have nothing to do with those of the account. Without
+any, one pair is made for all programs: printed on a terminal and by --json,
+else written to a file whose path is printed. Only loopback addresses are
+served without TLS, unless --insecure is given.
+
+A client that reads too slowly gets the newest tick of each instrument
+(conflate), loses the oldest ones and is sent a message (drop_oldest), or is
+disconnected. With --replay it may hold up the tape (block).
+
+Dropped ticks, disconnected slow clients and lost records are findings: the exit
+status is 1. Conflated ticks are not. docs/relay.md has the details.";
+
+/// Serve one account to any number of programs over Kite's protocol
+#[derive(Debug, Args)]
+#[command(after_help = clients::help(EXAMPLES))]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    instruments: InstrumentArgs,
+    /// Record the feed to this directory, as kite record does
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Stop after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
+    lasts: Option<Duration>,
+    /// Without a terminal, print a line of progress this often
+    #[arg(long, value_name = "DURATION", default_value = "1m",
+        value_parser = times::positive_duration, allow_hyphen_values = true)]
+    report_every: Duration,
+    /// Print the endpoint and the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Sockets of the account to use, 1 to 3 [3]
+    #[arg(long, value_name = "N", value_parser = connections)]
+    connections: Option<usize>,
+    /// With --replay: start once N sockets of clients have subscribed [1]
+    #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim", value_parser = sockets)]
+    sockets: Option<usize>,
+    #[command(flatten)]
+    relay: RelayArgs,
+    #[command(flatten)]
+    feed: FeedArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Clients")]
+struct RelayArgs {
+    /// Address and port to listen on; port 0 is any free one [127.0.0.1:8765]
+    #[arg(long = "relay", value_name = "ADDR", value_parser = address)]
+    listen: Option<SocketAddr>,
+    /// A client, and the file with its api_key and access_token; repeatable
+    #[arg(long = "client", value_name = "NAME=FILE")]
+    clients: Vec<ClientFile>,
+    /// Send order updates to this client too; repeatable
+    #[arg(long, value_name = "NAME")]
+    orders: Vec<String>,
+    /// Clients that read too slowly: conflate, drop_oldest, disconnect or block
+    /// [conflate]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true)]
+    slow: Option<Slow>,
+    /// Keep instruments this long after the last client has left them [30s]
+    #[arg(long, value_name = "DURATION", value_parser = times::duration, allow_hyphen_values = true)]
+    linger: Option<Duration>,
+    /// Heartbeats: while_fed, or always, also without a connection to Kite
+    /// [while_fed]
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    heartbeats: Option<Beats>,
+    /// Chain of certificates for wss://, the server's own first
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate
+    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Serve other machines without TLS: tokens and ticks are readable on the way
+    #[arg(long, conflicts_with = "tls_cert")]
+    insecure: bool,
+    /// Admit web pages from here, such as https://example.com; repeatable
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+}
+
+/// What happens to a client that reads too slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Slow {
+    Conflate,
+    DropOldest,
+    Disconnect,
+    Block,
+}
+
+impl From<Slow> for SlowClients {
+    fn from(slow: Slow) -> Self {
+        match slow {
+            Slow::Conflate => Self::Conflate,
+            Slow::DropOldest => Self::DropOldest,
+            Slow::Disconnect => Self::Disconnect,
+            Slow::Block => Self::Block,
+        }
+    }
+}
+
+/// When clients get heartbeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Beats {
+    WhileFed,
+    Always,
+}
+
+impl From<Beats> for Heartbeats {
+    fn from(beats: Beats) -> Self {
+        match beats {
+            Beats::WhileFed => Self::WhileFed,
+            Beats::Always => Self::Always,
+        }
+    }
+}
+
+/// A client's name and the file of its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ClientFile {
+    name: String,
+    path: PathBuf,
+}
+
+impl FromStr for ClientFile {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, path) = text.split_once('=').unwrap_or((text, ""));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) || path.is_empty() {
+            return Err(
+                "expected NAME=FILE, such as research=research.credentials, with a name of \
+                        letters, digits, `-`, `_` and `.`",
+            );
+        }
+        Ok(Self { name: name.to_owned(), path: path.into() })
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8765 or [::1]:0")
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let connections = text.parse().ok().filter(|it| (1..=MAX_CONNECTIONS).contains(it));
+    connections.ok_or_else(|| format!("expected 1 to {MAX_CONNECTIONS}, as many as an account has"))
+}
+
+fn sockets(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|&sockets| sockets > 0).ok_or("expected a number of at least 1")
+}
+
+impl ServeArgs {
+    /// Returns the settings, checked as far as possible without files and network.
+    pub(super) fn settings(self) -> Result<Settings, CliError> {
+        let relay = self.relay.settings()?;
+        if relay.slow == SlowClients::Block && !self.feed.is_replay() {
+            return Err(CliError::usage("--slow block would hold up the feed of all clients")
+                .help("only a replay can wait: use it with --replay"));
+        }
+        relay.check()?;
+        Ok(Settings {
+            feed: self.feed,
+            instruments: self.instruments,
+            connections: self.connections.unwrap_or(MAX_CONNECTIONS),
+            relay,
+            sockets: self.sockets.unwrap_or(1),
+            record: self.record,
+            lasts: self.lasts,
+            report_every: self.report_every,
+            json: self.json,
+        })
+    }
+}
+
+impl RelayArgs {
+    fn settings(self) -> Result<RelaySettings, CliError> {
+        let is_client = |name: &String| self.clients.iter().any(|client| client.name == *name);
+        if let Some(name) = self.orders.iter().find(|name| !is_client(name)) {
+            return Err(CliError::usage(format!("--orders {name} is no --client"))
+                .help(format!("name the client: --client {name}=FILE")));
+        }
+        let client = |ClientFile { name, path }| ClientSettings {
+            orders: self.orders.contains(&name),
+            credentials: path,
+            name,
+        };
+        let clients = self.clients.into_iter().map(client).collect();
+        let tls = self.tls_cert.zip(self.tls_key);
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_765));
+        Ok(RelaySettings {
+            listen: self.listen.unwrap_or(default),
+            clients,
+            slow: self.slow.map(Into::into).unwrap_or_default(),
+            linger: self.linger.unwrap_or(Duration::from_secs(30)),
+            heartbeats: self.heartbeats.map(Into::into).unwrap_or_default(),
+            tls: tls.map(|(certificates, key)| TlsFiles { certificates, key }),
+            is_insecure: self.insecure,
+            origins: self.origins,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn settings(text: &str) -> Result<Settings, String> {
+        let line = Line::try_parse_from(["kite"].into_iter().chain(text.split_whitespace()));
+        line.map_err(|error| error.to_string())?.serve.settings().map_err(|it| it.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = settings("").unwrap();
+        assert_eq!(settings.relay.listen, "127.0.0.1:8765".parse().unwrap());
+        assert_eq!(settings.relay.slow, SlowClients::Conflate);
+        assert_eq!(settings.relay.linger, Duration::from_secs(30));
+        assert_eq!(settings.relay.heartbeats, Heartbeats::WhileFed);
+        assert_eq!((settings.connections, settings.sockets), (3, 1));
+        assert!(settings.relay.clients.is_empty() && !settings.relay.is_insecure);
+    }
+
+    #[test]
+    fn clients_have_names_files_and_orders_if_asked_for() {
+        let line = "--client a=x --client b.c-d_e=dir/y=z --orders a";
+        let client = |name: &str, file: &str, orders| ClientSettings {
+            name: name.into(),
+            credentials: file.into(),
+            orders,
+        };
+        let expected = [client("a", "x", true), client("b.c-d_e", "dir/y=z", false)];
+        assert_eq!(settings(line).unwrap().relay.clients, expected);
+    }
+
+    #[test]
+    fn mistakes_are_reported_before_anything_is_opened() {
+        for (line, message) in [
+            ("--client a=x --client a=y", "two clients have the name a"),
+            ("--client a=x --orders b", "--orders b is no --client"),
+            ("--client a", "expected NAME=FILE"),
+            ("--client =x", "expected NAME=FILE"),
+            ("--client a/b=x", "expected NAME=FILE"),
+            ("--slow block", "--slow block would hold up the feed"),
+            ("--slow block --sim", "--slow block would hold up the feed"),
+            ("--slow fast", "invalid value"),
+            ("--relay 8765", "expected an address and a port"),
+            ("--relay localhost:8765", "expected an address and a port"),
+            ("--relay 0.0.0.0:0", "0.0.0.0:0 can be reached from other machines"),
+            ("--tls-cert a.pem", "--tls-key"),
+            ("--insecure --tls-cert a.pem --tls-key b.pem", "cannot be used with"),
+            ("--connections 4", "expected 1 to 3"),
+            ("--sockets 2", "--replay"),
+            ("--replay x --sockets 0", "at least 1"),
+        ] {
+            let error = settings(line).unwrap_err();
+            assert!(error.contains(message), "{line}: {error}");
+        }
+        assert!(settings("--slow block --replay x").is_ok());
+    }
+}

@@ -1,0 +1,141 @@
+//! Follows a running relay and shows its progress.
+
+use std::time::{Duration, Instant};
+
+use kite_conn::Phase;
+use kite_manager::Manager;
+use kite_relay::Relay;
+use kite_sim::Sim;
+use kite_tape::Recorder;
+
+use super::report;
+use super::slow::SlowReports;
+use crate::console::output::Output;
+use crate::console::signals::Stop;
+use crate::console::status_line::StatusLine;
+use crate::exit::CliError;
+use crate::feed::deadline::Deadline;
+use crate::feed::link::Link;
+use crate::recording::progress::Progress;
+
+/// Interval of asking the recorder whether it can write, and the relay for slow clients.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Time without a change of the subscriptions after which a replay starts, so that it begins with
+/// all instruments of clients that subscribe by several commands.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// Interval of asking for the subscriptions before that.
+const START_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a relay ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The user or the time is over.
+    Requested,
+    /// Everything on the tapes has been sent.
+    Replayed,
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub(super) struct Serving<'a> {
+    pub(super) manager: &'a Manager,
+    pub(super) relay: &'a Relay,
+    /// The embedded server, for the simulator or a tape.
+    pub(super) sim: Option<&'a Sim>,
+    pub(super) recorder: Option<&'a Recorder>,
+    pub(super) link: Link<'a>,
+    /// How often to report without a terminal.
+    pub(super) report_every: Duration,
+    /// Sockets of clients that have to subscribe before a replay starts.
+    pub(super) sockets: usize,
+}
+
+impl Serving<'_> {
+    /// Follows the relay until it is to end. Returns why, and whether instruments were not received
+    /// at the end because of a refused token or a server that was never reached.
+    pub(super) async fn follow(
+        mut self,
+        deadline: Deadline,
+        progress: &mut Progress,
+        output: Output,
+        stop: &Stop,
+    ) -> Result<(End, bool), CliError> {
+        let mut status = StatusLine::new(output);
+        let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
+        ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut slow = SlowReports::new(self.report_every);
+        let time_is_over = deadline.reached();
+        let replayed = replayed(self.sim, self.relay, self.sockets);
+        tokio::pin!(time_is_over, replayed);
+        let end = loop {
+            tokio::select! {
+                () = stop.requested() => break End::Requested,
+                () = &mut time_is_over => break End::Requested,
+                () = &mut replayed => break End::Replayed,
+                () = status.due() => {
+                    status.show(&report::line(&self.relay.stats(), self.on_disk()));
+                }
+                _ = ask.tick() => {
+                    let now = Instant::now();
+                    if let Some(recorder) = self.recorder
+                        && let Some(text) = progress.warning(&recorder.stats(), now)
+                    {
+                        status.warn(&text);
+                    }
+                    for text in slow.warnings(&self.relay.stats(), now) {
+                        status.warn(&text);
+                    }
+                    if progress.is_line_due(now) && !output.is_live {
+                        let line = report::line(&self.relay.stats(), self.on_disk());
+                        let (up, connections) = self.count_live();
+                        output.note(format_args!("{up} of {connections} connections up, {line}"));
+                    }
+                }
+                news = self.link.next() => {
+                    if let Some(text) = news?.line() {
+                        status.note(&text);
+                    }
+                }
+            }
+        };
+        Ok((end, self.link.lacks_connections()))
+    }
+
+    /// Returns the size of the tapes, if the feed is recorded.
+    fn on_disk(&self) -> Option<u64> {
+        self.recorder.map(|recorder| recorder.stats().bytes_on_disk)
+    }
+
+    /// Returns the number of connections that are live, and of all.
+    fn count_live(&self) -> (usize, usize) {
+        let connections = self.manager.snapshot().connections;
+        let live = connections.iter().filter(|it| it.phase == Phase::Live).count();
+        (live, connections.len())
+    }
+}
+
+/// Starts a replay once enough clients have subscribed, and waits for its end; pends for ever if
+/// there is none.
+async fn replayed(sim: Option<&Sim>, relay: &Relay, sockets: usize) {
+    let Some(sim) = sim.filter(|sim| sim.replay().is_some()) else {
+        return std::future::pending().await;
+    };
+    let mut ask = tokio::time::interval(START_EVERY);
+    let (mut known, mut since) = (None, Instant::now());
+    while since.elapsed() < SETTLED_AFTER {
+        ask.tick().await;
+        let clients = relay.stats().clients;
+        let subscribed: usize = clients.iter().map(|client| client.subscribed).sum();
+        let instruments: u64 = clients.iter().map(|client| client.instruments).sum();
+        let now = (subscribed, instruments, sim.subscriptions());
+        let is_obeyed = now.2.iter().any(|instruments| !instruments.is_empty());
+        if subscribed < sockets || !is_obeyed || known.as_ref() != Some(&now) {
+            since = Instant::now();
+        }
+        known = Some(now);
+    }
+    sim.begin_replay();
+    sim.replay_finished().await;
+}

@@ -1,0 +1,140 @@
+//! Everything that `kite serve` needs to know, wherever it was written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
+use kite_server::AccountError;
+
+use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::exit::CliError;
+use crate::feed::credentials;
+
+/// Advice for an address that other machines reach.
+const HOW_TO_SECURE: &str = "add --tls-cert and --tls-key, or --insecure if the network is trusted";
+
+/// The settings of a run.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) feed: FeedArgs,
+    /// Instruments that are always subscribed.
+    pub(super) instruments: InstrumentArgs,
+    /// Sockets of the account.
+    pub(super) connections: usize,
+    pub(super) relay: RelaySettings,
+    /// Sockets of clients that have to subscribe before a replay starts.
+    pub(super) sockets: usize,
+    /// The directory of the tapes, if the feed is recorded.
+    pub(super) record: Option<PathBuf>,
+    pub(super) lasts: Option<Duration>,
+    /// How often to report without a terminal.
+    pub(super) report_every: Duration,
+    pub(super) json: bool,
+}
+
+/// The settings of the relay.
+#[derive(Debug)]
+pub(super) struct RelaySettings {
+    pub(super) listen: SocketAddr,
+    /// If there is none, credentials are made.
+    pub(super) clients: Vec<ClientSettings>,
+    pub(super) slow: SlowClients,
+    pub(super) linger: Duration,
+    pub(super) heartbeats: Heartbeats,
+    pub(super) tls: Option<TlsFiles>,
+    pub(super) is_insecure: bool,
+    pub(super) origins: Vec<String>,
+}
+
+/// A client that may connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientSettings {
+    pub(super) name: String,
+    /// The file of its credentials.
+    pub(super) credentials: PathBuf,
+    /// Whether it receives order updates.
+    pub(super) orders: bool,
+}
+
+impl RelaySettings {
+    /// Checks what needs neither files nor the network.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        if self.tls.is_none() && !self.is_insecure && !self.listen.ip().is_loopback() {
+            return Err(not_started(RelayError::NotLoopback { address: self.listen }));
+        }
+        let mut names: Vec<&str> = self.clients.iter().map(|client| &*client.name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(CliError::usage(format!("two clients have the name {}", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
+    /// Prepares the relay. Reads the files of the clients' credentials.
+    pub(super) fn builder(&self) -> Result<RelayBuilder, CliError> {
+        let mut builder = Relay::builder()
+            .listen(self.listen)
+            .policy(self.slow)
+            .linger(self.linger)
+            .heartbeats(self.heartbeats)
+            .insecure(self.is_insecure);
+        for client in &self.clients {
+            let credentials = credentials::read(&client.credentials)?;
+            builder =
+                builder.client(RelayClient::new(&client.name, credentials).orders(client.orders));
+        }
+        if let Some(files) = &self.tls {
+            builder = builder.tls(files.clone());
+        }
+        Ok(self.origins.iter().fold(builder, RelayBuilder::origin))
+    }
+}
+
+/// Explains why the relay cannot start: what the user wrote is wrong usage, everything else is not.
+pub(super) fn not_started(error: RelayError) -> CliError {
+    let what = "cannot start the relay";
+    match error {
+        RelayError::NotLoopback { address } => CliError::usage(format!(
+            "{address} can be reached from other machines, where clients' tokens need TLS"
+        ))
+        .help(HOW_TO_SECURE),
+        RelayError::Client(AccountError::SameName { .. } | AccountError::SameApiKey { .. })
+        | RelayError::Instruments(_) => CliError::usage(what).because(error),
+        error => CliError::unable(what).because(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Status;
+
+    fn listening(listen: &str) -> RelaySettings {
+        RelaySettings {
+            listen: listen.parse().unwrap(),
+            clients: Vec::new(),
+            slow: SlowClients::default(),
+            linger: Duration::ZERO,
+            heartbeats: Heartbeats::default(),
+            tls: None,
+            is_insecure: false,
+            origins: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn other_machines_reach_the_relay_only_by_tls_or_on_request() {
+        for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+            assert!(listening(local).check().is_ok(), "{local}");
+        }
+        for remote in ["0.0.0.0:1", "192.168.1.5:1", "[::]:1"] {
+            let error = listening(remote).check().unwrap_err();
+            assert_eq!((error.status(), error.advice()), (Status::Usage, Some(HOW_TO_SECURE)));
+            let insecure = RelaySettings { is_insecure: true, ..listening(remote) };
+            assert!(insecure.check().is_ok(), "{remote}");
+            let tls = Some(TlsFiles { certificates: "a".into(), key: "b".into() });
+            assert!(RelaySettings { tls, ..listening(remote) }.check().is_ok(), "{remote}");
+        }
+    }
+}
