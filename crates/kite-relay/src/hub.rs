@@ -111,6 +111,20 @@ impl Client {
         // Fails if the client has left, which the hub learns next.
         let _ = self.sender.send(message);
     }
+
+    /// Takes over the present limits; closes the socket and returns false if it may not stay.
+    fn update(&mut self, roster: &Roster) -> bool {
+        match roster.present(&self.listed) {
+            Some(present) => {
+                self.listed = Arc::clone(present);
+                true
+            }
+            None => {
+                self.send(ToClient::Close(Closing::NotListed));
+                false
+            }
+        }
+    }
 }
 
 /// The hub's inputs.
@@ -275,12 +289,10 @@ impl Hub {
 
     fn on_joined(&mut self, joined: Joined) {
         let Joined { id, client: listed, sender, figures } = joined;
-        let client = Client { listed, sender, figures, has_heartbeats: true };
+        let mut client = Client { listed, sender, figures, has_heartbeats: true };
         if self.is_stopping {
             client.send(ToClient::Close(Closing::Stopping(Instant::now())));
-        } else if !self.roster.lock().admits(&client.listed) {
-            client.send(ToClient::Close(Closing::NotListed));
-        } else {
+        } else if client.update(&self.roster.lock()) {
             self.greetings.texts().for_each(|text| client.send(ToClient::Text(text)));
         }
         self.clients.insert(id, client);
@@ -302,13 +314,7 @@ impl Hub {
     fn on_roster_changed(&mut self) {
         let roster = self.roster.lock();
         for client in self.clients.values_mut() {
-            if roster.admits(&client.listed) {
-                if let Some(listed) = roster.get(client.listed.name()) {
-                    client.listed = Arc::clone(listed);
-                }
-            } else {
-                client.send(ToClient::Close(Closing::NotListed));
-            }
+            client.update(&roster);
         }
     }
 

@@ -83,8 +83,7 @@ impl RelayClient {
     }
 }
 
-/// The clients by name. An entry is replaced by another one if its credentials or its limits
-/// change, so that sockets opened with the old one are recognised.
+/// The clients by name.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     by_name: BTreeMap<String, Arc<RelayClient>>,
@@ -95,9 +94,10 @@ impl Roster {
         self.by_name.get(name)
     }
 
-    /// Returns whether sockets that were opened as `client` may stay.
-    pub(crate) fn admits(&self, client: &RelayClient) -> bool {
-        self.get(&client.name).is_some_and(|present| present.has_same_credentials(client))
+    /// Returns the present limits of sockets that were opened as `client`; `None` if they may not
+    /// stay.
+    pub(crate) fn present(&self, client: &RelayClient) -> Option<&Arc<RelayClient>> {
+        self.get(&client.name).filter(|present| present.has_same_credentials(client))
     }
 
     /// Replaces all clients.

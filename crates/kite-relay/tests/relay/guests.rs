@@ -83,7 +83,8 @@ async fn clients_come_and_go_without_a_restart() {
     one.sync().await;
     two.sync().await;
     let renewed = RelayClient::new("two", Credentials::new("two_key", "another"));
-    relay.set_clients([listed("one").orders(true), listed("three"), renewed]).unwrap();
+    let changed = listed("one").orders(true).max_instruments(1);
+    relay.set_clients([changed, listed("three"), renewed]).unwrap();
     two.read_to_end().await.unwrap();
     assert_eq!(u16::from(two.closed.flatten().unwrap().code), 1_008);
     assert_eq!(refused(&relay, "two_key", "two_token").await, 403);
@@ -91,6 +92,8 @@ async fn clients_come_and_go_without_a_restart() {
     Client::connect(&relay, "three").await.sync().await;
     sim.send_order(serde_json::json!({ "order_id": "7" }));
     one.read_until("an order", |it| it.text("order").is_some()).await;
+    one.subscribe(&[ONE, ONE + 256]).await;
+    one.read_until("the refusal", |it| it.text("error").is_some()).await;
     let invalid = RelayClient::new("four", Credentials::new("four key", "token"));
     let error = relay.set_clients([invalid]).unwrap_err();
     assert!(matches!(error, RelayError::Client(_)), "{error}");

@@ -76,4 +76,10 @@ async fn a_relay_may_be_started_before_its_manager() {
     manager.start().await.unwrap();
     one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
     assert_eq!(sim.subscriptions(), [[(ONE, Mode::Quote), (TWO, Mode::Ltp)].into()]);
+    // Kite greets each new socket, and so does the relay.
+    assert!(one.texts.is_empty(), "{:?}", one.texts);
+    let mut two = Client::connect(&relay, "two").await;
+    two.read_until("the greeting", |it| it.texts.len() == 2).await;
+    let kinds: Vec<_> = two.texts.iter().map(|text| text["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["instruments_meta", "app_code"]);
 }
