@@ -5,6 +5,7 @@
 //! another client anything.
 
 mod budget;
+mod ending;
 #[cfg(test)]
 mod tests;
 
@@ -19,23 +20,17 @@ use bytes::Bytes;
 use kite_server::{Connection, End, HEARTBEAT, Message, Received, Socket, Utf8Bytes, session};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::time::{Instant, Interval, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Interval, Sleep, sleep_until};
 
 use crate::changes::ClientId;
 use crate::hub::ToHub;
-use crate::queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts};
+use crate::queue::{Outgoing, Queue, QueueConfig};
 use crate::stats::{Fate, Figures, SocketFigures};
 use budget::Budget;
+use ending::Ended;
 
 /// Kite sends one heartbeat a second. The timer also paces everything else that need not be exact.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
-
-/// Time for a client to take the close frame after it was found too slow.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// RFC 6455, section 7.4.1.
-const GOING_AWAY: u16 = 1_001;
-const POLICY_VIOLATION: u16 = 1_008;
 
 /// A message from the hub. Its order is that in which things happened.
 #[derive(Debug)]
@@ -61,8 +56,16 @@ pub(crate) enum ToClient {
 pub(crate) enum Closing {
     /// The relay stops. What is queued is sent until the deadline.
     Stopping(Instant),
-    /// The client may no longer connect.
-    NotListed,
+    /// The client may no longer connect. What is queued is sent until the deadline.
+    NotListed(Instant),
+}
+
+impl Closing {
+    fn deadline(self) -> Instant {
+        match self {
+            Self::Stopping(deadline) | Self::NotListed(deadline) => deadline,
+        }
+    }
 }
 
 /// What a client's task needs besides its socket.
@@ -79,22 +82,6 @@ pub(crate) struct ClientContext {
     pub(crate) all_figures: Arc<Figures>,
     /// Notified when the client has room again; only if the hub waits for that.
     pub(crate) room: Option<Arc<Notify>>,
-}
-
-/// Why a client's socket ends.
-#[derive(Debug)]
-enum Ended {
-    /// The client closed, disconnected or broke the protocol.
-    ByClient(End),
-    /// It has taken no byte for too long.
-    Stalled,
-    TooSlow(Overrun),
-    /// All that is to be sent has been.
-    Closing(Closing),
-    /// The deadline of [`Closing::Stopping`] has passed.
-    CutOff,
-    /// The hub is gone.
-    NoHub,
 }
 
 /// A client's socket with its queue. Dropping it, at any time, adds its counts to the totals.
@@ -136,80 +123,7 @@ impl<S: Connection> ClientTask<S> {
     /// Serves the client until its socket ends.
     pub(crate) async fn run(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        self.fate = match ended {
-            Ended::Stalled => Fate::Stalled,
-            Ended::TooSlow(_) => Fate::TooSlow,
-            Ended::CutOff => Fate::CutOff,
-            Ended::ByClient(_) | Ended::Closing(_) | Ended::NoHub => Fate::Other,
-        };
-        // Before the closing handshake, which may take a while.
-        self.leave();
-        let (id, name) = (self.context.id.0, &self.context.name);
-        match ended {
-            Ended::ByClient(end) => {
-                tracing::info!(id, name, ?end, "client left");
-                if end == End::ClientClosed {
-                    self.socket.close().await;
-                }
-            }
-            Ended::Stalled => {
-                tracing::warn!(id, name, "client reset: it takes no byte");
-                self.reset();
-            }
-            Ended::TooSlow(overrun) => {
-                tracing::warn!(id, name, %overrun, "client closed: it reads too slowly");
-                let deadline = Instant::now() + CLOSE_DEADLINE;
-                self.close(POLICY_VIOLATION, "the client reads too slowly", deadline).await;
-            }
-            Ended::Closing(Closing::Stopping(deadline)) => {
-                self.close(GOING_AWAY, "the relay stops", deadline).await;
-            }
-            Ended::Closing(Closing::NotListed) => {
-                tracing::info!(id, name, "client closed: it may no longer connect");
-                let deadline = Instant::now() + CLOSE_DEADLINE;
-                self.close(POLICY_VIOLATION, "the client may no longer connect", deadline).await;
-            }
-            Ended::CutOff => {
-                tracing::warn!(id, name, "client reset: it has not read all before the deadline");
-                self.reset();
-            }
-            Ended::NoHub => self.close(GOING_AWAY, "the relay stops", Instant::now()).await,
-        }
-    }
-
-    /// Adds the client's counts to the totals and ends what the hub sends it.
-    fn leave(&mut self) {
-        if std::mem::replace(&mut self.has_left, true) {
-            return;
-        }
-        let queue = std::mem::replace(&mut self.queue, Queue::new(QueueConfig::default()));
-        let mut counts = queue.close();
-        let ClientContext { id, name, all_figures, from_hub, to_hub, .. } = &mut self.context;
-        // What is sent after this fails.
-        from_hub.close();
-        while let Ok(message) = from_hub.try_recv() {
-            if let ToClient::Frame(_, packets) | ToClient::Snapshot(_, packets) = message {
-                counts.pushed += u64::from(packets);
-                counts.unsent += u64::from(packets);
-            }
-        }
-        let QueueCounts { sent, replaced, dropped, .. } = counts;
-        tracing::info!(id = id.0, name, sent, replaced, dropped, "client's ticks");
-        all_figures.leave(name, id.0, counts, self.fate);
-        let _ = to_hub.send(ToHub::Left { id: *id });
-    }
-
-    fn reset(&mut self) {
-        self.socket.stream_mut().transport().reset_on_drop();
-    }
-
-    /// Sends a close frame and waits for the client's.
-    async fn close(&mut self, code: u16, reason: &str, deadline: Instant) {
-        self.socket.start_close(code, reason);
-        let closed = timeout_at(deadline, self.socket.close()).await;
-        if closed.is_err() || self.socket.stalled_since().is_some() {
-            self.reset();
-        }
+        self.end(ended).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -227,7 +141,7 @@ impl<S: Connection> ClientTask<S> {
         if let Some(cut_off) = &mut self.cut_off
             && cut_off.as_mut().poll(cx).is_ready()
         {
-            return Err(Ended::CutOff);
+            return Err(self.closing.map_or(Ended::NoHub, Ended::CutOff));
         }
         while self.timer.poll_tick(cx).is_ready() {
             self.is_heartbeat_due = self.has_heartbeats;
@@ -269,9 +183,7 @@ impl<S: Connection> ClientTask<S> {
                 }
                 ToClient::Close(closing) => {
                     self.closing = Some(closing);
-                    if let Closing::Stopping(deadline) = closing {
-                        self.cut_off = Some(Box::pin(sleep_until(deadline)));
-                    }
+                    self.cut_off = Some(Box::pin(sleep_until(closing.deadline())));
                     Ok(())
                 }
             }
@@ -346,13 +258,5 @@ impl<S: Connection> ClientTask<S> {
                 Message::Binary(bytes)
             }
         })
-    }
-}
-
-impl<S: Connection> Drop for ClientTask<S> {
-    fn drop(&mut self) {
-        self.leave();
-        // Fails if the hub has ended, which needs no message then.
-        let _ = self.context.to_hub.send(ToHub::Ended);
     }
 }

@@ -5,6 +5,7 @@
 //! [`SlowClients::Block`](crate::SlowClients::Block).
 
 mod broadcasts;
+mod clients;
 mod commands;
 #[cfg(test)]
 mod tests;
@@ -22,16 +23,17 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, Interval, sleep_until};
 
-use crate::changes::{Changes, ClientId};
+use crate::changes::ClientId;
 use crate::client::{Closing, ToClient};
 use crate::dispatch::{Dispatcher, Share};
 use crate::groups::Groups;
-use crate::losses::{Losses, Notice};
+use crate::losses::Losses;
 use crate::roster::{RelayClient, Roster};
 use crate::stats::{Figures, SocketFigures};
 use crate::table::Table;
 use crate::wishes::Wishes;
 use broadcasts::Broadcasts;
+use clients::Client;
 use upstream::Greetings;
 
 /// Items of the stream that are handled before anything else gets a turn.
@@ -96,35 +98,6 @@ pub(crate) struct Block {
     pub(crate) bytes: u64,
     /// Notified when a client has taken some.
     pub(crate) room: Arc<Notify>,
-}
-
-#[derive(Debug)]
-struct Client {
-    listed: Arc<RelayClient>,
-    sender: UnboundedSender<ToClient>,
-    figures: Arc<SocketFigures>,
-    has_heartbeats: bool,
-}
-
-impl Client {
-    fn send(&self, message: ToClient) {
-        // Fails if the client has left, which the hub learns next.
-        let _ = self.sender.send(message);
-    }
-
-    /// Takes over the present limits; closes the socket and returns false if it may not stay.
-    fn update(&mut self, roster: &Roster) -> bool {
-        match roster.present(&self.listed) {
-            Some(present) => {
-                self.listed = Arc::clone(present);
-                true
-            }
-            None => {
-                self.send(ToClient::Close(Closing::NotListed));
-                false
-            }
-        }
-    }
 }
 
 /// The hub's inputs.
@@ -278,46 +251,6 @@ impl Hub {
         }
     }
 
-    fn on_message(&mut self, message: ToHub) {
-        match message {
-            ToHub::Joined(joined) => self.on_joined(joined),
-            ToHub::Command { id, text } => self.on_command(id, &text),
-            ToHub::Left { id } => self.on_left(id),
-            ToHub::Ended => self.tasks -= 1,
-        }
-    }
-
-    fn on_joined(&mut self, joined: Joined) {
-        let Joined { id, client: listed, sender, figures } = joined;
-        let mut client = Client { listed, sender, figures, has_heartbeats: true };
-        if self.is_stopping {
-            client.send(ToClient::Close(Closing::Stopping(Instant::now())));
-        } else if client.update(&self.roster.lock()) {
-            self.greetings.texts().for_each(|text| client.send(ToClient::Text(text)));
-        }
-        self.clients.insert(id, client);
-        self.tasks += 1;
-    }
-
-    fn on_left(&mut self, id: ClientId) {
-        if self.clients.remove(&id).is_none() {
-            return;
-        }
-        let changes = Changes::leaving(self.groups.book(id));
-        self.groups.leave(id);
-        self.losses.leave(id);
-        self.wishes.apply(&changes, Instant::now().into_std());
-        self.update_upstream();
-    }
-
-    /// Closes the sockets of clients that may no longer connect.
-    fn on_roster_changed(&mut self) {
-        let roster = self.roster.lock();
-        for client in self.clients.values_mut() {
-            client.update(&roster);
-        }
-    }
-
     /// Sends the clients what is ready and closes them.
     fn stop(&mut self, inputs: &mut Inputs, deadline: Instant) {
         let queued = inputs.stream.stats().queued_frames;
@@ -326,45 +259,6 @@ impl Hub {
         self.is_stopping = true;
         for client in self.clients.values() {
             client.send(ToClient::Close(Closing::Stopping(deadline)));
-        }
-    }
-
-    /// Does what is due each second.
-    fn check(&mut self) {
-        self.report_dropped();
-        self.update_placement();
-        let now = Instant::now().into_std();
-        for (&id, client) in &mut self.clients {
-            let has_heartbeats = self.losses.sends_heartbeats(id, &self.groups, now);
-            if has_heartbeats != client.has_heartbeats {
-                client.has_heartbeats = has_heartbeats;
-                client.send(ToClient::Heartbeats(has_heartbeats));
-            }
-        }
-    }
-
-    /// Sends a client a frame of this many bytes.
-    fn send_frame(&self, id: ClientId, bytes: usize, frame: ToClient) {
-        let Some(client) = self.clients.get(&id) else { return };
-        if self.block.is_some() {
-            client.figures.backlog.fetch_add(bytes as u64, Ordering::AcqRel);
-        }
-        client.send(frame);
-    }
-
-    fn send_notices(&self, notices: Vec<Notice>) {
-        for notice in notices {
-            for id in notice.clients {
-                if let Some(client) = self.clients.get(&id) {
-                    client.send(ToClient::Text(Arc::clone(&notice.text)));
-                }
-            }
-        }
-    }
-
-    fn send_to_all(&self, text: &Arc<str>) {
-        for client in self.clients.values() {
-            client.send(ToClient::Text(Arc::clone(text)));
         }
     }
 }

@@ -3,18 +3,18 @@
 //! The task that owns the client's socket moves everything into the queue as it arrives, even while
 //! the socket accepts nothing, so that one slow client delays nothing else.
 
+mod notice;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use kite_server::texts;
-use serde_json::json;
 
 use crate::newest::Newest;
+use notice::DropNotice;
 
 /// The size of frames that conflated packets are sent in. The rest stays where newer packets
 /// replace it.
@@ -28,9 +28,6 @@ const SHARED_FRAMES: usize = 8;
 
 /// The length from which a frame is shared no matter how many wait.
 const SHARED_BYTES: usize = 64 * 1024;
-
-/// Shortest time between two messages about dropped frames.
-const NOTICE_EVERY: Duration = Duration::from_secs(1);
 
 /// Added to the length of each text, for the memory it takes besides.
 const TEXT_OVERHEAD: usize = 64;
@@ -156,15 +153,6 @@ struct Queued {
     is_snapshot: bool,
 }
 
-/// The message to the client about dropped frames. Composed when it can be sent, so that a client
-/// that reads nothing has one message waiting and not one a second.
-#[derive(Debug, Default)]
-struct DropNotice {
-    frames: u64,
-    packets: u64,
-    next_at: Option<Instant>,
-}
-
 impl Queue {
     /// Creates an empty queue.
     #[must_use]
@@ -280,7 +268,7 @@ impl Queue {
     /// Returns when a message about dropped frames may be sent although nothing else is queued.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.notice.next_at.filter(|_| self.notice.frames > 0)
+        self.notice.next_deadline()
     }
 
     /// Returns whether nothing is queued, apart from a message that waits for
@@ -339,8 +327,7 @@ impl Queue {
             && let Some(Queued { packets, .. }) = self.take_frame(oldest)
         {
             self.count_dropped(packets);
-            self.notice.frames += 1;
-            self.notice.packets += u64::from(packets);
+            self.notice.add(packets);
         }
     }
 
@@ -364,17 +351,5 @@ impl Queue {
         if self.newest.is_empty() {
             self.newest = Newest::default();
         }
-    }
-}
-
-impl DropNotice {
-    /// Returns the message if there is something to report and the last one was long enough ago.
-    fn take(&mut self, now: Instant) -> Option<String> {
-        if self.frames == 0 || self.next_at.is_some_and(|at| now < at) {
-            return None;
-        }
-        let (frames, packets) = (self.frames, self.packets);
-        *self = Self { next_at: Some(now + NOTICE_EVERY), ..Self::default() };
-        Some(texts::message(&json!({ "dropped": { "frames": frames, "ticks": packets } })))
     }
 }

@@ -9,6 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as ClientMessage;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::ending::GOING_AWAY;
 use super::*;
 
 /// Bytes that the client's side takes without reading.

@@ -14,6 +14,9 @@ use crate::client::ToClient;
 impl Hub {
     /// Applies a text from a client, or refuses it as a whole.
     pub(super) fn on_command(&mut self, id: ClientId, text: &str) {
+        if !self.clients.contains_key(&id) {
+            return;
+        }
         match ParsedCommand::parse(text) {
             Ok(command) => {
                 let changes = Changes::of(command, |token| self.groups.mode(id, token));

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kite_wire::Frame;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::notice::NOTICE_EVERY;
 use super::*;
 
 /// Creates a frame of LTP packets from token and price.
