@@ -226,10 +226,13 @@ impl<S: Connection> ClientTask<S> {
         self.context.to_hub.send(command).map_err(|_| Ended::NoHub)
     }
 
-    /// Hands over what is queued while the socket accepts it, several frames before each flush;
-    /// ready once all is written.
+    /// Hands over what is queued, several frames before each flush; ready once all is written.
+    ///
+    /// Nothing is handed over while the socket accepts nothing: in the queue newer packets can
+    /// replace it, and it keeps no more memory alive than its own.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), End>> {
         loop {
+            ready!(self.socket.poll_flush(cx))?;
             let mut is_any = false;
             while self.socket.poll_ready(cx)?.is_ready()
                 && let Some(message) = self.next_message(now)
@@ -237,7 +240,6 @@ impl<S: Connection> ClientTask<S> {
                 self.socket.start_send(message);
                 is_any = true;
             }
-            ready!(self.socket.poll_flush(cx))?;
             if !is_any {
                 return Poll::Ready(Ok(()));
             }

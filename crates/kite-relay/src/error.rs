@@ -56,3 +56,29 @@ impl From<ConfigError> for RelayError {
         Self::Config(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use error_chain::assert_chain;
+
+    use super::*;
+
+    #[test]
+    fn every_error_names_its_cause_once() {
+        let address = SocketAddr::from(([0, 0, 0, 0], 8_765));
+        let source = io::Error::other("the system's words");
+        let error = RelayError::Listen { address, source };
+        let RelayError::Listen { source, .. } = &error else { panic!("another error") };
+        assert_chain(&error, Some(source as &dyn Error));
+        let client = AccountError::SameName { name: "desk".into() };
+        assert_chain(&RelayError::from(client.clone()), Some(&client));
+        let full = UpstreamFull { asked: 3, free: 2, capacity: 2 };
+        assert_chain(&RelayError::from(full), Some(&full));
+        let config = ConfigError::new("frames", 0, "above 0");
+        assert_chain(&RelayError::from(config.clone()), Some(&config));
+        assert_chain(&RelayError::NotLoopback { address }, None);
+        assert_chain(&RelayError::NoRandom, None);
+    }
+}

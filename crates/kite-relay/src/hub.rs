@@ -253,6 +253,10 @@ impl Hub {
 
     /// Sends the clients what is ready and closes them.
     fn stop(&mut self, inputs: &mut Inputs, deadline: Instant) {
+        // Those who have just connected are closed like all others.
+        while let Ok(message) = inputs.from_clients.try_recv() {
+            self.on_message(message);
+        }
         let queued = inputs.stream.stats().queued_frames;
         let ready = std::iter::from_fn(|| inputs.stream.try_recv().ok());
         ready.take(queued as usize).for_each(|item| self.on_item(item));

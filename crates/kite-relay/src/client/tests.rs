@@ -191,3 +191,29 @@ async fn no_command_is_read_while_the_snapshot_of_the_last_one_waits() {
     }
     assert!(matches!(stage.from_client.recv().await, Some(ToHub::Command { .. })));
 }
+
+/// Memory that frames are read into.
+struct Block {
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &[1; 128 * 1024]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_keeps_few_blocks_of_the_feed_alive() {
+    let stage = Stage::new().await;
+    stage.send(2 * ROOM, 1);
+    let alive = Arc::new(());
+    for _ in 0..100 {
+        let block = Bytes::from_owner(Block { _alive: Arc::clone(&alive) });
+        stage.to_client.send(ToClient::Frame(block.slice(..200), 1)).unwrap();
+        drop(block);
+        tokio::task::yield_now().await;
+    }
+    let blocks = Arc::strong_count(&alive) - 1;
+    assert!((1..=10).contains(&blocks), "{blocks}");
+}

@@ -113,6 +113,7 @@ async fn a_subscribe_and_the_mode_after_it_are_one_request_upstream() {
 #[tokio::test(start_paused = true)]
 async fn it_ends_once_the_tasks_of_all_clients_have() {
     let stage = Stage::new(Heartbeats::WhileFed);
+    // Whether or not the hub sees them in this order.
     let mut one = stage.join(1);
     drop(stage.control);
     next(&mut one, |it| matches!(it, ToClient::Close(Closing::Stopping(_)))).await;
