@@ -347,6 +347,14 @@ types q
 misses '9,000 subscribed'
 ended 0
 
+# The credentials that are made are shown to a person; without a terminal they are in a file.
+start 'serve' 160 24 '' 'serve --sim --relay 127.0.0.1:0 NSE:INFY'
+matches '^export KITE_API_KEY=[0-9a-f]{32} KITE_ACCESS_TOKEN=[0-9a-f]{32}$'
+matches '^Python  KiteTicker\("[0-9a-f]{32}", "[0-9a-f]{32}", root="ws://127\.0\.0\.1:[0-9]+"\)$'
+matches '^0 clients, 0 sockets, [0-9]+ ticks? in, 0 out, 0 conflated, 0 dropped, 0 gaps$'
+press C-c
+ended 0
+
 case_name='demo without a terminal'
 "$kite" demo --seconds 3 > "$scratch/lines" || failed "status $?"
 grep -q '^Nothing was lost' "$scratch/lines" || { cat "$scratch/lines" >&2; failed 'ticks were lost'; }

@@ -11,7 +11,7 @@ use crate::format::{numbers, sizes};
 
 /// Lines of at most 80 columns, because a wrapped line cannot be copied.
 const HELP: &str = "\
-Other clients, with --port 8765 and the printed credentials:
+Other clients, on port 8765 and with the printed credentials:
   Python  KiteTicker(api_key, access_token, root=\"ws://127.0.0.1:8765\")
   Node    new KiteTicker({api_key, access_token, root: \"ws://127.0.0.1:8765\"})
   Go      ticker.SetRootURL(url.URL{Scheme: \"ws\", Host: \"127.0.0.1:8765\"})

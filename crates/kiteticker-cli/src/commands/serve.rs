@@ -3,10 +3,12 @@
 mod args;
 mod follow;
 mod made;
+mod outcome;
 mod report;
 mod run;
 mod settings;
 mod slow;
+mod tape;
 
 pub(crate) use self::args::ServeArgs;
 

@@ -98,16 +98,25 @@ fn serve(
 
 /// Writes certificates to a file in PEM.
 pub(crate) fn pem_file(folder: &TempDir, certificates: &[&[u8]]) -> PathBuf {
-    let pems = certificates.iter().map(|der| {
-        let encoded = BASE64.encode(der);
-        let lines: Vec<&str> = encoded
-            .as_bytes()
-            .chunks(64)
-            .map(|it| std::str::from_utf8(it).expect("ASCII"))
-            .collect();
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-    });
+    let pems = certificates.iter().map(|der| pem("CERTIFICATE", der));
     let path = folder.path().join("roots.pem");
     fs::write(&path, pems.collect::<String>()).expect("a file");
     path
+}
+
+/// Writes a certificate for `name` and its key to files in PEM; returns both.
+pub(crate) fn identity_files(folder: &TempDir, name: &str) -> [PathBuf; 2] {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([name.to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let path = folder.path().join("key.pem");
+    fs::write(&path, pem("PRIVATE KEY", &key.serialize_der())).expect("a file");
+    [pem_file(folder, &[certificate.der()]), path]
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let encoded = BASE64.encode(der);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(64).map(|it| std::str::from_utf8(it).expect("ASCII")).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

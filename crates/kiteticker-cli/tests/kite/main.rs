@@ -1,6 +1,7 @@
 //! Tests of the built command: its output and its exit status.
 #![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
+mod admission;
 mod clean;
 mod clients;
 mod completions;

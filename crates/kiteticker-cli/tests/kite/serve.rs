@@ -1,6 +1,5 @@
 //! `kite serve`: programs that connect to it, its tapes, its output and its end.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,7 +12,7 @@ use crate::tape;
 const SECRETS: [&str; 3] = ["sim_access_token", "tokenofresearch", "tokenofdesk"];
 
 /// Writes the credentials of a client to a file that only its owner can read.
-fn client_file(directory: &Path, name: &str) -> PathBuf {
+pub(crate) fn client_file(directory: &Path, name: &str) -> PathBuf {
     let path = directory.join(format!("{name}.credentials"));
     let text = format!("\u{feff}api_key = {name}\r\naccess_token = tokenof{name}\r\n");
     std::fs::write(&path, text).expect("a file");
@@ -26,7 +25,7 @@ fn client_file(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// Starts `kite serve --json` with these arguments; returns its first line too.
-fn serve(arguments: &[&str]) -> (Running, Value) {
+pub(crate) fn serve(arguments: &[&str]) -> (Running, Value) {
     let line = [&["serve", "--relay", "127.0.0.1:0", "--json"], arguments].concat();
     let mut serving = Running::start(with_credentials(kite(&line), "sim_access_token"));
     let first = serde_json::from_str(&serving.line()).expect("JSON");
@@ -34,7 +33,7 @@ fn serve(arguments: &[&str]) -> (Running, Value) {
 }
 
 /// Starts `kite serve` with the clients `research` and `desk`.
-fn serve_two(directory: &Path, arguments: &[&str]) -> (Running, String) {
+pub(crate) fn serve_two(directory: &Path, arguments: &[&str]) -> (Running, String) {
     let clients = ["research", "desk"].map(|name| {
         let file = client_file(directory, name);
         format!("--client={name}={}", file.to_str().expect("UTF-8"))
@@ -46,18 +45,18 @@ fn serve_two(directory: &Path, arguments: &[&str]) -> (Running, String) {
     (serving, relay["endpoint"].as_str().expect("an endpoint").to_owned())
 }
 
-fn url(endpoint: &str, key: &str, token: &str) -> String {
+pub(crate) fn url(endpoint: &str, key: &str, token: &str) -> String {
     format!("{endpoint}/?api_key={key}&access_token={token}")
 }
 
-fn open(endpoint: &str, name: &str) -> Socket {
+pub(crate) fn open(endpoint: &str, name: &str) -> Socket {
     let (socket, head) = Socket::ask(&url(endpoint, name, &format!("tokenof{name}")));
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     socket
 }
 
 /// Reads the next packets that are not heartbeats.
-fn packets(socket: &mut Socket) -> Vec<Vec<u8>> {
+pub(crate) fn packets(socket: &mut Socket) -> Vec<Vec<u8>> {
     loop {
         let frame = socket.until(BINARY);
         let mut rest = &frame[2.min(frame.len())..];
@@ -74,17 +73,17 @@ fn packets(socket: &mut Socket) -> Vec<Vec<u8>> {
 }
 
 /// Reads to the close frame, answers it and returns its code.
-fn closed(socket: &mut Socket) -> u16 {
+pub(crate) fn closed(socket: &mut Socket) -> u16 {
     let payload = socket.until(CLOSE);
     socket.send(CLOSE, &payload[..2]);
     u16::from_be_bytes([payload[0], payload[1]])
 }
 
-fn report(ended: &Outcome) -> Value {
+pub(crate) fn report(ended: &Outcome) -> Value {
     serde_json::from_str(ended.out.lines().last().expect("a report")).expect("JSON")
 }
 
-fn assert_no_secrets(ended: &Outcome) {
+pub(crate) fn assert_no_secrets(ended: &Outcome) {
     for secret in SECRETS {
         assert!(!ended.out.contains(secret) && !ended.err.contains(secret), "{ended:?}");
     }
@@ -123,87 +122,6 @@ fn each_client_gets_its_own_instruments_and_modes_and_a_close_frame_at_the_end()
         assert_eq!((&client["conflated"], &client["dropped"]), (&0.into(), &0.into()));
     }
     assert_no_secrets(&ended);
-}
-
-#[test]
-fn wrong_credentials_are_refused_as_by_kite_and_counted() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (serving, relay) = serve_two(directory.path(), &["--sim", "-v"]);
-    for (key, token, status) in [
-        ("research", "s3cr3t", "403"),
-        ("unknown", "s3cr3t", "400"),
-        ("sim_api_key", "sim_access_token", "400"),
-        ("desk", "tokenofresearch", "403"),
-    ] {
-        let (_, head) = Socket::ask(&url(&relay, key, token));
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{key}: {head}");
-    }
-    // The others notice nothing.
-    let mut desk = open(&relay, "desk");
-    desk.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
-    packets(&mut desk);
-    serving.signal("-TERM");
-    assert_eq!(closed(&mut desk), 1_001);
-    let ended = serving.ended();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let refused = &report(&ended)["refused"];
-    assert_eq!((&refused["400"], &refused["403"]), (&2.into(), &2.into()));
-    assert!(ended.err.contains("client refused"), "{ended:?}");
-    assert!(!ended.err.contains("s3cr3t"));
-    assert_no_secrets(&ended);
-}
-
-#[test]
-fn a_pair_that_was_made_is_on_the_first_line_of_json_and_nowhere_else() {
-    let (serving, first) = serve(&["--sim", "-vvv"]);
-    let text = |name: &str| first["relay"][name].as_str().expect("a text").to_owned();
-    let (key, token) = (text("api_key"), text("access_token"));
-    let (mut socket, head) = Socket::ask(&url(&text("endpoint"), &key, &token));
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    socket.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
-    packets(&mut socket);
-    drop(socket);
-    serving.interrupt();
-    let ended = serving.ended();
-    // What waited for a client that left is no finding.
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(!ended.out.contains(&token) && !ended.err.contains(&token), "{ended:?}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_pair_that_was_made_is_written_to_a_file_of_its_owner_if_the_output_may_be_a_log() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let home = tempfile::tempdir().expect("a directory");
-    let mut command = kite(&["serve", "--sim", "--relay", "127.0.0.1:0", "-vvv"]);
-    command.env("HOME", home.path());
-    let mut serving = Running::start(command);
-    let endpoint = serving.line().replace("endpoint  ", "");
-    let file = serving.line().replace("credentials  ", "");
-    assert!(file.starts_with(home.path().to_str().expect("UTF-8")), "{file}");
-    let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let token = std::fs::read_to_string(&file).expect("the file");
-    let token = token.rsplit("access_token = ").next().expect("a token").trim().to_owned();
-    assert!(token.len() >= 32, "{token}");
-
-    let watch = ["watch", "408065", "--json", "--endpoint", &endpoint, "--credentials", &file];
-    let mut watching = Running::start(kite(&watch));
-    assert!(watching.line().contains("408065"), "{watching:?}");
-    watching.interrupt();
-    assert_eq!(watching.ended().code, Some(0));
-
-    serving.signal("-TERM");
-    let ended = serving.ended();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(
-        ended.out.contains("Python  KiteTicker(\"API_KEY\", \"ACCESS_TOKEN\", root="),
-        "{ended:?}"
-    );
-    assert!(ended.out.contains("\ndefault: 1 socket, "), "{ended:?}");
-    assert!(!ended.out.contains(&token) && !ended.err.contains(&token), "{ended:?}");
-    assert!(!Path::new(&file).exists(), "the credentials end with the relay");
 }
 
 #[test]
@@ -304,47 +222,6 @@ fn a_replay_waits_for_its_clients_and_none_of_them_loses_a_tick() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let report = report(&ended);
     assert_eq!((&report["ticks_in"], &report["ticks_out"]), (&20.into(), &40.into()), "{report}");
-}
-
-#[test]
-fn what_cannot_start_says_why_and_what_to_do() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let taken = taken.local_addr().expect("an address").to_string();
-    let directory = tempfile::tempdir().expect("a directory");
-    let research = client_file(directory.path(), "research");
-    let research = research.to_str().expect("UTF-8");
-    let odd = directory.path().join("odd");
-    std::fs::copy(research, &odd).expect("a copy");
-    std::fs::write(&odd, "api_key = odd\naccess_token = tokenofdesk#1\n").expect("a file");
-    let odd = format!("odd={}", odd.to_str().expect("UTF-8"));
-    let (one, other) = (format!("one={research}"), format!("other={research}"));
-    for (line, code, parts) in [
-        (&["--relay", &taken][..], 3, &["cannot listen on ", taken.as_str()][..]),
-        (&["--relay", "localhost"], 2, &["expected an address and a port"]),
-        (&["--relay", "127.0.0.1:99999"], 2, &["expected an address and a port"]),
-        (
-            &["--relay", "0.0.0.0:0"],
-            2,
-            &[
-                "can be reached from other machines",
-                "help: add --tls-cert and --tls-key, or --insecure",
-            ],
-        ),
-        (&["--slow", "block"], 2, &["--slow block would hold up", "help: only a replay"]),
-        (&["--client", &one, "--client", &other], 2, &["have the same api_key"]),
-        (&["--client", &odd], 3, &["`odd`: the access_token must consist of"]),
-        (&["--client", "x=/nonexistent"], 3, &["cannot read the credentials in /nonexistent"]),
-        (&["--tls-cert", research, "--tls-key", research], 3, &["no certificate"]),
-    ] {
-        let port = if line[0] == "--relay" { &[][..] } else { &["--relay", "127.0.0.1:0"] };
-        let ended = run(&mut kite(&[&["serve", "--sim", "--json"], port, line].concat()));
-        assert_eq!(ended.code, Some(code), "{line:?}: {ended:?}");
-        for part in parts {
-            assert!(ended.err.contains(part), "{line:?}: no {part:?} in {ended:?}");
-        }
-        assert_eq!(ended.out, "", "{line:?}");
-        assert_no_secrets(&ended);
-    }
 }
 
 #[cfg(unix)]

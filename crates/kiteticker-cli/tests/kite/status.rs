@@ -263,6 +263,7 @@ fn a_command_that_runs_until_it_is_stopped_ends_normally_with_any_signal() {
             &["record", "--sim", "--to", to, "--json"][..],
             &["watch", "--sim", "--json"],
             &["sim", "--json"],
+            &["serve", "--sim", "--json", "--relay", "127.0.0.1:0"],
         ] {
             let mut running = Running::start(kite(line));
             match line[0] {

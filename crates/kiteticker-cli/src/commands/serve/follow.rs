@@ -15,7 +15,9 @@ use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
-use crate::feed::link::Link;
+use crate::feed::link::{Link, News};
+use crate::instruments::names::Names;
+use crate::instruments::unseen::{self, Unseen};
 use crate::recording::progress::Progress;
 
 /// Interval of asking the recorder whether it can write, and the relay for slow clients.
@@ -45,6 +47,9 @@ pub(super) struct Serving<'a> {
     /// The embedded server, for the simulator or a tape.
     pub(super) sim: Option<&'a Sim>,
     pub(super) recorder: Option<&'a Recorder>,
+    /// Which of the instruments of the command line have ticked.
+    pub(super) unseen: &'a Unseen,
+    pub(super) names: &'a Names,
     pub(super) link: Link<'a>,
     /// How often to report without a terminal.
     pub(super) report_every: Duration,
@@ -68,12 +73,20 @@ impl Serving<'_> {
         let mut slow = SlowReports::new(self.report_every);
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
-        tokio::pin!(time_is_over, replayed);
+        let never_ticked = unseen::early_report(self.unseen, self.names);
+        tokio::pin!(time_is_over, replayed, never_ticked);
+        let mut is_reported = false;
         let end = loop {
             tokio::select! {
                 () = stop.requested() => break End::Requested,
                 () = &mut time_is_over => break End::Requested,
                 () = &mut replayed => break End::Replayed,
+                report = &mut never_ticked, if !is_reported => {
+                    is_reported = true;
+                    if let Some(text) = report {
+                        status.warn(&text);
+                    }
+                }
                 () = status.due() => {
                     status.show(&report::line(&self.relay.stats(), self.on_disk()));
                 }
@@ -94,7 +107,11 @@ impl Serving<'_> {
                     }
                 }
                 news = self.link.next() => {
-                    if let Some(text) = news?.line() {
+                    let news = news?;
+                    if let News::Up = news {
+                        self.unseen.on_live();
+                    }
+                    if let Some(text) = news.line() {
                         status.note(&text);
                     }
                 }

@@ -1,34 +1,29 @@
 //! Runs a relay, from the start of the feed to the close frames of its clients.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kite_manager::{Manager, Seat};
 use kite_relay::{Relay, RelayStopped};
 use kite_sim::{Sim, Start};
-use kite_tape::{Recorder, RecorderConfig};
 use kite_wire::Mode;
-use serde_json::json;
 
 use super::follow::{End, Serving};
 use super::made::MadeFile;
+use super::outcome::Outcome;
 use super::report::{self, Access};
 use super::settings::{self, Settings};
+use super::tape::Tape;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::{self, Link};
-use crate::feed::{self, Feed, OpenFeed, tapes};
-use crate::format::numbers;
+use crate::feed::{self, OpenFeed, tapes};
 use crate::instruments::loading::Need;
-use crate::instruments::names::Names;
 use crate::instruments::selection::{self, Selection};
-use crate::recording::daily::{self, DailyNames};
+use crate::instruments::unseen::Unseen;
 use crate::recording::finished::Finished;
-use crate::recording::notes::Notes;
 use crate::recording::progress::Progress;
-use crate::recording::{self, report as recorded};
 
 /// Time for the server to end its sockets after a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -58,17 +53,21 @@ pub(super) async fn run(
         return Ok(Status::Done);
     };
     let renewal = feed.renewal();
-    let tape = Tape::prepare(&settings, &feed, names).await?;
+    let tape = Tape::prepare(&settings, &feed, names.clone()).await?;
     let OpenFeed { builder: manager, sim, title } =
         feed.open_to_start(settings.connections, Start::OnRequest).await?;
     let fixed: Vec<(u32, Mode)> =
         fixed.iter().map(|named| (named.token, settings.instruments.mode)).collect();
     let tape = tape.map(|tape| tape.start(&title, &fixed, output)).transpose()?;
+    let unseen = Unseen::new(fixed.iter().map(|&(token, _)| token));
     let tap = {
+        let noting = unseen.clone();
         let sinks = tape.as_ref().map(|tape| (tape.notes.clone(), tape.recorder.clone()));
         move |seat: Seat| {
-            let (notes, recorder) = sinks.clone()?;
-            Some((notes.sink(), recorder.sink(feed::source(seat.connection))))
+            let recording = sinks.as_ref().map(|(notes, recorder)| {
+                (notes.sink(), recorder.sink(feed::source(seat.connection)))
+            });
+            (noting.clone(), recording)
         }
     };
     let manager = feed::manager(manager.tap(tap))?;
@@ -84,6 +83,8 @@ pub(super) async fn run(
                 relay: &relay,
                 sim: sim.as_ref(),
                 recorder: tape.as_ref().map(|tape| &tape.recorder),
+                unseen: &unseen,
+                names: &names,
                 link,
                 report_every: settings.report_every,
                 sockets: settings.sockets,
@@ -96,41 +97,24 @@ pub(super) async fn run(
     let at_end = relay.stats();
     let is_replayed = matches!(ended, Ok((End::Replayed, _)));
     let stopped = end(&manager, relay, is_replayed).await;
-    let finished = match tape {
+    let recorded = match tape {
         Some(tape) => Some(Finished::of(tape.end(output)).await?),
         None => None,
     };
     if let Some(sim) = sim {
         sim.stop().await;
     }
-
-    if settings.json {
-        let mut report = report::json(&stopped.stats, &at_end, stopped.is_complete);
-        report["recording"] =
-            finished.as_ref().map_or(json!(null), |it| recorded::json(&it.summary, &[]));
-        output.json(&report)?;
-    } else {
-        output.text(&report::summary(&stopped.stats, &at_end))?;
-        if let Some(finished) = &finished {
-            output.text(&recorded::summary(&finished.summary))?;
-        }
+    if let Some(text) = unseen.report(&names) {
+        output.warn(text);
     }
-    let losses = report::losses(&stopped.stats, stopped.is_complete);
-    losses.iter().for_each(|text| output.warn(text));
-    let mut has_findings = !losses.is_empty() || lacks_parts;
-    if let Some(finished) = finished {
-        has_findings |= finished.warn_of_losses(&mut progress, output);
-    }
+    let outcome = Outcome { stopped, at_end, recorded, damages };
+    outcome.print(&unseen.tokens(), settings.json, output)?;
+    let has_findings = outcome.warn(&mut progress, output);
     let (_, lacks_connections) = ended?;
     if lacks_connections {
         output.warn(link::LACKS_CONNECTIONS);
     }
-    if damages > 0 {
-        let places = numbers::counted(damages, "damaged place");
-        output
-            .warn(format_args!("{places} of the replayed tapes skipped; kite inspect lists them"));
-    }
-    Ok(Status::done(has_findings || lacks_connections || damages > 0))
+    Ok(Status::done(has_findings || lacks_connections || lacks_parts))
 }
 
 /// Prints how clients connect. Credentials that were made are shown to a person and to a program
@@ -167,79 +151,4 @@ async fn end(manager: &Manager, relay: Relay, is_replayed: bool) -> RelayStopped
     // sockets.
     manager.drain(CLOSE_DEADLINE).await;
     stopped
-}
-
-/// A recording that is to start.
-#[derive(Debug)]
-struct Tape<'a> {
-    to: &'a Path,
-    names: Names,
-    /// The feed whose instruments Kite's list of each day names.
-    of_lists: Option<feed::LiveFeed>,
-}
-
-/// A recording that runs.
-#[derive(Debug)]
-struct RunningTape {
-    recorder: Recorder,
-    notes: Notes,
-    _daily: Option<DailyNames>,
-}
-
-impl<'a> Tape<'a> {
-    /// Returns the recording, if there is to be one.
-    async fn prepare(
-        settings: &'a Settings,
-        feed: &Feed,
-        names: Names,
-    ) -> Result<Option<Self>, CliError> {
-        let Some(to) = settings.record.as_deref() else { return Ok(None) };
-        if let Feed::Replay(replay) = feed
-            && let prefix = RecorderConfig::default().prefix
-            && let Some(file) = recording::replayed_tape(to, &prefix, replay).await?
-        {
-            let file = file.display();
-            let error = format!("--record would add to {file}, which is replayed");
-            return Err(CliError::usage(error).help("choose another directory"));
-        }
-        let is_list_given = settings.instruments.instruments_file.is_some();
-        Ok(Some(Self { to, names, of_lists: daily::listed_by_kite(feed, is_list_given) }))
-    }
-
-    fn start(
-        self,
-        title: &str,
-        fixed: &[(u32, Mode)],
-        output: Output,
-    ) -> Result<RunningTape, CliError> {
-        let metadata = json!({
-            "recorder": concat!("kite ", env!("CARGO_PKG_VERSION")),
-            "feed": title,
-            "instruments": fixed.len(),
-        });
-        let config = RecorderConfig {
-            metadata: metadata.to_string().into_bytes(),
-            ..RecorderConfig::default()
-        };
-        let to = self.to.display();
-        let recorder = Recorder::start(self.to, config)
-            .map_err(|error| CliError::unable(format!("cannot record to {to}")).because(error))?;
-        output.note(format_args!("recording to {to}"));
-        let notes = Notes::new(recorder.clone(), self.names);
-        let daily = self.of_lists.map(|live| DailyNames::start(notes.clone(), live, output));
-        Ok(RunningTape { recorder, notes, _daily: daily })
-    }
-}
-
-impl RunningTape {
-    /// Returns the recorder, to be finished.
-    fn end(self, output: Output) -> Recorder {
-        let left_out = self.notes.left_out();
-        if left_out > 0 {
-            let times = numbers::counted(left_out, "instrument");
-            output
-                .warn(format_args!("{times} recorded without a name: clients asked for too many"));
-        }
-        self.recorder
-    }
 }

@@ -1,0 +1,159 @@
+//! Who may connect to `kite serve`, and what keeps it from starting.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::https;
+use crate::process::{Running, kite, run};
+use crate::serve::{
+    assert_no_secrets, client_file, closed, open, packets, report, serve, serve_two, url,
+};
+use crate::socket::{Socket, TEXT};
+
+#[test]
+fn wrong_credentials_are_refused_as_by_kite_and_counted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (serving, relay) = serve_two(directory.path(), &["--sim", "-v"]);
+    for (key, token, status) in [
+        ("research", "s3cr3t", "403"),
+        ("unknown", "s3cr3t", "400"),
+        ("sim_api_key", "sim_access_token", "400"),
+        ("desk", "tokenofresearch", "403"),
+    ] {
+        let (_, head) = Socket::ask(&url(&relay, key, token));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{key}: {head}");
+    }
+    // The others notice nothing.
+    let mut desk = open(&relay, "desk");
+    desk.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
+    packets(&mut desk);
+    serving.signal("-TERM");
+    assert_eq!(closed(&mut desk), 1_001);
+    let ended = serving.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let refused = &report(&ended)["refused"];
+    assert_eq!((&refused["400"], &refused["403"]), (&2.into(), &2.into()));
+    assert!(ended.err.contains("client refused"), "{ended:?}");
+    assert!(!ended.err.contains("s3cr3t"));
+    assert_no_secrets(&ended);
+}
+
+#[test]
+fn a_pair_that_was_made_is_on_the_first_line_of_json_and_nowhere_else() {
+    let (serving, first) = serve(&["--sim", "-vvv"]);
+    let text = |name: &str| first["relay"][name].as_str().expect("a text").to_owned();
+    let (key, token) = (text("api_key"), text("access_token"));
+    let (mut socket, head) = Socket::ask(&url(&text("endpoint"), &key, &token));
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    socket.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
+    packets(&mut socket);
+    drop(socket);
+    serving.interrupt();
+    let ended = serving.ended();
+    // What waited for a client that left is no finding.
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.out.contains(&token) && !ended.err.contains(&token), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pair_that_was_made_is_written_to_a_file_of_its_owner_if_the_output_may_be_a_log() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = tempfile::tempdir().expect("a directory");
+    let mut command = kite(&["serve", "--sim", "--relay", "127.0.0.1:0", "-vvv"]);
+    command.env("HOME", home.path());
+    let mut serving = Running::start(command);
+    let endpoint = serving.line().replace("endpoint  ", "");
+    let file = serving.line().replace("credentials  ", "");
+    assert!(file.starts_with(home.path().to_str().expect("UTF-8")), "{file}");
+    let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).expect("the file");
+    let token = token.rsplit("access_token = ").next().expect("a token").trim().to_owned();
+    assert!(token.len() >= 32, "{token}");
+
+    let watch = ["watch", "408065", "--json", "--endpoint", &endpoint, "--credentials", &file];
+    let mut watching = Running::start(kite(&watch));
+    assert!(watching.line().contains("408065"), "{watching:?}");
+    watching.interrupt();
+    assert_eq!(watching.ended().code, Some(0));
+
+    serving.signal("-TERM");
+    let ended = serving.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.out.contains("Python  KiteTicker(\"API_KEY\", \"ACCESS_TOKEN\", root="),
+        "{ended:?}"
+    );
+    assert!(ended.out.contains("\ndefault: 1 socket, "), "{ended:?}");
+    assert!(!ended.out.contains(&token) && !ended.err.contains(&token), "{ended:?}");
+    assert!(!Path::new(&file).exists(), "the credentials end with the relay");
+}
+
+#[test]
+fn what_cannot_start_says_why_and_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let research = client_file(directory.path(), "research");
+    let research = research.to_str().expect("UTF-8");
+    let odd = directory.path().join("odd");
+    std::fs::copy(research, &odd).expect("a copy");
+    std::fs::write(&odd, "api_key = odd\naccess_token = tokenofdesk#1\n").expect("a file");
+    let odd = format!("odd={}", odd.to_str().expect("UTF-8"));
+    let (one, other) = (format!("one={research}"), format!("other={research}"));
+    for (line, code, parts) in [
+        (&["--relay", &taken][..], 3, &["cannot listen on ", taken.as_str()][..]),
+        (&["--relay", "localhost"], 2, &["expected an address and a port"]),
+        (&["--relay", "127.0.0.1:99999"], 2, &["expected an address and a port"]),
+        (
+            &["--relay", "0.0.0.0:0"],
+            2,
+            &[
+                "can be reached from other machines",
+                "help: add --tls-cert and --tls-key, or --insecure",
+            ],
+        ),
+        (&["--slow", "block"], 2, &["--slow block would hold up", "help: only a replay"]),
+        (&["--client", &one, "--client", &other], 2, &["have the same api_key"]),
+        (&["--client", &odd], 3, &["`odd`: the access_token must consist of"]),
+        (&["--client", "x=/nonexistent"], 3, &["cannot read the credentials in /nonexistent"]),
+        (&["--tls-cert", research, "--tls-key", research], 3, &["no certificate"]),
+    ] {
+        let port = if line[0] == "--relay" { &[][..] } else { &["--relay", "127.0.0.1:0"] };
+        let ended = run(&mut kite(&[&["serve", "--sim", "--json"], port, line].concat()));
+        assert_eq!(ended.code, Some(code), "{line:?}: {ended:?}");
+        for part in parts {
+            assert!(ended.err.contains(part), "{line:?}: no {part:?} in {ended:?}");
+        }
+        assert_eq!(ended.out, "", "{line:?}");
+        assert_no_secrets(&ended);
+    }
+}
+
+#[test]
+fn other_machines_are_served_by_tls() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [certificate, key] = https::identity_files(&folder, "localhost");
+    let (certificate, key) = (certificate.to_str().expect("UTF-8"), key.to_str().expect("UTF-8"));
+    let file = client_file(folder.path(), "desk");
+    let (file, client) = (file.to_str().expect("UTF-8"), format!("desk={}", file.display()));
+    let line = ["serve", "--sim", "--json", "--relay", "0.0.0.0:0", "--client", &client];
+    let mut serving =
+        Running::start(kite(&[&line[..], &["--tls-cert", certificate, "--tls-key", key]].concat()));
+    let first: Value = serde_json::from_str(&serving.line()).expect("JSON");
+    let endpoint = first["relay"]["endpoint"].as_str().expect("an endpoint");
+    let endpoint = endpoint.replace("wss://0.0.0.0", "wss://localhost");
+    let watch = ["watch", "408065", "--json", "--endpoint", &endpoint, "--credentials", file];
+    let mut watching = Running::start(kite(&[&watch[..], &["--ca-file", certificate]].concat()));
+    assert!(watching.line().contains("408065"), "{watching:?}");
+    watching.interrupt();
+    assert_eq!(watching.ended().code, Some(0));
+    serving.signal("-TERM");
+    let ended = serving.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_no_secrets(&ended);
+}
