@@ -24,13 +24,17 @@ use tokio::time::{Instant, Interval, Sleep, sleep_until};
 
 use crate::changes::ClientId;
 use crate::hub::ToHub;
-use crate::queue::{Outgoing, Queue, QueueConfig};
+use crate::queue::{Outgoing, Overrun, Queue, QueueConfig};
 use crate::stats::{Fate, Figures, SocketFigures};
 use budget::Budget;
 use ending::Ended;
 
 /// Kite sends one heartbeat a second. The timer also paces everything else that need not be exact.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Messages of the hub that are taken before the socket gets its turn, so that a client that reads
+/// is not taken for a slow one because many frames arrived together.
+const MAX_TAKEN: usize = 32;
 
 /// A message from the hub. Its order is that in which things happened.
 #[derive(Debug)]
@@ -137,7 +141,6 @@ impl<S: Connection> ClientTask<S> {
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let now = Instant::now();
-        self.take_from_hub(cx)?;
         if let Some(cut_off) = &mut self.cut_off
             && cut_off.as_mut().poll(cx).is_ready()
         {
@@ -147,47 +150,53 @@ impl<S: Connection> ClientTask<S> {
             self.is_heartbeat_due = self.has_heartbeats;
             self.check_stall(now)?;
         }
-        self.read(cx, now)?;
-        match self.write(cx, now) {
-            Poll::Ready(Err(end)) => Err(Ended::ByClient(end)),
-            Poll::Ready(Ok(())) => {
-                self.closing.map_or(Ok(()), |closing| Err(Ended::Closing(closing)))
+        let mut most = MAX_TAKEN;
+        loop {
+            let has_more = self.take_from_hub(cx, most)?;
+            let is_written = match self.write(cx, now) {
+                Poll::Ready(Err(end)) => return Err(Ended::ByClient(end)),
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+            };
+            if let Some(closing) = self.closing.filter(|_| is_written) {
+                return Err(Ended::Closing(closing));
             }
-            Poll::Pending => Ok(()),
+            // After writing, because a command is not read while a snapshot waits.
+            let has_read = self.read(cx, now)?;
+            if !has_more && !has_read {
+                return Ok(());
+            }
+            // What a client that takes nothing is sent goes through its queue's policy.
+            most = if is_written { MAX_TAKEN } else { usize::MAX };
         }
     }
 
-    /// Moves what the hub has sent into the queue.
-    fn take_from_hub(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        while self.closing.is_none()
-            && let Poll::Ready(message) = self.context.from_hub.poll_recv(cx)
-        {
-            match message.ok_or(Ended::NoHub)? {
-                ToClient::Frame(frame, packets) => self.queue.push(frame, packets),
-                ToClient::Snapshot(frame, packets) => {
-                    self.queue.push_snapshot(frame, packets);
-                    Ok(())
-                }
-                ToClient::Text(text) => self.queue.push_text(text),
-                ToClient::Forget(tokens) => {
-                    self.queue.forget(tokens);
-                    Ok(())
-                }
-                ToClient::Applied => {
-                    self.awaits_hub = false;
-                    Ok(())
-                }
-                ToClient::Heartbeats(has_heartbeats) => {
-                    self.has_heartbeats = has_heartbeats;
-                    Ok(())
-                }
-                ToClient::Close(closing) => {
-                    self.closing = Some(closing);
-                    self.cut_off = Some(Box::pin(sleep_until(closing.deadline())));
-                    Ok(())
-                }
+    /// Moves at most so many messages of the hub into the queue; returns whether there may be more.
+    fn take_from_hub(&mut self, cx: &mut Context<'_>, most: usize) -> Result<bool, Ended> {
+        for _ in 0..most {
+            if self.closing.is_some() {
+                return Ok(false);
             }
-            .map_err(Ended::TooSlow)?;
+            let Poll::Ready(message) = self.context.from_hub.poll_recv(cx) else {
+                return Ok(false);
+            };
+            self.take(message.ok_or(Ended::NoHub)?).map_err(Ended::TooSlow)?;
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, message: ToClient) -> Result<(), Overrun> {
+        match message {
+            ToClient::Frame(frame, packets) => self.queue.push(frame, packets)?,
+            ToClient::Snapshot(frame, packets) => self.queue.push_snapshot(frame, packets),
+            ToClient::Text(text) => self.queue.push_text(text)?,
+            ToClient::Forget(tokens) => self.queue.forget(tokens),
+            ToClient::Applied => self.awaits_hub = false,
+            ToClient::Heartbeats(has_heartbeats) => self.has_heartbeats = has_heartbeats,
+            ToClient::Close(closing) => {
+                self.closing = Some(closing);
+                self.cut_off = Some(Box::pin(sleep_until(closing.deadline())));
+            }
         }
         Ok(())
     }
@@ -201,10 +210,11 @@ impl<S: Connection> ClientTask<S> {
         }
     }
 
-    /// Reads messages until a command is on its way to the hub, or the client has used up its
-    /// budget, which the next tick of the timer renews. While the snapshot of the last command
+    /// Reads messages, and returns whether there were any, until a command is on its way to the hub
+    /// or the client has used up its budget, which the next tick of the timer renews. While the snapshot of the last command
     /// waits, no other is read, so that a client that does not read has one waiting.
-    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Ended> {
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Ended> {
+        let mut has_read = false;
         while !self.awaits_hub
             && self.closing.is_none()
             && !self.queue.has_snapshot()
@@ -212,13 +222,14 @@ impl<S: Connection> ClientTask<S> {
             && let Poll::Ready(received) = self.socket.poll_message(cx)
         {
             let received = received.map_err(Ended::ByClient)?;
+            has_read = true;
             self.budget.spend(&received);
             if let Received::Text(text) = received {
                 self.awaits_hub = true;
                 self.send_to_hub(text)?;
             }
         }
-        Ok(())
+        Ok(has_read)
     }
 
     fn send_to_hub(&self, text: Utf8Bytes) -> Result<(), Ended> {

@@ -21,6 +21,7 @@ use kite_server::{Utf8Bytes, session};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, sleep_until};
 
 use crate::changes::ClientId;
@@ -190,7 +191,14 @@ impl Hub {
         while !self.is_stopping || self.tasks > 0 {
             match self.next_input(inputs, &mut items).await {
                 Input::Items if items.is_empty() => self.on_stream_end(inputs),
-                Input::Items => items.drain(..).for_each(|item| self.on_item(item)),
+                Input::Items => {
+                    let is_behind = items.len() == MAX_ITEMS;
+                    items.drain(..).for_each(|item| self.on_item(item));
+                    if is_behind {
+                        // So that the clients' tasks take what they have been sent.
+                        yield_now().await;
+                    }
+                }
                 Input::Text(Some(item)) => self.on_text(item),
                 Input::Text(None) => inputs.texts = self.manager.texts(),
                 Input::Message(Some(message)) => {

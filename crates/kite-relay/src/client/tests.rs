@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::ending::GOING_AWAY;
 use super::*;
+use crate::queue::SlowClients;
 
 /// Bytes that the client's side takes without reading.
 const ROOM: usize = 4 * 1024;
@@ -25,7 +26,11 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let (client, server) = tokio::io::duplex(ROOM);
+        Self::with(ROOM, QueueConfig::default()).await
+    }
+
+    async fn with(room: usize, queue: QueueConfig) -> Self {
+        let (client, server) = tokio::io::duplex(room);
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let socket = Socket::new(Transport::from(server), Vec::new()).await;
         let (to_client, from_hub) = mpsc::unbounded_channel();
@@ -36,7 +41,7 @@ impl Stage {
             name: "one".into(),
             from_hub,
             to_hub,
-            queue: QueueConfig::default(),
+            queue,
             stall: Duration::from_secs(60),
             figures: figures.enter("one", 1),
             all_figures: Arc::clone(&figures),
@@ -216,4 +221,32 @@ async fn a_client_that_does_not_read_keeps_few_blocks_of_the_feed_alive() {
     }
     let blocks = Arc::strong_count(&alive) - 1;
     assert!((1..=10).contains(&blocks), "{blocks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_does_not_make_a_client_slow_that_takes_it() {
+    let queue = QueueConfig { policy: SlowClients::Disconnect, ..QueueConfig::default() };
+    let mut stage = Stage::with(16 << 20, queue).await;
+    for _ in 0..1_000 {
+        stage.send(10_000, 1);
+    }
+    let mut frames = 0;
+    while frames < 1_000 {
+        frames += usize::from(stage.client.next().await.unwrap().unwrap().len() == 10_000);
+    }
+    assert_eq!(stage.figures.stats([].into()).clients[0].out, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_read_as_soon_as_the_snapshot_before_it_is_sent() {
+    let mut stage = Stage::new().await;
+    stage.client.send(ClientMessage::text("subscribe")).await.unwrap();
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Command { .. })));
+    stage.to_client.send(ToClient::Snapshot(vec![1; 100].into(), 1)).unwrap();
+    stage.to_client.send(ToClient::Applied).unwrap();
+    stage.client.next().await.unwrap().unwrap();
+    let start = Instant::now();
+    stage.client.send(ClientMessage::text("mode")).await.unwrap();
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Command { .. })));
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
