@@ -104,7 +104,7 @@ struct RelayArgs {
     /// Serve other machines without TLS: tokens and ticks are readable on the way
     #[arg(long, conflicts_with = "tls_cert")]
     insecure: bool,
-    /// Admit web pages from here, such as https://example.com; repeatable
+    /// Admit web pages from here, such as `https://example.com`; repeatable
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
 }
