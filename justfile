@@ -39,6 +39,10 @@ corpus action *targets:
 chaos *args:
     cargo run --release -p kite-chaos -- {{args}}
 
+# Checks what a relay promises, between a faulty server and misbehaving clients (ten minutes).
+relay *args:
+    cargo run --release -p relay-checks -- {{args}}
+
 # Checks that a published Kite client reads a replayed tape.
 published-client:
     cargo test --manifest-path checks/published-client/Cargo.toml

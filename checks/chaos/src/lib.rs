@@ -40,6 +40,6 @@ mod timing;
 pub use failure::{ChaosError, Failure};
 pub use options::{Invocation, OptionError, Options};
 pub use report::{Report, Volume};
-pub use resources::{Sample, Samples};
+pub use resources::{Sample, Samples, leftovers, panics, watch_panics};
 pub use run::run;
 pub use tally::{Tally, Times};

@@ -29,7 +29,11 @@ pub struct Sample {
 
 impl Sample {
     /// Takes a sample; must be called within a runtime.
-    pub(crate) fn now() -> Self {
+    ///
+    /// # Panics
+    /// Panics outside of a Tokio runtime.
+    #[must_use]
+    pub fn now() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
@@ -57,7 +61,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    pub(crate) fn add(&mut self, sample: Sample) {
+    /// Adds a sample.
+    pub fn add(&mut self, sample: Sample) {
         self.taken.push(sample);
     }
 
@@ -73,7 +78,8 @@ impl Samples {
     }
 
     /// Returns what grew from the first third to the last.
-    pub(crate) fn growth(&self) -> Vec<String> {
+    #[must_use]
+    pub fn growth(&self) -> Vec<String> {
         if self.taken.len() < 6 {
             return Vec::new();
         }
@@ -94,7 +100,13 @@ impl Samples {
 
 /// Waits until the process has no more tasks and files than before; returns what is left if it does
 /// not in time.
-pub(crate) async fn leftovers(before: Sample, limit: Duration) -> Option<String> {
+///
+/// # Cancel safety
+/// Cancel safe.
+///
+/// # Panics
+/// Panics outside of a Tokio runtime.
+pub async fn leftovers(before: Sample, limit: Duration) -> Option<String> {
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let now = Sample::now();
@@ -114,7 +126,7 @@ pub(crate) async fn leftovers(before: Sample, limit: Duration) -> Option<String>
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Starts counting panics of any thread; the message is printed as before.
-pub(crate) fn watch_panics() {
+pub fn watch_panics() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
         let before = std::panic::take_hook();
@@ -126,7 +138,8 @@ pub(crate) fn watch_panics() {
 }
 
 /// Returns the number of panics counted.
-pub(crate) fn panics() -> u64 {
+#[must_use]
+pub fn panics() -> u64 {
     PANICS.load(Ordering::SeqCst)
 }
 

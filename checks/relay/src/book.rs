@@ -1,0 +1,342 @@
+//! What one socket may be sent, and whether it was: instruments, modes, order, and what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_wire::{CommandKind, Frame, Mode};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::market::Market;
+
+/// Gaps of one instrument that are kept, because a jump may be noticed after its gap.
+const GAPS_KEPT: usize = 16;
+
+/// Most time between a jump and its gap, which is reported once every instrument has ticked again.
+const GAP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The books of one socket and everything that was noticed about its packets.
+#[derive(Debug)]
+pub(crate) struct Book {
+    market: Arc<Market>,
+    /// What the socket asked for, as far as it is known to be applied.
+    asked: BTreeMap<u32, Mode>,
+    /// The command that may or may not be applied yet.
+    pending: Option<Pending>,
+    chains: BTreeMap<u32, Chain>,
+    jumps: Vec<Jump>,
+    gaps: BTreeMap<u32, Vec<Option<u32>>>,
+    /// Packets received.
+    pub(crate) packets: u64,
+    /// Steps that are missing and that no gap explains, as counted at the end.
+    pub(crate) unexplained: u64,
+    /// Jumps that a gap explained.
+    pub(crate) explained: u64,
+    /// Frames from the first packet of a new subscription whose snapshot was due.
+    pub(crate) snapshots: u64,
+    wrong: Vec<String>,
+}
+
+/// A command and the one after it, which marks the point at which both are applied.
+#[derive(Debug)]
+struct Pending {
+    before: BTreeMap<u32, Mode>,
+    /// The first packet of the marker in this mode ends the uncertainty.
+    marker: (u32, Mode),
+    /// Instruments whose values are known, so that a snapshot must come before the marker's.
+    due: BTreeSet<u32>,
+}
+
+/// Where an instrument's packets have got to.
+#[derive(Debug, Default)]
+struct Chain {
+    /// The steps that the last packet may be of; several only if their bytes are the same.
+    steps: Vec<u64>,
+    /// The next packet in this mode may be of any later step.
+    restarts_in: Option<Mode>,
+}
+
+/// Packets of an instrument that follow one another although steps between them are missing.
+#[derive(Debug)]
+struct Jump {
+    token: u32,
+    mode: Mode,
+    at: Instant,
+    from: Vec<u64>,
+    to: Vec<u64>,
+}
+
+impl Book {
+    pub(crate) fn new(market: Arc<Market>) -> Self {
+        let (asked, chains, gaps) = Default::default();
+        Self {
+            market,
+            asked,
+            pending: None,
+            chains,
+            jumps: Vec::new(),
+            gaps,
+            packets: 0,
+            unexplained: 0,
+            explained: 0,
+            snapshots: 0,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// Returns the mode in which an instrument is asked for.
+    pub(crate) fn mode(&self, token: u32) -> Option<Mode> {
+        self.asked.get(&token).copied()
+    }
+
+    /// Returns the number of instruments.
+    pub(crate) fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Returns whether every instrument has arrived in its mode.
+    pub(crate) fn has_all(&self) -> bool {
+        let has = |token| self.chains.get(token).is_some_and(|it| it.restarts_in.is_none());
+        self.asked.keys().all(has)
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        self.asked.keys().copied().collect()
+    }
+
+    /// Records a command that is about to be sent, and the `mode` command of the marker that follows
+    /// it. `is_known` says of which instruments a snapshot must be sent.
+    pub(crate) fn send(
+        &mut self,
+        command: (CommandKind, &[u32]),
+        marker: (u32, Mode),
+        is_known: impl Fn(u32) -> bool,
+    ) {
+        let before = self.asked.clone();
+        let mut due = BTreeSet::new();
+        let marker_command: (_, &[u32]) = (CommandKind::Mode(marker.1), &[marker.0]);
+        for (kind, tokens) in [command, marker_command] {
+            for &token in tokens {
+                let (from, to) = (self.mode(token), mode_after(kind));
+                match to {
+                    Some(mode) => self.asked.insert(token, mode),
+                    None => self.asked.remove(&token),
+                };
+                let chain = self.chains.entry(token).or_default();
+                chain.restarts_in = to.filter(|_| from != to).or(chain.restarts_in);
+                let has_snapshot = kind == CommandKind::Subscribe || from != to;
+                if to.is_none() || !has_snapshot {
+                    due.remove(&token);
+                } else if is_known(token) {
+                    due.insert(token);
+                }
+            }
+        }
+        self.pending = Some(Pending { before, marker, due });
+    }
+
+    /// Returns whether the last command is not known to be applied.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Records that the last command was refused, apart from the marker's.
+    pub(crate) fn refused(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            self.asked.clone_from(&pending.before);
+            let (marker, mode) = pending.marker;
+            self.asked.insert(marker, mode);
+            pending.due.retain(|token| *token == marker);
+        }
+    }
+
+    /// Checks the packets of a frame.
+    pub(crate) fn on_frame(&mut self, bytes: &[u8]) {
+        let frame = Frame::walk(bytes);
+        if let Some(fault) = frame.fault() {
+            self.wrong(format!("a damaged frame: {fault:?}"));
+        }
+        if frame.skipped() > 0 {
+            self.wrong("a packet of unknown length".into());
+        }
+        let mut is_marked = false;
+        for packet in frame.packets() {
+            self.packets += 1;
+            let (token, mode) = (packet.instrument_token(), packet.mode());
+            let before = self.pending.as_ref().and_then(|it| it.before.get(&token)).copied();
+            let asked = self.mode(token);
+            if asked != Some(mode) && (self.pending.is_none() || before != Some(mode)) {
+                self.wrong(format!("{token} in {mode}, but {asked:?} was asked for"));
+                continue;
+            }
+            if let Some(pending) = &mut self.pending {
+                is_marked |= pending.marker == (token, mode);
+                if asked == Some(mode) && pending.due.remove(&token) {
+                    self.snapshots += 1;
+                }
+            }
+            self.follow(token, mode, packet.as_bytes());
+        }
+        if is_marked {
+            self.settle();
+        }
+    }
+
+    /// Records the data of a gap's message, and explains jumps by it.
+    pub(crate) fn on_gap(&mut self, gap: &Value) {
+        let missed = gap["instruments"].as_object();
+        let (mut sum, mut of_other) = (0, None);
+        for (token, volume) in missed.into_iter().flatten() {
+            let volume = volume.as_u64().and_then(|volume| u32::try_from(volume).ok());
+            sum += u64::from(volume.unwrap_or_default());
+            let token: u32 = token.parse().unwrap_or_default();
+            let before = self.pending.as_ref().and_then(|it| it.before.get(&token));
+            if self.mode(token).or(before.copied()).is_none() {
+                of_other = Some(token);
+            }
+            let gaps = self.gaps.entry(token).or_default();
+            gaps.push(volume);
+            gaps.drain(..gaps.len().saturating_sub(GAPS_KEPT));
+        }
+        if gap["volume"].as_u64() != Some(sum) || missed.is_none_or(|missed| missed.is_empty()) {
+            self.wrong(format!("a gap whose volumes do not add up: {gap}"));
+        }
+        if let Some(token) = of_other {
+            self.unasked_in_gap(token);
+        }
+        self.explain();
+    }
+
+    /// Returns what was wrong since the last call.
+    pub(crate) fn take_wrong(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.wrong)
+    }
+
+    /// Counts the jumps that no gap has explained, and returns a text for each of the first ones. If
+    /// the client left by itself, a gap may not have been reported yet.
+    pub(crate) fn count_unexplained(&mut self, has_left: bool) -> Vec<String> {
+        self.explain();
+        let mut jumps = std::mem::take(&mut self.jumps);
+        jumps.retain(|jump| !has_left || jump.at.elapsed() > GAP_WITHIN);
+        self.unexplained += jumps.iter().map(Jump::missing).sum::<u64>();
+        let text = |jump: &Jump| {
+            let gaps = self.gaps.get(&jump.token);
+            format!("{} from {:?} to {:?}, gaps {gaps:?}", jump.token, jump.from, jump.to)
+        };
+        jumps.iter().take(5).map(text).collect()
+    }
+
+    fn unasked_in_gap(&mut self, token: u32) {
+        // Texts are sent before the frames that wait, and so before a marker that waits.
+        if self.pending.is_none() {
+            self.wrong(format!("a gap of {token}, which was not asked for"));
+        }
+    }
+
+    /// Ends the uncertainty about a command.
+    fn settle(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        for token in pending.due {
+            self.wrong(format!("no snapshot of {token} before a later command's"));
+        }
+        let asked = &self.asked;
+        self.chains.retain(|token, _| asked.contains_key(token));
+        self.jumps.retain(|jump| asked.contains_key(&jump.token));
+        self.gaps.retain(|token, _| asked.contains_key(token));
+    }
+
+    /// Finds the step of a packet.
+    fn follow(&mut self, token: u32, mode: Mode, packet: &[u8]) {
+        let chain = self.chains.entry(token).or_default();
+        let restarts = chain.restarts_in == Some(mode);
+        let steps = |least, most| self.market.steps(token, mode, packet, least, most);
+        let Some(&oldest) = chain.steps.first() else {
+            chain.steps = steps(0, u64::MAX);
+            if restarts {
+                chain.restarts_in = None;
+            }
+            if chain.steps.is_empty() {
+                self.wrong(format!("a packet of {token} in {mode} that was never sent"));
+            }
+            return;
+        };
+        let newest = chain.steps.last().copied().unwrap_or(oldest);
+        let is_next = |step: &u64| {
+            chain.steps.contains(step)
+                || step.checked_sub(1).is_some_and(|it| chain.steps.contains(&it))
+        };
+        let mut next: Vec<u64> = steps(oldest, newest + 1).into_iter().filter(is_next).collect();
+        if next.is_empty() || restarts {
+            let later = steps(oldest, u64::MAX);
+            if later.is_empty() {
+                let is_older = !steps(0, oldest).is_empty();
+                let what = if is_older { "older than the one before" } else { "never sent" };
+                return self.wrong(format!("a packet of {token} in {mode} that was {what}"));
+            }
+            if !restarts {
+                let from = std::mem::take(&mut chain.steps);
+                self.jumps.push(Jump { token, mode, at: Instant::now(), from, to: later.clone() });
+            }
+            next = later;
+        }
+        chain.steps = next;
+        if restarts {
+            chain.restarts_in = None;
+        }
+    }
+
+    fn explain(&mut self) {
+        let (market, gaps) = (&self.market, &mut self.gaps);
+        let before = self.jumps.len();
+        self.jumps.retain(|jump| {
+            let Some(gaps) = gaps.get_mut(&jump.token) else { return true };
+            if jump.mode == Mode::Ltp {
+                // A price does not tell steps apart, so that several jumps may look like one, and a
+                // jump like none.
+                return gaps.is_empty();
+            }
+            let volume = jump.volume(market);
+            let fits = |gap: &Option<u32>| gap.is_none() || volume.is_none() || *gap == volume;
+            // A gap with the volume first, so that one without is left for another jump.
+            let exact = gaps.iter().position(|gap| gap.is_some() && fits(gap));
+            match exact.or_else(|| gaps.iter().position(fits)) {
+                Some(at) => drop(gaps.remove(at)),
+                None => return true,
+            }
+            false
+        });
+        self.explained += (before - self.jumps.len()) as u64;
+    }
+
+    fn wrong(&mut self, what: String) {
+        // The first ones show the cause.
+        if self.wrong.len() < 10 {
+            self.wrong.push(what);
+        }
+    }
+}
+
+impl Jump {
+    /// Returns the volume missed, if the steps are certain.
+    fn volume(&self, market: &Market) -> Option<u32> {
+        match (&self.from[..], &self.to[..]) {
+            (&[from], &[to]) => market.volume_between(self.token, from, to),
+            _ => None,
+        }
+    }
+
+    /// Returns the least number of steps between the two packets.
+    fn missing(&self) -> u64 {
+        let (from, to) = (self.from.last().copied(), self.to.first().copied());
+        to.unwrap_or_default().saturating_sub(from.unwrap_or_default() + 1).max(1)
+    }
+}
+
+fn mode_after(kind: CommandKind) -> Option<Mode> {
+    match kind {
+        CommandKind::Subscribe => Some(Mode::Quote),
+        CommandKind::Mode(mode) => Some(mode),
+        CommandKind::Unsubscribe => None,
+    }
+}

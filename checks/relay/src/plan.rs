@@ -1,0 +1,69 @@
+//! What a world consists of: instruments, clients and rates, all from its seed.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use kite_relay::SlowClients;
+use kite_wire::Mode;
+
+/// Instruments that the relay always has in full mode, so that their values are known.
+const FIXED: usize = 24;
+/// Instruments that are subscribed only while clients ask for them; more than fit.
+const OTHERS: usize = 90;
+
+/// The settings of one relay with its server and its clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) policy: SlowClients,
+    /// How long clients and server misbehave.
+    pub(crate) time: Duration,
+    /// Mean time between two faults on one socket upstream.
+    pub(crate) fault_every: Duration,
+    pub(crate) updates_per_second: f64,
+    pub(crate) fixed: Vec<u32>,
+    pub(crate) others: Vec<u32>,
+    /// Whether the whole feed is lost for so long that heartbeats are withheld.
+    pub(crate) has_dark_times: bool,
+    /// One of the fixed instruments, whose packets mark that a command is applied.
+    pub(crate) marker: u32,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64, policy: SlowClients, time: Duration) -> Self {
+        let mut random = Rng::with_seed(seed);
+        // NSE, and a few indices, which have neither volume nor depth.
+        let token = |number: usize| {
+            let segment = if number % 9 == 8 { 9 } else { 1 };
+            ((1_000 + number as u32) << 8) | segment
+        };
+        let mut tokens: Vec<u32> = (1..=FIXED + OTHERS).map(token).collect();
+        random.shuffle(&mut tokens[FIXED..]);
+        let others = tokens.split_off(FIXED);
+        let marker = tokens[0];
+        Self {
+            seed,
+            policy,
+            time,
+            fault_every: Duration::from_secs(3),
+            updates_per_second: 20.0,
+            fixed: tokens,
+            others,
+            has_dark_times: policy == SlowClients::Conflate,
+            marker,
+        }
+    }
+
+    /// Returns all instruments.
+    pub(crate) fn all(&self) -> Vec<u32> {
+        [&self.fixed[..], &self.others].concat()
+    }
+
+    pub(crate) fn fixed_in_full(&self) -> Vec<(u32, Mode)> {
+        self.fixed.iter().map(|&token| (token, Mode::Full)).collect()
+    }
+
+    pub(crate) fn is_fixed(&self, token: u32) -> bool {
+        self.fixed.contains(&token)
+    }
+}

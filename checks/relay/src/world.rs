@@ -1,0 +1,265 @@
+//! One relay with its server and its clients, from the start to the comparison at the end.
+
+mod verdict;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use kite_manager::{Credentials, Event, Events, ManagerEvent};
+use kite_relay::{Relay, RelayClient, RelayStopped};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::clients::slow::Slow;
+use crate::clients::steady::Steady;
+use crate::clients::{
+    Common, Notes, PATIENCE, access_token, api_key, changing, hostile, slow, steady,
+};
+use crate::market::Market;
+use crate::plan::Plan;
+use crate::secrets::MARK;
+use crate::upstream::{self, CONNECTIONS, Outage, Outages, Upstream};
+
+/// Bytes that may wait for each client: what arrives in a second, so that slow clients leave more and
+/// the others do not.
+const QUEUE_BYTES: usize = 96 * 1_024;
+
+/// How long the relay keeps what no client asks for any more.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Long enough for clients to get no heartbeats any more.
+const DARK: Duration = Duration::from_millis(8_500);
+
+/// Mean time between two such losses.
+const DARK_EVERY: Duration = Duration::from_secs(120);
+
+/// Most time for the relay to stop.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Everything known about a relay at the end.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) stopped: RelayStopped,
+    steady: Vec<Steady>,
+    slow: Option<Slow>,
+    pub(crate) notes: Notes,
+    pub(crate) outages: Vec<Outage>,
+    /// By slot: whether each of the fixed instruments is on it.
+    placement: Vec<Vec<u32>>,
+    /// Ticks and gaps by the manager's count.
+    manager_ticks: u64,
+    manager_gaps: u64,
+    messages: u64,
+}
+
+/// The clients that stay to the end.
+struct Staying {
+    steady: Vec<JoinHandle<Option<Steady>>>,
+    slow: JoinHandle<Option<Slow>>,
+}
+
+/// Runs a world.
+///
+/// # Errors
+/// Returns an error if it could not be started.
+pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync>> {
+    let plan = Arc::new(plan);
+    let mut upstream = Upstream::start(&plan).await?;
+    let relay = relay(&plan).start(&upstream.manager).await?;
+    let (outages, gaps) = (Outages::default(), Arc::<Mutex<u64>>::default());
+    tokio::spawn(upstream::watch(upstream.manager.events(), Arc::clone(&outages)));
+    tokio::spawn(count_gaps(upstream.manager.events(), Arc::clone(&gaps)));
+    upstream.manager.begin()?;
+
+    let (end, ends) = watch::channel(false);
+    let common = Common {
+        market: Arc::new(Market::new(plan.seed, Arc::clone(&upstream.sim))),
+        plan: Arc::clone(&plan),
+        relay: relay.address(),
+        ends,
+        notes: Arc::default(),
+    };
+    let staying = stay(&common).await?;
+    let mut leaving = leave(&common);
+    make_trouble(&mut upstream, &plan).await;
+    // The receivers are in `common`.
+    let _ = end.send(true);
+    let left = async { while leaving.join_next().await.is_some() {} };
+    if timeout(PATIENCE, left).await.is_err() {
+        common.wrong("world", format_args!("{} clients did not leave", leaving.len()));
+    }
+    if timeout(PATIENCE, settle(&upstream, &relay, plan.fixed.len(), &outages, &gaps))
+        .await
+        .is_err()
+    {
+        let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, *gaps.lock());
+        let stats = relay.stats();
+        common.wrong(
+            "world",
+            format_args!("not settled: {ticks} ticks and {gaps} gaps upstream, {stats:?}"),
+        );
+    }
+    if format!("{relay:?}{:?}", relay.stats()).contains(MARK) {
+        common.wrong("world", "the relay's Debug shows a credential");
+    }
+    let manager_ticks = upstream.manager.snapshot().total.ticks;
+    let placement = upstream.manager.distribution();
+    let stopped = relay.stop(STOP).await;
+    let (steady, slow) = join(staying, &common).await;
+    upstream.manager.stop().await;
+    upstream.sim.stop().await;
+    let is_fixed = |token: &&u32| plan.is_fixed(**token);
+    let placement = placement.iter().map(|it| it.keys().filter(is_fixed).copied().collect());
+    let notes = std::mem::take(&mut *common.notes.lock());
+    let outages = std::mem::take(&mut *outages.lock());
+    let manager_gaps = *gaps.lock();
+    Ok(World {
+        placement: placement.collect(),
+        plan,
+        stopped,
+        steady,
+        slow,
+        notes,
+        outages,
+        manager_ticks,
+        manager_gaps,
+        messages: upstream.messages,
+    })
+}
+
+fn relay(plan: &Plan) -> kite_relay::RelayBuilder {
+    let client = |name: &str| {
+        let credentials = Credentials::new(api_key(name), access_token(name));
+        RelayClient::new(name, credentials).orders(name.contains("orders"))
+    };
+    let mut builder = Relay::builder()
+        .listen(([127, 0, 0, 1], 0).into())
+        .policy(plan.policy)
+        .queue_bytes(QUEUE_BYTES)
+        .linger(LINGER)
+        .stall(slow::STALL)
+        .instruments(&plan.fixed_in_full())
+        .client(client(hostile::GREEDY).max_sockets(hostile::GREEDY_SOCKETS));
+    let names = [slow::TO_THE_END, slow::AT_TIMES, slow::NEVER, hostile::FLOODS, hostile::GARBLES];
+    for name in steady::ALL.iter().map(|(name, _)| *name).chain(names) {
+        builder = builder.client(client(name));
+    }
+    for &(name, limit) in changing::ALL {
+        builder = builder.client(client(name).max_instruments(limit));
+    }
+    builder
+}
+
+/// Starts the clients that stay, and waits until all fixed instruments are known in full.
+async fn stay(common: &Common) -> Result<Staying, Box<dyn Error + Send + Sync>> {
+    let (mut tasks, mut ready) = (Vec::new(), Vec::new());
+    for &(name, mode) in steady::ALL {
+        let (sender, receiver) = oneshot::channel();
+        tasks.push(tokio::spawn(steady::run(common.clone(), name, mode, sender)));
+        ready.push(receiver);
+    }
+    for receiver in ready {
+        timeout(PATIENCE, receiver).await??;
+    }
+    let slow = tokio::spawn(slow::to_the_end(common.clone(), common.plan.seed ^ 1));
+    Ok(Staying { steady: tasks, slow })
+}
+
+/// Starts the clients that leave before the end.
+fn leave(common: &Common) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let mut seeds = Rng::with_seed(!common.plan.seed);
+    for &(name, limit) in changing::ALL {
+        tasks.spawn(changing::run(common.clone(), name, limit, seeds.u64(..)));
+    }
+    tasks.spawn(slow::at_times(common.clone(), seeds.u64(..)));
+    tasks.spawn(slow::never(common.clone()));
+    tasks.spawn(hostile::flood(common.clone(), seeds.u64(..)));
+    tasks.spawn(hostile::garble(common.clone(), seeds.u64(..)));
+    tasks.spawn(hostile::guess(common.clone(), seeds.u64(..)));
+    tasks.spawn(hostile::take_too_many(common.clone(), seeds.u64(..)));
+    tasks
+}
+
+/// Makes trouble upstream until the time is over.
+async fn make_trouble(upstream: &mut Upstream, plan: &Plan) {
+    let mut random = Rng::with_seed(plan.seed ^ 2);
+    let end = Instant::now() + plan.time;
+    let mut dark_at = Instant::now();
+    loop {
+        let pause = Duration::from_millis(random.u64(50..1_500));
+        let left = end.saturating_duration_since(Instant::now());
+        sleep(pause.min(left)).await;
+        if pause >= left {
+            return;
+        }
+        if Instant::now() >= dark_at && left > DARK && plan.has_dark_times {
+            upstream.refuse_for(DARK).await;
+            dark_at = Instant::now() + DARK_EVERY;
+        } else {
+            upstream.trouble(&mut random).await;
+        }
+    }
+}
+
+/// Ends all trouble and waits until everything that was sent has arrived at the clients.
+async fn settle(
+    upstream: &Upstream,
+    relay: &Relay,
+    fixed: usize,
+    outages: &Outages,
+    gaps: &Mutex<u64>,
+) {
+    upstream.calm().await;
+    // What lingers changes subscriptions, which is answered by snapshots, and a gap is reported only
+    // once its instruments have ticked again.
+    let is_quiet = || {
+        let subscribed: usize = upstream.manager.distribution().iter().map(|it| it.len()).sum();
+        let losses = outages.lock().len() as u64;
+        subscribed == fixed && *gaps.lock() + CONNECTIONS as u64 == losses
+    };
+    while !is_quiet() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    upstream.sim.pause().await;
+    loop {
+        let stats = relay.stats();
+        let ticks = upstream.manager.snapshot().total.ticks;
+        let is_in = stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == *gaps.lock();
+        if is_in && stats.clients.iter().all(|client| client.waiting() == 0) {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn join(staying: Staying, common: &Common) -> (Vec<Steady>, Option<Slow>) {
+    let mut steady = Vec::new();
+    for task in staying.steady {
+        match timeout(PATIENCE, task).await {
+            Ok(Ok(client)) => steady.extend(client),
+            _ => common.wrong("world", "a steady client did not end"),
+        }
+    }
+    let slow = match timeout(PATIENCE, staying.slow).await {
+        Ok(Ok(slow)) => slow,
+        _ => {
+            common.wrong("world", "a slow client did not end");
+            None
+        }
+    };
+    (steady, slow)
+}
+
+async fn count_gaps(mut events: Events, gaps: Arc<Mutex<u64>>) {
+    while let Some(event) = events.recv().await {
+        if let ManagerEvent::Connection { event: Event::Gap(_), .. } = event {
+            *gaps.lock() += 1;
+        }
+    }
+}
