@@ -19,7 +19,7 @@ use crate::feed::tapes;
 use crate::format::numbers::{counted, lost_records};
 use crate::format::sizes;
 use crate::instruments::names::Names;
-use crate::instruments::selection;
+use crate::instruments::selection::{self, Underlyings};
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
@@ -49,8 +49,8 @@ Examples:
 
 Each tape is written to a new one of the same name. Receive times and the bytes
 of the records stay as they are; --instruments and --select cut packets out of
-frames. A gap that overlaps the chosen times is kept. The tapes themselves are
-not changed.";
+frames, with ATM not those of the underlying whose price is used. A gap that
+overlaps the chosen times is kept. The tapes themselves are not changed.";
 
 /// Write a part of tapes to new ones: chosen times and instruments
 #[derive(Debug, Args)]
@@ -128,7 +128,7 @@ pub(crate) async fn cut(args: CutArgs, output: Output, stop: Stop) -> Result<Sta
         (None, None)
     } else {
         let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
-        let part = (&args.instruments[..], &args.select);
+        let part = (&args.instruments[..], &args.select, Underlyings::Added);
         let finding = selection::of_tapes(part, &reel, windows.as_ref(), &names, output, &stop);
         let Some(tokens) = stop.until_done(finding).await? else { return Ok(Status::Interrupted) };
         (Some(names), Some(tokens))

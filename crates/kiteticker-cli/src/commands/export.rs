@@ -25,7 +25,7 @@ use crate::format::numbers;
 use crate::format::silences;
 use crate::format::sizes;
 use crate::instruments::names::Names;
-use crate::instruments::selection;
+use crate::instruments::selection::{self, Underlyings};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -173,7 +173,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     let lacks_parts = tapes::lack_parts(&reel);
     let windows = args.part.period.windows(&reel)?;
     let names = Names::of_tapes(&reel, args.instruments_file.as_deref(), output).await?;
-    let part = (&args.part.instruments[..], &args.part.select);
+    let part = (&args.part.instruments[..], &args.part.select, Underlyings::LeftOut);
     let finding = selection::of_tapes(part, &reel, windows.as_ref(), &names, output, &stop);
     let Some(tokens) = stop.until_done(finding).await? else { return Ok(Status::Interrupted) };
 

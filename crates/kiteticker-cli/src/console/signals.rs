@@ -65,8 +65,9 @@ impl Stop {
         let _ = self.request.subscribe().wait_for(|&requested| requested).await;
     }
 
-    /// Runs work until it is done or a stop is requested; `None` if it was not done. A download or a
-    /// look-up that is dropped may go on in the background, and the command does not wait for it.
+    /// Runs work until it is done or a stop is requested; `None` if it was not done. Work that waits
+    /// for the stop itself may still return without another await. A download or a look-up that is
+    /// dropped may go on in the background, and the command does not wait for it.
     ///
     /// # Cancel safety
     /// As cancel safe as the work.
@@ -75,6 +76,8 @@ impl Stop {
         work: impl Future<Output = Result<T, CliError>>,
     ) -> Result<Option<T>, CliError> {
         tokio::select! {
+            // First, for work that returns on a stop.
+            biased;
             done = work => done.map(Some),
             () = self.requested() => Ok(None),
         }

@@ -17,7 +17,7 @@ use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
-use crate::feed::link::Link;
+use crate::feed::link::{LACKS_CONNECTIONS, Link};
 use crate::feed::{self, Feed, OpenFeed, tapes};
 use crate::format::times::{self, SECOND_NS};
 use crate::instruments::names::Named;
@@ -32,8 +32,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Subscribes instruments and waits until each has a price, for as long as it takes.
 ///
 /// # Errors
-/// Returns an error if the feed cannot be opened, the token is refused, or the command's time is
-/// over before.
+/// Returns an error if the feed cannot be opened, the token is refused, the command's time is over
+/// before, or a stop is requested and the server was never reached. A stop of a connected feed is
+/// for the caller to handle: the future then stays pending.
 ///
 /// # Cancel safety
 /// If the future is dropped, the connection closes in the background.
@@ -42,6 +43,7 @@ pub(crate) async fn of_feed(
     instruments: Vec<Named>,
     deadline: Deadline,
     output: Output,
+    stop: &Stop,
 ) -> Result<BTreeMap<u32, Amount>, CliError> {
     let renewal = feed.renewal();
     // The server of a simulator stops when dropped.
@@ -57,14 +59,19 @@ pub(crate) async fn of_feed(
     let done = tokio::select! {
         done = wait(&manager, &mut link, &mut waiting, output) => done,
         () = deadline.reached() => Ok(()),
+        () = stop.requested() => {
+            if link.lacks_connections() {
+                return Err(waiting.error(true));
+            }
+            return std::future::pending().await;
+        }
     };
+    let lacks_connections = link.lacks_connections();
     // A socket still open after that closes with the process.
     let _ = timeout(CLOSE_TIMEOUT, manager.stop()).await;
     done?;
     if !waiting.is_over() {
-        let names = waiting.missing();
-        return Err(CliError::found_nothing(format!("no price of {names} arrived in time"))
-            .help("pass the price of the underlying with --spot"));
+        return Err(waiting.error(lacks_connections));
     }
     Ok(waiting.prices)
 }
@@ -121,6 +128,18 @@ impl Waiting {
 
     fn is_over(&self) -> bool {
         self.prices.len() == self.instruments.len()
+    }
+
+    /// Returns the error at the end of the command, which has not begun.
+    fn error(&self, lacks_connections: bool) -> CliError {
+        let names = self.missing();
+        if lacks_connections {
+            return CliError::found_nothing(format!("no price of {names} arrived"))
+                .because(LACKS_CONNECTIONS)
+                .help("run kite doctor to find the cause");
+        }
+        CliError::found_nothing(format!("no price of {names} arrived in time"))
+            .help("pass the price of the underlying with --spot")
     }
 
     /// Returns the names of the instruments that have no price yet.

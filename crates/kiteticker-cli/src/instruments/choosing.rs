@@ -117,11 +117,29 @@ impl<'a> Choosing<'a> {
             }
         }
         if found.is_empty()
-            && let Some((_, error)) = failed.pop()
+            && let Some((day, error)) = failed.pop()
         {
-            return Err(not_chosen(contracts, &error));
+            return Err(self.nothing(contracts, day, &error));
         }
         Ok((found, failed))
+    }
+
+    /// Returns the error of a text for which nothing can be chosen on any day, the last of which this
+    /// is. A price is missing only on tapes: that of today is waited for.
+    fn nothing(&self, contracts: &Contracts, last: Day, error: &ChoiceError) -> CliError {
+        let failed = not_chosen(contracts, error);
+        let days = self.days.iter().filter(|_| matches!(error, ChoiceError::Spot { .. }));
+        let mut underlyings =
+            days.filter(|&&(day, ..)| day == last).filter_map(|&(_, today, lists)| {
+                underlying(lists, contracts, today).ok().map(|one| named(&one).name)
+            });
+        match underlyings.next() {
+            Some(name) => failed.help(format!(
+                "{name} has no price on the tapes in the chosen times: record it as well, or pass \
+                 its price with --spot"
+            )),
+            None => failed,
+        }
     }
 }
 

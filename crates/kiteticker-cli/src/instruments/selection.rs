@@ -26,6 +26,14 @@ const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
 /// Stretch of a tape that is scanned for instruments if none is named.
 const GLANCE: Duration = Duration::from_secs(60);
 
+/// Whether the underlyings whose prices were needed are chosen with the contracts. On a tape they
+/// are, so that the same text can choose from it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Underlyings {
+    Added,
+    LeftOut,
+}
+
 /// A feed and the instruments to subscribe.
 #[derive(Debug)]
 pub(crate) struct Selection {
@@ -98,11 +106,16 @@ pub(crate) async fn find_named(
     }
     let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
     let select = &requested.select;
+    let underlyings = match need {
+        Need::Recorded => Underlyings::Added,
+        Need::Shown => Underlyings::LeftOut,
+    };
     let described = match (&feed, &reel) {
         (Feed::Replay(feed), Some(reel)) => {
+            let select = (select, underlyings);
             by_day(select, reel, feed.windows.as_ref(), &names, output, stop).await?
         }
-        _ => today(select, &feed, &names, deadline, output).await?,
+        _ => today((select, underlyings), &feed, &names, deadline, output, stop).await?,
     };
     instruments.extend(described.into_iter().map(|(_, named)| named));
     let mut seen = BTreeSet::new();
@@ -126,7 +139,7 @@ pub(crate) async fn find_named(
 /// Chooses instruments of tapes by day: those named, and those that texts describe. Empty if neither
 /// is given.
 pub(crate) async fn of_tapes(
-    (instruments, select): (&[String], &SelectArgs),
+    (instruments, select, underlyings): (&[String], &SelectArgs, Underlyings),
     reel: &Reel,
     windows: Option<&Windows>,
     names: &Names,
@@ -134,6 +147,7 @@ pub(crate) async fn of_tapes(
     stop: &Stop,
 ) -> Result<BTreeSet<(Day, u32)>, CliError> {
     let mut tokens = names.resolve_by_day(instruments).map_err(UnknownNames::into_error)?;
+    let select = (select, underlyings);
     let described = by_day(select, reel, windows, names, output, stop).await?;
     tokens.extend(described.into_iter().map(|(day, named)| (day, named.token)));
     Ok(tokens)
@@ -141,7 +155,7 @@ pub(crate) async fn of_tapes(
 
 /// Chooses the contracts that texts describe, as on each day of tapes.
 async fn by_day(
-    select: &SelectArgs,
+    (select, underlyings): (&SelectArgs, Underlyings),
     reel: &Reel,
     windows: Option<&Windows>,
     names: &Names,
@@ -150,28 +164,44 @@ async fn by_day(
 ) -> Result<Vec<(Day, Named)>, CliError> {
     let choosing = names.choosing(select)?.within(windows);
     let prices = first_price::of_tapes(reel, windows, choosing.unpriced()?, stop).await?;
-    choosing.choose(&prices, output)
+    Ok(underlyings.with(choosing.choose(&prices, output)?, &prices, names))
 }
 
 /// Chooses the contracts that texts describe today. Waits for the first price of underlyings whose
 /// prices are needed.
 async fn today(
-    select: &SelectArgs,
+    (select, underlyings): (&SelectArgs, Underlyings),
     feed: &Feed,
     names: &Names,
     deadline: Deadline,
     output: Output,
+    stop: &Stop,
 ) -> Result<Vec<(Day, Named)>, CliError> {
     let choosing = names.choosing(select)?;
     let unpriced = choosing.unpriced()?;
     let mut prices = Prices::new();
     if !unpriced.is_empty() {
-        let underlyings = unpriced.iter().map(|&(_, token)| names.named(token)).collect();
-        let found = first_price::of_feed(feed.clone(), underlyings, deadline, output).await?;
+        let waiting = unpriced.iter().map(|&(_, token)| names.named(token)).collect();
+        let found = first_price::of_feed(feed.clone(), waiting, deadline, output, stop).await?;
         let of_day = |(day, token)| Some(((day, token), *found.get(&token)?));
         prices.extend(unpriced.into_iter().filter_map(of_day));
     }
-    choosing.choose(&prices, output)
+    Ok(underlyings.with(choosing.choose(&prices, output)?, &prices, names))
+}
+
+impl Underlyings {
+    /// Returns the contracts that were chosen by these prices, with the underlyings if wanted.
+    fn with(
+        self,
+        mut chosen: Vec<(Day, Named)>,
+        prices: &Prices,
+        names: &Names,
+    ) -> Vec<(Day, Named)> {
+        if self == Self::Added {
+            chosen.extend(prices.keys().map(|&(day, token)| (day, names.named(token))));
+        }
+        chosen
+    }
 }
 
 /// Resolves the instruments named on the command line, and those of the list that are known.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use kite_tape::{RecorderStats, RecorderSummary};
-use serde_json::json;
+use kite_tape::{RecorderStats, RecorderSummary, Silences};
+use serde_json::{Value, json};
 
 use crate::format::numbers::{counted, grouped};
 use crate::format::silences;
@@ -84,8 +84,16 @@ pub(crate) fn summary(summary: &RecorderSummary) -> String {
 }
 
 /// Returns the summary as JSON.
-pub(crate) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Value {
-    let stats = &summary.stats;
+pub(crate) fn json(summary: &RecorderSummary, unseen: &[u32]) -> Value {
+    json_of(&summary.stats, &summary.silences, unseen)
+}
+
+/// Returns the summary of a recording that ended before it began as JSON.
+pub(crate) fn json_of_nothing() -> Value {
+    json_of(&RecorderStats::default(), &Silences::default(), &[])
+}
+
+fn json_of(stats: &RecorderStats, found: &Silences, unseen: &[u32]) -> Value {
     let (files, missing): (Vec<&PathBuf>, Vec<&PathBuf>) =
         stats.files.iter().partition(|file| file.exists());
     let shown = |files: Vec<&PathBuf>| -> Vec<String> {
@@ -109,6 +117,6 @@ pub(crate) fn json(summary: &RecorderSummary, unseen: &[u32]) -> serde_json::Val
         "failures": stats.failures,
         "last_error": stats.last_error,
     });
-    silences::add_json(&mut report, &summary.silences);
+    silences::add_json(&mut report, found);
     report
 }

@@ -1,6 +1,7 @@
 //! `--select`: contracts chosen by a text, in `instruments`, `watch` and `record`.
 
 use std::io::{Seek as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use kite_instruments::Date;
@@ -178,12 +179,13 @@ fn a_recording_holds_what_was_chosen_by_the_first_price_of_the_underlying() {
     let middle = (price / 500.0).round() as i32 * 500;
 
     let select = ["--select", "NIFTY nearest ATM+-1 PE", "--select", "NIFTY next 26000 CE"];
-    let (ended, recorded) = listed.record(&[&["--sim"], &select[..]].concat(), 4);
+    let (ended, recorded) = listed.record(&[&["--sim"], &select[..]].concat(), 5);
     assert!(ended.err.contains("waiting for the price of NSE:NIFTY 50 from "), "{ended:?}");
     assert!(ended.err.contains(", underlying at "), "{ended:?}");
     let mut names: Vec<String> =
         [-500, 0, 500].map(|by| format!("NFO:NIFTYW1{}PE", middle + by)).to_vec();
-    names.push("NFO:NIFTYW226000CE".to_owned());
+    // The underlying is recorded, so that its price is found on the tapes.
+    names.extend(["NFO:NIFTYW226000CE", "NSE:NIFTY 50"].map(str::to_owned));
     assert_eq!(recorded, names, "{ended:?}");
 }
 
@@ -229,28 +231,81 @@ fn a_price_that_does_not_arrive_before_the_end_is_reported() {
 }
 
 #[test]
-fn a_replay_chooses_by_the_first_price_on_the_tapes() {
+fn what_is_chosen_from_a_recording_can_be_chosen_from_again() {
     let listed = Listed::new();
-    let index = ["--sim", "256265"];
-    let (_, all) =
-        listed.record(&[&index[..], &["--select", "NIFTY nearest ATM+-2 CE"]].concat(), 6);
+    let (_, all) = listed.record(&["--sim", "--select", "NIFTY nearest ATM+-2 CE"], 6);
     let (tapes, kept) = (listed.tapes(), tempfile::tempdir().expect("a directory"));
     let kept = kept.path().to_str().expect("UTF-8");
     let record = ["record", "--replay", &tapes, "--speed", "max", "--to", kept];
-    let ended = run(&mut kite(&[&record[..], &["--select", "NIFTY nearest ATM CE"]].concat()));
+    let select = ["--select", "NIFTY nearest ATM CE"];
+    let ended = run(&mut kite(&[&record[..], &select[..]].concat()));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let chosen = recorded(kept);
-    assert_eq!(chosen.len(), 1, "{ended:?}");
-    let calls: Vec<&String> = all.iter().filter(|name| name.ends_with("CE")).collect();
-    assert_eq!(Some(&&chosen[0]), calls.get(2), "the middle one of five");
-    let export = ["export", &tapes, "--to", "-", "--format", "jsonl"];
-    let exported = run(&mut kite(&[&export[..], &["--select", "NIFTY nearest ATM"]].concat()));
-    assert_eq!(exported.code, Some(0), "{exported:?}");
-    assert!(exported.out.lines().count() > 0);
-    assert!(exported.out.lines().all(|line| symbol(line) == chosen[0]), "{exported:?}");
+    let middle = all.iter().filter(|name| name.ends_with("CE")).nth(2).expect("five calls");
+    let chosen = [middle.clone(), "NSE:NIFTY 50".to_owned()];
+    assert_eq!(recorded(kept), chosen, "{ended:?}");
     let cut = tempfile::tempdir().expect("a directory");
     let to = cut.path().to_str().expect("UTF-8");
-    let ended = run(&mut kite(&["cut", &tapes, "--to", to, "--select", "NIFTY nearest ATM"]));
+    let ended = run(&mut kite(&[&["cut", &tapes, "--to", to], &select[..]].concat()));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(recorded(to), chosen);
+    for tapes in [&tapes, to] {
+        let export = ["export", tapes, "--to", "-", "--format", "jsonl"];
+        let exported = run(&mut kite(&[&export[..], &select[..]].concat()));
+        assert_eq!(exported.code, Some(0), "{exported:?}");
+        assert!(exported.out.lines().count() > 0);
+        assert!(exported.out.lines().all(|line| symbol(line) == *middle), "{exported:?}");
+    }
+}
+
+#[test]
+fn a_tape_without_the_underlying_is_said_to_lack_its_price() {
+    let listed = Listed::new();
+    let select = ["--select", "NIFTY nearest ATM CE"];
+    let spot = [&select[..], &["--spot", "26000"]].concat();
+    listed.record(&[&["--sim"], &spot[..]].concat(), 1);
+    let tapes = listed.tapes();
+    let cut = listed.directory.path().join("cut");
+    let to = cut.to_str().expect("UTF-8");
+    for command in [&["cut", &tapes, "--to", to][..], &["export", &tapes, "--to", "x.csv"]] {
+        let ended = run(&mut kite(&[command, &select[..]].concat()));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let advice = "NSE:NIFTY 50 has no price on the tapes in the chosen times: record it as \
+                      well, or pass its price with --spot";
+        assert!(ended.err.contains(advice), "{ended:?}");
+        assert!(!cut.exists(), "{ended:?}");
+    }
+    let ended = run(&mut kite(&[&["cut", &tapes, "--to", to], &spot[..]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn a_stop_while_the_server_was_never_reached_is_a_finding_and_has_a_report() {
+    let (listed, unused) = (Listed::new(), TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let endpoint = format!("ws://{}", unused.local_addr().expect("an address"));
+    drop(unused);
+    let to = listed.tapes();
+    let feed = ["--endpoint", &endpoint, "--instruments-file", &listed.path, "--json"];
+    let select = ["--select", "NIFTY nearest ATM"];
+    for (command, is_timed) in [
+        (&["record", "--to", &to][..], false),
+        (&["record", "--to", &to], true),
+        (&["watch"], false),
+    ] {
+        let limit: &[&str] = if is_timed { &["--for", "3s"] } else { &[] };
+        let line = [command, &feed[..], &select[..], limit].concat();
+        let running = Running::start(with_credentials(kite(&line), "sim_access_token"));
+        if !is_timed {
+            running.wait_until_error("waiting for 127.0.0.1");
+            running.interrupt();
+        }
+        let ended = running.ended();
+        assert_eq!(ended.code, Some(1), "{line:?}: {ended:?}");
+        let error = "error: no price of NSE:NIFTY 50 arrived: at the end a connection was refused, \
+                     or the server had not been reached";
+        assert!(ended.err.contains(error), "{line:?}: {ended:?}");
+        if command[0] == "record" {
+            assert_eq!(ended.json()["ticks"], 0, "{ended:?}");
+        }
+    }
+    assert!(!std::path::Path::new(&to).exists(), "nothing was recorded");
 }

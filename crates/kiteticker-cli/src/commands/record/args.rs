@@ -20,7 +20,8 @@ Examples:
   kite record --select 'NIFTY nearest ATM+-20' --to tapes --until 15:30
 
 --select takes [EXCHANGE:]NAME EXPIRY STRIKE[+-N] [CE|PE], or NAME EXPIRY FUT;
-kite watch --help explains it. ATM waits for the underlying's first price.
+kite watch --help explains it. ATM waits for the underlying's first price, and
+the underlying is recorded too, so that cut and export find the price.
 
 Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
 reaches --rotate-size. Recording again on the same day continues the last one.

@@ -34,9 +34,12 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     tapes::check_directory(("--to", &args.to))?;
     let (instruments, feed) = (&args.instruments, &args.feed);
     let finding = selection::find(instruments, feed, Need::Recorded, deadline, output, &stop);
-    let Some(Selection { instruments, names, feed, lacks_parts }) =
-        stop.until_done(finding).await?
-    else {
+    let found = stop.until_done(finding).await;
+    let is_unable = matches!(&found, Err(error) if error.status() != Status::Findings);
+    if args.json && !is_unable && !matches!(found, Ok(Some(_))) {
+        output.json(&report::json_of_nothing())?;
+    }
+    let Some(Selection { instruments, names, feed, lacks_parts }) = found? else {
         output.note("ended before the recording began");
         return Ok(Status::Done);
     };
