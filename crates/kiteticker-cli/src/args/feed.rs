@@ -87,6 +87,11 @@ impl FeedArgs {
         Deadline::default().until(self.until.filter(|_| self.replay.is_empty()))
     }
 
+    /// Returns whether the simulated market is used.
+    pub(crate) fn is_sim(&self) -> bool {
+        self.sim
+    }
+
     /// Returns whether tapes are replayed.
     pub(crate) fn is_replay(&self) -> bool {
         !self.replay.is_empty()
@@ -157,6 +162,11 @@ pub(crate) struct InstrumentArgs {
 }
 
 impl InstrumentArgs {
+    /// Returns whether neither a name, nor a list, nor a text is given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.instruments.is_empty() && self.select.is_empty() && self.list.is_none()
+    }
+
     /// Returns the name of the list for messages.
     pub(crate) fn list_name(&self) -> Option<String> {
         let name = |path: &PathBuf| match is_stdin(path) {

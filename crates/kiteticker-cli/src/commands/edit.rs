@@ -231,6 +231,10 @@ impl Job {
         for &token in &summary.unseen_tokens {
             let label = self.names.as_ref().map_or_else(|| token.to_string(), |it| it.label(token));
             output.warn(format_args!("no tick of {label} is on the new tapes"));
+            if let Some(text) = self.names.as_ref().and_then(|it| it.exchange_token_warning(token))
+            {
+                output.warn(text);
+            }
         }
         let is_whole = summary.is_whole() && !summary.files.is_empty() && !self.is_loss;
         if is_whole && summary.unseen_tokens.is_empty() { Status::Done } else { Status::Findings }

@@ -214,6 +214,9 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     }
     for token in &summary.unseen_tokens {
         output.warn(format_args!("no tick of {} was exported", labels.label(*token)));
+        if let Some(text) = labels.exchange_token_warning(*token) {
+            output.warn(text);
+        }
     }
     Ok(Status::done(is_damaged || lacks_parts || !summary.unseen_tokens.is_empty()))
 }

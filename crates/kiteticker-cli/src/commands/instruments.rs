@@ -20,6 +20,7 @@ use crate::feed::credentials;
 use crate::format::numbers;
 use crate::instruments::choosing;
 use crate::instruments::lists::{self, ListCredentials, Request};
+use crate::instruments::names::Names;
 use crate::network::Network;
 
 const EXAMPLES: &str = "\
@@ -137,14 +138,22 @@ pub(crate) async fn run(
     }
     if found.is_empty() {
         let count = numbers::grouped(list.len() as u64);
-        output.note(format_args!("no instrument of {count} matches{}", suggestion(args, &list)));
+        let advice = suggestion(args, &list);
+        output.note(format_args!("no instrument of {count} matches{advice}"));
         return Ok(Status::Findings);
     }
     Ok(Status::Done)
 }
 
-/// Returns the names that may have been meant by a mistyped one.
+/// Returns what may have been meant: the instrument of an exchange token, or names similar to a
+/// mistyped one.
 fn suggestion(args: &InstrumentsArgs, list: &Instruments) -> String {
+    let number =
+        || args.words.iter().filter(|_| args.words.len() == 1).find_map(|it| it.parse().ok());
+    let names = Names::of_today(Some(list.clone()));
+    if let Some(text) = args.token.or_else(number).and_then(|it| names.exchange_token_warning(it)) {
+        return format!("; {text}");
+    }
     let typed = match &args.filters.name {
         Some(name) if args.words.is_empty() => name.clone(),
         _ => args.words.join(" "),

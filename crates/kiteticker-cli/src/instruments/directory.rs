@@ -14,6 +14,11 @@ pub(crate) trait Directory: Debug + Send {
     /// Returns a message for the user if there is no such instrument.
     fn resolve(&self, text: &str) -> Result<Named, String>;
 
+    /// Returns a warning if the token may have been meant for another one.
+    fn doubt(&self, _token: u32) -> Option<String> {
+        None
+    }
+
     /// Returns at most `limit` completions, best match first.
     fn complete(&self, text: &str, limit: usize) -> Vec<Named>;
 
@@ -24,6 +29,10 @@ pub(crate) trait Directory: Debug + Send {
 impl Directory for Names {
     fn resolve(&self, text: &str) -> Result<Named, String> {
         Self::resolve(self, text).map_err(|error| format!("{error}; {}", error.advice()))
+    }
+
+    fn doubt(&self, token: u32) -> Option<String> {
+        self.exchange_token_warning(token)
     }
 
     fn complete(&self, text: &str, limit: usize) -> Vec<Named> {

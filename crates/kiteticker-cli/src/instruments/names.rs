@@ -2,6 +2,7 @@
 //!
 //! Performs no I/O: `loading.rs` finds the lists.
 
+mod exchange_tokens;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -29,6 +30,14 @@ const MOST_WITH_SUGGESTIONS: usize = 20;
 pub(crate) struct Named {
     pub(crate) token: u32,
     pub(crate) name: String,
+}
+
+impl Named {
+    /// Returns the name; `None` if it is unknown, so that the token stands in its place.
+    pub(crate) fn symbol(&self) -> Option<&str> {
+        // The name of an instrument has a colon after the exchange.
+        Some(self.name.as_str()).filter(|name| !is_number(name))
+    }
 }
 
 /// The lists that name the instruments of one day, in the order in which they are searched.

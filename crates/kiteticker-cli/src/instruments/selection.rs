@@ -23,6 +23,9 @@ use crate::instruments::names::{Named, Names, UnknownNames};
 /// The limit across the connections of an account.
 const MOST: usize = MAX_INSTRUMENTS * MAX_CONNECTIONS;
 
+/// Number of exchange tokens that are warned of one by one.
+const MOST_WARNINGS: usize = 10;
+
 /// Stretch of a tape that is scanned for instruments if none is named.
 const GLANCE: Duration = Duration::from_secs(60);
 
@@ -44,8 +47,13 @@ pub(crate) struct Selection {
     pub(crate) lacks_parts: bool,
 }
 
+/// Advice if no instrument is named.
+const HOW_TO_CHOOSE: &str = "name some, such as NSE:INFY or 408065, or pass --list FILE or \
+                             --select 'NIFTY nearest ATM+-10'";
+
 /// Chooses a feed and its instruments as [`find_named`] does. If none is named, chooses those of the
-/// first minute for a tape, else the default ones.
+/// first minute for a tape, else the default ones, which must be named to be recorded from a market
+/// other than the simulated one.
 pub(crate) async fn find(
     requested: &InstrumentArgs,
     from: &FeedArgs,
@@ -54,6 +62,11 @@ pub(crate) async fn find(
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
+    let has_own = from.is_replay() || (from.is_sim() && requested.instruments_file.is_none());
+    let is_forgotten = requested.is_empty() && from.count.is_none() && !has_own;
+    if is_forgotten && need == Need::Recorded {
+        return Err(CliError::usage("no instrument to record is named").help(HOW_TO_CHOOSE));
+    }
     let mut selection = find_named(requested, from, need, deadline, output, stop).await?;
     if selection.instruments.is_empty() {
         let names = &selection.names;
@@ -61,6 +74,10 @@ pub(crate) async fn find(
             Feed::Replay(feed) => recorded(feed, names, output, stop).await?,
             _ => names.default_instruments(),
         };
+        if is_forgotten {
+            let count = selection.instruments.len();
+            output.note(format_args!("no instrument is named: watching {count} built-in ones"));
+        }
     }
     Ok(selection)
 }
@@ -105,6 +122,7 @@ pub(crate) async fn find_named(
             .help("write one EXCHANGE:SYMBOL or token a line, such as NSE:INFY"));
     }
     let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
+    warn_of_exchange_tokens(&instruments, &names, output);
     let select = &requested.select;
     let underlyings = match need {
         Need::Recorded => Underlyings::Added,
@@ -234,6 +252,18 @@ fn chosen(
     }
     instruments.extend(known);
     Ok(instruments)
+}
+
+/// Warns of tokens that are exchange tokens. The server accepts them and never sends a tick.
+fn warn_of_exchange_tokens(instruments: &[Named], names: &Names, output: Output) {
+    let mistaken = names.exchange_tokens(instruments.iter().map(|named| named.token));
+    for (token, what) in mistaken.iter().take(MOST_WARNINGS) {
+        output.warn(format_args!("{token} is {what}"));
+    }
+    let more = mistaken.len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        output.warn(format_args!("{more} more are exchange tokens"));
+    }
 }
 
 async fn recorded(

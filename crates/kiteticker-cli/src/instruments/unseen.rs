@@ -120,7 +120,11 @@ pub(crate) async fn early_report(unseen: &Unseen, names: &Names) -> Option<Strin
 }
 
 fn listed(tokens: &[u32], names: &Names) -> String {
-    let label = |&token| labelled(names.known(token).as_deref(), token);
+    let mistaken = names.exchange_tokens(tokens.iter().copied().take(MOST_NAMED));
+    let label = |token: &u32| match mistaken.get(token) {
+        Some(what) => format!("{token} ({what})"),
+        None => labelled(names.known(*token).as_deref(), *token),
+    };
     let mut text: Vec<String> = tokens.iter().take(MOST_NAMED).map(label).collect();
     let more = tokens.len().saturating_sub(MOST_NAMED);
     if more > 0 {

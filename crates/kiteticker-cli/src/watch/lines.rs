@@ -153,8 +153,8 @@ enum Form<'a> {
 
 impl<'a> Lines<'a> {
     fn json(instruments: &[Named]) -> Self {
-        let names: HashMap<u32, String> =
-            instruments.iter().map(|named| (named.token, named.name.clone())).collect();
+        let symbol = |named: &Named| Some((named.token, named.symbol()?.to_owned()));
+        let names: HashMap<u32, String> = instruments.iter().filter_map(symbol).collect();
         let lines = TickLines::new(move |token| names.get(&token).cloned());
         Self { out: BufWriter::new(io::stdout()), form: Form::Json(lines) }
     }

@@ -202,3 +202,37 @@ fn the_list_is_downloaded_once_and_then_names_instruments_on_tapes() {
     assert!(ended.out.contains("NSE:INFYRENAMED (408065)"), "{ended:?}");
     assert!(ended.err.contains("the names of 2026-11-23 are neither on the tapes"), "{ended:?}");
 }
+
+#[test]
+fn an_exchange_token_is_explained_wherever_it_is_given() {
+    let explained = "1594 is the exchange token of NSE:INFY: use 408065\n";
+    for arguments in [&["1594"][..], &["--token", "1594"]] {
+        let ended = find(arguments);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.contains(&format!("of 4 matches; {explained}")), "{ended:?}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = listed(&directory, LIST);
+    let list = list.to_str().expect("UTF-8");
+    let day = tape::write(directory.path());
+    let day = day.to_str().expect("UTF-8");
+    let to = directory.path().join("tapes");
+    let to = to.to_str().expect("UTF-8");
+    let replayed = ["--replay", day, "--speed", "max", "--instruments-file", list];
+    let csv = ["--format", "csv", "--instruments-file", list, "--to", "-"];
+    let cut = directory.path().join("cut");
+    let cut = ["--instruments-file", list, "--to", cut.to_str().expect("UTF-8")];
+    for line in [
+        [&["record", "1594", "408065", "--to", to][..], &replayed].concat(),
+        [&["watch", "1594", "408065", "--json"][..], &replayed].concat(),
+        [&["export", day, "--instruments", "1594,408065"][..], &csv].concat(),
+        [&["cut", day, "--instruments", "1594,408065"][..], &cut].concat(),
+    ] {
+        let ended = run(&mut kite(&line));
+        assert!(ended.err.contains(&format!("warning: {explained}")), "{line:?}: {ended:?}");
+        assert!(!ended.err.contains("408065 is the exchange"), "{line:?}: {ended:?}");
+    }
+    let ended = run(&mut kite(&["inspect", to, "--instruments-file", list]));
+    let report = "1 instrument never ticked: 1594 (the exchange token of NSE:INFY: use 408065)\n";
+    assert!(ended.err.contains(report), "{ended:?}");
+}

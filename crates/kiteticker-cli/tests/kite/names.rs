@@ -296,3 +296,19 @@ fn unknown_names_in_a_list_are_left_out_unless_strict() {
     let ended = record(&[]);
     assert_eq!(ended.code, Some(2), "the default instruments are not recorded instead: {ended:?}");
 }
+
+#[test]
+fn an_instrument_without_a_name_is_null_in_the_lines_of_every_command() {
+    let watch = ["watch", "--sim", "10368770", "408065", "--json"];
+    let mut watching = Running::start(kite(&watch));
+    let symbols: std::collections::BTreeMap<u64, Value> = (0..40)
+        .map(|_| serde_json::from_str(&watching.line()).expect("JSON"))
+        .map(|row: Value| {
+            (row["instrument_token"].as_u64().expect("a token"), row["symbol"].clone())
+        })
+        .collect();
+    assert_eq!(symbols[&10_368_770], Value::Null);
+    assert_eq!(symbols[&408_065], "NSE:INFY");
+    watching.interrupt();
+    assert_eq!(watching.ended().code, Some(0));
+}

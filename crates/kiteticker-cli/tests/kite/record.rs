@@ -242,3 +242,44 @@ fn a_recording_of_a_replay_does_not_add_to_the_replayed_tape() {
     }
     assert_eq!(std::fs::read(&day).expect("the tape"), bytes);
 }
+
+#[test]
+fn forgotten_instruments_are_an_error_unless_the_market_is_simulated() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (list, to) = (directory.path().join("list.csv"), directory.path().join("tapes"));
+    std::fs::write(&list, "token,exchange,symbol\n408065,NSE,INFY\n").expect("a file");
+    let (list, to) = (list.to_str().expect("UTF-8"), to.to_str().expect("UTF-8"));
+    for source in
+        [&["--endpoint", "ws://127.0.0.1:1"][..], &[], &["--sim", "--instruments-file", list]]
+    {
+        let command = kite(&[&["record", "--to", to][..], source].concat());
+        let ended = run(&mut with_credentials(command, "sim_access_token"));
+        assert_eq!(ended.code, Some(2), "{source:?}: {ended:?}");
+        let error = "error: no instrument to record is named\nhelp: name some, such as NSE:INFY";
+        assert!(ended.err.starts_with(error), "{source:?}: {ended:?}");
+    }
+    assert!(!Path::new(to).exists());
+    let mut watching =
+        Running::start(kite(&["watch", "--sim", "--instruments-file", list, "--json"]));
+    watching.line();
+    watching.interrupt();
+    let ended = watching.ended();
+    assert!(ended.err.contains("no instrument is named: watching 10 built-in ones\n"), "{ended:?}");
+}
+
+#[test]
+fn a_second_recording_of_the_day_continues_the_file_only_of_as_many_instruments() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().to_str().expect("UTF-8");
+    let files = |names: &[&str]| {
+        let record = ["record", "--sim", "--to", to, "--for", "1s"];
+        let ended = run(&mut kite(&[&record[..], names].concat()));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let names = std::fs::read_dir(to).expect("a directory").flatten();
+        names.filter(|it| it.path().extension().is_some_and(|it| it == "ktape")).count()
+    };
+    assert_eq!(files(&["INFY", "TCS"]), 1);
+    assert_eq!(files(&["INFY", "SBIN"]), 1);
+    assert_eq!(files(&["INFY"]), 2);
+    assert_eq!(files(&["INFY", "--mode", "ltp"]), 3);
+}

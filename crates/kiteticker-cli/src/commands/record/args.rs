@@ -23,8 +23,13 @@ Examples:
 kite watch --help explains it. ATM waits for the underlying's first price, and
 the underlying is recorded too, so that cut and export find the price.
 
-Tapes are named DIR/kite-2026-11-23.ktape: one per day, or more if a file
-reaches --rotate-size. Recording again on the same day continues the last one.
+Without instruments, --sim records ten well-known ones and --replay those of the
+tape's first minute; a list or another server needs them named.
+
+Tapes are named DIR/kite-2026-11-23.ktape. The next file of a day, ….1.ktape,
+begins if one reaches --rotate-size, or if kite record is started again with
+another feed, mode, number of instruments or version. Otherwise it continues the
+newest.
 
 --replay records a replay of other tapes, for example to keep only some of the
 instruments. The receive times are those of the replay.

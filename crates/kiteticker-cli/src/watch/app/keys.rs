@@ -194,6 +194,9 @@ impl App {
         let (token, mode) = (named.token, self.mode);
         let name = named.name.clone();
         if self.table.add(named, mode, self.moment.now) {
+            if let Some(warning) = self.directory.doubt(token) {
+                self.log(Weight::Warning, warning);
+            }
             return Some(Effect::Subscribe { token, mode });
         }
         self.log(Weight::Plain, format!("{name} is already in the table"));

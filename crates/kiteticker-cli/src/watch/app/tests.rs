@@ -1,3 +1,4 @@
+mod add;
 mod lists;
 mod mouse;
 mod open;
