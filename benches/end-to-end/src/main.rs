@@ -13,6 +13,7 @@ mod machine;
 mod processes;
 mod reader;
 mod reconnect;
+mod relay;
 mod suite;
 mod table;
 
@@ -71,6 +72,16 @@ enum Command {
     Reconnect,
     /// Compares clients under one load.
     Compare(suite::Comparison),
+    /// Compares the relay with a bare loop: everything that benches/RESULTS.md shows of it.
+    Relay(relay::Suite),
+    /// Compares the relay with a bare loop under one load.
+    RelayCompare(relay::Comparison),
+    /// One process of a run of the relay; started by the other commands.
+    #[command(hide = true)]
+    RelayProcess {
+        #[command(subcommand)]
+        role: relay::Role,
+    },
 }
 
 fn main() -> ExitCode {
@@ -83,6 +94,9 @@ fn main() -> ExitCode {
         Some(Command::Idle { port, seconds }) => client_process::idle(port, seconds),
         Some(Command::Reconnect) => reconnect::report(),
         Some(Command::Compare(comparison)) => comparison.run(),
+        Some(Command::Relay(suite)) => suite.run(),
+        Some(Command::RelayCompare(comparison)) => comparison.run(),
+        Some(Command::RelayProcess { role }) => role.run(),
         None => arguments.suite.run(),
     };
     match result {

@@ -14,17 +14,18 @@ use crate::clients::Run;
 use crate::load::Load;
 
 /// Pause between the last handshake and the first frame, for clients to report the connection.
-const SETTLE: Duration = Duration::from_millis(150);
+pub const SETTLE: Duration = Duration::from_millis(150);
 
 /// A child process, killed on drop.
-struct Process {
+pub struct Process {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Process {
-    fn start(arguments: &[String]) -> Result<Self, Failure> {
+    /// Starts this program with other arguments.
+    pub fn start(arguments: &[String]) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
@@ -33,7 +34,8 @@ impl Process {
         Ok(Self { child, input, output })
     }
 
-    fn read_line(&mut self) -> Result<String, Failure> {
+    /// Waits for a line from the process.
+    pub fn read_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
             return Err("a process ended without a result".into());
@@ -41,7 +43,8 @@ impl Process {
         Ok(line.trim().to_owned())
     }
 
-    fn send_line(&mut self, line: &str) -> Result<(), Failure> {
+    /// Writes a line to the process.
+    pub fn send_line(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.input, "{line}")?;
         Ok(self.input.flush()?)
     }
@@ -56,7 +59,7 @@ impl Drop for Process {
 }
 
 /// Returns an option and its value as arguments.
-fn option(name: &str, value: u64) -> [String; 2] {
+pub fn option(name: &str, value: u64) -> [String; 2] {
     [format!("--{name}"), value.to_string()]
 }
 

@@ -1,5 +1,7 @@
 //! Tables of medians, with ratios to the first row within the same round.
 
+use std::fmt;
+
 use crate::client_process::Outcome;
 use crate::load::Load;
 
@@ -12,14 +14,15 @@ pub struct Row {
 }
 
 /// Median, minimum and maximum of some values.
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    /// Returns the spread of these values; not numbers if there are none.
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
@@ -27,11 +30,16 @@ impl Spread {
     }
 }
 
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.min, self.max)
+    }
+}
+
 /// Formats the ratio of two rows by round: median, minimum and maximum.
 pub fn ratio(row: &Row, base: &Row, of: impl Fn(&Outcome) -> f64) -> String {
     let pairs = row.outcomes.iter().zip(&base.outcomes);
-    let spread = Spread::of(pairs.map(|(ours, bare)| of(ours) / of(bare)));
-    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.min, spread.max)
+    Spread::of(pairs.map(|(ours, bare)| of(ours) / of(bare))).to_string()
 }
 
 fn median(row: &Row, of: impl Fn(&Outcome) -> f64) -> f64 {
