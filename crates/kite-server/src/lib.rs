@@ -78,6 +78,7 @@ pub mod handshake;
 mod latest;
 pub mod listener;
 mod outgoing;
+mod readiness;
 mod refusal;
 pub mod session;
 mod socket;

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use tokio_tungstenite::tungstenite::{
 use crate::end::End;
 use crate::gate::Gate;
 use crate::outgoing::{Message, Outgoing};
+use crate::readiness::Readiness;
 use crate::transport::Connection;
 
 /// Timeout for a client to read a frame, in addition to the time its link needs.
@@ -61,6 +63,7 @@ pub enum Received {
 /// A WebSocket on a connection after its handshake.
 pub struct Socket<S> {
     websocket: WebSocketStream<Gate<S>>,
+    readiness: Arc<Readiness>,
     outgoing: Outgoing,
     /// A close frame that is sent once everything before is written.
     close: Option<Option<CloseFrame>>,
@@ -99,6 +102,7 @@ impl<S: Connection> Socket<S> {
         let (stream, role) = (Gate::new(stream), Role::Server);
         Self {
             websocket: WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await,
+            readiness: Arc::default(),
             outgoing: Outgoing::default(),
             close: None,
             is_closing: false,
@@ -125,7 +129,8 @@ impl<S: Connection> Socket<S> {
     /// [`End::ClientReset`] or [`End::ClientGone`] if the client has disconnected or broken the
     /// protocol.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, End>> {
-        let message = ready!(Pin::new(&mut self.websocket).poll_next(cx));
+        let websocket = &mut self.websocket;
+        let message = ready!(self.readiness.poll(cx, |cx| Pin::new(&mut *websocket).poll_next(cx)));
         Poll::Ready(match message {
             Some(Ok(WebSocketMessage::Text(text))) => Ok(Received::Text(text)),
             Some(Ok(WebSocketMessage::Ping(_))) => {
@@ -276,7 +281,7 @@ impl<S: Connection> Socket<S> {
 
     /// Writes some of what was handed over, in one system call.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if !self.outgoing.is_mid_frame() {
+        if self.has_own_bytes() && !self.outgoing.is_mid_frame() {
             // A pong that was written in part comes first.
             ready!(self.poll_flush_websocket(cx))?;
         }
@@ -300,8 +305,17 @@ impl<S: Connection> Socket<S> {
         }
     }
 
+    /// Returns whether the WebSocket itself may have something to write: pongs or a close frame.
+    fn has_own_bytes(&self) -> bool {
+        self.owes_pong || self.is_closing
+    }
+
     /// Writes what the WebSocket itself has to write, and flushes the stream.
     fn poll_flush_websocket(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if !self.has_own_bytes() {
+            let flushed = Pin::new(self.stream_mut()).poll_flush(cx);
+            return flushed.map_err(|error| write_failed(error.into()));
+        }
         // The newest pong is kept apart while the buffer of pongs is full, so it takes a second flush.
         let flushes = if self.owes_pong { 2 } else { 1 };
         for _ in 0..flushes {
