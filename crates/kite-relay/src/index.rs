@@ -14,13 +14,56 @@ pub(crate) struct Want {
     pub(crate) mode: Mode,
 }
 
+/// The groups that want one instrument. One group is kept in place, because that is the usual number
+/// and saves a look-up elsewhere for each packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wants {
+    None,
+    One(Want),
+    /// Ordered by group, so that a change does not pass over all of them.
+    Many(Vec<Want>),
+}
+
+impl Wants {
+    #[inline]
+    fn as_slice(&self) -> &[Want] {
+        match self {
+            Self::None => &[],
+            Self::One(want) => std::slice::from_ref(want),
+            Self::Many(wants) => wants,
+        }
+    }
+
+    fn set(&mut self, group: GroupId, mode: Option<Mode>) {
+        let place = self.as_slice().binary_search_by_key(&group, |want| want.group);
+        let want = mode.map(|mode| Want { group, mode });
+        match (&mut *self, place, want) {
+            (Self::Many(wants), Ok(place), Some(want)) => wants[place] = want,
+            (Self::Many(wants), Ok(place), None) => {
+                wants.remove(place);
+                if let [last] = wants[..] {
+                    *self = Self::One(last);
+                }
+            }
+            (Self::Many(wants), Err(place), Some(want)) => wants.insert(place, want),
+            (Self::One(other), Err(place), Some(want)) => {
+                let mut wants = vec![*other];
+                wants.insert(place, want);
+                *self = Self::Many(wants);
+            }
+            (_, Ok(_), None) => *self = Self::None,
+            (_, _, Some(want)) => *self = Self::One(want),
+            (_, Err(_), None) => {}
+        }
+    }
+}
+
 /// The groups of each instrument. Tokens cannot be removed from a [`TokenMap`], so an instrument
 /// that no group wants keeps an empty row until there are too many of them.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     row_by_token: TokenMap<u32>,
-    /// Ordered by group, so that a change does not pass over all of them.
-    rows: Vec<Vec<Want>>,
+    rows: Vec<Wants>,
     /// The token of each row.
     tokens: Vec<u32>,
     empty: usize,
@@ -31,7 +74,7 @@ impl Index {
     #[inline]
     pub(crate) fn wants(&self, token: u32) -> &[Want] {
         match self.row_by_token.get(token) {
-            Some(&row) => &self.rows[row as usize],
+            Some(&row) => self.rows[row as usize].as_slice(),
             None => &[],
         }
     }
@@ -44,19 +87,11 @@ impl Index {
             None => self.add(token),
         };
         let wants = &mut self.rows[row];
-        let was_empty = wants.is_empty();
-        let place = wants.binary_search_by_key(&group, |want| want.group);
-        match (place, mode) {
-            (Ok(place), Some(mode)) => wants[place].mode = mode,
-            (Ok(place), None) => {
-                wants.remove(place);
-            }
-            (Err(place), Some(mode)) => wants.insert(place, Want { group, mode }),
-            (Err(_), None) => {}
-        }
-        match (was_empty, wants.is_empty()) {
+        let was_empty = wants.as_slice().is_empty();
+        wants.set(group, mode);
+        match (was_empty, wants.as_slice().is_empty()) {
             (true, false) => self.empty -= 1,
-            (false, true) => self.on_empty(row),
+            (false, true) => self.on_empty(),
             _ => {}
         }
     }
@@ -65,15 +100,13 @@ impl Index {
     fn add(&mut self, token: u32) -> usize {
         let row = self.rows.len();
         self.row_by_token.insert(token, row as u32);
-        self.rows.push(Vec::new());
+        self.rows.push(Wants::None);
         self.tokens.push(token);
         self.empty += 1;
         row
     }
 
-    fn on_empty(&mut self, row: usize) {
-        // Its memory is freed: many groups may have wanted the instrument.
-        self.rows[row] = Vec::new();
+    fn on_empty(&mut self) {
         self.empty += 1;
         if self.empty > MAX_EMPTY && self.empty > self.rows.len() / 2 {
             self.rebuild();
@@ -82,7 +115,7 @@ impl Index {
 
     fn rebuild(&mut self) {
         let rows = std::mem::take(&mut self.rows).into_iter().zip(std::mem::take(&mut self.tokens));
-        let (rows, tokens) = rows.filter(|(wants, _)| !wants.is_empty()).unzip();
+        let (rows, tokens) = rows.filter(|(wants, _)| !wants.as_slice().is_empty()).unzip();
         (self.rows, self.tokens, self.empty) = (rows, tokens, 0);
         self.row_by_token = (0_u32..).zip(&self.tokens).map(|(row, &token)| (token, row)).collect();
     }
@@ -126,7 +159,7 @@ mod tests {
                 let wants = index.wants(token).iter().map(|want| (want.group.0, want.mode));
                 prop_assert_eq!(wants.collect::<BTreeMap<_, _>>(), model.remove(&token).unwrap_or_default());
             }
-            prop_assert_eq!(index.empty, index.rows.iter().filter(|wants| wants.is_empty()).count());
+            prop_assert_eq!(index.empty, index.rows.iter().filter(|wants| wants.as_slice().is_empty()).count());
         }
     }
 

@@ -21,8 +21,9 @@ pub(crate) struct Newest {
     free: Vec<u32>,
 }
 
-/// A copy of an instrument's packet.
+/// A copy of an instrument's packet. Aligned so that it takes no more than three cache lines.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(crate) struct Row {
     token: u32,
     len: u8,
@@ -44,7 +45,11 @@ impl Row {
         let packet = packet.as_bytes();
         // The longest layout has 184 bytes.
         self.len = packet.len() as u8;
-        self.bytes[..packet.len()].copy_from_slice(packet);
+        match packet.first_chunk() {
+            // A copy of constant length is not a call.
+            Some(full) => self.bytes = *full,
+            None => self.bytes[..packet.len()].copy_from_slice(packet),
+        }
     }
 }
 
