@@ -84,7 +84,7 @@ impl Changes {
     }
 
     /// Iterates by ascending token.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Change> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Change> + Clone {
         self.all.iter()
     }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use kite_wire::{Frame, Packet};
 
 use crate::groups::{GroupId, Groups};
+use crate::successors::Successors;
 
 /// The part of a frame for one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub struct Dispatcher {
     parts: Vec<Part>,
     /// The groups whose parts are not empty.
     touched: Vec<GroupId>,
+    successors: Successors,
 }
 
 /// What one group gets of the present frame.
@@ -106,7 +108,7 @@ impl Dispatcher {
     fn add(&mut self, groups: &Groups, packet: Packet<'_>, start: u32) -> u64 {
         let kind = packet.kind();
         let mut leaner = 0;
-        for want in groups.wants(packet.instrument_token()) {
+        for want in groups.wants_next(packet.instrument_token(), &mut self.successors) {
             if kind.mode() < want.mode {
                 leaner += groups.members(want.group).len() as u64;
                 continue;

@@ -13,6 +13,7 @@ use kite_wire::Mode;
 
 use crate::changes::{Changes, ClientId};
 use crate::index::{Index, Want};
+use crate::successors::Successors;
 
 /// The number of a group. Valid until the next change of a book; numbers are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,9 +133,10 @@ impl Groups {
         self.len() == 0
     }
 
+    /// Returns the groups that want the instrument of the next packet.
     #[inline]
-    pub(crate) fn wants(&self, token: u32) -> &[Want] {
-        self.index.wants(token)
+    pub(crate) fn wants_next(&self, token: u32, successors: &mut Successors) -> &[Want] {
+        self.index.wants_next(token, successors)
     }
 
     /// Returns one more than the highest number of a group so far.

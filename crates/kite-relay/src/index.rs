@@ -3,6 +3,7 @@
 use kite_wire::{Mode, TokenMap};
 
 use crate::groups::GroupId;
+use crate::successors::Successors;
 
 /// Rows that may stay empty before the index is rebuilt without them.
 const MAX_EMPTY: usize = 1_024;
@@ -77,6 +78,13 @@ impl Index {
             Some(&row) => self.rows[row as usize].as_slice(),
             None => &[],
         }
+    }
+
+    /// Returns the groups that want the instrument of the next packet.
+    #[inline]
+    pub(crate) fn wants_next(&self, token: u32, successors: &mut Successors) -> &[Want] {
+        let row = successors.find(token, &self.tokens, || self.row_by_token.get(token).copied());
+        row.map_or(&[], |row| self.rows[row as usize].as_slice())
     }
 
     /// Sets the mode in which a group wants an instrument; with `None` it no longer wants it.

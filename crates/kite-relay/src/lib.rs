@@ -52,6 +52,7 @@ mod queue;
 mod relay;
 mod roster;
 mod stats;
+mod successors;
 mod table;
 mod wishes;
 

@@ -51,7 +51,7 @@ fn check(groups: &Groups, books: &Books) -> Result<(), TestCaseError> {
         let group = &groups.groups[id.index()];
         prop_assert_eq!(group.hash, hash_of(&group.book));
         for token in 0..6 {
-            let wanted = groups.wants(token).iter().find(|want| want.group == id);
+            let wanted = groups.index.wants(token).iter().find(|want| want.group == id);
             let in_book = book.iter().find(|(other, _)| *other == token);
             prop_assert_eq!(wanted.map(|want| want.mode), in_book.map(|(_, mode)| *mode));
         }

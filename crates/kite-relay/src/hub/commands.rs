@@ -104,7 +104,7 @@ impl Hub {
 
 /// Returns the instruments to send a snapshot of, as Kite does: all that a subscribe names, and
 /// those whose mode another command changes.
-fn to_snapshot(changes: &Changes) -> impl Iterator<Item = (u32, Mode)> {
+fn to_snapshot(changes: &Changes) -> impl Iterator<Item = (u32, Mode)> + Clone {
     let is_subscribe = changes.cause() == Cause::Subscribe;
     let asked = changes.iter().filter(move |change| is_subscribe || change.from != change.to);
     asked.filter_map(|change| Some((change.token, change.to?)))
