@@ -20,6 +20,7 @@ mod terminal;
 mod theme;
 mod view;
 pub(crate) mod watchlists;
+mod wrapping;
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};

@@ -28,7 +28,7 @@ pub(crate) trait Directory: Debug + Send {
 
 impl Directory for Names {
     fn resolve(&self, text: &str) -> Result<Named, String> {
-        Self::resolve(self, text).map_err(|error| format!("{error}; {}", error.advice()))
+        Self::resolve(self, text).map_err(|error| error.below_name())
     }
 
     fn doubt(&self, token: u32) -> Option<String> {

@@ -1,12 +1,14 @@
 //! The text of the help, wrapped to the width of the screen.
 
+use crate::watch::wrapping::wrapped;
+
 /// Width of the keys.
 const KEYS: usize = 17;
 /// From this width on, an explanation is beside its keys.
 const BESIDE: usize = 44;
 
 /// Keys or words, and what they do or mean.
-const HELP: [(&str, &str); 30] = [
+const HELP: [(&str, &str); 31] = [
     ("up, down, j, k", "select an instrument; the mouse does so too"),
     ("PgUp, PgDn, g, G", "a page up, a page down, first, last"),
     ("wheel", "scroll"),
@@ -26,6 +28,7 @@ const HELP: [(&str, &str); 30] = [
     ("[, ]", "replay: ten minutes back or forward"),
     ("-, +", "replay: slower, faster"),
     ("Esc", "close what is open: help, list, prompt, filter, panel"),
+    ("Ctrl-U, Ctrl-W", "in a prompt: erase the text, or its last word"),
     ("Ctrl-Z", "suspend; fg continues"),
     ("q, Ctrl-C", "quit"),
     ("", ""),
@@ -62,21 +65,6 @@ pub(crate) fn lines(width: usize) -> Vec<HelpLine> {
 /// Returns the width of the keys beside which explanations stand; 0 if they are below them.
 pub(crate) fn keys_width(width: usize) -> usize {
     if width >= BESIDE { KEYS + 1 } else { 0 }
-}
-
-/// Wraps a text at spaces.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Journal {
     }
 
     /// Returns the newest lines, up to this number, the oldest of them first.
-    pub(crate) fn last(&self, lines: usize) -> impl Iterator<Item = &Line> {
+    pub(crate) fn last(&self, lines: usize) -> impl DoubleEndedIterator<Item = &Line> {
         self.lines.iter().skip(self.lines.len().saturating_sub(lines))
     }
 }

@@ -8,6 +8,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use kite_conn::OneLine;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -17,6 +19,10 @@ use ratatui::widgets::Paragraph;
 use crate::format::times::ist_clock;
 use crate::watch::app::{App, Focus};
 use crate::watch::layout::Page;
+use crate::watch::wrapping::wrapped_to;
+
+/// Width of the time before an event.
+const CLOCK: usize = 11;
 
 /// Draws the whole screen.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
@@ -36,22 +42,33 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
         Focus::Help { top } => overlay::draw_help(frame, page.below_header(), app, *top),
         Focus::Choose(choice) => overlay::draw_choice(frame, page.below_header(), app, choice),
         Focus::Add(adding) => overlay::draw_adding(frame, &page, app, adding),
-        Focus::Save(saving) => overlay::draw_saving(frame, page.prompt(), app, saving),
-        Focus::Filter => overlay::draw_filter(frame, page.prompt(), app),
+        Focus::Save(saving) => overlay::draw_saving(frame, &page, app, saving),
+        Focus::Filter => overlay::draw_filter(frame, &page, app),
         Focus::Table => {}
     }
 }
 
 fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let theme = app.theme;
-    let mut lines = vec![rule(app, area.width, vec![Span::styled("events", theme.dim())])];
-    for line in app.journal.last(usize::from(area.height - 1)) {
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {}  ", ist_clock(line.unix_s)), theme.dim()),
-            Span::styled(theme.text(&line.text), theme.weight(line.weight)),
-        ]));
+    let room = usize::from(area.height - 1);
+    let width = usize::from(area.width).saturating_sub(CLOCK).max(1);
+    // The newest, which is at the bottom, has the room that it needs.
+    let mut lines = VecDeque::new();
+    for line in app.journal.last(room).rev() {
+        let left = room - lines.len();
+        let text = theme.text(&line.text);
+        let texts = wrapped_to(&text, width, left, theme.sign("…", "."));
+        for (at, text) in texts.into_iter().enumerate().rev() {
+            let clock = match at {
+                0 => format!(" {}  ", ist_clock(line.unix_s)),
+                _ => " ".repeat(CLOCK),
+            };
+            let text = Span::styled(text, theme.weight(line.weight));
+            lines.push_front(Line::from(vec![Span::styled(clock, theme.dim()), text]));
+        }
     }
-    frame.render_widget(Paragraph::new(lines), area);
+    lines.push_front(rule(app, area.width, vec![Span::styled("events", theme.dim())]));
+    frame.render_widget(Paragraph::new(Vec::from(lines)), area);
 }
 
 fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {

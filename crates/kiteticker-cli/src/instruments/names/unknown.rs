@@ -46,6 +46,21 @@ impl NameError {
     }
 }
 
+impl NameError {
+    /// Returns the error and the advice where the name stands beside them, the essential first.
+    pub(crate) fn below_name(&self) -> String {
+        let advice = self.advice();
+        match self {
+            Self::Empty => format!("a name is needed; {advice}"),
+            Self::Unknown { .. } => format!("unknown; {advice}"),
+            Self::Ambiguous { tokens, .. } => {
+                format!("several have this name; {advice}: {}", listed(tokens))
+            }
+            Self::Token { .. } => format!("no such token; {advice}"),
+        }
+    }
+}
+
 /// The inputs that name no instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnknownNames(Vec<Unknown>);

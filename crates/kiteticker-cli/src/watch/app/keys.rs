@@ -6,7 +6,7 @@ use kite_wire::Mode;
 
 use crate::format::times::{SECOND_NS, ist_clock};
 use crate::instruments::names::Named;
-use crate::watch::app::{Adding, App, CHOICES, Effect, Focus};
+use crate::watch::app::{Adding, App, CHOICES, Effect, Focus, Saving};
 use crate::watch::journal::Weight;
 use crate::watch::layout::Panel;
 use crate::watch::playback::{Order, Playback};
@@ -27,6 +27,14 @@ impl App {
         match key.code {
             KeyCode::Char('c') if has(KeyModifiers::CONTROL) => return Some(Effect::Quit),
             KeyCode::Char('z') if has(KeyModifiers::CONTROL) => return Some(Effect::Suspend),
+            KeyCode::Char('u') if has(KeyModifiers::CONTROL) => {
+                self.retype(|_| String::new());
+                return None;
+            }
+            KeyCode::Char('w') if has(KeyModifiers::CONTROL) => {
+                self.retype(without_last_word);
+                return None;
+            }
             // Other keys with Ctrl or Alt do nothing, and must not count as letters.
             KeyCode::Char(_) if has(KeyModifiers::CONTROL) || has(KeyModifiers::ALT) => {
                 return None;
@@ -147,6 +155,24 @@ impl App {
         self.focus = Focus::Filter;
     }
 
+    /// Replaces the text of the prompt that is open, if one is.
+    fn retype(&mut self, changed: impl Fn(&str) -> String) {
+        match &mut self.focus {
+            Focus::Filter => {
+                self.table.filter_by(|filter| *filter = changed(filter), self.moment.now);
+            }
+            Focus::Save(saving) => {
+                let (text, names) = (changed(&saving.text), std::mem::take(&mut saving.names));
+                *saving = Saving { text, names, ..Saving::default() };
+            }
+            Focus::Add(adding) => {
+                let text = changed(&adding.text);
+                self.focus = Focus::Add(self.adding(text));
+            }
+            Focus::Table | Focus::Help { .. } | Focus::Choose(_) => {}
+        }
+    }
+
     fn adding(&self, text: String) -> Adding {
         let choices = self.directory.complete(&text, CHOICES);
         Adding { text, choices, ..Adding::default() }
@@ -215,6 +241,12 @@ impl App {
         self.log(Weight::Plain, format!("{name} switched to {mode} mode"));
         Some(Effect::SetMode { token, mode })
     }
+}
+
+/// Returns a text without its last word and the blanks after it.
+fn without_last_word(text: &str) -> String {
+    let text = text.trim_end();
+    text[..text.rfind(' ').map_or(0, |blank| blank + 1)].to_owned()
 }
 
 pub(super) fn push(text: &mut String, symbol: char) {

@@ -21,6 +21,8 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Saving {
     pub(crate) text: String,
+    /// Whether the text is the name of the open list, which the first symbol typed replaces.
+    pub(crate) is_selected: bool,
     /// The lists that exist.
     pub(crate) names: Vec<Name>,
     /// Why the list cannot be saved.
@@ -97,15 +99,23 @@ impl App {
     pub(crate) fn name_list(&mut self, names: Vec<Name>) {
         self.redraw.request();
         let text = self.list.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
-        self.focus = Focus::Save(Saving { text, names, refusal: None });
+        let is_selected = !text.is_empty();
+        self.focus = Focus::Save(Saving { text, is_selected, names, refusal: None });
     }
 
     pub(super) fn on_saving_key(&mut self, mut saving: Saving, code: KeyCode) -> Option<Effect> {
         saving.refusal = None;
+        let is_selected = std::mem::take(&mut saving.is_selected);
         match code {
             KeyCode::Esc => return None,
+            KeyCode::Backspace if is_selected => saving.text.clear(),
             KeyCode::Backspace => drop(saving.text.pop()?),
-            KeyCode::Char(symbol) => push(&mut saving.text, symbol),
+            KeyCode::Char(symbol) => {
+                if is_selected {
+                    saving.text.clear();
+                }
+                push(&mut saving.text, symbol);
+            }
             KeyCode::Enter => match saving.text.parse() {
                 Ok(name) => {
                     let listed = self.table.rows.iter().map(|row| row.name.clone()).collect();

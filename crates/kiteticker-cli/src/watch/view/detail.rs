@@ -38,10 +38,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         let title = rule(app, area.width, vec![Span::styled("no instrument", app.theme.dim())]);
         return frame.render_widget(Paragraph::new(title), Rect { height: 1, ..area });
     };
-    let title = vec![
-        Span::styled(shortened(&row.name, 30, app), app.theme.bold()),
-        Span::styled(format!("  {} mode, token {}", row.mode, row.token), app.theme.dim()),
-    ];
+    let room = usize::from(area.width).saturating_sub(3);
+    let name = shortened(&row.name, room.min(30), app);
+    let room = room.saturating_sub(Span::raw(name.as_str()).width());
+    let mode = format!("  {} mode", row.mode);
+    let further = [format!("{mode}, token {}", row.token), mode];
+    let further = further.into_iter().find(|text| text.len() <= room).unwrap_or_default();
+    let title = vec![Span::styled(name, app.theme.bold()), Span::styled(further, app.theme.dim())];
     frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
 
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
@@ -169,23 +172,30 @@ impl Shape<'_> {
 }
 
 fn draw_facts(frame: &mut Frame<'_>, area: Rect, columns: usize, app: &App, row: &Row) {
-    let facts = facts(app, row);
-    for (column, facts) in facts.chunks(LINES).take(columns).enumerate() {
-        let lines: Vec<Line<'_>> = facts
-            .iter()
-            .map(|(name, value)| {
-                let width = usize::from(FACT).saturating_sub(name.len());
-                let value = shortened(value, width.saturating_sub(1), app);
-                Line::from(vec![
-                    Span::styled(*name, app.theme.dim()),
-                    Span::raw(format!("{value:>width$}")),
-                ])
-            })
-            .collect();
+    let width = FACT.min(area.width);
+    let lines: Vec<Line<'_>> = facts(app, row)
+        .into_iter()
+        .filter_map(|(name, value)| fact(app, width, name, value))
+        .collect();
+    for (column, lines) in lines.chunks(LINES).take(columns).enumerate() {
+        let lines = lines.to_vec();
         let x = area.x + column as u16 * (FACT + 1);
-        let width = FACT.min((area.x + area.width).saturating_sub(x));
+        let width = width.min(area.right().saturating_sub(x));
         frame.render_widget(Paragraph::new(lines), Rect { x, width, ..area });
     }
+}
+
+/// Returns the line of a name and a value; `None` for numbers that do not fit, since a part of a
+/// number is another number. Other texts are shortened.
+fn fact<'a>(app: &App, width: u16, name: &'static str, value: String) -> Option<Line<'a>> {
+    let width = usize::from(width).checked_sub(name.len() + 1)?;
+    let is_number = value.starts_with(|first: char| first.is_ascii_digit() || first == '-');
+    let value = if is_number { fitted(value, width) } else { shortened(&value, width, app) };
+    if value.is_empty() || value.starts_with('#') {
+        return None;
+    }
+    let value = Span::raw(format!(" {value:>width$}"));
+    Some(Line::from(vec![Span::styled(name, app.theme.dim()), value]))
 }
 
 /// Returns names and values, the most important first.

@@ -89,3 +89,25 @@ fn the_instruments_are_saved_as_listed_under_a_valid_name() {
     let Focus::Save(saving) = app.focus.clone() else { panic!("{:?}", app.focus) };
     assert_eq!(saving.text, "bank");
 }
+
+#[test]
+fn the_name_of_the_open_list_is_replaced_by_what_is_typed() {
+    let saved = |keys: &[KeyCode]| {
+        let mut app = app();
+        app.list = Some("old".parse().unwrap());
+        app.name_list(names(&["old"]));
+        let mut last = None;
+        for &key in keys.iter().chain(&[KeyCode::Enter]) {
+            last = press(&mut app, key);
+        }
+        match last {
+            Some(Effect::Save { name, .. }) => name.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let bank = ['b', 'a', 'n', 'k'].map(KeyCode::Char);
+    assert_eq!(saved(&[]), "old");
+    assert_eq!(saved(&bank), "bank");
+    assert_eq!(saved(&[&[KeyCode::Backspace], &bank[..]].concat()), "bank");
+    assert_eq!(saved(&[&[KeyCode::Right], &bank[..]].concat()), "oldbank");
+}

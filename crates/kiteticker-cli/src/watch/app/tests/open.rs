@@ -78,6 +78,38 @@ fn the_help_scrolls_to_its_last_line_and_not_further() {
 }
 
 #[test]
+fn control_u_and_control_w_erase_what_was_typed() {
+    let control = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
+    let typed = |app: &App| match &app.focus {
+        Focus::Filter => app.table.filter.clone(),
+        Focus::Add(adding) => adding.text.clone(),
+        Focus::Save(saving) => saving.text.clone(),
+        other => panic!("{other:?}"),
+    };
+    for opening in ["/", "a", "W"] {
+        let mut app = app();
+        match opening {
+            "W" => app.name_list(Vec::new()),
+            _ => drop(type_text(&mut app, opening)),
+        }
+        type_text(&mut app, "nifty next 50 ");
+        for left in ["nifty next ", "nifty ", "", ""] {
+            assert_eq!((app.on_key(control('w')), typed(&app)), (None, left.to_owned()));
+        }
+        type_text(&mut app, "in fy");
+        assert_eq!((app.on_key(control('u')), typed(&app)), (None, String::new()));
+        type_text(&mut app, "in");
+        assert_eq!(typed(&app), "in", "{opening}: the prompt is still open");
+    }
+    let mut app = app();
+    type_text(&mut app, "a");
+    let all = app.focus.clone();
+    type_text(&mut app, "infy");
+    app.on_key(control('u'));
+    assert_eq!(app.focus, all, "the completions are those of the empty text again");
+}
+
+#[test]
 fn control_c_quits_and_control_z_suspends_from_anywhere() {
     let control = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
     for opening in ["", "?", "/", "a"] {

@@ -3,6 +3,8 @@
 use kite_sim::ReplayProgress;
 
 use super::*;
+use crate::watch::app::Focus;
+use crate::watch::layout::Panel;
 
 fn press(app: &mut App, code: KeyCode) {
     app.on_key(KeyEvent::new(code, KeyModifiers::NONE));
@@ -147,4 +149,76 @@ fn the_header_shows_the_place_and_the_pace_of_a_replay() {
     assert!(several[0].ends_with("tape 2025-08-04 10:15:00 IST "), "{}", several[0]);
     let small = lines(&drawn(&mut app, 40, 10));
     assert!(small[0].starts_with("1 live 2 wait 3 dead 10x paused"), "{}", small[0]);
+}
+
+#[test]
+fn all_of_an_error_is_shown_with_its_prompt() {
+    let why = "unknown; did you mean NFO:NIFTY26D0126000PE?";
+    let shown = |width, height| {
+        let mut app = busy(COLORS, 0);
+        app.on_resize(width, height);
+        app.on_key(KeyEvent::new(KeyCode::Char('a'), KeyModifiers::NONE));
+        "nifty26d0126000pe".chars().for_each(|key| press(&mut app, KeyCode::Char(key)));
+        let Focus::Add(adding) = &mut app.focus else { panic!("{:?}", app.focus) };
+        adding.refusal = Some(why.to_owned());
+        lines(&drawn(&mut app, width, height))
+    };
+    let wide = shown(80, 24);
+    assert!(wide[23].trim_end().ends_with(why), "{wide:#?}");
+    let middle = shown(60, 24);
+    assert!(middle[22].starts_with(&format!(" {why}")), "{middle:#?}");
+    let small = shown(20, 5);
+    let small: Vec<&str> = small.iter().map(|line| line.trim_end()).collect();
+    let below = [" unknown; did you", " mean NFO:NIFTY26D0", " 126000PE?"];
+    assert_eq!(small[1..4], below, "{small:#?}");
+    assert!(small[4].starts_with(" add: nif"), "{small:#?}");
+    // A hint of keys ends with a word.
+    let mut app = busy(COLORS, 0);
+    press(&mut app, KeyCode::Char('/'));
+    let hint = lines(&drawn(&mut app, 28, 5)).pop().unwrap();
+    assert_eq!(hint.trim_end(), " filter:    Enter keeps it,");
+}
+
+#[test]
+fn an_event_that_is_wider_than_the_screen_is_wrapped() {
+    let mut app = busy(COLORS, 0);
+    let text = "connection 1: no ticks from 60 instruments for 60.0s; is the market open?";
+    app.log(Weight::Warning, text);
+    let shown = lines(&drawn(&mut app, 80, 24));
+    let clock = " ".repeat(11);
+    assert!(shown[21].contains("no ticks from 60 instruments for 60.0s; is the market"));
+    assert_eq!(shown[22].trim_end(), format!("{clock}open?"), "{shown:#?}");
+    app.log(Weight::Warning, text.repeat(5));
+    let shown = lines(&drawn(&mut app, 80, 24));
+    assert!(shown[22].trim_end().ends_with('…'), "{shown:#?}");
+}
+
+#[test]
+fn no_number_of_the_panel_is_cut_at_any_width() {
+    let whole = drawn(&mut busy(COLORS, 0), 300, 40);
+    let whole = lines(&whole).join("\n");
+    let numbers = |text: &str| -> Vec<String> {
+        let parts = text.split(|symbol: char| !symbol.is_ascii_digit() && !",.:".contains(symbol));
+        parts
+            .filter(|part| part.contains(|it: char| it.is_ascii_digit()))
+            .map(str::to_owned)
+            .collect()
+    };
+    let plain = |text: &str| text.replace(',', "");
+    let all: Vec<String> = numbers(&whole).iter().map(|number| plain(number)).collect();
+    for width in 1..120 {
+        let mut app = busy(COLORS, 0);
+        app.on_resize(width, 20);
+        app.panel = Panel::Open;
+        let shown = lines(&drawn(&mut app, width, 20));
+        let page = app.page();
+        let panel = &shown[usize::from(page.detail.y)..][..usize::from(page.detail.height)];
+        for number in numbers(&panel.join("\n")) {
+            assert!(all.contains(&plain(&number)), "{width}: {number}: {panel:#?}");
+        }
+    }
+    let mut app = busy(COLORS, 0);
+    app.on_resize(20, 5);
+    press(&mut app, KeyCode::Enter);
+    assert_eq!(lines(&drawn(&mut app, 20, 5))[4], "average     1,570.00");
 }
