@@ -22,6 +22,27 @@ pub enum ContractsError {
         /// The whole text.
         text: String,
     },
+    /// There is no word between the name and the strike.
+    #[error("the expiry is missing: {complete}")]
+    NoExpiry {
+        /// The text with the nearest expiry.
+        complete: String,
+    },
+    /// The word after the strike is no type.
+    #[error("{text:?} is not CE or PE")]
+    Type {
+        /// The word.
+        text: String,
+    },
+    /// There are two types.
+    #[error("CE or PE is written once, at the end; without it both are chosen")]
+    Types,
+    /// A future is described as an option.
+    #[error("a future takes no {what}")]
+    Future {
+        /// `CE or PE`, or `+-N`.
+        what: &'static str,
+    },
     /// The word before the colon cannot be an exchange.
     #[error("{text:?} is not an exchange; expected one such as NFO")]
     Exchange {

@@ -106,7 +106,10 @@ impl Names {
             output.warn(warning(&unnamed_days(&tapes, &lists), *date));
         }
         let last_resort = latest.map(|(list, _)| list);
-        Ok(Self::of_days(by_day(given.as_ref(), &tapes, &lists, last_resort.as_ref())))
+        let days = by_day(given.as_ref(), &tapes, &lists, last_resort.as_ref());
+        let mut names = Self::of_days(days);
+        names.is_given = given.is_some();
+        Ok(names)
     }
 }
 

@@ -17,6 +17,7 @@ use kite_wire::ist::Day;
 use crate::instruments::known;
 use crate::plain_text::trimmed;
 
+use self::unknown::{AS_ARGUMENTS, WITH_COMMAS};
 pub(crate) use self::unknown::{NameError, UnknownNames};
 
 /// A token's low byte is the segment, so no token is below this.
@@ -52,6 +53,8 @@ pub(crate) struct Names {
     days: Arc<BTreeMap<Day, Lists>>,
     /// The lists if there are no tapes.
     lists: Lists,
+    /// Whether a list was given for the days of the tapes.
+    pub(super) is_given: bool,
 }
 
 impl Names {
@@ -63,12 +66,12 @@ impl Names {
     /// Uses one list, and the built-in instruments for what it lacks.
     pub(crate) fn of_today(list: Option<Instruments>) -> Self {
         let lists = list.into_iter().chain([known::list()]).collect();
-        Self { days: Arc::default(), lists }
+        Self { days: Arc::default(), lists, is_given: false }
     }
 
     /// Uses the lists of each day of the tapes.
     pub(crate) fn of_days(days: BTreeMap<Day, Lists>) -> Self {
-        Self { days: Arc::new(days), lists: vec![known::list()] }
+        Self { days: Arc::new(days), lists: vec![known::list()], is_given: false }
     }
 
     /// Resolves all inputs, in their order and without duplicates.
@@ -102,7 +105,7 @@ impl Names {
         named.retain(|input| !trimmed(input).is_empty());
         let inputs = if named.is_empty() { inputs } else { &named };
         // Reports the names that are unknown on all days.
-        self.resolve_all(inputs)?;
+        self.resolve_all(inputs).map_err(|unknown| unknown.written_as(WITH_COMMAS))?;
         let mut tokens = BTreeSet::new();
         for (&day, lists) in self.days.iter() {
             for input in inputs.iter().map(|input| trimmed(input)) {
@@ -135,6 +138,9 @@ impl Names {
         }
         match by_symbol(self.all(), &whole(text)).as_slice() {
             [one] => Ok(named(one)),
+            [] if self.are_several(text) => {
+                Err(NameError::Several { name: text.to_owned(), how: AS_ARGUMENTS })
+            }
             [] => {
                 let similar = if suggests { self.similar(text) } else { Vec::new() };
                 Err(NameError::Unknown {
@@ -148,6 +154,16 @@ impl Names {
                 Err(NameError::Ambiguous { name: text.to_owned(), tokens })
             }
         }
+    }
+
+    /// Returns whether an unknown name is several, separated by commas, which no symbol has, or by
+    /// blanks, which many have.
+    fn are_several(&self, text: &str) -> bool {
+        let parts = |by: fn(char) -> bool| text.split(by).filter(|part| !part.is_empty());
+        let is_known =
+            |part: &str| is_number(part) || !by_symbol(self.all(), &whole(part)).is_empty();
+        parts(|c| c == ',').filter(|part| !trimmed(part).is_empty()).count() > 1
+            || (parts(char::is_whitespace).count() > 1 && parts(char::is_whitespace).all(is_known))
     }
 
     /// Returns whether there are only the built-in names, which are the last list of each day.
@@ -196,6 +212,11 @@ impl Names {
     /// Returns the instruments used if the command line names none.
     pub(crate) fn default_instruments(&self) -> Vec<Named> {
         known::DEFAULT.map(|token| self.named(token)).to_vec()
+    }
+
+    /// Returns whether the names are those on tapes.
+    pub(super) fn are_recorded(&self) -> bool {
+        !self.days.is_empty() && !self.is_given
     }
 
     /// Returns the lists of each day of the tapes; without tapes, those of `today`.

@@ -94,6 +94,7 @@ fn names_of_a_list_are_cleaned_in_every_output() {
         &["instruments", "--file", list, "--token", "408065"][..],
         &["instruments", "--file", list, "--token", "408065", "--color", "always"],
         &["instruments", "--file", list, "--token", "408065", "--json"],
+        &["instruments", "--file", list, "--token", "408065", "--symbols"],
         &["inspect", tape, "--instruments-file", list],
         &["inspect", tape, "--instruments-file", list, "--json"],
         &["export", tape, "--instruments-file", list, "--to", "-", "--format", "csv"],

@@ -222,6 +222,39 @@ fn all_unknown_names_on_the_command_line_are_reported_together() {
 }
 
 #[test]
+fn several_names_in_one_are_explained_as_they_are_written_there() {
+    let tapes = two_days();
+    let to = tapes.path().to_str().expect("UTF-8");
+    let list = tapes.path().join("mine.txt");
+    std::fs::write(&list, "NSE:INFY NSE:TCS\n").expect("a file");
+    let list = list.to_str().expect("UTF-8");
+    let export = ["export", to, "--to", "-", "--format", "csv", "--instruments"];
+    let record = ["record", "--sim", "--to", to];
+    for (line, name, help) in [
+        ([&record[..], &["INFY,RELIANCE"]].concat(), "INFY,RELIANCE", "as separate arguments"),
+        ([&record[..], &["INFY, TYPO"]].concat(), "INFY, TYPO", "as separate arguments"),
+        ([&record[..], &["infy 738561"]].concat(), "infy 738561", "as separate arguments"),
+        ([&export[..], &["NSE:INFY NSE:TCS"]].concat(), "NSE:INFY NSE:TCS", "by commas"),
+        (
+            [&record[..], &["--strict", "--list", list]].concat(),
+            "NSE:INFY NSE:TCS",
+            "one name a line",
+        ),
+    ] {
+        let ended = run(&mut kite(&line));
+        assert_eq!(ended.code, Some(2), "{line:?}: {ended:?}");
+        assert!(ended.err.contains(&format!("{name} is several names\nhelp: ")), "{ended:?}");
+        assert!(ended.err.contains(help), "{line:?}: {ended:?}");
+    }
+    let ended = run(&mut kite(&["record", "--sim", "NSE:NIFTY  50", "--to", to]));
+    assert!(!ended.err.contains("several"), "blanks belong to the name: {ended:?}");
+    let ended = run(&mut kite(&["record", "--sim", "INFY,TCS", "NSE:INFX", "--to", to]));
+    let error = "2 instruments are unknown: INFY,TCS (several names), NSE:INFX (did you mean \
+                 NSE:INFY?)\nhelp: write several names as separate arguments\n";
+    assert!(ended.err.contains(error), "{ended:?}");
+}
+
+#[test]
 fn a_name_that_expires_is_found_in_a_list_only_and_the_error_says_how() {
     let directory = tempfile::tempdir().expect("a directory");
     let (list, to) = (directory.path().join("list.csv"), directory.path().join("tapes"));

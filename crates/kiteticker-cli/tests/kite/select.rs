@@ -165,6 +165,22 @@ fn wrong_texts_and_prices_are_wrong_usage() {
 }
 
 #[test]
+fn a_text_with_next_that_was_recorded_is_explained_on_the_tapes() {
+    let listed = Listed::new();
+    let select = ["--select", "NIFTY next 26000 CE"];
+    listed.record(&[&["--sim"], &select[..]].concat(), 1);
+    let tapes = listed.tapes();
+    let export = ["export", &tapes, "--to", "-", "--format", "csv"];
+    let ended = run(&mut kite(&[&export[..], &select[..]].concat()));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let help = format!("help: the tapes have only {}: write nearest, or pass ", expiry(8));
+    assert!(ended.err.contains(&help), "{ended:?}");
+    let ended =
+        run(&mut kite(&[&export[..], &select[..], &["--instruments-file", &listed.path]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
 fn a_recording_holds_what_was_chosen_by_the_first_price_of_the_underlying() {
     let listed = Listed::new();
     // The price of the simulator's index, from a recording of it.

@@ -12,6 +12,15 @@ pub(super) const HOW_TO_NAME: &str =
 pub(super) const HOW_TO_LIST: &str = "only a few indices and shares are built in; download the list by kite instruments, or pass \
      one with --instruments-file";
 
+/// How several names are written on the command line.
+pub(super) const AS_ARGUMENTS: &str = "write several names as separate arguments";
+
+/// How several names are written for the option of an edit or an export.
+pub(super) const WITH_COMMAS: &str = "separate several names by commas";
+
+/// How several names are written in a list.
+const ON_LINES: &str = "write one name a line";
+
 /// Why the input names no instrument.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
@@ -24,6 +33,12 @@ pub(crate) enum NameError {
         similar: Vec<String>,
         /// Whether only the built-in names are known.
         lacks_list: bool,
+    },
+    #[error("{name} is several names")]
+    Several {
+        name: String,
+        /// How to write them.
+        how: &'static str,
     },
     #[error("{name} names {} instruments, with the tokens {}", tokens.len(), listed(tokens))]
     Ambiguous { name: String, tokens: Vec<u32> },
@@ -40,6 +55,7 @@ impl NameError {
             }
             Self::Unknown { lacks_list: true, .. } => HOW_TO_LIST.to_owned(),
             Self::Unknown { .. } | Self::Empty => HOW_TO_NAME.to_owned(),
+            Self::Several { how, .. } => (*how).to_owned(),
             Self::Ambiguous { .. } => "name it by its token".to_owned(),
             Self::Token { .. } => "search tokens with kite instruments".to_owned(),
         }
@@ -53,6 +69,7 @@ impl NameError {
         match self {
             Self::Empty => format!("a name is needed; {advice}"),
             Self::Unknown { .. } => format!("unknown; {advice}"),
+            Self::Several { .. } => "several names; add one after the other".to_owned(),
             Self::Ambiguous { tokens, .. } => {
                 format!("several have this name; {advice}: {}", listed(tokens))
             }
@@ -83,10 +100,24 @@ impl UnknownNames {
         (!all.is_empty()).then_some(Self(all))
     }
 
+    /// States how several names are written where the inputs are.
+    pub(super) fn written_as(mut self, how_to_write: &'static str) -> Self {
+        for unknown in &mut self.0 {
+            if let NameError::Several { how, .. } = &mut unknown.error {
+                *how = how_to_write;
+            }
+        }
+        self
+    }
+
     /// Adds where the inputs were written, by their place among the inputs.
     pub(crate) fn written_at(mut self, place: impl Fn(usize) -> Option<String>) -> Self {
         for unknown in &mut self.0 {
             unknown.place = place(unknown.input);
+            if let (NameError::Several { how, .. }, Some(_)) = (&mut unknown.error, &unknown.place)
+            {
+                *how = ON_LINES;
+            }
         }
         self
     }
@@ -100,11 +131,15 @@ impl UnknownNames {
             }
             all => {
                 let count = all.len();
+                let several = all.iter().find_map(|unknown| match unknown.error {
+                    NameError::Several { how, .. } => Some(how),
+                    _ => None,
+                });
                 let lacks_list = all.iter().any(|unknown| {
                     matches!(unknown.error, NameError::Unknown { lacks_list: true, .. })
                 });
                 CliError::usage(format!("{count} instruments are unknown: {self}"))
-                    .help(if lacks_list { HOW_TO_LIST } else { HOW_TO_NAME })
+                    .help(several.unwrap_or(if lacks_list { HOW_TO_LIST } else { HOW_TO_NAME }))
             }
         }
     }
@@ -121,6 +156,7 @@ impl fmt::Display for UnknownNames {
                     write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
                 }
                 NameError::Unknown { name, .. } => f.write_str(name)?,
+                NameError::Several { name, .. } => write!(f, "{name} (several names)")?,
                 NameError::Ambiguous { name, tokens } => {
                     write!(f, "{name} (the tokens {})", listed(tokens))?;
                 }
