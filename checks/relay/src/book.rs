@@ -13,9 +13,6 @@ use crate::market::Market;
 /// Gaps of one instrument that are kept, because a jump may be noticed after its gap.
 const GAPS_KEPT: usize = 16;
 
-/// Most time between a jump and its gap, which is reported once every instrument has ticked again.
-const GAP_WITHIN: Duration = Duration::from_secs(5);
-
 /// The books of one socket and everything that was noticed about its packets.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -51,8 +48,11 @@ struct Pending {
 /// Where an instrument's packets have got to.
 #[derive(Debug, Default)]
 struct Chain {
-    /// The steps that the last packet may be of; several only if their bytes are the same.
+    /// The steps that the last packet may be of if none is missing; several only if their bytes are
+    /// the same.
     steps: Vec<u64>,
+    /// The least step that the last packet may be of if any number is missing.
+    least: u64,
     /// The next packet in this mode may be of any later step.
     restarts_in: Option<Mode>,
 }
@@ -213,12 +213,12 @@ impl Book {
         std::mem::take(&mut self.wrong)
     }
 
-    /// Counts the jumps that no gap has explained, and returns a text for each of the first ones. If
-    /// the client left by itself, a gap may not have been reported yet.
-    pub(crate) fn count_unexplained(&mut self, has_left: bool) -> Vec<String> {
+    /// Counts the jumps that no gap has explained for this long, and returns a text for each of the
+    /// first ones.
+    pub(crate) fn count_unexplained(&mut self, long: Duration) -> Vec<String> {
         self.explain();
         let mut jumps = std::mem::take(&mut self.jumps);
-        jumps.retain(|jump| !has_left || jump.at.elapsed() > GAP_WITHIN);
+        jumps.retain(|jump| jump.at.elapsed() >= long);
         self.unexplained += jumps.iter().map(Jump::missing).sum::<u64>();
         let text = |jump: &Jump| {
             let gaps = self.gaps.get(&jump.token);
@@ -249,40 +249,29 @@ impl Book {
     /// Finds the step of a packet.
     fn follow(&mut self, token: u32, mode: Mode, packet: &[u8]) {
         let chain = self.chains.entry(token).or_default();
-        let restarts = chain.restarts_in == Some(mode);
         let steps = |least, most| self.market.steps(token, mode, packet, least, most);
-        let Some(&oldest) = chain.steps.first() else {
-            chain.steps = steps(0, u64::MAX);
-            if restarts {
-                chain.restarts_in = None;
-            }
-            if chain.steps.is_empty() {
-                self.wrong(format!("a packet of {token} in {mode} that was never sent"));
-            }
-            return;
-        };
-        let newest = chain.steps.last().copied().unwrap_or(oldest);
-        let is_next = |step: &u64| {
-            chain.steps.contains(step)
-                || step.checked_sub(1).is_some_and(|it| chain.steps.contains(&it))
-        };
-        let mut next: Vec<u64> = steps(oldest, newest + 1).into_iter().filter(is_next).collect();
-        if next.is_empty() || restarts {
-            let later = steps(oldest, u64::MAX);
-            if later.is_empty() {
-                let is_older = !steps(0, oldest).is_empty();
-                let what = if is_older { "older than the one before" } else { "never sent" };
-                return self.wrong(format!("a packet of {token} in {mode} that was {what}"));
-            }
-            if !restarts {
-                let from = std::mem::take(&mut chain.steps);
-                self.jumps.push(Jump { token, mode, at: Instant::now(), from, to: later.clone() });
-            }
-            next = later;
+        let restarts = chain.restarts_in.take_if(|awaited| *awaited == mode).is_some();
+        let before = std::mem::take(&mut chain.steps);
+        let is_first = before.is_empty();
+        if let (false, Some(&oldest), Some(&newest)) = (restarts, before.first(), before.last()) {
+            let is_same_or_next = |step: &u64| {
+                before.contains(step) || step.checked_sub(1).is_some_and(|it| before.contains(&it))
+            };
+            chain.steps = steps(oldest, newest + 1).into_iter().filter(is_same_or_next).collect();
         }
-        chain.steps = next;
-        if restarts {
-            chain.restarts_in = None;
+        let later =
+            steps(chain.least, if chain.steps.is_empty() { u64::MAX } else { chain.steps[0] });
+        let Some(&least) = later.first() else {
+            let is_older = !steps(0, chain.least).is_empty();
+            let what = if is_older { "older than the one before" } else { "never sent" };
+            return self.wrong(format!("a packet of {token} in {mode} that was {what}"));
+        };
+        chain.least = least;
+        if chain.steps.is_empty() {
+            chain.steps.clone_from(&later);
+            if !restarts && !is_first {
+                self.jumps.push(Jump { token, mode, at: Instant::now(), from: before, to: later });
+            }
         }
     }
 
@@ -291,7 +280,7 @@ impl Book {
         let before = self.jumps.len();
         self.jumps.retain(|jump| {
             let Some(gaps) = gaps.get_mut(&jump.token) else { return true };
-            if jump.mode == Mode::Ltp {
+            if jump.mode == Mode::Ltp || !market.has_volume(jump.token) {
                 // A price does not tell steps apart, so that several jumps may look like one, and a
                 // jump like none.
                 return gaps.is_empty();

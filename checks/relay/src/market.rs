@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 /// Start of the exchange's clock: 4 August 2025, 09:15 IST.
 pub(crate) const OPENS_UNIX_S: u32 = 1_754_279_100;
 
-/// Number of the latest states of an instrument that are kept: minutes more than any packet takes.
-const KEPT: usize = 2_048;
+/// Number of the latest states of an instrument that are kept: of half a minute, which is longer than
+/// any packet takes.
+const KEPT: usize = 1_024;
 
 /// Bytes of a frame before its first packet: the number of packets and the packet's length.
 const HEAD: usize = 4;
@@ -22,7 +23,6 @@ const HEAD: usize = 4;
 /// The states of all instruments.
 #[derive(Debug)]
 pub(crate) struct Market {
-    seed: u64,
     sim: Arc<Sim>,
     past: Mutex<BTreeMap<u32, Past>>,
 }
@@ -44,8 +44,9 @@ struct State {
 }
 
 impl Market {
-    pub(crate) fn new(seed: u64, sim: Arc<Sim>) -> Self {
-        Self { seed, sim, past: Mutex::default() }
+    pub(crate) fn new(seed: u64, sim: Arc<Sim>, tokens: &[u32]) -> Self {
+        let past = tokens.iter().map(|&token| (token, Past::new(seed, token))).collect();
+        Self { sim, past: Mutex::new(past) }
     }
 
     /// Returns the steps from `least` to `most` at which the instrument's packet in this mode had
@@ -60,7 +61,7 @@ impl Market {
     ) -> Vec<u64> {
         let hash = hash(packet);
         let mut past = self.past.lock();
-        let past = past.entry(token).or_insert_with(|| Past::new(self.seed, token));
+        let Some(past) = past.get_mut(&token) else { return Vec::new() };
         if past.newest.step() < most {
             let newest = self.sim.instrument(token).step();
             past.advance_to(newest.min(most));
@@ -70,6 +71,11 @@ impl Market {
         let states = past.states.iter().skip(skipped).take_while(|state| state.step <= most);
         let same = states.filter(|state| state.packets[mode as usize] == hash);
         same.map(|state| state.step).collect()
+    }
+
+    /// Returns whether an instrument's quotes have a volume, which no two of them have in common.
+    pub(crate) fn has_volume(&self, token: u32) -> bool {
+        self.past.lock().get(&token).is_some_and(|past| past.newest.volume().is_some())
     }
 
     /// Returns the volume traded between two steps; `None` if it is not known.
@@ -85,8 +91,9 @@ impl Market {
 impl Past {
     fn new(seed: u64, token: u32) -> Self {
         let newest = Instrument::new(seed, token, OPENS_UNIX_S);
-        let mut states = VecDeque::with_capacity(KEPT);
-        states.push_back(State::of(&newest));
+        // All memory from the start, so that a growth is the relay's.
+        let mut states = VecDeque::from(vec![State::of(&newest); KEPT]);
+        states.truncate(1);
         Self { newest, states }
     }
 

@@ -46,7 +46,7 @@ impl Plan {
             policy,
             time,
             fault_every: Duration::from_secs(3),
-            updates_per_second: 20.0,
+            updates_per_second: 30.0,
             fixed: tokens,
             others,
             has_dark_times: policy == SlowClients::Conflate,

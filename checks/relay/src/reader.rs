@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kite_wire::{Command, CommandKind, Mode};
 use serde_json::Value;
@@ -105,7 +106,7 @@ impl Reader {
     }
 
     /// Reads for some time; returns whether the socket is still open.
-    pub(crate) async fn read_for(&mut self, time: std::time::Duration) -> io::Result<bool> {
+    pub(crate) async fn read_for(&mut self, time: Duration) -> io::Result<bool> {
         let reading = async {
             while self.read().await? && self.closed.is_none() {}
             Ok(())
@@ -145,8 +146,13 @@ impl Reader {
     }
 
     /// Adds the counts of the socket to those of all.
-    pub(crate) fn finish(mut self) -> (Received, Socket) {
-        let texts = self.book.count_unexplained(self.closed != Some(Some(1_001)));
+    /// `reports_late` is how long a gap may take to be received after its ticks, if the client left
+    /// by itself.
+    pub(crate) fn finish(mut self, reports_late: Duration) -> (Received, Socket) {
+        let texts = {
+            let has_all = self.closed == Some(Some(1_001));
+            self.book.count_unexplained(if has_all { Duration::ZERO } else { reports_late })
+        };
         let mut notes = self.common.notes.lock();
         notes.packets += self.book.packets;
         notes.snapshots += self.book.snapshots;

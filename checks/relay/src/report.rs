@@ -6,6 +6,7 @@ use std::time::Duration;
 use kite_chaos::Samples;
 use kite_relay::ClientStats;
 
+use crate::clients::slow;
 use crate::options::Options;
 use crate::world::World;
 
@@ -59,10 +60,12 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "  {} sockets: {} ticks queued = {} out + {} replaced + {} dropped + {} unsubscribed",
+        "  {} sockets: {} ticks queued = {} out + {} unsent + {} replaced + {} dropped \
+         + {} unsubscribed",
         sum(|client| client.accepted),
         stats.ticks_queued,
         stats.ticks_out,
+        stats.unsent,
         stats.replaced,
         stats.dropped,
         stats.unsubscribed
@@ -81,5 +84,8 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
         "  {} packets checked, {} snapshots, {} jumps explained by gaps",
         notes.packets, notes.snapshots, notes.explained
     )?;
+    if let Some(slow) = stats.clients.iter().find(|client| client.name == slow::TO_THE_END) {
+        writeln!(f, "  {slow:?}")?;
+    }
     writeln!(f, "  {:?}", notes.done)
 }

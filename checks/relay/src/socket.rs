@@ -17,10 +17,7 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// The receive buffer of clients that read slowly.
-const SMALL_BUFFER: u32 = 4 * 1_024;
-
-/// The longest segments that they are sent, in bytes.
-const SMALL_SEGMENT: u32 = 536;
+const SMALL_BUFFER: u32 = 32 * 1_024;
 
 /// The longest frame of the relay: 3,000 packets of 186 bytes.
 const MAX_PAYLOAD: u64 = 1 << 20;
@@ -57,8 +54,6 @@ pub(crate) async fn connect(address: SocketAddr, is_slow: bool) -> io::Result<Tc
     let socket = TcpSocket::new_v4()?;
     if is_slow {
         socket.set_recv_buffer_size(SMALL_BUFFER)?;
-        // Small segments, because the sender's buffer is a multiple of them.
-        socket2::SockRef::from(&socket).set_tcp_mss(SMALL_SEGMENT)?;
     }
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;

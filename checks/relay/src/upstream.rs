@@ -33,7 +33,9 @@ const HEAL_AFTER: Duration = Duration::from_secs(6);
 const AWAY: Duration = Duration::from_secs(5);
 
 /// Faults on single sockets. Those that lose packets without a loss of the socket are left out,
-/// because nothing can report them.
+/// because nothing can report them. So are slow links and servers that stop reading: an instrument
+/// that was unsubscribed may then be subscribed on another connection while the first one still
+/// sends it, and its packets arrive out of order.
 const KINDS: &[FaultKind] = &[
     FaultKind::Refusal,
     FaultKind::SlowHandshake,
@@ -45,8 +47,6 @@ const KINDS: &[FaultKind] = &[
     FaultKind::EndOfStream,
     FaultKind::HalfOpen,
     FaultKind::Stalls,
-    FaultKind::StopsReading,
-    FaultKind::SlowLink,
     FaultKind::OversizedFrame,
     FaultKind::UnknownPacket,
     FaultKind::UnknownText,

@@ -78,7 +78,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
 
     let (end, ends) = watch::channel(false);
     let common = Common {
-        market: Arc::new(Market::new(plan.seed, Arc::clone(&upstream.sim))),
+        market: Arc::new(Market::new(plan.seed, Arc::clone(&upstream.sim), &plan.all())),
         plan: Arc::clone(&plan),
         relay: relay.address(),
         ends,

@@ -23,6 +23,10 @@ pub(crate) const ALL: &[(&str, usize)] = &[
     ("changing-few", FEW),
 ];
 
+/// Most time from ticks to the message of the gap before them, which is sent once every instrument
+/// has ticked again.
+const GAP_WITHIN: Duration = Duration::from_secs(5);
+
 /// Most sockets that have vanished at a time, with the present one as many as are allowed.
 const VANISHED: usize = 2;
 
@@ -115,20 +119,20 @@ async fn leave(mut reader: Reader, common: &Common, vanished: &mut Vec<Socket>, 
             if !matches!(is_open, Ok(false)) || reader.closed != Some(Some(1_000)) {
                 reader.wrong(format_args!("its close frame was answered with {:?}", reader.closed));
             }
-            reader.finish();
+            reader.finish(GAP_WITHIN);
         }
         1 => {
             common.did("left: dropped");
-            reader.finish();
+            reader.finish(GAP_WITHIN);
         }
         2 => {
             common.did("left: reset");
             // A socket that has ended already cannot be reset.
-            let _ = reader.finish().1.reset();
+            let _ = reader.finish(GAP_WITHIN).1.reset();
         }
         _ => {
             common.did("left: vanished");
-            vanished.push(reader.finish().1);
+            vanished.push(reader.finish(GAP_WITHIN).1);
             while vanished.len() > VANISHED {
                 // The relay may have reset it already.
                 let _ = vanished.remove(0).reset();

@@ -11,6 +11,10 @@ use crate::reader::{Reader, Received};
 /// How long the relay lets a client take no byte.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
+/// Most time from ticks to the message of the gap before them, for a client that stalls between
+/// them.
+const GAP_WITHIN: Duration = Duration::from_secs(15);
+
 /// A slow client that never takes so long that it is reset, and reads to the end.
 pub(crate) const TO_THE_END: &str = "slow-to-the-end";
 /// A slow client that is reset now and then, and comes back.
@@ -26,8 +30,8 @@ pub(crate) struct Slow {
     pub(crate) sockets: u64,
 }
 
-/// Subscribes, stalls and reads until the relay ends the last socket; comes back if it is ended
-/// before.
+/// Subscribes, stalls and reads until the relay stops; comes back if its socket is ended before.
+/// `None` if it could not, because the relay is about to stop.
 pub(crate) async fn to_the_end(common: Common, seed: u64) -> Option<Slow> {
     let mut random = Rng::with_seed(seed);
     let mut sockets = 0;
@@ -39,7 +43,7 @@ pub(crate) async fn to_the_end(common: Common, seed: u64) -> Option<Slow> {
         let mut is_open = full.is_ok();
         while is_open && !common.ended() {
             common.did("stalled");
-            tokio::time::sleep(STALL.mul_f64(0.5 + 0.4 * random.f64())).await;
+            tokio::time::sleep(STALL.mul_f64(0.6 + 0.3 * random.f64())).await;
             let reading = Duration::from_millis(random.u64(100..800));
             is_open = matches!(reader.read_for(reading).await, Ok(true));
         }
@@ -52,12 +56,15 @@ pub(crate) async fn to_the_end(common: Common, seed: u64) -> Option<Slow> {
             }
         }
         let closed = reader.closed;
-        let (received, _) = reader.finish();
+        let (received, _) = reader.finish(GAP_WITHIN);
         if common.ended() && closed == Some(Some(1_001)) {
             return Some(Slow { received, sockets });
         }
         if closed.is_some_and(|code| code != Some(1_008)) {
             common.wrong(TO_THE_END, format_args!("closed with {closed:?}"));
+        }
+        if common.ended() {
+            return None;
         }
     }
 }
@@ -77,7 +84,7 @@ pub(crate) async fn at_times(mut common: Common, seed: u64) {
             let reading = Duration::from_millis(random.u64(..500));
             is_open = matches!(reader.read_for(reading).await, Ok(true));
         }
-        reader.finish();
+        reader.finish(GAP_WITHIN);
     }
 }
 

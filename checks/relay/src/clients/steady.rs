@@ -1,5 +1,7 @@
 //! A client that asks for instruments once and reads until the relay stops.
 
+use std::time::Duration;
+
 use kite_wire::{CommandKind, Mode};
 use tokio::time::Instant;
 
@@ -84,6 +86,6 @@ pub(crate) async fn run(
     if reader.closed != Some(Some(1_001)) {
         common.wrong(name, format_args!("closed with {:?}", reader.closed));
     }
-    let (received, _) = reader.finish();
+    let (received, _) = reader.finish(Duration::ZERO);
     Some(Steady { name, received, since, until: Instant::now() })
 }
