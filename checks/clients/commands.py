@@ -25,7 +25,7 @@ IGNORED = {
     "Node": [QUOTED, UNKNOWN_MODE],
 }
 REASONS = [
-    "instrument tokens must be numbers without quotes; 1 of the list are not",
+    "instrument tokens must be whole numbers without quotes; 1 of the list is not",
     "not a command: malformed JSON at byte 28",
     "unknown action; expected subscribe, unsubscribe or mode",
 ]

@@ -75,6 +75,9 @@ pub struct ClientStats {
     pub too_slow: u64,
     /// Commands refused.
     pub refused_commands: u64,
+    /// Texts ignored in whole or in part: they are not commands, or name instruments by something
+    /// other than numbers, such as tokens in quotes.
+    pub ignored_commands: u64,
 }
 
 impl ClientStats {
@@ -117,6 +120,8 @@ pub(crate) struct SocketFigures {
     pub(crate) instruments: AtomicU64,
     /// Commands refused by the hub.
     pub(crate) refused_commands: AtomicU64,
+    /// Texts ignored by the hub, in whole or in part.
+    pub(crate) ignored_commands: AtomicU64,
     /// Bytes queued by the hub that the task has not handed to the socket, with
     /// [`SlowClients::Block`](crate::SlowClients::Block).
     pub(crate) backlog: AtomicU64,
@@ -195,6 +200,7 @@ impl Figures {
         client.past.too_slow += u64::from(fate == Fate::TooSlow);
         if let Some(socket) = client.open.remove(&id) {
             client.past.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
+            client.past.ignored_commands += socket.ignored_commands.load(Ordering::Relaxed);
         }
     }
 
@@ -234,6 +240,7 @@ impl ClientFigures {
             stats.instruments += instruments;
             stats.subscribed += usize::from(instruments > 0);
             stats.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
+            stats.ignored_commands += socket.ignored_commands.load(Ordering::Relaxed);
         }
         stats
     }

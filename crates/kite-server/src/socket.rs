@@ -21,6 +21,7 @@ use futures_util::{Sink, Stream};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{
     Error as WebSocketError, Message as WebSocketMessage, Utf8Bytes,
@@ -145,7 +146,7 @@ impl<S: Connection> Socket<S> {
             }
             Some(Ok(_)) => Ok(Received::Other),
             Some(Err(error)) => {
-                tracing::debug!(%error, "read failed");
+                self.note_failed_read(&error);
                 Err(End::of(&error))
             }
             None => Err(End::ClientGone),
@@ -336,6 +337,16 @@ impl<S: Connection> Socket<S> {
         written
     }
 
+    /// Logs why a read failed: a client that breaks the protocol has a fault in its program, which
+    /// its author needs to find.
+    fn note_failed_read(&mut self, error: &WebSocketError) {
+        let client = self.stream_mut().transport().peer().map(tracing::field::display);
+        match is_breach(error) {
+            true => tracing::info!(client, %error, "client broke the WebSocket protocol"),
+            false => tracing::debug!(client, %error, "read failed"),
+        }
+    }
+
     fn bytes_taken(&mut self) -> u64 {
         self.stream_mut().transport().bytes_written()
     }
@@ -358,6 +369,16 @@ fn shortened(reason: &str) -> &str {
         end -= 1;
     }
     &reason[..end]
+}
+
+/// Returns whether the client has sent what the protocol does not permit.
+fn is_breach(error: &WebSocketError) -> bool {
+    match error {
+        // It has only disconnected.
+        WebSocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => false,
+        WebSocketError::Protocol(_) | WebSocketError::Capacity(_) | WebSocketError::Utf8(_) => true,
+        _ => false,
+    }
 }
 
 fn write_failed(error: WebSocketError) -> End {

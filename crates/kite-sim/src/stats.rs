@@ -31,6 +31,8 @@ pub struct SimStats {
     /// Text frames ignored in whole or in part: they are not commands, or name instruments by
     /// something other than numbers, such as tokens in quotes.
     pub ignored_commands: u64,
+    /// Commands refused as a whole, because the socket would have had more than 3,000 instruments.
+    pub refused_commands: u64,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
 }
@@ -59,4 +61,5 @@ pub(crate) struct Counters {
     pub(crate) pings: Counter,
     pub(crate) commands: Counter,
     pub(crate) ignored_commands: Counter,
+    pub(crate) refused_commands: Counter,
 }

@@ -168,16 +168,63 @@ impl<'a> ParsedCommand<'a> {
     }
 }
 
-impl TokenList<'_> {
+/// The elements of a [`TokenList`] that are ignored, counted by the reason.
+///
+/// [`Display`](fmt::Display) writes the reasons in words, without the client's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct IgnoredTokens {
+    /// Elements that are not whole numbers, such as tokens in quotes.
+    pub not_numbers: usize,
+    /// Whole numbers that are negative or above 4,294,967,295.
+    pub out_of_range: usize,
+}
+
+impl IgnoredTokens {
+    /// Returns whether nothing is ignored.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for IgnoredTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = [
+            (self.not_numbers, "whole numbers without quotes"),
+            (self.out_of_range, "from 0 to 4,294,967,295"),
+        ];
+        let mut joint = "";
+        for (count, wanted) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            let are = if count == 1 { "is" } else { "are" };
+            write!(f, "{joint}instrument tokens must be {wanted}; {count} of the list {are} not")?;
+            joint = ", and ";
+        }
+        Ok(())
+    }
+}
+
+impl<'a> TokenList<'a> {
     /// Returns how many of the remaining elements are ignored, such as tokens in quotes.
     #[must_use]
-    pub fn ignored(&self) -> usize {
+    pub fn ignored(&self) -> IgnoredTokens {
         let mut rest = self.clone();
-        core::iter::from_fn(|| rest.next_element()).filter(Option::is_none).count()
+        let mut ignored = IgnoredTokens::default();
+        while let Some(element) = rest.next_element() {
+            if token(element).is_some() {
+                continue;
+            }
+            let digits = element.strip_prefix(b"-").unwrap_or(element);
+            match !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+                true => ignored.out_of_range += 1,
+                false => ignored.not_numbers += 1,
+            }
+        }
+        ignored
     }
 
-    /// Returns the next element, which holds no token if it is ignored.
-    fn next_element(&mut self) -> Option<Option<u32>> {
+    /// Returns the text of the next element.
+    fn next_element(&mut self) -> Option<&'a [u8]> {
         // `parse` checked the whole list, so it ends with its bracket.
         if self.cursor.peek()? == b']' {
             return None;
@@ -186,8 +233,13 @@ impl TokenList<'_> {
         self.cursor.skip_value(0).ok()?;
         let element = &self.cursor.text[start..self.cursor.at];
         self.cursor.accept(b',');
-        Some(core::str::from_utf8(element).ok().and_then(|text| text.parse().ok()))
+        Some(element)
     }
+}
+
+/// Reads an element; one that is ignored is no token.
+fn token(element: &[u8]) -> Option<u32> {
+    core::str::from_utf8(element).ok()?.parse().ok()
 }
 
 impl Iterator for TokenList<'_> {
@@ -195,8 +247,8 @@ impl Iterator for TokenList<'_> {
 
     fn next(&mut self) -> Option<u32> {
         while let Some(element) = self.next_element() {
-            if element.is_some() {
-                return element;
+            if let Some(token) = token(element) {
+                return Some(token);
             }
         }
         None
@@ -334,10 +386,28 @@ mod tests {
     fn tokens_written_as_strings_are_ignored() {
         let text = r#"{"a":"subscribe","v":[1,"2",-3,4.5,99999999999,[6],7]}"#;
         assert_eq!(parse(text), Ok((CommandKind::Subscribe, Vec::from([1, 7]))));
-        let ignored = |text| ParsedCommand::parse(text).unwrap().tokens.ignored();
-        assert_eq!(ignored(text), 5);
-        assert_eq!(ignored(r#"{"a":"mode","v":["full",["408065", 5]]}"#), 1);
-        assert_eq!(ignored(r#"{"a":"subscribe","v":[1, 2]}"#), 0);
+    }
+
+    #[test]
+    fn ignored_tokens_are_counted_by_the_reason() {
+        let ignored = |list: &str| {
+            let text = std::format!(r#"{{"a":"mode","v":["full",[{list}]]}}"#);
+            let ignored = ParsedCommand::parse(&text).unwrap().tokens.ignored();
+            assert_eq!(ignored.is_empty(), ignored.to_string().is_empty());
+            (ignored.not_numbers, ignored.out_of_range, ignored.to_string())
+        };
+        assert_eq!(ignored("1, 4294967295"), (0, 0, String::new()));
+        let text = "instrument tokens must be whole numbers without quotes; 1 of the list is not";
+        for element in [r#""408065""#, r#""-1""#, "1.5", "1e3", "null", "[6]"] {
+            assert_eq!(ignored(&std::format!("{element}, 5")), (1, 0, text.to_string()));
+        }
+        let text = "instrument tokens must be from 0 to 4,294,967,295; 1 of the list is not";
+        for element in ["-1", "4294967296", "99999999999999999999999"] {
+            assert_eq!(ignored(element), (0, 1, text.to_string()));
+        }
+        let text = "instrument tokens must be whole numbers without quotes; 1 of the list is not, \
+                    and instrument tokens must be from 0 to 4,294,967,295; 2 of the list are not";
+        assert_eq!(ignored(r#"-1, "2", 5000000000"#), (1, 2, text.to_string()));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub use amount::{Amount, Rounding};
 pub use batch::{BatchIter, DamagedFrame, PacketCursor, TickBatch};
 #[cfg(feature = "alloc")]
 pub use builder::FrameBuilder;
-pub use command::{Command, CommandKind, ParsedCommand, TokenList};
+pub use command::{Command, CommandKind, IgnoredTokens, ParsedCommand, TokenList};
 pub use encode::FrameEncoder;
 pub use error::{
     AmountError, CommandError, EncodeError, FrameFault, PacketError, PriceError, UnknownMode,

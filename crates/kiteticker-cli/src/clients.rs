@@ -38,6 +38,20 @@ pub(crate) fn lines(endpoint: &str, key: &str, token: &str) -> String {
     )
 }
 
+/// Returns a line for the commands that were refused, and one for those that were ignored.
+pub(crate) fn commands(refused: u64, ignored: u64) -> String {
+    let mut text = String::new();
+    if refused > 0 {
+        let commands = numbers::counted(refused, "command");
+        text += &format!("refused for too many instruments: {commands}\n");
+    }
+    if ignored > 0 {
+        let commands = numbers::counted(ignored, "command");
+        text += &format!("ignored in whole or in part: {commands}; -v logs the reasons\n");
+    }
+    text
+}
+
 /// Names a client that has not read everything, with what is known of it.
 pub(crate) fn unfinished(record: &SocketRecord) -> String {
     let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));

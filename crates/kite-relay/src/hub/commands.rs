@@ -1,5 +1,6 @@
 //! Clients' commands.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +20,10 @@ impl Hub {
         }
         match ParsedCommand::parse(text) {
             Ok(command) => {
+                let ignored = command.tokens.ignored();
+                if !ignored.is_empty() {
+                    self.note_ignored(id, &ignored);
+                }
                 let changes = Changes::of(command, |token| self.groups.mode(id, token));
                 match self.limit_exceeded_by(id, &changes) {
                     None => self.apply(id, &changes),
@@ -26,11 +31,18 @@ impl Hub {
                 }
             }
             // Ignored, as Kite does.
-            Err(error) => tracing::debug!(id = id.0, %error, "not a command"),
+            Err(error) => self.note_ignored(id, &error),
         }
         if let Some(client) = self.clients.get(&id) {
             client.send(ToClient::Applied);
         }
+    }
+
+    /// Counts and logs a text that is ignored. The reason holds nothing of the client's text.
+    fn note_ignored(&self, id: ClientId, reason: &dyn fmt::Display) {
+        let Some(client) = self.clients.get(&id) else { return };
+        tracing::info!(id = id.0, name = client.listed.name(), %reason, "command ignored");
+        client.figures.ignored_commands.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the limit that changes would exceed, if any.

@@ -18,11 +18,9 @@ impl Client {
     }
 
     pub(super) async fn on_command(&mut self, command: ParsedCommand<'_>) -> Result<(), End> {
-        match command.tokens.ignored() {
-            0 => {}
-            ignored => self.note_ignored(&format_args!(
-                "instrument tokens must be numbers without quotes; {ignored} of the list are not"
-            )),
+        let ignored = command.tokens.ignored();
+        if !ignored.is_empty() {
+            self.note_ignored(&ignored);
         }
         // Announced before the subscriptions are visible, so that a pause after them waits for the
         // snapshot.
@@ -43,6 +41,9 @@ impl Client {
         match snapshot {
             Ok(frame) => self.send_frame(frame, &writing).await?,
             Err(LimitExceeded) => {
+                let client = Peer(self.peer);
+                tracing::info!(%client, limit = MAX_INSTRUMENTS, "command refused: socket is full");
+                self.state.counters.refused_commands.add(1);
                 self.send_text(&texts::too_many_instruments(MAX_INSTRUMENTS)).await?;
             }
         }

@@ -166,6 +166,7 @@ impl SimState {
             pings_received: counters.pings.value(),
             commands_received: counters.commands.value(),
             ignored_commands: counters.ignored_commands.value(),
+            refused_commands: counters.refused_commands.value(),
             faults: self.faults.lock().clone(),
         }
     }

@@ -120,6 +120,7 @@ async fn a_command_beyond_the_limit_is_rejected_as_a_whole_with_kites_text() {
         assert_eq!(client.text().await, text);
     }
     assert_eq!(sim.subscriptions()[0].len(), 2_999);
+    assert_eq!(sim.stats().refused_commands, 2);
     client.say(Command::Subscribe(&tokens[2_999..3_000])).await;
     assert_eq!(client.ticks().await.len(), 1);
 }

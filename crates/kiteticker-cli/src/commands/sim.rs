@@ -35,7 +35,8 @@ In another terminal, after setting the printed credentials:
 
 All timestamps are of one clock, which starts now, or at --start today in India.
 As at Kite, a wrong api_key is refused with 400 and a wrong access_token with
-403, and what is not a valid command is ignored: -v logs both with the reason.";
+403, what is not a valid command is ignored, and a subscription beyond 3,000
+instruments is refused: -v logs all with the reason.";
 
 /// Serve a simulated market over Kite's protocol
 #[derive(Debug, Args)]
@@ -194,10 +195,7 @@ fn summary(stats: &SimStats) -> String {
     for (status, count) in &stats.refused {
         text += &format!("refused with {status}: {}\n", numbers::counted(*count, "handshake"));
     }
-    if stats.ignored_commands > 0 {
-        let commands = numbers::counted(stats.ignored_commands, "command");
-        text += &format!("ignored in whole or in part: {commands}; -v logs the reasons\n");
-    }
+    text += &clients::commands(stats.refused_commands, stats.ignored_commands);
     for (kind, count) in &stats.faults {
         text += &format!("fault {kind}: {}\n", numbers::grouped(*count));
     }
@@ -215,6 +213,7 @@ fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
         "heartbeats": stats.heartbeats_sent,
         "texts": stats.texts_sent,
         "ignored_commands": stats.ignored_commands,
+        "refused_commands": stats.refused_commands,
         "refused_handshakes": stats.refused.values().sum::<u64>(),
         "refused": refused.collect::<serde_json::Map<_, _>>(),
         "faults": stats.faults.iter().map(named).collect::<serde_json::Map<_, _>>(),

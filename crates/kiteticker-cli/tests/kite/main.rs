@@ -4,6 +4,7 @@
 mod admission;
 mod clean;
 mod clients;
+mod commands;
 mod completions;
 mod connections;
 mod credentials;

@@ -70,6 +70,7 @@ fn ignored_commands_and_refused_handshakes_are_logged_with_their_reasons_and_cou
     let mut client = Socket::open(&endpoint);
     for text in [
         r#"{"a":"subscribe","v":["408065"]}"#,
+        r#"{"a":"subscribe","v":[-1,99999999999]}"#,
         r#"{"a":"subscribe","v":[408065"#,
         "{\"a\":\"my_secret\u{1b}[2J\",\"v\":[408065]}",
     ] {
@@ -83,13 +84,14 @@ fn ignored_commands_and_refused_handshakes_are_logged_with_their_reasons_and_cou
     let report = ended.json();
     assert_eq!(
         (&report["ignored_commands"], &report["refused_handshakes"]),
-        (&3.into(), &2.into())
+        (&4.into(), &2.into())
     );
     let client = format!("client={}", client.address());
     for (who, reason) in [
         ("", "unknown api_key"),
         ("", "the access_token is not that of this api_key"),
-        (&client, "instrument tokens must be numbers without quotes; 1 of the list are not"),
+        (&client, "instrument tokens must be whole numbers without quotes; 1 of the list is not"),
+        (&client, "instrument tokens must be from 0 to 4,294,967,295; 2 of the list are not"),
         (&client, "not a command: malformed JSON at byte 28"),
         (&client, "unknown action; expected subscribe, unsubscribe or mode"),
     ] {

@@ -80,12 +80,23 @@ impl Socket {
         }
     }
 
-    /// Sends a short frame, masked with zeros.
+    /// Sends a frame of at most 64 KiB, masked with zeros.
     pub(crate) fn send(&mut self, opcode: u8, payload: &[u8]) {
-        let length = u8::try_from(payload.len()).ok().filter(|&length| length < 126);
-        let head = [0x80 | opcode, 0x80 | length.expect("a short frame"), 0, 0, 0, 0];
-        let frame = [head.as_slice(), payload].concat();
-        self.stream.write_all(&frame).expect("the frame is sent");
+        let length = u16::try_from(payload.len()).expect("a short frame");
+        let mut frame = vec![0x80 | opcode];
+        match u8::try_from(length) {
+            Ok(short) if short < 126 => frame.push(0x80 | short),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend(length.to_be_bytes());
+            }
+        }
+        self.send_raw(&[&frame, &[0; 4][..], payload].concat());
+    }
+
+    /// Sends bytes that need not be a frame.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the bytes are sent");
     }
 
     /// Waits until there are bytes to read, and reads none.

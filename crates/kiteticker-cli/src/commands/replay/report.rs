@@ -1,6 +1,6 @@
 //! The texts and the JSON of a served replay.
 
-use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, SocketEnd, SocketRecord};
+use kite_sim::{ACCESS_TOKEN, API_KEY, ReplayProgress, SimStats, SocketEnd, SocketRecord};
 use serde_json::json;
 
 use crate::clients;
@@ -42,17 +42,22 @@ pub(super) fn line(progress: &ReplayProgress, sockets: usize) -> String {
     )
 }
 
-pub(super) fn summary(progress: &ReplayProgress) -> String {
+pub(super) fn summary(progress: &ReplayProgress, stats: &SimStats) -> String {
     format!(
-        "{} replayed, {} sent in {}{}",
+        "{} replayed, {} sent in {}{}\n{}",
         numbers::counted(progress.ticks, "tick"),
         numbers::grouped(progress.ticks_sent),
         numbers::counted(progress.frames_sent, "frame"),
-        if progress.finished { "" } else { "; stopped before the end of the tape" }
+        if progress.finished { "" } else { "; stopped before the end of the tape" },
+        clients::commands(stats.refused_commands, stats.ignored_commands)
     )
 }
 
-pub(super) fn json(progress: &ReplayProgress, unfinished: &[SocketRecord]) -> serde_json::Value {
+pub(super) fn json(
+    progress: &ReplayProgress,
+    stats: &SimStats,
+    unfinished: &[SocketRecord],
+) -> serde_json::Value {
     json!({
         "finished": progress.finished,
         "position_unix_ns": progress.position_unix_ns,
@@ -64,6 +69,8 @@ pub(super) fn json(progress: &ReplayProgress, unfinished: &[SocketRecord]) -> se
         "leaner_packets": progress.leaner_packets,
         "gaps": progress.gaps,
         "damages": progress.damages,
+        "refused_commands": stats.refused_commands,
+        "ignored_commands": stats.ignored_commands,
         "unfinished_clients": clients::unfinished_json(unfinished),
     })
 }

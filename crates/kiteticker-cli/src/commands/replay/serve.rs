@@ -42,11 +42,11 @@ pub(super) async fn run(
             sim.unfinished()
         }
     };
-    let progress = sim.replay().unwrap_or_default();
+    let (progress, stats) = (sim.replay().unwrap_or_default(), sim.stats());
     report::warnings(&progress, &unfinished, output);
     match args.json {
-        true => output.json(&report::json(&progress, &unfinished))?,
-        false => output.line(report::summary(&progress))?,
+        true => output.json(&report::json(&progress, &stats, &unfinished))?,
+        false => output.text(&report::summary(&progress, &stats))?,
     }
     let is_damaged = progress.damages > 0 || tapes::lack_parts(reel);
     Ok(Status::done(is_damaged || !unfinished.is_empty()))

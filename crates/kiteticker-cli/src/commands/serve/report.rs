@@ -103,6 +103,7 @@ pub(super) fn summary(stats: &RelayStats, at_end: &RelayStats) -> String {
             grouped(client.dropped),
             ends(client, open_at_end(client, at_end))
         );
+        text += &clients::commands(client.refused_commands, client.ignored_commands);
     }
     for (status, refused) in &stats.refused {
         text += &format!("refused with {status}: {}\n", counted(*refused, "handshake"));
@@ -145,6 +146,7 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats, is_complete: bool) -
             "unsent": client.unsent,
             "unsubscribed": client.unsubscribed,
             "refused_commands": client.refused_commands,
+            "ignored_commands": client.ignored_commands,
         })
     };
     let refused = stats.refused.iter().map(|(status, count)| (status.to_string(), json!(count)));
@@ -203,6 +205,7 @@ mod tests {
         stats.clients = vec![client(|it| {
             (it.accepted, it.stalled, it.too_slow) = (6, 1, 2);
             (it.out, it.replaced, it.dropped) = (2_000, 3, 4);
+            (it.refused_commands, it.ignored_commands) = (1, 2);
         })];
         (stats.ticks_in, stats.ticks_out, stats.gaps) = (1_000, 2_000, 1);
         stats.refused.insert(403, 2);
@@ -211,6 +214,8 @@ mod tests {
             "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap\n\
              desk: 6 sockets, 2,000 ticks out, 3 conflated, 4 dropped; 1 open at the end, 2 left, \
              1 reset because it took no byte, 2 closed because it read too slowly\n\
+             refused for too many instruments: 1 command\n\
+             ignored in whole or in part: 2 commands; -v logs the reasons\n\
              refused with 403: 2 handshakes\n"
         );
     }
