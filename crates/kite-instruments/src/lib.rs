@@ -86,5 +86,5 @@ pub use instruments::Instruments;
 pub use load::{Loaded, MAX_PROBLEMS};
 pub use plain::{trimmed, without_mark};
 pub use problem::{Column, Fault, Problem};
-pub use resolve::{UnknownSymbol, UnknownSymbols};
+pub use resolve::{UnknownSymbol, UnknownSymbols, similar_names};
 pub use unpack::MAX_LIST_BYTES;

@@ -151,6 +151,27 @@ impl Instruments {
     }
 }
 
+/// Returns those of some names, at most three, that someone who mistyped one may have meant, ignoring
+/// case. The most similar one comes first.
+///
+/// ```
+/// use kite_instruments::similar_names;
+///
+/// assert_eq!(similar_names("NZE", ["BFO", "MCX", "NSE"]), ["NSE"]);
+/// ```
+#[must_use]
+pub fn similar_names<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let target = trimmed(typed).to_ascii_uppercase();
+    if target.is_empty() {
+        return Vec::new();
+    }
+    let near = names.into_iter().filter_map(|name| Some((distance(&target, name)?, name)));
+    let mut near: Vec<_> = near.collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().map(|(_, name)| name).take(MAX_NEAR).collect()
+}
+
 /// Returns the distance of a symbol from `target` (in upper case), which is the number of edits, or
 /// one more than the maximum if the symbol only starts with `target`. `None` if it is not similar.
 pub(crate) fn distance(target: &str, symbol: &str) -> Option<usize> {

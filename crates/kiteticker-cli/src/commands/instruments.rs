@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use kite_conn::OneLine;
 use kite_instruments::{ChoiceError, Date, Instrument, Instruments};
 
@@ -56,7 +57,7 @@ pub(crate) struct InstrumentsArgs {
     #[command(flatten)]
     select: SelectArgs,
     /// Show at most N results [20; with --select all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
     /// Instruments CSV, plain or gzipped [today's list]
     #[arg(long, value_name = "CSV", conflicts_with = "refresh")]
@@ -145,9 +146,12 @@ pub(crate) async fn run(
     Ok(Status::Done)
 }
 
-/// Returns what may have been meant: the instrument of an exchange token, or names similar to a
-/// mistyped one.
+/// Returns what may have been meant: values that the list has, the instrument of an exchange token, or
+/// names similar to a mistyped one.
 fn suggestion(args: &InstrumentsArgs, list: &Instruments) -> String {
+    if let Some(text) = args.filters.unlisted(list) {
+        return format!("; {text}");
+    }
     let number =
         || args.words.iter().filter(|_| args.words.len() == 1).find_map(|it| it.parse().ok());
     let names = Names::of_today(Some(list.clone()));

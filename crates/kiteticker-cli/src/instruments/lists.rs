@@ -28,6 +28,9 @@ const CREDENTIALS_ADVICE: &str =
 /// Advice if another server wants credentials. The list is cached, so this suffices for all commands.
 const OTHER_HOST_ADVICE: &str = "kite instruments --credentials FILE sends it those of a file";
 
+/// Advice if a list that is a file cannot be used.
+const HOW_TO_DOWNLOAD: &str = "download one from https://api.kite.trade/instruments";
+
 /// Number of invalid rows shown; all are counted.
 const PROBLEMS_SHOWN: usize = 5;
 
@@ -36,11 +39,9 @@ pub(crate) async fn from_file(path: &Path, output: Output) -> Result<Instruments
     let path = path.to_owned();
     let read = blocking::run("reading the instrument list", move || Instruments::from_file(path));
     let loaded = read.await?.map_err(|error| {
-        CliError::unable("cannot use the instrument list")
-            .because(error)
-            .help("download one from https://api.kite.trade/instruments")
+        CliError::unable("cannot use the instrument list").because(error).help(HOW_TO_DOWNLOAD)
     })?;
-    Ok(warn_of_problems(loaded, output))
+    usable(loaded, output).map_err(|error| error.help(HOW_TO_DOWNLOAD))
 }
 
 /// Credentials for a list, sent if the server refuses to serve it without them.
@@ -109,7 +110,7 @@ pub(crate) async fn today(
     if let Some(why) = &fetched.not_kept {
         output.warn(format_args!("the instrument list was not cached: {}", ErrorChain(why)));
     }
-    Ok(warn_of_problems(fetched.loaded, output))
+    usable(fetched.loaded, output).map_err(|error| error.help(advice))
 }
 
 /// Returns why a list could not be fetched, with advice where the user can help.
@@ -196,6 +197,23 @@ fn source() -> Source {
 
 fn url() -> String {
     plain_text::variable(URL_VARIABLE).unwrap_or_else(|| KITE_INSTRUMENTS_URL.to_owned())
+}
+
+/// Warns of a list's invalid rows, and returns the rest.
+///
+/// # Errors
+/// Returns an error if there is none.
+fn usable(loaded: Loaded, output: Output) -> Result<Instruments, CliError> {
+    let rows = loaded.row_count();
+    let list = warn_of_problems(loaded, output);
+    if list.is_empty() {
+        let rows = match rows {
+            0 => "only a header".to_owned(),
+            rows => format!("none in {}", numbers::counted(rows, "row")),
+        };
+        return Err(CliError::unable(format!("the instrument list has no usable row: {rows}")));
+    }
+    Ok(list)
 }
 
 /// Warns of a list's invalid rows, and returns the rest.

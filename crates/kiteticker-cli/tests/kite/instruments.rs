@@ -94,6 +94,56 @@ fn a_mistyped_symbol_or_company_is_answered_with_what_may_have_been_meant() {
 }
 
 #[test]
+fn a_filter_that_cannot_match_is_explained_by_what_the_list_has() {
+    for (arguments, explained) in [
+        (&["--exchange", "NZE"][..], "no exchange NZE (did you mean NSE?), only NFO, NSE\n"),
+        (&["--type", "xx"], "no type XX, only CE, EQ\n"),
+        (
+            &["infy", "--segment", "NFO-OPTS"],
+            "no segment NFO-OPTS (did you mean NFO-OPT?), only NFO-OPT, NSE\n",
+        ),
+        (
+            &["--expiry", "2026-12-30"],
+            "no expiry 2026-12-30 (did you mean 2026-12-29?), only 2026-12-29\n",
+        ),
+    ] {
+        let ended = find(arguments);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let explained = format!("no instrument of 4 matches; the list has {explained}");
+        assert!(ended.err.contains(&explained), "{ended:?}");
+    }
+    for (arguments, error) in [
+        (["--strike", "26000..25000"], "the range is reversed; write 25000..26000"),
+        (["--limit", "0"], "0 is not in 1.."),
+    ] {
+        let ended = find(&arguments);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains(error), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_list_without_a_usable_row_is_an_error_that_says_so() {
+    let header = LIST.lines().next().expect("a header");
+    for (rows, why) in [("", "only a header"), ("x,1,A,,0,,0,0,0,EQ,NSE,NSE\n", "none in 1 row")] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let list = listed(&directory, &format!("{header}\n{rows}"));
+        let list = list.to_str().expect("UTF-8");
+        let to = directory.path().join("tapes");
+        let record = ["record", "--sim", "408065", "--to", to.to_str().expect("UTF-8")];
+        for line in [
+            ["instruments", "infy", "--file", list].to_vec(),
+            [&record[..], &["--instruments-file", list]].concat(),
+        ] {
+            let ended = run(&mut kite(&line));
+            assert_eq!(ended.code, Some(3), "{ended:?}");
+            let error = format!("error: the instrument list has no usable row: {why}\nhelp: ");
+            assert!(ended.err.contains(&error), "{ended:?}");
+        }
+    }
+}
+
+#[test]
 fn matches_beyond_the_limit_are_counted() {
     let ended = find(&["--limit", "1"]);
     assert_eq!(ended.out.lines().count(), 2);

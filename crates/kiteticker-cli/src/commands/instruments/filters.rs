@@ -1,9 +1,18 @@
 //! The filters of `kite instruments`.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use clap::Args;
-use kite_instruments::{Amount, Date, Exchange, Expiry, Filter, InstrumentType, Instruments};
+use kite_instruments::{
+    Amount, Date, Exchange, Expiry, Filter, Instrument, InstrumentType, Instruments, similar_names,
+};
+
+/// Returns a value of an instrument; empty for none.
+type Value = fn(&Instrument<'_>) -> String;
+
+/// Number of listed values that a message names.
+const MOST_NAMED: usize = 12;
 
 /// Conditions that instruments must meet.
 #[derive(Debug, Args)]
@@ -44,7 +53,13 @@ fn kind(text: &str) -> Result<InstrumentType, String> {
 fn strikes(text: &str) -> Result<RangeInclusive<Amount>, String> {
     let price = |text: &str| text.parse().map_err(|_| "expected 24500 or 24000..25000".to_owned());
     match text.split_once("..") {
-        Some((from, to)) => Ok(price(from)?..=price(to.trim_start_matches('='))?),
+        Some((from, to)) => {
+            let (from, to) = (price(from)?, price(to.trim_start_matches('='))?);
+            if from > to {
+                return Err(format!("the range is reversed; write {to}..{from}"));
+            }
+            Ok(from..=to)
+        }
         None => price(text).map(|price| price..=price),
     }
 }
@@ -61,6 +76,30 @@ impl Filters {
         Some(match after {
             Some(after) => filter.nearest_expiry(after),
             None => filter,
+        })
+    }
+
+    /// Returns the value that no instrument of the list has, and those that it has; `None` if it has
+    /// all of them.
+    pub(super) fn unlisted(&self, list: &Instruments) -> Option<String> {
+        let exchange = self.exchange.map(|it| it.to_string());
+        let kind = self.kind.map(|it| it.to_string());
+        let expiry = match self.expiry {
+            Some(Expiry::On(day)) => Some(day.to_string()),
+            _ => None,
+        };
+        let values: [(_, _, Value); 4] = [
+            ("exchange", exchange, |one| one.exchange.to_string()),
+            ("segment", self.segment.clone(), |one| one.segment.to_owned()),
+            ("type", kind, |one| one.instrument_type.to_string()),
+            ("expiry", expiry, |one| one.expiry.map(|day| day.to_string()).unwrap_or_default()),
+        ];
+        values.into_iter().find_map(|(what, asked, value)| {
+            let asked = asked?;
+            let mut listed: BTreeSet<String> = list.iter().map(|one| value(&one)).collect();
+            listed.remove("");
+            let is_listed = listed.iter().any(|it| it.eq_ignore_ascii_case(&asked));
+            (!is_listed).then(|| unlisted(what, &asked, &listed))
         })
     }
 
@@ -91,6 +130,24 @@ impl Filters {
     }
 }
 
+/// Returns the text about a value that is not one of those listed.
+fn unlisted(what: &str, asked: &str, listed: &BTreeSet<String>) -> String {
+    let mut text = format!("the list has no {what} {asked}");
+    let similar = similar_names(asked, listed.iter().map(String::as_str));
+    if !similar.is_empty() {
+        text += &format!(" (did you mean {}?)", similar.join(" or "));
+    }
+    let named: Vec<&str> = listed.iter().map(String::as_str).take(MOST_NAMED).collect();
+    text += &match named.as_slice() {
+        [] => ", nor any other".to_owned(),
+        named => format!(", only {}", named.join(", ")),
+    };
+    match listed.len() - named.len() {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +167,7 @@ mod tests {
         assert_eq!(strikes("24500"), Ok(price(24_500_u32)..=price(24_500_u32)));
         assert_eq!(strikes("100..=200"), Ok(price(100_u32)..=price(200_u32)));
         assert!(strikes("low..high").is_err());
+        let reversed = strikes("26000..25000").unwrap_err();
+        assert_eq!(reversed, "the range is reversed; write 25000..26000");
     }
 }
