@@ -157,7 +157,7 @@ for size in '80 24' '100 30'; do
     sees '6 subscribed'
     types aNSE:ABSENT
     press Enter
-    sees 'no instrument is named NSE:ABSENT'
+    sees 'unknown; '
     press Escape
     # Escape followed immediately by a letter would be read as one key.
     misses ' add: '

@@ -7,13 +7,14 @@ pub(crate) mod credentials;
 pub(crate) mod deadline;
 pub(crate) mod first_price;
 pub(crate) mod link;
+mod outage;
 pub(crate) mod tapes;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint, MAX_INSTRUMENTS, Transport};
+use kite_conn::{Credentials, Endpoint, Liveness, MAX_INSTRUMENTS, Transport};
 use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source, Windows};
@@ -125,6 +126,9 @@ pub(crate) struct OpenFeed {
 /// The port that a title leaves out.
 const HTTPS_PORT: u16 = 443;
 
+/// The longest time without ticks that a connection takes, so that it reports none.
+const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
+
 /// The name of a feed's only account.
 const ACCOUNT: &str = "default";
 
@@ -152,6 +156,7 @@ impl Feed {
         start_replay: Start,
     ) -> Result<OpenFeed, CliError> {
         let mut transport = Transport::default();
+        let mut stale_after = Liveness::default().stale_after;
         let (sim, title, endpoint, credentials) = match self {
             Self::Sim(feed) => {
                 let title = format!("simulator, seed {}", feed.seed);
@@ -164,6 +169,8 @@ impl Feed {
                 (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
             }
             Self::Replay(feed) => {
+                // A tape may pause or end, which is no matter of the market.
+                stale_after = LONGEST_SILENCE;
                 let reel = tapes::open(&feed.paths).await?;
                 let title = feed.title();
                 let replay = feed.replay(&reel).start(start_replay);
@@ -188,7 +195,10 @@ impl Feed {
             .account(ACCOUNT, credentials)
             .endpoint(endpoint)
             .connections(connections)
-            .connection(|connection| connection.transport = transport);
+            .connection(|connection| {
+                connection.transport = transport;
+                connection.liveness.stale_after = stale_after;
+            });
         Ok(OpenFeed { builder, sim, title })
     }
 }
@@ -246,4 +256,34 @@ pub(crate) async fn start(builder: SimBuilder) -> Result<Sim, CliError> {
 fn loopback(sim: &Sim) -> Result<Endpoint, CliError> {
     Endpoint::parse(&sim.endpoint())
         .map_err(|error| CliError::unable("cannot reach the embedded server").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_replay_that_pauses_or_ends_does_not_ask_whether_the_market_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = kite_tape::RecorderConfig::default();
+        let recorder = kite_tape::Recorder::start(directory.path(), config).unwrap();
+        let received = kite_tape::Received { recv_unix_ns: 1, source: source(0) };
+        recorder.record(received, kite_tape::RecordKind::Binary, vec![0].into());
+        recorder.finish().unwrap();
+        let replay = Feed::Replay(ReplayFeed {
+            paths: vec![directory.path().to_owned()],
+            speed: Speed::Max,
+            windows: None,
+            longest_pause: None,
+            looks_back: true,
+        });
+        for (feed, stale_after) in
+            [(replay, LONGEST_SILENCE), (Feed::Sim(SimFeed::default()), Duration::from_secs(60))]
+        {
+            let opened = feed.open(1).await.unwrap();
+            let settings = format!("{:?}", opened.builder);
+            assert!(settings.contains(&format!("stale_after: {stale_after:?}")), "{settings}");
+            manager(opened.builder).unwrap();
+        }
+    }
 }

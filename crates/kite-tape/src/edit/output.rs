@@ -25,12 +25,40 @@ pub(super) struct NewTapes {
     directory: PathBuf,
     complete: Vec<NewTape>,
     current: Option<NewTape>,
+    /// Last, because the temporary files in them are removed first.
+    made: MadeDirectories,
+}
+
+/// Directories that were created for the tapes. Those that are empty are removed if this is dropped
+/// before [`keep`](Self::keep).
+struct MadeDirectories(Vec<PathBuf>);
+
+impl MadeDirectories {
+    fn create(directory: &Path) -> io::Result<Self> {
+        let missing = directory.ancestors().take_while(|it| !it.as_os_str().is_empty());
+        let missing = missing.take_while(|it| !it.exists()).map(Path::to_owned).collect();
+        // Before they are created, because only some of them may be.
+        let made = Self(missing);
+        fs::create_dir_all(directory)?;
+        Ok(made)
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeDirectories {
+    fn drop(&mut self) {
+        // The innermost is the first. One that holds something, as of another program, stays.
+        let _ = self.0.iter().try_for_each(fs::remove_dir);
+    }
 }
 
 impl NewTapes {
     pub(super) fn in_directory(directory: &Path) -> Result<Self, EditError> {
-        fs::create_dir_all(directory).map_err(failed(directory))?;
-        Ok(Self { directory: directory.to_owned(), complete: Vec::new(), current: None })
+        let made = MadeDirectories::create(directory).map_err(failed(directory))?;
+        Ok(Self { directory: directory.to_owned(), complete: Vec::new(), current: None, made })
     }
 
     /// Starts the next tape.
@@ -91,6 +119,9 @@ impl NewTapes {
                 }
                 return Err(error);
             }
+        }
+        if !summary.files.is_empty() {
+            self.made.keep();
         }
         Ok(())
     }

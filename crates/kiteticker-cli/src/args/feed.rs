@@ -60,6 +60,9 @@ pub(crate) struct FeedArgs {
     /// With --replay: start at this time of each day, such as 09:15
     #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
     from: Option<Moment>,
+    /// Stop this long after the start, such as 6h15m
+    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
+    lasts: Option<Duration>,
     /// Stop at 15:30 in India; with --replay, the tape's time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
@@ -82,9 +85,11 @@ impl FeedArgs {
         Period::new(self.from, self.until, self.days.clone())
     }
 
-    /// Returns when the command ends: a replay with its tape, all others by the clock.
+    /// Returns when the command ends by the clock, of which `--for` counts from now. The end of
+    /// `--until` in a replay is that of its tape.
     pub(crate) fn deadline(&self) -> Result<Deadline, CliError> {
-        Deadline::default().until(self.until.filter(|_| self.replay.is_empty()))
+        let until = self.until.filter(|_| self.replay.is_empty());
+        Ok(Deadline::default().until(until)?.after(self.lasts))
     }
 
     /// Returns whether the simulated market is used.

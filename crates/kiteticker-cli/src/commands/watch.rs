@@ -21,6 +21,7 @@ Examples:
   kite watch NSE:INFY NSE:RELIANCE 'NSE:NIFTY 50'
   kite watch --select 'NIFTY nearest ATM+-10' --select 'NIFTY nearest FUT'
   kite watch --replay tapes --speed 10 --from 09:15
+  kite watch --sim --json --for 10s > ticks.jsonl
   kite watch --endpoint ws://127.0.0.1:8765 408065
   kite watch --watchlist bank      saved in the table by the key W
 
@@ -71,6 +72,11 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
             longest_pause: feed.longest_pause,
             tokens: instruments.iter().map(|named| named.token).collect(),
         };
+        let at_end = stop.clone();
+        tokio::spawn(async move {
+            deadline.reached().await;
+            at_end.request();
+        });
         return print::run(reel, printing, names, output, stop).await;
     }
     let Watched { damages, lacks_connections } = watch::run(WatchOptions {

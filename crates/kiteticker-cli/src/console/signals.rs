@@ -84,7 +84,6 @@ impl Stop {
     }
 
     /// Requests a stop, as a signal does.
-    #[cfg(test)]
     pub(crate) fn request(&self) {
         self.request.send_replace(true);
     }

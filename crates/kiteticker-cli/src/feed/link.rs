@@ -12,12 +12,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::exit::CliError;
 use crate::feed::credentials;
+use crate::feed::outage::Outage;
 use crate::format::times;
 
 /// Interval of checking the connections and the file for a new token.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// Interval of repeating that connections are down.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// The warning at the end of a command that [`Link::lacks_connections`].
 pub(crate) const LACKS_CONNECTIONS: &str =
@@ -140,18 +139,15 @@ impl<'m> Link<'m> {
     }
 
     fn on_event(&mut self, event: ManagerEvent) -> Result<(), CliError> {
-        let note = match &event {
+        match &event {
+            // Reported with what follows from it, and only once for all connections.
             ManagerEvent::Connection { seat, event: Event::Parked(reason) } => {
-                self.on_parked(seat, reason.clone())?
+                return self.on_parked(seat, reason.clone());
             }
-            ManagerEvent::Connection { event: Event::Up { .. }, .. } => {
-                self.on_up();
-                None
-            }
-            _ => None,
-        };
+            ManagerEvent::Connection { event: Event::Up { .. }, .. } => self.on_up(),
+            _ => {}
+        }
         self.news.push_back(News::Event(event));
-        self.news.extend(note.map(News::Note));
         Ok(())
     }
 
@@ -161,16 +157,21 @@ impl<'m> Link<'m> {
         }
     }
 
-    fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<Option<String>, CliError> {
-        let needs_token = matches!(reason, ParkReason::Authentication(_));
-        if let Some(renewal) = self.renewal.as_ref().filter(|_| needs_token) {
+    fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
+        if let (Some(renewal), ParkReason::Authentication(why)) = (&self.renewal, &reason) {
             let path = renewal.path.display();
-            let is_said = std::mem::replace(&mut self.is_waiting_for_token, true);
-            return Ok((!is_said).then(|| format!("waiting for a new access_token in {path}")));
+            if !std::mem::replace(&mut self.is_waiting_for_token, true) {
+                self.outage = Outage::said_at(Instant::now());
+                self.note(format!(
+                    "access token refused; waiting for a new access_token in {path}: {why}"
+                ));
+            }
+            return Ok(());
         }
         let (parked, connections) = self.count_parked();
         if parked < connections {
-            return Ok(Some(format!("{seat} gave up; the others continue")));
+            self.note(format!("{seat} gave up, the others continue: {reason}"));
+            return Ok(());
         }
         let what =
             if self.is_up { "all connections have stopped" } else { "cannot start the feed" };
@@ -199,14 +200,22 @@ impl<'m> Link<'m> {
         if connections.iter().any(|it| it.phase == Phase::Live) {
             self.on_up();
         }
-        let down = connections.iter().filter(|it| it.phase != Phase::Live);
+        // A parked connection was reported when it was parked.
+        let down = connections.iter().filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
         let failure = down.clone().find_map(|it| it.failure.clone());
-        let (down, all) = (down.count(), connections.len());
-        if let Some((lasts, failure)) = self.outage.on_second(Instant::now(), failure) {
-            let which =
-                if all > 1 { format!(" on {down} of {all} connections") } else { String::new() };
+        let which = match connections.len() {
+            1 => String::new(),
+            all => format!(" on {} of {all} connections", down.count()),
+        };
+        let what = match &self.renewal {
+            Some(renewal) if self.is_waiting_for_token => {
+                Some(format!("a new access_token in {}", renewal.path.display()))
+            }
+            _ => failure.map(|failure| format!("{}{which}: {failure}", self.server)),
+        };
+        if let Some((lasts, what)) = self.outage.on_second(Instant::now(), what) {
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();
-            self.note(format!("waiting{lasts} for {}{which}: {failure}", self.server));
+            self.note(format!("waiting{lasts} for {what}"));
         }
     }
 
@@ -237,63 +246,11 @@ async fn read(reading: &mut Option<JoinHandle<Option<Credentials>>>) -> Option<C
     found.ok().flatten()
 }
 
-/// Decides when to say that connections are down: when an attempt has failed, then each minute.
-#[derive(Debug, Default)]
-struct Outage {
-    /// When it began, and when it was last said.
-    said: Option<(Instant, Instant)>,
-}
-
-impl Outage {
-    /// Takes the failure of a connection that is down, if there is one. Returns what to say, and how
-    /// long it has lasted if it was said before.
-    fn on_second(
-        &mut self,
-        now: Instant,
-        failure: Option<String>,
-    ) -> Option<(Option<Duration>, String)> {
-        let Some(failure) = failure else {
-            self.said = None;
-            return None;
-        };
-        match &mut self.said {
-            None => {
-                self.said = Some((now, now));
-                Some((None, failure))
-            }
-            Some((began, said)) if now.duration_since(*said) >= SAY_EVERY => {
-                *said = now;
-                Some((Some(now.duration_since(*began)), failure))
-            }
-            Some(_) => None,
-        }
-    }
-
-    fn is_said(&self) -> bool {
-        self.said.is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::timeout;
 
     use super::*;
-
-    #[test]
-    fn an_outage_is_said_when_an_attempt_fails_and_then_each_minute_until_it_ends() {
-        let (begin, second) = (Instant::now(), Duration::from_secs(1));
-        let mut outage = Outage::default();
-        let mut said = Vec::new();
-        for at in 0..200_u32 {
-            let is_down = !(at < 3 || (150..160).contains(&at));
-            let failure = is_down.then(|| "refused".to_owned());
-            if let Some((lasts, _)) = outage.on_second(begin + at * second, failure) {
-                said.push((at, lasts.map(|it| it.as_secs())));
-            }
-        }
-        assert_eq!(said, [(3, None), (63, Some(60)), (123, Some(120)), (160, None)]);
-    }
 
     fn refused(server: &kite_sim::Sim) -> Manager {
         let builder = Manager::builder()
@@ -309,6 +266,36 @@ mod tests {
             link.next().await?;
         }
         Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_refused_token_is_announced_once_for_all_connections() {
+        let server = kite_sim::Sim::builder().start().await.unwrap();
+        let current = Credentials::new("sim_api_key", "another");
+        let builder = Manager::builder().account("main", current.clone());
+        let manager =
+            builder.endpoint(server.endpoint().parse().unwrap()).connections(3).build().unwrap();
+        let renewal = Renewal { path: "of a test".into(), current };
+        let mut link = Link::open(&manager, "a server", Some(renewal)).unwrap();
+        let mut lines = Vec::new();
+        let are_parked = || {
+            let connections = manager.snapshot().connections;
+            connections.iter().all(|it| it.phase == Phase::Parked)
+        };
+        while !(are_parked() && link.is_waiting_for_token) {
+            // Those parked after the first are no news.
+            if let Ok(news) = timeout(Duration::from_millis(1), link.next()).await {
+                lines.extend(news.unwrap().line());
+            }
+        }
+        for _ in 0..3 {
+            link.on_second();
+        }
+        while let Some(news) = link.news.pop_front() {
+            lines.extend(news.line());
+        }
+        let line = "access token refused; waiting for a new access_token in of a test: ";
+        assert!(lines.len() == 1 && lines[0].starts_with(line), "{lines:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

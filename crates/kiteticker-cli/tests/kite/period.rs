@@ -122,3 +122,24 @@ fn a_gap_counts_in_the_windows_that_it_overlaps() {
         assert_eq!(inspected["gaps"].as_array().map(Vec::len), Some(gaps), "{inspected}");
     }
 }
+
+#[test]
+fn every_command_that_follows_a_feed_ends_after_the_time_of_for() {
+    let tapes = two_days();
+    let tapes = tapes.path().to_str().expect("UTF-8");
+    let to = tempfile::tempdir().expect("a directory");
+    let to = to.path().to_str().expect("UTF-8");
+    for line in [
+        &["record", "--to", to, "--sim"][..],
+        &["watch", "--sim"],
+        &["watch", "--sim", "--json"],
+        // The ten seconds of the tape, with and without the server that replays it.
+        &["watch", "--replay", tapes, "--speed", "0.1", "--json"],
+        &["watch", "--replay", tapes, "--speed", "0.1", "--json", "--mode", "ltp"],
+    ] {
+        let ended = run(&mut kite(&[line, &["--for", "500ms"]].concat()));
+        assert_eq!(ended.code, Some(0), "{line:?}: {ended:?}");
+        let wrong = run(&mut kite(&[line, &["--for", "0s"]].concat()));
+        assert_eq!(wrong.code, Some(2), "{line:?}: {wrong:?}");
+    }
+}

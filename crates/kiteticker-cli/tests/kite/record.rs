@@ -190,7 +190,8 @@ async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for(
         let running = Running::start(kite(&line));
         running.wait_until_error("status 429");
         server.refuse_with(None);
-        running.wait_until_error("waiting for a new access_token in ");
+        let refused = "access token refused; waiting for a new access_token in ";
+        running.wait_until_error(refused);
         write_credentials(&file, "sim_access_token");
         running.wait_until_error("found a new");
         running.wait_until_error("connection 1: up\n");
@@ -199,6 +200,8 @@ async fn a_server_that_refuses_at_first_and_a_token_of_yesterday_are_waited_for(
         let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         assert!(ended.err.contains(&format!("waiting for {address}: ")), "{command}: {ended:?}");
+        let lines = ended.err.lines().filter(|line| line.contains("status 403"));
+        assert_eq!(lines.count(), 1, "the refusal is announced once: {command}: {ended:?}");
     }
 }
 

@@ -58,9 +58,6 @@ pub(crate) struct Record {
     /// Directory for the tapes; created if missing
     #[arg(long, value_name = "DIR")]
     pub(super) to: PathBuf,
-    /// Stop after this long
-    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
-    pub(super) lasts: Option<Duration>,
     /// Start a new file at this size [4GiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse, allow_hyphen_values = true)]
     rotate_size: Option<u64>,

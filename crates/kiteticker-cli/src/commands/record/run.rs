@@ -29,7 +29,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let deadline = args.feed.deadline()?.after(args.lasts);
+    let deadline = args.feed.deadline()?;
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     tapes::check_directory(("--to", &args.to))?;
     let (instruments, feed) = (&args.instruments, &args.feed);

@@ -50,9 +50,6 @@ pub(crate) struct ServeArgs {
     /// Record the feed to this directory, as kite record does
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Stop after this long
-    #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
-    lasts: Option<Duration>,
     /// Without a terminal, print a line of progress this often
     #[arg(long, value_name = "DURATION", default_value = "1m",
         value_parser = times::positive_duration, allow_hyphen_values = true)]
@@ -199,7 +196,6 @@ impl ServeArgs {
             relay,
             sockets: self.sockets.unwrap_or(1),
             record: self.record,
-            lasts: self.lasts,
             report_every: self.report_every,
             json: self.json,
         })

@@ -37,7 +37,7 @@ pub(super) async fn run(
     output: Output,
     stop: Stop,
 ) -> Result<Status, CliError> {
-    let deadline = settings.feed.deadline()?.after(settings.lasts);
+    let deadline = settings.feed.deadline()?;
     if let Some(to) = &settings.record {
         tapes::check_directory(("--record", to))?;
     }

@@ -27,7 +27,6 @@ pub(super) struct Settings {
     pub(super) sockets: usize,
     /// The directory of the tapes, if the feed is recorded.
     pub(super) record: Option<PathBuf>,
-    pub(super) lasts: Option<Duration>,
     /// How often to report without a terminal.
     pub(super) report_every: Duration,
     pub(super) json: bool,
